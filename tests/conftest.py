@@ -1,0 +1,37 @@
+"""Shared data of the tests: conformance vectors, real data and field tools, which a stranger's clone may not have."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("FOUNDATIONLESS_SHARED", Path(__file__).parents[1].parent / "shared"))
+
+
+def _missing(what: str) -> None:
+    """Fail under CI, where everything is there; skip, saying so, on a machine that cannot have it."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing, and CI must have it")
+    pytest.skip(f"{what} is not on this machine")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Directory of the conformance data (`golden/`), the mirror of public files and fixtures derived from it."""
+    if not SHARED.is_dir():
+        _missing(f"shared test data ({SHARED})")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """Path of a field tool (bcftools, bedtools, samtools) used as an oracle: `tool("bcftools")`."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            _missing(name)
+        return str(path)
+
+    return find

@@ -1,0 +1,380 @@
+"""The design: which jobs a study consists of, and the recipe version of every rule. Standard library only.
+
+The only module of the package that the Snakefile imports; it is read again by every cluster job, so it stays light.
+Names carry their qualifiers behind dots. A model `hyenadna.demo.char.w64` is the entry `hyenadna` of the model table,
+in the size that the config calls `hyenadna.demo`, with the character tokenizer, at width 64. A task `H3.pct10` is the
+task `H3` of the task table with the derivation `pct10` of `foundationless derive_sequences`.
+"""
+
+import copy
+import csv
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from foundationless.errors import UserError
+
+# Snakemake does not see edits behind `python -m foundationless`: raise a number here when a rule's result would change.
+RECIPES = {
+    "prepare_genome": 1,
+    "simulate_genome": 1,
+    "simulate_population": 1,
+    "simulate_variants": 1,
+    "build_sequences": 1,
+    "derive_sequences": 1,
+    "initialise": 1,
+    "download_weights": 1,
+    "import_weights": 1,
+    "pretrain": 1,
+    "finetune_model": 1,
+    "fit_baseline": 1,
+    "embed": 1,
+    "probe": 1,
+    "score_sensitivity": 1,
+    "score_similarity": 1,
+    "score_likelihood": 1,
+    "summarise_task": 1,
+    "collect_tables": 1,
+    "draw_figure": 1,
+    "bind_figures": 1,
+}
+
+# Which rule computes a network's cell of each analysis, and which of them are classifications that baselines join.
+ANALYSES = {
+    "finetune": "finetune_model",
+    "lowdata": "finetune_model",
+    "biotype": "probe",
+    "width": "probe",
+    "ancestry": "probe",
+    "sensitivity": "score_sensitivity",
+    "similarity": "score_similarity",
+    "likelihood": "score_likelihood",
+}
+CLASSIFICATIONS = ("finetune", "lowdata", "biotype", "width", "ancestry")
+
+# Width of a family's states and what follows it (paper Table 11: intermediate = 4 x width).
+WIDTHS = {
+    "hyenadna": {"d_model": 1, "d_inner": 4},
+    "caduceus": {"d_model": 1},
+    "mistral": {"hidden_size": 1, "intermediate_size": 4},
+    "nt_v1": {"hidden_size": 1, "intermediate_size": 4},
+    "nt_v2": {"hidden_size": 1, "intermediate_size": 4},
+    "dnabert2": {"hidden_size": 1, "intermediate_size": 4},
+    "gena_lm": {"hidden_size": 1, "intermediate_size": 4},
+    "bert": {"hidden_size": 1, "intermediate_size": 4},
+}
+
+FIGURES = (
+    "verdict_forest",
+    "figure_01_benchmarks",
+    "figure_03_low_data",
+    "figure_04_width_random",
+    "figure_05_width_pretrained",
+    "figure_06_sensitivity_ancestry",
+    "figure_07_best_random",
+    "figure_08_nt",
+    "figure_09_gue",
+    "figure_10_gb",
+    "biotype",
+    "variants",
+    "controls",
+    "pretraining",
+)
+
+
+class Job(NamedTuple):
+    """One cell of the design: one record."""
+
+    analysis: str
+    task: str
+    model: str
+    init: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as the study uses it: a table entry, the config's overrides and the qualifiers of its name."""
+
+    name: str
+    entry: Mapping[str, Any]
+    config: Mapping[str, Any]
+    tokenizer: str | None
+    arms: tuple[str, ...]
+
+    @property
+    def family(self) -> str:
+        """Architecture family of the registry."""
+        return str(self.entry["family"])
+
+    @property
+    def is_baseline(self) -> bool:
+        """True for classifiers on hand-made features, which have no weights."""
+        return self.arms == ("baseline",)
+
+
+class Plan:
+    """The study: config plus tables, checked against each other.
+
+    Every inconsistency (unknown model, task, dataset, genome) is a `UserError` that names it and the nearest known name.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        models: Mapping[str, Any],
+        tasks: Sequence[Mapping[str, str]],
+        datasets: Sequence[Mapping[str, str]],
+    ) -> None:
+        self.config = config
+        self.entries = models
+        self.tasks = {row["task"]: row for row in tasks}
+        self.datasets = {row["name"]: row for row in datasets}
+        self.files = {row["file"]: row for row in datasets}
+        self._models: dict[str, Model] = {}
+        self._check()
+
+    # ---- models
+
+    def model(self, name: str) -> Model:
+        """Resolve a model name with its qualifiers."""
+        if name not in self._models:
+            self._models[name] = self._resolve(name)
+        return self._models[name]
+
+    def _resolve(self, name: str) -> Model:
+        studied: Mapping[str, Any] = self.config["models"]
+        stem = max((known for known in studied if f"{name}.".startswith(f"{known}.")), key=len, default=None)
+        base = (stem or name).split(".")[0]
+        if base not in self.entries:
+            raise UserError(_unknown("model", name, self.entries))
+        if stem is None and "baseline" not in self.entries[base]["arms"] and base not in self.config["baselines"]:
+            raise UserError(
+                _unknown("model", name, [*studied, *self.config["baselines"]]) + " (see `models` of the config)"
+            )
+        entry = _merge(self.entries[base], studied[stem] if stem else {})
+        settings = dict(entry.get("config") or {})
+        tokenizer, arms = entry.get("tokenizer"), tuple(entry["arms"])
+        for qualifier in name[len(stem or base) :].split(".")[1:]:
+            if qualifier == "char":
+                # A new embedding table cannot come from a checkpoint: this arm exists at random only.
+                tokenizer, arms = "character", ("random",)
+            elif found := re.fullmatch(r"w([1-9][0-9]*)", qualifier):
+                width = int(found[1])
+                if entry["family"] not in WIDTHS:
+                    raise UserError(f"model '{name}': family '{entry['family']}' has no width to set.")
+                settings |= {key: factor * width for key, factor in WIDTHS[entry["family"]].items()}
+                if entry.get("pretrained", {}).get("source") != "workflow":
+                    arms = tuple(arm for arm in arms if arm != "pretrained")
+            else:
+                raise UserError(f"model '{name}': qualifier '.{qualifier}' is neither '.char' nor a width like '.w64'.")
+        return Model(name, entry, settings, tokenizer, arms)
+
+    @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """Every model with weights that a job of the design uses."""
+        return tuple(dict.fromkeys(job.model for job in self.jobs if job.init != "baseline"))
+
+    def networks_from(self, source: str) -> tuple[str, ...]:
+        """Networks whose pretrained arm comes from `hub`, `local` or `workflow`."""
+        return tuple(
+            name
+            for name in self.networks
+            if "pretrained" in self.model(name).arms and self.model(name).entry["pretrained"]["source"] == source
+        )
+
+    def weight_seed(self, init: str, seed: int) -> int:
+        """Seed of the weights behind a job: one checkpoint serves every seed of the pretrained arm."""
+        return seed if init == "random" else 0
+
+    # ---- tasks
+
+    def task(self, name: str) -> Mapping[str, str]:
+        """Row of the task table behind a task name with its derivation."""
+        return self.tasks[name.split(".")[0]]
+
+    def sources(self, task: str) -> dict[str, str]:
+        """Role -> source of a task: `dataset NAME`, `genome:NAME` or `simulated:FILE`."""
+        return dict(_pairs(self.tasks[task]["sources"]))
+
+    def options(self, task: str) -> list[str]:
+        """Reader options of a task as KEY=VALUE strings."""
+        return [f"{key}={value}" for key, value in _pairs(self.tasks[task]["options"])]
+
+    # ---- jobs
+
+    @cached_property
+    def jobs(self) -> tuple[Job, ...]:
+        """Every cell of the design, in the order of the config."""
+        return tuple(self._cells())
+
+    def _cells(self) -> Iterator[Job]:
+        for analysis, spec in self.config["analyses"].items():
+            names = [*spec.get("models", self.config["models"])]
+            if analysis in CLASSIFICATIONS:
+                names += spec.get("baselines", self.config["baselines"])
+            seeds = spec.get("seeds", self.config["seeds"])
+            for task in spec["tasks"]:
+                for name in names:
+                    model = self.model(name)
+                    for init in model.arms:
+                        for seed in seeds if _has_seeds(analysis, init) else seeds[:1]:
+                            yield Job(analysis, task, name, init, seed)
+
+    def jobs_of(self, analysis: str, task: str) -> list[Job]:
+        """Cells of one task in one analysis."""
+        return self._by_task.get((analysis, task), [])
+
+    @cached_property
+    def _by_task(self) -> dict[tuple[str, str], list[Job]]:
+        found: dict[tuple[str, str], list[Job]] = {}
+        for job in self.jobs:
+            found.setdefault((job.analysis, job.task), []).append(job)
+        return found
+
+    @property
+    def summaries(self) -> list[tuple[str, str]]:
+        """(analysis, task) pairs that are summarised."""
+        return list(self._by_task)
+
+    def describe_models(self) -> str:
+        """JSON for tables and figures: name -> label, tokenizer class, kind, order, published facts."""
+        names = dict.fromkeys(job.model for job in self.jobs)
+        described = {}
+        for name in names:
+            model = self.model(name)
+            described[name] = {
+                "label": model.entry["label"],
+                "base": name.split(".")[0],
+                "family": model.family,
+                "kind": "baseline" if name.split(".")[0] in self.config["baselines"] else "model",
+                "tokenizer": model.tokenizer,
+                "tokenizer_class": "character"
+                if model.tokenizer == "character"
+                else model.entry.get("tokenizer_class"),
+                "objective": model.entry.get("objective"),
+                "max_tokens": model.entry.get("max_tokens"),
+                "pretrained": (model.entry.get("pretrained") or {}).get("source"),
+                "order": list(self.entries).index(name.split(".")[0]),
+            }
+        return json.dumps(described, sort_keys=False, separators=(",", ":"))
+
+    # ---- checks
+
+    def _check(self) -> None:
+        genomes, corpora = self.config["genomes"], self.config["corpora"]
+        for name, genome in genomes.items():
+            for piece in genome["pieces"]:
+                self._check_source(piece["source"], f"genome '{name}'")
+        for name, corpus in corpora.items():
+            for genome in corpus["genomes"]:
+                if genome not in genomes:
+                    raise UserError(f"corpus '{name}': " + _unknown("genome", genome, genomes))
+        for name in self.config["models"]:
+            model = self.model(name)
+            pretrained = model.entry.get("pretrained") or {}
+            if pretrained.get("source") == "workflow" and pretrained.get("corpus") not in corpora:
+                raise UserError(f"model '{name}': " + _unknown("corpus", str(pretrained.get("corpus")), corpora))
+            if pretrained.get("source") == "hub" and "pretrained" in model.arms and not pretrained.get("revision"):
+                raise UserError(
+                    f"model '{name}': its hub revision is not pinned; put the 40-digit commit into the model table."
+                )
+        for analysis, spec in self.config["analyses"].items():
+            for task in spec["tasks"]:
+                if task.split(".")[0] not in self.tasks:
+                    raise UserError(f"analysis '{analysis}': " + _unknown("task", task.split(".")[0], self.tasks))
+                for role, source in self.sources(task.split(".")[0]).items():
+                    self._check_source(source, f"task '{task}', source '{role}'")
+        _ = self.jobs
+
+    def _check_source(self, source: str, where: str) -> None:
+        kind, _, name = source.rpartition(":")
+        known: Mapping[str, Any] | None = {"": self.datasets, "genome": self.config["genomes"]}.get(kind)
+        if kind != "simulated" and known is None:
+            raise UserError(f"{where}: '{source}' is neither a dataset, 'genome:NAME' nor 'simulated:FILE'.")
+        if known is not None and name not in known:
+            raise UserError(f"{where}: " + _unknown("genome" if kind else "dataset", name, known))
+
+
+def read_yaml(path: str | Path) -> Any:
+    """A YAML file's value; a missing or broken file is a `UserError`."""
+    import yaml
+
+    try:
+        return yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())[:200]}).") from None
+
+
+def read_table(path: str | Path, required: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a tab-separated table with a header; a missing file, column or cell is a `UserError`."""
+    try:
+        with open(path, newline="") as stream:
+            rows = list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    for column in required:
+        if rows and column not in rows[0]:
+            raise UserError(f"{path}: column '{column}' is missing.")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise UserError(f"{path}: row {number} does not have the {len(rows[0])} tab-separated cells of the header.")
+    if rows:
+        key = required[0]
+        seen: set[str] = set()
+        for row in rows:
+            if row[key] in seen:
+                raise UserError(f"{path}: '{row[key]}' stands twice in column '{key}'.")
+            seen.add(row[key])
+    return rows
+
+
+def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
+    """Check against a JSON schema; the most telling violation becomes one `UserError` sentence with its path."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    if error is None:
+        return
+    place = ".".join(str(part) for part in error.absolute_path) or "top level"
+    message = error.message
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        extra = sorted(set(error.instance) - set(known))
+        message = _unknown("key", extra[0], known)
+    raise UserError(f"{where}, {place}: {message.splitlines()[0][:300]}")
+
+
+def _has_seeds(analysis: str, init: str) -> bool:
+    """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one."""
+    return init == "random" or (init == "pretrained" and analysis in CLASSIFICATIONS)
+
+
+def _unknown(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(list(known)[:12])}."
+    return f"unknown {kind} '{name}'; {hint}"
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if nested else copy.deepcopy(value)
+    return merged
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for part in filter(None, (piece.strip() for piece in text.split(";"))):
+        key, separator, value = part.partition("=")
+        if not separator:
+            raise UserError(f"task table: '{part}' is not KEY=VALUE (several are separated by ';').")
+        yield key.strip(), value.strip()

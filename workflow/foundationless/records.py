@@ -1,0 +1,135 @@
+"""What one result is: the JSON record that every evaluating job writes, and its flat table.
+
+A record describes one cell of the design (analysis, task, model, init, seed). `results` lists what was measured;
+`cost` and `versions` hold what may differ between two runs that agree, so `comparable` leaves them out.
+"""
+
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from foundationless import __version__
+from foundationless.errors import UserError
+from foundationless.files import read_json, write_json
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Result:
+    """One number. `fold`, `learning_rate` and `extra` say which run it comes from (None: not applicable)."""
+
+    metric: str
+    value: float | None
+    n: int
+    split: str = "test"
+    protocol: str = "corrected"
+    fold: int | None = None
+    learning_rate: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Stopwatch:
+    """Wall seconds, peak resident memory and device of a job, from construction to `cost()`."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+        self._start = time.monotonic()
+
+    def cost(self) -> dict[str, Any]:
+        """`device`, `seconds`, `peak_memory_mb` (host, MiB) and, on a GPU, `peak_device_memory_mb`."""
+        unit = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss: KiB on Linux, bytes on macOS
+        found: dict[str, Any] = {
+            "device": self.device,
+            "seconds": round(time.monotonic() - self._start, 3),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
+        }
+        if self.device.startswith("cuda"):
+            import torch
+
+            found["device"] = torch.cuda.get_device_name(self.device)
+            found["peak_device_memory_mb"] = round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
+        return found
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of the package, its commit (if it runs from a checkout), Python and the libraries already imported."""
+    found = {"foundationless": __version__, "python": platform.python_version()}
+    for name in ("torch", "transformers", "sklearn", "xgboost", "numpy"):
+        if name in sys.modules:
+            found[name] = str(sys.modules[name].__version__)
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False)
+        found["commit"] = answer.stdout.strip() or "unknown"
+    except (OSError, subprocess.TimeoutExpired):
+        found["commit"] = "unknown"
+    return found
+
+
+def write_record(
+    path: Path,
+    *,
+    analysis: str,
+    task: str,
+    model: str,
+    init: str,
+    seed: int,
+    parameters: int,
+    settings: Mapping[str, Any],
+    results: Iterable[Result],
+    cost: Mapping[str, Any],
+) -> None:
+    """Write one job's record; `parameters` counts trained-or-frozen weights of the model (0 for feature baselines)."""
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "analysis": analysis,
+            "task": task,
+            "model": model,
+            "init": init,
+            "seed": seed,
+            "parameters": parameters,
+            "settings": dict(settings),
+            "results": [asdict(result) for result in results],
+            "cost": dict(cost),
+            "versions": versions(),
+        },
+    )
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record and check that it is one of this schema."""
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise UserError(f"{path}: not a record of schema {SCHEMA}; delete it and run again.")
+    return record
+
+
+def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a record that two runs of the same job on one machine must share, bit by bit."""
+    return {key: value for key, value in record.items() if key not in {"cost", "versions"}}
+
+
+def flatten(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per result: identity, parameters, the result's fields, `extra.*`, cost and versions as columns."""
+    rows = []
+    for record in records:
+        shared = {key: record[key] for key in ("analysis", "task", "model", "init", "seed", "parameters")}
+        shared |= dict(record["cost"])
+        shared |= {f"version_{key}": value for key, value in record["versions"].items()}
+        for result in record["results"]:
+            plain = {key: value for key, value in result.items() if key != "extra"}
+            rows.append(shared | plain | dict(result["extra"]))
+    return pd.DataFrame(rows)

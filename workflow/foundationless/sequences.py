@@ -1,0 +1,162 @@
+"""Sequences and sequence sets: the one table that everything a model reads passes through.
+
+A *sequence set* is a Parquet file with one row per sequence:
+
+========== ======== ====================================================================================
+column     type     meaning
+========== ======== ====================================================================================
+id         string   unique within the set
+sequence   string   upper-case DNA over A, C, G, T, N
+label      string   class name, or null where a task has none; classes are the sorted distinct labels
+split      string   train, validation or test (all `test` where nothing is trained)
+group      string   what must not be split and is resampled together (gene, contig, person, family)
+========== ======== ====================================================================================
+
+Tasks add columns of their own (`offset`, `ref`, `alt` for variants; `window`, `mutations`, `sites` for mutants;
+`sample` for people; ...); the reader that makes them documents them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from foundationless.errors import UserError
+from foundationless.files import atomic_path
+
+COLUMNS = ("id", "sequence", "label", "split", "group")
+SPLITS = ("train", "validation", "test")
+_COMPLEMENT = str.maketrans("ACGTNacgtnRYSWKMBDHVryswkmbdhvUu", "TGCANtgcanYRSWMKVHDBryswmkvhdbAa")
+_NOT_DNA = re.compile("[^ACGTN]")
+
+
+def reverse_complement(sequence: str) -> str:
+    """Reverse complement; case is kept, IUPAC ambiguity letters map to their complements, U to A."""
+    return sequence.translate(_COMPLEMENT)[::-1]
+
+
+def check_dna(names: Iterable[str], sequences: Iterable[str], where: str) -> None:
+    """Raise `UserError` naming the first sequence that is empty or holds a letter other than A, C, G, T, N."""
+    for name, sequence in zip(names, sequences, strict=True):
+        if not sequence:
+            raise UserError(f"{where}: sequence '{name}' is empty.")
+        if found := _NOT_DNA.search(sequence):
+            raise UserError(
+                f"{where}: sequence '{name}' holds '{found.group()}' at position {found.start() + 1}; "
+                "only A, C, G, T and N are sequences here (replace other letters by N)."
+            )
+
+
+def write_sequences(path: Path, frame: pd.DataFrame) -> None:
+    """Validate a sequence set and write it; every violation is a `UserError` that names the first offending row."""
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise UserError(f"{path.name}: a sequence set needs the column(s) {', '.join(missing)}.")
+    if frame.empty:
+        raise UserError(f"{path.name}: no sequences; check that the input holds any that pass the filters.")
+    if frame["id"].isna().any():
+        raise UserError(f"{path.name}: row {int(frame['id'].isna().argmax()) + 1} has no id.")
+    repeated = frame["id"][frame["id"].duplicated()]
+    if len(repeated):
+        raise UserError(f"{path.name}: id '{repeated.iloc[0]}' stands more than once; ids must be unique.")
+    odd = ~frame["split"].isin(SPLITS)
+    if odd.any():
+        raise UserError(
+            f"{path.name}: sequence '{frame.loc[odd, 'id'].iloc[0]}' is in split "
+            f"'{frame.loc[odd, 'split'].iloc[0]}'; a split is one of {', '.join(SPLITS)}."
+        )
+    check_dna(frame["id"], frame["sequence"], path.name)
+    ordered = [*COLUMNS, *(column for column in frame.columns if column not in COLUMNS)]
+    table = pa.Table.from_pandas(frame[ordered], preserve_index=False)
+    for name in COLUMNS:
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.string()))
+    with atomic_path(path) as part:
+        pq.write_table(table, part, compression="zstd")
+
+
+def read_sequences(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
+    """Read a sequence set (all columns, or `columns`); a file that is none is a `UserError`."""
+    try:
+        return pd.read_parquet(path, columns=None if columns is None else list(columns))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (pa.ArrowInvalid, KeyError, OSError) as error:
+        raise UserError(f"{path}: not a sequence set ({error}); build it again.") from None
+
+
+_SEED_LENGTH = 16
+_CHUNK = 1 << 24
+_CODES = np.zeros(256, dtype=np.uint32)
+_CODES[np.frombuffer(b"ACGT", dtype=np.uint8)] = [0, 1, 2, 3]
+
+
+def _seed_codes(sequence: str) -> np.ndarray:
+    """Two bits a base, every run of 16 bases as one uint32 [length - 15]; letters other than A, C, G, T count as A."""
+    codes = _CODES[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
+    for width in (1, 2, 4, 8):
+        codes = (codes[:-width] << np.uint32(2 * width)) | codes[width:]
+    return codes
+
+
+def locate(sequences: Sequence[str], pieces: Iterable[tuple[str, int, str]]) -> pd.DataFrame:
+    """All exact occurrences of sequences, on either strand, in a genome.
+
+    `pieces` are (contig, start, sequence) as `Genome.pieces` yields. Returns one row per occurrence: `number` (of the
+    sequence), `contig`, `start` (0-based), `strand`. Sequences shorter than 16 bases are never found.
+    """
+    texts = [
+        (number, strand, text)
+        for number, sequence in enumerate(sequences)
+        if len(sequence) >= _SEED_LENGTH
+        for strand, text in (("+", sequence), ("-", reverse_complement(sequence)))
+    ]
+    found: list[tuple[int, str, int, str]] = []
+    if texts:
+        seeds = np.array([_seed_codes(text[:_SEED_LENGTH])[0] for _, _, text in texts], dtype=np.uint32)
+        order = np.argsort(seeds, kind="stable")
+        ordered = seeds[order]
+        for contig, start, piece in pieces:
+            for at in range(0, len(piece) - _SEED_LENGTH + 1, _CHUNK):
+                codes = _seed_codes(piece[at : at + _CHUNK + _SEED_LENGTH - 1])
+                low = np.searchsorted(ordered, codes)
+                for hit in np.flatnonzero(ordered[np.minimum(low, len(ordered) - 1)] == codes):
+                    high = np.searchsorted(ordered, codes[hit], side="right")
+                    for number, strand, text in (texts[k] for k in order[low[hit] : high]):
+                        if piece.startswith(text, at + hit):
+                            found.append((number, contig, start + at + int(hit), strand))
+    frame = pd.DataFrame(found, columns=["number", "contig", "start", "strand"])
+    return frame.sort_values(["number", "contig", "start", "strand"], ignore_index=True)
+
+
+_CHUNK_LENGTH = 50
+
+
+def contigs_of(sequences: Sequence[str], pieces: Callable[[], Iterable[tuple[str, int, str]]]) -> list[list[str]]:
+    """The contigs that each sequence may come from, sorted; empty where none.
+
+    Those with an exact occurrence; for a sequence without any (published sets are often cut from an older assembly),
+    those that hold at least half of its consecutive pieces of 50 bases.
+    """
+    contigs: list[list[str]] = [[] for _ in sequences]
+    exact = locate(sequences, pieces()).drop_duplicates(["number", "contig"])
+    for number, contig in zip(exact["number"], exact["contig"], strict=True):
+        contigs[number].append(contig)
+    chunks = [
+        (number, sequence[at : at + _CHUNK_LENGTH])
+        for number, sequence in enumerate(sequences)
+        if not contigs[number]
+        for at in range(0, len(sequence) - _CHUNK_LENGTH + 1, _CHUNK_LENGTH)
+    ]
+    if chunks:
+        hits = locate([chunk for _, chunk in chunks], pieces()).drop_duplicates(["number", "contig"])
+        owners = [chunks[chunk][0] for chunk in hits["number"]]
+        needed = Counter(number for number, _ in chunks)
+        for (number, contig), votes in sorted(Counter(zip(owners, hits["contig"], strict=True)).items()):
+            if 2 * votes >= needed[number]:
+                contigs[number].append(contig)
+    return contigs
