@@ -1,0 +1,212 @@
+"""Sequence sets from published files: the facts known about them must come out."""
+
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from foundationless.__main__ import main
+from foundationless.genomes import Genome
+from foundationless.sequences import read_sequences, reverse_complement
+from foundationless.tasks import subsets
+from foundationless.tasks.transcripts import transcript_biotypes
+from foundationless.variants import haplotypes
+
+
+@pytest.fixture(scope="module")
+def mirror(shared):
+    """Path of a mirrored file by its name in the manifest."""
+    manifest = pd.read_csv(shared / "mirror" / "manifest.tsv", sep="\t").set_index("name")["url"]
+    return lambda name: shared / "mirror" / manifest[name].removeprefix("https://")
+
+
+@pytest.fixture(scope="module")
+def genome(mirror, tmp_path_factory) -> Path:
+    """The human slices and the mitochondrion as one genome."""
+    path = tmp_path_factory.mktemp("genome") / "human.fa"
+    pieces = [
+        f"path={mirror('brca1_hg38')},contig=chr17,start=43000001",
+        f"path={mirror('brca2_hg38')},contig=chr13,start=32300001",
+        f"path={mirror('hg38_chr2_slice')}",
+        f"path={mirror('tp53_gene')},contig=chr17,start=7668421,strand=-",
+        f"path={mirror('rcrs')},contig=chrM",
+    ]
+    assert main(["prepare_genome", *(f"--piece={piece}" for piece in pieces), f"--output={path}"]) == 0
+    return path
+
+
+def build(folder, reader, sources, options=(), limits=()):
+    flags = [f"--source={role}={path}" for role, path in sources.items()]
+    flags += [f"--option={option}" for option in options] + [f"--limit={limit}" for limit in limits]
+    out = folder / "set.parquet"
+    assert main(["build_sequences", f"--reader={reader}", *flags, "--seed=1", f"--output={out}"]) == 0
+    return read_sequences(out)
+
+
+def canonical(sequences) -> set[str]:
+    return {min(text, reverse_complement(text)) for text in sequences}
+
+
+def test_genome_equals_samtools_faidx(shared, genome, tool):
+    made = Genome(genome)
+    regions = [("chr2", 9_000, 12_000), ("chr2", 1_000_000, 1_000_700), ("chr2", 2_333_000, 2_333_500)]
+    regions += [("chr13", 32_299_990, 32_300_500), ("chr13", 32_499_900, 32_500_010), ("chr17", 7_668_400, 7_687_500)]
+    regions += [("chr17", 43_000_000, 43_200_000), ("chr17", 20_000_000, 20_000_100)]
+    names = [f"{contig}:{start + 1}-{end}" for contig, start, end in regions]
+    answer = subprocess.run(
+        [tool("samtools"), "faidx", str(shared / "realdata" / "hg38_sparse.fa.gz"), *names],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    expected = ["".join(record.splitlines()[1:]).upper() for record in answer.stdout.split(">")[1:]]
+    assert [made.fetch(*region) for region in regions] == expected
+    assert made.coverage("chr2") == [(10_000, 2_333_275)]
+
+
+def test_enhancers_leak_and_dedup_mends_it(tmp_path, mirror):
+    sources = {
+        f"{split}.{label}": mirror(f"ienhancer_{split}_{label}_enhancers")
+        for split in ("train", "test")
+        for label in ("strong", "weak", "non")
+    }
+    frame = build(tmp_path, "fasta_classes", sources)
+    assert set(frame["sequence"].str.len()) == {200}
+    counts = frame.assign(published=frame["split"].where(frame["split"] == "test", "train"))
+    assert counts.groupby(["published", "label"]).size().to_dict() == {
+        ("test", "non"): 200,
+        ("test", "strong"): 100,
+        ("test", "weak"): 100,
+        ("train", "non"): 1484,
+        ("train", "strong"): 742,
+        ("train", "weak"): 742,
+    }
+    assert frame["group"].str.fullmatch("chr([0-9]+|X)").mean() == 1
+    inside = frame[frame["split"] != "test"]
+    strong = frame[(frame["split"] == "test") & (frame["label"] == "strong")]
+    assert len(canonical(strong["sequence"]) & canonical(inside["sequence"])) == 100
+    clean, removed = subsets.deduplicate(frame)
+    assert removed["train"] + removed["validation"] >= 100 and (clean["split"] == "test").sum() == 400
+    splits = [canonical(clean[clean["split"] == split]["sequence"]) for split in ("train", "validation", "test")]
+    assert sum(map(len, splits)) == len(set.union(*splits)) == len(clean)
+
+
+def test_splice_shares_thirty_sequences(tmp_path, mirror):
+    sources = {"train": mirror("gue_splice_dev"), "test": mirror("gue_splice_test")}
+    frame = build(tmp_path, "table", sources, ["validation_fraction=0"])
+    by_split = {split: set(rows) for split, rows in frame.groupby("split")["sequence"]}
+    assert len(by_split["train"] & by_split["test"]) == 30
+    assert set(frame["label"]) == {"0", "1", "2"} and len(frame) == 2 * 4562
+
+
+def test_yeast_marks_split_by_chromosome(tmp_path, mirror, capsys):
+    yeast = tmp_path / "yeast.fa"
+    assert main(["prepare_genome", f"--piece=path={mirror('yeast_genome')}", f"--output={yeast}"]) == 0
+    sources = {"train": mirror("gue_emp_H3_dev"), "test": mirror("gue_emp_H3_test"), "genome": yeast}
+    frame = build(tmp_path, "table", sources, ["test_contigs=IV,XII"], ["train=800"])
+    assert "of 2994 sequences 0 are nowhere" in capsys.readouterr().err
+    assert set(frame[frame["split"] == "test"]["group"]) == {"IV", "XII"}
+    assert not set(frame[frame["split"] != "test"]["group"]) & {"IV", "XII"}
+    assert (frame["split"] == "train").sum() == 800 and (frame["split"] == "test").sum() > 250
+
+
+def test_mitochondria_of_the_thousand_genomes(tmp_path, mirror, genome):
+    sources = {"vcf": mirror("kgp_chrMT"), "genome": genome, "panel": mirror("kgp_panel")}
+    frame = build(tmp_path, "people", sources, ["contig=MT"])
+    assert frame["sample"].nunique() == len(frame) == 2503
+    assert frame["label"].value_counts().to_dict() == {"AFR": 660, "EAS": 504, "EUR": 503, "SAS": 489, "AMR": 347}
+    lengths = frame["sequence"].str.len()
+    assert lengths.between(16_400, 16_700).all() and lengths.nunique() > 10
+    shares = frame["split"].value_counts(normalize=True)
+    assert abs(shares["train"] - 0.72) < 0.005 and abs(shares["test"] - 0.2) < 0.005
+
+
+def test_mitochondria_equal_bcftools(tmp_path, mirror, genome, tool):
+    """All 3,892 REF alleles agree with rCRS, and people come out as bcftools has them."""
+    vcf = tmp_path / "mt.vcf.gz"
+    vcf.write_bytes(mirror("kgp_chrMT").read_bytes())
+    subprocess.run([tool("bcftools"), "index", "-t", str(vcf)], check=True)
+    found = haplotypes(vcf, Genome(genome), "chrM")
+    assert found.counts["records"] == 3892
+    reference = tmp_path / "mt.fa"
+    reference.write_text(">MT\n" + Genome(genome).fetch("MT", 0, 16_569) + "\n")
+    for number in range(0, len(found.samples), 300):
+        answer = subprocess.run(
+            [tool("bcftools"), "consensus", "-f", str(reference), "-s", found.samples[number], "-H", "1", str(vcf)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.sequences[found.index[number, 0]] == "".join(answer.stdout.splitlines()[1:])
+
+
+def test_wrong_build_is_refused(tmp_path, capsys, shared, mirror):
+    """BRCA1 of GRCh37 under GRCh38 coordinates: the first mismatch is named."""
+    wrong = tmp_path / "wrong.fa"
+    piece = f"--piece=path={mirror('brca1_hg19')},contig=chr17,start=43000001"
+    assert main(["prepare_genome", piece, f"--output={wrong}"]) == 0
+    capsys.readouterr()
+    vcf = shared / "realdata" / "brca1_sge_hg38.vcf.gz"
+    flags = [f"--source=vcf={vcf}", f"--source=genome={wrong}", "--seed=1", f"--output={tmp_path}/set.parquet"]
+    assert main(["build_sequences", "--reader=clinical", *flags]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "chr17:43" in error and "REF alleles disagree with the genome" in error
+
+
+def test_transcript_biotypes_agree_with_the_derived_table(shared, mirror):
+    made = transcript_biotypes(
+        mirror("chr21_transcripts"), mirror("annotables_grch38"), mirror("annotables_grch38_tx2gene")
+    )
+    path = shared / "realdata" / "chr21_transcript_biotype_DERIVED.tsv.gz"
+    expected = pd.read_csv(path, sep="\t", keep_default_na=False)
+    assert list(made["transcript"]) == list(expected["transcript"])
+    assert list(made["sequence"].str.len()) == list(expected["length"])
+    assert list(made["label"].fillna("")) == list(expected["gene_biotype"])
+    assert list(made["gene"].fillna("")) == list(expected["gene"])
+
+
+def test_brca1_saturation_genome_editing(tmp_path, shared, mirror, genome):
+    frame = build(tmp_path, "sge", {"table": mirror("brca1_sge"), "genome": genome}, ["length=256"])
+    answer = build(
+        tmp_path,
+        "clinical",
+        {"vcf": shared / "realdata" / "brca1_sge_hg38.vcf.gz", "genome": genome},
+        ["length=256", "unlabelled=yes", "score=SCORE"],
+    )
+    assert len(frame) == len(answer) == 3893 and set(frame["id"]) == set(answer["id"])
+    both = frame.merge(answer, on="id", suffixes=("", "_vcf"), validate="one_to_one")
+    assert (both["sequence"] == both["sequence_vcf"]).all() and ((both["score"] - both["score_vcf"]).abs() < 1e-4).all()
+    assert frame["label"].value_counts().to_dict() == {"benign": 2821, "pathogenic": 823}
+    assert all(row.sequence[row.offset] == row.ref for row in frame.itertuples())
+
+
+def test_tp53_missense_is_the_derived_table(tmp_path, shared, mirror, genome):
+    frame = build(tmp_path, "tp53_missense", {"table": mirror("tp53_missense_protein"), "genome": genome})
+    expected = pd.read_csv(shared / "realdata" / "tp53_clinvar_missense_hg38_DERIVED.csv")
+    columns = ["position", "ref", "alt", "protein", "label"]
+    assert len(frame) == 321 and set(map(tuple, frame[columns].to_numpy())) == set(
+        map(tuple, expected[["pos_hg38", "ref", "alt", "protein", "label"]].to_numpy())
+    )
+    from_vcf = build(
+        tmp_path,
+        "clinical",
+        {"vcf": shared / "realdata" / "tp53_derived_clinvar_style.vcf.gz", "genome": genome},
+        ["genes=TP53", "consequences=missense_variant"],
+    )
+    assert set(zip(from_vcf["id"], from_vcf["label"], from_vcf["sequence"], strict=True)) == set(
+        zip(frame["id"], frame["label"], frame["sequence"], strict=True)
+    )
+
+
+def test_mutants_on_chromosome_two(tmp_path, genome):
+    frame = build(tmp_path, "mutants", {"genome": genome}, ["contigs=2", "starts=0,0.5,1,1.5,2"])
+    assert len(frame) == 5 * (1 + 6 * 5) and frame["window"][0] == "chr2:10001-11024"
+
+
+def test_genes_of_gencode(tmp_path, mirror, genome):
+    """Only genes on the slices are left; the 22 mitochondrial tRNAs are whole."""
+    frame = build(tmp_path, "genes", {"genes": mirror("gencode_v19_genes"), "genome": genome}, ["min_per_class=5"])
+    assert {"protein_coding", "lincRNA", "Mt_tRNA"} <= set(frame["label"])
+    mitochondrial = frame[frame["label"] == "Mt_tRNA"]
+    assert len(mitochondrial) == 22 and mitochondrial["sequence"].str.len().between(59, 76).all()

@@ -1,0 +1,58 @@
+"""Read raw files into a sequence set.
+
+Readers: table, fasta_classes, intervals, genes, transcripts, people, mutants, clinical, sge, tp53_missense.
+`--explain` prints the sources and options of each.
+"""
+
+import argparse
+from pathlib import Path
+
+
+class Explain(argparse.Action):
+    """Print what every reader takes, and leave."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        from foundationless.tasks import READERS
+
+        print("\n\n".join(f"{name}: {reader.explain()}" for name, reader in READERS.items()))
+        parser.exit()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reader", required=True, help="one of the readers above")
+    parser.add_argument("--explain", nargs=0, action=Explain, help="print the sources and options of all readers")
+    parser.add_argument("--source", action="append", default=[], metavar="ROLE=PATH", help="an input; may be repeated")
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="a setting of the reader")
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="SPLIT=N", help="keep N of a split, stratified by label"
+    )
+    parser.add_argument("--seed", type=int, required=True, help="seed of every random choice")
+    parser.add_argument("--output", required=True, type=Path, help="sequence set to write (Parquet)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    import sys
+
+    from foundationless.errors import UserError
+    from foundationless.sequences import write_sequences
+    from foundationless.tasks import READERS, subsets
+
+    def pairs(flag: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for text in getattr(arguments, flag):
+            key, equals, value = text.partition("=")
+            if not equals or not key or not value or key in found:
+                raise UserError(f"--{flag} '{text}' is not KEY=VALUE, or its key is there twice.")
+            found[key] = value
+        return found
+
+    if arguments.reader not in READERS:
+        raise UserError(f"--reader '{arguments.reader}' is not known; it is one of {', '.join(READERS)}.")
+    sources = {role: Path(path) for role, path in pairs("source").items()}
+    frame = READERS[arguments.reader](sources, pairs("option"), arguments.seed)
+    for split, size in pairs("limit").items():
+        if not size.isdigit():
+            raise UserError(f"--limit '{split}={size}': the limit is a whole number.")
+        frame = subsets.limit_split(frame, split, int(size), arguments.seed)
+    write_sequences(arguments.output, frame)
+    print(f"{arguments.output.name}: {subsets.summary(frame)}", file=sys.stderr)

@@ -1,0 +1,21 @@
+"""From raw files to sequence sets: one reader per kind of source, all in `READERS`.
+
+A reader is called as `READERS[name](sources, options, seed)` with sources `{role: path}` and options `{key: text}`, and
+returns a data frame as `foundationless.sequences` describes.
+"""
+
+from foundationless.tasks import fasta_classes, genes, intervals, mutants, people, table, transcripts, variant_sets
+from foundationless.tasks.reading import Reader
+
+READERS: dict[str, Reader] = {
+    "table": table.READER,
+    "fasta_classes": fasta_classes.READER,
+    "intervals": intervals.READER,
+    "genes": genes.READER,
+    "transcripts": transcripts.READER,
+    "people": people.READER,
+    "mutants": mutants.READER,
+    "clinical": variant_sets.CLINICAL,
+    "sge": variant_sets.SGE,
+    "tp53_missense": variant_sets.TP53_MISSENSE,
+}
