@@ -1,0 +1,436 @@
+"""Figures of a made-up study of full size: everything inside the page, fonts embedded, same bytes twice."""
+
+import json
+import subprocess
+import sys
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from foundationless import figures
+from foundationless.__main__ import main
+from foundationless.figures import style
+from foundationless.figures.tables import read
+from foundationless.statistics import verdict
+from foundationless.tables import collect
+
+CARDS = {
+    "hyenadna": ("HyenaDNA", "character"),
+    "caduceus": ("Caduceus-PS", "character"),
+    "mistral": ("Mistral", "character"),
+    "nt500m": ("NT-500M", "kmer"),
+    "ntv2": ("NTv2-50M", "kmer"),
+    "gena_lm": ("GENA-LM", "bpe"),
+    "dnabert2": ("DNABERT-2", "bpe"),
+}
+GREY = {"length_gc": "length + GC", "kmer_xgboost": "k-mers + XGBoost", "cnn": "one-hot CNN"}
+MARKS = ["H3", "H3K14ac", "H3K36me3", "H3K4me1", "H3K4me2", "H3K4me3", "H3K79me3", "H3K9ac", "H4", "H4ac"]
+NT = {
+    "Histone marks (yeast)": MARKS,
+    "Enhancers (human)": ["enhancers", "enhancers_types"],
+    "Promoters (human)": ["promoter_all", "promoter_no_tata", "promoter_tata"],
+    "Splice sites (human)": ["splice_sites_all", "splice_sites_acceptors", "splice_sites_donors"],
+}
+GUE = {
+    "Histone marks (yeast)": [f"EMP_{mark}" for mark in MARKS],
+    "TF binding (human)": [f"tf_human_{i}" for i in range(5)],
+    "TF binding (mouse)": [f"tf_mouse_{i}" for i in range(5)],
+    "Virus": ["covid"],
+    "Promoters (human)": ["prom_300_all", "prom_300_notata", "prom_300_tata"],
+    "Core promoters (human)": ["prom_core_all", "prom_core_notata", "prom_core_tata"],
+    "Splice sites (human)": ["splice_reconstructed"],
+}
+GB = {
+    "Human": ["human_nontata_promoters", "human_ensembl_regulatory", "human_enhancers_ensembl", "human_enhancers_cohn"],
+    "Other": ["drosophila_enhancers_stark", "demo_human_or_worm"],
+}
+SUITES = {"nt": ("NT benchmark", NT, "mcc"), "gue": ("GUE", GUE, "mcc"), "gb": ("Genomic Benchmarks", GB, "accuracy")}
+POOLINGS, GENES = ("cls", "site", "mean", "max"), ("TP53", "BRCA2", "CFTR")
+STUDY = "Synthetic tables of the tests; no number here is a result."
+
+
+def make_tables(directory: Path, models: int = 7, suites=tuple(SUITES), seed: int = 0) -> Path:
+    """Tables as `collect_tables` writes them, of `models` models on all tasks of `suites` and every other analysis."""
+    generator = np.random.default_rng(seed)
+    names = list(CARDS)[:models]
+    shared = {
+        "protocol": "corrected",
+        "seeds": 3,
+        "folds": 3,
+        "runs": 9,
+        "n_test": 1500,
+        "groups": 1500,
+        "seconds": 60.0,
+    }
+    scores, comparisons, tasks = [], [], []
+
+    def score(analysis, task, model, init, metric, value, **extra):
+        half = generator.uniform(0.005, 0.03)
+        scores.append(
+            {"analysis": analysis, "task": task, "model": model, "init": init, "metric": metric, "value": value}
+            | {"low": value - half, "high": value + half, "sd": half / 2, "parameters": 10**6} | shared | extra
+        )  # fmt: skip
+        return value
+
+    def compare(analysis, task, model, metric, versus, reference, delta):
+        low, high = delta - 0.02, delta + 0.02
+        comparisons.append(
+            {"analysis": analysis, "task": task, "model": model, "init": "pretrained", "versus": versus}
+            | {"reference": reference, "metric": metric, "delta": delta, "low": low, "high": high, "p": 0.01}
+            | {"verdict": verdict(low, high, 0.02), "margin": 0.02, "reference_seeds": 3, "resamples": 200} | shared
+        )  # fmt: skip
+
+    def classification(analysis, task, metric, chosen, center=0.7):
+        center += generator.normal(scale=0.08)
+        randoms = {m: score(analysis, task, m, "random", metric, center - 0.05 * i / 3) for i, m in enumerate(chosen)}
+        baseline = max(
+            score(analysis, task, m, "random" if m == "cnn" else "baseline", metric, center - 0.1 * (i + 1))
+            for i, m in enumerate(GREY)
+        )
+        for model in chosen:
+            value = score(analysis, task, model, "pretrained", metric, randoms[model] + generator.normal(0.04, 0.04))
+            compare(analysis, task, model, metric, "random", model, value - randoms[model])
+            compare(analysis, task, model, metric, "best_random", chosen[0], value - max(randoms.values()))
+            compare(analysis, task, model, metric, "baseline", "kmer_xgboost", value - baseline)
+
+    for suite in suites:
+        label, groups, metric = SUITES[suite]
+        for group, members in groups.items():
+            for task in members:
+                tasks.append({"task": task, "suite": suite, "suite_label": label, "group": group, "label": task})
+                classification("finetune", task, metric, names)
+    for task in ("biotype", "ancestry", "chr2", "BRCA2", "CFTR"):
+        tasks.append({"task": task, "suite": task, "suite_label": task, "group": task, "label": task.capitalize()})
+    first = [task["task"] for task in tasks[:4]]
+    for task, percent in product(first, (1, 5, 10, 50)):
+        classification("lowdata", f"{task}.pct{percent}", "mcc", names[:4], 0.3 + percent / 150)
+    classification("finetune", f"{first[0]}.permuted", "mcc", names, 0.0)
+    classification("finetune", f"{first[1]}.dedup", "mcc", names)
+    classification("biotype", "biotype", "weighted_f1", names)
+    classification("ancestry", "ancestry", "weighted_f1", names)
+    widths = {}
+    for i, model in enumerate(names):
+        for width in (64, 256, 1024, 4096):
+            widths[f"{model}.char.w{width}"] = model
+            score(
+                "width",
+                "biotype",
+                f"{model}.char.w{width}",
+                "random",
+                "weighted_f1",
+                0.4 + 0.03 * np.log2(width) - 0.02 * i,
+            )
+    for width, init in product((64, 256, 1024), ("pretrained", "random")):
+        widths[f"hyenadna.w{width}"] = "hyenadna"
+        score("width", "biotype", f"hyenadna.w{width}", init, "weighted_f1", 0.4 + 0.03 * np.log2(width))
+    for i, (model, init) in enumerate(product(names, ("pretrained", "random"))):
+        for pooling in POOLINGS:
+            for mutations in (1, 64, 128, 256, 512, 1024):
+                value = 1 - 0.03 * (i + 1) * np.log10(mutations + 1) / 4
+                score(
+                    "sensitivity",
+                    "chr2",
+                    model,
+                    init,
+                    "cosine",
+                    value,
+                    pooling=pooling,
+                    mutations=mutations,
+                    null=False,
+                )
+            score(
+                "sensitivity", "chr2", model, init, "cosine", 0.8 - i / 50, pooling=pooling, mutations=None, null=True
+            )
+        for gene, label in product(GENES, ("benign", "pathogenic")):
+            distance = 10 ** generator.uniform(-4, -1)
+            score("similarity", "BRCA2", model, init, "cosine", 1 - distance, gene=gene, label=label, pooling="max",
+                  unit="variant", low=1 - 1.3 * distance, high=1 - 0.7 * distance)  # fmt: skip
+        for task in ("BRCA2", "CFTR"):
+            score("likelihood", task, model, init, "auroc", generator.uniform(0.4, 0.7))
+    steps = [
+        {"analysis": "pretrain", "task": "genome", "model": model, "init": "pretrained", "seed": 0}
+        | {"metric": "bits_per_base", "value": 1.9 + 0.1 * np.exp(-step / 300) - i / 100}
+        | {"step": step, "n": 1000, "protocol": "run"}
+        for i, model in enumerate(names) for step in range(0, 1001, 50)
+    ]  # fmt: skip
+    cards = {
+        name: {
+            "label": CARDS[base][0],
+            "tokenizer_class": CARDS[base][1],
+            "order": list(CARDS).index(base),
+            "kind": "model",
+        }
+        for name, base in ({name: name for name in names} | widths).items()
+    } | {
+        name: {"label": label, "tokenizer_class": None, "order": 9, "kind": "baseline"} for name, label in GREY.items()
+    }
+    output = directory / "tables"
+    collect(
+        output, scores=pd.DataFrame(scores), comparisons=pd.DataFrame(comparisons), records=pd.DataFrame(steps),
+        tasks=pd.DataFrame(tasks), models=cards, margin=0.02,
+    )  # fmt: skip
+    return output
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    return make_tables(tmp_path_factory.mktemp("full"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return make_tables(tmp_path_factory.mktemp("small"), models=2, suites=("gb",))
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A study of which nothing has been summarised yet."""
+    output = tmp_path_factory.mktemp("empty") / "tables"
+    collect(
+        output, scores=pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"]),
+        comparisons=pd.DataFrame(columns=["analysis", "task", "model", "init", "versus", "delta"]),
+        records=pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"]),
+        tasks=pd.DataFrame([{"task": "H3", "suite": "nt", "suite_label": "NT", "group": "marks", "label": "H3"}]),
+        models={"hyenadna": {"label": "HyenaDNA", "tokenizer_class": "character", "order": 0, "kind": "model"}},
+        margin=0.02,
+    )  # fmt: skip
+    return output
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """`drawn(name, tables)`: a figure with its layout done, kept for the tests that follow."""
+    kept: dict[tuple[str, Path], Any] = {}
+
+    def draw(name, directory):
+        if (name, directory) not in kept:
+            figure = figures._drawings()[name](read(directory, STUDY))
+            with style.sheet():
+                FigureCanvasAgg(figure).draw()
+            kept[name, directory] = figure
+        return kept[name, directory]
+
+    return draw
+
+
+def texts(figure):
+    """Every text that is drawn, tick labels of ticks in view included."""
+    axes = [panel for part in parts(figure) for panel in part.axes]
+    ticks = {
+        label for panel in axes for axis in (panel.xaxis, panel.yaxis) for label in axis.get_ticklabels(which="both")
+    }
+    seen = {
+        tick.label1 for panel in axes for axis in (panel.xaxis, panel.yaxis) for tick in axis._update_ticks()
+    }  # fmt: skip
+    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [text for text in found if text not in ticks or text in seen]
+
+
+def parts(figure):
+    return [figure, *(inner for part in figure.subfigs for inner in parts(part))]
+
+
+def everything_fits(figure):
+    """No text and no panel leaves the page, and no two level texts overlap."""
+    page, shown = figure.bbox, [(text, text.get_window_extent()) for text in texts(figure)]
+    for text, box in shown:
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1
+        assert inside, f"'{text.get_text()}' leaves the page: {box} in {page}"
+    for part in parts(figure):
+        for axes in part.axes:
+            box = axes.get_window_extent()
+            assert box.width > 20 and box.height > 20
+    level = [(text, box) for text, box in shown if text.get_rotation() % 90 == 0]  # slanted boxes exceed their ink
+    for (one, first), (two, second) in combinations(level, 2):
+        beside = first.x1 < second.x0 + 1 or second.x1 < first.x0 + 1
+        above = first.y1 < second.y0 + 1 or second.y1 < first.y0 + 1
+        assert beside or above, f"'{one.get_text()}' lies on '{two.get_text()}'"
+
+
+@pytest.mark.parametrize("name", figures.NAMES)
+def test_every_figure_fits_at_full_size(name, tables, drawn):
+    figure = drawn(name, tables)
+    everything_fits(figure)
+    assert figure.get_figwidth() * 25.4 in (pytest.approx(85), pytest.approx(174))
+    assert figure.get_figheight() * 25.4 < 260
+
+
+@pytest.mark.parametrize("name", figures.NAMES)
+def test_every_figure_of_a_small_study(name, small, drawn):
+    everything_fits(drawn(name, small))
+
+
+@pytest.mark.parametrize("name", figures.NAMES)
+def test_missing_data_are_named(name, empty, drawn):
+    figure = drawn(name, empty)
+    everything_fits(figure)
+    assert any(text.get_text().startswith("No ") for text in texts(figure))
+
+
+def marks(figure, marker, face=None):
+    found = [line for line in figure.findobj(Line2D) if line.axes is not None and line.get_marker() == marker]
+    return sum(len(line.get_xdata()) for line in found if face is None or line.get_markerfacecolor() == face)
+
+
+def test_points_are_as_many_as_scores(tables, drawn):
+    frame = read(tables)
+    look = frame.looks["hyenadna"]
+    figure = drawn("figure_09_gue", tables)
+    assert marks(figure, look.marker, look.color) == marks(figure, look.marker, "white") == 28
+    assert marks(figure, "|") == 28 * len(GREY) * len(CARDS)
+    figure = drawn("figure_07_best_random", tables)
+    assert marks(figure, look.marker, look.color) == 52
+    figure = drawn("figure_04_width_random", tables)
+    assert marks(figure, look.marker, "white") == 4
+    assert marks(figure, look.marker, look.color) == 0
+    figure = drawn("figure_03_low_data", tables)
+    assert marks(figure, look.marker, look.color) == 4 * 5
+    figure = drawn("verdict_forest", tables)
+    values = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == look.marker]
+    across = frame.across.set_index(["suite", "versus", "model"])
+    assert values == [across.loc[("all", "random", "hyenadna"), "delta"]]
+
+
+def test_values_stand_where_the_table_says(tables, drawn):
+    frame = read(tables)
+    figure = drawn("biotype", tables)
+    scores = frame.scores[frame.scores["analysis"] == "biotype"].set_index(["model", "init"])
+    for model in CARDS:
+        look = frame.looks[model]
+        drawn = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == look.marker]
+        assert drawn == [scores.loc[(model, init), "value"] for init in ("random", "pretrained")] or drawn == [
+            scores.loc[(model, init), "value"] for init in ("pretrained", "random")
+        ]
+
+
+def test_a_model_looks_the_same_at_every_width_and_classes_share_a_hue(tables):
+    looks = read(tables).looks
+    assert looks["hyenadna"] == looks["hyenadna.char.w64"] == looks["hyenadna.w1024"]
+    assert len({(looks[name].color, looks[name].marker) for name in CARDS}) == len(CARDS)
+    assert {looks[name].color for name in GREY} == {style.GREY}
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("character", "character"),
+        ("6-mer", "kmer"),
+        ("kmer6", "kmer"),
+        ("BPE", "bpe"),
+        (None, "other"),
+        (np.nan, "other"),
+    ],
+)
+def test_tokenizer_classes(name, expected):
+    assert style.tokenizer_class(name) == expected
+
+
+def test_fonts_are_embedded_and_the_bytes_repeat(small, tmp_path):
+    from pypdf import PdfReader
+
+    first, second = tmp_path / "a.pdf", tmp_path / "b.pdf"
+    for path in (first, second):
+        figures.draw("biotype", small, STUDY, path)
+    assert first.read_bytes() == second.read_bytes()
+    assert first.with_suffix(".png").read_bytes() == second.with_suffix(".png").read_bytes()
+    fonts = PdfReader(first).pages[0]["/Resources"]["/Font"]
+    described = [
+        font.get_object()["/DescendantFonts"][0].get_object()["/FontDescriptor"].get_object() for font in fonts.values()
+    ]
+    assert described and all("/FontFile2" in font for font in described)
+
+
+def test_commands_draw_and_bind(small, tmp_path):
+    from pypdf import PdfReader
+
+    pdfs = [tmp_path / f"{name}.pdf" for name in ("biotype", "figure_08_nt")]
+    for path in pdfs:
+        assert (
+            main(
+                ["draw_figure", "--figure", path.stem, "--tables", str(small), "--study", STUDY, "--output", str(path)]
+            )
+            == 0
+        )
+    outputs = [tmp_path / "all.pdf", tmp_path / "again.pdf"]
+    for output in outputs:
+        code = main(
+            ["bind_figures", "--figures", *map(str, pdfs), "--tables", str(small), "--study", STUDY,
+             "--notes", "Notes of the study. " * 12, "--output", str(output)]
+        )  # fmt: skip
+        assert code == 0
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    assert not list(tmp_path.glob("*cover*"))
+    reader = PdfReader(outputs[0])
+    assert len(reader.pages) == 3
+    assert [item.title for item in reader.outline] == ["Cover", "Biotype", "Figure 8: nt"]
+    text = " ".join(reader.pages[0].extract_text().split())
+    across = pd.read_csv(small / "across_tasks.csv").query("suite == 'all' and versus == 'random'")
+    assert f"{across['delta'].max():+.3f}" in text
+    assert f"{across['wins'].sum()} of {across['n'].sum()} pairs" in text
+    assert "foundationless" in text and "Notes of the study." in text
+
+
+def test_a_study_without_pairs_has_a_cover_without_a_verdict(empty):
+    from foundationless.figures import binding
+
+    figure = binding.cover(read(empty, STUDY), "")
+    FigureCanvasAgg(figure).draw()
+    assert any("there is no verdict" in text.get_text() for text in texts(figure))
+    everything_fits(figure)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["draw_figure", "--figure", "figure_99", "--output", "f.pdf"],
+        ["draw_figure", "--figure", "biotype", "--tables", "nowhere", "--output", "f.pdf"],
+        ["bind_figures", "--figures", "nowhere.pdf", "--study", "s", "--output", "f.pdf"],
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    flags = arguments if "--tables" in arguments else [*arguments, "--tables", str(small)]
+    assert main(flags) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_figures_import_neither_torch_nor_models():
+    code = (
+        "import sys; from foundationless.figures import _drawings, binding; _drawings(); "
+        "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'transformers') "
+        "or m.startswith(('foundationless.models', 'foundationless.tasks'))])"
+    )
+    root = Path(figures.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
+
+
+def test_inline_models_of_a_plan_are_understood(tmp_path):
+    cards = json.dumps({"a.demo": {"label": "A", "tokenizer_class": "bpe", "order": 0, "kind": "model"}})
+    (tmp_path / "tasks.tsv").write_text("task\tsuite\tsuite_label\tgroup\tlabel\nH3\tnt\tNT\tmarks\tH3\n")
+    for name in ("s", "c"):
+        (tmp_path / f"{name}.csv").write_text("analysis,task,model\n")
+    pd.DataFrame(columns=["analysis", "task", "model", "init", "value"]).to_parquet(tmp_path / "r.parquet")
+    flags = [
+        "--scores",
+        "s.csv",
+        "--comparisons",
+        "c.csv",
+        "--records",
+        "r.parquet",
+        "--tasks",
+        "tasks.tsv",
+        "--output",
+        "t",
+    ]
+    paths = [flag if flag.startswith("--") else str(tmp_path / flag) for flag in flags]
+    assert main(["collect_tables", *paths, "--models", cards]) == 0
+    assert pd.read_csv(tmp_path / "t" / "models.csv")["label"].tolist() == ["A"]

@@ -1,0 +1,196 @@
+"""The bootstrap agrees with scipy's, covers, keeps its level, and the study's own table gives its known answers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import sklearn.metrics as sk
+
+from foundationless import statistics as st
+from foundationless.errors import UserError
+
+CLASSES = ("0", "1")
+
+
+def make_run(truth, correct_rate, generator, seed=0, fold=-1, groups=None):
+    predicted = np.where(generator.random(len(truth)) < correct_rate, truth, 1 - truth)
+    score = np.clip(0.5 + 0.3 * (2 * predicted - 1) + 0.3 * generator.normal(size=len(truth)), 0, 1)
+    names = np.arange(len(truth)) if groups is None else groups
+    return st.Run(
+        seed, fold, truth.astype(str), np.asarray(names).astype(str), predicted.astype(str), np.c_[1 - score, score]
+    )
+
+
+def compare(first, second, metric="accuracy", resamples=1000, seed=0, classes=CLASSES):
+    arms = st.score_runs([*first, *second], metric, classes, resamples, seed)
+    return st.compare_arms(st.join(arms[: len(first)]), st.join(arms[len(first) :]), seed)
+
+
+@pytest.mark.parametrize("metric", ["mcc", "auroc"])
+def test_paired_interval_agrees_with_scipy(metric):
+    generator = np.random.default_rng(0)
+    truth = generator.integers(2, size=150)
+    one, two = (make_run(truth, rate, generator) for rate in (0.85, 0.75))
+    found = compare([one], [two], metric, resamples=4000)
+
+    def statistic(rows):
+        rows = rows.astype(int)
+        if metric == "mcc":
+            values = [sk.matthews_corrcoef(truth[rows], run.predicted.astype(int)[rows]) for run in (one, two)]
+        else:
+            values = [sk.roc_auc_score(truth[rows], run.probabilities[rows, 1]) for run in (one, two)]
+        return values[0] - values[1]
+
+    oracle = scipy.stats.bootstrap(
+        (np.arange(150),), statistic, vectorized=False, n_resamples=500, method="percentile", rng=1
+    )
+    width = oracle.confidence_interval.high - oracle.confidence_interval.low
+    assert found.value == pytest.approx(statistic(np.arange(150)))
+    assert found.low == pytest.approx(oracle.confidence_interval.low, abs=0.12 * width)
+    assert found.high == pytest.approx(oracle.confidence_interval.high, abs=0.12 * width)
+    assert found.replicates.std() == pytest.approx(oracle.standard_error, rel=0.12)
+
+
+def test_items_of_a_group_are_drawn_together():
+    generator = np.random.default_rng(1)
+    truth = generator.integers(2, size=60)
+    single = make_run(truth, 0.8, generator)
+    tenfold = [np.repeat(values, 10) for values in (single.labels, single.groups, single.predicted)]
+    repeated = st.Run(0, -1, tenfold[0], tenfold[1], tenfold[2])
+    loose = st.Run(0, -1, tenfold[0], np.arange(600).astype(str), tenfold[2])
+    widths = []
+    for run in (single, repeated, loose):
+        estimate = st.interval(st.score_runs([run], "mcc", CLASSES, 2000, 0)[0], 0)
+        widths.append(estimate.high - estimate.low)
+    assert widths[1] == pytest.approx(widths[0])
+    assert widths[2] == pytest.approx(widths[0] / np.sqrt(10), rel=0.15)
+
+
+def test_weights_are_multinomial():
+    weights = st.resample_weights(50, 4000, np.random.default_rng(0))
+    assert (weights.sum(axis=1) == 50).all()
+    assert weights.mean() == 1
+    assert weights.var() == pytest.approx(1 - 1 / 50, rel=0.03)
+
+
+def simulate(delta, trials, resamples=300, n=200):
+    """Paired accuracies of two arms of known rates: (share of intervals that cover, share of p < 0.05)."""
+    generator = np.random.default_rng(5)
+    covered = rejected = 0
+    for trial in range(trials):
+        truth = generator.integers(2, size=n)
+        found = compare(
+            [make_run(truth, 0.7 + delta, generator)], [make_run(truth, 0.7, generator)], "accuracy", resamples, trial
+        )
+        covered += found.low <= delta <= found.high
+        rejected += found.p < 0.05
+    return covered / trials, rejected / trials
+
+
+def test_intervals_cover_and_the_test_keeps_its_level():
+    coverage, power = simulate(0.2, 400)
+    assert 0.91 <= coverage <= 0.98  # 0.95 ± 4 standard errors of 400 trials
+    assert power > 0.95
+    coverage, error = simulate(0.0, 400)
+    assert 0.91 <= coverage <= 0.98
+    assert 0.01 <= error <= 0.09
+
+
+def test_seed_variance_enters_the_interval_without_bias():
+    generator = np.random.default_rng(3)
+    points = generator.normal(size=6)
+    arm = st.Arm(points, np.repeat(points[:, None], 40000, axis=1), np.arange(6))
+    assert arm.resample(np.random.default_rng(0)).std() == pytest.approx(points.std(ddof=1) / np.sqrt(6), rel=0.02)
+
+
+def test_folds_are_averaged_within_a_seed():
+    arm = st.Arm(np.array([1.0, 3.0, 10.0]), np.zeros((3, 5)), np.array([0, 0, 1]))
+    assert arm.by_seed().tolist() == [2.0, 10.0]
+    assert arm.value == 6.0
+
+
+def test_same_seed_same_interval_and_order_of_items_does_not_matter():
+    generator = np.random.default_rng(4)
+    truth = generator.integers(2, size=40)
+    run = make_run(truth, 0.8, generator)
+    order = generator.permutation(40)
+    turned = st.Run(0, -1, run.labels[order], run.groups[order], run.predicted[order])
+    first, second, third = (
+        st.interval(st.score_runs([one], "macro_f1", CLASSES, 200, seed)[0], seed)
+        for one, seed in ((run, 1), (turned, 1), (run, 2))
+    )
+    assert (first.low, first.high) == (second.low, second.high) != (third.low, third.high)
+
+
+def test_blocks_of_resamples_change_nothing(monkeypatch):
+    generator = np.random.default_rng(4)
+    run = make_run(generator.integers(2, size=40), 0.8, generator)
+    whole = st.score_runs([run], "mcc", CLASSES, 100, 0)[0].replicates
+    monkeypatch.setattr(st, "CELLS_PER_BLOCK", 40 * 7)
+    assert np.array_equal(st.score_runs([run], "mcc", CLASSES, 100, 0)[0].replicates, whole)
+
+
+def test_one_group_gives_no_interval():
+    run = st.Run(0, -1, np.array(["0", "1"]), np.array(["g", "g"]), np.array(["0", "1"]))
+    estimate = st.interval(st.score_runs([run], "accuracy", CLASSES, 50, 0)[0], 0)
+    assert estimate.value == 1.0
+    assert np.isnan(estimate.low)
+    assert estimate.verdict(0.02) == "undecided"
+
+
+@pytest.mark.parametrize("metric", ["spearman", "accuracy", "auroc"])
+def test_a_metric_that_does_not_fit_is_one_sentence(metric):
+    run = st.Run(0, -1, np.array(["0", "1"]), np.array(["a", "b"]))
+    with pytest.raises(UserError):
+        st.score_runs([run], metric, CLASSES, 10, 0)
+
+
+@pytest.mark.parametrize(
+    "low, high, word",
+    [
+        (-0.01, 0.015, "equivalent"),
+        (0.001, 0.02, "equivalent"),
+        (0.001, 0.03, "better"),
+        (-0.3, -0.01, "worse"),
+        (-0.03, 0.01, "undecided"),
+        (np.nan, np.nan, "undecided"),
+    ],
+)
+def test_verdicts(low, high, word):
+    assert st.verdict(low, high, 0.02) == word
+
+
+def test_across_tasks_reproduces_the_study(shared):
+    reported = pd.read_csv(shared / "paper_reported_numbers.tsv", sep="\t")
+    arms = reported[reported["experiment"] == "nt_finetune"].pivot(
+        index=["task", "model"], columns="arm", values="value"
+    )
+    deltas = (arms["pretrained"] - arms["random"]).unstack("model")
+    expected = {
+        "Mistral": (17, 3e-4),
+        "NTv2-50M": (18, 8e-6),
+        "GENA-LM": (18, 8e-6),
+        "NT-500M": (17, 3e-4),
+        "DNABERT-2": (17, 5e-5),
+        "HyenaDNA": (12, 0.04),
+        "Caduceus": (7, 0.24),
+    }
+    assert set(deltas.columns) == set(expected)
+    for model, (wins, p) in expected.items():
+        found = st.across_tasks(deltas[model].to_numpy())
+        assert (found.wins, found.tasks) == (wins, 18)
+        assert found.p == pytest.approx(p, rel=0.35)
+        reference = scipy.stats.ttest_1samp(deltas[model], 0).confidence_interval()
+        assert (found.low, found.high) == pytest.approx((reference.low, reference.high))
+    assert st.across_tasks(deltas["GENA-LM"].to_numpy()).verdict(0.02) == "better"
+
+
+def test_across_tasks_at_the_edges():
+    assert st.across_tasks([]).tasks == 0
+    assert np.isnan(st.across_tasks([0.1]).low)
+    assert np.isnan(st.across_tasks([0.0, 0.0]).p)
+    assert st.across_tasks([0.1, np.nan, -0.2]).tasks == 2
+
+
+def test_holm_by_hand():
+    assert st.holm([0.01, 0.04, np.nan, 0.03]) == pytest.approx([0.03, 0.06, np.nan, 0.06], nan_ok=True)

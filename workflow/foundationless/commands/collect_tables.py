@@ -1,0 +1,62 @@
+"""Join the tables of all tasks and cut out the tables of the study, by its numbers.
+
+The output directory holds records.parquet and records.csv (one row per recorded number), scores.csv, comparisons.csv,
+tasks.csv, models.csv, across_tasks.csv (per suite and model: mean paired difference, interval, wins, Wilcoxon p,
+verdict), table_01_models.csv, table_02_biotype.csv, table_04_likelihood.csv, table_05_similarity.csv,
+table_14_ancestry.csv and table_18_finetune.csv. A table without data has a header and no rows.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the command."""
+    add = parser.add_argument
+    add("--scores", required=True, nargs="+", type=Path, help="score tables of summarise_task")
+    add("--comparisons", required=True, nargs="+", type=Path, help="its comparison tables")
+    add("--records", required=True, nargs="+", type=Path, help="records: JSON, or summarise_task's Parquet tables")
+    add("--pretraining", nargs="*", default=[], type=Path, help="JSON records of pretraining")
+    add(
+        "--tasks", required=True, type=Path, help="TSV or CSV in order of tasks: task, suite, suite_label, group, label"
+    )
+    add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
+    add("--margin", type=float, default=0.02, help="equivalence margin of the mean over tasks, in units of the metric")
+    add("--output", required=True, type=Path, help="directory to write; an older one is replaced")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read, join and write."""
+    import json
+
+    import pandas as pd
+
+    from foundationless import tables
+    from foundationless.errors import UserError
+    from foundationless.files import read_json
+
+    tasks = tables.read_table(arguments.tasks)
+    if missing := {"task", "suite", "suite_label", "group", "label"} - set(tasks.columns):
+        raise UserError(f"{arguments.tasks}: no column {', '.join(sorted(missing))}; see --help for its columns.")
+    try:
+        inline = arguments.models.lstrip().startswith("{")
+        models = json.loads(arguments.models) if inline else read_json(Path(arguments.models))
+    except json.JSONDecodeError as error:
+        raise UserError(f"--models: not valid JSON ({error}).") from None
+    if not isinstance(models, dict) or not all(isinstance(card, dict) for card in models.values()):
+        raise UserError("--models: not a mapping of model names to their cards; see --help.")
+
+    def join(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+        found = [frame for frame in frames if len(frame)]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+
+    records = [tables.read_flat(path) for path in [*arguments.records, *arguments.pretraining]]
+    tables.collect(
+        arguments.output,
+        scores=join([tables.read_table(path) for path in arguments.scores], tables.SCORES),
+        comparisons=join([tables.read_table(path) for path in arguments.comparisons], tables.COMPARISONS),
+        records=join(records, [*tables.IDENTITY, "value"]),
+        tasks=tasks,
+        models=models,
+        margin=arguments.margin,
+    )

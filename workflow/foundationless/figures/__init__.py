@@ -1,0 +1,66 @@
+"""Tables in, figures out. Nothing here knows torch, models or tasks."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foundationless.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from foundationless.figures.tables import Tables
+
+NAMES = (
+    "verdict_forest",
+    "figure_01_benchmarks",
+    "figure_03_low_data",
+    "figure_04_width_random",
+    "figure_05_width_pretrained",
+    "figure_06_sensitivity_ancestry",
+    "figure_07_best_random",
+    "figure_08_nt",
+    "figure_09_gue",
+    "figure_10_gb",
+    "biotype",
+    "variants",
+    "controls",
+    "pretraining",
+)
+
+
+def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
+    from foundationless.figures import benchmarks, controls, features, variation
+
+    return {
+        "verdict_forest": benchmarks.forest,
+        "figure_01_benchmarks": benchmarks.means,
+        "figure_03_low_data": features.low_data,
+        "figure_04_width_random": features.width_random,
+        "figure_05_width_pretrained": features.width_pretrained,
+        "figure_06_sensitivity_ancestry": variation.sensitivity_ancestry,
+        "figure_07_best_random": benchmarks.best_random,
+        "figure_08_nt": partial(benchmarks.suite, name="nt"),
+        "figure_09_gue": partial(benchmarks.suite, name="gue"),
+        "figure_10_gb": partial(benchmarks.suite, name="gb"),
+        "biotype": features.biotype,
+        "variants": variation.variants,
+        "controls": controls.controls,
+        "pretraining": controls.pretraining,
+    }
+
+
+def draw(name: str, tables: Path, study: str, output: Path) -> "Figure":
+    """Draw figure `name` from a directory of tables; write `output` (PDF) and the PNG beside it.
+
+    A figure whose data are missing becomes a page that says which. Raises `UserError` for an unknown name.
+    """
+    from foundationless.figures import style
+    from foundationless.figures.tables import read
+
+    if name not in NAMES:
+        raise UserError(f"no figure '{name}'; there are {', '.join(NAMES)}.")
+    figure = _drawings()[name](read(tables, study))
+    style.save(figure, output)
+    return figure

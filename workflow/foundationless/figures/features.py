@@ -1,0 +1,138 @@
+"""Less data and other widths: how the arms change with what they are given; biotypes from frozen features."""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from foundationless.figures import rows as layout
+from foundationless.figures import style
+from foundationless.figures.tables import Tables, base, each, width
+
+ARM_LINES = {"pretrained": "-", "random": "--"}
+
+
+def low_data(tables: Tables) -> Figure:
+    """Figure 3: score against the share of training data."""
+    title = "Figure 3 · Fine-tuning with less data"
+    low = tables.scored("lowdata", plain=False)
+    parts = low["task"].str.extract(r"^([^.]+)\.pct(\d+)$") if len(low) else pd.DataFrame(columns=[0, 1])
+    low = low.assign(plain=parts[0], percent=pd.to_numeric(parts[1])).dropna(subset=["percent"])
+    low = tables.own(low)
+    if low.empty:
+        return style.missing(title, "No scores of analysis lowdata on tasks named TASK.pctN.")
+    full = tables.own(tables.scored("finetune")).assign(percent=100.0)
+    full = full.assign(plain=full["task"])
+    full = full[full["plain"].isin(low["plain"]) & full["model"].isin(low["model"])]
+    found = pd.concat([low, full], ignore_index=True)
+    tasks = tables.task_rows(found["plain"].tolist())["task"].tolist()
+    caption = f"100 %: the whole training set of the same task. {layout.sizes(found)} {tables.study}"
+    return _curves(tables, found.assign(x=found["percent"], panel=found["plain"]), title, caption, tasks,
+                   xlabel="Training data (%)", ticks=sorted(found["percent"].unique()))  # fmt: skip
+
+
+def width_random(tables: Tables) -> Figure:
+    """Figure 4: score of random models with the character tokenizer against their width."""
+    title = "Figure 4 · Random models, character tokenizer: score against width"
+    found = _at_widths(tables, characters=True)
+    found = found[found["init"] == "random"]
+    sentence = "No scores of analysis width for random models named MODEL.char.wN."
+    return _widths(tables, found, title, sentence)
+
+
+def width_pretrained(tables: Tables) -> Figure:
+    """Figure 5: both arms of models that were pretrained again at each width."""
+    title = "Figure 5 · Pretrained again at each width"
+    found = _at_widths(tables, characters=False)
+    arms = found.groupby(found["model"].map(base))["init"].nunique()
+    found = found[found["model"].map(base).isin(arms.index[arms > 1])]
+    sentence = "No scores of analysis width for models named MODEL.wN with a pretrained and a random arm."
+    return _widths(tables, found, title, sentence)
+
+
+def _at_widths(tables: Tables, *, characters: bool) -> pd.DataFrame:
+    """Scores of models whose names state a width, with the character tokenizer in place of their own or not."""
+    found = tables.scored("width")
+    names = [name for name in found["model"].unique() if width(name) and (".char" in name) == characters]
+    return found[found["model"].isin(names)]
+
+
+def _widths(tables: Tables, found: pd.DataFrame, title: str, sentence: str) -> Figure:
+    if found.empty:
+        return style.missing(title, sentence)
+    found = found.assign(x=found["model"].map(width), panel=found["task"])
+    tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
+    return _curves(tables, found, title, f"{layout.sizes(found)} {tables.study}", tasks,
+                   xlabel="Width of the hidden states", ticks=sorted(found["x"].unique()))  # fmt: skip
+
+
+def _curves(
+    tables: Tables, found: pd.DataFrame, title: str, caption: str, tasks: list[str], *, xlabel: str, ticks: list[float]
+) -> Figure:
+    """Score against `x` (logarithmic), one panel per task, one line per model and arm."""
+    found = found.assign(base=found["model"].map(base))
+    names = tables.models.assign(base=tables.models["model"].map(base)).drop_duplicates("base")
+    names = names[names["base"].isin(found["base"])]
+    shown = {row.base: tables.looks[row.model] for row in each(names)}
+    columns = min(len(tasks), 4)
+    lines = -(-len(tasks) // columns)
+    wide = style.TWO_COLUMNS if columns > 1 else style.ONE_COLUMN
+    arms = style.arm_handles(layout.shown_arms(tables, found), lines=True)
+    handles = [arms, style.model_handles(list(shown.values()))]
+    figure, body = style.page(52 * lines, title=title, caption=caption, handles=handles, width_mm=wide)
+    with style.sheet():
+        panels = body.subplots(lines, columns, squeeze=False).ravel()
+        for axes in panels[len(tasks) :]:
+            axes.set_axis_off()
+        for axes, task in zip(panels, tasks, strict=False):
+            part = found[found["panel"] == task]
+            spread = np.linspace(-0.02, 0.02, max(2, len(shown)))
+            for (name, look), shift in zip(shown.items(), spread, strict=False):
+                for init, line in ARM_LINES.items():
+                    arm = part[(part["base"] == name) & (part["init"] == init)].sort_values("x")
+                    x = arm["x"].to_numpy() * (1 + shift)  # neighbours' intervals stay apart
+                    axes.plot(x, arm["value"], zorder=3, **(style.filling(look, init) | {"linestyle": line}))
+                    style.interval(axes, x, arm["low"], arm["high"], look.color, vertical=True)
+            _logarithmic(axes, ticks)
+            axes.set_title(tables.task_label(task))
+            axes.set_xlabel(xlabel)
+            axes.set_ylabel(layout.metric_label(part["metric"].unique().tolist()))
+            axes.grid(axis="y")
+    return figure
+
+
+def _logarithmic(axes: Axes, ticks: list[float]) -> None:
+    axes.set_xscale("log")
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(ticks) > 4 else {}
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **turned)
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.margins(x=0.12)
+
+
+def biotype(tables: Tables) -> Figure:
+    """Table 2 as a dot plot: biotypes from frozen features, both arms and the baselines."""
+    return dots(tables, "biotype", "Table 2 · Biotype from frozen features")
+
+
+def dots(tables: Tables, analysis: str, title: str) -> Figure:
+    """One panel per task of an analysis, one row per model."""
+    found = tables.scored(analysis)
+    if found.empty:
+        return style.missing(title, f"No scores of analysis {analysis}.")
+    names = tables.order(found["model"])
+    tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
+    handles = [style.arm_handles(layout.shown_arms(tables, found))]
+    wide = style.ONE_COLUMN if len(tasks) == 1 else style.TWO_COLUMNS
+    caption = f"{layout.sizes(found)} {tables.study}"
+    body_mm = 13 + layout.ROW_MM * len(names)
+    figure, body = style.page(body_mm, title=title, caption=caption, handles=handles, width_mm=wide)
+    with style.sheet():
+        for i, (axes, task) in enumerate(zip(body.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)):
+            part = found[found["task"] == task]
+            layout.model_rows(axes, tables, part, names, labels=i == 0)
+            axes.set_title(tables.task_label(task))
+            axes.set_xlabel(layout.metric_label(part["metric"].unique().tolist()))
+    return figure

@@ -1,0 +1,106 @@
+"""Two layouts that most figures share: one row per model, and tasks in rows by models in columns."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+
+from foundationless.figures import style
+from foundationless.figures.tables import METRIC_LABELS, Tables, each
+
+SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
+ROW_MM = 4.2  # height of one row of text and marks
+
+
+def sizes(rows: pd.DataFrame) -> str:
+    """How much stands behind scores or comparisons: test items, groups, seeds and folds, in one sentence."""
+    if rows.empty or "n_test" not in rows:
+        return ""
+    words = [f"n = {_span(rows['n_test'])} test items per task in {_span(rows['groups'])} groups"]
+    words += [f"{_span(rows['seeds'])} seed(s)", f"{_span(rows['folds'])} fold(s)"]
+    return ", ".join(words) + "; lines are 95 % bootstrap intervals over groups and seeds."
+
+
+def _span(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def metric_label(metrics: Sequence[str]) -> str:
+    """Axis label for one or several metrics; `Score (...)` for several."""
+    text = ", ".join(METRIC_LABELS.get(metric, metric) for metric in dict.fromkeys(metrics))
+    return f"Score ({text})" if "," in text else text[:1].upper() + text[1:]
+
+
+def shown_arms(tables: Tables, *frames: pd.DataFrame) -> set[str]:
+    """Arms that these rows hold, baselines (in whatever arm) as `baseline`."""
+    own = {init for rows in frames if len(rows) for init in tables.own(rows)["init"]}
+    return own | ({"baseline"} if any(len(tables.others(rows)) for rows in frames if len(rows)) else set())
+
+
+def model_rows(axes: Axes, tables: Tables, rows: pd.DataFrame, names: Sequence[str], *, labels: bool = True) -> None:
+    """Dot plot of one task: a row per model of `names`, pretrained above random, baselines as grey ticks."""
+    for place, name in enumerate(names):
+        for row in each(rows[rows["model"] == name]):
+            look, init = tables.looks[name], "baseline" if name in tables.baselines else row.init
+            y = place + {"pretrained": -0.16, "random": 0.16}.get(init, 0.0)
+            color = style.GREY if init == "baseline" else look.color
+            style.interval(axes, y, row.low, row.high, color)
+            axes.plot(row.value, y, zorder=3, **style.filling(look, init))
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), [tables.looks[name].label for name in names] if labels else [])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+
+
+def task_grid(
+    body: SubFigure, tables: Tables, tasks: pd.DataFrame, names: Sequence[str]
+) -> tuple[list[Axes], dict[str, float]]:
+    """Panels of models side by side over shared rows of tasks, with a bold heading above each group of tasks.
+
+    Returns the panels (one per model) and the height of each task's row.
+    """
+    heights: dict[str, float] = {}
+    ticks, weights, y = [], [], 0.0
+    for group, members in tasks.groupby("group", sort=False):
+        ticks.append((y, str(group)))
+        weights.append("bold")
+        for task in members["task"]:
+            y += 1
+            heights[task] = y
+            ticks.append((y, tables.task_label(task)))
+            weights.append("normal")
+        y += 1
+    panels = list(np.atleast_1d(body.subplots(1, len(names), sharex=True, sharey=True)))
+    for axes, name in zip(panels, names, strict=True):
+        axes.set_title(tables.looks[name].label, color=tables.looks[name].color, fontweight="bold", fontsize=6.5)
+        axes.set_ylim(y - 0.4, -0.6)
+        axes.grid(axis="x")
+        axes.tick_params(axis="y", length=0, labelsize=6)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(2 if len(names) > 5 else 4))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "−")))
+    panels[0].set_yticks([place for place, _ in ticks], [text for _, text in ticks])
+    for label, weight in zip(panels[0].get_yticklabels(), weights, strict=True):
+        label.set_fontweight(weight)
+    return panels, heights
+
+
+def grid_height(tasks: pd.DataFrame) -> float:
+    """Height in mm of a `task_grid` body."""
+    rows = len(tasks) + tasks["group"].nunique()
+    return 14 + rows * (ROW_MM if rows <= 45 else 3.3)
+
+
+def ordered_tasks(tables: Tables, names: Sequence[str]) -> pd.DataFrame:
+    """Task rows with the tasks of a group together, groups in the order of their first task.
+
+    Where several suites meet, a group's name says its suite: the same marks stand in two of them.
+    """
+    frame = tables.task_rows(names)
+    if frame["suite"].nunique() > 1:
+        frame["group"] = frame["suite"].map(SUITE_SHORT).fillna(frame["suite"]) + ": " + frame["group"]
+    first = frame.groupby("group")["place"].transform("min")
+    return frame.assign(first=first).sort_values(["first", "place", "task"]).reset_index(drop=True)

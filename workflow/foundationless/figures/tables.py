@@ -1,0 +1,114 @@
+"""The directory of tables that `collect_tables` wrote, as figures see it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from foundationless.errors import UserError
+from foundationless.figures import style
+
+SUITES = ("nt", "gue", "gb")
+METRIC_LABELS = {
+    "mcc": "MCC",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "accuracy": "accuracy",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "cosine": "cosine similarity",
+    "spearman": "Spearman's ρ",
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Frames of one study; every frame is ordered by task and model as the study's tables are."""
+
+    scores: pd.DataFrame
+    comparisons: pd.DataFrame
+    across: pd.DataFrame
+    tasks: pd.DataFrame
+    models: pd.DataFrame
+    records: pd.DataFrame
+    study: str = ""
+
+    @cached_property
+    def looks(self) -> dict[str, style.Look]:
+        """Colour, marker and label of every model; widths and tokenizers of one model share them."""
+        cards = self.models.assign(base=self.models["model"].map(base))
+        firsts = cards.drop_duplicates("base")
+        known = style.looks(firsts.assign(model=firsts["base"]).to_dict("records"))  # type: ignore[arg-type]
+        return {name: known[base(name)] for name in self.models["model"]}
+
+    @cached_property
+    def baselines(self) -> list[str]:
+        """Models that are baselines, in order."""
+        return self.models.loc[self.models["kind"] == "baseline", "model"].tolist()
+
+    def scored(self, *analyses: str, plain: bool = True) -> pd.DataFrame:
+        """Scores of analyses; `plain` keeps tasks without a qualifier only (`H3`, not `H3.pct10`)."""
+        rows = self.scores[self.scores["analysis"].isin(analyses) & self.scores["value"].notna()]
+        return rows[~rows["task"].str.contains(".", regex=False)] if plain else rows
+
+    def own(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Rows of models that are no baselines."""
+        return rows[~rows["model"].isin(self.baselines) & (rows["init"] != "baseline")]
+
+    def others(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Rows of baselines."""
+        return rows[rows["model"].isin(self.baselines) | (rows["init"] == "baseline")]
+
+    def order(self, names: Iterable[str]) -> list[str]:
+        """These models in the study's order."""
+        present = set(names)
+        return [name for name in self.models["model"] if name in present]
+
+    def task_rows(self, names: Iterable[str]) -> pd.DataFrame:
+        """Rows of the task table for these tasks (qualifiers kept in `task`, dropped for the look-up), in its order."""
+        frame = pd.DataFrame({"task": sorted(set(names))})
+        frame = frame.assign(plain=frame["task"].str.split(".").str[0])
+        places = self.tasks.rename(columns={"task": "plain"}).reset_index(names="place")
+        return frame.merge(places, on="plain").sort_values(["place", "task"]).reset_index(drop=True)
+
+    def task_label(self, task: str) -> str:
+        """Label of a task, its qualifiers behind it."""
+        plain, *qualifiers = task.split(".")
+        known = self.tasks.set_index("task")["label"]
+        return " ".join([str(known.get(plain, plain)), *(f"({part})" for part in qualifiers)])
+
+
+def each(frame: pd.DataFrame) -> Iterator[Any]:
+    """Rows as named tuples; the columns' types are the tables', which no type checker knows."""
+    return frame.itertuples(index=False)
+
+
+def base(model: str) -> str:
+    """Model name without tokenizer and width: `hyenadna.demo` of `hyenadna.demo.char.w64`."""
+    return re.sub(r"\.(char|w\d+)(?=\.|$)", "", model)
+
+
+def width(model: str) -> int | None:
+    """Width that a model's name states (`.w64`), or None."""
+    found = re.search(r"\.w(\d+)(?:\.|$)", model)
+    return int(found[1]) if found else None
+
+
+def read(directory: Path, study: str = "") -> Tables:
+    """Read the tables; a directory without them is a `UserError`."""
+
+    def csv(name: str) -> pd.DataFrame:
+        try:
+            return pd.read_csv(directory / f"{name}.csv", dtype={"task": str, "model": str, "label": str, "init": str})
+        except (FileNotFoundError, pd.errors.EmptyDataError):
+            raise UserError(f"{directory}: no {name}.csv; make the tables with collect_tables first.") from None
+
+    try:
+        records = pd.read_parquet(directory / "records.parquet")
+    except (OSError, ValueError):
+        raise UserError(f"{directory}: no records.parquet; make the tables with collect_tables first.") from None
+    return Tables(csv("scores"), csv("comparisons"), csv("across_tasks"), csv("tasks"), csv("models"), records, study)

@@ -1,0 +1,189 @@
+"""Variation: similarity under mutations, ancestry, and the effects of variants."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from foundationless.figures import rows as layout
+from foundationless.figures import style
+from foundationless.figures.tables import Tables, each
+from foundationless.statistics import across_tasks
+
+POOLINGS = ("cls", "last", "site", "mean", "max")
+POOLING_LABELS = {"cls": "cls / last token", "last": "last token", "site": "mutated sites"}
+
+
+def sensitivity_ancestry(tables: Tables) -> Figure:
+    """Figure 6: (a) cosine similarity against the number of mutations, (b) ancestry."""
+    title = "Figure 6 · Mutation sensitivity and ancestry"
+    found = tables.scored("sensitivity")
+    if not {"pooling", "mutations"} <= set(found.columns):
+        found = found.iloc[:0]
+    people = tables.scored("ancestry")
+    if found.empty and people.empty:
+        return style.missing(title, "No scores of analysis sensitivity and none of analysis ancestry.")
+    names = tables.order([*tables.own(found)["model"], *tables.own(people)["model"]])
+    handles = [
+        style.arm_handles(layout.shown_arms(tables, found, people), lines=not found.empty),
+        style.model_handles([tables.looks[name] for name in names]),
+    ]
+    caption = ""
+    if not found.empty:
+        caption = (
+            "a, mean cosine similarity of a mutant's embedding with its reference's, 95 % bootstrap intervals over "
+            "windows; short dotted lines at the right: embeddings of different, unmutated windows (null). "
+        )
+    if not people.empty:
+        caption += f"b, ancestry. {_people_caption(people)} "
+    rows_b = len(tables.order(people["model"]))
+    poolings = [pooling for pooling in POOLINGS if len(found) and (found["pooling"] == pooling).any()]
+    heights = [52.0 * bool(poolings), (13 + layout.ROW_MM * rows_b) * (rows_b > 0)]
+    figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=handles)
+    with style.sheet():
+        parts = _stack(body, heights)
+        if poolings:
+            panels = next(parts).subplots(1, len(poolings), squeeze=False, sharey=True)[0]
+            for axes, pooling in zip(panels, poolings, strict=True):
+                _similarity(axes, tables, found[found["pooling"] == pooling], names)
+                axes.set_title(
+                    f"a  {POOLING_LABELS.get(pooling, pooling)}"
+                    if axes is panels[0]
+                    else POOLING_LABELS.get(pooling, pooling)
+                )
+            panels[0].set_ylabel("Cosine similarity")
+        if rows_b:
+            _ancestry(next(parts).subplots(), tables, people)
+    return figure
+
+
+def _stack(body: SubFigure, heights: Sequence[float]) -> Iterator[SubFigure]:
+    """Parts of the body, one below the other, for every height that is not 0."""
+    used = [height for height in heights if height]
+    parts: Any = body.subfigures(len(used), 1, height_ratios=used, squeeze=False)
+    return iter(parts[:, 0])
+
+
+def _similarity(axes: Axes, tables: Tables, found: pd.DataFrame, names: list[str]) -> None:
+    """One pooling: a line per model and arm over mutations, the null as a dotted stub at the right."""
+    null = found["null"].fillna(False).astype(bool) if "null" in found else pd.Series(False, index=found.index)
+    curve = found[~null & (found["mutations"] > 0)]
+    edge = curve["mutations"].max()
+    for name in names:
+        look = tables.looks[name]
+        for init, line in (("pretrained", "-"), ("random", "--")):
+            arm = curve[(curve["model"] == name) & (curve["init"] == init)].sort_values("mutations")
+            axes.plot(
+                arm["mutations"],
+                arm["value"],
+                zorder=3,
+                **(style.filling(look, init) | {"linestyle": line, "markersize": 3}),
+            )
+            style.interval(axes, arm["mutations"], arm["low"], arm["high"], look.color, vertical=True)
+            base = found[null & (found["model"] == name) & (found["init"] == init)]["value"]
+            if len(base):
+                axes.plot([edge * 1.3, edge * 3], [base.mean()] * 2, color=look.color, linestyle=":",
+                          linewidth=1.0 if init == "pretrained" else 0.6)  # fmt: skip
+    ticks = sorted(curve["mutations"].unique())
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=90)
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.set_xlabel("Mutations")
+    axes.grid(axis="y")
+
+
+def _ancestry(axes: Axes, tables: Tables, people: pd.DataFrame) -> None:
+    """Score per model; over several windows the mean with a t interval over windows."""
+    if people["task"].nunique() > 1:
+        over = [
+            ({"model": name, "init": init}, across_tasks(rows["value"].to_numpy()))
+            for name in people["model"].unique()
+            for init, rows in people[people["model"] == name].groupby("init")
+        ]
+        shown = pd.DataFrame([key | {"value": mean.mean, "low": mean.low, "high": mean.high} for key, mean in over])
+    else:
+        shown = people
+    layout.model_rows(axes, tables, shown, tables.order(people["model"]))
+    windows = people["task"].nunique()
+    axes.set_title("b  Ancestry" + (f", mean of {windows} windows" if windows > 1 else ""))
+    axes.set_xlabel(layout.metric_label(people["metric"].unique().tolist()))
+
+
+def _people_caption(people: pd.DataFrame) -> str:
+    windows = people["task"].nunique()
+    if windows > 1:
+        return f"Mean over {windows} windows with 95 % t intervals over windows."
+    return layout.sizes(people).replace("test items per task", "people of the test set")
+
+
+def variants(tables: Tables) -> Figure:
+    """Tables 4 and 5: AUROC of log-likelihood ratios, and similarity of REF and ALT by class of variant."""
+    title = "Tables 4 and 5 · Variant effects"
+    ratios, similar = tables.scored("likelihood"), _similar(tables)
+    if ratios.empty and similar.empty:
+        return style.missing(title, "No scores of analysis likelihood and none of analysis similarity.")
+    names = tables.order([*ratios["model"], *similar["model"]])
+    tasks = tables.task_rows(ratios["task"].tolist())["task"].tolist() if len(ratios) else []
+    genes = list(dict.fromkeys(similar["gene"])) if len(similar) else []
+    caption = f"a, {layout.sizes(ratios)} Dashed: chance. " if tasks else ""
+    if genes:
+        single = "unit" not in similar or (similar["unit"] == "variant").all()
+        unit = "single variants" if single else "chunks that carry all variants of a class"
+        caption += (
+            f"b, mean distance 1 − cosine of REF and ALT embeddings ({similar['pooling'].iloc[0]} pooling, {unit}), "
+            "95 % bootstrap intervals over these units; circles: benign, triangles: pathogenic. "
+        )
+    heights = [(14 + layout.ROW_MM * len(names)) * bool(tasks), (14 + 1.3 * layout.ROW_MM * len(names)) * bool(genes)]
+    figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=[style.arm_handles()])
+    with style.sheet():
+        parts = _stack(body, heights)
+        if tasks:
+            for i, (axes, task) in enumerate(
+                zip(next(parts).subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)
+            ):
+                layout.model_rows(axes, tables, ratios[ratios["task"] == task], names, labels=i == 0)
+                axes.axvline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+                axes.set_title(("a  " if i == 0 else "") + tables.task_label(task))
+                axes.set_xlabel("AUROC of −LLR")
+        if genes:
+            for i, (axes, gene) in enumerate(
+                zip(next(parts).subplots(1, len(genes), squeeze=False)[0], genes, strict=True)
+            ):
+                _distances(axes, tables, similar[similar["gene"] == gene], names, labels=i == 0)
+                axes.set_title(("b  " if i == 0 else "") + str(gene))
+                axes.set_xlabel("Distance, 1 − cosine")
+    return figure
+
+
+def _similar(tables: Tables) -> pd.DataFrame:
+    """Cosine rows of one pooling (the study's max, if there) and unit (single variants, if there)."""
+    found = tables.scored("similarity")
+    if found.empty or not {"gene", "label", "pooling"} <= set(found.columns):
+        return found.iloc[:0]
+    found = found[(found["metric"] == "cosine") & found["label"].notna() & (found["init"] != "baseline")]
+    for column, preferred in (("pooling", ("max", "mean")), ("unit", ("variant",))):
+        if column in found:
+            present = [name for name in (*preferred, *found[column].unique()) if (found[column] == name).any()]
+            found = found[found[column] == present[0]] if present else found
+    return found
+
+
+def _distances(axes: Axes, tables: Tables, found: pd.DataFrame, names: list[str], *, labels: bool) -> None:
+    shift = {("pretrained", 0): -0.3, ("pretrained", 1): -0.1, ("random", 0): 0.1, ("random", 1): 0.3}
+    classes = sorted(found["label"].unique())
+    for y, name in enumerate(names):
+        look = tables.looks[name]
+        for row in each(found[found["model"] == name]):
+            rank = min(classes.index(row.label), 1)
+            place = y + shift[row.init, rank]
+            style.interval(axes, place, max(1 - row.high, 1e-9), max(1 - row.low, 1e-9), look.color)
+            mark = style.filling(look, row.init) | {"marker": "^" if rank else "o", "markersize": 3.2}
+            axes.plot(max(1 - row.value, 1e-9), place, zorder=3, **mark)
+    axes.set_xscale("log")
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), [tables.looks[name].label for name in names] if labels else [])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")

@@ -1,0 +1,159 @@
+"""Metrics of classification and ranking: from probabilities (scikit-learn), from counts, and from weighted ranks.
+
+`evaluate` is what a job reports. The other two are the same metrics for many resamples at once: a bootstrap over test
+items changes only the weight of each item, so MCC, F1 and accuracy need only a confusion matrix per resample, and
+AUROC and AUPRC one sort of the scores. Both are tested to equal scikit-learn.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from foundationless.errors import UserError
+
+COUNT_METRICS = ("mcc", "macro_f1", "weighted_f1", "accuracy")
+RANK_METRICS = ("auroc", "auprc")
+METRICS = (*COUNT_METRICS, *RANK_METRICS, "spearman")
+HIGHER_IS_BETTER = dict.fromkeys(METRICS, True) | {"loss": False, "bits_per_base": False}
+
+Floats = NDArray[np.float64]
+
+
+def evaluate(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Every classification metric of one set of predictions.
+
+    `labels` [n] are class names, `probabilities` [n, classes] stand in the order of `classes`; the prediction is the
+    most probable class. F1 averages over the classes that occur among labels or predictions, as scikit-learn does.
+    AUROC and AUPRC are those of the second class for two classes, else the mean of one class against the rest over the
+    classes that have both kinds of items (NaN if none has). Raises `UserError` if shapes or labels do not fit.
+    """
+    from sklearn.metrics import accuracy_score, average_precision_score, f1_score, matthews_corrcoef, roc_auc_score
+
+    truth, scores = np.asarray(labels, dtype=str), np.asarray(probabilities, dtype=np.float64)
+    names = np.asarray(classes, dtype=str)
+    if scores.shape != (len(truth), len(names)):
+        raise UserError(
+            f"predictions of shape {scores.shape} do not fit {len(truth)} labels of {len(names)} classes; "
+            "probabilities need one row per item and one column per class."
+        )
+    if len(strange := np.setdiff1d(truth, names)):
+        raise UserError(f"label '{strange[0]}' is none of the classes {', '.join(names)}; predict the same task.")
+    predicted = names[scores.argmax(axis=1)]
+    found = {
+        "mcc": matthews_corrcoef(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, average="macro", zero_division=0),
+        "weighted_f1": f1_score(truth, predicted, average="weighted", zero_division=0),
+        "accuracy": accuracy_score(truth, predicted),
+    }
+    for metric, function in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
+        targets = [(truth == names[j], scores[:, j]) for j in _targets(len(names))]
+        values = [function(target, score) for target, score in targets if 0 < target.sum() < len(target)]
+        found[metric] = np.mean(values) if values else np.nan
+    return {metric: float(value) for metric, value in found.items()}
+
+
+def evaluate_ranking(positive: ArrayLike, scores: ArrayLike) -> dict[str, float]:
+    """AUROC and AUPRC of `scores` [n] (higher: more probably positive) for the boolean `positive` [n].
+
+    NaN where only one kind of item is present. `from_ranking` with all weights 1.
+    """
+    target = np.asarray(positive, dtype=bool)
+    ones = np.ones((1, len(target)))
+    return {metric: float(from_ranking(target, scores, ones, metric)[0]) for metric in RANK_METRICS}
+
+
+def spearman(first: ArrayLike, second: ArrayLike) -> float:
+    """Spearman's rank correlation of two arrays [n]; pairs with a missing value are left out, NaN if none varies."""
+    from scipy.stats import rankdata
+
+    pairs = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
+    ranks = rankdata(pairs[:, np.isfinite(pairs).all(axis=0)], axis=1)
+    if ranks.shape[1] < 2 or not np.ptp(ranks, axis=1).all():
+        return float("nan")
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Cell [n] of the confusion matrix that each item falls into: `label index * classes + predicted index`."""
+    order = np.asarray(classes, dtype=str)
+    sorter = np.argsort(order)
+    cells = []
+    for values in (np.asarray(labels, dtype=str), np.asarray(predicted, dtype=str)):
+        index = sorter[np.searchsorted(order, values, sorter=sorter).clip(max=len(order) - 1)]
+        if (wrong := order[index] != values).any():
+            raise UserError(f"class '{values[wrong][0]}' is none of {', '.join(order)}; predict the same task.")
+        cells.append(index)
+    return cells[0] * len(order) + cells[1]
+
+
+def from_confusion(counts: ArrayLike, metric: str) -> Floats:
+    """A metric from confusion matrices [..., k, k] (rows: labels, columns: predictions) as an array [...].
+
+    MCC is 0 where labels or predictions do not vary; F1 as in `evaluate`. Empty matrices give NaN.
+    """
+    matrix = np.asarray(counts, dtype=np.float64)
+    total = matrix.sum(axis=(-2, -1))
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
+    actual, called = matrix.sum(axis=-1), matrix.sum(axis=-2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if metric == "accuracy":
+            value = hits.sum(axis=-1) / total
+        elif metric == "mcc":
+            covariance = hits.sum(axis=-1) * total - (actual * called).sum(axis=-1)
+            spread = (total**2 - (actual**2).sum(axis=-1)) * (total**2 - (called**2).sum(axis=-1))
+            value = np.where(spread > 0, covariance / np.sqrt(spread), 0.0)
+        elif metric in ("macro_f1", "weighted_f1"):
+            f1 = np.where(actual + called > 0, 2 * hits / (actual + called), 0.0)
+            weight = (actual + called > 0) if metric == "macro_f1" else actual
+            value = (f1 * weight).sum(axis=-1) / weight.sum(axis=-1)
+        else:
+            raise ValueError(f"{metric} is not a metric of counts ({', '.join(COUNT_METRICS)})")
+    return np.where(total > 0, value, np.nan)
+
+
+def from_ranking(positive: ArrayLike, scores: ArrayLike, weights: ArrayLike, metric: str) -> Floats:
+    """Weighted AUROC or AUPRC [resamples] for `positive` [n] (bool), `scores` [n] and `weights` [resamples, n].
+
+    Equal scores share one threshold (half a win in AUROC). NaN where a resample holds only one kind of item.
+    """
+    target, score = np.asarray(positive, dtype=bool), np.asarray(scores, dtype=np.float64)
+    weight = np.asarray(weights, dtype=np.float64)
+    order = np.argsort(-score, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(score[order]) != 0])
+    weight, target = weight[:, order], target[order]
+    hits = np.add.reduceat(weight * target, starts, axis=1)
+    misses = np.add.reduceat(weight * ~target, starts, axis=1)
+    all_hits, all_misses = hits.sum(axis=1), misses.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if metric == "auroc":
+            below = all_misses[:, None] - np.cumsum(misses, axis=1)
+            value = (hits * (below + misses / 2)).sum(axis=1) / (all_hits * all_misses)
+        elif metric == "auprc":
+            recalled = np.cumsum(hits, axis=1)
+            precision = recalled / (recalled + np.cumsum(misses, axis=1))
+            value = np.where(hits > 0, hits * precision, 0.0).sum(axis=1) / all_hits
+        else:
+            raise ValueError(f"{metric} is not a metric of ranks ({', '.join(RANK_METRICS)})")
+    return np.where((all_hits > 0) & (all_misses > 0), value, np.nan)
+
+
+def from_probabilities(
+    labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str], weights: ArrayLike, metric: str
+) -> Floats:
+    """`from_ranking` of class probabilities [n, classes], one class against the rest as in `evaluate`: [resamples].
+
+    A class without both kinds of items in a resample is left out of that resample's mean.
+    """
+    truth, scores = np.asarray(labels, dtype=str), np.asarray(probabilities, dtype=np.float64)
+    values = np.stack(
+        [from_ranking(truth == classes[j], scores[:, j], weights, metric) for j in _targets(len(classes))]
+    )
+    present = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(present, values, 0.0).sum(axis=0) / np.where(present.any(axis=0), present.sum(axis=0), np.nan)
+
+
+def _targets(classes: int) -> Sequence[int]:
+    """The classes whose curves count: the second of two, else all."""
+    return (1,) if classes == 2 else range(classes)
