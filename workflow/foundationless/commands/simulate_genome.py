@@ -1,0 +1,20 @@
+"""Simulate a genome with planted motif grammar and genes of several biotypes.
+
+Writes genome.fa(.fai), genes.gtf, mark.bed, promoter.bed, enhancer.bed (name = class) and truth.tsv (motifs).
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `simulate_genome`."""
+    parser.add_argument("--seed", required=True, type=int, help="seed; the same one gives the same bytes")
+    parser.add_argument("--output", required=True, type=Path, help="directory to write into")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the genome and its annotation."""
+    from foundationless.simulation import simulate_genome
+
+    simulate_genome(arguments.output, arguments.seed)

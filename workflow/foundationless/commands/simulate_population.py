@@ -1,0 +1,33 @@
+"""Simulate phased people of four superpopulations on a window of a genome, under a published human demography.
+
+Writes population.vcf.gz(.tbi) and panel.tsv (sample, pop, super_pop, gender, as the 1000 Genomes panel).
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `simulate_population`."""
+    parser.add_argument("--genome", required=True, type=Path, help="FASTA whose bases become REF")
+    parser.add_argument("--contig", required=True, help="contig of the window")
+    parser.add_argument("--start", required=True, type=int, help="first base of the window, 0-based")
+    parser.add_argument("--length", required=True, type=int, help="length of the window in bp")
+    parser.add_argument("--people-per-population", required=True, type=int, help="diploid people of each population")
+    parser.add_argument("--seed", required=True, type=int, help="seed; the same one gives the same bytes")
+    parser.add_argument("--output", required=True, type=Path, help="directory to write into")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the phased VCF and the panel."""
+    from foundationless.simulation import simulate_population
+
+    simulate_population(
+        arguments.genome,
+        arguments.contig,
+        arguments.start,
+        arguments.length,
+        arguments.people_per_population,
+        arguments.seed,
+        arguments.output,
+    )

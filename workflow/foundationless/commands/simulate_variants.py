@@ -1,0 +1,23 @@
+"""Simulate a ClinVar-like VCF: pathogenic variants break planted motifs, benign ones lie beside them.
+
+Writes variants.vcf.gz(.tbi), with contigs named as in ClinVar (`6`, not `chr6`).
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `simulate_variants`."""
+    parser.add_argument("--genome", required=True, type=Path, help="genome.fa of simulate_genome")
+    parser.add_argument("--truth", required=True, type=Path, help="truth.tsv of simulate_genome")
+    parser.add_argument("--contig", help="contig that carries the variants (default: the genome's last)")
+    parser.add_argument("--seed", required=True, type=int, help="seed; the same one gives the same bytes")
+    parser.add_argument("--output", required=True, type=Path, help="directory to write into")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Write the variants."""
+    from foundationless.simulation import simulate_variants
+
+    simulate_variants(arguments.genome, arguments.truth, arguments.seed, arguments.output, arguments.contig)
