@@ -1,0 +1,280 @@
+"""Models: the contract's promises, strict configurations, the published random initialisations, and the baselines."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from foundationless.errors import UserError
+from foundationless.models import FAMILIES, family_class, initialise, load_tokenizer, retokenized
+from foundationless.models.baselines import features, kmer_names
+
+TINY = {
+    "hyenadna": dict(
+        d_model=16, n_layer=2, d_inner=32, vocab_size=12, max_seq_len=66, emb_dim=5, filter_order=8, num_inner_mlps=2
+    ),
+    "mistral": dict(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=48,
+        vocab_size=12, max_position_embeddings=66, pad_token_id=9,
+    ),
+    "nt_v1": dict(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, vocab_size=4105,
+        max_position_embeddings=66, pad_token_id=1, mask_token_id=2, token_dropout=True, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0, emb_layer_norm_before=False, tie_word_embeddings=False,
+    ),
+    "bert": dict(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, vocab_size=40,
+        max_position_embeddings=64, pad_token_id=3,
+    ),
+    "cnn": dict(width=16, depth=3, kernel_size=5, vocab_size=10, max_tokens=66),
+}  # fmt: skip
+PAD = {"hyenadna": 4, "mistral": 9, "nt_v1": 1, "bert": 3, "cnn": 0}
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+    return request.param
+
+
+def loud(family: str) -> torch.nn.Module:
+    """A tiny model whose weights are large enough for a leak to show."""
+    model = initialise(family, TINY[family], 1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(5)
+    return model
+
+
+def tokens(family: str, *lengths: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    low, high = {"nt_v1": (4, 4105), "cnn": (5, 10), "hyenadna": (7, 12), "mistral": (0, 6)}.get(family, (5, 40))
+    return [torch.randint(low, high, (n,), generator=generator) for n in lengths]
+
+
+def padded(rows: list[torch.Tensor], pad: int, side: str) -> tuple[torch.Tensor, torch.Tensor]:
+    longest = max(map(len, rows))
+    ids, mask = torch.full((len(rows), longest), pad), torch.zeros(len(rows), longest, dtype=torch.long)
+    for i, row in enumerate(rows):
+        place = slice(0, len(row)) if side == "right" else slice(longest - len(row), None)
+        ids[i, place], mask[i, place] = row, 1
+    return ids, mask
+
+
+@torch.no_grad()
+def test_padding_is_inert(family):
+    model, rows = loud(family), tokens(family, 7, 20, 13)
+    assert model.padding in ("mask", "right")
+    for side in ("left", "right") if model.padding == "mask" else ("right",):
+        ids, mask = padded(rows, PAD[family], side)
+        together = model.encode(ids, mask)
+        for i, row in enumerate(rows):
+            alone = model.encode(row[None], torch.ones(1, len(row), dtype=torch.long))[0]
+            torch.testing.assert_close(together[i][mask[i].bool()], alone, atol=1e-5, rtol=0)
+            torch.testing.assert_close(model.encode(row[None])[0], alone, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_contract(family):
+    model, (ids,) = loud(family), tokens(family, 20)
+    ids = ids[None]
+    states = model.hidden_states(ids)
+    last, second = model(ids.int(), torch.ones_like(ids, dtype=torch.bool))
+    assert torch.equal(states[-1], model.encode(ids)) and last.shape == (1, 20, model.width)
+    torch.testing.assert_close(last, states[-1], atol=1e-6, rtol=0)
+    if family == "bert":
+        with pytest.raises(UserError, match="no vocabulary head"):
+            model.project(last)
+    else:
+        assert torch.equal(model.project(last), second) and second.shape[-1] == model.vocabulary_size
+    changed = ids.clone()
+    changed[0, 12] = ids[0, 12] - 1
+    difference = (model.encode(changed) - states[-1]).abs().amax(-1)[0]
+    assert difference[12] > 1e-3
+    assert (difference[:12] < 1e-5).all() == (model.objective == "causal")
+    if family != "mistral":
+        model.hidden_states(torch.full((1, model.max_tokens), int(ids[0, 0])))
+        with pytest.raises(UserError, match="tokens exceeds"):
+            model.encode(torch.full((1, model.max_tokens + 1), int(ids[0, 0])))
+
+
+def test_seeds(family):
+    before = torch.random.get_rng_state()
+    one, same, other = (initialise(family, TINY[family], seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name, tensor in one.items():
+        assert torch.equal(tensor, same[name]), name
+        if tensor.numel() > 1 and tensor.std() > 0 and not name.endswith((".z", ".t", ".deltas")):
+            assert not torch.equal(tensor, other[name]), name
+
+
+def test_half_precision_autocast_is_finite(family):
+    model, (ids,) = loud(family), tokens(family, 20)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden, _ = model(ids[None])
+    assert hidden.isfinite().all()
+
+
+def check_statistics(state: dict[str, torch.Tensor], stats: dict[str, dict]) -> None:
+    """Each tensor is constant, normal or uniform as the official one: mean, spread, and range of the uniform ones."""
+    assert state.keys() == stats.keys()
+    for name, tensor in state.items():
+        x, official = tensor.double(), stats[name]
+        assert list(x.shape) == official["shape"], name
+        spread = official["std"]
+        if spread == 0:
+            assert (x == official["mean"]).all(), name
+            continue
+        fixed = name.endswith((".z", ".t", ".deltas"))
+        error = 1e-6 if fixed else 6 * spread / x.numel() ** 0.5
+        assert abs(x.mean() - official["mean"]) < 2 * error, name
+        assert abs(x.std(correction=0) - spread) < 2 * error, name
+        largest = max(abs(official["min"]), abs(official["max"]))
+        if fixed or "short_filter" in name:
+            assert x.abs().max() == pytest.approx(largest, rel=0.02), name
+        else:
+            assert 0.5 * largest < x.abs().max() < 2 * largest, name
+
+
+def test_hyenadna_initialisation(shared):
+    full = shared / "golden" / "hyenadna" / "full_size"
+    stats = json.loads((full / "init_stats.json").read_text())["stats"]
+    check_statistics(initialise("hyenadna", json.loads((full / "config.json").read_text()), 11).state_dict(), stats)
+
+
+@pytest.mark.parametrize(("family", "name"), [("nt_v1", "nt_500m"), ("bert", "gena_native_postln")])
+def test_encoder_initialisation(family, name, shared):
+    """At reduced width and depth: the distribution of every kind of tensor, and the rows that start at zero."""
+    full = shared / "golden" / name / "full_size"
+    stats = json.loads((full / "init_stats.json").read_text())["stats"]
+    config = json.loads((full / "config.json").read_text())
+    reduced = {"hidden_size": 160, "intermediate_size": 640, "num_hidden_layers": 2, "num_attention_heads": 4}
+    state = initialise(family, config | reduced, 11).state_dict()
+    for key, tensor in state.items():
+        official = stats[key]
+        if official["std"] == 0:
+            assert (tensor == official["mean"]).all(), key
+        else:
+            assert tensor.std() == pytest.approx(0.02, abs=6 * 0.02 / tensor.numel() ** 0.5), key
+            assert tensor.abs().max() < 0.14, key
+    words = next(key for key in state if key.endswith("word_embeddings.weight"))
+    assert not state[words][config["pad_token_id"]].any()
+
+
+def test_mistral_initialisation():
+    state = initialise("mistral", TINY["mistral"] | {"hidden_size": 256, "intermediate_size": 512}, 11).state_dict()
+    assert not state["model.embed_tokens.weight"][9].any()
+    for key, tensor in state.items():
+        if "norm" in key:
+            assert (tensor == 1).all(), key
+        else:
+            assert tensor.std() == pytest.approx(0.02, rel=0.06), key
+
+
+def test_wrong_configurations():
+    with pytest.raises(UserError, match=r"no architecture family 'caduceus'; the families are hyenadna, mistral"):
+        initialise("caduceus", {}, 0)
+    for family, change, message in [
+        ("hyenadna", {"hyena_order": 3}, r"'hyena_order' = 3 is not implemented"),
+        ("hyenadna", {"emb_dim": 4}, "must be odd"),
+        ("hyenadna", {"d_model": "wide"}, "positive integer"),
+        ("hyenadna", {"bidirectional": True}, "'bidirectional' = True is not implemented"),
+        ("mistral", {"num_attention_heads": 5}, "does not divide"),
+        ("mistral", {"num_key_value_heads": 3}, "does not divide"),
+        ("mistral", {"rope_scaling": {"type": "yarn"}}, "rope_scaling"),
+        ("nt_v1", {"position_embedding_type": "rotary"}, "'rotary' is not implemented"),
+        ("nt_v1", {"add_bias_fnn": False}, "add_bias_fnn"),
+        ("nt_v1", {"hidden_size": 33}, "does not divide"),
+        ("bert", {"hidden_act": "relu"}, "hidden_act"),
+        ("cnn", {"kernel_size": 4}, "must be odd"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            initialise(family, TINY[family] | change, 0)
+    incomplete = {key: value for key, value in TINY["cnn"].items() if key != "width"}
+    with pytest.raises(UserError, match="'width' is missing"):
+        initialise("cnn", incomplete, 0)
+    informational = {"architectures": ["X"], "_name_or_path": "x", "torch_dtype": "float32", "some_switch": None}
+    initialise("hyenadna", TINY["hyenadna"] | informational, 0)
+
+
+def test_another_tokenizer(family):
+    """The character tokenizer, and 6-mers, in front of every architecture."""
+    for name in ("character", "nt_v1"):
+        tokenizer = load_tokenizer(name)
+        model = initialise(family, retokenized(family, TINY[family], tokenizer), 0)
+        assert tokenizer.size <= model.vocabulary_size < tokenizer.size + 8
+        ids = torch.from_numpy(tokenizer.encode("ACGTNACGTTGACCA"))[None]
+        assert model(ids)[0].isfinite().all()
+    with pytest.raises(UserError, match="do not belong together"):
+        retokenized("mistral", TINY["mistral"] | {"vocab_size": 8}, load_tokenizer("paper_char"))
+
+
+def test_tied_heads_are_saved_once():
+    model = initialise("mistral", TINY["mistral"] | {"tie_word_embeddings": True}, 0)
+    assert model.shared_names() == {"lm_head.weight": "model.embed_tokens.weight"}
+    assert "lm_head.weight" not in model.published_state()
+
+
+def test_model_table(pytestconfig):
+    """Every entry whose family is implemented constructs, with the published number of parameters."""
+    table = yaml.safe_load((pytestconfig.rootpath / "config" / "models.yaml").read_text())
+    for name, entry in table.items():
+        if entry["family"] not in FAMILIES:
+            continue
+        model_class = family_class(entry["family"])
+        with torch.device("meta"):
+            model = model_class(model_class.check_config(entry["config"]))
+        assert sum(p.numel() for p in model.parameters()) == entry["parameters"], name
+        assert model.objective == entry["objective"]
+        assert load_tokenizer(entry["tokenizer"]).size <= model.vocabulary_size
+        assert entry["max_tokens"] <= model.max_tokens
+        for pretrained in [entry.get("pretrained") or {}]:
+            assert len(pretrained.get("revision") or "0" * 40) == 40
+
+
+def test_import_is_light():
+    code = "import sys, foundationless.models; assert 'torch' in sys.modules; assert 'transformers' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ---- baselines
+
+
+def naive_spectrum(sequence: str, k: int, canonical: bool) -> dict[str, float]:
+    complement = str.maketrans("ACGT", "TGCA")
+    words = [sequence[i : i + k] for i in range(len(sequence) - k + 1)]
+    words = [w for w in words if set(w) <= set("ACGT")]
+    if canonical:
+        words = [min(w, w.translate(complement)[::-1]) for w in words]
+    return {word: count / len(words) for word, count in Counter(words).items()}
+
+
+@pytest.mark.parametrize("canonical", [False, True])
+def test_kmer_spectra_against_a_counter(canonical):
+    rng = np.random.default_rng(4)
+    sequences = ["".join(rng.choice(list("ACGTN"), n, p=[0.3, 0.2, 0.2, 0.2, 0.1])) for n in (1, 3, 50, 300)] + ["NNN"]
+    found = features("kmer", sequences, k_max=4, canonical=canonical)
+    names = kmer_names(4, canonical)
+    assert found.dtype == np.float32 and found.shape == (5, len(names))
+    for row, sequence in zip(found, sequences, strict=True):
+        expected = {w: f for k in range(1, 5) for w, f in naive_spectrum(sequence, k, canonical).items()}
+        np.testing.assert_allclose(row, [expected.get(name, 0) for name in names], atol=1e-7)
+    assert features("kmer", ["ACGT"]).shape == (1, 4 + 16 + 64 + 256 + 1024 + 4096)
+
+
+def test_length_gc():
+    found = features("length_gc", ["ACGTNN", "AAAA", "N"])
+    np.testing.assert_allclose(found, [[np.log(6), 0.5, 1 / 3], [np.log(4), 0, 0], [0, 0, 1]], rtol=1e-6)
+
+
+def test_wrong_baselines():
+    for arguments, options in [(("dinucleotide", ["A"]), {}), (("kmer", ["A"]), {"k": 3}), (("kmer", ["A", ""]), {})]:
+        with pytest.raises(UserError):
+            features(*arguments, **options)
+    with pytest.raises(UserError, match="between 1 and 10"):
+        features("kmer", ["A"], k_max=11)

@@ -1,0 +1,38 @@
+"""Download an official checkpoint at a pinned revision and write it as a weight directory.
+
+Only config.json, the weights (safetensors before a pickle) and tokenizer files are fetched; no code is ever run. The
+weights are loaded strictly once, so a checkpoint that this program would misread never gets a weight directory.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repository", required=True, help="OWNER/NAME on the hub")
+    parser.add_argument("--revision", required=True, help="full commit hash, 40 hexadecimal digits")
+    parser.add_argument("--sha256", help="expected SHA-256 of the published weight file")
+    parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
+    parser.add_argument("--tokenizer", required=True, help="tokenizer of the checkpoint")
+    parser.add_argument("--model", required=True, help="model of config/models.yaml")
+    parser.add_argument("--output", required=True, type=Path, help="weight directory to write")
+    parser.add_argument("--cache", type=Path, help="cache of downloaded files (default: the hub library's own)")
+    parser.add_argument("--local-hub", type=Path, help="directory of files laid out OWNER/NAME/resolve/REVISION/FILE")
+    parser.add_argument("--offline", action="store_true", help="use the cache only, never the network")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from foundationless.models.hub import fetch_checkpoint, import_checkpoint
+
+    directory = fetch_checkpoint(
+        arguments.repository, arguments.revision, arguments.cache, arguments.local_hub, arguments.offline
+    )
+    card = {
+        "model": arguments.model,
+        "family": arguments.family,
+        "tokenizer": arguments.tokenizer,
+        "init": "pretrained",
+        "seed": None,
+        "source": f"{arguments.repository}@{arguments.revision}",
+    }
+    import_checkpoint(directory, arguments.output, card, arguments.sha256)

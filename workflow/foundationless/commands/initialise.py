@@ -1,0 +1,40 @@
+"""Write a weight directory at a family's published random initialisation.
+
+The seed is set before construction. With a tokenizer that is not the family's own, the embedding table and the
+vocabulary head get that tokenizer's size and are drawn from the same distribution.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
+    parser.add_argument("--config", required=True, help="official configuration: a JSON file, or a JSON object as text")
+    parser.add_argument("--tokenizer", required=True, help="tokenizer put in front of the model")
+    parser.add_argument("--tokenizer-file", type=Path, help="tokenizer.json of a byte-pair tokenizer")
+    parser.add_argument("--model", required=True, help="model of config/models.yaml")
+    parser.add_argument("--seed", required=True, type=int, help="seed of the initialisation")
+    parser.add_argument("--output", required=True, type=Path, help="weight directory to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from foundationless.errors import UserError
+    from foundationless.models import initialise, load_tokenizer, retokenized, save_weights
+    from foundationless.models.weights import parse_config
+
+    if arguments.tokenizer_file is not None and arguments.tokenizer_file.name != "tokenizer.json":
+        raise UserError(f"{arguments.tokenizer_file}: --tokenizer-file takes the published file named tokenizer.json.")
+    directory = arguments.tokenizer_file.parent if arguments.tokenizer_file else None
+    tokenizer = load_tokenizer(arguments.tokenizer, directory)
+    config = retokenized(arguments.family, parse_config(arguments.config), tokenizer)
+    model = initialise(arguments.family, config, arguments.seed)
+    card = {
+        "model": arguments.model,
+        "family": arguments.family,
+        "tokenizer": arguments.tokenizer,
+        "init": "random",
+        "seed": arguments.seed,
+        "source": "published random initialisation",
+    }
+    save_weights(arguments.output, model, card, arguments.tokenizer_file)

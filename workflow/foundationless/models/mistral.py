@@ -1,0 +1,72 @@
+"""Mistral (Jiang et al. 2023, arXiv:2310.06825) as `transformers` implements it, with a character vocabulary.
+
+Keys: model.embed_tokens, model.layers.N.{self_attn.{q,k,v,o}_proj, mlp.{gate,up,down}_proj, input_layernorm,
+post_attention_layernorm}, model.norm, lm_head, all `.weight`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+from transformers import MistralConfig, MistralForCausalLM
+
+from foundationless.errors import UserError
+from foundationless.models.contract import GenomicModel, integers, keys
+
+
+class Mistral(GenomicModel):
+    """Causal transformer: RMSNorm, rotary positions, grouped-query attention, gated SiLU feed-forward.
+
+    Random initialisation: linear and embedding weights N(0, `initializer_range`), the padding row 0, RMSNorm 1.
+    """
+
+    family = "mistral"
+    objective = "causal"
+    padding = "mask"
+    tokenizer = "paper_char"
+    implementation = "transformers"
+    required: ClassVar = integers(
+        """hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size
+        max_position_embeddings"""
+    )
+    optional = keys(
+        """num_key_value_heads head_dim rms_norm_eps rope_theta rope_parameters sliding_window
+        attention_dropout tie_word_embeddings"""
+    )
+    switches: ClassVar = {"hidden_act": ("silu",), "rope_scaling": (None,)}
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        settings = MistralConfig(**self.settings(config), use_cache=False)
+        network = MistralForCausalLM(settings)
+        self.model = network.model
+        self.lm_head = network.lm_head
+        self.width = settings.hidden_size
+        self.vocabulary_size = settings.vocab_size
+        self.max_tokens = settings.max_position_embeddings
+
+    @classmethod
+    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super().check_config(config)
+        if not checked.get("head_dim"):
+            cls.check_divides(checked, "num_attention_heads", "hidden_size")
+        head = checked.get("head_dim") or checked["hidden_size"] // checked["num_attention_heads"]
+        if head % 2:
+            raise UserError(f"configuration of family 'mistral': rotary positions need an even head size, not {head}.")
+        # 8 is what the official class assumes where the key is absent.
+        cls.check_divides({"num_key_value_heads": 8, **checked}, "num_key_value_heads", "num_attention_heads")
+        return checked
+
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        """`num_hidden_layers` + 1 states; the last is after the final norm."""
+        return list(self._run(input_ids, attention_mask, every=True).hidden_states)
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self._run(input_ids, attention_mask).last_hidden_state
+
+    def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
+        mask = None if attention_mask is None else attention_mask.long()
+        return self.model(input_ids.long(), mask, use_cache=False, output_hidden_states=every, return_dict=True)
+
+    def project(self, hidden: Tensor) -> Tensor:
+        return self.lm_head(hidden)

@@ -1,0 +1,82 @@
+"""Nucleotide Transformer v1 (Dalla-Torre et al. 2024, doi:10.1038/s41592-024-02523-z): ESM-1b as `transformers` has it.
+
+Pre-LayerNorm encoder with learned positions (the first token has position `pad_token_id` + 1), erf GELU, token dropout
+(embeddings scaled by 0.88 / (1 - share of masks)), final LayerNorm. Keys: esm.embeddings.*, esm.encoder.layer.N.*,
+esm.encoder.emb_layer_norm_after.*, esm.contact_head.*, lm_head.*.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers import EsmConfig, EsmForMaskedLM
+
+from foundationless.models.contract import GenomicModel, integers, keys
+
+
+class NucleotideTransformer(GenomicModel):
+    """Masked encoder over 6-mers.
+
+    Random initialisation: linear and embedding weights N(0, `initializer_range`), padding rows 0, biases 0,
+    LayerNorms 1 and 0.
+    """
+
+    family = "nt_v1"
+    objective = "masked"
+    padding = "mask"
+    tokenizer = "nt_v1"
+    implementation = "transformers"
+    required: ClassVar = integers(
+        """hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size
+        max_position_embeddings pad_token_id mask_token_id"""
+    )
+    optional = keys(
+        """layer_norm_eps emb_layer_norm_before token_dropout hidden_dropout_prob attention_probs_dropout_prob
+        tie_word_embeddings"""
+    )
+    switches: ClassVar = {
+        "position_embedding_type": ("absolute",),
+        "is_folding_model": (False, None),
+        "add_bias_fnn": (True,),
+        "hidden_act": ("gelu",),
+    }
+    may_be_unexpected: ClassVar = {"esm.embeddings.position_ids": "0, 1, 2, ...: a constant that older versions stored"}
+    may_be_missing: ClassVar = {"esm.contact_head.": "predicts contacts in proteins; no state or logit depends on it"}
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        settings = EsmConfig(**self.settings(config))
+        network = EsmForMaskedLM(settings)
+        self.esm = network.esm
+        self.lm_head = network.lm_head
+        self.width = settings.hidden_size
+        self.vocabulary_size = config["vocab_size"]
+        self.max_tokens = settings.max_position_embeddings - config["pad_token_id"] - 1
+
+    @classmethod
+    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super().check_config(config)
+        cls.check_divides(checked, "num_attention_heads", "hidden_size")
+        return checked
+
+    @classmethod
+    def vocabulary_config(cls, size: int, pad_id: int, mask_id: int | None) -> dict[str, Any]:
+        # Without a mask token, an id that no tokenizer emits: token dropout then has nothing to drop.
+        return {"vocab_size": size, "pad_token_id": pad_id, "mask_token_id": size if mask_id is None else mask_id}
+
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        """`num_hidden_layers` + 1 states; the last is after the final LayerNorm."""
+        return list(self._run(input_ids, attention_mask, every=True).hidden_states)
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return self._run(input_ids, attention_mask).last_hidden_state
+
+    def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
+        self._check_length(input_ids)
+        # Token dropout counts masks per valid token, and padding itself is told by its id: without a mask all count.
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return self.esm(input_ids.long(), mask.long(), output_hidden_states=every, return_dict=True)
+
+    def project(self, hidden: Tensor) -> Tensor:
+        return self.lm_head(hidden)

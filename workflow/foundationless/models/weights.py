@@ -1,0 +1,176 @@
+"""Weights: official checkpoints, random initialisations, and the weight directories that everything downstream reads.
+
+A weight directory holds `config.json` (the official keys), `model.safetensors` (official names, each shared tensor
+once), `weights.json` (the card) and, for byte-pair tokenizers, `tokenizer.json`. Pretrained and random arms are the
+same kind of directory, so nothing downstream can treat them differently.
+"""
+
+import json
+import pickle
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from foundationless.errors import UserError
+from foundationless.files import atomic_directory, read_json, sha256, write_json
+from foundationless.models.contract import GenomicModel
+from foundationless.models.registry import family_class
+from foundationless.models.tokenizers import Tokenizer, load_tokenizer
+
+CONFIG, TENSORS, PICKLE, CARD, PIECE_FILE = (
+    "config.json",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "weights.json",
+    "tokenizer.json",
+)
+_CARD_KEYS = ("model", "family", "tokenizer", "init", "seed", "source")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A loaded weight directory: the model in evaluation mode, its tokenizer, and its card.
+
+    The card says model, family, tokenizer, init, seed (None for downloaded weights), source, parameters, sha256.
+    """
+
+    model: GenomicModel
+    tokenizer: Tokenizer
+    card: dict[str, Any]
+
+
+def parse_config(text: str) -> dict[str, Any]:
+    """A configuration from a JSON object given as text, or from the JSON file of that name."""
+    if not text.lstrip().startswith("{"):
+        config = read_json(text)
+    else:
+        try:
+            config = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"--config: not valid JSON ({error}).") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{text}: a configuration is a JSON object.")
+    return config
+
+
+def initialise(family: str, config: Mapping[str, Any], seed: int) -> GenomicModel:
+    """A model at its family's published random initialisation, in evaluation mode.
+
+    The seed is set before construction and the global generator is left as it was: the same seed gives the same bytes.
+    """
+    model_class = family_class(family)
+    checked = model_class.check_config(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        return model_class(checked).eval()
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Construction without drawing random numbers that a checkpoint then overwrites: half the time of a large load."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def load_checkpoint(directory: str | Path, family: str) -> GenomicModel:
+    """Read an official checkpoint (`config.json` with `model.safetensors` or `pytorch_model.bin`), in evaluation mode.
+
+    Strict: a missing, unexpected or misshaped tensor, an architecture switch that is not implemented, a pickle that
+    would run code or a damaged file is a `UserError` that names it. Half-precision tensors become float32.
+    """
+    directory = Path(directory)
+    model_class = family_class(family)
+    config = read_json(directory / CONFIG)
+    if not isinstance(config, dict):
+        raise UserError(f"{directory / CONFIG}: a configuration is a JSON object.")
+    try:
+        checked = model_class.check_config(config)
+    except UserError as error:
+        raise UserError(f"{directory / CONFIG}: {error}") from None
+    path, tensors = _read_tensors(directory)
+    with torch.random.fork_rng(devices=[]), _WithoutDraws():
+        model = model_class(checked)
+    model.load_published(tensors, str(path))
+    return model.eval()
+
+
+def _read_tensors(directory: Path) -> tuple[Path, dict[str, Tensor]]:
+    for name in (TENSORS, PICKLE):
+        path = directory / name
+        if not path.is_file():
+            continue
+        try:
+            loaded = load_file(path) if name == TENSORS else torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            raise UserError(
+                f"{path}: not plain tensors: the file is damaged, or reading it could run code; fetch it again, or "
+                "convert it to safetensors where you trust it."
+            ) from None
+        except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{path}: damaged or incomplete ({reason}); fetch it again.") from None
+        if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+            raise UserError(f"{path}: not a plain table of named tensors; save the model's state dict alone.")
+        return path, loaded
+    raise UserError(f"{directory}: neither {TENSORS} nor {PICKLE} is there; give the directory of a checkpoint.")
+
+
+def retokenized(family: str, config: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
+    """`config` with the vocabulary that `tokenizer` needs.
+
+    With the family's own tokenizer the configuration stays as published (a table too small for it is a `UserError`);
+    with any other, the embedding table and the vocabulary head get the new size, drawn as all others at initialisation.
+    """
+    model_class = family_class(family)
+    if tokenizer.name == model_class.tokenizer and "vocab_size" in config:
+        if config["vocab_size"] < tokenizer.size:
+            raise UserError(
+                f"tokenizer '{tokenizer.name}' emits {tokenizer.size} ids, the configuration has 'vocab_size' = "
+                f"{config['vocab_size']}; they do not belong together."
+            )
+        return dict(config)
+    return {**config, **model_class.vocabulary_config(tokenizer.size, tokenizer.pad_id, tokenizer.mask_id)}
+
+
+def save_weights(
+    directory: str | Path, model: GenomicModel, card: Mapping[str, Any], tokenizer_file: Path | None = None
+) -> None:
+    """Write a weight directory, whole or not at all; `card` needs model, family, tokenizer, init, seed and source.
+
+    `tokenizer_file` (a published `tokenizer.json`) is copied beside the weights of byte-pair tokenizers.
+    """
+    if missing := [key for key in _CARD_KEYS if key not in card]:
+        raise ValueError(f"the card of {directory} lacks {', '.join(missing)}")
+    with atomic_directory(directory) as part:
+        write_json(part / CONFIG, model.config)
+        save_file(model.published_state(), part / TENSORS, metadata={"format": "pt"})
+        if tokenizer_file is not None:
+            shutil.copyfile(tokenizer_file, part / PIECE_FILE)
+        parameters = sum(p.numel() for p in model.parameters())
+        write_json(part / CARD, {**card, "parameters": parameters, "sha256": sha256(part / TENSORS)})
+
+
+def load_weights(directory: str | Path, device: str = "cpu") -> Weights:
+    """Read a weight directory and check its bytes against its card; a damaged or foreign directory is a `UserError`."""
+    directory = Path(directory)
+    card = read_json(directory / CARD)
+    if not isinstance(card, dict) or (missing := [key for key in (*_CARD_KEYS, "sha256") if key not in card]):
+        lack = f" (no '{missing[0]}')" if isinstance(card, dict) else ""
+        raise UserError(f"{directory / CARD}: not the card of a weight directory{lack}; make the weights again.")
+    tensors = directory / TENSORS
+    if not tensors.is_file():
+        raise UserError(f"{tensors}: no such file; make the weights again.")
+    if sha256(tensors) != card["sha256"]:
+        raise UserError(f"{tensors}: the bytes are not those of the card (sha256 differs); make the weights again.")
+    model = load_checkpoint(directory, card["family"])
+    return Weights(model.to(device), load_tokenizer(card["tokenizer"], directory), card)
