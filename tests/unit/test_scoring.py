@@ -1,0 +1,507 @@
+"""Scores of variation against models whose probabilities are known by construction, and against scikit-learn."""
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from foundationless.__main__ import main
+from foundationless.embedding import embed_sequences
+from foundationless.errors import UserError
+from foundationless.genomes import Genome
+from foundationless.models import GenomicModel, Weights, initialise, load_tokenizer, save_weights
+from foundationless.records import comparable, read_record
+from foundationless.scoring import (
+    alternative,
+    carriers,
+    cosine,
+    marginal_ratios,
+    mutated_chunks,
+    score_likelihood,
+    score_sensitivity,
+    score_similarity,
+)
+from foundationless.sequences import reverse_complement, write_sequences
+
+COMPUTE = {"token_budget": 2000, "device": "cpu", "precision": "fp32"}
+
+
+class Known(GenomicModel):
+    """A table as a model. Causal: logits of the next token given this one. Masked: given both neighbours."""
+
+    family, padding, tokenizer, implementation = "known", "mask", "character", "test"
+
+    def __init__(self, size: int, objective: str, seed: int = 0) -> None:
+        super().__init__({})
+        self.objective = objective  # type: ignore[misc]
+        self.width = size if objective == "causal" else 2 * size
+        self.vocabulary_size, self.max_tokens = size, 200
+        generator = torch.Generator().manual_seed(seed)
+        self.table = torch.randn(self.width, size, generator=generator)
+
+    def hidden_states(self, input_ids, attention_mask=None):
+        now = torch.nn.functional.one_hot(input_ids, self.vocabulary_size).float()
+        if self.objective == "causal":
+            return [now]
+        none = torch.zeros_like(now[:, :1])
+        return [torch.cat([torch.cat([none, now[:, :-1]], 1), torch.cat([now[:, 1:], none], 1)], dim=2)]
+
+    def project(self, hidden):
+        return hidden @ self.table
+
+
+@cache
+def make_weights(objective: str, tokenizer: str = "character") -> Weights:
+    loaded = load_tokenizer(tokenizer)
+    return Weights(Known(loaded.size, objective), loaded, {})
+
+
+def dna(length: int, seed: int) -> str:
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
+
+
+def variant_set(n: int = 30, length: int = 41, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index in range(n):
+        sequence = dna(length, 100 + index // 3)
+        offset = length // 2 + index % 2
+        ref = sequence[offset]
+        alt = [base for base in "ACGT" if base != ref][index % 3]
+        label = "pathogenic" if rng.random() < 0.5 else "benign"
+        rows.append((f"v{index}", sequence, label, "test", "G1", offset, ref, alt, "G1" if index < 18 else "G2"))
+    return pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group", "offset", "ref", "alt", "gene"])
+
+
+def tiny() -> Weights:
+    config = {"width": 8, "depth": 2, "kernel_size": 5, "vocab_size": 10, "max_tokens": 200}
+    card = {"model": "m", "family": "cnn", "tokenizer": "character", "init": "random", "seed": 1, "source": "test"}
+    return Weights(initialise("cnn", config, 1), load_tokenizer("character"), card)
+
+
+# Likelihood
+
+
+def test_causal_ratio_is_the_transition_table():
+    weights, frame = make_weights("causal"), variant_set()
+    table = weights.model.table.double().log_softmax(1).numpy()
+    _, predictions = score_likelihood(weights, frame, COMPUTE)
+    ids = weights.tokenizer.base_ids
+    for run, after in (("site", False), ("window", True)):
+        expected = []
+        for sequence, offset, ref, alt in zip(
+            frame["sequence"], frame["offset"], frame["ref"], frame["alt"], strict=True
+        ):
+            left, right = ids[sequence[offset - 1]], ids[sequence[offset + 1]]
+            value = table[left, ids[alt]] - table[left, ids[ref]]
+            expected.append(value + (table[ids[alt], right] - table[ids[ref], right] if after else 0))
+        found = predictions[predictions["run"] == run]
+        np.testing.assert_allclose(found["llr"], expected, atol=1e-4)
+        np.testing.assert_array_equal(found["score"], -found["llr"])
+        assert set(found["selected"]) == {run == "site"}
+
+
+def test_causal_indel_sums_the_allele():
+    weights = make_weights("causal")
+    table, ids = weights.model.table.double().log_softmax(1).numpy(), weights.tokenizer.base_ids
+    frame = variant_set(1).assign(sequence="ACGTACGT", offset=3, ref="TA", alt="T", label="benign")
+    frame = pd.concat([frame, frame.assign(id="w", alt="TGA", label="pathogenic")], ignore_index=True)
+    _, predictions = score_likelihood(weights, frame, COMPUTE)
+
+    def path(text: str) -> float:
+        return sum(table[ids[a], ids[b]] for a, b in pairwise(text))
+
+    found = predictions[predictions["run"] == "site"]["llr"].tolist()
+    np.testing.assert_allclose(found, [path("GT") - path("GTA"), path("GTGA") - path("GTA")], atol=1e-4)
+
+
+def test_masked_ratio_compares_the_alleles_at_one_masked_position():
+    weights, frame = make_weights("masked"), variant_set()
+    size, ids, table = weights.model.vocabulary_size, weights.tokenizer.base_ids, weights.model.table.numpy()
+    _, predictions = score_likelihood(weights, frame, COMPUTE)
+    assert predictions["run"].unique().tolist() == ["site"]
+    expected = []
+    for sequence, offset, ref, alt in zip(frame["sequence"], frame["offset"], frame["ref"], frame["alt"], strict=True):
+        logits = table[ids[sequence[offset - 1]]] + table[size + ids[sequence[offset + 1]]]
+        expected.append(logits[ids[alt]] - logits[ids[ref]])
+    np.testing.assert_allclose(predictions["llr"], expected, atol=1e-5)
+
+
+def test_kmer_marginal_and_exact_kmer_by_brute_force():
+    weights, frame = make_weights("masked", "nt_v2"), variant_set(6)
+    _, predictions = score_likelihood(weights, frame, COMPUTE)
+    assert predictions["run"].unique().tolist() == ["marginal", "site"]
+    tokenizer, table, size = weights.tokenizer, weights.model.table.numpy().astype(float), weights.tokenizer.size
+    kmers = {}
+    for text in (a + b for a in _triples() for b in _triples()):
+        kmers[text] = int(tokenizer.encode(text, special=False)[0])
+    for index, row in frame.iterrows():
+        start = row["offset"] // 6 * 6
+        place = row["offset"] - start
+        ids = tokenizer.encode(row["sequence"])
+        logits = table[ids[start // 6]] + table[size + ids[start // 6 + 2]]
+        mass = {b: sum(np.exp(logits[i]) for text, i in kmers.items() if text[place] == b) for b in "ACGT"}
+        expected = np.log(mass[row["alt"]]) - np.log(mass[row["ref"]])
+        found = predictions[predictions["id"] == row["id"]].set_index("run")["llr"]
+        assert found["marginal"] == pytest.approx(expected, abs=1e-4), index
+        old = row["sequence"][start : start + 6]
+        new = alternative(old, place, row["ref"], row["alt"])
+        assert found["site"] == pytest.approx(logits[kmers[new]] - logits[kmers[old]], abs=1e-4)
+
+
+def _triples() -> list[str]:
+    return [a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT"]
+
+
+def test_carriers_of_the_four_bases_partition_the_kmers():
+    weights = make_weights("masked", "nt_v2")
+    found = carriers(weights, 6)
+    assert found.shape == (6, 4, 1024)
+    probabilities = torch.randn(4107, generator=torch.Generator().manual_seed(1)).softmax(0).numpy()
+    whole = probabilities[6 : 6 + 4096].sum()
+    for place in range(6):
+        assert sorted(found[place].ravel()) == list(range(6, 6 + 4096))
+        assert probabilities[found[place]].sum() == pytest.approx(whole, rel=1e-5)
+    assert [weights.tokenizer.base_ids[b] for b in "ACGT"] == carriers(weights, 1)[0, :, 0].tolist()
+
+
+def test_a_site_in_the_single_letter_tail_uses_single_letters():
+    weights = make_weights("masked", "nt_v2")
+    sequence = "ACGTAC" + "GTA"
+    found = marginal_ratios(weights, [(sequence, 7, "T", "C")], COMPUTE)
+    table, ids = weights.model.table, weights.tokenizer.encode(sequence)
+    logits = table[ids[2]] + table[weights.tokenizer.size + ids[4]]
+    base = weights.tokenizer.base_ids
+    assert found[0] == pytest.approx(float(logits[base["C"]] - logits[base["T"]]), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [("causal", "character"), ("masked", "character"), ("masked", "nt_v2")])
+def test_both_strands_do_not_depend_on_the_strand_of_the_set(kind):
+    weights, frame = make_weights(*kind), variant_set(6)
+    flipped = frame.assign(
+        sequence=frame["sequence"].map(reverse_complement),
+        offset=[len(s) - o - 1 for s, o in zip(frame["sequence"], frame["offset"], strict=True)],
+        ref=frame["ref"].map(reverse_complement),
+        alt=frame["alt"].map(reverse_complement),
+    )
+    both = [score_likelihood(weights, some, COMPUTE, both_strands=True)[1]["llr"] for some in (frame, flipped)]
+    one = [score_likelihood(weights, some, COMPUTE)[1]["llr"] for some in (frame, flipped)]
+    np.testing.assert_allclose(both[0], both[1], atol=1e-5)
+    np.testing.assert_allclose(both[0], (one[0] + one[1]) / 2, atol=1e-5)
+    assert np.abs(one[0] - one[1]).max() > 0.1
+
+
+def test_batch_size_does_not_change_ratios():
+    weights = make_weights("masked", "nt_v2")
+    frame = pd.concat([variant_set(3), variant_set(3, 60).assign(id=lambda f: "long" + f["id"])], ignore_index=True)
+    a, b = (score_likelihood(weights, frame, COMPUTE | {"token_budget": t})[1]["llr"] for t in (1, 5000))
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_ranking_metrics_are_scikit_learns_and_scipys():
+    frame = variant_set(60).assign(score=np.random.default_rng(5).normal(size=60))
+    frame.loc[3:6, "label"] = None
+    frame.loc[7, "score"] = np.nan
+    results, predictions = score_likelihood(make_weights("causal"), frame, COMPUTE)
+    for run, some in predictions.groupby("run"):
+        known = some[some["label"].notna()]
+        truth = known["label"] == "pathogenic"
+        expected = {
+            "auroc": roc_auc_score(truth, known["score"]),
+            "auprc": average_precision_score(truth, known["score"]),
+        }
+        both = some["function_score"].notna()
+        expected["spearman"] = spearmanr(some["llr"][both], some["function_score"][both]).statistic
+        found = {r.metric: r for r in results if r.extra == {"run": run, "epoch": None, "selected": run == "site"}}
+        assert {m: r.value for m, r in found.items()} == pytest.approx(expected)
+        assert found["auroc"].n == 56 and found["spearman"].n == 59
+    chosen = {(r.protocol, r.metric) for r in results if r.extra == {"run": "site"}}
+    assert chosen == {(p, m) for p in ("corrected", "paper") for m in ("auroc", "auprc", "spearman")}
+    own = [r for r in results if r.extra.get("gene") == "G1" and r.metric == "auroc" and r.extra["run"] == "site"]
+    some = predictions[
+        (predictions["run"] == "site") & (frame["gene"].tolist() * 2 == np.array("G1")) & predictions["label"].notna()
+    ]
+    assert own[0].value == pytest.approx(roc_auc_score(some["label"] == "pathogenic", some["score"]))
+
+
+def test_an_empty_class_is_null_with_its_reason():
+    results, _ = score_likelihood(make_weights("causal"), variant_set().assign(label="benign"), COMPUTE)
+    assert {r.value for r in results} == {None} and {r.extra["reason"] for r in results} == {"no pathogenic variant"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(label=None), "no variant has a label or a function score"),
+        (lambda f: f.assign(label="VUS"), "label 'VUS' is neither"),
+        (lambda f: f.assign(ref=f["alt"]), "variant 'v0': REF is"),
+        (lambda f: f.assign(alt="N"), "alleles must be letters"),
+        (lambda f: f.drop(columns="offset"), "no column offset"),
+        (lambda f: f[:0], "is empty"),
+        (lambda f: f.assign(sequence="A" * 300, ref="A", alt="C"), "the model reads 200"),
+    ],
+)
+def test_unusable_variant_sets_are_sentences(change, message):
+    with pytest.raises(UserError, match=message):
+        score_likelihood(make_weights("masked"), change(variant_set()), COMPUTE)
+
+
+def test_no_left_context_and_no_mask_token_are_sentences():
+    first = variant_set(1).assign(sequence="ACGT", offset=0, ref="A", alt="C")
+    with pytest.raises(UserError, match="no left context"):
+        score_likelihood(make_weights("causal", "hyenadna"), first, COMPUTE)
+    with pytest.raises(UserError, match="no mask token"):
+        score_likelihood(make_weights("masked", "paper_char"), variant_set(), COMPUTE)
+
+
+# Similarity
+
+
+def test_cosine_is_exact_bounded_and_blind_to_scale():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 500, 33)).astype(np.float32)
+    assert (cosine(a, a) == 1).all() and np.isnan(cosine(a * 0, b)).all()
+    expected = [np.dot(x, y) / np.linalg.norm(x) / np.linalg.norm(y) for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(cosine(a, b), expected, atol=1e-6)
+    np.testing.assert_allclose(cosine(a * 8, b / 4), cosine(a, b), atol=1e-15)
+    np.testing.assert_array_equal(cosine(a, b), cosine(b, a))
+    assert (cosine(a, -a) == -1).all()
+
+
+def test_similarity_of_variants_is_the_cosine_of_the_windows():
+    weights, frame = tiny(), variant_set()
+    results, predictions = score_similarity(weights, frame, ["max", "mean", "cls", "site"], 1, COMPUTE)
+    after = [alternative(*v) for v in zip(frame["sequence"], frame["offset"], frame["ref"], frame["alt"], strict=True)]
+    site = [[offset] for offset in frame["offset"]]
+    for pooling in ("max", "mean", "cls", "site"):
+        a, b = (
+            embed_sequences(weights, s, [pooling], sites=site, **COMPUTE)[pooling]
+            for s in (frame["sequence"].tolist(), after)
+        )
+        found = predictions[predictions["pooling"] == pooling]
+        np.testing.assert_allclose(found["cosine"], cosine(a, b), atol=1e-6)
+        for gene, some in found.groupby("gene"):
+            own = [r for r in results if r.extra["pooling"] == pooling and r.extra["gene"] == gene]
+            means = {r.extra["label"]: r.value for r in own if r.metric == "cosine"}
+            assert means == pytest.approx(some.groupby("label")["cosine"].mean().to_dict())
+            curve = next(r for r in own if r.metric == "auroc")
+            assert curve.value == pytest.approx(roc_auc_score(some["label"] == "pathogenic", -some["cosine"]))
+            assert all(r.extra["low"] <= r.value <= r.extra["high"] for r in own if r.metric == "cosine")
+
+
+@pytest.fixture
+def genome_and_variants(tmp_path) -> tuple[Genome, pd.DataFrame]:
+    text = dna(1000, 3)
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr9\n" + "\n".join(text[i : i + 60] for i in range(0, 1000, 60)) + "\n")
+    rng = np.random.default_rng(2)
+    rows = []
+    for number, position in enumerate(np.sort(rng.choice(np.arange(60, 700), 80, replace=False))):
+        ref = text[position - 1]
+        label = "benign" if number % 4 else "pathogenic"
+        window = text[position - 31 : position + 30]
+        alts = [base for base in "ACGT" if base != ref][: 1 + number % 2]
+        for alt in alts:
+            rows.append(
+                (f"{position}{alt}", window, label, "test", "G", 30, ref, alt, "chr9", int(position), "G", text)
+            )
+    columns = [
+        "id",
+        "sequence",
+        "label",
+        "split",
+        "group",
+        "offset",
+        "ref",
+        "alt",
+        "contig",
+        "position",
+        "gene",
+        "text",
+    ]
+    return Genome(path), pd.DataFrame(rows, columns=columns)
+
+
+def test_chunks_carry_all_variants_of_a_class_or_as_many_of_both(genome_and_variants):
+    genome, frame = genome_and_variants
+    text = frame["text"].iloc[0]
+    chunks = mutated_chunks(frame, genome, 100, 5, np.random.default_rng(0))
+    assert len(chunks) == 5 * 4 and chunks["id"].is_unique
+    fewest = []
+    for _, row in chunks.iterrows():
+        begin = int(row["id"].split(":")[2]) - 1
+        assert (begin - (frame["position"].min() - 1)) % 100 == 0 and row["before"] == text[begin : begin + 100]
+        inside = frame[(frame["position"] > begin) & (frame["position"] <= begin + 100)]
+        counts = inside.groupby("label")["position"].nunique()
+        changed = [i for i, (a, b) in enumerate(zip(row["before"], row["after"], strict=True)) if a != b]
+        own = inside[inside["label"] == row["label"]]
+        assert changed == row["sites_after"] and len(changed) == row["mutations"]
+        assert row["mutations"] == (counts.min() if row["matched"] else counts[row["label"]])
+        assert all(
+            (begin + i + 1, row["after"][i]) in set(zip(own["position"], own["alt"], strict=True)) for i in changed
+        )
+        fewest.append(counts.min())
+    assert fewest == sorted(fewest, reverse=True)
+
+
+def test_chunks_reach_results_and_wrong_genomes_are_named(genome_and_variants, tmp_path):
+    genome, frame = genome_and_variants
+    results, predictions = score_similarity(tiny(), frame, ["max", "site"], 1, COMPUTE, genome, 100, 3)
+    rows = [r for r in results if r.extra["unit"] == "chunk"]
+    assert {(r.extra["pooling"], r.extra["label"], r.extra["matched"]) for r in rows} == {
+        (p, x, m) for p in ("max", "site") for x in ("benign", "pathogenic") for m in (False, True)
+    }
+    assert {r.n for r in rows} == {3}
+    matched = {r.extra["mutations"] for r in rows if r.extra["matched"]}
+    assert len(matched) == 1  # as many benign as pathogenic mutations
+    assert predictions[predictions["unit"] == "chunk"]["cosine"].lt(1).all()
+    other = tmp_path / "other.fa"
+    other.write_text(">9\n" + "A" * 1000 + "\n")
+    with pytest.raises(UserError, match="but the genome has"):
+        mutated_chunks(frame, Genome(other), 100, 5, np.random.default_rng(0))
+    with pytest.raises(UserError, match="no chunk of 100 bp"):
+        mutated_chunks(frame.assign(label="benign"), genome, 100, 5, np.random.default_rng(0))
+
+
+# Sensitivity
+
+
+def sensitivity_set(windows: int = 4, length: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    rows = []
+    for index in range(windows):
+        text = dna(length, 50 + index)
+        rows.append((f"w{index}", text, f"w{index}", 0, 0, []))
+        for count in (1, 8, 60):
+            for replicate in range(3):
+                sites = np.sort(rng.choice(length, count, replace=False))
+                letters = list(text)
+                for site in sites:
+                    letters[site] = "ACGT"[("ACGT".index(letters[site]) + 1 + int(rng.integers(3))) % 4]
+                rows.append(
+                    (
+                        f"w{index}m{count}r{replicate}",
+                        "".join(letters),
+                        f"w{index}",
+                        count,
+                        replicate,
+                        sites.astype(np.int32),
+                    )
+                )
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "window", "mutations", "replicate", "sites"])
+    return frame.assign(label=None, split="test", group=frame["window"]).sample(frac=1, random_state=1)
+
+
+def test_sensitivity_by_hand():
+    weights, frame = tiny(), sensitivity_set()
+    results, predictions = score_sensitivity(weights, frame, ["cls", "mean", "max", "site"], 3, COMPUTE)
+    assert len(predictions) == 4 * len(frame) and set(predictions["pooling"]) == {"cls", "mean", "max", "site"}
+    reference = frame[frame["mutations"] == 0].set_index("window")["sequence"]
+    for pooling, some in predictions.groupby("pooling"):
+        for _, row in frame.sample(6, random_state=0).iterrows():
+            sites = [list(range(60)) if row["mutations"] == 0 else row["sites"].tolist()] * 2
+            pair = embed_sequences(
+                weights, [row["sequence"], reference[row["window"]]], [pooling], sites=sites, **COMPUTE
+            )[pooling]
+            found = some.set_index("id")["cosine"][row["id"]]
+            assert found == pytest.approx(cosine(pair[:1], pair[1:])[0], abs=1e-6)
+        assert (some[some["mutations"] == 0]["cosine"] == 1).all()
+        for r in (r for r in results if r.extra["pooling"] == pooling and not r.extra["null"]):
+            values = some[some["mutations"] == r.extra["mutations"]]["cosine"]
+            assert r.value == pytest.approx(values.mean()) and r.n == len(values)
+            assert (
+                r.extra["sd"] == pytest.approx(values.std())
+                and r.extra["low"] <= r.value + 1e-12 <= r.extra["high"] + 1e-9
+            )
+    means = {r.extra["mutations"]: r.value for r in results if r.extra["pooling"] == "mean" and not r.extra["null"]}
+    assert means[0] == 1 > means[1] > means[8] > means[60]
+
+
+def test_null_is_the_mean_over_pairs_of_windows():
+    weights, frame = tiny(), sensitivity_set()
+    results, _ = score_sensitivity(weights, frame, ["mean", "site"], 3, COMPUTE)
+    null = [r for r in results if r.extra["null"]]
+    assert [(r.extra["pooling"], r.extra["mutations"], r.n) for r in null] == [("mean", None, 6)]
+    vectors = embed_sequences(weights, frame[frame["mutations"] == 0]["sequence"].tolist(), ["mean"], **COMPUTE)["mean"]
+    expected = [cosine(vectors[[i]], vectors[[j]])[0] for i in range(4) for j in range(i)]
+    assert null[0].value == pytest.approx(np.mean(expected))
+    low, high = null[0].extra["low"], null[0].extra["high"]
+    assert min(expected) - 1e-9 <= low < null[0].value < high <= max(expected) + 1e-9
+
+
+def test_sensitivity_sets_without_reference_are_sentences():
+    frame = sensitivity_set()
+    with pytest.raises(UserError, match="'w2' must have exactly one row"):
+        score_sensitivity(tiny(), frame[frame["id"] != "w2"], ["mean"], 0, COMPUTE)
+    with pytest.raises(UserError, match="not as long"):
+        score_sensitivity(
+            tiny(),
+            frame.assign(
+                sequence=[s[: 60 - (m == 8)] for s, m in zip(frame["sequence"], frame["mutations"], strict=True)]
+            ),
+            ["mean"],
+            0,
+            COMPUTE,
+        )
+
+
+# Commands
+
+
+def test_commands_write_equal_records_twice(tmp_path, genome_and_variants):
+    weights = tiny()
+    save_weights(tmp_path / "w", weights.model, weights.card)
+    genome, variants = genome_and_variants
+    write_sequences(tmp_path / "variants.parquet", variants.drop(columns="text").assign(score=0.5))
+    write_sequences(tmp_path / "mutants.parquet", sensitivity_set())
+    runs = {
+        "score_sensitivity": ["mutants", "sensitivity"],
+        "score_similarity": ["variants", "similarity", "--genome", str(genome.path), "--chunk", "100"],
+        "score_likelihood": ["variants", "likelihood", "--both-strands"],
+    }
+    for command, (name, analysis, *more) in runs.items():
+        seen = []
+        for index in range(2):
+            record, predictions = tmp_path / f"{command}{index}.json", tmp_path / f"{command}{index}.parquet"
+            arguments = [command, "--weights", str(tmp_path / "w"), "--sequences", str(tmp_path / f"{name}.parquet")]
+            arguments += [
+                "--analysis",
+                analysis,
+                "--task",
+                "t",
+                "--model",
+                "m",
+                "--init",
+                "random",
+                "--seed",
+                "1",
+                *more,
+            ]
+            assert main([*arguments, "--record", str(record), "--predictions", str(predictions)]) == 0
+            seen.append((comparable(read_record(record)), predictions.read_bytes()))
+        assert seen[0] == seen[1] and seen[0][0]["results"] and seen[0][0]["parameters"] > 0
+    predictions = pd.read_parquet(tmp_path / "score_likelihood0.parquet")
+    wanted = [
+        "id",
+        "group",
+        "label",
+        "score",
+        "llr",
+        "function_score",
+        "run",
+        "fold",
+        "selected",
+        "selected_paper",
+        "split",
+    ]
+    assert predictions.columns.tolist() == wanted
+    wrong = tmp_path / "mutants.parquet"
+    assert (
+        main([*arguments[:4], str(wrong), *arguments[5:], "--record", str(record), "--predictions", str(predictions)])
+        == 2
+    )

@@ -1,0 +1,479 @@
+"""Fine-tuning: what must not change a prediction, what must be learned, and who chooses what."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.model_selection import KFold
+
+from foundationless import models, training
+from foundationless.__main__ import main
+from foundationless.errors import UserError
+from foundationless.records import comparable, read_record
+from foundationless.sequences import write_sequences
+from foundationless.training import Classifier, Compute, Fold, run_name, split_folds, tokenise
+
+MOTIF = "TATAAAGGC"
+HYENA = dict(
+    d_model=16, n_layer=1, d_inner=32, vocab_size=12, max_seq_len=66, emb_dim=3, filter_order=8, num_inner_mlps=1
+)
+ESM = dict(
+    vocab_size=4105,
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=32,
+    max_position_embeddings=66,
+    token_dropout=True,
+    emb_layer_norm_before=False,
+    layer_norm_eps=1e-12,
+    pad_token_id=1,
+    mask_token_id=2,
+)
+CNN = dict(width=16, depth=2, kernel_size=9, vocab_size=10, max_tokens=66)
+
+
+def save_model(directory: Path, family: str, config: dict, tokenizer: str, seed: int = 0) -> Path:
+    card = {"model": family, "family": family, "tokenizer": tokenizer, "init": "random", "seed": seed, "source": {}}
+    models.save_weights(directory, models.initialise(family, config, seed), card)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    return save_model(tmp_path_factory.mktemp("weights") / "hyena", "hyenadna", HYENA, "hyenadna")
+
+
+def planted(count: int = 280, seed: int = 0) -> pd.DataFrame:
+    """Sequences of 40 to 60 nt; those of class `bound` hold the motif."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for index in range(count):
+        sequence = "".join(generator.choice(list("ACGT"), generator.integers(40, 61)))
+        bound = index % 2 == 0
+        if bound:
+            at = int(generator.integers(len(sequence) - len(MOTIF)))
+            sequence = sequence[:at] + MOTIF + sequence[at + len(MOTIF) :]
+        split = "test" if index < 80 else "validation" if index < 120 else "train"
+        rows.append((f"s{index}", sequence, "bound" if bound else "free", split, f"g{index}"))
+    return pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group"])
+
+
+def job(directory: Path, weights: Path, frame: pd.DataFrame, **flags: object) -> int:
+    """Run the command; flags override the defaults below."""
+    write_sequences(directory / "set.parquet", frame)
+    values: dict[str, object] = {
+        "task": "planted",
+        "model": "hyena",
+        "init": "random",
+        "seed": 1,
+        "weights": weights,
+        "sequences": directory / "set.parquet",
+        "metric": "mcc",
+        "learning_rates": [0.003, 0.01],
+        "epochs": 2,
+        "batch_size": 32,
+        "pooling": "max",
+        "runs": directory / "runs",
+        "record": directory / "record.json",
+        "predictions": directory / "predictions.parquet",
+    } | flags
+    argv = ["finetune_model"]
+    for flag, value in values.items():
+        argv += [f"--{flag.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
+    return main(argv)
+
+
+def outputs(directory: Path) -> tuple[dict, pd.DataFrame]:
+    return comparable(read_record(directory / "record.json")), pd.read_parquet(directory / "predictions.parquet")
+
+
+def same(first: Path, second: Path) -> None:
+    """Two jobs ended in the same record and the same bits of every probability."""
+    (record, table), (other, other_table) = outputs(first), outputs(second)
+    assert record == other
+    pd.testing.assert_frame_equal(table, other_table, check_exact=True)
+
+
+def metric_of(record: dict, protocol: str, split: str = "test", metric: str = "mcc") -> list[float]:
+    found = [r for r in record["results"] if (r["protocol"], r["split"], r["metric"]) == (protocol, split, metric)]
+    return [r["value"] for r in found]
+
+
+def company(family: str, config: dict, tokenizer: str, pooling: str, padding: str | None = None) -> float:
+    """Largest change of a row's logits between being alone and being in a batch, over three token budgets."""
+    tokens_of = models.load_tokenizer(tokenizer)
+    model = models.initialise(family, config, 3)
+    model.padding = padding or model.padding
+    for parameter in model.parameters():  # published initialisations are small; make every path matter
+        parameter.data *= 3 if parameter.ndim > 1 else 1
+    classifier = Classifier(model, tokens_of, 3, pooling).eval()
+    generator = np.random.default_rng(0)
+    sequences = ["".join(generator.choice(list("ACGTN"), n)) for n in (60, 7, 31, 32, 12, 60, 1)]
+    tokens, _ = tokenise(tokens_of, sequences, model.max_tokens)
+    lengths = np.array([len(ids) for ids in tokens])
+    with torch.inference_mode():
+        alone = torch.cat([classifier([ids]) for ids in tokens])
+        changes = [
+            float((classifier([tokens[row] for row in batch]) - alone[batch]).abs().max())
+            for budget in (1, 70, 10_000)
+            for batch in classifier.batches(lengths, budget)
+        ]
+    return max(changes)
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "first", "last"])
+@pytest.mark.parametrize(
+    ("family", "config", "tokenizer", "padding"),
+    [
+        ("hyenadna", HYENA, "hyenadna", None),
+        ("nt_v1", ESM, "nt_v1", None),
+        ("cnn", CNN, "character", None),
+        ("cnn", CNN, "character", "equal"),
+    ],
+)
+def test_batch_mates_and_padding_do_not_change_predictions(family, config, tokenizer, padding, pooling):
+    assert company(family, config, tokenizer, pooling, padding) < 5e-5
+
+
+def test_the_check_of_padding_sees_padding(monkeypatch):
+    """Both ways in which a pad can leak: through the network and, as in the study, through pooling."""
+    assert company("cnn", CNN, "character", "max", padding="right") > 1e-3
+    monkeypatch.setattr(training, "pool", lambda hidden, mask, method: hidden.amax(dim=1))
+    assert company("hyenadna", HYENA, "hyenadna", "max") > 1e-3
+
+
+def test_planted_signal_is_learned_and_permuted_labels_are_not(tmp_path, weights):
+    frame = planted(400)
+    flags = {"epochs": 12, "learning_rates": [0.01], "batch_size": 16}
+    assert job(tmp_path, weights, frame, **flags) == 0
+    assert metric_of(outputs(tmp_path)[0], "corrected")[0] > 0.7
+    shuffled = tmp_path / "shuffled"
+    shuffled.mkdir()
+    frame["label"] = np.random.default_rng(5).permutation(frame["label"])
+    assert job(shuffled, weights, frame, **flags) == 0
+    assert abs(metric_of(outputs(shuffled)[0], "corrected")[0]) < 0.35  # 3 standard errors of 80 test rows
+
+
+def test_record_and_predictions_hold_every_run_and_both_protocols(tmp_path, weights):
+    assert job(tmp_path, weights, planted(), folds=[0, 2], fold_count=4) == 0
+    record, table = outputs(tmp_path)
+    runs = [f"fold{fold}_lr{rate}" for fold in (0, 2) for rate in ("0.003", "0.01")]
+    assert list(dict.fromkeys(table["run"])) == runs and len(table) == 4 * 80
+    assert set(table["fold"]) == {0, 2} and set(table["split"]) == {"test"}
+    assert table.groupby("fold")[["selected", "selected_paper"]].sum().eq(80).all(axis=None)
+    probabilities = np.stack(table["probabilities"])
+    assert probabilities.dtype == np.float32 and np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (table["predicted"] == np.array(["bound", "free"])[probabilities.argmax(axis=1)]).all()
+    assert len(metric_of(record, "run")) == len(metric_of(record, "run", "validation")) == 4
+    assert metric_of(record, "paper") >= metric_of(record, "corrected")
+    for fold in (0, 2):
+        tested = {
+            r["extra"]["run"]: r["value"] for r in record["results"] if r["protocol"] == "run" and r["split"] == "test"
+        }
+        best = max(value for run, value in tested.items() if run.startswith(f"fold{fold}"))
+        row = next(
+            r for r in record["results"] if r["protocol"] == "paper" and r["fold"] == fold and r["metric"] == "mcc"
+        )
+        assert row["value"] == best
+    reported = {r["metric"] for r in record["results"] if r["protocol"] == "corrected"}
+    assert reported == {"mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc"}
+    assert record["settings"]["splitter"].startswith("KFold(4") and record["settings"]["truncated"] == 0
+
+
+def test_validation_chooses_the_run_even_where_the_test_set_disagrees(tmp_path):
+    """With the labels of validation swapped, the run that learned validates worst and tests best."""
+    weights = save_model(tmp_path / "cnn", "cnn", CNN, "character")
+    frame = planted(600)
+    swapped = frame["split"] == "validation"
+    frame.loc[swapped, "label"] = frame.loc[swapped, "label"].map({"bound": "free", "free": "bound"})
+    flags = {"learning_rates": [0.01, 1e-7], "epochs": 1, "batch_size": 8, "metric": "auroc"}
+    assert job(tmp_path, weights, frame, **flags) == 0
+    record, table = outputs(tmp_path)
+    assert set(table.loc[table["selected"], "run"]) == {"published_lr0.0000001"}
+    assert set(table.loc[table["selected_paper"], "run"]) == {"published_lr0.01"}
+    (corrected,), (paper,) = metric_of(record, "corrected", metric="auroc"), metric_of(record, "paper", metric="auroc")
+    assert paper > 0.8 and corrected < 0.7
+    untrained, trained = metric_of(record, "run", "validation", "auroc")
+    assert untrained > trained and trained < 0.2
+    assert [r["extra"]["selected"] for r in record["results"] if r["protocol"] == "run"] == [True, True, False, False]
+
+
+def test_choice_reads_one_split_and_ties_go_to_the_smaller_learning_rate():
+    fold = Fold(0, np.arange(2), np.arange(2))
+    plan = [(fold, 0.1), (fold, 0.2), (fold, 0.3)]
+    values = {0.1: (0.5, 0.1), 0.2: (0.9, 0.2), 0.3: (0.9, 0.8)}
+    kept = {run_name(fold, r): {"validation": {"mcc": v}, "test": {"mcc": t}} for r, (v, t) in values.items()}
+    assert training._choose(plan, kept, "validation", "mcc") == {0: "fold0_lr0.2"}
+    assert training._choose(plan, kept, "test", "mcc") == {0: "fold0_lr0.3"}
+    kept["fold0_lr0.2"]["validation"]["mcc"] = None
+    assert training._choose(plan, kept, "validation", "mcc") == {0: "fold0_lr0.3"}
+
+
+def test_best_epoch_is_the_earliest_of_equals_and_patience_ends_the_run(tmp_path, weights, monkeypatch):
+    monkeypatch.setattr(training, "validation_score", lambda *given: 0.25)
+    assert job(tmp_path, weights, planted(160), epochs=9, patience=2, learning_rates=[0.001]) == 0
+    kept = json.loads((tmp_path / "runs" / "published_lr0.001.json").read_text())
+    assert kept["epoch"] == 1 and kept["history"] == [0.25] * 3
+
+
+def test_the_test_set_is_read_with_the_weights_of_the_best_epoch(tmp_path, weights, monkeypatch):
+    seen: list[dict[str, float]] = []
+
+    def falling(labels, probabilities, classes, metric):
+        seen.append(training.evaluate(labels, probabilities, classes))
+        return -abs(len(seen) - 2.0)
+
+    monkeypatch.setattr(training, "validation_score", falling)
+    assert job(tmp_path, weights, planted(160), epochs=4, learning_rates=[0.02]) == 0
+    kept = json.loads((tmp_path / "runs" / "published_lr0.02.json").read_text())
+    assert kept["epoch"] == 2 and kept["validation"] == seen[1] != seen[3]
+
+
+def test_batches_are_shared_by_learning_rates_and_arms_but_not_by_seeds_and_folds(tmp_path, weights, monkeypatch):
+    seen: list[tuple[int, ...]] = []
+    original = training._step
+
+    def spy(classifier, examples, rows, compute):
+        seen.append(tuple(rows))
+        return original(classifier, examples, rows, compute)
+
+    monkeypatch.setattr(training, "_step", spy)
+    frame = planted(160)
+    other = save_model(tmp_path / "other", "hyenadna", HYENA | {"d_model": 8}, "hyenadna", seed=9)
+    orders = []
+    for number, (used, seed) in enumerate([(weights, 1), (other, 1), (weights, 2)]):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        seen.clear()
+        assert job(directory, used, frame, seed=seed, epochs=1, folds=[0, 1], fold_count=3) == 0
+        quarter = len(seen) // 4
+        first, second, third, _ = (seen[k * quarter : (k + 1) * quarter] for k in range(4))
+        assert first == second and first != third
+        orders.append(list(seen))
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights):
+    (tmp_path / "small").mkdir()
+    assert job(tmp_path, weights, planted(160)) == 0
+    assert job(tmp_path / "small", weights, planted(160), token_budget=100) == 0
+    wide, narrow = (np.stack(outputs(place)[1]["probabilities"]) for place in (tmp_path, tmp_path / "small"))
+    np.testing.assert_allclose(wide, narrow, atol=2e-3)
+
+
+def test_gradient_accumulation_gives_the_gradient_of_the_batch_mean():
+    tokenizer = models.load_tokenizer("character")
+    examples = training.prepare_examples(planted(160), "toy", tokenizer, 66)
+    classifier = Classifier(models.initialise("cnn", CNN, 0), tokenizer, 2, "max")
+    rows = np.arange(100, 123)
+    logits = torch.cat([classifier([examples.tokens[row]]) for row in rows])
+    expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(examples.targets[rows]))
+    gradient = torch.autograd.grad(expected, classifier.head.weight)[0]
+    for budget in (1, 300, 10_000):
+        classifier.zero_grad()
+        compute = Compute("cpu", token_budget=budget)
+        assert training._step(classifier, examples, rows, compute) == pytest.approx(expected.item(), abs=1e-6)
+        torch.testing.assert_close(classifier.head.weight.grad, gradient, atol=1e-6, rtol=1e-4)
+
+
+def test_a_job_that_failed_between_runs_continues_to_the_same_result(tmp_path, weights, monkeypatch):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir(), broken.mkdir()
+    assert job(whole, weights, planted()) == 0
+    original, trained = training.train_run, []
+
+    def fail_second(*given, **named):
+        trained.append(given[3])
+        if len(trained) == 2:
+            raise RuntimeError("injected")
+        return original(*given, **named)
+
+    monkeypatch.setattr(training, "train_run", fail_second)
+    with pytest.raises(RuntimeError, match="injected"):
+        job(broken, weights, planted())
+    assert not (broken / "record.json").exists()
+    assert job(broken, weights, planted()) == 0
+    assert trained == [0.003, 0.01, 0.01]
+    same(whole, broken)
+
+
+def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_path, weights, monkeypatch, capsys):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir(), broken.mkdir()
+    flags = {"epochs": 4, "learning_rates": [0.01]}
+    assert job(whole, weights, planted(), **flags) == 0
+    original, calls = training.validation_score, []
+
+    def terminate(*given):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "validation_score", terminate)
+        with pytest.raises(SystemExit) as ended:
+            job(broken, weights, planted(), **flags)
+    assert ended.value.code == 143 and (broken / "runs" / "published_lr0.01.checkpoint").exists()
+    assert job(broken, weights, planted(), **flags) == 0
+    assert "continued after epoch 2" in capsys.readouterr().err
+    assert not (broken / "runs" / "published_lr0.01.checkpoint").exists()
+    same(whole, broken)
+
+
+def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weights, monkeypatch):
+    trained = []
+    original = training.train_run
+    monkeypatch.setattr(training, "train_run", lambda *given, **named: trained.append(1) or original(*given, **named))
+
+    def count(used=weights, frame=None, **flags) -> int:
+        trained.clear()
+        assert (
+            job(
+                tmp_path,
+                used,
+                planted(160) if frame is None else frame,
+                **({"epochs": 1, "learning_rates": [0.01]} | flags),
+            )
+            == 0
+        )
+        return len(trained)
+
+    assert count() == 1
+    assert count() == 0
+    assert count(token_budget=500, task="renamed") == 0
+    assert count(learning_rates=[0.01, 0.02]) == 1
+    assert count(batch_size=16) == 1
+    assert count(batch_size=16, seed=2) == 1
+    other = save_model(tmp_path / "other", "hyenadna", HYENA, "hyenadna", seed=4)
+    assert count(other, batch_size=16, seed=2) == 1
+    assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
+    (tmp_path / "runs" / "published_lr0.01.parquet").write_bytes(b"cut")
+    assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
+    monkeypatch.setitem(training.RECIPES, "finetune_model", training.RECIPES["finetune_model"] + 1)
+    assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
+
+
+def test_folds_are_the_studys_and_never_cut_a_group():
+    frame = planted(100)
+    frame["split"] = ["test"] * 20 + ["validation"] * 10 + ["train"] * 70
+    rows = np.arange(20, 100)
+    expected = list(KFold(10, shuffle=True, random_state=42).split(rows))
+    folds, how = split_folds(frame, 10, [0, 5, 9])
+    for fold in folds:
+        np.testing.assert_array_equal(fold.validation, rows[expected[fold.number][1]])
+        np.testing.assert_array_equal(fold.train, rows[expected[fold.number][0]])
+    assert how.startswith("KFold(10")
+    frame["group"] = [f"gene{index // 4}" for index in range(100)]
+    folds, how = split_folds(frame, 5, range(5))
+    assert how.startswith("StratifiedGroupKFold(5")
+    assert sorted(np.concatenate([fold.validation for fold in folds])) == list(rows)
+    for fold in folds:
+        assert not set(frame["group"].iloc[fold.train]) & set(frame["group"].iloc[fold.validation])
+    published, how = split_folds(frame, 5, [])
+    assert published[0].number == -1 and list(published[0].validation) == list(range(20, 30))
+
+
+def test_long_sequences_are_cut_counted_and_stay_closed(tmp_path, weights):
+    tokenizer = models.load_tokenizer("hyenadna")
+    tokens, truncated = tokenise(tokenizer, ["ACGT" * 10, "ACGT"], 8)
+    assert truncated == 1 and [len(ids) for ids in tokens] == [8, 5]
+    assert tokens[0].tolist() == tokenizer.encode("ACGTACG").tolist()
+    assert job(tmp_path, weights, planted(160), epochs=1, learning_rates=[0.01], max_tokens=50) == 0
+    frame = planted(160)
+    settings = outputs(tmp_path)[0]["settings"]
+    assert settings["truncated"] == int((frame["sequence"].str.len() > 49).sum()) and settings["max_tokens"] == 50
+
+
+def test_bfloat16_trains(tmp_path, weights):
+    assert job(tmp_path, weights, planted(160), epochs=1, learning_rates=[0.01], precision="bf16") == 0
+    assert outputs(tmp_path)[0]["settings"]["precision"] == "bf16"
+
+
+def test_a_diverged_run_is_kept_without_winning(tmp_path, weights):
+    assert job(tmp_path, weights, planted(160), learning_rates=[0.01, 1e25], epochs=2) == 0
+    record, table = outputs(tmp_path)
+    assert set(table.loc[table["selected"], "run"]) == {"published_lr0.01"}
+    assert np.isfinite(np.stack(table["probabilities"])).all()
+    assert all(value is not None for value in metric_of(record, "corrected"))
+
+
+def mistakes() -> dict[str, tuple[dict, object]]:
+    def change(column, rows, value):
+        def apply(frame):
+            frame.loc[rows(frame), column] = value
+            return frame
+
+        return apply
+
+    def keep(frame):
+        return frame
+
+    return {
+        "--metric spearman": ({"metric": "spearman"}, keep),
+        "--learning-rates": ({"learning_rates": [0.1, 0.1]}, keep),
+        "--folds": ({"folds": [10]}, keep),
+        "--fold-count 300": ({"folds": [0], "fold_count": 300}, keep),
+        "--epochs": ({"epochs": 0}, keep),
+        "--device": ({"device": "cuda:77"}, keep),
+        "no token left": ({"max_tokens": 1}, keep),
+        "has no label": ({}, change("label", lambda f: f.index[:1], None)),
+        "class 'rare' has no training row": ({}, change("label", lambda f: f.index[:1], "rare")),
+        "every label": ({}, change("label", lambda f: f.index, "one")),
+        "no test rows": ({}, change("split", lambda f: f["split"] == "test", "train")),
+        "no validation rows": ({}, change("split", lambda f: f["split"] == "validation", "train")),
+    }
+
+
+@pytest.mark.parametrize("expected", mistakes())
+def test_mistakes_end_in_one_sentence(tmp_path, weights, capsys, expected):
+    flags, change = mistakes()[expected]
+    assert job(tmp_path, weights, change(planted(160)), **flags) == 2
+    said = capsys.readouterr().err
+    assert expected in said and "Traceback" not in said
+    assert not (tmp_path / "record.json").exists()
+
+
+@pytest.mark.parametrize("flags", [{"threads": 0}, {"token_budget": 0}, {"device": "abacus"}])
+def test_impossible_compute_is_the_users_mistake(flags):
+    with pytest.raises(UserError, match="--"):
+        Compute(**({"device": "cpu"} | flags))
+
+
+@pytest.mark.parametrize("metric", ["mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc"])
+def test_validation_score_is_the_reported_metric(metric):
+    generator = np.random.default_rng(0)
+    classes = ["a", "b", "c"]
+    labels, probabilities = generator.choice(classes, 50), generator.dirichlet([1, 1, 1], 50)
+    expected = training.evaluate(labels, probabilities, classes)[metric]
+    assert training.validation_score(labels, probabilities, classes, metric) == pytest.approx(expected, abs=1e-12)
+    probabilities[3] = np.nan
+    assert np.isnan(training.validation_score(labels, probabilities, classes, metric))
+
+
+def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weights, monkeypatch, capsys):
+    """A GPU that holds 800 tokens: the same batches, gradients of the same mean."""
+    original = Classifier.forward
+
+    def small_memory(self, tokens):
+        if len(tokens) * max(map(len, tokens)) > 800:
+            raise torch.OutOfMemoryError("injected")
+        return original(self, tokens)
+
+    (tmp_path / "large").mkdir()
+    assert job(tmp_path / "large", weights, planted(160)) == 0
+    monkeypatch.setattr(Classifier, "forward", small_memory)
+    assert job(tmp_path, weights, planted(160), token_budget=4000) == 0
+    assert "halved to 500" in capsys.readouterr().err
+    first, second = (np.stack(outputs(place)[1]["probabilities"]) for place in (tmp_path, tmp_path / "large"))
+    np.testing.assert_allclose(first, second, atol=2e-3)
+    assert job(tmp_path, weights, planted(160), token_budget=10, batch_size=1) == 0
+    monkeypatch.setattr(Classifier, "forward", lambda self, tokens: small_memory(self, tokens * 50))
+    assert job(tmp_path, weights, planted(160), batch_size=2) == 2
+    assert "out of memory with one sequence" in capsys.readouterr().err

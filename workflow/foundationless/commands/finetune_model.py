@@ -1,0 +1,63 @@
+"""Fine-tune one model on one task: folds × learning rates inside, each finished run kept."""
+
+import argparse
+from pathlib import Path
+
+from foundationless.commands import add_compute, add_identity, add_record_outputs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the fine-tuning job."""
+    add_identity(parser)
+    parser.add_argument("--weights", required=True, type=Path, help="weight directory")
+    parser.add_argument("--sequences", required=True, type=Path, help="labelled sequence set (Parquet)")
+    parser.add_argument("--analysis", default="finetune", help="analysis that the record belongs to")
+    parser.add_argument("--metric", required=True, help="metric that chooses epoch and learning rate")
+    parser.add_argument("--learning-rates", required=True, type=float, nargs="+", help="learning rates to sweep")
+    parser.add_argument("--epochs", required=True, type=int, help="passes over the training rows")
+    parser.add_argument("--batch-size", required=True, type=int, help="sequences per optimizer step")
+    parser.add_argument("--pooling", required=True, choices=["max", "mean", "first", "last"], help="over tokens")
+    parser.add_argument("--fold-count", type=int, default=10, help="folds to cut the training rows into")
+    parser.add_argument("--folds", type=int, nargs="*", default=[], help="folds to run (none: the set's own split)")
+    parser.add_argument("--weight-decay", type=float, default=0.0, help="of AdamW")
+    parser.add_argument("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")
+    parser.add_argument("--max-tokens", type=int, help="cut longer inputs (default: the model's maximum)")
+    parser.add_argument("--runs", required=True, type=Path, help="directory that keeps finished runs")
+    add_record_outputs(parser)
+    add_compute(parser)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train, select, and write predictions and record."""
+    from foundationless import records, training
+    from foundationless.files import atomic_path
+
+    compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
+    watch = records.Stopwatch(compute.device)
+    names = (
+        "metric",
+        "epochs",
+        "batch_size",
+        "pooling",
+        "seed",
+        "fold_count",
+        "weight_decay",
+        "patience",
+        "max_tokens",
+    )
+    settings = training.Settings(
+        learning_rates=tuple(arguments.learning_rates),
+        folds=tuple(arguments.folds),
+        **{name: getattr(arguments, name) for name in names},
+    )
+    outcome = training.finetune(arguments.weights, arguments.sequences, settings, compute, arguments.runs)
+    with atomic_path(arguments.predictions) as part:
+        outcome.predictions.to_parquet(part, index=False)
+    records.write_record(
+        arguments.record,
+        **{name: getattr(arguments, name) for name in ("analysis", "task", "model", "init", "seed")},
+        parameters=outcome.parameters,
+        settings=outcome.settings,
+        results=outcome.results,
+        cost=watch.cost(),
+    )

@@ -1,0 +1,58 @@
+"""Train classifiers on frozen embeddings and write predictions and record."""
+
+import argparse
+from pathlib import Path
+
+from foundationless.commands import add_identity, add_record_outputs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--embeddings", required=True, type=Path, help="embeddings of the set (Parquet, from embed)")
+    parser.add_argument("--probes", required=True, nargs="+", choices=["xgboost", "logistic"], help="classifiers")
+    parser.add_argument("--poolings", required=True, nargs="+", help="poolings, columns of the embeddings")
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Flags that probes on embeddings and on cheap features share."""
+    parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
+    parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
+    parser.add_argument("--aggregate", help="average the features of rows that share this column, such as sample")
+    metrics = ["mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc"]
+    parser.add_argument("--metric", required=True, choices=metrics, help="main metric; it chooses on validation")
+    parser.add_argument("--rounds", type=int, default=1000, help="XGBoost: trees per class")
+    parser.add_argument("--depth", type=int, default=3, help="XGBoost: depth of a tree")
+    parser.add_argument("--eta", type=float, default=0.1, help="XGBoost: learning rate")
+    parser.add_argument("--colsample", type=float, default=1.0, help="XGBoost: share of the columns per tree")
+    parser.add_argument(
+        "--early-stopping", type=int, default=0, help="XGBoost: patience in rounds; 0 never stops early"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    add_identity(parser)
+    add_record_outputs(parser)
+
+
+def shared(arguments: argparse.Namespace) -> dict:
+    """The values of those flags, the identity and the settings, as `probes.run_job` takes them."""
+    from foundationless.probes import ProbeSettings
+
+    settings = ProbeSettings(**{name: getattr(arguments, name) for name in ProbeSettings.__dataclass_fields__})
+    identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
+    flags = ("sequences", "aggregate", "record", "predictions")
+    return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity, "settings": settings}
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from foundationless.embedding import read_embeddings
+    from foundationless.probes import align, run_job
+
+    poolings = list(dict.fromkeys(arguments.poolings))
+    ids, vectors, facts = read_embeddings(arguments.embeddings, poolings)
+    run_job(
+        lambda frame: align(ids, vectors, frame),
+        arguments.probes,
+        parameters=facts["parameters"],
+        details={"poolings": poolings, "max_tokens": facts["max_tokens"], "precision": facts["precision"]},
+        cost={"embedding_seconds": facts["cost"]["seconds"], "embedding_tokens": facts["cost"]["tokens"]},
+        **shared(arguments),
+    )

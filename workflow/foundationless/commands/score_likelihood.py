@@ -1,0 +1,21 @@
+"""Log-likelihood ratio of ALT against REF, and how well it ranks variants."""
+
+import argparse
+
+from foundationless.commands.score_sensitivity import add_scoring, shared
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_scoring(parser)
+    parser.add_argument("--both-strands", action="store_true", help="average with the reverse complement's ratio")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from foundationless.scoring import run_job, score_likelihood
+
+    both = arguments.both_strands
+    run_job(
+        lambda weights, frame, compute: score_likelihood(weights, frame, compute, both),
+        settings={"both_strands": both},
+        **shared(arguments),
+    )

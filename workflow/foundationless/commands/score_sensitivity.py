@@ -1,0 +1,40 @@
+"""Cosine similarity of mutated windows with their references, by number of mutations."""
+
+import argparse
+from pathlib import Path
+
+from foundationless.commands import add_compute, add_identity, add_record_outputs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_scoring(parser)
+    poolings = ["cls", "mean", "max", "site"]
+    parser.add_argument("--poolings", nargs="+", choices=poolings, default=poolings, help="poolings of the embedding")
+
+
+def add_scoring(parser: argparse.ArgumentParser) -> None:
+    """Flags that all scoring commands share."""
+    parser.add_argument("--weights", required=True, type=Path, help="weight directory")
+    parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
+    parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as sensitivity")
+    add_identity(parser)
+    add_record_outputs(parser)
+    add_compute(parser)
+
+
+def shared(arguments: argparse.Namespace) -> dict:
+    """The values of those flags and of the identity, as `scoring.run_job` takes them."""
+    flags = ["weights", "sequences", "record", "predictions", "device", "threads", "precision", "token_budget"]
+    identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
+    return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity}
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from foundationless.scoring import run_job, score_sensitivity
+
+    poolings = list(dict.fromkeys(arguments.poolings))
+    run_job(
+        lambda weights, frame, compute: score_sensitivity(weights, frame, poolings, arguments.seed, compute),
+        settings={"poolings": poolings},
+        **shared(arguments),
+    )

@@ -1,0 +1,36 @@
+"""Cosine similarity of REF and ALT embeddings, benign against pathogenic."""
+
+import argparse
+from pathlib import Path
+
+from foundationless.commands.score_sensitivity import add_scoring, shared
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_scoring(parser)
+    poolings = ["max", "mean", "cls", "site"]
+    parser.add_argument("--poolings", nargs="+", choices=poolings, default=poolings, help="poolings of the embedding")
+    parser.add_argument(
+        "--genome", type=Path, help="reference FASTA: score chunks with many variants too, as the study"
+    )
+    parser.add_argument("--chunk", type=int, default=1024, help="length of such a chunk in bp")
+    parser.add_argument("--chunks", type=int, default=5, help="chunks per gene at most")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from foundationless.scoring import run_job, score_similarity
+
+    poolings = list(dict.fromkeys(arguments.poolings))
+    genome = None
+    if arguments.genome is not None:
+        from foundationless.genomes import Genome
+
+        genome = Genome(arguments.genome)
+    settings = {"poolings": poolings, "chunk": arguments.chunk, "chunks": arguments.chunks if genome else 0}
+    run_job(
+        lambda weights, frame, compute: score_similarity(
+            weights, frame, poolings, arguments.seed, compute, genome, arguments.chunk, arguments.chunks
+        ),
+        settings=settings,
+        **shared(arguments),
+    )
