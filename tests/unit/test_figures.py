@@ -18,6 +18,7 @@ from foundationless import figures
 from foundationless.__main__ import main
 from foundationless.figures import style
 from foundationless.figures.tables import read
+from foundationless.plan import FIGURES
 from foundationless.statistics import verdict
 from foundationless.tables import collect
 
@@ -254,7 +255,7 @@ def everything_fits(figure):
         assert beside or above, f"'{one.get_text()}' lies on '{two.get_text()}'"
 
 
-@pytest.mark.parametrize("name", figures.NAMES)
+@pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_fits_at_full_size(name, tables, drawn):
     figure = drawn(name, tables)
     everything_fits(figure)
@@ -262,12 +263,12 @@ def test_every_figure_fits_at_full_size(name, tables, drawn):
     assert figure.get_figheight() * 25.4 < 260
 
 
-@pytest.mark.parametrize("name", figures.NAMES)
+@pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_a_small_study(name, small, drawn):
     everything_fits(drawn(name, small))
 
 
-@pytest.mark.parametrize("name", figures.NAMES)
+@pytest.mark.parametrize("name", FIGURES)
 def test_missing_data_are_named(name, empty, drawn):
     figure = drawn(name, empty)
     everything_fits(figure)

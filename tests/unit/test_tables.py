@@ -79,6 +79,16 @@ def jobs(tmp_path):
     ]
 
 
+def test_a_handful_of_groups_is_not_resampled(jobs, tmp_path):
+    for _, path in jobs:
+        frame = pd.read_parquet(path)
+        frame.assign(
+            group=frame["id"].map(lambda name: f"chr{int(name.strip('abcdefghijklmnopqrstuvwxyz_')) % 2}")
+        ).to_parquet(path)
+    scores, _ = summarise(tmp_path, jobs, "--baselines", "cnn")
+    assert (scores["groups"] == scores["n_test"]).all()
+
+
 def test_scores_and_comparisons(jobs, tmp_path):
     scores, comparisons = summarise(tmp_path, jobs, "--baselines", "cnn")
     assert len(scores) == 6

@@ -48,6 +48,7 @@ RECIPES = {
 ANALYSES = {
     "finetune": "finetune_model",
     "lowdata": "finetune_model",
+    "controls": "finetune_model",
     "biotype": "probe",
     "width": "probe",
     "ancestry": "probe",
@@ -55,7 +56,7 @@ ANALYSES = {
     "similarity": "score_similarity",
     "likelihood": "score_likelihood",
 }
-CLASSIFICATIONS = ("finetune", "lowdata", "biotype", "width", "ancestry")
+CLASSIFICATIONS = ("finetune", "lowdata", "controls", "biotype", "width", "ancestry")
 
 # Width of a family's states and what follows it (paper Table 11: intermediate = 4 x width).
 WIDTHS = {
@@ -121,7 +122,7 @@ class Model:
 class Plan:
     """The study: config plus tables, checked against each other.
 
-    Every inconsistency (unknown model, task, dataset, genome) is a `UserError` that names it and the nearest known name.
+    Every inconsistency (unknown model, task, dataset, genome) is a `UserError` that names it and the nearest known.
     """
 
     def __init__(
@@ -148,7 +149,7 @@ class Plan:
         return self._models[name]
 
     def _resolve(self, name: str) -> Model:
-        studied: Mapping[str, Any] = self.config["models"]
+        studied: Mapping[str, Any] = {**self.config["models"], **self.config["baselines"]}
         stem = max((known for known in studied if f"{name}.".startswith(f"{known}.")), key=len, default=None)
         base = (stem or name).split(".")[0]
         if base not in self.entries:
@@ -160,7 +161,7 @@ class Plan:
         entry = _merge(self.entries[base], studied[stem] if stem else {})
         settings = dict(entry.get("config") or {})
         tokenizer, arms = entry.get("tokenizer"), tuple(entry["arms"])
-        for qualifier in name[len(stem or base) :].split(".")[1:]:
+        for qualifier in name[len(stem) :].split(".")[1:]:
             if qualifier == "char":
                 # A new embedding table cannot come from a checkpoint: this arm exists at random only.
                 tokenizer, arms = "character", ("random",)
@@ -252,7 +253,7 @@ class Plan:
                 "label": model.entry["label"],
                 "base": name.split(".")[0],
                 "family": model.family,
-                "kind": "baseline" if name.split(".")[0] in self.config["baselines"] else "model",
+                "kind": "baseline" if name in self.config["baselines"] else "model",
                 "tokenizer": model.tokenizer,
                 "tokenizer_class": "character"
                 if model.tokenizer == "character"
@@ -275,12 +276,12 @@ class Plan:
             for genome in corpus["genomes"]:
                 if genome not in genomes:
                     raise UserError(f"corpus '{name}': " + _unknown("genome", genome, genomes))
-        for name in self.config["models"]:
+        for name in (*self.config["models"], *self.config["baselines"]):
             model = self.model(name)
-            pretrained = model.entry.get("pretrained") or {}
+            pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
             if pretrained.get("source") == "workflow" and pretrained.get("corpus") not in corpora:
                 raise UserError(f"model '{name}': " + _unknown("corpus", str(pretrained.get("corpus")), corpora))
-            if pretrained.get("source") == "hub" and "pretrained" in model.arms and not pretrained.get("revision"):
+            if pretrained.get("source") == "hub" and not pretrained.get("revision"):
                 raise UserError(
                     f"model '{name}': its hub revision is not pinned; put the 40-digit commit into the model table."
                 )

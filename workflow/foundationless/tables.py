@@ -50,6 +50,10 @@ PAPER_TABLES = {
     "table_18_finetune": "finetune",
 }
 
+# Resampling a handful of groups (two test contigs, three genes) measures nothing: below this, items are resampled one
+# by one, and the column `groups` equals `n_test`.
+FEWEST_GROUPS = 20
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -140,6 +144,8 @@ def _runs(record: Mapping[str, Any], frame: pd.DataFrame, protocol: str) -> list
             predicted = rows["predicted"].astype(str).to_numpy(dtype=str)
             probabilities = np.stack(rows["probabilities"].to_list()).astype(np.float64)
         groups = rows["group"].where(rows["group"].notna(), rows["id"]).astype(str).to_numpy(dtype=str)
+        if len(np.unique(groups)) < FEWEST_GROUPS:
+            groups = rows["id"].astype(str).to_numpy(dtype=str)
         labels = rows["label"].astype(str).to_numpy(dtype=str)
         runs.append(Run(int(record["seed"]), int(str(fold)), labels, groups, predicted, probabilities))
     return runs

@@ -6,28 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundationless.errors import UserError
+from foundationless.plan import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from foundationless.figures.tables import Tables
-
-NAMES = (
-    "verdict_forest",
-    "figure_01_benchmarks",
-    "figure_03_low_data",
-    "figure_04_width_random",
-    "figure_05_width_pretrained",
-    "figure_06_sensitivity_ancestry",
-    "figure_07_best_random",
-    "figure_08_nt",
-    "figure_09_gue",
-    "figure_10_gb",
-    "biotype",
-    "variants",
-    "controls",
-    "pretraining",
-)
 
 
 def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
@@ -59,8 +43,8 @@ def draw(name: str, tables: Path, study: str, output: Path) -> "Figure":
     from foundationless.figures import style
     from foundationless.figures.tables import read
 
-    if name not in NAMES:
-        raise UserError(f"no figure '{name}'; there are {', '.join(NAMES)}.")
+    if name not in FIGURES:
+        raise UserError(f"no figure '{name}'; there are {', '.join(FIGURES)}.")
     figure = _drawings()[name](read(tables, study))
     style.save(figure, output)
     return figure

@@ -14,7 +14,7 @@ CHANCE = {"mcc": 0.0, "auroc": 0.5}
 def controls(tables: Tables) -> Figure:
     """Permuted labels must teach nothing; a test set without its leaks must not be easier."""
     title = "Controls · Permuted labels and deduplicated test sets"
-    found = tables.scored("finetune", "biotype", "ancestry", plain=False)
+    found = tables.scored("finetune", "controls", plain=False)
     permuted = found[found["task"].str.endswith(".permuted")]
     clean = found[found["task"].str.endswith(".dedup")]
     if permuted.empty and clean.empty:

@@ -19,9 +19,11 @@ def sizes(rows: pd.DataFrame) -> str:
     """How much stands behind scores or comparisons: test items, groups, seeds and folds, in one sentence."""
     if rows.empty or "n_test" not in rows:
         return ""
-    words = [f"n = {_span(rows['n_test'])} test items per task in {_span(rows['groups'])} groups"]
+    words = [f"n = {_span(rows['n_test'])} test items per task"]
+    grouped = rows[rows["groups"] < rows["n_test"]]
+    words += [f"{_span(grouped['groups'])} groups where items are dependent"] if len(grouped) else []
     words += [f"{_span(rows['seeds'])} seed(s)", f"{_span(rows['folds'])} fold(s)"]
-    return ", ".join(words) + "; lines are 95 % bootstrap intervals over groups and seeds."
+    return ", ".join(words) + "; lines are 95 % bootstrap intervals over items (or groups) and seeds."
 
 
 def _span(values: pd.Series) -> str:

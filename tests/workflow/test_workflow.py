@@ -1,0 +1,220 @@
+"""The workflow from outside: it plans, refuses bad configs in one sentence, draws the demo, survives being killed."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from pypdf import PdfReader
+
+from foundationless import plan, records
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def snakemake(*arguments, directory=ROOT):
+    return subprocess.run(
+        ["snakemake", *map(str, arguments)],
+        cwd=directory,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def checkout(directory):
+    """A copy of the working tree without what git ignores."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in names:
+        source, target = ROOT / name, directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            target.symlink_to(source.readlink())
+        elif source.exists():
+            shutil.copy2(source, target)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory):
+    return checkout(tmp_path_factory.mktemp("checkout"))
+
+
+@pytest.mark.parametrize("study", ["config", "mini", "paper"])
+def test_every_study_plans(elsewhere, study):
+    answer = snakemake("-n", "--configfile", f"config/{study}.yaml", directory=elsewhere)
+    assert answer.returncode == 0, answer.stdout[-2000:]
+    assert re.search(r"^bind_figures +1$", answer.stdout, re.M)
+
+
+@pytest.mark.parametrize("target", ["demo", "finetune", "biotype", "ancestry", "variants", "ablations", "all"])
+def test_every_named_target_plans(elsewhere, target):
+    answer = snakemake("-n", target, directory=elsewhere)
+    assert answer.returncode == 0 and "Job stats" in answer.stdout
+
+
+def test_the_slurm_profile_is_found_by_its_literal_name(elsewhere):
+    answer = snakemake("--profile", "slurm", "-n", directory=elsewhere)
+    assert answer.returncode == 0, answer.stdout[-2000:]
+    assert "config/paper.yaml" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (("epochs: 4", "epoch: 4"), "unknown key 'epoch'; did you mean 'epochs'?"),
+        (("models: [hyenadna.demo]", "models: [hyenadna.dmeo]"), "unknown model 'hyenadna.dmeo'"),
+        (("[sim_mark, sim", "[sim_mrak, sim"), "unknown task 'sim_mrak'; did you mean 'sim_mark'?"),
+        (("seed: 1 ", "seed: one "), "config, seed: 'one' is not of type 'integer'"),
+        (("config/tasks.tsv", "config/task.tsv"), "config/task.tsv: no such file."),
+    ],
+)
+def test_a_bad_config_is_one_sentence_and_exit_code_2(elsewhere, tmp_path, edit, sentence):
+    text = (ROOT / "config/config.yaml").read_text()
+    assert edit[0] in text
+    path = tmp_path / "bad.yaml"
+    path.write_text(text.replace(edit[0], edit[1], 1))
+    answer = snakemake("-n", "--configfile", path, directory=elsewhere)
+    assert answer.returncode == 2
+    assert sentence in answer.stdout.splitlines()[-1] and "Traceback" not in answer.stdout
+
+
+SMALL_MODEL = {
+    "config": {"d_model": 16, "d_inner": 32, "n_layer": 1, "filter_order": 16},
+    "pretrained": {"source": "workflow", "corpus": "simulated"},
+    "pretraining": {"steps": 30, "checkpoint_every": 5},
+}
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A study of one model with every kind of job of the long way, a minute long."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config["models"] = {"hyenadna.small": SMALL_MODEL}
+    config["baselines"] = {"length_gc": {}}
+    config["limits"]["default"] = {"train": 60, "validation": 30, "test": 60}
+    config["analyses"] = {
+        "finetune": {"tasks": ["sim_promoter"]},
+        "lowdata": {"tasks": ["sim_promoter.pct50"], "baselines": [], "seeds": [0]},
+        "biotype": {"tasks": ["sim_biotype"], "seeds": [0]},
+        "likelihood": {"tasks": ["sim_variants"], "seeds": [0]},
+    }
+    path = tmp_path_factory.mktemp("study") / "small.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def outcome(directory):
+    """What must not depend on interruptions: the comparable part of every record, and every table but its costs."""
+    found = {
+        str(path.relative_to(directory)): records.comparable(records.read_record(path))
+        for path in (directory / "results").glob("*/**/record.json")
+    }
+    tables = {
+        path.name: pd.read_csv(path).drop(columns=["seconds"], errors="ignore").to_csv()
+        for path in (directory / "results/tables").glob("*.csv")
+        if path.name != "records.csv"
+    }
+    return found, tables
+
+
+def test_killed_at_any_point_it_ends_in_the_same_result(small, tmp_path):
+    undisturbed, killed = checkout(tmp_path / "undisturbed"), checkout(tmp_path / "killed")
+    answer = snakemake("--configfile", small, directory=undisturbed)
+    assert answer.returncode == 0, answer.stdout[-4000:]
+
+    command = ["snakemake", "--configfile", str(small)]
+    deaths = 0
+    for patience in (14, 22):  # seconds: amid pretraining, then amid fine-tuning
+        process = subprocess.Popen(
+            command, cwd=killed, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        time.sleep(patience)
+        deaths += process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert snakemake("--unlock", "--configfile", small, directory=killed).returncode == 0
+    assert deaths == 2, "both kills must hit a running study"
+    answer = snakemake("--configfile", small, directory=killed)
+    assert answer.returncode == 0, answer.stdout[-4000:]
+    assert not list((killed / "results").rglob(".part-*/record.json"))
+
+    ours, theirs = outcome(killed), outcome(undisturbed)
+    assert ours[0].keys() == theirs[0].keys() and len(ours[0]) >= 12
+    assert ours == theirs
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """The demo in the checkout itself: what `make demo` runs."""
+    answer = snakemake()
+    assert answer.returncode == 0, answer.stdout[-4000:]
+    return ROOT / "results"
+
+
+def test_the_demo_draws_every_figure(demo):
+    text = [page.extract_text() for page in PdfReader(demo / "figures/all.pdf").pages]
+    assert len(text) == 1 + len(plan.FIGURES)
+    assert len(PdfReader(demo / "figures/all.pdf").outline) == len(text)
+    for name in plan.FIGURES:
+        page = PdfReader(demo / f"figures/{name}.pdf").pages[0].extract_text()
+        assert "No scores" not in page and "No records" not in page, f"{name} is empty: {page}"
+        assert (demo / f"figures/{name}.png").stat().st_size > 5000
+    assert "Question" in text[0] and "Versions" in text[0]
+
+
+def test_the_demo_is_then_up_to_date(demo):
+    answer = snakemake("results/figures/all.pdf", "-n")
+    assert answer.returncode == 0 and "Nothing to be done" in answer.stdout
+
+
+def test_the_demo_finds_what_was_planted_and_nothing_in_permuted_labels(demo):
+    scores = pd.read_csv(demo / "tables/scores.csv").set_index(["analysis", "task", "model", "init"])
+    for task, chance in (("sim_mark", 0.0), ("sim_enhancer", 0.0), ("sim_promoter", 0.5)):
+        assert scores.loc[("finetune", task, "kmer_xgboost", "baseline"), "low"] > chance + 0.1
+    assert scores.loc[("finetune", "sim_promoter", "hyenadna.demo", "pretrained"), "low"] > 0.5
+    permuted = scores.xs("sim_mark.permuted", level="task")
+    assert len(permuted) >= 5
+    # Several arms at the 95 % level: one interval may miss chance, and none by much.
+    misses = (permuted["low"] > 0) | (permuted["high"] < 0)
+    assert misses.sum() <= 1 and permuted["value"].abs().max() < 0.25
+
+
+def test_every_record_says_where_it_comes_from(demo):
+    flat = pd.read_parquet(demo / "tables/records.parquet")
+    for column in ("model", "init", "seed", "task", "metric", "protocol", "n", "parameters", "device", "seconds"):
+        assert flat[column].notna().all(), column
+    for column in ("peak_memory_mb", "version_foundationless", "version_commit"):
+        assert flat[column].notna().all(), column
+    tuned = flat[flat["analysis"].eq("finetune") & flat["init"].ne("baseline")]
+    assert tuned["learning_rate"].notna().all() and tuned["fold"].notna().all()
+    assert set(tuned["protocol"]) == {"run", "corrected", "paper"}
+    # The paper's selection looks at the test set: it can only be better.
+    pair = tuned[tuned["split"].eq("test")].pivot_table(
+        index=["task", "model", "init", "seed", "metric"], columns="protocol", values="value", aggfunc="first"
+    )
+    main = {row["task"]: row["metric"] for row in plan.read_table(ROOT / "config/tasks.tsv", ["task"])}
+    chosen = pair[[metric == main[task] for task, *_, metric in pair.index]]
+    assert len(chosen) and (chosen["paper"] >= chosen["corrected"] - 1e-12).all()
+
+
+def test_the_report_is_one_offline_page(demo, tmp_path):
+    answer = snakemake("--report", tmp_path / "report.html")
+    assert answer.returncode == 0, answer.stdout[-2000:]
+    page = (tmp_path / "report.html").read_text()
+    assert not re.search(r'(src|href)="https?://[^"]*\.(js|css|png)"', page)
+    assert "verdict_forest" in page and "scores.csv" in page

@@ -1,0 +1,136 @@
+rule fetch:
+    input:
+        ledger=ancient(config["tables"]["datasets"]),
+    output:
+        "resources/datasets/{file}",
+    log:
+        "logs/fetch/{file}.log",
+    benchmark:
+        "benchmarks/fetch/{file}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=120,
+    params:
+        name=lambda w: study.files[w.file]["name"],
+        sha256=lambda w: study.files[w.file]["sha256"],
+        mirror=get_mirror_flags,
+    message:
+        "Fetch {wildcards.file}"
+    shell:
+        "python -m foundationless fetch --ledger {input.ledger:q} --name {params.name:q} --output {output:q}"
+        " {params.mirror:q} 2> {log:q}"
+
+
+rule prepare_genome:
+    input:
+        get_pieces,
+    output:
+        genome="resources/genomes/{genome}.fa",
+        index="resources/genomes/{genome}.fa.fai",
+    log:
+        "logs/prepare_genome/{genome}.log",
+    benchmark:
+        "benchmarks/prepare_genome/{genome}.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, input: 1000 + 6 * input.size_mb,  # gzip expands about four-fold and one copy is normalised
+        runtime=60,
+    params:
+        recipe=plan.RECIPES["prepare_genome"],
+        pieces=get_piece_flags,
+    message:
+        "Merge and index genome {wildcards.genome}"
+    shell:
+        "python -m foundationless prepare_genome {params.pieces:q} --output {output.genome:q} 2> {log:q}"
+
+
+rule simulate_genome:
+    output:
+        genome="resources/simulated/genome.fa",
+        genes="resources/simulated/genes.gtf",
+        mark="resources/simulated/mark.bed",
+        promoter="resources/simulated/promoter.bed",
+        enhancer="resources/simulated/enhancer.bed",
+        truth="resources/simulated/truth.tsv",
+    log:
+        "logs/simulate_genome.log",
+    benchmark:
+        "benchmarks/simulate_genome.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        recipe=plan.RECIPES["simulate_genome"],
+        seed=config["seed"],
+        directory=subpath(output.genome, parent=True),
+    message:
+        "Simulate a genome with planted motifs and genes"
+    shell:
+        "python -m foundationless simulate_genome --seed {params.seed} --output {params.directory:q} 2> {log:q}"
+
+
+rule simulate_population:
+    input:
+        genome="resources/genomes/simulated.fa",
+    output:
+        vcf="resources/simulated/population.vcf.gz",
+        index="resources/simulated/population.vcf.gz.tbi",
+        panel="resources/simulated/panel.tsv",
+    log:
+        "logs/simulate_population.log",
+    benchmark:
+        "benchmarks/simulate_population.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        recipe=plan.RECIPES["simulate_population"],
+        seed=config["seed"],
+        place=config["simulation"],
+        directory=subpath(output.vcf, parent=True),
+    message:
+        "Simulate people of four superpopulations under a published demography"
+    shell:
+        "python -m foundationless simulate_population --genome {input.genome:q} --contig {params.place[contig]:q}"
+        " --start {params.place[start]} --length {params.place[length]}"
+        " --people-per-population {params.place[people_per_population]}"
+        " --seed {params.seed} --output {params.directory:q} 2> {log:q}"
+
+
+rule simulate_variants:
+    input:
+        genome="resources/genomes/simulated.fa",
+        truth="resources/simulated/truth.tsv",
+    output:
+        vcf="resources/simulated/variants.vcf.gz",
+        index="resources/simulated/variants.vcf.gz.tbi",
+    log:
+        "logs/simulate_variants.log",
+    benchmark:
+        "benchmarks/simulate_variants.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        recipe=plan.RECIPES["simulate_variants"],
+        seed=config["seed"],
+        directory=subpath(output.vcf, parent=True),
+    message:
+        "Simulate clinical variants of known effect"
+    shell:
+        "python -m foundationless simulate_variants --genome {input.genome:q} --truth {input.truth:q}"
+        " --seed {params.seed} --output {params.directory:q} 2> {log:q}"

@@ -1,0 +1,64 @@
+rule embed:
+    input:
+        weights=get_weights,
+        sequences="results/sequences/{task}.parquet",
+    output:
+        "results/embeddings/{task}/{model}/{init}/seed{seed}/embeddings.parquet",
+    log:
+        "logs/embed/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/embed/{task}/{model}/{init}/seed{seed}.tsv"
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=1,
+    params:
+        recipe=plan.RECIPES["embed"],
+        weights=subpath(input.weights, parent=True),
+        poolings=config["probing"]["poolings"],
+        settings=config["embedding"],
+    message:
+        "Embed {wildcards.task} with {wildcards.model} ({wildcards.init}, seed {wildcards.seed})"
+    shell:
+        "python -m foundationless embed --weights {params.weights:q} --sequences {input.sequences:q}"
+        " --poolings {params.poolings} --precision {params.settings[precision]}"
+        " --token-budget {params.settings[token_budget]} --threads {threads} --output {output:q} 2> {log:q}"
+
+
+rule probe:
+    input:
+        embeddings=get_embeddings,
+        sequences="results/sequences/{task}.parquet",
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/probe/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/probe/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        analysis="biotype|width|ancestry",
+        init="pretrained|random",
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=240,
+    params:
+        recipe=plan.RECIPES["probe"],
+        metric=get_metric,
+        settings=config["probing"],
+        people=get_people_flags,
+    message:
+        "Probe {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
+    shell:
+        "python -m foundationless probe --embeddings {input.embeddings:q} --sequences {input.sequences:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} --metric {params.metric} --probes {params.settings[probes]}"
+        " --poolings {params.settings[poolings]} --rounds {params.settings[rounds]}"
+        " --depth {params.settings[depth]} --eta {params.settings[eta]} {params.people:q}"
+        " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

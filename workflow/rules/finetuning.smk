@@ -1,0 +1,72 @@
+rule finetune_model:
+    input:
+        weights=get_weights,
+        sequences="results/sequences/{task}.parquet",
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/finetune_model/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/finetune_model/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        analysis="finetune|lowdata|controls",
+        init="pretrained|random",
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=1,
+    params:
+        recipe=plan.RECIPES["finetune_model"],
+        weights=subpath(input.weights, parent=True),
+        directory=subpath(output.record, parent=True),
+        metric=get_metric,
+        settings=config["finetuning"],
+    message:
+        "Fine-tune {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
+    shell:
+        "python -m foundationless finetune_model --weights {params.weights:q} --sequences {input.sequences:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} --metric {params.metric} --learning-rates {params.settings[learning_rates]}"
+        " --fold-count {params.settings[fold_count]} --folds {params.settings[folds]}"
+        " --epochs {params.settings[epochs]} --patience {params.settings[patience]}"
+        " --batch-size {params.settings[batch_size]} --pooling {params.settings[pooling]}"
+        " --precision {params.settings[precision]} --runs {params.directory:q}/runs"
+        " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
+
+
+rule fit_baseline:
+    input:
+        sequences="results/sequences/{task}.parquet",
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/fit_baseline/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/fit_baseline/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        init="baseline",
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=240,
+    params:
+        recipe=plan.RECIPES["fit_baseline"],
+        baseline=get_baseline_flags,
+        metric=get_metric,
+        settings=config["probing"],
+        people=get_people_flags,
+    message:
+        "Fit baseline {wildcards.model} on {wildcards.task}"
+    shell:
+        "python -m foundationless fit_baseline --sequences {input.sequences:q} {params.baseline:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} --metric {params.metric} --rounds {params.settings[rounds]}"
+        " --depth {params.settings[depth]} --eta {params.settings[eta]} {params.people:q}"
+        " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

@@ -1,0 +1,39 @@
+rule pretrain:
+    input:
+        weights="results/weights/{model}/random/seed{seed}/weights.json",
+        genomes=get_corpus_files,
+    output:
+        card="results/weights/{model}/pretrained/seed{seed}/weights.json",
+        config="results/weights/{model}/pretrained/seed{seed}/config.json",
+        tensors="results/weights/{model}/pretrained/seed{seed}/model.safetensors",
+        record="results/pretrain/{model}/seed{seed}/record.json",
+        losses="results/pretrain/{model}/seed{seed}/losses.tsv",
+    log:
+        "logs/pretrain/{model}/seed{seed}.log",
+    benchmark:
+        "benchmarks/pretrain/{model}/seed{seed}.tsv"
+    wildcard_constraints:
+        model=get_constraint("workflow"),
+    # The longest jobs: everything of the pretrained arm waits for them.
+    priority: 10
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=1,
+    params:
+        recipe=plan.RECIPES["pretrain"],
+        weights=subpath(input.weights, parent=True),
+        directory=subpath(output.card, parent=True),
+        checkpoints=subpath(output.record, parent=True),
+        corpus=get_corpus_flags,
+        settings=get_pretraining_flags,
+    message:
+        "Pretrain {wildcards.model}"
+    shell:
+        "python -m foundationless pretrain --weights {params.weights:q} {params.corpus:q} {params.settings:q}"
+        " --model {wildcards.model} --seed {wildcards.seed} --checkpoints {params.checkpoints:q}/checkpoints"
+        " --output {params.directory:q} --record {output.record:q} --losses {output.losses:q}"
+        " --threads {threads} 2> {log:q}"

@@ -1,0 +1,109 @@
+rule score_sensitivity:
+    input:
+        weights=get_weights,
+        sequences="results/sequences/{task}.parquet",
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/score_sensitivity/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/score_sensitivity/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        analysis="sensitivity",
+        init="pretrained|random",
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=1,
+    params:
+        recipe=plan.RECIPES["score_sensitivity"],
+        weights=subpath(input.weights, parent=True),
+        settings=config["scoring"],
+        compute=config["embedding"],
+    message:
+        "Sensitivity to mutations of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
+    shell:
+        "python -m foundationless score_sensitivity --weights {params.weights:q} --sequences {input.sequences:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} --poolings {params.settings[poolings]}"
+        " --precision {params.compute[precision]} --token-budget {params.compute[token_budget]}"
+        " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
+
+
+rule score_similarity:
+    input:
+        weights=get_weights,
+        sequences="results/sequences/{task}.parquet",
+        genome=get_genome_files,
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/score_similarity/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/score_similarity/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        analysis="similarity",
+        init="pretrained|random",
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=1,
+    params:
+        recipe=plan.RECIPES["score_similarity"],
+        weights=subpath(input.weights, parent=True),
+        settings=config["scoring"],
+        compute=config["embedding"],
+        genome=get_genome_flags,
+    message:
+        "Similarity of variants of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
+    shell:
+        "python -m foundationless score_similarity --weights {params.weights:q} --sequences {input.sequences:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} --poolings {params.settings[poolings]} {params.genome:q}"
+        " --precision {params.compute[precision]} --token-budget {params.compute[token_budget]}"
+        " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
+
+
+rule score_likelihood:
+    input:
+        weights=get_weights,
+        sequences="results/sequences/{task}.parquet",
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/score_likelihood/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/score_likelihood/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        analysis="likelihood",
+        init="pretrained|random",
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=1,
+    params:
+        recipe=plan.RECIPES["score_likelihood"],
+        weights=subpath(input.weights, parent=True),
+        settings=config["scoring"],
+        compute=config["embedding"],
+        strands=get_strand_flags,
+    message:
+        "Log-likelihood ratios of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
+    shell:
+        "python -m foundationless score_likelihood --weights {params.weights:q} --sequences {input.sequences:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} {params.strands}"
+        " --precision {params.compute[precision]} --token-budget {params.compute[token_budget]}"
+        " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
