@@ -150,15 +150,13 @@ class Plan:
 
     def _resolve(self, name: str) -> Model:
         studied: Mapping[str, Any] = {**self.config["models"], **self.config["baselines"]}
-        stem = max((known for known in studied if f"{name}.".startswith(f"{known}.")), key=len, default=None)
+        stem = max((known for known in studied if f"{name}.".startswith(f"{known}.")), key=len, default="")
         base = (stem or name).split(".")[0]
         if base not in self.entries:
             raise UserError(_unknown("model", name, self.entries))
-        if stem is None and "baseline" not in self.entries[base]["arms"] and base not in self.config["baselines"]:
-            raise UserError(
-                _unknown("model", name, [*studied, *self.config["baselines"]]) + " (see `models` of the config)"
-            )
-        entry = _merge(self.entries[base], studied[stem] if stem else {})
+        if not stem:
+            raise UserError(_unknown("model", name, studied) + " (`models` and `baselines` of the config)")
+        entry = _merge(self.entries[base], studied[stem])
         settings = dict(entry.get("config") or {})
         tokenizer, arms = entry.get("tokenizer"), tuple(entry["arms"])
         for qualifier in name[len(stem) :].split(".")[1:]:
