@@ -20,6 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
     "errors": 0,
     "files": 1,
+    "flags": 1,
     "records": 2,
     "sequences": 2,
     "genomes": 2,
@@ -173,6 +174,8 @@ def test_every_rule_is_one_command_with_all_directives():
         if name != "fetch":
             assert f'recipe=plan.RECIPES["{name}"]' in body
     assert set(plan.RECIPES) == set(blocks) - {"fetch"}
+    readme = (ROOT / "README.md").read_text()
+    assert not [name for name in blocks if name not in readme], "the rule graph of the README misses rules"
 
 
 def test_rules_files_stay_short():

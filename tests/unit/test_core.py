@@ -1,13 +1,17 @@
 """Command line, files, records and sequence sets: the parts that everything else stands on."""
 
+import argparse
+import errno
 import json
+import os
 
 import hypothesis.strategies as st
 import pandas as pd
 import pytest
 from hypothesis import given
 
-from foundationless import __main__, records, sequences
+from foundationless import __main__, flags, records, sequences
+from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.files import atomic_directory, atomic_path, read_json, write_json
 
@@ -144,3 +148,107 @@ def test_missing_and_foreign_files_are_one_sentence(tmp_path):
     (tmp_path / "text.parquet").write_text("no parquet")
     with pytest.raises(UserError, match="not a sequence set"):
         sequences.read_sequences(tmp_path / "text.parquet")
+
+
+def _fails(capsys, *arguments):
+    """The one line on stderr of a command that a user's mistake ends with code 2."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert code == 2 and len(lines) == 1, lines
+    return lines[0]
+
+
+def test_a_mistake_in_a_flag_is_one_line(capsys, tmp_path):
+    derive = ["derive_sequences", "--sequences", "x", "--derivation", "dedup"]
+    assert "--seed" in _fails(capsys, *derive, "--output", tmp_path / "y", "--seed", "abc")
+    assert "-1 is no seed" in _fails(capsys, *derive, "--output", tmp_path / "y", "--seed", "-1")
+    assert "is a directory" in _fails(capsys, *derive, "--output", tmp_path, "--seed", "0")
+    file = tmp_path / "file"
+    file.write_text("kept")
+    assert "is no directory" in _fails(capsys, *derive, "--output", file / "y", "--seed", "0")
+    assert file.read_text() == "kept" and sorted(tmp_path.iterdir()) == [file]
+
+
+def test_flag_types_refuse_nonsense():
+    for kind, texts in (
+        (flags.count, ("0", "-1", "1.5")),
+        (flags.number, ("nan", "inf", "x")),
+        (flags.positive, ("0", "-2")),
+        (flags.seed, ("-1", str(2**32), "1e3")),
+    ):
+        for text in texts:
+            with pytest.raises((argparse.ArgumentTypeError, ValueError)):
+                kind(text)
+    assert flags.seed("4294967295") == 2**32 - 1
+
+
+@pytest.mark.parametrize(("code", "shown"), [(errno.ENOSPC, True), (errno.EACCES, True), (errno.EIO, False)])
+def test_only_expected_system_errors_become_a_sentence(capsys, monkeypatch, tmp_path, code, shown):
+    def fail(*_):
+        raise OSError(code, os.strerror(code), "some/file")
+
+    monkeypatch.setattr("foundationless.genomes.prepare_genome", fail)
+    command = ["prepare_genome", "--piece", "path=x", "--output", str(tmp_path / "y.fa")]
+    if shown:
+        assert f"some/file: {os.strerror(code)}" in _fails(capsys, *command)
+    else:
+        with pytest.raises(OSError, match="some/file"):
+            main(command)
+
+
+def _set(path, **columns):
+    rows = {
+        "id": ["a", "b"],
+        "sequence": ["ACGT", "GGCC"],
+        "label": ["x", "y"],
+        "split": ["train", "test"],
+        "group": ["a", "b"],
+    }
+    pd.DataFrame({key: value for key, value in (rows | columns).items() if value is not None}).to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"split": None}, "no column split"),
+        ({"sequence": [5, 6]}, "column 'sequence' holds int64, not text"),
+        ({"sequence": ["ACGT", None]}, "sequence 'b' is empty"),
+        ({"sequence": ["ACGT", "acgt"]}, "holds 'a' at position 1"),
+        ({"id": ["a", "a"]}, "id 'a' stands more than once"),
+        ({"split": ["train", "dev"]}, "in split 'dev'"),
+        ({"label": ["x", ""]}, "'b' has an empty label"),
+        ({"label": [["x"], ["y"]]}, "column 'label' holds"),
+    ],
+)
+def test_a_foreign_sequence_set_is_refused_by_name(tmp_path, columns, sentence):
+    with pytest.raises(UserError, match=sentence):
+        sequences.read_sequences(_set(tmp_path / "set.parquet", **columns))
+
+
+def test_a_cut_sequence_set_and_an_empty_one_are_refused(tmp_path):
+    path = _set(tmp_path / "set.parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match="not a sequence set"):
+        sequences.read_sequences(path)
+    with pytest.raises(UserError, match="no such file"):
+        sequences.read_sequences(tmp_path)
+    none = tmp_path / "none.parquet"
+    pd.read_parquet(_set(none)).iloc[:0].to_parquet(none)
+    with pytest.raises(UserError, match="no sequences"):
+        sequences.read_sequences(none)
+
+
+@pytest.mark.parametrize("key", ["analysis", "seed", "parameters", "results", "cost", "versions"])
+def test_a_record_without_a_part_is_refused(tmp_path, key):
+    whole = {"schema": 1, "analysis": "a", "task": "t", "model": "m", "init": "random", "seed": 0, "parameters": 1}
+    whole |= {"results": [], "cost": {"seconds": 1.0}, "versions": {}}
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(whole))
+    assert records.read_record(path)["model"] == "m"
+    path.write_text(json.dumps({name: value for name, value in whole.items() if name != key}))
+    with pytest.raises(UserError, match=key):
+        records.read_record(path)

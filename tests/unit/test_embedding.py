@@ -245,3 +245,19 @@ def test_foreign_embedding_files_are_sentences(tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UserError, match="not an embedding file"):
         read_embeddings(path, ["max"])
+
+
+def test_embeddings_that_are_no_vectors_are_sentences(tmp_path):
+    path = tmp_path / "e.parquet"
+    facts = {"parameters": 1, "max_tokens": 8, "precision": "fp32", "cost": {"seconds": 1.0, "tokens": 9}}
+    write_embeddings(path, ["a", "b"], {"max": np.ones((2, 3), np.float32)}, facts)
+    table = pq.read_table(path)
+    with pytest.raises(UserError, match="'id' holds no vectors"):
+        read_embeddings(path, ["id"])
+    write_embeddings(path, ["a", "a"], {"max": np.ones((2, 3), np.float32)}, facts)
+    with pytest.raises(UserError, match="more than once"):
+        read_embeddings(path, ["max"])
+    for broken in (b"{", b"[]", b"{}"):
+        pq.write_table(table.replace_schema_metadata({b"foundationless": broken}), path)
+        with pytest.raises(UserError, match="how it was embedded"):
+            read_embeddings(path, ["max"])

@@ -1,6 +1,7 @@
 """Figures of a made-up study of full size: everything inside the page, fonts embedded, same bytes twice."""
 
 import json
+import shutil
 import subprocess
 import sys
 from itertools import combinations, product
@@ -16,6 +17,7 @@ from matplotlib.text import Text
 
 from foundationless import figures
 from foundationless.__main__ import main
+from foundationless.errors import UserError
 from foundationless.figures import style
 from foundationless.figures.tables import read
 from foundationless.plan import FIGURES
@@ -392,6 +394,7 @@ def test_a_study_without_pairs_has_a_cover_without_a_verdict(empty):
     [
         ["draw_figure", "--figure", "figure_99", "--output", "f.pdf"],
         ["draw_figure", "--figure", "biotype", "--tables", "nowhere", "--output", "f.pdf"],
+        ["draw_figure", "--figure", "biotype", "--output", "f.txt"],
         ["bind_figures", "--figures", "nowhere.pdf", "--study", "s", "--output", "f.pdf"],
     ],
 )
@@ -418,8 +421,8 @@ def test_inline_models_of_a_plan_are_understood(tmp_path):
     cards = json.dumps({"a.demo": {"label": "A", "tokenizer_class": "bpe", "order": 0, "kind": "model"}})
     (tmp_path / "tasks.tsv").write_text("task\tsuite\tsuite_label\tgroup\tlabel\nH3\tnt\tNT\tmarks\tH3\n")
     for name in ("s", "c"):
-        (tmp_path / f"{name}.csv").write_text("analysis,task,model\n")
-    pd.DataFrame(columns=["analysis", "task", "model", "init", "value"]).to_parquet(tmp_path / "r.parquet")
+        (tmp_path / f"{name}.csv").write_text("analysis,task,model,init,value,delta\n")
+    pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"]).to_parquet(tmp_path / "r.parquet")
     flags = [
         "--scores",
         "s.csv",
@@ -435,3 +438,17 @@ def test_inline_models_of_a_plan_are_understood(tmp_path):
     paths = [flag if flag.startswith("--") else str(tmp_path / flag) for flag in flags]
     assert main(["collect_tables", *paths, "--models", cards]) == 0
     assert pd.read_csv(tmp_path / "t" / "models.csv")["label"].tolist() == ["A"]
+
+
+@pytest.mark.parametrize("name", ["scores", "comparisons", "across_tasks", "tasks", "models"])
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", bytes(range(256)), None])
+def test_broken_tables_are_named(name, content, empty, tmp_path):
+    directory = shutil.copytree(empty, tmp_path / "tables")
+    path = directory / f"{name}.csv"
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{name}.csv"):
+        read(directory)

@@ -4,6 +4,7 @@ import gzip
 import random
 import subprocess
 
+import pysam
 import pytest
 
 from foundationless.__main__ import main
@@ -144,3 +145,22 @@ def test_genome_that_is_none(tmp_path):
     (tmp_path / "plain.fa.gz").write_bytes(gzip.compress(b">1\nACGT\n"))
     with pytest.raises(UserError, match="gzip instead of bgzip"):
         Genome(tmp_path / "plain.fa.gz")
+
+
+def test_bgzip_cut_between_blocks_is_truncated(tmp_path):
+    plain = tmp_path / "a.fa"
+    plain.write_text(">1\n" + "ACGT" * 40_000 + "\n")
+    pysam.tabix_compress(str(plain), str(tmp_path / "a.fa.gz"))
+    whole = (tmp_path / "a.fa.gz").read_bytes()
+    assert prepare_genome([Piece(tmp_path / "a.fa.gz")], tmp_path / "g.fa") == {"1": 160_000}
+    (tmp_path / "a.fa.gz").write_bytes(whole[:-28])
+    with pytest.raises(UserError, match="truncated"):
+        prepare_genome([Piece(tmp_path / "a.fa.gz")], tmp_path / "h.fa")
+    assert not list(tmp_path.glob("*h.fa*"))
+
+
+def test_an_index_of_another_file_is_named(tmp_path):
+    (tmp_path / "a.fa").write_text(">1\nACGT\n")
+    (tmp_path / "a.fa.fai").write_text("1\t40\t3\t60\t61\n")
+    with pytest.raises(UserError, match="shorter than its index"):
+        Genome(tmp_path / "a.fa").fetch("1", 0, 40)

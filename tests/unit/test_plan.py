@@ -80,6 +80,13 @@ def test_one_checkpoint_serves_every_seed_of_the_pretrained_arm(parts):
     assert [design.weight_seed("random", seed) for seed in (0, 3)] == [0, 3]
 
 
+def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
+    """Folds are cut from train and validation together: 1 % of the one and all of the other would train."""
+    design = study(parts, finetuning__folds=[0, 5, 9])
+    assert design.finetuning("sim_mark")["folds"] == design.finetuning("sim_mark.dedup")["folds"] == [0, 5, 9]
+    assert design.finetuning("sim_mark.pct1") == {**design.config["finetuning"], "folds": []}
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -122,3 +129,51 @@ def test_broken_tables_are_one_sentence(tmp_path, text, sentence):
     path.write_text(text)
     with pytest.raises(UserError, match=sentence):
         plan.read_table(path, ["task"])
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "sentence"),
+    [
+        ("reader", "intervalls", "unknown reader 'intervalls'; did you mean 'intervals'"),
+        ("options", "tst_contigs=chr5", "unknown option 'tst_contigs'; did you mean 'test_contigs'"),
+        ("sources", "bd=simulated:mark.bed;genome=genome:simulated", "unknown source 'bd'"),
+        ("sources", "genome=genome:simulated", "needs the source 'bed'"),
+        ("sources", "bed=simulated:foo.bed;genome=genome:simulated", "unknown simulated file 'foo.bed'"),
+        ("metric", "cosine", "metric 'cosine' is none of classes"),
+        ("reader", "mutants", "not of mutants"),
+    ],
+)
+def test_a_task_that_cannot_be_built_is_named(parts, column, text, sentence):
+    tasks = [row | ({column: text} if row["task"] == "sim_mark" else {}) for row in parts[2]]
+    with pytest.raises(UserError, match=sentence):
+        plan.Plan(parts[0], parts[1], tasks, parts[3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"finetuning__folds": [99]}, "folds lie between 0 and 9"),
+        ({"pretraining__warmup": 9999}, "warmup is at most steps"),
+        ({"limits": {"sim_mrak": {"train": 5}}}, "limits: unknown task 'sim_mrak'; did you mean 'sim_mark'"),
+        ({"models__hyenadna.demo__pretrained": {"source": "local"}}, "add path"),
+        ({"models__hyenadna.demo__pretrained": {"source": "local", "path": "no/where"}}, "no checkpoint directory"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(parts, changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        study(parts, **changes)
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    with pytest.raises(UserError, match=r"config, a.rates.1: not a finite number"):
+        plan.check_schema({"a": {"rates": [1.0, float("nan")]}}, {"type": "object"}, "config")
+
+
+def test_a_directory_or_a_binary_file_is_no_table(tmp_path):
+    with pytest.raises(UserError, match="not readable"):
+        plan.read_table(tmp_path, ["task"])
+    with pytest.raises(UserError, match="cannot be read"):
+        plan.read_yaml(tmp_path)
+    (tmp_path / "t.tsv").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError, match="not readable"):
+        plan.read_table(tmp_path / "t.tsv", ["task"])

@@ -258,3 +258,9 @@ def test_baseline_command_writes_the_same_kind_of_record(tmp_path, classifier):
     found = {r["metric"]: r["value"] for r in record["results"] if r["protocol"] == "corrected"}
     assert (found["mcc"] > 0.2) == (classifier != "majority")
     assert main([*command, "--options", "[1"]) == 2 and main([*command, "--options", '{"colour": 1}']) == 2
+
+
+@pytest.mark.parametrize("change", [{"rounds": 0}, {"depth": 0}, {"eta": 0.0}, {"eta": 5.0}, {"colsample": 0.0}])
+def test_settings_that_cannot_be_run_are_sentences(change):
+    with pytest.raises(UserError, match="--" + next(iter(change))):
+        ProbeSettings("mcc", 0, **change)

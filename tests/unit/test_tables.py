@@ -150,7 +150,7 @@ def test_other_test_items_are_an_error(jobs, tmp_path, capsys):
 def test_predictions_that_are_missing_are_an_error(jobs, tmp_path, capsys):
     with pytest.raises(AssertionError):
         summarise(tmp_path, [*jobs, (jobs[0][0], tmp_path / "none.parquet")])
-    assert "none.parquet: not a predictions file" in capsys.readouterr().err
+    assert "none.parquet: no such file" in capsys.readouterr().err
 
 
 def test_rankings_are_scored_by_auroc(tmp_path):
@@ -266,3 +266,17 @@ def test_tables_are_the_same_bytes_twice(jobs, tmp_path):
         {path.name: path.read_bytes() for path in collect(tmp_path, jobs, *inputs).iterdir()} for _ in range(2)
     )
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("fold", "a"), ("selected", "yes"), ("probabilities", 0.5), ("probabilities", None), ("id", None)],
+)
+def test_broken_predictions_are_named(jobs, tmp_path, capsys, column, value):
+    path = tmp_path / "broken.parquet"
+    frame = pd.read_parquet(jobs[0][1])
+    frame[column] = value
+    frame.to_parquet(path)
+    with pytest.raises(AssertionError):
+        summarise(tmp_path, [(jobs[0][0], path), *jobs[1:]])
+    assert f"broken.parquet: the column {column} of the predictions is broken" in capsys.readouterr().err

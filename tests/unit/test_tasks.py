@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from foundationless import plan
 from foundationless.__main__ import main
 from foundationless.commands import build_sequences
 from foundationless.genomes import Piece, prepare_genome
@@ -96,6 +97,20 @@ def test_table_by_contig_is_safe(tmp_path, genome):
         ["train_4", "train", "chr2"],
         ["test_1", "test", "chr1"],
     ]
+
+
+def test_validation_by_contig_takes_whole_contigs(tmp_path):
+    """Windows of one chromosome overlap their neighbours, so none may validate what others trained."""
+    contigs = {f"chr{number}": dna(2000, number) for number in range(1, 13)}
+    (tmp_path / "raw.fa").write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items()))
+    prepare_genome([Piece(tmp_path / "raw.fa")], tmp_path / "genome.fa")
+    windows = [text[at : at + 100] for text in contigs.values() for at in range(0, 1000, 50)]
+    table = write_table(tmp_path / "all.csv", windows, ["ab"[n % 2] for n in range(len(windows))])
+    sources = {"train": table, "test": table, "genome": tmp_path / "genome.fa"}
+    frame = build(tmp_path, "table", sources, ["test_contigs=1,2", "validation_fraction=0.2"])
+    owners = {split: set(rows["group"]) for split, rows in frame.groupby("split")}
+    assert owners["test"] == {"chr1", "chr2"} and owners["validation"]
+    assert not owners["train"] & owners["validation"]
 
 
 def test_locate_finds_every_occurrence_on_both_strands():
@@ -514,3 +529,47 @@ def test_bad_derivations_end_in_one_sentence(tmp_path, capsys, labelled):
             ],
             words,
         )
+
+
+def test_the_plan_knows_the_readers():
+    declared = {
+        name: (" ".join(reader.required), " ".join(reader.sources), " ".join(reader.options))
+        for name, reader in READERS.items()
+    }
+    assert declared == plan.READERS
+
+
+@pytest.mark.parametrize(
+    ("reader", "line", "sentence"),
+    [
+        ("intervals", "chr1\t1\t50\ta\t0\tx\n", "strand 'x' of chr1:1-50"),
+        ("intervals", "chr1\t1\t50\t\t0\t+\n", "has an empty label"),
+        ("intervals", "chr1\t\u00b2\t50\ta\t0\t+\n", "is no interval"),
+        ("genes", 'chr1\tx\tgene\t50\t5\t.\t+\t.\tgene_id "a"; gene_type "b";\n', "line 1 is no interval"),
+    ],
+)
+def test_impossible_places_are_one_sentence(tmp_path, genome, capsys, reader, line, sentence):
+    path = tmp_path / ("x.bed" if reader == "intervals" else "x.gtf")
+    path.write_text(line)
+    role = "bed" if reader == "intervals" else "genes"
+    flags = ["--source", f"{role}={path}", "--source", f"genome={genome}", "--seed", "0"]
+    out = tmp_path / "set.parquet"
+    assert main(["build_sequences", "--reader", reader, *flags, "--output", str(out)]) == 2
+    assert sentence in capsys.readouterr().err.splitlines()[-1] and not out.exists()
+
+
+@pytest.mark.parametrize("option", ["starts=nan", "starts=-1", "mutations=,", "windows=chr1:\u00b2"])
+def test_impossible_mutants_are_one_sentence(tmp_path, genome, capsys, option):
+    given = {"contigs": "chr1", "starts": "0", "length": "64", "mutations": "1"}
+    key, _, value = option.partition("=")
+    flags = [f"--option={name}={text}" for name, text in (given | {key: value}).items()]
+    flags += ["--source", f"genome={genome}", "--seed", "0", "--output", str(tmp_path / "set.parquet")]
+    assert main(["build_sequences", "--reader", "mutants", *flags]) == 2
+    assert f"option {key}" in capsys.readouterr().err and not (tmp_path / "set.parquet").exists()
+
+
+def test_a_row_longer_than_the_header_is_refused(tmp_path, tables, capsys):
+    tables["train"].write_text("sequence,label\nACGT,a,b,c\nACGT,b\n")
+    flags = [f"--source={split}={path}" for split, path in tables.items()]
+    assert main(["build_sequences", "--reader", "table", *flags, "--seed=0", f"--output={tmp_path}/x.parquet"]) == 2
+    assert "more cells than the header" in capsys.readouterr().err

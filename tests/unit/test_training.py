@@ -259,6 +259,26 @@ def test_batches_are_shared_by_learning_rates_and_arms_but_not_by_seeds_and_fold
     assert orders[0] == orders[1] != orders[2]
 
 
+def test_heads_are_shared_by_arms_and_independent_of_random_weights_of_the_same_seed(tmp_path, monkeypatch):
+    config = {**CNN, "width": 64}
+    heads = []
+
+    def spy(classifier, *_, **__):
+        heads.append(classifier.head.weight.detach().flatten().clone())
+        return 1, [0.0]
+
+    monkeypatch.setattr(training, "train_run", spy)
+    for number, (weight_seed, seed) in enumerate([(1, 1), (2, 1), (2, 2)]):
+        directory = tmp_path / str(number)
+        used = save_model(directory / "cnn", "cnn", config, "character", seed=weight_seed)
+        assert job(directory, used, planted(), seed=seed, learning_rates=[0.01]) == 0
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[1], heads[2])
+    for parameter in models.initialise("cnn", config, 1).parameters():
+        first = parameter.detach().flatten()[: len(heads[0])]
+        if len(first) == len(heads[0]):
+            assert abs(torch.corrcoef(torch.stack([first, heads[0]]))[0, 1]) < 0.5
+
+
 def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights):
     (tmp_path / "small").mkdir()
     assert job(tmp_path, weights, planted(160)) == 0

@@ -217,3 +217,12 @@ def test_missense_snvs_of_a_small_gene(tmp_path):
     assert len(changes["M1I"]) == 3 and not any(change.endswith("*") for change in changes)
     with pytest.raises(UserError, match="no open reading frame"):
         missense_snvs(genome, "1", [(11, 14), (3, 7)])
+
+
+def test_records_without_genotypes_and_with_absent_alleles_are_named(tmp_path, genome):
+    base = genome.fetch("5", 9, 10)
+    row = ("5", 10, ".", base, "A" if base != "A" else "C", ".", ".", ".")
+    with pytest.raises(UserError, match="5:10 has no genotypes"):
+        haplotypes(write_vcf(tmp_path / "dp.vcf", [(*row, "DP", "7")], ["a"]), genome, "5", 0, 100)
+    with pytest.raises(UserError, match="5:10 has a genotype with allele 3"):
+        haplotypes(write_vcf(tmp_path / "gt.vcf", [(*row, "GT", "0|3")], ["a"]), genome, "5", 0, 100)

@@ -296,3 +296,44 @@ def test_local_hub(tmp_path, checkpoint, model, capsys):
     assert same(load_weights(tmp_path / "w").model, model)
     assert main([*command, "--revision", "f" * 40, "--output", str(tmp_path / "v")]) == 2
     assert "no such directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("family", ["a"]), ("tokenizer", None), ("parameters", "many"), ("sha256", 5)]
+)
+def test_a_broken_card_is_named(tmp_path, model, key, value):
+    save_weights(tmp_path / "w", model, CARD)
+    card = json.loads((tmp_path / "w/weights.json").read_text()) | {key: value}
+    (tmp_path / "w/weights.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match=f"'{key}' is"):
+        load_weights(tmp_path / "w")
+
+
+def test_a_tokenizer_beyond_the_table_is_refused(tmp_path, model):
+    save_weights(tmp_path / "w", model, CARD | {"tokenizer": "nt_v1"})
+    with pytest.raises(UserError, match="'nt_v1' emits"):
+        load_weights(tmp_path / "w")
+
+
+def test_weights_that_are_not_numbers_are_refused(checkpoint):
+    tensors = load_file(checkpoint / "model.safetensors")
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name].view(-1)[0] = float("nan")
+    save_file(tensors, checkpoint / "model.safetensors")
+    with pytest.raises(UserError, match="not numbers"):
+        load_checkpoint(checkpoint, "hyenadna")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("layer_norm_epsilon", "x"),
+        ("initializer_range", -1),
+        ("pad_vocab_size_multiple", 0),
+        ("pad_token_id", 99),
+        ("activation_freq", float("nan")),
+    ],
+)
+def test_nonsense_in_a_configuration_is_named(key, value):
+    with pytest.raises(UserError, match=f"'{key}'"):
+        initialise("hyenadna", CONFIG | {key: value}, 0)

@@ -80,6 +80,11 @@ def test_the_slurm_profile_is_found_by_its_literal_name(elsewhere):
         (("[sim_mark, sim", "[sim_mrak, sim"), "unknown task 'sim_mrak'; did you mean 'sim_mark'?"),
         (("seed: 1 ", "seed: one "), "config, seed: 'one' is not of type 'integer'"),
         (("config/tasks.tsv", "config/task.tsv"), "config/task.tsv: no such file."),
+        (("study: demo", "stdy: demo"), "unknown key 'stdy'; did you mean 'study'?"),
+        (("folds: []", "folds: [99]"), "folds lie between 0 and 9"),
+        (("eta: 0.1", "eta: .nan"), "config, probing.eta: not a finite number"),
+        (("corpus: simulated}", "corpus: human}"), "unknown corpus 'human'"),
+        (('[{source: "simulated:genome.fa"}]', '[{source: "simulated:genom.fa"}]'), "did you mean 'genome.fa'?"),
     ],
 )
 def test_a_bad_config_is_one_sentence_and_exit_code_2(elsewhere, tmp_path, edit, sentence):

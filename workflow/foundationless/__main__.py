@@ -2,14 +2,41 @@
 
 import argparse
 import ast
+import errno
 import importlib
 import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from foundationless import __version__, commands
 from foundationless.errors import UserError
+
+# What a path, its permissions or a full disk can do to any command; every other OSError is a bug and shows itself.
+_USER_ERRNO = {
+    getattr(errno, name)
+    for name in (
+        "EACCES",
+        "EPERM",
+        "EROFS",
+        "ENOENT",
+        "EEXIST",
+        "EISDIR",
+        "ENOTDIR",
+        "ENOSPC",
+        "EDQUOT",
+        "EFBIG",
+        "ENAMETOOLONG",
+    )
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says a mistake in the flags in one line, as every other mistake is said."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`.\n")
 
 
 def summaries() -> dict[str, str]:
@@ -28,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = summaries()
     width = max(map(len, known), default=0)
     listing = "\n".join(f"  {name:<{width}}  {text}" for name, text in known.items())
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="foundationless",
         description="Genomic foundation models on trial against themselves at random initialisation.",
         epilog=f"commands:\n{listing}\n\n`foundationless COMMAND --help` explains one command.",
@@ -38,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=list(known), metavar="COMMAND", help="one of the commands below")
     name = parser.parse_args(arguments[:1]).command
     module = importlib.import_module(f"foundationless.commands.{name}")
-    command_parser = argparse.ArgumentParser(
+    command_parser = _Parser(
         prog=f"foundationless {name}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -48,9 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module.run(command_parser.parse_args(arguments[1:]))
     except UserError as error:
-        print(f"foundationless {name}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        message = " ".join(str(error).split())  # libraries whose reason is quoted break lines
+    except OSError as error:
+        if error.errno not in _USER_ERRNO:
+            raise
+        place = error.filename2 or error.filename
+        message = f"{place or 'an output'}: {error.strerror}; check the path, its permissions and the free space."
+    else:
+        return 0
+    print(f"foundationless {name}: error: {message}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -72,6 +72,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UserError(f"--device {name}: no such device; use auto, cpu, cuda or cuda:N.") from None
+    if device.type not in {"cpu", "cuda"}:
+        raise UserError(f"--device {name}: this program runs on cpu and cuda; use auto, cpu, cuda or cuda:N.")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise UserError(f"--device {name}: this machine has no such CUDA device; use --device cpu.")
     return device
@@ -319,17 +321,36 @@ def write_embeddings(path: Path, ids: Sequence[str], vectors: dict[str, np.ndarr
 
 def read_embeddings(path: Path, poolings: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray], dict[str, Any]]:
     """Read (ids, {pooling: float32 [n, width]}, facts) as `write_embeddings` wrote them."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; an embedding file is a Parquet file.")
     try:
         table = pq.read_table(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: not an embedding file ({error}); run embed again.") from None
     absent = sorted({"id", *poolings} - set(table.column_names))
     if absent or METADATA not in (table.schema.metadata or {}):
         raise UserError(f"{path}: holds no '{', '.join(absent) or 'cost of the embedding'}'; run embed with it.")
     vectors = {}
     for name in poolings:
+        kind = table.schema.field(name).type
+        if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type) or not len(table):
+            raise UserError(f"{path}: column '{name}' holds no vectors; run embed again.")
         column = table.column(name).combine_chunks()
+        if column.null_count:
+            raise UserError(f"{path}: column '{name}' lacks vectors; run embed again.")
         vectors[name] = column.flatten().to_numpy().reshape(len(column), -1)
-    return table.column("id").to_pylist(), vectors, json.loads(table.schema.metadata[METADATA])
+    ids = table.column("id").to_pylist()
+    if len(set(ids)) < len(ids):
+        raise UserError(f"{path}: an id stands there more than once; embed the set again.")
+    try:
+        facts = json.loads(table.schema.metadata[METADATA])
+        _ = (
+            facts["parameters"],
+            facts["max_tokens"],
+            facts["precision"],
+            facts["cost"]["seconds"],
+            facts["cost"]["tokens"],
+        )
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: does not say how it was embedded; run embed again.") from None
+    return ids, vectors, facts

@@ -20,6 +20,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     On any exception the temporary file is removed and `path` is left as it was.
     """
     target = Path(path)
+    if target.is_dir():
+        raise UserError(f"{target}: is a directory; name a file to write.")
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".part-", suffix="".join(target.suffixes[-2:]), dir=target.parent)
     os.close(handle)
@@ -36,6 +38,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary directory beside `path` and rename it to `path` on success; an older `path` is replaced."""
     target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target}: is a file; name a directory to write.")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".part-{target.name}-", dir=target.parent))
     try:
@@ -66,6 +70,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return json.loads(Path(path).read_text())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise UserError(f"{path}: not a file; give the path of a JSON file.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again.") from None
 

@@ -27,6 +27,7 @@ _NOT_NUCLEOTIDE = re.compile("[^ACGTUNRYSWKMBDHVacgtunryswkmbdhv]")
 _NORMALISE = str.maketrans(
     {letter: "N" for letter in "RYSWKMBDHVryswkmbdhvn"} | {"U": "T", "u": "T", "a": "A", "c": "C", "g": "G", "t": "T"}
 )
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _MITOCHONDRION = {"M", "MT", "MITO"}
 
 
@@ -126,7 +127,15 @@ class Genome:
                 break
             low, high = max(at, part.start), min(end, part.end)
             if low < high:
-                pieces += ["N" * (low - at), self._fasta.fetch(part.name, low - part.start, high - part.start)]
+                try:
+                    known = self._fasta.fetch(part.name, low - part.start, high - part.start)
+                except (OSError, ValueError):  # htslib ran into the end of the file
+                    known = ""
+                if len(known) < high - low:
+                    raise UserError(
+                        f"{self.path}: '{part.name}' is shorter than its index says; delete the .fai and run again."
+                    )
+                pieces += ["N" * (low - at), known]
                 at = high
         pieces.append("N" * (end - at))
         return normalise("".join(pieces))
@@ -191,7 +200,7 @@ class Piece:
         if "path" not in fields:
             raise UserError(f"--piece '{text}' names no file; begin it with path=FILE.")
         start = fields.get("start", "1")
-        if not start.isdigit() or int(start) < 1:
+        if not start.isdecimal() or int(start) < 1:
             raise UserError(f"--piece '{text}': start '{start}' is not a position; it is a whole number from 1.")
         if fields.get("strand", "+") not in {"+", "-"}:
             raise UserError(f"--piece '{text}': strand '{fields['strand']}' is neither + nor -.")
@@ -228,7 +237,21 @@ def read_records(path: Path) -> Iterator[tuple[str, str]]:
     yield header, _joined(path, header, lines)
 
 
+def lacks_bgzf_end(path: Path) -> bool:
+    """Whether a file is bgzip without its end marker: cut off, perhaps between blocks, where gzip sees nothing."""
+    with path.open("rb") as stream:
+        head = stream.read(14)
+        if head[:2] != b"\x1f\x8b" or head[12:14] != b"BC":
+            return False
+        stream.seek(max(path.stat().st_size - len(_BGZF_END), 0))
+        return stream.read() != _BGZF_END
+
+
 def _open_text(path: Path):
+    if path.is_dir():
+        raise UserError(f"{path}: is a directory; a FASTA is needed.")
+    if lacks_bgzf_end(path):
+        raise EOFError
     with path.open("rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
     return gzip.open(path, "rt", encoding="ascii") if zipped else path.open(encoding="ascii")
@@ -290,7 +313,13 @@ def prepare_genome(pieces: Iterable[Piece], output: Path) -> dict[str, int]:
                     stream.writelines(f"{sequence[at : at + 60]}\n" for at in range(0, len(sequence), 60))
         if not held:
             raise UserError("prepare_genome: the pieces hold nothing but N.")
-        pysam.faidx(str(part))
-        output.unlink(missing_ok=True)
-        part.with_name(part.name + ".fai").replace(index)
+        made = part.with_name(part.name + ".fai")
+        try:
+            pysam.faidx(str(part))
+            if index.is_dir():
+                raise UserError(f"{index}: is a directory, and the index is to be written there; remove it.")
+            output.unlink(missing_ok=True)
+            made.replace(index)
+        finally:
+            made.unlink(missing_ok=True)
     return {contig: sum(part.end - part.start for part in parts) for contig, parts in held.items()}

@@ -10,6 +10,7 @@ import copy
 import csv
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,42 @@ WIDTHS = {
     "gena_lm": {"hidden_size": 1, "intermediate_size": 4},
     "bert": {"hidden_size": 1, "intermediate_size": 4},
 }
+
+# Sources that each reader needs, all it knows (`*`: any ending) and its options: `tasks` declares them, and a test
+# holds the two together; importing `tasks` here would load the libraries of every reader with every cluster job.
+READERS = {
+    "table": ("train test", "train validation test genome", "validation_fraction test_contigs"),
+    "fasta_classes": ("", "train.* validation.* test.*", "validation_fraction merge"),
+    "intervals": ("bed genome", "bed genome", "test_contigs validation_contigs fractions"),
+    "genes": (
+        "genes genome",
+        "genes genome",
+        "classes max_per_class min_per_class test_contigs validation_contigs fractions",
+    ),
+    "transcripts": ("fasta genes tx2gene", "fasta genes tx2gene", "classes max_per_class min_per_class fractions"),
+    "people": ("vcf genome panel", "vcf genome panel families", "contig start end label fractions as_written"),
+    "mutants": ("genome", "genome", "contigs starts windows length mutations replicates"),
+    "clinical": ("vcf genome", "vcf genome", "genes consequences length unlabelled score"),
+    "sge": ("table genome", "table genome", "length offset unlabelled"),
+    "tp53_missense": ("table genome", "table genome", "length"),
+}
+SPECIAL = {
+    "sensitivity": ("mutants",),
+    **dict.fromkeys(("similarity", "likelihood"), ("clinical", "sge", "tp53_missense")),
+}
+CLASS_METRICS = ("mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc")
+
+# Files that the rules simulate_genome, simulate_population and simulate_variants write.
+SIMULATED = (
+    "genome.fa",
+    "genes.gtf",
+    "mark.bed",
+    "promoter.bed",
+    "enhancer.bed",
+    "population.vcf.gz",
+    "panel.tsv",
+    "variants.vcf.gz",
+)
 
 FIGURES = (
     "verdict_forest",
@@ -205,6 +242,12 @@ class Plan:
         """Reader options of a task as KEY=VALUE strings."""
         return [f"{key}={value}" for key, value in _pairs(self.tasks[task]["options"])]
 
+    def finetuning(self, task: str) -> dict[str, Any]:
+        """Settings of fine-tuning on a task. A share of the training data (`H3.pct1`) keeps the set's own validation
+        split, which is whole: folds are cut from training and validation rows together and would train on it."""
+        share = ".pct" in task
+        return {**self.config["finetuning"], **({"folds": []} if share else {})}
+
     # ---- jobs
 
     @cached_property
@@ -270,6 +313,8 @@ class Plan:
         for name, genome in genomes.items():
             for piece in genome["pieces"]:
                 self._check_source(piece["source"], f"genome '{name}'")
+                if piece["source"].startswith("genome:"):
+                    raise UserError(f"genome '{name}': a piece is a dataset or 'simulated:FILE', not another genome.")
         for name, corpus in corpora.items():
             for genome in corpus["genomes"]:
                 if genome not in genomes:
@@ -279,6 +324,16 @@ class Plan:
             pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
             if pretrained.get("source") == "workflow" and pretrained.get("corpus") not in corpora:
                 raise UserError(f"model '{name}': " + _unknown("corpus", str(pretrained.get("corpus")), corpora))
+            for source, key in (("hub", "repository"), ("local", "path")):
+                if pretrained.get("source") == source and not pretrained.get(key):
+                    raise UserError(f"model '{name}': its pretrained arm comes from source '{source}'; add {key}.")
+            if pretrained.get("source") == "local" and not Path(pretrained["path"]).is_dir():
+                raise UserError(f"model '{name}': no checkpoint directory '{pretrained['path']}'; correct its path.")
+            if model.is_baseline and "classifier" not in model.entry:
+                raise UserError(f"model '{name}': a baseline needs a classifier; add one to the model table.")
+            if not model.is_baseline and model.tokenizer is None:
+                raise UserError(f"model '{name}': a model with weights needs a tokenizer; add one to the model table.")
+            self._check_settings(name, model.entry.get("pretraining") or {})
             if pretrained.get("source") == "hub" and not pretrained.get("revision"):
                 raise UserError(
                     f"model '{name}': its hub revision is not pinned; put the 40-digit commit into the model table."
@@ -287,17 +342,55 @@ class Plan:
             for task in spec["tasks"]:
                 if task.split(".")[0] not in self.tasks:
                     raise UserError(f"analysis '{analysis}': " + _unknown("task", task.split(".")[0], self.tasks))
+                self._check_task(task.split(".")[0], analysis)
                 for role, source in self.sources(task.split(".")[0]).items():
                     self._check_source(source, f"task '{task}', source '{role}'")
+        for task in self.config["limits"]:
+            if task != "default" and task not in self.tasks:
+                raise UserError("limits: " + _unknown("task", task, self.tasks))
         _ = self.jobs
+
+    def _check_settings(self, model: str, over: Mapping[str, Any]) -> None:
+        settings = self.config["pretraining"] | dict(over)
+        if settings["warmup"] > settings["steps"] or settings["minimum_learning_rate"] > settings["learning_rate"]:
+            raise UserError(
+                f"model '{model}', pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate."
+            )
+        finetuning = self.config["finetuning"]
+        if any(fold >= finetuning["fold_count"] for fold in finetuning["folds"]):
+            raise UserError(f"config, finetuning.folds: folds lie between 0 and {finetuning['fold_count'] - 1}.")
+
+    def _check_task(self, task: str, analysis: str) -> None:
+        row, where = self.tasks[task], f"analysis '{analysis}', task '{task}'"
+        if row["reader"] not in READERS:
+            raise UserError(f"{where}: " + _unknown("reader", row["reader"], READERS))
+        fits = SPECIAL.get(
+            analysis, [name for name in READERS if not any(name in special for special in SPECIAL.values())]
+        )
+        if row["reader"] not in fits:
+            raise UserError(f"{where}: this analysis reads sets of {', '.join(fits)}, not of {row['reader']}.")
+        if analysis in CLASSIFICATIONS and row["metric"] not in CLASS_METRICS:
+            raise UserError(f"{where}: metric '{row['metric']}' is none of classes ({', '.join(CLASS_METRICS)}).")
+        required, known, options = (text.split() for text in READERS[row["reader"]])
+        sources = self.sources(task)
+        for role in sources:
+            if not any(role == name or (name[-1] == "*" and role.startswith(name[:-1])) for name in known):
+                raise UserError(f"{where}: " + _unknown("source", role, known))
+        if missing := [role for role in required if role not in sources]:
+            raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
+        for option, _ in _pairs(row["options"]):
+            if option not in options:
+                raise UserError(f"{where}: " + _unknown("option", option, options))
 
     def _check_source(self, source: str, where: str) -> None:
         kind, _, name = source.rpartition(":")
-        known: Mapping[str, Any] | None = {"": self.datasets, "genome": self.config["genomes"]}.get(kind)
-        if kind != "simulated" and known is None:
+        places: dict[str, Mapping[str, Any]] = {"": self.datasets, "genome": self.config["genomes"]}
+        known = (places | {"simulated": dict.fromkeys(SIMULATED)}).get(kind)
+        if known is None:
             raise UserError(f"{where}: '{source}' is neither a dataset, 'genome:NAME' nor 'simulated:FILE'.")
-        if known is not None and name not in known:
-            raise UserError(f"{where}: " + _unknown("genome" if kind else "dataset", name, known))
+        if name not in known:
+            what = {"": "dataset", "genome": "genome", "simulated": "simulated file"}[kind]
+            raise UserError(f"{where}: " + _unknown(what, name, known))
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -308,6 +401,8 @@ def read_yaml(path: str | Path) -> Any:
         return yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())[:200]}).") from None
 
@@ -319,6 +414,8 @@ def read_table(path: str | Path, required: Sequence[str]) -> list[dict[str, str]
             rows = list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not readable as a tab-separated text table ({error}).") from None
     for column in required:
         if rows and column not in rows[0]:
             raise UserError(f"{path}: column '{column}' is missing.")
@@ -340,6 +437,8 @@ def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
+    if (place := _not_finite(value)) is not None:
+        raise UserError(f"{where}, {place}: not a finite number.")
     error = best_match(Draft202012Validator(schema).iter_errors(value))
     if error is None:
         return
@@ -350,6 +449,17 @@ def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
         extra = sorted(set(error.instance) - set(known))
         message = _unknown("key", extra[0], known)
     raise UserError(f"{where}, {place}: {message.splitlines()[0][:300]}")
+
+
+def _not_finite(value: Any) -> str | None:
+    """Dotted place of the first NaN or infinity, which no bound of a JSON schema refuses; None without one."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else ""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        if (place := _not_finite(inner)) is not None:
+            return f"{key}.{place}".rstrip(".")
+    return None
 
 
 def _has_seeds(analysis: str, init: str) -> bool:

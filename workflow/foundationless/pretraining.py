@@ -216,7 +216,8 @@ def losses(model: GenomicModel, batch: Batch, pad_id: int, compute: Compute, bac
                 with torch.set_grad_enabled(backward), compute.autocast():
                     hidden = model.encode(ids, mask if model.padding == "mask" else None)
                     wanted = targets != IGNORED
-                    logits = model.project(hidden)[wanted]
+                    # Vocabulary heads are position-wise: most positions of a masked model need no logits.
+                    logits = model.project(hidden[wanted][None])[0]
                 part = nn.functional.cross_entropy(logits.float(), targets[wanted], reduction="sum") / predicted
                 if backward:
                     part.backward()

@@ -42,6 +42,15 @@ class ProbeSettings:
     early_stopping: int = 0
     threads: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        if self.rounds < 1 or self.depth < 1 or self.early_stopping < 0 or self.seed < 0 or self.threads < 1:
+            raise UserError(
+                "--rounds, --depth and --threads must be at least 1; --early-stopping and --seed at least 0."
+            )
+        if not 0 < self.eta <= 1 or not 0 < self.colsample <= 1:
+            raise UserError("--eta and --colsample lie above 0 and at most at 1.")
+
 
 @dataclass(frozen=True)
 class Samples:

@@ -22,6 +22,8 @@ from foundationless.errors import UserError
 from foundationless.files import read_json, write_json
 
 SCHEMA = 1
+_KINDS: dict[str, type] = dict.fromkeys(("analysis", "task", "model", "init"), str) | {"seed": int, "parameters": int}
+_KINDS |= {"results": list, "cost": dict, "versions": dict}
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,16 @@ def read_record(path: Path) -> dict[str, Any]:
     record = read_json(path)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a record of schema {SCHEMA}; delete it and run again.")
+    for key, kind in _KINDS.items():
+        if not isinstance(record.get(key), kind):
+            raise UserError(f"{path}: the record's '{key}' is missing or broken; delete it and run again.")
+    for result in record["results"]:
+        value = result.get("value") if isinstance(result, dict) else ""
+        whole = isinstance(value, int | float | None) and {"metric", "n", "split", "protocol", "extra"} <= result.keys()
+        if not whole or not isinstance(result["extra"], dict):
+            raise UserError(f"{path}: a result of the record is broken; delete it and run again.")
+    if not isinstance(record["cost"].get("seconds"), int | float):
+        raise UserError(f"{path}: the record's cost has no seconds; delete it and run again.")
     return record
 
 

@@ -132,6 +132,11 @@ def score_sensitivity(
     """
     _require(frame, ["id", "sequence", "window", "mutations", "replicate", "sites"], "sensitivity")
     frame = frame.reset_index(drop=True)
+    if not pd.api.types.is_integer_dtype(frame["mutations"]) or frame["window"].isna().any():
+        raise UserError("sensitivity: a row lacks its window or its number of mutations; build the set again.")
+    for name, where in zip(frame["id"], frame["sites"], strict=True):
+        if not isinstance(where, np.ndarray | list) or not all(isinstance(site, int | np.integer) for site in where):
+            raise UserError(f"mutant '{name}': its sites are no list of positions; build the set again.")
     origin = frame.index[frame["mutations"] == 0]
     windows = frame.loc[origin, "window"]
     if windows.duplicated().any() or not set(frame["window"]) <= set(windows):
@@ -199,6 +204,11 @@ def alternative(sequence: str, offset: int, ref: str, alt: str) -> str:
 def _check_variants(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     _require(frame, ["id", "sequence", "offset", "ref", "alt", "group", "label"], what)
     frame = frame.reset_index(drop=True)
+    if not pd.api.types.is_integer_dtype(frame["offset"]):
+        raise UserError(f"{what}: the column offset holds other than whole numbers; build the set again.")
+    for name, ref, alt in zip(frame["id"], frame["ref"], frame["alt"], strict=True):
+        if not isinstance(ref, str) or not isinstance(alt, str):
+            raise UserError(f"variant '{name}': REF or ALT is missing; leave it out.")
     for name, sequence, offset, ref in zip(frame["id"], frame["sequence"], frame["offset"], frame["ref"], strict=True):
         if not ref or sequence[offset : offset + len(ref)] != ref:
             raise UserError(
@@ -309,6 +319,8 @@ def mutated_chunks(
     sites_before, sites_after. Raises `UserError` if a REF differs from the genome or no gene has such a chunk.
     """
     _require(frame, ["contig", "position", "gene"], "chunks")
+    if not pd.api.types.is_integer_dtype(frame["position"]):
+        raise UserError("chunks: the column position holds other than whole numbers; build the set again.")
     single = frame[(frame["ref"].str.len() == 1) & (frame["alt"].str.len() == 1) & frame["label"].notna()]
     rows: list[dict[str, Any]] = []
     for names, own in single.groupby(["gene", "contig"], sort=True):
@@ -385,7 +397,11 @@ def score_likelihood(
         Results, and rows id, group, label, score, llr, function_score, run, fold, selected, selected_paper, split.
     """
     frame = _check_variants(frame, "likelihood")
-    measured = frame["score"].astype(float) if "score" in frame.columns else pd.Series(np.nan, frame.index)
+    measured = pd.Series(np.nan, frame.index)
+    if "score" in frame.columns:
+        measured = pd.to_numeric(frame["score"], errors="coerce")
+        if (odd := measured.isna() & frame["score"].notna()).any():
+            raise UserError(f"variant '{frame.loc[odd, 'id'].iloc[0]}': its function score is no number; correct it.")
     if frame["label"].isna().all() and measured.isna().all():
         raise UserError("likelihood: no variant has a label or a function score; there is nothing to judge against.")
     variants = list(zip(frame["sequence"], frame["offset"].astype(int), frame["ref"], frame["alt"], strict=True))

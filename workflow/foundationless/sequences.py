@@ -52,25 +52,31 @@ def check_dna(names: Iterable[str], sequences: Iterable[str], where: str) -> Non
             )
 
 
+def _check_rows(frame: pd.DataFrame, where: str) -> None:
+    """`UserError` that names the first row that breaks a rule of sequence sets, as far as its columns are there."""
+    if frame.empty:
+        raise UserError(f"{where}: no sequences; check that the input holds any that pass the filters.")
+    if frame["id"].isna().any():
+        raise UserError(f"{where}: row {int(frame['id'].isna().argmax()) + 1} has no id.")
+    repeated = frame["id"][frame["id"].duplicated()]
+    if len(repeated):
+        raise UserError(f"{where}: id '{repeated.iloc[0]}' stands more than once; ids must be unique.")
+    if "split" in frame.columns and (odd := ~frame["split"].isin(SPLITS)).any():
+        raise UserError(
+            f"{where}: sequence '{frame.loc[odd, 'id'].iloc[0]}' is in split "
+            f"'{frame.loc[odd, 'split'].iloc[0]}'; a split is one of {', '.join(SPLITS)}."
+        )
+    if "label" in frame.columns and (blank := frame["label"].eq("")).any():
+        raise UserError(f"{where}: sequence '{frame.loc[blank, 'id'].iloc[0]}' has an empty label; name its class.")
+    check_dna(frame["id"], frame["sequence"].fillna(""), where)
+
+
 def write_sequences(path: Path, frame: pd.DataFrame) -> None:
     """Validate a sequence set and write it; every violation is a `UserError` that names the first offending row."""
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise UserError(f"{path.name}: a sequence set needs the column(s) {', '.join(missing)}.")
-    if frame.empty:
-        raise UserError(f"{path.name}: no sequences; check that the input holds any that pass the filters.")
-    if frame["id"].isna().any():
-        raise UserError(f"{path.name}: row {int(frame['id'].isna().argmax()) + 1} has no id.")
-    repeated = frame["id"][frame["id"].duplicated()]
-    if len(repeated):
-        raise UserError(f"{path.name}: id '{repeated.iloc[0]}' stands more than once; ids must be unique.")
-    odd = ~frame["split"].isin(SPLITS)
-    if odd.any():
-        raise UserError(
-            f"{path.name}: sequence '{frame.loc[odd, 'id'].iloc[0]}' is in split "
-            f"'{frame.loc[odd, 'split'].iloc[0]}'; a split is one of {', '.join(SPLITS)}."
-        )
-    check_dna(frame["id"], frame["sequence"], path.name)
+    _check_rows(frame, path.name)
     ordered = [*COLUMNS, *(column for column in frame.columns if column not in COLUMNS)]
     table = pa.Table.from_pandas(frame[ordered], preserve_index=False)
     for name in COLUMNS:
@@ -80,12 +86,22 @@ def write_sequences(path: Path, frame: pd.DataFrame) -> None:
 
 
 def read_sequences(path: Path, columns: Iterable[str] | None = None) -> pd.DataFrame:
-    """Read a sequence set (all columns, or `columns`); a file that is none is a `UserError`."""
+    """Read a sequence set (all columns, or `columns`); a file that is none is a `UserError` that says why."""
+    wanted = COLUMNS if columns is None else tuple(columns)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; a sequence set is a Parquet file.")
     try:
-        return pd.read_parquet(path, columns=None if columns is None else list(columns))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (pa.ArrowInvalid, KeyError, OSError) as error:
+        types = {field.name: field.type for field in pq.read_schema(path)}
+        if missing := [name for name in wanted if name not in types]:
+            raise UserError(f"{path}: not the sequence set needed (no column {', '.join(missing)}); build it again.")
+        for name in {"id", "sequence", "label", "split", "group"} & set(wanted):
+            plain = pa.types.is_string(types[name]) or pa.types.is_large_string(types[name])
+            if not plain and not pa.types.is_null(types[name]):
+                raise UserError(f"{path}: column '{name}' holds {types[name]}, not text; build the set again.")
+        frame = pd.read_parquet(path, columns=None if columns is None else list(columns))
+        _check_rows(frame, path.name)
+        return frame
+    except (pa.ArrowException, KeyError, OSError) as error:
         raise UserError(f"{path}: not a sequence set ({error}); build it again.") from None
 
 

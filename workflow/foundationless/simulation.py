@@ -482,6 +482,8 @@ def simulate_population(
         where = f"{contig}:{start + odd.start() + 1}"
         raise UserError(f"{genome}: '{odd.group()}' at {where}; choose a window of A, C, G and T only.")
     populations, sites = _haplotypes(window, people, int(rng.integers(1, 2**31)))
+    if not sites:
+        raise UserError(f"--length {length}: no site of the window came to vary; choose a longer window.")
     names = [f"SIM{number:05d}" for number in range(1, len(populations) + 1)]
     lines = [
         "##fileformat=VCFv4.2",

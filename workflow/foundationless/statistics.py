@@ -3,8 +3,11 @@
 One bootstrap serves a whole task: each resample draws the *groups* of the test set (persons, genes, contigs, or single
 items) with replacement, and every run of every arm is scored under the same weights, so that any two arms can be
 compared pairwise from one array `[runs, resamples]`. Seeds are resampled on top, independently per arm: S - 1 of S
-(Rao and Wu 1988), which makes the variance of their mean unbiased; a single seed adds nothing, and the interval then
-says nothing about other seeds. Intervals are percentile intervals of 95 %, tests are two-sided.
+(Rao and Wu 1988), which makes the variance that seeds add to their mean unbiased; a single seed adds nothing, and the
+interval then says nothing about other seeds. Noise of single items in single runs enters twice, through items and
+through seeds (Owen 2007, the pigeonhole bootstrap), so with several seeds intervals are too wide rather than too
+narrow: up to 1.8 times where seeds themselves differ little. Intervals are percentile
+intervals of 95 %, tests are two-sided.
 """
 
 from collections.abc import Sequence

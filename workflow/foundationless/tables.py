@@ -20,7 +20,8 @@ from foundationless.records import flatten, read_record
 from foundationless.statistics import Arm, Run, across_tasks, compare_arms, holm, interval, join, score_runs
 
 UNPAIRED = ("sensitivity", "similarity", "pretrain")  # analyses whose records are the result: nothing is predicted
-IDENTITY = ["analysis", "task", "model", "init", "metric", "protocol"]
+KEYS = ["analysis", "task", "model", "init"]
+IDENTITY = [*KEYS, "metric", "protocol"]
 SCORES = [
     *IDENTITY,
     "value",
@@ -183,6 +184,8 @@ def _keep_scored(jobs: Sequence[_Job]) -> tuple[list[_Job], list[str]]:
         parts = (run.labels, run.groups, run.predicted, run.probabilities)
         return Run(run.seed, run.fold, *(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
+    if any(broken.all() for broken in lost.values()):
+        raise UserError(f"{_name(jobs[0].record)}: no test item has a score in every arm; run the broken arm again.")
     kept = [_Job(job.record, [keep(run) for run in job.runs]) for job in jobs]
     return kept, [f"{count} test items lack a score in some arm and are left out of all"]
 
@@ -317,6 +320,8 @@ def average_records(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def read_predictions(path: Path) -> pd.DataFrame:
     """Per-sample predictions of one job; a file that is none is a `UserError`."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; run its job again.")
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -325,18 +330,39 @@ def read_predictions(path: Path) -> pd.DataFrame:
     needed |= set() if "score" in frame else {"predicted", "probabilities"}
     if missing := needed - set(frame.columns):
         raise UserError(f"{path}: predictions lack the column(s) {', '.join(sorted(missing))}; run its job again.")
+    types = pd.api.types
+    broken = [name for name in ("selected", "selected_paper") if len(frame) and not types.is_bool_dtype(frame[name])]
+    broken += [] if types.is_integer_dtype(frame["fold"]) or not len(frame) else ["fold"]
+    if "score" in frame:
+        broken += [] if types.is_numeric_dtype(frame["score"]) or frame["score"].isna().all() else ["score"]
+    else:
+        shapes = {np.shape(row) for row in frame["probabilities"]}
+        plain = all(np.asarray(row).dtype.kind == "f" for row in frame["probabilities"])
+        broken += [] if plain and len(shapes) <= 1 and () not in shapes else ["probabilities"]
+    if broken or frame["id"].isna().any():
+        raise UserError(f"{path}: the column {(broken or ['id'])[0]} of the predictions is broken; run its job again.")
     return frame
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A table of this module (CSV) or of the config (TSV); a missing or broken one is a `UserError`."""
+def read_table(path: Path, measured: str | None = None) -> pd.DataFrame:
+    """A table of this module (CSV) or of the config (TSV); a missing or broken one is a `UserError`.
+
+    `measured` names a column of numbers that a table of this module must have, beside `KEYS`.
+    """
     try:
         separator = "\t" if path.suffix == ".tsv" else ","
-        return pd.read_csv(path, sep=separator, dtype={"task": str, "model": str, "label": str})
+        frame = pd.read_csv(path, sep=separator, dtype={"task": str, "model": str, "label": str})
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
         raise UserError(f"{path}: not a table ({error}); delete it and run again.") from None
+    if measured is None:
+        return frame
+    if missing := {*KEYS, measured} - set(frame.columns):
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_task again.")
+    if len(frame) and not pd.api.types.is_numeric_dtype(frame[measured]):
+        raise UserError(f"{path}: the column {measured} holds other than numbers; run summarise_task again.")
+    return frame
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
@@ -349,10 +375,15 @@ def read_flat(path: Path) -> pd.DataFrame:
     """Rows of records: a JSON record, or the Parquet table of several that `write_flat` wrote."""
     if path.suffix == ".json":
         return flatten([read_record(path)])
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; run its job again.")
     try:
-        return pd.read_parquet(path)
+        frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a table of records ({error}); delete it and run again.") from None
+    if missing := {"analysis", "task", "model", "init", "metric", "value"} - set(frame.columns):
+        raise UserError(f"{path}: records lack the column(s) {', '.join(sorted(missing))}; delete it and run again.")
+    return frame
 
 
 def write_flat(path: Path, frame: pd.DataFrame) -> None:

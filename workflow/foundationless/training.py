@@ -44,6 +44,7 @@ from foundationless.records import Result
 from foundationless.sequences import read_sequences
 
 FOLD_SEED = 42  # the study's folds
+HEAD = 2**40  # stands for the fold in the seed of heads, out of reach of folds
 BETAS = (0.9, 0.999)
 
 
@@ -483,7 +484,8 @@ def finetune(
             if found is None:
                 started = time.monotonic()
                 model.load_state_dict(initial)
-                torch.manual_seed(settings.seed)
+                # not the bare seed: random weights of that seed began with the same draws
+                torch.manual_seed(derived_seed(settings.seed, HEAD))
                 classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling).to(compute.device)
                 checkpoint = runs / f"{name}.checkpoint"
                 epoch, history = train_run(

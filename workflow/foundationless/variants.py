@@ -18,10 +18,9 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.genomes import Genome, canonical_contig, resolve_contig
+from foundationless.genomes import Genome, canonical_contig, lacks_bgzf_end, resolve_contig
 from foundationless.sequences import reverse_complement
 
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _ALLELE = re.compile("[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
 _TO_ACGTN = str.maketrans("RYSWKMBDHVU", "NNNNNNNNNNT")
 
@@ -83,11 +82,10 @@ def _check_whole(path: Path) -> None:
             raise UserError(f"{path}: the file is empty; a VCF is needed.")
         if head[:2] != b"\x1f\x8b":
             return
-        if head[12:14] == b"BC":
-            stream.seek(max(path.stat().st_size - len(_BGZF_END), 0))
-            if stream.read() != _BGZF_END:
-                raise UserError(damaged)
-            return
+    if head[12:14] == b"BC":
+        if lacks_bgzf_end(path):
+            raise UserError(damaged)
+        return
     try:
         with gzip.open(path) as unzipped:
             while unzipped.read(1 << 20):
@@ -222,10 +220,15 @@ def haplotypes(
             continue
         if not check(record.CHROM, record.POS, ref, reference[at : at + len(ref)]):
             continue
-        if record.genotype is None:
+        if "GT" not in record.FORMAT:
             raise UserError(f"{path.name}: {record.CHROM}:{record.POS} has no genotypes (GT); they are needed.")
         calls = record.genotype.array()
         alleles = calls[:, :-1]
+        if alleles.max(initial=0) > len(record.ALT):
+            raise UserError(
+                f"{path.name}: {record.CHROM}:{record.POS} has a genotype with allele {alleles.max()} and only "
+                f"{len(record.ALT)} ALT; correct the record."
+            )
         counts["missing"] += int((alleles == -1).sum())
         if require_phase and alleles.shape[1] > 1:
             loose = (alleles.min(axis=1) >= 0) & (alleles.min(axis=1) != alleles.max(axis=1)) & (calls[:, -1] == 0)

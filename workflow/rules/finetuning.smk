@@ -24,7 +24,7 @@ rule finetune_model:
         weights=subpath(input.weights, parent=True),
         directory=subpath(output.record, parent=True),
         metric=get_metric,
-        settings=config["finetuning"],
+        settings=get_finetuning,
     message:
         "Fine-tune {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
     shell:

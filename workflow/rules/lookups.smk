@@ -65,6 +65,10 @@ def get_metric(wildcards):
     return study.task(wildcards.task)["metric"]
 
 
+def get_finetuning(wildcards):
+    return study.finetuning(wildcards.task)
+
+
 def get_baseline_flags(wildcards):
     entry = study.model(wildcards.model).entry
     options = plan.json.dumps(entry.get("options", {}), sort_keys=True)

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
@@ -10,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tables", required=True, type=Path, help="directory of collect_tables")
     parser.add_argument("--study", required=True, help="what the study is")
     parser.add_argument("--notes", default="", help="what a reader must know of its data and sizes")
-    parser.add_argument("--output", required=True, type=Path, help="PDF to write")
+    parser.add_argument("--output", required=True, type=output_file, help="PDF to write")
 
 
 def run(arguments: argparse.Namespace) -> None:

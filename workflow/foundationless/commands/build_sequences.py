@@ -7,6 +7,8 @@ Readers: table, fasta_classes, intervals, genes, transcripts, people, mutants, c
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_file, seed
+
 
 class Explain(argparse.Action):
     """Print what every reader takes, and leave."""
@@ -26,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", action="append", default=[], metavar="SPLIT=N", help="keep N of a split, stratified by label"
     )
-    parser.add_argument("--seed", type=int, required=True, help="seed of every random choice")
-    parser.add_argument("--output", required=True, type=Path, help="sequence set to write (Parquet)")
+    parser.add_argument("--seed", type=seed, required=True, help="seed of every random choice")
+    parser.add_argument("--output", required=True, type=output_file, help="sequence set to write (Parquet)")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     sources = {role: Path(path) for role, path in pairs("source").items()}
     frame = READERS[arguments.reader](sources, pairs("option"), arguments.seed)
     for split, size in pairs("limit").items():
-        if not size.isdigit():
+        if not size.isdecimal():
             raise UserError(f"--limit '{split}={size}': the limit is a whole number.")
         frame = subsets.limit_split(frame, split, int(size), arguments.seed)
     write_sequences(arguments.output, frame)

@@ -9,9 +9,10 @@ table_14_ancestry.csv and table_18_finetune.csv. A table without data has a head
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_directory, positive
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the command."""
     add = parser.add_argument
     add("--scores", required=True, nargs="+", type=Path, help="score tables of summarise_task")
     add("--comparisons", required=True, nargs="+", type=Path, help="its comparison tables")
@@ -21,12 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tasks", required=True, type=Path, help="TSV or CSV in order of tasks: task, suite, suite_label, group, label"
     )
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
-    add("--margin", type=float, default=0.02, help="equivalence margin of the mean over tasks, in units of the metric")
-    add("--output", required=True, type=Path, help="directory to write; an older one is replaced")
+    add("--margin", type=positive, default=0.02, help="equivalence margin of the mean, in units of the metric")
+    add("--output", required=True, type=output_directory, help="directory to write; an older one is replaced")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read, join and write."""
     import json
 
     import pandas as pd
@@ -38,12 +38,15 @@ def run(arguments: argparse.Namespace) -> None:
     tasks = tables.read_table(arguments.tasks)
     if missing := {"task", "suite", "suite_label", "group", "label"} - set(tasks.columns):
         raise UserError(f"{arguments.tasks}: no column {', '.join(sorted(missing))}; see --help for its columns.")
+    if len(tasks["task"]) > tasks["task"].nunique():
+        raise UserError(f"{arguments.tasks}: a task stands there twice; leave one out.")
     try:
         inline = arguments.models.lstrip().startswith("{")
         models = json.loads(arguments.models) if inline else read_json(Path(arguments.models))
     except json.JSONDecodeError as error:
         raise UserError(f"--models: not valid JSON ({error}).") from None
-    if not isinstance(models, dict) or not all(isinstance(card, dict) for card in models.values()):
+    cards = models.values() if isinstance(models, dict) else []
+    if not cards or not all(isinstance(card, dict) and isinstance(card.get("order", 0), int) for card in cards):
         raise UserError("--models: not a mapping of model names to their cards; see --help.")
 
     def join(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
@@ -53,8 +56,8 @@ def run(arguments: argparse.Namespace) -> None:
     records = [tables.read_flat(path) for path in [*arguments.records, *arguments.pretraining]]
     tables.collect(
         arguments.output,
-        scores=join([tables.read_table(path) for path in arguments.scores], tables.SCORES),
-        comparisons=join([tables.read_table(path) for path in arguments.comparisons], tables.COMPARISONS),
+        scores=join([tables.read_table(path, "value") for path in arguments.scores], tables.SCORES),
+        comparisons=join([tables.read_table(path, "delta") for path in arguments.comparisons], tables.COMPARISONS),
         records=join(records, [*tables.IDENTITY, "value"]),
         tasks=tasks,
         models=models,

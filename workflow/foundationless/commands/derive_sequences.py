@@ -8,12 +8,14 @@ permuted  labels permuted within train and validation, and within test: the cont
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_file, seed
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequences", required=True, type=Path, help="sequence set to start from")
     parser.add_argument("--derivation", required=True, help="pctN (as pct10), dedup or permuted")
-    parser.add_argument("--seed", required=True, type=int, help="seed of the draw")
-    parser.add_argument("--output", required=True, type=Path, help="sequence set to write (Parquet)")
+    parser.add_argument("--seed", required=True, type=seed, help="seed of the draw")
+    parser.add_argument("--output", required=True, type=output_file, help="sequence set to write (Parquet)")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,8 @@ weights are loaded strictly once, so a checkpoint that this program would misrea
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_directory
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repository", required=True, help="OWNER/NAME on the hub")
@@ -15,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
     parser.add_argument("--tokenizer", required=True, help="tokenizer of the checkpoint")
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
-    parser.add_argument("--output", required=True, type=Path, help="weight directory to write")
+    parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
     parser.add_argument("--cache", type=Path, help="cache of downloaded files (default: the hub library's own)")
     parser.add_argument("--local-hub", type=Path, help="directory of files laid out OWNER/NAME/resolve/REVISION/FILE")
     parser.add_argument("--offline", action="store_true", help="use the cache only, never the network")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute
+from foundationless.flags import count, output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,9 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
     parser.add_argument("--poolings", required=True, nargs="+", choices=["max", "mean", "cls", "site"], help="poolings")
     parser.add_argument(
-        "--max-tokens", type=int, help="cut longer sequences into chunks of so many tokens (default: model's)"
+        "--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)"
     )
-    parser.add_argument("--output", required=True, type=Path, help="embeddings to write (Parquet)")
+    parser.add_argument("--output", required=True, type=output_file, help="embeddings to write (Parquet)")
     add_compute(parser)
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute, add_identity, add_record_outputs
+from foundationless.flags import count, number, output_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,16 +14,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequences", required=True, type=Path, help="labelled sequence set (Parquet)")
     parser.add_argument("--analysis", default="finetune", help="analysis that the record belongs to")
     parser.add_argument("--metric", required=True, help="metric that chooses epoch and learning rate")
-    parser.add_argument("--learning-rates", required=True, type=float, nargs="+", help="learning rates to sweep")
+    parser.add_argument("--learning-rates", required=True, type=number, nargs="+", help="learning rates to sweep")
     parser.add_argument("--epochs", required=True, type=int, help="passes over the training rows")
     parser.add_argument("--batch-size", required=True, type=int, help="sequences per optimizer step")
     parser.add_argument("--pooling", required=True, choices=["max", "mean", "first", "last"], help="over tokens")
     parser.add_argument("--fold-count", type=int, default=10, help="folds to cut the training rows into")
     parser.add_argument("--folds", type=int, nargs="*", default=[], help="folds to run (none: the set's own split)")
-    parser.add_argument("--weight-decay", type=float, default=0.0, help="of AdamW")
+    parser.add_argument("--weight-decay", type=number, default=0.0, help="of AdamW")
     parser.add_argument("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")
-    parser.add_argument("--max-tokens", type=int, help="cut longer inputs (default: the model's maximum)")
-    parser.add_argument("--runs", required=True, type=Path, help="directory that keeps finished runs")
+    parser.add_argument("--max-tokens", type=count, help="cut longer inputs (default: the model's maximum)")
+    parser.add_argument("--runs", required=True, type=output_directory, help="directory that keeps finished runs")
     add_record_outputs(parser)
     add_compute(parser)
 

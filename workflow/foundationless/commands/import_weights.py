@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_directory
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -12,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
     parser.add_argument("--tokenizer", required=True, help="tokenizer of the checkpoint")
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
-    parser.add_argument("--output", required=True, type=Path, help="weight directory to write")
+    parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,8 @@ vocabulary head get that tokenizer's size and are drawn from the same distributi
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_directory, seed
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
@@ -14,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokenizer", required=True, help="tokenizer put in front of the model")
     parser.add_argument("--tokenizer-file", type=Path, help="tokenizer.json of a byte-pair tokenizer")
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
-    parser.add_argument("--seed", required=True, type=int, help="seed of the initialisation")
-    parser.add_argument("--output", required=True, type=Path, help="weight directory to write")
+    parser.add_argument("--seed", required=True, type=seed, help="seed of the initialisation")
+    parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,8 @@ that it is the reverse complement, `prefix=chr` is put before contig names that 
 """
 
 import argparse
-from pathlib import Path
+
+from foundationless.flags import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SPEC",
         help="path=FILE[,contig=NAME][,start=N][,strand=+|-][,prefix=chr]; may be repeated",
     )
-    parser.add_argument("--output", required=True, type=Path, help="FASTA to write; its .fai is put beside it")
+    parser.add_argument("--output", required=True, type=output_file, help="FASTA to write; its .fai is put beside it")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_identity, add_record_outputs
+from foundationless.flags import count, number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +21,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aggregate", help="average the features of rows that share this column, such as sample")
     metrics = ["mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc"]
     parser.add_argument("--metric", required=True, choices=metrics, help="main metric; it chooses on validation")
-    parser.add_argument("--rounds", type=int, default=1000, help="XGBoost: trees per class")
-    parser.add_argument("--depth", type=int, default=3, help="XGBoost: depth of a tree")
-    parser.add_argument("--eta", type=float, default=0.1, help="XGBoost: learning rate")
-    parser.add_argument("--colsample", type=float, default=1.0, help="XGBoost: share of the columns per tree")
+    parser.add_argument("--rounds", type=count, default=1000, help="XGBoost: trees per class")
+    parser.add_argument("--depth", type=count, default=3, help="XGBoost: depth of a tree")
+    parser.add_argument("--eta", type=number, default=0.1, help="XGBoost: learning rate")
+    parser.add_argument("--colsample", type=number, default=1.0, help="XGBoost: share of the columns per tree")
     parser.add_argument(
         "--early-stopping", type=int, default=0, help="XGBoost: patience in rounds; 0 never stops early"
     )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--threads", type=count, default=1, help="CPU threads")
     add_identity(parser)
     add_record_outputs(parser)
 

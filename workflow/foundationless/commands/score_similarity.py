@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands.score_sensitivity import add_scoring, shared
+from foundationless.flags import count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--genome", type=Path, help="reference FASTA: score chunks with many variants too, as the study"
     )
-    parser.add_argument("--chunk", type=int, default=1024, help="length of such a chunk in bp")
-    parser.add_argument("--chunks", type=int, default=5, help="chunks per gene at most")
+    parser.add_argument("--chunk", type=count, default=1024, help="length of such a chunk in bp")
+    parser.add_argument("--chunks", type=count, default=5, help="chunks per gene at most")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -4,13 +4,14 @@ Writes genome.fa(.fai), genes.gtf, mark.bed, promoter.bed, enhancer.bed (name = 
 """
 
 import argparse
-from pathlib import Path
+
+from foundationless.flags import output_directory, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `simulate_genome`."""
-    parser.add_argument("--seed", required=True, type=int, help="seed; the same one gives the same bytes")
-    parser.add_argument("--output", required=True, type=Path, help="directory to write into")
+    parser.add_argument("--seed", required=True, type=seed, help="seed; the same one gives the same bytes")
+    parser.add_argument("--output", required=True, type=output_directory, help="directory to write into")
 
 
 def run(arguments: argparse.Namespace) -> None:

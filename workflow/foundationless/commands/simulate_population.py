@@ -6,6 +6,8 @@ Writes population.vcf.gz(.tbi) and panel.tsv (sample, pop, super_pop, gender, as
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_directory, seed
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `simulate_population`."""
@@ -14,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", required=True, type=int, help="first base of the window, 0-based")
     parser.add_argument("--length", required=True, type=int, help="length of the window in bp")
     parser.add_argument("--people-per-population", required=True, type=int, help="diploid people of each population")
-    parser.add_argument("--seed", required=True, type=int, help="seed; the same one gives the same bytes")
-    parser.add_argument("--output", required=True, type=Path, help="directory to write into")
+    parser.add_argument("--seed", required=True, type=seed, help="seed; the same one gives the same bytes")
+    parser.add_argument("--output", required=True, type=output_directory, help="directory to write into")
 
 
 def run(arguments: argparse.Namespace) -> None:

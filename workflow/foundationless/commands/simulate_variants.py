@@ -6,14 +6,16 @@ Writes variants.vcf.gz(.tbi), with contigs named as in ClinVar (`6`, not `chr6`)
 import argparse
 from pathlib import Path
 
+from foundationless.flags import output_directory, seed
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `simulate_variants`."""
     parser.add_argument("--genome", required=True, type=Path, help="genome.fa of simulate_genome")
     parser.add_argument("--truth", required=True, type=Path, help="truth.tsv of simulate_genome")
     parser.add_argument("--contig", help="contig that carries the variants (default: the genome's last)")
-    parser.add_argument("--seed", required=True, type=int, help="seed; the same one gives the same bytes")
-    parser.add_argument("--output", required=True, type=Path, help="directory to write into")
+    parser.add_argument("--seed", required=True, type=seed, help="seed; the same one gives the same bytes")
+    parser.add_argument("--output", required=True, type=output_directory, help="directory to write into")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -11,27 +11,27 @@ the model's own random arm, baseline = the best baseline, best_random = the best
 import argparse
 from pathlib import Path
 
+from foundationless.flags import count, output_file, positive, seed
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the command."""
     parser.add_argument("--analysis", required=True, help="analysis that the records belong to, e.g. finetune")
     parser.add_argument("--task", required=True, help="task that the records belong to")
     parser.add_argument("--metric", required=True, help="main metric, e.g. mcc, macro_f1, auroc, cosine")
     parser.add_argument("--records", required=True, nargs="+", type=Path, help="JSON records of all jobs of the task")
     parser.add_argument("--predictions", nargs="*", default=[], type=Path, help="their predictions, in the same order")
     parser.add_argument("--baselines", nargs="*", default=[], help="models that count as baselines in any arm")
-    parser.add_argument("--resamples", type=int, default=2000, help="bootstrap resamples")
-    parser.add_argument("--margin", type=float, default=0.02, help="equivalence margin, in units of the metric")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the resamples")
+    parser.add_argument("--resamples", type=count, default=2000, help="bootstrap resamples")
+    parser.add_argument("--margin", type=positive, default=0.02, help="equivalence margin, in units of the metric")
+    parser.add_argument("--seed", type=seed, required=True, help="seed of the resamples")
     parser.add_argument("--protocol", choices=["corrected", "paper"], default="corrected",
                         help="runs chosen by validation (corrected) or by their test score (paper)")  # fmt: skip
-    parser.add_argument("--scores", required=True, type=Path, help="CSV to write")
-    parser.add_argument("--comparisons", required=True, type=Path, help="CSV to write")
-    parser.add_argument("--flat", type=Path, help="also write all records as one Parquet table, for collect_tables")
+    parser.add_argument("--scores", required=True, type=output_file, help="CSV to write")
+    parser.add_argument("--comparisons", required=True, type=output_file, help="CSV to write")
+    parser.add_argument("--flat", type=output_file, help="Parquet table of all records to write")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write both tables."""
     import sys
 
     import pandas as pd

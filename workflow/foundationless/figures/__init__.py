@@ -45,6 +45,8 @@ def draw(name: str, tables: Path, study: str, output: Path) -> "Figure":
 
     if name not in FIGURES:
         raise UserError(f"no figure '{name}'; there are {', '.join(FIGURES)}.")
+    if output.suffix != ".pdf" or output.with_suffix(".png").is_dir():
+        raise UserError(f"{output}: figures are written as .pdf, with a .png file of the same name beside it.")
     figure = _drawings()[name](read(tables, study))
     style.save(figure, output)
     return figure

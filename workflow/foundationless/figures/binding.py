@@ -51,7 +51,7 @@ def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Pat
 def bookmark(stem: str) -> str:
     """`Figure 1: benchmarks` for `figure_01_benchmarks`."""
     words = stem.split("_")
-    if words[0] == "figure" and len(words) > 2:
+    if words[0] == "figure" and len(words) > 2 and words[1].isdecimal():
         return f"Figure {int(words[1])}: {' '.join(words[2:])}"
     return stem.replace("_", " ").capitalize()
 

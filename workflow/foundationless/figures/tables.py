@@ -12,6 +12,13 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.figures import style
 
+NEEDED = {
+    "scores": ("analysis", "task", "model", "init", "metric", "value", "low", "high"),
+    "comparisons": ("analysis", "task", "model", "init", "versus", "delta", "low", "high"),
+    "across_tasks": ("suite", "model", "versus", "delta", "low", "high", "wins", "n", "verdict", "margin"),
+    "tasks": ("task", "suite", "suite_label", "group", "label"),
+    "models": ("model", "label", "kind", "tokenizer_class"),
+}
 SUITES = ("nt", "gue", "gb")
 METRIC_LABELS = {
     "mcc": "MCC",
@@ -103,12 +110,22 @@ def read(directory: Path, study: str = "") -> Tables:
 
     def csv(name: str) -> pd.DataFrame:
         try:
-            return pd.read_csv(directory / f"{name}.csv", dtype={"task": str, "model": str, "label": str, "init": str})
-        except (FileNotFoundError, pd.errors.EmptyDataError):
+            types = {"task": str, "model": str, "label": str, "init": str}
+            frame = pd.read_csv(directory / f"{name}.csv", dtype=types)
+        except (FileNotFoundError, NotADirectoryError, pd.errors.EmptyDataError):
             raise UserError(f"{directory}: no {name}.csv; make the tables with collect_tables first.") from None
+        except (pd.errors.ParserError, UnicodeDecodeError, IsADirectoryError):
+            raise UserError(f"{directory / name}.csv: not a table; make it with collect_tables again.") from None
+        if missing := [column for column in NEEDED[name] if column not in frame.columns]:
+            raise UserError(f"{directory / name}.csv: no column {', '.join(missing)}; run collect_tables again.")
+        return frame
 
+    if not (directory / "records.parquet").is_file():
+        raise UserError(f"{directory}: no records.parquet; make the tables with collect_tables first.")
     try:
         records = pd.read_parquet(directory / "records.parquet")
     except (OSError, ValueError):
-        raise UserError(f"{directory}: no records.parquet; make the tables with collect_tables first.") from None
+        raise UserError(f"{directory}: records.parquet is broken; make the tables with collect_tables again.") from None
+    if missing := [column for column in ("analysis", "task", "model") if column not in records.columns]:
+        raise UserError(f"{directory}: records.parquet has no column {', '.join(missing)}; run collect_tables again.")
     return Tables(csv("scores"), csv("comparisons"), csv("across_tasks"), csv("tasks"), csv("models"), records, study)

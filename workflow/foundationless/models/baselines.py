@@ -32,7 +32,9 @@ def features(family: str, sequences: Sequence[str], **options: int | bool) -> np
     if family == "length_gc":
         rows = [_composition(c) for c in codes]
     else:
-        k_max, canonical = int(options.get("k_max", 6)), bool(options.get("canonical", False))
+        k_max, canonical = options.get("k_max", 6), options.get("canonical", False)
+        if not isinstance(k_max, int) or isinstance(k_max, bool) or not isinstance(canonical, bool):
+            raise UserError("baseline family 'kmer': 'k_max' is a whole number, 'canonical' is true or false.")
         if not 1 <= k_max <= 10:
             raise UserError(f"baseline family 'kmer': 'k_max' = {k_max} must be between 1 and 10.")
         fold = [_fold(k) for k in range(1, k_max + 1)] if canonical else None

@@ -1,5 +1,7 @@
 """What every architecture promises: one module class, official key names, strict configurations and strict weights."""
 
+import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
@@ -30,6 +32,9 @@ INFORMATIONAL = keys(
         vocab_list attn_implementation"""
 )
 _MISSING = object()
+_NUMBER = re.compile("(_epsilon|_eps|_range|_freq|_theta|dropout|_prob)$")  # keys whose value is a number, if any
+_SHARE = re.compile("(dropout|_prob)$")
+_COUNT = re.compile("(_size|_multiple)$")
 
 
 class GenomicModel(nn.Module):
@@ -109,6 +114,20 @@ class GenomicModel(nn.Module):
                 raise UserError(
                     f"{where}: '{key}' = {config[key]!r} is not implemented (only {', '.join(map(repr, allowed))})."
                 )
+        for key in cls.required.keys() | cls.optional | {"initializer_range"}:
+            value = config.get(key)
+            if value is None or isinstance(value, bool) or key in cls.switches:
+                continue
+            if _NUMBER.search(key) and not (isinstance(value, int | float) and 0 <= value < math.inf):
+                raise UserError(f"{where}: '{key}' is {value!r}; it must be a number from 0.")
+            if _SHARE.search(key) and not 0 <= value < 1:
+                raise UserError(f"{where}: '{key}' is {value!r}; it must lie between 0 and 1.")
+            if _COUNT.search(key) and not (isinstance(value, int) and value >= 1):
+                raise UserError(f"{where}: '{key}' is {value!r}; it must be a positive integer.")
+        rows = config.get("vocab_size")
+        for key in ("pad_token_id", "mask_token_id"):
+            if isinstance(rows, int) and isinstance(config.get(key), int) and not 0 <= config[key] < rows:
+                raise UserError(f"{where}: '{key}' = {config[key]} is no row of the 'vocab_size' = {rows} embeddings.")
         known = cls.required.keys() | cls.optional | cls.switches.keys() | cls.ignored.keys() | INFORMATIONAL
         for key, value in config.items():
             # A switch that this code has never heard of is harmless only when it is off.
@@ -180,6 +199,8 @@ class GenomicModel(nn.Module):
                             f"{where}: tensor '{name}' has shape {list(value.shape)}, the configuration asks for "
                             f"{list(target.shape)}; the weights and config.json do not belong together."
                         )
+                    if value.is_floating_point() and value.isnan().any():
+                        raise UserError(f"{where}: tensor '{name}' holds values that are not numbers (NaN).")
                     if name != present[0] and not torch.equal(value, tensors[present[0]]):
                         raise UserError(
                             f"{where}: '{present[0]}' and '{name}' are one shared tensor in this architecture, but the "

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import EsmConfig, EsmForMaskedLM
 
+from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel, integers, keys
 
 
@@ -58,6 +59,11 @@ class NucleotideTransformer(GenomicModel):
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().check_config(config)
         cls.check_divides(checked, "num_attention_heads", "hidden_size")
+        if checked["max_position_embeddings"] < checked["pad_token_id"] + 2:
+            raise UserError(
+                f"configuration of family '{cls.family}': 'max_position_embeddings' = "
+                f"{checked['max_position_embeddings']} leaves no position for a token; raise it."
+            )
         return checked
 
     @classmethod

@@ -164,13 +164,24 @@ def load_weights(directory: str | Path, device: str = "cpu") -> Weights:
     """Read a weight directory and check its bytes against its card; a damaged or foreign directory is a `UserError`."""
     directory = Path(directory)
     card = read_json(directory / CARD)
-    if not isinstance(card, dict) or (missing := [key for key in (*_CARD_KEYS, "sha256") if key not in card]):
+    if not isinstance(card, dict) or (
+        missing := [key for key in (*_CARD_KEYS, "parameters", "sha256") if key not in card]
+    ):
         lack = f" (no '{missing[0]}')" if isinstance(card, dict) else ""
         raise UserError(f"{directory / CARD}: not the card of a weight directory{lack}; make the weights again.")
+    for key, kind in (("family", str), ("tokenizer", str), ("parameters", int), ("sha256", str)):
+        if not isinstance(card[key], kind):
+            raise UserError(f"{directory / CARD}: '{key}' is {card[key]!r}; make the weights again.")
     tensors = directory / TENSORS
     if not tensors.is_file():
         raise UserError(f"{tensors}: no such file; make the weights again.")
     if sha256(tensors) != card["sha256"]:
         raise UserError(f"{tensors}: the bytes are not those of the card (sha256 differs); make the weights again.")
     model = load_checkpoint(directory, card["family"])
-    return Weights(model.to(device), load_tokenizer(card["tokenizer"], directory), card)
+    tokenizer = load_tokenizer(card["tokenizer"], directory)
+    if model.vocabulary_size < tokenizer.size:
+        raise UserError(
+            f"{directory}: tokenizer '{tokenizer.name}' emits {tokenizer.size} ids, the embedding table has "
+            f"{model.vocabulary_size} rows; make the weights again."
+        )
+    return Weights(model.to(device), tokenizer, card)

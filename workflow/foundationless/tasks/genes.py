@@ -15,7 +15,17 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.genomes import Genome
 from foundationless.tasks.intervals import SPLIT_OPTIONS, read_bed
-from foundationless.tasks.reading import Option, Reader, cap_classes, covered_places, extract, split_rows, words
+from foundationless.tasks.reading import (
+    Option,
+    Reader,
+    at_least_one,
+    at_least_zero,
+    cap_classes,
+    covered_places,
+    extract,
+    split_rows,
+    words,
+)
 
 _ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
 
@@ -36,6 +46,8 @@ def read_gtf(path: Path) -> pd.DataFrame:
                 if "gene_id" not in attributes or not label:
                     raise UserError(f"{path}: line {number} has no gene_id or no gene_type (gene_biotype).")
                 start, end = int(fields[3]) - 1, int(fields[4])
+                if not 0 <= start < end:
+                    raise UserError(f"{path}: line {number} is no interval ({fields[3]} to {fields[4]}).")
                 rows.append((fields[0], start, end, fields[6], attributes["gene_id"], label))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
@@ -78,8 +90,8 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
 
 CLASS_OPTIONS = {
     "classes": Option(words, [], "biotypes to keep, as lncRNA,miRNA; without it, all"),
-    "max_per_class": Option(int, 0, "most members of a class, drawn at random (3000 in the study); 0: all"),
-    "min_per_class": Option(int, 1, "classes with fewer members are left out"),
+    "max_per_class": Option(at_least_zero, 0, "most members of a class, drawn at random (3000 in the study); 0: all"),
+    "min_per_class": Option(at_least_one, 1, "classes with fewer members are left out"),
 }
 
 READER = Reader(

@@ -22,6 +22,8 @@ def read_bed(path: Path, least: int) -> list[list[str]]:
         text = path.read_text()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a directory; a BED file is needed.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; unpack it first.") from None
     rows = []
@@ -31,7 +33,7 @@ def read_bed(path: Path, least: int) -> list[list[str]]:
         fields = line.split("\t")
         if len(fields) < least:
             raise UserError(f"{path}: line {number} has {len(fields)} fields separated by tabs; {least} are needed.")
-        if not (fields[1].isdigit() and fields[2].isdigit() and int(fields[1]) < int(fields[2])):
+        if not (fields[1].isdecimal() and fields[2].isdecimal() and int(fields[1]) < int(fields[2])):
             raise UserError(f"{path}: line {number} is no interval ({fields[1]} to {fields[2]}).")
         rows.append(fields)
     if not rows:

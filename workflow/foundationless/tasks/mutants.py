@@ -46,10 +46,14 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     genome, length = Genome(sources["genome"]), options["length"]
     if any(not 0 < count <= length for count in options["mutations"]):
         raise UserError(f"option mutations: each number must lie between 1 and the length, {length}.")
+    if not options["mutations"]:
+        raise UserError("option mutations: give one number of substitutions or more.")
+    if any(start < 0 for start in options["starts"]):
+        raise UserError("option starts: a start in Mb is 0 or more.")
     requested = [(contig, round(start * 1e6)) for contig in options["contigs"] for start in options["starts"]]
     for text in options["windows"]:
         contig, _, start = text.rpartition(":")
-        if not contig or not start.isdigit() or int(start) < 1:
+        if not contig or not start.isdecimal() or int(start) < 1:
             raise UserError(f"option windows: '{text}' is not CONTIG:START with a start from 1.")
         requested.append((contig, int(start) - 1))
     if not requested:

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from foundationless.errors import UserError
 from foundationless.genomes import Genome
-from foundationless.tasks.reading import Option, Reader, at_least_one, draw_splits, note, numbers, shares
+from foundationless.tasks.reading import Option, Reader, at_least_one, draw_splits, note, numbers, shares, yes_or_no
 from foundationless.variants import haplotypes, open_vcf
 
 _PERSON = ("sample", "sampleid", "individual id", "iid", "individual")
@@ -23,6 +23,8 @@ def read_people(path: Path) -> pd.DataFrame:
         lines = [line for line in path.read_text().splitlines() if line.strip()]
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a directory; a table of people is needed.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; a table of people is needed.") from None
     if len(lines) < 2:
@@ -86,6 +88,11 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     start, end = options["start"], options["end"]
     if start is not None and end is not None and end < start:
         raise UserError(f"options start={start} and end={end}: the window ends before it starts.")
+    if end is not None and end > genome.end(options["contig"]):
+        raise UserError(
+            f"option end={end}: {options['contig']} of {genome.path.name} ends at {genome.end(options['contig'])}; "
+            "shift the window."
+        )
     found = haplotypes(
         sources["vcf"],
         genome,
@@ -134,9 +141,7 @@ READER = Reader(
         "end": Option(at_least_one, None, "last position of the window, included; without it, the end of the contig"),
         "label": Option(str, "super_pop", "column of the panel that is the label"),
         "fractions": Option(numbers, [0.72, 0.08, 0.2], "shares of train, validation and test, stratified by label"),
-        "as_written": Option(
-            {"yes": True, "no": False}.__getitem__, False, "yes: take unphased alleles as written; no"
-        ),
+        "as_written": Option(yes_or_no, False, "yes: take unphased alleles as written; no"),
     },
     read=read,
 )

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,8 +30,11 @@ def whole_numbers(text: str) -> list[int]:
 
 
 def numbers(text: str) -> list[float]:
-    """`0.72,0.08,0.2` to floats."""
-    return [float(word) for word in words(text)]
+    """`0.72,0.08,0.2` to finite floats."""
+    found = [float(word) for word in words(text)]
+    if not np.isfinite(found).all():
+        raise ValueError(text)
+    return found
 
 
 def share(text: str) -> float:
@@ -45,6 +49,20 @@ def at_least_one(text: str) -> int:
     if int(text) < 1:
         raise ValueError(text)
     return int(text)
+
+
+def at_least_zero(text: str) -> int:
+    """A whole number from 0."""
+    if int(text) < 0:
+        raise ValueError(text)
+    return int(text)
+
+
+def yes_or_no(text: str) -> bool:
+    """`yes` or `no`."""
+    if text not in {"yes", "no"}:
+        raise ValueError(text)
+    return text == "yes"
 
 
 @dataclass(frozen=True)
@@ -114,20 +132,24 @@ def read_text_table(path: Path, columns: Iterable[str]) -> pd.DataFrame:
         with path.open("rb") as stream:
             compression: Any = "gzip" if stream.read(2) == b"\x1f\x8b" else None
         header = pd.read_csv(path, sep="\x00", nrows=0, compression=compression).columns
-        frame = pd.read_csv(
-            path,
-            sep="\t" if len(header) and "\t" in header[0] else ",",
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            compression=compression,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut off
+            frame = pd.read_csv(
+                path,
+                sep="\t" if len(header) and "\t" in header[0] else ",",
+                dtype=str,
+                keep_default_na=False,
+                index_col=False,
+                compression=compression,
+            )
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
     except pd.errors.EmptyDataError:
         raise UserError(f"{path}: the file is empty; a table with a header is needed.") from None
     except (EOFError, zlib.error):
         raise UserError(f"{path}: the compressed file is truncated or damaged; download it again.") from None
+    except pd.errors.ParserWarning:
+        raise UserError(f"{path}: a row has more cells than the header; give every row the header's cells.") from None
     except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
     frame.columns = [str(name).strip() for name in frame.columns]
@@ -234,6 +256,11 @@ def covered_places(genome: Genome, places: pd.DataFrame, where: str) -> pd.DataF
 
 def extract(genome: Genome, places: pd.DataFrame) -> list[str]:
     """Sequences of places (`contig`, `start`, `end`, `strand`), reverse complements where the strand is -."""
+    if (odd := ~places["strand"].isin(["+", "-", "."])).any():
+        place = places[odd].iloc[0]
+        raise UserError(
+            f"strand '{place['strand']}' of {place['contig']}:{place['start']}-{place['end']} is none of +, - and '.'."
+        )
     columns = (places[name] for name in ("contig", "start", "end", "strand"))
     return [
         reverse_complement(text) if strand == "-" else text

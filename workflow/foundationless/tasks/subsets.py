@@ -58,9 +58,12 @@ def limit_split(frame: pd.DataFrame, split: str, size: int, seed: int) -> pd.Dat
 def training_share(frame: pd.DataFrame, percent: float, seed: int) -> pd.DataFrame:
     """The set with `percent` % of its training split (paper, Fig 3), stratified by label, at least one unit a label.
 
-    Shares of one seed are nested: what is in 1 % is in 5 % too. Validation and test stay whole.
+    Shares of one seed are nested: what is in 1 % is in 5 % too. Validation and test stay whole, so a share is trained
+    on by its own split: folds, cut from train and validation together, would put whole validation rows into training.
     """
     inside = frame["split"] == "train"
+    if not inside.any():
+        raise UserError("the set has no train split to take a share of.")
     units = _labelled_units(frame[inside])
     allowed = {label: np.ceil(count * percent / 100 - 1e-9) for label, count in units["label"].value_counts().items()}
     kept = units.loc[_ranks(units, seed) < units["label"].map(allowed), "unit"]

@@ -33,7 +33,8 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     """The set; `group` is the id, or with a genome the (first) contig, and then splits keep to chromosomes.
 
     A row stays in test only if every place of its sequence is on `test_contigs`, in train or validation only if none
-    is; a sequence that is nowhere in the genome (`sequences.contigs_of`) is left out of both.
+    is; a sequence that is nowhere in the genome (`sequences.contigs_of`) is left out of both. A validation split drawn
+    from train takes whole contigs, since neighbouring windows overlap.
     """
     frame = pd.concat(
         [read_split(sources[split], split) for split in ("train", "validation", "test") if split in sources],
@@ -48,7 +49,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         train = frame["split"] == "train"
         part = options["validation_fraction"]
         frame.loc[train, "split"] = draw_splits(
-            frame.loc[train, "label"], frame.loc[train, "id"], {"train": 1 - part, "validation": part}, seed
+            frame.loc[train, "label"], frame.loc[train, "group"], {"train": 1 - part, "validation": part}, seed
         )
     return frame
 
@@ -78,7 +79,9 @@ READER = Reader(
     },
     required=("train", "test"),
     options={
-        "validation_fraction": Option(share, 0.1, "share of train that becomes validation, stratified by label"),
+        "validation_fraction": Option(
+            share, 0.1, "share of train that becomes validation: by label, or with a genome by chromosome"
+        ),
         "test_contigs": Option(words, [], "chromosomes of the test split, as IV,XII; needs the source genome"),
     },
     read=read,

@@ -8,10 +8,9 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.genomes import Genome
-from foundationless.tasks.reading import Option, Reader, at_least_one, note, read_text_table, words
+from foundationless.tasks.reading import Option, Reader, at_least_one, note, read_text_table, words, yes_or_no
 from foundationless.variants import TP53_CODING_EXONS, clinical_variants, missense_snvs, variant_windows
 
-_YES_NO = {"yes": True, "no": False}.__getitem__
 _LENGTH = Option(at_least_one, 1024, "bases of the window, with the variant in the middle")
 _GENOME = "GRCh38 FASTA made by prepare_genome"
 
@@ -57,15 +56,23 @@ def read_sge_table(path: Path, offset: int) -> pd.DataFrame:
     table = pd.DataFrame(rows[1:], columns=header)[names].dropna(subset=["chromosome", "position (hg19)"])
     if odd := sorted(set(table["func.class"].astype(str)) - set(SGE_LABELS)):
         raise UserError(f"{path}: func.class '{odd[0]}' is not known; it is {', '.join(SGE_LABELS)}.")
+    for name in ("reference", "alt"):
+        if odd := sorted(set(table[name].astype(str)) - set("ACGT")):
+            raise UserError(f"{path}: {name} '{odd[0]}' is no single base; it is A, C, G or T.")
+    try:
+        numbers = table[["chromosome", "position (hg19)"]].astype(int)
+        score = table["function.score.mean"].astype(float)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: a chromosome, position or function score is no number ({error}).") from None
     return pd.DataFrame(
         {
-            "contig": table["chromosome"].astype(int).astype(str),
-            "position": table["position (hg19)"].astype(int) + offset,
+            "contig": numbers["chromosome"].astype(str),
+            "position": numbers["position (hg19)"] + offset,
             "ref": table["reference"],
             "alt": table["alt"],
             "gene": table["gene"],
             "label": table["func.class"].map(SGE_LABELS).astype(object),
-            "score": table["function.score.mean"].astype(float),
+            "score": score,
         }
     )
 
@@ -105,7 +112,7 @@ CLINICAL = Reader(
         "genes": Option(words, [], "genes to keep (GENEINFO), as TP53,BRCA2; without it, all"),
         "consequences": Option(words, [], "consequences to keep (MC), as missense_variant; without it, all"),
         "length": _LENGTH,
-        "unlabelled": Option(_YES_NO, False, "yes: keep variants that are neither benign nor pathogenic; or no"),
+        "unlabelled": Option(yes_or_no, False, "yes: keep variants that are neither benign nor pathogenic; or no"),
         "score": Option(str, "", "INFO field that becomes the column score"),
     },
     read=read_clinical,
@@ -117,7 +124,7 @@ SGE = Reader(
     options={
         "length": _LENGTH,
         "offset": Option(int, 1847983, "hg38 position less hg19 position, constant over BRCA1"),
-        "unlabelled": Option(_YES_NO, True, "yes: keep variants of intermediate function, without label; or no"),
+        "unlabelled": Option(yes_or_no, True, "yes: keep variants of intermediate function, without label; or no"),
     },
     read=read_sge,
 )

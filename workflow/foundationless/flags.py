@@ -1,0 +1,63 @@
+"""Types of command-line flags: what cannot be used is refused before any work, in one sentence."""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def output_file(text: str) -> Path:
+    """A file to write: refused before any work where it is a directory or its directory cannot be written to."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a directory, and a file is to be written")
+    _check_parents(path)
+    return path
+
+
+def output_directory(text: str) -> Path:
+    """A directory to write: refused before any work where a file has its name or its parent cannot be written to."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a file, and a directory is to be written")
+    _check_parents(path)
+    return path
+
+
+def _check_parents(path: Path) -> None:
+    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if not nearest.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} cannot be written: {nearest} is no directory")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{path} cannot be written: no permission to write to {nearest}")
+
+
+def seed(text: str) -> int:
+    """A seed: a whole number that every library takes."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{value} is no seed; it lies between 0 and 4294967295")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    value = float(text)
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
