@@ -24,8 +24,8 @@ def means(tables: Tables) -> Figure:
     names = tables.order(found["model"])
     own = tables.order(tables.own(found)["model"])
     caption = (
-        "Large marks: mean over the tasks of a benchmark with 95 % t intervals over tasks; small marks: single tasks "
-        f"(mean over seeds and folds). {tables.study}"
+        "Large marks: mean over the tasks of a benchmark with 95 % t intervals over three or more tasks; small "
+        f"marks: single tasks (mean over seeds and folds). {tables.study}"
     )
     present = [suite for suite in SUITES if (found["suite"] == suite).any()]
     arms = style.arm_handles(layout.shown_arms(tables, found))
@@ -52,7 +52,8 @@ def _mean_panel(axes, tables: Tables, part: pd.DataFrame, names: list[str]) -> N
             jitter = np.linspace(-0.08, 0.08, len(values)) if len(values) > 1 else np.zeros(1)
             axes.plot(x + jitter, values, "o", markersize=1.6, color=color, alpha=0.35, markeredgewidth=0, zorder=1)
             over = across_tasks(values.to_numpy())
-            style.interval(axes, x, over.low, over.high, color, vertical=True)
+            if len(values) > 2:  # on one degree of freedom the interval leaves the metric's range and says nothing
+                style.interval(axes, x, over.low, over.high, color, vertical=True)
             mark = style.filling(look, arm) | ({"marker": "_"} if arm == "baseline" else {})
             axes.plot(x, over.mean, zorder=3, **mark)
     axes.set_xlim(-0.6, len(names) - 0.4)
