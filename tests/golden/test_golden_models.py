@@ -1,4 +1,4 @@
-"""Conformance: every family against numbers that its official implementation produced (golden/<set>/a)."""
+"""Conformance: every family against numbers that its official implementation produced (golden/<model>/<set>)."""
 
 import json
 import shutil
@@ -9,26 +9,37 @@ from safetensors.torch import load_file, save_file
 
 from foundationless.models import family_class, load_checkpoint
 
-SETS = {"hyenadna": "hyenadna", "mistral": "mistral", "nt_500m": "nt_v1", "gena_native_postln": "bert"}
+SETS = {
+    "hyenadna/a": "hyenadna",
+    "mistral/a": "mistral",
+    "nt_500m/a": "nt_v1",
+    "nt_v2/a": "nt_v2",
+    "dnabert2/a": "dnabert2",
+    "gena_lm/a": "gena_lm",
+    "gena_lm/lastln": "gena_lm",
+    "gena_native_postln/a": "bert",
+}
+FULL_SIZES = sorted({name.split("/")[0] for name in SETS} - {"mistral"})
+PICKLED = ("dnabert2", "gena_lm")  # published as pytorch_model.bin, with every name of a shared tensor
 
 
 @pytest.fixture(params=SETS)
 def case(request, shared, tmp_path):
-    """(family, directory of the set, function that loads its `a` or `init` weights)."""
+    """(family, directory of the set, function that loads its weights or those of its `init`)."""
     name = request.param
-    source = shared / "golden" / name / "a"
+    source = shared / "golden" / name
 
-    def load(sub="."):
+    def load(sub=".", **how):
         shutil.copy(source / "config.json", tmp_path / "config.json")
         shutil.copy(source / sub / "weights.safetensors", tmp_path / "model.safetensors")
-        return load_checkpoint(tmp_path, SETS[name])
+        return load_checkpoint(tmp_path, SETS[name], **how)
 
     return SETS[name], source, load
 
 
 @pytest.mark.parametrize(("sub", "tolerance"), [(".", 1e-4), ("init", 2e-5)])
 def test_states_and_logits(case, sub, tolerance):
-    _, source, load = case
+    family, source, load = case
     model, inputs, golden = (
         load(sub),
         load_file(source / "inputs.safetensors"),
@@ -38,17 +49,38 @@ def test_states_and_logits(case, sub, tolerance):
     compared = set()
     for name in cases:
         ids, mask = inputs[f"{name}.input_ids"], inputs.get(f"{name}.attention_mask")
+        types = {key.split(".")[1]: value for key, value in inputs.items() if key == f"{name}.token_type_ids"}
         with torch.no_grad():
-            states = model.hidden_states(ids, mask)
-            last, logits = model(ids, mask)
-        found = {f"{name}.hidden_states.{i}": state for i, state in enumerate(states)}
-        found |= {f"{name}.last_hidden_state": last, f"{name}.logits": logits}
-        valid = slice(None) if mask is None else mask.bool()
+            states = model.hidden_states(ids, mask, **types)
+            last, logits = model(ids, mask, **types)
+        valid = torch.ones_like(ids).bool() if mask is None else mask.bool()
+        found = {f"{name}.last_hidden_state": last, f"{name}.logits": logits}
+        found |= {f"{name}.hidden_states.{i}": state for i, state in enumerate(states)}
+        # The official DNABERT-2 returns its inner states for the valid tokens alone, and none for the embedding.
+        packed = {f"{name}.unpadded_layer.{i}": state[valid] for i, state in enumerate(states[1:])}
         for key in found.keys() & golden.keys():
             assert found[key].shape == golden[key].shape
             torch.testing.assert_close(found[key][valid], golden[key][valid], atol=tolerance, rtol=0)
-            compared.add(key)
+        for key in packed.keys() & golden.keys():
+            torch.testing.assert_close(packed[key], golden[key], atol=tolerance, rtol=0)
+        compared |= (found.keys() | packed.keys()) & golden.keys()
+        if family == "dnabert2":
+            assert (
+                not any(state[~valid].any() for state in states)
+                and len(states) == model.config["num_hidden_layers"] + 1
+            )
     assert compared == set(golden)
+
+
+@torch.no_grad()
+def test_padded_positions_under_the_studys_protocol(case):
+    """The study pooled padding too, so what stands there must be the official numbers as well."""
+    _, source, load = case
+    model, inputs, golden = load(), load_file(source / "inputs.safetensors"), load_file(source / "outputs.safetensors")
+    model.protocol = "paper"
+    name = "batch" if model.study_masked or "batch_nomask.input_ids" not in inputs else "batch_nomask"
+    last, _ = model(inputs[f"{name}.input_ids"], inputs.get("batch.attention_mask"))
+    torch.testing.assert_close(last, golden[f"{name}.last_hidden_state"], atol=1e-4, rtol=0)
 
 
 def test_gradients(case):
@@ -74,21 +106,38 @@ def test_gradients(case):
 
 def test_saved_again_it_is_the_published_file(case):
     _, source, load = case
-    published, state = load_file(source / "weights.safetensors"), load().published_state()
-    assert state.keys() == published.keys()
+    model = load()
+    published, state = load_file(source / "weights.safetensors"), model.published_state()
+    assert state.keys() == published.keys() - model.shared_names().keys()
     assert all(torch.equal(state[name], published[name]) for name in state)
 
 
-@pytest.mark.parametrize("name", [name for name in SETS if name != "mistral"])
+@pytest.mark.parametrize("case", ["dnabert2/a"], indirect=True)
+def test_the_study_passed_dnabert2_no_mask(case):
+    """Under protocol `paper` a mask changes nothing: [PAD] is a token like any other."""
+    _, source, load = case
+    model, inputs, golden = (
+        load(protocol="paper"),
+        load_file(source / "inputs.safetensors"),
+        load_file(source / "outputs.safetensors"),
+    )
+    hidden, logits = model(inputs["batch.input_ids"], inputs["batch.attention_mask"])
+    torch.testing.assert_close(hidden, golden["batch_nomask.last_hidden_state"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(logits, golden["batch_nomask.logits"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", FULL_SIZES)
 def test_full_size_keys_and_parameters(name, shared):
     full = shared / "golden" / name / "full_size"
     keys, summary = (json.loads((full / f"{f}.json").read_text()) for f in ("keys", "summary"))
-    model_class = family_class(SETS[name])
+    model_class = family_class(next(family for place, family in SETS.items() if place.startswith(f"{name}/")))
     with torch.device("meta"):
         model = model_class(model_class.check_config(json.loads((full / "config.json").read_text())))
-    assert {k: list(v.shape) for k, v in model.state_dict().items()} == {k: v["shape"] for k, v in keys.items()}
+    state = model.state_dict()
+    assert {k: list(v.shape) for k, v in state.items()} == {k: v["shape"] for k, v in keys.items()}
+    assert {k: str(v.dtype) for k, v in state.items()} == {k: f"torch.{v['dtype']}" for k, v in keys.items()}
     assert sum(p.numel() for p in model.parameters()) == summary["parameters"]
-    assert len(model.state_dict()) - len(model.shared_names()) == summary["published_tensors"]
+    assert len(state) - (0 if name in PICKLED else len(model.shared_names())) == summary["published_tensors"]
 
 
 def test_hyenadna_pickled_form_with_every_copy(shared, tmp_path):

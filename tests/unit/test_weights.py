@@ -52,6 +52,7 @@ def test_round_trip(tmp_path, model):
     assert same(model, loaded.model) and not loaded.model.training
     assert loaded.tokenizer.name == "hyenadna"
     assert loaded.card == CARD | {
+        "protocol": "corrected",
         "parameters": sum(p.numel() for p in model.parameters()),
         "sha256": hashlib.sha256((tmp_path / "w" / "model.safetensors").read_bytes()).hexdigest(),
     }
@@ -320,7 +321,7 @@ def test_weights_that_are_not_numbers_are_refused(checkpoint):
     name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
     tensors[name].view(-1)[0] = float("nan")
     save_file(tensors, checkpoint / "model.safetensors")
-    with pytest.raises(UserError, match="not numbers"):
+    with pytest.raises(UserError, match="not finite numbers"):
         load_checkpoint(checkpoint, "hyenadna")
 
 

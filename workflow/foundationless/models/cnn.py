@@ -28,6 +28,7 @@ class ConvolutionalNetwork(GenomicModel):
     padding = "mask"
     tokenizer = "character"
     implementation = "here"
+    study_masked = False
     required: ClassVar = integers("width depth kernel_size vocab_size max_tokens")
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -43,6 +44,8 @@ class ConvolutionalNetwork(GenomicModel):
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().check_config(config)
+        if checked["depth"] > 20:
+            raise UserError(f"configuration of family 'cnn': 'depth' = {checked['depth']}; choose 20 or less.")
         if checked["kernel_size"] % 2 == 0:
             raise UserError(f"configuration of family 'cnn': 'kernel_size' = {checked['kernel_size']} must be odd.")
         return checked

@@ -1,14 +1,16 @@
 """What every architecture promises: one module class, official key names, strict configurations and strict weights."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
+
+if TYPE_CHECKING:
+    from foundationless.models.tokenizers import Tokenizer
 
 
 def keys(words: str) -> frozenset[str]:
@@ -31,17 +33,23 @@ INFORMATIONAL = keys(
         length_penalty num_return_sequences output_hidden_states output_attentions initializer_range prefix
         vocab_list attn_implementation"""
 )
+Protocol = Literal["corrected", "paper"]
 _MISSING = object()
+_FLAG = re.compile("^(tie_word_embeddings|token_dropout|emb_layer_norm_before)$")
 _NUMBER = re.compile("(_epsilon|_eps|_range|_freq|_theta|dropout|_prob)$")  # keys whose value is a number, if any
 _SHARE = re.compile("(dropout|_prob)$")
-_COUNT = re.compile("(_size|_multiple)$")
+_COUNT = re.compile("(_size|_multiple|_embeddings|_heads|_dim|_window)$")
+_REPEATED = re.compile("(n_layer|_layers|_mlps|_heads|^depth)$")  # what there is a loop over
+_MOST_REPEATED, LARGEST_INTEGER, _LARGEST_NUMBER = 10_000, 2**31 - 1, 1e12
+# Keys whose null says something else than their absence, in the official classes.
+_NULL_IS_A_VALUE = keys("sliding_window num_key_value_heads")
 
 
 class GenomicModel(nn.Module):
     """A genomic language model; `state_dict()` has exactly the key names of the published checkpoint.
 
     A subclass is constructed from its checked configuration (`cls(config)`) and draws its parameters, in construction,
-    from the published random initialisation out of torch's default CPU generator.
+    from the published random initialisation, by torch's random functions (`draws` makes their numbers portable).
 
     Attributes
     ----------
@@ -51,20 +59,25 @@ class GenomicModel(nn.Module):
     objective: what the vocabulary projection was made for, `causal` or `masked`.
     padding: `mask`, the attention mask makes padding inert on either side; `right`, the model is causal and padding on
         the right cannot reach a valid token; `equal`, padding is never inert and a batch holds one length.
+    protocol: `corrected`, or `paper`: the function that the study's code evaluated, defects included.
+    study_masked: whether the study passed an attention mask to this family.
     """
 
-    family: ClassVar[str]
+    family: ClassVar[str] = "of your own"
     objective: ClassVar[Literal["causal", "masked"]]
     padding: ClassVar[Literal["mask", "right", "equal"]]
     tokenizer: ClassVar[str]  # the tokenizer of the published checkpoint
-    implementation: ClassVar[str]  # where the arithmetic is written
+    implementation: ClassVar[str] = "elsewhere"  # where the arithmetic is written
     required: ClassVar[Mapping[str, type]] = {}  # keys that a configuration must hold, and their type
     optional: ClassVar[frozenset[str]] = frozenset()  # further keys that are implemented
     switches: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # the only implemented values of a key
     ignored: ClassVar[Mapping[str, str]] = {}  # keys without effect in the official code, with the reason
     may_be_unexpected: ClassVar[Mapping[str, str]] = {}  # key suffix -> why a file may hold it and it is not read
     may_be_missing: ClassVar[Mapping[str, str]] = {}  # key prefix -> why a file may lack it (then 0)
+    study_masked: ClassVar[bool] = True
+    paper_ignores: ClassVar[Mapping[str, str]] = {}  # pattern of names that the study's loading lost -> how
 
+    protocol: Protocol = "corrected"
     width: int
     vocabulary_size: int
     max_tokens: int
@@ -99,31 +112,59 @@ class GenomicModel(nn.Module):
             )
 
     @classmethod
+    def check_class(cls, name: str | None = None) -> None:
+        """Raise `UserError` unless the class says what every family has to say; `name` is what the user called it."""
+        for attribute, allowed in (
+            ("tokenizer", ()),
+            ("objective", ("causal", "masked")),
+            ("padding", ("mask", "right", "equal")),
+        ):
+            value = getattr(cls, attribute, _MISSING)
+            if value is _MISSING:
+                raise UserError(f"family '{name or cls.family}': the class attribute '{attribute}' is missing.")
+            if not isinstance(value, str) or (allowed and value not in allowed):
+                raise UserError(
+                    f"family '{name or cls.family}': the class attribute '{attribute}' is {value!r:.60}; it must be "
+                    f"{' or '.join(map(repr, allowed)) or 'the name of a tokenizer'}."
+                )
+
+    @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `config` if every architecture switch in it is implemented; otherwise `UserError` names the key."""
+        """Return `config` if every architecture switch in it is implemented; otherwise `UserError` names the key.
+
+        An optional key that is null counts as absent, and is not returned.
+        """
         where = f"configuration of family '{cls.family}'"
+        if not isinstance(config, Mapping) or not all(isinstance(key, str) for key in config):
+            raise UserError(f"{where}: it must be a table of settings, each under the name of its key.")
         for key, kind in cls.required.items():
             value = config.get(key, _MISSING)
             if value is _MISSING:
                 raise UserError(f"{where}: the key '{key}' is missing.")
-            least = 0 if key.endswith("_token_id") else 1
-            if not isinstance(value, kind) or (isinstance(value, int) and (isinstance(value, bool) or value < least)):
-                raise UserError(f"{where}: '{key}' is {value!r}; it must be a positive integer.")
+            if kind is int:
+                _check_integer(where, key, value)
+            elif not isinstance(value, kind):
+                raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be of type {kind.__name__}.")
         for key, allowed in cls.switches.items():
             if key in config and config[key] not in allowed:
                 raise UserError(
-                    f"{where}: '{key}' = {config[key]!r} is not implemented (only {', '.join(map(repr, allowed))})."
+                    f"{where}: '{key}' = {config[key]!r:.60} is not implemented (only {', '.join(map(repr, allowed))})."
                 )
-        for key in cls.required.keys() | cls.optional | {"initializer_range"}:
-            value = config.get(key)
-            if value is None or isinstance(value, bool) or key in cls.switches:
+        optional = cls.optional | {"initializer_range"} | {key for key in config if key.endswith("_token_id")}
+        for key in sorted((optional & config.keys()) - cls.required.keys() - cls.switches.keys()):
+            value = config[key]
+            if value is None and key != "num_key_value_heads":
                 continue
-            if _NUMBER.search(key) and not (isinstance(value, int | float) and 0 <= value < math.inf):
-                raise UserError(f"{where}: '{key}' is {value!r}; it must be a number from 0.")
-            if _SHARE.search(key) and not 0 <= value < 1:
-                raise UserError(f"{where}: '{key}' is {value!r}; it must lie between 0 and 1.")
-            if _COUNT.search(key) and not (isinstance(value, int) and value >= 1):
-                raise UserError(f"{where}: '{key}' is {value!r}; it must be a positive integer.")
+            if _FLAG.search(key):
+                if not isinstance(value, bool):
+                    raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be true or false.")
+            elif _NUMBER.search(key):
+                if not is_number(value) or not 0 <= value <= _LARGEST_NUMBER:
+                    raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be a number from 0.")
+                if _SHARE.search(key) and value >= 1:
+                    raise UserError(f"{where}: '{key}' is {value!r:.60}; it must lie between 0 and 1.")
+            elif _COUNT.search(key) or key.endswith("_token_id"):
+                _check_integer(where, key, value)
         rows = config.get("vocab_size")
         for key in ("pad_token_id", "mask_token_id"):
             if isinstance(rows, int) and isinstance(config.get(key), int) and not 0 <= config[key] < rows:
@@ -133,9 +174,14 @@ class GenomicModel(nn.Module):
             # A switch that this code has never heard of is harmless only when it is off.
             if key not in known and not key.startswith("_") and value not in (None, False, 0, "", [], {}):
                 raise UserError(
-                    f"{where}: the key '{key}' = {value!r} is not implemented; remove it if it has no effect."
+                    f"{where}: the key '{key}' = {value!r:.60} is not implemented; remove it if it has no effect."
                 )
-        return dict(config)
+        absent = (cls.optional | {"initializer_range"}) - cls.required.keys() - cls.switches.keys() - _NULL_IS_A_VALUE
+        return {key: value for key, value in config.items() if value is not None or key not in absent}
+
+    @classmethod
+    def check_tokenizer(cls, config: Mapping[str, Any], tokenizer: "Tokenizer") -> None:
+        """Raise `UserError` where `config` says of the ids of `tokenizer` what is not so."""
 
     @classmethod
     def check_divides(cls, config: Mapping[str, Any], heads: str, width: str) -> None:
@@ -147,6 +193,11 @@ class GenomicModel(nn.Module):
             )
 
     @classmethod
+    def paper_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration that the study in effect evaluated where it meant `config`."""
+        return dict(config)
+
+    @classmethod
     def settings(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         """The part of `config` that reaches the architecture; provenance and generation settings stay behind."""
         used = cls.required.keys() | cls.optional | cls.switches.keys() | {"initializer_range"}
@@ -154,9 +205,14 @@ class GenomicModel(nn.Module):
         return {key: config[key] for key in config if key in used}
 
     @classmethod
-    def vocabulary_config(cls, size: int, pad_id: int, mask_id: int | None) -> dict[str, Any]:
+    def vocabulary_config(cls, tokenizer: "Tokenizer") -> dict[str, Any]:
         """Configuration keys to replace when another tokenizer is put in front of the model."""
-        return {"vocab_size": size, "pad_token_id": pad_id}
+        return {"vocab_size": tokenizer.size, "pad_token_id": tokenizer.pad_id}
+
+    def embedding_names(self) -> list[str]:
+        """Names in `state_dict()` of the tables [vocabulary, width] that token ids are looked up in (not positions)."""
+        tables = (name for name, module in self.named_modules() if isinstance(module, nn.Embedding))
+        return [f"{name}.weight" for name in tables if not re.search("position|type", name)]
 
     def shared_names(self) -> dict[str, str]:
         """Names in `state_dict()` that are second names of one tensor, mapped to the first (tied or shared modules)."""
@@ -175,9 +231,13 @@ class GenomicModel(nn.Module):
     def load_published(self, tensors: Mapping[str, Tensor], where: str) -> None:
         """Copy published tensors in; any missing, unexpected, misshaped or contradictory one is a `UserError`.
 
-        Both published forms are read: each shared tensor once (safetensors), or under all its names (pickled).
+        Both published forms are read: each shared tensor once (safetensors), or under all its names (pickled). Under
+        protocol `paper`, what the study's loading lost (`paper_ignores`) is left as construction made it.
         """
         own = self.state_dict()
+        lost = [re.compile(pattern) for pattern in self.paper_ignores] if self.protocol == "paper" else []
+        tensors = {n: t for n, t in tensors.items() if n in own or not any(p.search(n) for p in lost)}
+        kept = {name for name in own if name not in tensors and any(p.search(name) for p in lost)}
         shared = self.shared_names()
         groups: dict[str, list[str]] = {}
         for name in own:
@@ -187,6 +247,7 @@ class GenomicModel(nn.Module):
             "is unexpected",
             (n for n in tensors if n not in own and not any(n.endswith(s) for s in self.may_be_unexpected)),
         )
+        groups = {first: names for first, names in groups.items() if first not in kept}
         missing = (names[0] for names in groups.values() if not any(n in tensors for n in names))
         _complain(where, "is missing", (n for n in missing if not any(n.startswith(p) for p in self.may_be_missing)))
         with torch.no_grad():
@@ -199,8 +260,13 @@ class GenomicModel(nn.Module):
                             f"{where}: tensor '{name}' has shape {list(value.shape)}, the configuration asks for "
                             f"{list(target.shape)}; the weights and config.json do not belong together."
                         )
-                    if value.is_floating_point() and value.isnan().any():
-                        raise UserError(f"{where}: tensor '{name}' holds values that are not numbers (NaN).")
+                    if value.is_floating_point() != target.is_floating_point():
+                        raise UserError(
+                            f"{where}: tensor '{name}' is of type {value.dtype}, the architecture asks for "
+                            f"{target.dtype}; is this a checkpoint of the family named?"
+                        )
+                    if value.is_floating_point() and not value.float().isfinite().all():
+                        raise UserError(f"{where}: tensor '{name}' holds values that are not finite numbers.")
                     if name != present[0] and not torch.equal(value, tensors[present[0]]):
                         raise UserError(
                             f"{where}: '{present[0]}' and '{name}' are one shared tensor in this architecture, but the "
@@ -210,6 +276,17 @@ class GenomicModel(nn.Module):
                     own[names[0]].copy_(tensors[present[0]])
                 else:
                     own[names[0]].zero_()
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of a configuration is a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_integer(where: str, key: str, value: Any) -> None:
+    least, most = int(not key.endswith("_token_id")), _MOST_REPEATED if _REPEATED.search(key) else LARGEST_INTEGER
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be an integer from {least} to {most}.")
 
 
 def _complain(where: str, what: str, names: Iterable[str]) -> None:

@@ -25,20 +25,30 @@ mlp.fc1 (d_inner, D), mlp.fc2 (D, d_inner). hyena.backbone.ln_f (D); lm_head.wei
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundationless.errors import UserError
+from foundationless.models.blocks import last_of
 from foundationless.models.contract import GenomicModel, integers, keys
 
 _SHORT_TAPS = 3
 _BLOCK_EPSILON = 1e-5  # of norm1 and norm2, whatever `layer_norm_epsilon` says; that one reaches ln_f only
 _DECAY_FAST, _DECAY_SLOW, _DECAY_TARGET, _DECAY_SHIFT = 0.3, 1.5, 1e-2, 0.05
+_EVEN = 16  # real transforms of odd sizes take twice the time (MKL: 2025 against 2048)
+_AT_ONCE = 1 << 18  # numbers transformed at once, or an eighth of them: bounds the memory, and is no slower
+
+
+@cache
+def fast_length(least: int) -> int:
+    """The smallest product of powers of 2, 3 and 5 from `least` on: a length that real FFTs are fast for."""
+    odd = [3**b * 5**c for b in range(20) for c in range(14)]
+    return min(k << (-(-least // k) - 1).bit_length() for k in odd)
 
 
 def causal_convolution(signal: Tensor, kernel: Tensor) -> Tensor:
@@ -47,9 +57,17 @@ def causal_convolution(signal: Tensor, kernel: Tensor) -> Tensor:
     `signal` [B, D, L], `kernel` [D, L]; returns [B, D, L] float32. Zero-padding to at least 2L-1 keeps it linear.
     """
     length = signal.shape[-1]
-    size = next_fast_len(2 * length, real=True)
-    spectrum = torch.fft.rfft(signal.float(), n=size) * torch.fft.rfft(kernel.float(), n=size)
-    return torch.fft.irfft(spectrum, n=size)[..., :length]
+    size = _EVEN * fast_length(-(-2 * length // _EVEN))
+    channels = max(1, _AT_ONCE // (len(signal) * size), signal.shape[1] // 8)
+
+    def convolve(some: Tensor, taps: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft(some.float(), n=size) * torch.fft.rfft(taps.float(), n=size)
+        return torch.fft.irfft(spectrum, n=size)[..., :length]
+
+    if channels >= signal.shape[1]:
+        return convolve(signal, kernel)
+    blocks = zip(signal.split(channels, dim=1), kernel.split(channels), strict=True)
+    return torch.cat([convolve(*block).contiguous() for block in blocks], dim=1)
 
 
 class Sine(nn.Module):
@@ -63,6 +81,11 @@ class Sine(nn.Module):
         return torch.sin(self.freq * x)
 
 
+def _evenly(first: float, last: float, count: int) -> Tensor:
+    """`count` evenly spaced numbers, float64."""
+    return first + (last - first) * torch.arange(count, dtype=torch.float64) / max(count - 1, 1)
+
+
 class PositionFeatures(nn.Module):
     """Stored features of the positions: `t` in 0...1, and `z` = (t, Re, Im of exp(-2 pi i f position / M))."""
 
@@ -72,11 +95,13 @@ class PositionFeatures(nn.Module):
     def __init__(self, features: int, length: int) -> None:
         super().__init__()
         bands = (features - 1) // 2
-        t = torch.linspace(0, 1, length)[None, :, None]
-        frequencies = torch.linspace(1e-4, bands - 1, bands)[None, None]
-        angle = frequencies * (2 * math.pi * torch.arange(length, dtype=torch.float32)[None, :, None] / length)
-        self.register_buffer("z", torch.cat([t, torch.cos(angle), -torch.sin(angle)], dim=-1))
-        self.register_buffer("t", t)
+        # In float64, and rounded once: in float32 the last bits would differ between machines.
+        t = _evenly(0, 1, length)[None, :, None]
+        angle = _evenly(1e-4, bands - 1, bands) * (
+            2 * math.pi * torch.arange(length, dtype=torch.float64)[None, :, None] / length
+        )
+        self.register_buffer("z", torch.cat([t, torch.cos(angle), -torch.sin(angle)], dim=-1).float())
+        self.register_buffer("t", t.float())
 
 
 class Modulation(nn.Module):
@@ -87,7 +112,7 @@ class Modulation(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         slow, fast = (math.log(_DECAY_TARGET) / pct for pct in (_DECAY_SLOW, _DECAY_FAST))
-        self.register_buffer("deltas", torch.linspace(slow, fast, channels)[None, None])
+        self.register_buffer("deltas", _evenly(slow, fast, channels)[None, None].float())
 
     def forward(self, t: Tensor) -> Tensor:
         return torch.exp(-t * self.deltas.abs()) + _DECAY_SHIFT
@@ -127,10 +152,16 @@ class HyenaOperator(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         length = u.shape[1]
+        kernel = self.filter_fn(length)  # first: what it takes on the way to a long filter is then free again
+        short: Any = self.short_filter
         projected = self.in_proj(u).transpose(1, 2)
-        x0, x1, v = self.short_filter(projected)[..., :length].chunk(3, dim=1)
+        # one third of the channels after the other: the convolution copies what it reads, twice
+        wholes = ((projected, 1), (short.weight, 0), (short.bias, 0))
+        thirds = zip(*(whole.chunk(3, dim) for whole, dim in wholes), strict=True)
+        x0, x1, v = (F.conv1d(x, w, b, padding=short.padding, groups=len(w))[..., :length] for x, w, b in thirds)
+        del projected, wholes, thirds
         v = v * x1
-        y = causal_convolution(v, self.filter_fn(length)) + v * self.filter_fn.bias[:, None]
+        y = torch.addcmul(causal_convolution(v, kernel), v, self.filter_fn.bias[:, None])
         return self.out_proj((y * x0).transpose(1, 2).to(u.dtype))
 
 
@@ -194,6 +225,7 @@ class HyenaDNA(GenomicModel):
     padding = "right"
     tokenizer = "hyenadna"
     implementation = "here"
+    study_masked = False
     required: ClassVar = integers("d_model n_layer d_inner vocab_size max_seq_len emb_dim filter_order num_inner_mlps")
     optional = keys("activation_freq layer_norm_epsilon initializer_range pad_vocab_size_multiple tie_word_embeddings")
     switches: ClassVar = {
@@ -234,12 +266,20 @@ class HyenaDNA(GenomicModel):
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
         """`n_layer` + 2 states: embedding, after each block, after ln_f. The official model has no attention mask."""
+        return list(self._states(input_ids))
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return last_of(self._states(input_ids))
+
+    def _states(self, input_ids: Tensor) -> Iterator[Tensor]:
         self._check_length(input_ids)
         backbone = self.hyena.backbone
-        states = [backbone.embeddings.word_embeddings(input_ids.long())]
+        x = backbone.embeddings.word_embeddings(input_ids.long())
+        yield x
         for block in backbone.layers:
-            states.append(block(states[-1]))
-        return [*states, backbone.ln_f(states[-1])]
+            x = block(x)
+            yield x
+        yield backbone.ln_f(x)
 
     def project(self, hidden: Tensor) -> Tensor:
         return self.lm_head(hidden)

@@ -14,6 +14,7 @@ from transformers import EsmConfig, EsmForMaskedLM
 
 from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel, integers, keys
+from foundationless.models.tokenizers import Tokenizer
 
 
 class NucleotideTransformer(GenomicModel):
@@ -67,9 +68,10 @@ class NucleotideTransformer(GenomicModel):
         return checked
 
     @classmethod
-    def vocabulary_config(cls, size: int, pad_id: int, mask_id: int | None) -> dict[str, Any]:
+    def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
         # Without a mask token, an id that no tokenizer emits: token dropout then has nothing to drop.
-        return {"vocab_size": size, "pad_token_id": pad_id, "mask_token_id": size if mask_id is None else mask_id}
+        mask = tokenizer.size if tokenizer.mask_id is None else tokenizer.mask_id
+        return super().vocabulary_config(tokenizer) | {"mask_token_id": mask}
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
         """`num_hidden_layers` + 1 states; the last is after the final LayerNorm."""

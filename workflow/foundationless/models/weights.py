@@ -8,21 +8,22 @@ same kind of directory, so nothing downstream can treat them differently.
 import json
 import pickle
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from foundationless.errors import UserError
 from foundationless.files import atomic_directory, read_json, sha256, write_json
-from foundationless.models.contract import GenomicModel
-from foundationless.models.registry import family_class
+from foundationless.models.contract import GenomicModel, Protocol
+from foundationless.models.draws import PortableDraws, WithoutDraws
+from foundationless.models.registry import PAPER_RANDOM, family_class
 from foundationless.models.tokenizers import Tokenizer, load_tokenizer
 
 CONFIG, TENSORS, PICKLE, CARD, PIECE_FILE = (
@@ -39,7 +40,8 @@ _CARD_KEYS = ("model", "family", "tokenizer", "init", "seed", "source")
 class Weights:
     """A loaded weight directory: the model in evaluation mode, its tokenizer, and its card.
 
-    The card says model, family, tokenizer, init, seed (None for downloaded weights), source, parameters, sha256.
+    The card says model, family, tokenizer, init, seed (None for downloaded weights), source, protocol, parameters,
+    sha256.
     """
 
     model: GenomicModel
@@ -49,57 +51,70 @@ class Weights:
 
 def parse_config(text: str) -> dict[str, Any]:
     """A configuration from a JSON object given as text, or from the JSON file of that name."""
-    if not text.lstrip().startswith("{"):
-        config = read_json(text)
-    else:
-        try:
-            config = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"--config: not valid JSON ({error}).") from None
+    if not text.strip():
+        raise UserError("--config: it is empty; give a JSON object, or the name of a JSON file.")
+    if text.lstrip().startswith("{"):
+        return _config("--config", lambda: json.loads(text))
+    return _config(text, lambda: read_json(text))
+
+
+def _config(where: str, read: Callable[[], Any]) -> dict[str, Any]:
+    """What `read` gives, if it is a JSON object of finite numbers, nested no deeper than Python can follow."""
+    try:
+        config = read()
+        json.dumps(config, allow_nan=False)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not valid JSON ({error}).") from None
+    except RecursionError:
+        raise UserError(f"{where}: nested too deeply for a configuration.") from None
+    except ValueError:
+        raise UserError(f"{where}: it holds a number that is not finite, or too long to be read.") from None
+    except OSError as error:
+        raise UserError(f"{where:.60}: cannot be read ({error.strerror}).") from None
     if not isinstance(config, dict):
-        raise UserError(f"{text}: a configuration is a JSON object.")
+        raise UserError(f"{where}: a configuration is a JSON object.")
     return config
 
 
-def initialise(family: str, config: Mapping[str, Any], seed: int) -> GenomicModel:
+def study_family(family: str, protocol: Protocol) -> str:
+    """The family that a random model of `family` is: under `paper`, the one that the study's code built."""
+    return PAPER_RANDOM.get(family, family) if protocol == "paper" else family
+
+
+def initialise(family: str, config: Mapping[str, Any], seed: int, protocol: Protocol = "corrected") -> GenomicModel:
     """A model at its family's published random initialisation, in evaluation mode.
 
-    The seed is set before construction and the global generator is left as it was: the same seed gives the same bytes.
+    The seed is set before construction and the global generator is left as it was: the same seed gives the same bytes,
+    on every machine.
+    Under protocol `paper`, what the study's code built for it (`study_family`, `paper_config`).
     """
-    model_class = family_class(family)
-    checked = model_class.check_config(config)
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
-        return model_class(checked).eval()
+    model_class = family_class(study_family(family, protocol))
+    checked = model_class.check_config(model_class.paper_config(config) if protocol == "paper" else config)
+    with torch.random.fork_rng(devices=[]), PortableDraws(seed):
+        torch.random.default_generator.manual_seed(seed)  # for what `PortableDraws` does not know
+        model = model_class(checked).eval()
+    model.protocol = protocol
+    return model
 
 
-class _WithoutDraws(TorchFunctionMode):
-    """Construction without drawing random numbers that a checkpoint then overwrites: half the time of a large load."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.normal_, Tensor.uniform_):
-            return args[0]
-        return func(*args, **(kwargs or {}))
-
-
-def load_checkpoint(directory: str | Path, family: str) -> GenomicModel:
+def load_checkpoint(directory: str | Path, family: str, protocol: Protocol = "corrected") -> GenomicModel:
     """Read an official checkpoint (`config.json` with `model.safetensors` or `pytorch_model.bin`), in evaluation mode.
 
     Strict: a missing, unexpected or misshaped tensor, an architecture switch that is not implemented, a pickle that
-    would run code or a damaged file is a `UserError` that names it. Half-precision tensors become float32.
+    would run code or a damaged file is a `UserError` that names it. Half-precision tensors become float32. Under
+    protocol `paper`, the function that the study's code evaluated with this checkpoint, its silent losses included.
     """
     directory = Path(directory)
     model_class = family_class(family)
-    config = read_json(directory / CONFIG)
-    if not isinstance(config, dict):
-        raise UserError(f"{directory / CONFIG}: a configuration is a JSON object.")
+    config = _config(str(directory / CONFIG), lambda: read_json(directory / CONFIG))
     try:
-        checked = model_class.check_config(config)
+        checked = model_class.check_config(model_class.paper_config(config) if protocol == "paper" else config)
     except UserError as error:
         raise UserError(f"{directory / CONFIG}: {error}") from None
     path, tensors = _read_tensors(directory)
-    with torch.random.fork_rng(devices=[]), _WithoutDraws():
+    with torch.random.fork_rng(devices=[]), WithoutDraws():
         model = model_class(checked)
+    model.protocol = protocol
     model.load_published(tensors, str(path))
     return model.eval()
 
@@ -110,7 +125,8 @@ def _read_tensors(directory: Path) -> tuple[Path, dict[str, Tensor]]:
         if not path.is_file():
             continue
         try:
-            loaded = load_file(path) if name == TENSORS else torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # torch's remarks on a pickle that is refused anyway
+                loaded = load_file(path) if name == TENSORS else torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:
             raise UserError(
                 f"{path}: not plain tensors: the file is damaged, or reading it could run code; fetch it again, or "
@@ -119,7 +135,9 @@ def _read_tensors(directory: Path) -> tuple[Path, dict[str, Tensor]]:
         except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{path}: damaged or incomplete ({reason}); fetch it again.") from None
-        if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        if not isinstance(loaded, dict) or not all(
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
+        ):
             raise UserError(f"{path}: not a plain table of named tensors; save the model's state dict alone.")
         return path, loaded
     raise UserError(f"{directory}: neither {TENSORS} nor {PICKLE} is there; give the directory of a checkpoint.")
@@ -132,14 +150,20 @@ def retokenized(family: str, config: Mapping[str, Any], tokenizer: Tokenizer) ->
     with any other, the embedding table and the vocabulary head get the new size, drawn as all others at initialisation.
     """
     model_class = family_class(family)
+    rows = config.get("vocab_size", tokenizer.size)
+    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
+        raise UserError(
+            f"configuration of family '{family}': 'vocab_size' is {rows!r:.60}; it must be a positive integer."
+        )
     if tokenizer.name == model_class.tokenizer and "vocab_size" in config:
-        if config["vocab_size"] < tokenizer.size:
+        if rows < tokenizer.size:
             raise UserError(
                 f"tokenizer '{tokenizer.name}' emits {tokenizer.size} ids, the configuration has 'vocab_size' = "
-                f"{config['vocab_size']}; they do not belong together."
+                f"{rows}; they do not belong together."
             )
+        model_class.check_tokenizer(config, tokenizer)
         return dict(config)
-    return {**config, **model_class.vocabulary_config(tokenizer.size, tokenizer.pad_id, tokenizer.mask_id)}
+    return {**config, **model_class.vocabulary_config(tokenizer)}
 
 
 def save_weights(
@@ -151,13 +175,14 @@ def save_weights(
     """
     if missing := [key for key in _CARD_KEYS if key not in card]:
         raise ValueError(f"the card of {directory} lacks {', '.join(missing)}")
-    with atomic_directory(directory) as part:
+    with atomic_directory(directory, (CONFIG, TENSORS, CARD, PIECE_FILE)) as part:
         write_json(part / CONFIG, model.config)
         save_file(model.published_state(), part / TENSORS, metadata={"format": "pt"})
         if tokenizer_file is not None:
             shutil.copyfile(tokenizer_file, part / PIECE_FILE)
         parameters = sum(p.numel() for p in model.parameters())
-        write_json(part / CARD, {**card, "parameters": parameters, "sha256": sha256(part / TENSORS)})
+        facts = {"protocol": model.protocol, "parameters": parameters, "sha256": sha256(part / TENSORS)}
+        write_json(part / CARD, {**card, **facts})
 
 
 def load_weights(directory: str | Path, device: str = "cpu") -> Weights:
@@ -169,19 +194,24 @@ def load_weights(directory: str | Path, device: str = "cpu") -> Weights:
     ):
         lack = f" (no '{missing[0]}')" if isinstance(card, dict) else ""
         raise UserError(f"{directory / CARD}: not the card of a weight directory{lack}; make the weights again.")
-    for key, kind in (("family", str), ("tokenizer", str), ("parameters", int), ("sha256", str)):
-        if not isinstance(card[key], kind):
-            raise UserError(f"{directory / CARD}: '{key}' is {card[key]!r}; make the weights again.")
+    protocol = card.get("protocol", "corrected")
+    good = {key: isinstance(card[key], str) for key in ("model", "family", "tokenizer", "init", "sha256")}
+    good["parameters"] = type(card["parameters"]) is int and card["parameters"] >= 0
+    good["protocol"] = protocol in get_args(Protocol)
+    for key in good:
+        if not good[key]:
+            raise UserError(f"{directory / CARD}: '{key}' is {card[key]!r:.60}; make the weights again.")
     tensors = directory / TENSORS
     if not tensors.is_file():
         raise UserError(f"{tensors}: no such file; make the weights again.")
     if sha256(tensors) != card["sha256"]:
         raise UserError(f"{tensors}: the bytes are not those of the card (sha256 differs); make the weights again.")
-    model = load_checkpoint(directory, card["family"])
+    model = load_checkpoint(directory, card["family"], protocol)
     tokenizer = load_tokenizer(card["tokenizer"], directory)
     if model.vocabulary_size < tokenizer.size:
         raise UserError(
             f"{directory}: tokenizer '{tokenizer.name}' emits {tokenizer.size} ids, the embedding table has "
             f"{model.vocabulary_size} rows; make the weights again."
         )
+    model.check_tokenizer(model.config, tokenizer)
     return Weights(model.to(device), tokenizer, card)

@@ -1,0 +1,215 @@
+"""Blocks that the bidirectional encoders written here share: attention, BERT's embeddings and vocabulary head.
+
+Shapes: B batch, L tokens, D width, H heads, d = D / H, V vocabulary rows. Attention of one head:
+
+    softmax(q k^T / sqrt(d) + bias) v        q, k, v (B, H, L, d);  bias broadcasts to (B, H, L, L)
+    embedding = LN(word[id] + position[i] + type[t])
+    logits = W LN(gelu(W_t hidden + b_t)) + b,  W the word embeddings
+
+Under autocast the residual stream and every LayerNorm that reads it stay in float32; matrix products and attention run
+in the lower precision, the softmax inside attention in float32.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from foundationless.models.contract import GenomicModel, integers
+
+
+def working_dtype(x: Tensor) -> torch.dtype:
+    """The dtype that matrix products of `x` run in: autocast's where that is on, else the dtype of `x`."""
+    device = x.device.type
+    lowered = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if lowered else x.dtype
+
+
+def padding_bias(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 at valid and the most negative number at padded keys, [B, 1, 1, L], from a mask [B, L].
+
+    Finite, unlike -inf: a sequence without any valid token gives numbers, not NaN.
+    """
+    bias = torch.zeros(attention_mask.shape, dtype=dtype, device=attention_mask.device)
+    return bias.masked_fill(~attention_mask.bool(), torch.finfo(dtype).min)[:, None, None]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
+    """Softmax attention of q, k, v [B, H, L, d] with an additive bias; the heads side by side, [B, L, D]."""
+    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def run_layers(x: Tensor, layers: Iterable[nn.Module], bias: Tensor | None, last: nn.Module | None) -> Iterator[Tensor]:
+    """`x`, then the state after each layer, the last one through the norm `last`, if any; each [B, L, D].
+
+    One after the other, so that a caller who needs the last alone holds one state, not all.
+    """
+    *inner, final = layers
+    yield x
+    for layer in inner:
+        x = layer(x, bias)
+        yield x
+    x = final(x, bias)
+    yield x if last is None else last(x)
+
+
+def last_of(states: Iterator[Tensor]) -> Tensor:
+    """The last of at least one state."""
+    for state in states:
+        last = state
+    return last
+
+
+def draw_normal(model: nn.Module, spread: float) -> None:
+    """Linear and embedding weights N(0, `spread`), biases and padding rows 0; LayerNorms stay 1 and 0."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=spread)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            nn.init.zeros_(module.weight[module.padding_idx])
+
+
+class Dense(nn.Module):
+    """A linear layer under the name `dense`, and dropout."""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dense = nn.Linear(inputs, outputs, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.dense(x))
+
+
+class SelfAttention(nn.Module):
+    """Attention from the projections `query`, `key` and `value` (D, D), with positions turned in if they are rotary."""
+
+    def __init__(self, width: int, heads: int, dropout: float, rotary_embeddings: nn.Module | None = None) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.rotary_embeddings = rotary_embeddings
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        x = x.to(working_dtype(x))  # once, where autocast would do it for each of the three
+        query, key, value = (
+            layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        )
+        if self.rotary_embeddings is not None:
+            query, key = self.rotary_embeddings(query, key)
+        return attend(query, key, value, bias, self.dropout if self.training else 0.0)
+
+
+class BertEmbeddings(nn.Module):
+    """Sum of word, type and (with `positions` > 0) position embeddings, normalised; [B, L, D]."""
+
+    position_ids: Tensor
+
+    def __init__(self, settings: Mapping[str, Any], positions: int = 0) -> None:
+        super().__init__()
+        width = settings["hidden_size"]
+        self.word_embeddings = nn.Embedding(settings["vocab_size"], width, padding_idx=settings["pad_token_id"])
+        self.token_type_embeddings = nn.Embedding(settings["type_vocab_size"], width)
+        self.position_embeddings = nn.Embedding(positions, width) if positions else None
+        if positions:
+            self.register_buffer("position_ids", torch.arange(positions)[None])
+        self.LayerNorm = nn.LayerNorm(width, eps=settings["layer_norm_eps"])
+        self.dropout = nn.Dropout(settings["hidden_dropout_prob"])
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None) -> Tensor:
+        types = input_ids.new_zeros(1, 1) if token_type_ids is None else token_type_ids
+        x = self.word_embeddings(input_ids.long()) + self.token_type_embeddings(types.long())
+        if self.position_embeddings is not None:
+            places = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+            if attention_mask is not None:
+                # Counted from the first valid token: padding on the left must not move the others.
+                places = (places - attention_mask.int().argmax(1, keepdim=True)).clamp(min=0)
+            x = x + self.position_embeddings(self.position_ids[0][places])
+        return self.dropout(self.LayerNorm(x))
+
+
+class _Transform(nn.Module):
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.LayerNorm = nn.LayerNorm(width, eps=epsilon)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.LayerNorm(F.gelu(self.dense(hidden)))
+
+
+class Predictions(nn.Module):
+    """BERT's vocabulary head; with `bias_twice` the decoder's bias also has the name `bias`."""
+
+    def __init__(self, width: int, rows: int, epsilon: float, bias_twice: bool = False) -> None:
+        super().__init__()
+        self.transform = _Transform(width, epsilon)
+        self.decoder = nn.Linear(width, rows)
+        if bias_twice:
+            self.bias = self.decoder.bias
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.decoder(self.transform(hidden))
+
+
+class BertEncoder(GenomicModel):
+    """What the BERTs have in common; a subclass registers `bert` (embeddings, encoder.layer) and `cls.predictions`.
+
+    The third argument of the calls, `token_type_ids` [B, L], is the official one; without it all types are 0.
+    """
+
+    objective = "masked"
+    padding = "mask"
+    implementation = "here"
+    required: ClassVar = integers("hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size")
+    # What the official configuration class assumes where a key is absent.
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "type_vocab_size": 2,
+        "max_position_embeddings": 512,
+        "pad_token_id": 0,
+        "layer_norm_eps": 1e-12,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+    }
+    optional = frozenset(defaults)
+    bert: nn.ModuleDict
+    cls: nn.ModuleDict
+
+    @classmethod
+    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super().check_config(config)
+        cls.check_divides(checked, "num_attention_heads", "hidden_size")
+        return checked
+
+    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Iterator[Tensor]:
+        raise NotImplementedError
+
+    def _shown(self, state: Tensor, mask: Tensor | None) -> Tensor:
+        """The state as the official code returns it."""
+        return state
+
+    def hidden_states(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> list[Tensor]:
+        """`num_hidden_layers` + 1 states [B, L, D]: the embedding, and the state after each layer."""
+        return [self._shown(x, attention_mask) for x in self._states(input_ids, attention_mask, token_type_ids)]
+
+    def encode(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        return self._shown(last_of(self._states(input_ids, attention_mask, token_type_ids)), attention_mask)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        hidden = self.encode(input_ids, attention_mask, token_type_ids)
+        return hidden, self.project(hidden)
+
+    def project(self, hidden: Tensor) -> Tensor:
+        return self.cls["predictions"](hidden)
