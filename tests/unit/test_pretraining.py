@@ -3,20 +3,28 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from safetensors import safe_open
 
-from foundationless import models, pretraining
+from foundationless import models, plan, pretraining
 from foundationless.__main__ import main
-from foundationless.errors import UserError
 from foundationless.files import sha256
-from foundationless.pretraining import IGNORED, Batch, Objective, Settings, Windows, read_corpus
+from foundationless.genomes import Genome
+from foundationless.models.pieces import train_pieces
+from foundationless.models.registry import FAMILIES, family_class
+from foundationless.models.tokenizers import PIECES
+from foundationless.objectives import IGNORED, Counts, Objective
+from foundationless.pretraining import Settings, decay_groups
 from foundationless.records import comparable, read_record
-from foundationless.sequences import reverse_complement
 
+ROOT = Path(__file__).parents[2]
 HYENA = dict(
     d_model=16, n_layer=1, d_inner=32, vocab_size=12, max_seq_len=66, emb_dim=3, filter_order=8, num_inner_mlps=1
 )
@@ -56,7 +64,7 @@ def genome(tmp_path_factory) -> Path:
     return path
 
 
-def job(directory: Path, weights: Path, fasta: Path, **flags: object) -> int:
+def command(directory: Path, weights: Path, fasta: Path, **flags: object) -> list[str]:
     values: dict[str, object] = {
         "model": "toy",
         "seed": 1,
@@ -80,7 +88,11 @@ def job(directory: Path, weights: Path, fasta: Path, **flags: object) -> int:
     argv = ["pretrain"]
     for flag, value in values.items():
         argv += [f"--{flag.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
-    return main(argv)
+    return argv
+
+
+def job(directory: Path, weights: Path, fasta: Path, **flags: object) -> int:
+    return main(command(directory, weights, fasta, **flags))
 
 
 def same(first: Path, second: Path) -> None:
@@ -106,6 +118,123 @@ def test_loss_falls_and_a_weight_directory_comes_out(tmp_path, weights, genome):
     final = [r for r in record["results"] if r["extra"]["step"] == 60]
     assert {r["metric"]: r["value"] for r in final}["loss"] == heldout["loss"].iloc[-1]
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+ENCODER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+ENTRIES = {"nt_v1": "nt500m", "nt_v2": "ntv2", "gena_lm": "genalm"}  # where the model table has another name
+TABLES = {"tasks": "task", "datasets": "name"}
+SMALL = {
+    "hyenadna": {"d_model": 32, "d_inner": 64, "n_layer": 1, "filter_order": 8},
+    "caduceus": {"d_model": 16, "n_layer": 1},
+    "mistral": ENCODER | {"num_key_value_heads": 2},
+    "nt_v1": ENCODER,
+    "nt_v2": ENCODER,
+    "dnabert2": ENCODER | {"vocab_size": 32},
+    "gena_lm": ENCODER | {"vocab_size": 32},
+}
+
+
+def small_model(directory: Path, family: str, genome: Path) -> Path:
+    """Weights of a miniature with the model table's other settings, its own tokenizer included."""
+    entry = plan.read_yaml(ROOT / "config/models.yaml")[ENTRIES.get(family, family)]
+    save_model(directory, family, {**entry["config"], **SMALL[family]}, entry["tokenizer"])
+    if family in PIECES:
+        sequences = [sequence for _, _, sequence in Genome(genome).pieces(["chrN"])]
+        (directory / "tokenizer.json").write_text(train_pieces(family, sequences, 32))
+    return directory
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in {"bert", "cnn"}])
+def test_every_family_learns_a_repeat(tmp_path, genome, family):
+    """Thirty steps on one repeated word: held-out bits per base fall by a tenth at least."""
+    weights = small_model(tmp_path / "start", family, genome)
+    assert job(tmp_path, weights, genome, steps=30, checkpoint_every=30, window=120, batch_size=8) == 0
+    curve = pd.read_csv(tmp_path / "losses.tsv", sep="\t")
+    first, last = curve.loc[curve["split"] == "heldout", "bits_per_base"]
+    assert last < 0.9 * first, f"{first} -> {last}"
+    changed = models.load_weights(tmp_path / "weights").model.state_dict()
+    assert not any(value.isnan().any() for value in changed.values())
+
+
+def test_the_studys_mistral_takes_a_step_at_full_width(tmp_path, genome):
+    """Tables 6 and 7: 580 M parameters in 16 layers (meta device); one step of width, heads and FFN in one layer."""
+    config = plan.read_yaml(ROOT / "config/models.yaml")["mistral"]["config"]
+    with torch.device("meta"):
+        whole = family_class("mistral")(config)
+    parameters = list(whole.parameters())
+    assert sum(p.numel() for p in parameters) == 579_680_640
+    state = sum(4 * p.numel() * p.element_size() for p in parameters)  # weight, gradient, two moments
+    assert 9.2e9 < state < 9.3e9
+    assert [len(group["params"]) for group in decay_groups(whole, 0.1)] == [16 * 7 + 2, 16 * 2 + 1]
+    weights = save_model(tmp_path / "start", "mistral", config | {"num_hidden_layers": 1}, "paper_char")
+    settings = {"steps": 1, "warmup": 0, "window": 126, "batch_size": 2, "holdout": [], "learning_rate": 7.2e-4}
+    assert job(tmp_path, weights, genome, **settings, minimum_learning_rate=4.2e-5) == 0
+    (loss,) = pd.read_csv(tmp_path / "losses.tsv", sep="\t")["loss"]
+    assert abs(loss - math.log(12)) < 1
+    name = "model.layers.0.mlp.up_proj.weight"
+    files = (place / "model.safetensors" for place in (weights, tmp_path / "weights"))
+    before, after = (safe_open(file, "pt").get_tensor(name) for file in files)
+    moved = (after - before).abs()
+    assert 0.99 * 7.2e-4 < moved.median() < 1.02 * 7.2e-4, "AdamW's first step is the learning rate"
+
+
+def study(name: str) -> plan.Plan:
+    config = plan.read_yaml(ROOT / f"config/{name}.yaml")
+    plan.check_schema(config, plan.read_yaml(ROOT / "workflow/schemas/config.schema.yaml"), name)
+    tables = (plan.read_table(ROOT / f"config/{table}.tsv", [key]) for table, key in TABLES.items())
+    return plan.Plan(config, plan.read_yaml(ROOT / "config/models.yaml"), *tables)
+
+
+def test_the_mistral_study_has_the_settings_of_tables_6_and_7():
+    design = study("mistral")
+    settings, model = design.config["pretraining"], design.model("mistral")
+    assert (settings["learning_rate"], settings["minimum_learning_rate"]) == (7.2e-4, 4.2e-5)
+    assert (settings["betas"], settings["batch_size"]) == ([0.9, 0.95], 64)
+    tokens = settings["window"] + 2  # [CLS] and [SEP]
+    assert tokens == model.config["max_position_embeddings"] == 4096
+    assert abs(settings["steps"] * settings["batch_size"] * tokens - 150e9) < 0.1e9
+    assert design.config["corpora"]["people"]["people"]["per_superpopulation"] == 10
+    assert design.networks_from("workflow") == ("mistral",) and model.config["hidden_size"] == 1408
+
+
+def test_the_ablations_pretrain_both_tokenizers_and_every_width():
+    design = study("ablations")
+    trained = {name: design.model(name) for name in design.networks_from("workflow")}
+    assert {trained[f"hyenadna.ablation{end}"].tokenizer for end in ("", ".kmer")} == {"hyenadna", "nt_v2"}
+    widths = {model.config["d_model"] for name, model in trained.items() if ".w" in name}
+    assert len(widths) == 5 and len(trained) == 7
+
+
+def test_only_maps_convolutions_and_embeddings_decay():
+    for family, kept in (("hyenadna", ("freq", "bias", "norm")), ("caduceus", ("A_log", ".D", "bias", "norm"))):
+        entry = plan.read_yaml(ROOT / "config/models.yaml")[family]
+        model = models.initialise(family, {**entry["config"], **SMALL[family]}, 0)
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        decaying, fixed = ([names[id(p)] for p in group["params"]] for group in decay_groups(model, 0.1))
+        assert len(decaying) + len(fixed) == len(names)
+        assert all(any(part in name for part in kept) or name.endswith("ln_f.weight") for name in fixed), fixed
+        assert all(name.endswith("weight") and "norm" not in name for name in decaying), decaying
+
+
+def test_people_are_read_and_recorded_and_the_share_of_n_too(tmp_path, weights):
+    """The reference never reads GCGT, the haplotypes of person b do."""
+    path, vcf = tmp_path / "g.fa", tmp_path / "v.vcf"
+    path.write_text(">chr1\n" + "ACGT" * 25 + "N" * 20 + "ACGT" * 25 + "\n")
+    lines = ["##fileformat=VCFv4.2", "##contig=<ID=1>", '##FORMAT=<ID=GT,Number=1,Type=String,Description="x">']
+    lines += ["#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT a b c", "1 61 . A G . . . GT 0|1 1|1 0|0"]
+    vcf.write_text("\n".join(line.replace(" ", "\t") if line[1] != "#" else line for line in lines) + "\n")
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        original = Objective.example
+        patch.setattr(Objective, "example", lambda self, window, g: seen.append(window) or original(self, window, g))
+        settings = {"exclude": [], "holdout": [], "reverse_complement_probability": 0, "checkpoint_every": 6}
+        assert job(tmp_path, weights, path, vcf=vcf, people=["b", "c"], **settings) == 0
+    assert any("GCGT" in window for window in seen)
+    record = read_record(tmp_path / "record.json")
+    assert record["settings"]["people"] == ["b", "c"] and record["settings"]["vcfs"] == [["v.vcf", vcf.stat().st_size]]
+    share = np.mean([window.count("N") / 60 for window in seen[: 6 * 4]])
+    assert record["settings"]["unknown_share"] == pytest.approx(share) and 0 < share < 0.5
+    assert models.load_weights(tmp_path / "weights").card["source"]["corpus"]["people"] == 2
 
 
 def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights, genome):
@@ -162,6 +291,96 @@ def test_a_killed_run_continues_to_the_same_bits(tmp_path, weights, genome, monk
         same(whole, place)
 
 
+# Two processes, once for each ACTION:CALL of the first argument: at that call of `losses` the second one raises an
+# error, or gets a SIGTERM. Prints how they ended.
+TWO_PROCESSES = """
+import os, signal, socket, sys
+import foundationless.models.hyenadna
+from foundationless import pretraining
+from foundationless.__main__ import main
+
+original, calls = pretraining.losses, []
+
+def disturbed(action, call):
+    def losses(*given, **named):
+        calls.append(1)
+        if os.environ["RANK"] == "1" and len(calls) == call:
+            if action == "fail":
+                raise RuntimeError("injected")
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*given, **named)
+    return losses
+
+for phase in sys.argv[1].split(","):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    children = []
+    for rank in range(2):
+        if (child := os.fork()) == 0:
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            action, call = phase.split(":")
+            pretraining.losses = disturbed(action, int(call))
+            sys.exit(main(sys.argv[2:]))
+        children.append(child)
+    print(*(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children))
+"""
+
+
+def python(*argv: object) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(Path(pretraining.__file__).parents[1])}
+    command = [sys.executable, *map(str, argv)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+
+@pytest.fixture
+def two_processes(tmp_path) -> Path:
+    script = tmp_path / "two_processes.py"
+    script.write_text(TWO_PROCESSES)
+    return script
+
+
+def same_but_for_rounding(first: Path, second: Path) -> None:
+    """Curves agree to five digits; a parameter without gradient (a key's bias) may take steps of rounding noise."""
+    curves = [pd.read_csv(place / "losses.tsv", sep="\t") for place in (first, second)]
+    pd.testing.assert_frame_equal(*curves, rtol=1e-5)
+    one, other = (models.load_weights(place / "weights").model.state_dict() for place in (first, second))
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
+
+
+# One process has a window, and a pass, more than the other: the mean is that of the step, not of the processes' means.
+UNEVEN = {"batch_size": 3, "token_budget": 70}
+
+
+def test_two_processes_take_the_steps_of_one_and_survive_a_failure_and_a_kill(tmp_path, weights, genome, two_processes):
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    assert job(alone, weights, genome, **UNEVEN) == 0
+    given = command(both, weights, genome, **UNEVEN)
+    disturbed = python(two_processes, "fail:6,term:1", *given)
+    assert disturbed.stdout.splitlines() == ["1 1", "143 143"], disturbed.stderr
+    assert "continued after step 3" in disturbed.stderr and "terminated: step 4" in disturbed.stderr
+    assert not (both / "weights").exists() and (both / "checkpoints" / pretraining.CHECKPOINT).exists()
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "foundationless")
+    resumed = python(*torchrun, *given)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stderr.count("continued after step 4") == 1, "one process speaks"
+    same_but_for_rounding(alone, both)
+    cost = read_record(both / "record.json")["cost"]
+    assert cost["processes"] == 2 and cost["tokens_per_second"] > 0
+
+
+def test_a_sharded_model_takes_the_same_steps_and_continues_sharded_or_whole(tmp_path, weights, genome, two_processes):
+    """Steps 1 to 4 sharded, step 5 sharded again, step 6 by one process."""
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    assert job(alone, weights, genome, **UNEVEN) == 0
+    killed = python(two_processes, "term:6,term:1", *command(both, weights, genome, **UNEVEN), "--shard")
+    assert killed.stdout.splitlines() == ["143 143", "143 143"], killed.stderr
+    assert "continued after step 4" in killed.stderr and "terminated: step 5" in killed.stderr
+    assert job(both, weights, genome, **UNEVEN) == 0
+    same_but_for_rounding(alone, both)
+
+
 def test_a_checkpoint_of_other_settings_or_a_broken_one_is_not_continued(
     tmp_path, weights, genome, monkeypatch, capsys
 ):
@@ -175,40 +394,14 @@ def test_a_checkpoint_of_other_settings_or_a_broken_one_is_not_continued(
     assert "unreadable" in capsys.readouterr().err
 
 
-def test_excluded_and_held_out_sequence_is_never_trained_on(tmp_path):
-    path = tmp_path / "g.fa"
-    path.write_text(f">chr1\n{'A' * 300}\n>chr2\n{'C' * 300}\n>chr3\n{'G' * 100}{'T' * 200}\n")
-    train, held, bases = read_corpus([path], ["2"], ["chr3:101-300"])
-    assert "".join(train) == "A" * 300 + "G" * 100
-    assert held == ["T" * 200]
-    assert bases == {"g.fa:chr1": 300, "g.fa:chr3": 100}
-
-
-def test_windows_are_uniform_mostly_known_and_flipped_as_asked():
-    pieces = ["ACGTTGCATT" * 3, "AC", "N" * 30 + "GATTACAGGA"]
-    generator = np.random.default_rng(0)
-    drawn = Windows(pieces, 10, 0.0, "toy").draw(generator, 4000)
-    starts = {pieces[0][i : i + 10] for i in range(21)} | {pieces[2][i : i + 10] for i in range(25, 31)}
-    assert set(drawn) == starts
-    share = np.mean([sequence.count("N") > 0 or sequence == "GATTACAGGA" for sequence in drawn])
-    assert abs(share - 6 / 27) < 0.03
-    assert set(Windows(pieces[:1], 30, 1.0, "toy").draw(generator, 3)) == {reverse_complement(pieces[0])}
-    half = np.mean([sequence == pieces[0] for sequence in Windows(pieces[:1], 30, 0.5, "toy").draw(generator, 2000)])
-    assert abs(half - 0.5) < 0.05
-    with pytest.raises(UserError, match="N"):
-        Windows(["N" * 50], 10, 0.0, "toy").draw(generator, 1)
-    with pytest.raises(UserError, match="no stretch"):
-        Windows(["ACG"], 10, 0.0, "toy")
-
-
 def test_causal_targets_are_the_next_base_and_neither_special_nor_unknown():
     tokenizer = models.load_tokenizer("hyenadna")
     objective = Objective(models.initialise("hyenadna", HYENA, 0), tokenizer, 0.15)
-    batch = objective.batch(["ACNGT"], np.random.default_rng(0))
+    tokens, targets, spans = objective.example("ACNGT", np.random.default_rng(0))
     ids = tokenizer.base_ids
-    assert batch.tokens[0].tolist() == [*(ids[base] for base in "ACNGT"), tokenizer.sep_id]
-    assert batch.targets[0].tolist() == [ids["C"], IGNORED, ids["G"], ids["T"], IGNORED, IGNORED]
-    assert batch.bases == batch.predicted == 3
+    assert tokens.tolist() == [*(ids[base] for base in "ACNGT"), tokenizer.sep_id]
+    assert targets.tolist() == [ids["C"], IGNORED, ids["G"], ids["T"], IGNORED, IGNORED]
+    assert spans.tolist() == [[1, 2], [3, 4], [4, 5]]
 
 
 def test_masked_targets_follow_the_15_80_10_10_rule():
@@ -216,22 +409,22 @@ def test_masked_targets_follow_the_15_80_10_10_rule():
     objective = Objective(models.initialise("nt_v1", ESM | {"max_position_embeddings": 2002}, 0), tokenizer, 0.15)
     generator = np.random.default_rng(0)
     windows = ["".join(generator.choice(list("ACGT"), 6000)) + "N" * 50 for _ in range(20)]
-    batch = objective.batch(windows, generator)
+    examples = [objective.example(window, generator) for window in windows]
     original = np.concatenate([tokenizer.encode(window) for window in windows])
-    read, target = np.concatenate(batch.tokens), np.concatenate(batch.targets)
+    read, target = (np.concatenate([example[part] for example in examples]) for part in (0, 1))
     chosen = target != IGNORED
     assert (target[chosen] == original[chosen]).all() and (read[~chosen] == original[~chosen]).all()
     assert not set(target[chosen]) & (tokenizer.special_ids | {tokenizer.base_ids["N"]})
     assert chosen.sum() == 20 * 150  # 15 % of 1,000 six-mers; the N are not eligible
-    assert batch.bases == 6 * 3000
+    assert sum(np.diff(example[2]).sum() for example in examples) == 6 * 3000
     masked, kept = read[chosen] == tokenizer.mask_id, read[chosen] == target[chosen]
     assert abs(masked.mean() - 0.8) < 0.03 and abs(kept.mean() - 0.1) < 0.02
     assert not set(read[chosen & (read != original)]) & (tokenizer.special_ids - {tokenizer.mask_id})
 
 
 def test_a_uniform_guess_over_six_mers_costs_two_bits_per_base():
-    batch = Batch([np.zeros(11, int)], [np.array([5] * 10 + [IGNORED])], bases=60)
-    assert pretraining._bits(math.log(4096), batch) == pytest.approx(2.0)
+    counts = Counts(predicted=10, bases=60, unknown=0, letters=66, tokens=11)
+    assert pretraining._bits(math.log(4096), counts) == pytest.approx(2.0)
 
 
 def test_learning_rate_warms_up_and_ends_at_the_minimum():

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pysam
 
@@ -140,20 +141,39 @@ class Genome:
         pieces.append("N" * (end - at))
         return normalise("".join(pieces))
 
-    def pieces(self, exclude: Iterable[str] = ()) -> Iterator[tuple[str, int, str]]:
-        """Yield (contig, start, sequence) of everything held, less the contigs and regions (`chr2:1-5000`) excluded."""
+    def stretches(self, exclude: Iterable[str] = ()) -> Iterator[tuple[str, int, int]]:
+        """Yield (contig, start, end) of everything held, less the contigs and regions (`chr2:1-5000`) excluded."""
         cuts: dict[str, list[tuple[int, int]]] = {}
         for text in exclude:
-            contig, start, end = (text, 0, None) if text in self._slices else parse_region(text)
-            resolved = self.resolve(contig)
-            cuts.setdefault(resolved, []).append((start, self.end(resolved) if end is None else end))
+            contig, start, end = self.region(text)
+            cuts.setdefault(contig, []).append((start, end))
         for contig, parts in self._slices.items():
             for part in parts:
                 at = part.start
                 for low, high in [*sorted(cuts.get(contig, [])), (part.end, part.end)]:
                     if at < min(low, part.end):
-                        yield contig, at, self.fetch(contig, at, min(low, part.end))
+                        yield contig, at, min(low, part.end)
                     at = max(at, high)
+
+    def region(self, text: str) -> tuple[str, int, int]:
+        """`chr2:11-20`, or a whole contig, as (this genome's contig, start, end); an unknown one is a `UserError`."""
+        contig, start, end = (text, 0, None) if text in self._slices else parse_region(text)
+        contig = self.resolve(contig)
+        return contig, start, self.end(contig) if end is None else end
+
+    def pieces(self, exclude: Iterable[str] = ()) -> Iterator[tuple[str, int, str]]:
+        """Yield (contig, start, sequence) of the `stretches`."""
+        for contig, start, end in self.stretches(exclude):
+            yield contig, start, self.fetch(contig, start, end)
+
+
+class Stretch(NamedTuple):
+    """[start, end) of a contig of a genome, 0-based."""
+
+    genome: Genome
+    contig: str
+    start: int
+    end: int
 
 
 def _placed(name: str, length: int, where: str) -> tuple[str, Slice]:

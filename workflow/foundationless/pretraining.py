@@ -1,37 +1,49 @@
 """Pretraining on a genome: next token for causal models, masked token for encoders.
 
-Windows are drawn uniformly over every start in the contigs that are left after `exclude` and `holdout`; one that is
-more than half N is drawn again (paper, "Models"). Special tokens and tokens of N alone are never predicted. AdamW with
-decoupled decay on matrices only, linear warm-up, cosine to the minimum learning rate, gradients clipped to norm 1.
+`windows` draws what is read. Special tokens and tokens of N alone are never predicted. AdamW with decoupled decay,
+linear warm-up, cosine to the minimum learning rate, gradients clipped to norm 1.
 
-Everything random in step n is derived from (seed, n), so a checkpoint needs no generator state, and a run that was
-killed continues to the same bits (on one machine, with one number of threads).
+What decays are the matrices of linear maps, convolutions and embeddings (`nn.Linear`, `nn.Conv*`, `nn.Embedding`);
+biases, norms, and whatever else a family trains (frequencies of HyenaDNA's sines, decay rates of a state space) do not.
+
+One step reads `batch_size` windows and minimises the mean loss over all the tokens that they predict. The step is cut
+into passes of at most `token_budget` padded tokens, whose gradients add up to exactly that mean's (gradient
+accumulation: the budget decides memory, never the result but for rounding), and its windows are dealt out to the
+processes of `torchrun` (`parallel`).
+
+Everything random about window i of step n is derived from (seed, n, i), so a checkpoint needs no generator state, a run
+that was killed continues to the same bits (on one machine, with one number of threads and processes), and any number
+of processes reads the same windows. Only dropout depends on passes and processes. The next step's windows are read and
+tokenised by a thread while this one computes.
 """
 
 import math
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from foundationless import models
 from foundationless.batching import collate, token_batches
-from foundationless.embedding import special_mask
 from foundationless.errors import UserError
 from foundationless.files import atomic_path, sha256
-from foundationless.genomes import Genome, parse_region
 from foundationless.models.contract import GenomicModel
+from foundationless.objectives import IGNORED, Batch, Counts, Objective
+from foundationless.parallel import Group
 from foundationless.plan import RECIPES
 from foundationless.records import Result
-from foundationless.sequences import reverse_complement
 from foundationless.training import (
+    AdamW,
     Compute,
     derived_seed,
     fingerprint,
@@ -41,12 +53,13 @@ from foundationless.training import (
     save_state,
     termination,
 )
+from foundationless.windows import Corpus, Windows, bases_by_contig
 
-IGNORED = -100
 CLIP = 1.0
-HELDOUT_STEP = 2**40  # stands for the step in the seed of held-out windows, out of reach of training
+HELDOUT = 2**32 - 1  # stands for the step in the seeds of held-out windows, out of reach of training
 CHECKPOINT = "latest.checkpoint"
-COLUMNS = ("step", "split", "loss", "bits_per_base", "tokens", "learning_rate")
+COLUMNS = ("step", "split", "loss", "bits_per_base", "unknown", "tokens", "learning_rate")
+DECAYING = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding)
 
 
 @dataclass(frozen=True)
@@ -96,319 +109,259 @@ class Settings:
         )
 
 
-class Windows:
-    """Uniform draws of windows from stretches of sequence.
+def losses(
+    model: GenomicModel, batch: Batch, predicted: float, pad_id: int, compute: Compute, group: Group, backward: bool
+) -> float:
+    """Sum of the loss in nats over a batch, divided by `predicted`; with `backward` its gradient is accumulated too.
 
-    Args:
-        pieces: stretches; those shorter than `window` are left out.
-        window: nucleotides per window.
-        flip: probability of the reverse complement.
-        where: what the stretches are, for error messages.
+    `batch` is this process's share of a step, `predicted` counts the predicted tokens of the whole step.
     """
-
-    def __init__(self, pieces: Sequence[str], window: int, flip: float, where: str) -> None:
-        self.pieces = [piece for piece in pieces if len(piece) >= window]
-        if not self.pieces:
-            raise UserError(f"{where}: no stretch of {window} nucleotides is left; exclude less or lower --window.")
-        self.window, self.flip, self.where = window, flip, where
-        self._ends = np.cumsum([len(piece) - window + 1 for piece in self.pieces])
-
-    def draw(self, generator: np.random.Generator, count: int) -> list[str]:
-        """`count` windows that are at most half N; `UserError` when a thousand draws in a row hold more."""
-        drawn: list[str] = []
-        failures = 0
-        while len(drawn) < count:
-            start = int(generator.integers(self._ends[-1]))
-            piece = int(np.searchsorted(self._ends, start, side="right"))
-            start -= int(self._ends[piece - 1]) if piece else 0
-            sequence = self.pieces[piece][start : start + self.window]
-            if 2 * sequence.count("N") > self.window:
-                failures += 1
-                if failures == 1000:
-                    raise UserError(f"{self.where}: nearly everything is N; give a genome with known sequence.")
-                continue
-            failures = 0
-            drawn.append(reverse_complement(sequence) if generator.random() < self.flip else sequence)
-        return drawn
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Token ids as the model reads them, targets (IGNORED where nothing is predicted) and the nucleotides predicted."""
-
-    tokens: list[np.ndarray]
-    targets: list[np.ndarray]
-    bases: int
-
-    @property
-    def predicted(self) -> int:
-        """Number of predicted tokens."""
-        return sum(int((row != IGNORED).sum()) for row in self.targets)
-
-
-class Objective:
-    """Turns windows into inputs and targets.
-
-    Causal: target t is token t + 1. Masked: `mask_probability` of the nucleotide tokens (at least one) are predicted;
-    80 % of them read as [MASK], 10 % as a random nucleotide token, 10 % as they are (BERT).
-    """
-
-    def __init__(self, model: GenomicModel, tokenizer: models.Tokenizer, mask_probability: float) -> None:
-        self.causal = model.objective == "causal"
-        self.tokenizer, self.limit, self.mask_probability = tokenizer, model.max_tokens, mask_probability
-        self.mask_id = -1 if tokenizer.mask_id is None else tokenizer.mask_id
-        if not self.causal and self.mask_id < 0:
-            raise UserError(
-                f"tokenizer '{tokenizer.name}' has no mask token; a masked model cannot be pretrained with it."
-            )
-        unknown = np.array([tokenizer.base_ids["N"], tokenizer.unknown_id])
-        ids = np.arange(tokenizer.size)
-        self.predictable = ~special_mask(tokenizer, ids) & ~np.isin(ids, unknown)
-        self.nucleotides = np.flatnonzero(self.predictable)
-
-    def batch(self, windows: Sequence[str], generator: np.random.Generator) -> Batch:
-        """Inputs and targets of some windows, cut at the model's maximum."""
-        tokens, targets, bases = [], [], 0
-        for window in windows:
-            ids = self.tokenizer.encode(window)[: self.limit]
-            spans = self.tokenizer.spans(ids, sequence=window)
-            if self.causal:
-                target = np.append(np.where(self.predictable[ids[1:]], ids[1:], IGNORED), IGNORED)
-                covered = np.append(target[:-1] != IGNORED, False)
-                bases += int((spans[1:, 1] - spans[1:, 0])[covered[:-1]].sum())
-            else:
-                places = np.flatnonzero(self.predictable[ids])
-                count = min(len(places), max(1, round(self.mask_probability * len(places))))
-                chosen = generator.choice(places, count, replace=False)
-                target = np.full(len(ids), IGNORED)
-                target[chosen] = ids[chosen]
-                bases += int((spans[chosen, 1] - spans[chosen, 0]).sum())
-                fate = generator.random(count)
-                replaced = np.where(fate < 0.9, generator.choice(self.nucleotides, count), ids[chosen])
-                ids = ids.copy()
-                ids[chosen] = np.where(fate < 0.8, self.mask_id, replaced)
-            tokens.append(ids)
-            targets.append(target)
-        return Batch(tokens, targets, bases)
-
-    def check_length(self, windows: Sequence[str]) -> None:
-        """`UserError` if a window usually exceeds the model; now and then (many N in k-mers) it is cut."""
-        length = int(np.median([len(self.tokenizer.encode(window)) for window in windows]))
-        if length > self.limit:
-            raise UserError(
-                f"--window {len(windows[0])}: gives {length} tokens and the model reads {self.limit}; lower --window."
-            )
-
-
-def losses(model: GenomicModel, batch: Batch, pad_id: int, compute: Compute, backward: bool) -> float:
-    """Mean loss in nats per predicted token; with `backward` its gradient is accumulated too."""
-    lengths = np.array([len(ids) for ids in batch.tokens])
-    predicted = batch.predicted
-    if not predicted:
-        return 0.0
+    lengths = np.array([len(ids) for ids in batch.tokens], dtype=np.int64)
     device = next(model.parameters()).device
     while True:
-        total = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=device)  # summed there: no pass waits for the one before
         try:
-            for rows in token_batches(lengths, compute.token_budget, equal_length=model.padding == "equal"):
+            passes = token_batches(lengths, compute.token_budget, equal_length=model.padding == "equal")
+            for rows, weight in group.even(passes):
                 ids, mask = (part.to(device) for part in collate([batch.tokens[row] for row in rows], pad_id))
                 targets = collate([batch.targets[row] for row in rows], IGNORED)[0].to(device)
+                # Attention without a mask is faster, and most batches hold one length; shards need equal graphs.
+                padded = model.padding == "mask" and (group.sharded or lengths[rows[-1]] < lengths[rows[0]])
                 with torch.set_grad_enabled(backward), compute.autocast():
-                    hidden = model.encode(ids, mask if model.padding == "mask" else None)
+                    hidden = model.encode(ids, mask if padded else None)
                     wanted = targets != IGNORED
                     # Vocabulary heads are position-wise: most positions of a masked model need no logits.
                     logits = model.project(hidden[wanted][None])[0]
-                part = nn.functional.cross_entropy(logits.float(), targets[wanted], reduction="sum") / predicted
+                part = nn.functional.cross_entropy(logits.float(), targets[wanted], reduction="sum")
+                part = part * (weight / predicted)
                 if backward:
                     part.backward()
-                total += part.item()
-            return total
+                total += part.detach()
+            return total.item()
         except torch.OutOfMemoryError:
+            if group.sharded:
+                raise UserError(f"--token-budget {compute.token_budget}: out of memory; lower it.") from None
             model.zero_grad()
             compute.halve(int(lengths.max()))
 
 
-def read_corpus(
-    paths: Sequence[Path], exclude: Sequence[str], holdout: Sequence[str]
-) -> tuple[list[str], list[str], dict[str, int]]:
-    """Stretches to train on, held-out stretches, and the number of bases by `genome:contig` trained on.
-
-    `exclude` and `holdout` name contigs or regions; each must be known to one of the genomes (`UserError` if not) and
-    is left out of every genome that knows it.
-    """
-    genomes = [Genome(path) for path in paths]
-    known: dict[str, list[Genome]] = {}
-    for text in [*exclude, *holdout]:
-        for genome in genomes:
-            try:
-                genome.resolve(_contig(genome, text)[0])
-            except UserError:
-                continue
-            known.setdefault(text, []).append(genome)
-        if text not in known:
-            raise UserError(
-                f"'{text}' (--exclude or --holdout) is in none of {', '.join(path.name for path in paths)}."
-            )
-    train: list[str] = []
-    bases: dict[str, int] = {}
-    for genome in genomes:
-        for contig, _, sequence in genome.pieces([text for text in known if genome in known[text]]):
-            train.append(sequence)
-            name = f"{genome.path.name}:{contig}"
-            bases[name] = bases.get(name, 0) + len(sequence)
-    if not train:
-        raise UserError("--exclude and --holdout leave no contig to train on; exclude less.")
-    held = []
-    for text in dict.fromkeys(holdout):
-        for genome in known[text]:
-            contig, low, high = _contig(genome, text)
-            for start, end in genome.coverage(contig):
-                start, end = max(start, low), min(end, end if high is None else high)
-                if start < end:
-                    held.append(genome.fetch(contig, start, end))
-    return train, held, bases
-
-
-def _contig(genome: Genome, text: str) -> tuple[str, int, int | None]:
-    return (text, 0, None) if text in genome.contigs else parse_region(text)
-
-
-def _groups(model: GenomicModel, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay, biases and norms do not."""
+def decay_groups(model: GenomicModel, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters for an optimizer: those that decay (see the module's docstring) and those that do not."""
+    decaying = {id(module.weight) for module in model.modules() if isinstance(module, DECAYING)}
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in parameters if id(p) in decaying], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if id(p) not in decaying], "weight_decay": 0.0},
     ]
+
+
+class Run:
+    """Model, optimizer, windows and progress of one pretraining, as one process of the group holds them.
+
+    `step` counts the steps done, `tokens` what they read, all processes together; `rows` is the loss curve so far.
+    """
+
+    def __init__(self, weights: Path, corpus: Corpus, settings: Settings, compute: Compute, group: Group) -> None:
+        for flag, count in (("batch-size", settings.batch_size), ("heldout-windows", settings.heldout_windows)):
+            if count < group.size:
+                raise UserError(f"--{flag} {count}: must be at least the number of processes, {group.size}.")
+        self.settings, self.compute, self.group = settings, compute, group
+        loaded = models.load_weights(weights, compute.device)
+        self.model, self.tokenizer, self.card = loaded.model, loaded.tokenizer, loaded.card
+        train, held = corpus.stretches()
+        self.bases = bases_by_contig(train)
+        people = corpus.population(settings.seed)
+        self.people = people.names if people else []
+        flip = settings.reverse_complement_probability
+        self.windows = Windows(train, settings.window, flip, "the training contigs", people)
+        self.objective = Objective(self.model, self.tokenizer, settings.mask_probability)
+        self.objective.check_length(self.windows, settings.seed)
+        self.heldout, self.scored = None, Counts(0, 0, 0, 0, 0)
+        if corpus.holdout:
+            unseen = Windows(held, settings.window, 0.0, "the --holdout contigs", people)
+            self.heldout = self._read(unseen, HELDOUT, settings.heldout_windows)
+            self.scored = Counts(*group.total(*self.heldout.counts))
+        self.decisive: dict[str, Any] = asdict(settings) | {"precision": compute.precision}
+        self.decisive |= corpus.facts(self.people) | {"weights": sha256(weights / "weights.json")}
+        self.decisive |= {"recipe": RECIPES["pretrain"]}
+        self.step, self.tokens, self.rows = 0, 0, list[tuple[Any, ...]]()
+
+    def prepare(self, checkpoint: Path) -> None:
+        """Make the optimizer, continue the checkpoint if it is one of this run, and spread the model if asked for."""
+        state = load_state(checkpoint, fingerprint(self.decisive))
+        if state:
+            self.model.load_state_dict(state["model"])
+            self.step, self.tokens, self.rows = state["step"], state["tokens"], state["rows"]
+            self.say(f"{checkpoint}: continued after step {self.step}")
+        if self.group.total(self.step) != [self.step * self.group.size]:
+            raise UserError(f"{checkpoint.parent}: must lie on a file system that all processes share.")
+        self.group.shard(self.model)
+        groups = decay_groups(self.model, self.settings.weight_decay)
+        self.optimizer = AdamW(groups, lr=self.settings.learning_rate, betas=self.settings.betas, fused=True)
+        if state:
+            self.optimizer.load_state_dict(self.group.cut(state["optimizer"], self.optimizer))
+
+    def save(self, checkpoint: Path) -> None:
+        """Keep everything that continuing needs."""
+        state = {"fingerprint": fingerprint(self.decisive), "step": self.step, "tokens": self.tokens, "rows": self.rows}
+        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state = self.group.whole(state)
+        if self.group.leads:
+            save_state(checkpoint, state)
+
+    def read(self, step: int) -> Batch:
+        """This process's share of the windows of a step."""
+        return self._read(self.windows, step, self.settings.batch_size)
+
+    def _read(self, windows: Windows, step: int, count: int) -> Batch:
+        seed = self.settings.seed
+        return self.objective.batch(windows, [(seed, step, index) for index in self.group.share(count)])
+
+    def score(self) -> None:
+        """Add the held-out loss to the curve."""
+        if self.heldout is not None:
+            self.model.eval()
+            loss = self._losses(self.heldout, self.scored, backward=False)
+            (loss,) = self.group.total(loss)
+            self._note("heldout", loss, self.scored, math.nan)
+            bits = _bits(loss, self.scored)
+            self.say(f"step {self.step}: held-out loss {loss:.4f} nats per token, {bits:.4f} bits per base")
+
+    def advance(self, batch: Batch, terminated: Event) -> bool:
+        """Take one step; whether any process has been told to end."""
+        settings, group = self.settings, self.group
+        counts = Counts(*group.total(*batch.counts))
+        torch.manual_seed(derived_seed(settings.seed, self.step, group.rank))
+        rate = settings.rate(self.step)
+        for part in self.optimizer.param_groups:
+            part["lr"] = rate
+        self.optimizer.zero_grad()
+        self.model.train()
+        loss, stopped = group.total(self._losses(batch, counts, backward=True), terminated.is_set())
+        if not math.isfinite(loss):
+            raise UserError(
+                f"--learning-rate {settings.learning_rate}: the loss is not finite at step {self.step + 1}; lower it."
+            )
+        group.sum_gradients(self.model)
+        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimizer.step()
+        self.step += 1
+        self.tokens += int(counts.tokens)
+        self._note("train", loss, counts, rate)
+        return stopped > 0
+
+    def _losses(self, batch: Batch, counts: Counts, backward: bool) -> float:
+        pad_id, compute, group = self.tokenizer.pad_id, self.compute, self.group
+        return losses(self.model, batch, counts.predicted, pad_id, compute, group, backward)
+
+    def _note(self, split: str, loss: float, counts: Counts, rate: float) -> None:
+        unknown = counts.unknown / counts.letters
+        self.rows.append((self.step, split, loss, _bits(loss, counts), unknown, self.tokens, rate))
+
+    def say(self, message: str) -> None:
+        """One line on stderr, of the leading process only."""
+        if self.group.leads:
+            log(message)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What pretraining found: rows of the record, the loss curve (columns `COLUMNS`), settings and model size."""
+    """What pretraining found: rows of the record, the loss curve (columns `COLUMNS`), settings, model size and speed.
+
+    `tokens_per_second` is that of this call, all processes together, held-out scores included (0: no step was left).
+    """
 
     results: list[Result]
     curve: pd.DataFrame
     settings: dict[str, Any]
     parameters: int
+    tokens_per_second: float
 
 
 def pretrain(
     weights: Path,
-    genomes: Sequence[Path],
-    exclude: Sequence[str],
-    holdout: Sequence[str],
+    corpus: Corpus,
     settings: Settings,
     compute: Compute,
     checkpoints: Path,
     output: Path,
     name: str,
+    group: Group,
 ) -> Outcome:
     """Pretrain from a weight directory and write another one (`init` "pretrained"); continue a matching checkpoint.
 
     The curve has one `train` row per step (loss of that step's batch before its update; `step` counts from 1) and
-    `heldout` rows after 0, `checkpoint_every`, … and all steps: nats per predicted token, bits per base.
+    `heldout` rows after 0, `checkpoint_every`, … and all steps: nats per predicted token, bits per base, and the share
+    of N among the letters read. Every process of `group` must call this; the one that leads it writes.
     """
-    loaded = models.load_weights(weights, compute.device)
-    model, tokenizer = loaded.model, loaded.tokenizer
-    train, held, bases = read_corpus(genomes, exclude, holdout)
-    windows = Windows(train, settings.window, settings.reverse_complement_probability, "the training contigs")
-    objective = Objective(model, tokenizer, settings.mask_probability)
-    objective.check_length(windows.draw(np.random.default_rng([settings.seed, HELDOUT_STEP + 1]), 8))
-    heldout = None
-    if holdout:
-        generator = np.random.default_rng([settings.seed, HELDOUT_STEP])
-        sample = Windows(held, settings.window, 0.0, "the --holdout contigs").draw(generator, settings.heldout_windows)
-        heldout = objective.batch(sample, generator)
-    decisive: dict[str, Any] = asdict(settings) | {"precision": compute.precision, "recipe": RECIPES["pretrain"]}
-    decisive |= {"genomes": [sha256(path) for path in genomes], "exclude": sorted(exclude), "holdout": sorted(holdout)}
-    decisive["weights"] = sha256(weights / "weights.json")
-    expected = fingerprint(decisive)
-
-    optimizer = torch.optim.AdamW(
-        _groups(model, settings.weight_decay), lr=settings.learning_rate, betas=settings.betas, fused=True
-    )
-    step, tokens, rows = 0, 0, list[tuple[Any, ...]]()
-    checkpoint = checkpoints / CHECKPOINT
-    if state := load_state(checkpoint, expected):
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, tokens, rows = state["step"], state["tokens"], state["rows"]
-        log(f"{checkpoint}: continued after step {step}")
-
-    def score() -> None:
-        if heldout is None or not heldout.predicted:
-            return
-        model.eval()
-        loss = losses(model, heldout, tokenizer.pad_id, compute, backward=False)
-        rows.append((step, "heldout", loss, _bits(loss, heldout), tokens, math.nan))
-        log(f"step {step}: held-out loss {loss:.4f} nats per token, {_bits(loss, heldout):.4f} bits per base")
-
-    if not rows:
-        score()
-    with termination() as terminated, progress(settings.steps, "pretraining", "step") as bar:
-        bar.update(step)
-        while step < settings.steps:
-            generator = np.random.default_rng([settings.seed, step])
-            torch.manual_seed(derived_seed(settings.seed, step))
-            batch = objective.batch(windows.draw(generator, settings.batch_size), generator)
-            rate = settings.rate(step)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.zero_grad()
-            model.train()
-            loss = losses(model, batch, tokenizer.pad_id, compute, backward=True)
-            if not math.isfinite(loss):
-                raise UserError(
-                    f"--learning-rate {settings.learning_rate}: the loss is not finite at step {step + 1}; lower it."
-                )
-            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-            optimizer.step()
-            step += 1
-            tokens += sum(len(ids) for ids in batch.tokens)
-            rows.append((step, "train", loss, _bits(loss, batch), tokens, rate))
+    run, checkpoint = Run(weights, corpus, settings, compute, group), checkpoints / CHECKPOINT
+    run.prepare(checkpoint)
+    if not run.rows:
+        run.score()
+    began, before = time.monotonic(), run.tokens
+    with ThreadPoolExecutor(1) as ahead, termination() as terminated, _bar(settings.steps, group) as bar:
+        bar.update(run.step)
+        upcoming = ahead.submit(run.read, run.step)
+        while run.step < settings.steps:
+            batch = upcoming.result()
+            upcoming = ahead.submit(run.read, run.step + 1)
+            stopped = run.advance(batch, terminated)
             bar.update()
-            due = step % settings.checkpoint_every == 0 or step == settings.steps
+            due = run.step % settings.checkpoint_every == 0 or run.step == settings.steps
             if due:
-                score()
-            if due or terminated.is_set():
-                state = {"fingerprint": expected, "step": step, "tokens": tokens, "rows": rows}
-                save_state(checkpoint, state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
-            if terminated.is_set():
-                log(f"terminated: step {step} is kept; run the same command to continue")
+                run.score()
+            if due or stopped:
+                run.save(checkpoint)
+            if stopped:
+                run.say(f"terminated: step {run.step} is kept; run the same command to continue")
                 sys.exit(128 + signal.SIGTERM)
-    corpus = {"genomes": [path.name for path in genomes], "bases": sum(bases.values())}
+    speed = (run.tokens - before) / (time.monotonic() - began)
+    names = [path.name for path in corpus.genomes]
+    facts = {"genomes": names, "bases": sum(run.bases.values()), "people": len(run.people)}
     source = {
-        "corpus": corpus,
-        "excluded": sorted(exclude),
-        "heldout": sorted(holdout),
-        "steps": step,
-        "tokens": tokens,
+        "corpus": facts,
+        "excluded": sorted(corpus.exclude),
+        "heldout": sorted(corpus.holdout),
+        "steps": run.step,
+        "tokens": run.tokens,
     }
-    card = loaded.card | {"model": name, "init": "pretrained", "source": source}
-    pieces = weights / "tokenizer.json"
-    models.save_weights(output, model, card, pieces if pieces.exists() else None)
-    curve = pd.DataFrame(rows, columns=list(COLUMNS))
+    finished = group.whole(run.model.state_dict())
+    if group.leads:
+        model = run.model
+        if group.sharded:
+            model = models.load_weights(weights).model
+            model.load_state_dict(finished)
+        pieces = weights / "tokenizer.json"
+        card = run.card | {"model": name, "init": "pretrained", "source": source}
+        models.save_weights(output, model, card, pieces if pieces.exists() else None)
+    curve = pd.DataFrame(run.rows, columns=list(COLUMNS))
+    unknown = float(curve.loc[curve["split"] == "train", "unknown"].mean())
+    measured = {"corpus": facts, "tokens": run.tokens, "unknown_share": unknown, "contigs": run.bases}
     return Outcome(
-        results=_results(curve, heldout),
+        results=_results(curve, int(run.scored.predicted)),
         curve=curve,
-        settings=decisive | {"corpus": corpus, "tokens": tokens, "contigs": bases},
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        settings=run.decisive | measured,
+        parameters=sum(parameter.numel() for parameter in run.model.parameters()),
+        tokens_per_second=speed,
     )
 
 
-def _bits(loss: float, batch: Batch) -> float:
+def _bar(steps: int, group: Group) -> tqdm:
+    return progress(steps, "pretraining", "step") if group.leads else tqdm(disable=True)
+
+
+def _bits(loss: float, counts: Counts) -> float:
     """Nats per predicted token as bits per predicted base (0 where nothing was predicted)."""
-    return loss * batch.predicted / max(batch.bases, 1) / math.log(2)
+    return loss * counts.predicted / max(counts.bases, 1) / math.log(2)
 
 
-def _results(curve: pd.DataFrame, heldout: Batch | None) -> list[Result]:
+def _results(curve: pd.DataFrame, scored: int) -> list[Result]:
     """Held-out loss and bits per base at every scored step (`extra`: step, tokens read until then)."""
     found = []
     for row in curve[curve["split"] == "heldout"].itertuples():
         extra = {"step": row.step, "tokens": row.tokens}
-        n = heldout.predicted if heldout else 0
         for metric in ("loss", "bits_per_base"):
-            found.append(Result(metric, getattr(row, metric), n, "heldout", "run", extra=extra))
+            found.append(Result(metric, getattr(row, metric), scored, "heldout", "run", extra=extra))
     return found
 
 
