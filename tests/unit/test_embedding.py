@@ -7,20 +7,22 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from foundationless import embedding
 from foundationless.__main__ import main
 from foundationless.embedding import (
     choose_device,
     cut_sequences,
     embed_sequences,
     pool,
-    read_embeddings,
+    run_network,
     site_tokens,
-    write_embeddings,
 )
 from foundationless.errors import UserError
 from foundationless.models import Weights, initialise, load_tokenizer, save_weights
 from foundationless.sequences import write_sequences
+from foundationless.vectors import read_embeddings, write_embeddings
 
 COMPUTE = {"token_budget": 300, "device": "cpu", "precision": "fp32"}
 CONFIGS = {
@@ -159,6 +161,161 @@ def test_what_fits_only_without_special_tokens_is_one_chunk_and_merges_with_its_
     chunks = cut_sequences(make_weights("cnn"), [sequence, sequence[:64], sequence[:62]], 64)
     assert chunks.parts.tolist() == [2, 1, 1]
     assert chunks.special == [False, False, True] and chunks.owners[0] == {0: 1, 1: 1}
+
+
+def test_study_protocol_embeds_without_special_tokens_and_never_pads_the_unmasked(tmp_path, monkeypatch):
+    weights = make_weights("cnn")
+    weights.model.protocol = "paper"
+    save_weights(tmp_path / "weights", weights.model, weights.card)
+    sequences = [dna(length, length) for length in (20, 33, 20, 150)]
+    frame = pd.DataFrame({"id": list("abcd"), "sequence": sequences, "label": "x", "split": "test", "group": "g"})
+    write_sequences(tmp_path / "set.parquet", frame)
+    command = ["embed", "--weights", str(tmp_path / "weights"), "--sequences", str(tmp_path / "set.parquet")]
+    masks = record_calls(monkeypatch, weights)
+    assert main([*command, "--output", str(tmp_path / "out.parquet"), "--poolings", "max"]) == 0
+    _, vectors, facts = read_embeddings(tmp_path / "out.parquet", ["max"])
+    assert facts["protocol"] == "paper"
+    assert masks and not any(masked for _, masked in masks)
+    monkeypatch.undo()
+    for sequence, vector in zip(sequences, vectors["max"], strict=True):
+        ids = weights.tokenizer.encode(sequence, special=False)
+        parts = [alone(weights, ids[start : start + 64]).amax(0).numpy() for start in range(0, len(ids), 64)]
+        np.testing.assert_allclose(vector, np.mean(parts, axis=0), atol=1e-5)
+
+
+def record_calls(monkeypatch, weights: Weights) -> list[tuple[tuple[int, int], bool]]:
+    """(Shape, whether with a mask) of every later call of the network."""
+    calls = []
+    whole = type(weights.model).encode
+
+    def encode(model, ids, mask=None):
+        calls.append((tuple(ids.shape), mask is not None))
+        return whole(model, ids, mask)
+
+    monkeypatch.setattr(type(weights.model), "encode", encode)
+    return calls
+
+
+def test_only_batches_of_several_lengths_carry_a_mask(monkeypatch):
+    weights = make_weights("nt_v1")
+    calls = record_calls(monkeypatch, weights)
+    sequences = [dna(60, seed) for seed in range(4)] + [dna(30, 5), dna(35, 6)]
+    embed_sequences(weights, sequences, ["max"], **COMPUTE | {"token_budget": 44})
+    assert calls == [((4, 11), False), ((2, 11), True)]  # 5 6-mers; 5 6-mers and 5 letters
+
+
+def test_a_cpu_takes_no_batch_beyond_its_caches(monkeypatch):
+    weights = make_weights("cnn")
+    sequences = [dna(40 + seed, seed) for seed in range(8)]
+    expected = embed_sequences(weights, sequences, ["max", "mean"], **COMPUTE)
+    monkeypatch.setattr(embedding, "CACHED", 100 * weights.model.width)
+    calls = record_calls(monkeypatch, weights)
+    found = embed_sequences(weights, sequences, ["max", "mean"], **COMPUTE | {"token_budget": 10**6})
+    assert [rows for (rows, _), _ in calls] == [2] * 4
+    for pooling in found:
+        np.testing.assert_allclose(found[pooling], expected[pooling], atol=1e-6)
+
+
+def test_an_input_beyond_the_budget_is_said(capsys):
+    embed_sequences(make_weights("cnn"), [dna(60, 1)], ["max"], **COMPUTE | {"token_budget": 20})
+    assert "an input of 62 tokens exceeds --token-budget 20" in capsys.readouterr().err
+
+
+def test_results_are_fetched_while_the_next_batch_runs():
+    events = []
+
+    def handle(rows, ids, mask, hidden):
+        assert ids.shape == mask.shape == hidden.shape[:2] and len(rows) == len(ids)
+        assert not torch.is_autocast_enabled("cpu")
+        events.append(("batch", int(rows[0])))
+        return lambda: events.append(("fetch", int(rows[0])))
+
+    inputs = [np.arange(5, 9, dtype=np.uint8) for _ in range(3)]
+    run_network(make_weights("cnn"), inputs, handle, **COMPUTE | {"token_budget": 4, "precision": "bf16"})
+    assert events == [("batch", 0), ("batch", 1), ("fetch", 0), ("batch", 2), ("fetch", 1), ("fetch", 2)]
+
+
+class CountCasts(TorchDispatchMode):
+    """How many tensors of two dimensions become bfloat16."""
+
+    def __init__(self, shapes: set[torch.Size]) -> None:
+        super().__init__()
+        self.shapes, self.count = shapes, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._to_copy.default and args[0].shape in self.shapes
+        return func(*args, **(kwargs or {}))
+
+
+def test_bf16_casts_every_weight_once_and_stays_near_fp32(weights):
+    sequences = [dna(40 + seed, seed) for seed in range(8)]
+    shapes = {module.weight.shape for module in weights.model.modules() if isinstance(module, torch.nn.Linear)}
+    casts = {}
+    for budget in (1, 10**4):
+        with CountCasts(shapes) as counted:
+            found = embed_sequences(
+                weights, sequences, ["max", "mean"], **COMPUTE | {"precision": "bf16", "token_budget": budget}
+            )
+        casts[budget] = counted.count
+    assert casts[1] == casts[10**4]
+    expected = embed_sequences(weights, sequences, ["max", "mean"], **COMPUTE)
+    for pooling, vectors in found.items():
+        assert vectors.dtype == np.float32
+        error = np.linalg.norm(vectors - expected[pooling], axis=1) / np.linalg.norm(expected[pooling], axis=1)
+        assert 0 < error.max() < 0.03, pooling
+
+
+def test_mean_of_bf16_states_is_summed_and_counted_in_float32():
+    hidden = torch.full((1, 1001, 2), 1.0, dtype=torch.bfloat16)
+    assert pool(hidden, torch.ones(1, 1001), "mean").tolist() == [[1.0, 1.0]]
+    assert pool(hidden, torch.ones(1, 1001), "max").dtype == torch.float32
+
+
+LONG = 20_002  # tokens
+ROOMY = {
+    "cnn": ("character", {"width": 16, "depth": 3, "kernel_size": 5, "vocab_size": 10, "max_tokens": LONG}),
+    "hyenadna": (
+        "hyenadna",
+        {**CONFIGS["hyenadna"][1], "d_model": 16, "d_inner": 64, "max_seq_len": LONG, "filter_order": 8},
+    ),
+    "nt_v1": (
+        "nt_v1",
+        {**CONFIGS["nt_v1"][1], "hidden_size": 64, "intermediate_size": 256, "max_position_embeddings": 252},
+    ),
+}
+
+
+def peak_memory(weights: Weights, sequences: list[str], **compute) -> float:
+    """Most bytes of tensors at once while embedding, by the allocator's reports."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as trace:
+        embed_sequences(weights, sequences, ["max", "mean"], device="cpu", precision="fp32", **compute)
+    changes = [event.nbytes() for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return float(np.cumsum(changes).max())
+
+
+@pytest.mark.parametrize("family", list(ROOMY))
+def test_memory_follows_the_budget_and_not_the_lengths(family, monkeypatch):
+    tokenizer, config = ROOMY[family]
+    weights = Weights(initialise(family, config, 1), load_tokenizer(tokenizer), {})
+    monkeypatch.setattr(embedding, "CACHED", 10**9)  # whole batches, as on a GPU
+    peaks = {}
+    for length in (50, 1000, LONG - 2):
+        amount = 2 * LONG * (weights.tokenizer.k or 1) // length  # two batches
+        sequences = [dna(length, seed) for seed in range(amount)]
+        peaks[length] = peak_memory(weights, sequences, token_budget=LONG)
+    assert max(peaks.values()) < 1.1 * peaks[50], peaks
+    half = peak_memory(weights, [dna(50, seed) for seed in range(800)], token_budget=LONG // 4)
+    assert half < 0.5 * peaks[50]
+
+
+def test_two_megabases_stream_through_in_constant_memory():
+    weights = make_weights("hyenadna")
+    sequence = dna(2_000_000, 3)
+    chunks = cut_sequences(weights, [sequence])
+    assert chunks.parts.tolist() == [-(-2_000_000 // 66)] and {part.dtype for part in chunks.inputs} == {np.dtype("u1")}
+    short = peak_memory(weights, [sequence[:40_000]], token_budget=8192)
+    assert peak_memory(weights, [sequence], token_budget=8192) < 1.02 * short
 
 
 def test_site_tokens_of_characters_and_kmers():

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,12 @@ from sklearn.metrics import f1_score, log_loss
 from sklearn.preprocessing import StandardScaler
 
 from foundationless.__main__ import main
-from foundationless.embedding import write_embeddings
 from foundationless.errors import UserError
 from foundationless.metrics import evaluate
 from foundationless.probes import ProbeSettings, Samples, aggregate, align, fit, run_probes
 from foundationless.records import comparable, read_record
 from foundationless.sequences import write_sequences
+from foundationless.vectors import write_embeddings
 
 SETTINGS = ProbeSettings(metric="weighted_f1", seed=3, rounds=15)
 
@@ -209,6 +211,18 @@ def _write(tmp_path) -> list[str]:
         "--predictions",
         str(tmp_path / "p.parquet"),
     ]
+
+
+def test_a_probe_imports_neither_torch_nor_scikit_learn(tmp_path):
+    """Either would take longer than most probes; and scikit-learn can be imported afterwards."""
+    arguments = ["probe", *_write(tmp_path), "--init", "random", "--embeddings", str(tmp_path / "e.parquet")]
+    arguments += ["--probes", "xgboost", "--poolings", "max", "--record", str(tmp_path / "r.json")]
+    code = (
+        f"import sys; from foundationless.__main__ import main; assert main({arguments!r}) == 0; "
+        "print(*({'torch', 'sklearn', 'foundationless.embedding'} & set(sys.modules))); import sklearn.linear_model"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_probe_command_twice_gives_the_same_bytes(tmp_path):

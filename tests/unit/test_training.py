@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +40,11 @@ ESM = dict(
 CNN = dict(width=16, depth=2, kernel_size=9, vocab_size=10, max_tokens=66)
 
 
-def save_model(directory: Path, family: str, config: dict, tokenizer: str, seed: int = 0) -> Path:
+def save_model(
+    directory: Path, family: str, config: dict, tokenizer: str, seed: int = 0, protocol: str = "corrected"
+) -> Path:
     card = {"model": family, "family": family, "tokenizer": tokenizer, "init": "random", "seed": seed, "source": {}}
-    models.save_weights(directory, models.initialise(family, config, seed), card)
+    models.save_weights(directory, models.initialise(family, config, seed, protocol), card)
     return directory
 
 
@@ -65,8 +69,13 @@ def planted(count: int = 280, seed: int = 0) -> pd.DataFrame:
 
 
 def job(directory: Path, weights: Path, frame: pd.DataFrame, **flags: object) -> int:
-    """Run the command; flags override the defaults below."""
+    """Write the set and run the command."""
     write_sequences(directory / "set.parquet", frame)
+    return main(arguments(directory, weights, **flags))
+
+
+def arguments(directory: Path, weights: Path, **flags: object) -> list[str]:
+    """The command line; flags override the defaults below."""
     values: dict[str, object] = {
         "task": "planted",
         "model": "hyena",
@@ -86,7 +95,7 @@ def job(directory: Path, weights: Path, frame: pd.DataFrame, **flags: object) ->
     argv = ["finetune_model"]
     for flag, value in values.items():
         argv += [f"--{flag.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
-    return main(argv)
+    return argv
 
 
 def outputs(directory: Path) -> tuple[dict, pd.DataFrame]:
@@ -112,7 +121,7 @@ def company(family: str, config: dict, tokenizer: str, pooling: str, padding: st
     model.padding = padding or model.padding
     for parameter in model.parameters():  # published initialisations are small; make every path matter
         parameter.data *= 3 if parameter.ndim > 1 else 1
-    classifier = Classifier(model, tokens_of, 3, pooling).eval()
+    classifier = Classifier(model, tokens_of, 3, pooling, 2).eval()
     generator = np.random.default_rng(0)
     sequences = ["".join(generator.choice(list("ACGTN"), n)) for n in (60, 7, 31, 32, 12, 60, 1)]
     tokens, _ = tokenise(tokens_of, sequences, model.max_tokens)
@@ -120,9 +129,9 @@ def company(family: str, config: dict, tokenizer: str, pooling: str, padding: st
     with torch.inference_mode():
         alone = torch.cat([classifier([ids]) for ids in tokens])
         changes = [
-            float((classifier([tokens[row] for row in batch]) - alone[batch]).abs().max())
+            float((classifier([tokens[row] for row in batch], length) - alone[batch]).abs().max())
             for budget in (1, 70, 10_000)
-            for batch in classifier.batches(lengths, budget)
+            for batch, length in classifier.passes(lengths, budget)
         ]
     return max(changes)
 
@@ -146,6 +155,94 @@ def test_the_check_of_padding_sees_padding(monkeypatch):
     assert company("cnn", CNN, "character", "max", padding="right") > 1e-3
     monkeypatch.setattr(training, "pool", lambda hidden, mask, method: hidden.amax(dim=1))
     assert company("hyenadna", HYENA, "hyenadna", "max") > 1e-3
+
+
+@pytest.mark.parametrize("protocol", ["corrected", "paper"])
+@pytest.mark.parametrize("family", ["hyenadna", "nt_v1", "cnn"])
+def test_probabilities_are_those_of_a_plain_computation(family, protocol):
+    """Corrected: each row alone, its special tokens not pooled. Paper: rows in threes, padded and pooled with all."""
+    config, name = {"hyenadna": (HYENA, "hyenadna"), "nt_v1": (ESM, "nt_v1"), "cnn": (CNN, "character")}[family]
+    tokenizer, model = models.load_tokenizer(name), models.initialise(family, config, 3, protocol)
+    for parameter in model.parameters():
+        parameter.data *= 3 if parameter.ndim > 1 else 1
+    torch.manual_seed(0)
+    classifier = Classifier(model, tokenizer, 2, "max", 3).eval()
+    examples = training.prepare_examples(planted(120), "toy", tokenizer, 66)
+    rows = np.arange(90, 100)
+    pooled = []
+    for start in range(0, 10, 3):
+        batch = [torch.from_numpy(examples.tokens[row]) for row in rows[start : start + 3]]
+        longest = max(map(len, batch))
+        for ids in batch:
+            if protocol == "corrected":
+                hidden = model.encode(ids[None])[0]
+                pooled.append(hidden[[int(i) not in tokenizer.special_ids for i in ids]].amax(dim=0))
+                continue
+            left = longest - len(ids) if family == "hyenadna" else 0
+            padding = (left, longest - len(ids) - left)
+            padded = torch.nn.functional.pad(ids, padding, value={"hyenadna": 4, "nt_v1": 1, "cnn": 0}[family])
+            mask = torch.nn.functional.pad(torch.ones_like(ids), padding) if family == "nt_v1" else None
+            pooled.append(model.encode(padded[None], None if mask is None else mask[None])[0].amax(dim=0))
+    expected = torch.softmax(classifier.head(torch.stack(pooled)), dim=1).detach().numpy()
+    for budget in (1, 100, 10_000):
+        found = training.predict(classifier, examples, rows, Compute("cpu", token_budget=budget))
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert len({len(examples.tokens[row]) for row in rows}) > 3
+    if protocol == "paper":
+        reordered = training.predict(classifier, examples, rows[::-1].copy(), Compute("cpu"))[::-1]
+        assert np.abs(reordered - found).max() > 1e-4, "predictions must depend on batch mates"
+
+
+def test_paper_batches_are_split_for_memory_without_a_change():
+    tokenizer = models.load_tokenizer("hyenadna")
+    examples = training.prepare_examples(planted(160), "toy", tokenizer, 66)
+    classifier = Classifier(models.initialise("hyenadna", HYENA, 0, "paper"), tokenizer, 2, "max", 20)
+    gradients = []
+    for budget in (1, 300, 10_000):
+        classifier.zero_grad()
+        training._step(classifier, examples, np.arange(100, 120), Compute("cpu", token_budget=budget))
+        gradients.append(torch.cat([p.grad.flatten() for p in classifier.parameters() if p.grad is not None]))
+    for gradient in gradients[:2]:
+        torch.testing.assert_close(gradient, gradients[2], atol=1e-6, rtol=1e-3)
+
+
+def test_paper_weights_are_fine_tuned_as_the_study_did(tmp_path):
+    """The whole job, from the card on: the same weights under both protocols give different predictions."""
+    for protocol in ("corrected", "paper"):
+        directory = tmp_path / protocol
+        save_model(directory / "model", "hyenadna", HYENA, "hyenadna", protocol=protocol)
+        assert job(directory, directory / "model", planted(160), epochs=1, learning_rates=[0.01]) == 0
+    corrected, paper = (outputs(tmp_path / protocol)[1] for protocol in ("corrected", "paper"))
+    assert np.abs(np.stack(corrected["probabilities"]) - np.stack(paper["probabilities"])).max() > 1e-3
+
+
+LORA = {"lora_rank": 2, "lora_alpha": 4, "lora_dropout": 0.1}
+
+
+def test_adapters_are_trained_in_place_of_the_model(tmp_path, weights, monkeypatch):
+    """Rank 2 on every linear map of HYENA, and the head; the model's own weights stay."""
+    states = []
+    original = training.train_run
+
+    def spy(classifier, *given, **named):
+        before = {name: value.clone() for name, value in classifier.state_dict().items()}
+        found = original(classifier, *given, **named)
+        states.append((before, {name: value.clone() for name, value in classifier.state_dict().items()}))
+        return found
+
+    monkeypatch.setattr(training, "train_run", spy)
+    assert job(tmp_path, weights, planted(160), **LORA) == 0
+    for before, after in states:
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert changed == {name for name in before if ".lora_" in name or name == "head.weight"}
+    (first, _), (second, _) = states
+    assert all(torch.equal(first[name], second[name]) for name in first), "every run of a job starts alike"
+    record = outputs(tmp_path)[0]
+    shapes = [(16, 48), (16, 16), (3, 8), (8, 8), (8, 16), (16, 32), (32, 16)]
+    assert record["settings"]["trainable_parameters"] == 2 * sum(map(sum, shapes)) + 2 * 16
+    assert record["settings"]["lora_rank"] == 2 and record["parameters"] == 3216
+    tested, validated = (metric_of(record, "run", split) for split in ("test", "validation"))
+    assert len(tested) == len(validated) == 2
 
 
 def test_planted_signal_is_learned_and_permuted_labels_are_not(tmp_path, weights):
@@ -290,7 +387,7 @@ def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights):
 def test_gradient_accumulation_gives_the_gradient_of_the_batch_mean():
     tokenizer = models.load_tokenizer("character")
     examples = training.prepare_examples(planted(160), "toy", tokenizer, 66)
-    classifier = Classifier(models.initialise("cnn", CNN, 0), tokenizer, 2, "max")
+    classifier = Classifier(models.initialise("cnn", CNN, 0), tokenizer, 2, "max", 32)
     rows = np.arange(100, 123)
     logits = torch.cat([classifier([examples.tokens[row]]) for row in rows])
     expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(examples.targets[rows]))
@@ -323,10 +420,11 @@ def test_a_job_that_failed_between_runs_continues_to_the_same_result(tmp_path, w
     same(whole, broken)
 
 
-def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_path, weights, monkeypatch, capsys):
+@pytest.mark.parametrize("lora", [False, True])
+def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_path, weights, monkeypatch, capsys, lora):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir(), broken.mkdir()
-    flags = {"epochs": 4, "learning_rates": [0.01]}
+    flags = {"epochs": 4, "learning_rates": [0.01]} | (LORA if lora else {})
     assert job(whole, weights, planted(), **flags) == 0
     original, calls = training.validation_score, []
 
@@ -368,6 +466,10 @@ def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weigh
     assert count() == 1
     assert count() == 0
     assert count(token_budget=500, task="renamed") == 0
+    assert count(lora_alpha=4, lora_dropout=0.1) == 0  # of nothing
+    assert count(lora_rank=2) == count(lora_rank=2, lora_alpha=4) == count(lora_rank=3, lora_alpha=4) == 1
+    assert count(lora_rank=3, lora_alpha=4) == 0
+    assert count() == 1
     assert count(learning_rates=[0.01, 0.02]) == 1
     assert count(batch_size=16) == 1
     assert count(batch_size=16, seed=2) == 1
@@ -424,6 +526,35 @@ def test_a_diverged_run_is_kept_without_winning(tmp_path, weights):
     assert all(value is not None for value in metric_of(record, "corrected"))
 
 
+def test_the_optimizer_is_torchs():
+    def trained(optimizer_class) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.Tanh(), torch.nn.Linear(7, 1))
+        optimizer = optimizer_class(network.parameters(), lr=0.01, betas=training.BETAS, weight_decay=0.1, fused=True)
+        for step in range(12):
+            if step == 6:
+                state, optimizer = optimizer.state_dict(), optimizer_class(network.parameters(), lr=1.0, fused=True)
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            network(torch.randn(4, 5)).square().sum().backward()
+            optimizer.step()
+        return [parameter.detach() for parameter in network.parameters()]
+
+    for own, torchs in zip(trained(training.AdamW), trained(torch.optim.AdamW), strict=True):
+        assert torch.equal(own, torchs)
+
+
+def test_a_job_imports_only_what_it_needs(tmp_path, weights):
+    """Most of a small job is imports: torch's compiler, scikit-learn, scipy and transformers are a second each."""
+    write_sequences(tmp_path / "set.parquet", planted(160))
+    code = (
+        f"import sys; from foundationless.__main__ import main; assert main({arguments(tmp_path, weights)!r}) == 0; "
+        "print(*({'torch._dynamo', 'sklearn', 'scipy', 'transformers', 'peft'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def mistakes() -> dict[str, tuple[dict, object]]:
     def change(column, rows, value):
         def apply(frame):
@@ -442,6 +573,8 @@ def mistakes() -> dict[str, tuple[dict, object]]:
         "--fold-count 300": ({"folds": [0], "fold_count": 300}, keep),
         "--epochs": ({"epochs": 0}, keep),
         "--device": ({"device": "cuda:77"}, keep),
+        "--lora-rank": ({"lora_rank": -1}, keep),
+        "--lora-dropout": ({"lora_rank": 1, "lora_dropout": 1.0}, keep),
         "no token left": ({"max_tokens": 1}, keep),
         "has no label": ({}, change("label", lambda f: f.index[:1], None)),
         "class 'rare' has no training row": ({}, change("label", lambda f: f.index[:1], "rare")),
@@ -481,10 +614,10 @@ def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weigh
     """A GPU that holds 800 tokens: the same batches, gradients of the same mean."""
     original = Classifier.forward
 
-    def small_memory(self, tokens):
+    def small_memory(self, tokens, length=0):
         if len(tokens) * max(map(len, tokens)) > 800:
             raise torch.OutOfMemoryError("injected")
-        return original(self, tokens)
+        return original(self, tokens, length)
 
     (tmp_path / "large").mkdir()
     assert job(tmp_path / "large", weights, planted(160)) == 0
@@ -494,6 +627,6 @@ def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weigh
     first, second = (np.stack(outputs(place)[1]["probabilities"]) for place in (tmp_path, tmp_path / "large"))
     np.testing.assert_allclose(first, second, atol=2e-3)
     assert job(tmp_path, weights, planted(160), token_budget=10, batch_size=1) == 0
-    monkeypatch.setattr(Classifier, "forward", lambda self, tokens: small_memory(self, tokens * 50))
+    monkeypatch.setattr(Classifier, "forward", lambda self, tokens, length: small_memory(self, tokens * 50))
     assert job(tmp_path, weights, planted(160), batch_size=2) == 2
     assert "out of memory with one sequence" in capsys.readouterr().err

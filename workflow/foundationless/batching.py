@@ -27,9 +27,11 @@ def token_batches(lengths: np.ndarray, budget: int, equal_length: bool = False) 
     return batches
 
 
-def collate(ids: Sequence[np.ndarray], pad_id: int, side: str = "right") -> tuple[torch.Tensor, torch.Tensor]:
-    """Pad token ids to one tensor: (input_ids int64, attention_mask int64), both [batch, longest]."""
-    longest = max(len(row) for row in ids)
+def collate(
+    ids: Sequence[np.ndarray], pad_id: int, side: str = "right", least: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pad token ids to one tensor: (input_ids int64, attention_mask int64), both [batch, longest, but at `least`]."""
+    longest = max(least, *(len(row) for row in ids))
     tokens = np.full((len(ids), longest), pad_id, dtype=np.int64)
     mask = np.zeros((len(ids), longest), dtype=np.int64)
     for index, row in enumerate(ids):

@@ -2,38 +2,40 @@
 
 A sequence that fits the model is read in its official encoding, special tokens included, and the special tokens are
 not pooled. A longer one is tokenised without special tokens and cut into chunks of the model's maximum; every chunk is
-pooled, and the sequence's vector is the mean over its chunks. Identical inputs run through the network once.
+pooled, and the sequence's vector is the mean over its chunks. (The study tokenised without special tokens always in its
+biotype code; the command `embed` does so with weights of protocol `paper`.) Identical inputs run through the network
+once.
+
+Memory is that of one batch of `token_budget` tokens, whatever their number and the sequences' lengths, and besides it
+one or two bytes per distinct token and the vectors. The vocabulary projection is never computed.
 
 Poolings: `max`, `mean` (over the tokens that stand for nucleotides), `cls` (the study's "cls/last": the [CLS] token
 where the encoding starts with one and the model is bidirectional, otherwise the last token, which has seen all others)
 and `site` (mean over the tokens that cover given nucleotides).
 """
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from foundationless.batching import collate, token_batches
 from foundationless.errors import UserError
-from foundationless.files import atomic_path
 
 if TYPE_CHECKING:
     from foundationless.models import Weights
     from foundationless.models.tokenizers import Tokenizer
 
 POOLINGS = ("max", "mean", "cls", "site")
-METADATA = b"foundationless"
+# Numbers of a batch's hidden states (tokens × width) beyond which a CPU only gets slower: what its caches hold.
+# Measured for widths 128 to 1280; batches of 16,384 tokens take 1.3 to 1.8 times as long.
+CACHED = 1 << 19
 
 
 def pool(hidden: Tensor, mask: Tensor, method: str) -> Tensor:
@@ -46,22 +48,24 @@ def pool(hidden: Tensor, mask: Tensor, method: str) -> Tensor:
         method: `max`, `mean`, `first` or `last` (the first or last token that counts).
 
     Returns:
-        [batch, width]. Every row of `mask` must hold at least one token that counts.
+        [batch, width], float32 or wider: bfloat16 states are summed, and tokens counted, in float32. Every row of
+        `mask` must hold at least one token that counts.
     """
     counts = mask.bool()
+    precise = torch.promote_types(hidden.dtype, torch.float32)
     if method == "max":
-        return hidden.masked_fill(~counts.unsqueeze(-1), -torch.inf).amax(dim=1)
+        return hidden.masked_fill(~counts.unsqueeze(-1), -torch.inf).amax(dim=1).to(precise)
     if method == "mean":
-        weight = counts.unsqueeze(-1).to(hidden.dtype)
         # masked_fill, not a product: what stands in padding may be infinite, and 0 × inf is NaN
-        return hidden.masked_fill(~counts.unsqueeze(-1), 0).sum(dim=1) / weight.sum(dim=1)
+        total = hidden.masked_fill(~counts.unsqueeze(-1), 0).sum(dim=1, dtype=precise)
+        return total / counts.sum(dim=1, keepdim=True)
     if method == "first":
         index = counts.int().argmax(dim=1)
     elif method == "last":
         index = counts.shape[1] - 1 - counts.flip(1).int().argmax(dim=1)
     else:
         raise ValueError(f"unknown pooling '{method}'")
-    return hidden[torch.arange(len(hidden), device=hidden.device), index]
+    return hidden[torch.arange(len(hidden), device=hidden.device), index].to(precise)
 
 
 def choose_device(name: str) -> torch.device:
@@ -82,40 +86,78 @@ def choose_device(name: str) -> torch.device:
 def run_network(
     weights: "Weights",
     inputs: Sequence[np.ndarray],
-    handle: Callable[[np.ndarray, Tensor, Tensor], None],
+    handle: Callable[[np.ndarray, Tensor, Tensor, Tensor], Callable[[], None] | None],
     *,
     token_budget: int,
     device: str | torch.device,
     precision: str,
     label: str = "embedding",
 ) -> None:
-    """Run token ids through the network in batches and hand every batch to `handle(rows, hidden, mask)`.
+    """Run token ids through the network in batches and hand every batch to `handle(rows, ids, mask, hidden)`.
+
+    Memory: that of one batch's forward pass, whatever the number of inputs and their lengths.
 
     Args:
         weights: model and tokenizer; the model is moved to `device` and set to evaluation.
         inputs: token ids, each [tokens]; any integer type.
-        handle: gets positions in `inputs`, float32 hidden states [batch, tokens, width] and the padding mask.
-        token_budget: tokens of a batch, padding included. Halved, with a message, when CUDA memory is short.
+        handle: gets positions in `inputs`, their padded ids and padding mask [batch, tokens], and the hidden states
+            [batch, tokens, width], in bfloat16 or float32 as the network leaves them; runs outside autocast. It may
+            start copies to the host (`non_blocking`) and return a function that uses them: that one is called when
+            they have arrived, the device being busy with the next batch already.
+        token_budget: tokens of a batch, padding included; an input longer than that is a batch of its own. On a CPU
+            at most what its caches hold. Halved, with a message, when CUDA memory is short.
         device: as `choose_device` understands it.
         precision: `fp32`, or `bf16` (autocast).
         label: name on the progress bar.
     """
     place = choose_device(str(device))
+    cuda = place.type == "cuda"
     model = weights.model.to(place).eval()
     lengths = np.array([len(ids) for ids in inputs], dtype=np.int64)
-    equal = model.padding == "equal"
+    # Models that the study gave no mask see padding under its protocol, and it embedded sequences one by one.
+    equal = model.padding == "equal" or (model.protocol == "paper" and not model.study_masked)
+    if (longest := int(lengths.max(initial=0))) > token_budget:
+        tqdm.write(
+            f"{label}: an input of {longest} tokens exceeds --token-budget {token_budget}; it runs by itself.",
+            sys.stderr,
+        )
+
+    def run(rows: np.ndarray) -> Callable[[], None]:
+        """Put one batch through network and `handle`; what remains to be done once its results are on the host."""
+        ids, mask = collate([inputs[row] for row in rows], weights.tokenizer.pad_id)
+        if cuda:
+            ids, mask = (part.pin_memory().to(place, non_blocking=True) for part in (ids, mask))
+        # Attention without a mask is faster and needs no memory that grows with the square of the length.
+        padded = model.padding == "mask" and lengths[rows[-1]] < lengths[rows[0]]
+        hidden = model.encode(ids, mask if padded else None)
+        with torch.autocast(place.type, enabled=False):
+            following = handle(rows, ids, mask, hidden)
+        arrived = torch.cuda.current_stream(place).record_event() if cuda else None
+
+        def finish() -> None:
+            if arrived is not None:
+                arrived.synchronize()
+            if following is not None:
+                following()
+
+        return finish
+
+    if not cuda:
+        token_budget = min(token_budget, CACHED // model.width)
     todo = token_batches(lengths, token_budget, equal)
+    finish: Callable[[], None] | None = None
     interval = 0.1 if sys.stderr.isatty() else 10
-    with tqdm(total=int(lengths.sum()), desc=label, unit="tok", unit_scale=True, mininterval=interval) as bar:
+    with (
+        tqdm(total=int(lengths.sum()), desc=label, unit="tok", unit_scale=True, mininterval=interval) as bar,
+        # Autocast keeps its bfloat16 weights until it is left, hence one context around all batches; under
+        # inference_mode it would keep none, hence no_grad.
+        torch.no_grad(),
+        torch.autocast(place.type, torch.bfloat16, precision == "bf16"),
+    ):
         while todo:
             rows = todo[0]
-            ids, mask = collate([inputs[row].astype(np.int64) for row in rows], weights.tokenizer.pad_id)
             try:
-                with torch.inference_mode(), torch.autocast(place.type, torch.bfloat16, precision == "bf16"):
-                    ids, mask = ids.to(place), mask.to(place)
-                    hidden = model.encode(ids, mask if model.padding == "mask" else None)
-                with torch.inference_mode():
-                    handle(rows, hidden.float(), mask)
+                following = run(rows)
             except torch.cuda.OutOfMemoryError:
                 if len(rows) == 1:
                     raise UserError(
@@ -129,7 +171,12 @@ def run_network(
                 tqdm.write(f"{label}: GPU memory is short; going on with --token-budget {token_budget}.", sys.stderr)
                 continue
             todo.pop(0)
+            if finish is not None:
+                finish()
+            finish = following
             bar.update(int(lengths[rows].sum()))
+        if finish is not None:
+            finish()
 
 
 @dataclass(frozen=True)
@@ -154,11 +201,14 @@ class Chunks:
         return sum(map(len, self.inputs)) / max(self.tokens, 1)
 
 
-def cut_sequences(weights: "Weights", sequences: Sequence[str], max_tokens: int | None = None) -> Chunks:
+def cut_sequences(
+    weights: "Weights", sequences: Sequence[str], max_tokens: int | None = None, special: bool = True
+) -> Chunks:
     """Tokenise sequences and cut those that exceed `max_tokens` (default and upper bound: the model's maximum).
 
-    Memory: at most two bytes per distinct token for vocabularies up to 65,536, one up to 256. Raises `UserError` for a
-    sequence without tokens and for `max_tokens` outside 1…model maximum.
+    Without `special` tokens, as the study tokenised for its biotypes, a sequence that fits is a chunk like any other.
+    Memory: two bytes per distinct token for vocabularies up to 65,536, one up to 256. Raises `UserError` for a sequence
+    without tokens and for `max_tokens` outside 1…model maximum.
     """
     limit = weights.model.max_tokens if max_tokens is None else max_tokens
     if not 1 <= limit <= weights.model.max_tokens:
@@ -170,14 +220,14 @@ def cut_sequences(weights: "Weights", sequences: Sequence[str], max_tokens: int 
     merged: dict[bytes, int] = {}
     cut: dict[str, list[int]] = {}
     inputs: list[np.ndarray] = []
-    special: list[bool] = []
+    carries: list[bool] = []
     owners: list[dict[int, int]] = []
     parts = np.ones(len(sequences), dtype=np.int64)
     tokens = 0
     for index, sequence in enumerate(sequences):
         if sequence not in cut:
-            ids, whole = tokenizer.encode(sequence), True
-            if len(ids) > limit:
+            ids, whole = tokenizer.encode(sequence, special=special), special
+            if whole and len(ids) > limit:
                 ids, whole = tokenizer.encode(sequence, special=False), False
             if not len(ids):
                 raise UserError(f"sequence {index + 1} has no tokens; leave empty sequences out of the set.")
@@ -188,14 +238,14 @@ def cut_sequences(weights: "Weights", sequences: Sequence[str], max_tokens: int 
                 place = merged.setdefault(key, len(inputs))
                 if place == len(inputs):
                     inputs.append(part)
-                    special.append(whole)
+                    carries.append(whole)
                     owners.append({})
                 cut[sequence].append(place)
         for place in cut[sequence]:
             owners[place][index] = owners[place].get(index, 0) + 1
             tokens += len(inputs[place])
         parts[index] = len(cut[sequence])
-    return Chunks(sequences, inputs, special, owners, parts, tokens)
+    return Chunks(sequences, inputs, carries, owners, parts, tokens)
 
 
 def special_mask(tokenizer: "Tokenizer", ids: np.ndarray) -> np.ndarray:
@@ -203,9 +253,12 @@ def special_mask(tokenizer: "Tokenizer", ids: np.ndarray) -> np.ndarray:
     return np.isin(ids, sorted(tokenizer.special_ids - {tokenizer.unknown_id}))
 
 
-def site_tokens(tokenizer: "Tokenizer", sequence: str, ids: np.ndarray, sites: Sequence[int]) -> np.ndarray:
-    """Positions of the tokens of a sequence's official encoding `ids` that cover any of the 0-based `sites`."""
-    spans = tokenizer.spans(np.asarray(ids, dtype=np.int64), sequence=sequence)
+def site_tokens(
+    tokenizer: "Tokenizer", sequence: str, ids: np.ndarray, sites: Sequence[int], special: bool = True
+) -> np.ndarray:
+    """Positions of the tokens of a sequence's encoding `ids`, made with or without `special` tokens, that cover any of
+    the 0-based `sites`."""
+    spans = tokenizer.spans(np.asarray(ids, dtype=np.int64), special, sequence)
     covers = np.zeros(len(spans), dtype=bool)
     ordered = np.unique(np.asarray(sites, dtype=np.int64))
     real = spans[:, 0] >= 0
@@ -236,45 +289,49 @@ def embed_chunks(
     if "site" in poolings and (sites is None or len(sites) != len(chunks.parts)):
         raise UserError("site pooling needs a list of sites for every sequence; the set has none.")
     tokenizer = weights.tokenizer
-    total = {name: np.zeros((len(chunks.parts), weights.model.width)) for name in poolings}
+    total = {name: np.zeros((len(chunks.parts), weights.model.width), dtype=np.float32) for name in poolings}
+    # Per token id, padding included: does it stand for nucleotides?
+    rows_of_table = 1 + max(weights.model.vocabulary_size - 1, tokenizer.size - 1, *tokenizer.special_ids)
+    counted = torch.from_numpy(~special_mask(tokenizer, np.arange(rows_of_table)))
 
-    def handle(rows: np.ndarray, hidden: Tensor, mask: Tensor) -> None:
-        counts = mask.bool()
-        for index, row in enumerate(rows):
-            if chunks.special[row]:
-                ids = chunks.inputs[row]
-                special = special_mask(tokenizer, ids)
-                if not special.all():
-                    counts[index, : len(ids)] &= ~torch.from_numpy(special).to(counts.device)
+    def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> Callable[[], None]:
+        valid = mask.bool()
+        counts = valid & counted.to(ids.device)[ids]
+        counts |= valid & ~counts.any(dim=1, keepdim=True)  # nothing but special tokens: they are what there is
         owned = [list(chunks.owners[row].items()) for row in rows]
         members = np.array([sequence for items in owned for sequence, _ in items])
         times = np.array([count for items in owned for _, count in items])
         batch = np.repeat(np.arange(len(rows)), [len(items) for items in owned])
-        share = (times / chunks.parts[members])[:, None]
-        shares = {}
+        share = (times / chunks.parts[members]).astype(np.float32)[:, None]
+        found = {}
         for name in poolings:
             if name == "site":
                 pooled = torch.stack([site_mean(hidden[i], rows[i], m) for i, m in zip(batch, members, strict=True)])
-                shares[name] = pooled.cpu().numpy()
-                continue
-            if name == "cls":
-                starts = weights.model.objective == "masked" and int(chunks.inputs[rows[0]][0]) == tokenizer.cls_id
-                pooled = pool(hidden, mask, "first" if starts else "last")
+            elif name == "cls":
+                first = tokenizer.cls_id if weights.model.objective == "masked" else None
+                starts = ids[:, :1] == (-1 if first is None else first)
+                pooled = torch.where(starts, pool(hidden, mask, "first"), pool(hidden, mask, "last"))
             else:
                 pooled = pool(hidden, counts, name)
-            shares[name] = pooled.cpu().numpy()[batch] * share
-        for name, values in shares.items():  # only now: a batch that ran out of memory must not count twice
-            np.add.at(total[name], members, values)
+            found[name] = pooled.to("cpu", non_blocking=True)
+
+        def add() -> None:
+            for name, pooled in found.items():
+                values = pooled.numpy() if name == "site" else pooled.numpy()[batch]
+                np.add.at(total[name], members, values * share)
+
+        return add
 
     def site_mean(hidden: Tensor, row: int, member: int) -> Tensor:
         assert sites is not None
-        places = site_tokens(tokenizer, chunks.sequences[member], chunks.inputs[row], sites[member])
+        ids = chunks.inputs[row]
+        places = site_tokens(tokenizer, chunks.sequences[member], ids, sites[member], chunks.special[row])
         if not len(places):
             raise UserError(f"sequence {member + 1}: no token covers its sites; give sites inside the sequence.")
-        return hidden[torch.from_numpy(places).to(hidden.device)].mean(dim=0)
+        return hidden[torch.from_numpy(places).to(hidden.device)].float().mean(dim=0)
 
     run_network(weights, chunks.inputs, handle, token_budget=token_budget, device=device, precision=precision)
-    return {name: values.astype(np.float32) for name, values in total.items()}
+    return total
 
 
 def embed_sequences(
@@ -307,50 +364,3 @@ def embed_sequences(
     return embed_chunks(
         weights, chunks, poolings, token_budget=token_budget, device=device, precision=precision, sites=sites
     )
-
-
-def write_embeddings(path: Path, ids: Sequence[str], vectors: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """Write `id` and one fixed-size list<float32> column per pooling; `facts` go into the schema's metadata as JSON."""
-    columns: dict[str, pa.Array] = {"id": pa.array(list(ids), pa.string())}
-    for name, matrix in vectors.items():
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel(), pa.float32()), matrix.shape[1])
-    table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(facts).encode()})
-    with atomic_path(path) as part:
-        pq.write_table(table, part, compression="zstd")
-
-
-def read_embeddings(path: Path, poolings: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray], dict[str, Any]]:
-    """Read (ids, {pooling: float32 [n, width]}, facts) as `write_embeddings` wrote them."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; an embedding file is a Parquet file.")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not an embedding file ({error}); run embed again.") from None
-    absent = sorted({"id", *poolings} - set(table.column_names))
-    if absent or METADATA not in (table.schema.metadata or {}):
-        raise UserError(f"{path}: holds no '{', '.join(absent) or 'cost of the embedding'}'; run embed with it.")
-    vectors = {}
-    for name in poolings:
-        kind = table.schema.field(name).type
-        if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type) or not len(table):
-            raise UserError(f"{path}: column '{name}' holds no vectors; run embed again.")
-        column = table.column(name).combine_chunks()
-        if column.null_count:
-            raise UserError(f"{path}: column '{name}' lacks vectors; run embed again.")
-        vectors[name] = column.flatten().to_numpy().reshape(len(column), -1)
-    ids = table.column("id").to_pylist()
-    if len(set(ids)) < len(ids):
-        raise UserError(f"{path}: an id stands there more than once; embed the set again.")
-    try:
-        facts = json.loads(table.schema.metadata[METADATA])
-        _ = (
-            facts["parameters"],
-            facts["max_tokens"],
-            facts["precision"],
-            facts["cost"]["seconds"],
-            facts["cost"]["tokens"],
-        )
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: does not say how it was embedded; run embed again.") from None
-    return ids, vectors, facts

@@ -8,7 +8,8 @@ a set without one reports the run that was named first as chosen, and its settin
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,10 +125,13 @@ def aggregate(frame: pd.DataFrame, features: Mapping[str, np.ndarray], column: s
 
 
 def read_samples(
-    path: Path, column: str | None, featurise: Callable[[pd.DataFrame], Mapping[str, np.ndarray]]
+    path: Path,
+    column: str | None,
+    featurise: Callable[[pd.DataFrame], Mapping[str, np.ndarray]],
+    strict_alphabet: bool = True,
 ) -> Samples:
     """Samples of a sequence set: `featurise(frame)` gives the features of its rows, averaged by `column` if given."""
-    frame = read_sequences(path)
+    frame = read_sequences(path, strict_alphabet=strict_alphabet)
     absent = [name for name in COLUMNS if name not in frame.columns]
     if absent:
         raise UserError(f"{path}: not a sequence set (no column {absent[0]}); build it again.")
@@ -146,10 +150,24 @@ def fit(kind: str, matrix: np.ndarray, samples: Samples, settings: ProbeSettings
     return fitter(matrix, labels, samples, settings)
 
 
+@contextmanager
+def _without_sklearn() -> Iterator[None]:
+    """Inside, `import xgboost` leaves out its scikit-learn interface: unused here, and most of a small job's time."""
+    hidden = "sklearn" not in sys.modules
+    if hidden:
+        sys.modules["sklearn"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["sklearn"]
+
+
 def _fit_xgboost(
     matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    import xgboost
+    with _without_sklearn():
+        import xgboost
 
     class Progress(xgboost.callback.TrainingCallback):
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
@@ -285,6 +303,7 @@ def run_job(
     kinds: Sequence[str],
     *,
     sequences: Path,
+    strict_alphabet: bool,
     aggregate: str | None,
     settings: ProbeSettings,
     identity: Mapping[str, Any],
@@ -300,7 +319,7 @@ def run_job(
     others are as in `read_samples` and `run_probes`.
     """
     watch = Stopwatch()
-    samples = read_samples(sequences, aggregate, featurise)
+    samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
     results, rows, choice = run_probes(samples, list(dict.fromkeys(kinds)), settings)
     with atomic_path(predictions) as part:
         rows.to_parquet(part, index=False)

@@ -4,7 +4,8 @@ The recipe is the study's (paper, "Fine-tuning"): every weight is trained, AdamW
 warm-up, the final hidden states pooled over the tokens that stand for nucleotides, a linear head without bias, and the
 test set read once per run, at the epoch that validation likes best. It departs where the study errs: padding and
 special tokens are never pooled, and a learning rate is chosen by validation; the study's own choice, by test score,
-is computed from the same runs for comparison.
+is computed from the same runs for comparison. With `lora_rank` low-rank adapters are trained instead of the weights
+(Table 8); weights of protocol `paper` are padded and pooled as the study did (`Classifier`).
 
 Order of data, dropout and head depend on seed, fold and epoch alone, never on what ran before, so a job that was
 killed continues to the same bits, and both arms of a comparison see the same batches.
@@ -12,6 +13,7 @@ killed continues to the same bits, and both arms of a comparison see the same ba
 
 import contextlib
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -28,7 +30,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.model_selection import KFold, StratifiedGroupKFold
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -44,7 +45,7 @@ from foundationless.records import Result
 from foundationless.sequences import read_sequences
 
 FOLD_SEED = 42  # the study's folds
-HEAD = 2**40  # stands for the fold in the seed of heads, out of reach of folds
+HEAD, ADAPTERS = 2**40, 2**41  # stand for the fold in the seeds of heads and of adapters, out of reach of folds
 BETAS = (0.9, 0.999)
 
 
@@ -104,6 +105,16 @@ def load_state(path: Path, expected: str) -> dict[str, Any] | None:
     return state
 
 
+class AdamW(torch.optim.AdamW):
+    """torch's AdamW, bit for bit, without the shields against torch's compiler, whose import costs a job a second."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
 @dataclass
 class Compute:
     """Where and how a network runs. `token_budget`: padded tokens per pass; halved when a GPU runs out of memory."""
@@ -120,7 +131,9 @@ class Compute:
         self.device = str(choose_device(self.device))
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
         torch.set_num_threads(self.threads)
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        # deterministic, warning where an operation cannot be; `use_deterministic_algorithms` says the same and imports
+        # torch's compiler with it: one second in every job
+        torch.set_deterministic_debug_mode("warn")
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
@@ -146,7 +159,9 @@ class Settings:
     """What decides the result of a fine-tuning job, besides its data and weights.
 
     `folds` empty: the set's own validation split. `patience`: epochs without a better validation value before a run
-    ends (0: never). `max_tokens`: a limit below the model's own (None: the model's).
+    ends (0: never). `max_tokens`: a limit below the model's own (None: the model's). `strict_alphabet`: as in
+    `sequences.read_sequences`. `lora_rank`: of the adapters that are trained instead of the model (0: the model is; see
+    `adapters`).
     """
 
     metric: str
@@ -160,6 +175,10 @@ class Settings:
     weight_decay: float = 0.0
     patience: int = 0
     max_tokens: int | None = None
+    strict_alphabet: bool = True
+    lora_rank: int = 0
+    lora_alpha: int = 16
+    lora_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -175,6 +194,8 @@ class Settings:
             raise UserError(
                 "--epochs and --batch-size must be at least 1; --patience, --seed, --weight-decay at least 0."
             )
+        if self.lora_rank < 0 or self.lora_alpha < 1 or not 0 <= self.lora_dropout < 1:
+            raise UserError("--lora-rank is at least 0, --lora-alpha at least 1, --lora-dropout from 0 and below 1.")
         if self.fold_count < 2 or any(not 0 <= fold < self.fold_count for fold in self.folds):
             raise UserError(f"--folds: each fold lies between 0 and --fold-count - 1 = {self.fold_count - 1}.")
 
@@ -212,6 +233,8 @@ def split_folds(frame: pd.DataFrame, fold_count: int, folds: Sequence[int]) -> t
                 "the sequence set has no train or no validation rows; give --folds to cut its training rows."
             )
         return [Fold(-1, train, validation)], "published validation split"
+    from sklearn.model_selection import KFold, StratifiedGroupKFold
+
     rows = np.flatnonzero((split == "train") | (split == "validation"))
     groups = frame["group"].fillna(frame["id"]).to_numpy()[rows]
     grouped = len(set(groups)) < len(rows)
@@ -246,29 +269,51 @@ def tokenise(tokenizer: models.Tokenizer, sequences: Sequence[str], limit: int) 
 
 
 class Classifier(nn.Module):
-    """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the study's)."""
+    """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the study's).
+
+    Under protocol `paper` batches are as the study's code made them: `batch_size` rows in their order, padded to the
+    longest on the tokenizer's official side, the mask passed to some families only, and pooling over every position,
+    padding and special tokens included. A prediction then depends on what shares its batch.
+    """
 
     counted: Tensor
 
-    def __init__(self, backbone: GenomicModel, tokenizer: models.Tokenizer, classes: int, pooling: str) -> None:
+    def __init__(
+        self, backbone: GenomicModel, tokenizer: models.Tokenizer, classes: int, pooling: str, batch_size: int
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.pooling = pooling
+        self.batch_size = batch_size
+        self.paper = backbone.protocol == "paper"
         self.pad_id = tokenizer.pad_id
+        self.side = tokenizer.padding_side if self.paper else "right"  # where causal models cannot see it
         self.head = nn.Linear(backbone.width, classes, bias=False)
         size = max(backbone.vocabulary_size, tokenizer.size, 1 + max(tokenizer.special_ids, default=0))
         counted = torch.from_numpy(~special_mask(tokenizer, np.arange(size)))
         self.register_buffer("counted", counted, persistent=False)
 
-    def batches(self, lengths: np.ndarray, budget: int) -> list[np.ndarray]:
-        """Positions per pass; only equal lengths together where padding would be seen."""
-        return token_batches(lengths, budget, equal_length=self.backbone.padding == "equal")
+    def passes(self, lengths: np.ndarray, budget: int) -> list[tuple[np.ndarray, int]]:
+        """Positions per pass and the length to pad them to; only equal lengths together where padding would be seen."""
+        if not self.paper:
+            parts = token_batches(lengths, budget, equal_length=self.backbone.padding == "equal")
+            return [(part, int(lengths[part].max())) for part in parts]
+        found = []
+        for first in range(0, len(lengths), self.batch_size):
+            batch = np.arange(first, min(first + self.batch_size, len(lengths)))
+            longest = int(lengths[batch].max())
+            rows = max(1, budget // longest)
+            found += [(batch[start : start + rows], longest) for start in range(0, len(batch), rows)]
+        return found
 
-    def forward(self, tokens: Sequence[np.ndarray]) -> Tensor:
-        """Logits [rows, classes], float32, of rows of token ids; padding goes right: causal models cannot see it."""
-        ids, mask = (part.to(self.head.weight.device) for part in collate(tokens, self.pad_id, "right"))
-        hidden = self.backbone.encode(ids, mask if self.backbone.padding == "mask" else None)
-        pooled = pool(hidden, mask.bool() & self.counted[ids], self.pooling)
+    def forward(self, tokens: Sequence[np.ndarray], length: int = 0) -> Tensor:
+        """Logits [rows, classes], float32, of rows of token ids, padded to `length` or to the longest of them."""
+        ids, mask = (part.to(self.head.weight.device) for part in collate(tokens, self.pad_id, self.side, length))
+        padded = min(map(len, tokens)) < ids.shape[1]  # attention is faster without a mask
+        masked = self.backbone.study_masked if self.paper else self.backbone.padding == "mask" and padded
+        hidden = self.backbone.encode(ids, mask if masked else None)
+        counts = torch.ones_like(mask) if self.paper else mask.bool() & self.counted[ids]
+        pooled = pool(hidden, counts, self.pooling)
         with torch.autocast(ids.device.type, enabled=False):
             return self.head(pooled.float())
 
@@ -318,15 +363,15 @@ def check_classes(examples: Examples, folds: Sequence[Fold], where: str) -> None
 
 
 def predict(classifier: Classifier, examples: Examples, rows: np.ndarray, compute: Compute) -> np.ndarray:
-    """Class probabilities float32 [rows, classes]; they do not depend on what shares a batch."""
+    """Class probabilities float32 [rows, classes]; but for protocol `paper` they do not depend on batch mates."""
     classifier.eval()
     lengths = examples.lengths[rows]
     while True:
         logits = torch.zeros(len(rows), len(examples.classes))
         try:
             with torch.inference_mode(), compute.autocast():
-                for batch in classifier.batches(lengths, compute.token_budget):
-                    logits[batch] = classifier([examples.tokens[row] for row in rows[batch]]).cpu()
+                for batch, length in classifier.passes(lengths, compute.token_budget):
+                    logits[batch] = classifier([examples.tokens[row] for row in rows[batch]], length).cpu()
             return torch.softmax(logits, dim=1).numpy()
         except torch.OutOfMemoryError:
             compute.halve(int(lengths.max()))
@@ -338,9 +383,9 @@ def _step(classifier: Classifier, examples: Examples, rows: np.ndarray, compute:
     while True:
         loss = 0.0
         try:
-            for batch in classifier.batches(lengths, compute.token_budget):
+            for batch, length in classifier.passes(lengths, compute.token_budget):
                 with compute.autocast():
-                    logits = classifier([examples.tokens[row] for row in rows[batch]])
+                    logits = classifier([examples.tokens[row] for row in rows[batch]], length)
                 targets = torch.from_numpy(examples.targets[rows[batch]]).to(logits.device)
                 part = nn.functional.cross_entropy(logits, targets, reduction="sum") / len(rows)
                 part.backward()
@@ -393,12 +438,11 @@ def train_run(
     leaves the initial weights. A checkpoint is written at the end of an epoch every `checkpoint_seconds` and on
     SIGTERM, which then ends the process with code 143; a matching one is continued.
     """
-    optimizer = torch.optim.AdamW(
-        classifier.parameters(), lr=learning_rate, betas=BETAS, weight_decay=settings.weight_decay, fused=True
-    )
+    trained = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
+    optimizer = AdamW(trained, lr=learning_rate, betas=BETAS, weight_decay=settings.weight_decay, fused=True)
     run = _Run(best_state=_copy(classifier))
     if state := load_state(checkpoint, expected):
-        classifier.load_state_dict(state["model"])
+        _restore(classifier, state["model"])
         optimizer.load_state_dict(state["optimizer"])
         run = _Run(**state["run"])
         log(f"{checkpoint.stem}: continued after epoch {run.epoch}")
@@ -421,7 +465,7 @@ def train_run(
             if not math.isfinite(_step(classifier, examples, rows, compute)):
                 log(f"{checkpoint.stem}: loss not finite in epoch {run.epoch + 1}, run ended there")
                 bar.update(settings.epochs - run.epoch)
-                classifier.load_state_dict(run.best_state)
+                _restore(classifier, run.best_state)
                 return run.best_epoch, run.history
             optimizer.step()
         probabilities = predict(classifier, examples, fold.validation, compute)
@@ -432,19 +476,26 @@ def train_run(
             run.best_value, run.best_epoch, run.best_state = value, run.epoch, _copy(classifier)
         bar.update()
         if terminated.is_set() or time.monotonic() - saved > checkpoint_seconds:
-            state = {"fingerprint": expected, "run": vars(run), "model": classifier.state_dict()}
+            state = {"fingerprint": expected, "run": vars(run), "model": _copy(classifier)}
             save_state(checkpoint, state | {"optimizer": optimizer.state_dict()})
             saved = time.monotonic()
             if terminated.is_set():
                 log(f"{checkpoint.stem}: terminated, epoch {run.epoch} is kept; run the same command to continue")
                 sys.exit(128 + signal.SIGTERM)
     bar.update(settings.epochs - run.epoch)
-    classifier.load_state_dict(run.best_state)
+    _restore(classifier, run.best_state)
     return run.best_epoch, run.history
 
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+    """The state without what is frozen: of an adapted model, adapters, head and buffers."""
+    frozen = {name for name, value in module.named_parameters(remove_duplicate=False) if not value.requires_grad}
+    return {name: value.detach().clone() for name, value in module.state_dict().items() if name not in frozen}
+
+
+def _restore(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load what `_copy` kept."""
+    module.load_state_dict(state, strict=False)
 
 
 @dataclass(frozen=True)
@@ -461,15 +512,23 @@ def finetune(
     weights: Path, sequences: Path, settings: Settings, compute: Compute, runs: Path, checkpoint_seconds: float = 300.0
 ) -> Outcome:
     """Every run of the job, those already kept in `runs` excepted, and what each protocol selects from them."""
-    frame = read_sequences(sequences, ["id", "sequence", "label", "split", "group"])
+    frame = read_sequences(sequences, ["id", "sequence", "label", "split", "group"], settings.strict_alphabet)
     loaded = models.load_weights(weights, compute.device)
     model, tokenizer = loaded.model, loaded.tokenizer
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     limit = min(model.max_tokens, settings.max_tokens or model.max_tokens)
     folds, how = split_folds(frame, settings.fold_count, settings.folds)
     examples = prepare_examples(frame, sequences.name, tokenizer, limit)
     check_classes(examples, folds, sequences.name)
     test = np.flatnonzero((frame["split"] == "test").to_numpy())
-    decisive = {name: value for name, value in asdict(settings).items() if name not in {"folds", "learning_rates"}}
+    outside = {"folds", "learning_rates", "strict_alphabet"}  # of the name of a run, or without effect on one
+    outside |= set() if settings.lora_rank else {"lora_alpha", "lora_rank", "lora_dropout"}
+    decisive = {name: value for name, value in asdict(settings).items() if name not in outside}
+    if settings.lora_rank:
+        from foundationless.adapters import add_adapters
+
+        seed = derived_seed(settings.seed, ADAPTERS)
+        add_adapters(model, settings.lora_rank, settings.lora_alpha, settings.lora_dropout, seed)
     decisive |= {"max_tokens": limit, "precision": compute.precision, "betas": BETAS, "splitter": how}
     decisive["recipe"] = RECIPES["finetune_model"]
     decisive |= {"sequences": sha256(sequences), "weights": sha256(weights / "weights.json")}
@@ -483,10 +542,12 @@ def finetune(
             found = _kept_run(runs, name, expected)
             if found is None:
                 started = time.monotonic()
-                model.load_state_dict(initial)
+                _restore(model, initial)
                 # not the bare seed: random weights of that seed began with the same draws
                 torch.manual_seed(derived_seed(settings.seed, HEAD))
-                classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling).to(compute.device)
+                classifier = Classifier(
+                    model, tokenizer, len(examples.classes), settings.pooling, settings.batch_size
+                ).to(compute.device)
                 checkpoint = runs / f"{name}.checkpoint"
                 epoch, history = train_run(
                     classifier,
@@ -520,12 +581,14 @@ def finetune(
     chosen = {split: _choose(plan, kept, split, settings.metric) for split in ("validation", "test")}
     described = decisive | {"learning_rates": sorted(settings.learning_rates), "folds": list(settings.folds)}
     described |= {"truncated": examples.truncated, "classes": examples.classes}
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    described["trainable_parameters"] = trained + model.width * len(examples.classes)
     described["rows"] = {fold.name: [len(fold.train), len(fold.validation), len(test)] for fold in folds}
     return Outcome(
         results=_results(plan, kept, chosen, settings.metric, len(test)),
         predictions=_predictions(frame.iloc[test], runs, plan, examples, chosen),
         settings=described,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=parameters,
     )
 
 

@@ -1,0 +1,83 @@
+"""The benchmark scripts, run by hand, must not rot: each runs tiny, prints its table and refuses nonsense in a line."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPTS = Path(__file__).parents[1] / "benchmarks"
+FLAGS = {
+    "embedding": ["--models", "hyenadna", "ntv2", "--threads", "1"],
+    "memory": ["--models", "hyenadna", "--threads", "1"],
+    "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
+    "tokenization": ["--names", "hyenadna", "nt_v2"],
+}
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """`script(name)` imports a benchmark as running it would."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    threads = torch.get_num_threads()
+
+    def load(name: str):
+        spec = importlib.util.spec_from_file_location(f"benchmark_{name}", SCRIPTS / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    sys.modules.pop("setting", None)
+    torch.set_num_threads(threads)
+
+
+def test_every_script_is_tried_here():
+    assert {path.stem for path in SCRIPTS.glob("*.py")} == {*FLAGS, "setting"}
+
+
+@pytest.mark.parametrize("name", list(FLAGS))
+def test_smoke(name, script, capsys, tmp_path, monkeypatch):
+    figures = tmp_path / "official.json"
+    figures.write_text('{"results": {}}')
+    extra = ["--official", str(figures)] if name == "models" else []
+    script(name).main([*FLAGS[name], *extra, "--smoke"])
+    out = capsys.readouterr().out
+    assert re.search(r"\d{4}-\d\d-\d\d, .*torch \d", out), "date, device and version stand above the table"
+    rows = [line for line in out.splitlines() if line.startswith("|")]
+    assert len(rows) >= 3 and len({row.count("|") for row in rows[:3]}) == 1
+    assert all(
+        any(row.startswith(f"| {subject} ") for row in rows) for subject in FLAGS[name][1:3] if "-" not in subject
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "message"),
+    [
+        ("embedding", ["--shortest", "9", "--longest", "3"], "exchange them"),
+        ("embedding", ["--models", "bogus"], "no network of that name"),
+        (
+            "embedding",
+            ["--longest", "900", "--shortest", "900", "--models", "hyenadna", "--device", "tpu"],
+            "no such device",
+        ),
+        ("memory", ["--jitter", "1"], "a share from 0"),
+        ("models", ["--official", "nowhere.json"], "no such file"),
+        ("models", ["--smoke", "--models", "ntv2", "--length", "99999", "--batch", "1"], "choose less"),
+    ],
+)
+def test_nonsense_is_a_sentence(name, flags, message, script):
+    from foundationless.errors import UserError
+
+    with pytest.raises(UserError, match=message):
+        script(name).main(flags)
+
+
+def test_nonsense_flags_are_one_line(script, capsys):
+    for flags in (["--repeats", "0"], ["--threads", "two"], ["--nonsense"]):
+        with pytest.raises(SystemExit) as stop:
+            script("models").main(flags)
+        error = capsys.readouterr().err
+        assert stop.value.code == 2 and len(error.splitlines()) == 1
