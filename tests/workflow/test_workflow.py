@@ -53,7 +53,7 @@ def elsewhere(tmp_path_factory):
     return checkout(tmp_path_factory.mktemp("checkout"))
 
 
-@pytest.mark.parametrize("study", ["config", "mini", "paper"])
+@pytest.mark.parametrize("study", ["config", "mini", "paper", "mistral", "ablations"])
 def test_every_study_plans(elsewhere, study):
     answer = snakemake("-n", "--configfile", f"config/{study}.yaml", directory=elsewhere)
     assert answer.returncode == 0, answer.stdout[-2000:]
@@ -142,18 +142,17 @@ def test_killed_at_any_point_it_ends_in_the_same_result(small, tmp_path):
     assert answer.returncode == 0, answer.stdout[-4000:]
 
     command = ["snakemake", "--configfile", str(small)]
-    deaths = 0
-    for patience in (14, 22):  # seconds: amid pretraining, then amid fine-tuning
+    for finished in (2, 6):  # records on disk at the moment of death, of at least twelve: by progress, not by the clock
         process = subprocess.Popen(
             command, cwd=killed, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        time.sleep(patience)
-        deaths += process.poll() is None
+        while process.poll() is None and len(list((killed / "results").glob("*/**/record.json"))) < finished:
+            time.sleep(0.05)
+        assert process.poll() is None, "the kill must hit a running study"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert snakemake("--unlock", "--configfile", small, directory=killed).returncode == 0
-    assert deaths == 2, "both kills must hit a running study"
     answer = snakemake("--configfile", small, directory=killed)
     assert answer.returncode == 0, answer.stdout[-4000:]
     assert not list((killed / "results").rglob(".part-*/record.json"))
@@ -161,6 +160,43 @@ def test_killed_at_any_point_it_ends_in_the_same_result(small, tmp_path):
     ours, theirs = outcome(killed), outcome(undisturbed)
     assert ours[0].keys() == theirs[0].keys() and len(ours[0]) >= 12
     assert ours == theirs
+
+
+def test_an_architecture_of_ones_own_goes_through_every_experiment(tmp_path):
+    """The eighth model: a file beside the study, an entry in a table, and nothing else."""
+    directory = checkout(tmp_path / "own")
+    shutil.copy(Path(__file__).with_name("recurrent.py"), directory / "recurrent.py")
+    assert len((directory / "recurrent.py").read_text().splitlines()) <= 40
+    table = yaml.safe_load((ROOT / "config/models.yaml").read_text())
+    table["own"] = {
+        "label": "Recurrent", "family": "recurrent.py:Recurrent", "tokenizer": "character",
+        "arms": ["pretrained", "random"], "tokenizer_class": "character", "objective": "causal",
+        "scaling": {"width": {"width": 1}},
+        "config": {"width": 16, "vocab_size": 10, "max_tokens": 1026},
+        "pretrained": {"source": "workflow", "corpus": "simulated"},
+    }  # fmt: skip
+    (directory / "models.yaml").write_text(yaml.safe_dump(table))
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config |= {"seeds": [0], "models": {"own": {}}, "baselines": {"length_gc": {}}}
+    config["tables"]["models"] = "models.yaml"
+    config["limits"]["default"] = {"train": 40, "validation": 20, "test": 40}
+    config["finetuning"] |= {"learning_rates": [1.0e-3], "epochs": 1}
+    config["pretraining"] |= {"steps": 10, "warmup": 2}
+    for analysis, spec in config["analyses"].items():
+        spec["models"] = ["own.w8", "own.w24"] if analysis == "width" else ["own"]
+        spec["tasks"] = spec["tasks"][:1]
+        spec["baselines"] = []
+    (directory / "own.yaml").write_text(yaml.safe_dump(config))
+    answer = snakemake("--configfile", "own.yaml", directory=directory)
+    assert answer.returncode == 0, answer.stdout[-4000:]
+    scores = pd.read_csv(directory / "results/tables/scores.csv")
+    assert set(scores["analysis"]) == set(config["analyses"])
+    assert set(scores["model"]) == {"own", "own.w8", "own.w24"}
+    # Its file is an input of its weights: an edit makes them, and what follows, anew.
+    with (directory / "recurrent.py").open("a") as stream:
+        stream.write("# edited\n")
+    answer = snakemake("-n", "--configfile", "own.yaml", directory=directory)
+    assert re.search(r"^initialise +3$", answer.stdout, re.M)
 
 
 @pytest.fixture(scope="session")
