@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary directory beside `path` and rename it to `path` on success; an older `path` is replaced."""
+def atomic_directory(path: str | os.PathLike[str], owned: Collection[str]) -> Iterator[Path]:
+    """Yield a temporary directory beside `path` and rename it to `path` on success; an older `path` is replaced.
+
+    `owned` are patterns of the names that such a directory holds: one that holds anything else is somebody's, and never
+    replaced (`UserError`).
+    """
     target = Path(path)
     if target.exists() and not target.is_dir():
         raise UserError(f"{target}: is a file; name a directory to write.")
+    entries = sorted(target.iterdir()) if target.exists() else []
+    if foreign := [entry.name for entry in entries if not any(map(entry.match, owned))]:
+        raise UserError(f"{target}: holds other files ({foreign[0]}); name a new or an empty directory.")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".part-{target.name}-", dir=target.parent))
     try:

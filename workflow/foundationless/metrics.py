@@ -1,8 +1,9 @@
-"""Metrics of classification and ranking: from probabilities (scikit-learn), from counts, and from weighted ranks.
+"""Metrics of classification and ranking, from counts and from weighted ranks.
 
-`evaluate` is what a job reports. The other two are the same metrics for many resamples at once: a bootstrap over test
-items changes only the weight of each item, so MCC, F1 and accuracy need only a confusion matrix per resample, and
-AUROC and AUPRC one sort of the scores. Both are tested to equal scikit-learn.
+Each serves many resamples at once: a bootstrap over test items changes only the weight of each item, so MCC, F1 and
+accuracy need only a confusion matrix per resample, and AUROC and AUPRC one sort of the scores. What a job reports
+(`evaluate`) is the case of one resample in which every item weighs 1. All are tested to equal scikit-learn, whose
+import would take a second of every job.
 """
 
 from collections.abc import Sequence
@@ -28,8 +29,6 @@ def evaluate(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
     AUROC and AUPRC are those of the second class for two classes, else the mean of one class against the rest over the
     classes that have both kinds of items (NaN if none has). Raises `UserError` if shapes or labels do not fit.
     """
-    from sklearn.metrics import accuracy_score, average_precision_score, f1_score, matthews_corrcoef, roc_auc_score
-
     truth, scores = np.asarray(labels, dtype=str), np.asarray(probabilities, dtype=np.float64)
     names = np.asarray(classes, dtype=str)
     if scores.shape != (len(truth), len(names)):
@@ -39,18 +38,15 @@ def evaluate(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
         )
     if len(strange := np.setdiff1d(truth, names)):
         raise UserError(f"label '{strange[0]}' is none of the classes {', '.join(names)}; predict the same task.")
-    predicted = names[scores.argmax(axis=1)]
-    found = {
-        "mcc": matthews_corrcoef(truth, predicted),
-        "macro_f1": f1_score(truth, predicted, average="macro", zero_division=0),
-        "weighted_f1": f1_score(truth, predicted, average="weighted", zero_division=0),
-        "accuracy": accuracy_score(truth, predicted),
+    if not np.isfinite(scores).all():
+        raise UserError("predictions hold a probability that is not finite; the model that made them diverged.")
+    cells = confusion(truth, names[scores.argmax(axis=1)], classes)
+    counts = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), -1)
+    found = {metric: float(from_confusion(counts, metric)) for metric in COUNT_METRICS}
+    ones = np.ones((1, len(truth)))
+    return found | {
+        metric: float(from_probabilities(truth, scores, classes, ones, metric)[0]) for metric in RANK_METRICS
     }
-    for metric, function in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
-        targets = [(truth == names[j], scores[:, j]) for j in _targets(len(names))]
-        values = [function(target, score) for target, score in targets if 0 < target.sum() < len(target)]
-        found[metric] = np.mean(values) if values else np.nan
-    return {metric: float(value) for metric, value in found.items()}
 
 
 def evaluate_ranking(positive: ArrayLike, scores: ArrayLike) -> dict[str, float]:
@@ -65,13 +61,17 @@ def evaluate_ranking(positive: ArrayLike, scores: ArrayLike) -> dict[str, float]
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
     """Spearman's rank correlation of two arrays [n]; pairs with a missing value are left out, NaN if none varies."""
-    from scipy.stats import rankdata
-
     pairs = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
-    ranks = rankdata(pairs[:, np.isfinite(pairs).all(axis=0)], axis=1)
-    if ranks.shape[1] < 2 or not np.ptp(ranks, axis=1).all():
+    ranks = [_ranks(values) for values in pairs[:, np.isfinite(pairs).all(axis=0)]]
+    if len(ranks[0]) < 2 or not all(np.ptp(rank) for rank in ranks):
         return float("nan")
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks [n] from 1; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
 def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> NDArray[np.int64]:

@@ -2,8 +2,9 @@
 
 The only module of the package that the Snakefile imports; it is read again by every cluster job, so it stays light.
 Names carry their qualifiers behind dots. A model `hyenadna.demo.char.w64` is the entry `hyenadna` of the model table,
-in the size that the config calls `hyenadna.demo`, with the character tokenizer, at width 64. A task `H3.pct10` is the
-task `H3` of the task table with the derivation `pct10` of `foundationless derive_sequences`.
+in the size that the config calls `hyenadna.demo`, with the character tokenizer, at width 64. Qualifiers: `char` and
+`kmer` (tokenizer), `wN` (width), `lN` (layers), `paper` (the function that the study's code evaluated). A task
+`H3.pct10` is the task `H3` of the task table with the derivation `pct10` of `foundationless derive_sequences`.
 """
 
 import copy
@@ -28,10 +29,13 @@ RECIPES = {
     "simulate_variants": 1,
     "build_sequences": 1,
     "derive_sequences": 1,
-    "initialise": 1,
+    "initialise": 3,
     "download_weights": 1,
     "import_weights": 1,
-    "pretrain": 1,
+    "derive_weights": 1,
+    "download_tokenizer": 1,
+    "train_tokenizer": 1,
+    "pretrain": 3,
     "finetune_model": 1,
     "fit_baseline": 1,
     "embed": 1,
@@ -50,6 +54,7 @@ ANALYSES = {
     "finetune": "finetune_model",
     "lowdata": "finetune_model",
     "controls": "finetune_model",
+    "lora": "finetune_model",
     "biotype": "probe",
     "width": "probe",
     "ancestry": "probe",
@@ -57,7 +62,7 @@ ANALYSES = {
     "similarity": "score_similarity",
     "likelihood": "score_likelihood",
 }
-CLASSIFICATIONS = ("finetune", "lowdata", "controls", "biotype", "width", "ancestry")
+CLASSIFICATIONS = ("finetune", "lowdata", "controls", "lora", "biotype", "width", "ancestry")
 
 # Width of a family's states and what follows it (paper Table 11: intermediate = 4 x width).
 WIDTHS = {
@@ -70,19 +75,32 @@ WIDTHS = {
     "gena_lm": {"hidden_size": 1, "intermediate_size": 4},
     "bert": {"hidden_size": 1, "intermediate_size": 4},
 }
+# Number of layers of a family.
+LAYERS = dict.fromkeys(("hyenadna", "caduceus"), "n_layer") | dict.fromkeys(
+    ("mistral", "nt_v1", "nt_v2", "dnabert2", "gena_lm", "bert"), "num_hidden_layers"
+)
+TOKENIZER_QUALIFIERS = {"char": "character", "kmer": "nt_v2"}
+# Tokenizers that need a file of pieces, which the model table says where to get.
+PIECES = ("dnabert2", "gena_lm")
+# Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted.
+DERIVED = ("embedding", "permuted")
 
 # Sources that each reader needs, all it knows (`*`: any ending) and its options: `tasks` declares them, and a test
 # holds the two together; importing `tasks` here would load the libraries of every reader with every cluster job.
 READERS = {
-    "table": ("train test", "train validation test genome", "validation_fraction test_contigs"),
-    "fasta_classes": ("", "train.* validation.* test.*", "validation_fraction merge"),
+    "table": ("train test", "train validation test genome", "validation_fraction test_contigs strict_alphabet"),
+    "fasta_classes": ("", "train.* validation.* test.*", "validation_fraction merge strict_alphabet"),
     "intervals": ("bed genome", "bed genome", "test_contigs validation_contigs fractions"),
     "genes": (
         "genes genome",
         "genes genome",
         "classes max_per_class min_per_class test_contigs validation_contigs fractions",
     ),
-    "transcripts": ("fasta genes tx2gene", "fasta genes tx2gene", "classes max_per_class min_per_class fractions"),
+    "transcripts": (
+        "fasta genes tx2gene",
+        "fasta genes tx2gene",
+        "classes max_per_class min_per_class fractions strict_alphabet",
+    ),
     "people": ("vcf genome panel", "vcf genome panel families", "contig start end label fractions as_written"),
     "mutants": ("genome", "genome", "contigs starts windows length mutations replicates"),
     "clinical": ("vcf genome", "vcf genome", "genes consequences length unlabelled score"),
@@ -121,6 +139,7 @@ FIGURES = (
     "biotype",
     "variants",
     "controls",
+    "lora",
     "pretraining",
 )
 
@@ -144,6 +163,20 @@ class Model:
     config: Mapping[str, Any]
     tokenizer: str | None
     arms: tuple[str, ...]
+    stem: str  # its name without the qualifiers that came behind the config's own name
+    protocol: str
+
+    @property
+    def source(self) -> str | None:
+        """Where its pretrained weights come from: `hub`, `local` (also: another model's weights), `workflow`, None."""
+        source = (self.entry.get("pretrained") or {}).get("source")
+        return "local" if (source, self.protocol) == ("workflow", "paper") else source
+
+    @property
+    def published(self) -> str:
+        """The model whose weights this one reads: under protocol `paper`, the same without that qualifier."""
+        parts = self.name[len(self.stem) :].split(".")
+        return self.stem + ".".join(part for part in parts if part != "paper")
 
     @property
     def family(self) -> str:
@@ -195,21 +228,38 @@ class Plan:
             raise UserError(_unknown("model", name, studied) + " (`models` and `baselines` of the config)")
         entry = _merge(self.entries[base], studied[stem])
         settings = dict(entry.get("config") or {})
-        tokenizer, arms = entry.get("tokenizer"), tuple(entry["arms"])
-        for qualifier in name[len(stem) :].split(".")[1:]:
-            if qualifier == "char":
-                # A new embedding table cannot come from a checkpoint: this arm exists at random only.
-                tokenizer, arms = "character", ("random",)
-            elif found := re.fullmatch(r"w([1-9][0-9]*)", qualifier):
-                width = int(found[1])
-                if entry["family"] not in WIDTHS:
-                    raise UserError(f"model '{name}': family '{entry['family']}' has no width to set.")
-                settings |= {key: factor * width for key, factor in WIDTHS[entry["family"]].items()}
-                if entry.get("pretrained", {}).get("source") != "workflow":
-                    arms = tuple(arm for arm in arms if arm != "pretrained")
+        tokenizer, arms, protocol = entry.get("tokenizer"), tuple(entry["arms"]), "corrected"
+        qualifiers = name[len(stem) :].split(".")[1:]
+        kinds = ["tokenizer" if part in TOKENIZER_QUALIFIERS else part[0] for part in qualifiers if part]
+        if len(set(kinds)) < len(qualifiers):
+            raise UserError(f"model '{name}': two qualifiers say the same thing (or one is empty); leave one out.")
+        for qualifier in qualifiers:
+            if qualifier == "paper":
+                protocol = "paper"
+                continue
+            if (entry["family"], qualifier) == ("caduceus", "kmer"):
+                raise UserError(f"model '{name}': Caduceus complements token by token, so it reads characters only.")
+            if qualifier in TOKENIZER_QUALIFIERS:
+                tokenizer = TOKENIZER_QUALIFIERS[qualifier]
+            elif found := re.fullmatch(r"([wl])([1-9][0-9]*)", qualifier):
+                settings |= _scaled(name, entry, found[1], int(found[2]))
             else:
-                raise UserError(f"model '{name}': qualifier '.{qualifier}' is neither '.char' nor a width like '.w64'.")
-        return Model(name, entry, settings, tokenizer, arms)
+                raise UserError(
+                    f"model '{name}': qualifier '.{qualifier}' is none of .char, .kmer, .paper, a width like .w64 or a "
+                    "depth like .l4."
+                )
+            # Another table or shape cannot come from a checkpoint: only what is pretrained here has a pretrained arm.
+            if (entry.get("pretrained") or {}).get("source") != "workflow":
+                arms = tuple(arm for arm in arms if arm != "pretrained")
+        width, heads = settings.get("hidden_size"), settings.get("num_attention_heads")
+        if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
+            raise UserError(
+                f"model '{name}': its {heads} attention heads do not divide its width {width}; choose others."
+            )
+        family = entry["family"]
+        if ".py:" in family and not Path(family.rpartition(":")[0]).is_file():
+            raise UserError(f"model '{name}': no file '{family.rpartition(':')[0]}' of its family; correct its path.")
+        return Model(name, entry, settings, tokenizer, arms, stem, protocol)
 
     @cached_property
     def networks(self) -> tuple[str, ...]:
@@ -218,15 +268,20 @@ class Plan:
 
     def networks_from(self, source: str) -> tuple[str, ...]:
         """Networks whose pretrained arm comes from `hub`, `local` or `workflow`."""
-        return tuple(
-            name
-            for name in self.networks
-            if "pretrained" in self.model(name).arms and self.model(name).entry["pretrained"]["source"] == source
-        )
+        models = [self.model(name) for name in self.networks if "pretrained" in self.model(name).arms]
+        # What the study read of weights that are made here is read of the model's own, in the design or not.
+        models += [self.model(model.published) for model in models if model.source == "local"]
+        return tuple(dict.fromkeys(model.name for model in models if model.source == source))
+
+    def tokenizers_from(self, source: str) -> tuple[str, ...]:
+        """Stems whose byte-pair tokenizer comes from `hub`, `local` or `workflow`."""
+        models = [self.model(name) for name in self.networks]
+        found = (m.stem for m in models if m.tokenizer in PIECES and m.entry["tokenizer_file"]["source"] == source)
+        return tuple(dict.fromkeys(found))
 
     def weight_seed(self, init: str, seed: int) -> int:
         """Seed of the weights behind a job: one checkpoint serves every seed of the pretrained arm."""
-        return seed if init == "random" else 0
+        return 0 if init == "pretrained" else seed
 
     # ---- tasks
 
@@ -242,11 +297,20 @@ class Plan:
         """Reader options of a task as KEY=VALUE strings."""
         return [f"{key}={value}" for key, value in _pairs(self.tasks[task]["options"])]
 
-    def finetuning(self, task: str) -> dict[str, Any]:
+    def finetuning(self, task: str, analysis: str) -> dict[str, Any]:
         """Settings of fine-tuning on a task. A share of the training data (`H3.pct1`) keeps the set's own validation
-        split, which is whole: folds are cut from training and validation rows together and would train on it."""
-        share = ".pct" in task
-        return {**self.config["finetuning"], **({"folds": []} if share else {})}
+        split, which is whole: folds are cut from training and validation rows together and would train on it. Only the
+        analysis `lora` trains adapters (rank 0: every weight is trained)."""
+        settings = dict(self.config["finetuning"])
+        if ".pct" in task:
+            settings["folds"] = []
+        if analysis != "lora":
+            settings["lora"] = {**settings["lora"], "rank": 0}
+        return settings
+
+    def precision(self, model: str, section: str) -> str:
+        """Precision of a model's jobs: its own, otherwise that of the config's section."""
+        return str(self.model(model).entry.get("precision") or self.config[section]["precision"])
 
     # ---- jobs
 
@@ -264,9 +328,28 @@ class Plan:
             for task in spec["tasks"]:
                 for name in names:
                     model = self.model(name)
-                    for init in model.arms:
+                    for init in self._arms(analysis, spec, model):
                         for seed in seeds if _has_seeds(analysis, init) else seeds[:1]:
                             yield Job(analysis, task, name, init, seed)
+
+    def _check_protocol(self, analysis: str, model: Model) -> None:
+        cosine = analysis in ("similarity", "sensitivity") and model.family == "caduceus"
+        if model.protocol == "paper" and (analysis == "likelihood" or cosine):
+            why = "its cosine code read Caduceus as published" if cosine else "likelihoods have no defect to show"
+            raise UserError(
+                f"analysis '{analysis}': '{model.name}' is not what the study evaluated ({why}); drop .paper."
+            )
+
+    def _arms(self, analysis: str, spec: Mapping[str, Any], model: Model) -> Sequence[str]:
+        self._check_protocol(analysis, model)
+        wanted = model.arms if model.is_baseline else spec.get("arms", model.arms)
+        for arm in wanted:
+            if arm in DERIVED and ("pretrained" not in model.arms or model.protocol == "paper"):
+                raise UserError(
+                    f"analysis '{analysis}': arm '{arm}' of '{model.name}' is made from pretrained weights (not as the "
+                    "study read them), which this model does not have; leave one of them out."
+                )
+        return [arm for arm in wanted if arm in (*model.arms, *DERIVED)]
 
     def jobs_of(self, analysis: str, task: str) -> list[Job]:
         """Cells of one task in one analysis."""
@@ -291,7 +374,7 @@ class Plan:
         for name in names:
             model = self.model(name)
             described[name] = {
-                "label": model.entry["label"],
+                "label": ", ".join([model.entry["label"], *_in_words(name.removeprefix(model.stem))]),
                 "base": name.split(".")[0],
                 "family": model.family,
                 "kind": "baseline" if name in self.config["baselines"] else "model",
@@ -316,10 +399,19 @@ class Plan:
                 if piece["source"].startswith("genome:"):
                     raise UserError(f"genome '{name}': a piece is a dataset or 'simulated:FILE', not another genome.")
         for name, corpus in corpora.items():
+            people = corpus.get("people", {})
+            for source in [*people.get("vcf", []), *([people["panel"]] if "panel" in people else [])]:
+                self._check_source(source, f"corpus '{name}'")
             for genome in corpus["genomes"]:
                 if genome not in genomes:
                     raise UserError(f"corpus '{name}': " + _unknown("genome", genome, genomes))
         for name in (*self.config["models"], *self.config["baselines"]):
+            size = name.partition(".")[2]
+            if size == "paper" or size in TOKENIZER_QUALIFIERS or re.fullmatch(r"[wl][0-9]+", size):
+                raise UserError(
+                    f"model '{name}': '.{size}' is a qualifier, not a size; name '{name.split('.')[0]}' here, and "
+                    f"'{name}' in an analysis."
+                )
             model = self.model(name)
             pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
             if pretrained.get("source") == "workflow" and pretrained.get("corpus") not in corpora:
@@ -333,6 +425,8 @@ class Plan:
                 raise UserError(f"model '{name}': a baseline needs a classifier; add one to the model table.")
             if not model.is_baseline and model.tokenizer is None:
                 raise UserError(f"model '{name}': a model with weights needs a tokenizer; add one to the model table.")
+            if model.tokenizer in PIECES:
+                self._check_pieces(name, model.entry.get("tokenizer_file") or {})
             self._check_settings(name, model.entry.get("pretraining") or {})
             if pretrained.get("source") == "hub" and not pretrained.get("revision"):
                 raise UserError(
@@ -348,7 +442,24 @@ class Plan:
         for task in self.config["limits"]:
             if task != "default" and task not in self.tasks:
                 raise UserError("limits: " + _unknown("task", task, self.tasks))
-        _ = self.jobs
+        if empty := set(self.config["analyses"]) - {job.analysis for job in self.jobs}:
+            raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
+
+    def _check_pieces(self, model: str, file: Mapping[str, Any]) -> None:
+        needed = {"hub": ("repository", "revision"), "local": ("path",), "workflow": ("corpus", "size")}
+        keys = needed.get(str(file.get("source")))
+        if keys is None:
+            raise UserError(f"model '{model}': its tokenizer needs a file; add tokenizer_file with a source.")
+        if missing := [key for key in keys if not file.get(key)]:
+            raise UserError(f"model '{model}', tokenizer_file: source '{file['source']}' needs {missing[0]}.")
+        if file["source"] == "workflow" and file["corpus"] not in self.config["corpora"]:
+            raise UserError(
+                f"model '{model}', tokenizer_file: " + _unknown("corpus", file["corpus"], self.config["corpora"])
+            )
+        if file["source"] == "local" and not (Path(file["path"]).is_file() and file["path"].endswith("tokenizer.json")):
+            raise UserError(
+                f"model '{model}', tokenizer_file: '{file['path']}' is no file tokenizer.json; correct its path."
+            )
 
     def _check_settings(self, model: str, over: Mapping[str, Any]) -> None:
         settings = self.config["pretraining"] | dict(over)
@@ -464,7 +575,29 @@ def _not_finite(value: Any) -> str | None:
 
 def _has_seeds(analysis: str, init: str) -> bool:
     """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one."""
-    return init == "random" or (init == "pretrained" and analysis in CLASSIFICATIONS)
+    return init in ("random", *DERIVED) or (init == "pretrained" and analysis in CLASSIFICATIONS)
+
+
+def _in_words(qualifiers: str) -> list[str]:
+    """What the qualifiers of a name say in a figure; widths are told by their axis."""
+    words = {"char": "characters", "kmer": "6-mers", "paper": "as the study read it"}
+    found = [words.get(part, f"{part[1:]} layers" if part[0] == "l" else "") for part in qualifiers.split(".")[1:]]
+    return [word for word in found if word]
+
+
+def _scaled(name: str, entry: Mapping[str, Any], kind: str, value: int) -> dict[str, int]:
+    """Configuration of a width (`w`) or of a number of layers (`l`); the table may name the keys of a new family."""
+    scaling = entry.get("scaling") or {}
+    if kind == "l":
+        key = scaling.get("layers", LAYERS.get(entry["family"]))
+        found = {key: value} if key else {}
+    else:
+        factors: Mapping[str, int] = scaling.get("width", WIDTHS.get(entry["family"], {}))
+        found = {key: factor * value for key, factor in factors.items()}
+    if not found:
+        what = "number of layers" if kind == "l" else "width"
+        raise UserError(f"model '{name}': no {what} of family '{entry['family']}' is known; add scaling to its entry.")
+    return found
 
 
 def _unknown(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> str:

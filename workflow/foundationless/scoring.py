@@ -73,6 +73,7 @@ def run_job(
     *,
     weights: Path,
     sequences: Path,
+    strict_alphabet: bool,
     identity: Mapping[str, Any],
     settings: Mapping[str, Any],
     record: Path,
@@ -92,7 +93,7 @@ def run_job(
     torch.set_num_threads(threads)
     place = choose_device(device)
     watch = Stopwatch(str(place))
-    frame = read_sequences(sequences)
+    frame = read_sequences(sequences, strict_alphabet=strict_alphabet)
     loaded = load_weights(weights, str(place))
     compute = {"token_budget": token_budget, "device": place, "precision": precision}
     results, rows = score(loaded, frame, compute)
@@ -482,7 +483,7 @@ def _log_probabilities(weights: "Weights", hidden: Tensor, targets: Tensor) -> T
     """Log probability [tokens] of `targets` [tokens] given hidden states [tokens, width]; logits are made in parts."""
     found = []
     for start in range(0, len(hidden), PROJECTED):
-        logits = weights.model.project(hidden[None, start : start + PROJECTED])[0].float()
+        logits = weights.model.project(hidden[None, start : start + PROJECTED].float())[0]
         chosen = logits.gather(1, targets[start : start + PROJECTED, None])[:, 0]
         found.append(chosen - logits.logsumexp(dim=1))
     return torch.cat(found)
@@ -514,10 +515,10 @@ def causal_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapp
     inputs = [_encode(weights, windows[position]) for position in firsts]
     scores: list[np.ndarray] = [np.zeros(0)] * len(inputs)
 
-    def handle(rows: np.ndarray, hidden: Tensor, mask: Tensor) -> None:
+    def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
         for place, row in enumerate(rows):
-            ids = torch.from_numpy(inputs[row]).to(hidden.device)
-            given = _log_probabilities(weights, hidden[place, : len(ids) - 1], ids[1:])
+            length = len(inputs[row])
+            given = _log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
             scores[row] = np.concatenate([[np.nan], given.double().cpu().numpy()])
 
     run_network(weights, inputs, handle, label="likelihood", **compute)
@@ -558,10 +559,10 @@ def _masked_runs(
     for request, place in enumerate(index):
         owners[int(place)].append(request)
 
-    def handle(rows: np.ndarray, hidden: Tensor, mask: Tensor) -> None:
+    def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
         for place, row in enumerate(rows):
             at = torch.from_numpy(masked[firsts[row]][1]).to(hidden.device)
-            logits = weights.model.project(hidden[None, place, at])[0].float()
+            logits = weights.model.project(hidden[None, place, at].float())[0]
             for request in owners[int(row)]:
                 read(request, logits)
 

@@ -14,8 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
-from foundationless.files import atomic_directory, atomic_path
+from foundationless.files import atomic_directory, atomic_path, read_json
 from foundationless.metrics import COUNT_METRICS, HIGHER_IS_BETTER, RANK_METRICS
+from foundationless.plan import DERIVED
 from foundationless.records import flatten, read_record
 from foundationless.statistics import Arm, Run, across_tasks, compare_arms, holm, interval, join, score_runs
 
@@ -47,6 +48,7 @@ ACROSS = [
 PAPER_TABLES = {
     "table_02_biotype": "biotype",
     "table_04_likelihood": "likelihood",
+    "table_08_lora": "lora",
     "table_14_ancestry": "ancestry",
     "table_18_finetune": "finetune",
 }
@@ -83,9 +85,10 @@ def summarise(
 
     `predictions` run parallel to `records`; `baselines` names models that count as baselines beside those whose `init`
     is baseline. Comparisons of a pretrained arm: with its own random arm (`versus` random), with the best baseline
-    (baseline), and with the best random arm of any model (best_random, the study's Figure 7; chosen on the test set, so
-    it favours the reference); of a random arm: with the best baseline. A baseline is chosen by validation where its
-    records say so, else by test. Raises `UserError` if two jobs predict different test items.
+    (baseline), with the best random arm of any model (best_random, the study's Figure 7; chosen on the test set, so it
+    favours the reference), and with the control arms of its own weights (embedding, permuted); of any other arm: with
+    the best baseline. A baseline is chosen by validation where its records say so, else by test. Raises `UserError` if
+    two jobs predict different test items.
     """
     jobs = [_Job(record, _runs(record, frame, protocol)) for record, frame in zip(records, predictions, strict=True)]
     notes = [f"no predictions were selected in {_name(job.record)}" for job in jobs if not job.runs]
@@ -270,6 +273,8 @@ def _pairs(
             continue
         if init == "pretrained" and (model, "random") in arms:
             pairs.append((model, init, "random", (model, "random")))
+        if init == "pretrained":
+            pairs += [(model, init, arm, (model, arm)) for arm in DERIVED if (model, arm) in arms]
         if init == "pretrained" and best_random:
             pairs.append((model, init, "best_random", best_random))
         if best_baseline:
@@ -426,7 +431,7 @@ def collect(
     catalogue = pd.DataFrame(
         [{"model": name, **dict(card)} for name, card in sorted(models.items(), key=lambda item: ranks[item[0]])]
     )
-    with atomic_directory(output) as part:
+    with atomic_directory(output, ("*.csv", "*.parquet")) as part:
         flat.to_csv(part / "records.csv", index=False, lineterminator="\n")
         write_flat(part / "records.parquet", flat)
         tables = {
@@ -442,6 +447,19 @@ def collect(
             tables[name] = _arm_table(scores, comparisons, analysis, tasks, labels)
         for name, table in tables.items():
             table.to_csv(part / f"{name}.csv", index=False, lineterminator="\n")
+
+
+def check_distinct(cards: Iterable[Path]) -> None:
+    """`UserError` if two weight directories of a model hold the same bytes: a comparison of weights with themselves."""
+    seen: dict[tuple[str, str], Path] = {}
+    for path in cards:
+        card = read_json(path)
+        other = seen.setdefault((card["model"], card["sha256"]), path)
+        if other != path:
+            raise UserError(
+                f"{path.parent} and {other.parent} hold the same weights, so the arms would be compared with "
+                "themselves; find out which of them is not what its name says, and make it again."
+            )
 
 
 def _with_columns(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -164,6 +164,41 @@ class ReferenceCheck:
             )
 
 
+def reference_allele(record: Any) -> str:
+    """REF of a record in A, C, G, T, N."""
+    return record.REF.upper().translate(_TO_ACGTN)
+
+
+def alternatives(record: Any) -> tuple[str | None, ...]:
+    """ALT alleles of a record in A, C, G, T, N; None for the symbolic ones (`<DEL>`, `*`, breakends)."""
+    return tuple(alt.upper().translate(_TO_ACGTN) if alt and _ALLELE.fullmatch(alt) else None for alt in record.ALT)
+
+
+def genotypes(record: Any, path: Path, names: Sequence[str], require_phase: bool = True) -> np.ndarray:
+    """Allele numbers of a record, int16 [samples, ploidy]: 0 is REF, -1 missing, -2 no such copy.
+
+    `UserError` for a record without genotypes, an allele that it does not list, and, with `require_phase`, an unphased
+    heterozygote (`names` are the samples).
+    """
+    where = f"{path.name}: {record.CHROM}:{record.POS}"
+    if "GT" not in record.FORMAT:
+        raise UserError(f"{where} has no genotypes (GT); they are needed.")
+    calls = record.genotype.array()
+    alleles = calls[:, :-1]
+    if alleles.max(initial=0) > len(record.ALT):
+        raise UserError(
+            f"{where} has a genotype with allele {alleles.max()} and only {len(record.ALT)} ALT; correct the record."
+        )
+    if require_phase and alleles.shape[1] > 1:
+        loose = (alleles.min(axis=1) >= 0) & (alleles.min(axis=1) != alleles.max(axis=1)) & (calls[:, -1] == 0)
+        if loose.any():
+            raise UserError(
+                f"{where} is heterozygous and not phased in sample '{names[int(loose.argmax())]}'; phase the file, or "
+                "say that alleles are to be taken as written."
+            )
+    return alleles.astype(np.int16)
+
+
 @dataclass(frozen=True)
 class Haplotypes:
     """Distinct haplotype sequences of a window and who carries them.
@@ -214,33 +249,18 @@ def haplotypes(
     rows: list[np.ndarray] = []
     for record in records(vcf, path, contig, start, end):
         counts["records"] += 1
-        ref, at = record.REF.upper().translate(_TO_ACGTN), record.start - start
+        ref, at = reference_allele(record), record.start - start
         if record.end > end:
             counts["beyond the window"] += 1
             continue
         if not check(record.CHROM, record.POS, ref, reference[at : at + len(ref)]):
             continue
-        if "GT" not in record.FORMAT:
-            raise UserError(f"{path.name}: {record.CHROM}:{record.POS} has no genotypes (GT); they are needed.")
-        calls = record.genotype.array()
-        alleles = calls[:, :-1]
-        if alleles.max(initial=0) > len(record.ALT):
-            raise UserError(
-                f"{path.name}: {record.CHROM}:{record.POS} has a genotype with allele {alleles.max()} and only "
-                f"{len(record.ALT)} ALT; correct the record."
-            )
+        alleles = genotypes(record, path, names, require_phase)
+        alts = alternatives(record)
         counts["missing"] += int((alleles == -1).sum())
-        if require_phase and alleles.shape[1] > 1:
-            loose = (alleles.min(axis=1) >= 0) & (alleles.min(axis=1) != alleles.max(axis=1)) & (calls[:, -1] == 0)
-            if loose.any():
-                raise UserError(
-                    f"{path.name}: {record.CHROM}:{record.POS} is heterozygous and not phased in sample "
-                    f"'{names[int(loose.argmax())]}'; phase the file, or say that alleles are to be taken as written."
-                )
-        alts = tuple(alt.upper().translate(_TO_ACGTN) if alt and _ALLELE.fullmatch(alt) else None for alt in record.ALT)
         counts["symbolic"] += sum(alt is None for alt in alts)
         sites.append((at, ref, alts))
-        rows.append(alleles.astype(np.int16))
+        rows.append(alleles)
     check.finish()
     ploidy = max((row.shape[1] for row in rows), default=1)
     matrix = np.full((len(rows), len(names), ploidy), -2, dtype=np.int16)
@@ -251,7 +271,7 @@ def haplotypes(
     distinct, inverse = _distinct_rows(vectors)
     built: dict[str, int] = {}
     numbers = np.array(
-        [built.setdefault(_apply(reference, sites, row, counts), len(built)) for row in distinct], dtype=np.int32
+        [built.setdefault(consensus(reference, sites, row, counts), len(built)) for row in distinct], dtype=np.int32
     )
     index = numbers[inverse].reshape(len(names), ploidy)
     return Haplotypes(names, list(built), np.where(absent_copy, -1, index).astype(np.int32), counts)
@@ -272,10 +292,13 @@ def _is_indel(ref: str, alt: str) -> bool:
     return len(short) < len(long) and shared > 0 and long.endswith(short[shared:])
 
 
-def _apply(
+def consensus(
     reference: str, sites: list[tuple[int, str, tuple[str | None, ...]]], alleles: np.ndarray, counts: Counter
 ) -> str:
-    """One haplotype: the reference with the chosen ALT alleles in place."""
+    """One haplotype by the rules of `haplotypes`: `reference` with the chosen ALT alleles in place.
+
+    `sites` are (offset in `reference`, REF, ALTs) in ascending order, `alleles` [sites] the allele chosen at each.
+    """
     pieces, done, after_insertion = [], 0, False
     for number in np.flatnonzero(alleles):
         at, ref, alts = sites[number]

@@ -42,7 +42,7 @@ wildcard_constraints:
     analysis="|".join(plan.ANALYSES),
     task=r"[A-Za-z0-9_]+(\.[a-z0-9]+)?",
     model=r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*",
-    init="pretrained|random|baseline",
+    init="pretrained|random|embedding|permuted|baseline",
     seed=r"\d+",
 
 
@@ -96,3 +96,8 @@ def get_reader_flags(wildcards):
     for split, number in limits.get(wildcards.task, limits.get("default", {})).items():
         flags += ["--limit", f"{split}={number}"]
     return flags
+
+
+include: "lookups.smk"
+include: "model_lookups.smk"
+include: "corpus_lookups.smk"

@@ -20,11 +20,13 @@ rule embed:
         weights=subpath(input.weights, parent=True),
         poolings=config["probing"]["poolings"],
         settings=config["embedding"],
+        precision=get_precision("embedding"),
+        chunks=get_chunk_flags,
     message:
         "Embed {wildcards.task} with {wildcards.model} ({wildcards.init}, seed {wildcards.seed})"
     shell:
         "python -m foundationless embed --weights {params.weights:q} --sequences {input.sequences:q}"
-        " --poolings {params.poolings} --precision {params.settings[precision]}"
+        " --poolings {params.poolings} --precision {params.precision} {params.chunks}"
         " --token-budget {params.settings[token_budget]} --threads {threads} --output {output:q} 2> {log:q}"
 
 
@@ -41,7 +43,7 @@ rule probe:
         "benchmarks/probe/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         analysis="biotype|width|ancestry",
-        init="pretrained|random",
+        init="pretrained|random|embedding|permuted",
     conda:
         "../../envs/compute.yaml"
     threads: 1

@@ -10,8 +10,8 @@ rule finetune_model:
     benchmark:
         "benchmarks/finetune_model/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        analysis="finetune|lowdata|controls",
-        init="pretrained|random",
+        analysis="finetune|lowdata|controls|lora",
+        init="pretrained|random|embedding|permuted",
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -25,6 +25,7 @@ rule finetune_model:
         directory=subpath(output.record, parent=True),
         metric=get_metric,
         settings=get_finetuning,
+        precision=get_precision("finetuning"),
     message:
         "Fine-tune {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
     shell:
@@ -34,7 +35,8 @@ rule finetune_model:
         " --fold-count {params.settings[fold_count]} --folds {params.settings[folds]}"
         " --epochs {params.settings[epochs]} --patience {params.settings[patience]}"
         " --batch-size {params.settings[batch_size]} --pooling {params.settings[pooling]}"
-        " --precision {params.settings[precision]} --runs {params.directory:q}/runs"
+        " --lora-rank {params.settings[lora][rank]} --lora-alpha {params.settings[lora][alpha]}"
+        " --lora-dropout {params.settings[lora][dropout]} --precision {params.precision} --runs {params.directory:q}/runs"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
 
 

@@ -1,64 +1,6 @@
-def get_model_flags(wildcards):
-    model = study.model(wildcards.model)
-    return [
-        "--family",
-        model.family,
-        "--config",
-        plan.json.dumps(dict(model.config), sort_keys=True),
-    ]
-
-
-def get_weights(wildcards):
-    seed = study.weight_seed(wildcards.init, int(wildcards.seed))
-    return f"results/weights/{wildcards.model}/{wildcards.init}/seed{seed}/weights.json"
-
-
 def get_embeddings(wildcards):
     seed = study.weight_seed(wildcards.init, int(wildcards.seed))
     return f"results/embeddings/{wildcards.task}/{wildcards.model}/{wildcards.init}/seed{seed}/embeddings.parquet"
-
-
-def get_corpus(wildcards):
-    return study.config["corpora"][
-        study.model(wildcards.model).entry["pretrained"]["corpus"]
-    ]
-
-
-def get_corpus_files(wildcards):
-    return [
-        f"resources/genomes/{genome}.fa" for genome in get_corpus(wildcards)["genomes"]
-    ]
-
-
-def get_corpus_flags(wildcards):
-    corpus = get_corpus(wildcards)
-    genomes = [
-        flag for path in get_corpus_files(wildcards) for flag in ("--genome", path)
-    ]
-    return [*genomes, "--exclude", *corpus["exclude"], "--holdout", *corpus["holdout"]]
-
-
-def get_pretraining_flags(wildcards):
-    settings = study.config["pretraining"] | dict(
-        study.model(wildcards.model).entry.get("pretraining", {})
-    )
-    return [
-        part
-        for key, value in settings.items()
-        for part in (f"--{key.replace('_', '-')}", str(value))
-    ]
-
-
-def get_pretrained(wildcards, key):
-    return study.model(wildcards.model).entry["pretrained"][key]
-
-
-def get_constraint(source):
-    """A pattern of the networks whose pretrained arm has this source (one that matches nothing if there are none)."""
-    return (
-        "|".join(plan.re.escape(name) for name in study.networks_from(source))
-        or "none^"
-    )
 
 
 def get_metric(wildcards):
@@ -66,7 +8,23 @@ def get_metric(wildcards):
 
 
 def get_finetuning(wildcards):
-    return study.finetuning(wildcards.task)
+    return study.finetuning(wildcards.task, wildcards.analysis)
+
+
+def get_chunk_flags(wildcards):
+    """The study's own chunks, for what it evaluated; otherwise the model's maximum."""
+    model = study.model(wildcards.model)
+    longest = model.entry.get("max_tokens")
+    return (
+        ["--max-tokens", str(longest)] if longest and model.protocol == "paper" else []
+    )
+
+
+def get_precision(section):
+    def get(wildcards):
+        return study.precision(wildcards.model, section)
+
+    return get
 
 
 def get_baseline_flags(wildcards):
@@ -144,3 +102,20 @@ def get_runtime(wildcards, attempt):
 
 def get_strand_flags(wildcards):
     return ["--both-strands"] if config["scoring"]["both_strands"] else []
+
+
+def get_weight_cards(wildcards):
+    """Cards of all weights that the design evaluates."""
+    evaluated = [job for job in study.jobs if job.init != "baseline"]
+    names = [
+        f"results/weights/{job.model}/{job.init}/seed{study.weight_seed(job.init, job.seed)}/weights.json"
+        for job in evaluated
+    ]
+    return list(dict.fromkeys(names))
+
+
+def get_reported_table(name):
+    """A table that the report shows."""
+    labels = {"table": name.replace("_", " ")}
+    caption = "../report/tables.rst"
+    return report(f"results/tables/{name}.csv", caption, "Tables", labels=labels)

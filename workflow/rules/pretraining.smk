@@ -1,7 +1,9 @@
 rule pretrain:
     input:
+        tensors="results/weights/{model}/random/seed{seed}/model.safetensors",
         weights="results/weights/{model}/random/seed{seed}/weights.json",
         genomes=get_corpus_files,
+        people=get_people_files,
     output:
         card="results/weights/{model}/pretrained/seed{seed}/weights.json",
         config="results/weights/{model}/pretrained/seed{seed}/config.json",
@@ -18,11 +20,11 @@ rule pretrain:
     priority: 10
     conda:
         "../../envs/compute.yaml"
-    threads: 1
+    threads: get_processes
     resources:
-        mem_mb=get_memory,
+        mem_mb=get_pretraining_memory,
         runtime=get_runtime,
-        gpu=1,
+        gpu=get_processes,
     params:
         recipe=plan.RECIPES["pretrain"],
         weights=subpath(input.weights, parent=True),
@@ -30,10 +32,11 @@ rule pretrain:
         checkpoints=subpath(output.record, parent=True),
         corpus=get_corpus_flags,
         settings=get_pretraining_flags,
+        launcher=get_launcher,
     message:
         "Pretrain {wildcards.model}"
     shell:
-        "python -m foundationless pretrain --weights {params.weights:q} {params.corpus:q} {params.settings:q}"
-        " --model {wildcards.model} --seed {wildcards.seed} --checkpoints {params.checkpoints:q}/checkpoints"
-        " --output {params.directory:q} --record {output.record:q} --losses {output.losses:q}"
-        " --threads {threads} 2> {log:q}"
+        "{params.launcher:q} python -m foundationless pretrain --weights {params.weights:q} {params.corpus:q}"
+        " {params.settings:q} --model {wildcards.model} --seed {wildcards.seed}"
+        " --checkpoints {params.checkpoints:q}/checkpoints --output {params.directory:q}"
+        " --record {output.record:q} --losses {output.losses:q} --threads {threads} 2> {log:q}"

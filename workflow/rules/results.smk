@@ -39,26 +39,12 @@ rule collect_tables:
         comparisons=get_summaries(name="comparisons.csv"),
         records=get_summaries(name="records.parquet"),
         pretraining=get_pretraining_records,
+        weights=get_weight_cards,
         tasks=config["tables"]["tasks"],
     output:
-        scores=report(
-            "results/tables/scores.csv",
-            "../report/tables.rst",
-            "Tables",
-            labels={"table": "scores"},
-        ),
-        comparisons=report(
-            "results/tables/comparisons.csv",
-            "../report/tables.rst",
-            "Tables",
-            labels={"table": "comparisons"},
-        ),
-        across=report(
-            "results/tables/across_tasks.csv",
-            "../report/tables.rst",
-            "Tables",
-            labels={"table": "across tasks"},
-        ),
+        scores=get_reported_table("scores"),
+        comparisons=get_reported_table("comparisons"),
+        across=get_reported_table("across_tasks"),
         records="results/tables/records.parquet",
     log:
         "logs/collect_tables.log",
@@ -79,8 +65,9 @@ rule collect_tables:
         "Collect tables"
     shell:
         "python -m foundationless collect_tables --scores {input.scores:q} --comparisons {input.comparisons:q}"
-        " --records {input.records:q} --pretraining {input.pretraining:q} --tasks {input.tasks:q}"
-        " --models {params.models:q} --margin {params.margin} --output {params.directory:q} 2> {log:q}"
+        " --records {input.records:q} --pretraining {input.pretraining:q} --weights {input.weights:q}"
+        " --tasks {input.tasks:q} --models {params.models:q} --margin {params.margin}"
+        " --output {params.directory:q} 2> {log:q}"
 
 
 rule draw_figure:

@@ -11,7 +11,7 @@ rule score_sensitivity:
         "benchmarks/score_sensitivity/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         analysis="sensitivity",
-        init="pretrained|random",
+        init="pretrained|random|embedding|permuted",
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -24,13 +24,14 @@ rule score_sensitivity:
         weights=subpath(input.weights, parent=True),
         settings=config["scoring"],
         compute=config["embedding"],
+        precision=get_precision("embedding"),
     message:
         "Sensitivity to mutations of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
     shell:
         "python -m foundationless score_sensitivity --weights {params.weights:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
         " --seed {wildcards.seed} --poolings {params.settings[poolings]}"
-        " --precision {params.compute[precision]} --token-budget {params.compute[token_budget]}"
+        " --precision {params.precision} --token-budget {params.compute[token_budget]}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
 
 
@@ -48,7 +49,7 @@ rule score_similarity:
         "benchmarks/score_similarity/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         analysis="similarity",
-        init="pretrained|random",
+        init="pretrained|random|embedding|permuted",
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -61,6 +62,7 @@ rule score_similarity:
         weights=subpath(input.weights, parent=True),
         settings=config["scoring"],
         compute=config["embedding"],
+        precision=get_precision("embedding"),
         genome=get_genome_flags,
     message:
         "Similarity of variants of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
@@ -68,7 +70,7 @@ rule score_similarity:
         "python -m foundationless score_similarity --weights {params.weights:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
         " --seed {wildcards.seed} --poolings {params.settings[poolings]} {params.genome:q}"
-        " --precision {params.compute[precision]} --token-budget {params.compute[token_budget]}"
+        " --precision {params.precision} --token-budget {params.compute[token_budget]}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
 
 
@@ -85,7 +87,7 @@ rule score_likelihood:
         "benchmarks/score_likelihood/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         analysis="likelihood",
-        init="pretrained|random",
+        init="pretrained|random|embedding|permuted",
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -98,6 +100,7 @@ rule score_likelihood:
         weights=subpath(input.weights, parent=True),
         settings=config["scoring"],
         compute=config["embedding"],
+        precision=get_precision("embedding"),
         strands=get_strand_flags,
     message:
         "Log-likelihood ratios of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
@@ -105,5 +108,5 @@ rule score_likelihood:
         "python -m foundationless score_likelihood --weights {params.weights:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
         " --seed {wildcards.seed} {params.strands}"
-        " --precision {params.compute[precision]} --token-budget {params.compute[token_budget]}"
+        " --precision {params.precision} --token-budget {params.compute[token_budget]}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

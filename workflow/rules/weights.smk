@@ -1,4 +1,7 @@
 rule initialise:
+    input:
+        get_family_files,
+        get_tokenizer_files,
     output:
         card="results/weights/{model}/random/seed{seed}/weights.json",
         config="results/weights/{model}/random/seed{seed}/config.json",
@@ -16,12 +19,12 @@ rule initialise:
     params:
         recipe=plan.RECIPES["initialise"],
         model=get_model_flags,
-        tokenizer=lambda w: study.model(w.model).tokenizer,
+        tokenizer=get_tokenizer_flags,
         directory=subpath(output.card, parent=True),
     message:
         "Initialise {wildcards.model} at random, seed {wildcards.seed}"
     shell:
-        "python -m foundationless initialise {params.model:q} --tokenizer {params.tokenizer}"
+        "python -m foundationless initialise {params.model:q} {params.tokenizer:q}"
         " --model {wildcards.model} --seed {wildcards.seed} --output {params.directory:q} 2> {log:q}"
 
 
@@ -46,20 +49,19 @@ rule download_weights:
         recipe=plan.RECIPES["download_weights"],
         repository=lambda w: get_pretrained(w, "repository"),
         revision=lambda w: get_pretrained(w, "revision"),
-        family=lambda w: study.model(w.model).family,
-        tokenizer=lambda w: study.model(w.model).tokenizer,
+        checkpoint=get_checkpoint_flags,
+        hub=get_hub_flags,
         directory=subpath(output.card, parent=True),
     message:
         "Download {params.repository} at {params.revision}"
     shell:
         "python -m foundationless download_weights --repository {params.repository:q} --revision {params.revision:q}"
-        " --family {params.family} --tokenizer {params.tokenizer} --model {wildcards.model}"
-        " --output {params.directory:q} 2> {log:q}"
+        " {params.checkpoint:q} {params.hub:q} --model {wildcards.model} --output {params.directory:q} 2> {log:q}"
 
 
 rule import_weights:
     input:
-        lambda w: get_pretrained(w, "path"),
+        get_published,
     output:
         card="results/weights/{model}/pretrained/seed{seed}/weights.json",
         config="results/weights/{model}/pretrained/seed{seed}/config.json",
@@ -78,11 +80,44 @@ rule import_weights:
         runtime=30,
     params:
         recipe=plan.RECIPES["import_weights"],
-        family=lambda w: study.model(w.model).family,
-        tokenizer=lambda w: study.model(w.model).tokenizer,
+        path=get_published_directory,
+        checkpoint=get_checkpoint_flags,
         directory=subpath(output.card, parent=True),
     message:
-        "Import the checkpoint {input} as {wildcards.model}"
+        "Import the checkpoint in {params.path} as {wildcards.model}"
     shell:
-        "python -m foundationless import_weights --path {input:q} --family {params.family}"
-        " --tokenizer {params.tokenizer} --model {wildcards.model} --output {params.directory:q} 2> {log:q}"
+        "python -m foundationless import_weights --path {params.path:q} {params.checkpoint:q}"
+        " --model {wildcards.model} --output {params.directory:q} 2> {log:q}"
+
+
+rule derive_weights:
+    input:
+        pretrained="results/weights/{model}/pretrained/seed0/weights.json",
+        random="results/weights/{model}/random/seed{seed}/weights.json",
+    output:
+        card="results/weights/{model}/{init}/seed{seed}/weights.json",
+        config="results/weights/{model}/{init}/seed{seed}/config.json",
+        tensors="results/weights/{model}/{init}/seed{seed}/model.safetensors",
+    log:
+        "logs/derive_weights/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/derive_weights/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        init="|".join(plan.DERIVED),
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=30,
+    params:
+        recipe=plan.RECIPES["derive_weights"],
+        pretrained=subpath(input.pretrained, parent=True),
+        random=subpath(input.random, parent=True),
+        directory=subpath(output.card, parent=True),
+    message:
+        "Control weights of {wildcards.model}: {wildcards.init}, seed {wildcards.seed}"
+    shell:
+        "python -m foundationless derive_weights --pretrained {params.pretrained:q} --random {params.random:q}"
+        " --init {wildcards.init} --seed {wildcards.seed} --model {wildcards.model}"
+        " --output {params.directory:q} 2> {log:q}"

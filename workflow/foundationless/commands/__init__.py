@@ -1,6 +1,7 @@
 """One file per command: a docstring, `add_arguments(parser)` and `run(arguments)`; heavy imports live inside `run`."""
 
 import argparse
+from pathlib import Path
 
 from foundationless.flags import count, output_file, seed
 
@@ -12,6 +13,17 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model", required=True, help="model of config/models.yaml")
     group.add_argument("--init", required=True, help="arm: pretrained, random, or baseline")
     group.add_argument("--seed", required=True, type=seed, help="seed of initialisation, data order and resampling")
+
+
+def add_sequences(parser: argparse.ArgumentParser) -> None:
+    """The sequence set, and which letters it may hold."""
+    parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
+    parser.add_argument(
+        "--strict-alphabet",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="refuse sequences with other letters than A, C, G, T, N, or leave these to the tokenizer's own rule",
+    )
 
 
 def add_record_outputs(parser: argparse.ArgumentParser) -> None:
@@ -26,3 +38,42 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, default=1, help="CPU threads")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="autocast precision")
     parser.add_argument("--token-budget", type=count, default=16384, help="tokens per batch, padding included")
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """Which function the weights stand for."""
+    parser.add_argument(
+        "--protocol",
+        choices=["corrected", "paper"],
+        default="corrected",
+        help="paper: the function that the study's code evaluated, its loading defects included",
+    )
+
+
+def add_hub(parser: argparse.ArgumentParser) -> None:
+    """Which revision of the hub, and how it is reached."""
+    parser.add_argument("--repository", required=True, help="OWNER/NAME on the hub")
+    parser.add_argument("--revision", required=True, help="full commit hash, 40 hexadecimal digits")
+    parser.add_argument("--cache", type=Path, help="cache of downloaded files (default: the hub library's own)")
+    parser.add_argument("--local-hub", type=Path, help="directory of files laid out OWNER/NAME/resolve/REVISION/FILE")
+    parser.add_argument("--offline", action="store_true", help="use the cache only, never the network")
+
+
+def add_corpus(parser: argparse.ArgumentParser) -> None:
+    """Flags of what windows are drawn from."""
+    group = parser.add_argument_group("corpus")
+    group.add_argument("--genome", required=True, type=Path, action="append", help="FASTA (repeat for several)")
+    group.add_argument("--exclude", nargs="*", default=[], help="contigs or regions never read")
+    group.add_argument("--holdout", nargs="*", default=[], help="contigs or regions for the held-out loss alone")
+    group.add_argument("--vcf", type=Path, action="append", default=[], help="phased VCF or BCF, best with an index")
+    group.add_argument("--people", nargs="*", default=[], help="samples whose haplotypes are read")
+    group.add_argument("--panel", type=Path, help="table of people (sample, super_pop) to choose from instead")
+    group.add_argument("--people-per-superpopulation", type=count, help="how many are chosen (paper: 10)")
+
+
+def read_corpus(arguments: argparse.Namespace):
+    """The `windows.Corpus` that the flags of `add_corpus` describe."""
+    from foundationless.windows import Corpus
+
+    people = (arguments.vcf, arguments.people, arguments.panel, arguments.people_per_superpopulation)
+    return Corpus(arguments.genome, arguments.exclude, arguments.holdout, *people)

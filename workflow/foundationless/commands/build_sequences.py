@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", action="append", default=[], metavar="SPLIT=N", help="keep N of a split, stratified by label"
     )
+    parser.add_argument(
+        "--strict-alphabet", action="store_true", help="refuse other letters than A, C, G, T, N instead of mending them"
+    )
     parser.add_argument("--seed", type=seed, required=True, help="seed of every random choice")
     parser.add_argument("--output", required=True, type=output_file, help="sequence set to write (Parquet)")
 
@@ -51,7 +54,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.reader not in READERS:
         raise UserError(f"--reader '{arguments.reader}' is not known; it is one of {', '.join(READERS)}.")
     sources = {role: Path(path) for role, path in pairs("source").items()}
-    frame = READERS[arguments.reader](sources, pairs("option"), arguments.seed)
+    options = pairs("option")
+    if arguments.strict_alphabet and "strict_alphabet" in READERS[arguments.reader].options:
+        options["strict_alphabet"] = "yes"
+    frame = READERS[arguments.reader](sources, options, arguments.seed)
     for split, size in pairs("limit").items():
         if not size.isdecimal():
             raise UserError(f"--limit '{split}={size}': the limit is a whole number.")

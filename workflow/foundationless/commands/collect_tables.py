@@ -3,7 +3,7 @@
 The output directory holds records.parquet and records.csv (one row per recorded number), scores.csv, comparisons.csv,
 tasks.csv, models.csv, across_tasks.csv (per suite and model: mean paired difference, interval, wins, Wilcoxon p,
 verdict), table_01_models.csv, table_02_biotype.csv, table_04_likelihood.csv, table_05_similarity.csv,
-table_14_ancestry.csv and table_18_finetune.csv. A table without data has a header and no rows.
+table_08_lora.csv, table_14_ancestry.csv and table_18_finetune.csv. Without data they have a header and no rows.
 """
 
 import argparse
@@ -18,9 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--comparisons", required=True, nargs="+", type=Path, help="its comparison tables")
     add("--records", required=True, nargs="+", type=Path, help="records: JSON, or summarise_task's Parquet tables")
     add("--pretraining", nargs="*", default=[], type=Path, help="JSON records of pretraining")
-    add(
-        "--tasks", required=True, type=Path, help="TSV or CSV in order of tasks: task, suite, suite_label, group, label"
-    )
+    add("--weights", nargs="*", default=[], type=Path, help="weights.json of all arms: no two may be the same weights")
+    add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
     add("--margin", type=positive, default=0.02, help="equivalence margin of the mean, in units of the metric")
     add("--output", required=True, type=output_directory, help="directory to write; an older one is replaced")
@@ -35,6 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.errors import UserError
     from foundationless.files import read_json
 
+    tables.check_distinct(arguments.weights)
     tasks = tables.read_table(arguments.tasks)
     if missing := {"task", "suite", "suite_label", "group", "label"} - set(tasks.columns):
         raise UserError(f"{arguments.tasks}: no column {', '.join(sorted(missing))}; see --help for its columns.")

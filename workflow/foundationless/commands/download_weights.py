@@ -5,22 +5,19 @@ weights are loaded strictly once, so a checkpoint that this program would misrea
 """
 
 import argparse
-from pathlib import Path
 
+from foundationless.commands import add_hub, add_protocol
 from foundationless.flags import output_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repository", required=True, help="OWNER/NAME on the hub")
-    parser.add_argument("--revision", required=True, help="full commit hash, 40 hexadecimal digits")
+    add_hub(parser)
     parser.add_argument("--sha256", help="expected SHA-256 of the published weight file")
     parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
     parser.add_argument("--tokenizer", required=True, help="tokenizer of the checkpoint")
+    add_protocol(parser)
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
-    parser.add_argument("--cache", type=Path, help="cache of downloaded files (default: the hub library's own)")
-    parser.add_argument("--local-hub", type=Path, help="directory of files laid out OWNER/NAME/resolve/REVISION/FILE")
-    parser.add_argument("--offline", action="store_true", help="use the cache only, never the network")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -37,4 +34,4 @@ def run(arguments: argparse.Namespace) -> None:
         "seed": None,
         "source": f"{arguments.repository}@{arguments.revision}",
     }
-    import_checkpoint(directory, arguments.output, card, arguments.sha256)
+    import_checkpoint(directory, arguments.output, card, arguments.sha256, arguments.protocol)

@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from foundationless.commands import add_compute
+from foundationless.commands import add_compute, add_sequences
 from foundationless.flags import count, output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", required=True, type=Path, help="weight directory")
-    parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
+    add_sequences(parser)
     parser.add_argument("--poolings", required=True, nargs="+", choices=["max", "mean", "cls", "site"], help="poolings")
     parser.add_argument(
         "--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)"
@@ -21,18 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import torch
 
-    from foundationless.embedding import choose_device, cut_sequences, embed_chunks, write_embeddings
+    from foundationless.embedding import choose_device, cut_sequences, embed_chunks
     from foundationless.models import load_weights
     from foundationless.records import Stopwatch, versions
     from foundationless.sequences import read_sequences
+    from foundationless.vectors import write_embeddings
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     watch = Stopwatch(str(device))
     weights = load_weights(arguments.weights, str(device))
     sites = ["sites"] if "site" in arguments.poolings else []
-    frame = read_sequences(arguments.sequences, ["id", "sequence", *sites])
-    chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens)
+    frame = read_sequences(arguments.sequences, ["id", "sequence", *sites], arguments.strict_alphabet)
+    special = weights.model.protocol != "paper"
+    chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens, special)
     vectors = embed_chunks(
         weights,
         chunks,
@@ -49,6 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
         "parameters": weights.card["parameters"],
         "max_tokens": arguments.max_tokens or weights.model.max_tokens,
         "precision": arguments.precision,
+        "protocol": weights.model.protocol,
         "cost": watch.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)},
         "versions": versions(),
     }

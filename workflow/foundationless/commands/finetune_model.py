@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from foundationless.commands import add_compute, add_identity, add_record_outputs
+from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
 from foundationless.flags import count, number, output_directory
 
 
@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the fine-tuning job."""
     add_identity(parser)
     parser.add_argument("--weights", required=True, type=Path, help="weight directory")
-    parser.add_argument("--sequences", required=True, type=Path, help="labelled sequence set (Parquet)")
+    add_sequences(parser)
     parser.add_argument("--analysis", default="finetune", help="analysis that the record belongs to")
     parser.add_argument("--metric", required=True, help="metric that chooses epoch and learning rate")
     parser.add_argument("--learning-rates", required=True, type=number, nargs="+", help="learning rates to sweep")
@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weight-decay", type=number, default=0.0, help="of AdamW")
     parser.add_argument("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")
     parser.add_argument("--max-tokens", type=count, help="cut longer inputs (default: the model's maximum)")
+    parser.add_argument("--lora-rank", type=int, default=0, help="of low-rank adapters (0: every weight is trained)")
+    parser.add_argument("--lora-alpha", type=count, default=16, help="the adapters' scale is alpha / rank")
+    parser.add_argument("--lora-dropout", type=number, default=0.0, help="on what the adapters read")
     parser.add_argument("--runs", required=True, type=output_directory, help="directory that keeps finished runs")
     add_record_outputs(parser)
     add_compute(parser)
@@ -35,17 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
     watch = records.Stopwatch(compute.device)
-    names = (
-        "metric",
-        "epochs",
-        "batch_size",
-        "pooling",
-        "seed",
-        "fold_count",
-        "weight_decay",
-        "patience",
-        "max_tokens",
-    )
+    names = training.Settings.__dataclass_fields__.keys() - {"learning_rates", "folds"}
     settings = training.Settings(
         learning_rates=tuple(arguments.learning_rates),
         folds=tuple(arguments.folds),

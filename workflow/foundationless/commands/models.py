@@ -1,21 +1,37 @@
-"""Print the architecture families that this program implements, and the tokenizers."""
+"""Print the models of a table with the facts of their weights, or the architecture families and tokenizers."""
 
 import argparse
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command has no flags."""
+    table = Path("config", "models.yaml")
+    parser.add_argument("--table", type=Path, default=table, help=f"model table (YAML; default {table})")
+    weights = Path("results", "weights")
+    parser.add_argument("--weights", type=Path, default=weights, help=f"weights made so far (default {weights})")
+    parser.add_argument("--families", action="store_true", help="print the architecture families and the tokenizers")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.models import FAMILIES, family_class
-    from foundationless.models.tokenizers import TOKENIZERS
+    import json
 
-    rows = [("family", "objective", "padding", "tokenizer", "written in")]
-    for name in FAMILIES:
-        family = family_class(name)
-        rows.append((name, family.objective, family.padding, family.tokenizer, family.implementation))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(f"tokenizers: {', '.join(TOKENIZERS)}")
+    from foundationless.errors import UserError
+    from foundationless.models import inventory
+    from foundationless.plan import read_yaml
+
+    if arguments.families:
+        families, tokenizers = inventory.list_families(), inventory.list_tokenizers()
+        if arguments.json:
+            print(json.dumps({"families": families, "tokenizers": tokenizers}, indent=1))
+        else:
+            tables = (inventory.align([rows[0], *(row.values() for row in rows)]) for rows in (families, tokenizers))
+            print("\n\n".join(tables))
+        return
+    if not arguments.table.is_file():
+        raise UserError(f"{arguments.table}: no such file; give --table FILE, or --families for the architectures.")
+    table = read_yaml(arguments.table)
+    if not isinstance(table, dict):
+        raise UserError(f"{arguments.table}: not a model table (names with their entries).")
+    rows = inventory.list_models(table, arguments.weights)
+    print(json.dumps(rows, indent=1) if arguments.json else inventory.model_table(rows))

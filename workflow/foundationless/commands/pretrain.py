@@ -1,9 +1,12 @@
-"""Pretrain a randomly initialised model on a genome: next token or masked token, with checkpoints."""
+"""Pretrain a randomly initialised model on genomes: next token or masked token, with checkpoints.
+
+Under `torchrun --nproc-per-node N -m foundationless pretrain ...` (or several nodes) N processes share every step.
+"""
 
 import argparse
 from pathlib import Path
 
-from foundationless.commands import add_compute
+from foundationless.commands import add_compute, add_corpus, read_corpus
 from foundationless.flags import number, output_directory, output_file, seed
 
 
@@ -12,11 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--seed", required=True, type=seed, help="seed of windows, masks and dropout")
     parser.add_argument("--weights", required=True, type=Path, help="weight directory to start from")
-    parser.add_argument("--genome", required=True, type=Path, action="append", help="FASTA (repeat for several)")
-    parser.add_argument("--exclude", nargs="*", default=[], help="contigs or regions never read")
-    parser.add_argument(
-        "--holdout", nargs="*", default=[], help="contigs or regions that only measure the held-out loss"
-    )
+    add_corpus(parser)
     parser.add_argument("--steps", required=True, type=int, help="optimizer steps")
     parser.add_argument("--window", required=True, type=int, help="nucleotides per window")
     parser.add_argument("--batch-size", required=True, type=int, help="windows per step")
@@ -27,30 +26,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weight-decay", type=number, default=0.1, help="of AdamW, matrices only")
     parser.add_argument("--reverse-complement-probability", type=number, default=0.5, help="per window (paper: 0.5)")
     parser.add_argument("--mask-probability", type=number, default=0.15, help="predicted tokens of masked models")
-    parser.add_argument(
-        "--checkpoint-every", required=True, type=int, help="steps between checkpoints and held-out losses"
-    )
+    parser.add_argument("--checkpoint-every", required=True, type=int, help="steps between held-out losses")
     parser.add_argument("--heldout-windows", type=int, default=64, help="windows of the held-out loss")
     parser.add_argument("--checkpoints", required=True, type=output_directory, help="directory of the checkpoint")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
     parser.add_argument("--record", required=True, type=output_file, help="JSON record to write")
     parser.add_argument("--losses", required=True, type=output_file, help="loss curve to write (TSV)")
+    parser.add_argument("--shard", action="store_true", help="share the model out among the processes, too (FSDP)")
     add_compute(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Pretrain, write weights, loss curve and record, and drop the checkpoint."""
-    from dataclasses import fields
+    from foundationless import parallel, pretraining, records, training
 
-    from foundationless import pretraining, records, training
-
-    compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
-    watch = records.Stopwatch(compute.device)
-    chosen = {field.name: getattr(arguments, field.name) for field in fields(pretraining.Settings)}
+    corpus = read_corpus(arguments)
+    chosen = {name: getattr(arguments, name) for name in pretraining.Settings.__match_args__}
     settings = pretraining.Settings(**chosen | {"betas": tuple(arguments.betas)})
-    corpus = (arguments.genome, arguments.exclude, arguments.holdout)
-    places = (arguments.checkpoints, arguments.output)
-    outcome = pretraining.pretrain(arguments.weights, *corpus, settings, compute, *places, arguments.model)
+    with parallel.join(arguments.device, arguments.shard) as group:
+        threads = max(1, arguments.threads // group.size)
+        compute = training.Compute(group.device, threads, arguments.precision, arguments.token_budget)
+        watch = records.Stopwatch(compute.device)
+        places = (arguments.checkpoints, arguments.output)
+        outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places, arguments.model, group)
+    if not group.leads:
+        return
     pretraining.write_curve(arguments.losses, outcome.curve)
     records.write_record(
         arguments.record,
@@ -61,6 +61,6 @@ def run(arguments: argparse.Namespace) -> None:
         parameters=outcome.parameters,
         settings=outcome.settings,
         results=outcome.results,
-        cost=watch.cost(),
+        cost=watch.cost() | {"processes": group.size, "tokens_per_second": round(outcome.tokens_per_second, 1)},
     )
     (arguments.checkpoints / pretraining.CHECKPOINT).unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from foundationless.commands import add_identity, add_record_outputs
+from foundationless.commands import add_identity, add_record_outputs, add_sequences
 from foundationless.flags import count, number
 
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Flags that probes on embeddings and on cheap features share."""
-    parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
+    add_sequences(parser)
     parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
     parser.add_argument("--aggregate", help="average the features of rows that share this column, such as sample")
     metrics = ["mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc"]
@@ -39,13 +39,13 @@ def shared(arguments: argparse.Namespace) -> dict:
 
     settings = ProbeSettings(**{name: getattr(arguments, name) for name in ProbeSettings.__dataclass_fields__})
     identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
-    flags = ("sequences", "aggregate", "record", "predictions")
+    flags = ("sequences", "strict_alphabet", "aggregate", "record", "predictions")
     return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity, "settings": settings}
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.embedding import read_embeddings
     from foundationless.probes import align, run_job
+    from foundationless.vectors import read_embeddings
 
     poolings = list(dict.fromkeys(arguments.poolings))
     ids, vectors, facts = read_embeddings(arguments.embeddings, poolings)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from foundationless.commands import add_compute, add_identity, add_record_outputs
+from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_scoring(parser: argparse.ArgumentParser) -> None:
     """Flags that all scoring commands share."""
     parser.add_argument("--weights", required=True, type=Path, help="weight directory")
-    parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
+    add_sequences(parser)
     parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as sensitivity")
     add_identity(parser)
     add_record_outputs(parser)
@@ -24,7 +24,8 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
 
 def shared(arguments: argparse.Namespace) -> dict:
     """The values of those flags and of the identity, as `scoring.run_job` takes them."""
-    flags = ["weights", "sequences", "record", "predictions", "device", "threads", "precision", "token_budget"]
+    files = ["weights", "sequences", "strict_alphabet", "record", "predictions"]
+    flags = [*files, "device", "threads", "precision", "token_budget"]
     identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
     return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity}
 

@@ -31,6 +31,7 @@ def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
         "biotype": features.biotype,
         "variants": variation.variants,
         "controls": controls.controls,
+        "lora": controls.adapters,
         "pretraining": controls.pretraining,
     }
 

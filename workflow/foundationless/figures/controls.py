@@ -1,4 +1,4 @@
-"""Checks of the machinery: labels that were permuted, test sets without leaks, and the curves of pretraining."""
+"""Checks: permuted labels, test sets without leaks, weights between random and pretrained, adapters, pretraining."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,20 +12,19 @@ CHANCE = {"mcc": 0.0, "auroc": 0.5}
 
 
 def controls(tables: Tables) -> Figure:
-    """Permuted labels must teach nothing; a test set without its leaks must not be easier."""
-    title = "Controls · Permuted labels and deduplicated test sets"
+    """Permuted labels must teach nothing, a test set without its leaks must not be easier; what weights alone carry."""
+    title = "Controls · Permuted labels, deduplicated test sets, permuted weights"
     found = tables.scored("finetune", "controls", plain=False)
-    permuted = found[found["task"].str.endswith(".permuted")]
-    clean = found[found["task"].str.endswith(".dedup")]
-    if permuted.empty and clean.empty:
-        return style.missing(title, "No scores of control tasks named TASK.permuted or TASK.dedup.")
-    tasks = tables.task_rows([*permuted["task"], *clean["task"]])["task"].tolist()
-    names = tables.order([*permuted["model"], *clean["model"]])
-    shown = pd.concat([permuted, clean])
+    plain = ~found["task"].str.contains(".", regex=False)
+    shown = found[(found["analysis"] == "controls") & plain | found["task"].str.contains(r"\.(?:permuted|dedup)$")]
+    if shown.empty:
+        return style.missing(title, "No scores of analysis controls, nor of tasks named TASK.permuted or TASK.dedup.")
+    tasks = tables.task_rows(shown["task"])["task"].tolist()
+    names = tables.order(shown["model"])
     caption = (
-        "Permuted: training labels were shuffled, so scores must lie at chance (dashed, where the metric has one). "
-        "Dedup: without the leaks between training and test set; small crosses mark the score on the published split. "
-        f"{layout.sizes(shown)} {tables.study}"
+        "Permuted (task): training labels were shuffled, so scores must lie at chance (dashed, where the metric has "
+        "one). Dedup: without the leaks between training and test set; small crosses mark the score on the published "
+        f"split. {layout.sizes(shown)} {tables.study}"
     )
     columns = min(len(tasks), 3)
     lines = -(-len(tasks) // columns)
@@ -43,7 +42,8 @@ def controls(tables: Tables) -> Figure:
             if task.endswith(".permuted") and metric in CHANCE:
                 axes.axvline(CHANCE[metric], color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
             if task.endswith(".dedup"):
-                _published(axes, tables, found[found["task"] == task.removesuffix(".dedup")], names)
+                published = (found["task"] == task.removesuffix(".dedup")) & (found["analysis"] == "finetune")
+                _published(axes, tables, found[published], names)
             axes.set_title(tables.task_label(task))
             axes.set_xlabel(layout.metric_label([metric]))
     return figure
@@ -53,8 +53,34 @@ def _published(axes: Axes, tables: Tables, rows: pd.DataFrame, names: list[str])
     """Crosses at the scores on the published split."""
     for row in each(rows[rows["model"].isin(names)]):
         arm = "baseline" if row.model in tables.baselines else row.init
-        y = names.index(row.model) + {"pretrained": -0.16, "random": 0.16}.get(arm, 0.0)
+        y = names.index(row.model) + layout.offset(arm, ())
         axes.plot(row.value, y, "x", color=style.INK, markersize=2.5, markeredgewidth=0.6, zorder=4)
+
+
+def adapters(tables: Tables) -> Figure:
+    """Low-rank adapters against training every weight, both arms (paper Table 8)."""
+    title = "Low-rank adapters (left) against full fine-tuning (right)"
+    lora = tables.scored("lora")
+    if lora.empty:
+        return style.missing(title, "No scores of analysis lora.")
+    full = tables.own(tables.scored("finetune", "controls"))
+    full = full[full["init"].isin(lora["init"]) & full["model"].isin(lora["model"]) & full["task"].isin(lora["task"])]
+    full = full.drop_duplicates(["task", "model", "init"])
+    tasks = tables.task_rows(lora["task"])["task"].tolist()
+    names = tables.order(lora["model"])
+    caption = f"Filled: pretrained; open: random. {layout.sizes(lora)} {tables.study}"
+    handles = [style.arm_handles(layout.shown_arms(tables, lora))]
+    height = len(tasks) * (14 + layout.ROW_MM * len(names))
+    figure, body = style.page(height, title=title, caption=caption, handles=handles)
+    with style.sheet():
+        panels = body.subplots(len(tasks), 2, squeeze=False, sharex="row")
+        for line, task in zip(panels, tasks, strict=True):
+            for axes, rows, what in zip(line, (lora, full), ("adapters", "every weight"), strict=True):
+                part = rows[rows["task"] == task]
+                layout.model_rows(axes, tables, part, names, labels=axes is line[0])
+                axes.set_title(f"{tables.task_label(task)}: {what}")
+                axes.set_xlabel(layout.metric_label(lora[lora["task"] == task]["metric"].unique()))
+    return figure
 
 
 def pretraining(tables: Tables) -> Figure:

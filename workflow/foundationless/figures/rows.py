@@ -1,6 +1,6 @@
 """Two layouts that most figures share: one row per model, and tasks in rows by models in columns."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -43,12 +43,19 @@ def shown_arms(tables: Tables, *frames: pd.DataFrame) -> set[str]:
     return own | ({"baseline"} if any(len(tables.others(rows)) for rows in frames if len(rows)) else set())
 
 
+def offset(init: str, shown: Collection[str]) -> float:
+    """Place of an arm within a model's row, in rows: pretrained above, random below, controls between them."""
+    arms = [arm for arm in style.ARMS if arm in shown or arm in ("pretrained", "random")]
+    return 0.16 * (2 * arms.index(init) - len(arms) + 1) / (len(arms) - 1) ** 0.5 if init in arms else 0.0
+
+
 def model_rows(axes: Axes, tables: Tables, rows: pd.DataFrame, names: Sequence[str], *, labels: bool = True) -> None:
     """Dot plot of one task: a row per model of `names`, pretrained above random, baselines as grey ticks."""
+    arms = set(rows["init"])
     for place, name in enumerate(names):
         for row in each(rows[rows["model"] == name]):
             look, init = tables.looks[name], "baseline" if name in tables.baselines else row.init
-            y = place + {"pretrained": -0.16, "random": 0.16}.get(init, 0.0)
+            y = place + offset(init, arms)
             color = style.GREY if init == "baseline" else look.color
             style.interval(axes, y, row.low, row.high, color)
             axes.plot(row.value, y, zorder=3, **style.filling(look, init))

@@ -1,8 +1,9 @@
 """The one style sheet of all figures: page, fonts, colours, marks, captions and files.
 
 A model keeps its colour and its marker everywhere: the hue says the tokenizer class, the shade the model. Arms differ
-by filling: filled = pretrained, open = random initialisation, grey = baseline. The hues (blue, vermilion, green) and
-their shades are ones that the colour-blind tell apart; markers repeat what they say.
+by filling: filled = pretrained, open = random initialisation, half filled = the controls between them, grey =
+baseline. The hues (blue, vermilion, green) and their shades are ones that the colour-blind tell apart; markers repeat
+what they say.
 """
 
 import textwrap
@@ -33,6 +34,8 @@ HUES = {  # dark to light end of each tokenizer class
     "bpe": ("#00483d", "#3fae86"),
     "other": ("#7a2e5b", "#cc79a7"),
 }
+ARMS = ("pretrained", "embedding", "permuted", "random")
+CONTROL_ARMS: Any = {"embedding": "bottom", "permuted": "left"}  # which half of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
 CAPTION_POINTS, TITLE_POINTS, LEGEND_POINTS = 6.0, 8.0, 6.5
@@ -110,7 +113,10 @@ def filling(look: Look, init: str) -> dict[str, Any]:
     if init == "baseline" or look.marker == "|":
         return {"color": GREY, "marker": "|", "markeredgewidth": 1.1, "linestyle": "none"}
     face = look.color if init == "pretrained" else "white"
-    return {"color": look.color, "marker": look.marker, "markerfacecolor": face, "markeredgewidth": 0.8}
+    mark = {"color": look.color, "marker": look.marker, "markerfacecolor": face, "markeredgewidth": 0.8}
+    if init in CONTROL_ARMS:
+        mark |= {"fillstyle": CONTROL_ARMS[init], "markerfacecolor": look.color, "markerfacecoloralt": "white"}
+    return mark
 
 
 def model_handles(shown: Sequence[Look]) -> list[Line2D]:
@@ -120,13 +126,19 @@ def model_handles(shown: Sequence[Look]) -> list[Line2D]:
 
 def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool = False) -> list[Line2D]:
     """Legend entries of the arms that are shown: filled, open, and grey ticks for baselines."""
+    halves = {
+        arm: Line2D([], [], color=INK, marker="o", linestyle="none", fillstyle=side, markerfacecoloralt="white")
+        for arm, side in CONTROL_ARMS.items()
+    }
     shown = {
         "pretrained": Line2D([], [], color=INK, marker="o", linestyle="-" if lines else "none"),
+        **halves,
         "random": Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="--" if lines else "none"),
         "baseline": Line2D([], [], color=GREY, marker="|", markeredgewidth=1.1, linestyle="none"),
     }
+    labels = {"embedding": "only the embedding pretrained", "permuted": "pretrained, permuted in each tensor"}
     for name, handle in shown.items():
-        handle.set_label(name)
+        handle.set_label(labels.get(name, name))
     return [handle for name, handle in shown.items() if name in arms]
 
 

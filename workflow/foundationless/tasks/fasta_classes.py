@@ -7,7 +7,7 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.genomes import normalise, read_records
-from foundationless.tasks.reading import Option, Reader, contig_of, draw_splits, share, words
+from foundationless.tasks.reading import ALPHABET, Option, Reader, contig_of, draw_splits, share, words
 
 
 def merging(text: str) -> dict[str, str]:
@@ -35,7 +35,8 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         for number, (header, sequence) in enumerate(read_records(path), 1):
             identity = f"{source}_{number}"
             merged = options["merge"].get(label, label)
-            rows.append((identity, normalise(sequence), merged, split, contig_of(header) or identity))
+            text = sequence if options["strict_alphabet"] else normalise(sequence)
+            rows.append((identity, text, merged, split, contig_of(header) or identity))
     frame = pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group"])
     for split in ("train", "test"):
         if split not in set(frame["split"]):
@@ -60,6 +61,7 @@ READER = Reader(
     options={
         "validation_fraction": Option(share, 0.1, "share of train that becomes validation, stratified by label"),
         "merge": Option(merging, {}, "classes to unite, as strong+weak:enhancer"),
-    },
+    }
+    | ALPHABET,
     read=read,
 )

@@ -74,6 +74,13 @@ class Option:
     help: str
 
 
+ALPHABET = {
+    "strict_alphabet": Option(
+        yes_or_no, False, "yes: refuse letters other than A, C, G, T, N; no: upper case, U to T, ambiguity letters to N"
+    )
+}
+
+
 @dataclass(frozen=True)
 class Reader:
     """A function from raw files to a sequence set, with the sources and options that it knows.

@@ -8,17 +8,19 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.genomes import Genome
 from foundationless.sequences import check_dna, contigs_of
-from foundationless.tasks.reading import Option, Reader, draw_splits, note, read_text_table, share, words
+from foundationless.tasks.reading import ALPHABET, Option, Reader, draw_splits, note, read_text_table, share, words
 
 
-def read_split(path: Path, split: str) -> pd.DataFrame:
-    """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (upper case), label, split."""
+def read_split(path: Path, split: str, strict_alphabet: bool = False) -> pd.DataFrame:
+    """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (upper case if not `strict_alphabet`, which
+    takes it as written), label, split; `UserError` for letters other than A, C, G, T, N."""
     frame = read_text_table(path, ["sequence", "label"])
     identities = frame["id"] if "id" in frame.columns else [f"{split}_{row}" for row in range(1, len(frame) + 1)]
+    sequences = frame["sequence"].str.strip()
     frame = pd.DataFrame(
         {
             "id": identities,
-            "sequence": frame["sequence"].str.strip().str.upper(),
+            "sequence": sequences if strict_alphabet else sequences.str.upper(),
             "label": frame["label"].str.strip(),
             "split": split,
         }
@@ -36,10 +38,9 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     is; a sequence that is nowhere in the genome (`sequences.contigs_of`) is left out of both. A validation split drawn
     from train takes whole contigs, since neighbouring windows overlap.
     """
-    frame = pd.concat(
-        [read_split(sources[split], split) for split in ("train", "validation", "test") if split in sources],
-        ignore_index=True,
-    )
+    strict = options["strict_alphabet"]
+    splits = [split for split in ("train", "validation", "test") if split in sources]
+    frame = pd.concat([read_split(sources[split], split, strict) for split in splits], ignore_index=True)
     frame["group"] = frame["id"]
     if ("genome" in sources) != bool(options["test_contigs"]):
         raise UserError("source genome and option test_contigs go together: give both or neither.")
@@ -83,6 +84,7 @@ READER = Reader(
             share, 0.1, "share of train that becomes validation: by label, or with a genome by chromosome"
         ),
         "test_contigs": Option(words, [], "chromosomes of the test split, as IV,XII; needs the source genome"),
-    },
+    }
+    | ALPHABET,
     read=read,
 )

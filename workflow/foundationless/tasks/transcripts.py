@@ -10,6 +10,7 @@ from foundationless.errors import UserError
 from foundationless.genomes import normalise, read_records
 from foundationless.tasks.genes import CLASS_OPTIONS
 from foundationless.tasks.reading import (
+    ALPHABET,
     Option,
     Reader,
     cap_classes,
@@ -40,10 +41,11 @@ def read_gene_table(path: Path, columns: list[str]) -> pd.DataFrame:
     return tables[0][columns].reset_index(drop=True)
 
 
-def transcript_biotypes(fasta: Path, genes: Path, tx2gene: Path) -> pd.DataFrame:
+def transcript_biotypes(fasta: Path, genes: Path, tx2gene: Path, strict_alphabet: bool = False) -> pd.DataFrame:
     """One row per FASTA record: transcript (version cut off), gene, label (biotype; null where the tables have none),
-    sequence."""
-    records = [(header.split()[0].split(".")[0], normalise(text)) for header, text in read_records(fasta) if header]
+    sequence (as written if `strict_alphabet`, for `write_sequences` to judge; else normalised)."""
+    spell = str if strict_alphabet else normalise
+    records = [(header.split()[0].split(".")[0], spell(text)) for header, text in read_records(fasta) if header]
     frame = pd.DataFrame(records, columns=["transcript", "sequence"])
     to_gene = read_gene_table(tx2gene, ["enstxp", "ensgene"]).drop_duplicates("enstxp").set_index("enstxp")["ensgene"]
     biotype = read_gene_table(genes, ["ensgene", "biotype"]).drop_duplicates("ensgene").set_index("ensgene")["biotype"]
@@ -57,7 +59,8 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
 
     No gene stands in two splits, and each class is split in the given shares.
     """
-    frame = transcript_biotypes(sources["fasta"], sources["genes"], sources["tx2gene"])
+    files = {name: sources[name] for name in ("fasta", "genes", "tx2gene")}
+    frame = transcript_biotypes(**files, strict_alphabet=options["strict_alphabet"])
     known = frame["label"].notna() & (frame["label"] != "")
     note(f"{int((~known).sum())} of {len(frame)} transcripts have no biotype in the tables: left out")
     frame = frame[known].rename(columns={"transcript": "id"})
@@ -78,6 +81,7 @@ READER = Reader(
     },
     required=("fasta", "genes", "tx2gene"),
     options=CLASS_OPTIONS
-    | {"fractions": Option(numbers, [0.72, 0.08, 0.2], "shares of train, validation and test, by gene")},
+    | {"fractions": Option(numbers, [0.72, 0.08, 0.2], "shares of train, validation and test, by gene")}
+    | ALPHABET,
     read=read,
 )

@@ -1,0 +1,38 @@
+"""Write control weights that lie between a pretrained and a random model.
+
+`embedding`: random but for the pretrained table of token embeddings. `permuted`: pretrained, the values of each
+parameter permuted.
+"""
+
+import argparse
+from pathlib import Path
+
+from foundationless.flags import output_directory, seed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pretrained", required=True, type=Path, help="weight directory of the pretrained model")
+    parser.add_argument("--random", required=True, type=Path, help="weight directory of the random model of this seed")
+    parser.add_argument("--init", required=True, choices=["embedding", "permuted"], help="which control")
+    parser.add_argument("--seed", required=True, type=seed, help="seed of the random weights and of permutations")
+    parser.add_argument("--model", required=True, help="model of config/models.yaml")
+    parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from foundationless.models import load_weights, save_weights
+    from foundationless.models.controls import derive
+    from foundationless.models.weights import PIECE_FILE
+
+    pretrained, random = load_weights(arguments.pretrained), load_weights(arguments.random)
+    card = {
+        "model": arguments.model,
+        "family": random.card["family"],
+        "tokenizer": random.card["tokenizer"],
+        "init": arguments.init,
+        "seed": arguments.seed,
+        "source": f"pretrained {pretrained.card['sha256']}, random {random.card['sha256']}",
+    }
+    model = derive(arguments.init, pretrained, random, arguments.seed)
+    pieces = arguments.random / PIECE_FILE
+    save_weights(arguments.output, model, card, pieces if pieces.is_file() else None)

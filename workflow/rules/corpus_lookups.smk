@@ -1,0 +1,80 @@
+def get_corpus(wildcards):
+    return study.config["corpora"][
+        study.model(wildcards.model).entry["pretrained"]["corpus"]
+    ]
+
+
+def get_corpus_files(wildcards):
+    return [
+        f"resources/genomes/{genome}.fa" for genome in get_corpus(wildcards)["genomes"]
+    ]
+
+
+def get_variant_files(wildcards):
+    """VCFs of the corpus's people, if it has any."""
+    people = get_corpus(wildcards).get("people", {})
+    return [get_source(source) for source in people.get("vcf", [])]
+
+
+def get_people_files(wildcards):
+    """Those, their indices where the ledger has them, and the table of people."""
+    people = get_corpus(wildcards).get("people", {})
+    known = {f"resources/datasets/{file}" for file in study.files}
+    files = get_variant_files(wildcards)
+    files += [f"{file}{end}" for file in files for end in (".tbi", ".csi")]
+    files = [
+        file for file in files if file in known or not file.endswith((".tbi", ".csi"))
+    ]
+    return [*files, get_source(people["panel"])] if "panel" in people else files
+
+
+def get_corpus_flags(wildcards):
+    corpus = get_corpus(wildcards)
+    flags = ["--exclude", *corpus["exclude"], "--holdout", *corpus["holdout"]]
+    for path in get_corpus_files(wildcards):
+        flags += ["--genome", path]
+    for path in get_variant_files(wildcards):
+        flags += ["--vcf", path]
+    people = corpus.get("people", {})
+    if "panel" in people:
+        flags += ["--panel", get_source(people["panel"])]
+        flags += ["--people-per-superpopulation", str(people["per_superpopulation"])]
+    return [*flags, "--people", *people["samples"]] if "samples" in people else flags
+
+
+def get_pretraining(wildcards):
+    """Settings of a model's pretraining: the study's, with its own precision and its own settings laid over them."""
+    model = study.model(wildcards.model)
+    precision = study.precision(wildcards.model, "pretraining")
+    own = dict(model.entry.get("pretraining") or {})
+    return study.config["pretraining"] | {"precision": precision} | own
+
+
+def get_pretraining_flags(wildcards):
+    flags = []
+    settings = get_pretraining(wildcards)
+    if settings.pop("shard", False):
+        flags += ["--shard"]
+    for key, value in settings.items():
+        if key != "processes":
+            values = value if isinstance(value, list) else [value]
+            flags += [f"--{key.replace('_', '-')}", *map(str, values)]
+    return flags
+
+
+def get_processes(wildcards):
+    return get_pretraining(wildcards).get("processes", 1)
+
+
+def get_launcher(wildcards):
+    """What starts several processes, before the command itself; one process needs nothing."""
+    torchrun = ["python", "-m", "torch.distributed.run", "--standalone"]
+    count = get_processes(wildcards)
+    each = ["--nproc-per-node", str(count), "--no-python"]
+    return [*torchrun, *each] if count > 1 else []
+
+
+def get_pretraining_memory(wildcards, input, attempt):
+    """MiB: per process torch itself, and weights, gradients, two moments and a checkpoint that is being read."""
+    each = 4000 + 7 * input.size_files_mb[0]
+    return int(each) * get_processes(wildcards) * 2 ** (attempt - 1)

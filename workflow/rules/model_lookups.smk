@@ -1,0 +1,114 @@
+def get_family_flags(wildcards):
+    model = study.model(wildcards.model)
+    return ["--family", model.family, "--protocol", model.protocol]
+
+
+def get_model_flags(wildcards):
+    config = plan.json.dumps(dict(study.model(wildcards.model).config), sort_keys=True)
+    return [*get_family_flags(wildcards), "--config", config]
+
+
+def get_family_files(wildcards):
+    """The file of an architecture of the user's own: editing it makes its weights anew."""
+    family = study.model(wildcards.model).family
+    return [family.rpartition(":")[0]] if ":" in family else []
+
+
+def get_checkpoint_flags(wildcards):
+    """What a published checkpoint is, and the bytes that it must have."""
+    model = study.model(wildcards.model)
+    pretrained = model.entry["pretrained"]
+    flags = [*get_family_flags(wildcards), "--tokenizer", model.tokenizer]
+    published = pretrained["source"] != "workflow" and pretrained.get("sha256")
+    return [*flags, "--sha256", pretrained["sha256"]] if published else flags
+
+
+def get_hub_flags(wildcards):
+    """Files of the hub in the mirror, where there are any."""
+    place = Path(config["mirror"] or ".") / "huggingface.co"
+    return ["--local-hub", str(place)] if config["mirror"] and place.is_dir() else []
+
+
+def get_published_directory(wildcards):
+    """A checkpoint on this machine; under protocol `paper` perhaps the weights that the workflow made itself."""
+    pretrained = study.model(wildcards.model).entry["pretrained"]
+    if pretrained["source"] == "local":
+        return pretrained["path"]
+    return f"results/weights/{study.model(wildcards.model).published}/pretrained/seed0"
+
+
+def get_published(wildcards):
+    directory = get_published_directory(wildcards)
+    made_here = study.model(wildcards.model).entry["pretrained"]["source"] == "workflow"
+    return f"{directory}/weights.json" if made_here else directory
+
+
+def get_weights(wildcards):
+    seed = study.weight_seed(wildcards.init, int(wildcards.seed))
+    return f"results/weights/{wildcards.model}/{wildcards.init}/seed{seed}/weights.json"
+
+
+def get_pretrained(wildcards, key):
+    return study.model(wildcards.model).entry["pretrained"][key]
+
+
+def get_constraint(source):
+    """A pattern of the networks whose pretrained arm has this source (one that matches nothing if there are none)."""
+    return (
+        "|".join(plan.re.escape(name) for name in study.networks_from(source))
+        or "none^"
+    )
+
+
+def get_tokenizer_file(wildcards, key):
+    return study.model(wildcards.model).entry["tokenizer_file"][key]
+
+
+def get_tokenizer_name(wildcards):
+    return study.model(wildcards.model).tokenizer
+
+
+def get_tokenizer_files(wildcards):
+    """The file of pieces that a byte-pair tokenizer needs, or none."""
+    model = study.model(wildcards.model)
+    if model.tokenizer not in plan.PIECES:
+        return []
+    if get_tokenizer_file(wildcards, "source") == "local":
+        return [get_tokenizer_file(wildcards, "path")]
+    return [f"resources/tokenizers/{model.stem}/tokenizer.json"]
+
+
+def get_tokenizer_flags(wildcards):
+    flags = ["--tokenizer", get_tokenizer_name(wildcards)]
+    files = get_tokenizer_files(wildcards)
+    return [*flags, "--tokenizer-file", *files] if files else flags
+
+
+def get_tokenizer_hub_flags(wildcards):
+    sha256 = study.model(wildcards.model).entry["tokenizer_file"].get("sha256")
+    return [*get_hub_flags(wildcards), *(["--sha256", sha256] if sha256 else [])]
+
+
+def get_tokenizer_corpus(wildcards):
+    return study.config["corpora"][get_tokenizer_file(wildcards, "corpus")]
+
+
+def get_tokenizer_corpus_files(wildcards):
+    genomes = get_tokenizer_corpus(wildcards)["genomes"]
+    return [f"resources/genomes/{genome}.fa" for genome in genomes]
+
+
+def get_tokenizer_corpus_flags(wildcards):
+    corpus = get_tokenizer_corpus(wildcards)
+    genomes = [
+        flag
+        for path in get_tokenizer_corpus_files(wildcards)
+        for flag in ("--genome", path)
+    ]
+    return [*genomes, "--exclude", *corpus["exclude"], *corpus["holdout"]]
+
+
+def get_tokenizer_constraint(source):
+    """A pattern of the models whose byte-pair tokenizer has this source."""
+    names = study.tokenizers_from(source)
+    return "|".join(plan.re.escape(name) for name in names) or "none^"
