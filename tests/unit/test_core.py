@@ -60,10 +60,24 @@ def test_a_failing_writer_leaves_the_old_file_and_nothing_beside_it(tmp_path):
         part.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
-    with pytest.raises(RuntimeError), atomic_directory(tmp_path / "d") as part:
+    with pytest.raises(RuntimeError), atomic_directory(tmp_path / "d", ("half",)) as part:
         (part / "half").touch()
         raise RuntimeError
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_directory_of_other_things_is_never_replaced(tmp_path):
+    (tmp_path / "home" / "thesis").mkdir(parents=True)
+    with (
+        pytest.raises(UserError, match=r"home: holds other files \(thesis\)"),
+        atomic_directory(tmp_path / "home", ("a",)),
+    ):
+        pass
+    assert (tmp_path / "home" / "thesis").is_dir()
+    for text in ("old", "new"):
+        with atomic_directory(tmp_path / "own", ("*.csv",)) as part:
+            (part / "table.csv").write_text(text)
+    assert (tmp_path / "own" / "table.csv").read_text() == "new"
 
 
 def test_json_refuses_not_a_number(tmp_path):

@@ -48,9 +48,11 @@ def test_evaluate_equals_sklearn(k):
         assert found["auroc"] == pytest.approx(sk.roc_auc_score(labels == "class1", scores[:, 1]))
     else:
         assert found["auroc"] == pytest.approx(sk.roc_auc_score(labels, scores, multi_class="ovr", labels=classes))
+    macro = [sk.average_precision_score(labels == name, scores[:, j]) for j, name in enumerate(classes)]
+    assert found["auprc"] == pytest.approx(macro[1] if k == 2 else np.mean(macro))
     predicted = np.array(classes)[scores.argmax(axis=1)]
     for metric, function in SKLEARN.items():
-        assert found[metric] == pytest.approx(function(labels, predicted))
+        assert found[metric] == pytest.approx(function(labels, predicted), abs=1e-12)
     ones = np.ones((1, 200))
     for metric in metrics.RANK_METRICS:
         assert metrics.from_probabilities(labels, scores, classes, ones, metric)[0] == pytest.approx(found[metric])
@@ -98,3 +100,8 @@ def test_wrong_input_is_one_sentence(labels, scores):
         metrics.evaluate(labels, scores, ["a", "b"])
     with pytest.raises(UserError):
         metrics.confusion(["z"], ["a"], ["a", "b"])
+
+
+def test_probabilities_that_are_not_finite_are_refused():
+    with pytest.raises(UserError, match="not finite"):
+        metrics.evaluate(["a", "b"], [[0.5, 0.5], [np.nan, 1]], ["a", "b"])

@@ -63,15 +63,75 @@ def test_no_cell_twice(parts):
 def test_qualifiers_set_tokenizer_width_and_arms(parts):
     design = study(parts)
     model = design.model("nt500m.demo.char.w128")
-    assert (model.tokenizer, model.arms) == ("character", ("random",))
+    assert (model.tokenizer, model.arms) == ("character", ("pretrained", "random")), "it is pretrained here"
     assert model.config["hidden_size"] == 128 and model.config["intermediate_size"] == 512
     assert model.config["num_hidden_layers"] == 2, "the size's own settings stay"
+    deep = design.model("dnabert2.demo.kmer.l5")
+    assert (deep.config["num_hidden_layers"], deep.config["hidden_size"], deep.tokenizer) == (5, 32, "nt_v2")
+    assert [design.model(f"caduceus.demo{name}").protocol for name in ("", ".paper")] == ["corrected", "paper"]
     assert design.model("hyenadna.demo.w32").arms == ("pretrained", "random")
 
 
 def test_a_wider_published_checkpoint_exists_at_random_only(parts):
-    design = study(parts, models__hyenadna={"arms": ["random"]}, analyses__width__models=["hyenadna.w64"])
-    assert design.model("hyenadna.w64").arms == ("random",)
+    design = study(parts, models__hyenadna={}, analyses__width__models=["hyenadna.w64", "hyenadna.char", "hyenadna.l3"])
+    assert {design.model(f"hyenadna.{name}").arms for name in ("w64", "char", "l3")} == {("random",)}
+    assert design.model("hyenadna.paper").arms == ("pretrained", "random")
+
+
+def test_what_the_study_read_is_an_import_of_what_is_pretrained_here(parts):
+    """`.paper` is another way to read the same weights; only the hub's own have to be fetched for it."""
+    design = study(parts, models__hyenadna={}, analyses__width__models=["ntv2.demo.paper", "hyenadna.paper"])
+    assert [design.model(name).source for name in ("ntv2.demo.paper", "hyenadna.paper")] == ["local", "hub"]
+    assert design.model("ntv2.demo.paper.w8").published == "ntv2.demo.w8"
+    alone = study(parts, analyses={"finetune": {"tasks": ["sim_mark"], "models": ["ntv2.demo.paper"]}})
+    assert alone.networks_from("workflow") == ("ntv2.demo",), "its own weights are made, in the design or not"
+    for name in ("ntv2.paper", "ntv2.char", "ntv2.w16"):
+        with pytest.raises(UserError, match="is a qualifier, not a size"):
+            study(parts, models={name: {}}, analyses={"finetune": {"tasks": ["sim_mark"]}})
+    assert "ntv2.demo.paper" in design.networks_from("local") and "hyenadna.paper" in design.networks_from("hub")
+
+
+def test_control_weights_are_arms_of_an_analysis(parts):
+    design = study(parts, analyses__controls__seeds=[0, 1])
+    jobs = [job for job in design.jobs if job.analysis == "controls" and job.task == "sim_promoter"]
+    assert {job.init for job in jobs if job.model == "ntv2.demo"} == {"pretrained", "embedding", "permuted", "random"}
+    assert [design.weight_seed("permuted", seed) for seed in (0, 1)] == [0, 1]
+    with pytest.raises(UserError, match=r"'embedding' of 'cnn.demo' is made from pretrained weights"):
+        study(parts, models__cnn={"config": {"width": 8}}, analyses__controls__models=["cnn.demo"])
+
+
+def test_a_family_of_ones_own_says_what_its_width_is(parts):
+    family = f"{ROOT}/tests/workflow/recurrent.py:Recurrent"
+    own = {**parts[1], "mine": {"label": "Mine", "family": family, "tokenizer": "character", "arms": ["random"]}}
+    config = {**parts[0], "models": {"mine": {}}}
+    config["analyses"] = {"width": {"tasks": ["sim_biotype"], "models": ["mine.w8"], "baselines": []}}
+    with pytest.raises(UserError, match="add scaling to its entry"):
+        plan.Plan(config, own, *parts[2:])
+    own["mine"]["scaling"] = {"width": {"width": 1, "inner": 3}}
+    assert plan.Plan(config, own, *parts[2:]).model("mine.w8").config == {"width": 8, "inner": 24}
+    own["mine"]["family"] = "absent.py:Mine"
+    with pytest.raises(UserError, match=r"no file 'absent\.py' of its family"):
+        plan.Plan(config, own, *parts[2:])
+
+
+def test_figures_tell_variants_of_a_model_apart(parts):
+    design = study(parts, analyses__lora__models=["ntv2.demo.char.l3", "ntv2.demo.paper", "ntv2.demo.w8"])
+    labels = {name: card["label"] for name, card in plan.json.loads(design.describe_models()).items()}
+    assert labels["ntv2.demo.char.l3"] == "NTv2 demo, characters, 3 layers"
+    assert labels["ntv2.demo.paper"] == "NTv2 demo, as the study read it"
+    assert labels["ntv2.demo"] == labels["ntv2.demo.w8"] == "NTv2 demo", "a width is told by its axis"
+
+
+def test_precision_of_a_model_goes_before_that_of_the_section(parts):
+    design = study(parts, finetuning__precision="bf16", models__hyenadna={})
+    assert [design.precision(name, "finetuning") for name in ("ntv2.demo", "hyenadna")] == ["bf16", "fp32"]
+
+
+def test_byte_pair_tokenizers_say_where_their_file_comes_from(parts):
+    design = study(parts)
+    assert design.tokenizers_from("workflow") == ("genalm.demo", "dnabert2.demo")
+    with pytest.raises(UserError, match=r"genalm.demo', tokenizer_file: unknown corpus 'simulatd'"):
+        study(parts, **{"models__genalm.demo__tokenizer_file__corpus": "simulatd"})
 
 
 def test_one_checkpoint_serves_every_seed_of_the_pretrained_arm(parts):
@@ -83,8 +143,13 @@ def test_one_checkpoint_serves_every_seed_of_the_pretrained_arm(parts):
 def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
     """Folds are cut from train and validation together: 1 % of the one and all of the other would train."""
     design = study(parts, finetuning__folds=[0, 5, 9])
-    assert design.finetuning("sim_mark")["folds"] == design.finetuning("sim_mark.dedup")["folds"] == [0, 5, 9]
-    assert design.finetuning("sim_mark.pct1") == {**design.config["finetuning"], "folds": []}
+    assert all(design.finetuning(task, "finetune")["folds"] == [0, 5, 9] for task in ("sim_mark", "sim_mark.dedup"))
+    assert design.finetuning("sim_mark.pct1", "lora") == {**design.config["finetuning"], "folds": []}
+
+
+def test_only_the_analysis_lora_trains_adapters(parts):
+    design = study(parts)
+    assert [design.finetuning("sim_mark", name)["lora"]["rank"] for name in ("lora", "finetune")] == [8, 0]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +162,20 @@ def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
             "unknown model 'hyenadna.demi'; did you mean 'hyenadna.demo'?",
         ),
         ({"analyses__width__models": ["hyenadna.demo.x9"]}, "qualifier '.x9'"),
+        ({"analyses__width__models": ["hyenadna.demo.w8.w9"]}, "two qualifiers say the same thing"),
+        ({"analyses__width__models": ["ntv2.demo.char.kmer"]}, "two qualifiers say the same thing"),
+        ({"analyses__width__models": ["caduceus.demo.kmer"]}, "reads characters only"),
+        ({"analyses__width__models": ["ntv2.demo.w18"]}, "its 4 attention heads do not divide its width 18"),
+        (
+            {
+                "models__cnn": {"config": {"width": 8}},
+                "analyses__lora__models": ["cnn"],
+                "analyses__lora__arms": ["pretrained"],
+            },
+            "analysis 'lora': none of its models has one of its arms",
+        ),
+        ({"analyses__likelihood__models": ["ntv2.demo.paper"]}, "is not what the study evaluated"),
+        ({"analyses__similarity__models": ["caduceus.demo.paper"]}, "is not what the study evaluated"),
         ({"corpora__simulated__genomes": ["simulatd"]}, "unknown genome 'simulatd'; did you mean 'simulated'?"),
         ({"genomes__simulated__pieces": [{"source": "yeast"}]}, "unknown dataset 'yeast'"),
     ],

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
+from foundationless import tables
 from foundationless.__main__ import main
+from foundationless.errors import UserError
 from foundationless.records import Result, write_record
 
 CLASSES = np.array(["a", "b", "c"])
@@ -223,6 +225,18 @@ def collect(directory, jobs, scores, comparisons):
     )  # fmt: skip
     assert code == 0
     return output
+
+
+def test_a_pretrained_arm_that_is_the_random_one_is_refused(tmp_path):
+    """The worst mistake that this program could make would look like an equivalence."""
+    cards = []
+    for name, model, digest in zip(("pretrained", "random", "other", "copy"), "aaba", "1212", strict=True):
+        cards.append(tmp_path / name / "weights.json")
+        cards[-1].parent.mkdir()
+        cards[-1].write_text(json.dumps({"model": model, "sha256": digest}))
+    tables.check_distinct(cards[:3])
+    with pytest.raises(UserError, match=r"copy and .*random hold the same weights"):
+        tables.check_distinct(cards)
 
 
 def test_collected_tables(jobs, tmp_path):
