@@ -17,7 +17,7 @@ from foundationless.errors import UserError
 
 LEDGER = Path(__file__).parents[2] / "config" / "datasets.tsv"
 CONTENT = bytes(range(256)) * 4_000  # several socket buffers, so that truncation and stalls happen midway
-COLUMNS = ("name", "file", "url", "sha256", "bytes", "licence", "description")
+COLUMNS = ("name", "file", "url", "sha256", "bytes", "licence", "description", "md5", "checksums")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -95,6 +95,8 @@ def write_ledger(path, **changes):
         "bytes": str(len(CONTENT)),
         "licence": "CC0",
         "description": "a thing",
+        "md5": "",
+        "checksums": "",
     } | changes
     path.write_text("\t".join(COLUMNS) + "\n" + "\t".join(row[column] for column in COLUMNS) + "\n")
     return path
@@ -310,7 +312,7 @@ def test_malformed_ledger_as_a_whole(tmp_path):
         "column(s) sha256": header.replace("sha256", "checksum") + "\n" + row,
         "name 'thing' stands more than once": f"{header}\n{row}\n{row}",
         "file 'thing.bin' stands more than once": f"{header}\n{row}\n{row.replace('thing', 'other', 1)}",
-        "7 tab-separated fields": f"{header}\n{row.rsplit(chr(9), 1)[0]}",
+        "9 tab-separated fields": f"{header}\n{row.rsplit(chr(9), 1)[0]}",
         "no dataset": header,
         "column(s) name": "",
     }
@@ -346,10 +348,75 @@ def test_list_is_what_to_take_along(capsys):
     assert main(["fetch", "--ledger", str(LEDGER), "--list"]) == 0
     listed = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     ledger = download.read_ledger(LEDGER)
-    assert [row[0] for row in listed] == [dataset.url for dataset in ledger.values()]
-    assert all(row[1:] == [d.sha256, str(d.bytes)] for row, d in zip(listed, ledger.values(), strict=True))
-    # Pinned: a branch name in a URL would change under the checksum.
-    assert all(re.search("/[0-9a-f]{40}/", row[0]) for row in listed)
+    whole = [dataset for dataset in ledger.values() if not dataset.index]
+    assert [row[0] for row in listed] == [dataset.url for dataset in whole]
+    assert all(row[1:] == [d.sha256, str(d.bytes or "")] for row, d in zip(listed, whole, strict=True))
+    # Pinned: a branch name in a URL would change under the study.
+    hubs = [row[0] for row in listed if "huggingface" in row[0] or "github" in row[0]]
+    assert len(hubs) > 200 and all(re.search("/[0-9a-f]{40}/", url) for url in hubs)
+
+
+def test_a_file_without_published_checksum_is_trusted_on_first_use(fetch, server):
+    code, output, stderr = fetch("ok", sha256="", bytes="")
+    digest, record = hashlib.sha256(CONTENT).hexdigest(), output.with_name("thing.bin.sha256")
+    assert code == 0 and record.read_text() == f"{digest}  thing.bin\n" and digest in stderr and str(record) in stderr
+    subprocess.run(["sha256sum", "--check", "--quiet", record.name], cwd=output.parent, check=True)
+    assert fetch("500", sha256="", bytes="")[0] == 0 and len(server.ranges) == 1
+    output.unlink()
+    code, output, stderr = fetch("wrong_byte", sha256="", bytes="")
+    assert code == 2 and digest in one_sentence(stderr) and not output.exists()
+    assert fetch("ok", sha256="", bytes="")[0] == 0 and output.read_bytes() == CONTENT
+    record.write_text("torn")
+    assert str(record) in one_sentence(fetch("ok", sha256="", bytes="")[2])
+
+
+def test_a_file_of_unknown_content_is_never_resumed(fetch, server):
+    code, output, _ = fetch("truncate", "ok", sha256="", bytes="")
+    assert code == 0 and output.read_bytes() == CONTENT and server.ranges == [None, None]
+    output.with_name("thing.bin.sha256").unlink()
+    output.rename(output.with_name("thing.bin.part"))
+    assert fetch("ok", sha256="", bytes="")[0] == 0 and server.ranges == [None, None, None]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_published_md5_of_the_ledger_is_checked(fetch, good):
+    code, output, stderr = fetch("ok", sha256="", md5=hashlib.md5(CONTENT if good else b"x").hexdigest())
+    assert output.exists() == good and code == (0 if good else 2)
+    assert "md5" in (stderr if good else one_sentence(stderr))
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("{md5}  ./thing.bin", None),
+        ("thing.bin {md5}", None),
+        ("{md5} */panfs/release/thing.bin", None),
+        ("{sha256}  thing.bin", None),
+        ("{zero}  thing.bin", "md5"),
+        ("{md5}  other_thing.bin", "names no checksum of thing.bin"),
+    ],
+)
+def test_a_published_list_of_checksums_is_read(fetch, server, tmp_path, line, word):
+    url = "https://example.org/data/MD5SUMS"
+    place = tmp_path / "mirror" / "example.org" / "data" / "MD5SUMS"
+    place.parent.mkdir(parents=True)
+    known = {"md5": hashlib.md5(CONTENT).hexdigest(), "sha256": hashlib.sha256(CONTENT).hexdigest(), "zero": "0" * 32}
+    place.write_text(f"{'1' * 32}  thing.bin.tbi\n" + line.format(**known) + "\n")
+    flags = ("--mirror", str(tmp_path / "mirror"))
+    code, output, stderr = fetch("ok", flags=flags, sha256="", bytes="", checksums=url)
+    if word is None:
+        assert code == 0 and output.read_bytes() == CONTENT
+    else:
+        assert code == 2 and word in one_sentence(stderr) and not output.exists()
+
+
+def test_a_branch_of_a_hub_is_refused_unless_its_content_is_known(tmp_path):
+    url = "https://huggingface.co/datasets/a/b/resolve/main/x.parquet"
+    with pytest.raises(UserError, match=r"line 2.*follows a branch"):
+        download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=url, sha256=""))
+    assert download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=url))
+    pinned = url.replace("main", "0" * 40)
+    assert download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=pinned, sha256=""))
 
 
 def test_the_ledger_is_the_mirrors_manifest(shared, tmp_path):

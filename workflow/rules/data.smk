@@ -1,27 +1,4 @@
-rule fetch:
-    input:
-        ledger=ancient(config["tables"]["datasets"]),
-    output:
-        "resources/datasets/{file}",
-    log:
-        "logs/fetch/{file}.log",
-    benchmark:
-        "benchmarks/fetch/{file}.tsv"
-    conda:
-        "../../envs/data.yaml"
-    threads: 1
-    resources:
-        mem_mb=500,
-        runtime=120,
-    params:
-        name=lambda w: study.files[w.file]["name"],
-        sha256=lambda w: study.files[w.file]["sha256"],
-        mirror=get_mirror_flags,
-    message:
-        "Fetch {wildcards.file}"
-    shell:
-        "python -m foundationless fetch --ledger {input.ledger:q} --name {params.name:q} --output {output:q}"
-        " {params.mirror:q} 2> {log:q}"
+include: "retrieval.smk"
 
 
 rule prepare_genome:
@@ -84,6 +61,7 @@ rule simulate_population:
         vcf="resources/simulated/population.vcf.gz",
         index="resources/simulated/population.vcf.gz.tbi",
         panel="resources/simulated/panel.tsv",
+        pedigree="resources/simulated/pedigree.tsv",
     log:
         "logs/simulate_population.log",
     benchmark:
@@ -105,6 +83,7 @@ rule simulate_population:
         "python -m foundationless simulate_population --genome {input.genome:q} --contig {params.place[contig]:q}"
         " --start {params.place[start]} --length {params.place[length]}"
         " --people-per-population {params.place[people_per_population]}"
+        " --children-per-population {params.place[children_per_population]}"
         " --seed {params.seed} --output {params.directory:q} 2> {log:q}"
 
 

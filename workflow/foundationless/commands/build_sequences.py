@@ -1,6 +1,6 @@
 """Read raw files into a sequence set.
 
-Readers: table, fasta_classes, intervals, genes, transcripts, people, mutants, clinical, sge, tp53_missense.
+Readers: table, fasta_classes, intervals, genes, transcripts, people, mutants, transfer, clinical, sge, tp53_missense.
 `--explain` prints the sources and options of each.
 """
 
@@ -25,12 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", nargs=0, action=Explain, help="print the sources and options of all readers")
     parser.add_argument("--source", action="append", default=[], metavar="ROLE=PATH", help="an input; may be repeated")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="a setting of the reader")
-    parser.add_argument(
-        "--limit", action="append", default=[], metavar="SPLIT=N", help="keep N of a split, stratified by label"
-    )
-    parser.add_argument(
-        "--strict-alphabet", action="store_true", help="refuse other letters than A, C, G, T, N instead of mending them"
-    )
+    parser.add_argument("--limit", action="append", default=[], metavar="SPLIT=N", help="keep N of a split, by label")
+    parser.add_argument("--strict-alphabet", action="store_true", help="refuse, not mend, other letters than A,C,G,T,N")
     parser.add_argument("--seed", type=seed, required=True, help="seed of every random choice")
     parser.add_argument("--output", required=True, type=output_file, help="sequence set to write (Parquet)")
 
@@ -57,7 +53,10 @@ def run(arguments: argparse.Namespace) -> None:
     options = pairs("option")
     if arguments.strict_alphabet and "strict_alphabet" in READERS[arguments.reader].options:
         options["strict_alphabet"] = "yes"
-    frame = READERS[arguments.reader](sources, options, arguments.seed)
+    try:
+        frame = READERS[arguments.reader](sources, options, arguments.seed)
+    except UserError as error:
+        raise UserError(f"task '{arguments.output.stem}': {error}") from None
     for split, size in pairs("limit").items():
         if not size.isdecimal():
             raise UserError(f"--limit '{split}={size}': the limit is a whole number.")

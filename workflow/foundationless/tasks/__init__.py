@@ -4,7 +4,17 @@ A reader is called as `READERS[name](sources, options, seed)` with sources `{rol
 returns a data frame as `foundationless.sequences` describes.
 """
 
-from foundationless.tasks import fasta_classes, genes, intervals, mutants, people, table, transcripts, variant_sets
+from foundationless.tasks import (
+    fasta_classes,
+    genes,
+    intervals,
+    mutants,
+    people,
+    table,
+    transcripts,
+    transfer,
+    variant_sets,
+)
 from foundationless.tasks.reading import Reader
 
 READERS: dict[str, Reader] = {
@@ -15,6 +25,7 @@ READERS: dict[str, Reader] = {
     "transcripts": transcripts.READER,
     "people": people.READER,
     "mutants": mutants.READER,
+    "transfer": transfer.READER,
     "clinical": variant_sets.CLINICAL,
     "sge": variant_sets.SGE,
     "tp53_missense": variant_sets.TP53_MISSENSE,

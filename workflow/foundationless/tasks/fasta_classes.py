@@ -1,4 +1,5 @@
-"""`fasta_classes`: one FASTA per split and class (iEnhancer, and other sets that publish classes as files)."""
+"""`fasta_classes`: one file per split and class: FASTA (iEnhancer), or with a genome tables of intervals (Genomic
+Benchmarks)."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +7,18 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.genomes import normalise, read_records
-from foundationless.tasks.reading import ALPHABET, Option, Reader, contig_of, draw_splits, share, words
+from foundationless.genomes import Genome, normalise, read_records
+from foundationless.tasks.reading import (
+    ALPHABET,
+    Option,
+    Reader,
+    contig_of,
+    draw_splits,
+    extract,
+    read_text_table,
+    share,
+    words,
+)
 
 
 def merging(text: str) -> dict[str, str]:
@@ -21,10 +32,29 @@ def merging(text: str) -> dict[str, str]:
     return merged
 
 
+def read_intervals(path: Path, genome: Genome) -> list[tuple[str, str, str]]:
+    """(id, sequence, contig) of the rows of a CSV with region, start, end (0-based, half-open) and strand."""
+    frame = read_text_table(path, ["region", "start", "end", "strand"])
+    places = []
+    for row, (contig, start, end, strand) in enumerate(
+        zip(*(frame[name] for name in ("region", "start", "end", "strand")), strict=True), 1
+    ):
+        if not (start.isdecimal() and end.isdecimal() and int(start) < int(end)):
+            raise UserError(f"{path}: row {row} is no interval ({start} to {end}).")
+        places.append((genome.resolve(contig), int(start), int(end), strand))
+    sequences = extract(genome, pd.DataFrame(places, columns=["contig", "start", "end", "strand"]))
+    return [
+        (f"{contig}:{start}-{end}({strand})", sequence, contig)
+        for (contig, start, end, strand), sequence in zip(places, sequences, strict=True)
+    ]
+
+
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
     """The set; ids are SOURCE_NUMBER since headers repeat and are malformed, `group` is the contig where the header
-    names one and the id elsewhere."""
+    names one and the id elsewhere. With a genome the files are tables of intervals (`read_intervals`)."""
     rows = []
+    sources = dict(sources)
+    genome = Genome(sources.pop("genome")) if "genome" in sources else None
     classes = {source.partition(".")[2] for source in sources}
     if unknown := sorted(set(options["merge"]) - classes):
         raise UserError(f"option merge names class '{unknown[0]}', and the sources hold {', '.join(sorted(classes))}.")
@@ -32,9 +62,13 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         split, _, label = source.partition(".")
         if not label:
             raise UserError(f"source '{source}' names no class; write it as {split}.CLASS=PATH.")
+        merged = options["merge"].get(label, label)
+        if genome is not None:
+            for number, (place, text, contig) in enumerate(read_intervals(path, genome), 1):
+                rows.append((f"{source}_{number}_{place}", text, merged, split, contig))
+            continue
         for number, (header, sequence) in enumerate(read_records(path), 1):
             identity = f"{source}_{number}"
-            merged = options["merge"].get(label, label)
             text = sequence if options["strict_alphabet"] else normalise(sequence)
             rows.append((identity, text, merged, split, contig_of(header) or identity))
     frame = pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group"])
@@ -51,11 +85,12 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
 
 
 READER = Reader(
-    summary="one FASTA per split and class; the source names say which (train.strong=FILE)",
+    summary="one FASTA (or table of intervals) per split and class; the source names say which (train.strong=FILE)",
     sources={
         "train.*": "FASTA of a class for training",
         "validation.*": "FASTA of a class for validation; without any, validation is drawn from train",
         "test.*": "FASTA of a class for testing",
+        "genome": "genome, where the files are CSV tables of region, start, end (0-based, half-open) and strand",
     },
     required=(),
     options={

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
@@ -23,6 +24,7 @@ from foundationless.tasks.reading import (
     cap_classes,
     covered_places,
     extract,
+    note,
     split_rows,
     words,
 )
@@ -70,6 +72,28 @@ def read_genes_bed(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["contig", "start", "end", "strand", "gene", "label"])
 
 
+def class_counts(text: str) -> dict[str, int]:
+    """`TEC:1056,lncRNA:3000` to {"TEC": 1056, "lncRNA": 3000}."""
+    counts = {name: at_least_one(number) for name, _, number in (item.partition(":") for item in words(text))}
+    if "" in counts:
+        raise ValueError(text)
+    return counts
+
+
+def draw_counts(frame: pd.DataFrame, counts: dict[str, int], seed: int, where: str) -> pd.DataFrame:
+    """That many rows of each class, drawn at random, in the order of `frame`; classes not named are left out."""
+    generator = np.random.default_rng(seed)
+    keep = []
+    for label, number in sorted(counts.items()):
+        members = np.flatnonzero(frame["label"] == label)
+        if not len(members):
+            raise UserError(f"{where}: class '{label}' of the option counts does not occur.")
+        if len(members) < number:
+            note(f"{where}: {len(members)} of class {label} instead of the {number} asked for: all are taken")
+        keep.append(generator.permutation(members)[:number])
+    return frame.iloc[np.sort(np.concatenate(keep))].reset_index(drop=True)
+
+
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
     """The set: strand-aware gene bodies; id and `group` are the gene.
 
@@ -80,6 +104,10 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     genes = read_gtf(path) if gtf else read_genes_bed(path)
     genome = Genome(sources["genome"])
     frame = covered_places(genome, genes, path.name)
+    if counts := options["counts"]:
+        if options["classes"] or options["max_per_class"]:
+            raise UserError("option counts names the classes and their sizes; leave out classes and max_per_class.")
+        frame = draw_counts(frame, counts, seed, path.name)
     frame = cap_classes(frame, options["classes"], options["max_per_class"], options["min_per_class"], seed)
     if frame.empty:
         raise UserError(f"{path.name}: no genes are left; check the classes and min_per_class.")
@@ -101,6 +129,12 @@ READER = Reader(
         "genome": "FASTA made by prepare_genome",
     },
     required=("genes", "genome"),
-    options=CLASS_OPTIONS | SPLIT_OPTIONS,
+    options={
+        "counts": Option(
+            class_counts, {}, "members of each class, drawn at random, as TEC:1056,lncRNA:3000 (study: Table 10)"
+        )
+    }
+    | CLASS_OPTIONS
+    | SPLIT_OPTIONS,
     read=read,
 )

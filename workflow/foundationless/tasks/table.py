@@ -1,34 +1,108 @@
-"""`table`: CSV or TSV files of sequences with labels, one file a split (GUE, and most published benchmarks)."""
+"""`table`: files of sequences with labels, one file a split (GUE, and most published benchmarks)."""
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from foundationless.errors import UserError
-from foundationless.genomes import Genome
+from foundationless.genomes import Genome, read_records
 from foundationless.sequences import check_dna, contigs_of
 from foundationless.tasks.reading import ALPHABET, Option, Reader, draw_splits, note, read_text_table, share, words
 
 
-def read_split(path: Path, split: str, strict_alphabet: bool = False) -> pd.DataFrame:
-    """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (upper case if not `strict_alphabet`, which
-    takes it as written), label, split; `UserError` for letters other than A, C, G, T, N."""
-    frame = read_text_table(path, ["sequence", "label"])
-    identities = frame["id"] if "id" in frame.columns else [f"{split}_{row}" for row in range(1, len(frame) + 1)]
-    sequences = frame["sequence"].str.strip()
-    frame = pd.DataFrame(
+def label_map(text: str) -> dict[str, str]:
+    """`0:none,1:promoter` to {"0": "none", "1": "promoter"}."""
+    pairs = [item.partition(":") for item in words(text)]
+    if any(not colon or not old or not new for old, colon, new in pairs):
+        raise ValueError(text)
+    return {old: new for old, _, new in pairs}
+
+
+def row_filter(text: str) -> tuple[str, str]:
+    """`task=H3` to ("task", "H3")."""
+    column, equals, value = text.partition("=")
+    if not column or not equals or not value:
+        raise ValueError(text)
+    return column, value
+
+
+def read_rows(path: Path, columns: list[str]) -> pd.DataFrame:
+    """All rows of a file as text, indexed by row number from 1: CSV or TSV; Parquet; or FASTA whose headers end in
+    `|LABEL`, with the columns id, sequence and label."""
+    with_suffixes = "".join(path.suffixes).removesuffix(".gz")
+    if with_suffixes.endswith(".parquet"):
+        frame = _read_parquet(path, columns)
+    elif with_suffixes.endswith((".fna", ".fa", ".fasta")):
+        frame = _read_labelled_fasta(path)
+        if missing := [name for name in columns if name not in frame.columns]:
+            raise UserError(f"{path}: FASTA has no column '{missing[0]}' (it has id, sequence, label).")
+    else:
+        frame = read_text_table(path, columns)
+    return frame.set_axis(range(1, len(frame) + 1))
+
+
+def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A Parquet table, numbers as text, an empty cell for null."""
+    try:
+        known = pq.read_schema(path).names
+        if missing := [name for name in columns if name not in known]:
+            raise UserError(f"{path}: has no column '{missing[0]}' (it has {', '.join(known[:8])}).")
+        frame = pq.read_table(path, columns=[*columns, *({"id"} & set(known) - set(columns))]).to_pandas()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({' '.join(str(error).split())[:200]}).") from None
+    if frame.empty:
+        raise UserError(f"{path}: the table has no rows.")
+    # A column of whole numbers with nulls is read as floats: 1.0 is the class 1.
+    numbers = {name: frame[name].astype("Int64") for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)}
+    return frame.assign(**numbers).astype("string").fillna("").astype(object)
+
+
+def _read_labelled_fasta(path: Path) -> pd.DataFrame:
+    rows = []
+    for number, (header, sequence) in enumerate(read_records(path), 1):
+        name, bar, label = (header.split() or [""])[0].rpartition("|")
+        if not bar or not label:
+            raise UserError(f"{path}: record {number} ('{header[:40]}') has no label; its header ends in |LABEL.")
+        rows.append((f"{path.stem}_{number}" if not name else f"{name}_{number}", sequence, label))
+    return pd.DataFrame(rows, columns=["id", "sequence", "label"])
+
+
+def read_split(path: Path, split: str, options: dict[str, Any] | None = None) -> pd.DataFrame:
+    """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (upper case unless `strict_alphabet`, which
+    takes it as written), label, split; `UserError` with the row for letters other than A, C, G, T, N and for a label
+    that the option `labels` does not name."""
+    settings = {name: option.default for name, option in READER.options.items()} | (options or {})
+    sequence, label, wanted = settings["sequence"], settings["label"], settings["filter"]
+    frame = read_rows(path, list(dict.fromkeys([sequence, label, *([wanted[0]] if wanted else [])])))
+    if wanted:
+        frame = frame[frame[wanted[0]].str.strip() == wanted[1]]
+        if frame.empty:
+            raise UserError(f"{path}: no row has {wanted[0]} '{wanted[1]}'; correct the option filter.")
+    sequences, labels = frame[sequence].str.strip(), frame[label].str.strip()
+    if (blank := labels == "").any():
+        raise UserError(f"{path}: row {blank.idxmax()} has no label; every sequence needs one.")
+    if names := settings["labels"]:
+        if (odd := ~labels.isin(names)).any():
+            raise UserError(
+                f"{path}: row {odd.idxmax()} has the label '{labels[odd].iloc[0]}', which the option labels does not "
+                f"name ({', '.join(names)})."
+            )
+        labels = labels.map(names)
+    rows = pd.DataFrame(
         {
-            "id": identities,
-            "sequence": sequences if strict_alphabet else sequences.str.upper(),
-            "label": frame["label"].str.strip(),
+            "id": frame["id"] if "id" in frame.columns else [f"{split}_{row}" for row in frame.index],
+            "sequence": sequences if settings["strict_alphabet"] else sequences.str.upper(),
+            "label": labels,
             "split": split,
         }
     )
-    if (blank := frame["label"] == "").any():
-        raise UserError(f"{path}: row {int(blank.argmax()) + 1} has no label; every sequence needs one.")
-    check_dna((f"row {row}" for row in range(1, len(frame) + 1)), frame["sequence"], path.name)
-    return frame
+    check_dna((f"row {row}" for row in frame.index), rows["sequence"], path.name)
+    return rows
 
 
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
@@ -38,9 +112,8 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     is; a sequence that is nowhere in the genome (`sequences.contigs_of`) is left out of both. A validation split drawn
     from train takes whole contigs, since neighbouring windows overlap.
     """
-    strict = options["strict_alphabet"]
     splits = [split for split in ("train", "validation", "test") if split in sources]
-    frame = pd.concat([read_split(sources[split], split, strict) for split in splits], ignore_index=True)
+    frame = pd.concat([read_split(sources[split], split, options) for split in splits], ignore_index=True)
     frame["group"] = frame["id"]
     if ("genome" in sources) != bool(options["test_contigs"]):
         raise UserError("source genome and option test_contigs go together: give both or neither.")
@@ -71,9 +144,9 @@ def _by_contig(frame: pd.DataFrame, genome: Genome, test_contigs: list[str]) -> 
 
 
 READER = Reader(
-    summary="CSV or TSV files with the columns sequence and label, one file a split",
+    summary="tables of sequences and labels, one file a split: CSV, TSV, Parquet, or FASTA with headers NAME|LABEL",
     sources={
-        "train": "table with columns sequence, label and perhaps id",
+        "train": "table with columns sequence, label and perhaps id (.csv, .tsv, .parquet, .fna; .gz but for Parquet)",
         "validation": "the same; without it validation is drawn from train",
         "test": "the same",
         "genome": "genome that the sequences come from, to split by chromosome",
@@ -84,6 +157,10 @@ READER = Reader(
             share, 0.1, "share of train that becomes validation: by label, or with a genome by chromosome"
         ),
         "test_contigs": Option(words, [], "chromosomes of the test split, as IV,XII; needs the source genome"),
+        "sequence": Option(str, "sequence", "column of the sequence"),
+        "label": Option(str, "label", "column of the label"),
+        "labels": Option(label_map, {}, "names of the labels, as 0:none,1:promoter; without it, labels as they stand"),
+        "filter": Option(row_filter, None, "rows to keep of a file that holds several tasks, as task=H3"),
     }
     | ALPHABET,
     read=read,

@@ -1,0 +1,50 @@
+"""Learning on one set, being tested on another: which rows come from where, and what may not be remembered."""
+
+import pandas as pd
+import pytest
+
+from foundationless.__main__ import main
+from foundationless.sequences import write_sequences
+
+
+def rows(*items):
+    frame = pd.DataFrame(items, columns=["id", "sequence", "label", "split"])
+    return frame.assign(group=frame["id"])
+
+
+@pytest.fixture
+def sets(tmp_path):
+    first = rows(
+        ("a", "ACGTACGTAA", "0", "train"),
+        ("b", "ACGTACGTCC", "1", "train"),
+        ("c", "TTTTTGGGGG", "1", "validation"),
+        ("d", "AAAAAAAAAC", "0", "test"),
+    )
+    second = rows(("a", "CCCCCAAAAA", "1", "test"), ("x", "GATTACAGAT", "0", "train"), ("y", "ACGTTTTTTT", "0", "test"))
+    write_sequences(tmp_path / "first.parquet", first)
+    write_sequences(tmp_path / "second.parquet", second)
+    return tmp_path
+
+
+def build(directory, train="first", test="second"):
+    sources = [f"{role}={directory / name}.parquet" for role, name in (("train", train), ("test", test))]
+    output = directory / "out.parquet"
+    flags = ["--reader", "transfer", "--source", sources[0], "--source", sources[1], "--seed", "1"]
+    return main(["build_sequences", *flags, "--output", str(output)]), output
+
+
+def test_train_of_one_and_test_of_the_other(sets, capsys):
+    code, output = build(sets)
+    assert code == 0
+    found = pd.read_parquet(output).set_index("id")
+    assert set(found.index) == {"train:a", "train:b", "test:a", "test:y"}
+    assert list(found.loc[["train:a", "test:a"], "split"]) == ["train", "test"]
+    # the validation row is the reverse complement of a test row
+    assert "1 of them left out" in capsys.readouterr().err
+
+
+def test_classes_must_agree(sets, capsys):
+    other = pd.read_parquet(sets / "second.parquet")
+    write_sequences(sets / "second.parquet", other.assign(label="enhancer"))
+    code, _ = build(sets)
+    assert code == 2 and "no classes of first.parquet" in capsys.readouterr().err
