@@ -15,7 +15,7 @@ import pysam
 
 from foundationless.errors import UserError
 from foundationless.genomes import Stretch, canonical_contig
-from foundationless.tasks.people import read_people
+from foundationless.tasks.people import column, label_column, read_people
 from foundationless.variants import (
     ReferenceCheck,
     alternatives,
@@ -143,9 +143,7 @@ def choose_people(vcfs: Sequence[Path], panel: Path, count: int, seed: int) -> l
     The panel is a table with a header: a column `sample` (or `SampleID`) and one `super_pop` (or `Superpopulation`).
     """
     table = read_people(panel)
-    columns = {name.lower(): name for name in table.columns}
-    person = next((columns[name] for name in ("sample", "sampleid") if name in columns), None)
-    group = next((columns[name] for name in ("super_pop", "superpopulation") if name in columns), None)
+    person, group = column(table, ("sample", "sampleid")), label_column(table, "super_pop")
     if person is None or group is None:
         raise UserError(f"{panel}: needs the columns sample and super_pop (it has {', '.join(table.columns)}).")
     called = set.intersection(*(set(open_vcf(path).samples) for path in vcfs))

@@ -31,6 +31,7 @@ from foundationless.files import atomic_path
 
 COLUMNS = ("id", "sequence", "label", "split", "group")
 SPLITS = ("train", "validation", "test")
+_DICTIONARY = 1 << 28  # bytes of distinct sequences per row group up to which repeats are stored by number
 _COMPLEMENT = str.maketrans("ACGTNacgtnRYSWKMBDHVryswkmbdhvUu", "TGCANtgcanYRSWMKVHDBryswmkvhdbAa")
 
 
@@ -74,17 +75,25 @@ def _check_rows(frame: pd.DataFrame, where: str, strict: bool = True) -> None:
 
 
 def write_sequences(path: Path, frame: pd.DataFrame) -> None:
-    """Validate a sequence set and write it; every violation is a `UserError` that names the first offending row."""
+    """Validate a sequence set and write it; every violation is a `UserError` that names the first offending row.
+
+    Equal sequences are stored once: memory and file grow with the distinct haplotypes of a population, not with people.
+    """
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise UserError(f"{path.name}: a sequence set needs the column(s) {', '.join(missing)}.")
     _check_rows(frame, path.name)
-    ordered = [*COLUMNS, *(column for column in frame.columns if column not in COLUMNS)]
-    table = pa.Table.from_pandas(frame[ordered], preserve_index=False)
+    others = [column for column in frame.columns if column not in COLUMNS]
+    table = pa.Table.from_pandas(frame[[*COLUMNS, *others]].drop(columns="sequence"), preserve_index=False)
     for name in COLUMNS:
-        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.string()))
+        if name != "sequence":
+            table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(pa.string()))
+    codes, distinct = pd.factorize(frame["sequence"])
+    repeated = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(distinct, pa.string()))
+    table = table.add_column(1, "sequence", repeated)
     with atomic_path(path) as part:
-        pq.write_table(table, part, compression="zstd")
+        # Without the schema of Arrow, readers see a column of plain text, whatever its encoding.
+        pq.write_table(table, part, compression="zstd", store_schema=False, dictionary_pagesize_limit=_DICTIONARY)
 
 
 def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alphabet: bool = True) -> pd.DataFrame:
@@ -104,7 +113,10 @@ def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alph
             plain = pa.types.is_string(types[name]) or pa.types.is_large_string(types[name])
             if not plain and not pa.types.is_null(types[name]):
                 raise UserError(f"{path}: column '{name}' holds {types[name]}, not text; build the set again.")
-        frame = pd.read_parquet(path, columns=None if columns is None else list(columns))
+        chosen = None if columns is None else list(columns)
+        frame = pq.read_table(path, columns=chosen, read_dictionary=["sequence"]).to_pandas()
+        if "sequence" in frame.columns:
+            frame["sequence"] = frame["sequence"].astype(object)  # one string for all rows that hold it
         _check_rows(frame, path.name, strict_alphabet)
         return frame
     except (pa.ArrowException, KeyError, OSError) as error:
@@ -142,13 +154,17 @@ def locate(sequences: Sequence[str], pieces: Iterable[tuple[str, int, str]]) -> 
         seeds = np.array([_seed_codes(text[:_SEED_LENGTH])[0] for _, _, text in texts], dtype=np.uint32)
         order = np.argsort(seeds, kind="stable")
         ordered = seeds[order]
+        likely = np.zeros(1 << 24, dtype=bool)  # a look-up of 16 MB rules most places out before the binary search
+        likely[ordered >> 8] = True
         for contig, start, piece in pieces:
             for at in range(0, len(piece) - _SEED_LENGTH + 1, _CHUNK):
                 codes = _seed_codes(piece[at : at + _CHUNK + _SEED_LENGTH - 1])
-                low = np.searchsorted(ordered, codes)
-                for hit in np.flatnonzero(ordered[np.minimum(low, len(ordered) - 1)] == codes):
+                places = np.flatnonzero(likely[codes >> 8])
+                low = np.searchsorted(ordered, codes[places])
+                equal = ordered[np.minimum(low, len(ordered) - 1)] == codes[places]
+                for hit, first in zip(places[equal], low[equal], strict=True):
                     high = np.searchsorted(ordered, codes[hit], side="right")
-                    for number, strand, text in (texts[k] for k in order[low[hit] : high]):
+                    for number, strand, text in (texts[k] for k in order[first:high]):
                         if piece.startswith(text, at + hit):
                             found.append((number, contig, start + at + int(hit), strand))
     frame = pd.DataFrame(found, columns=["number", "contig", "start", "strand"])

@@ -55,6 +55,8 @@ _STOPS = ("TAA", "TAG", "TGA")
 DEMOGRAPHY = "AmericanAdmixture_4B18"  # Browning et al. 2018, doi:10.1371/journal.pgen.1007385
 SUPERPOPULATIONS = {"AFR": "AFR", "EUR": "EUR", "ASIA": "EAS", "ADMIX": "AMR"}  # of the demography's populations
 INDEL_FRACTION = 0.08  # of the variant sites
+RECOMBINATION = 1e-8  # crossovers per base and meiosis, the human mean
+CHILDREN_SEED = 2**32 - 5  # beside the seed: with children or without, everything else is drawn alike
 CPG_MUTABILITY = 12.0  # relative to other bases; makes recurrent, hence multi-allelic, sites
 DECOY_LABELS = ("0", "background")  # windows whose motifs are strays: breaking them changes no label
 GENES = ("SIMA:101", "SIMB:102", "SIMC:103")
@@ -454,10 +456,38 @@ def _indel(rng: np.random.Generator, window: str, offset: int, limit: int) -> tu
     return (anchor + deleted, anchor) if fits and deleted[-1] != anchor else None
 
 
+def _couples(populations: Sequence[str], children: int) -> list[tuple[int, int]]:
+    """Father and mother (numbers of people) of every child: `children` of each population, couples taken in turn."""
+    parents = []
+    for population in dict.fromkeys(populations):
+        members = [number for number, name in enumerate(populations) if name == population]
+        couples = list(zip(members[0::2], members[1::2], strict=False))
+        parents += [couples[number % len(couples)] for number in range(children)]
+    return parents
+
+
+def _gamete(rng: np.random.Generator, calls: np.ndarray, offsets: np.ndarray, length: int) -> np.ndarray:
+    """What a parent hands on [sites] of its two haplotypes `calls` [sites, 2]: one, exchanged at crossovers."""
+    crossovers = np.sort(rng.uniform(0, length, rng.poisson(RECOMBINATION * length)))
+    copy = (rng.integers(2) + np.searchsorted(crossovers, offsets, side="right")) % 2
+    return calls[np.arange(len(calls)), copy]
+
+
+def _with_children(
+    rng: np.random.Generator, sites: list[tuple[int, np.ndarray]], parents: Sequence[tuple[int, int]], length: int
+) -> list[tuple[int, np.ndarray]]:
+    """The sites with the children's alleles behind the others', the father's haplotype first."""
+    offsets = np.array([offset for offset, _ in sites])
+    calls = np.stack([alleles for _, alleles in sites]).reshape(len(sites), -1, 2)
+    gametes = [_gamete(rng, calls[:, parent], offsets, length) for couple in parents for parent in couple]
+    added = np.array(gametes, dtype=calls.dtype).reshape(-1, len(sites)).T
+    return [(offset, np.append(alleles, row)) for (offset, alleles), row in zip(sites, added, strict=True)]
+
+
 def simulate_population(
-    genome: Path, contig: str, start: int, length: int, people: int, seed: int, directory: Path
+    genome: Path, contig: str, start: int, length: int, people: int, seed: int, directory: Path, children: int = 0
 ) -> None:
-    """Write population.vcf.gz(.tbi) and panel.tsv: phased diploid people of four superpopulations, on a real window.
+    """Write population.vcf.gz(.tbi), panel.tsv and pedigree.tsv: phased people of four superpopulations on a window.
 
     The genealogy comes from stdpopsim's human demography `AmericanAdmixture_4B18` with its mutation rate and the
     human mean recombination rate; the ancestral base of a site is the genome's base (REF). Bases in CpG mutate more
@@ -467,13 +497,18 @@ def simulate_population(
         genome: FASTA that holds `contig`.
         start: first base of the window, 0-based.
         length: of the window in bp; it may hold no N.
-        people: diploid people per population.
+        people: unrelated diploid people per population.
         directory: where the files are written.
+        children: children per population besides them, by Mendelian transmission from couples of them; couples take
+            turns, so more children than couples are siblings. The pedigree is in the format of the 1000 Genomes
+            Project's 3,202 people: sampleID, fatherID, motherID, sex (1 male, 2 female), 0 where unknown.
     """
     rng = _generator(seed)
     if people < 1 or length < 1 or start < 0:
         given = f"--people-per-population {people} --start {start} --length {length}"
         raise UserError(f"{given}: people and length are 1 or more, start is 0 or more.")
+    if children < 0 or (children and people < 2):
+        raise UserError(f"--children-per-population {children}: 0 or more, and of couples of two or more people.")
     _, bases = _read_contig(genome, contig)
     window = bases[start : start + length]
     if len(window) < length:
@@ -484,6 +519,10 @@ def simulate_population(
     populations, sites = _haplotypes(window, people, int(rng.integers(1, 2**31)))
     if not sites:
         raise UserError(f"--length {length}: no site of the window came to vary; choose a longer window.")
+    parents = _couples(populations, children)
+    founders = len(populations)
+    populations = populations + [populations[father] for father, _ in parents]
+    sites = _with_children(np.random.default_rng([seed, CHILDREN_SEED]), sites, parents, length)
     names = [f"SIM{number:05d}" for number in range(1, len(populations) + 1)]
     lines = [
         "##fileformat=VCFv4.2",
@@ -515,11 +554,17 @@ def simulate_population(
         columns = [contig, str(start + offset + 1), ".", reference, ",".join(alternatives), ".", "PASS", info, "GT"]
         lines.append("\t".join(columns + genotypes))
     panel = ["sample\tpop\tsuper_pop\tgender"]
-    for name, population in zip(names, populations, strict=True):
-        gender = ("female", "male")[rng.integers(2)]
-        panel.append(f"{name}\t{population}\t{SUPERPOPULATIONS[population]}\t{gender}")
+    pedigree = ["sampleID\tfatherID\tmotherID\tsex"]
+    fathers, mothers = ({couple[role] for couple in parents} for role in (0, 1))
+    known = [("0", "0")] * founders + [(names[father], names[mother]) for father, mother in parents]
+    for number, (name, population) in enumerate(zip(names, populations, strict=True)):
+        male = bool(rng.integers(2))
+        male = (male or number in fathers) and number not in mothers
+        panel.append(f"{name}\t{population}\t{SUPERPOPULATIONS[population]}\t{'male' if male else 'female'}")
+        pedigree.append("\t".join([name, *known[number], "1" if male else "2"]))
     with _staged(directory) as stage:
         (stage / "panel.tsv").write_text("\n".join(panel) + "\n")
+        (stage / "pedigree.tsv").write_text("\n".join(pedigree) + "\n")
         _write_vcf(stage / "population.vcf.gz", lines)
 
 

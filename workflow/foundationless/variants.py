@@ -8,7 +8,7 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -204,6 +204,7 @@ class Haplotypes:
     """Distinct haplotype sequences of a window and who carries them.
 
     `index` [samples, ploidy] int32 points into `sequences`; -1: no such haplotype (a haploid call in a diploid file).
+    `alleles` [samples, ploidy, records kept] int8 are the calls: 0 REF, from 1 the ALT, -1 missing, -2 no such copy.
     `counts`: `records` read; alleles left out, `overlapping` (once per distinct allele vector) or `symbolic` (once per
     record); records `beyond the window`; alleles `missing` (taken as REF).
     """
@@ -211,6 +212,7 @@ class Haplotypes:
     samples: list[str]
     sequences: list[str]
     index: np.ndarray
+    alleles: np.ndarray
     counts: Counter = field(default_factory=Counter)
 
 
@@ -274,7 +276,8 @@ def haplotypes(
         [built.setdefault(consensus(reference, sites, row, counts), len(built)) for row in distinct], dtype=np.int32
     )
     index = numbers[inverse].reshape(len(names), ploidy)
-    return Haplotypes(names, list(built), np.where(absent_copy, -1, index).astype(np.int32), counts)
+    called = np.ascontiguousarray(np.minimum(matrix, np.iinfo(np.int8).max).astype(np.int8).transpose(1, 2, 0))
+    return Haplotypes(names, list(built), np.where(absent_copy, -1, index).astype(np.int32), called, counts)
 
 
 def _distinct_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -364,16 +367,24 @@ def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str
     return frame.drop_duplicates("id")[columns].reset_index(drop=True)
 
 
-def clinical_variants(path: Path, score: str | None = None) -> tuple[pd.DataFrame, Counter]:
+def clinical_variants(
+    path: Path, score: str | None = None, genes: Collection[str] = ()
+) -> tuple[pd.DataFrame, Counter]:
     """SNVs of a ClinVar-style VCF (contig, position, ref, alt, gene, label, score, consequences) and what was left out.
 
-    `label` is `clinical_label` of CLNSIG; `gene` is the first symbol of GENEINFO; `consequences`
-    is the set of terms of MC (`SO:0001583|missense_variant` gives `missense_variant`); `score` is that INFO field.
+    `label` is `clinical_label` of CLNSIG; `gene` is the first symbol of GENEINFO, among `genes` where these are given
+    (other records are passed over: a whole archive release has millions); `consequences` is the set of terms of MC
+    (`SO:0001583|missense_variant` gives `missense_variant`); `score` is that INFO field.
     """
     rows: list[dict[str, Any]] = []
     counts: Counter = Counter()
     for record in records(open_vcf(path), path):
         counts["records"] += 1
+        symbols = [item.split(":")[0] for item in str(record.INFO.get("GENEINFO") or "").split("|")]
+        gene = next((symbol for symbol in symbols if symbol in genes), None) if genes else symbols[0] or record.CHROM
+        if gene is None:
+            counts["in other genes"] += 1
+            continue
         for alt in record.ALT:
             if len(record.REF) != 1 or len(alt) != 1 or alt not in "ACGTacgt":
                 counts["not an SNV"] += 1
@@ -386,14 +397,15 @@ def clinical_variants(path: Path, score: str | None = None) -> tuple[pd.DataFram
                     "position": record.POS,
                     "ref": record.REF.upper(),
                     "alt": alt.upper(),
-                    "gene": str(record.INFO.get("GENEINFO") or "").split("|")[0].split(":")[0] or record.CHROM,
+                    "gene": gene,
                     "label": clinical_label(str(record.INFO.get("CLNSIG") or "")),
                     "score": float(value) if isinstance(value, int | float) else float("nan"),
                     "consequences": {term.split("|")[-1] for term in terms if term},
                 }
             )
     if not rows:
-        raise UserError(f"{path.name}: holds no single-nucleotide variants.")
+        within = f" in {', '.join(genes)} (GENEINFO)" if genes else ""
+        raise UserError(f"{path.name}: holds no single-nucleotide variants{within}.")
     return pd.DataFrame(rows), counts
 
 

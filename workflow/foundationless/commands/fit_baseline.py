@@ -1,4 +1,7 @@
-"""Train classifiers on features that cost nothing: length and GC content, k-mer frequencies, or none at all."""
+"""Train classifiers on features that cost nothing: length, GC content, k-mers, random convolutions, or none at all.
+
+Of people also their genotypes: allele dosages, or principal components of these.
+"""
 
 import argparse
 
@@ -6,8 +9,10 @@ from foundationless.commands.probe import add_settings, shared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--family", required=True, choices=["kmer", "length_gc"], help="features")
-    kinds = ["logistic", "xgboost", "majority"]
+    families = ["majority", "length", "gc", "length_gc", "kmer", "gapped_kmer", "random_conv"]
+    families += ["genotype", "genotype_pca"]
+    parser.add_argument("--family", required=True, choices=families, help="features")
+    kinds = ["logistic", "svm", "xgboost", "majority"]
     parser.add_argument("--classifier", required=True, choices=kinds, help="classifier")
     parser.add_argument("--options", default="{}", help="options of the features, as a JSON object")
     add_settings(parser)
@@ -17,6 +22,7 @@ def run(arguments: argparse.Namespace) -> None:
     import json
 
     from foundationless.errors import UserError
+    from foundationless.models import genotypes
     from foundationless.models.baselines import features
     from foundationless.probes import run_job
 
@@ -25,8 +31,14 @@ def run(arguments: argparse.Namespace) -> None:
     except (ValueError, TypeError):
         raise UserError(f"--options {arguments.options}: not a JSON object; write for example '{{}}'.") from None
     family = arguments.family
+
+    def featurise(frame):
+        if family in genotypes.GENOTYPES:
+            return {family: genotypes.features(family, frame, **options)}
+        return {family: features(family, frame["sequence"].tolist(), arguments.seed, **options)}
+
     run_job(
-        lambda frame: {family: features(family, frame["sequence"].tolist(), **options)},
+        featurise,
         [arguments.classifier],
         parameters=0,
         details={"family": family, "options": options},

@@ -1,6 +1,6 @@
 """Simulate phased people of four superpopulations on a window of a genome, under a published human demography.
 
-Writes population.vcf.gz(.tbi) and panel.tsv (sample, pop, super_pop, gender, as the 1000 Genomes panel).
+Writes population.vcf.gz(.tbi), panel.tsv (sample, pop, super_pop, gender, as the 1000 Genomes panel) and pedigree.tsv.
 """
 
 import argparse
@@ -16,12 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", required=True, type=int, help="first base of the window, 0-based")
     parser.add_argument("--length", required=True, type=int, help="length of the window in bp")
     parser.add_argument("--people-per-population", required=True, type=int, help="diploid people of each population")
+    parser.add_argument(
+        "--children-per-population", type=int, default=0, help="children of couples among them, besides (default: none)"
+    )
     parser.add_argument("--seed", required=True, type=seed, help="seed; the same one gives the same bytes")
     parser.add_argument("--output", required=True, type=output_directory, help="directory to write into")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the phased VCF and the panel."""
+    """Write the phased VCF, the panel and the pedigree."""
     from foundationless.simulation import simulate_population
 
     simulate_population(
@@ -32,4 +35,5 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.people_per_population,
         arguments.seed,
         arguments.output,
+        arguments.children_per_population,
     )
