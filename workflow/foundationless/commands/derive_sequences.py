@@ -1,8 +1,13 @@
-"""Derive a sequence set from another: a share of the training data, no duplicates, or permuted labels.
+"""Derive a sequence set from another: fewer training rows, a set without leakage, or a control.
 
-pctN      a stratified N % of the training split; shares of one seed are nested (pct1 in pct5 in pct10)
-dedup     without sequences (or their reverse complements) that a later split holds too, and without repeats
-permuted  labels permuted within train and validation, and within test: the control at chance
+pctN, pctNdK    a stratified N % of the training split; shares of one seed and draw K are nested (pct1 in pct5)
+shotN, shotNdK  N training rows of each class; nested in N; draw K is another order of the rows
+dedup      without sequences (or their reverse complements) that a later split holds too, and without repeats
+distant    without test rows that have a near duplicate in train or validation (see audit_task)
+matched    classes with the same lengths: rows drawn so that length tells nothing; classes that cannot be matched go
+permuted   labels permuted within train and validation, and within test: the control at chance
+unrelated  people without first-degree relatives (the set needs a pedigree)
+family     splits drawn anew with families kept together (the set needs a pedigree)
 """
 
 import argparse
@@ -13,7 +18,7 @@ from foundationless.flags import output_file, seed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequences", required=True, type=Path, help="sequence set to start from")
-    parser.add_argument("--derivation", required=True, help="pctN (as pct10), dedup or permuted")
+    parser.add_argument("--derivation", required=True, help="one of those above, such as pct10, shot5d1 or dedup")
     parser.add_argument("--seed", required=True, type=seed, help="seed of the draw")
     parser.add_argument("--output", required=True, type=output_file, help="sequence set to write (Parquet)")
 

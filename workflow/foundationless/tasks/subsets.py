@@ -1,12 +1,15 @@
-"""Sets made from sequence sets: limits, nested shares of the training data, deduplication, permuted labels."""
+"""Sets made from sequence sets: limits, nested shares and shots of the training data, cures of leakage, controls."""
 
 import re
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from foundationless.audit import audit
 from foundationless.errors import UserError
 from foundationless.sequences import SPLITS, reverse_complement
+from foundationless.tasks.people_splits import draw_families, keep_unrelated
 
 
 def _units(frame: pd.DataFrame) -> pd.Series:
@@ -17,7 +20,7 @@ def _units(frame: pd.DataFrame) -> pd.Series:
     return frame["id"]
 
 
-def _ranks(units: pd.DataFrame, seed: int) -> pd.Series:
+def _ranks(units: pd.DataFrame, seed: int | tuple[int, int]) -> pd.Series:
     """Rank of each unit within its label under one seeded shuffle: cutting at a higher rank only adds units."""
     shuffled = units.iloc[np.random.default_rng(seed).permutation(len(units))]
     return shuffled.groupby("label").cumcount().reindex(units.index)
@@ -55,19 +58,39 @@ def limit_split(frame: pd.DataFrame, split: str, size: int, seed: int) -> pd.Dat
     return frame[~inside | _units(frame).isin(set(kept))].reset_index(drop=True)
 
 
-def training_share(frame: pd.DataFrame, percent: float, seed: int) -> pd.DataFrame:
-    """The set with `percent` % of its training split (paper, Fig 3), stratified by label, at least one unit a label.
+def _keep_training(frame: pd.DataFrame, allowed: dict[str, float], seed: int, draw: int) -> pd.DataFrame:
+    """The set with so many training units of each label, the first in the order that `seed` and `draw` give."""
+    inside = frame["split"] == "train"
+    units = _labelled_units(frame[inside])
+    ranks = _ranks(units, (seed, draw) if draw else seed)
+    kept = units.loc[ranks < units["label"].map(allowed), "unit"]
+    return frame[~inside | _units(frame).isin(set(kept))].reset_index(drop=True)
 
-    Shares of one seed are nested: what is in 1 % is in 5 % too. Validation and test stay whole, so a share is trained
-    on by its own split: folds, cut from train and validation together, would put whole validation rows into training.
-    """
+
+def _training_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """Training units of each label."""
     inside = frame["split"] == "train"
     if not inside.any():
         raise UserError("the set has no train split to take a share of.")
-    units = _labelled_units(frame[inside])
-    allowed = {label: np.ceil(count * percent / 100 - 1e-9) for label, count in units["label"].value_counts().items()}
-    kept = units.loc[_ranks(units, seed) < units["label"].map(allowed), "unit"]
-    return frame[~inside | _units(frame).isin(set(kept))].reset_index(drop=True)
+    counts = _labelled_units(frame[inside])["label"].value_counts()
+    return {str(label): int(count) for label, count in counts.items()}
+
+
+def training_share(frame: pd.DataFrame, percent: float, seed: int, draw: int = 0) -> pd.DataFrame:
+    """The set with `percent` % of its training split (paper, Fig 3), stratified by label, at least one unit a label.
+
+    Shares of one seed and draw are nested: what is in 1 % is in 5 % too. Validation and test stay whole, so a share is
+    trained on by its own split: folds, cut from train and validation together, would put whole validation rows into
+    training.
+    """
+    counts = _training_counts(frame)
+    allowed = {label: np.ceil(count * percent / 100 - 1e-9) for label, count in counts.items()}
+    return _keep_training(frame, allowed, seed, draw)
+
+
+def training_shots(frame: pd.DataFrame, shots: int, seed: int, draw: int = 0) -> pd.DataFrame:
+    """The set with `shots` training units of each label (all where there are fewer); nested in `shots`."""
+    return _keep_training(frame, dict.fromkeys(_training_counts(frame), shots), seed, draw)
 
 
 def deduplicate(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -101,20 +124,92 @@ def permute_labels(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     return frame.assign(label=labels.where(labels != "", None))
 
 
+_LENGTH_RATIO = 1.2  # lengths of one bin differ by less than this factor
+
+
+def match_lengths(frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, list[str]]:
+    """The set with the same lengths in every class, so that length says nothing, and the classes it had to leave out.
+
+    Within each split and each bin of lengths (up to 20 % apart) as many rows of every class are drawn as the rarest
+    class has. Classes without common lengths cannot be matched (snRNA of 150 and genes of 50,000 bases): of all sets of
+    two classes or more, the one is taken that keeps the most rows in every split; classes outside it go.
+    """
+    if {"sample", "window", "offset"} & set(frame.columns):
+        raise UserError("matched is for classification of single sequences, not for people, variants or mutants.")
+    bins = np.floor(np.log(frame["sequence"].str.len()) / np.log(_LENGTH_RATIO)).astype(int)
+    counts = pd.crosstab([frame["split"], bins], frame["label"])
+    splits = counts.index.get_level_values(0)
+    classes = list(counts.columns)
+
+    def kept_rows(chosen: tuple[str, ...]) -> tuple[bool, int, int]:
+        rarest = counts[list(chosen)].min(axis=1)
+        everywhere = bool((rarest.groupby(splits).sum() > 0).all())
+        return everywhere, len(chosen) * int(rarest.sum()), len(chosen)
+
+    tried = [tuple(classes)]
+    # All subsets for few classes; for many, one class after the other is left out, each time the best to lose.
+    if len(classes) <= 12:
+        tried = [part for size in range(2, len(classes) + 1) for part in combinations(classes, size)]
+    else:
+        while len(tried[-1]) > 2:
+            tried.append(max((tuple(c for c in tried[-1] if c != out) for out in tried[-1]), key=kept_rows))
+    best = max(tried, key=kept_rows, default=())
+    if len(best) < 2 or not kept_rows(best)[0]:
+        raise UserError(
+            "matched: no two classes have sequences of the same length in every split; nothing would be left."
+        )
+    quota = counts[list(best)].min(axis=1)
+    generator = np.random.default_rng(seed)
+    shuffled = pd.DataFrame({"split": frame["split"], "bin": bins, "label": frame["label"]})
+    shuffled = shuffled.iloc[generator.permutation(len(frame))]
+    ranks = shuffled.groupby(["split", "bin", "label"]).cumcount().reindex(frame.index)
+    allowed = quota.reindex(pd.MultiIndex.from_arrays([frame["split"], bins])).to_numpy()
+    keep = frame["label"].isin(best) & (ranks < allowed)
+    return frame[keep].reset_index(drop=True), [name for name in classes if name not in best]
+
+
+def distant_test(frame: pd.DataFrame) -> pd.DataFrame:
+    """The set without test rows that have a near duplicate in train or validation (see `audit`)."""
+    rows, _ = audit(frame)
+    made = frame[~((rows["split"] == "test") & rows["near"]).to_numpy()].reset_index(drop=True)
+    if not (made["split"] == "test").any():
+        raise UserError("distant: every test row has a near duplicate in train or validation; none would be left.")
+    return made
+
+
 def derive(frame: pd.DataFrame, derivation: str, seed: int) -> tuple[pd.DataFrame, str]:
-    """Apply `pctN`, `dedup` or `permuted`; the new set and a line for the log."""
+    """Apply one of the derivations that `derive_sequences` names; the new set and a line for the log."""
     before = len(frame)
-    if match := re.fullmatch(r"pct(\d+(?:\.\d+)?)", derivation):
+    if match := re.fullmatch(r"pct(\d+(?:\.\d+)?)(?:d(\d+))?", derivation):
         if not 0 < float(match[1]) <= 100:
             raise UserError(f"derivation '{derivation}': a share lies between 0 and 100 percent.")
-        frame = training_share(frame, float(match[1]), seed)
+        frame = training_share(frame, float(match[1]), seed, int(match[2] or 0))
         return frame, f"{derivation}: {before - len(frame)} training rows removed"
+    if match := re.fullmatch(r"shot([1-9]\d*)(?:d(\d+))?", derivation):
+        fewer = [label for label, count in _training_counts(frame).items() if count < int(match[1])]
+        frame = training_shots(frame, int(match[1]), seed, int(match[2] or 0))
+        short = f"; fewer than {match[1]} of {', '.join(sorted(fewer))}" if fewer else ""
+        return frame, f"{derivation}: {before - len(frame)} training rows removed{short}"
     if derivation == "dedup":
         frame, removed = deduplicate(frame)
         return frame, "dedup removed " + ", ".join(f"{count} from {split}" for split, count in removed.items())
     if derivation == "permuted":
         return permute_labels(frame, seed), "labels permuted"
-    raise UserError(f"derivation '{derivation}' is not known; it is pctN (as pct10), dedup or permuted.")
+    if derivation == "matched":
+        frame, out = match_lengths(frame, seed)
+        lost = f"; classes without common lengths left out: {', '.join(out)}" if out else ""
+        return frame, f"matched removed {before - len(frame)} of {before} rows{lost}"
+    if derivation == "distant":
+        frame = distant_test(frame)
+        return frame, f"distant removed {before - len(frame)} test rows with a near duplicate in train or validation"
+    if derivation == "unrelated":
+        return keep_unrelated(frame)
+    if derivation == "family":
+        return draw_families(frame, seed)
+    raise UserError(
+        f"derivation '{derivation}' is not known; it is pctN or pctNdK (as pct10, pct10d1), shotN or shotNdK, dedup, "
+        "permuted, matched, distant, unrelated or family."
+    )
 
 
 def summary(frame: pd.DataFrame) -> str:

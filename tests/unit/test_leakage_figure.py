@@ -1,0 +1,85 @@
+"""The leakage figure: bars as long as the audits say, marks where the differences are, missing audits named."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import Rectangle
+from test_figures import CARDS, everything_fits, make_tables, marks, texts
+
+from foundationless import figures
+from foundationless.figures import style
+from foundationless.figures.leakage import DUPLICATE, NEAR
+from foundationless.figures.tables import read
+
+
+def add_audits(directory) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write audits.csv and leakage.csv beside the tables, as `collect_tables` does; both frames."""
+    generator = np.random.default_rng(0)
+    scores = pd.read_csv(directory / "scores.csv")
+    plain = scores[(scores["analysis"] == "finetune") & ~scores["task"].str.contains(".", regex=False)]
+    audits, effects = [], []
+    for number, task in enumerate(plain["task"].unique()):
+        near = 0.0 if number % 3 == 0 else float(generator.uniform(0, 1))
+        for split, against in (("test", "train"), ("test", "earlier"), ("validation", "earlier")):
+            audits.append({"task": task, "split": split, "against": against, "rows": 1000, "near_share": near}
+                          | {"duplicate_share": near / 3})  # fmt: skip
+        for row in plain[plain["task"] == task].to_dict("records"):
+            delta = float(generator.normal(near / 20, 0.01))
+            effects += [
+                {key: row[key] for key in ("analysis", "task", "model", "init", "metric")}
+                | {"protocol": protocol, "n_all": 1000, "n_distant": round(1000 * (1 - near)), "delta": delta}
+                | {"low": delta - 0.01, "high": delta + 0.01}
+                for protocol in ("corrected", "paper")
+            ]
+    frames = pd.DataFrame(audits), pd.DataFrame(effects)
+    for name, frame in zip(("audits", "leakage"), frames, strict=True):
+        frame.to_csv(directory / f"{name}.csv", index=False)
+    return frames
+
+
+def draw(directory):
+    figure = figures._drawings()["leakage"](read(directory, "Synthetic tables of the tests."))
+    with style.sheet():
+        FigureCanvasAgg(figure).draw()
+    return figure
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    directory = make_tables(tmp_path_factory.mktemp("full"))
+    return directory, *add_audits(directory)
+
+
+def test_full_size_fits_and_shows_every_audit(full):
+    directory, audits, effects = full
+    figure = draw(directory)
+    everything_fits(figure)
+    assert figure.get_figheight() * 25.4 < 260
+    shown = audits[(audits["split"] == "test") & (audits["against"] == "earlier")]
+    for color, column in ((NEAR, "near_share"), (DUPLICATE, "duplicate_share")):
+        bars = [bar for bar in figure.subfigs[1].findobj(Rectangle) if bar.get_facecolor()[:3] == _rgb(color)]
+        assert sorted(bar.get_width() for bar in bars) == pytest.approx(sorted(100 * shown[column]))
+    # One mark per model and arm where something is left out, under one of the two protocols.
+    look = read(directory).looks["hyenadna"]
+    leaky = effects[(effects["n_distant"] < effects["n_all"]) & (effects["protocol"] == "corrected")]
+    own = leaky[leaky["model"] == "hyenadna"]
+    assert marks(figure, look.marker, look.color) + marks(figure, look.marker, "white") == len(own) > 50
+    assert marks(figure, "|") == (~leaky["model"].isin(CARDS)).sum()
+
+
+def _rgb(color):
+    return pytest.approx(tuple(int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)))
+
+
+def test_small_study(tmp_path):
+    directory = make_tables(tmp_path, models=2, suites=("gb",))
+    add_audits(directory)
+    everything_fits(draw(directory))
+
+
+def test_missing_audits_are_named(tmp_path):
+    directory = make_tables(tmp_path, models=1, suites=("gb",))
+    (directory / "audits.csv").write_text("\n")
+    (directory / "leakage.csv").unlink(missing_ok=True)
+    assert any("No audits of tasks" in text.get_text() for text in texts(draw(directory)))

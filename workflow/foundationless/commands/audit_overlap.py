@@ -1,0 +1,42 @@
+"""Find what tasks share: test sequences of one that stand in another, and how many independent groups are left.
+
+A test row stands in another task if that holds it, its reverse complement, or a sequence that it lies within. One row
+per ordered pair of tasks (with the task itself: its own train and validation rows): task, other, n, shared, share,
+equal, cluster (tasks linked directly or over others), clusters (their number).
+"""
+
+import argparse
+from pathlib import Path
+
+from foundationless.flags import output_file, positive
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--sequences", required=True, nargs="+", type=Path, help="sequence sets of the tasks")
+    parser.add_argument("--names", required=True, nargs="+", help="names of the tasks, in the same order")
+    parser.add_argument("--link", type=positive, default=0.05, help="share of test rows from which tasks are linked")
+    parser.add_argument("--output", required=True, type=output_file, help="CSV to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    import sys
+
+    from foundationless.audit import overlap
+    from foundationless.errors import UserError
+    from foundationless.files import atomic_path
+    from foundationless.sequences import read_sequences
+
+    names = arguments.names
+    if len(names) != len(arguments.sequences):
+        raise UserError(f"{len(arguments.sequences)} sequence sets but {len(names)} names; pass one name per set.")
+    if len(set(names)) < len(names):
+        raise UserError("--names: a task is named twice; pass each task once.")
+    columns = ("id", "sequence", "split")
+    sets = {
+        name: read_sequences(path, columns, strict_alphabet=False)
+        for name, path in zip(names, arguments.sequences, strict=True)
+    }
+    found = overlap(sets, arguments.link)
+    with atomic_path(arguments.output) as part:
+        found.to_csv(part, index=False)
+    print(f"{len(names)} tasks in {found['clusters'].iloc[0]} independent group(s).", file=sys.stderr)

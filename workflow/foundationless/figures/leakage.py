@@ -1,0 +1,104 @@
+"""Leakage: how much of each test set an earlier split holds already, and what it adds to the scores."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from foundationless.figures import rows as layout
+from foundationless.figures import style
+from foundationless.figures.tables import Tables, each
+
+MOST_MM = 205  # height of the rows of tasks
+ANALYSES = ("finetune", "biotype", "ancestry", "frozen", "transfer")
+DUPLICATE, NEAR = "#5c4b8a", "#c3b8dd"
+
+
+def leakage(tables: Tables) -> Figure:
+    """Share of test rows with a (near) duplicate in train or validation, and scores with and without such rows."""
+    title = "Leakage · Test rows known from training (left), and what they add to scores (right)"
+    audits = tables.extra("audits")
+    if len(audits):
+        audits = audits[(audits["split"] == "test") & (audits["against"] == "earlier") & (audits["rows"] > 0)]
+    tasks = layout.ordered_tasks(tables, audits["task"].tolist()) if len(audits) else pd.DataFrame()
+    if tasks.empty:
+        return style.missing(title, "No audits of tasks: collect_tables was given no summaries of audit_task.")
+    effects = _effects(tables, tasks["task"].tolist())
+    names = tables.order(effects["model"]) if len(effects) else []
+    caption = (
+        "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand. "
+        "Right: the score on all test rows minus that on the rows without near duplicates, for the same predictions; "
+        "above 0, leaks made the test easier. Lines are 95 % bootstrap intervals. No mark: nothing to leave out, or "
+        f"nothing left. {tables.study}"
+    )
+    bars = [Patch(color=DUPLICATE, label="the same sequence, or its reverse complement"),
+            Patch(color=NEAR, label="near duplicate")]  # fmt: skip
+    arms = style.arm_handles(layout.shown_arms(tables, effects)) if len(effects) else []
+    models = style.model_handles([tables.looks[name] for name in names if name not in tables.baselines])
+    lines = len(tasks) + tasks["group"].nunique()
+    height = 14 + lines * min(layout.ROW_MM, MOST_MM / lines)
+    figure, body = style.page(height, title=title, caption=caption, handles=[bars, [*models, *arms]])
+    with style.sheet():
+        left, right = body.subplots(1, 2, sharey=True, width_ratios=(1, 1.2))
+        heights = _rows(left, tables, tasks)
+        for row in each(audits[audits["task"].isin(heights)]):
+            y, near, same = heights[row.task], 100 * row.near_share, 100 * row.duplicate_share
+            left.barh(y, near, height=0.7, color=NEAR, linewidth=0)
+            left.barh(y, same, height=0.7, color=DUPLICATE, linewidth=0)
+            label = f"{near:.1f} %" if near else "0"
+            left.text(near + 1, y, label, va="center", fontsize=5.5, color=style.INK)
+        left.set_xlim(0, 112)
+        left.set_xticks([0, 25, 50, 75, 100])
+        left.set_xlabel("Share of test rows (%)")
+        right.axvline(0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+        keys = [(name, arm) for name in names if name not in tables.baselines for arm in ("pretrained", "random")]
+        places = dict(zip(keys, np.linspace(-0.38, 0.26, max(2, len(keys))), strict=False))
+        for row in each(effects):
+            look, baseline = tables.looks[row.model], row.model in tables.baselines
+            y = heights[row.task] + places.get((row.model, row.init), 0.4)
+            style.interval(right, y, row.low, row.high, style.GREY if baseline else look.color)
+            mark = style.filling(look, "baseline" if baseline else row.init)
+            right.plot(row.delta, y, zorder=3, **(mark | {"markersize": 2.6, "markeredgewidth": 0.6}))
+        metrics = effects["metric"].unique().tolist() if len(effects) else []
+        right.set_xlabel("Score on all − on distant test rows" + (f" ({_names(metrics)})" if metrics else ""))
+        right.tick_params(axis="y", length=0)
+        for axes in (left, right):
+            axes.grid(axis="x")
+    return figure
+
+
+def _names(metrics: list[str]) -> str:
+    return ", ".join(layout.METRIC_LABELS.get(metric, metric) for metric in metrics)
+
+
+def _effects(tables: Tables, tasks: list[str]) -> pd.DataFrame:
+    """Differences under the study's protocol, one per task, model and arm; models at their own width only."""
+    found = tables.extra("leakage")
+    if found.empty:
+        return found
+    if "protocol" in tables.scores and len(tables.scores):
+        found = found[found["protocol"].isin(tables.scores["protocol"].dropna())]
+    found = found[found["task"].isin(tasks) & found["analysis"].isin(ANALYSES) & found["delta"].notna()]
+    found = found[found["model"].isin(tables.looks) & (found["n_distant"] < found["n_all"])]
+    return found.drop_duplicates(["task", "model", "init"])
+
+
+def _rows(axes: Axes, tables: Tables, tasks: pd.DataFrame) -> dict[str, float]:
+    """Rows of tasks under a bold heading for each group; the height of each task's row."""
+    heights: dict[str, float] = {}
+    ticks: list[tuple[float, str, str]] = []
+    y = 0.0
+    for group, members in tasks.groupby("group", sort=False):
+        ticks.append((y, str(group), "bold"))
+        for task in members["task"]:
+            y += 1
+            heights[task] = y
+            ticks.append((y, tables.task_label(task), "normal"))
+        y += 1
+    axes.set_ylim(y - 0.4, -0.6)
+    axes.set_yticks([place for place, _, _ in ticks], [text for _, text, _ in ticks])
+    axes.tick_params(axis="y", length=0, labelsize=6)
+    for label, (_, _, weight) in zip(axes.get_yticklabels(), ticks, strict=True):
+        label.set_fontweight(weight)
+    return heights
