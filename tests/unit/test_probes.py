@@ -9,14 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from scipy.special import softmax
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, log_loss
-from sklearn.preprocessing import StandardScaler
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.svm import LinearSVC
 
 from foundationless.__main__ import main
+from foundationless.classifiers import SVM_STRENGTHS, ProbeSettings, Samples, fit, reduce_width
 from foundationless.errors import UserError
 from foundationless.metrics import evaluate
-from foundationless.probes import ProbeSettings, Samples, aggregate, align, fit, run_probes
+from foundationless.probes import _folds, aggregate, align, cross_validate, run_probes
 from foundationless.records import comparable, read_record
 from foundationless.sequences import write_sequences
 from foundationless.vectors import write_embeddings
@@ -39,7 +44,7 @@ def make(n: int = 150, validation: bool = True, signal: float = 2.0) -> Samples:
 
 def test_xgboost_is_the_library_with_the_studys_parameters():
     samples = make()
-    found, chosen = fit("xgboost", samples.features["max"], samples, SETTINGS)
+    found, chosen, _ = fit("xgboost", samples.features["max"], samples, SETTINGS)
     codes = samples.frame["label"].map({"a": 0, "b": 1, "c": 2}).to_numpy()
     train, test = samples.rows("train"), samples.rows("test")
     model = xgboost.XGBClassifier(
@@ -59,8 +64,9 @@ def test_xgboost_is_the_library_with_the_studys_parameters():
 def test_early_stopping_uses_the_best_round():
     samples = make(signal=0.3)
     patient = ProbeSettings(metric="weighted_f1", seed=3, rounds=200, early_stopping=5, eta=0.5)
-    found, chosen = fit("xgboost", samples.features["max"], samples, patient)
-    assert 1 <= chosen["epoch"] < 100
+    found, chosen, selection = fit("xgboost", samples.features["max"], samples, patient)
+    assert 1 <= chosen["epoch"] < 100 and selection["chosen"] == chosen["epoch"]
+    assert selection["metric"] == "mlogloss" and min(selection["tried"].values()) == selection["tried"][chosen["epoch"]]
     short = ProbeSettings(metric="weighted_f1", seed=3, rounds=chosen["epoch"], eta=0.5)
     np.testing.assert_array_equal(found, fit("xgboost", samples.features["max"], samples, short)[0])
     codes, rows = samples.frame["label"].map({"a": 0, "b": 1, "c": 2}).to_numpy(), samples.rows("validation")
@@ -76,7 +82,8 @@ def test_early_stopping_uses_the_best_round():
 @pytest.mark.parametrize("validation", [True, False])
 def test_logistic_is_scikit_learn_with_the_strength_that_validation_chose(validation):
     samples = make(validation=validation, signal=0.7)
-    found, chosen = fit("logistic", samples.features["max"], samples, SETTINGS)
+    found, chosen, selection = fit("logistic", samples.features["max"], samples, SETTINGS)
+    assert (selection is not None) == validation
     labels = samples.frame["label"].to_numpy()
     train, other = samples.rows("train"), samples.rows("validation")
     scaled = (
@@ -94,8 +101,180 @@ def test_logistic_is_scikit_learn_with_the_strength_that_validation_chose(valida
     np.testing.assert_allclose(found, expected[1], atol=1e-5)
 
 
+def scaled(samples: Samples) -> np.ndarray:
+    matrix = samples.features["max"].astype(float)
+    return StandardScaler().fit(matrix[samples.rows("train")]).transform(matrix)
+
+
+def directions(samples: Samples) -> np.ndarray:
+    matrix = samples.features["max"].astype(float)
+    return normalize(matrix - matrix[samples.rows("train")].mean(axis=0))
+
+
+@pytest.mark.parametrize("classes", ["abc", "ab"])
+def test_svm_is_scikit_learn_with_the_strength_that_validation_chose(classes):
+    samples = make(signal=0.7)
+    if classes == "ab":
+        samples = Samples(samples.frame.assign(label=samples.frame["label"].replace("c", "a")), samples.features)
+    found, chosen, selection = fit("svm", samples.features["max"], samples, SETTINGS)
+    labels, train, rows = samples.frame["label"].to_numpy(), samples.rows("train"), samples.rows("validation")
+    values = {}
+    for strength in SVM_STRENGTHS:
+        model = LinearSVC(C=strength, random_state=3).fit(scaled(samples)[train], labels[train])
+        values[strength] = f1_score(labels[rows], model.predict(scaled(samples)[rows]), average="weighted")
+        if strength == chosen["strength"]:
+            assert (np.array(list(classes))[found.argmax(axis=1)] == model.predict(scaled(samples))).all()
+    assert selection["tried"] == pytest.approx(values) and chosen["strength"] == max(values, key=values.get)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_nearest_neighbours_are_scikit_learns(validation):
+    samples = make(validation=validation, signal=0.7)
+    found, chosen, selection = fit("knn", samples.features["max"], samples, SETTINGS)
+    labels, train, rows = samples.frame["label"].to_numpy(), samples.rows("train"), samples.rows("validation")
+    unit, values = directions(samples), {}
+    others = np.concatenate([rows, samples.rows("test")])
+    for k in (1, 3, 5, 10, 20):
+        model = KNeighborsClassifier(k).fit(unit[train], labels[train])
+        if validation:
+            values[k] = f1_score(labels[rows], model.predict(unit[rows]), average="weighted")
+        if k == chosen["neighbours"]:
+            np.testing.assert_allclose(found[others], model.predict_proba(unit[others]), atol=1e-6)
+    assert chosen["neighbours"] == (max(values, key=values.get) if validation else 5)
+    assert selection is None if not validation else selection["tried"] == pytest.approx(values)
+
+
+def test_the_nearest_prototype_is_scikit_learns():
+    samples = make(signal=0.7)
+    found, chosen, _ = fit("prototype", samples.features["max"], samples, SETTINGS)
+    train, unit = samples.rows("train"), directions(samples)
+    model = NearestCentroid().fit(unit[train], samples.frame["label"].to_numpy()[train])
+    assert (np.array(list("abc"))[found.argmax(axis=1)] == model.predict(unit)).all() and chosen == {}
+    distances = ((unit[:, None] - model.centroids_) ** 2).sum(axis=2)
+    np.testing.assert_allclose(found, softmax(-distances, axis=1), atol=1e-6)
+
+
+def few(shots: int) -> Samples:
+    samples = make(300, signal=5.0)
+    train = samples.frame["split"] == "train"
+    keep = ~train | (samples.frame[train].groupby("label").cumcount() < shots).reindex(
+        samples.frame.index, fill_value=True
+    )
+    return Samples(samples.frame[keep].reset_index(drop=True), {"max": samples.features["max"][keep.to_numpy()]})
+
+
+@pytest.mark.parametrize("shots", [1, 5])
+@pytest.mark.parametrize("kind", ["logistic", "svm", "knn", "prototype"])
+def test_heads_learn_from_few_rows_a_class(kind, shots):
+    samples = few(shots)
+    assert len(samples.rows("train")) == 3 * shots
+    found = fit(kind, samples.features["max"], samples, SETTINGS)[0]
+    test = samples.rows("test")
+    right = np.array(list("abc"))[found[test].argmax(axis=1)] == samples.frame["label"].to_numpy()[test]
+    assert right.mean() > 0.8
+
+
+def test_components_are_those_of_the_train_rows_alone():
+    samples = make()
+    rng = np.random.default_rng(2)
+    matrix = (rng.normal(size=(150, 12)) @ rng.normal(size=(12, 12))).astype(np.float32)
+    found, facts = reduce_width(matrix, 5, samples, SETTINGS)
+    train = samples.rows("train")
+    scaler = StandardScaler().fit(matrix[train].astype(float))
+    model = PCA(5, svd_solver="arpack", random_state=0).fit(scaler.transform(matrix[train].astype(float)))
+    expected = model.transform(scaler.transform(matrix.astype(float)))
+    for i in range(5):
+        assert abs(np.corrcoef(found[:, i], expected[:, i])[0, 1]) == pytest.approx(1, abs=1e-5)
+    assert facts == {"components": 5, "explained": pytest.approx(model.explained_variance_ratio_.sum(), abs=1e-5)}
+    changed = matrix.copy()
+    changed[samples.rows("test")] *= 100
+    np.testing.assert_array_equal(reduce_width(changed, 5, samples, SETTINGS)[0][train], found[train])
+    whole, facts = reduce_width(matrix, 64, samples, SETTINGS)
+    assert facts["components"] == 12 and facts["explained"] == 1 and whole.dtype == np.float32
+    distances = [np.linalg.norm(x[3] - x[9]) for x in (whole, scaler.transform(matrix.astype(float)))]
+    assert distances[0] == pytest.approx(distances[1], rel=1e-4)
+
+
+def test_reduced_features_are_runs_of_their_own():
+    settings = ProbeSettings(metric="mcc", seed=3, rounds=5, pca=(2, 64))
+    outcome = run_probes(make(), ["xgboost", "knn"], settings)
+    names = [f"{kind}_{name}{tail}" for kind in ("xgboost", "knn") for name in ("noise", "max")
+             for tail in ("", "_pca2", "_pca64")]  # fmt: skip
+    assert outcome.predictions["run"].unique().tolist() == names
+    widths = {r.extra["run"]: r.extra.get("components") for r in outcome.results if r.protocol == "run"}
+    assert widths["knn_max_pca64"] == 3 and widths["knn_noise_pca2"] == 2 and widths["knn_max"] is None
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_cross_validation_tests_every_row_once_and_keeps_groups_together(grouped, monkeypatch):
+    samples = make(150, signal=1.0)
+    groups = [f"g{i // 6}" for i in range(150)] if grouped else samples.frame["id"]
+    samples = Samples(samples.frame.assign(group=groups), samples.features)
+    seen = []
+    monkeypatch.setattr(
+        "foundationless.probes.fit",
+        lambda kind, matrix, part, settings: seen.append(part) or fit(kind, matrix, part, settings),
+    )
+    settings = ProbeSettings(metric="mcc", seed=3, cv_folds=4)
+    results, selections = cross_validate(samples, ["logistic", "prototype"], settings)
+    parts = seen[:: len(seen) // 4]
+    tested = np.concatenate([part.rows("test") for part in parts])
+    assert sorted(tested.tolist()) == list(range(150))
+    for part in parts:
+        assert (part.frame.groupby("group")["split"].nunique() == 1).all()
+        assert set(part.frame["split"]) == {"train", "validation", "test"}
+        share = part.frame[part.frame["split"] == "test"]["label"].value_counts(normalize=True)
+        assert share.between(0.25, 0.42).all()
+    assert {r.protocol for r in results} == {"crossvalidation"} and {r.fold for r in results} == {0, 1, 2, 3}
+    for fold in range(4):
+        (told,) = (s for s in selections if s["what"] == "run" and s["within"] == f"crossvalidation fold {fold}")
+        rows = [r for r in results if r.fold == fold]
+        assert {r.extra["run"] for r in rows if r.extra["selected"]} == {told["chosen"], "chosen"}
+        mcc = {r.extra["run"]: r.value for r in rows if r.metric == "mcc"}
+        assert mcc["chosen"] == mcc[told["chosen"]]
+        assert told["chosen"] == max(told["tried"], key=told["tried"].get) and told["split"] == "validation"
+        assert {r.extra["run"] for r in rows if r.metric == "mcc"} == {*told["tried"], "chosen"}
+        assert len({r.metric for r in rows if r.extra["run"] == "chosen"}) == 6
+
+
+def test_what_is_tested_chooses_nothing_in_cross_validation():
+    """Labels of the tested fold are turned around: no choice changes."""
+    samples = make(150, signal=1.0)
+    samples = Samples(samples.frame.assign(group=samples.frame["id"]), samples.features)
+    settings = ProbeSettings(metric="accuracy", seed=3, cv_folds=5)
+    _, before = cross_validate(samples, ["logistic", "knn"], settings)
+    tested = _folds(samples.frame, settings) == 2
+    turned = samples.frame["label"].where(~tested, samples.frame["label"].map({"a": "b", "b": "c", "c": "a"}))
+    folds = _folds(samples.frame, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("foundationless.probes._folds", lambda frame, settings: folds)
+        after_results, after = cross_validate(Samples(samples.frame.assign(label=turned), samples.features),
+                                              ["logistic", "knn"], settings)  # fmt: skip
+    inside = "crossvalidation fold 2"
+    assert [s for s in before if s["within"].startswith(inside)] == [s for s in after if s["within"].startswith(inside)]
+    assert all(r.value < 0.5 for r in after_results if r.fold == 2 and r.metric == "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("change", "folds", "message"),
+    [
+        (lambda f: f, 5, "the set has 1"),
+        (lambda f: f.assign(group=f["id"], label=f["label"].where(f.index > 1, "rare")), 5, "'rare' has fewer rows"),
+        (lambda f: f.assign(group=f["label"]), 3, "too few groups"),
+    ],
+)
+def test_sets_that_cannot_be_cross_validated_are_sentences(change, folds, message):
+    samples = make()
+    frame = change(samples.frame)
+    if "rare" in set(frame["label"]):
+        frame.loc[0, "split"] = "train"
+    with pytest.raises(UserError, match=message):
+        cross_validate(Samples(frame, samples.features), ["prototype"], ProbeSettings("mcc", 0, cv_folds=folds))
+
+
 def test_majority_is_the_class_shares_of_training():
-    found, _ = fit("majority", np.zeros((150, 0), np.float32), make(), SETTINGS)
+    found, _, _ = fit("majority", np.zeros((150, 0), np.float32), make(), SETTINGS)
     samples = make()
     share = samples.frame[samples.frame["split"] == "train"]["label"].value_counts(normalize=True)
     np.testing.assert_allclose(found[7], [share[name] for name in "abc"], rtol=1e-6)
@@ -103,7 +282,7 @@ def test_majority_is_the_class_shares_of_training():
 
 def test_validation_selects_and_the_paper_takes_the_best_on_test():
     samples = make()
-    results, predictions, choice = run_probes(samples, ["xgboost", "logistic"], SETTINGS)
+    results, predictions, choice, selections = run_probes(samples, ["xgboost", "logistic"], SETTINGS)
     assert choice == "validation"
     runs = ["xgboost_noise", "xgboost_max", "logistic_noise", "logistic_max"]
     assert predictions["run"].unique().tolist() == runs
@@ -120,13 +299,19 @@ def test_validation_selects_and_the_paper_takes_the_best_on_test():
         again = evaluate(some["label"], np.stack(some["probabilities"].tolist()), samples.classes)
         stated = next(r for r in rows if r.extra["run"] == run and r.split == "test")
         assert stated.value == again["weighted_f1"] and stated.n == n
+    for column, split in (("selected", "validation"), ("selected_paper", "test")):
+        (told,) = (s for s in selections if s["what"] == "run" and s["split"] == split)
+        assert told["tried"] == {r.extra["run"]: r.value for r in rows if r.split == split}
+        assert predictions[predictions[column]]["run"].unique().tolist() == [told["chosen"]]
+    assert {s["within"] for s in selections if s["what"] == "strength"} == {"logistic_noise", "logistic_max"}
     chosen = {r.metric: r.value for r in results if r.protocol == "corrected"}
     some = predictions[predictions["selected"]]
     assert chosen == evaluate(some["label"], np.stack(some["probabilities"].tolist()), samples.classes)
 
 
 def test_without_validation_the_first_named_is_reported():
-    _, predictions, choice = run_probes(make(validation=False), ["logistic"], SETTINGS)
+    _, predictions, choice, selections = run_probes(make(validation=False), ["logistic"], SETTINGS)
+    assert [s["split"] for s in selections] == ["test"]
     assert choice == "first named"
     assert predictions[predictions["selected"]]["run"].unique().tolist() == ["logistic_noise"]
     assert predictions[predictions["selected_paper"]]["run"].unique().tolist() == ["logistic_max"]
@@ -136,7 +321,8 @@ def test_planted_signal_is_found_and_a_permuted_label_is_not():
     samples = make(300)
     shuffled = samples.frame.assign(label=np.random.default_rng(1).permutation(samples.frame["label"]))
     for frame, low, high in ((samples.frame, 0.7, 1.0), (shuffled, 0.1, 0.5)):
-        results, _, _ = run_probes(Samples(frame, {"max": samples.features["max"]}), ["xgboost", "logistic"], SETTINGS)
+        kinds = ["xgboost", "logistic", "svm", "knn", "prototype"]
+        results = run_probes(Samples(frame, {"max": samples.features["max"]}), kinds, SETTINGS).results
         value = next(r.value for r in results if r.protocol == "corrected" and r.metric == "accuracy")
         assert low <= value <= high
 
@@ -261,7 +447,7 @@ def test_probe_command_twice_gives_the_same_bytes(tmp_path):
     assert predictions.columns.tolist() == wanted and predictions["probabilities"].iloc[0].dtype == np.float32
 
 
-@pytest.mark.parametrize("classifier", ["logistic", "xgboost", "majority"])
+@pytest.mark.parametrize("classifier", ["logistic", "svm", "xgboost", "majority"])
 def test_baseline_command_writes_the_same_kind_of_record(tmp_path, classifier):
     common = [*_write(tmp_path), "--init", "baseline", "--record", str(tmp_path / "r.json")]
     command = ["fit_baseline", "--family", "length_gc", "--classifier", classifier, *common]
@@ -274,7 +460,37 @@ def test_baseline_command_writes_the_same_kind_of_record(tmp_path, classifier):
     assert main([*command, "--options", "[1"]) == 2 and main([*command, "--options", '{"colour": 1}']) == 2
 
 
-@pytest.mark.parametrize("change", [{"rounds": 0}, {"depth": 0}, {"eta": 0.0}, {"eta": 5.0}, {"colsample": 0.0}])
+@pytest.mark.parametrize(
+    "change", [{"rounds": 0}, {"depth": 0}, {"eta": 0.0}, {"eta": 5.0}, {"colsample": 0.0}, {"pca": (0,)}]
+)
 def test_settings_that_cannot_be_run_are_sentences(change):
     with pytest.raises(UserError, match="--" + next(iter(change))):
         ProbeSettings("mcc", 0, **change)
+
+
+def test_two_folds_are_too_few():
+    with pytest.raises(UserError, match="--cv-folds is at least 3"):
+        ProbeSettings("mcc", 0, cv_folds=2)
+
+
+def test_probe_command_reads_a_subset_of_what_was_embedded_and_cross_validates(tmp_path):
+    common = _write(tmp_path)
+    whole = pd.read_parquet(tmp_path / "set.parquet")
+    part = whole.groupby(["split", "label"]).head(4).sample(frac=1, random_state=0).reset_index(drop=True)
+    write_sequences(tmp_path / "set.parquet", part.assign(group=part["id"]))
+    command = ["probe", "--embeddings", str(tmp_path / "e.parquet"), *common, "--init", "random", "--poolings", "max"]
+    command += ["--probes", "logistic", "knn", "prototype", "--pca", "2", "--cv-folds", "3"]
+    assert main([*command, "--record", str(tmp_path / "r.json")]) == 0
+    record = read_record(tmp_path / "r.json")
+    assert record["settings"]["pca"] == [2] and record["settings"]["cv_folds"] == 3
+    assert {r["protocol"] for r in record["results"]} == {"run", "corrected", "paper", "crossvalidation"}
+    assert {s["what"] for s in record["selections"]} == {"run", "strength", "neighbours"}
+    predictions = pd.read_parquet(tmp_path / "p.parquet")
+    assert set(predictions["id"]) == set(part[part["split"] == "test"]["id"]) and set(predictions["fold"]) == {-1}
+
+
+def test_a_baseline_without_features_takes_the_majority_alone(tmp_path):
+    common = [*_write(tmp_path), "--init", "baseline", "--record", str(tmp_path / "r.json")]
+    assert main(["fit_baseline", "--family", "majority", "--classifier", "majority", *common]) == 0
+    assert pd.read_parquet(tmp_path / "p.parquet")["run"].unique().tolist() == ["majority_majority"]
+    assert main(["fit_baseline", "--family", "majority", "--classifier", "svm", *common]) == 2

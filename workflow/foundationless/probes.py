@@ -1,93 +1,25 @@
-"""Classifiers on fixed features: XGBoost as the study ran it, logistic regression, and the majority class.
+"""Classifiers on frozen features, from a sequence set and its features to predictions and a record.
 
-Embeddings (`probe`) and cheap features (`fit_baseline`) take the same path from a feature matrix to the record. Each
-pair of classifier and feature matrix is a run, `xgboost_max` for instance. Runs are chosen by the validation split;
-a set without one reports the run that was named first as chosen, and its settings say so.
+Embeddings (`probe`) and cheap features (`fit_baseline`) take the same path. Each pair of classifier and feature matrix
+is a run, `xgboost_max` for instance, or `xgboost_max_pca64` where the features were first reduced to 64 components.
+Runs are chosen by the validation split; a set without one reports the run that was named first as chosen, and its
+settings say so. What was tried and chosen, here and within a run, stands in the record's `selections`.
 """
 
-import math
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from foundationless.classifiers import Fitted, ProbeSettings, Samples, finite, fit, reduce_width, score_rows
 from foundationless.errors import UserError
 from foundationless.files import atomic_path
 from foundationless.metrics import METRICS, evaluate
 from foundationless.records import Result, Stopwatch, write_record
 from foundationless.sequences import COLUMNS, read_sequences
-
-STRENGTHS = (0.01, 0.1, 1.0, 10.0)
-
-
-@dataclass(frozen=True)
-class ProbeSettings:
-    """Settings of the classifiers; defaults are the study's for biotype (depth 3, rate 0.1, 1,000 trees, hist).
-
-    Its ancestry task has `colsample` 0.5 and `early_stopping` 100 (rounds without a lower validation loss; 0: never).
-    """
-
-    metric: str
-    seed: int
-    rounds: int = 1000
-    depth: int = 3
-    eta: float = 0.1
-    colsample: float = 1.0
-    early_stopping: int = 0
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        if self.rounds < 1 or self.depth < 1 or self.early_stopping < 0 or self.seed < 0 or self.threads < 1:
-            raise UserError(
-                "--rounds, --depth and --threads must be at least 1; --early-stopping and --seed at least 0."
-            )
-        if not 0 < self.eta <= 1 or not 0 < self.colsample <= 1:
-            raise UserError("--eta and --colsample lie above 0 and at most at 1.")
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What a probe reads: `frame` (id, label, split, group; one row per sample) and {name: float32 [n, d]}."""
-
-    frame: pd.DataFrame
-    features: dict[str, np.ndarray]
-    classes: list[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        for column in ("label", "split"):
-            if self.frame[column].isna().any():
-                name = self.frame.loc[self.frame[column].isna(), "id"].iloc[0]
-                raise UserError(f"sequence '{name}' has no {column}; a probe needs one for every sequence.")
-        object.__setattr__(self, "classes", sorted(self.frame["label"].astype(str).unique()))
-        if len(self.classes) < 2:
-            raise UserError(f"the set has the one class '{self.classes[0]}'; a probe needs two or more.")
-        labels = self.frame["label"].astype(str)
-        for split in ("train", "test"):
-            if not (self.frame["split"] == split).any():
-                raise UserError(f"the set has no {split} split; a probe trains on train and is judged on test.")
-        untaught = sorted(set(labels) - set(labels[self.frame["split"] == "train"]))
-        if untaught:
-            raise UserError(f"class '{untaught[0]}' has no training sequence; split the set by stratum.")
-        for name, matrix in self.features.items():
-            if len(matrix) != len(self.frame):
-                raise UserError(
-                    f"features '{name}' have {len(matrix)} rows for {len(self.frame)} samples; embed again."
-                )
-            if not np.isfinite(matrix).all():
-                worst = self.frame["id"].iloc[int((~np.isfinite(matrix)).any(axis=1).argmax())]
-                raise UserError(f"features '{name}' of '{worst}' are not finite; embed with --precision fp32.")
-
-    def rows(self, split: str) -> np.ndarray:
-        """Positions [m] of the rows of a split."""
-        return np.flatnonzero(self.frame["split"] == split)
 
 
 def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -140,141 +72,71 @@ def read_samples(
     return Samples(frame[["id", "label", "split", "group"]].reset_index(drop=True), dict(featurise(frame)))
 
 
-def fit(kind: str, matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> tuple[np.ndarray, dict[str, Any]]:
-    """Train one classifier on the train split; float32 probabilities [n, classes] of all rows, and what it chose."""
-    labels = np.searchsorted(samples.classes, samples.frame["label"].astype(str).to_numpy(dtype=str))
-    if kind == "majority":
-        share = np.bincount(labels[samples.rows("train")], minlength=len(samples.classes))
-        return np.tile((share / share.sum()).astype(np.float32), (len(labels), 1)), {}
-    fitter = {"xgboost": _fit_xgboost, "logistic": _fit_logistic}[kind]
-    return fitter(matrix, labels, samples, settings)
+class Outcome(NamedTuple):
+    """What the probes of a set gave.
 
-
-@contextmanager
-def _without_sklearn() -> Iterator[None]:
-    """Inside, `import xgboost` leaves out its scikit-learn interface: unused here, and most of a small job's time."""
-    hidden = "sklearn" not in sys.modules
-    if hidden:
-        sys.modules["sklearn"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules["sklearn"]
-
-
-def _fit_xgboost(
-    matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings
-) -> tuple[np.ndarray, dict[str, Any]]:
-    with _without_sklearn():
-        import xgboost
-
-    class Progress(xgboost.callback.TrainingCallback):
-        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-            bar.update()
-            return False
-
-    train, validation = samples.rows("train"), samples.rows("validation")
-    if settings.early_stopping and not len(validation):
-        raise UserError("early stopping needs a validation split, and the set has none; use --early-stopping 0.")
-    parameters = {
-        "objective": "multi:softprob",  # its argmax is multi:softmax; the curves need the probabilities
-        "num_class": len(samples.classes),
-        "tree_method": "hist",
-        "max_depth": settings.depth,
-        "eta": settings.eta,
-        "colsample_bytree": settings.colsample,
-        "seed": settings.seed,
-        "nthread": settings.threads,
-    }
-    data = xgboost.DMatrix(matrix[train], labels[train], nthread=settings.threads)
-    watched = []
-    if settings.early_stopping:
-        watched = [(xgboost.DMatrix(matrix[validation], labels[validation], nthread=settings.threads), "validation")]
-    interval = 0.1 if sys.stderr.isatty() else 10
-    with tqdm(total=settings.rounds, desc="xgboost", unit="round", mininterval=interval) as bar:
-        booster = xgboost.train(
-            parameters,
-            data,
-            settings.rounds,
-            evals=watched,
-            early_stopping_rounds=settings.early_stopping or None,
-            verbose_eval=False,
-            callbacks=[Progress()],
-        )
-    rounds = booster.best_iteration + 1 if settings.early_stopping else settings.rounds
-    every = xgboost.DMatrix(matrix, nthread=settings.threads)
-    return booster.predict(every, iteration_range=(0, rounds)).astype(np.float32), {"epoch": rounds}
-
-
-def _fit_logistic(
-    matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings
-) -> tuple[np.ndarray, dict[str, Any]]:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
-
-    train, validation = samples.rows("train"), samples.rows("validation")
-    scaler = StandardScaler().fit(matrix[train].astype(np.float64))
-    scaled = scaler.transform(matrix.astype(np.float64))
-    best: tuple[float, np.ndarray, dict[str, Any]] | None = None
-    with threadpool_limits(settings.threads), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
-        for strength in STRENGTHS if len(validation) else (1.0,):
-            model = LogisticRegression(C=strength, max_iter=1000).fit(scaled[train], labels[train])
-            found = model.predict_proba(scaled).astype(np.float32)
-            score = _score(samples, validation, found, settings.metric) if len(validation) else 0.0
-            if best is None or score > best[0]:
-                best = score, found, {"strength": strength, "converged": bool(model.n_iter_.max() < 1000)}
-    assert best is not None
-    return best[1], best[2]
-
-
-def _score(samples: Samples, rows: np.ndarray, probabilities: np.ndarray, metric: str) -> float:
-    """The metric on some rows; an undefined one counts as the lowest, so that it is never chosen."""
-    truth = samples.frame["label"].astype(str).to_numpy()[rows]
-    value = evaluate(truth, probabilities[rows], samples.classes)[metric]
-    return value if math.isfinite(value) else -math.inf
-
-
-def run_probes(
-    samples: Samples, kinds: Sequence[str], settings: ProbeSettings
-) -> tuple[list[Result], pd.DataFrame, str]:
-    """Fit every classifier on every feature matrix.
-
-    Args:
-        samples: features, labels and splits.
-        kinds: of `xgboost`, `logistic`, `majority`.
-        settings: hyperparameters, the metric that chooses, seed and threads.
-
-    Returns:
-        (results, predictions, choice): results and per-sample predictions of the test split as `records` describes
-        them; `choice` says what chose the selected run, `validation` or `first named`.
+    `results` and `predictions` (of the test split) are as `records` describes them; `choice` says what chose the
+    selected run, `validation` or `first named`; `selections` are what was tried and chosen.
     """
-    if settings.metric not in METRICS or settings.metric == "spearman":
-        raise UserError(f"metric '{settings.metric}' is none of a classifier; choose among {', '.join(METRICS[:-1])}.")
-    test, validation = samples.rows("test"), samples.rows("validation")
-    runs: dict[str, tuple[np.ndarray, dict[str, Any]]] = {}
+
+    results: list[Result]
+    predictions: pd.DataFrame
+    choice: str
+    selections: list[dict[str, Any]]
+
+
+def _fit_runs(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> dict[str, Fitted]:
+    """Every classifier on every feature matrix and its reductions, by run name."""
+    views: dict[str, tuple[np.ndarray, dict[str, Any]]] = {}
+    for name, matrix in samples.features.items():
+        views[name] = matrix, {}
+        for width in dict.fromkeys(settings.pca):
+            views[f"{name}_pca{width}"] = reduce_width(matrix, width, samples, settings)
+    runs = {}
     for kind in kinds:
-        for name, matrix in samples.features.items():
-            runs[f"{kind}_{name}"] = fit(kind, matrix, samples, settings)
-    on_test = {run: _score(samples, test, found, settings.metric) for run, (found, _) in runs.items()}
-    on_validation = {}
-    if len(validation):
-        on_validation = {run: _score(samples, validation, found, settings.metric) for run, (found, _) in runs.items()}
-    selected = max(on_validation, key=on_validation.__getitem__) if on_validation else next(iter(runs))
-    selected_paper = max(on_test, key=on_test.__getitem__)  # ties: the run named first
+        for name, (matrix, facts) in views.items():
+            found = fit(kind, matrix, samples, settings)
+            runs[f"{kind}_{name}"] = found._replace(chosen=found.chosen | facts)
+    return runs
+
+
+def _score_runs(samples: Samples, split: str, runs: Mapping[str, Fitted], metric: str) -> dict[str, float]:
+    """The metric of every run on a split; nothing where the set has no such split."""
+    rows = samples.rows(split)
+    return {run: score_rows(samples, rows, found.probabilities, metric) for run, found in runs.items() if len(rows)}
+
+
+def _selection(split: str, metric: str, scores: Mapping[str, float], within: str | None = None) -> dict[str, Any]:
+    """The choice of a run as the record tells it; ties: the run named first."""
+    tried = {run: finite(score) for run, score in scores.items()}
+    chosen = max(scores, key=scores.__getitem__)
+    return {"what": "run", "within": within, "split": split, "metric": metric, "tried": tried, "chosen": chosen}
+
+
+def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> Outcome:
+    """Fit every classifier of `kinds` (of `classifiers.KINDS`) on every feature matrix; validation chooses one."""
+    _check_metric(settings.metric)
+    test, validation = samples.rows("test"), samples.rows("validation")
+    runs = _fit_runs(samples, kinds, settings)
+    on_test = _score_runs(samples, "test", runs, settings.metric)
+    on_validation = _score_runs(samples, "validation", runs, settings.metric)
+    best_on_test = _selection("test", settings.metric, on_test, within="protocol paper")
+    selections = [{**found.selection, "within": run} for run, found in runs.items() if found.selection]
+    selected, selected_paper = next(iter(runs)), best_on_test["chosen"]
+    if on_validation:
+        selections.append(_selection("validation", settings.metric, on_validation))
+        selected = selections[-1]["chosen"]
+    selections.append(best_on_test)
 
     results = []
     frames = []
     frame = samples.frame.iloc[test]
     names = np.asarray(samples.classes)
-    for run, (found, chosen) in runs.items():
+    for run, (found, chosen, _) in runs.items():
         extra = {"run": run, "epoch": None, **chosen, "selected": run == selected}
         for split, scores, n in (("validation", on_validation, len(validation)), ("test", on_test, len(test))):
             if scores:
-                results.append(Result(settings.metric, _finite(scores[run]), n, split, "run", extra=extra))
+                results.append(Result(settings.metric, finite(scores[run]), n, split, "run", extra=extra))
         frames.append(
             pd.DataFrame(
                 {
@@ -293,9 +155,85 @@ def run_probes(
         )
     truth = frame["label"].astype(str).to_numpy()
     for protocol, run in (("corrected", selected), ("paper", selected_paper)):
-        for metric, value in evaluate(truth, runs[run][0][test], samples.classes).items():
-            results.append(Result(metric, _finite(value), len(test), "test", protocol, extra={"run": run}))
-    return results, pd.concat(frames, ignore_index=True), "validation" if on_validation else "first named"
+        for metric, value in evaluate(truth, runs[run].probabilities[test], samples.classes).items():
+            results.append(Result(metric, finite(value), len(test), "test", protocol, extra={"run": run}))
+    choice = "validation" if on_validation else "first named"
+    return Outcome(results, pd.concat(frames, ignore_index=True), choice, selections)
+
+
+def cross_validate(
+    samples: Samples, kinds: Sequence[str], settings: ProbeSettings
+) -> tuple[list[Result], list[dict[str, Any]]]:
+    """The probes under cross-validation over all rows, beside the study's one split.
+
+    Rows of train, validation and test are cut into `settings.cv_folds` folds, stratified by label, groups kept
+    together. In turn a fold tests, the next one chooses hyperparameters and run, and the others train: nothing is
+    chosen on what is tested. Returns results of protocol `crossvalidation`, `fold` numbering the tested fold, and the
+    selections: the main metric of every run, and every metric of the one that was chosen in each fold, as run `chosen`.
+    """
+    _check_metric(settings.metric)
+    folds = _folds(samples.frame, settings)
+    results, selections = [], []
+    for fold in range(settings.cv_folds):
+        following = (fold + 1) % settings.cv_folds
+        split = np.where(folds == fold, "test", np.where(folds == following, "validation", "train"))
+        lacking = set(samples.classes) - set(samples.frame["label"].astype(str)[split == "train"])
+        if lacking:
+            raise UserError(
+                f"class '{min(lacking)}' has too few groups for cross-validation in {settings.cv_folds} folds: none is "
+                f"left to train on beside fold {fold} and the one that chooses; take other --cv-folds, or 0."
+            )
+        part = Samples(samples.frame.assign(split=split), samples.features)
+        runs = _fit_runs(part, kinds, settings)
+        where = f"crossvalidation fold {fold}"
+        chosen = _selection(
+            "validation", settings.metric, _score_runs(part, "validation", runs, settings.metric), where
+        )
+        selections += [{**f.selection, "within": f"{where}, {run}"} for run, f in runs.items() if f.selection]
+        selections.append(chosen)
+        test = part.rows("test")
+        truth = part.frame["label"].astype(str).to_numpy()[test]
+        for run, found in runs.items():
+            extra = {"run": run, "epoch": None, **found.chosen, "selected": run == chosen["chosen"]}
+            for metric, value in evaluate(truth, found.probabilities[test], part.classes).items():
+                names = [run] * (metric == settings.metric) + ["chosen"] * extra["selected"]
+                results += [
+                    Result(
+                        metric, finite(value), len(test), "test", "crossvalidation", fold, extra=extra | {"run": name}
+                    )
+                    for name in names
+                ]
+    return results, selections
+
+
+def _folds(frame: pd.DataFrame, settings: ProbeSettings) -> np.ndarray:
+    """Number [n] of the fold of every row."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    groups = frame["group"].where(frame["group"].notna(), frame["id"]).astype(str)
+    labels = frame["label"].astype(str)
+    if groups.nunique() < settings.cv_folds:
+        raise UserError(
+            f"cross-validation in {settings.cv_folds} folds keeps groups together, and the set has "
+            f"{groups.nunique()}; take fewer --cv-folds, or 0."
+        )
+    if labels.value_counts().min() < settings.cv_folds:
+        scarce = labels.value_counts().idxmin()
+        raise UserError(f"class '{scarce}' has fewer rows than --cv-folds {settings.cv_folds}; take fewer folds, or 0.")
+    options = {"n_splits": settings.cv_folds, "shuffle": True, "random_state": settings.seed}
+    if groups.nunique() == len(groups):  # nothing to keep together; the grouped cutter is slow on ten thousands
+        cuts = StratifiedKFold(**options).split(np.zeros(len(frame)), labels)
+    else:
+        cuts = StratifiedGroupKFold(**options).split(np.zeros(len(frame)), labels, groups)
+    found = np.zeros(len(frame), dtype=np.int64)
+    for fold, (_, rows) in enumerate(cuts):
+        found[rows] = fold
+    return found
+
+
+def _check_metric(metric: str) -> None:
+    if metric not in METRICS or metric == "spearman":
+        raise UserError(f"metric '{metric}' is none of a classifier; choose among {', '.join(METRICS[:-1])}.")
 
 
 def run_job(
@@ -320,20 +258,21 @@ def run_job(
     """
     watch = Stopwatch()
     samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
-    results, rows, choice = run_probes(samples, list(dict.fromkeys(kinds)), settings)
+    kinds = list(dict.fromkeys(kinds))
+    results, rows, choice, selections = run_probes(samples, kinds, settings)
+    if settings.cv_folds:
+        folded = cross_validate(samples, kinds, settings)
+        results, selections = results + folded[0], selections + folded[1]
     with atomic_path(predictions) as part:
         rows.to_parquet(part, index=False)
     hyperparameters = {key: value for key, value in asdict(settings).items() if key not in ("seed", "threads")}
-    chosen = {"probes": list(kinds), "classes": samples.classes, "chosen_by": choice, "aggregate": aggregate}
+    chosen = {"probes": kinds, "classes": samples.classes, "chosen_by": choice, "aggregate": aggregate}
     write_record(
         record,
         **identity,
         parameters=parameters,
         settings={**details, **chosen, **hyperparameters},
         results=results,
+        selections=selections,
         cost=watch.cost() | dict(cost),
     )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

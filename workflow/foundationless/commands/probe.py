@@ -9,7 +9,8 @@ from foundationless.flags import count, number
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embeddings", required=True, type=Path, help="embeddings of the set (Parquet, from embed)")
-    parser.add_argument("--probes", required=True, nargs="+", choices=["xgboost", "logistic"], help="classifiers")
+    kinds = ["xgboost", "logistic", "svm", "knn", "prototype"]
+    parser.add_argument("--probes", required=True, nargs="+", choices=kinds, help="classifiers")
     parser.add_argument("--poolings", required=True, nargs="+", help="poolings, columns of the embeddings")
     add_settings(parser)
 
@@ -28,6 +29,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--early-stopping", type=int, default=0, help="XGBoost: patience in rounds; 0 never stops early"
     )
+    parser.add_argument("--pca", type=count, nargs="+", default=[], help="also read so many principal components")
+    parser.add_argument("--cv-folds", type=int, default=0, help="also cross-validate over all rows; 0: never")
     parser.add_argument("--threads", type=count, default=1, help="CPU threads")
     add_identity(parser)
     add_record_outputs(parser)
@@ -37,7 +40,8 @@ def shared(arguments: argparse.Namespace) -> dict:
     """The values of those flags, the identity and the settings, as `probes.run_job` takes them."""
     from foundationless.probes import ProbeSettings
 
-    settings = ProbeSettings(**{name: getattr(arguments, name) for name in ProbeSettings.__dataclass_fields__})
+    values = {name: getattr(arguments, name) for name in ProbeSettings.__dataclass_fields__}
+    settings = ProbeSettings(**values | {"pca": tuple(arguments.pca)})
     identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
     flags = ("sequences", "strict_alphabet", "aggregate", "record", "predictions")
     return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity, "settings": settings}

@@ -12,14 +12,14 @@ from foundationless.figures import rows as layout
 from foundationless.figures import style
 from foundationless.figures.tables import Tables, base, each, width
 
-ARM_LINES = {"pretrained": "-", "random": "--"}
+ARM_LINES = {"pretrained": "-", "random": "--", "baseline": ":"}
 
 
 def low_data(tables: Tables) -> Figure:
-    """Figure 3: score against the share of training data."""
+    """Figure 3: score against the share of training data, mean over its draws."""
     title = "Figure 3 · Fine-tuning with less data"
     low = tables.scored("lowdata", plain=False)
-    parts = low["task"].str.extract(r"^([^.]+)\.pct(\d+)$") if len(low) else pd.DataFrame(columns=[0, 1])
+    parts = low["task"].str.extract(r"^([^.]+)\.pct(\d+)(?:d\d+)?$") if len(low) else pd.DataFrame(columns=[0, 1])
     low = low.assign(plain=parts[0], percent=pd.to_numeric(parts[1])).dropna(subset=["percent"])
     low = tables.own(low)
     if low.empty:
@@ -29,9 +29,31 @@ def low_data(tables: Tables) -> Figure:
     full = full[full["plain"].isin(low["plain"]) & full["model"].isin(low["model"])]
     found = pd.concat([low, full], ignore_index=True)
     tasks = tables.task_rows(found["plain"].tolist())["task"].tolist()
-    caption = f"100 %: the whole training set of the same task. {layout.sizes(found)} {tables.study}"
-    return _curves(tables, found.assign(x=found["percent"], panel=found["plain"]), title, caption, tasks,
-                   xlabel="Training data (%)", ticks=sorted(found["percent"].unique()))  # fmt: skip
+    drawn, words = average_draws(found.assign(x=found["percent"], panel=found["plain"]))
+    caption = f"100 %: the whole training set of the same task. {words} {tables.study}"
+    return curves(tables, drawn, title, caption, tasks,
+                  xlabel="Training data (%)", ticks=sorted(found["percent"].unique()))  # fmt: skip
+
+
+def average_draws(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Scores with `panel` and `x`, averaged over draws of the training rows, and what the lines are, for a caption.
+
+    `low` and `high` are the range over draws; where there is one draw, its bootstrap interval.
+    """
+    keys = ["panel", "x", "model", "init", "metric"]
+    spread = found.groupby(keys, sort=False)["value"].agg(["mean", "min", "max", "size"]).reset_index()
+    drawn = spread.merge(found.drop_duplicates(keys)[[*keys, "low", "high"]], on=keys)
+    several = drawn["size"] > 1
+    low, high = (drawn[name].where(~several, drawn[end]) for name, end in (("low", "min"), ("high", "max")))
+    words = layout.sizes(found)
+    if several.any():
+        draws = int(drawn["size"].max())
+        rest = (
+            "; lines of single draws are".join(words.split("; lines are")) if not several.all() else words.split(";")[0]
+        )
+        words = f"Points are means of up to {draws} draws of the training rows; their lines are the range. {rest}"
+        words = words.removesuffix(".") + "."
+    return drawn.assign(value=drawn["mean"], low=low, high=high), words
 
 
 def width_random(tables: Tables) -> Figure:
@@ -65,14 +87,14 @@ def _widths(tables: Tables, found: pd.DataFrame, title: str, sentence: str) -> F
         return style.missing(title, sentence)
     found = found.assign(x=found["model"].map(width), panel=found["task"])
     tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
-    return _curves(tables, found, title, f"{layout.sizes(found)} {tables.study}", tasks,
+    return curves(tables, found, title, f"{layout.sizes(found)} {tables.study}", tasks,
                    xlabel="Width of the hidden states", ticks=sorted(found["x"].unique()))  # fmt: skip
 
 
-def _curves(
+def curves(
     tables: Tables, found: pd.DataFrame, title: str, caption: str, tasks: list[str], *, xlabel: str, ticks: list[float]
 ) -> Figure:
-    """Score against `x` (logarithmic), one panel per task, one line per model and arm."""
+    """Score against `x` (logarithmic), one panel per task (column `panel`), one line per model and arm."""
     found = found.assign(base=found["model"].map(base))
     names = tables.models.assign(base=tables.models["model"].map(base)).drop_duplicates("base")
     names = names[names["base"].isin(found["base"])]

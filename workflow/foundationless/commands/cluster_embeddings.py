@@ -1,0 +1,61 @@
+"""Compare an embedding with the labels that it never saw: clusters, neighbours and a map of the test rows."""
+
+import argparse
+from pathlib import Path
+
+from foundationless.commands import add_identity, add_sequences
+from foundationless.flags import count, output_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--embeddings", required=True, type=Path, help="embeddings of the set (Parquet, from embed)")
+    parser.add_argument("--pooling", default="max", help="pooling, a column of the embeddings (paper: max)")
+    add_sequences(parser)
+    parser.add_argument("--aggregate", help="average the vectors of rows that share this column, such as sample")
+    parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as clustering")
+    parser.add_argument("--permutations", type=count, default=1000, help="of the labels, for the null")
+    parser.add_argument("--most-rows", type=count, default=5000, help="test rows read at most (a seeded draw)")
+    parser.add_argument("--threads", type=count, default=1, help="CPU threads")
+    add_identity(parser)
+    parser.add_argument("--record", required=True, type=output_file, help="JSON record to write")
+    parser.add_argument("--map", required=True, type=output_file, help="map to write (Parquet: id, label, x, y)")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from threadpoolctl import threadpool_limits
+
+    from foundationless.clustering import NEIGHBOURS, cluster
+    from foundationless.files import atomic_path
+    from foundationless.probes import align, read_samples
+    from foundationless.records import Stopwatch, write_record
+    from foundationless.vectors import read_embeddings
+
+    watch = Stopwatch()
+    pooling = arguments.pooling
+    ids, vectors, facts = read_embeddings(arguments.embeddings, [pooling])
+    samples = read_samples(
+        arguments.sequences, arguments.aggregate, lambda frame: align(ids, vectors, frame), arguments.strict_alphabet
+    )
+    with threadpool_limits(arguments.threads):
+        found = cluster(
+            samples.frame,
+            samples.features[pooling],
+            seed=arguments.seed,
+            permutations=arguments.permutations,
+            most_rows=arguments.most_rows,
+            extra={"pooling": pooling},
+        )
+    identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
+    with atomic_path(arguments.map) as part:
+        found.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)
+    settings = {"pooling": pooling, "aggregate": arguments.aggregate, "permutations": arguments.permutations}
+    settings |= {"most_rows": arguments.most_rows, "neighbours": NEIGHBOURS, "clusters": len(samples.classes)}
+    write_record(
+        arguments.record,
+        analysis=arguments.analysis,
+        **identity,
+        parameters=facts["parameters"],
+        settings=settings | {"permutation_p": found.p, "precision": facts["precision"]},
+        results=found.results,
+        cost=watch.cost() | {"embedding_seconds": facts["cost"]["seconds"]},
+    )
