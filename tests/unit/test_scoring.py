@@ -16,16 +16,10 @@ from foundationless.errors import UserError
 from foundationless.genomes import Genome
 from foundationless.models import GenomicModel, Weights, initialise, load_tokenizer, save_weights
 from foundationless.records import comparable, read_record
-from foundationless.scoring import (
-    alternative,
-    carriers,
-    cosine,
-    marginal_ratios,
-    mutated_chunks,
-    score_likelihood,
-    score_sensitivity,
-    score_similarity,
-)
+from foundationless.scoring import score_likelihood, score_sensitivity, score_similarity
+from foundationless.scoring.chunks import PUBLISHED, mutated_chunks
+from foundationless.scoring.measures import cosine, ranking_interval
+from foundationless.scoring.ratios import alternative, carriers, marginal_ratios, retokenised
 from foundationless.sequences import reverse_complement, write_sequences
 
 COMPUTE = {"token_budget": 2000, "device": "cpu", "precision": "fp32"}
@@ -234,6 +228,71 @@ def test_an_empty_class_is_null_with_its_reason():
     assert {r.value for r in results} == {None} and {r.extra["reason"] for r in results} == {"no pathogenic variant"}
 
 
+def test_the_wrong_sign_is_the_mirror_image():
+    frame = variant_set(60)
+    results, rows = score_likelihood(make_weights("causal"), frame, COMPUTE)
+    wrong = {r.extra.get("gene"): r.value for r in results if r.extra.get("defect") == "sign"}
+    rows = rows[rows["run"] == "site"].set_index(frame.index)
+    for gene, mine in (("G1", frame["gene"] == "G1"), ("G2", frame["gene"] == "G2"), (None, frame["gene"] != "")):
+        assert wrong[gene] == pytest.approx(roc_auc_score(frame["label"][mine] == "pathogenic", rows["llr"][mine]))
+    right = next(r.value for r in results if r.extra == {"run": "site"} and r.metric == "auroc")
+    assert wrong[None] == pytest.approx(1 - right) and wrong[None] != pytest.approx(right)
+
+
+class Pairs:
+    """A tokenizer of varying length: greedy from the left, `AC` and `GT` in one piece, the other bases alone."""
+
+    name, size, pad_id, unknown_id, mask_id, cls_id, sep_id, k = "pairs", 10, 0, 1, 2, None, None, None
+    special_ids = frozenset({0, 1, 2})
+    pieces = ("A", "C", "G", "T", "AC", "GT")
+
+    def encode(self, sequence, special=True):
+        found, at = [], 0
+        while at < len(sequence):
+            size = 2 if sequence[at : at + 2] in self.pieces else 1
+            found.append(3 + self.pieces.index(sequence[at : at + size]))
+            at += size
+        return np.array(found)
+
+    def spans(self, ids, special=True, sequence=None):
+        ends = np.cumsum([len(self.pieces[i - 3]) for i in ids])
+        return np.stack([np.r_[0, ends[:-1]], ends], axis=1)
+
+
+def test_tokens_cut_anew_beside_the_site_are_counted():
+    weights = Weights(Known(10, "masked"), Pairs(), {})
+    told = {
+        ("TTCTT", 2, "C", "A"): False,  # T T C T T, T T A T T
+        ("TTCTT", 2, "C", "G"): True,  # T T GT T
+        ("TACTT", 1, "A", "C"): True,  # T AC T T, T C C T T
+        ("CCTCC", 1, "C", "A"): False,
+        ("AAGTA", 2, "G", "C"): True,  # A A GT A, A AC T A
+        ("CCTCC", 2, "T", "G"): False,
+    }
+    assert retokenised(weights, list(told)).tolist() == list(told.values())
+    rows = [
+        (f"v{i}", s, "pathogenic" if i % 2 else "benign", "test", "g", o, r, a) for i, (s, o, r, a) in enumerate(told)
+    ]
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group", "offset", "ref", "alt"])
+    results, predictions = score_likelihood(weights, frame, COMPUTE)
+    assert predictions["retokenised"].tolist() == list(told.values())
+    share = next(r for r in results if r.metric == "retokenised")
+    assert share.value == pytest.approx(np.mean(list(told.values()))) and share.n == 6
+    rest = next(r for r in results if r.extra.get("subset") == "same_tokens" and r.metric == "auroc")
+    assert rest.n == 6 - sum(told.values())
+    same = predictions[~predictions["retokenised"]]
+    assert rest.value == pytest.approx(roc_auc_score(same["label"] == "pathogenic", same["score"]))
+    _, both = score_likelihood(weights, frame, COMPUTE, both_strands=True)
+    turned = frame.assign(
+        sequence=frame["sequence"].map(reverse_complement), offset=4 - frame["offset"],
+        ref=frame["ref"].map(reverse_complement), alt=frame["alt"].map(reverse_complement),
+    )  # fmt: skip
+    _, other = score_likelihood(weights, turned, COMPUTE)
+    assert both["retokenised"].tolist() == (predictions["retokenised"] | other["retokenised"]).tolist()
+    none, _ = score_likelihood(make_weights("masked"), variant_set(), COMPUTE)
+    assert "retokenised" not in {r.metric for r in none}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -294,7 +353,22 @@ def test_similarity_of_variants_is_the_cosine_of_the_windows():
             assert means == pytest.approx(some.groupby("label")["cosine"].mean().to_dict())
             curve = next(r for r in own if r.metric == "auroc")
             assert curve.value == pytest.approx(roc_auc_score(some["label"] == "pathogenic", -some["cosine"]))
-            assert all(r.extra["low"] <= r.value <= r.extra["high"] for r in own if r.metric == "cosine")
+            assert all(r.extra["low"] <= r.value <= r.extra["high"] for r in own)
+
+
+def test_ranking_interval_has_the_spread_of_resampled_scikit_learn():
+    rng = np.random.default_rng(4)
+    positive = rng.random(80) < 0.4
+    scores = rng.normal(size=80) + positive
+    values = []
+    while len(values) < 1000:
+        some = rng.integers(80, size=80)
+        if 0 < positive[some].sum() < 80:
+            values.append(roc_auc_score(positive[some], scores[some]))
+    np.testing.assert_allclose(
+        ranking_interval(positive, scores, np.random.default_rng(0)), np.quantile(values, [0.025, 0.975]), atol=0.015
+    )
+    assert ranking_interval(positive | True, scores, rng) == (None, None)
 
 
 @pytest.fixture
@@ -355,20 +429,73 @@ def test_chunks_carry_all_variants_of_a_class_or_as_many_of_both(genome_and_vari
 def test_chunks_reach_results_and_wrong_genomes_are_named(genome_and_variants, tmp_path):
     genome, frame = genome_and_variants
     results, predictions = score_similarity(tiny(), frame, ["max", "site"], 1, COMPUTE, genome, 100, 3)
-    rows = [r for r in results if r.extra["unit"] == "chunk"]
+    rows = [r for r in results if r.extra["unit"] == "chunk" and r.metric == "cosine"]
     assert {(r.extra["pooling"], r.extra["label"], r.extra["matched"]) for r in rows} == {
         (p, x, m) for p in ("max", "site") for x in ("benign", "pathogenic") for m in (False, True)
     }
     assert {r.n for r in rows} == {3}
     matched = {r.extra["mutations"] for r in rows if r.extra["matched"]}
     assert len(matched) == 1  # as many benign as pathogenic mutations
-    assert predictions[predictions["unit"] == "chunk"]["cosine"].lt(1).all()
+    chunks = predictions[predictions["unit"] == "chunk"]
+    assert chunks["cosine"].lt(1).all()
+    counts = {(r.extra["chunk"], r.extra["label"]): r.value for r in results if r.metric == "mutations"}
+    unmatched = chunks[(chunks["pooling"] == "max") & ~chunks["matched"]]
+    assert len(counts) == 6 and sorted(counts.values()) == sorted(unmatched["mutations"])
+    for pooling, some in chunks.groupby("pooling"):
+        keys = some["id"].str.split(":").str[2]
+        gap = {}
+        for matched, half in some.groupby("matched"):
+            by = half.set_index(keys[half.index])
+            gap[matched] = (
+                by[by["label"] == "pathogenic"]["cosine"] - by[by["label"] == "benign"]["cosine"]
+            ).sort_index()
+            found = next(
+                r
+                for r in results
+                if r.metric == "cosine_gap" and (r.extra["pooling"], r.extra["matched"]) == (pooling, matched)
+            )
+            assert found.value == pytest.approx(gap[matched].mean()) and found.n == 3
+        lost = next(r for r in results if r.metric == "count_effect" and r.extra["pooling"] == pooling)
+        assert lost.value == pytest.approx((gap[False] - gap[True]).mean())
+        assert lost.extra["low"] <= lost.value <= lost.extra["high"]
     other = tmp_path / "other.fa"
     other.write_text(">9\n" + "A" * 1000 + "\n")
     with pytest.raises(UserError, match="but the genome has"):
         mutated_chunks(frame, Genome(other), 100, 5, np.random.default_rng(0))
     with pytest.raises(UserError, match="no chunk of 100 bp"):
         mutated_chunks(frame.assign(label="benign"), genome, 100, 5, np.random.default_rng(0))
+
+
+def test_published_chunks_of_tp53_are_slices_of_the_gene(tmp_path):
+    known = PUBLISHED["TP53"]
+    gene = dna(known.end - known.start, 8)  # as transcribed
+    path = tmp_path / "chr17.fa"
+    with path.open("w") as stream:
+        stream.write(">17\n" + "N" * known.start + "\n" + reverse_complement(gene) + "\n")
+    genome = Genome(path)
+    rng, rows = np.random.default_rng(1), []
+    for start in known.starts:
+        for number, place in enumerate(rng.choice(1024, 5, replace=False)):
+            position = known.end - (start + place)  # 1-based, plus strand
+            ref = reverse_complement(gene[start + place])
+            alt = next(base for base in "ACGT" if base != ref)
+            label = "benign" if number < 3 else "pathogenic"
+            rows.append((f"{position}", ref, label, "test", "TP53", 0, ref, alt, "17", int(position), "TP53"))
+    columns = ["id", "sequence", "label", "split", "group", "offset", "ref", "alt", "contig", "position", "gene"]
+    frame = pd.DataFrame(rows, columns=columns)
+    chunks = mutated_chunks(frame, genome, 1024, 5, np.random.default_rng(0))
+    assert sorted(chunks["gene_start"].unique()) == list(known.starts) and len(chunks) == 20
+    for row in chunks.itertuples(index=False):
+        assert row.before == gene[row.gene_start : row.gene_start + 1024]
+        changed = [i for i, (a, b) in enumerate(zip(row.before, row.after, strict=True)) if a != b]
+        assert changed == row.sites_after == row.sites_before
+        assert len(changed) == (2 if row.matched or row.label == "pathogenic" else 3)
+    for other in (frame.assign(gene="TP54"), frame.assign(contig="17", position=frame["position"] - 4 * 10**6)):
+        try:
+            assert mutated_chunks(other, genome, 1024, 5, np.random.default_rng(0))["gene_start"].isna().all()
+        except UserError as error:
+            assert "but the genome has" in str(error)  # tiles elsewhere: REF cannot fit
+    assert mutated_chunks(frame, genome, 512, 5, np.random.default_rng(0))["gene_start"].isna().all()
 
 
 # Sensitivity
@@ -403,7 +530,9 @@ def sensitivity_set(windows: int = 4, length: int = 60) -> pd.DataFrame:
 def test_sensitivity_by_hand():
     weights, frame = tiny(), sensitivity_set()
     results, predictions = score_sensitivity(weights, frame, ["cls", "mean", "max", "site"], 3, COMPUTE)
-    assert len(predictions) == 4 * len(frame) and set(predictions["pooling"]) == {"cls", "mean", "max", "site"}
+    assert len(predictions) == 4 * 3 * len(frame) and set(predictions["pooling"]) == {"cls", "mean", "max", "site"}
+    predictions = predictions[predictions["variant"] == "raw"]
+    results = [r for r in results if r.extra["variant"] == "raw" and r.metric == "cosine"]
     reference = frame[frame["mutations"] == 0].set_index("window")["sequence"]
     for pooling, some in predictions.groupby("pooling"):
         for _, row in frame.sample(6, random_state=0).iterrows():
@@ -428,13 +557,60 @@ def test_sensitivity_by_hand():
 def test_null_is_the_mean_over_pairs_of_windows():
     weights, frame = tiny(), sensitivity_set()
     results, _ = score_sensitivity(weights, frame, ["mean", "site"], 3, COMPUTE)
-    null = [r for r in results if r.extra["null"]]
+    null = [r for r in results if r.extra["null"] and r.extra["variant"] == "raw"]
     assert [(r.extra["pooling"], r.extra["mutations"], r.n) for r in null] == [("mean", None, 6)]
     vectors = embed_sequences(weights, frame[frame["mutations"] == 0]["sequence"].tolist(), ["mean"], **COMPUTE)["mean"]
     expected = [cosine(vectors[[i]], vectors[[j]])[0] for i in range(4) for j in range(i)]
     assert null[0].value == pytest.approx(np.mean(expected))
     low, high = null[0].extra["low"], null[0].extra["high"]
     assert min(expected) - 1e-9 <= low < null[0].value < high <= max(expected) + 1e-9
+
+
+class Shifted(Known):
+    """A model all of whose states share a large common vector: random directions around it."""
+
+    def hidden_states(self, input_ids, attention_mask=None):
+        generator = torch.Generator().manual_seed(7)
+        codes = torch.randn(self.vocabulary_size * 8, 64, generator=generator)
+        place = torch.arange(input_ids.shape[1]) % 8
+        states = codes[input_ids + self.vocabulary_size * place]
+        return [states.cumsum(1) / states.shape[1] ** 0.5 + 40.0]
+
+
+def test_centring_removes_what_all_embeddings_share():
+    tokenizer = load_tokenizer("character")
+    model = Shifted(tokenizer.size, "causal")
+    model.width = 64
+    frame = sensitivity_set(windows=12)
+    results, predictions = score_sensitivity(Weights(model, tokenizer, {}), frame, ["mean", "site"], 3, COMPUTE)
+    null = {r.extra["variant"]: r for r in results if r.extra["null"]}
+    assert null["raw"].value > 0.99 and null["raw"].n == 66
+    assert null["centred"].value == pytest.approx(-1 / 11, abs=0.03)
+    means = {
+        (r.extra["variant"], r.extra["mutations"]): r.value
+        for r in results
+        if r.metric == "cosine" and r.extra["pooling"] == "mean" and not r.extra["null"]
+    }
+    assert means["raw", 60] > 0.99 and means["centred", 60] < 0.6 and means["centred", 0] == 1
+    site = predictions[(predictions["pooling"] == "site") & (predictions["variant"] == "centred")]
+    assert site["cosine"].between(-1, 1).all() and site["cosine"].std() > 0.05
+    two, _ = score_sensitivity(tiny(), frame[frame["window"].isin(["w0", "w1"])], ["mean"], 3, COMPUTE)
+    assert {r.extra["variant"] for r in two} == {"raw", "rounded"}
+
+
+def test_rounding_hides_small_mutations_and_draws_differ():
+    tokenizer = load_tokenizer("character")
+    model = Shifted(tokenizer.size, "causal")
+    model.width = 64
+    results, predictions = score_sensitivity(Weights(model, tokenizer, {}), sensitivity_set(), ["mean"], 3, COMPUTE)
+    found = {(r.metric, r.extra["variant"], r.extra["mutations"]): r.value for r in results if not r.extra["null"]}
+    rounded = predictions[predictions["variant"] == "rounded"]["cosine"]
+    np.testing.assert_array_equal(rounded, rounded.round(3))
+    assert found["identical", "raw", 1] == 0 and found["identical", "rounded", 1] == 1
+    assert found["identical", "raw", 0] == found["identical", "rounded", 0] == 1
+    raw = predictions[(predictions["variant"] == "raw") & (predictions["mutations"] == 8)]
+    assert found["draw_sd", "raw", 8] == pytest.approx(raw.groupby("replicate")["cosine"].mean().std())
+    assert ("draw_sd", "raw", 0) not in found  # the reference is one
 
 
 def test_sensitivity_sets_without_reference_are_sentences():
@@ -460,12 +636,14 @@ def test_commands_write_equal_records_twice(tmp_path, genome_and_variants):
     weights = tiny()
     save_weights(tmp_path / "w", weights.model, weights.card)
     genome, variants = genome_and_variants
-    write_sequences(tmp_path / "variants.parquet", variants.drop(columns="text").assign(score=0.5))
+    scores = np.arange(len(variants)) % 7 / 7
+    write_sequences(tmp_path / "variants.parquet", variants.drop(columns="text").assign(score=scores))
     write_sequences(tmp_path / "mutants.parquet", sensitivity_set())
     runs = {
         "score_sensitivity": ["mutants", "sensitivity"],
         "score_similarity": ["variants", "similarity", "--genome", str(genome.path), "--chunk", "100"],
         "score_likelihood": ["variants", "likelihood", "--both-strands"],
+        "score_mutagenesis": ["variants", "mutagenesis", "--windows", "2"],
     }
     for command, (name, analysis, *more) in runs.items():
         seen = []
@@ -496,6 +674,7 @@ def test_commands_write_equal_records_twice(tmp_path, genome_and_variants):
         "score",
         "llr",
         "function_score",
+        "retokenised",
         "run",
         "fold",
         "selected",

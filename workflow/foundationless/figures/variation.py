@@ -14,15 +14,14 @@ from foundationless.figures.tables import Tables, each
 from foundationless.statistics import across_tasks
 
 POOLINGS = ("cls", "last", "site", "mean", "max")
+VARIANTS = {"raw": "Cosine similarity", "centred": "Cosine, centred"}
 POOLING_LABELS = {"cls": "cls / last token", "last": "last token", "site": "mutated sites"}
 
 
 def sensitivity_ancestry(tables: Tables) -> Figure:
-    """Figure 6: (a) cosine similarity against the number of mutations, (b) ancestry."""
+    """Figure 6: (a) cosine similarity against the number of mutations, as it is and centred, (b) ancestry."""
     title = "Figure 6 · Mutation sensitivity and ancestry"
-    found = tables.scored("sensitivity")
-    if not {"pooling", "mutations"} <= set(found.columns):
-        found = found.iloc[:0]
+    found = _sensitivity(tables)
     people = tables.scored("ancestry")
     if found.empty and people.empty:
         return style.missing(title, "No scores of analysis sensitivity and none of analysis ancestry.")
@@ -37,27 +36,41 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
             "a, mean cosine similarity of a mutant's embedding with its reference's, 95 % bootstrap intervals over "
             "windows; short dotted lines at the right: embeddings of different, unmutated windows (null). "
         )
+    if (found["variant"] == "centred").any():
+        caption += (
+            "Lower panels: after the mean embedding of all unmutated windows is subtracted, because embeddings share a "
+            "large common part and unrelated windows look alike with it. "
+        )
     if not people.empty:
         caption += f"b, ancestry. {_people_caption(people)} "
     rows_b = len(tables.order(people["model"]))
     poolings = [pooling for pooling in POOLINGS if len(found) and (found["pooling"] == pooling).any()]
-    heights = [52.0 * bool(poolings), (13 + layout.ROW_MM * rows_b) * (rows_b > 0)]
+    lines = [name for name in VARIANTS if (found["variant"] == name).any()]
+    heights = [52.0 * bool(poolings) for _ in lines] + [(13 + layout.ROW_MM * rows_b) * (rows_b > 0)]
     figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=handles)
     with style.sheet():
         parts = _stack(body, heights)
-        if poolings:
+        for line in lines:
             panels = next(parts).subplots(1, len(poolings), squeeze=False, sharey=True)[0]
-            for axes, pooling in zip(panels, poolings, strict=True):
-                _similarity(axes, tables, found[found["pooling"] == pooling], names)
-                axes.set_title(
-                    f"a  {POOLING_LABELS.get(pooling, pooling)}"
-                    if axes is panels[0]
-                    else POOLING_LABELS.get(pooling, pooling)
-                )
-            panels[0].set_ylabel("Cosine similarity")
+            own = found[found["variant"] == line]
+            for place, (axes, pooling) in enumerate(zip(panels, poolings, strict=True)):
+                _similarity(axes, tables, own[own["pooling"] == pooling], names)
+                first = "a  " if place == 0 and line == lines[0] else ""
+                axes.set_title(first + POOLING_LABELS.get(pooling, pooling))
+            panels[0].set_ylabel(VARIANTS[line])
         if rows_b:
             _ancestry(next(parts).subplots(), tables, people)
     return figure
+
+
+def _sensitivity(tables: Tables) -> pd.DataFrame:
+    """Cosine rows in the variants that the figure shows; the study's rounding stays in the tables."""
+    found = tables.scored("sensitivity")
+    if not {"pooling", "mutations"} <= set(found.columns):
+        found = found.iloc[:0].assign(pooling="", mutations=0)
+    found = found[found["metric"] == "cosine"]
+    found = found.assign(variant=found["variant"].astype(object).fillna("raw") if "variant" in found else "raw")
+    return found[found["variant"].isin(VARIANTS)]
 
 
 def _stack(body: SubFigure, heights: Sequence[float]) -> Iterator[SubFigure]:

@@ -14,20 +14,32 @@ from foundationless.variants import TP53_CODING_EXONS, clinical_variants, missen
 _LENGTH = Option(at_least_one, 1024, "bases of the window, with the variant in the middle")
 _GENOME = "GRCh38 FASTA made by prepare_genome"
 
+CODING = (
+    "synonymous_variant",
+    "missense_variant",
+    "nonsense",
+    "stop_gained",
+    "stop_lost",
+    "stop_retained_variant",
+    "start_lost",
+    "initiator_codon_variant",
+    "initiatior_codon_variant",  # so ClinVar spelt it for years
+)
+"""Consequences of SNVs that lie in a coding sequence, as ClinVar's MC names them."""
+
 SGE_LABELS = {"FUNC": "benign", "LOF": "pathogenic", "INT": None}
 """Functional classes of Findlay et al. 2018 (Nature 562, 217) and the labels they stand for."""
 
 
 def read_clinical(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
     """SNVs of a ClinVar-style VCF; see `variants.clinical_variants`."""
-    frame, counts = clinical_variants(sources["vcf"], options["score"] or None)
+    frame, counts = clinical_variants(sources["vcf"], options["score"] or None, options["genes"])
     note(", ".join(f"{count} {name}" for name, count in counts.items()))
     if absent := [gene for gene in options["genes"] if gene not in set(frame["gene"])]:
         raise UserError(f"{sources['vcf'].name}: no variant lies in gene '{absent[0]}' (GENEINFO).")
-    if options["genes"]:
-        frame = frame[frame["gene"].isin(options["genes"])]
     if options["consequences"]:
         wanted = set(options["consequences"])
+        wanted |= set(CODING) if "coding" in wanted else set()
         frame = frame[[bool(terms & wanted) for terms in frame["consequences"]]]
     if not options["unlabelled"]:
         frame = frame[frame["label"].notna()]
@@ -110,7 +122,11 @@ CLINICAL = Reader(
     required=("vcf", "genome"),
     options={
         "genes": Option(words, [], "genes to keep (GENEINFO), as TP53,BRCA2; without it, all"),
-        "consequences": Option(words, [], "consequences to keep (MC), as missense_variant; without it, all"),
+        "consequences": Option(
+            words,
+            [],
+            "consequences to keep (MC), as missense_variant; coding: all SNVs of a coding sequence; without it, all",
+        ),
         "length": _LENGTH,
         "unlabelled": Option(yes_or_no, False, "yes: keep variants that are neither benign nor pathogenic; or no"),
         "score": Option(str, "", "INFO field that becomes the column score"),

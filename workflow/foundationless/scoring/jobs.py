@@ -1,0 +1,57 @@
+"""One scoring job: weights and sequence set in, record and per-sample scores out."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+
+from foundationless.embedding import choose_device
+from foundationless.files import atomic_path
+from foundationless.records import Result, Stopwatch, write_record
+from foundationless.sequences import read_sequences
+
+if TYPE_CHECKING:
+    from foundationless.models import Weights
+
+
+def run_job(
+    score: Callable[["Weights", pd.DataFrame, dict[str, Any]], tuple[list[Result], pd.DataFrame]],
+    *,
+    weights: Path,
+    sequences: Path,
+    strict_alphabet: bool,
+    identity: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    record: Path,
+    predictions: Path,
+    device: str,
+    threads: int,
+    precision: str,
+    token_budget: int,
+) -> None:
+    """Load weights and sequence set, call `score(weights, frame, compute)` and write what it returns.
+
+    The record is written last, so that it vouches for the predictions. `identity` has analysis, task, model, init and
+    seed; the other arguments are the flags of the same names.
+    """
+    from foundationless.models import load_weights
+
+    torch.set_num_threads(threads)
+    place = choose_device(device)
+    watch = Stopwatch(str(place))
+    frame = read_sequences(sequences, strict_alphabet=strict_alphabet)
+    loaded = load_weights(weights, str(place))
+    compute = {"token_budget": token_budget, "device": place, "precision": precision}
+    results, rows = score(loaded, frame, compute)
+    with atomic_path(predictions) as part:
+        rows.to_parquet(part, index=False)
+    write_record(
+        record,
+        **identity,
+        parameters=loaded.card["parameters"],
+        settings={**settings, "precision": precision},
+        results=results,
+        cost=watch.cost(),
+    )

@@ -1,0 +1,126 @@
+"""Log-likelihood ratio of ALT against REF, and how well it ranks variants (paper, "Variation", Table 4).
+
+Sign: the ratio is log P(ALT) − log P(REF), and the score of pathogenicity is its negative, because a model that knows
+the genome finds the damaging allele the less likely one. Several AUROCs of the study lie significantly below 0.5: a
+ratio ranked with the wrong sign has 1 − AUROC. Every record holds that number too (`extra.defect` is `sign`).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from foundationless.errors import UserError
+from foundationless.metrics import spearman
+from foundationless.records import Result
+from foundationless.scoring.measures import check_variants, finite, rank_variants
+from foundationless.scoring.ratios import flip, ratios, retokenised
+
+if TYPE_CHECKING:
+    from foundationless.models import Weights
+
+
+def score_likelihood(
+    weights: "Weights",
+    frame: pd.DataFrame,
+    compute: Mapping[str, Any],
+    both_strands: bool = False,
+) -> tuple[list[Result], pd.DataFrame]:
+    """Log-likelihood ratio log P(ALT) − log P(REF) of every variant, in nats (Table 4), and how it ranks them.
+
+    Runs, the reported one first. Causal models: `site`, the alleles' tokens given what stands left of them; `window`,
+    all tokens of the window (the consequence of the allele for what follows counts too). Masked models with k-mer
+    tokens (SNVs only): `marginal`, see `marginal_ratios`; then `site`. Other masked models: `site`, see
+    `masked_ratios`. AUROC and AUPRC judge the score −LLR against `label`; `spearman` correlates the LLR with the set's
+    function score `score` (both high for a working allele). Further results:
+
+    - `auroc` with `extra.defect` = `sign`: that of +LLR, the wrong sign.
+    - byte-pair tokens only: `retokenised`, the share of variants whose ALT changes tokens beside the site (on either
+      strand, if both are read), and AUROC, AUPRC and Spearman with `extra.subset` = `same_tokens`, of the other
+      variants alone, where the two windows differ in nothing but the tokens over the allele. The ratio itself is
+      defined in the same way for all of them: the tokens that cover the allele in each window, however many they are.
+
+    Args:
+        weights: model and tokenizer.
+        frame: variant set; `score` where a function score is known; `gene` for AUROC per gene.
+        compute: `token_budget`, `device` and `precision` of `run_network`.
+        both_strands: average the ratio with that of the reverse complement.
+
+    Returns:
+        Results, and rows id, group, label, score (−LLR), llr, function_score, retokenised, run, fold, selected,
+        selected_paper, split.
+    """
+    frame = check_variants(frame, "likelihood")
+    measured = function_scores(frame)
+    if frame["label"].isna().all() and measured.isna().all():
+        raise UserError("likelihood: no variant has a label or a function score; there is nothing to judge against.")
+    variants = list(zip(frame["sequence"], frame["offset"].astype(int), frame["ref"], frame["alt"], strict=True))
+    runs = ratios(weights, variants, compute, both_strands)
+    first = next(iter(runs))
+    if (blind := np.isnan(runs[first])).any():
+        raise UserError(
+            f"variant '{frame['id'][blind].iloc[0]}' lies in the first token of its window, which has no left context; "
+            "widen it."
+        )
+    cut = weights.tokenizer.k is None
+    changed = np.zeros(len(frame), dtype=bool)
+    for strand in (variants, [flip(variant) for variant in variants]) if both_strands else (variants,):
+        changed |= retokenised(weights, strand) if cut else False
+    parts: list[tuple[dict[str, Any], np.ndarray]] = [({}, np.ones(len(frame), dtype=bool))]
+    if "gene" in frame.columns and frame["gene"].nunique() > 1:
+        parts += [({"gene": gene}, (frame["gene"] == gene).to_numpy()) for gene in sorted(frame["gene"].unique())]
+    results = []
+    rows = []
+    for run, ratio in runs.items():
+        for part, rows_of in parts:
+            extra = {"run": run, "selected": run == first} | (part or {"epoch": None})
+            results += _judge_ranking(frame[rows_of], ratio[rows_of], measured[rows_of], extra, "run")
+        rows.append(
+            frame[["id", "group", "label"]].assign(
+                score=-ratio,
+                llr=ratio,
+                function_score=measured,
+                retokenised=changed,
+                run=run,
+                fold=-1,
+                selected=run == first,
+                selected_paper=run == first,
+                split="test",
+            )
+        )
+    for protocol in ("corrected", "paper"):
+        results += _judge_ranking(frame, runs[first], measured, {"run": first}, protocol)
+    for part, rows_of in parts:
+        extra = {"run": first, "defect": "sign", **part}
+        if frame["label"].notna().any():
+            results += rank_variants(frame["label"][rows_of], runs[first][rows_of], ["auroc"], extra, "run")
+    if cut:
+        results.append(Result("retokenised", float(changed.mean()), len(frame), protocol="run", extra={"run": first}))
+        if (same := ~changed).any():
+            extra = {"run": first, "subset": "same_tokens"}
+            results += _judge_ranking(frame[same], runs[first][same], measured[same], extra, "run")
+    return results, pd.concat(rows, ignore_index=True)
+
+
+def function_scores(frame: pd.DataFrame) -> pd.Series:
+    """The set's column `score` as float64, NaN where there is none; other words than numbers are a `UserError`."""
+    if "score" not in frame.columns:
+        return pd.Series(np.nan, frame.index)
+    measured = pd.to_numeric(frame["score"], errors="coerce")
+    if (odd := measured.isna() & frame["score"].notna()).any():
+        raise UserError(f"variant '{frame.loc[odd, 'id'].iloc[0]}': its function score is no number; correct it.")
+    return measured
+
+
+def _judge_ranking(
+    frame: pd.DataFrame, ratio: np.ndarray, measured: pd.Series, extra: dict[str, Any], protocol: str
+) -> list[Result]:
+    results = []
+    if frame["label"].notna().any():
+        results += rank_variants(frame["label"], -ratio, ["auroc", "auprc"], extra, protocol)
+    known = measured.notna().to_numpy() & np.isfinite(ratio)
+    if known.any():
+        value = finite(spearman(ratio[known], measured.to_numpy()[known]))
+        results.append(Result("spearman", value, int(known.sum()), protocol=protocol, extra=extra))
+    return results

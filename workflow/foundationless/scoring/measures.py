@@ -1,0 +1,125 @@
+"""What scores of variation are measured with: cosines, intervals, rankings, and the checks of a variant set."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from foundationless.errors import UserError
+from foundationless.metrics import evaluate_ranking, from_ranking
+from foundationless.records import Result
+
+BENIGN, PATHOGENIC = "benign", "pathogenic"
+RESAMPLES = 2000  # of the percentile bootstraps
+_PART = 200  # resamples that are held at once
+
+
+def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine similarity [n] of rows of two arrays [n, width], in float64; equal rows give exactly 1, zero rows NaN."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    dot, aa, bb = (a * b).sum(axis=1), (a * a).sum(axis=1), (b * b).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.clip(dot / np.sqrt(aa * bb), -1.0, 1.0)
+
+
+def require(frame: pd.DataFrame, columns: Iterable[str], what: str) -> None:
+    """`UserError` for a sequence set without rows or without one of `columns`; `what` names the analysis."""
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise UserError(f"{what}: the sequence set has no column {', '.join(missing)}; build it for this analysis.")
+    if frame.empty:
+        raise UserError(f"{what}: the sequence set is empty; check the filters that made it.")
+
+
+def interval(values: np.ndarray, rng: np.random.Generator) -> tuple[float | None, float | None]:
+    """95 % percentile bootstrap interval of the mean; none for fewer than two values or where one is not finite."""
+    if len(values) < 2 or not np.isfinite(values).all():
+        return None, None
+    means = np.concatenate(
+        [values[rng.integers(len(values), size=(_PART, len(values)))].mean(axis=1) for _ in range(RESAMPLES // _PART)]
+    )
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def ranking_interval(
+    positive: np.ndarray, scores: np.ndarray, rng: np.random.Generator, metric: str = "auroc"
+) -> tuple[float | None, float | None]:
+    """95 % percentile bootstrap interval of a ranking metric, items [n] resampled; none where a class is empty."""
+    if not 0 < positive.sum() < len(positive):
+        return None, None
+    share = np.full(len(positive), 1 / len(positive))
+    values = np.concatenate(
+        [
+            from_ranking(positive, scores, rng.multinomial(len(positive), share, size=_PART), metric)
+            for _ in range(RESAMPLES // _PART)
+        ]
+    )
+    low, high = np.nanquantile(values, [0.025, 0.975])  # a resample of one class has no value
+    return float(low), float(high)
+
+
+def finite(value: float) -> float | None:
+    """The value, or None for NaN and infinities, which JSON has no words for."""
+    return float(value) if math.isfinite(value) else None
+
+
+def deviation(values: np.ndarray) -> float | None:
+    """Standard deviation of a sample; none of a single value."""
+    return float(values.std(ddof=1)) if len(values) > 1 else None
+
+
+def check_variants(frame: pd.DataFrame, what: str) -> pd.DataFrame:
+    """A variant set with a fresh index, its alleles, offsets and labels checked; what is wrong is a `UserError`."""
+    require(frame, ["id", "sequence", "offset", "ref", "alt", "group", "label"], what)
+    frame = frame.reset_index(drop=True)
+    if not pd.api.types.is_integer_dtype(frame["offset"]):
+        raise UserError(f"{what}: the column offset holds other than whole numbers; build the set again.")
+    for name, ref, alt in zip(frame["id"], frame["ref"], frame["alt"], strict=True):
+        if not isinstance(ref, str) or not isinstance(alt, str):
+            raise UserError(f"variant '{name}': REF or ALT is missing; leave it out.")
+    for name, sequence, offset, ref in zip(frame["id"], frame["sequence"], frame["offset"], frame["ref"], strict=True):
+        if not ref or sequence[offset : offset + len(ref)] != ref:
+            raise UserError(
+                f"variant '{name}': REF is {ref}, but its window has '{sequence[offset : offset + max(len(ref), 1)]}' "
+                f"at offset {offset}; build the set on the right genome."
+            )
+    odd = ~(frame["ref"].str.fullmatch("[ACGT]+") & frame["alt"].str.fullmatch("[ACGT]+"))
+    if odd.any():
+        raise UserError(f"variant '{frame.loc[odd, 'id'].iloc[0]}': alleles must be letters of ACGT; leave it out.")
+    strange = set(frame["label"].dropna()) - {BENIGN, PATHOGENIC}
+    if strange:
+        raise UserError(f"{what}: label '{min(strange)}' is neither {BENIGN} nor {PATHOGENIC}; map labels to these.")
+    return frame
+
+
+def rank_variants(
+    labels: pd.Series,
+    scores: np.ndarray,
+    metrics: Sequence[str],
+    extra: Mapping[str, Any],
+    protocol: str,
+    rng: np.random.Generator | None = None,
+) -> list[Result]:
+    """AUROC and AUPRC of pathogenic against benign; null with `extra.reason` where a class is empty.
+
+    With `rng`, `extra.low` and `extra.high` are 95 % bootstrap intervals over variants.
+    """
+    known = labels.notna().to_numpy() & np.isfinite(scores)
+    positive, scores = (labels[known] == PATHOGENIC).to_numpy(), scores[known]
+    for name, count in ((PATHOGENIC, positive.sum()), (BENIGN, (~positive).sum())):
+        if not count:
+            reason = {"reason": f"no {name} variant"}
+            return [
+                Result(metric, None, len(scores), protocol=protocol, extra={**extra, **reason}) for metric in metrics
+            ]
+    found = evaluate_ranking(positive, scores)
+    results = []
+    for metric in metrics:
+        ends = {}
+        if rng is not None:
+            ends = dict(zip(("low", "high"), ranking_interval(positive, scores, rng, metric), strict=True))
+        results.append(Result(metric, finite(found[metric]), len(scores), protocol=protocol, extra={**extra, **ends}))
+    return results

@@ -1,0 +1,140 @@
+"""Similarity of REF and ALT embeddings, benign against pathogenic (paper, "Variation", Table 5)."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from foundationless.embedding import embed_sequences
+from foundationless.records import Result
+from foundationless.scoring.chunks import mutated_chunks
+from foundationless.scoring.measures import (
+    BENIGN,
+    PATHOGENIC,
+    check_variants,
+    cosine,
+    deviation,
+    finite,
+    interval,
+    rank_variants,
+    require,
+)
+from foundationless.scoring.ratios import alternative
+
+if TYPE_CHECKING:
+    from foundationless.genomes import Genome
+    from foundationless.models import Weights
+
+
+def score_similarity(
+    weights: "Weights",
+    frame: pd.DataFrame,
+    poolings: Sequence[str],
+    seed: int,
+    compute: Mapping[str, Any],
+    genome: "Genome | None" = None,
+    chunk: int = 1024,
+    most: int = 5,
+) -> tuple[list[Result], pd.DataFrame]:
+    """Cosine similarity of REF and ALT embeddings, one variant at a time and, with a genome, the study's way (Table 5).
+
+    Unit `variant`: REF window against ALT window; `site` pools over the tokens that cover the allele in each. Besides
+    the mean per gene, label and pooling, the AUROC of the distance 1 − cosine, pathogenic against benign. Unit
+    `chunk`: see `mutated_chunks`; the mean is over a gene's chunks. Intervals are 95 % bootstraps over units.
+
+    Further results of chunks: `mutations`, how many each carries (Table 16; `extra.chunk` is its region); `cosine_gap`,
+    the mean over chunks of cosine(pathogenic) − cosine(benign), per gene and of all (`extra.gene` is `all`); and
+    `count_effect`, what that gap loses when the counts are matched, chunk by chunk.
+
+    Args:
+        weights: model and tokenizer.
+        frame: variant set with `gene`, and for chunks `contig` and `position` (1-based).
+        poolings: of `max`, `mean`, `cls`, `site`.
+        seed: of subsampling and bootstrap.
+        compute: `token_budget`, `device` and `precision` of `embed_sequences`.
+        genome: reference to cut chunks from; without it there is no unit `chunk`.
+        chunk: length of a chunk in bp.
+        most: chunks per gene at most.
+
+    Returns:
+        Results, and rows id, group, gene, label, unit, matched, mutations, pooling, cosine.
+    """
+    frame = check_variants(frame, "similarity")
+    require(frame, ["gene"], "similarity")
+    rng = np.random.default_rng(seed)
+    units = frame[["id", "group", "gene", "label"]].assign(unit="variant", matched=False, mutations=1)
+    units["before"] = frame["sequence"]
+    variants = zip(frame["sequence"], frame["offset"], frame["ref"], frame["alt"], strict=True)
+    units["after"] = [alternative(*variant) for variant in variants]
+    units["sites_before"] = [list(range(o, o + len(r))) for o, r in zip(frame["offset"], frame["ref"], strict=True)]
+    units["sites_after"] = [list(range(o, o + len(a))) for o, a in zip(frame["offset"], frame["alt"], strict=True)]
+    if genome is not None:
+        units = pd.concat([units, mutated_chunks(frame, genome, chunk, most, rng)], ignore_index=True)
+    vectors = embed_sequences(
+        weights,
+        units["before"].tolist() + units["after"].tolist(),
+        poolings,
+        sites=units["sites_before"].tolist() + units["sites_after"].tolist(),
+        **compute,
+    )
+    results: list[Result] = []
+    rows = []
+    for pooling in poolings:
+        before, after = np.split(vectors[pooling], 2)
+        found = units[["id", "group", "gene", "label", "unit", "matched", "mutations"]].assign(pooling=pooling)
+        found["cosine"] = cosine(before, after)
+        rows.append(found)
+        for (unit, matched, gene), some in found.groupby(["unit", "matched", "gene"], sort=False):
+            extra = {"pooling": pooling, "gene": gene, "unit": unit, "matched": bool(matched)}
+            for label, same in some.groupby("label"):
+                values = same["cosine"].to_numpy()
+                low, high = interval(values, rng)
+                spread = {"sd": deviation(values), "low": low, "high": high}
+                more = {"label": label, "mutations": float(same["mutations"].mean())} | spread
+                results.append(Result("cosine", finite(values.mean()), len(values), extra=extra | more))
+            if unit == "variant":
+                distance = 1 - some["cosine"].to_numpy()
+                results += rank_variants(some["label"], distance, ["auroc"], extra, "corrected", rng)
+        if genome is not None:
+            results += _chunk_gaps(found[found["unit"] == "chunk"].assign(chunk=units["chunk"]), pooling, rng)
+    if genome is not None:
+        results += _mutation_counts(units[(units["unit"] == "chunk") & ~units["matched"].astype(bool)])
+    return results, pd.concat(rows, ignore_index=True)
+
+
+def _chunk_gaps(found: pd.DataFrame, pooling: str, rng: np.random.Generator) -> list[Result]:
+    """`cosine_gap` of chunks as the study has them and with matched counts, and `count_effect`, their difference."""
+    results = []
+    wide = found.pivot(index=["gene", "chunk"], columns=["matched", "label"], values="cosine")
+    gaps = {matched: wide[matched, PATHOGENIC] - wide[matched, BENIGN] for matched in (False, True)}
+    genes = wide.index.get_level_values("gene")
+    named = sorted(set(genes))
+    for gene in named if len(named) == 1 else [*named, "all"]:
+        mine = (genes == gene) | (gene == "all")
+        for matched in (False, True):
+            values = gaps[matched][mine].to_numpy()
+            results.append(_mean_result("cosine_gap", values, {"matched": matched}, gene, pooling, rng))
+        lost = (gaps[False] - gaps[True])[mine].to_numpy()
+        results.append(_mean_result("count_effect", lost, {}, gene, pooling, rng))
+    return results
+
+
+def _mean_result(
+    metric: str, values: np.ndarray, more: Mapping[str, Any], gene: str, pooling: str, rng: np.random.Generator
+) -> Result:
+    low, high = interval(values, rng)
+    extra = {"pooling": pooling, "gene": gene, "unit": "chunk", **more, "sd": deviation(values)}
+    return Result(metric, finite(values.mean()), len(values), extra=extra | {"low": low, "high": high})
+
+
+def _mutation_counts(chunks: pd.DataFrame) -> list[Result]:
+    """Number of variants in every chunk as the study has it."""
+    results = []
+    for gene, chunk, start, label, count in chunks[["gene", "chunk", "gene_start", "label", "mutations"]].itertuples(
+        index=False
+    ):
+        extra = {"gene": gene, "unit": "chunk", "matched": False, "label": label, "chunk": chunk}
+        extra |= {"gene_start": None if pd.isna(start) else int(start)}
+        results.append(Result("mutations", float(count), 1, extra=extra))
+    return results
