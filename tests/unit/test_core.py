@@ -266,3 +266,30 @@ def test_a_record_without_a_part_is_refused(tmp_path, key):
     path.write_text(json.dumps({name: value for name, value in whole.items() if name != key}))
     with pytest.raises(UserError, match=key):
         records.read_record(path)
+
+
+def test_a_selection_is_kept_and_one_that_cannot_be_traced_is_refused(tmp_path):
+    identity = {"analysis": "biotype", "task": "t", "model": "m", "init": "random", "seed": 0, "parameters": 1}
+    rest = {"settings": {}, "results": [], "cost": {"seconds": 1.0}}
+    selection = {
+        "what": "strength",
+        "split": "validation",
+        "metric": "mcc",
+        "tried": {0.1: 0.2, 1: None},
+        "chosen": 0.1,
+    }
+    history = {
+        "what": "epoch",
+        "within": "r",
+        "split": "validation",
+        "metric": "mcc",
+        "tried": {1: 0.3, 2: 0.4, 3: 0.1},
+    }
+    path = tmp_path / "record.json"
+    records.write_record(path, **identity, **rest, selections=[selection, history | {"chosen": 2}])
+    table = records.flatten_selections([records.read_record(path)])
+    assert table["candidate"].tolist() == ["0.1", "1", "2"], "of the epochs only the chosen one"
+    assert table["chosen"].tolist() == [True, False, True] and table["tried"].tolist() == [2, 2, 3]
+    assert table.loc[2, ["what", "within", "value"]].tolist() == ["epoch", "r", 0.4]
+    with pytest.raises(UserError, match="does not say what was tried"):
+        records.write_record(path, **identity, **rest, selections=[selection | {"chosen": 10}])

@@ -375,6 +375,7 @@ def test_commands_draw_and_bind(small, tmp_path):
     assert [item.title for item in reader.outline] == ["Cover", "Biotype", "Figure 8: nt"]
     text = " ".join(reader.pages[0].extract_text().split())
     across = pd.read_csv(small / "across_tasks.csv").query("suite == 'all' and versus == 'random'")
+    across = across[(across["analysis"] == "finetune") & across["derivation"].isna()]
     assert f"{across['delta'].max():+.3f}" in text
     assert f"{across['wins'].sum()} of {across['n'].sum()} pairs" in text
     assert "foundationless" in text and "Notes of the study." in text

@@ -105,3 +105,36 @@ def test_wrong_input_is_one_sentence(labels, scores):
 def test_probabilities_that_are_not_finite_are_refused():
     with pytest.raises(UserError, match="not finite"):
         metrics.evaluate(["a", "b"], [[0.5, 0.5], [np.nan, 1]], ["a", "b"])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 9])
+def test_calibration_is_scikit_learns(classes):
+    from sklearn.calibration import calibration_curve
+
+    generator = np.random.default_rng(classes)
+    names = [f"c{i}" for i in range(classes)]
+    probabilities = generator.dirichlet(np.full(classes, 0.5), size=400)
+    labels = np.array(names)[generator.integers(classes, size=400)]
+    found = metrics.calibration(labels, probabilities, names)
+    if classes == 2:
+        expected = sk.brier_score_loss(labels == "c1", probabilities[:, 1])
+    else:
+        expected = sk.brier_score_loss(labels, probabilities, labels=names)
+    assert found["brier"] == pytest.approx(expected)
+    counts, confidence, right = metrics.reliability(labels, probabilities, names).T
+    top = np.array(names)[probabilities.argmax(axis=1)] == labels
+    accuracy, mean = calibration_curve(top, probabilities.max(axis=1), n_bins=metrics.BINS)
+    kept = counts > 0
+    assert counts.sum() == 400
+    np.testing.assert_allclose(right[kept] / counts[kept], accuracy)
+    np.testing.assert_allclose(confidence[kept] / counts[kept], mean)
+    assert found["ece"] == pytest.approx(np.sum(counts[kept] / 400 * np.abs(accuracy - mean)))
+
+
+def test_calibration_tells_the_certain_from_the_overconfident():
+    labels = np.array(["a", "b"] * 50)
+    right = np.stack([labels == "a", labels == "b"], axis=1).astype(float)
+    assert metrics.calibration(labels, right, ["a", "b"]) == {"ece": 0.0, "brier": 0.0}
+    assert metrics.calibration(labels, right[:, ::-1], ["a", "b"]) == {"ece": 1.0, "brier": 1.0}
+    blind = metrics.calibration(labels, np.full((100, 2), 0.5), ["a", "b"])
+    assert blind["ece"] == pytest.approx(0) and blind["brier"] == pytest.approx(0.25)

@@ -194,3 +194,44 @@ def test_across_tasks_at_the_edges():
 
 def test_holm_by_hand():
     assert st.holm([0.01, 0.04, np.nan, 0.03]) == pytest.approx([0.03, 0.06, np.nan, 0.06], nan_ok=True)
+
+
+def test_paired_arms_share_seeds_and_unpaired_ones_do_not():
+    """Two readings of the same seeds that differ by a constant: their difference is certain, however seeds differ."""
+    generator = np.random.default_rng(0)
+    replicates = generator.normal(size=(4, 500)) + 5 * np.arange(4)[:, None]
+    one = st.Arm(replicates.mean(axis=1), replicates, np.arange(4))
+    two = st.Arm(one.points + 0.25, replicates + 0.25, np.arange(4))
+    paired, unpaired = st.compare_paired(two, one, 1), st.compare_arms(two, one, 1)
+    assert (paired.value, paired.low, paired.high) == pytest.approx((0.25, 0.25, 0.25))
+    assert unpaired.high - unpaired.low > 5
+    other = st.Arm(one.points, replicates, np.arange(4) + 1)
+    assert st.compare_paired(two, other, 1).low == st.compare_arms(two, other, 1).low
+    assert st.subtract(paired, paired).high == 0
+
+
+def test_recovered_intervals_cover_the_difference():
+    """Binomial proportions with Wilson intervals, unequal sizes: near 95 % of differences are covered."""
+    generator = np.random.default_rng(0)
+
+    def wilson(hits, n):
+        found = scipy.stats.binomtest(int(hits), n).proportion_ci(method="wilson")
+        return hits / n, found.low, found.high
+
+    covered = []
+    for first, second in zip(generator.binomial(80, 0.9, size=600), generator.binomial(40, 0.7, size=600), strict=True):
+        delta, low, high = st.independent_difference(wilson(first, 80), wilson(second, 40))
+        covered.append(low <= 0.2 <= high)
+        assert low <= delta <= high
+    assert 0.92 < np.mean(covered) < 0.98
+
+
+def test_clusters_of_one_task_are_students_t_and_copies_of_tasks_add_nothing():
+    deltas = np.random.default_rng(0).normal(0.03, 0.1, size=12)
+    plain, single = st.across_tasks(deltas), st.across_clusters(deltas, range(12))
+    assert (single.mean, single.low, single.high) == pytest.approx((plain.mean, plain.low, plain.high))
+    assert single.p == pytest.approx(scipy.stats.ttest_1samp(deltas, 0).pvalue)
+    copied = st.across_clusters(np.tile(deltas, 3), np.tile(np.arange(12), 3))
+    assert (copied.low, copied.high, copied.tasks) == (pytest.approx(plain.low), pytest.approx(plain.high), 12)
+    assert st.across_tasks(np.tile(deltas, 3)).low > plain.low, "taken for independent, copies would narrow it"
+    assert np.isnan(st.across_clusters(deltas, np.zeros(12)).low)

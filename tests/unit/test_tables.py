@@ -1,16 +1,21 @@
 """From records and predictions of a made-up study to its tables, through the commands."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import sklearn.metrics as sk
 
-from foundationless import tables
+from foundationless import paper_tables, tables
 from foundationless.__main__ import main
+from foundationless.defects import find_defects
 from foundationless.errors import UserError
+from foundationless.metrics import HIGHER_IS_BETTER
 from foundationless.records import Result, write_record
+from foundationless.summaries import COMPARISONS, SCORES
 
 CLASSES = np.array(["a", "b", "c"])
 
@@ -53,16 +58,23 @@ def write_job(directory, *, model, init, seed=0, accuracy=0.8, analysis="finetun
     return record, predictions
 
 
-def summarise(directory, jobs, *flags):
+def summarise(directory, jobs, *flags, protocol="corrected"):
     scores, comparisons = directory / "scores.csv", directory / "comparisons.csv"
     code = main(
         ["summarise_task", "--analysis", "finetune", "--task", "H3", "--metric", "mcc", "--seed", "1",
          "--resamples", "200", "--records", *[str(job[0]) for job in jobs],
          "--predictions", *[str(job[1]) for job in jobs],
-         "--scores", str(scores), "--comparisons", str(comparisons), *flags]
+         "--scores", str(scores), "--comparisons", str(comparisons), "--effects", str(directory / "effects.csv"),
+         *flags]
     )  # fmt: skip
     assert code == 0
-    return pd.read_csv(scores), pd.read_csv(comparisons)
+    both = pd.read_csv(scores), pd.read_csv(comparisons)
+    return tuple(frame[frame["protocol"] == protocol].reset_index(drop=True) for frame in both)
+
+
+def effects_of(directory, kind):
+    frame = pd.read_csv(directory / "effects.csv", low_memory=False)
+    return frame[frame["effect"] == kind].dropna(axis=1, how="all").reset_index(drop=True)
 
 
 @pytest.fixture
@@ -127,9 +139,95 @@ def test_scores_and_comparisons(jobs, tmp_path):
 
 def test_the_paper_protocol_takes_the_runs_chosen_on_the_test_set(jobs, tmp_path):
     corrected, _ = summarise(tmp_path, jobs)
-    paper, _ = summarise(tmp_path, jobs, "--protocol", "paper")
+    paper, _ = summarise(tmp_path, jobs, protocol="paper")
     assert (paper["value"] > corrected["value"]).mean() > 0.5
-    assert set(paper["protocol"]) == {"paper"}
+    optimism = effects_of(tmp_path, "optimism")
+    arms = optimism[optimism["versus"].isna()].set_index(["model", "init"])
+    for frame, column in ((paper, "value_paper"), (corrected, "value_corrected")):
+        pd.testing.assert_series_equal(
+            arms[column], frame.set_index(["model", "init"])["value"], check_names=False, rtol=1e-12
+        )
+    np.testing.assert_allclose(arms["delta"], arms["value_paper"] - arms["value_corrected"], atol=1e-12)
+    assert (arms["low"] < arms["delta"]).all() and (arms["delta"] < arms["high"]).all()
+
+
+def test_the_optimism_of_one_choice_is_zero_and_that_of_a_pair_is_the_difference_of_its_arms(jobs, tmp_path):
+    for _, path in jobs[4:]:
+        frame = pd.read_parquet(path)
+        frame.assign(selected_paper=frame["selected"]).to_parquet(path)
+    summarise(tmp_path, jobs)
+    optimism = effects_of(tmp_path, "optimism").set_index(["model", "init", "versus"])
+    assert not optimism.loc[["tiny", "kmer", "cnn"], ["delta", "low", "high"]].to_numpy().any()
+    arms = optimism.loc["big"].reset_index()
+    own = {
+        init: arms[(arms["init"] == init) & arms["versus"].isna()]["delta"].iloc[0] for init in ("pretrained", "random")
+    }
+    pair = arms[arms["versus"] == "random"].iloc[0]
+    assert pair["delta"] == pytest.approx(own["pretrained"] - own["random"])
+
+
+def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_path):
+    """Test rows whose near duplicate was trained on are made all right: the leak is what the rest lacks."""
+    near = [f"s{i}" for i in range(40)]
+    for _, path in jobs:
+        frame = pd.read_parquet(path)
+        known = frame["id"].isin(near)
+        frame.loc[known, "predicted"] = frame.loc[known, "label"]
+        frame.to_parquet(path)
+    audit = tmp_path / "audit.parquet"
+    ids = [f"s{i}" for i in range(120)]
+    pd.DataFrame({"id": [*ids, "trained"], "near": [*(name in near for name in ids), False]}).to_parquet(audit)
+    scores, _ = summarise(tmp_path, jobs, "--audit", str(audit))
+    leak = effects_of(tmp_path, "leakage").query("protocol == 'corrected'").set_index(["model", "init"])
+    assert leak["value_all"].tolist() == pytest.approx(scores["value"].tolist())
+    assert (leak["value_near"] == 1).all() and (leak["n_distant"] == 80).all() and (leak["n_near"] == 40).all()
+    assert (leak["delta"] > 0).all() and leak.loc[("kmer", "baseline"), "low"] > 0
+    values = []
+    for _, path in jobs[:2]:
+        frame = pd.read_parquet(path).query("selected and id not in @near")
+        values += [sk.matthews_corrcoef(part["label"], part["predicted"]) for _, part in frame.groupby("fold")]
+    assert leak.loc[("big", "pretrained"), "value_distant"] == pytest.approx(np.mean(values))
+    pd.DataFrame({"id": ids, "near": False}).to_parquet(audit)
+    summarise(tmp_path, jobs, "--audit", str(audit))
+    leak = effects_of(tmp_path, "leakage")
+    assert (leak["value_all"] == leak["value_distant"]).all() and not leak[["delta", "low", "high"]].to_numpy().any()
+
+
+def test_an_audit_of_other_rows_is_said_and_leaves_the_leak_out(jobs, tmp_path, capsys):
+    audit = tmp_path / "audit.parquet"
+    pd.DataFrame({"id": ["haplotype"], "near": [True]}).to_parquet(audit)
+    summarise(tmp_path, jobs, "--audit", str(audit))
+    assert "the audit does not know all test items" in capsys.readouterr().err
+    assert effects_of(tmp_path, "leakage").empty
+
+
+def test_a_reading_of_the_study_is_compared_with_the_right_one_seed_by_seed(jobs, tmp_path):
+    readings = [
+        write_job(tmp_path, model="big.paper", init=init, seed=seed, accuracy=0.3)
+        for init in ("pretrained", "random")
+        for seed in (0, 1)
+    ]
+    scores, comparisons = summarise(tmp_path, [*jobs, *readings])
+    by = comparisons.set_index(["model", "init", "versus"])
+    values = scores.set_index(["model", "init"])["value"]
+    for init in ("pretrained", "random"):
+        row = by.loc[("big.paper", init, "reading")]
+        assert row["reference"] == "big" and row["verdict"] == "worse"
+        assert row["delta"] == pytest.approx(values["big.paper", init] - values["big", init])
+    assert "reading" not in comparisons.loc[comparisons["model"] == "big", "versus"].tolist()
+    better = write_job(tmp_path, model="tiny.paper", init="random", accuracy=0.99)
+    _, comparisons = summarise(tmp_path, [*jobs, better])
+    rivals = comparisons[(comparisons["versus"] == "best_random") & ~comparisons["model"].str.contains("paper")]
+    assert "tiny.paper" not in set(rivals["reference"]), "what the study misread is no rival of what is read rightly"
+
+
+def test_reliability_bins_hold_every_prediction(jobs, tmp_path):
+    scores, _ = summarise(tmp_path, jobs)
+    bins = effects_of(tmp_path, "calibration").groupby(["model", "init"], sort=False)
+    assert bins["count"].sum().tolist() == (scores["runs"] * scores["n_test"]).tolist()
+    accuracy = bins.apply(lambda part: np.average(part["accuracy"], weights=part["count"]))
+    np.testing.assert_allclose(accuracy, scores["accuracy"])
+    assert scores[["ece", "brier"]].notna().all().all()
 
 
 def test_a_missing_arm_is_named_and_left_out(jobs, tmp_path, capsys):
@@ -198,7 +296,8 @@ def test_unpaired_analyses_average_their_records(tmp_path):
     scores, comparisons = tmp_path / "s.csv", tmp_path / "c.csv"
     code = main(
         ["summarise_task", "--analysis", "sensitivity", "--task", "chr2", "--metric", "cosine", "--seed", "0",
-         "--records", *map(str, records), "--scores", str(scores), "--comparisons", str(comparisons)]
+         "--records", *map(str, records), "--scores", str(scores), "--comparisons", str(comparisons),
+         "--effects", str(tmp_path / "e.csv")]
     )  # fmt: skip
     assert code == 0
     table = pd.read_csv(scores).set_index(["init", "pooling", "mutations"])
@@ -255,6 +354,7 @@ def test_collected_tables(jobs, tmp_path):
     assert over.loc[("all", "random", "big"), ["n", "wins", "losses"]].tolist() == [2, 2, 0]  # pct10 is no task
     assert over.loc[("nt", "random", "big"), "n"] == 1
     assert over.loc[("all", "random", "big"), "verdict"] == "better"
+    assert (output / "protocols.csv").read_text().count("\n") == 1, "no effects were given"
     table = pd.read_csv(output / "table_18_finetune.csv")
     assert table.loc[0, ["task", "model", "model_label", "suite"]].tolist() == ["H3", "big", "BIG", "nt"]
     assert table.loc[0, "delta"] == pytest.approx(table.loc[0, "pretrained"] - table.loc[0, "random"])
@@ -294,3 +394,194 @@ def test_broken_predictions_are_named(jobs, tmp_path, capsys, column, value):
     with pytest.raises(AssertionError):
         summarise(tmp_path, [(jobs[0][0], path), *jobs[1:]])
     assert f"broken.parquet: the column {column} of the predictions is broken" in capsys.readouterr().err
+
+
+def test_a_copy_of_the_weights_makes_no_difference_at_all(tmp_path):
+    jobs = [write_job(tmp_path, model="big", init="pretrained", seed=seed) for seed in (0, 1)]
+    for record, path in list(jobs):
+        found = json.loads(record.read_text()) | {"init": "copy"}
+        copied = record.with_name("copy." + record.name)
+        copied.write_text(json.dumps(found))
+        jobs.append((copied, path))
+    _, comparisons = summarise(tmp_path, jobs)
+    row = comparisons.set_index("versus").loc["copy"]
+    assert (row["delta"], row["low"], row["high"], row["verdict"]) == (0, 0, 0, "equivalent")
+
+
+def score_rows(*rows):
+    """Score rows of a made-up study: (analysis, task, model, init, metric, value, half width, more)."""
+    names = ("analysis", "task", "model", "init", "metric", "value", "half")
+    found = [dict(zip(names, row[:7], strict=True)) | (row[7] if len(row) > 7 else {}) for row in rows]
+    frame = pd.DataFrame(found).assign(protocol="corrected")
+    half = frame.pop("half")
+    frame = frame.assign(low=frame["value"] - half, high=frame["value"] + half)
+    columns = list(dict.fromkeys([*SCORES, *frame.columns]))
+    return frame.reindex(columns=columns).assign(n_test=100, seeds=frame.get("seeds", 1))
+
+
+def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
+    readings = [write_job(tmp_path, model="caduceus", init=init, accuracy=0.8) for init in ("pretrained", "random")]
+    readings += [
+        write_job(tmp_path, model="caduceus.paper", init=init, accuracy=0.5) for init in ("pretrained", "random")
+    ]
+    audit = tmp_path / "audit.parquet"
+    pd.DataFrame({"id": [f"s{i}" for i in range(120)], "near": np.arange(120) < 30}).to_parquet(audit)
+    summarise(tmp_path, [*jobs, *readings], "--audit", str(audit))
+    chunk = {"pooling": "max", "gene": "BRCA2", "unit": "chunk"}
+    mutants = {"pooling": "mean", "mutations": 64.0}
+    made = score_rows(
+        ("finetune", "H3", "late", "random", "mcc", 0.2, 0.02),
+        ("lowdata", "H3.pct1d2", "late", "random", "mcc", 0.5, 0.03),
+        ("likelihood", "CFTR", "late", "pretrained", "auroc", 0.655, 0.05),
+        *[
+            ("ancestry", f"{window}{part}", "late", "pretrained", "weighted_f1", value, 0.01)
+            for window in ("w1", "w2", "w3") for part, value in (("", 0.8), (".family", 0.7))
+        ],
+        ("biotype", "bio", "length_gc", "baseline", "weighted_f1", 0.6, 0.03),
+        ("biotype", "bio", "majority", "baseline", "weighted_f1", 0.1, 0.04),
+        ("biotype", "bio", "late", "random", "weighted_f1", 0.7, 0.02, {"sd": 0.02, "seeds": 5}),
+        ("biotype", "bio.matched", "late", "random", "weighted_f1", 0.5, 0.02),
+        ("similarity", "v", "late", "pretrained", "cosine_gap", -0.4, 0.1, chunk | {"matched": False}),
+        ("similarity", "v", "late", "pretrained", "cosine_gap", -0.1, 0.1, chunk | {"matched": True}),
+        ("similarity", "v", "late", "pretrained", "count_effect", -0.3, 0.05, chunk | {"n": 5}),
+        ("sensitivity", "m", "late", "pretrained", "identical", 0.0, 0.0, mutants | {"variant": "raw", "n": 50}),
+        ("sensitivity", "m", "late", "pretrained", "identical", 0.4, 0.0, mutants | {"variant": "rounded", "n": 50}),
+    )  # fmt: skip
+    effects = pd.read_csv(tmp_path / "effects.csv", low_memory=False)
+    both = [pd.read_csv(tmp_path / f"{name}.csv") for name in ("scores", "comparisons")]
+    deltas = pd.DataFrame(
+        {"analysis": "finetune", "task": [f"t{i}" for i in range(6)], "model": "late", "init": "pretrained",
+         "versus": "random", "delta": np.linspace(0, 0.1, 6), "protocol": "corrected"}
+    )  # fmt: skip
+    tasks = pd.DataFrame({"task": deltas["task"], "suite": "nt"})
+    clusters = {"t0": "1", "t1": "1", "t2": "1"}
+    across = tables.summarise_tasks(deltas, tasks, {}, 0.02, clusters)
+    table = find_defects(pd.concat([both[0], made]), both[1], effects, across)
+    assert table["item"].tolist() == sorted(table["item"]) and set(table["item"]) == set(range(1, 13))
+    known = table.dropna(subset="low")
+    assert (known["low"] <= known["difference"] + 1e-12).all() and (known["difference"] <= known["high"] + 1e-12).all()
+    plain = table[table["task"] != "all"]
+    np.testing.assert_allclose(plain["difference"], plain["with_defect"] - plain["without"], atol=1e-9)
+
+    first = table.set_index("item")
+    assert first.loc[1, "difference"] == pytest.approx(
+        both[1].query("versus == 'reading' and init == 'pretrained' and protocol == 'corrected'")["delta"].iloc[0]
+    )
+    assert first.loc[[2], "init"].tolist() == ["random"]
+    assert first.loc[5, ["with_defect", "without"]].tolist() == [0.5, 0.2] and first.loc[5, "low"] > 0
+    assert first.loc[6, "with_defect"] == pytest.approx(0.345) and first.loc[6, "high"] < 0
+    family = table[(table["item"] == 7) & (table["task"] == "all")].iloc[0]
+    assert family["difference"] == pytest.approx(0.1) and family["n"] == 3
+    lengths = table[table["item"] == 8].set_index("model")
+    assert lengths.loc["length_gc", "low"] == pytest.approx(0.5 - np.hypot(0.03, 0.04))
+    assert lengths.loc["late", "difference"] == pytest.approx(0.2)
+    assert first.loc[9, ["with_defect", "without", "difference"]].tolist() == pytest.approx([-0.4, -0.1, -0.3])
+    rounded = table[table["what"].str.startswith("similarities rounded")].iloc[0]
+    wilson = scipy.stats.binomtest(20, 50).proportion_ci(method="wilson")
+    assert (rounded["low"], rounded["high"]) == pytest.approx((wilson.low, wilson.high))
+    counted = table[table["item"] == 11].set_index("metric").loc["count"]
+    assert counted[["with_defect", "without", "difference"]].tolist() == [6, 4, 2]
+    assert set(table.loc[table["item"] == 12, "n"]) == {120}
+
+
+def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree():
+    names = ["hyenadna.demo", "hyenadna.demo.char.w64", "hyenadna.demo.char.w128", "caduceus.paper", "ntv2", "cnn"]
+    catalogue = pd.DataFrame({"model": names, "base": [name.split(".")[0] for name in names], "label": names})
+    tasks = pd.DataFrame(
+        {"task": ["ours", "mini", "marks", "bio"], "suite": ["nt", "gue", "gue", "biotype"]}
+        | {"paper_task": ["H3", "EMP_H3", "H4", "biotype"]}
+    )
+    numbers = [
+        ("nt_finetune", "H3", "HyenaDNA", "pretrained", 0.78), ("nt_finetune", "H3", "HyenaDNA", "random", 0.77),
+        ("gue_histone_frozen_xgb", "H3", "NTv2-50M", "pretrained", 0.5),
+        ("biotype", "biotype9", "HyenaDNA", "random/char_tok+larger_dim", 0.753),
+        ("ancestry", "mean11regions", "NTv2-50M", "random", 0.6),
+        ("gue_finetune", "EMP", "HyenaDNA", "random", 0.4),
+    ]  # fmt: skip
+    reported = pd.DataFrame(numbers, columns=["experiment", "task", "model", "arm", "value"]).assign(source="Table")
+    scores = score_rows(
+        ("finetune", "ours", "hyenadna.demo", "pretrained", "mcc", 0.5, 0.01),
+        ("finetune", "ours", "cnn", "random", "mcc", 0.5, 0.01),
+        ("frozen", "mini", "ntv2", "pretrained", "mcc", 0.4, 0.01),
+        *[("finetune", task, "hyenadna.demo", "random", "mcc", 0.5, 0.01) for task in ("mini", "marks")],
+        *[("width", "bio", f"hyenadna.demo.char.w{w}", "random", "weighted_f1", 0.5, 0.01) for w in (64, 128)],
+        *[("ancestry", f"w{i}", "ntv2", "random", "weighted_f1", 0.5 + i / 10, 0.01) for i in range(3)],
+    )
+    empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
+    found = paper_tables.paper_tables(scores, empty, empty, empty, tasks, catalogue, [], [], reported)
+    finetuned = found["table_18_finetune"].set_index(["task", "model"])
+    numbers = ["reported_pretrained", "reported_random"]
+    assert finetuned.loc[("ours", "hyenadna.demo"), numbers].tolist() == [0.78, 0.77]
+    assert np.isnan(finetuned.loc[("ours", "cnn"), "reported_random"])
+    assert finetuned.loc[["mini", "marks"], numbers].isna().all().all(), "the same mark in another benchmark"
+    category = found["figure_09_categories"].iloc[0]
+    assert category[["category", "tasks", "mean", "reported"]].tolist() == ["EMP", 2, 0.5, 0.4]
+    assert found["table_13_frozen"]["reported_pretrained"].tolist() == [0.5]
+    assert found["table_11_widths"]["reported_random"].tolist() == pytest.approx([np.nan, 0.753], nan_ok=True)
+    assert found["table_11_widths"]["width"].tolist() == [64, 128]
+    window = found["table_14_windows"].iloc[0]
+    assert (window["mean"], window["windows"], window["reported"]) == (pytest.approx(0.6), 3, 0.6)
+    assert window["variance"] == pytest.approx(0.01)
+    assert (window["low"], window["high"]) == pytest.approx(scipy.stats.t.interval(0.95, 2, 0.6, 0.1 / np.sqrt(3)))
+
+
+def test_the_studys_own_table_is_read_whole():
+    path = Path(__file__).parents[2] / "resources" / "lists" / "reported.tsv"
+    table = paper_tables.read_reported(path)
+    assert set(table["model"]) == set(paper_tables.PAPER_MODELS)
+    ours = set(HIGHER_IS_BETTER) | {"delta", "cosine"}
+    assert {paper_tables.PAPER_METRICS.get(name, name) for name in table["metric"]} <= ours
+    known = set(paper_tables.EXPERIMENTS.values())
+    assert set(table["experiment"]) - known == {"ancestry", "clinvar_cosine", "fig1_delta", "gue_finetune"}
+    assert set(table.loc[table["experiment"] == "gue_finetune", "task"]) == set(paper_tables.CATEGORIES)
+
+
+def test_crossvalidation_is_widened_for_shared_training_rows():
+    values = [0.5, 0.6, 0.7, 0.8, 0.9]
+    shared = {"analysis": "biotype", "task": "t", "model": "m", "init": "random", "metric": "mcc", "run": "x"}
+    rows = [
+        shared | {"seed": seed, "fold": fold, "split": "test", "protocol": "crossvalidation", "value": value}
+        for seed in (0, 1) for fold, value in enumerate(values)
+    ]  # fmt: skip
+    found = tables.crossvalidate(pd.DataFrame(rows)).iloc[0]
+    assert (found["value"], found["folds"], found["seeds"]) == (pytest.approx(0.7), 5, 2)
+    plain = scipy.stats.t.interval(0.95, 4, 0.7, np.std(values, ddof=1) / np.sqrt(5))
+    assert found["low"] == pytest.approx(0.7 - (0.7 - plain[0]) * np.sqrt(1 + 5 / 4))
+
+
+def test_settings_and_selections_of_all_tasks_become_tables(tmp_path):
+    shared = {"analysis": "finetune", "model": "m", "init": "random"}
+    settings = [
+        shared | {"task": task, "effect": "setting", "setting": "epochs", "text": value}
+        for task, value in (("a", "3"), ("b", "3"), ("c", "10"))
+    ]
+    chosen = shared | {"task": "a", "seed": 0, "effect": "selection", "what": "learning_rate", "within": "published"}
+    chosen |= {"split": "validation", "metric": "mcc", "value": 0.5, "chosen": True, "tried": 1, "candidate": "0.00001"}
+    path = tmp_path / "effects.csv"
+    tables.write_table(path, pd.DataFrame([*settings, chosen]))
+    effects = tables.read_table(path)
+    empty = pd.DataFrame(columns=SCORES)
+    tables.collect(
+        tmp_path / "t", scores=empty, comparisons=pd.DataFrame(columns=COMPARISONS), records=empty, effects=effects,
+        tasks=pd.DataFrame({"task": ["a"], "suite": ["nt"]}), models={"m": {"label": "M"}}, margin=0.02,
+    )  # fmt: skip
+    table = pd.read_csv(tmp_path / "t" / "table_09_finetuning.csv", dtype=str)
+    assert table[["setting", "value", "tasks"]].to_numpy().tolist() == [["epochs", "3", "2"], ["epochs", "10", "1"]]
+    selected = pd.read_csv(tmp_path / "t" / "selections.csv", dtype=str).iloc[0]
+    assert selected[["candidate", "tried", "seed"]].tolist() == ["0.00001", "1", "0"]
+
+
+def test_class_counts_are_those_of_the_whole_set(tmp_path):
+    """Table 10 counts every sequence of a biotype task, whatever its split."""
+    from foundationless.audit import summarise as audit_summary
+
+    frame = pd.DataFrame(
+        {"sequence": ["ACGT"] * 5, "label": list("aabbb"), "split": ["train", "test", "train", "validation", "test"]}
+    )
+    summaries_ = [audit_summary(task, frame, pd.DataFrame(), 15, 0.8) for task in ("bio", "other")]
+    scores = pd.DataFrame([{"analysis": "biotype", "task": "bio"}])
+    found = paper_tables._class_sizes(summaries_, set(scores["task"]))
+    assert found.to_dict("records") == [
+        {"task": "bio", "label": "a", "train": 1, "validation": 0, "test": 1, "total": 2},
+        {"task": "bio", "label": "b", "train": 1, "validation": 1, "test": 1, "total": 3},
+    ]

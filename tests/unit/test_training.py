@@ -283,6 +283,33 @@ def test_record_and_predictions_hold_every_run_and_both_protocols(tmp_path, weig
     assert record["settings"]["splitter"].startswith("KFold(4") and record["settings"]["truncated"] == 0
 
 
+def test_every_choice_can_be_traced_to_what_was_tried(tmp_path, weights):
+    job(tmp_path, weights, planted(), learning_rates=[0.001, 0.01], folds=[0, 5], epochs=3)
+    record, predictions = outputs(tmp_path)
+    selections = record["selections"]
+    assert [s["what"] for s in selections].count("epoch") == 4, "one per fold and learning rate"
+    for selection in selections:
+        tried = {name: -np.inf if value is None else value for name, value in selection["tried"].items()}
+        best = max(tried.values())
+        assert selection["chosen"] == next(name for name, value in tried.items() if value == best)
+    by_run = {(r["extra"]["run"], r["split"]): r for r in record["results"] if r["protocol"] == "run"}
+    for selection in selections:
+        if selection["what"] == "epoch":
+            assert len(selection["tried"]) == 3 and selection["split"] == "validation"
+            result = by_run[selection["within"], "validation"]
+            assert result["extra"]["epoch"] == int(selection["chosen"])
+            assert result["value"] == selection["tried"][selection["chosen"]]
+    rates = {(s["within"], s["split"]): s for s in selections if s["what"] == "learning_rate"}
+    assert set(rates) == {(f"fold{fold}", split) for fold in (0, 5) for split in ("validation", "test")}
+    for (fold, split), selection in rates.items():
+        values = {rate: by_run[f"{fold}_lr{rate}", split]["value"] for rate in ("0.001", "0.01")}
+        assert selection["tried"] == values
+        column = "selected" if split == "validation" else "selected_paper"
+        assert set(predictions.loc[predictions[column] & (predictions["fold"] == int(fold[4:])), "run"]) == {
+            f"{fold}_lr{selection['chosen']}"
+        }
+
+
 def test_validation_chooses_the_run_even_where_the_test_set_disagrees(tmp_path):
     """With the labels of validation swapped, the run that learned validates worst and tests best."""
     weights = save_model(tmp_path / "cnn", "cnn", CNN, "character")

@@ -15,8 +15,11 @@ from foundationless.errors import UserError
 
 COUNT_METRICS = ("mcc", "macro_f1", "weighted_f1", "accuracy")
 RANK_METRICS = ("auroc", "auprc")
+CALIBRATION = ("ece", "brier")
+BINS = 15  # of confidence (Guo et al. 2017)
 METRICS = (*COUNT_METRICS, *RANK_METRICS, "spearman")
 HIGHER_IS_BETTER = dict.fromkeys(METRICS, True) | {"loss": False, "bits_per_base": False}
+HIGHER_IS_BETTER |= dict.fromkeys(CALIBRATION, False)
 
 Floats = NDArray[np.float64]
 
@@ -157,3 +160,32 @@ def from_probabilities(
 def _targets(classes: int) -> Sequence[int]:
     """The classes whose curves count: the second of two, else all."""
     return (1,) if classes == 2 else range(classes)
+
+
+def reliability(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> Floats:
+    """Reliability of the most probable class in `BINS` equal bins of its probability: [bins, 3].
+
+    Columns: items in the bin, sum of their confidences, and how many of them are right. Bins hold their upper edge.
+    """
+    truth, scores = np.asarray(labels, dtype=str), np.asarray(probabilities, dtype=np.float64)
+    confidence = scores.max(axis=1)
+    right = np.asarray(classes, dtype=str)[scores.argmax(axis=1)] == truth
+    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    columns = (None, confidence, right.astype(np.float64))
+    return np.stack([np.bincount(place, weights, minlength=BINS).astype(np.float64) for weights in columns], axis=1)
+
+
+def calibration(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+    """Expected calibration error and Brier score of class probabilities [n, classes]; lower is better.
+
+    `ece`: mean absolute gap between confidence and accuracy over the bins of `reliability`, weighted by their items
+    (Guo et al. 2017). `brier`: mean squared error of the probabilities, summed over classes, and halved for two of
+    them (Brier 1950; scikit-learn's `scale_by_half="auto"`). NaN without items.
+    """
+    truth, scores = np.asarray(labels, dtype=str), np.asarray(probabilities, dtype=np.float64)
+    if not len(truth):
+        return dict.fromkeys(CALIBRATION, float("nan"))
+    _, confidence, right = reliability(truth, scores, classes).T
+    hit = truth[:, None] == np.asarray(classes, dtype=str)
+    brier = ((scores - hit) ** 2).sum(axis=1).mean() / (2 if len(classes) == 2 else 1)
+    return {"ece": float(np.abs(confidence - right).sum() / len(truth)), "brier": float(brier)}

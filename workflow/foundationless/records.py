@@ -1,7 +1,8 @@
 """What one result is: the JSON record that every evaluating job writes, and its flat table.
 
 A record describes one cell of the design (analysis, task, model, init, seed). `results` lists what was measured;
-`cost` and `versions` hold what may differ between two runs that agree, so `comparable` leaves them out.
+`selections` lists what was chosen, among what, by which values on which split; `cost` and `versions` hold what may
+differ between two runs that agree, so `comparable` leaves them out.
 """
 
 import platform
@@ -22,6 +23,11 @@ from foundationless.errors import UserError
 from foundationless.files import read_json, write_json
 
 SCHEMA = 1
+SELECTION = ("what", "within", "split", "metric", "tried", "chosen")
+SELECTIONS = [
+    "analysis", "task", "model", "init", "seed", "what", "within", "split", "metric", "candidate", "value", "chosen",
+    "tried",
+]  # fmt: skip
 _KINDS: dict[str, type] = dict.fromkeys(("analysis", "task", "model", "init"), str) | {"seed": int, "parameters": int}
 _KINDS |= {"results": list, "cost": dict, "versions": dict}
 
@@ -91,8 +97,15 @@ def write_record(
     settings: Mapping[str, Any],
     results: Iterable[Result],
     cost: Mapping[str, Any],
+    selections: Iterable[Mapping[str, Any]] = (),
 ) -> None:
-    """Write one job's record; `parameters` counts trained-or-frozen weights of the model (0 for feature baselines)."""
+    """Write one job's record; `parameters` counts trained-or-frozen weights of the model (0 for feature baselines).
+
+    A selection has `what` was chosen (learning_rate, epoch, run, strength, ...), `split` and `metric` that chose,
+    `tried` (candidate -> value on that split; None: not finite) and `chosen`, one of the candidates; `within` may say
+    inside which fold or run. Raises `UserError` for one that cannot be traced.
+    """
+    chosen = [_checked_selection(path, selection) for selection in selections]
     write_json(
         path,
         {
@@ -105,10 +118,21 @@ def write_record(
             "parameters": parameters,
             "settings": dict(settings),
             "results": [asdict(result) for result in results],
+            "selections": chosen,
             "cost": dict(cost),
             "versions": versions(),
         },
     )
+
+
+def _checked_selection(path: Path, selection: Mapping[str, Any]) -> dict[str, Any]:
+    """A selection as JSON holds it: names as text, whatever they were."""
+    found = {key: selection.get(key) for key in SELECTION}
+    tried = {str(name): value for name, value in (found["tried"] or {}).items()}
+    found |= {"tried": tried, "chosen": str(found["chosen"])}
+    if found["what"] is None or found["split"] is None or found["chosen"] not in tried:
+        raise UserError(f"{path}: a selection of '{found['what']}' does not say what was tried; name split and values.")
+    return found
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -124,6 +148,9 @@ def read_record(path: Path) -> dict[str, Any]:
         whole = isinstance(value, int | float | None) and {"metric", "n", "split", "protocol", "extra"} <= result.keys()
         if not whole or not isinstance(result["extra"], dict):
             raise UserError(f"{path}: a result of the record is broken; delete it and run again.")
+    for selection in record.setdefault("selections", []):  # records of before have none
+        if not isinstance(selection, dict) or not {"what", "split", "metric", "tried", "chosen"} <= selection.keys():
+            raise UserError(f"{path}: a selection of the record is broken; delete it and run again.")
     if not isinstance(record["cost"].get("seconds"), int | float):
         raise UserError(f"{path}: the record's cost has no seconds; delete it and run again.")
     return record
@@ -145,3 +172,21 @@ def flatten(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             plain = {key: value for key, value in result.items() if key != "extra"}
             rows.append(shared | plain | dict(result["extra"]))
     return pd.DataFrame(rows)
+
+
+def flatten_selections(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per candidate of every selection: identity, what, within, split, metric, candidate, value, chosen, tried.
+
+    `tried` counts the candidates. Of the epochs of a run only the chosen one has a row: the record holds them all.
+    """
+    rows = []
+    for record in records:
+        identity = {key: record[key] for key in ("analysis", "task", "model", "init", "seed")}
+        for selection in record.get("selections", ()):
+            shared = {key: selection.get(key) for key in ("what", "within", "split", "metric")}
+            for candidate, value in selection["tried"].items():
+                chosen = candidate == selection["chosen"]
+                if chosen or selection["what"] != "epoch":
+                    found = {"candidate": candidate, "value": value, "chosen": chosen}
+                    rows.append(identity | shared | found | {"tried": len(selection["tried"])})
+    return pd.DataFrame(rows, columns=SELECTIONS)

@@ -12,6 +12,7 @@ intervals of 95 %, tests are two-sided.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,12 @@ class Run:
     groups: NDArray[np.str_]
     predicted: NDArray[np.str_] | None = None
     probabilities: Floats | None = None
+    ids: NDArray[np.str_] | None = None
+
+    def subset(self, rows: NDArray[np.bool_]) -> "Run":
+        """The run on some of its items (mask [n])."""
+        parts = (self.labels, self.groups, self.predicted, self.probabilities, self.ids)
+        return Run(self.seed, self.fold, *(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -141,11 +148,43 @@ def interval(arm: Arm, seed: int) -> Estimate:
 def compare_arms(pretrained: Arm, random: Arm, seed: int) -> Estimate:
     """Paired difference `pretrained - random`: same resamples of groups in both arms, seeds resampled in each."""
     first, second = np.random.default_rng(seed).spawn(2)
-    replicates = pretrained.resample(first) - random.resample(second)
+    return _difference(pretrained.value - random.value, pretrained.resample(first) - random.resample(second))
+
+
+def compare_paired(first: Arm, second: Arm, seed: int) -> Estimate:
+    """Difference `first - second` of two arms whose runs are the same but for one thing: groups and seeds both pair.
+
+    Under another reading of the same weights, or another choice among the same runs, seeds are drawn together; arms of
+    different seeds fall back to `compare_arms`.
+    """
+    if not np.array_equal(np.unique(first.seeds), np.unique(second.seeds)):
+        return compare_arms(first, second, seed)
+    draws = [arm.resample(np.random.default_rng(seed)) for arm in (first, second)]
+    return _difference(first.value - second.value, draws[0] - draws[1])
+
+
+def subtract(first: Estimate, second: Estimate) -> Estimate:
+    """Difference of two estimates of the same resamples, replicate by replicate."""
+    return _difference(first.value - second.value, first.replicates - second.replicates)
+
+
+def independent_difference(
+    first: tuple[float, float, float], second: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """(difference, low, high) of two independent values, each given as (value, low, high).
+
+    The interval is recovered from the two (MOVER: Zou and Donner 2008, equations 5 and 6), so it may be asymmetric;
+    where the two are positively correlated, as for one test set, it is too wide rather than too narrow.
+    """
+    (a, a_low, a_high), (b, b_low, b_high) = first, second
+    return a - b, a - b - float(np.hypot(a - a_low, b_high - b)), a - b + float(np.hypot(a_high - a, b - b_low))
+
+
+def _difference(value: float, replicates: Floats) -> Estimate:
     known = replicates[np.isfinite(replicates)]
     tail = min((known <= 0).sum(), (known >= 0).sum())
     p = min(1.0, 2 * (1 + tail) / (1 + len(known))) if len(known) else float("nan")
-    return Estimate(pretrained.value - random.value, *_percentiles(replicates), p=float(p), replicates=replicates)
+    return Estimate(value, *_percentiles(replicates), p=float(p), replicates=replicates)
 
 
 def _percentiles(replicates: Floats) -> tuple[float, float]:
@@ -202,6 +241,27 @@ def across_tasks(deltas: Sequence[float] | Floats) -> AcrossTasks:
         half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
     p = float(stats.wilcoxon(values).pvalue) if values.any() else float("nan")
     return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), n, p)
+
+
+def across_clusters(deltas: Sequence[float] | Floats, clusters: Sequence[Any]) -> AcrossTasks:
+    """`across_tasks` where tasks that share a cluster are not independent (the same sequences under another name).
+
+    The mean is over tasks; its interval is cluster-robust (CR1: Liang and Zeger 1986) with Student's t on clusters - 1,
+    and p is of the same t; `tasks` counts the clusters. Wins and losses count tasks.
+    """
+    from scipy import stats
+
+    values, known = np.asarray(deltas, dtype=np.float64), np.isfinite(np.asarray(deltas, dtype=np.float64))
+    values, (names, owner) = values[known], np.unique(np.asarray(clusters)[known], return_inverse=True)
+    n, groups = len(values), len(names)
+    mean = float(values.mean()) if n else float("nan")
+    half = p = float("nan")
+    if groups > 1:
+        residuals = np.bincount(owner, values - mean)
+        error = float(np.sqrt(groups / (groups - 1) * (residuals**2).sum())) / n
+        half = float(stats.t.ppf((1 + LEVEL) / 2, groups - 1)) * error
+        p = float(2 * stats.t.sf(abs(mean) / error, groups - 1)) if error else float("nan")
+    return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), groups, p)
 
 
 def holm(p: Sequence[float] | Floats) -> Floats:

@@ -1,352 +1,40 @@
-"""From records and predictions to the tables that figures and readers use.
+"""From the tables of every task to those that figures and readers use.
 
-`summarise` turns all arms of one task into two tables: *scores* (one row per model and arm) and *comparisons* (one row
-per paired difference). `collect` joins them over tasks and cuts the tables of the study out of them, by its numbers.
+`collect` joins what `summarise_task` wrote over tasks, and writes it with what only all tasks together tell: means over
+tasks, the two protocols side by side, the defects of the study as numbers (`defects`) and its tables by their numbers
+(`paper_tables`).
 """
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from foundationless.claims import find_claims
+from foundationless.defects import find_defects
 from foundationless.errors import UserError
 from foundationless.files import atomic_directory, atomic_path, read_json
-from foundationless.metrics import COUNT_METRICS, HIGHER_IS_BETTER, RANK_METRICS
-from foundationless.plan import DERIVED
-from foundationless.records import flatten, read_record
-from foundationless.statistics import Arm, Run, across_tasks, compare_arms, holm, interval, join, score_runs
+from foundationless.paper_tables import paper_tables
+from foundationless.records import SELECTIONS, flatten, read_record
+from foundationless.statistics import AcrossTasks, across_clusters, across_tasks, holm
+from foundationless.summaries import COMPARISONS, KEYS, LEAKAGE, OPTIMISM, RELIABILITY, SCORES, UNPAIRED
 
-UNPAIRED = ("sensitivity", "similarity", "pretrain")  # analyses whose records are the result: nothing is predicted
-KEYS = ["analysis", "task", "model", "init"]
-IDENTITY = [*KEYS, "metric", "protocol"]
-SCORES = [
-    *IDENTITY,
-    "value",
-    "low",
-    "high",
-    "sd",
-    "seeds",
-    "folds",
-    "runs",
-    "n_test",
-    "groups",
-    "parameters",
-    "seconds",
-]
-COMPARISONS = [
-    "analysis", "task", "model", "init", "versus", "reference", "metric", "protocol", "delta", "low", "high", "p",
-    "verdict", "margin", "n_test", "groups", "seeds", "reference_seeds", "folds", "resamples",
-]  # fmt: skip
 ACROSS = [
-    "analysis", "suite", "model", "versus", "delta", "low", "high", "wins", "losses", "n", "p", "p_holm", "verdict",
-    "margin",
+    "analysis", "derivation", "suite", "model", "versus", "delta", "low", "high", "wins", "losses", "n", "p", "p_holm",
+    "verdict", "margin", "clusters", "cluster_low", "cluster_high",
 ]  # fmt: skip
-PAPER_TABLES = {
-    "table_02_biotype": "biotype",
-    "table_04_likelihood": "likelihood",
-    "table_08_lora": "lora",
-    "table_14_ancestry": "ancestry",
-    "table_18_finetune": "finetune",
-}
-
-# Resampling a handful of groups (two test contigs, three genes) measures nothing: below this, items are resampled one
-# by one, and the column `groups` equals `n_test`.
-FEWEST_GROUPS = 20
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One record with the predictions that its protocol chose."""
-
-    record: Mapping[str, Any]
-    runs: list[Run]
-
-    @property
-    def arm(self) -> tuple[str, str]:
-        return self.record["model"], self.record["init"]
-
-
-def summarise(
-    records: Sequence[Mapping[str, Any]],
-    predictions: Sequence[pd.DataFrame],
-    *,
-    metric: str,
-    protocol: str,
-    resamples: int,
-    margin: float,
-    seed: int,
-    baselines: Sequence[str] = (),
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """Scores, comparisons and notes (one sentence per hole) of all arms of one task.
-
-    `predictions` run parallel to `records`; `baselines` names models that count as baselines beside those whose `init`
-    is baseline. Comparisons of a pretrained arm: with its own random arm (`versus` random), with the best baseline
-    (baseline), with the best random arm of any model (best_random, the study's Figure 7; chosen on the test set, so it
-    favours the reference), and with the control arms of its own weights (embedding, permuted); of any other arm: with
-    the best baseline. A baseline is chosen by validation where its records say so, else by test. Raises `UserError` if
-    two jobs predict different test items.
-    """
-    jobs = [_Job(record, _runs(record, frame, protocol)) for record, frame in zip(records, predictions, strict=True)]
-    notes = [f"no predictions were selected in {_name(job.record)}" for job in jobs if not job.runs]
-    jobs = [job for job in jobs if job.runs]
-    if not jobs:
-        return pd.DataFrame(columns=SCORES), pd.DataFrame(columns=COMPARISONS), [*notes, "no arm has predictions"]
-    _check_same_items(jobs)
-    jobs, hole = _keep_scored(jobs)
-    notes += hole
-    classes, hole = _classes(jobs)
-    notes += hole
-    arms = _score(jobs, classes, metric, resamples, seed)
-    points = {
-        name: _score(jobs, classes, name, 0, seed)
-        for name in (*COUNT_METRICS, *RANK_METRICS)
-        if name != metric and _serves(jobs, classes, name)
-    } | {metric: arms}
-    scores = pd.DataFrame([_score_row(jobs, key, arms, points, metric, protocol, seed) for key in arms])
-    rows = []
-    for model, init, versus, reference in _pairs(jobs, arms, metric, protocol, baselines):
-        estimate = compare_arms(arms[model, init], arms[reference], seed)
-        mine = [job for job in jobs if job.arm == (model, init)]
-        rows.append(
-            {key: mine[0].record[key] for key in ("analysis", "task", "model", "init")}
-            | {"versus": versus, "reference": reference[0], "metric": metric, "protocol": protocol}
-            | {"delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": estimate.p}
-            | {"verdict": estimate.verdict(margin), "margin": margin, "resamples": resamples}
-            | _sizes(mine)
-            | {"reference_seeds": len(np.unique(arms[reference].seeds))}
-        )
-    notes += [
-        f"{model} has no {other} arm, so nothing is paired with its {init} arm"
-        for model, init in arms
-        if init in (pair := ("pretrained", "random"))
-        and model not in baselines
-        and (model, other := pair[pair.index(init) - 1]) not in arms
-    ]
-    return scores, pd.DataFrame(rows, columns=COMPARISONS), notes
-
-
-def _runs(record: Mapping[str, Any], frame: pd.DataFrame, protocol: str) -> list[Run]:
-    """The chosen runs of a job, one per fold, items in the order of their ids."""
-    chosen = frame[frame["selected_paper" if protocol == "paper" else "selected"].astype(bool)]
-    runs = []
-    for fold, rows in chosen[chosen["label"].notna()].groupby("fold", sort=True):
-        rows = rows.sort_values("id", kind="stable")
-        if rows["id"].duplicated().any():
-            raise UserError(
-                f"{_name(record)}: item '{rows['id'][rows['id'].duplicated()].iloc[0]}' is predicted twice in fold "
-                f"{fold}; one run per fold may be selected."
-            )
-        probabilities = predicted = None
-        if "score" in rows:
-            score = rows["score"].to_numpy(dtype=np.float64)
-            probabilities = np.column_stack([-score, score])
-        else:
-            predicted = rows["predicted"].astype(str).to_numpy(dtype=str)
-            probabilities = np.stack(rows["probabilities"].to_list()).astype(np.float64)
-        groups = rows["group"].where(rows["group"].notna(), rows["id"]).astype(str).to_numpy(dtype=str)
-        if len(np.unique(groups)) < FEWEST_GROUPS:
-            groups = rows["id"].astype(str).to_numpy(dtype=str)
-        labels = rows["label"].astype(str).to_numpy(dtype=str)
-        runs.append(Run(int(record["seed"]), int(str(fold)), labels, groups, predicted, probabilities))
-    return runs
-
-
-def _name(record: Mapping[str, Any]) -> str:
-    return f"{record['analysis']}/{record['task']}/{record['model']}/{record['init']}/seed{record['seed']}"
-
-
-def _check_same_items(jobs: Sequence[_Job]) -> None:
-    """Pairs need the same test items in every run of a fold."""
-    first: dict[int, tuple[_Job, Run]] = {}
-    for job in jobs:
-        for run in job.runs:
-            other, reference = first.setdefault(run.fold, (job, run))
-            if not (np.array_equal(run.labels, reference.labels) and np.array_equal(run.groups, reference.groups)):
-                raise UserError(
-                    f"{_name(job.record)} and {_name(other.record)} predict different test items in fold {run.fold}; "
-                    "they come from different versions of the task: run the older one again."
-                )
-
-
-def _keep_scored(jobs: Sequence[_Job]) -> tuple[list[_Job], list[str]]:
-    """Only items that every run gave a finite score (an allele may lie beyond a model's input), and a note if any."""
-    lost: dict[int, NDArray[np.bool_]] = {}
-    for run in (run for job in jobs for run in job.runs):
-        if run.probabilities is not None:
-            broken = np.isnan(run.probabilities).any(axis=1)
-            lost[run.fold] = np.atleast_1d(lost.get(run.fold, False) | broken)
-    if not (count := int(max((broken.sum() for broken in lost.values()), default=0))):
-        return list(jobs), []
-
-    def keep(run: Run) -> Run:
-        rows = ~lost.get(run.fold, np.zeros(len(run.labels), dtype=bool))
-        parts = (run.labels, run.groups, run.predicted, run.probabilities)
-        return Run(run.seed, run.fold, *(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
-
-    if any(broken.all() for broken in lost.values()):
-        raise UserError(f"{_name(jobs[0].record)}: no test item has a score in every arm; run the broken arm again.")
-    kept = [_Job(job.record, [keep(run) for run in job.runs]) for job in jobs]
-    return kept, [f"{count} test items lack a score in some arm and are left out of all"]
-
-
-def _classes(jobs: Sequence[_Job]) -> tuple[list[str], list[str]]:
-    """Sorted classes among labels and predictions, and a note if the probabilities know others."""
-    named = [values for job in jobs for run in job.runs for values in (run.labels, run.predicted) if values is not None]
-    classes = sorted(set(np.concatenate(named).tolist()))
-    widths = {run.probabilities.shape[1] for job in jobs for run in job.runs if run.probabilities is not None}
-    if widths == {len(classes)}:
-        return classes, []
-    return classes, [f"probabilities of {sorted(widths)} classes against {len(classes)} seen in the test set: no AUROC"]
-
-
-def _serves(jobs: Sequence[_Job], classes: Sequence[str], metric: str) -> bool:
-    """Whether every run can be scored by `metric`."""
-    runs = [run for job in jobs for run in job.runs]
-    if metric in COUNT_METRICS:
-        return all(run.predicted is not None for run in runs)
-    return all(run.probabilities is not None and run.probabilities.shape[1] == len(classes) for run in runs)
-
-
-def _score(
-    jobs: Sequence[_Job], classes: Sequence[str], metric: str, resamples: int, seed: int
-) -> dict[tuple[str, str], Arm]:
-    """Arms by model and init, all under the same resamples."""
-    scored = score_runs([run for job in jobs for run in job.runs], metric, classes, resamples, seed)
-    owners = [job.arm for job in jobs for _ in job.runs]
-    return {
-        owner: join([arm for arm, name in zip(scored, owners, strict=True) if name == owner])
-        for owner in dict.fromkeys(owners)
-    }
-
-
-def _sizes(jobs: Sequence[_Job]) -> dict[str, int]:
-    """Seeds, folds, runs, test items and groups of the jobs of one arm."""
-    runs = [run for job in jobs for run in job.runs]
-    return {
-        "seeds": len({run.seed for run in runs}),
-        "folds": len({run.fold for run in runs}),
-        "runs": len(runs),
-        "n_test": len(runs[0].labels),
-        "groups": len(np.unique(runs[0].groups)),
-    }
-
-
-def _score_row(
-    jobs: Sequence[_Job],
-    key: tuple[str, str],
-    arms: Mapping[tuple[str, str], Arm],
-    points: Mapping[str, Mapping[tuple[str, str], Arm]],
-    metric: str,
-    protocol: str,
-    seed: int,
-) -> dict[str, Any]:
-    mine = [job for job in jobs if job.arm == key]
-    estimate, by_seed = interval(arms[key], seed), arms[key].by_seed()
-    return (
-        {name: mine[0].record[name] for name in ("analysis", "task", "model", "init")}
-        | {"metric": metric, "protocol": protocol}
-        | {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-        | {"sd": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan}
-        | _sizes(mine)
-        | {"parameters": mine[0].record["parameters"], "seconds": sum(job.record["cost"]["seconds"] for job in mine)}
-        | {name: scored[key].value for name, scored in points.items()}
-    )
-
-
-def _pairs(
-    jobs: Sequence[_Job], arms: Mapping[tuple[str, str], Arm], metric: str, protocol: str, baselines: Sequence[str]
-) -> list[tuple[str, str, str, tuple[str, str]]]:
-    """(model, init, versus, reference arm) of every comparison that the arms allow."""
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    cheap = [arm for arm in arms if arm[1] == "baseline" or arm[0] in baselines]
-    random = [arm for arm in arms if arm[1] == "random" and arm not in cheap]
-    chosen = {arm: sign * _choosing_value(jobs, arm, arms, metric, protocol) for arm in cheap}
-    best_random = max(random, key=lambda arm: sign * arms[arm].value, default=None)
-    best_baseline = max(cheap, key=chosen.__getitem__, default=None)
-    pairs = []
-    for model, init in arms:
-        if (model, init) in cheap:
-            continue
-        if init == "pretrained" and (model, "random") in arms:
-            pairs.append((model, init, "random", (model, "random")))
-        if init == "pretrained":
-            pairs += [(model, init, arm, (model, arm)) for arm in DERIVED if (model, arm) in arms]
-        if init == "pretrained" and best_random:
-            pairs.append((model, init, "best_random", best_random))
-        if best_baseline:
-            pairs.append((model, init, "baseline", best_baseline))
-    return pairs
-
-
-def _choosing_value(
-    jobs: Sequence[_Job], arm: tuple[str, str], arms: Mapping[tuple[str, str], Arm], metric: str, protocol: str
-) -> float:
-    """Mean validation value of an arm's selected runs, or its test value where no validation value is recorded."""
-    values = [
-        result["value"]
-        for job in jobs
-        if job.arm == arm
-        for result in job.record["results"]
-        if result["split"] == "validation" and result["metric"] == metric and result["extra"].get("selected", True)
-    ]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known and protocol == "corrected" else arms[arm].value
-
-
-def average_records(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Scores of an analysis without predictions: the results of its records, averaged over seeds.
-
-    One row per model, arm, metric and value of every `extra` (pooling, mutations, gene, label, ...); `low` and `high`
-    are means of the seeds' own, `sd` is over seeds, `n` sums.
-    """
-    frame = flatten(records)
-    if frame.empty:
-        return pd.DataFrame(columns=SCORES)
-    measured = ["value", "low", "high", "sd", "n"]
-    cost = {"seconds", "device", "peak_memory_mb", "peak_device_memory_mb", "seed", "parameters"}
-    keys = [
-        column
-        for column in frame.columns
-        if column not in cost and column not in measured and not column.startswith("version_")
-        and frame[column].notna().any()
-    ]  # fmt: skip
-    frame = frame.assign(**{name: np.nan for name in ("low", "high", "sd") if name not in frame})
-    grouped = frame.groupby(keys, dropna=False, sort=False)
-    averaged = grouped.agg(
-        value=("value", "mean"), low=("low", "mean"), high=("high", "mean"), sd=("value", "std"),
-        seeds=("seed", "nunique"), n=("n", "sum"), parameters=("parameters", "first"), seconds=("seconds", "sum"),
-    )  # fmt: skip
-    return averaged.reset_index()
-
-
-def read_predictions(path: Path) -> pd.DataFrame:
-    """Per-sample predictions of one job; a file that is none is a `UserError`."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; run its job again.")
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a predictions file ({error}); run its job again.") from None
-    needed = {"id", "group", "label", "fold", "selected", "selected_paper"}
-    needed |= set() if "score" in frame else {"predicted", "probabilities"}
-    if missing := needed - set(frame.columns):
-        raise UserError(f"{path}: predictions lack the column(s) {', '.join(sorted(missing))}; run its job again.")
-    types = pd.api.types
-    broken = [name for name in ("selected", "selected_paper") if len(frame) and not types.is_bool_dtype(frame[name])]
-    broken += [] if types.is_integer_dtype(frame["fold"]) or not len(frame) else ["fold"]
-    if "score" in frame:
-        broken += [] if types.is_numeric_dtype(frame["score"]) or frame["score"].isna().all() else ["score"]
-    else:
-        shapes = {np.shape(row) for row in frame["probabilities"]}
-        plain = all(np.asarray(row).dtype.kind == "f" for row in frame["probabilities"])
-        broken += [] if plain and len(shapes) <= 1 and () not in shapes else ["probabilities"]
-    if broken or frame["id"].isna().any():
-        raise UserError(f"{path}: the column {(broken or ['id'])[0]} of the predictions is broken; run its job again.")
-    return frame
+CROSSVALIDATION = [*KEYS, "metric", "run", "value", "sd", "low", "high", "folds", "seeds"]
+COUNTS = ("seed", "seeds", "n_test", "n_all", "n_distant", "n_near", "bin", "count", "tried")
+AUDITS = [
+    "task", "split", "against", "rows", "exact", "reverse_complement", "near", "conflict", "duplicate",
+    "duplicate_share", "near_share",
+]  # fmt: skip
+MAPS = ["task", "model", "init", "seed", "id", "label", "x", "y"]
+SUBSTITUTIONS = ["task", "model", "init", "seed", "window", "id", "position", "ref", "alt", "label"]
 
 
 def read_table(path: Path, measured: str | None = None) -> pd.DataFrame:
@@ -356,7 +44,8 @@ def read_table(path: Path, measured: str | None = None) -> pd.DataFrame:
     """
     try:
         separator = "\t" if path.suffix == ".tsv" else ","
-        frame = pd.read_csv(path, sep=separator, dtype={"task": str, "model": str, "label": str})
+        words = dict.fromkeys(("task", "model", "label", "candidate", "setting", "text"), str)
+        frame = pd.read_csv(path, sep=separator, dtype=words, low_memory=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
@@ -399,6 +88,58 @@ def write_flat(path: Path, frame: pd.DataFrame) -> None:
         frame.assign(**texts).to_parquet(part, index=False)
 
 
+def read_tasks(path: Path) -> pd.DataFrame:
+    """The task table: at least task, suite, suite_label, group and label, each task once."""
+    tasks = read_table(path)
+    if missing := {"task", "suite", "suite_label", "group", "label"} - set(tasks.columns):
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; see --help for its columns.")
+    if len(tasks["task"]) > tasks["task"].nunique():
+        raise UserError(f"{path}: a task stands there twice; leave one out.")
+    return tasks
+
+
+def read_models(given: str) -> dict[str, dict[str, Any]]:
+    """Cards of models by name, from JSON or from a file of it."""
+    try:
+        models = json.loads(given) if given.lstrip().startswith("{") else read_json(Path(given))
+    except json.JSONDecodeError as error:
+        raise UserError(f"--models: not valid JSON ({error}).") from None
+    cards = models.values() if isinstance(models, dict) else []
+    if not cards or not all(isinstance(card, dict) and isinstance(card.get("order", 0), int) for card in cards):
+        raise UserError("--models: not a mapping of model names to their cards; see --help.")
+    return models
+
+
+def read_map(path: Path) -> pd.DataFrame:
+    """An embedding map: model, init, seed, id, label, x, y and task of every point."""
+    try:
+        return pd.read_parquet(path)[MAPS]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: not an embedding map ({' '.join(str(error).split())[:120]}); make it again."
+        ) from None
+
+
+def read_substitutions(path: Path) -> pd.DataFrame:
+    """First window of the saturation maps of one job (`score_mutagenesis`): the one that the figure shows."""
+    try:
+        frame = pd.read_parquet(path)
+        missing = sorted({*SUBSTITUTIONS, "llr"} - set(frame.columns))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a mutagenesis map ({' '.join(str(error).split())[:120]}); make it again."
+        ) from None
+    if missing:
+        raise UserError(f"{path}: the mutagenesis map has no column {', '.join(missing)}; make it again.")
+    return frame[frame["window"] == frame["window"].iloc[0]]
+
+
+def join_tables(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
+    """Tables below each other; without a row, an empty one of `columns`."""
+    found = [frame for frame in frames if len(frame)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(columns))
+
+
 def collect(
     output: Path,
     *,
@@ -408,14 +149,24 @@ def collect(
     tasks: pd.DataFrame,
     models: Mapping[str, Mapping[str, Any]],
     margin: float,
+    protocol: str = "corrected",
+    effects: pd.DataFrame | None = None,
+    reported: pd.DataFrame | None = None,
+    overlap: pd.DataFrame | None = None,
+    audits: Sequence[Mapping[str, Any]] = (),
+    maps: Sequence[pd.DataFrame] = (),
+    substitutions: Sequence[pd.DataFrame] = (),
+    cards: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the directory of tables (see the command's help for its files).
 
-    `records` are the flat tables of all records, `tasks` has task, suite, group and label, and `models` maps names to
-    cards with label, order, tokenizer_class and kind (`baseline` or another).
+    `records` are the flat tables of all records; `tasks` has task, suite, group and label; `models` maps names to cards
+    with label, order, tokenizer_class and kind (`baseline` or another). `scores` and `comparisons` hold rows of both
+    protocols, of which `protocol` is the study's; `effects` are those of `summaries`, `reported` the numbers that the
+    study printed, `overlap` and `audits` those of `audit_overlap` and `audit_task`, `maps` embedding maps,
+    `substitutions` mutagenesis maps, and `cards` those of weights.
     """
     ranks = {name: card.get("order", len(models)) for name, card in models.items()}
-    labels = {name: card.get("label", name) for name, card in models.items()}
     order = {task: rank for rank, task in enumerate(tasks["task"])}
 
     def arrange(frame: pd.DataFrame) -> pd.DataFrame:
@@ -426,27 +177,77 @@ def collect(
             if values.name in keys else values,
         ).reset_index(drop=True)  # fmt: skip
 
-    flat, scores = arrange(records), arrange(_with_columns(scores, SCORES))
-    comparisons = arrange(_with_columns(comparisons, COMPARISONS))
+    flat, every = arrange(records), arrange(_with_columns(scores, SCORES))
+    pairs = arrange(_with_columns(comparisons, COMPARISONS))
+    scores = _of_protocol(every, protocol)
+    comparisons = _of_protocol(pairs, protocol)
+    effects = arrange(_with_columns(pd.DataFrame() if effects is None else effects, [*KEYS, "effect"]))
+    clusters = cluster_tasks(overlap)
     catalogue = pd.DataFrame(
         [{"model": name, **dict(card)} for name, card in sorted(models.items(), key=lambda item: ranks[item[0]])]
     )
+    bases = {name: card.get("base", name) for name, card in models.items()}
+    across = summarise_tasks(comparisons, tasks, ranks, margin, clusters)
     with atomic_directory(output, ("*.csv", "*.parquet")) as part:
         flat.to_csv(part / "records.csv", index=False, lineterminator="\n")
         write_flat(part / "records.parquet", flat)
+        points = arrange(_with_columns(pd.concat(maps) if maps else pd.DataFrame(), MAPS))
+        write_flat(part / "maps.parquet", points)
+        write_flat(part / "mutagenesis.parquet", arrange(join_tables(substitutions, SUBSTITUTIONS)))
         tables = {
             "scores": scores,
             "comparisons": comparisons,
             "tasks": tasks,
             "models": catalogue,
-            "across_tasks": summarise_tasks(comparisons, tasks, ranks, margin),
-            "table_01_models": _model_table(catalogue, scores),
-            "table_05_similarity": _similarity_table(scores, labels),
-        }
-        for name, analysis in PAPER_TABLES.items():
-            tables[name] = _arm_table(scores, comparisons, analysis, tasks, labels)
+            "across_tasks": across,
+            "protocols": _effect(effects, "optimism", OPTIMISM).rename(columns={"delta": "optimism"}),
+            "leakage": _effect(effects, "leakage", LEAKAGE),
+            "calibration": _effect(effects, "calibration", RELIABILITY),
+            "selections": _effect(effects, "selection", SELECTIONS),
+            "crossvalidation": crossvalidate(flat),
+            "audits": pd.DataFrame(
+                [{"task": audit["task"], **pair} for audit in audits for pair in audit["pairs"]], columns=AUDITS
+            ),
+            "defects": find_defects(every, pairs, effects, across),
+            "claims": find_claims(every, pairs, bases, margin),
+        } | paper_tables(scores, comparisons, effects, flat, tasks, catalogue, cards, audits, reported)
         for name, table in tables.items():
             table.to_csv(part / f"{name}.csv", index=False, lineterminator="\n")
+
+
+def _of_protocol(frame: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Rows of one protocol; analyses without a choice of runs have all theirs."""
+    return frame[(frame["protocol"] == protocol) | frame["analysis"].isin(UNPAIRED)].reset_index(drop=True)
+
+
+def _effect(effects: pd.DataFrame, kind: str, columns: Sequence[str]) -> pd.DataFrame:
+    found = effects.loc[effects["effect"] == kind].reindex(columns=list(columns)).reset_index(drop=True)
+    return found.astype(dict.fromkeys([name for name in COUNTS if name in found], "Int64"))
+
+
+def crossvalidate(records: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the folds of a cross-validation, with the sd between folds and a 95 % t interval, per run of an arm.
+
+    Folds share training rows, so the variance of their mean is that of Nadeau and Bengio (2003): 1/k + 1/(k - 1) times
+    the variance between k folds. Seeds are averaged within a fold first.
+    """
+    from scipy import stats
+
+    if "protocol" not in records or "fold" not in records:
+        return pd.DataFrame(columns=CROSSVALIDATION)
+    found = records[(records["protocol"] == "crossvalidation") & (records["split"] == "test")]
+    rows = []
+    keys = [*KEYS, "metric", "run"]
+    for names, part in found.assign(run=found.get("run", "")).groupby(keys, sort=False, dropna=False):
+        folds = part.groupby("fold")["value"].mean()
+        k, mean, sd = len(folds), folds.mean(), folds.std(ddof=1)
+        half = stats.t.ppf(0.975, k - 1) * sd * np.sqrt(1 / k + 1 / (k - 1)) if k > 1 else np.nan
+        rows.append(
+            dict(zip(keys, names, strict=True))
+            | {"value": mean, "sd": sd, "low": mean - half, "high": mean + half}
+            | {"folds": k, "seeds": part["seed"].nunique()}
+        )
+    return pd.DataFrame(rows, columns=CROSSVALIDATION)
 
 
 def check_distinct(cards: Iterable[Path]) -> None:
@@ -454,6 +255,8 @@ def check_distinct(cards: Iterable[Path]) -> None:
     seen: dict[tuple[str, str], Path] = {}
     for path in cards:
         card = read_json(path)
+        if card.get("init") == "copy":
+            continue  # the same on purpose
         other = seen.setdefault((card["model"], card["sha256"]), path)
         if other != path:
             raise UserError(
@@ -462,72 +265,69 @@ def check_distinct(cards: Iterable[Path]) -> None:
             )
 
 
-def _with_columns(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """`frame` with at least `columns`, these first: a study without paired analyses has none of some."""
-    return frame.reindex(columns=list(dict.fromkeys([*columns, *frame.columns])))
+def cluster_tasks(overlap: pd.DataFrame | None) -> dict[str, str]:
+    """Task -> its group of tasks that share test sequences, by the name of the first (see `audit_overlap`)."""
+    if overlap is None or "cluster" not in overlap:
+        return {}
+    names = pd.concat([overlap[["task", "cluster"]]]).drop_duplicates("task")
+    return dict(zip(names["task"].astype(str), names["cluster"].astype(str), strict=True))
 
 
 def summarise_tasks(
-    comparisons: pd.DataFrame, tasks: pd.DataFrame, ranks: Mapping[str, int], margin: float
+    comparisons: pd.DataFrame,
+    tasks: pd.DataFrame,
+    ranks: Mapping[str, int],
+    margin: float,
+    clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Paired differences of pretrained arms over the tasks of each suite, and of all (`suite` all).
+    """Paired differences of pretrained arms over the tasks of each suite, and of all (`suite` all), by analysis.
 
-    Tasks with a qualifier (`H3.pct10`, `H3.permuted`, `enhancers.dedup`) are experiments on a task, not tasks: they are
-    left out. `p_holm` adjusts over the models of a suite and reference.
+    A derivation of tasks (`H3.pct10`, `H4.pct10`) is a set of tasks of its own, column `derivation`; further draws of
+    one (`pct10d1`) are averaged into it first. `p_holm` adjusts over the models of an analysis, derivation, suite and
+    reference. With `clusters` (task -> group of tasks that share sequences) the interval of the same mean is also given
+    with such tasks counted as one (`clusters`: how many remain).
     """
     suites = tasks.set_index("task")["suite"]
-    rows = comparisons[(comparisons["analysis"] == "finetune") & (comparisons["init"] == "pretrained")]
-    rows = rows[~rows["task"].str.contains(".", regex=False)]
-    rows = rows.assign(suite=rows["task"].map(suites))
+    rows = comparisons[comparisons["init"] == "pretrained"]
+    names = [task.partition(".") for task in rows["task"].astype(str)]
+    bases = [base for base, _, _ in names]
+    rows = rows.assign(
+        base=bases,
+        derivation=[re.sub(r"^((?:pct|shot)\d+)d\d+", r"\1", derivation) for _, _, derivation in names],
+        suite=pd.Series(bases, index=rows.index, dtype=object).map(suites),
+    )
+    keys = ["analysis", "derivation", "suite", "versus", "model", "base"]
+    rows = rows.groupby(keys, sort=False, dropna=False, as_index=False)[["delta"]].mean()
     found = []
-    for suite, part in [("all", rows), *rows.groupby("suite", sort=False)]:
-        for (versus, model), deltas in part.groupby(["versus", "model"], sort=False):
-            over = across_tasks(deltas["delta"].to_numpy())
-            found.append(
-                {"analysis": "finetune", "suite": suite, "model": model, "versus": versus}
-                | {"delta": over.mean, "low": over.low, "high": over.high, "wins": over.wins, "losses": over.losses}
-                | {"n": over.tasks, "p": over.p, "verdict": over.verdict(margin), "margin": margin}
-            )
+    for (analysis, derived), whole in rows.groupby(["analysis", "derivation"], sort=False):
+        for suite, part in [("all", whole), *whole.groupby("suite", sort=False)]:
+            for (versus, model), deltas in part.groupby(["versus", "model"], sort=False):
+                if len(deltas) < 2 and (analysis, derived) != ("finetune", ""):
+                    continue
+                over = across_tasks(deltas["delta"].to_numpy())
+                grouped = across_clusters(
+                    deltas["delta"].to_numpy(), [(clusters or {}).get(task, task) for task in deltas["base"]]
+                )
+                found.append(
+                    {"analysis": analysis, "derivation": derived, "suite": suite, "model": model, "versus": versus}
+                    | {"delta": over.mean, "low": over.low, "high": over.high, "wins": over.wins, "n": over.tasks}
+                    | {"losses": over.losses, "p": over.p, "verdict": over.verdict(margin), "margin": margin}
+                    | _clustered(grouped, known=bool(clusters))
+                )
     table = pd.DataFrame(found, columns=[column for column in ACROSS if column != "p_holm"])
-    adjusted = table.groupby(["suite", "versus"], sort=False)["p"].transform(lambda p: holm(p.to_numpy(dtype=float)))
+    family = ["analysis", "derivation", "suite", "versus"]
+    adjusted = table.groupby(family, sort=False)["p"].transform(lambda p: holm(p.to_numpy(dtype=float)))
     table = table.assign(p_holm=adjusted.astype(float), rank=table["model"].map(ranks).fillna(len(ranks)))
-    return table.sort_values(["suite", "versus", "rank"], kind="stable")[ACROSS].reset_index(drop=True)
+    return table.sort_values([*family, "rank"], kind="stable")[ACROSS].reset_index(drop=True)
 
 
-def _model_table(catalogue: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Table 1: the models with their parameters, as the records count them."""
-    counted = scores.groupby("model")["parameters"].max() if "parameters" in scores else pd.Series(dtype=float)
-    measured = catalogue["model"].map(counted)
-    return catalogue.assign(parameters=measured.astype("Int64"))
+def _clustered(grouped: AcrossTasks, known: bool) -> dict[str, float]:
+    if not known:
+        return {}
+    return {"clusters": grouped.tasks, "cluster_low": grouped.low, "cluster_high": grouped.high}
 
 
-def _arm_table(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, analysis: str, tasks: pd.DataFrame, labels: Mapping[str, str]
-) -> pd.DataFrame:
-    """One row per task and model: both arms (or the baseline) with intervals, and their paired difference."""
-    keys = ["task", "model"]
-    mine = scores[scores["analysis"] == analysis]
-    table = mine.drop_duplicates(keys)[[*keys, "metric", "n_test", "seeds", "folds", "parameters"]]
-    for init in ("pretrained", "random", "baseline"):
-        arm = mine[mine["init"] == init].set_index(keys)[["value", "low", "high", "sd"]]
-        arm.columns = pd.Index([init, f"{init}_low", f"{init}_high", f"{init}_sd"])
-        table = table.join(arm, on=keys)
-    paired = comparisons[(comparisons["analysis"] == analysis) & (comparisons["versus"] == "random")]
-    difference = paired.set_index(keys)[["delta", "low", "high", "p", "verdict"]]
-    difference.columns = pd.Index(["delta", "delta_low", "delta_high", "p", "verdict"])
-    table = table.join(difference, on=keys)
-    table.insert(0, "suite", table["task"].map(tasks.set_index("task")["suite"]))
-    table.insert(3, "model_label", table["model"].map(labels).fillna(table["model"]))
-    return table.reset_index(drop=True)
-
-
-def _similarity_table(scores: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
-    """Table 5: cosine similarity by gene, class of variant and pooling, one column per arm."""
-    extra = ["gene", "label", "pooling", "unit", "matched"]
-    mine = scores[(scores["analysis"] == "similarity") & (scores["metric"] == "cosine")]
-    keys = ["task", "model", *(column for column in extra if column in mine and mine[column].notna().any())]
-    if mine.empty:
-        return pd.DataFrame(columns=["task", "model", "model_label", *extra, "pretrained", "random"])
-    table = mine.pivot_table(index=keys, columns="init", values="value", aggfunc="mean", sort=False).reset_index()
-    table.insert(2, "model_label", table["model"].map(labels).fillna(table["model"]))
-    return table.rename_axis(columns=None)
+def _with_columns(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """`frame` with at least `columns`, these first: a study without paired analyses has none of some."""
+    found = frame.reindex(columns=list(dict.fromkeys([*columns, *frame.columns])))
+    return found.astype({name: object for name in (*KEYS, "metric", "protocol", "versus", "effect") if name in found})

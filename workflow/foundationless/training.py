@@ -500,9 +500,10 @@ def _restore(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fine-tuning job found: results and predictions as in its files, settings in full, and model size."""
+    """What a fine-tuning job found: results, selections and predictions as in its files, settings, and model size."""
 
     results: list[Result]
+    selections: list[dict[str, Any]]
     predictions: pd.DataFrame
     settings: dict[str, Any]
     parameters: int
@@ -586,6 +587,7 @@ def finetune(
     described["rows"] = {fold.name: [len(fold.train), len(fold.validation), len(test)] for fold in folds}
     return Outcome(
         results=_results(plan, kept, chosen, settings.metric, len(test)),
+        selections=_selections(plan, kept, chosen, settings.metric),
         predictions=_predictions(frame.iloc[test], runs, plan, examples, chosen),
         settings=described,
         parameters=parameters,
@@ -657,6 +659,37 @@ def _results(
                 for other, value in kept[name]["test"].items():
                     rows.append(Result(other, value, tested, "test", protocol, fold.number, rate, extra))
     return rows
+
+
+def _selections(
+    plan: list[tuple[Fold, float]],
+    kept: Mapping[str, Any],
+    chosen: Mapping[str, Mapping[int, str]],
+    metric: str,
+) -> list[dict[str, Any]]:
+    """What was chosen: in each run an epoch, by validation; in each fold a learning rate, by validation and by test.
+
+    A run that diverged before its first epoch chose none.
+    """
+    found: list[dict[str, Any]] = []
+    for fold, rate in plan:
+        name = run_name(fold, rate)
+        history = {str(epoch): value for epoch, value in enumerate(kept[name]["history"], 1)}
+        if str(kept[name]["epoch"]) in history:
+            found.append(
+                {"what": "epoch", "within": name, "split": "validation", "metric": metric, "tried": history}
+                | {"chosen": str(kept[name]["epoch"])}
+            )
+    for number in dict.fromkeys(fold.number for fold, _ in plan):
+        runs = {f"{rate:g}": run_name(fold, rate) for fold, rate in plan if fold.number == number}
+        where = next(fold.name for fold, _ in plan if fold.number == number)
+        for split, by_fold in chosen.items():
+            found.append(
+                {"what": "learning_rate", "within": where, "split": split, "metric": metric}
+                | {"tried": {rate: kept[name][split][metric] for rate, name in runs.items()}}
+                | {"chosen": next(rate for rate, name in runs.items() if name == by_fold[number])}
+            )
+    return found
 
 
 def _predictions(

@@ -1,9 +1,12 @@
 """Join the tables of all tasks and cut out the tables of the study, by its numbers.
 
-The output directory holds records.parquet and records.csv (one row per recorded number), scores.csv, comparisons.csv,
-tasks.csv, models.csv, across_tasks.csv (per suite and model: mean paired difference, interval, wins, Wilcoxon p,
-verdict), table_01_models.csv, table_02_biotype.csv, table_04_likelihood.csv, table_05_similarity.csv,
-table_08_lora.csv, table_14_ancestry.csv and table_18_finetune.csv. Without data they have a header and no rows.
+The output directory holds records.parquet and records.csv (one row per recorded number), scores.csv and comparisons.csv
+(under the study's protocol), protocols.csv (both protocols and their difference), leakage.csv, calibration.csv,
+selections.csv (what was tried and chosen), crossvalidation.csv, audits.csv, maps.parquet, mutagenesis.parquet,
+defects.csv (the study's defects as numbers), claims.csv (its
+claims under both protocols), tasks.csv, models.csv, across_tasks.csv (per analysis, suite and model:
+mean paired difference, interval, wins, Wilcoxon p, verdict) and the tables of the study, table_01_models.csv to
+table_18_finetune.csv, with its own numbers beside ours. Without data they have a header and no rows.
 """
 
 import argparse
@@ -16,9 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--scores", required=True, nargs="+", type=Path, help="score tables of summarise_task")
     add("--comparisons", required=True, nargs="+", type=Path, help="its comparison tables")
+    add("--effects", nargs="*", default=[], type=Path, help="its tables of effects")
     add("--records", required=True, nargs="+", type=Path, help="records: JSON, or summarise_task's Parquet tables")
     add("--pretraining", nargs="*", default=[], type=Path, help="JSON records of pretraining")
     add("--weights", nargs="*", default=[], type=Path, help="weights.json of all arms: no two may be the same weights")
+    add("--maps", nargs="*", default=[], type=Path, help="embedding maps of cluster_embeddings")
+    add("--mutagenesis", nargs="*", default=[], type=Path, help="predictions of score_mutagenesis")
+    add("--audits", nargs="*", default=[], type=Path, help="JSON summaries of audit_task")
+    add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
+    add("--reported", type=Path, help="TSV of the numbers that the study reports")
+    add("--protocol", choices=["corrected", "paper"], default="corrected",
+        help="runs chosen by validation (corrected) or by their test score (paper)")  # fmt: skip
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
     add("--margin", type=positive, default=0.02, help="equivalence margin of the mean, in units of the metric")
@@ -26,40 +37,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import json
-
-    import pandas as pd
-
-    from foundationless import tables
-    from foundationless.errors import UserError
+    from foundationless import paper_tables, summaries, tables
     from foundationless.files import read_json
 
-    tables.check_distinct(arguments.weights)
-    tasks = tables.read_table(arguments.tasks)
-    if missing := {"task", "suite", "suite_label", "group", "label"} - set(tasks.columns):
-        raise UserError(f"{arguments.tasks}: no column {', '.join(sorted(missing))}; see --help for its columns.")
-    if len(tasks["task"]) > tasks["task"].nunique():
-        raise UserError(f"{arguments.tasks}: a task stands there twice; leave one out.")
-    try:
-        inline = arguments.models.lstrip().startswith("{")
-        models = json.loads(arguments.models) if inline else read_json(Path(arguments.models))
-    except json.JSONDecodeError as error:
-        raise UserError(f"--models: not valid JSON ({error}).") from None
-    cards = models.values() if isinstance(models, dict) else []
-    if not cards or not all(isinstance(card, dict) and isinstance(card.get("order", 0), int) for card in cards):
-        raise UserError("--models: not a mapping of model names to their cards; see --help.")
-
-    def join(frames: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-        found = [frame for frame in frames if len(frame)]
-        return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
-
-    records = [tables.read_flat(path) for path in [*arguments.records, *arguments.pretraining]]
+    join, given = tables.join_tables, arguments
+    tables.check_distinct(given.weights)
     tables.collect(
-        arguments.output,
-        scores=join([tables.read_table(path, "value") for path in arguments.scores], tables.SCORES),
-        comparisons=join([tables.read_table(path, "delta") for path in arguments.comparisons], tables.COMPARISONS),
-        records=join(records, [*tables.IDENTITY, "value"]),
-        tasks=tasks,
-        models=models,
-        margin=arguments.margin,
+        given.output,
+        scores=join([tables.read_table(path, "value") for path in given.scores], summaries.SCORES),
+        comparisons=join([tables.read_table(path, "delta") for path in given.comparisons], summaries.COMPARISONS),
+        effects=join([tables.read_table(path) for path in given.effects], [*summaries.KEYS, "effect"]),
+        records=join(
+            [tables.read_flat(path) for path in [*given.records, *given.pretraining]], [*summaries.IDENTITY, "value"]
+        ),
+        tasks=tables.read_tasks(given.tasks),
+        models=tables.read_models(given.models),
+        margin=given.margin,
+        protocol=given.protocol,
+        reported=given.reported and paper_tables.read_reported(given.reported),
+        overlap=given.overlap and tables.read_table(given.overlap),
+        audits=[read_json(path) for path in given.audits],
+        maps=[tables.read_map(path) for path in given.maps],
+        substitutions=[tables.read_substitutions(path) for path in given.mutagenesis],
+        cards=[read_json(path) for path in given.weights],
     )

@@ -53,5 +53,6 @@ def run(arguments: argparse.Namespace) -> None:
         parameters=outcome.parameters,
         settings=outcome.settings,
         results=outcome.results,
+        selections=outcome.selections,
         cost=watch.cost(),
     )

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
 
 def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
-    from foundationless.figures import benchmarks, controls, features, variation
+    from foundationless.figures import (
+        benchmarks,
+        controls,
+        defects,
+        features,
+        features_extra,
+        leakage,
+        mutagenesis,
+        variation,
+    )
 
     return {
         "verdict_forest": benchmarks.forest,
@@ -29,9 +38,18 @@ def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
         "figure_09_gue": partial(benchmarks.suite, name="gue"),
         "figure_10_gb": partial(benchmarks.suite, name="gb"),
         "biotype": features.biotype,
+        "fewshot": features_extra.fewshot,
+        "probing": features_extra.probing,
+        "clustering": features_extra.clustering,
         "variants": variation.variants,
+        "mutagenesis": mutagenesis.mutagenesis,
         "controls": controls.controls,
         "lora": controls.adapters,
+        "leakage": leakage.leakage,
+        "epochs": defects.epochs,
+        "optimism": defects.optimism,
+        "calibration": defects.calibration,
+        "defects": defects.defects,
         "pretraining": controls.pretraining,
     }
 

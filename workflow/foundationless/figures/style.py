@@ -34,8 +34,8 @@ HUES = {  # dark to light end of each tokenizer class
     "bpe": ("#00483d", "#3fae86"),
     "other": ("#7a2e5b", "#cc79a7"),
 }
-ARMS = ("pretrained", "embedding", "permuted", "random")
-CONTROL_ARMS: Any = {"embedding": "bottom", "permuted": "left"}  # which half of the mark is filled
+ARMS = ("pretrained", "copy", "embedding", "permuted", "random")
+CONTROL_ARMS: Any = {"copy": "top", "embedding": "bottom", "permuted": "left"}  # which half of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
 CAPTION_POINTS, TITLE_POINTS, LEGEND_POINTS = 6.0, 8.0, 6.5
@@ -121,7 +121,7 @@ def filling(look: Look, init: str) -> dict[str, Any]:
 
 def model_handles(shown: Sequence[Look]) -> list[Line2D]:
     """Legend entries of models (filled)."""
-    return [Line2D([], [], label=look.label, linestyle="none", **filling(look, "pretrained")) for look in shown]
+    return [Line2D([], [], label=look.label, **(filling(look, "pretrained") | {"linestyle": "none"})) for look in shown]
 
 
 def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool = False) -> list[Line2D]:

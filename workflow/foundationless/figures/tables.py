@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,19 @@ class Tables:
     models: pd.DataFrame
     records: pd.DataFrame
     study: str = ""
+    maps: pd.DataFrame = field(default_factory=pd.DataFrame)
+    substitutions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    directory: Path | None = None
+
+    def extra(self, name: str) -> pd.DataFrame:
+        """A table that only some figures read; without rows and columns where it is not there."""
+        path = (self.directory or Path()) / f"{name}.csv"
+        if self.directory is None or not path.is_file():
+            return pd.DataFrame()
+        try:
+            return pd.read_csv(path, dtype={"task": str, "model": str, "init": str})
+        except pd.errors.EmptyDataError:
+            return pd.DataFrame()
 
     @cached_property
     def looks(self) -> dict[str, style.Look]:
@@ -128,4 +141,15 @@ def read(directory: Path, study: str = "") -> Tables:
         raise UserError(f"{directory}: records.parquet is broken; make the tables with collect_tables again.") from None
     if missing := [column for column in ("analysis", "task", "model") if column not in records.columns]:
         raise UserError(f"{directory}: records.parquet has no column {', '.join(missing)}; run collect_tables again.")
-    return Tables(csv("scores"), csv("comparisons"), csv("across_tasks"), csv("tasks"), csv("models"), records, study)
+    frames = [csv(name) for name in ("scores", "comparisons", "across_tasks", "tasks", "models")]
+    maps, substitutions = (
+        pd.read_parquet(path) if (path := directory / f"{name}.parquet").is_file() else pd.DataFrame()
+        for name in ("maps", "mutagenesis")
+    )
+    scores, comparisons, across, tasks, models = frames
+    if {"analysis", "derivation"} <= set(across.columns):  # the verdict is one of fine-tuning whole tasks
+        across = across[(across["analysis"] == "finetune") & across["derivation"].isna()].reset_index(drop=True)
+    return Tables(
+        scores, comparisons, across, tasks, models, records, study,
+        maps=maps, substitutions=substitutions, directory=directory,
+    )  # fmt: skip

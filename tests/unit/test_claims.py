@@ -1,0 +1,83 @@
+"""The study's claims: which contrast each protocol uses, how tasks are put together, and what a verdict means."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from foundationless.claims import CLAIMS, find_claims
+from foundationless.summaries import COMPARISONS, SCORES
+
+BASES = {"a.demo": "a", "a.demo.char.w8": "a", "a.demo.char": "a"}
+
+
+def pair(analysis, task, versus, delta, protocol="corrected", half=0.01, model="a.demo", metric="mcc"):
+    keys = {"analysis": analysis, "task": task, "model": model, "init": "pretrained", "versus": versus}
+    return keys | {"metric": metric, "protocol": protocol, "delta": delta, "low": delta - half, "high": delta + half}
+
+
+def score(analysis, task, init, value, protocol="corrected", model="a.demo", metric="weighted_f1", half=0.01):
+    keys = {"analysis": analysis, "task": task, "model": model, "init": init, "metric": metric, "protocol": protocol}
+    return keys | {"value": value, "low": value - half, "high": value + half}
+
+
+def claims(scores=(), pairs=(), margin=0.02):
+    tables = pd.DataFrame(scores, columns=SCORES), pd.DataFrame(pairs, columns=COMPARISONS)
+    return find_claims(*tables, BASES, margin).set_index(["claim", "protocol"])
+
+
+def test_fine_tuning_is_paired_with_the_best_random_model_on_paper_and_with_its_own_self_here():
+    deltas = {"t1": 0.3, "t2": 0.32, "t3": 0.28}
+    pairs = [pair("finetune", task, "random", delta, "corrected") for task, delta in deltas.items()]
+    pairs += [pair("finetune", task, "best_random", -delta, "paper") for task, delta in deltas.items()]
+    pairs += [pair("finetune", "t1.permuted", "random", -9.0)]  # an experiment on a task is not a task
+    pairs += [pair("finetune", "t1", "random", -9.0, model="a.demo.paper")]
+    found = claims(pairs=pairs).xs("fine-tuned, pretrained models are no better than random ones")
+    low, high = stats.t.interval(0.95, 2, np.mean([*deltas.values()]), stats.sem([*deltas.values()]))
+    assert found.loc["corrected", ["difference", "low", "high"]].tolist() == pytest.approx([0.3, low, high])
+    assert found["holds"].to_dict() == {"paper": "yes", "corrected": "no"}
+    assert found.loc["paper", "difference"] == pytest.approx(-0.3) and found.loc["paper", "n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("delta", "half", "holds"), [(0.1, 0.05, "no"), (-0.1, 0.05, "yes"), (0.0, 0.01, "yes"), (0.0, 0.3, "open")]
+)
+def test_a_claim_that_nothing_helps_holds_where_the_contrast_is_worse_or_equivalent(delta, half, holds):
+    found = claims(pairs=[pair("lowdata", "t.pct1", "random", delta, half=half)])
+    row = found.loc[("nor are they with less training data", "corrected")]
+    assert row["holds"] == holds and row["n"] == 1 and row["high"] == pytest.approx(delta + half)
+
+
+def test_biotype_gives_the_random_arm_every_tokenizer_and_width_on_paper_only():
+    scores = [score("biotype", "b", init, value, p) for p in ("paper", "corrected")
+              for init, value in (("pretrained", 0.6), ("random", 0.5))]  # fmt: skip
+    scores += [score("width", "b", "random", 0.7, "paper", model="a.demo.char.w8")]
+    scores += [score("width", "b", "pretrained", 0.9, "paper", model="a.demo.char.w8")]
+    pairs = [pair("biotype", "b", "random", 0.1), pair("biotype", "b.matched", "random", 0.04)]
+    found = claims(scores, pairs).xs("frozen, a random model tells biotypes apart as well")
+    assert found["difference"].to_dict() == pytest.approx({"paper": -0.1, "corrected": 0.04})
+    assert "lengths matched" in found.loc["corrected", "contrast"] and "of 2" in found.loc["paper", "contrast"]
+
+
+def test_ancestry_keeps_families_together_where_it_can():
+    pairs = [pair("ancestry", "w", "random", 0.1, p) for p in ("paper", "corrected")]
+    alone = claims(pairs=pairs).xs("nor do they tell superpopulations apart any better")
+    assert alone["difference"].to_dict() == pytest.approx({"paper": 0.1, "corrected": 0.1})
+    pairs += [pair("ancestry", "w.family", "random", -0.1, p) for p in ("paper", "corrected")]
+    cured = claims(pairs=pairs).xs("nor do they tell superpopulations apart any better")
+    assert cured["difference"].to_dict() == pytest.approx({"paper": 0.1, "corrected": -0.1})
+
+
+def test_adapters_and_likelihoods():
+    scores = [score("lora", "t", "pretrained", 0.4), score("finetune", "t", "pretrained", 0.5)]
+    scores += [score("likelihood", "v", "pretrained", 0.7, "paper", metric="auroc", half=0.05)]
+    found = claims(scores, [pair("likelihood", "v", "random", 0.2, metric="auroc")])
+    adapters = found.loc[("low-rank adapters are no better than full fine-tuning", "corrected")]
+    assert adapters["difference"] == pytest.approx(-0.1) and adapters["holds"] == "yes"
+    ranked = found.xs("likelihood ratios do not rank pathogenic variants")
+    assert ranked["difference"].to_dict() == pytest.approx({"paper": 0.2, "corrected": 0.2})
+
+
+def test_without_data_there_is_a_header():
+    found = find_claims(pd.DataFrame(columns=SCORES), pd.DataFrame(columns=COMPARISONS), {}, 0.02)
+    assert found.empty and list(found.columns) == CLAIMS
