@@ -9,7 +9,8 @@ import pytest
 import torch
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks"
-FLAGS = {
+FLAGS: dict[str, list[str]] = {
+    "consensus": [],
     "embedding": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "memory": ["--models", "hyenadna", "--threads", "1"],
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
@@ -39,13 +40,15 @@ def test_every_script_is_tried_here():
 
 
 @pytest.mark.parametrize("name", list(FLAGS))
-def test_smoke(name, script, capsys, tmp_path, monkeypatch):
+def test_smoke(name, script, tool, capsys, tmp_path, monkeypatch):
+    if name == "consensus":
+        tool("bcftools")
     figures = tmp_path / "official.json"
     figures.write_text('{"results": {}}')
     extra = ["--official", str(figures)] if name == "models" else []
     script(name).main([*FLAGS[name], *extra, "--smoke"])
     out = capsys.readouterr().out
-    assert re.search(r"\d{4}-\d\d-\d\d, .*torch \d", out), "date, device and version stand above the table"
+    assert re.search(r"\d{4}-\d\d-\d\d, .*(torch|bcftools) \d", out), "date, device and version stand above the table"
     rows = [line for line in out.splitlines() if line.startswith("|")]
     assert len(rows) >= 3 and len({row.count("|") for row in rows[:3]}) == 1
     assert all(

@@ -94,9 +94,11 @@ def test_what_the_study_read_is_an_import_of_what_is_pretrained_here(parts):
 def test_control_weights_are_arms_of_an_analysis(parts):
     design = study(parts, analyses__controls__seeds=[0, 1])
     jobs = [job for job in design.jobs if job.analysis == "controls" and job.task == "sim_promoter"]
-    assert {job.init for job in jobs if job.model == "ntv2.demo"} == {"pretrained", "embedding", "permuted", "random"}
+    arms = {model: {job.init for job in jobs if job.model == model} for model in {job.model for job in jobs}}
+    assert arms["dnabert2.demo"] == {"pretrained", "embedding", "permuted", "copy", "random"}
+    assert arms["dnabert2.demo.paper"] == {"pretrained", "random"}
     assert [design.weight_seed("permuted", seed) for seed in (0, 1)] == [0, 1]
-    with pytest.raises(UserError, match=r"'embedding' of 'cnn.demo' is made from pretrained weights"):
+    with pytest.raises(UserError, match=r"of 'cnn.demo' is made from pretrained weights"):
         study(parts, models__cnn={"config": {"width": 8}}, analyses__controls__models=["cnn.demo"])
 
 
@@ -256,3 +258,70 @@ def test_a_directory_or_a_binary_file_is_no_table(tmp_path):
     (tmp_path / "t.tsv").write_bytes(bytes(range(256)))
     with pytest.raises(UserError, match="not readable"):
         plan.read_table(tmp_path / "t.tsv", ["task"])
+
+
+def test_derived_sets_and_numbers_of_epochs_are_qualifiers_of_a_task(parts):
+    """What changes only a run reads the same sequences; what takes rows away, deals labels or splits anew is a set."""
+    epochs = ["sim_promoter.ep7", "sim_promoter.pct10.ep9p2"]
+    design = study(parts, analyses__epochs__tasks=epochs, finetuning__folds=[0])
+    assert [design.sequences(task) for task in epochs] == ["sim_promoter", "sim_promoter.pct10"]
+    settings = [design.finetuning(task, "epochs") for task in epochs]
+    assert [(found["epochs"], found["patience"], found["folds"]) for found in settings] == [(7, 0, [0]), (9, 2, [])]
+    assert "sim_promoter" in design.audited and not any("." in task for task in design.audited)
+
+
+def test_settings_of_a_suite_and_of_an_analysis_lie_over_those_of_the_study(parts):
+    changes = {"finetuning__suites": {"gue": {"epochs": 20}}, "analyses__controls__finetuning": {"epochs": 1}}
+    design = study(parts, **changes)
+    found = {task: design.finetuning(task, "finetune")["epochs"] for task in ("sim_enhancer", "sim_mark")}
+    assert found == {"sim_enhancer": 20, "sim_mark": parts[0]["finetuning"]["epochs"]}
+    assert design.finetuning("sim_enhancer", "controls")["epochs"] == 1
+    few = design.probing("fewshot")
+    assert few["probes"] == ["logistic", "knn", "prototype"] and few["rounds"] == parts[0]["probing"]["rounds"]
+    assert design.probing("ancestry") == parts[0]["probing"]
+
+
+@pytest.mark.parametrize(
+    ("analysis", "task", "sentence"),
+    [
+        ("finetune", "sim_mark.pct0", r"qualifier '\.pct0' is none of"),
+        ("finetune", "sim_mark.ep3.pct10", r"one derived set, then one number of epochs"),
+        ("finetune", "sim_mark.dedup.pct10", r"one derived set, then one number of epochs"),
+        ("biotype", "sim_biotype.ep3", r"nothing is fine-tuned here"),
+        ("sensitivity", "sim_sensitivity.dedup", r"derived sets are for classifications"),
+        ("finetune", "sim_mark.family", r"relatives are known from a pedigree"),
+        ("transfer", "sim_sensitivity", r"this analysis reads sets of"),
+    ],
+)
+def test_qualifiers_that_cannot_be_are_one_sentence(parts, analysis, task, sentence):
+    with pytest.raises(UserError, match=sentence):
+        study(parts, **{f"analyses__{analysis}__tasks": [task]})
+
+
+def test_transfer_reads_sets_and_not_itself(parts):
+    config, models, tasks, datasets = parts
+    row = next(row for row in tasks if row["task"] == "sim_transfer")
+    for source, sentence in (("task:sim_transfer", "is itself one of transfer"), ("task:nowhere", "unknown task")):
+        changed = [
+            {**row, "sources": f"train={source};test=task:sim_mark"} if row is found else found for found in tasks
+        ]
+        with pytest.raises(UserError, match=sentence):
+            plan.Plan(config, models, changed, datasets)
+
+
+def test_every_analysis_belongs_to_one_named_target():
+    named = [analysis for analyses in plan.TARGETS.values() for analysis in analyses]
+    assert sorted(named) == sorted(plan.ANALYSES)
+
+
+def test_a_tokenizer_must_fit_the_vocabulary(parts):
+    with pytest.raises(UserError, match="a tokenizer of 513 pieces does not fit a vocabulary of 512"):
+        study(parts, **{"models__genalm.demo__tokenizer_file__size": 513})
+
+
+def test_people_of_a_corpus_are_named_one_way(parts):
+    schema = plan.read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+    config = copy.deepcopy(parts[0])
+    config["corpora"]["simulated"]["people"] = {"vcf": ["simulated:population.vcf.gz"]}
+    with pytest.raises(UserError, match="give either samples or panel with per_superpopulation"):
+        plan.check_schema(config, schema, "config")

@@ -10,16 +10,22 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pysam
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import matthews_corrcoef
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from foundationless import simulation
 from foundationless.__main__ import main
+from foundationless.models.genotypes import features
 from foundationless.sequences import reverse_complement
+from foundationless.tasks import READERS
+from foundationless.tasks.people_splits import draw_families, keep_unrelated
+from foundationless.tasks.reading import draw_splits
 
 HELD_OUT = ("chr5", "chr6")
 WINDOW = ("--contig", "chr1", "--start", "20000", "--length", "20000")
@@ -39,6 +45,13 @@ def genome(tmp_path_factory):
 def population(genome):
     flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 60)
     return simulate("simulate_population", genome.parent / "population", *flags)
+
+
+@pytest.fixture(scope="module")
+def kin(genome):
+    """Ten founders and eight children of each population: five couples, so three have a second child."""
+    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 10, "--children-per-population", 8)
+    return simulate("simulate_population", genome.parent / "kin", *flags)
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +292,79 @@ def test_genotypes_tell_the_superpopulation(population):
     assert chance.score(dosage[test], labels[test]) < 0.4
 
 
+def read_trios(directory):
+    lines = [line.split("\t") for line in (directory / "pedigree.tsv").read_text().splitlines()]
+    assert lines[0] == ["sampleID", "fatherID", "motherID", "sex"]
+    return lines[1:], [line[:3] for line in lines[1:] if line[1] != "0"]
+
+
+def test_children_inherit_one_haplotype_of_each_parent(kin, tool):
+    """Without an error by bcftools' own count of Mendelian violations, and haplotype by haplotype."""
+    people, trios = read_trios(kin)
+    assert len(people) == 72 and len(trios) == 32 and Counter(len({*trio}) for trio in trios) == {3: 32}
+    (kin.parent / "trios.txt").write_text("".join(f"{mother},{father},{child}\n" for child, father, mother in trios))
+    command = [tool("bcftools"), "+mendelian", "-m", "c", "-T", kin.parent / "trios.txt", kin / "population.vcf.gz"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    counts = [line.split("\t")[:3] for line in done.stdout.splitlines() if not line.startswith("#")]
+    records = vcf_records(kin / "population.vcf.gz")
+    assert counts == [[str(len(records)), "0", "0"]] * 32  # good, bad, skipped
+    calls = {name: np.array([record.samples[name]["GT"] for record in records]) for name in records[0].header.samples}
+    panel = {row.split("\t")[0]: row.split("\t") for row in (kin / "panel.tsv").read_text().splitlines()[1:]}
+    sexes = {name: sex for name, *_, sex in people}
+    handed = Counter()
+    for child, *parents in trios:
+        for copy, (parent, sex) in enumerate(zip(parents, ("1", "2"), strict=True)):
+            matches = [(calls[child][:, copy] == calls[parent][:, other]).all() for other in (0, 1)]
+            assert any(matches)  # a crossover in 20 kb is rarer than 1 in 5,000
+            handed[tuple(matches)] += 1
+            assert sexes[parent] == sex and panel[parent][2] == panel[child][2]
+    assert handed[True, False] > 10 and handed[False, True] > 10
+    assert {name: ("male", "female")[sex == "2"] for name, sex in sexes.items()} == {n: r[3] for n, r in panel.items()}
+
+
+def test_children_change_nothing_of_the_others(genome, kin, tmp_path):
+    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 10)
+    alone = simulate("simulate_population", tmp_path, *flags)
+    assert not read_trios(alone)[1]
+    for one, two in zip(vcf_records(alone / "population.vcf.gz"), vcf_records(kin / "population.vcf.gz"), strict=True):
+        assert (one.pos, one.ref, one.alts) == (two.pos, two.ref, two.alts)
+        assert all(one.samples[name]["GT"] == two.samples[name]["GT"] for name in one.samples)
+
+
+def test_a_random_split_of_families_flatters(genome, tmp_path):
+    """The nearest neighbour in genotypes scores higher where relatives of test people train; both cures remove that."""
+    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 40, "--children-per-population", 40)
+    made = simulate("simulate_population", tmp_path, *flags)
+    roles = {"vcf": "population.vcf.gz", "panel": "panel.tsv", "families": "pedigree.tsv"}
+    sources = {role: made / name for role, name in roles.items()} | {"genome": genome / "genome.fa"}
+    frame = READERS["people"](sources, {"contig": "chr1", "start": "20001", "end": "40000"}, 1)
+    scores = {"random": [], "family": [], "unrelated": []}
+    for seed in range(10):
+        shares = {"train": 0.8, "test": 0.2}
+        random = frame.assign(split=draw_splits(frame["label"], frame["group"], shares, seed))
+        derived = {"family": draw_families(random, seed)[0], "unrelated": keep_unrelated(random)[0]}
+        for name, table in ({"random": random} | derived).items():
+            people = table.drop_duplicates("sample").set_index("sample")
+            dosage = (
+                pd.DataFrame(features("genotype", table), index=table["sample"]).groupby("sample", sort=False).mean()
+            )
+            train = (people["split"] == "train").to_numpy()
+            model = KNeighborsClassifier(1).fit(dosage[train], people["label"][train])
+            scores[name].append(model.score(dosage[~train], people["label"][~train]))
+    random, family, unrelated = (np.mean(scores[name]) for name in scores)
+    assert random > family + 0.04 and random > unrelated + 0.04 and unrelated > 0.35  # of four classes
+
+
+def test_crossovers_exchange_the_haplotypes(monkeypatch):
+    monkeypatch.setattr(simulation, "RECOMBINATION", 1e-2)
+    calls = np.stack([np.zeros(1000, dtype=int), np.ones(1000, dtype=int)], axis=1)
+    switches = [
+        np.abs(np.diff(simulation._gamete(np.random.default_rng(seed), calls, np.arange(1000), 1000))).sum()
+        for seed in range(300)
+    ]
+    assert 9 < np.mean(switches) < 11  # Poisson of mean 10
+
+
 def test_variants_break_motifs_or_lie_beside_them(genome, variants):
     records = vcf_records(variants / "variants.vcf.gz")
     assert {record.chrom for record in records} == {"6"}
@@ -317,6 +403,8 @@ def test_variants_break_motifs_or_lie_beside_them(genome, variants):
         ({"--start": "225000"}, "ends at"),
         ({"--length": "0"}, "--length"),
         ({"--people-per-population": "0"}, "--people-per-population"),
+        ({"--children-per-population": "-1"}, "--children-per-population"),
+        ({"--children-per-population": "1", "--people-per-population": "1"}, "couples"),
         ({"--genome": "absent.fa"}, "absent.fa"),
     ],
 )

@@ -371,7 +371,16 @@ def test_strict_alphabet_before_a_network(lenient_set, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "command",
-    ["embed", "finetune_model", "probe", "fit_baseline", "score_likelihood", "score_sensitivity", "score_similarity"],
+    [
+        "embed",
+        "finetune_model",
+        "probe",
+        "fit_baseline",
+        "score_likelihood",
+        "score_sensitivity",
+        "score_similarity",
+        "score_mutagenesis",
+    ],
 )
 def test_every_command_that_reads_a_set_has_the_flag(command, capsys):
     with pytest.raises(SystemExit):

@@ -15,6 +15,7 @@ import yaml
 from pypdf import PdfReader
 
 from foundationless import plan, records
+from foundationless.estimate import estimate
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -64,6 +65,18 @@ def test_every_study_plans(elsewhere, study):
 def test_every_named_target_plans(elsewhere, target):
     answer = snakemake("-n", target, directory=elsewhere)
     assert answer.returncode == 0 and "Job stats" in answer.stdout
+
+
+@pytest.mark.parametrize("study", ["config", "paper"])
+def test_the_estimate_counts_the_jobs_that_snakemake_plans(elsewhere, study):
+    answer = snakemake("-n", "--configfile", f"config/{study}.yaml", directory=elsewhere)
+    planned = dict(re.findall(r"^(\w+) +(\d+)$", answer.stdout.split("Job stats:")[1], flags=re.MULTILINE))
+    design = plan.read_study(plan.read_yaml(ROOT / f"config/{study}.yaml"), ROOT / "workflow/schemas")
+    found, _ = estimate(design, {}, 1e12)
+    counted = found[(found["target"] == "all") & (found["rule"] != "total")].set_index("rule")["jobs"]
+    assert {"finetune_model", "probe", "embed", "fit_baseline", "initialise", "score_likelihood"} <= set(counted.index)
+    for rule, jobs in counted.drop("build_sequences").items():  # derived sets are another rule there
+        assert jobs == int(planned[rule]), rule
 
 
 def test_the_slurm_profile_is_found_by_its_literal_name(elsewhere):

@@ -4,14 +4,12 @@ The only module of the package that the Snakefile imports; it is read again by e
 Names carry their qualifiers behind dots. A model `hyenadna.demo.char.w64` is the entry `hyenadna` of the model table,
 in the size that the config calls `hyenadna.demo`, with the character tokenizer, at width 64. Qualifiers: `char` and
 `kmer` (tokenizer), `wN` (width), `lN` (layers), `paper` (the function that the study's code evaluated). A task
-`H3.pct10` is the task `H3` of the task table with the derivation `pct10` of `foundationless derive_sequences`.
+`H3.pct10` is the task `H3` of the task table with the derivation `pct10` of `foundationless derive_sequences`;
+`H3.ep30` (`H3.ep30p5`) is `H3` fine-tuned for 30 epochs (ended by 5 without a better validation value).
 """
 
 import copy
-import csv
-import difflib
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,16 +17,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from foundationless.configuration import check_schema, read_table, read_yaml, unknown
 from foundationless.errors import UserError
 
 # Snakemake does not see edits behind `python -m foundationless`: raise a number here when a rule's result would change.
 RECIPES = {
+    "fetch_region": 1,
     "prepare_genome": 1,
     "simulate_genome": 1,
-    "simulate_population": 1,
+    "simulate_population": 2,
     "simulate_variants": 1,
-    "build_sequences": 1,
+    "build_sequences": 2,
     "derive_sequences": 1,
+    "audit_task": 1,
+    "audit_overlap": 1,
     "initialise": 3,
     "download_weights": 1,
     "import_weights": 1,
@@ -36,16 +38,18 @@ RECIPES = {
     "download_tokenizer": 1,
     "train_tokenizer": 1,
     "pretrain": 3,
-    "finetune_model": 1,
-    "fit_baseline": 1,
-    "embed": 1,
-    "probe": 1,
-    "score_sensitivity": 1,
-    "score_similarity": 1,
-    "score_likelihood": 1,
-    "summarise_task": 1,
-    "collect_tables": 1,
-    "draw_figure": 1,
+    "finetune_model": 2,
+    "fit_baseline": 2,
+    "embed": 2,
+    "probe": 2,
+    "cluster_embeddings": 1,
+    "score_sensitivity": 2,
+    "score_similarity": 2,
+    "score_likelihood": 2,
+    "score_mutagenesis": 1,
+    "summarise_task": 2,
+    "collect_tables": 2,
+    "draw_figure": 2,
     "bind_figures": 1,
 }
 
@@ -53,16 +57,37 @@ RECIPES = {
 ANALYSES = {
     "finetune": "finetune_model",
     "lowdata": "finetune_model",
+    "epochs": "finetune_model",
+    "tokenizer": "finetune_model",
     "controls": "finetune_model",
     "lora": "finetune_model",
     "biotype": "probe",
     "width": "probe",
+    "frozen": "probe",
     "ancestry": "probe",
+    "transfer": "probe",
+    "fewshot": "probe",
+    "clustering": "cluster_embeddings",
     "sensitivity": "score_sensitivity",
     "similarity": "score_similarity",
     "likelihood": "score_likelihood",
+    "mutagenesis": "score_mutagenesis",
 }
-CLASSIFICATIONS = ("finetune", "lowdata", "controls", "lora", "biotype", "width", "ancestry")
+CLASSIFICATIONS = tuple(name for name, rule in ANALYSES.items() if rule in ("finetune_model", "probe"))
+# Named targets of the workflow and the analyses that they compute.
+TARGETS = {
+    "finetune": ("finetune", "lowdata", "epochs", "lora"),
+    "biotype": ("biotype", "width", "frozen", "transfer", "fewshot", "clustering"),
+    "ancestry": ("ancestry",),
+    "variants": ("sensitivity", "similarity", "likelihood", "mutagenesis"),
+    "ablations": ("tokenizer", "controls"),
+}
+
+# Sets that `derive_sequences` makes of a task's own, and what of a name only changes how a run is made.
+DERIVATION = re.compile(r"(pct|shot)[1-9][0-9]*(d[0-9]+)?|dedup|distant|matched|permuted|unrelated|family")
+# A window of a dataset that has an index in the ledger: `region:DATASET/CONTIG.START-END`, 1-based, inclusive.
+REGION = re.compile(r"(?P<contig>[A-Za-z0-9_]+)\.(?P<start>[0-9]+)-(?P<end>[0-9]+)")
+RUN = re.compile(r"ep([1-9][0-9]*)(?:p([0-9]+))?")
 
 # Width of a family's states and what follows it (paper Table 11: intermediate = 4 x width).
 WIDTHS = {
@@ -82,34 +107,46 @@ LAYERS = dict.fromkeys(("hyenadna", "caduceus"), "n_layer") | dict.fromkeys(
 TOKENIZER_QUALIFIERS = {"char": "character", "kmer": "nt_v2"}
 # Tokenizers that need a file of pieces, which the model table says where to get.
 PIECES = ("dnabert2", "gena_lm")
-# Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted.
-DERIVED = ("embedding", "permuted")
+# Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
+# of the pretrained weights, which must make no difference.
+DERIVED = ("embedding", "permuted", "copy")
 
 # Sources that each reader needs, all it knows (`*`: any ending) and its options: `tasks` declares them, and a test
 # holds the two together; importing `tasks` here would load the libraries of every reader with every cluster job.
 READERS = {
-    "table": ("train test", "train validation test genome", "validation_fraction test_contigs strict_alphabet"),
-    "fasta_classes": ("", "train.* validation.* test.*", "validation_fraction merge strict_alphabet"),
+    "table": (
+        "train test",
+        "train validation test genome",
+        "validation_fraction test_contigs sequence label labels filter strict_alphabet",
+    ),
+    "fasta_classes": ("", "train.* validation.* test.* genome", "validation_fraction merge strict_alphabet"),
     "intervals": ("bed genome", "bed genome", "test_contigs validation_contigs fractions"),
     "genes": (
         "genes genome",
         "genes genome",
-        "classes max_per_class min_per_class test_contigs validation_contigs fractions",
+        "counts classes max_per_class min_per_class test_contigs validation_contigs fractions",
     ),
     "transcripts": (
         "fasta genes tx2gene",
         "fasta genes tx2gene",
         "classes max_per_class min_per_class fractions strict_alphabet",
     ),
-    "people": ("vcf genome panel", "vcf genome panel families", "contig start end label fractions as_written"),
+    "people": (
+        "vcf genome panel",
+        "vcf genome panel families unrelated",
+        "contig start end label fractions as_written",
+    ),
     "mutants": ("genome", "genome", "contigs starts windows length mutations replicates"),
+    "transfer": ("train test", "train test", ""),
     "clinical": ("vcf genome", "vcf genome", "genes consequences length unlabelled score"),
     "sge": ("table genome", "table genome", "length offset unlabelled"),
     "tp53_missense": ("table genome", "table genome", "length"),
 }
+_VARIANTS = ("clinical", "sge", "tp53_missense")
 SPECIAL = {
     "sensitivity": ("mutants",),
-    **dict.fromkeys(("similarity", "likelihood"), ("clinical", "sge", "tp53_missense")),
+    "mutagenesis": ("mutants", *_VARIANTS),
+    **dict.fromkeys(("similarity", "likelihood"), _VARIANTS),
 }
 CLASS_METRICS = ("mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc")
 
@@ -122,6 +159,7 @@ SIMULATED = (
     "enhancer.bed",
     "population.vcf.gz",
     "panel.tsv",
+    "pedigree.tsv",
     "variants.vcf.gz",
 )
 
@@ -137,9 +175,18 @@ FIGURES = (
     "figure_09_gue",
     "figure_10_gb",
     "biotype",
+    "fewshot",
+    "probing",
+    "clustering",
     "variants",
+    "mutagenesis",
     "controls",
     "lora",
+    "leakage",
+    "epochs",
+    "optimism",
+    "calibration",
+    "defects",
     "pretraining",
 )
 
@@ -223,9 +270,9 @@ class Plan:
         stem = max((known for known in studied if f"{name}.".startswith(f"{known}.")), key=len, default="")
         base = (stem or name).split(".")[0]
         if base not in self.entries:
-            raise UserError(_unknown("model", name, self.entries))
+            raise UserError(unknown("model", name, self.entries))
         if not stem:
-            raise UserError(_unknown("model", name, studied) + " (`models` and `baselines` of the config)")
+            raise UserError(unknown("model", name, studied) + " (`models` and `baselines` of the config)")
         entry = _merge(self.entries[base], studied[stem])
         settings = dict(entry.get("config") or {})
         tokenizer, arms, protocol = entry.get("tokenizer"), tuple(entry["arms"]), "corrected"
@@ -297,16 +344,38 @@ class Plan:
         """Reader options of a task as KEY=VALUE strings."""
         return [f"{key}={value}" for key, value in _pairs(self.tasks[task]["options"])]
 
+    def sequences(self, task: str) -> str:
+        """The sequence set that a task reads: its name without what only changes a run."""
+        return ".".join(part for part in task.split(".") if not RUN.fullmatch(part))
+
     def finetuning(self, task: str, analysis: str) -> dict[str, Any]:
-        """Settings of fine-tuning on a task. A share of the training data (`H3.pct1`) keeps the set's own validation
-        split, which is whole: folds are cut from training and validation rows together and would train on it. Only the
-        analysis `lora` trains adapters (rank 0: every weight is trained)."""
+        """Settings of fine-tuning on a task: the config's, its suite's and the analysis's over them.
+
+        A share of the training data (`H3.pct1`) keeps the set's own validation split, which is whole: folds are cut
+        from training and validation rows together and would train on it. Only the analysis `lora` trains adapters
+        (rank 0: every weight is trained).
+        """
         settings = dict(self.config["finetuning"])
-        if ".pct" in task:
-            settings["folds"] = []
+        settings |= settings.pop("suites", {}).get(self.task(task)["suite"], {})
+        settings |= self.config["analyses"].get(analysis, {}).get("finetuning", {})
+        for part in task.split(".")[1:]:
+            if found := RUN.fullmatch(part):
+                settings |= {"epochs": int(found[1])} | ({"patience": int(found[2])} if found[2] else {})
+            if part.startswith(("pct", "shot")):
+                settings["folds"] = []
         if analysis != "lora":
             settings["lora"] = {**settings["lora"], "rank": 0}
         return settings
+
+    def probing(self, analysis: str) -> dict[str, Any]:
+        """Settings of the probes of an analysis: the config's, and the analysis's own over them."""
+        return self.config["probing"] | self.config["analyses"].get(analysis, {}).get("probing", {})
+
+    @cached_property
+    def audited(self) -> tuple[str, ...]:
+        """Tasks whose splits are audited: every set of classes that a job learns from, as its table has it."""
+        learned = [job.task.split(".")[0] for job in self.jobs if job.analysis in CLASSIFICATIONS]
+        return tuple(dict.fromkeys(learned))
 
     def precision(self, model: str, section: str) -> str:
         """Precision of a model's jobs: its own, otherwise that of the config's section."""
@@ -343,11 +412,13 @@ class Plan:
     def _arms(self, analysis: str, spec: Mapping[str, Any], model: Model) -> Sequence[str]:
         self._check_protocol(analysis, model)
         wanted = model.arms if model.is_baseline else spec.get("arms", model.arms)
+        if model.protocol == "paper":  # another reading of weights that exist: its controls would be theirs
+            wanted = [arm for arm in wanted if arm not in DERIVED]
         for arm in wanted:
-            if arm in DERIVED and ("pretrained" not in model.arms or model.protocol == "paper"):
+            if arm in DERIVED and "pretrained" not in model.arms:
                 raise UserError(
-                    f"analysis '{analysis}': arm '{arm}' of '{model.name}' is made from pretrained weights (not as the "
-                    "study read them), which this model does not have; leave one of them out."
+                    f"analysis '{analysis}': arm '{arm}' of '{model.name}' is made from pretrained weights, which this "
+                    "model does not have; leave one of them out."
                 )
         return [arm for arm in wanted if arm in (*model.arms, *DERIVED)]
 
@@ -404,7 +475,7 @@ class Plan:
                 self._check_source(source, f"corpus '{name}'")
             for genome in corpus["genomes"]:
                 if genome not in genomes:
-                    raise UserError(f"corpus '{name}': " + _unknown("genome", genome, genomes))
+                    raise UserError(f"corpus '{name}': " + unknown("genome", genome, genomes))
         for name in (*self.config["models"], *self.config["baselines"]):
             size = name.partition(".")[2]
             if size == "paper" or size in TOKENIZER_QUALIFIERS or re.fullmatch(r"[wl][0-9]+", size):
@@ -415,7 +486,7 @@ class Plan:
             model = self.model(name)
             pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
             if pretrained.get("source") == "workflow" and pretrained.get("corpus") not in corpora:
-                raise UserError(f"model '{name}': " + _unknown("corpus", str(pretrained.get("corpus")), corpora))
+                raise UserError(f"model '{name}': " + unknown("corpus", str(pretrained.get("corpus")), corpora))
             for source, key in (("hub", "repository"), ("local", "path")):
                 if pretrained.get("source") == source and not pretrained.get(key):
                     raise UserError(f"model '{name}': its pretrained arm comes from source '{source}'; add {key}.")
@@ -427,6 +498,12 @@ class Plan:
                 raise UserError(f"model '{name}': a model with weights needs a tokenizer; add one to the model table.")
             if model.tokenizer in PIECES:
                 self._check_pieces(name, model.entry.get("tokenizer_file") or {})
+                size, held = (model.entry.get("tokenizer_file") or {}).get("size"), model.config.get("vocab_size")
+                if size and held and size > held:
+                    raise UserError(
+                        f"model '{name}': a tokenizer of {size} pieces does not fit a vocabulary of {held}; make "
+                        "tokenizer_file.size at most config.vocab_size."
+                    )
             self._check_settings(name, model.entry.get("pretraining") or {})
             if pretrained.get("source") == "hub" and not pretrained.get("revision"):
                 raise UserError(
@@ -435,13 +512,14 @@ class Plan:
         for analysis, spec in self.config["analyses"].items():
             for task in spec["tasks"]:
                 if task.split(".")[0] not in self.tasks:
-                    raise UserError(f"analysis '{analysis}': " + _unknown("task", task.split(".")[0], self.tasks))
+                    raise UserError(f"analysis '{analysis}': " + unknown("task", task.split(".")[0], self.tasks))
+                self._check_qualifiers(task, analysis)
                 self._check_task(task.split(".")[0], analysis)
                 for role, source in self.sources(task.split(".")[0]).items():
                     self._check_source(source, f"task '{task}', source '{role}'")
         for task in self.config["limits"]:
             if task != "default" and task not in self.tasks:
-                raise UserError("limits: " + _unknown("task", task, self.tasks))
+                raise UserError("limits: " + unknown("task", task, self.tasks))
         if empty := set(self.config["analyses"]) - {job.analysis for job in self.jobs}:
             raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
 
@@ -454,7 +532,7 @@ class Plan:
             raise UserError(f"model '{model}', tokenizer_file: source '{file['source']}' needs {missing[0]}.")
         if file["source"] == "workflow" and file["corpus"] not in self.config["corpora"]:
             raise UserError(
-                f"model '{model}', tokenizer_file: " + _unknown("corpus", file["corpus"], self.config["corpora"])
+                f"model '{model}', tokenizer_file: " + unknown("corpus", file["corpus"], self.config["corpora"])
             )
         if file["source"] == "local" and not (Path(file["path"]).is_file() and file["path"].endswith("tokenizer.json")):
             raise UserError(
@@ -471,10 +549,29 @@ class Plan:
         if any(fold >= finetuning["fold_count"] for fold in finetuning["folds"]):
             raise UserError(f"config, finetuning.folds: folds lie between 0 and {finetuning['fold_count'] - 1}.")
 
+    def _check_qualifiers(self, task: str, analysis: str) -> None:
+        name, *parts = task.split(".")
+        where = f"analysis '{analysis}', task '{task}'"
+        derived = [part for part in parts if DERIVATION.fullmatch(part)]
+        runs = [part for part in parts if RUN.fullmatch(part)]
+        if odd := [part for part in parts if part not in derived + runs]:
+            raise UserError(
+                f"{where}: qualifier '.{odd[0]}' is none of .pctN, .shotN (drawn again: .pctNdK), .dedup, .distant, "
+                ".matched, .permuted, .unrelated, .family and .epN or .epNpM."
+            )
+        if parts != derived + runs or len(derived) > 1 or len(runs) > 1:
+            raise UserError(f"{where}: one derived set, then one number of epochs; write '{name}.pct10.ep30'.")
+        if runs and ANALYSES[analysis] != "finetune_model":
+            raise UserError(f"{where}: nothing is fine-tuned here, so leave '.{runs[0]}' out.")
+        if derived and analysis not in CLASSIFICATIONS:
+            raise UserError(f"{where}: derived sets are for classifications; leave '.{derived[0]}' out.")
+        if derived and derived[0] in ("unrelated", "family") and "families" not in self.sources(name):
+            raise UserError(f"{where}: relatives are known from a pedigree; add families=... to the task's sources.")
+
     def _check_task(self, task: str, analysis: str) -> None:
         row, where = self.tasks[task], f"analysis '{analysis}', task '{task}'"
         if row["reader"] not in READERS:
-            raise UserError(f"{where}: " + _unknown("reader", row["reader"], READERS))
+            raise UserError(f"{where}: " + unknown("reader", row["reader"], READERS))
         fits = SPECIAL.get(
             analysis, [name for name in READERS if not any(name in special for special in SPECIAL.values())]
         )
@@ -486,91 +583,48 @@ class Plan:
         sources = self.sources(task)
         for role in sources:
             if not any(role == name or (name[-1] == "*" and role.startswith(name[:-1])) for name in known):
-                raise UserError(f"{where}: " + _unknown("source", role, known))
+                raise UserError(f"{where}: " + unknown("source", role, known))
         if missing := [role for role in required if role not in sources]:
             raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
         for option, _ in _pairs(row["options"]):
             if option not in options:
-                raise UserError(f"{where}: " + _unknown("option", option, options))
+                raise UserError(f"{where}: " + unknown("option", option, options))
 
     def _check_source(self, source: str, where: str) -> None:
         kind, _, name = source.rpartition(":")
+        if kind == "region":
+            name, _, window = name.partition("/")
+            if not (found := REGION.fullmatch(window)) or not 1 <= int(found["start"]) <= int(found["end"]):
+                raise UserError(f"{where}: '{source}' is not region:DATASET/CONTIG.START-END (1-based, inclusive).")
+            if name in self.datasets and not self.datasets[name].get("index"):
+                raise UserError(f"{where}: dataset '{name}' has no index in the ledger: no region of it can be read.")
+            kind = ""
         places: dict[str, Mapping[str, Any]] = {"": self.datasets, "genome": self.config["genomes"]}
-        known = (places | {"simulated": dict.fromkeys(SIMULATED)}).get(kind)
-        if known is None:
-            raise UserError(f"{where}: '{source}' is neither a dataset, 'genome:NAME' nor 'simulated:FILE'.")
+        known = (places | {"simulated": dict.fromkeys(SIMULATED), "task": self.tasks}).get(kind)
+        if known is None or (kind == "task" and not where.startswith("task ")):
+            raise UserError(f"{where}: '{source}' is no dataset, 'genome:NAME', 'region:…' or 'simulated:FILE'.")
         if name not in known:
-            what = {"": "dataset", "genome": "genome", "simulated": "simulated file"}[kind]
-            raise UserError(f"{where}: " + _unknown(what, name, known))
+            what = {"": "dataset", "genome": "genome", "simulated": "simulated file", "task": "task"}[kind]
+            raise UserError(f"{where}: " + unknown(what, name, known))
+        if kind == "task":
+            if self.tasks[name]["reader"] == "transfer":
+                raise UserError(f"{where}: task '{name}' is itself one of transfer; name the set that it reads.")
+            for role, inner in self.sources(name).items():
+                self._check_source(inner, f"task '{name}', source '{role}'")
 
 
-def read_yaml(path: str | Path) -> Any:
-    """A YAML file's value; a missing or broken file is a `UserError`."""
-    import yaml
-
-    try:
-        return yaml.safe_load(Path(path).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())[:200]}).") from None
-
-
-def read_table(path: str | Path, required: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a tab-separated table with a header; a missing file, column or cell is a `UserError`."""
-    try:
-        with open(path, newline="") as stream:
-            rows = list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not readable as a tab-separated text table ({error}).") from None
-    for column in required:
-        if rows and column not in rows[0]:
-            raise UserError(f"{path}: column '{column}' is missing.")
-    for number, row in enumerate(rows, 1):
-        if None in row or None in row.values():
-            raise UserError(f"{path}: row {number} does not have the {len(rows[0])} tab-separated cells of the header.")
-    if rows:
-        key = required[0]
-        seen: set[str] = set()
-        for row in rows:
-            if row[key] in seen:
-                raise UserError(f"{path}: '{row[key]}' stands twice in column '{key}'.")
-            seen.add(row[key])
-    return rows
-
-
-def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
-    """Check against a JSON schema; the most telling violation becomes one `UserError` sentence with its path."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    if (place := _not_finite(value)) is not None:
-        raise UserError(f"{where}, {place}: not a finite number.")
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
-    if error is None:
-        return
-    place = ".".join(str(part) for part in error.absolute_path) or "top level"
-    message = error.message
-    if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        extra = sorted(set(error.instance) - set(known))
-        message = _unknown("key", extra[0], known)
-    raise UserError(f"{where}, {place}: {message.splitlines()[0][:300]}")
-
-
-def _not_finite(value: Any) -> str | None:
-    """Dotted place of the first NaN or infinity, which no bound of a JSON schema refuses; None without one."""
-    if isinstance(value, float):
-        return None if math.isfinite(value) else ""
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        if (place := _not_finite(inner)) is not None:
-            return f"{key}.{place}".rstrip(".")
-    return None
+def read_study(config: Mapping[str, Any], schemas: Path) -> Plan:
+    """The design behind a config and the tables that it names, all checked against the JSON schemas in `schemas`."""
+    check_schema(config, read_yaml(schemas / "config.schema.yaml"), "config")
+    tables = config["tables"]
+    models = read_yaml(tables["models"])
+    check_schema(models, read_yaml(schemas / "models.schema.yaml"), tables["models"])
+    rows = {}
+    for name in ("tasks", "datasets"):
+        schema = read_yaml(schemas / f"{name}.schema.yaml")
+        rows[name] = read_table(tables[name], schema["items"]["required"])
+        check_schema(rows[name], schema, tables[name])
+    return Plan(config, models, rows["tasks"], rows["datasets"])
 
 
 def _has_seeds(analysis: str, init: str) -> bool:
@@ -598,12 +652,6 @@ def _scaled(name: str, entry: Mapping[str, Any], kind: str, value: int) -> dict[
         what = "number of layers" if kind == "l" else "width"
         raise UserError(f"model '{name}': no {what} of family '{entry['family']}' is known; add scaling to its entry.")
     return found
-
-
-def _unknown(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(list(known)[:12])}."
-    return f"unknown {kind} '{name}'; {hint}"
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

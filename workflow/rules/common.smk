@@ -9,22 +9,8 @@ from foundationless.errors import UserError
 
 def get_study(config):
     """The design behind this config; a mistake in it is one sentence and exit code 2."""
-    schemas = Path(workflow.basedir) / "schemas"
     try:
-        plan.check_schema(
-            config, plan.read_yaml(schemas / "config.schema.yaml"), "config"
-        )
-        tables = config["tables"]
-        models = plan.read_yaml(tables["models"])
-        plan.check_schema(
-            models, plan.read_yaml(schemas / "models.schema.yaml"), tables["models"]
-        )
-        rows = {}
-        for name in ("tasks", "datasets"):
-            schema = plan.read_yaml(schemas / f"{name}.schema.yaml")
-            rows[name] = plan.read_table(tables[name], schema["items"]["required"])
-            plan.check_schema(rows[name], schema, tables[name])
-        return plan.Plan(config, models, rows["tasks"], rows["datasets"])
+        return plan.read_study(config, Path(workflow.basedir) / "schemas")
     except UserError as error:
         print(f"foundationless: error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -38,21 +24,34 @@ shell.prefix(
 )
 
 
+NETWORK_ARMS = "|".join(("pretrained", "random", *plan.DERIVED))
+
+
 wildcard_constraints:
     analysis="|".join(plan.ANALYSES),
-    task=r"[A-Za-z0-9_]+(\.[a-z0-9]+)?",
+    task=r"[A-Za-z0-9_]+(\.[a-z0-9]+)*",
     model=r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*",
-    init="pretrained|random|embedding|permuted|baseline",
+    init=f"{NETWORK_ARMS}|baseline",
     seed=r"\d+",
 
 
+def get_analyses(rule):
+    """A pattern of the analyses whose cells this rule computes."""
+    return "|".join(name for name, made in plan.ANALYSES.items() if made == rule)
+
+
 def get_source(source):
-    """Path of a source: a dataset of the ledger, a prepared genome, or a file of the simulation."""
+    """Path of a source: a dataset of the ledger, a prepared genome, a file of the simulation, a window of a dataset,
+    or a sequence set."""
     kind, _, name = source.rpartition(":")
+    if kind == "task":
+        return f"results/sequences/{name}.parquet"
     if kind == "simulated":
         return f"resources/simulated/{name}"
     if kind == "genome":
         return f"resources/genomes/{name}.fa"
+    if kind == "region":
+        return f"resources/regions/{name}.vcf.gz"
     return f"resources/datasets/{study.datasets[name]['file']}"
 
 
@@ -101,3 +100,4 @@ def get_reader_flags(wildcards):
 include: "lookups.smk"
 include: "model_lookups.smk"
 include: "corpus_lookups.smk"
+include: "results_lookups.smk"

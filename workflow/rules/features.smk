@@ -8,6 +8,8 @@ rule embed:
         "logs/embed/{task}/{model}/{init}/seed{seed}.log",
     benchmark:
         "benchmarks/embed/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        task=r"[A-Za-z0-9_]+",
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -33,7 +35,7 @@ rule embed:
 rule probe:
     input:
         embeddings=get_embeddings,
-        sequences="results/sequences/{task}.parquet",
+        sequences=get_sequences,
     output:
         record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
         predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
@@ -42,8 +44,8 @@ rule probe:
     benchmark:
         "benchmarks/probe/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        analysis="biotype|width|ancestry",
-        init="pretrained|random|embedding|permuted",
+        analysis=get_analyses("probe"),
+        init=NETWORK_ARMS,
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -53,14 +55,45 @@ rule probe:
     params:
         recipe=plan.RECIPES["probe"],
         metric=get_metric,
-        settings=config["probing"],
+        settings=lambda w: study.probing(w.analysis),
+        probes=get_probe_flags,
         people=get_people_flags,
     message:
         "Probe {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
     shell:
         "python -m foundationless probe --embeddings {input.embeddings:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
-        " --seed {wildcards.seed} --metric {params.metric} --probes {params.settings[probes]}"
-        " --poolings {params.settings[poolings]} --rounds {params.settings[rounds]}"
+        " --seed {wildcards.seed} --metric {params.metric} {params.probes} --rounds {params.settings[rounds]}"
         " --depth {params.settings[depth]} --eta {params.settings[eta]} {params.people:q}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
+
+
+rule cluster_embeddings:
+    input:
+        embeddings=get_embeddings,
+        sequences="results/sequences/{task}.parquet",
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        map="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/cluster_embeddings/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/cluster_embeddings/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        analysis=get_analyses("cluster_embeddings"),
+        init=NETWORK_ARMS,
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=60,
+    params:
+        recipe=plan.RECIPES["cluster_embeddings"],
+        people=get_aggregate_flags,
+    message:
+        "Cluster {wildcards.task} as {wildcards.model} embeds it ({wildcards.init}, seed {wildcards.seed})"
+    shell:
+        "python -m foundationless cluster_embeddings --embeddings {input.embeddings:q} --sequences {input.sequences:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} {params.people:q} --record {output.record:q} --map {output.map:q} --threads {threads} 2> {log:q}"

@@ -1,7 +1,7 @@
 rule finetune_model:
     input:
         weights=get_weights,
-        sequences="results/sequences/{task}.parquet",
+        sequences=get_sequences,
     output:
         record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
         predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
@@ -10,8 +10,8 @@ rule finetune_model:
     benchmark:
         "benchmarks/finetune_model/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        analysis="finetune|lowdata|controls|lora",
-        init="pretrained|random|embedding|permuted",
+        analysis=get_analyses("finetune_model"),
+        init=NETWORK_ARMS,
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -42,7 +42,7 @@ rule finetune_model:
 
 rule fit_baseline:
     input:
-        sequences="results/sequences/{task}.parquet",
+        sequences=get_sequences,
     output:
         record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
         predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
@@ -62,7 +62,7 @@ rule fit_baseline:
         recipe=plan.RECIPES["fit_baseline"],
         baseline=get_baseline_flags,
         metric=get_metric,
-        settings=config["probing"],
+        settings=lambda w: study.probing(w.analysis),
         people=get_people_flags,
     message:
         "Fit baseline {wildcards.model} on {wildcards.task}"

@@ -1,10 +1,26 @@
+def get_sequences(wildcards):
+    return f"results/sequences/{study.sequences(wildcards.task)}.parquet"
+
+
 def get_embeddings(wildcards):
+    """Of the task's own set: a derived one takes rows away, deals labels anew or splits anew, and embeds nothing."""
+    task = wildcards.task.split(".")[0]
     seed = study.weight_seed(wildcards.init, int(wildcards.seed))
-    return f"results/embeddings/{wildcards.task}/{wildcards.model}/{wildcards.init}/seed{seed}/embeddings.parquet"
+    return f"results/embeddings/{task}/{wildcards.model}/{wildcards.init}/seed{seed}/embeddings.parquet"
 
 
 def get_metric(wildcards):
     return study.task(wildcards.task)["metric"]
+
+
+def get_probe_flags(wildcards):
+    settings = study.probing(wildcards.analysis)
+    flags = ["--probes", *settings["probes"], "--poolings", *settings["poolings"]]
+    if settings.get("pca"):
+        flags += ["--pca", *map(str, settings["pca"])]
+    return flags + (
+        ["--cv-folds", str(settings["cv_folds"])] if "cv_folds" in settings else []
+    )
 
 
 def get_finetuning(wildcards):
@@ -40,17 +56,17 @@ def get_baseline_flags(wildcards):
     ]
 
 
+def get_aggregate_flags(wildcards):
+    """Both haplotypes of a person make one sample."""
+    people = study.task(wildcards.task)["reader"] == "people"
+    return ["--aggregate", "sample"] if people else []
+
+
 def get_people_flags(wildcards):
-    """Ancestry: both haplotypes of a person make one sample; the study's column sampling and early stopping."""
-    ancestry = [
-        "--aggregate",
-        "sample",
-        "--colsample",
-        "0.5",
-        "--early-stopping",
-        "100",
-    ]
-    return ancestry if wildcards.analysis == "ancestry" else []
+    """And the study's column sampling and early stopping for ancestry."""
+    ancestry = ["--colsample", "0.5", "--early-stopping", "100"]
+    flags = get_aggregate_flags(wildcards)
+    return flags + ancestry if wildcards.analysis == "ancestry" else flags
 
 
 def get_genome_flags(wildcards):
@@ -60,34 +76,6 @@ def get_genome_flags(wildcards):
 
 def get_genome_files(wildcards):
     return get_genome_flags(wildcards)[1:]
-
-
-def get_job_files(name):
-    """Files called `name` of all jobs of one task in one analysis."""
-
-    def get(wildcards):
-        return [
-            f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/{name}"
-            for job in study.jobs_of(wildcards.analysis, wildcards.task)
-        ]
-
-    return get
-
-
-def get_summaries(*analyses, name="scores.csv"):
-    """Summary tables of every task of these analyses (of all, if none is named)."""
-    return [
-        f"results/{analysis}/{task}/{name}"
-        for analysis, task in study.summaries
-        if not analyses or analysis in analyses
-    ]
-
-
-def get_pretraining_records(wildcards):
-    return [
-        f"results/pretrain/{model}/seed0/record.json"
-        for model in study.networks_from("workflow")
-    ]
 
 
 def get_memory(wildcards, attempt):
@@ -102,20 +90,3 @@ def get_runtime(wildcards, attempt):
 
 def get_strand_flags(wildcards):
     return ["--both-strands"] if config["scoring"]["both_strands"] else []
-
-
-def get_weight_cards(wildcards):
-    """Cards of all weights that the design evaluates."""
-    evaluated = [job for job in study.jobs if job.init != "baseline"]
-    names = [
-        f"results/weights/{job.model}/{job.init}/seed{study.weight_seed(job.init, job.seed)}/weights.json"
-        for job in evaluated
-    ]
-    return list(dict.fromkeys(names))
-
-
-def get_reported_table(name):
-    """A table that the report shows."""
-    labels = {"table": name.replace("_", " ")}
-    caption = "../report/tables.rst"
-    return report(f"results/tables/{name}.csv", caption, "Tables", labels=labels)

@@ -2,9 +2,11 @@ rule summarise_task:
     input:
         records=get_job_files("record.json"),
         predictions=get_job_files("predictions.parquet"),
+        audit=get_audit,
     output:
         scores="results/{analysis}/{task}/scores.csv",
         comparisons="results/{analysis}/{task}/comparisons.csv",
+        effects="results/{analysis}/{task}/effects.csv",
         records="results/{analysis}/{task}/records.parquet",
     log:
         "logs/summarise_task/{analysis}/{task}.log",
@@ -20,7 +22,7 @@ rule summarise_task:
         recipe=plan.RECIPES["summarise_task"],
         metric=get_metric,
         statistics=config["statistics"],
-        protocol=config["protocol"],
+        audit=get_audit_flags,
         baselines=list(config["baselines"]),
         seed=config["seed"],
     message:
@@ -28,18 +30,24 @@ rule summarise_task:
     shell:
         "python -m foundationless summarise_task --analysis {wildcards.analysis} --task {wildcards.task}"
         " --metric {params.metric} --records {input.records:q} --predictions {input.predictions:q}"
-        " --baselines {params.baselines} --resamples {params.statistics[resamples]} --margin {params.statistics[margin]} --seed {params.seed}"
-        " --protocol {params.protocol} --scores {output.scores:q} --comparisons {output.comparisons:q}"
-        " --flat {output.records:q} 2> {log:q}"
+        " --baselines {params.baselines} --resamples {params.statistics[resamples]}"
+        " --margin {params.statistics[margin]} --seed {params.seed} {params.audit:q} --scores {output.scores:q}"
+        " --comparisons {output.comparisons:q} --effects {output.effects:q} --flat {output.records:q} 2> {log:q}"
 
 
 rule collect_tables:
     input:
         scores=get_summaries(name="scores.csv"),
         comparisons=get_summaries(name="comparisons.csv"),
+        effects=get_summaries(name="effects.csv"),
         records=get_summaries(name="records.parquet"),
         pretraining=get_pretraining_records,
         weights=get_weight_cards,
+        maps=get_maps,
+        mutagenesis=get_substitutions,
+        audits=expand("results/audit/{task}/audit.json", task=study.audited),
+        overlap="results/audit/overlap.csv" if study.audited else [],
+        reported="resources/lists/reported.tsv",
         tasks=config["tables"]["tasks"],
     output:
         scores=get_reported_table("scores"),
@@ -60,12 +68,16 @@ rule collect_tables:
         recipe=plan.RECIPES["collect_tables"],
         models=study.describe_models(),
         margin=config["statistics"]["margin"],
+        protocol=config["protocol"],
         directory=subpath(output.records, parent=True),
     message:
         "Collect tables"
     shell:
         "python -m foundationless collect_tables --scores {input.scores:q} --comparisons {input.comparisons:q}"
-        " --records {input.records:q} --pretraining {input.pretraining:q} --weights {input.weights:q}"
+        " --effects {input.effects:q} --records {input.records:q} --pretraining {input.pretraining:q}"
+        " --weights {input.weights:q} --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
+        " --audits {input.audits:q} --overlap {input.overlap:q}"
+        " --reported {input.reported:q} --protocol {params.protocol}"
         " --tasks {input.tasks:q} --models {params.models:q} --margin {params.margin}"
         " --output {params.directory:q} 2> {log:q}"
 

@@ -13,7 +13,7 @@ rule build_sequences:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, input: 2000 + 10 * input.size_mb,  # text parsed to Python strings
+        mem_mb=lambda w, input: 2000 + 10 * min(input.size_mb, 1500),  # text as Python strings; genomes by index
         runtime=60,
     params:
         recipe=plan.RECIPES["build_sequences"],
@@ -41,7 +41,7 @@ rule derive_sequences:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, input: 1000 + 10 * input.size_mb,  # Parquet expands about ten-fold
+        mem_mb=lambda w, input: 2000 + 60 * input.size_mb,  # as the audit, which `distant` runs
         runtime=30,
     params:
         recipe=plan.RECIPES["derive_sequences"],
@@ -51,3 +51,54 @@ rule derive_sequences:
     shell:
         "python -m foundationless derive_sequences --sequences {input:q} --derivation {wildcards.derivation}"
         " --seed {params.seed} --output {output:q} 2> {log:q}"
+
+
+rule audit_task:
+    input:
+        "results/sequences/{task}.parquet",
+    output:
+        audit="results/audit/{task}/audit.parquet",
+        summary="results/audit/{task}/audit.json",
+    log:
+        "logs/audit_task/{task}.log",
+    benchmark:
+        "benchmarks/audit_task/{task}.tsv"
+    wildcard_constraints:
+        task=r"[A-Za-z0-9_]+",
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, input: 4000 + 60 * input.size_mb,  # k-mers of every sequence; repeated ones are small on disk only
+        runtime=60,
+    params:
+        recipe=plan.RECIPES["audit_task"],
+    message:
+        "Audit the splits of {wildcards.task} for leaks"
+    shell:
+        "python -m foundationless audit_task --task {wildcards.task} --sequences {input:q}"
+        " --output {output.audit:q} --summary {output.summary:q} 2> {log:q}"
+
+
+rule audit_overlap:
+    input:
+        expand("results/sequences/{task}.parquet", task=study.audited),
+    output:
+        "results/audit/overlap.csv",
+    log:
+        "logs/audit_overlap.log",
+    benchmark:
+        "benchmarks/audit_overlap.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda w, input: 2000 + 30 * input.size_mb,  # one hash per distinct sequence and strand
+        runtime=60,
+    params:
+        recipe=plan.RECIPES["audit_overlap"],
+        names=list(study.audited),
+    message:
+        "Count the sequences that tasks share"
+    shell:
+        "python -m foundationless audit_overlap --sequences {input:q} --names {params.names} --output {output:q} 2> {log:q}"

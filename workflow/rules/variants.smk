@@ -10,8 +10,8 @@ rule score_sensitivity:
     benchmark:
         "benchmarks/score_sensitivity/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        analysis="sensitivity",
-        init="pretrained|random|embedding|permuted",
+        analysis=get_analyses("score_sensitivity"),
+        init=NETWORK_ARMS,
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -48,8 +48,8 @@ rule score_similarity:
     benchmark:
         "benchmarks/score_similarity/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        analysis="similarity",
-        init="pretrained|random|embedding|permuted",
+        analysis=get_analyses("score_similarity"),
+        init=NETWORK_ARMS,
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -86,8 +86,8 @@ rule score_likelihood:
     benchmark:
         "benchmarks/score_likelihood/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        analysis="likelihood",
-        init="pretrained|random|embedding|permuted",
+        analysis=get_analyses("score_likelihood"),
+        init=NETWORK_ARMS,
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -108,5 +108,43 @@ rule score_likelihood:
         "python -m foundationless score_likelihood --weights {params.weights:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
         " --seed {wildcards.seed} {params.strands}"
+        " --precision {params.precision} --token-budget {params.compute[token_budget]}"
+        " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
+
+
+rule score_mutagenesis:
+    input:
+        weights=get_weights,
+        sequences="results/sequences/{task}.parquet",
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/score_mutagenesis/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/score_mutagenesis/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        analysis=get_analyses("score_mutagenesis"),
+        init=NETWORK_ARMS,
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=1,
+    params:
+        recipe=plan.RECIPES["score_mutagenesis"],
+        weights=subpath(input.weights, parent=True),
+        compute=config["embedding"],
+        precision=get_precision("embedding"),
+        windows=config["scoring"].get("windows", 8),
+        strands=get_strand_flags,
+    message:
+        "In-silico mutagenesis with {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
+    shell:
+        "python -m foundationless score_mutagenesis --weights {params.weights:q} --sequences {input.sequences:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} --windows {params.windows} {params.strands}"
         " --precision {params.precision} --token-budget {params.compute[token_budget]}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

@@ -1,7 +1,7 @@
 """Write control weights that lie between a pretrained and a random model.
 
 `embedding`: random but for the pretrained table of token embeddings. `permuted`: pretrained, the values of each
-parameter permuted.
+parameter permuted. `copy`: pretrained, as it is.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from foundationless.flags import output_directory, seed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained", required=True, type=Path, help="weight directory of the pretrained model")
     parser.add_argument("--random", required=True, type=Path, help="weight directory of the random model of this seed")
-    parser.add_argument("--init", required=True, choices=["embedding", "permuted"], help="which control")
+    parser.add_argument("--init", required=True, choices=["embedding", "permuted", "copy"], help="which control")
     parser.add_argument("--seed", required=True, type=seed, help="seed of the random weights and of permutations")
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")

@@ -3,7 +3,8 @@
 `embedding`: the pretrained table of token embeddings (and a vocabulary head that is tied to it), all else as at random
 initialisation. `permuted`: every pretrained parameter with its values permuted within the tensor, so that it keeps its
 distribution and loses its structure; a tensor of several names is permuted once, and what is stored but never trained
-(buffers: positions, complement maps) stays.
+(buffers: positions, complement maps) stays. `copy`: the pretrained weights as they are, to show that the comparison
+of an arm with itself finds nothing.
 """
 
 import numpy as np
@@ -29,6 +30,8 @@ def derive(init: str, pretrained: Weights, random: Weights, seed: int) -> Genomi
         for name in names:
             target[name].copy_(source[name])
         return random.model
+    if init == "copy":
+        return pretrained.model
     generator = np.random.default_rng(seed)
     with torch.no_grad():
         for _, parameter in sorted(pretrained.model.named_parameters()):

@@ -1,0 +1,89 @@
+"""Reading what a study is configured by: YAML, tab-separated tables and JSON schemas, with one sentence per mistake."""
+
+import csv
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from foundationless.errors import UserError
+
+
+def read_yaml(path: str | Path) -> Any:
+    """A YAML file's value; a missing or broken file is a `UserError`."""
+    import yaml
+
+    try:
+        return yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())[:200]}).") from None
+
+
+def read_table(path: str | Path, required: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a tab-separated table with a header; a missing file, column or cell is a `UserError`."""
+    try:
+        with open(path, newline="") as stream:
+            rows = list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not readable as a tab-separated text table ({error}).") from None
+    for column in required:
+        if rows and column not in rows[0]:
+            raise UserError(f"{path}: column '{column}' is missing.")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise UserError(f"{path}: row {number} does not have the {len(rows[0])} tab-separated cells of the header.")
+    if rows:
+        key = required[0]
+        seen: set[str] = set()
+        for row in rows:
+            if row[key] in seen:
+                raise UserError(f"{path}: '{row[key]}' stands twice in column '{key}'.")
+            seen.add(row[key])
+    return rows
+
+
+def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
+    """Check against a JSON schema; the most telling violation becomes one `UserError` sentence with its path."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    if (place := _not_finite(value)) is not None:
+        raise UserError(f"{where}, {place}: not a finite number.")
+    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    if error is None:
+        return
+    place = ".".join(str(part) for part in error.absolute_path) or "top level"
+    message = error.message
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        extra = sorted(set(error.instance) - set(known))
+        message = unknown("key", extra[0], known)
+    if error.validator in ("oneOf", "anyOf") and "required" in error.validator_value[0]:
+        choices = " or ".join(" with ".join(choice["required"]) for choice in error.validator_value)
+        message = f"give either {choices}."
+    raise UserError(f"{where}, {place}: {message.splitlines()[0][:300]}")
+
+
+def _not_finite(value: Any) -> str | None:
+    """Dotted place of the first NaN or infinity, which no bound of a JSON schema refuses; None without one."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else ""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        if (place := _not_finite(inner)) is not None:
+            return f"{key}.{place}".rstrip(".")
+    return None
+
+
+def unknown(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    """The sentence for a name that is not known, with the nearest that is."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(list(known)[:12])}."
+    return f"unknown {kind} '{name}'; {hint}"

@@ -1,0 +1,71 @@
+def get_job_files(name):
+    """Files called `name` of all jobs of one task in one analysis."""
+
+    def get(wildcards):
+        return [
+            f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/{name}"
+            for job in study.jobs_of(wildcards.analysis, wildcards.task)
+        ]
+
+    return get
+
+
+def get_summaries(*analyses, name="scores.csv"):
+    """Summary tables of every task of these analyses (of all, if none is named)."""
+    return [
+        f"results/{analysis}/{task}/{name}"
+        for analysis, task in study.summaries
+        if not analyses or analysis in analyses
+    ]
+
+
+def get_audit(wildcards):
+    """The audit of a task's own splits; a derived set has others."""
+    audited = wildcards.task in study.audited
+    return f"results/audit/{wildcards.task}/audit.parquet" if audited else []
+
+
+def get_audit_flags(wildcards, input):
+    return ["--audit", input.audit] if input.audit else []
+
+
+def get_maps(wildcards):
+    """Per-sequence coordinates of every clustering job."""
+    jobs = [job for job in study.jobs if job.analysis == "clustering"]
+    return [
+        f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/predictions.parquet"
+        for job in jobs
+    ]
+
+
+def get_substitutions(wildcards):
+    """Maps of every mutagenesis job."""
+    jobs = [job for job in study.jobs if job.analysis == "mutagenesis"]
+    return [
+        f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/predictions.parquet"
+        for job in jobs
+    ]
+
+
+def get_pretraining_records(wildcards):
+    return [
+        f"results/pretrain/{model}/seed0/record.json"
+        for model in study.networks_from("workflow")
+    ]
+
+
+def get_weight_cards(wildcards):
+    """Cards of all weights that the design evaluates."""
+    evaluated = [job for job in study.jobs if job.init != "baseline"]
+    names = [
+        f"results/weights/{job.model}/{job.init}/seed{study.weight_seed(job.init, job.seed)}/weights.json"
+        for job in evaluated
+    ]
+    return list(dict.fromkeys(names))
+
+
+def get_reported_table(name):
+    """A table that the report shows."""
+    labels = {"table": name.replace("_", " ")}
+    caption = "../report/tables.rst"
+    return report(f"results/tables/{name}.csv", caption, "Tables", labels=labels)
