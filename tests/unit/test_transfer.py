@@ -26,11 +26,11 @@ def sets(tmp_path):
     return tmp_path
 
 
-def build(directory, train="first", test="second"):
+def build(directory, *more, train="first", test="second"):
     sources = [f"{role}={directory / name}.parquet" for role, name in (("train", train), ("test", test))]
     output = directory / "out.parquet"
     flags = ["--reader", "transfer", "--source", sources[0], "--source", sources[1], "--seed", "1"]
-    return main(["build_sequences", *flags, "--output", str(output)]), output
+    return main(["build_sequences", *flags, *more, "--output", str(output)]), output
 
 
 def test_train_of_one_and_test_of_the_other(sets, capsys):
@@ -48,3 +48,11 @@ def test_classes_must_agree(sets, capsys):
     write_sequences(sets / "second.parquet", other.assign(label="enhancer"))
     code, _ = build(sets)
     assert code == 2 and "no classes of first.parquet" in capsys.readouterr().err
+
+
+def test_labels_of_the_test_set_are_said_in_words_of_the_training_set(sets):
+    other = pd.read_parquet(sets / "second.parquet")
+    write_sequences(sets / "second.parquet", other.assign(label=["yes", "no", "no"]))
+    code, output = build(sets, "--option", "labels=yes:1,no:0")
+    assert code == 0
+    assert pd.read_parquet(output).set_index("id").loc[["test:a", "test:y"], "label"].tolist() == ["1", "0"]

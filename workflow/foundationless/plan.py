@@ -137,7 +137,7 @@ READERS = {
         "contig start end label fractions as_written",
     ),
     "mutants": ("genome", "genome", "contigs starts windows length mutations replicates"),
-    "transfer": ("train test", "train test", ""),
+    "transfer": ("train test", "train test", "labels"),
     "clinical": ("vcf genome", "vcf genome", "genes consequences length unlabelled score"),
     "sge": ("table genome", "table genome", "length offset unlabelled"),
     "tp53_missense": ("table genome", "table genome", "length"),

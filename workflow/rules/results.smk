@@ -20,6 +20,8 @@ rule summarise_task:
         runtime=60,
     params:
         recipe=plan.RECIPES["summarise_task"],
+        directory=subpath(output.scores, parent=True),
+        jobs=get_job_names,  # the shell writes out their paths: one argument may have 128 KiB, and there are thousands
         metric=get_metric,
         statistics=config["statistics"],
         audit=get_audit_flags,
@@ -29,7 +31,8 @@ rule summarise_task:
         "Summarise {wildcards.analysis} on {wildcards.task}"
     shell:
         "python -m foundationless summarise_task --analysis {wildcards.analysis} --task {wildcards.task}"
-        " --metric {params.metric} --records {input.records:q} --predictions {input.predictions:q}"
+        " --metric {params.metric} --records $(printf '{params.directory}/%s/record.json ' {params.jobs})"
+        " --predictions $(printf '{params.directory}/%s/predictions.parquet ' {params.jobs})"
         " --baselines {params.baselines} --resamples {params.statistics[resamples]}"
         " --margin {params.statistics[margin]} --seed {params.seed} {params.audit:q} --scores {output.scores:q}"
         " --comparisons {output.comparisons:q} --effects {output.effects:q} --flat {output.records:q} 2> {log:q}"
@@ -66,6 +69,8 @@ rule collect_tables:
         runtime=30,
     params:
         recipe=plan.RECIPES["collect_tables"],
+        summaries=["/".join(names) for names in study.summaries],
+        weights=get_weight_names(),
         models=study.describe_models(),
         margin=config["statistics"]["margin"],
         protocol=config["protocol"],
@@ -73,77 +78,12 @@ rule collect_tables:
     message:
         "Collect tables"
     shell:
-        "python -m foundationless collect_tables --scores {input.scores:q} --comparisons {input.comparisons:q}"
-        " --effects {input.effects:q} --records {input.records:q} --pretraining {input.pretraining:q}"
-        " --weights {input.weights:q} --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
+        "python -m foundationless collect_tables --scores $(printf 'results/%s/scores.csv ' {params.summaries})"
+        " --comparisons $(printf 'results/%s/comparisons.csv ' {params.summaries})"
+        " --effects $(printf 'results/%s/effects.csv ' {params.summaries})"
+        " --records $(printf 'results/%s/records.parquet ' {params.summaries}) --pretraining {input.pretraining:q}"
+        " --weights $(printf 'results/weights/%s/weights.json ' {params.weights}) --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
         " --reported {input.reported:q} --protocol {params.protocol}"
         " --tasks {input.tasks:q} --models {params.models:q} --margin {params.margin}"
         " --output {params.directory:q} 2> {log:q}"
-
-
-rule draw_figure:
-    input:
-        "results/tables/records.parquet",
-    output:
-        figure="results/figures/{figure}.pdf",
-        picture=report(
-            "results/figures/{figure}.png",
-            "../report/figure.rst",
-            "Figures",
-            labels={"figure": "{figure}"},
-        ),
-    log:
-        "logs/draw_figure/{figure}.log",
-    benchmark:
-        "benchmarks/draw_figure/{figure}.tsv"
-    wildcard_constraints:
-        figure="|".join(plan.FIGURES),
-    conda:
-        "../../envs/figures.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        recipe=plan.RECIPES["draw_figure"],
-        tables=subpath(input[0], parent=True),
-        title=config["title"],
-    message:
-        "Draw {wildcards.figure}"
-    shell:
-        "python -m foundationless draw_figure --figure {wildcards.figure} --tables {params.tables:q}"
-        " --study {params.title:q} --output {output.figure:q} 2> {log:q}"
-
-
-rule bind_figures:
-    input:
-        figures=expand("results/figures/{figure}.pdf", figure=plan.FIGURES),
-        records="results/tables/records.parquet",
-    output:
-        report(
-            "results/figures/all.pdf",
-            caption="../report/all.rst",
-            category="Figures",
-            labels={"figure": "all"},
-        ),
-    log:
-        "logs/bind_figures.log",
-    benchmark:
-        "benchmarks/bind_figures.tsv"
-    conda:
-        "../../envs/figures.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        recipe=plan.RECIPES["bind_figures"],
-        tables=subpath(input.records, parent=True),
-        title=config["title"],
-        notes=config["notes"],
-    message:
-        "Bind all figures behind a cover page"
-    shell:
-        "python -m foundationless bind_figures --figures {input.figures:q} --tables {params.tables:q}"
-        " --study {params.title:q} --notes {params.notes:q} --output {output:q} 2> {log:q}"

@@ -1,3 +1,8 @@
+def get_job_names(wildcards):
+    jobs = study.jobs_of(wildcards.analysis, wildcards.task)
+    return [f"{job.model}/{job.init}/seed{job.seed}" for job in jobs]
+
+
 def get_job_files(name):
     """Files called `name` of all jobs of one task in one analysis."""
 
@@ -54,14 +59,18 @@ def get_pretraining_records(wildcards):
     ]
 
 
-def get_weight_cards(wildcards):
-    """Cards of all weights that the design evaluates."""
+def get_weight_names():
+    """All weights that the design evaluates."""
     evaluated = [job for job in study.jobs if job.init != "baseline"]
     names = [
-        f"results/weights/{job.model}/{job.init}/seed{study.weight_seed(job.init, job.seed)}/weights.json"
+        f"{job.model}/{job.init}/seed{study.weight_seed(job.init, job.seed)}"
         for job in evaluated
     ]
     return list(dict.fromkeys(names))
+
+
+def get_weight_cards(wildcards):
+    return [f"results/weights/{name}/weights.json" for name in get_weight_names()]
 
 
 def get_reported_table(name):

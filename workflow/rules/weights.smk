@@ -1,3 +1,6 @@
+include: "tokenizers.smk"
+
+
 rule initialise:
     input:
         get_family_files,

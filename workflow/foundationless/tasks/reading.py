@@ -65,6 +65,14 @@ def yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
+def label_map(text: str) -> dict[str, str]:
+    """`0:none,1:promoter` to {"0": "none", "1": "promoter"}."""
+    pairs = [item.partition(":") for item in words(text)]
+    if any(not colon or not old or not new for old, colon, new in pairs):
+        raise ValueError(text)
+    return {old: new for old, _, new in pairs}
+
+
 @dataclass(frozen=True)
 class Option:
     """One `KEY=VALUE` of a reader: how the value is read, what it is by default, and what it means."""

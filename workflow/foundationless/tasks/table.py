@@ -10,15 +10,17 @@ import pyarrow.parquet as pq
 from foundationless.errors import UserError
 from foundationless.genomes import Genome, read_records
 from foundationless.sequences import check_dna, contigs_of
-from foundationless.tasks.reading import ALPHABET, Option, Reader, draw_splits, note, read_text_table, share, words
-
-
-def label_map(text: str) -> dict[str, str]:
-    """`0:none,1:promoter` to {"0": "none", "1": "promoter"}."""
-    pairs = [item.partition(":") for item in words(text)]
-    if any(not colon or not old or not new for old, colon, new in pairs):
-        raise ValueError(text)
-    return {old: new for old, _, new in pairs}
+from foundationless.tasks.reading import (
+    ALPHABET,
+    Option,
+    Reader,
+    draw_splits,
+    label_map,
+    note,
+    read_text_table,
+    share,
+    words,
+)
 
 
 def row_filter(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.sequences import read_sequences, reverse_complement
-from foundationless.tasks.reading import Reader, note
+from foundationless.tasks.reading import Option, Reader, label_map, note
 
 
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
@@ -19,6 +19,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     columns = ["id", "sequence", "label", "split", "group"]
     learned, asked = (read_sequences(sources[name], columns)[columns] for name in ("train", "test"))
     learned, asked = learned[learned["split"] != "test"], asked[asked["split"] == "test"]
+    asked = asked.assign(label=asked["label"].map(lambda label: options["labels"].get(label, label)))
     taught, wanted = set(learned["label"].dropna()), set(asked["label"].dropna())
     if not wanted or not wanted <= taught:
         odd = ", ".join(sorted(wanted - taught)) or "none"
@@ -41,6 +42,6 @@ READER = Reader(
     summary="train and validation of one sequence set, test of another with the same classes",
     sources={"train": "sequence set to learn from", "test": "sequence set whose test split tests"},
     required=("train", "test"),
-    options={},
+    options={"labels": Option(label_map, {}, "labels of the test set in words of the training set, as promoter:1")},
     read=read,
 )
