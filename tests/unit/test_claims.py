@@ -44,7 +44,7 @@ def test_fine_tuning_is_paired_with_the_best_random_model_on_paper_and_with_its_
 )
 def test_a_claim_that_nothing_helps_holds_where_the_contrast_is_worse_or_equivalent(delta, half, holds):
     found = claims(pairs=[pair("lowdata", "t.pct1", "random", delta, half=half)])
-    row = found.loc[("nor are they with less training data", "corrected")]
+    row = found.loc[("pretrained models are no better with less training data", "corrected")]
     assert row["holds"] == holds and row["n"] == 1 and row["high"] == pytest.approx(delta + half)
 
 
@@ -61,10 +61,10 @@ def test_biotype_gives_the_random_arm_every_tokenizer_and_width_on_paper_only():
 
 def test_ancestry_keeps_families_together_where_it_can():
     pairs = [pair("ancestry", "w", "random", 0.1, p) for p in ("paper", "corrected")]
-    alone = claims(pairs=pairs).xs("nor do they tell superpopulations apart any better")
+    alone = claims(pairs=pairs).xs("frozen, a random model tells superpopulations apart as well")
     assert alone["difference"].to_dict() == pytest.approx({"paper": 0.1, "corrected": 0.1})
     pairs += [pair("ancestry", "w.family", "random", -0.1, p) for p in ("paper", "corrected")]
-    cured = claims(pairs=pairs).xs("nor do they tell superpopulations apart any better")
+    cured = claims(pairs=pairs).xs("frozen, a random model tells superpopulations apart as well")
     assert cured["difference"].to_dict() == pytest.approx({"paper": 0.1, "corrected": -0.1})
 
 

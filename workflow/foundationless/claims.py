@@ -49,9 +49,9 @@ def find_claims(
         row["verdict"] = verdict(row["low"], row["high"], margin)
         row["holds"] = HOLDS[row["verdict"]]
     table = pd.DataFrame(rows, columns=CLAIMS)
-    order = {protocol: place for place, protocol in enumerate(PROTOCOLS)}
+    ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *PROTOCOLS])}
     return table.sort_values(
-        ["claim", "model", "protocol"], key=lambda values: values.map(order) if values.name == "protocol" else values
+        ["claim", "model", "protocol"], key=lambda values: values.map(ranks) if values.name != "model" else values
     ).reset_index(drop=True)
 
 
@@ -95,7 +95,7 @@ def _pretraining(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
 
 def _low_data(pairs: pd.DataFrame) -> Iterator[Row]:
     mine = pairs[(pairs["analysis"] == "lowdata") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
-    claim = "nor are they with less training data"
+    claim = "pretrained models are no better with less training data"
     yield from _means(mine, claim, "Fig 3", "pretrained minus its own random self, shares of the training data")
 
 
@@ -125,7 +125,7 @@ def _ancestry(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
     families = mine[mine["task"].str.endswith(".family", na=False)]
     cured = not paper and len(families)
     words = "pretrained minus its own random self" + (", families kept together" if cured else "")
-    claim = "nor do they tell superpopulations apart any better"
+    claim = "frozen, a random model tells superpopulations apart as well"
     yield from _means(families if cured else _plain(mine), claim, "Fig 6b, Table 14", words)
 
 

@@ -31,6 +31,7 @@ RECIPES = {
     "derive_sequences": 1,
     "audit_task": 1,
     "audit_overlap": 1,
+    "audit_corpus": 1,
     "initialise": 3,
     "download_weights": 1,
     "import_weights": 1,
@@ -165,6 +166,7 @@ SIMULATED = (
 
 FIGURES = (
     "verdict_forest",
+    "claims",
     "figure_01_benchmarks",
     "figure_03_low_data",
     "figure_04_width_random",

@@ -33,6 +33,7 @@ AUDITS = [
     "task", "split", "against", "rows", "exact", "reverse_complement", "near", "conflict", "duplicate",
     "duplicate_share", "near_share",
 ]  # fmt: skip
+CORPORA = ["task", "corpus", "rows", "whole", "half", "part", "whole_share", "half_share", "part_share", "mean_share"]
 MAPS = ["task", "model", "init", "seed", "id", "label", "x", "y"]
 SUBSTITUTIONS = ["task", "model", "init", "seed", "window", "id", "position", "ref", "alt", "label"]
 
@@ -154,6 +155,7 @@ def collect(
     reported: pd.DataFrame | None = None,
     overlap: pd.DataFrame | None = None,
     audits: Sequence[Mapping[str, Any]] = (),
+    corpora: Sequence[Mapping[str, Any]] = (),
     maps: Sequence[pd.DataFrame] = (),
     substitutions: Sequence[pd.DataFrame] = (),
     cards: Sequence[Mapping[str, Any]] = (),
@@ -163,8 +165,8 @@ def collect(
     `records` are the flat tables of all records; `tasks` has task, suite, group and label; `models` maps names to cards
     with label, order, tokenizer_class and kind (`baseline` or another). `scores` and `comparisons` hold rows of both
     protocols, of which `protocol` is the study's; `effects` are those of `summaries`, `reported` the numbers that the
-    study printed, `overlap` and `audits` those of `audit_overlap` and `audit_task`, `maps` embedding maps,
-    `substitutions` mutagenesis maps, and `cards` those of weights.
+    study printed, `overlap` and `audits` those of `audit_overlap` and `audit_task`, `corpora` those of
+    `audit_corpus`, `maps` embedding maps, `substitutions` mutagenesis maps, and `cards` those of weights.
     """
     ranks = {name: card.get("order", len(models)) for name, card in models.items()}
     order = {task: rank for rank, task in enumerate(tasks["task"])}
@@ -208,6 +210,7 @@ def collect(
             "audits": pd.DataFrame(
                 [{"task": audit["task"], **pair} for audit in audits for pair in audit["pairs"]], columns=AUDITS
             ),
+            "corpora": pd.DataFrame([dict(audit) for audit in corpora]).reindex(columns=CORPORA),
             "defects": find_defects(every, pairs, effects, across),
             "claims": find_claims(every, pairs, bases, margin),
         } | paper_tables(scores, comparisons, effects, flat, tasks, catalogue, cards, audits, reported)

@@ -1,7 +1,8 @@
 def get_corpus(wildcards):
-    return study.config["corpora"][
-        study.model(wildcards.model).entry["pretrained"]["corpus"]
-    ]
+    """The corpus that is named, or that a model is pretrained on."""
+    name = getattr(wildcards, "corpus", None)
+    entry = {} if name else study.model(wildcards.model).entry["pretrained"]
+    return study.config["corpora"][name or entry["corpus"]]
 
 
 def get_corpus_files(wildcards):
@@ -28,11 +29,17 @@ def get_people_files(wildcards):
     return [*files, get_source(people["panel"])] if "panel" in people else files
 
 
-def get_corpus_flags(wildcards):
+def get_reference_flags(wildcards):
     corpus = get_corpus(wildcards)
     flags = ["--exclude", *corpus["exclude"], "--holdout", *corpus["holdout"]]
     for path in get_corpus_files(wildcards):
         flags += ["--genome", path]
+    return flags
+
+
+def get_corpus_flags(wildcards):
+    corpus = get_corpus(wildcards)
+    flags = get_reference_flags(wildcards)
     for path in get_variant_files(wildcards):
         flags += ["--vcf", path]
     people = corpus.get("people", {})

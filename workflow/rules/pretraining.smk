@@ -40,3 +40,32 @@ rule pretrain:
         " {params.settings:q} --model {wildcards.model} --seed {wildcards.seed}"
         " --checkpoints {params.checkpoints:q}/checkpoints --output {params.directory:q}"
         " --record {output.record:q} --losses {output.losses:q} --threads {threads} 2> {log:q}"
+
+
+rule audit_corpus:
+    input:
+        sequences="results/sequences/{task}.parquet",
+        genomes=get_corpus_files,
+    output:
+        "results/audit/{task}/corpus_{corpus}.json",
+    log:
+        "logs/audit_corpus/{task}/{corpus}.log",
+    benchmark:
+        "benchmarks/audit_corpus/{task}/{corpus}.tsv"
+    wildcard_constraints:
+        task=r"[A-Za-z0-9_]+",
+        corpus=r"[a-z][a-z0-9_]*",
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,  # one stretch of the genome at a time, and the pieces of all test sequences
+        runtime=240,
+    params:
+        recipe=plan.RECIPES["audit_corpus"],
+        corpus=get_reference_flags,
+    message:
+        "Look for the test sequences of {wildcards.task} in the corpus {wildcards.corpus}"
+    shell:
+        "python -m foundationless audit_corpus --task {wildcards.task} --sequences {input.sequences:q}"
+        " {params.corpus:q} --output {output:q} 2> {log:q}"

@@ -50,6 +50,7 @@ rule collect_tables:
         mutagenesis=get_substitutions,
         audits=expand("results/audit/{task}/audit.json", task=study.audited),
         overlap="results/audit/overlap.csv" if study.audited else [],
+        corpora=expand("results/audit/{name}.json", name=get_corpus_audits()),
         reported="resources/lists/reported.tsv",
         tasks=config["tables"]["tasks"],
     output:
@@ -82,8 +83,10 @@ rule collect_tables:
         " --comparisons $(printf 'results/%s/comparisons.csv ' {params.summaries})"
         " --effects $(printf 'results/%s/effects.csv ' {params.summaries})"
         " --records $(printf 'results/%s/records.parquet ' {params.summaries}) --pretraining {input.pretraining:q}"
-        " --weights $(printf 'results/weights/%s/weights.json ' {params.weights}) --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
+        " --weights $(for name in {params.weights}; do echo results/weights/$name/weights.json; done)"
+        " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
+        " --corpora {input.corpora:q}"
         " --reported {input.reported:q} --protocol {params.protocol}"
         " --tasks {input.tasks:q} --models {params.models:q} --margin {params.margin}"
         " --output {params.directory:q} 2> {log:q}"

@@ -52,6 +52,13 @@ def get_substitutions(wildcards):
     ]
 
 
+def get_corpus_audits():
+    """Names of the audits of every task against every corpus that a model of the study was pretrained on."""
+    models = [study.model(name) for name in study.networks_from("workflow")]
+    corpora = dict.fromkeys(model.entry["pretrained"]["corpus"] for model in models)
+    return [f"{task}/corpus_{corpus}" for task in study.audited for corpus in corpora]
+
+
 def get_pretraining_records(wildcards):
     return [
         f"results/pretrain/{model}/seed0/record.json"

@@ -2,9 +2,9 @@
 
 The output directory holds records.parquet and records.csv (one row per recorded number), scores.csv and comparisons.csv
 (under the study's protocol), protocols.csv (both protocols and their difference), leakage.csv, calibration.csv,
-selections.csv (what was tried and chosen), crossvalidation.csv, audits.csv, maps.parquet, mutagenesis.parquet,
-defects.csv (the study's defects as numbers), claims.csv (its
-claims under both protocols), tasks.csv, models.csv, across_tasks.csv (per analysis, suite and model:
+selections.csv (what was tried and chosen), crossvalidation.csv, audits.csv and corpora.csv (test rows that earlier splits
+or a pretraining corpus hold), maps.parquet, mutagenesis.parquet, defects.csv (the study's defects as numbers),
+claims.csv (its claims under both protocols), tasks.csv, models.csv, across_tasks.csv (per analysis, suite and model:
 mean paired difference, interval, wins, Wilcoxon p, verdict) and the tables of the study, table_01_models.csv to
 table_18_finetune.csv, with its own numbers beside ours. Without data they have a header and no rows.
 """
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--maps", nargs="*", default=[], type=Path, help="embedding maps of cluster_embeddings")
     add("--mutagenesis", nargs="*", default=[], type=Path, help="predictions of score_mutagenesis")
     add("--audits", nargs="*", default=[], type=Path, help="JSON summaries of audit_task")
+    add("--corpora", nargs="*", default=[], type=Path, help="JSON summaries of audit_corpus")
     add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
     add("--reported", type=Path, help="TSV of the numbers that the study reports")
     add("--protocol", choices=["corrected", "paper"], default="corrected",
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
         reported=given.reported and paper_tables.read_reported(given.reported),
         overlap=given.overlap and tables.read_table(given.overlap),
         audits=[read_json(path) for path in given.audits],
+        corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
         maps=[tables.read_map(path) for path in given.maps],
         substitutions=[tables.read_substitutions(path) for path in given.mutagenesis],
         cards=[read_json(path) for path in given.weights],

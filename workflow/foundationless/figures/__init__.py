@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
     from foundationless.figures import (
         benchmarks,
+        claims,
         controls,
         defects,
         features,
@@ -50,6 +51,7 @@ def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
         "optimism": defects.optimism,
         "calibration": defects.calibration,
         "defects": defects.defects,
+        "claims": claims.claims,
         "pretraining": controls.pretraining,
     }
 

@@ -57,14 +57,15 @@ def probing(tables: Tables) -> Figure:
     folds = found[(found["protocol"] == "crossvalidation") & (found["run"] == "chosen")]
     # Tasks with the most runs say most about probes; ties: in the study's order.
     counts = runs.groupby(["analysis", "task"])["run"].nunique().sort_values(ascending=False, kind="stable")
-    shown = counts.index.tolist()[:MOST_PANELS]
+    judged = {*counts.index[counts > 1], *map(tuple, folds[["analysis", "task"]].to_numpy())}
+    shown = [place for place in counts.index if place in judged][:MOST_PANELS] or counts.index.tolist()[:1]
     caption = (
         "Test score of every run, mean over seeds; a frame marks the run that validation chose in the first seed. "
         "Right: the chosen run on the set's own split (filled, open), and as mean and range over the folds of a "
         "cross-validation (crosses), in which a fold that is not tested chooses."
     )
-    if len(counts) > len(shown):
-        caption += f" The {len(shown)} of {len(counts)} tasks with the most runs are shown; records.csv has all."
+    if len(judged) > len(shown):
+        caption += f" The {len(shown)} of {len(judged)} tasks with the most runs are shown; records.csv has all."
     arms = [runs[(runs["analysis"] == a) & (runs["task"] == t)][["model", "init"]].drop_duplicates() for a, t in shown]
     heights = [22 + 3.6 * len(part) for part in arms]
     cross = Line2D([], [], color=style.INK, marker="x", linestyle="-", linewidth=0.8, label="cross-validation")

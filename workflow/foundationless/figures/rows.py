@@ -85,7 +85,8 @@ def task_grid(
         y += 1
     panels = list(np.atleast_1d(body.subplots(1, len(names), sharex=True, sharey=True)))
     for axes, name in zip(panels, names, strict=True):
-        axes.set_title(tables.looks[name].label, color=tables.looks[name].color, fontweight="bold", fontsize=6.5)
+        label = tables.looks[name].label if len(names) < 6 else tables.looks[name].label.replace(" ", "\n", 1)
+        axes.set_title(label, color=tables.looks[name].color, fontweight="bold", fontsize=6.5)
         axes.set_ylim(y - 0.4, -0.6)
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0, labelsize=6)
@@ -110,6 +111,7 @@ def ordered_tasks(tables: Tables, names: Sequence[str]) -> pd.DataFrame:
     """
     frame = tables.task_rows(names)
     if frame["suite"].nunique() > 1:
-        frame["group"] = frame["suite"].map(SUITE_SHORT).fillna(frame["suite"]) + ": " + frame["group"]
+        short = frame["suite"].map(SUITE_SHORT).fillna(frame["suite"].str.capitalize())
+        frame["group"] = frame["group"].where(frame["group"] == short, short + ": " + frame["group"])
     first = frame.groupby("group")["place"].transform("min")
     return frame.assign(first=first).sort_values(["first", "place", "task"]).reset_index(drop=True)
