@@ -205,6 +205,7 @@ def test_overlap_command(tmp_path, planted, capsys):
     assert "1 sequence sets but 2 names" in capsys.readouterr().err
     both = ["audit_overlap", flags[0], "--sequences", *[f"{tmp_path}/a.parquet"] * 2, "--names"]
     assert main([*both, "x", "x"]) == 2 and "named twice" in capsys.readouterr().err
+    assert main([*both, "x", "y", "--link", "7"]) == 2 and "at most 1" in capsys.readouterr().err
     assert main([*both, "x", "y"]) == 0
     table = pd.read_csv(tmp_path / "overlap.csv")
     assert table.loc[(table["task"] == "x") & (table["other"] == "y"), "share"].tolist() == [1.0]

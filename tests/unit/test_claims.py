@@ -21,9 +21,9 @@ def score(analysis, task, init, value, protocol="corrected", model="a.demo", met
     return keys | {"value": value, "low": value - half, "high": value + half}
 
 
-def claims(scores=(), pairs=(), margin=0.02):
+def claims(scores=(), pairs=(), margin=0.02, clusters=None):
     tables = pd.DataFrame(scores, columns=SCORES), pd.DataFrame(pairs, columns=COMPARISONS)
-    return find_claims(*tables, BASES, margin).set_index(["claim", "protocol"])
+    return find_claims(*tables, BASES, margin, clusters).set_index(["claim", "protocol"])
 
 
 def test_fine_tuning_is_paired_with_the_best_random_model_on_paper_and_with_its_own_self_here():
@@ -46,6 +46,31 @@ def test_a_claim_that_nothing_helps_holds_where_the_contrast_is_worse_or_equival
     found = claims(pairs=[pair("lowdata", "t.pct1", "random", delta, half=half)])
     row = found.loc[("pretrained models are no better with less training data", "corrected")]
     assert row["holds"] == holds and row["n"] == 1 and row["high"] == pytest.approx(delta + half)
+
+
+def test_draws_and_shares_of_one_task_are_no_further_tasks():
+    tasks = {"t.pct1": 0.1, "t.pct1d1": 0.2, "t.pct50": 0.3, "t": -9.0}  # the whole set is not less data
+    pairs = [pair("lowdata", task, "random", delta, half=0.05) for task, delta in tasks.items()]
+    name = "pretrained models are no better with less training data"
+    row = claims(pairs=pairs).loc[(name, "corrected")]
+    assert row[["difference", "low", "high", "n"]].tolist() == pytest.approx([0.2, 0.15, 0.25, 1])
+    pairs.append(pair("lowdata", "u.pct1", "random", 0.4))
+    row = claims(pairs=pairs).loc[(name, "corrected")]
+    low, high = stats.t.interval(0.95, 1, 0.3, stats.sem([0.2, 0.4]))
+    assert row[["difference", "low", "high", "n"]].tolist() == pytest.approx([0.3, low, high, 2])
+
+
+def test_tasks_that_share_sequences_count_as_one_in_the_sound_interval():
+    deltas = {"H3": 0.1, "emp_H3": 0.1, "enhancers": 0.3, "tf": 0.2}
+    pairs = [pair("finetune", task, versus, delta, p) for task, delta in deltas.items()
+             for p, versus in (("corrected", "random"), ("paper", "best_random"))]  # fmt: skip
+    found = claims(pairs=pairs, clusters={"H3": "H3", "emp_H3": "H3"})
+    found = found.xs("fine-tuned, pretrained models are no better than random ones")
+    assert found["difference"].tolist() == pytest.approx([0.175, 0.175]) and (found["n"] == 4).all()
+    naive = stats.t.interval(0.95, 3, 0.175, stats.sem([*deltas.values()]))
+    robust = stats.t.interval(0.95, 2, 0.175, np.sqrt(3 / 2 * (0.15**2 + 0.125**2 + 0.025**2)) / 4)
+    assert found.loc["paper", ["low", "high"]].tolist() == pytest.approx(naive)
+    assert found.loc["corrected", ["low", "high"]].tolist() == pytest.approx(robust)
 
 
 def test_biotype_gives_the_random_arm_every_tokenizer_and_width_on_paper_only():
@@ -75,7 +100,8 @@ def test_adapters_and_likelihoods():
     adapters = found.loc[("low-rank adapters are no better than full fine-tuning", "corrected")]
     assert adapters["difference"] == pytest.approx(-0.1) and adapters["holds"] == "yes"
     ranked = found.xs("likelihood ratios do not rank pathogenic variants")
-    assert ranked["difference"].to_dict() == pytest.approx({"paper": 0.2, "corrected": 0.2})
+    assert ranked["difference"].to_dict() == pytest.approx({"paper": -0.2, "corrected": 0.2}), "the study took +LLR"
+    assert ranked.loc["paper", ["low", "high"]].tolist() == pytest.approx([-0.25, -0.15])
 
 
 def test_without_data_there_is_a_header():

@@ -268,6 +268,15 @@ def test_a_record_without_a_part_is_refused(tmp_path, key):
         records.read_record(path)
 
 
+@pytest.mark.parametrize("part", [{"settings": None}, {"settings": [1]}, {"selections": None}, {"selections": 3}])
+def test_a_record_with_a_broken_part_is_refused(tmp_path, part):
+    whole = {"schema": 1, "analysis": "a", "task": "t", "model": "m", "init": "random", "seed": 0, "parameters": 1}
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(whole | {"results": [], "cost": {"seconds": 1.0}, "versions": {}} | part))
+    with pytest.raises(UserError, match=f"'{min(part)}' is broken"):
+        records.read_record(path)
+
+
 def test_a_selection_is_kept_and_one_that_cannot_be_traced_is_refused(tmp_path):
     identity = {"analysis": "biotype", "task": "t", "model": "m", "init": "random", "seed": 0, "parameters": 1}
     rest = {"settings": {}, "results": [], "cost": {"seconds": 1.0}}

@@ -294,6 +294,8 @@ def test_mirror_path_is_that_of_wget(server, tmp_path):
         ({"url": "file:///etc/passwd"}, "https"),
         ({"url": "https://example.org"}, "https"),
         ({"url": "https://example.org/a/%2e%2e/b"}, ".."),
+        ({"url": "https://../b"}, ".."),
+        ({"url": "https://example.org/a?/../../../b"}, ".."),
         ({"url": "https://[broken/b"}, "line 2"),
         ({"description": "one\tfield too many"}, "fields"),
     ],

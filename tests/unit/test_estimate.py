@@ -64,4 +64,7 @@ def test_command(capsys, tmp_path, monkeypatch):
     assert main(["plan", "--configfile", str(tmp_path / "none.yaml")]) == 2
     (tmp_path / "sizes.tsv").write_text("task\ttrain\tvalidation\ttest\tlength\nH3\tmany\t1\t1\t1\n")
     assert main(["plan", "--configfile", "config/paper.yaml", "--sizes", str(tmp_path / "sizes.tsv")]) == 2
+    for cells in ("1\t1\t1\t0", "-5\t1\t1\t1", "nan\t1\t1\t1", "1\tinf\t1\t1"):
+        (tmp_path / "sizes.tsv").write_text(f"task\ttrain\tvalidation\ttest\tlength\nH3\t{cells}\n")
+        assert main(["plan", "--configfile", "config/config.yaml", "--sizes", str(tmp_path / "sizes.tsv")]) == 2
     assert "Traceback" not in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Figures of defects, optimism, calibration and epochs on made-up tables: marks in place, all on the page."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from test_figures import CARDS, STUDY, everything_fits, make_tables, marks, texts
 
 from foundationless.defects import DEFECTS
+from foundationless.errors import UserError
 from foundationless.figures import defects, style
 from foundationless.figures.tables import read
 
@@ -100,3 +102,12 @@ def test_a_defect_says_its_median_and_the_intervals_that_exclude_zero(tables):
     beyond = int(((found["low"] > 0) | (found["high"] < 0)).sum())
     words = f"{found['difference'].median():+.3f}".replace("-", "−") + f"; {beyond} of {len(found)}"
     assert words in [text.get_text() for text in texts(figure)]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("a,b\n1,2\n", "no column item"), ("a\n1\n1,2\n3,4,5\n", "not a table")]
+)
+def test_a_broken_table_is_one_sentence(tables, content, words, tmp_path):
+    (tmp_path / "defects.csv").write_text(content)
+    with pytest.raises(UserError, match=words):
+        defects.defects(replace(tables, directory=tmp_path))

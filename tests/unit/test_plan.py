@@ -48,11 +48,25 @@ def test_baselines_join_classifications_only_and_run_once(parts):
     assert len(baselines) == len({(job.analysis, job.task, job.model) for job in baselines})
 
 
+def test_features_that_are_drawn_have_every_seed(parts):
+    """Random filters differ from seed to seed as random networks do; what is only counted does not."""
+    changes = {"baselines__random_conv": {}, "analyses__finetune__baselines": ["random_conv", "kmer_logistic"]}
+    jobs = study(parts, **changes).jobs
+    seeds = {name: {job.seed for job in jobs if job.model == name} for name in ("random_conv", "kmer_logistic")}
+    assert seeds == {"random_conv": set(parts[0]["seeds"]), "kmer_logistic": {0}}
+
+
 def test_a_checkpoint_that_nothing_is_trained_on_is_scored_once(parts):
     jobs = study(parts, analyses__likelihood__seeds=[0, 1]).jobs
     scored = [job for job in jobs if job.analysis == "likelihood"]
     arms = {init: {job.seed for job in scored if job.init == init} for init in ("pretrained", "random")}
     assert arms == {"pretrained": {0}, "random": {0, 1}}
+
+
+def test_genotypes_are_read_of_people_alone(parts):
+    analyses = {"finetune": {"tasks": ["sim_mark"]}, "ancestry": {"tasks": ["sim_ancestry"]}}
+    jobs = study(parts, analyses=analyses).jobs
+    assert {job.analysis for job in jobs if job.model.startswith("genotype")} == {"ancestry"}
 
 
 def test_no_cell_twice(parts):
@@ -222,6 +236,9 @@ def test_broken_tables_are_one_sentence(tmp_path, text, sentence):
         ("sources", "bed=simulated:foo.bed;genome=genome:simulated", "unknown simulated file 'foo.bed'"),
         ("metric", "cosine", "metric 'cosine' is none of classes"),
         ("reader", "mutants", "not of mutants"),
+        ("sources", "bed=task:sim_promoter;genome=genome:simulated", "sources of the reader transfer are 'task:NAME'"),
+        ("sources", "bed=simulated:mark.bed;bed=simulated:mark.bed;genome=genome:simulated", "its key is there twice"),
+        ("options", "test_contigs=", "'test_contigs=' is not KEY=VALUE"),
     ],
 )
 def test_a_task_that_cannot_be_built_is_named(parts, column, text, sentence):
@@ -238,11 +255,69 @@ def test_a_task_that_cannot_be_built_is_named(parts, column, text, sentence):
         ({"limits": {"sim_mrak": {"train": 5}}}, "limits: unknown task 'sim_mrak'; did you mean 'sim_mark'"),
         ({"models__hyenadna.demo__pretrained": {"source": "local"}}, "add path"),
         ({"models__hyenadna.demo__pretrained": {"source": "local", "path": "no/where"}}, "no checkpoint directory"),
+        ({"finetuning__suites": {"gve": {"epochs": 3}}}, "finetuning.suites: unknown suite 'gve'; did you mean 'gue'"),
+        ({"finetuning__suites": {"gue": {"folds": [99]}}}, "finetuning.suites.gue.folds: folds lie between 0 and 9"),
+        ({"analyses__controls__finetuning": {"folds": [99]}}, "analyses.controls.finetuning.folds: folds lie between"),
+        ({"analyses__biotype__finetuning": {"epochs": 3}}, "analysis 'biotype': 'finetuning' is for finetune, lowdata"),
+        ({"analyses__clustering__probing": {"pca": [4]}}, "analysis 'clustering': 'probing' is for biotype"),
+        ({"analyses__finetune__baselines": ["genotype_pca"]}, "baseline 'genotype_pca' reads genotypes"),
+        ({"analyses__finetune__baselines": ["gc", "gc"]}, "'gc' stands twice in its models and baselines"),
+        ({"analyses__finetune__baselines": ["hyenadna.demo"]}, "'hyenadna.demo' stands twice in its models and"),
+        ({"analyses__clustering__models": ["gc"]}, "'gc' has no weights, which are scored here"),
+        ({"analyses__sensitivity__baselines": ["gc"]}, "baselines join classifications only"),
+        ({"analyses__finetune__tasks": ["sim_mark.pct101"]}, "at most 100 %; correct '.pct101'"),
+        ({"corpora__simulated__exclude": ["chr2:9-1"]}, "region 'chr2:9-1' is not CONTIG:START-END"),
+        ({"models__hyenadna.demo__config": {"d_model": "x"}}, "config: d_model 'x' is not a whole number from 1"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(parts, changes, sentence):
     with pytest.raises(UserError, match=sentence):
         study(parts, **changes)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("limits", {1: {}}, "config, limits.1: this key is not text"),
+        ("models", {1: {}}, "config, models.1: this key is not text"),
+        ("study", "demo\n", r"config, study: 'demo\\n' does not match"),
+        ("baselines", {"majority.x\n": {}}, "does not match"),
+        ("probing__cv_folds", 5.0, "config, probing.cv_folds: 5.0 is not of type 'integer'"),
+        ("probing__probes", ["majority"], "'majority' is not one of"),
+        ("analyses__finetune__seeds", [0, 0], "has non-unique elements"),
+        ("analyses__finetune__seeds", [2**32], "greater than the maximum"),
+        ("scoring__poolings", ["max", "max"], "has non-unique elements"),
+    ],
+)
+def test_what_would_break_a_path_or_a_flag_is_refused(parts, path, value, sentence):
+    config = copy.deepcopy(parts[0])
+    *keys, last = path.split("__")
+    place = config
+    for key in keys:
+        place = place[key]
+    place[last] = value
+    with pytest.raises(UserError, match=sentence):
+        plan.check_schema(config, plan.read_yaml(ROOT / "workflow/schemas/config.schema.yaml"), "config")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("pretraining", {"steps": "x"}, "hyenadna.pretraining.steps: 'x' is not of type 'integer'"),
+        ("pretrained", {"source": "ftp"}, "hyenadna.pretrained.source: 'ftp' is not one of"),
+    ],
+)
+def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sentence):
+    models = {**parts[1], "hyenadna": {**parts[1]["hyenadna"], key: value}}
+    with pytest.raises(UserError, match=sentence):
+        plan.check_schema(models, plan.read_yaml(ROOT / "workflow/schemas/models.schema.yaml"), "models")
+
+
+def test_the_families_of_features_are_those_of_the_program():
+    from foundationless.models.baselines import BASELINES
+    from foundationless.models.genotypes import GENOTYPES
+
+    assert {*plan.FEATURES} == {*BASELINES, *GENOTYPES} and {*plan.GENOTYPES} == {*GENOTYPES}
 
 
 def test_numbers_that_are_not_finite_are_refused():
@@ -281,6 +356,21 @@ def test_settings_of_a_suite_and_of_an_analysis_lie_over_those_of_the_study(part
     assert design.probing("ancestry") == parts[0]["probing"]
 
 
+def test_embeddings_hold_what_every_analysis_reads_of_them(parts):
+    """One embedding serves a set, those derived from it, several analyses and clustering."""
+    changes = {
+        "probing__poolings": ["mean"],
+        "analyses__fewshot__probing": {"poolings": ["cls", "mean"]},
+        "analyses__frozen__tasks": ["sim_enhancer"],
+        "analyses__clustering__tasks": ["sim_biotype"],
+    }
+    design = study(parts, **changes)
+    assert design.poolings("sim_enhancer", "hyenadna.demo") == ["mean", "cls"]
+    assert design.poolings("sim_ancestry", "hyenadna.demo") == ["mean"]
+    assert design.poolings("sim_biotype", "hyenadna.demo") == ["max", "mean"]
+    assert design.poolings("sim_biotype", "caduceus.demo") == ["mean"], "nobody clusters it"
+
+
 @pytest.mark.parametrize(
     ("analysis", "task", "sentence"),
     [
@@ -301,7 +391,12 @@ def test_qualifiers_that_cannot_be_are_one_sentence(parts, analysis, task, sente
 def test_transfer_reads_sets_and_not_itself(parts):
     config, models, tasks, datasets = parts
     row = next(row for row in tasks if row["task"] == "sim_transfer")
-    for source, sentence in (("task:sim_transfer", "is itself one of transfer"), ("task:nowhere", "unknown task")):
+    for source, sentence in (
+        ("task:sim_transfer", "is itself one of transfer"),
+        ("task:nowhere", "unknown task"),
+        ("task:sim_variants", "has no classes to learn"),
+        ("simulated:mark.bed", "sources of the reader transfer are 'task:NAME'"),
+    ):
         changed = [
             {**row, "sources": f"train={source};test=task:sim_mark"} if row is found else found for found in tasks
         ]

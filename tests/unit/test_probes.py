@@ -458,6 +458,8 @@ def test_baseline_command_writes_the_same_kind_of_record(tmp_path, classifier):
     found = {r["metric"]: r["value"] for r in record["results"] if r["protocol"] == "corrected"}
     assert (found["mcc"] > 0.2) == (classifier != "majority")
     assert main([*command, "--options", "[1"]) == 2 and main([*command, "--options", '{"colour": 1}']) == 2
+    for options in ("[[1, 2]]", "[]", '{"family": "gc"}', '{"seed": 3}', '{"sequences": 1}'):
+        assert main([*command, "--options", options]) == 2
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,13 @@ def test_a_server_that_cannot_ends_in_one_sentence(fetch_region, script, word):
     assert code == 2 and word in one_sentence(stderr) and not output.exists()
 
 
+def test_a_window_beyond_what_an_index_can_number_is_refused(fetch_region, server):
+    for start, end in ((1, 10**20), (600_000_000, 600_000_001)):
+        code, output, stderr = fetch_region(start, end)
+        assert code == 2 and "reaches to 536,870,912" in one_sentence(stderr) and not output.exists()
+    assert not server.sent
+
+
 def test_a_missing_index_a_foreign_one_and_none_at_all(fetch_region, server, vcf, tmp_path):
     url = f"http://127.0.0.1:{server.server_address[1]}/{vcf.name}"
     code, output, stderr = fetch_region(1, 2000, index=f"{url}.absent.tbi")

@@ -182,6 +182,9 @@ def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_pa
     assert leak["value_all"].tolist() == pytest.approx(scores["value"].tolist())
     assert (leak["value_near"] == 1).all() and (leak["n_distant"] == 80).all() and (leak["n_near"] == 40).all()
     assert (leak["delta"] > 0).all() and leak.loc[("kmer", "baseline"), "low"] > 0
+    # Paired: both ends are drawn together, so the difference is known better than either of them.
+    width = (leak["high"] - leak["low"]).to_numpy()
+    assert (width < (scores["high"] - scores["low"]).to_numpy()).all()
     values = []
     for _, path in jobs[:2]:
         frame = pd.read_parquet(path).query("selected and id not in @near")
@@ -249,7 +252,7 @@ def test_other_test_items_are_an_error(jobs, tmp_path, capsys):
 
 def test_predictions_that_are_missing_are_an_error(jobs, tmp_path, capsys):
     with pytest.raises(AssertionError):
-        summarise(tmp_path, [*jobs, (jobs[0][0], tmp_path / "none.parquet")])
+        summarise(tmp_path, [*jobs[1:], (jobs[0][0], tmp_path / "none.parquet")])
     assert "none.parquet: no such file" in capsys.readouterr().err
 
 
@@ -370,6 +373,22 @@ def test_collected_tables(jobs, tmp_path):
     )
 
 
+def test_a_record_given_twice_is_refused(jobs, tmp_path, capsys):
+    with pytest.raises(AssertionError):
+        summarise(tmp_path, [*jobs, jobs[0]])
+    assert "stands twice; pass each record once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("column", "value"), [("task", None), ("model", None), ("low", "x"), ("parameters", "x")])
+def test_a_broken_table_of_scores_is_named(jobs, tmp_path, column, value):
+    summarise(tmp_path, jobs)
+    frame = pd.read_csv(tmp_path / "scores.csv").astype({column: object})
+    frame[column] = value
+    frame.to_csv(tmp_path / "broken.csv", index=False)
+    with pytest.raises(UserError, match=f"broken.csv: the column {column} "):
+        tables.read_table(tmp_path / "broken.csv", "value")
+
+
 def test_tables_are_the_same_bytes_twice(jobs, tmp_path):
     summarise(tmp_path, jobs)
     first = (tmp_path / "comparisons.csv").read_bytes()
@@ -484,12 +503,40 @@ def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
     assert set(table.loc[table["item"] == 12, "n"]) == {120}
 
 
+def test_means_of_defects_take_tasks_for_units_and_leave_permuted_labels_out():
+    rows = [
+        {"analysis": "finetune", "task": task, "model": "late", "init": "random", "metric": "mcc", "effect": "oracle",
+         "value_best_random": delta, "value_random": 0.0, "delta": delta, "low": delta, "high": delta, "n_test": 9}
+        for task, delta in (("t", 0.1), ("t.ep3", 0.3), ("u", 0.4), ("v", 0.4), ("u.permuted", 9.0))
+    ]  # fmt: skip
+    none = pd.DataFrame(columns=[*SCORES]), pd.DataFrame(columns=COMPARISONS)
+    across = pd.DataFrame(columns=tables.ACROSS)
+    table = find_defects(*none, pd.DataFrame(rows), across, {"u": "u", "v": "u"})
+    mean = table[table["task"] == "all"].iloc[0]
+    assert mean[["with_defect", "difference", "n"]].tolist() == pytest.approx([1 / 3, 1 / 3, 3])
+    error = np.sqrt(2 * 2 * (2 / 15) ** 2) / 3  # two clusters: t alone, u with v
+    assert mean["high"] - mean["difference"] == pytest.approx(scipy.stats.t.ppf(0.975, 1) * error)
+
+
+def test_mutants_of_one_window_are_not_independent():
+    shared = {"pooling": "mean", "mutations": 64.0, "n": 50, "windows": 10.0}
+    made = score_rows(*[
+        ("sensitivity", "m", "late", "pretrained", "identical", value, 0.0, shared | {"variant": variant})
+        for variant, value in (("raw", 0.0), ("rounded", 0.4))
+    ])  # fmt: skip
+    empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
+    row = find_defects(made, empty, empty, pd.DataFrame(columns=tables.ACROSS)).iloc[0]
+    wilson = scipy.stats.binomtest(4, 10).proportion_ci(method="wilson")
+    assert (row["low"], row["high"]) == pytest.approx((wilson.low, wilson.high))
+
+
 def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree():
     names = ["hyenadna.demo", "hyenadna.demo.char.w64", "hyenadna.demo.char.w128", "caduceus.paper", "ntv2", "cnn"]
     catalogue = pd.DataFrame({"model": names, "base": [name.split(".")[0] for name in names], "label": names})
     tasks = pd.DataFrame(
-        {"task": ["ours", "mini", "marks", "bio"], "suite": ["nt", "gue", "gue", "biotype"]}
-        | {"paper_task": ["H3", "EMP_H3", "H4", "biotype"]}
+        {"task": ["ours", "mini", "marks", "bio", "w0", "w1", "w2", "simulated"]}
+        | {"suite": ["nt", "gue", "gue", "biotype", *["ancestry"] * 4]}
+        | {"paper_task": ["H3", "EMP_H3", "H4", "biotype", *["mean11regions"] * 3, ""]}
     )
     numbers = [
         ("nt_finetune", "H3", "HyenaDNA", "pretrained", 0.78), ("nt_finetune", "H3", "HyenaDNA", "random", 0.77),
@@ -506,6 +553,9 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
         *[("finetune", task, "hyenadna.demo", "random", "mcc", 0.5, 0.01) for task in ("mini", "marks")],
         *[("width", "bio", f"hyenadna.demo.char.w{w}", "random", "weighted_f1", 0.5, 0.01) for w in (64, 128)],
         *[("ancestry", f"w{i}", "ntv2", "random", "weighted_f1", 0.5 + i / 10, 0.01) for i in range(3)],
+        *[("ancestry", f"w{i}.family", "ntv2", "random", "weighted_f1", 0.5, 0.01) for i in range(3)],
+        ("finetune", "ours.pct1", "hyenadna.demo", "random", "mcc", 0.5, 0.01),
+        ("likelihood", "v", "ntv2", "pretrained", "auroc", 0.635, 0.01),
     )
     empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
     found = paper_tables.paper_tables(scores, empty, empty, empty, tasks, catalogue, [], [], reported)
@@ -514,6 +564,8 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
     assert finetuned.loc[("ours", "hyenadna.demo"), numbers].tolist() == [0.78, 0.77]
     assert np.isnan(finetuned.loc[("ours", "cnn"), "reported_random"])
     assert finetuned.loc[["mini", "marks"], numbers].isna().all().all(), "the same mark in another benchmark"
+    likelihood = found["table_04_likelihood"].iloc[0]
+    assert likelihood[["pretrained", "pretrained_plus_llr"]].tolist() == pytest.approx([0.635, 0.365])
     category = found["figure_09_categories"].iloc[0]
     assert category[["category", "tasks", "mean", "reported"]].tolist() == ["EMP", 2, 0.5, 0.4]
     assert found["table_13_frozen"]["reported_pretrained"].tolist() == [0.5]
@@ -522,6 +574,14 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
     window = found["table_14_windows"].iloc[0]
     assert (window["mean"], window["windows"], window["reported"]) == (pytest.approx(0.6), 3, 0.6)
     assert window["variance"] == pytest.approx(0.01)
+    derived = (
+        found["table_14_windows"].set_index("derivation").loc["family"],
+        finetuned.loc[("ours.pct1", "hyenadna.demo")],
+    )
+    assert np.isnan(derived[0]["reported"]) and np.isnan(derived[1]["reported_random"]), "no set of the study"
+    mine = score_rows(("ancestry", "simulated", "ntv2", "random", "weighted_f1", 0.5, 0.01))
+    found_alone = paper_tables.paper_tables(mine, empty, empty, empty, tasks, catalogue, [], [], reported)
+    assert found_alone["table_14_windows"]["reported"].isna().all()
     assert (window["low"], window["high"]) == pytest.approx(scipy.stats.t.interval(0.95, 2, 0.6, 0.1 / np.sqrt(3)))
 
 
@@ -546,7 +606,14 @@ def test_crossvalidation_is_widened_for_shared_training_rows():
     found = tables.crossvalidate(pd.DataFrame(rows)).iloc[0]
     assert (found["value"], found["folds"], found["seeds"]) == (pytest.approx(0.7), 5, 2)
     plain = scipy.stats.t.interval(0.95, 4, 0.7, np.std(values, ddof=1) / np.sqrt(5))
-    assert found["low"] == pytest.approx(0.7 - (0.7 - plain[0]) * np.sqrt(1 + 5 / 4))
+    # one fold tests, another chooses: three train
+    assert found["low"] == pytest.approx(0.7 - (0.7 - plain[0]) * np.sqrt(1 + 5 / 3))
+    for row in rows[5:]:  # another seed cuts other folds: its fold 0 is not that of seed 0, and averages nothing out
+        row["value"] = values[4 - row["fold"]]
+    other = tables.crossvalidate(pd.DataFrame(rows)).iloc[0]
+    assert other[["value", "low", "high", "sd"]].tolist() == pytest.approx(
+        found[["value", "low", "high", "sd"]].tolist()
+    )
 
 
 def test_settings_and_selections_of_all_tasks_become_tables(tmp_path):

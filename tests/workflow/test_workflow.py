@@ -248,6 +248,45 @@ def test_the_demo_finds_what_was_planted_and_nothing_in_permuted_labels(demo):
     assert misses.sum() <= 1 and permuted["value"].abs().max() < 0.25
 
 
+def test_a_copy_of_the_weights_is_no_different_and_both_protocols_share_their_runs(demo):
+    """Comparisons that must find nothing, exactly; and the paper's choice, which can only look better on test."""
+    pairs = pd.read_csv(demo / "tables/comparisons.csv")
+    copies = pairs[pairs["versus"] == "copy"]
+    assert len(copies) >= 2 and (copies[["delta", "low", "high"]] == 0).all(axis=None)
+    protocols = pd.read_csv(demo / "tables/protocols.csv")
+    arms = protocols[protocols["versus"].isna()]
+    assert len(arms) > 50 and (arms["optimism"] >= -1e-12).all() and (arms["optimism"] > 0).any()
+
+
+def test_every_choice_can_be_traced(demo):
+    """The chosen candidate is among those tried, and has the best value that decided."""
+    choices = pd.read_csv(demo / "tables/selections.csv")
+    assert {"learning_rate", "epoch", "run"} <= set(choices["what"])
+    rates = choices[choices["what"].eq("learning_rate") & choices["value"].notna()]
+    keys = ["analysis", "task", "model", "init", "seed", "within", "split"]
+    best = rates.groupby(keys)["value"].max()
+    chosen = rates[rates["chosen"]].set_index(keys)["value"]
+    assert len(chosen) == len(best) > 100 and (chosen == best[chosen.index]).all()
+    tuned = choices[choices["analysis"].eq("finetune") & choices["what"].eq("learning_rate")]
+    assert set(tuned["split"]) == {"validation", "test"}, "ours, and the study's"
+
+
+def test_the_studys_errors_and_claims_are_numbers(demo):
+    defects = pd.read_csv(demo / "tables/defects.csv")
+    assert set(range(2, 13)) <= set(defects["item"]), "item 1 needs Caduceus with two layers: config/mini.yaml"
+    known = defects.dropna(subset=["low", "high"])
+    assert (known["low"] <= known["difference"] + 1e-9).all() and (known["difference"] <= known["high"] + 1e-9).all()
+    length = defects[defects["what"].eq("length alone, against the majority class") & defects["task"].eq("sim_biotype")]
+    assert (length["low"] > 0).all(), "biotypes differ in length, also in the simulation"
+    claims = pd.read_csv(demo / "tables/claims.csv")
+    assert claims.groupby("claim")["protocol"].nunique().eq(2).all() and claims["claim"].nunique() >= 6
+    # No test sequence of the demo stands in another split, and contigs of test sequences are kept out of the corpus.
+    audits = pd.read_csv(demo / "tables/audits.csv").set_index("task")
+    assert not audits.loc[["sim_mark", "sim_promoter", "sim_enhancer"], "duplicate"].any()
+    corpora = pd.read_csv(demo / "tables/corpora.csv").set_index("task")
+    assert not corpora.loc[["sim_mark", "sim_promoter", "sim_biotype"], "half"].any()
+
+
 def test_every_record_says_where_it_comes_from(demo):
     flat = pd.read_parquet(demo / "tables/records.parquet")
     for column in ("model", "init", "seed", "task", "metric", "protocol", "n", "parameters", "device", "seconds"):

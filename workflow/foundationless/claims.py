@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.statistics import across_tasks, independent_difference, verdict
+from foundationless.statistics import across_clusters, independent_difference, verdict
 
 CLAIMS = [
     "claim", "source", "protocol", "model", "contrast", "metric", "difference", "low", "high", "n", "verdict", "holds",
@@ -26,24 +26,31 @@ Interval = tuple[float, float, float]
 
 
 def find_claims(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, bases: Mapping[str, str], margin: float
+    scores: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    bases: Mapping[str, str],
+    margin: float,
+    clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """One row per claim, protocol and model (the model that is said not to be helped).
 
     `scores` and `comparisons` hold both protocols (`summaries`), `bases` maps a model's name to its entry in the model
-    table. A mean over tasks has a t interval over tasks, the value of one task its bootstrap. What the study has no
-    data for has no row.
+    table. A mean over tasks has a t interval over tasks, the value of one task its bootstrap. Under `corrected` tasks
+    of one of the `clusters` (task -> group of tasks that share sequences) count as one in that interval. `n` counts
+    tasks; sets derived from one (shares of its training rows, drawn several times) share its test set, so they are
+    averaged first, ends of intervals too. What the study has no data for has no row.
     """
     rows: list[Row] = []
     for protocol in PROTOCOLS:
         ours = scores[(scores["protocol"] == protocol) & ~_reading(scores)]
         pairs = comparisons[(comparisons["protocol"] == protocol) & ~_reading(comparisons)]
         paper = protocol == "paper"
-        rows += [{"protocol": protocol, **row} for row in _pretraining(pairs, paper)]
-        rows += [{"protocol": protocol, **row} for row in _low_data(pairs)]
+        linked = {} if paper else clusters or {}
+        rows += [{"protocol": protocol, **row} for row in _pretraining(pairs, paper, linked)]
+        rows += [{"protocol": protocol, **row} for row in _low_data(pairs, linked)]
         rows += [{"protocol": protocol, **row} for row in _biotype(ours, pairs, bases, paper)]
         rows += [{"protocol": protocol, **row} for row in _ancestry(pairs, paper)]
-        rows += [{"protocol": protocol, **row} for row in _adapters(ours)]
+        rows += [{"protocol": protocol, **row} for row in _adapters(ours, linked)]
         rows += [{"protocol": protocol, **row} for row in _likelihood(ours, pairs, paper)]
     for row in rows:
         row["verdict"] = verdict(row["low"], row["high"], margin)
@@ -69,34 +76,39 @@ def _row(claim: str, source: str, model: str, contrast: str, metric: str, found:
     return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names, "n": n}
 
 
-def _means(rows: pd.DataFrame, claim: str, source: str, contrast: str) -> Iterator[Row]:
-    """Per model the mean of paired differences over tasks; of one task its own interval."""
+def _means(
+    rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Mapping[str, str] | None = None
+) -> Iterator[Row]:
+    """Per model the mean of paired differences over tasks; of one task, or one of `linked` ones, its own interval."""
     for model, part in rows.groupby("model", sort=False):
         known = part[np.isfinite(part["delta"].to_numpy(dtype=float))]
-        metric = "+".join(dict.fromkeys(known["metric"]))
-        if len(known) == 1:
-            only = known.iloc[0]
-            found = float(only["delta"]), float(only["low"]), float(only["high"])
-        elif len(known):
-            mean = across_tasks(known["delta"].to_numpy(dtype=float))
-            found = mean.mean, mean.low, mean.high
-        else:
+        if known.empty:
             continue
-        yield _row(claim, source, str(model), contrast, metric, found, len(known))
+        metric = "+".join(dict.fromkeys(known["metric"]))
+        base = known["task"].astype(str).str.partition(".")[0]
+        tasks = known[["delta", "low", "high"]].astype(float).groupby(base.to_numpy(), sort=False).mean()
+        groups = [(linked or {}).get(str(task), str(task)) for task in tasks.index]
+        found = tuple(map(float, tasks.mean(skipna=False)))
+        if len(set(groups)) > 1:
+            mean = across_clusters(tasks["delta"].to_numpy(), groups)
+            found = mean.mean, mean.low, mean.high
+        yield _row(claim, source, str(model), contrast, metric, found, len(tasks))  # type: ignore[arg-type]
 
 
-def _pretraining(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) -> Iterator[Row]:
     versus = "best_random" if paper else "random"
     mine = _plain(pairs[(pairs["analysis"] == "finetune") & (pairs["init"] == "pretrained")])
     words = "the best random model of each task (chosen on test)" if paper else "its own random self"
     claim = "fine-tuned, pretrained models are no better than random ones"
-    yield from _means(mine[mine["versus"] == versus], claim, "Fig 1, 7", f"pretrained minus {words}")
+    yield from _means(mine[mine["versus"] == versus], claim, "Fig 1, 7", f"pretrained minus {words}", linked)
 
 
-def _low_data(pairs: pd.DataFrame) -> Iterator[Row]:
+def _low_data(pairs: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     mine = pairs[(pairs["analysis"] == "lowdata") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
+    mine = mine[mine["task"].str.contains(r"\.pct\d+(?:d\d+)?$", na=False)]
     claim = "pretrained models are no better with less training data"
-    yield from _means(mine, claim, "Fig 3", "pretrained minus its own random self, shares of the training data")
+    words = "pretrained minus its own random self, shares of the training data"
+    yield from _means(mine, claim, "Fig 3", words, linked)
 
 
 def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, bases: Mapping[str, str], paper: bool) -> Iterator[Row]:
@@ -129,7 +141,7 @@ def _ancestry(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
     yield from _means(families if cured else _plain(mine), claim, "Fig 6b, Table 14", words)
 
 
-def _adapters(scores: pd.DataFrame) -> Iterator[Row]:
+def _adapters(scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     """Adapters against full fine-tuning of the same arm: two independent intervals (one test set: too wide)."""
     keys = ["task", "model", "init", "metric"]
     full = scores[(scores["analysis"] == "finetune") & (scores["init"] == "pretrained")]
@@ -141,7 +153,8 @@ def _adapters(scores: pd.DataFrame) -> Iterator[Row]:
         for row in both.to_dict("records")
     ]
     found = both.assign(**{key: [x[i] for x in intervals] for i, key in enumerate(("delta", "low", "high"))})
-    yield from _means(found, "low-rank adapters are no better than full fine-tuning", "Table 8", "adapters minus full")
+    claim = "low-rank adapters are no better than full fine-tuning"
+    yield from _means(found, claim, "Table 8", "adapters minus full", linked)
 
 
 def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
@@ -152,5 +165,6 @@ def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Itera
         return
     mine = scores[(scores["analysis"] == "likelihood") & (scores["metric"] == "auroc")]
     mine = _plain(mine[mine["init"] == "pretrained"])
-    shifted = mine.assign(delta=mine["value"] - 0.5, low=mine["low"] - 0.5, high=mine["high"] - 0.5)
-    yield from _means(shifted, claim, source, "AUROC of -LLR, pretrained minus chance")
+    # The study ranked by +LLR, the score of harmlessness: the mirror image of ours.
+    turned = mine.assign(delta=0.5 - mine["value"], low=0.5 - mine["high"], high=0.5 - mine["low"])
+    yield from _means(turned, claim, source, "AUROC of +LLR, pretrained minus chance")

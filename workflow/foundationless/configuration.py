@@ -3,6 +3,7 @@
 import csv
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,13 @@ def read_table(path: str | Path, required: Sequence[str]) -> list[dict[str, str]
 
 def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
     """Check against a JSON schema; the most telling violation becomes one `UserError` sentence with its path."""
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
+    if (place := _odd_key(value)) is not None:
+        raise UserError(f"{where}, {place}: this key is not text; put it in quotes or correct it.")
     if (place := _not_finite(value)) is not None:
         raise UserError(f"{where}, {place}: not a finite number.")
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    error = best_match(_validator()(schema).iter_errors(value))
     if error is None:
         return
     place = ".".join(str(part) for part in error.absolute_path) or "top level"
@@ -69,6 +71,33 @@ def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
         choices = " or ".join(" with ".join(choice["required"]) for choice in error.validator_value)
         message = f"give either {choices}."
     raise UserError(f"{where}, {place}: {message.splitlines()[0][:300]}")
+
+
+def _validator() -> Any:
+    """JSON schema as it is meant for paths and flags: 1.0 is no whole number, and no name ends in a line break."""
+    from jsonschema import Draft202012Validator, ValidationError
+    from jsonschema.validators import extend
+
+    def pattern(validator: Any, wanted: str, instance: Any, schema: Any) -> Any:
+        if validator.is_type(instance, "string") and (instance.endswith("\n") or not re.search(wanted, instance)):
+            yield ValidationError(f"{instance!r} does not match {wanted!r}")
+
+    def whole(checker: Any, instance: Any) -> bool:
+        return isinstance(instance, int) and not isinstance(instance, bool)
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", whole)
+    return extend(Draft202012Validator, {"pattern": pattern}, type_checker=types)
+
+
+def _odd_key(value: Any) -> str | None:
+    """Dotted place of the first key that is not text (YAML reads `1:` as a number, `no:` as a truth value)."""
+    if isinstance(value, Mapping) and (odd := [key for key in value if not isinstance(key, str)]):
+        return str(odd[0])
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        if (place := _odd_key(inner)) is not None:
+            return f"{key}.{place}"
+    return None
 
 
 def _not_finite(value: Any) -> str | None:

@@ -6,13 +6,13 @@ the same runs, otherwise two independent intervals put together (`statistics.ind
 where the two are correlated. Rows whose task is `all` are means over tasks with t intervals, tasks being the units.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from foundationless.statistics import LEVEL, across_tasks, independent_difference
+from foundationless.statistics import LEVEL, across_clusters, independent_difference
 
 DEFECTS = [
     "item", "what", "analysis", "task", "model", "init", "metric", "with_defect", "without", "difference", "low",
@@ -21,7 +21,9 @@ DEFECTS = [
 PAIRED = "paired: same resamples of the same test items"
 INDEPENDENT = "difference of two independent intervals (MOVER)"
 CLUSTERED = "Student's t against cluster-robust (CR1); widths have no interval"
-OVER_TASKS = "mean over tasks, t interval over tasks"
+OVER_TASKS = "mean over tasks, t interval over tasks, those that share sequences as one"
+SWEEP = "learning rate chosen on the test set"
+GRID = "classifier or pooling chosen on the test set (a grid of ours: the study had one)"
 LENGTH, MAJORITY = ("length", "length_gc"), "majority"
 
 Row = dict[str, Any]
@@ -32,31 +34,37 @@ def find_defects(
     comparisons: pd.DataFrame,
     effects: pd.DataFrame,
     across: pd.DataFrame,
+    clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Rows of every defect that the tables can show, by item; see the module for the columns.
 
     `scores` and `comparisons` hold both protocols (`summaries`), `effects` the rows of all kinds, `across` the means
-    over tasks of `tables.summarise_tasks`. What the study lacks data for has no row.
+    over tasks of `tables.summarise_tasks`, `clusters` the group of tasks that share sequences, by task. In a mean over
+    tasks such a group counts as one, sets derived from a task are averaged first, and permuted labels are left out.
+    What the study lacks data for has no row.
     """
+    linked = clusters or {}
     ours = scores[scores["protocol"] != "paper"]
     pairs = comparisons[comparisons["protocol"] != "paper"]
     finders: list[Callable[[], Iterator[Row]]] = [
-        lambda: _readings(pairs, ours),
-        lambda: _optimism(effects),
-        lambda: _oracle(effects),
+        lambda: _readings(pairs, ours, linked),
+        lambda: _optimism(effects, linked),
+        lambda: _oracle(effects, linked),
         lambda: _less_data(ours),
         lambda: _signs(ours),
         lambda: _derived(
-            ours, 7, "ancestry", {"family": "families on both sides", "unrelated": "relatives in the set"}
+            ours, 7, "ancestry", {"family": "families on both sides", "unrelated": "relatives in the set"}, linked
         ),
         lambda: _lengths(ours),
-        lambda: _derived(ours, 8, "biotype", {"matched": "classes differ in length"}),
+        lambda: _derived(ours, 8, "biotype", {"matched": "classes differ in length"}, linked),
         lambda: _counts(ours),
         lambda: _rounding(ours),
         lambda: _unseeded(ours),
         lambda: _dependent_tasks(across),
-        lambda: _leakage(effects),
-        lambda: _derived(ours, 12, None, {"dedup": "test rows in training", "distant": "near duplicates in the test"}),
+        lambda: _leakage(effects, linked),
+        lambda: _derived(
+            ours, 12, None, {"dedup": "test rows in training", "distant": "near duplicates in the test"}, linked
+        ),
     ]
     rows = [row for finder in finders for row in finder()]
     table = pd.DataFrame(rows, columns=DEFECTS)
@@ -68,64 +76,79 @@ def _row(item: int, what: str, source: Any, method: str, **numbers: Any) -> Row:
     return {"item": item, "what": what, "method": method} | {name: source.get(name) for name in names} | numbers
 
 
-def _with_mean(rows: list[Row]) -> Iterator[Row]:
+def _with_mean(rows: list[Row], linked: Mapping[str, str]) -> Iterator[Row]:
     """Rows, and behind them their means over tasks per analysis, model and arm where there are two tasks or more."""
     yield from rows
     if not rows:
         return
+    found = pd.DataFrame(rows)
+    found = found[~found["task"].str.contains(r"\.permuted(?:\.|$)", na=False)]
+    found = found.assign(base=found["task"].str.partition(".")[0])
     keys = ["item", "what", "analysis", "model", "init"]
-    for names, part in pd.DataFrame(rows).groupby(keys, sort=False, dropna=False):
-        if part["task"].nunique() > 1:
-            over = across_tasks(part["difference"].to_numpy(dtype=float))
+    for names, part in found.groupby(keys, sort=False, dropna=False):
+        numbers = ["with_defect", "without", "difference"]
+        tasks = part.astype(dict.fromkeys(numbers, float)).groupby("base", sort=False)[numbers].mean()
+        if len(tasks) > 1:
+            groups = [linked.get(str(task), str(task)) for task in tasks.index]
+            over = across_clusters(tasks["difference"].to_numpy(), groups)
             metrics = part["metric"].unique()
             yield (
                 dict(zip(keys, names, strict=True))
                 | {"task": "all", "metric": metrics[0] if len(metrics) == 1 else "several"}
-                | {"with_defect": part["with_defect"].mean(), "without": part["without"].mean()}
-                | {"difference": over.mean, "low": over.low, "high": over.high, "n": over.tasks, "method": OVER_TASKS}
+                | {"with_defect": tasks["with_defect"].mean(), "without": tasks["without"].mean()}
+                | {"difference": over.mean, "low": over.low, "high": over.high, "n": len(tasks), "method": OVER_TASKS}
             )
 
 
-def _readings(pairs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Row]:
+def _readings(pairs: pd.DataFrame, scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     """1 and 2: weights as the study read them (norms of Caduceus lost; padding pooled) against a right reading."""
     values = scores.drop_duplicates(["analysis", "task", "model", "init"]).set_index(
         ["analysis", "task", "model", "init"]
     )["value"]
     rows = []
     for pair in pairs[pairs["versus"] == "reading"].to_dict("records"):
-        lost = pair["model"].split(".")[0] == "caduceus" and pair["init"] == "pretrained"
-        what = "checkpoint loaded in part, padding pooled" if lost else "padding pooled"
+        unfused = pair["model"].split(".")[0] == "caduceus"
+        lost = unfused and pair["init"] == "pretrained"  # of random weights the norms are 1 either way
+        what = "padding, special tokens pooled"
+        if unfused:
+            what = (
+                "checkpoint loaded in part (and the last block's input pooled)" if lost else "last block's input pooled"
+            )
         mine = values.get((pair["analysis"], pair["task"], pair["model"], pair["init"]), np.nan)
         rows.append(
             _row(1 if lost else 2, what, pair, PAIRED, with_defect=mine, without=mine - pair["delta"])
             | {"difference": pair["delta"], "low": pair["low"], "high": pair["high"], "n": pair["n_test"]}
         )
-    yield from _with_mean(rows)
+    yield from _with_mean(rows, linked)
 
 
-def _optimism(effects: pd.DataFrame) -> Iterator[Row]:
+def _optimism(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     """3: runs chosen by their test score against runs chosen by validation, where there was anything to choose."""
     found = effects[effects["effect"] == "optimism"]
     if found.empty:
         return
     found = found[found["versus"].isna()]
     chosen = effects[effects["effect"] == "selection"]
-    choice = set()
+    choice, swept = set(), set()
+    keys = ["analysis", "task", "model", "init"]
     if len(chosen):
         chosen = chosen[chosen["what"].isin(["learning_rate", "run"])]
-        keys = ["analysis", "task", "model", "init"]
+        swept = set(chosen.loc[chosen["what"] == "learning_rate", keys].itertuples(index=False, name=None))
         choice = set(chosen.loc[chosen["tried"] > 1, keys].itertuples(index=False, name=None))
+    # The study swept learning rates; it fixed classifier and pooling of frozen features, where the grid is ours.
     rows = [
-        _row(3, "runs chosen on the test set", row, PAIRED, with_defect=row["value_paper"])
+        _row(
+            3, SWEEP if tuple(row[key] for key in keys) in swept else GRID, row, PAIRED, with_defect=row["value_paper"]
+        )
         | {"without": row["value_corrected"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
         | {"n": row["n_test"]}
         for row in found.to_dict("records")
         if row["delta"] or (row["analysis"], row["task"], row["model"], row["init"]) in choice
     ]
-    yield from _with_mean(rows)
+    yield from _with_mean(rows, linked)
 
 
-def _oracle(effects: pd.DataFrame) -> Iterator[Row]:
+def _oracle(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     """4: difference to the best random model of any kind, chosen on the test set, against that to its own."""
     rows = [
         _row(4, "compared with the best of all random models", row, PAIRED, with_defect=row["value_best_random"])
@@ -133,7 +156,7 @@ def _oracle(effects: pd.DataFrame) -> Iterator[Row]:
         | {"n": row["n_test"]}
         for row in effects[effects["effect"] == "oracle"].to_dict("records")
     ]
-    yield from _with_mean(rows)
+    yield from _with_mean(rows, linked)
 
 
 def _less_data(scores: pd.DataFrame) -> Iterator[Row]:
@@ -156,14 +179,16 @@ def _signs(scores: pd.DataFrame) -> Iterator[Row]:
         )
 
 
-def _derived(scores: pd.DataFrame, item: int, analysis: str | None, derivations: dict[str, str]) -> Iterator[Row]:
+def _derived(
+    scores: pd.DataFrame, item: int, analysis: str | None, derivations: dict[str, str], linked: Mapping[str, str]
+) -> Iterator[Row]:
     """A task as published against a derivation of it that lacks the defect."""
     for derivation, what in derivations.items():
         mine = scores[scores["task"].str.endswith(f".{derivation}", na=False)]
         if analysis is not None:
             mine = mine[mine["analysis"] == analysis]
         rows = _against_base(mine, scores, item, lambda _, what=what: what, defect_in_base=True)  # type: ignore[misc]
-        yield from _with_mean([row for row in rows if row["task"] != "all"])
+        yield from _with_mean(list(rows), linked)
 
 
 def _against_base(
@@ -234,8 +259,6 @@ def _counts(scores: pd.DataFrame) -> Iterator[Row]:
 
 def _rounding(scores: pd.DataFrame) -> Iterator[Row]:
     """10: share of mutants whose similarity is exactly 1, rounded under half precision against in full."""
-    from scipy import stats
-
     mine = scores[(scores["analysis"] == "sensitivity") & (scores["metric"] == "identical")]
     if mine.empty or "variant" not in mine:
         return
@@ -246,13 +269,26 @@ def _rounding(scores: pd.DataFrame) -> Iterator[Row]:
         if not np.isfinite(without):
             continue
         difference = row["value"] - without
-        hits = int(np.clip(round(difference * n), 0, n))
-        ends = stats.binomtest(hits, n).proportion_ci(LEVEL, method="wilson")
+        units = row.get("windows", np.nan)  # mutants of one window are no independent ones
+        low, high = _wilson(difference, n if pd.isna(units) else float(units))
         yield (
-            _row(10, f"similarities rounded ({row['pooling']}, {row['mutations']:g} mutations)", row, "Wilson interval")
+            _row(
+                10, f"similarities rounded ({row['pooling']}, {row['mutations']:g} mutations)", row,
+                "Wilson interval, windows being the units",
+            )
             | {"with_defect": row["value"], "without": without, "difference": difference}
-            | {"low": ends.low, "high": ends.high, "n": n}
-        )
+            | {"low": low, "high": high, "n": n}
+        )  # fmt: skip
+
+
+def _wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's interval of a share of `n` units, which need not be a whole number of them."""
+    from scipy import stats
+
+    z = stats.norm.ppf((1 + LEVEL) / 2)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
 def _unseeded(scores: pd.DataFrame) -> Iterator[Row]:
@@ -304,7 +340,7 @@ def _dependent_tasks(across: pd.DataFrame) -> Iterator[Row]:
         )
 
 
-def _leakage(effects: pd.DataFrame) -> Iterator[Row]:
+def _leakage(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     """12: all test rows against those without a near duplicate in train or validation."""
     found = effects[effects["effect"] == "leakage"]
     if found.empty:
@@ -316,4 +352,4 @@ def _leakage(effects: pd.DataFrame) -> Iterator[Row]:
         | {"n": row["n_all"]}
         for row in found.to_dict("records")
     ]
-    yield from _with_mean(rows)
+    yield from _with_mean(rows, linked)

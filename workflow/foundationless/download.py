@@ -134,8 +134,8 @@ def _read_row(row: dict[str, str], where: str) -> Dataset:
             check_url(url)
         except (UserError, ValueError) as error:
             raise UserError(f"{where}: {error}") from None
-        if ".." in unquote(urlsplit(url).path).split("/"):
-            raise UserError(f"{where}: the url's path must not hold '..'.")
+        if ".." in re.split(r"[/?\\]", unquote(url)):
+            raise UserError(f"{where}: the url must not hold '..'.")
     pinned = re.search("/[0-9a-f]{40}/", row["url"]) or row["sha256"] or row.get("md5")
     if urlsplit(row["url"]).hostname in _HUBS and not pinned:
         raise UserError(

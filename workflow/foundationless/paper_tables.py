@@ -58,6 +58,7 @@ CATEGORIES = {
 }
 # Its tasks where they have another name than `paper_task` says.
 PAPER_TASKS = {"biotype": "biotype9"}
+ALL_WINDOWS = "mean11regions"  # the `paper_task` of every window of ancestry, of which it gives the mean only
 ARM_TABLES: dict[str, tuple[str, ...]] = {
     "table_03_tokenizer": ("tokenizer",),
     "table_04_likelihood": ("likelihood",),
@@ -111,9 +112,8 @@ class Reported:
         """(value, where it stands) of the first of `arms` that the study reports; (NaN, "") of none."""
         base = self.bases.get(model, model.split(".")[0])
         mine = set(qualifiers(model)) - {"paper"}
-        plain = task.split(".")[0]
-        paper_task = self.tasks.get(plain, "")
-        experiment = EXPERIMENTS.get((analysis, self.suites.get(plain, "")), "")
+        paper_task = self.tasks.get(task, "")  # nothing for derived sets: `biotype.matched` is no task of the study
+        experiment = EXPERIMENTS.get((analysis, self.suites.get(task, "")), "")
         names = {paper_task, PAPER_TASKS.get(paper_task, paper_task), paper_task.removeprefix("EMP_")} - {""}
         for name, (architecture, needed) in PAPER_MODELS.items():
             if architecture != base or ("w2048" in needed) != ("w2048" in mine):
@@ -172,6 +172,10 @@ def paper_tables(
         found[name] = _arms(scores, comparisons, analyses, tasks, labels, study)
     for name, analyses in SETTING_TABLES.items():
         found[name] = _settings(effects, analyses)
+    likelihood = found["table_04_likelihood"]  # ours ranks by -LLR; the study, and so its numbers, by +LLR
+    signs = {f"{init}_plus_llr": 1 - likelihood[init].where(likelihood["metric"] == "auroc")
+             for init in ("pretrained", "random")}  # fmt: skip
+    found["table_04_likelihood"] = likelihood.assign(**signs)
     if len(found["table_08_lora"]):
         found["table_08_lora"] = _with_full(found["table_08_lora"], scores, study)
     return dict(sorted(found.items()))
@@ -300,6 +304,7 @@ def _similarity(scores: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, 
 
     def number(row: Mapping[Any, Any]) -> float:
         as_published = (row.get("pooling"), row.get("unit"), str(row.get("matched"))) == ("max", "chunk", "False")
+        as_published &= study.tasks.get(str(row["task"])) == row.get("gene")
         task = f"{row.get('gene')} {str(row.get('label')).lower()}"
         return study.mean("clinvar_cosine", task, str(row["model"]), "pretrained")[0] if as_published else np.nan
 
@@ -318,7 +323,9 @@ def _windows(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -
     rows = []
     for (derivation, model, init), part in mine.groupby(["derivation", "model", "init"], sort=False):
         over = across_tasks(part["value"].to_numpy())
-        value, source = study.mean("ancestry", "mean11regions", str(model), str(init))
+        value, source = float("nan"), ""
+        if all(study.tasks.get(task) == ALL_WINDOWS for task in part["task"]):
+            value, source = study.mean("ancestry", ALL_WINDOWS, str(model), str(init))
         rows.append(
             {"derivation": derivation, "model": model, "model_label": labels.get(str(model), model), "init": init}
             | {"metric": part["metric"].iloc[0], "windows": over.tasks, "mean": over.mean, "low": over.low}

@@ -48,11 +48,14 @@ RECIPES = {
     "score_similarity": 2,
     "score_likelihood": 2,
     "score_mutagenesis": 1,
-    "summarise_task": 2,
-    "collect_tables": 2,
+    "summarise_task": 3,
+    "collect_tables": 3,
     "draw_figure": 2,
     "bind_figures": 1,
 }
+
+# Families of baselines whose features are drawn anew with each seed, as a random network's are.
+DRAWN = ("random_conv",)
 
 # Which rule computes a network's cell of each analysis, and which of them are classifications that baselines join.
 ANALYSES = {
@@ -75,6 +78,9 @@ ANALYSES = {
     "mutagenesis": "score_mutagenesis",
 }
 CLASSIFICATIONS = tuple(name for name, rule in ANALYSES.items() if rule in ("finetune_model", "probe"))
+# Poolings of embeddings in the order in which they are stored, and the one that is clustered.
+POOLINGS = ("max", "mean", "cls")
+CLUSTERED = "max"
 # Named targets of the workflow and the analyses that they compute.
 TARGETS = {
     "finetune": ("finetune", "lowdata", "epochs", "lora"),
@@ -149,6 +155,9 @@ SPECIAL = {
     "mutagenesis": ("mutants", *_VARIANTS),
     **dict.fromkeys(("similarity", "likelihood"), _VARIANTS),
 }
+# Families of baselines, which `fit_baseline` knows; those of genotypes read sets of people alone.
+GENOTYPES = ("genotype", "genotype_pca")
+FEATURES = ("majority", "length", "gc", "length_gc", "kmer", "gapped_kmer", "random_conv", *GENOTYPES)
 CLASS_METRICS = ("mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc")
 
 # Files that the rules simulate_genome, simulate_population and simulate_variants write.
@@ -300,12 +309,15 @@ class Plan:
             # Another table or shape cannot come from a checkpoint: only what is pretrained here has a pretrained arm.
             if (entry.get("pretrained") or {}).get("source") != "workflow":
                 arms = tuple(arm for arm in arms if arm != "pretrained")
+        family = entry["family"]
+        for key in (*WIDTHS.get(family, {}), *([LAYERS[family]] if family in LAYERS else [])):
+            if key in settings and (not isinstance(settings[key], int) or settings[key] < 1):
+                raise UserError(f"model '{name}', config: {key} '{settings[key]}' is not a whole number from 1.")
         width, heads = settings.get("hidden_size"), settings.get("num_attention_heads")
         if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
             raise UserError(
                 f"model '{name}': its {heads} attention heads do not divide its width {width}; choose others."
             )
-        family = entry["family"]
         if ".py:" in family and not Path(family.rpartition(":")[0]).is_file():
             raise UserError(f"model '{name}': no file '{family.rpartition(':')[0]}' of its family; correct its path.")
         return Model(name, entry, settings, tokenizer, arms, stem, protocol)
@@ -373,6 +385,23 @@ class Plan:
         """Settings of the probes of an analysis: the config's, and the analysis's own over them."""
         return self.config["probing"] | self.config["analyses"].get(analysis, {}).get("probing", {})
 
+    def poolings(self, task: str, model: str) -> list[str]:
+        """Poolings in which a model embeds a task's own set: all that an analysis reads of it or of sets derived."""
+        wanted: set[str] = set()
+        for analysis in self._readers.get((task, model), ()):
+            clusters = ANALYSES[analysis] == "cluster_embeddings"
+            wanted |= {CLUSTERED} if clusters else set(self.probing(analysis)["poolings"])
+        return sorted(wanted, key=POOLINGS.index) or list(self.config["probing"]["poolings"])
+
+    @cached_property
+    def _readers(self) -> dict[tuple[str, str], set[str]]:
+        """Analyses that read embeddings, by (task without derivation, model)."""
+        found: dict[tuple[str, str], set[str]] = {}
+        for job in self.jobs:
+            if job.init != "baseline" and ANALYSES[job.analysis] in ("probe", "cluster_embeddings"):
+                found.setdefault((job.task.split(".")[0], job.model), set()).add(job.analysis)
+        return found
+
     @cached_property
     def audited(self) -> tuple[str, ...]:
         """Tasks whose splits are audited: every set of classes that a job learns from, as its table has it."""
@@ -398,10 +427,16 @@ class Plan:
             seeds = spec.get("seeds", self.config["seeds"])
             for task in spec["tasks"]:
                 for name in names:
+                    if not self._reads(name, task):  # of the config's baselines; an analysis names its own rightly
+                        continue
                     model = self.model(name)
                     for init in self._arms(analysis, spec, model):
-                        for seed in seeds if _has_seeds(analysis, init) else seeds[:1]:
+                        for seed in seeds if _has_seeds(analysis, init, model.family) else seeds[:1]:
                             yield Job(analysis, task, name, init, seed)
+
+    def _reads(self, name: str, task: str) -> bool:
+        """Whether a task's set has what a model reads: genotypes are of people alone."""
+        return self.model(name).family not in GENOTYPES or self.task(task)["reader"] == "people"
 
     def _check_protocol(self, analysis: str, model: Model) -> None:
         cosine = analysis in ("similarity", "sensitivity") and model.family == "caduceus"
@@ -472,6 +507,10 @@ class Plan:
                 if piece["source"].startswith("genome:"):
                     raise UserError(f"genome '{name}': a piece is a dataset or 'simulated:FILE', not another genome.")
         for name, corpus in corpora.items():
+            for region in (*corpus["exclude"], *corpus["holdout"]):
+                first, _, last = region.partition(":")[2].partition("-")
+                if last and not 1 <= int(first) <= int(last):
+                    raise UserError(f"corpus '{name}': region '{region}' is not CONTIG:START-END (1-based, inclusive).")
             people = corpus.get("people", {})
             for source in [*people.get("vcf", []), *([people["panel"]] if "panel" in people else [])]:
                 self._check_source(source, f"corpus '{name}'")
@@ -494,6 +533,8 @@ class Plan:
                     raise UserError(f"model '{name}': its pretrained arm comes from source '{source}'; add {key}.")
             if pretrained.get("source") == "local" and not Path(pretrained["path"]).is_dir():
                 raise UserError(f"model '{name}': no checkpoint directory '{pretrained['path']}'; correct its path.")
+            if model.is_baseline and model.family not in FEATURES:
+                raise UserError(f"model '{name}': " + unknown("family of features", model.family, FEATURES))
             if model.is_baseline and "classifier" not in model.entry:
                 raise UserError(f"model '{name}': a baseline needs a classifier; add one to the model table.")
             if not model.is_baseline and model.tokenizer is None:
@@ -511,10 +552,21 @@ class Plan:
                 raise UserError(
                     f"model '{name}': its hub revision is not pinned; put the 40-digit commit into the model table."
                 )
+        suites = {row["suite"] for row in self.tasks.values()}
+        for suite, over in self.config["finetuning"].get("suites", {}).items():
+            if suite not in suites:
+                raise UserError("config, finetuning.suites: " + unknown("suite", suite, sorted(suites)))
+            self._check_folds(over, f"finetuning.suites.{suite}")
         for analysis, spec in self.config["analyses"].items():
+            self._check_sections(analysis, spec)
             for task in spec["tasks"]:
                 if task.split(".")[0] not in self.tasks:
                     raise UserError(f"analysis '{analysis}': " + unknown("task", task.split(".")[0], self.tasks))
+                if odd := [name for name in spec.get("baselines", ()) if not self._reads(name, task)]:
+                    raise UserError(
+                        f"analysis '{analysis}', task '{task}': baseline '{odd[0]}' reads genotypes, which sets of "
+                        "people alone have; leave it out."
+                    )
                 self._check_qualifiers(task, analysis)
                 self._check_task(task.split(".")[0], analysis)
                 for role, source in self.sources(task.split(".")[0]).items():
@@ -547,9 +599,29 @@ class Plan:
             raise UserError(
                 f"model '{model}', pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate."
             )
-        finetuning = self.config["finetuning"]
-        if any(fold >= finetuning["fold_count"] for fold in finetuning["folds"]):
-            raise UserError(f"config, finetuning.folds: folds lie between 0 and {finetuning['fold_count'] - 1}.")
+        self._check_folds(self.config["finetuning"], "finetuning")
+
+    def _check_folds(self, settings: Mapping[str, Any], where: str) -> None:
+        most = self.config["finetuning"]["fold_count"] - 1
+        if any(fold > most for fold in settings.get("folds", ())):
+            raise UserError(f"config, {where}.folds: folds lie between 0 and {most}.")
+
+    def _check_sections(self, analysis: str, spec: Mapping[str, Any]) -> None:
+        """What an analysis says of itself alone must be of what it does."""
+        for section, rule in (("finetuning", "finetune_model"), ("probing", "probe")):
+            if section in spec and ANALYSES[analysis] != rule:
+                fits = ", ".join(name for name, made in ANALYSES.items() if made == rule)
+                raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
+        self._check_folds(spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
+        if analysis not in CLASSIFICATIONS and spec.get("baselines"):
+            raise UserError(f"analysis '{analysis}': baselines join classifications only; leave them out here.")
+        names = [*spec.get("models", self.config["models"])]
+        if analysis not in CLASSIFICATIONS and (odd := [name for name in names if self.model(name).is_baseline]):
+            raise UserError(f"analysis '{analysis}': '{odd[0]}' has no weights, which are scored here; leave it out.")
+        if analysis in CLASSIFICATIONS:
+            names += spec.get("baselines", self.config["baselines"])
+        if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+            raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
 
     def _check_qualifiers(self, task: str, analysis: str) -> None:
         name, *parts = task.split(".")
@@ -563,6 +635,8 @@ class Plan:
             )
         if parts != derived + runs or len(derived) > 1 or len(runs) > 1:
             raise UserError(f"{where}: one derived set, then one number of epochs; write '{name}.pct10.ep30'.")
+        if any(part.startswith("pct") and int(part[3:].split("d")[0]) > 100 for part in derived):
+            raise UserError(f"{where}: a share of the training set is at most 100 %; correct '.{derived[0]}'.")
         if runs and ANALYSES[analysis] != "finetune_model":
             raise UserError(f"{where}: nothing is fine-tuned here, so leave '.{runs[0]}' out.")
         if derived and analysis not in CLASSIFICATIONS:
@@ -583,7 +657,12 @@ class Plan:
             raise UserError(f"{where}: metric '{row['metric']}' is none of classes ({', '.join(CLASS_METRICS)}).")
         required, known, options = (text.split() for text in READERS[row["reader"]])
         sources = self.sources(task)
-        for role in sources:
+        for role, source in sources.items():
+            if (source.partition(":")[0] == "task") != (row["reader"] == "transfer"):
+                raise UserError(
+                    f"{where}: '{role}={source}' does not fit: sources of the reader transfer are 'task:NAME', and of "
+                    "no other reader."
+                )
             if not any(role == name or (name[-1] == "*" and role.startswith(name[:-1])) for name in known):
                 raise UserError(f"{where}: " + unknown("source", role, known))
         if missing := [role for role in required if role not in sources]:
@@ -596,7 +675,7 @@ class Plan:
         kind, _, name = source.rpartition(":")
         if kind == "region":
             name, _, window = name.partition("/")
-            if not (found := REGION.fullmatch(window)) or not 1 <= int(found["start"]) <= int(found["end"]):
+            if not (found := REGION.fullmatch(window)) or not 1 <= int(found["start"]) <= int(found["end"]) <= 1 << 29:
                 raise UserError(f"{where}: '{source}' is not region:DATASET/CONTIG.START-END (1-based, inclusive).")
             if name in self.datasets and not self.datasets[name].get("index"):
                 raise UserError(f"{where}: dataset '{name}' has no index in the ledger: no region of it can be read.")
@@ -611,6 +690,8 @@ class Plan:
         if kind == "task":
             if self.tasks[name]["reader"] == "transfer":
                 raise UserError(f"{where}: task '{name}' is itself one of transfer; name the set that it reads.")
+            if any(self.tasks[name]["reader"] in special for special in SPECIAL.values()):
+                raise UserError(f"{where}: task '{name}' has no classes to learn; name one that has.")
             for role, inner in self.sources(name).items():
                 self._check_source(inner, f"task '{name}', source '{role}'")
 
@@ -629,8 +710,10 @@ def read_study(config: Mapping[str, Any], schemas: Path) -> Plan:
     return Plan(config, models, rows["tasks"], rows["datasets"])
 
 
-def _has_seeds(analysis: str, init: str) -> bool:
+def _has_seeds(analysis: str, init: str, family: str) -> bool:
     """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one."""
+    if init == "baseline":
+        return family in DRAWN
     return init in ("random", *DERIVED) or (init == "pretrained" and analysis in CLASSIFICATIONS)
 
 
@@ -665,8 +748,12 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
-        key, separator, value = part.partition("=")
-        if not separator:
-            raise UserError(f"task table: '{part}' is not KEY=VALUE (several are separated by ';').")
-        yield key.strip(), value.strip()
+        key, value = (word.strip() for word in (part.partition("=")[0], part.partition("=")[2]))
+        if not key or not value or key in seen:
+            raise UserError(
+                f"task table: '{part}' is not KEY=VALUE (several are separated by ';'), or its key is there twice."
+            )
+        seen.add(key)
+        yield key, value

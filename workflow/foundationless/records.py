@@ -148,12 +148,26 @@ def read_record(path: Path) -> dict[str, Any]:
         whole = isinstance(value, int | float | None) and {"metric", "n", "split", "protocol", "extra"} <= result.keys()
         if not whole or not isinstance(result["extra"], dict):
             raise UserError(f"{path}: a result of the record is broken; delete it and run again.")
-    for selection in record.setdefault("selections", []):  # records of before have none
+    for key, kind in (("settings", dict), ("selections", list)):  # records of before may lack them
+        if not isinstance(record.setdefault(key, kind()), kind):
+            raise UserError(f"{path}: the record's '{key}' is broken; delete it and run again.")
+    for selection in record["selections"]:
         if not isinstance(selection, dict) or not {"what", "split", "metric", "tried", "chosen"} <= selection.keys():
             raise UserError(f"{path}: a selection of the record is broken; delete it and run again.")
     if not isinstance(record["cost"].get("seconds"), int | float):
         raise UserError(f"{path}: the record's cost has no seconds; delete it and run again.")
     return record
+
+
+def check_once(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """These records; a `UserError` if two are of the same cell."""
+    seen: set[tuple[Any, ...]] = set()
+    for record in records:
+        cell = tuple(record[key] for key in ("analysis", "task", "model", "init", "seed"))
+        if cell in seen:
+            raise UserError(f"record {'/'.join(map(str, cell))} stands twice; pass each record once.")
+        seen.add(cell)
+    return records
 
 
 def comparable(record: Mapping[str, Any]) -> dict[str, Any]:

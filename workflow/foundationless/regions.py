@@ -35,6 +35,8 @@ _BLOCK_BYTES = 1 << 16  # most bytes of a BGZF block
 _LINEAR_SHIFT = 14  # the linear index has an entry each 16 kb
 _LOWEST_BIN, _LAST_BIN = 4681, 37448  # bins of 16 kb; what follows them is statistics
 
+_LONGEST = 1 << 29  # bases of a contig that bins can number
+
 ReadBytes = Callable[[int, int], bytes]
 
 
@@ -122,8 +124,11 @@ def fetch_region(
     """
     if not dataset.index:
         raise UserError(f"{dataset.name}: the ledger names no index of it; regions need one (column index).")
-    if not 1 <= start <= end:
-        raise UserError(f"--start {start} --end {end}: positions are 1-based, and the end is not before the start.")
+    if not 1 <= start <= end <= _LONGEST:
+        raise UserError(
+            f"--start {start} --end {end}: positions are 1-based, the end is not before the start, and a tabix index "
+            f"reaches to {_LONGEST:,}."
+        )
     if not output.name.endswith(".vcf.gz"):
         raise UserError(f"{output}: the output is compressed by bgzip; name it ….vcf.gz.")
     card, index = output.with_name(f"{output.name}.json"), output.with_name(f"{output.name}.tbi")

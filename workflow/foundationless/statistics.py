@@ -85,16 +85,24 @@ class Estimate:
         return verdict(self.low, self.high, margin)
 
 
-def score_runs(runs: Sequence[Run], metric: str, classes: Sequence[str], resamples: int, seed: int) -> list[Arm]:
+def score_runs(
+    runs: Sequence[Run],
+    metric: str,
+    classes: Sequence[str],
+    resamples: int,
+    seed: int,
+    groups: Sequence[str] = (),
+) -> list[Arm]:
     """Score every run under the same clustered resamples; one single-run `Arm` per run (join them with `join`).
 
-    Groups are the union over runs; items of one group share a weight. With fewer than two groups the replicates are
-    NaN: nothing can be resampled. Raises `UserError` for a metric that resamples do not serve.
+    Groups are the union over runs and of `groups`; items of one group share a weight. So runs on some of the items pair
+    with runs on all, resample by resample, if `groups` names all. With fewer than two groups the replicates are NaN:
+    nothing can be resampled. Raises `UserError` for a metric that resamples do not serve.
     """
     if metric not in COUNT_METRICS + RANK_METRICS:
         raise UserError(f"metric '{metric}' has no bootstrap; use one of {', '.join(COUNT_METRICS + RANK_METRICS)}.")
-    names, index = np.unique(np.concatenate([run.groups for run in runs]), return_inverse=True)
-    owner = np.split(index, np.cumsum([len(run.groups) for run in runs])[:-1])
+    names = np.unique(np.concatenate([*(run.groups for run in runs), np.asarray(groups, dtype=str)]))
+    owner = [np.searchsorted(names, run.groups) for run in runs]
     score = [_scorer(run, rows, len(names), metric, classes) for run, rows in zip(runs, owner, strict=True)]
     points = [function(np.ones((1, len(names))))[0] for function in score]
     replicates = np.full((len(runs), resamples), np.nan)

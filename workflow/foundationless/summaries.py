@@ -120,9 +120,10 @@ class _Bench:
         """
         names = [(place, name) for place, job in enumerate(self.jobs) for name in job.runs]
         runs = [self.jobs[place].runs[name] for place, name in names]
+        groups = sorted({str(group) for run in runs for group in run.groups})  # of all items: the same draws for some
         if rows is not None:
             runs = [run.subset(rows[name]) for run, (_, name) in zip(runs, names, strict=True)]
-        scored = dict(zip(names, score_runs(runs, metric, self.classes, resamples, self.seed), strict=True))
+        scored = dict(zip(names, score_runs(runs, metric, self.classes, resamples, self.seed, groups), strict=True))
         return {
             protocol: {
                 arm: join(

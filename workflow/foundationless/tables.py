@@ -38,6 +38,9 @@ MAPS = ["task", "model", "init", "seed", "id", "label", "x", "y"]
 SUBSTITUTIONS = ["task", "model", "init", "seed", "window", "id", "position", "ref", "alt", "label"]
 
 
+_NUMBERS = ("low", "high", "p", "sd", "seeds", "folds", "runs", "n_test", "groups", "parameters", "seconds")
+
+
 def read_table(path: Path, measured: str | None = None) -> pd.DataFrame:
     """A table of this module (CSV) or of the config (TSV); a missing or broken one is a `UserError`.
 
@@ -53,10 +56,13 @@ def read_table(path: Path, measured: str | None = None) -> pd.DataFrame:
         raise UserError(f"{path}: not a table ({error}); delete it and run again.") from None
     if measured is None:
         return frame
-    if missing := {*KEYS, measured} - set(frame.columns):
+    if missing := {*KEYS, "metric", measured} - set(frame.columns):
         raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_task again.")
-    if len(frame) and not pd.api.types.is_numeric_dtype(frame[measured]):
-        raise UserError(f"{path}: the column {measured} holds other than numbers; run summarise_task again.")
+    if blank := [key for key in (*KEYS, "metric") if frame[key].isna().any()]:
+        raise UserError(f"{path}: the column {blank[0]} has empty cells; run summarise_task again.")
+    for name in (measured, *(name for name in _NUMBERS if name in frame)):
+        if len(frame) and not pd.api.types.is_numeric_dtype(frame[name]):
+            raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_task again.")
     return frame
 
 
@@ -211,8 +217,8 @@ def collect(
                 [{"task": audit["task"], **pair} for audit in audits for pair in audit["pairs"]], columns=AUDITS
             ),
             "corpora": pd.DataFrame([dict(audit) for audit in corpora]).reindex(columns=CORPORA),
-            "defects": find_defects(every, pairs, effects, across),
-            "claims": find_claims(every, pairs, bases, margin),
+            "defects": find_defects(every, pairs, effects, across, clusters),
+            "claims": find_claims(every, pairs, bases, margin, clusters),
         } | paper_tables(scores, comparisons, effects, flat, tasks, catalogue, cards, audits, reported)
         for name, table in tables.items():
             table.to_csv(part / f"{name}.csv", index=False, lineterminator="\n")
@@ -231,8 +237,9 @@ def _effect(effects: pd.DataFrame, kind: str, columns: Sequence[str]) -> pd.Data
 def crossvalidate(records: pd.DataFrame) -> pd.DataFrame:
     """Mean over the folds of a cross-validation, with the sd between folds and a 95 % t interval, per run of an arm.
 
-    Folds share training rows, so the variance of their mean is that of Nadeau and Bengio (2003): 1/k + 1/(k - 1) times
-    the variance between k folds. Seeds are averaged within a fold first.
+    Folds share training rows, so the variance of their mean is that of Nadeau and Bengio (2003): 1/k + 1/(k - 2) times
+    the variance between k folds, of which one tests, another chooses and k - 2 train. Every seed cuts folds of its own:
+    the variance is the mean of theirs, and further seeds do not narrow the interval.
     """
     from scipy import stats
 
@@ -242,9 +249,9 @@ def crossvalidate(records: pd.DataFrame) -> pd.DataFrame:
     rows = []
     keys = [*KEYS, "metric", "run"]
     for names, part in found.assign(run=found.get("run", "")).groupby(keys, sort=False, dropna=False):
-        folds = part.groupby("fold")["value"].mean()
-        k, mean, sd = len(folds), folds.mean(), folds.std(ddof=1)
-        half = stats.t.ppf(0.975, k - 1) * sd * np.sqrt(1 / k + 1 / (k - 1)) if k > 1 else np.nan
+        k, mean = part["fold"].nunique(), part["value"].mean()
+        sd = float(np.sqrt(part.groupby("seed")["value"].var(ddof=1).mean()))
+        half = stats.t.ppf(0.975, k - 1) * sd * np.sqrt(1 / k + 1 / (k - 2)) if k > 2 else np.nan
         rows.append(
             dict(zip(keys, names, strict=True))
             | {"value": mean, "sd": sd, "low": mean - half, "high": mean + half}

@@ -20,7 +20,7 @@ rule embed:
     params:
         recipe=plan.RECIPES["embed"],
         weights=subpath(input.weights, parent=True),
-        poolings=config["probing"]["poolings"],
+        poolings=lambda w: study.poolings(w.task, w.model),
         settings=config["embedding"],
         precision=get_precision("embedding"),
         chunks=get_chunk_flags,

@@ -23,8 +23,8 @@ def get_checkpoint_flags(wildcards):
     return [*flags, "--sha256", pretrained["sha256"]] if published else flags
 
 
-def get_hub_flags(wildcards):
-    """Files of the hub in the mirror, where there are any."""
+def get_hub_flags(wildcards, output):
+    """Files of the hub in the mirror, where there are any (see `get_mirror_flags` for `output`)."""
     place = Path(config["mirror"] or ".") / "huggingface.co"
     return ["--local-hub", str(place)] if config["mirror"] and place.is_dir() else []
 
@@ -84,9 +84,9 @@ def get_tokenizer_flags(wildcards):
     return [*flags, "--tokenizer-file", *files] if files else flags
 
 
-def get_tokenizer_hub_flags(wildcards):
+def get_tokenizer_hub_flags(wildcards, output):
     sha256 = study.model(wildcards.model).entry["tokenizer_file"].get("sha256")
-    return [*get_hub_flags(wildcards), *(["--sha256", sha256] if sha256 else [])]
+    return [*get_hub_flags(wildcards, output), *(["--sha256", sha256] if sha256 else [])]
 
 
 def get_tokenizer_corpus(wildcards):

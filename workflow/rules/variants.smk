@@ -22,7 +22,7 @@ rule score_sensitivity:
     params:
         recipe=plan.RECIPES["score_sensitivity"],
         weights=subpath(input.weights, parent=True),
-        settings=config["scoring"],
+        poolings=config["scoring"]["poolings"],
         compute=config["embedding"],
         precision=get_precision("embedding"),
     message:
@@ -30,7 +30,7 @@ rule score_sensitivity:
     shell:
         "python -m foundationless score_sensitivity --weights {params.weights:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
-        " --seed {wildcards.seed} --poolings {params.settings[poolings]}"
+        " --seed {wildcards.seed} --poolings {params.poolings}"
         " --precision {params.precision} --token-budget {params.compute[token_budget]}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
 
@@ -60,7 +60,7 @@ rule score_similarity:
     params:
         recipe=plan.RECIPES["score_similarity"],
         weights=subpath(input.weights, parent=True),
-        settings=config["scoring"],
+        poolings=config["scoring"]["poolings"],
         compute=config["embedding"],
         precision=get_precision("embedding"),
         genome=get_genome_flags,
@@ -69,7 +69,7 @@ rule score_similarity:
     shell:
         "python -m foundationless score_similarity --weights {params.weights:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
-        " --seed {wildcards.seed} --poolings {params.settings[poolings]} {params.genome:q}"
+        " --seed {wildcards.seed} --poolings {params.poolings} {params.genome:q}"
         " --precision {params.precision} --token-budget {params.compute[token_budget]}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
 
@@ -98,7 +98,6 @@ rule score_likelihood:
     params:
         recipe=plan.RECIPES["score_likelihood"],
         weights=subpath(input.weights, parent=True),
-        settings=config["scoring"],
         compute=config["embedding"],
         precision=get_precision("embedding"),
         strands=get_strand_flags,

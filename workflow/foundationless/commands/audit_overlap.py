@@ -31,6 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"{len(arguments.sequences)} sequence sets but {len(names)} names; pass one name per set.")
     if len(set(names)) < len(names):
         raise UserError("--names: a task is named twice; pass each task once.")
+    if arguments.link > 1:
+        raise UserError(f"--link {arguments.link}: a share of the test rows is at most 1.")
     columns = ("id", "sequence", "split")
     sets = {
         name: read_sequences(path, columns, strict_alphabet=False)

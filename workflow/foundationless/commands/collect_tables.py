@@ -2,7 +2,7 @@
 
 The output directory holds records.parquet and records.csv (one row per recorded number), scores.csv and comparisons.csv
 (under the study's protocol), protocols.csv (both protocols and their difference), leakage.csv, calibration.csv,
-selections.csv (what was tried and chosen), crossvalidation.csv, audits.csv and corpora.csv (test rows that earlier splits
+selections.csv (what was tried and chosen), crossvalidation.csv, audits.csv and corpora.csv (test rows that other splits
 or a pretraining corpus hold), maps.parquet, mutagenesis.parquet, defects.csv (the study's defects as numbers),
 claims.csv (its claims under both protocols), tasks.csv, models.csv, across_tasks.csv (per analysis, suite and model:
 mean paired difference, interval, wins, Wilcoxon p, verdict) and the tables of the study, table_01_models.csv to

@@ -6,12 +6,11 @@ Of people also their genotypes: allele dosages, or principal components of these
 import argparse
 
 from foundationless.commands.probe import add_settings, shared
+from foundationless.plan import FEATURES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    families = ["majority", "length", "gc", "length_gc", "kmer", "gapped_kmer", "random_conv"]
-    families += ["genotype", "genotype_pca"]
-    parser.add_argument("--family", required=True, choices=families, help="features")
+    parser.add_argument("--family", required=True, choices=FEATURES, help="features")
     kinds = ["logistic", "svm", "xgboost", "majority"]
     parser.add_argument("--classifier", required=True, choices=kinds, help="classifier")
     parser.add_argument("--options", default="{}", help="options of the features, as a JSON object")
@@ -26,11 +25,15 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.models.baselines import features
     from foundationless.probes import run_job
 
-    try:
-        options = dict(json.loads(arguments.options))
-    except (ValueError, TypeError):
-        raise UserError(f"--options {arguments.options}: not a JSON object; write for example '{{}}'.") from None
     family = arguments.family
+    try:
+        options = json.loads(arguments.options)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise UserError(f"--options {arguments.options}: not a JSON object; write for example '{{}}'.")
+    if taken := sorted({"family", "sequences", "frame", "seed"} & options.keys()):
+        raise UserError(f"--options: baseline family '{family}' has no option '{taken[0]}'.")
 
     def featurise(frame):
         if family in genotypes.GENOTYPES:

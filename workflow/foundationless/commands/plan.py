@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    import math
+
     from foundationless.configuration import read_table, read_yaml
     from foundationless.errors import UserError
     from foundationless.estimate import estimate
@@ -42,6 +44,11 @@ def run(arguments: argparse.Namespace) -> None:
         }
     except ValueError as error:
         raise UserError(f"{arguments.sizes}: holds other than numbers ({error}).") from None
+    for task, size in sizes.items():
+        if not all(0 <= number < math.inf for number in size.values()) or size["length"] <= 0:
+            raise UserError(
+                f"{arguments.sizes}: task '{task}' has a size that is negative or not finite, or no length."
+            )
     found, unknown = estimate(study, sizes, arguments.tflops * 1e12)
     shown = found if arguments.rules else found[found["rule"] == "total"].drop(columns="rule")
     print(shown.to_string(index=False, float_format=lambda value: f"{value:,.1f}"))

@@ -39,9 +39,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     from foundationless import summaries, tables
     from foundationless.errors import UserError
-    from foundationless.records import flatten, read_record
+    from foundationless.records import check_once, flatten, read_record
 
-    records = [read_record(path) for path in arguments.records]
+    records = check_once([read_record(path) for path in arguments.records])
     where = f"{arguments.analysis}/{arguments.task}"
     for path, record in zip(arguments.records, records, strict=True):
         if (found := f"{record['analysis']}/{record['task']}") != where:

@@ -19,6 +19,14 @@ NEEDED = {
     "tasks": ("task", "suite", "suite_label", "group", "label"),
     "models": ("model", "label", "kind", "tokenizer_class"),
 }
+EXTRA = {  # of those that only some figures read
+    "audits": ("task", "split", "against", "rows"),
+    "calibration": ("analysis", "task", "model", "init", "count", "confidence", "accuracy"),
+    "claims": ("claim", "protocol", "model", "difference", "low", "high", "verdict"),
+    "defects": ("item", "what", "task", "model", "init", "metric", "difference", "low", "high"),
+    "leakage": ("analysis", "task", "model", "init", "delta", "low", "high"),
+    "protocols": ("analysis", "task", "model", "init", "optimism", "low", "high"),
+}
 SUITES = ("nt", "gue", "gb")
 METRIC_LABELS = {
     "mcc": "MCC",
@@ -48,14 +56,22 @@ class Tables:
     directory: Path | None = None
 
     def extra(self, name: str) -> pd.DataFrame:
-        """A table that only some figures read; without rows and columns where it is not there."""
+        """A table that only some figures read; without rows and columns where it is not there.
+
+        A file that is no table, or not this one, is a `UserError`.
+        """
         path = (self.directory or Path()) / f"{name}.csv"
         if self.directory is None or not path.is_file():
             return pd.DataFrame()
         try:
-            return pd.read_csv(path, dtype={"task": str, "model": str, "init": str})
+            frame = pd.read_csv(path, dtype={"task": str, "model": str, "init": str})
         except pd.errors.EmptyDataError:
             return pd.DataFrame()
+        except (pd.errors.ParserError, UnicodeDecodeError, IsADirectoryError):
+            raise UserError(f"{path}: not a table; make it with collect_tables again.") from None
+        if missing := [column for column in EXTRA.get(name, ()) if column not in frame.columns]:
+            raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
+        return frame
 
     @cached_property
     def looks(self) -> dict[str, style.Look]:
