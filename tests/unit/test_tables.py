@@ -652,3 +652,26 @@ def test_class_counts_are_those_of_the_whole_set(tmp_path):
         {"task": "bio", "label": "a", "train": 1, "validation": 0, "test": 1, "total": 2},
         {"task": "bio", "label": "b", "train": 1, "validation": 1, "test": 1, "total": 3},
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"effect": None}, "no column effect"),
+        ({"delta": "much"}, "column delta holds other than numbers"),
+        ({"confidence": "high"}, "column confidence holds other than numbers"),
+    ],
+)
+def test_broken_effects_are_one_sentence(tmp_path, change, sentence):
+    row = {
+        "analysis": "finetune",
+        "task": "t",
+        "model": "m",
+        "init": "random",
+        "effect": "optimism",
+        "delta": 0.1,
+    } | change
+    path = tmp_path / "effects.csv"
+    pd.DataFrame([{key: value for key, value in row.items() if value is not None}]).to_csv(path, index=False)
+    with pytest.raises(UserError, match=sentence):
+        tables.read_effects(path)

@@ -34,6 +34,7 @@ AUDITS = [
     "duplicate_share", "near_share",
 ]  # fmt: skip
 CORPORA = ["task", "corpus", "rows", "whole", "half", "part", "whole_share", "half_share", "part_share", "mean_share"]
+_WORDS = ("metric", "protocol", "versus")
 MAPS = ["task", "model", "init", "seed", "id", "label", "x", "y"]
 SUBSTITUTIONS = ["task", "model", "init", "seed", "window", "id", "position", "ref", "alt", "label"]
 
@@ -62,6 +63,17 @@ def read_table(path: Path, measured: str | None = None) -> pd.DataFrame:
         raise UserError(f"{path}: the column {blank[0]} has empty cells; run summarise_task again.")
     for name in (measured, *(name for name in _NUMBERS if name in frame)):
         if len(frame) and not pd.api.types.is_numeric_dtype(frame[name]):
+            raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_task again.")
+    return frame
+
+
+def read_effects(path: Path) -> pd.DataFrame:
+    """Effects of summarise_task: identity, the kind of effect, and numbers; one that is none is a `UserError`."""
+    frame = read_table(path)
+    if missing := {*KEYS, "effect"} - set(frame.columns):
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_task again.")
+    for name in frame.columns.intersection([*OPTIMISM, *LEAKAGE, *RELIABILITY]).difference([*KEYS, *_WORDS]):
+        if not pd.api.types.is_numeric_dtype(frame[name]) and frame[name].notna().any():
             raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_task again.")
     return frame
 

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
         given.output,
         scores=join([tables.read_table(path, "value") for path in given.scores], summaries.SCORES),
         comparisons=join([tables.read_table(path, "delta") for path in given.comparisons], summaries.COMPARISONS),
-        effects=join([tables.read_table(path) for path in given.effects], [*summaries.KEYS, "effect"]),
+        effects=join([tables.read_effects(path) for path in given.effects], [*summaries.KEYS, "effect"]),
         records=join(
             [tables.read_flat(path) for path in [*given.records, *given.pretraining]], [*summaries.IDENTITY, "value"]
         ),

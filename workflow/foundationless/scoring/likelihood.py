@@ -69,7 +69,10 @@ def score_likelihood(
         changed |= retokenised(weights, strand) if cut else False
     parts: list[tuple[dict[str, Any], np.ndarray]] = [({}, np.ones(len(frame), dtype=bool))]
     if "gene" in frame.columns and frame["gene"].nunique() > 1:
-        parts += [({"gene": gene}, (frame["gene"] == gene).to_numpy()) for gene in sorted(frame["gene"].unique())]
+        parts += [
+            ({"gene": gene}, (frame["gene"] == gene).to_numpy())
+            for gene in sorted(frame["gene"].dropna().unique(), key=str)
+        ]
     results = []
     rows = []
     for run, ratio in runs.items():
