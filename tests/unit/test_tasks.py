@@ -208,6 +208,7 @@ def test_genes_from_gtf_and_bed(tmp_path, genome):
         rows.append(f'{contig}\tx\texon\t{start}\t{start + 9}\t.\t{strand}\t.\tgene_id "G{number}";')
         bed.append(f"chr{contig}\t{start - 1}\t{start + 49}\t{strand}\tG{number}\tS{number}\t{kind}")
     bed.append("chr9\t5\t50\t+\tG99\tS99\tlncRNA")
+    rows.append('1\tx\tgene\t1\t50\t.\t+\t.\tgene_id "G0.1_PAR_Y"; gene_biotype "lncRNA";')  # a second copy
     with gzip.open(tmp_path / "genes.gtf.gz", "wt") as stream:
         stream.write("#!build\n" + "\n".join(rows) + "\n")
     (tmp_path / "genes.bed").write_text("\n".join(bed) + "\n")
@@ -218,6 +219,7 @@ def test_genes_from_gtf_and_bed(tmp_path, genome):
     ]
     assert made[0].equals(made[1]) and made[0]["label"].value_counts().to_dict() == {"lncRNA": 20, "miRNA": 10}
     assert made[0].groupby("split").size().to_dict() == {"test": 6, "train": 18, "validation": 6}
+    assert not made[0]["id"].str.contains("PAR_Y").any()
     row = made[0].set_index("id").loc["G4"]
     assert row["sequence"] == dna(6000, 2)[400:450]
     row = made[0].set_index("id").loc["G8"]

@@ -78,7 +78,7 @@ def get_piece_flags(wildcards):
 
 
 def get_mirror_flags(wildcards, output):
-    """Reads `output` so that Snakemake counts it as derived: files from elsewhere are the same, and make nothing anew."""
+    """Reads `output`, so derived to Snakemake: files from elsewhere are the same, and make nothing anew."""
     return ["--mirror", config["mirror"]] if config["mirror"] else []
 
 

@@ -86,7 +86,10 @@ def get_tokenizer_flags(wildcards):
 
 def get_tokenizer_hub_flags(wildcards, output):
     sha256 = study.model(wildcards.model).entry["tokenizer_file"].get("sha256")
-    return [*get_hub_flags(wildcards, output), *(["--sha256", sha256] if sha256 else [])]
+    return [
+        *get_hub_flags(wildcards, output),
+        *(["--sha256", sha256] if sha256 else []),
+    ]
 
 
 def get_tokenizer_corpus(wildcards):

@@ -33,7 +33,10 @@ _ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
 
 
 def read_gtf(path: Path) -> pd.DataFrame:
-    """Genes of a GTF (plain or gzip): contig, start (0-based), end, strand, gene, label (gene_type or gene_biotype)."""
+    """Genes of a GTF (plain or gzip): contig, start (0-based), end, strand, gene, label (gene_type or gene_biotype).
+
+    GENCODE's second copies of pseudoautosomal genes (`…_PAR_Y`) are left out.
+    """
     rows = []
     try:
         with path.open("rb") as stream:
@@ -47,6 +50,8 @@ def read_gtf(path: Path) -> pd.DataFrame:
                 label = attributes.get("gene_type") or attributes.get("gene_biotype")
                 if "gene_id" not in attributes or not label:
                     raise UserError(f"{path}: line {number} has no gene_id or no gene_type (gene_biotype).")
+                if attributes["gene_id"].endswith("_PAR_Y"):
+                    continue  # the same gene as on chrX, in sequence that is masked on chrY
                 start, end = int(fields[3]) - 1, int(fields[4])
                 if not 0 <= start < end:
                     raise UserError(f"{path}: line {number} is no interval ({fields[3]} to {fields[4]}).")
