@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundationless.plan import ANALYSES
 from foundationless.statistics import LEVEL, across_clusters, independent_difference
 
 DEFECTS = [
@@ -23,7 +24,6 @@ INDEPENDENT = "difference of two independent intervals (MOVER)"
 CLUSTERED = "Student's t against cluster-robust (CR1); widths have no interval"
 OVER_TASKS = "mean over tasks, t interval over tasks, those that share sequences as one"
 SWEEP = "learning rate chosen on the test set"
-GRID = "classifier or pooling chosen on the test set (a grid of ours: the study had one)"
 LENGTH, MAJORITY = ("length", "length_gc"), "majority"
 
 Row = dict[str, Any]
@@ -123,23 +123,18 @@ def _readings(pairs: pd.DataFrame, scores: pd.DataFrame, linked: Mapping[str, st
 
 
 def _optimism(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
-    """3: runs chosen by their test score against runs chosen by validation, where there was anything to choose."""
+    """3: learning rates chosen by test score against those chosen by validation, where there was anything to choose."""
     found = effects[effects["effect"] == "optimism"]
     if found.empty:
         return
-    found = found[found["versus"].isna()]
+    found = found[found["versus"].isna() & found["analysis"].map(ANALYSES).eq("finetune_model")]
     chosen = effects[effects["effect"] == "selection"]
-    choice, swept = set(), set()
-    keys = ["analysis", "task", "model", "init"]
+    choice = set()
     if len(chosen):
-        chosen = chosen[chosen["what"].isin(["learning_rate", "run"])]
-        swept = set(chosen.loc[chosen["what"] == "learning_rate", keys].itertuples(index=False, name=None))
-        choice = set(chosen.loc[chosen["tried"] > 1, keys].itertuples(index=False, name=None))
-    # The study swept learning rates; it fixed classifier and pooling of frozen features, where the grid is ours.
+        tried = chosen[(chosen["what"] == "learning_rate") & (chosen["tried"] > 1)]
+        choice = set(tried[["analysis", "task", "model", "init"]].itertuples(index=False, name=None))
     rows = [
-        _row(
-            3, SWEEP if tuple(row[key] for key in keys) in swept else GRID, row, PAIRED, with_defect=row["value_paper"]
-        )
+        _row(3, SWEEP, row, PAIRED, with_defect=row["value_paper"])
         | {"without": row["value_corrected"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
         | {"n": row["n_test"]}
         for row in found.to_dict("records")
