@@ -88,7 +88,7 @@ def test_the_slurm_profile_is_found_by_its_literal_name(elsewhere):
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (("epochs: 4", "epoch: 4"), "unknown key 'epoch'; did you mean 'epochs'?"),
+        (("  epochs: 3\n", "  epoch: 3\n"), "unknown key 'epoch'; did you mean 'epochs'?"),
         (("models: [hyenadna.demo]", "models: [hyenadna.dmeo]"), "unknown model 'hyenadna.dmeo'"),
         (("[sim_mark, sim", "[sim_mrak, sim"), "unknown task 'sim_mrak'; did you mean 'sim_mark'?"),
         (("seed: 1 ", "seed: one "), "config, seed: 'one' is not of type 'integer'"),
