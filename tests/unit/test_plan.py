@@ -51,6 +51,7 @@ def test_baselines_join_classifications_only_and_run_once(parts):
 def test_features_that_are_drawn_have_every_seed(parts):
     """Random filters differ from seed to seed as random networks do; what is only counted does not."""
     changes = {"baselines__random_conv": {}, "analyses__finetune__baselines": ["random_conv", "kmer_logistic"]}
+    changes["analyses__finetune__seeds"] = parts[0]["seeds"]
     jobs = study(parts, **changes).jobs
     seeds = {name: {job.seed for job in jobs if job.model == name} for name in ("random_conv", "kmer_logistic")}
     assert seeds == {"random_conv": set(parts[0]["seeds"]), "kmer_logistic": {0}}
