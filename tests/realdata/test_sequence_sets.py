@@ -226,3 +226,17 @@ def test_genes_of_gencode(tmp_path, mirror, genome):
     assert {"protein_coding", "lincRNA", "Mt_tRNA"} <= set(frame["label"])
     mitochondrial = frame[frame["label"] == "Mt_tRNA"]
     assert len(mitochondrial) == 22 and mitochondrial["sequence"].str.len().between(59, 76).all()
+
+
+def test_stated_sizes_of_tasks_are_those_of_the_files(shared):
+    """What costs are estimated from: rows of the sets of GUE that are public as files."""
+    lists = Path(__file__).parents[2] / "resources" / "lists"
+    sizes = pd.read_csv(lists / "task_sizes.tsv", sep="\t", comment="#").set_index("task")
+    manifest = pd.read_csv(shared / "mirror" / "manifest.tsv", sep="\t").set_index("name")["url"]
+    compared = 0
+    for name, url in manifest[manifest.index.str.match(r"gue_(emp|prom)_.*_(dev|test|train)$")].items():
+        task, split = name.removeprefix("gue_").rsplit("_", 1)
+        stated = sizes.loc[task.replace("emp_", "EMP_"), {"dev": "validation"}.get(split, split)]
+        assert stated == len(pd.read_csv(shared / "mirror" / url.removeprefix("https://"))), name
+        compared += 1
+    assert compared >= 20

@@ -354,7 +354,8 @@ def test_settings_of_a_suite_and_of_an_analysis_lie_over_those_of_the_study(part
     assert design.finetuning("sim_enhancer", "controls")["epochs"] == 1
     few = design.probing("fewshot")
     assert few["probes"] == ["logistic", "knn", "prototype"] and few["rounds"] == parts[0]["probing"]["rounds"]
-    assert design.probing("ancestry") == parts[0]["probing"]
+    assert design.probing("ancestry") == parts[0]["probing"] | {"colsample": 0.5, "early_stopping": 100}
+    assert design.probing("frozen") == parts[0]["probing"]
 
 
 def test_embeddings_hold_what_every_analysis_reads_of_them(parts):

@@ -534,9 +534,10 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
     names = ["hyenadna.demo", "hyenadna.demo.char.w64", "hyenadna.demo.char.w128", "caduceus.paper", "ntv2", "cnn"]
     catalogue = pd.DataFrame({"model": names, "base": [name.split(".")[0] for name in names], "label": names})
     tasks = pd.DataFrame(
-        {"task": ["ours", "mini", "marks", "bio", "w0", "w1", "w2", "simulated"]}
-        | {"suite": ["nt", "gue", "gue", "biotype", *["ancestry"] * 4]}
-        | {"paper_task": ["H3", "EMP_H3", "H4", "biotype", *["mean11regions"] * 3, ""]}
+        {"task": ["ours", "mini", "marks", "bio", "w0", "w1", "w2", "simulated", "other"]}
+        | {"suite": ["nt", "gue", "gue", "biotype", *["ancestry"] * 4, "nt"]}
+        | {"paper_task": ["H3", "EMP_H3", "H4", "biotype", *["mean11regions"] * 3, "", "H3"]}
+        | {"metric": ["mcc"] * 3 + ["weighted_f1"] * 5 + ["accuracy"]}
     )
     numbers = [
         ("nt_finetune", "H3", "HyenaDNA", "pretrained", 0.78), ("nt_finetune", "H3", "HyenaDNA", "random", 0.77),
@@ -546,7 +547,9 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
         ("gue_finetune", "EMP", "HyenaDNA", "random", 0.4),
     ]  # fmt: skip
     reported = pd.DataFrame(numbers, columns=["experiment", "task", "model", "arm", "value"]).assign(source="Table")
+    reported["metric"] = reported["experiment"].map({"biotype": "f1_weighted", "ancestry": "f1_weighted"}).fillna("mcc")
     scores = score_rows(
+        ("finetune", "other", "hyenadna.demo", "random", "accuracy", 0.5, 0.01),
         ("finetune", "ours", "hyenadna.demo", "pretrained", "mcc", 0.5, 0.01),
         ("finetune", "ours", "cnn", "random", "mcc", 0.5, 0.01),
         ("frozen", "mini", "ntv2", "pretrained", "mcc", 0.4, 0.01),
@@ -563,6 +566,7 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
     numbers = ["reported_pretrained", "reported_random"]
     assert finetuned.loc[("ours", "hyenadna.demo"), numbers].tolist() == [0.78, 0.77]
     assert np.isnan(finetuned.loc[("ours", "cnn"), "reported_random"])
+    assert np.isnan(finetuned.loc[("other", "hyenadna.demo"), "reported_random"]), "measured otherwise"
     assert finetuned.loc[["mini", "marks"], numbers].isna().all().all(), "the same mark in another benchmark"
     likelihood = found["table_04_likelihood"].iloc[0]
     assert likelihood[["pretrained", "pretrained_plus_llr"]].tolist() == pytest.approx([0.635, 0.365])

@@ -20,7 +20,6 @@ START = 15.0  # seconds of a job before its work: allocation, Snakefile, imports
 NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands for, roughly
 CPU_SECONDS = 3e-9  # of XGBoost (hist) per row, feature, level, tree and class; measured on one core: 2e-9 to 7e-9
 CLASSES = 4  # of a task, on average
-BYTES = {"fp32": 4, "bf16": 4}  # checkpoints are kept in fp32
 UNKNOWN = {"train": 10000, "validation": 1000, "test": 1000, "length": 500}
 
 
@@ -84,8 +83,11 @@ def _costs(
         elif rule == "finetune_model":
             yield rule, _finetuning(plan, job, rows, flops)
         elif rule != "cluster_embeddings":
-            passes = {"score_sensitivity": 1, "score_similarity": 2, "score_likelihood": 2, "score_mutagenesis": 1600}
-            total = sum(rows[split] for split in ("train", "validation", "test")) * passes[rule]
+            total = sum(rows[split] for split in ("train", "validation", "test"))
+            if rule == "score_mutagenesis":  # three substitutions at each position of a window
+                total = min(total, plan.config["scoring"]["windows"]) * 3 * rows["length"]
+            elif rule != "score_sensitivity":
+                total *= 2  # REF and ALT
             yield rule, _forward(model, total, rows["length"], flops, 1)
         else:
             yield rule, Work(cpu=START)
@@ -130,7 +132,10 @@ def _rows(plan: Plan, task: str, sizes: Mapping[str, Any], unknown: set[str]) ->
     name, *parts = task.split(".")
     row = plan.tasks[name]
     known = sizes.get(name) or sizes.get(row["paper_task"])
-    if known is None:
+    if row["reader"] == "transfer":
+        taught, asked = (_rows(plan, source.removeprefix("task:"), sizes, unknown) for source in _pair(plan, name))
+        known = {**taught, "test": asked["test"]}
+    elif known is None:
         unknown.add(name)
     rows = {key: float(value) for key, value in (known or UNKNOWN).items()}
     limits = plan.config["limits"].get(name, plan.config["limits"].get("default", {}))
@@ -139,8 +144,14 @@ def _rows(plan: Plan, task: str, sizes: Mapping[str, Any], unknown: set[str]) ->
         if part.startswith("pct"):
             rows["train"] *= float(part[3:].split("d")[0]) / 100
         if part.startswith("shot"):
-            rows["train"] = 2 * float(part[4:].split("d")[0])
+            rows["train"] = CLASSES * float(part[4:].split("d")[0])
     return rows
+
+
+def _pair(plan: Plan, task: str) -> tuple[str, str]:
+    """What a task of transfer learns on, and what it is tested on."""
+    sources = plan.sources(task)
+    return sources["train"], sources["test"]
 
 
 def _finetuning(plan: Plan, job: Job, rows: Mapping[str, float], flops: float) -> Work:

@@ -103,13 +103,16 @@ class Reported:
         self.suites = dict(zip(tasks["task"], tasks["suite"].astype(str), strict=True))
         bases = catalogue["base"] if "base" in catalogue else catalogue["model"].str.split(".").str[0]
         self.bases = dict(zip(catalogue["model"], bases, strict=True))
+        self.metrics = dict(zip(tasks["task"], tasks["metric"], strict=True)) if "metric" in tasks else {}
         self.rows: dict[tuple[str, str, str, str], tuple[float, str]] = {}
+        self.measured: dict[tuple[str, str, str, str], str] = {}
         for row in [] if frame is None else frame.to_dict("records"):
             key = str(row["experiment"]), str(row["task"]), str(row["model"]), str(row["arm"])
             self.rows[key] = float(row["value"]), str(row["source"])
+            self.measured[key] = PAPER_METRICS.get(str(row["metric"]), str(row["metric"]))
 
     def find(self, analysis: str, task: str, model: str, *arms: str) -> tuple[float, str]:
-        """(value, where it stands) of the first of `arms` that the study reports; (NaN, "") of none."""
+        """(value, where it stands) of the first of `arms` that the study reports by our metric; (NaN, "") of none."""
         base = self.bases.get(model, model.split(".")[0])
         mine = set(qualifiers(model)) - {"paper"}
         paper_task = self.tasks.get(task, "")  # nothing for derived sets: `biotype.matched` is no task of the study
@@ -122,8 +125,9 @@ class Reported:
                 continue
             for arm in arms:
                 for other in sorted(names):
-                    if (found := self.rows.get((experiment, other, name, arm))) is not None:
-                        return found
+                    key = experiment, other, name, arm
+                    if key in self.rows and self.metrics.get(task, self.measured[key]) == self.measured[key]:
+                        return self.rows[key]
         return float("nan"), ""
 
     def mean(self, experiment: str, task: str, model: str, arm: str) -> tuple[float, str]:

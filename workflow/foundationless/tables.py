@@ -291,7 +291,7 @@ def cluster_tasks(overlap: pd.DataFrame | None) -> dict[str, str]:
     """Task -> its group of tasks that share test sequences, by the name of the first (see `audit_overlap`)."""
     if overlap is None or "cluster" not in overlap:
         return {}
-    names = pd.concat([overlap[["task", "cluster"]]]).drop_duplicates("task")
+    names = overlap.drop_duplicates("task")
     return dict(zip(names["task"].astype(str), names["cluster"].astype(str), strict=True))
 
 

@@ -55,16 +55,15 @@ rule probe:
     params:
         recipe=plan.RECIPES["probe"],
         metric=get_metric,
-        settings=lambda w: study.probing(w.analysis),
         probes=get_probe_flags,
-        people=get_people_flags,
+        trees=get_tree_flags,
+        people=get_aggregate_flags,
     message:
         "Probe {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
     shell:
         "python -m foundationless probe --embeddings {input.embeddings:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
-        " --seed {wildcards.seed} --metric {params.metric} {params.probes} --rounds {params.settings[rounds]}"
-        " --depth {params.settings[depth]} --eta {params.settings[eta]} {params.people:q}"
+        " --seed {wildcards.seed} --metric {params.metric} {params.probes} {params.trees} {params.people:q}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
 
 

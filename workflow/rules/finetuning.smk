@@ -62,13 +62,12 @@ rule fit_baseline:
         recipe=plan.RECIPES["fit_baseline"],
         baseline=get_baseline_flags,
         metric=get_metric,
-        settings=lambda w: study.probing(w.analysis),
-        people=get_people_flags,
+        trees=get_tree_flags,
+        people=get_aggregate_flags,
     message:
         "Fit baseline {wildcards.model} on {wildcards.task}"
     shell:
         "python -m foundationless fit_baseline --sequences {input.sequences:q} {params.baseline:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
-        " --seed {wildcards.seed} --metric {params.metric} --rounds {params.settings[rounds]}"
-        " --depth {params.settings[depth]} --eta {params.settings[eta]} {params.people:q}"
+        " --seed {wildcards.seed} --metric {params.metric} {params.trees} {params.people:q}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

@@ -62,11 +62,14 @@ def get_aggregate_flags(wildcards):
     return ["--aggregate", "sample"] if people else []
 
 
-def get_people_flags(wildcards):
-    """And the study's column sampling and early stopping for ancestry."""
-    ancestry = ["--colsample", "0.5", "--early-stopping", "100"]
-    flags = get_aggregate_flags(wildcards)
-    return flags + ancestry if wildcards.analysis == "ancestry" else flags
+def get_tree_flags(wildcards):
+    settings = study.probing(wildcards.analysis)
+    keys = ("rounds", "depth", "eta", "colsample", "early_stopping")
+    return [
+        word
+        for key in keys
+        for word in (f"--{key.replace('_', '-')}", str(settings[key]))
+    ]
 
 
 def get_genome_flags(wildcards):

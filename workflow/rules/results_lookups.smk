@@ -34,21 +34,12 @@ def get_audit_flags(wildcards, input):
     return ["--audit", input.audit] if input.audit else []
 
 
-def get_maps(wildcards):
-    """Per-sequence coordinates of every clustering job."""
-    jobs = [job for job in study.jobs if job.analysis == "clustering"]
+def get_predictions(analysis):
+    """Predictions of every job of an analysis: of clustering its maps, of mutagenesis every substitution."""
     return [
         f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/predictions.parquet"
-        for job in jobs
-    ]
-
-
-def get_substitutions(wildcards):
-    """Maps of every mutagenesis job."""
-    jobs = [job for job in study.jobs if job.analysis == "mutagenesis"]
-    return [
-        f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/predictions.parquet"
-        for job in jobs
+        for job in study.jobs
+        if job.analysis == analysis
     ]
 
 

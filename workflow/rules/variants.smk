@@ -137,7 +137,7 @@ rule score_mutagenesis:
         weights=subpath(input.weights, parent=True),
         compute=config["embedding"],
         precision=get_precision("embedding"),
-        windows=config["scoring"].get("windows", 8),
+        windows=config["scoring"]["windows"],
         strands=get_strand_flags,
     message:
         "In-silico mutagenesis with {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
