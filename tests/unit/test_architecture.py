@@ -21,6 +21,12 @@ LAYERS = {
     "errors": 0,
     "files": 1,
     "flags": 1,
+    "interruption": 1,
+    "stopwatch": 1,
+    "tally": 1,
+    "progress": 1,
+    "standing": 3,
+    "costs": 2,
     "records": 2,
     "sequences": 2,
     "audit": 2,
@@ -39,17 +45,25 @@ LAYERS = {
     "simulation": 2,
     "configuration": 1,
     "plan": 2,
-    "estimate": 3,
+    "workload": 3,
+    "estimate": 4,
+    "allocation": 4,
     "claims": 2,
     "models": 3,
     "tasks": 3,
     "embedding": 4,
+    "shards": 4,
     "scoring": 4,
     "classifiers": 3,
     "clustering": 4,
     "probes": 4,
     "adapters": 4,
     "training": 4,
+    "runs": 4,
+    "sequence_classifier": 4,
+    "packing": 4,
+    "fitting": 4,
+    "finetuning": 4,
     "haplotypes": 4,
     "windows": 4,
     "objectives": 4,
@@ -133,7 +147,8 @@ def loaded(code: str, *modules: str) -> str:
 
 
 def test_snakefile_imports_nothing_heavy():
-    assert loaded("from foundationless import plan", "torch", "pandas", "numpy", "transformers") == "[]"
+    code = "from foundationless import plan, progress, standing, tally"
+    assert loaded(code, "torch", "pandas", "numpy", "transformers") == "[]"
 
 
 def test_figures_run_without_torch():

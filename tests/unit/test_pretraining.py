@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -289,6 +290,49 @@ def test_a_killed_run_continues_to_the_same_bits(tmp_path, weights, genome, monk
         assert job(place, weights, genome) == 0
         assert f"continued after step {step}" in capsys.readouterr().err
         same(whole, place)
+
+
+SLOW = """
+import sys, time
+from foundationless import pretraining
+from foundationless.__main__ import main
+
+original = pretraining.losses
+pretraining.losses = lambda *given, **named: (time.sleep(0.2), original(*given, **named))[1]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_sigusr1_from_outside_and_the_clock_keep_a_checkpoint_that_continues(tmp_path, weights, genome, processes):
+    """The signal goes to every process of the job, the launcher included, as a cluster sends it."""
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    script, checkpoint = tmp_path / "slow.py", stopped / "checkpoints" / pretraining.CHECKPOINT
+    script.write_text(SLOW)
+    forwarded = ["--signals-to-handle", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *forwarded]
+    given = command(stopped, weights, genome, steps=30, checkpoint_every=1000, checkpoint_seconds=0.01)
+    environment = os.environ | {"PYTHONPATH": str(Path(pretraining.__file__).parents[1])}
+    argv = [sys.executable, *(launcher if processes > 1 else []), str(script), *given]
+    process = subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists():  # nothing but the clock keeps one before the last step
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        sent = time.monotonic()
+        os.killpg(process.pid, signal.SIGUSR1)
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert time.monotonic() - sent < 20 and "is kept; run the same command to continue" in said, said
+    assert process.returncode == (143 if processes == 1 else 1), said
+    assert not list(stopped.rglob(".part-*")) and not (stopped / "weights").exists()
+    if processes == 1:
+        assert main(given) == 0 and job(whole, weights, genome, steps=30, checkpoint_every=1000) == 0
+        same(whole, stopped)
+        assert read_record(stopped / "record.json")["cost"]["attempts"] == 2
+        assert not list((stopped / "checkpoints").iterdir())
 
 
 # Two processes, once for each ACTION:CALL of the first argument: at that call of `losses` the second one raises an

@@ -6,6 +6,7 @@ import atexit
 import errno
 import gc
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -15,6 +16,8 @@ from typing import NoReturn
 
 from foundationless import __version__, commands
 from foundationless.errors import UserError
+from foundationless.files import FULL
+from foundationless.interruption import orderly_exit
 
 # What a path, its permissions or a full disk can do to any command; every other OSError is a bug and shows itself.
 _USER_ERRNO = {
@@ -33,6 +36,18 @@ _USER_ERRNO = {
         "ENAMETOOLONG",
     )
 }
+
+
+class _Log(io.FileIO):
+    """Standard error that drops what its disk does not take: a full log neither ends a job nor hides how it ended."""
+
+    def write(self, data) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            return len(data)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,10 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     module.add_arguments(command_parser)
     try:
-        module.run(command_parser.parse_args(arguments[1:]))
-        sys.stdout.flush()
+        with orderly_exit():
+            module.run(command_parser.parse_args(arguments[1:]))
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader (`| head`) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_stdout()
         return 0
     except UserError as error:
         message = " ".join(str(error).split())  # libraries whose reason is quoted break lines
@@ -92,6 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _USER_ERRNO:
             raise
         place = error.filename2 or error.filename
+        if error.errno in FULL and place is None:
+            _forget_stdout()  # what it still holds would fail once more at the end
         message = f"{place or 'an output'}: {error.strerror}; check the path, its permissions and the free space."
     else:
         return 0
@@ -99,7 +117,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 2
 
 
+def _forget_stdout() -> None:
+    """Send what standard output still holds to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 if __name__ == "__main__":
+    if sys.stderr is not None:  # closed by `2>&-`
+        log = io.BufferedWriter(_Log(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(log, sys.stderr.encoding, "backslashreplace", line_buffering=True)
     # A short job is mostly imports, and a fifth of their time goes into looking for garbage among modules: look less
     # often (Python's default is every 700 objects), and not once more when all of them end together.
     gc.set_threshold(10_000)

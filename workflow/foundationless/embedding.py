@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,10 +27,12 @@ from tqdm import tqdm
 
 from foundationless.batching import collate, token_batches
 from foundationless.errors import UserError
+from foundationless.interruption import termination
 
 if TYPE_CHECKING:
     from foundationless.models import Weights
     from foundationless.models.tokenizers import Tokenizer
+    from foundationless.shards import Shards
 
 POOLINGS = ("max", "mean", "cls", "site")
 # Numbers of a batch's hidden states (tokens × width) beyond which a CPU only gets slower: what its caches hold.
@@ -92,6 +94,8 @@ def run_network(
     device: str | torch.device,
     precision: str,
     label: str = "embedding",
+    done: int = 0,
+    after: Callable[[int], None] | None = None,
 ) -> None:
     """Run token ids through the network in batches and hand every batch to `handle(rows, ids, mask, hidden)`.
 
@@ -109,6 +113,9 @@ def run_network(
         device: as `choose_device` understands it.
         precision: `fp32`, or `bf16` (autocast).
         label: name on the progress bar.
+        done: how many inputs, in the order in which they run (longest first), were handled before and are left out; on
+            a CPU the batches that follow are those of a run that began at 0.
+        after: called with their number, `done` included, whenever a batch is finished.
     """
     place = choose_device(str(device))
     cuda = place.type == "cuda"
@@ -135,20 +142,25 @@ def run_network(
         arrived = torch.cuda.current_stream(place).record_event() if cuda else None
 
         def finish() -> None:
+            nonlocal done
             if arrived is not None:
                 arrived.synchronize()
             if following is not None:
                 following()
+            done += len(rows)
+            if after is not None:
+                after(done)
 
         return finish
 
     if not cuda:
         token_budget = min(token_budget, CACHED // model.width)
-    todo = token_batches(lengths, token_budget, equal)
+    order = np.concatenate([np.zeros(0, dtype=np.int64), *token_batches(lengths, token_budget, equal)])[done:]
+    todo = [order[batch] for batch in token_batches(lengths[order], token_budget, equal)]
     finish: Callable[[], None] | None = None
     interval = 0.1 if sys.stderr.isatty() else 10
     with (
-        tqdm(total=int(lengths.sum()), desc=label, unit="tok", unit_scale=True, mininterval=interval) as bar,
+        tqdm(total=int(lengths[order].sum()), desc=label, unit="tok", unit_scale=True, mininterval=interval) as bar,
         # Autocast keeps its bfloat16 weights until it is left, hence one context around all batches; under
         # inference_mode it would keep none, hence no_grad.
         torch.no_grad(),
@@ -275,8 +287,12 @@ def embed_chunks(
     device: str | torch.device,
     precision: str,
     sites: Sequence[Sequence[int]] | None = None,
+    shards: "Shards | None" = None,
 ) -> dict[str, np.ndarray]:
-    """Embed what `cut_sequences` cut; arguments, result and errors as in `embed_sequences`."""
+    """Embed what `cut_sequences` cut; arguments, result and errors as in `embed_sequences`.
+
+    With `shards` what they hold is not computed again, and SIGTERM and SIGUSR1 end the process after the batch.
+    """
     unknown = sorted(set(poolings) - set(POOLINGS))
     if unknown or not poolings:
         raise UserError(f"pooling '{', '.join(unknown)}': choose among {', '.join(POOLINGS)}.")
@@ -319,6 +335,8 @@ def embed_chunks(
             for name, pooled in found.items():
                 values = pooled.numpy() if name == "site" else pooled.numpy()[batch]
                 np.add.at(total[name], members, values * share)
+            if shards is not None:
+                shards.touch(members)
 
         return add
 
@@ -330,7 +348,13 @@ def embed_chunks(
             raise UserError(f"sequence {member + 1}: no token covers its sites; give sites inside the sequence.")
         return hidden[torch.from_numpy(places).to(hidden.device)].float().mean(dim=0)
 
-    run_network(weights, chunks.inputs, handle, token_budget=token_budget, device=device, precision=precision)
+    compute: dict[str, Any] = {"token_budget": token_budget, "device": device, "precision": precision}
+    if shards is None:
+        run_network(weights, chunks.inputs, handle, **compute)
+        return total
+    keep, done = shards.after, shards.resume(total)
+    with termination() as terminated:
+        run_network(weights, chunks.inputs, handle, **compute, done=done, after=lambda n: keep(n, terminated.is_set()))
     return total
 
 

@@ -18,13 +18,12 @@ tokenised by a thread while this one computes.
 """
 
 import math
-import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from foundationless import models
 from foundationless.batching import collate, token_batches
 from foundationless.errors import UserError
 from foundationless.files import atomic_path, sha256
+from foundationless.interruption import STATUS, termination
 from foundationless.models.contract import GenomicModel
 from foundationless.objectives import IGNORED, Batch, Counts, Objective
 from foundationless.parallel import Group
@@ -51,7 +51,6 @@ from foundationless.training import (
     log,
     progress,
     save_state,
-    termination,
 )
 from foundationless.windows import Corpus, Windows, bases_by_contig
 
@@ -227,8 +226,8 @@ class Run:
             bits = _bits(loss, self.scored)
             self.say(f"step {self.step}: held-out loss {loss:.4f} nats per token, {bits:.4f} bits per base")
 
-    def advance(self, batch: Batch, terminated: Event) -> bool:
-        """Take one step; whether any process has been told to end."""
+    def advance(self, batch: Batch, asked: Callable[[], Sequence[bool]]) -> list[bool]:
+        """Take one step; what any process asks for, such as to end, after its passes: all get the same answers."""
         settings, group = self.settings, self.group
         counts = Counts(*group.total(*batch.counts))
         torch.manual_seed(derived_seed(settings.seed, self.step, group.rank))
@@ -237,7 +236,8 @@ class Run:
             part["lr"] = rate
         self.optimizer.zero_grad()
         self.model.train()
-        loss, stopped = group.total(self._losses(batch, counts, backward=True), terminated.is_set())
+        loss = self._losses(batch, counts, backward=True)
+        loss, *answers = group.total(loss, *asked())
         if not math.isfinite(loss):
             raise UserError(
                 f"--learning-rate {settings.learning_rate}: the loss is not finite at step {self.step + 1}; lower it."
@@ -248,7 +248,7 @@ class Run:
         self.step += 1
         self.tokens += int(counts.tokens)
         self._note("train", loss, counts, rate)
-        return stopped > 0
+        return [count > 0 for count in answers]
 
     def _losses(self, batch: Batch, counts: Counts, backward: bool) -> float:
         pad_id, compute, group = self.tokenizer.pad_id, self.compute, self.group
@@ -287,8 +287,12 @@ def pretrain(
     output: Path,
     name: str,
     group: Group,
+    checkpoint_seconds: float = 600.0,
 ) -> Outcome:
     """Pretrain from a weight directory and write another one (`init` "pretrained"); continue a matching checkpoint.
+
+    A checkpoint is kept whenever the held-out loss is scored, after `checkpoint_seconds` without one, and after the
+    step in which SIGTERM or SIGUSR1 arrives at any process, all of which then exit with code 143.
 
     The curve has one `train` row per step (loss of that step's batch before its update; `step` counts from 1) and
     `heldout` rows after 0, `checkpoint_every`, … and all steps: nats per predicted token, bits per base, and the share
@@ -299,22 +303,28 @@ def pretrain(
     if not run.rows:
         run.score()
     began, before = time.monotonic(), run.tokens
+    next_save = began + checkpoint_seconds
     with ThreadPoolExecutor(1) as ahead, termination() as terminated, _bar(settings.steps, group) as bar:
         bar.update(run.step)
+
+        def asked() -> tuple[bool, bool]:
+            return terminated.is_set(), group.leads and time.monotonic() > next_save
+
         upcoming = ahead.submit(run.read, run.step)
         while run.step < settings.steps:
             batch = upcoming.result()
             upcoming = ahead.submit(run.read, run.step + 1)
-            stopped = run.advance(batch, terminated)
+            stopped, late = run.advance(batch, asked)
             bar.update()
             due = run.step % settings.checkpoint_every == 0 or run.step == settings.steps
             if due:
                 run.score()
-            if due or stopped:
+            if due or stopped or late:
                 run.save(checkpoint)
+                next_save = time.monotonic() + checkpoint_seconds
             if stopped:
                 run.say(f"terminated: step {run.step} is kept; run the same command to continue")
-                sys.exit(128 + signal.SIGTERM)
+                sys.exit(STATUS)
     speed = (run.tokens - before) / (time.monotonic() - began)
     names = [path.name for path in corpus.genomes]
     facts = {"genomes": names, "bases": sum(run.bases.values()), "people": len(run.people)}

@@ -9,7 +9,6 @@ import hashlib
 import re
 import struct
 import sys
-import tempfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from foundationless.download import (
     transport_errors,
 )
 from foundationless.errors import UserError
-from foundationless.files import atomic_path, read_json, write_json
+from foundationless.files import atomic_path, read_json, temporary_directory, write_json
 from foundationless.genomes import resolve_contig
 
 _BLOCK_BYTES = 1 << 16  # most bytes of a BGZF block
@@ -137,10 +136,9 @@ def fetch_region(
     known = known if {key: known.get(key) for key in asked} == asked else {}
     if known and output.is_file() and index.is_file() and _text_digest(output) == known["sha256"]:
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
     settings = {"mirror": mirror, "offline": offline, "retries": retries, "timeout": timeout}
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".part-") as directory:
-        tbi, raw = Path(directory) / "index.tbi", Path(directory) / "raw.vcf"
+    with temporary_directory(output) as directory:
+        tbi, raw = directory / "index.tbi", directory / "raw.vcf"
         fetch(_index_of(dataset), tbi, record=False, **settings)  # type: ignore[arg-type]
         tabix = Tabix.parse(tbi.read_bytes(), dataset.index)
         local = mirror_path(mirror, dataset.url) if mirror else None

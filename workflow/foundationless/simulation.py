@@ -6,8 +6,6 @@ are seeded here. Coordinates are 0-based and half-open except in VCF and GTF, wh
 
 import csv
 import re
-import shutil
-import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import numpy as np
 import pysam
 
 from foundationless.errors import UserError
+from foundationless.files import temporary_directory
 from foundationless.sequences import reverse_complement
 
 CONTIGS = {"chr1": 230_000, "chr2": 215_000, "chr3": 205_000, "chr4": 195_000, "chr5": 190_000, "chr6": 190_000}  # bp
@@ -123,17 +122,10 @@ def _generator(seed: int) -> np.random.Generator:
 @contextmanager
 def _staged(directory: Path) -> Iterator[Path]:
     """A temporary directory inside `directory`; its files move up, together, when all are written."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".part-", dir=directory))
-    except OSError as error:
-        raise UserError(f"{directory}: not a directory that can be written to ({error.strerror}).") from None
-    try:
+    with temporary_directory(directory / "simulation") as stage:
         yield stage
         for path in sorted(stage.iterdir()):
             path.replace(directory / path.name)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 class _Background:

@@ -77,11 +77,7 @@ def get_launcher(wildcards):
     """What starts several processes, before the command itself; one process needs nothing."""
     torchrun = ["python", "-m", "torch.distributed.run", "--standalone"]
     count = get_processes(wildcards)
-    each = ["--nproc-per-node", str(count), "--no-python"]
+    # torchrun passes on what it handles alone: without SIGUSR1 its workers would not hear of the time limit
+    signals = ["--signals-to-handle", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
+    each = ["--nproc-per-node", str(count), *signals, "--no-python"]
     return [*torchrun, *each] if count > 1 else []
-
-
-def get_pretraining_memory(wildcards, input, attempt):
-    """MiB: per process torch itself, and weights, gradients, two moments and a checkpoint that is being read."""
-    each = 4000 + 7 * input.size_files_mb[0]
-    return int(each) * get_processes(wildcards) * 2 ** (attempt - 1)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute, add_sequences
-from foundationless.flags import count, output_file
+from foundationless.flags import count, output_file, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)"
     )
     parser.add_argument("--output", required=True, type=output_file, help="embeddings to write (Parquet)")
+    text = "time between two shards of OUTPUT.shards/, from which an interrupted job goes on (default 600)"
+    parser.add_argument("--checkpoint-seconds", type=positive, default=600.0, help=text)
     add_compute(parser)
 
 
@@ -22,37 +24,42 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     from foundationless.embedding import choose_device, cut_sequences, embed_chunks
+    from foundationless.files import sha256
     from foundationless.models import load_weights
+    from foundationless.plan import RECIPES
     from foundationless.records import Stopwatch, versions
     from foundationless.sequences import read_sequences
+    from foundationless.shards import Shards
     from foundationless.vectors import write_embeddings
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
-    watch = Stopwatch(str(device))
-    weights = load_weights(arguments.weights, str(device))
-    sites = ["sites"] if "site" in arguments.poolings else []
-    frame = read_sequences(arguments.sequences, ["id", "sequence", *sites], arguments.strict_alphabet)
-    special = weights.model.protocol != "paper"
-    chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens, special)
-    vectors = embed_chunks(
-        weights,
-        chunks,
-        list(dict.fromkeys(arguments.poolings)),
-        token_budget=arguments.token_budget,
-        device=device,
-        precision=arguments.precision,
-        sites=frame["sites"].tolist() if sites else None,
-    )
-    facts = {
-        "model": weights.card["model"],
-        "init": weights.card["init"],
-        "seed": weights.card["seed"],
-        "parameters": weights.card["parameters"],
-        "max_tokens": arguments.max_tokens or weights.model.max_tokens,
-        "precision": arguments.precision,
-        "protocol": weights.model.protocol,
-        "cost": watch.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)},
-        "versions": versions(),
-    }
-    write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts)
+    poolings = list(dict.fromkeys(arguments.poolings))
+    settings = {name: getattr(arguments, name) for name in ("max_tokens", "precision", "token_budget")}
+    with (
+        Shards(arguments.output, arguments.checkpoint_seconds) as shards,
+        Stopwatch(str(device), shards.ledger) as watch,
+    ):
+        weights = load_weights(arguments.weights, str(device))
+        sites = ["sites"] if "site" in poolings else []
+        frame = read_sequences(arguments.sequences, ["id", "sequence", *sites], arguments.strict_alphabet)
+        decisive = settings | {"poolings": poolings, "device": device.type, "recipe": RECIPES["embed"]}
+        decisive |= {"sequences": sha256(arguments.sequences), "weights": sha256(arguments.weights / "weights.json")}
+        shards.identify(decisive)
+        special = weights.model.protocol != "paper"
+        chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens, special)
+        vectors = embed_chunks(
+            weights,
+            chunks,
+            poolings,
+            token_budget=arguments.token_budget,
+            device=device,
+            precision=arguments.precision,
+            sites=frame["sites"].tolist() if sites else None,
+            shards=shards,
+        )
+        facts = {name: weights.card[name] for name in ("model", "init", "seed", "parameters")}
+        facts |= {"max_tokens": arguments.max_tokens or weights.model.max_tokens, "precision": arguments.precision}
+        cost = watch.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)}
+        facts |= {"protocol": weights.model.protocol, "cost": cost, "versions": versions()}
+        write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts)

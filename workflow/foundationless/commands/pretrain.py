@@ -7,11 +7,10 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute, add_corpus, read_corpus
-from foundationless.flags import number, output_directory, output_file, seed
+from foundationless.flags import number, output_directory, output_file, positive, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of the pretraining job."""
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--seed", required=True, type=seed, help="seed of windows, masks and dropout")
     parser.add_argument("--weights", required=True, type=Path, help="weight directory to start from")
@@ -27,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reverse-complement-probability", type=number, default=0.5, help="per window (paper: 0.5)")
     parser.add_argument("--mask-probability", type=number, default=0.15, help="predicted tokens of masked models")
     parser.add_argument("--checkpoint-every", required=True, type=int, help="steps between held-out losses")
+    parser.add_argument("--checkpoint-seconds", type=positive, default=600.0, help="time between checkpoints (600)")
     parser.add_argument("--heldout-windows", type=int, default=64, help="windows of the held-out loss")
     parser.add_argument("--checkpoints", required=True, type=output_directory, help="directory of the checkpoint")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
@@ -37,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Pretrain, write weights, loss curve and record, and drop the checkpoint."""
     from foundationless import parallel, pretraining, records, training
 
     corpus = read_corpus(arguments)
@@ -46,9 +45,10 @@ def run(arguments: argparse.Namespace) -> None:
     with parallel.join(arguments.device, arguments.shard) as group:
         threads = max(1, arguments.threads // group.size)
         compute = training.Compute(group.device, threads, arguments.precision, arguments.token_budget)
-        watch = records.Stopwatch(compute.device)
-        places = (arguments.checkpoints, arguments.output)
-        outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places, arguments.model, group)
+        ledger = arguments.checkpoints / "cost.json" if group.leads else None
+        watch = records.Stopwatch(compute.device, ledger, threads=threads * group.size, processes=group.size)
+        places = (arguments.checkpoints, arguments.output, arguments.model, group, arguments.checkpoint_seconds)
+        outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places)
     if not group.leads:
         return
     pretraining.write_curve(arguments.losses, outcome.curve)
@@ -56,11 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.record,
         analysis="pretrain",
         task="+".join(path.name.split(".")[0] for path in arguments.genome),
-        **{name: getattr(arguments, name) for name in ("model", "seed")},
-        init="pretrained",
+        **{name: getattr(arguments, name) for name in ("model", "seed")} | {"init": "pretrained"},
         parameters=outcome.parameters,
         settings=outcome.settings,
         results=outcome.results,
         cost=watch.cost() | {"processes": group.size, "tokens_per_second": round(outcome.tokens_per_second, 1)},
     )
     (arguments.checkpoints / pretraining.CHECKPOINT).unlink(missing_ok=True)
+    watch.close()
