@@ -14,6 +14,8 @@ FLAGS: dict[str, list[str]] = {
     "embedding": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "memory": ["--models", "hyenadna", "--threads", "1"],
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
+    "planning": [],
+    "packing": ["--models", "hyenadna", "--threads", "1"],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
 }
 
@@ -48,7 +50,7 @@ def test_smoke(name, script, tool, capsys, tmp_path, monkeypatch):
     extra = ["--official", str(figures)] if name == "models" else []
     script(name).main([*FLAGS[name], *extra, "--smoke"])
     out = capsys.readouterr().out
-    assert re.search(r"\d{4}-\d\d-\d\d, .*(torch|bcftools) \d", out), "date, device and version stand above the table"
+    assert re.search(r"\d{4}-\d\d-\d\d, .*(torch|bcftools|snakemake) \d", out), "date and version stand above the table"
     rows = [line for line in out.splitlines() if line.startswith("|")]
     assert len(rows) >= 3 and len({row.count("|") for row in rows[:3]}) == 1
     assert all(

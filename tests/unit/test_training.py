@@ -13,12 +13,15 @@ import pytest
 import torch
 from sklearn.model_selection import KFold
 
-from foundationless import models, training
+from foundationless import finetuning, fitting, models, runs, sequence_classifier, training
 from foundationless.__main__ import main
 from foundationless.errors import UserError
+from foundationless.packing import Alone
 from foundationless.records import comparable, read_record
+from foundationless.runs import Fold, run_name, split_folds
+from foundationless.sequence_classifier import Classifier, prepare_examples, tokenise
 from foundationless.sequences import write_sequences
-from foundationless.training import Classifier, Compute, Fold, run_name, split_folds, tokenise
+from foundationless.training import Compute
 
 MOTIF = "TATAAAGGC"
 HYENA = dict(
@@ -127,9 +130,9 @@ def company(family: str, config: dict, tokenizer: str, pooling: str, padding: st
     tokens, _ = tokenise(tokens_of, sequences, model.max_tokens)
     lengths = np.array([len(ids) for ids in tokens])
     with torch.inference_mode():
-        alone = torch.cat([classifier([ids]) for ids in tokens])
+        alone = torch.cat([classifier(*classifier.inputs([ids])) for ids in tokens])
         changes = [
-            float((classifier([tokens[row] for row in batch], length) - alone[batch]).abs().max())
+            float((classifier(*classifier.inputs([tokens[row] for row in batch], length)) - alone[batch]).abs().max())
             for budget in (1, 70, 10_000)
             for batch, length in classifier.passes(lengths, budget)
         ]
@@ -153,7 +156,7 @@ def test_batch_mates_and_padding_do_not_change_predictions(family, config, token
 def test_the_check_of_padding_sees_padding(monkeypatch):
     """Both ways in which a pad can leak: through the network and, as in the study, through pooling."""
     assert company("cnn", CNN, "character", "max", padding="right") > 1e-3
-    monkeypatch.setattr(training, "pool", lambda hidden, mask, method: hidden.amax(dim=1))
+    monkeypatch.setattr(sequence_classifier, "pool", lambda hidden, mask, method: hidden.amax(dim=1))
     assert company("hyenadna", HYENA, "hyenadna", "max") > 1e-3
 
 
@@ -167,7 +170,7 @@ def test_probabilities_are_those_of_a_plain_computation(family, protocol):
         parameter.data *= 3 if parameter.ndim > 1 else 1
     torch.manual_seed(0)
     classifier = Classifier(model, tokenizer, 2, "max", 3).eval()
-    examples = training.prepare_examples(planted(120), "toy", tokenizer, 66)
+    examples = prepare_examples(planted(120), "toy", tokenizer, 66)
     rows = np.arange(90, 100)
     pooled = []
     for start in range(0, 10, 3):
@@ -185,22 +188,22 @@ def test_probabilities_are_those_of_a_plain_computation(family, protocol):
             pooled.append(model.encode(padded[None], None if mask is None else mask[None])[0].amax(dim=0))
     expected = torch.softmax(classifier.head(torch.stack(pooled)), dim=1).detach().numpy()
     for budget in (1, 100, 10_000):
-        found = training.predict(classifier, examples, rows, Compute("cpu", token_budget=budget))
+        (found,) = Alone(classifier).probabilities(examples, [rows], Compute("cpu", token_budget=budget))
         np.testing.assert_allclose(found, expected, atol=2e-5)
     assert len({len(examples.tokens[row]) for row in rows}) > 3
     if protocol == "paper":
-        reordered = training.predict(classifier, examples, rows[::-1].copy(), Compute("cpu"))[::-1]
-        assert np.abs(reordered - found).max() > 1e-4, "predictions must depend on batch mates"
+        (reordered,) = Alone(classifier).probabilities(examples, [rows[::-1].copy()], Compute("cpu"))
+        assert np.abs(reordered[::-1] - found).max() > 1e-4, "predictions must depend on batch mates"
 
 
 def test_paper_batches_are_split_for_memory_without_a_change():
     tokenizer = models.load_tokenizer("hyenadna")
-    examples = training.prepare_examples(planted(160), "toy", tokenizer, 66)
+    examples = prepare_examples(planted(160), "toy", tokenizer, 66)
     classifier = Classifier(models.initialise("hyenadna", HYENA, 0, "paper"), tokenizer, 2, "max", 20)
     gradients = []
     for budget in (1, 300, 10_000):
         classifier.zero_grad()
-        training._step(classifier, examples, np.arange(100, 120), Compute("cpu", token_budget=budget))
+        Alone(classifier).gradient(examples, [np.arange(100, 120)], Compute("cpu", token_budget=budget))
         gradients.append(torch.cat([p.grad.flatten() for p in classifier.parameters() if p.grad is not None]))
     for gradient in gradients[:2]:
         torch.testing.assert_close(gradient, gradients[2], atol=1e-6, rtol=1e-3)
@@ -222,16 +225,19 @@ LORA = {"lora_rank": 2, "lora_alpha": 4, "lora_dropout": 0.1}
 def test_adapters_are_trained_in_place_of_the_model(tmp_path, weights, monkeypatch):
     """Rank 2 on every linear map of HYENA, and the head; the model's own weights stay."""
     states = []
-    original = training.train_run
+    enter, epoch = fitting.Pack._enter, fitting.Pack._epoch
 
-    def spy(classifier, *given, **named):
-        before = {name: value.clone() for name, value in classifier.state_dict().items()}
-        found = original(classifier, *given, **named)
-        states.append((before, {name: value.clone() for name, value in classifier.state_dict().items()}))
-        return found
+    def spy_enter(pack, members):
+        enter(pack, members)
+        states.append([{name: value.clone() for name, value in pack.classifier.state_dict().items()}])
 
-    monkeypatch.setattr(training, "train_run", spy)
-    assert job(tmp_path, weights, planted(160), **LORA) == 0
+    def spy_epoch(pack):
+        epoch(pack)
+        states[-1].append({name: value.clone() for name, value in pack.classifier.state_dict().items()})
+
+    monkeypatch.setattr(fitting.Pack, "_enter", spy_enter)
+    monkeypatch.setattr(fitting.Pack, "_epoch", spy_epoch)
+    assert job(tmp_path, weights, planted(160), epochs=1, pack=1, **LORA) == 0
     for before, after in states:
         changed = {name for name in before if not torch.equal(before[name], after[name])}
         assert changed == {name for name in before if ".lora_" in name or name == "head.weight"}
@@ -333,14 +339,14 @@ def test_choice_reads_one_split_and_ties_go_to_the_smaller_learning_rate():
     plan = [(fold, 0.1), (fold, 0.2), (fold, 0.3)]
     values = {0.1: (0.5, 0.1), 0.2: (0.9, 0.2), 0.3: (0.9, 0.8)}
     kept = {run_name(fold, r): {"validation": {"mcc": v}, "test": {"mcc": t}} for r, (v, t) in values.items()}
-    assert training._choose(plan, kept, "validation", "mcc") == {0: "fold0_lr0.2"}
-    assert training._choose(plan, kept, "test", "mcc") == {0: "fold0_lr0.3"}
+    assert runs.choose(plan, kept, "validation", "mcc") == {0: "fold0_lr0.2"}
+    assert runs.choose(plan, kept, "test", "mcc") == {0: "fold0_lr0.3"}
     kept["fold0_lr0.2"]["validation"]["mcc"] = None
-    assert training._choose(plan, kept, "validation", "mcc") == {0: "fold0_lr0.3"}
+    assert runs.choose(plan, kept, "validation", "mcc") == {0: "fold0_lr0.3"}
 
 
 def test_best_epoch_is_the_earliest_of_equals_and_patience_ends_the_run(tmp_path, weights, monkeypatch):
-    monkeypatch.setattr(training, "validation_score", lambda *given: 0.25)
+    monkeypatch.setattr(fitting, "validation_score", lambda *given: 0.25)
     assert job(tmp_path, weights, planted(160), epochs=9, patience=2, learning_rates=[0.001]) == 0
     kept = json.loads((tmp_path / "runs" / "published_lr0.001.json").read_text())
     assert kept["epoch"] == 1 and kept["history"] == [0.25] * 3
@@ -350,10 +356,10 @@ def test_the_test_set_is_read_with_the_weights_of_the_best_epoch(tmp_path, weigh
     seen: list[dict[str, float]] = []
 
     def falling(labels, probabilities, classes, metric):
-        seen.append(training.evaluate(labels, probabilities, classes))
+        seen.append(fitting.evaluate(labels, probabilities, classes))
         return -abs(len(seen) - 2.0)
 
-    monkeypatch.setattr(training, "validation_score", falling)
+    monkeypatch.setattr(fitting, "validation_score", falling)
     assert job(tmp_path, weights, planted(160), epochs=4, learning_rates=[0.02]) == 0
     kept = json.loads((tmp_path / "runs" / "published_lr0.02.json").read_text())
     assert kept["epoch"] == 2 and kept["validation"] == seen[1] != seen[3]
@@ -361,13 +367,13 @@ def test_the_test_set_is_read_with_the_weights_of_the_best_epoch(tmp_path, weigh
 
 def test_batches_are_shared_by_learning_rates_and_arms_but_not_by_seeds_and_folds(tmp_path, weights, monkeypatch):
     seen: list[tuple[int, ...]] = []
-    original = training._step
+    original = Alone.gradient
 
-    def spy(classifier, examples, rows, compute):
-        seen.append(tuple(rows))
-        return original(classifier, examples, rows, compute)
+    def spy(network, examples, rows, compute):
+        seen.append(tuple(rows[0]))
+        return original(network, examples, rows, compute)
 
-    monkeypatch.setattr(training, "_step", spy)
+    monkeypatch.setattr(Alone, "gradient", spy)
     frame = planted(160)
     other = save_model(tmp_path / "other", "hyenadna", HYENA | {"d_model": 8}, "hyenadna", seed=9)
     orders = []
@@ -375,7 +381,7 @@ def test_batches_are_shared_by_learning_rates_and_arms_but_not_by_seeds_and_fold
         directory = tmp_path / str(number)
         directory.mkdir()
         seen.clear()
-        assert job(directory, used, frame, seed=seed, epochs=1, folds=[0, 1], fold_count=3) == 0
+        assert job(directory, used, frame, seed=seed, epochs=1, folds=[0, 1], fold_count=3, pack=1) == 0
         quarter = len(seen) // 4
         first, second, third, _ = (seen[k * quarter : (k + 1) * quarter] for k in range(4))
         assert first == second and first != third
@@ -387,15 +393,17 @@ def test_heads_are_shared_by_arms_and_independent_of_random_weights_of_the_same_
     config = {**CNN, "width": 64}
     heads = []
 
-    def spy(classifier, *_, **__):
-        heads.append(classifier.head.weight.detach().flatten().clone())
-        return 1, [0.0]
+    original = fitting.Pack.train
 
-    monkeypatch.setattr(training, "train_run", spy)
+    def spy(pack):
+        heads.append(pack.classifier.head.weight.detach().flatten().clone())
+        original(pack)
+
+    monkeypatch.setattr(fitting.Pack, "train", spy)
     for number, (weight_seed, seed) in enumerate([(1, 1), (2, 1), (2, 2)]):
         directory = tmp_path / str(number)
         used = save_model(directory / "cnn", "cnn", config, "character", seed=weight_seed)
-        assert job(directory, used, planted(), seed=seed, learning_rates=[0.01]) == 0
+        assert job(directory, used, planted(), seed=seed, learning_rates=[0.01], epochs=1) == 0
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[1], heads[2])
     for parameter in models.initialise("cnn", config, 1).parameters():
         first = parameter.detach().flatten()[: len(heads[0])]
@@ -413,36 +421,37 @@ def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights):
 
 def test_gradient_accumulation_gives_the_gradient_of_the_batch_mean():
     tokenizer = models.load_tokenizer("character")
-    examples = training.prepare_examples(planted(160), "toy", tokenizer, 66)
+    examples = prepare_examples(planted(160), "toy", tokenizer, 66)
     classifier = Classifier(models.initialise("cnn", CNN, 0), tokenizer, 2, "max", 32)
     rows = np.arange(100, 123)
-    logits = torch.cat([classifier([examples.tokens[row]]) for row in rows])
+    logits = torch.cat([classifier(*classifier.inputs([examples.tokens[row]])) for row in rows])
     expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(examples.targets[rows]))
     gradient = torch.autograd.grad(expected, classifier.head.weight)[0]
     for budget in (1, 300, 10_000):
         classifier.zero_grad()
         compute = Compute("cpu", token_budget=budget)
-        assert training._step(classifier, examples, rows, compute) == pytest.approx(expected.item(), abs=1e-6)
+        losses = Alone(classifier).gradient(examples, [rows], compute)
+        assert losses == pytest.approx([expected.item()], abs=1e-6)
         torch.testing.assert_close(classifier.head.weight.grad, gradient, atol=1e-6, rtol=1e-4)
 
 
 def test_a_job_that_failed_between_runs_continues_to_the_same_result(tmp_path, weights, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir(), broken.mkdir()
-    assert job(whole, weights, planted()) == 0
-    original, trained = training.train_run, []
+    assert job(whole, weights, planted(), pack=1) == 0
+    original, trained = fitting.Pack.train, []
 
-    def fail_second(*given, **named):
-        trained.append(given[3])
+    def fail_second(pack):
+        trained.append(pack.waiting[0][0].rate)
         if len(trained) == 2:
             raise RuntimeError("injected")
-        return original(*given, **named)
+        original(pack)
 
-    monkeypatch.setattr(training, "train_run", fail_second)
+    monkeypatch.setattr(fitting.Pack, "train", fail_second)
     with pytest.raises(RuntimeError, match="injected"):
-        job(broken, weights, planted())
+        job(broken, weights, planted(), pack=1)
     assert not (broken / "record.json").exists()
-    assert job(broken, weights, planted()) == 0
+    assert job(broken, weights, planted(), pack=1) == 0
     assert trained == [0.003, 0.01, 0.01]
     same(whole, broken)
 
@@ -453,7 +462,7 @@ def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_pa
     whole.mkdir(), broken.mkdir()
     flags = {"epochs": 4, "learning_rates": [0.01]} | (LORA if lora else {})
     assert job(whole, weights, planted(), **flags) == 0
-    original, calls = training.validation_score, []
+    original, calls = fitting.validation_score, []
 
     def terminate(*given):
         calls.append(1)
@@ -462,20 +471,20 @@ def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_pa
         return original(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "validation_score", terminate)
+        patch.setattr(fitting, "validation_score", terminate)
         with pytest.raises(SystemExit) as ended:
             job(broken, weights, planted(), **flags)
     assert ended.value.code == 143 and (broken / "runs" / "published_lr0.01.checkpoint").exists()
     assert job(broken, weights, planted(), **flags) == 0
-    assert "continued after epoch 2" in capsys.readouterr().err
+    assert "continued in epoch 3 after step 0" in capsys.readouterr().err
     assert not (broken / "runs" / "published_lr0.01.checkpoint").exists()
     same(whole, broken)
 
 
 def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weights, monkeypatch):
     trained = []
-    original = training.train_run
-    monkeypatch.setattr(training, "train_run", lambda *given, **named: trained.append(1) or original(*given, **named))
+    original = fitting.Pack.train
+    monkeypatch.setattr(fitting.Pack, "train", lambda pack: trained.append(1) or original(pack))
 
     def count(used=weights, frame=None, **flags) -> int:
         trained.clear()
@@ -505,7 +514,7 @@ def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weigh
     assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
     (tmp_path / "runs" / "published_lr0.01.parquet").write_bytes(b"cut")
     assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
-    monkeypatch.setitem(training.RECIPES, "finetune_model", training.RECIPES["finetune_model"] + 1)
+    monkeypatch.setitem(finetuning.RECIPES, "finetune_model", finetuning.RECIPES["finetune_model"] + 1)
     assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
 
 
@@ -631,15 +640,17 @@ def test_validation_score_is_the_reported_metric(metric):
     generator = np.random.default_rng(0)
     classes = ["a", "b", "c"]
     labels, probabilities = generator.choice(classes, 50), generator.dirichlet([1, 1, 1], 50)
-    expected = training.evaluate(labels, probabilities, classes)[metric]
-    assert training.validation_score(labels, probabilities, classes, metric) == pytest.approx(expected, abs=1e-12)
+    expected = fitting.evaluate(labels, probabilities, classes)[metric]
+    assert sequence_classifier.validation_score(labels, probabilities, classes, metric) == pytest.approx(
+        expected, abs=1e-12
+    )
     probabilities[3] = np.nan
-    assert np.isnan(training.validation_score(labels, probabilities, classes, metric))
+    assert np.isnan(sequence_classifier.validation_score(labels, probabilities, classes, metric))
 
 
 def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weights, monkeypatch, capsys):
     """A GPU that holds 800 tokens: the same batches, gradients of the same mean."""
-    original = Classifier.forward
+    original = Classifier.inputs
 
     def small_memory(self, tokens, length=0):
         if len(tokens) * max(map(len, tokens)) > 800:
@@ -648,12 +659,12 @@ def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weigh
 
     (tmp_path / "large").mkdir()
     assert job(tmp_path / "large", weights, planted(160)) == 0
-    monkeypatch.setattr(Classifier, "forward", small_memory)
+    monkeypatch.setattr(Classifier, "inputs", small_memory)
     assert job(tmp_path, weights, planted(160), token_budget=4000) == 0
     assert "halved to 500" in capsys.readouterr().err
     first, second = (np.stack(outputs(place)[1]["probabilities"]) for place in (tmp_path, tmp_path / "large"))
     np.testing.assert_allclose(first, second, atol=2e-3)
     assert job(tmp_path, weights, planted(160), token_budget=10, batch_size=1) == 0
-    monkeypatch.setattr(Classifier, "forward", lambda self, tokens, length: small_memory(self, tokens * 50))
+    monkeypatch.setattr(Classifier, "inputs", lambda self, tokens, length=0: small_memory(self, tokens * 50))
     assert job(tmp_path, weights, planted(160), batch_size=2) == 2
     assert "out of memory with one sequence" in capsys.readouterr().err

@@ -27,24 +27,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lora-alpha", type=count, default=16, help="the adapters' scale is alpha / rank")
     parser.add_argument("--lora-dropout", type=number, default=0.0, help="on what the adapters read")
     parser.add_argument("--runs", required=True, type=output_directory, help="directory that keeps finished runs")
+    parser.add_argument("--pack", type=int, default=0, help="runs trained at once (0: what a GPU holds, 1 on a CPU)")
+    parser.add_argument("--checkpoint-seconds", type=number, default=300.0, help="between checkpoints inside a run")
     add_record_outputs(parser)
     add_compute(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, select, and write predictions and record."""
-    from foundationless import records, training
+    from foundationless import finetuning, records, training
     from foundationless.files import atomic_path
+    from foundationless.runs import Settings
 
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
-    watch = records.Stopwatch(compute.device)
-    names = training.Settings.__dataclass_fields__.keys() - {"learning_rates", "folds"}
-    settings = training.Settings(
+    watch = records.Stopwatch(compute.device, arguments.runs / "cost.json")
+    names = Settings.__dataclass_fields__.keys() - {"learning_rates", "folds"}
+    settings = Settings(
         learning_rates=tuple(arguments.learning_rates),
         folds=tuple(arguments.folds),
         **{name: getattr(arguments, name) for name in names},
     )
-    outcome = training.finetune(arguments.weights, arguments.sequences, settings, compute, arguments.runs)
+    paths = (arguments.weights, arguments.sequences, settings, compute, arguments.runs)
+    outcome = finetuning.finetune(*paths, arguments.checkpoint_seconds, arguments.pack)
     with atomic_path(arguments.predictions) as part:
         outcome.predictions.to_parquet(part, index=False)
     records.write_record(
@@ -56,3 +60,4 @@ def run(arguments: argparse.Namespace) -> None:
         selections=outcome.selections,
         cost=watch.cost(),
     )
+    watch.close()
