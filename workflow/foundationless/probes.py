@@ -256,7 +256,7 @@ def run_job(
     `identity` has analysis, task, model, init and seed; `details` and `cost` join the record's settings and cost; the
     others are as in `read_samples` and `run_probes`.
     """
-    watch = Stopwatch()
+    watch = Stopwatch(threads=settings.threads)
     samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
     kinds = list(dict.fromkeys(kinds))
     results, rows, choice, selections = run_probes(samples, kinds, settings)

@@ -6,10 +6,8 @@ differ between two runs that agree, so `comparable` leaves them out.
 """
 
 import platform
-import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -21,6 +19,7 @@ import pandas as pd
 from foundationless import __version__
 from foundationless.errors import UserError
 from foundationless.files import read_json, write_json
+from foundationless.stopwatch import Stopwatch as Stopwatch  # what a record's cost is measured with
 
 SCHEMA = 1
 SELECTION = ("what", "within", "split", "metric", "tried", "chosen")
@@ -44,29 +43,6 @@ class Result:
     fold: int | None = None
     learning_rate: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Stopwatch:
-    """Wall seconds, peak resident memory and device of a job, from construction to `cost()`."""
-
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
-        self._start = time.monotonic()
-
-    def cost(self) -> dict[str, Any]:
-        """`device`, `seconds`, `peak_memory_mb` (host, MiB) and, on a GPU, `peak_device_memory_mb`."""
-        unit = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss: KiB on Linux, bytes on macOS
-        found: dict[str, Any] = {
-            "device": self.device,
-            "seconds": round(time.monotonic() - self._start, 3),
-            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
-        }
-        if self.device.startswith("cuda"):
-            import torch
-
-            found["device"] = torch.cuda.get_device_name(self.device)
-            found["peak_device_memory_mb"] = round(torch.cuda.max_memory_allocated(self.device) / 2**20, 1)
-        return found
 
 
 @cache
@@ -175,12 +151,24 @@ def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in {"cost", "versions"}}
 
 
+def flat_cost(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The cost of a record with the costs of other jobs in it (`embedding`) flattened: `embedding_seconds`, ..."""
+    found: dict[str, Any] = {}
+    for key, value in record["cost"].items():
+        inner = {f"{key}_{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}
+        found |= inner
+    return found
+
+
 def flatten(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per result: identity, parameters, the result's fields, `extra.*`, cost and versions as columns."""
+    """One row per result: identity, parameters, the result's fields, `extra.*`, cost and versions as columns.
+
+    What the cost says of another job is in columns of its name (`embedding_seconds`).
+    """
     rows = []
     for record in records:
         shared = {key: record[key] for key in ("analysis", "task", "model", "init", "seed", "parameters")}
-        shared |= dict(record["cost"])
+        shared |= flat_cost(record)
         shared |= {f"version_{key}": value for key, value in record["versions"].items()}
         for result in record["results"]:
             plain = {key: value for key, value in result.items() if key != "extra"}

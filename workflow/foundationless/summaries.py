@@ -28,7 +28,7 @@ from foundationless.metrics import (
     reliability,
 )
 from foundationless.plan import DERIVED
-from foundationless.records import flatten, flatten_selections
+from foundationless.records import flat_cost, flatten, flatten_selections
 from foundationless.statistics import (
     Arm,
     Estimate,
@@ -555,11 +555,12 @@ def average_records(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     One row per model, arm, metric and value of every `extra` (pooling, mutations, gene, label, ...); `low` and `high`
     are means of the seeds' own, `sd` is over seeds, `n` sums.
     """
+    records = list(records)
     frame = flatten(records)
     if frame.empty:
         return pd.DataFrame(columns=SCORES)
     measured = ["value", "low", "high", "sd", "n"]
-    cost = {"seconds", "device", "peak_memory_mb", "peak_device_memory_mb", "seed", "parameters"}
+    cost = {"seed", "parameters", *(key for record in records for key in flat_cost(record))}
     keys = [
         column
         for column in frame.columns

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundationless import costs
 from foundationless.claims import find_claims
 from foundationless.defects import find_defects
 from foundationless.errors import UserError
@@ -177,6 +178,7 @@ def collect(
     maps: Sequence[pd.DataFrame] = (),
     substitutions: Sequence[pd.DataFrame] = (),
     cards: Sequence[Mapping[str, Any]] = (),
+    benchmarks: Path | None = None,
 ) -> None:
     """Write the directory of tables (see the command's help for its files).
 
@@ -184,7 +186,8 @@ def collect(
     with label, order, tokenizer_class and kind (`baseline` or another). `scores` and `comparisons` hold rows of both
     protocols, of which `protocol` is the study's; `effects` are those of `summaries`, `reported` the numbers that the
     study printed, `overlap` and `audits` those of `audit_overlap` and `audit_task`, `corpora` those of
-    `audit_corpus`, `maps` embedding maps, `substitutions` mutagenesis maps, and `cards` those of weights.
+    `audit_corpus`, `maps` embedding maps, `substitutions` mutagenesis maps, `cards` those of weights, and `benchmarks`
+    the directory of Snakemake's benchmarks, for the cost of what writes no record.
     """
     ranks = {name: card.get("order", len(models)) for name, card in models.items()}
     order = {task: rank for rank, task in enumerate(tasks["task"])}
@@ -208,6 +211,7 @@ def collect(
     )
     bases = {name: card.get("base", name) for name, card in models.items()}
     across = summarise_tasks(comparisons, tasks, ranks, margin, clusters)
+    spent = costs.ledger(flat, benchmarks)
     with atomic_directory(output, ("*.csv", "*.parquet")) as part:
         flat.to_csv(part / "records.csv", index=False, lineterminator="\n")
         write_flat(part / "records.parquet", flat)
@@ -228,6 +232,8 @@ def collect(
             "audits": pd.DataFrame(
                 [{"task": audit["task"], **pair} for audit in audits for pair in audit["pairs"]], columns=AUDITS
             ),
+            "cost": spent,
+            "cost_by_model": arrange(costs.by_model(spent)),
             "corpora": pd.DataFrame([dict(audit) for audit in corpora]).reindex(columns=CORPORA),
             "defects": find_defects(every, pairs, effects, across, clusters),
             "claims": find_claims(every, pairs, bases, margin, clusters),

@@ -25,12 +25,13 @@ def run(arguments: argparse.Namespace) -> None:
     from threadpoolctl import threadpool_limits
 
     from foundationless.clustering import NEIGHBOURS, cluster
+    from foundationless.costs import of_embedding
     from foundationless.files import atomic_path
     from foundationless.probes import align, read_samples
     from foundationless.records import Stopwatch, write_record
     from foundationless.vectors import read_embeddings
 
-    watch = Stopwatch()
+    watch = Stopwatch(threads=arguments.threads)
     pooling = arguments.pooling
     ids, vectors, facts = read_embeddings(arguments.embeddings, [pooling])
     samples = read_samples(
@@ -57,5 +58,5 @@ def run(arguments: argparse.Namespace) -> None:
         parameters=facts["parameters"],
         settings=settings | {"permutation_p": found.p, "precision": facts["precision"]},
         results=found.results,
-        cost=watch.cost() | {"embedding_seconds": facts["cost"]["seconds"]},
+        cost=watch.cost() | of_embedding(arguments.task, facts),
     )

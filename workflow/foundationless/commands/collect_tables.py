@@ -4,8 +4,8 @@ The output directory holds records.parquet and records.csv (one row per recorded
 (under the study's protocol), protocols.csv (both protocols and their difference), leakage.csv, calibration.csv,
 selections.csv (what was tried and chosen), crossvalidation.csv, audits.csv and corpora.csv (test rows that other splits
 or a pretraining corpus hold), maps.parquet, mutagenesis.parquet, defects.csv (the study's defects as numbers),
-claims.csv (its claims under both protocols), tasks.csv, models.csv, across_tasks.csv (per analysis, suite and model:
-mean paired difference, interval, wins, Wilcoxon p, verdict) and the tables of the study, table_01_models.csv to
+claims.csv (its claims), cost.csv and cost_by_model.csv (what jobs took), tasks.csv, models.csv, across_tasks.csv (mean
+paired difference of a model, interval, wins, Wilcoxon p, verdict) and the tables of the study, table_01_models.csv to
 table_18_finetune.csv, with its own numbers beside ours. Without data they have a header and no rows.
 """
 
@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mutagenesis", nargs="*", default=[], type=Path, help="predictions of score_mutagenesis")
     add("--audits", nargs="*", default=[], type=Path, help="JSON summaries of audit_task")
     add("--corpora", nargs="*", default=[], type=Path, help="JSON summaries of audit_corpus")
+    add("--benchmarks", type=Path, help="directory of Snakemake's benchmarks (RULE/…/NAME.tsv), which need not exist")
     add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
     add("--reported", type=Path, help="TSV of the numbers that the study reports")
-    add("--protocol", choices=["corrected", "paper"], default="corrected",
-        help="runs chosen by validation (corrected) or by their test score (paper)")  # fmt: skip
+    add("--protocol", choices=["corrected", "paper"], default="corrected", help="runs chosen by validation, or by test")
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
     add("--margin", type=positive, default=0.02, help="equivalence margin of the mean, in units of the metric")
@@ -62,4 +62,5 @@ def run(arguments: argparse.Namespace) -> None:
         maps=[tables.read_map(path) for path in given.maps],
         substitutions=[tables.read_substitutions(path) for path in given.mutagenesis],
         cards=[read_json(path) for path in given.weights],
+        benchmarks=given.benchmarks,
     )

@@ -48,6 +48,7 @@ def shared(arguments: argparse.Namespace) -> dict:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from foundationless.costs import of_embedding
     from foundationless.probes import align, run_job
     from foundationless.vectors import read_embeddings
 
@@ -58,6 +59,6 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.probes,
         parameters=facts["parameters"],
         details={"poolings": poolings, "max_tokens": facts["max_tokens"], "precision": facts["precision"]},
-        cost={"embedding_seconds": facts["cost"]["seconds"], "embedding_tokens": facts["cost"]["tokens"]},
+        cost=of_embedding(arguments.task, facts),
         **shared(arguments),
     )

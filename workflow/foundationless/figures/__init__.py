@@ -19,6 +19,7 @@ def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
         benchmarks,
         claims,
         controls,
+        cost,
         defects,
         features,
         features_extra,
@@ -53,6 +54,7 @@ def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
         "defects": defects.defects,
         "claims": claims.claims,
         "pretraining": controls.pretraining,
+        "cost": cost.cost,
     }
 
 

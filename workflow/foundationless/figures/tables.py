@@ -23,6 +23,7 @@ EXTRA = {  # of those that only some figures read
     "audits": ("task", "split", "against", "rows"),
     "calibration": ("analysis", "task", "model", "init", "count", "confidence", "accuracy"),
     "claims": ("claim", "protocol", "model", "difference", "low", "high", "verdict"),
+    "cost": ("analysis", "task", "model", "init", "gpu_hours", "cpu_hours"),
     "defects": ("item", "what", "task", "model", "init", "metric", "difference", "low", "high"),
     "leakage": ("analysis", "task", "model", "init", "delta", "low", "high"),
     "protocols": ("analysis", "task", "model", "init", "optimism", "low", "high"),
