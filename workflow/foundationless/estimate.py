@@ -1,197 +1,235 @@
-"""What a study will cost before anything runs: jobs, GPU-hours, CPU-hours and storage of every named target.
+"""What a study will cost before anything runs: jobs, GPU-hours, CPU-hours, storage and wall time of every target.
 
-An estimate, not a promise. A network's work is counted in floating-point operations, 2 per parameter and token forward
-and 6 with the backward pass (Kaplan et al. 2020, Table 1), at a stated sustained speed of the device, and every pass
-takes at least `STEP` seconds: small models are bound by what surrounds the arithmetic. Lengths and numbers of sequences
-are the published ones (`sizes`), cut by the study's limits.
+`workload` counts the work of a job. Here it is added up over the jobs that a target needs, what several share once;
+multiplied by what a ledger of jobs that ran says the estimate was off by; and laid out on GPUs and cores, where it
+takes at least its longest chain of jobs that wait for each other.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from foundationless.plan import ANALYSES, DERIVED, TARGETS, Job, Plan
+from foundationless.errors import UserError
+from foundationless.plan import ANALYSES, DERIVED, FIGURES, RECIPES, TARGETS, Job, Plan
+from foundationless.workload import Work, Workload, parameters, weight_rule
 
-STEP = 0.02  # seconds of a pass at least, forward alone: kernels to launch, data to fetch
-START = 15.0  # seconds of a job before its work: allocation, Snakefile, imports
-NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands for, roughly
-CPU_SECONDS = 3e-9  # of XGBoost (hist) per row, feature, level, tree and class; measured on one core: 2e-9 to 7e-9
-CLASSES = 4  # of a task, on average
-UNKNOWN = {"train": 10000, "validation": 1000, "test": 1000, "length": 500}
+__all__ = ["Calibration", "Machine", "describe_chain", "estimate", "parameters", "read_ledger"]
+
+Key = tuple[str, ...]
+LEDGER = ("rule", "analysis", "task", "model", "init", "gpus", "seconds")  # columns of a ledger that are read
 
 
 @dataclass(frozen=True)
-class Work:
-    """Seconds on a GPU and on a CPU core, and bytes kept."""
+class Machine:
+    """What a study runs on: GPUs and cores, each busy with one job at a time."""
 
-    gpu: float = 0.0
-    cpu: float = 0.0
-    size: float = 0.0
-
-    def __add__(self, other: "Work") -> "Work":
-        return Work(self.gpu + other.gpu, self.cpu + other.cpu, self.size + other.size)
+    gpus: int = 1
+    cores: int = 8
 
 
-def estimate(plan: Plan, sizes: Mapping[str, Mapping[str, float]], flops: float) -> tuple[pd.DataFrame, list[str]]:
+@dataclass(frozen=True)
+class Node:
+    """A job: its rule and model, its work, the seconds that it takes, and the jobs that it waits for."""
+
+    rule: str
+    model: str
+    work: Work
+    seconds: float
+    parents: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a ledger says the estimate was off by: factors of (rule, model), otherwise of the rule, otherwise 1."""
+
+    pairs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    rules: Mapping[str, float] = field(default_factory=dict)
+    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    skipped: int = 0
+
+    def factor(self, rule: str, model: str) -> float:
+        """Measured seconds over estimated ones."""
+        return self.pairs.get((rule, model), self.rules.get(rule, 1.0))
+
+    @classmethod
+    def read(cls, ledger: pd.DataFrame, workload: Workload) -> "Calibration":
+        """From a ledger of jobs (columns `rule`, `analysis`, `task`, `model`, `init`, `gpus`, `seconds`).
+
+        Jobs of rules, models and tasks that the study does not have are skipped and counted. `table` has a row per
+        rule: jobs, hours measured and estimated, the median ratio and its 10th and 90th percentile.
+        """
+        if missing := [column for column in LEDGER if column not in ledger.columns]:
+            raise UserError(f"the ledger has no column '{missing[0]}'; give results/tables/cost.csv of a study.")
+        rows = []
+        for row in ledger[list(LEDGER)].astype(object).fillna("").to_dict("records"):
+            names = {name: str(row[name]) for name in ("analysis", "task", "model", "init")}
+            measured = pd.to_numeric(row["seconds"], errors="coerce")
+            try:
+                work = workload.of(str(row["rule"]), **names) if row["rule"] in RECIPES else None
+            except (UserError, KeyError):
+                work = None
+            if work is None or not measured > 0:
+                continue
+            gpus = pd.to_numeric(row["gpus"], errors="coerce")
+            expected = work.gpu / (gpus if gpus > 0 else 1) + work.cpu
+            rows.append({"rule": row["rule"], "model": names["model"], "measured": measured, "expected": expected})
+        if not rows:
+            raise UserError("the ledger has no job of this study's rules, models and tasks; leave it out.")
+        found = pd.DataFrame(rows)
+        found["ratio"] = found["measured"] / found["expected"]
+        grouped = found.groupby("rule")
+        table = pd.DataFrame(
+            {
+                "jobs": grouped.size(),
+                "measured_hours": grouped["measured"].sum() / 3600,
+                "estimated_hours": grouped["expected"].sum() / 3600,
+                "median_ratio": grouped["ratio"].median(),
+                "p10": grouped["ratio"].quantile(0.1),
+                "p90": grouped["ratio"].quantile(0.9),
+            }
+        ).reset_index()
+        each = found.groupby(["rule", "model"])["ratio"].median().reset_index()
+        pairs = {(row["rule"], row["model"]): float(row["ratio"]) for row in each.to_dict("records")}
+        rules = dict(zip(table["rule"], table["median_ratio"].astype(float), strict=True))
+        return cls(pairs, rules, table, len(ledger) - len(found))
+
+
+def read_ledger(path: Path) -> pd.DataFrame:
+    """A ledger's rows; a missing or broken file is a `UserError`."""
+    try:
+        return pd.read_csv(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path}: not a table of comma-separated values ({error}).") from None
+
+
+def estimate(
+    plan: Plan,
+    sizes: Mapping[str, Mapping[str, float]],
+    flops: float,
+    machine: Machine | None = None,
+    calibration: Calibration | None = None,
+) -> tuple[pd.DataFrame, list[str]]:
     """Costs of a study's targets.
 
     Args:
         plan: the study.
         sizes: task (or its name in the paper) to `train`, `validation`, `test` (rows) and `length` (nucleotides, mean).
         flops: sustained floating-point operations per second of a GPU.
+        machine: what it runs on (default: one GPU, eight cores).
+        calibration: what jobs that ran say the estimate was off by (default: nothing).
 
     Returns:
         One row per target and per rule of it, and a row `all` (`target`, `rule`, `jobs`, `gpu_hours`, `cpu_hours`,
-        `storage_gb`); and the tasks whose size is not known, for which 10,000 sequences of 500 nt are assumed.
+        `storage_gb`, `wall_hours`); and the tasks whose size is not known, for which 10,000 sequences of 500 nt are
+        assumed.
     """
-    unknown: set[str] = set()
+    workload = Workload(plan, sizes, flops)
     rows = []
     for target, analyses in {**TARGETS, "all": tuple(ANALYSES)}.items():
-        jobs = [job for job in plan.jobs if job.analysis in analyses]
-        costs = list(_costs(plan, jobs, sizes, flops, unknown))
-        counts = Counter(rule for rule, _ in costs)
-        for rule in counts:
-            total = sum((work for name, work in costs if name == rule), Work())
-            rows.append(_row(target, rule, counts[rule], total))
+        cells = [job for job in plan.jobs if job.analysis in analyses]
+        jobs = list_jobs(workload, cells, calibration or Calibration(), whole=target == "all")
+        for rule in dict.fromkeys(node.rule for node in jobs.values()):
+            those = [node for node in jobs.values() if node.rule == rule]
+            longest = max(node.seconds for node in those)
+            rows.append(_row(target, rule, those, machine or Machine(), longest))
         if target == "all" or jobs:
-            rows.append(_row(target, "total", len(costs), sum((work for _, work in costs), Work())))
-    return pd.DataFrame(rows), sorted(unknown)
+            rows.append(_row(target, "total", [*jobs.values()], machine or Machine(), longest_chain(jobs)[0]))
+    return pd.DataFrame(rows), sorted(workload.unknown)
 
 
-def _row(target: str, rule: str, jobs: int, work: Work) -> dict[str, Any]:
-    hours = {"gpu_hours": work.gpu / 3600, "cpu_hours": work.cpu / 3600}
-    return {"target": target, "rule": rule, "jobs": jobs, **hours, "storage_gb": work.size / 1e9}
+def describe_chain(workload: Workload, calibration: Calibration) -> str:
+    """The longest chain of a study's jobs that wait for each other, those of an hour or more, in words."""
+    jobs = list_jobs(workload, workload.plan.jobs, calibration, whole=True)
+    total, chain = longest_chain(jobs)
+    long = [key for key in chain if jobs[key].seconds >= 3600] or chain
+    words = [f"{key[0]} {'/'.join(key[1:])} ({jobs[key].seconds / 3600:,.1f} h)" for key in long]
+    return f"{total / 3600:,.1f} h: {' -> '.join(words)}"
 
 
-def _costs(
-    plan: Plan, jobs: Sequence[Job], sizes: Mapping[str, Any], flops: float, unknown: set[str]
-) -> Iterable[tuple[str, Work]]:
-    """(Rule, work) of every job that these cells need; what several share counts once."""
-    shared: dict[tuple[str, ...], tuple[str, Work]] = {}
-    for job in jobs:
-        rows = _rows(plan, job.task, sizes, unknown)
+def _row(target: str, rule: str, nodes: Sequence[Node], machine: Machine, least: float) -> dict[str, Any]:
+    work = sum((node.work for node in nodes), Work())
+    hours = {"gpu_hours": work.gpu / 3600, "cpu_hours": work.cpu / 3600, "storage_gb": work.size / 1e9}
+    wall = max(work.gpu / machine.gpus, work.cpu / machine.cores, least) / 3600
+    return {"target": target, "rule": rule, "jobs": len(nodes), **hours, "wall_hours": wall}
+
+
+def list_jobs(workload: Workload, cells: Iterable[Job], calibration: Calibration, whole: bool) -> dict[Key, Node]:
+    """Every job that these cells need, parents first; `whole`: and what is made of all of them."""
+    plan = workload.plan
+    nodes: dict[Key, Node] = {}
+
+    def add(key: Key, parents: Iterable[Key] = (), **names: str) -> Key:
+        if key not in nodes:
+            rule, model = key[0], names.get("model", "")
+            factor, work = calibration.factor(rule, model), workload.of(rule, **names)
+            work = Work(work.gpu * factor, work.cpu * factor, work.size)
+            seconds = work.gpu / workload.processes(rule, model) + work.cpu
+            nodes[key] = Node(rule, model, work, seconds, tuple(parents))
+        return key
+
+    def sequences(task: str) -> Key:
+        base = task.split(".")[0]
+        read = [source.removeprefix("task:") for source in plan.sources(base).values() if source.startswith("task:")]
+        built = add(("build_sequences", base), [sequences(name) for name in read], task=base)
+        name = plan.sequences(task)
+        return add(("derive_sequences", name), [built], task=base) if name != base else built
+
+    def weights(name: str, init: str, seed: int) -> Key:
+        model = plan.model(name)
+        rule = weight_rule(model, init)
+        parents: list[Key] = []
+        if init in DERIVED:
+            parents = [weights(name, "pretrained", 0), weights(name, "random", seed)]
+        elif rule == "pretrain":
+            parents = [weights(name, "random", seed)]
+        elif rule == "import_weights" and plan.model(model.published).source == "workflow":
+            parents = [weights(model.published, "pretrained", 0)]
+        return add((rule, name, init, str(seed)), parents, model=name, init=init)
+
+    records: dict[tuple[str, str], list[Key]] = {}
+    for job in cells:
         rule = "fit_baseline" if job.init == "baseline" else ANALYSES[job.analysis]
-        model = plan.model(job.model)
-        if rule in ("fit_baseline", "probe"):
-            width = 5000 if rule == "fit_baseline" else _width(model.config)
-            settings = plan.probing(job.analysis)
-            cells = rows["train"] * width * settings["rounds"] * settings["depth"] * CLASSES
-            yield rule, Work(cpu=START + cells * CPU_SECONDS)
-        elif rule == "finetune_model":
-            yield rule, _finetuning(plan, job, rows, flops)
-        elif rule != "cluster_embeddings":
-            total = sum(rows[split] for split in ("train", "validation", "test"))
-            if rule == "score_mutagenesis":  # three substitutions at each position of a window
-                total = min(total, plan.config["scoring"]["windows"]) * 3 * rows["length"]
-            elif rule != "score_sensitivity":
-                total *= 2  # REF and ALT
-            yield rule, _forward(model, total, rows["length"], flops, 1)
-        else:
-            yield rule, Work(cpu=START)
-        base = job.task.split(".")[0]
-        for name in {base, plan.sequences(job.task)}:
-            shared[("sequences", name)] = "build_sequences", Work(cpu=START)
-        if job.init == "baseline":
-            continue
-        seed = plan.weight_seed(job.init, job.seed)
-        shared |= _weights(plan, job.model, job.init, seed, flops)
-        if rule in ("probe", "cluster_embeddings"):
-            whole = _rows(plan, base, sizes, unknown)
-            total = sum(whole[split] for split in ("train", "validation", "test"))
-            kept = Work(size=4.0 * total * _width(model.config))
-            key = ("embed", base, job.model, job.init, str(seed))
-            shared[key] = "embed", _forward(model, total, whole["length"], flops, 1) + kept
-    yield from shared.values()
+        names = {"analysis": job.analysis, "task": job.task, "model": job.model, "init": job.init}
+        parents = [sequences(job.task)]
+        if job.init != "baseline":
+            made = weights(job.model, job.init, plan.weight_seed(job.init, job.seed))
+            if rule in ("probe", "cluster_embeddings"):
+                base = job.task.split(".")[0]
+                whole_set = sequences(base)
+                key = ("embed", base, *made[1:])
+                parents.append(add(key, [made, whole_set], task=base, model=job.model, init=job.init))
+            else:
+                parents.append(made)
+        cell = add((rule, *map(str, job)), parents, **names)
+        records.setdefault((job.analysis, job.task), []).append(cell)
+    summaries = []
+    for (analysis, task), parents in records.items():
+        if task in plan.audited:
+            parents.append(add(("audit_task", task), [sequences(task)], task=task))
+        summaries.append(add(("summarise_task", analysis, task), parents, analysis=analysis, task=task))
+    if whole:
+        audits = [add(("audit_task", task), [sequences(task)], task=task) for task in plan.audited]
+        tables = add(("collect_tables",), [*summaries, *audits])
+        add(("bind_figures",), [add(("draw_figure", name), [tables]) for name in FIGURES])
+    return nodes
 
 
-def _weights(plan: Plan, name: str, init: str, seed: int, flops: float) -> dict[tuple[str, ...], tuple[str, Work]]:
-    """What makes a weight set, with what that needs."""
-    model = plan.model(name)
-    kept = Work(cpu=START, size=4.0 * parameters(model.entry, model.config))
-    found: dict[tuple[str, ...], tuple[str, Work]] = {}
-    found["weights", name, init, str(seed)] = ("derive_weights" if init in DERIVED else "initialise", kept)
-    if init in DERIVED:
-        for needed in ("random", "pretrained"):
-            found |= _weights(plan, name, needed, seed if needed == "random" else 0, flops)
-    if init == "pretrained":
-        rule = {"hub": "download_weights", "local": "import_weights"}.get(str(model.source), "pretrain")
-        work = kept
-        if rule == "pretrain":
-            settings = plan.config["pretraining"] | dict(model.entry.get("pretraining") or {})
-            windows = settings["steps"] * settings["batch_size"]
-            work = replace(kept, gpu=_forward(model, windows, settings["window"], flops, 3).gpu)
-        found[("weights", name, init, str(seed))] = rule, work
-    return found
-
-
-def _rows(plan: Plan, task: str, sizes: Mapping[str, Any], unknown: set[str]) -> dict[str, float]:
-    """Rows of a task's splits and their mean length, after limits and derivation."""
-    name, *parts = task.split(".")
-    row = plan.tasks[name]
-    known = sizes.get(name) or sizes.get(row["paper_task"])
-    if row["reader"] == "transfer":
-        taught, asked = (_rows(plan, source.removeprefix("task:"), sizes, unknown) for source in _pair(plan, name))
-        known = {**taught, "test": asked["test"]}
-    elif known is None:
-        unknown.add(name)
-    rows = {key: float(value) for key, value in (known or UNKNOWN).items()}
-    limits = plan.config["limits"].get(name, plan.config["limits"].get("default", {}))
-    rows |= {split: min(rows[split], most) for split, most in limits.items()}
-    for part in parts:
-        if part.startswith("pct"):
-            rows["train"] *= float(part[3:].split("d")[0]) / 100
-        if part.startswith("shot"):
-            rows["train"] = CLASSES * float(part[4:].split("d")[0])
-    return rows
-
-
-def _pair(plan: Plan, task: str) -> tuple[str, str]:
-    """What a task of transfer learns on, and what it is tested on."""
-    sources = plan.sources(task)
-    return sources["train"], sources["test"]
-
-
-def _finetuning(plan: Plan, job: Job, rows: Mapping[str, float], flops: float) -> Work:
-    """Every run of a job: epochs of training and validation, and the test set once."""
-    settings = plan.finetuning(job.task, job.analysis)
-    model = plan.model(job.model)
-    runs = len(settings["learning_rates"]) * max(1, len(settings["folds"]))
-    batch = settings["batch_size"]
-    train = _forward(model, rows["train"], rows["length"], flops, 3, batch)
-    check = _forward(model, rows["validation"], rows["length"], flops, 1)
-    last = _forward(model, rows["test"] + rows["validation"], rows["length"], flops, 1)
-    seconds = (train.gpu + check.gpu - 2 * START) * settings["epochs"] + last.gpu - START
-    return Work(gpu=START + runs * seconds, size=runs * rows["test"] * 64.0)
-
-
-def _forward(model: Any, rows: float, length: float, flops: float, factor: int, batch: float = 0) -> Work:
-    """A job that reads `rows` sequences once; `factor` 3: with the backward pass."""
-    tokens = length / NUCLEOTIDES[_tokenizer_class(model)]
-    longest = min(tokens, float(model.entry.get("max_tokens") or tokens))
-    per_pass = batch or max(1.0, 65536 / longest)
-    passes = rows * max(1.0, tokens / longest) / per_pass
-    each = max(factor * STEP, factor * 2 * parameters(model.entry, model.config) * per_pass * longest / flops)
-    return Work(gpu=START + passes * each)
-
-
-def _tokenizer_class(model: Any) -> str:
-    named = {"character": "character", "nt_v2": "kmer", "nt_v1": "kmer"}
-    return named.get(str(model.tokenizer), str(model.entry.get("tokenizer_class") or "character"))
-
-
-def _width(config: Mapping[str, Any]) -> int:
-    return int(config.get("d_model") or config.get("hidden_size") or config.get("width") or 128)
-
-
-def parameters(entry: Mapping[str, Any], config: Mapping[str, Any]) -> float:
-    """Parameters of a model in another size than the published: with the square of its width, and with its depth."""
-    published = float(entry.get("parameters") or 1e6)
-    own = entry.get("config") or {}
-
-    def depth(settings: Mapping[str, Any]) -> float:
-        return float(settings.get("n_layer") or settings.get("num_hidden_layers") or settings.get("depth") or 1)
-
-    return published * (_width(config) / _width(own)) ** 2 * depth(config) / depth(own)
+def longest_chain(nodes: Mapping[Key, Node]) -> tuple[float, list[Key]]:
+    """Seconds of the longest chain of jobs that wait for each other, and its jobs in order."""
+    finish: dict[Key, float] = {}
+    before: dict[Key, Key | None] = {}
+    for key, node in nodes.items():  # parents stand before their children
+        before[key] = max(node.parents, key=lambda parent: finish[parent], default=None)
+        earlier = before[key]
+        finish[key] = node.seconds + (finish[earlier] if earlier else 0.0)
+    at: Key | None = max(finish, key=lambda key: finish[key], default=None)
+    total, chain = finish.get(at, 0.0) if at else 0.0, []
+    while at:
+        chain.append(at)
+        at = before[at]
+    return total, chain[::-1]

@@ -48,8 +48,8 @@ RECIPES = {
     "score_similarity": 2,
     "score_likelihood": 2,
     "score_mutagenesis": 1,
-    "summarise_task": 3,
-    "collect_tables": 3,
+    "summarise_task": 4,
+    "collect_tables": 4,
     "draw_figure": 2,
     "bind_figures": 1,
 }
@@ -199,6 +199,7 @@ FIGURES = (
     "calibration",
     "defects",
     "pretraining",
+    "cost",
 )
 
 

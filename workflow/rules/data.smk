@@ -15,8 +15,8 @@ rule prepare_genome:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, input: 1000 + 6 * input.size_mb,  # gzip expands about four-fold and one copy is normalised
-        runtime=60,
+        mem_mb=get_memory_of_input,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["prepare_genome"],
         pieces=get_piece_flags,
@@ -42,8 +42,8 @@ rule simulate_genome:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["simulate_genome"],
         seed=config["seed"],
@@ -70,8 +70,8 @@ rule simulate_population:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["simulate_population"],
         seed=config["seed"],
@@ -102,8 +102,8 @@ rule simulate_variants:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["simulate_variants"],
         seed=config["seed"],

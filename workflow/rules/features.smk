@@ -1,3 +1,6 @@
+include: "variants.smk"
+
+
 rule embed:
     input:
         weights=get_weights,
@@ -51,7 +54,7 @@ rule probe:
     threads: 1
     resources:
         mem_mb=get_memory,
-        runtime=240,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["probe"],
         metric=get_metric,
@@ -86,7 +89,7 @@ rule cluster_embeddings:
     threads: 1
     resources:
         mem_mb=get_memory,
-        runtime=60,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["cluster_embeddings"],
         people=get_aggregate_flags,

@@ -19,8 +19,8 @@ rule draw_figure:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["draw_figure"],
         tables=subpath(input[0], parent=True),
@@ -51,8 +51,8 @@ rule bind_figures:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["bind_figures"],
         tables=subpath(input.records, parent=True),

@@ -57,7 +57,7 @@ rule fit_baseline:
     threads: 1
     resources:
         mem_mb=get_memory,
-        runtime=240,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["fit_baseline"],
         baseline=get_baseline_flags,

@@ -22,7 +22,7 @@ rule pretrain:
         "../../envs/compute.yaml"
     threads: get_processes
     resources:
-        mem_mb=get_pretraining_memory,
+        mem_mb=get_memory,
         runtime=get_runtime,
         gpu=get_processes,
     params:
@@ -59,8 +59,8 @@ rule audit_corpus:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=4000,  # one stretch of the genome at a time, and the pieces of all test sequences
-        runtime=240,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["audit_corpus"],
         corpus=get_reference_flags,

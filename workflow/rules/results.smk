@@ -16,8 +16,8 @@ rule summarise_task:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, input: 2000 + 20 * input.size_mb,  # predictions as one-hot confusion cells
-        runtime=60,
+        mem_mb=get_memory_of_input,  # predictions as one-hot confusion cells
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["summarise_task"],
         directory=subpath(output.scores, parent=True),
@@ -58,6 +58,7 @@ rule collect_tables:
         comparisons=get_reported_table("comparisons"),
         across=get_reported_table("across_tasks"),
         records="results/tables/records.parquet",
+        cost="results/tables/cost.csv",
     log:
         "logs/collect_tables.log",
     benchmark:
@@ -66,8 +67,8 @@ rule collect_tables:
         "../../envs/figures.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["collect_tables"],
         summaries=["/".join(names) for names in study.summaries],
@@ -86,7 +87,7 @@ rule collect_tables:
         " --weights $(for name in {params.weights}; do echo results/weights/$name/weights.json; done)"
         " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
-        " --corpora {input.corpora:q}"
+        " --corpora {input.corpora:q} --benchmarks benchmarks"
         " --reported {input.reported:q} --protocol {params.protocol}"
         " --tasks {input.tasks:q} --models {params.models:q} --margin {params.margin}"
         " --output {params.directory:q} 2> {log:q}"

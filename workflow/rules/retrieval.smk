@@ -11,8 +11,8 @@ rule fetch:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=120,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         name=lambda w: study.files[w.file]["name"],
         content=lambda w: study.files[w.file]["sha256"] or study.files[w.file]["url"],
@@ -42,8 +42,8 @@ rule fetch_region:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["fetch_region"],
         url=lambda w: study.datasets[w.dataset]["url"],

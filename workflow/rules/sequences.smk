@@ -13,8 +13,8 @@ rule build_sequences:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, input: 2000 + 10 * min(input.size_mb, 1500),  # text as Python strings; genomes by index
-        runtime=60,
+        mem_mb=get_memory_of_input,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["build_sequences"],
         seed=config["seed"],
@@ -41,8 +41,8 @@ rule derive_sequences:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, input: 2000 + 60 * input.size_mb,  # as the audit, which `distant` runs
-        runtime=30,
+        mem_mb=get_memory_of_input,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["derive_sequences"],
         seed=config["seed"],
@@ -69,8 +69,8 @@ rule audit_task:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, input: 4000 + 60 * input.size_mb,  # k-mers of every sequence; repeated ones are small on disk only
-        runtime=60,
+        mem_mb=get_memory_of_input,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["audit_task"],
     message:
@@ -93,8 +93,8 @@ rule audit_overlap:
         "../../envs/data.yaml"
     threads: 1
     resources:
-        mem_mb=lambda w, input: 2000 + 30 * input.size_mb,  # one hash per distinct sequence and strand
-        runtime=60,
+        mem_mb=get_memory_of_input,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["audit_overlap"],
         names=list(study.audited),

@@ -14,7 +14,7 @@ rule train_tokenizer:
     threads: 1
     resources:
         mem_mb=get_memory,
-        runtime=120,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["train_tokenizer"],
         tokenizer=get_tokenizer_name,
@@ -41,8 +41,8 @@ rule download_tokenizer:
         "../../envs/compute.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=get_memory,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["download_tokenizer"],
         tokenizer=get_tokenizer_name,

@@ -18,7 +18,7 @@ rule initialise:
     threads: 1
     resources:
         mem_mb=get_memory,
-        runtime=30,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["initialise"],
         model=get_model_flags,
@@ -47,7 +47,7 @@ rule download_weights:
     threads: 1
     resources:
         mem_mb=get_memory,
-        runtime=240,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["download_weights"],
         repository=lambda w: get_pretrained(w, "repository"),
@@ -80,7 +80,7 @@ rule import_weights:
     threads: 1
     resources:
         mem_mb=get_memory,
-        runtime=30,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["import_weights"],
         path=get_published_directory,
@@ -112,7 +112,7 @@ rule derive_weights:
     threads: 1
     resources:
         mem_mb=get_memory,
-        runtime=30,
+        runtime=get_runtime,
     params:
         recipe=plan.RECIPES["derive_weights"],
         pretrained=subpath(input.pretrained, parent=True),

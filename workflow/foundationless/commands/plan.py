@@ -1,14 +1,16 @@
-"""Estimate what a study will cost before anything runs: jobs, GPU-hours, CPU-hours and storage per target.
+"""Estimate what a study will cost before anything runs: jobs, GPU-hours, CPU-hours, storage and wall time per target.
 
 Run it where snakemake would run: the tables that the config names are looked for from here. Sizes of tasks are the
 published ones; a task that is not among them counts as 10,000 sequences of 500 nt and is named. An estimate within a
-factor of a few: pass the speed that your GPU sustains.
+factor of a few: pass the speed that your GPU sustains, or the ledger of jobs that ran on it (results/tables/cost.csv),
+which also says how far off the estimate was for each rule. Wall time is the work shared out among GPUs and cores, or
+the longest chain of jobs that wait for each other, whichever takes longer; queues, retrieval and retries come on top.
 """
 
 import argparse
 from pathlib import Path
 
-from foundationless.flags import positive
+from foundationless.flags import count, positive
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,38 +23,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     lists = ROOT.joinpath("resources", "lists", "task_sizes.tsv")
     add("--sizes", type=Path, default=lists, help="TSV: task, train, validation, test, length (default: the project's)")
+    add("--ledger", type=Path, help="what jobs cost that ran: CSV with rule, model, …, gpus, seconds (default: none)")
+    add("--gpus", type=count, default=1, help="GPUs at work at once (default 1)")
+    add("--cores", type=count, default=8, help="cores at work at once, one job each (default 8)")
     add("--rules", action="store_true", help="also one line per rule of each target")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import math
-
-    from foundationless.configuration import read_table, read_yaml
+    from foundationless.configuration import read_yaml
     from foundationless.errors import UserError
-    from foundationless.estimate import estimate
+    from foundationless.estimate import Calibration, Machine, describe_chain, estimate, read_ledger
     from foundationless.plan import read_study
+    from foundationless.workload import Workload, read_sizes
 
     config = read_yaml(arguments.configfile)
     if not isinstance(config, dict):
         raise UserError(f"{arguments.configfile}: not a study; give a file like those in config.")
     study = read_study(config, ROOT / "workflow" / "schemas")
-    columns = ["train", "validation", "test", "length"]
-    try:
-        sizes = {
-            row["task"]: {name: float(row[name]) for name in columns}
-            for row in read_table(arguments.sizes, ["task", *columns])
-        }
-    except ValueError as error:
-        raise UserError(f"{arguments.sizes}: holds other than numbers ({error}).") from None
-    for task, size in sizes.items():
-        if not all(0 <= number < math.inf for number in size.values()) or size["length"] <= 0:
-            raise UserError(
-                f"{arguments.sizes}: task '{task}' has a size that is negative or not finite, or no length."
-            )
-    found, unknown = estimate(study, sizes, arguments.tflops * 1e12)
+    machine = Machine(arguments.gpus, arguments.cores)
+    sizes, flops = read_sizes(arguments.sizes), arguments.tflops * 1e12
+    workload = Workload(study, sizes, flops)
+    calibration = Calibration()
+    if arguments.ledger:
+        calibration = Calibration.read(read_ledger(arguments.ledger), workload)
+    found, unknown = estimate(study, sizes, flops, machine, calibration)
     shown = found if arguments.rules else found[found["rule"] == "total"].drop(columns="rule")
-    print(shown.to_string(index=False, float_format=lambda value: f"{value:,.1f}"))
-    print("Targets share sequence sets, embeddings and weights, which `all` counts once.")
+    print(shown.to_string(index=False, float_format="{:,.1f}".format))
+    print("Targets share sequence sets, embeddings and weights, which `all` counts once. Retrieval is not counted.")
+    print(
+        f"Wall time: {machine.gpus} GPUs, {machine.cores} cores. Longest chain {describe_chain(workload, calibration)}."
+    )
     print(f"Assumed: {arguments.tflops:g} TFLOP/s sustained on a GPU, one run after the other in each job.")
+    if arguments.ledger:
+        print("\nMeasured over estimated seconds of the ledger's jobs, by which the numbers above are multiplied:")
+        print(calibration.table.to_string(index=False, float_format="{:,.2f}".format))
+        if calibration.skipped:
+            print(f"{calibration.skipped} jobs of the ledger are none of this study's and were left out.")
     if unknown:
         print(f"Size not known, 10,000 sequences of 500 nt assumed: {', '.join(unknown)}.")
