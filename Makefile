@@ -6,7 +6,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MIRROR ?=
 MINI := snakemake --configfile config/mini.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
-.PHONY: demo mini report test lint lock clean help
+.PHONY: install demo mini report status test lint lock clean help
+
+install: $(VENV)/.installed  ## everything into .venv
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
@@ -20,10 +22,14 @@ mini: $(VENV)/.installed  ## the mini study on real data -> results/figures/all.
 report: $(VENV)/.installed  ## report.html of the last demo (STUDY=config/mini.yaml: of that study)
 	snakemake $(if $(STUDY),--configfile $(STUDY)) --report report.html
 
+status: $(VENV)/.installed  ## how the study stands: records, the run that is going on, failures (STUDY=config/mini.yaml)
+	python -m foundationless status $(if $(STUDY),--configfile $(STUDY))
+
 test: $(VENV)/.installed  ## everything that CI runs
 	$(MAKE) lint
 	pytest -n 2 --dist worksteal tests/unit tests/golden tests/realdata
 	pytest tests/workflow
+	pytest tests/cluster
 
 lint: $(VENV)/.installed  ## formats, types, workflow lint
 	ruff check .

@@ -1,9 +1,12 @@
+import gc
 import shlex
+import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
-from foundationless import plan
+from foundationless import plan, workload
+from foundationless.allocation import Allocation
 from foundationless.errors import UserError
 
 
@@ -16,11 +19,20 @@ def get_study(config):
         sys.exit(2)
 
 
-study = get_study(config)
+# Planning makes millions of objects that stay: looking for garbage among them is a fifth of its time.
+gc.set_threshold(100_000, 50, 100)
 
+study = get_study(config)
+sizes = Path(workflow.basedir).parent / "resources" / "lists" / "task_sizes.tsv"
+allocation = Allocation(workload.Workload(study, workload.read_sizes(sizes)))
+
+# A cluster signals every process of a job at once. What computes keeps its state then and ends; bash and the Snakemake
+# above it have to wait for that, or SLURM takes the step for over and kills what is still keeping. `trap :`, unlike
+# `trap ""`, is not inherited by the command.
+signal.signal(signal.SIGUSR1, lambda *_: None)
 # The package lies beside the Snakefile; conda environments drop PYTHONPATH, a prefix survives them.
 shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; "
+    f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; "
 )
 
 
@@ -98,6 +110,7 @@ def get_reader_flags(wildcards):
     return flags
 
 
+include: "progress.smk"
 include: "lookups.smk"
 include: "model_lookups.smk"
 include: "corpus_lookups.smk"
