@@ -1,0 +1,166 @@
+"""Profiles and software: found by name and by path, every job fits a partition, modules and images are really used."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from snakemake_executor_plugin_slurm.partitions import read_partition_file
+
+from foundationless import plan
+from studies import ENVIRONMENT, ROOT, checkout, snakemake
+
+PROFILE = ROOT / "profiles/slurm"
+SETTINGS = yaml.safe_load((PROFILE / "config.v9+.yaml").read_text())
+DOWNLOADS = {"fetch", "fetch_region", "download_weights", "download_tokenizer"}
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    return checkout(tmp_path_factory.mktemp("checkout"))
+
+
+def planned(directory, *arguments):
+    """What each planned job or group asks for; `--cores` because a dry run otherwise plans for one."""
+    script = Path(__file__).with_name("planned_jobs.py")
+    answer = subprocess.run(
+        [sys.executable, script, "--dry-run", "--quiet", "--cores", "64", *arguments],
+        cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = re.search(r"^PLANNED (.*)$", answer.stdout, re.M)
+    assert found, answer.stderr[-2000:]
+    return json.loads(found[1])
+
+
+@pytest.fixture(scope="module")
+def study(elsewhere):
+    """The whole study by the literal command."""
+    return planned(elsewhere, "--profile", "slurm")
+
+
+def partition(job, table=PROFILE / "partitions.yaml"):
+    """The name that the plugin's own score chooses, or None if nothing fits."""
+    asking = SimpleNamespace(threads=job["threads"], resources=job["resources"], name="job")
+    scores = {each.name: each.score_job_fit(asking) for each in read_partition_file(table)}
+    fitting = {name: score for name, score in scores.items() if score is not None}
+    return max(fitting, key=fitting.get, default=None)
+
+
+def test_every_job_of_the_study_fits_the_partition_of_its_kind(study):
+    sent = [job for job in study if not job["local"]]
+    assert len(sent) > 5000
+    wrong = [
+        job for job in sent if partition(job) != ("gpu" if job["resources"].get("gpu") else "cpu")
+    ]  # fmt: skip
+    assert not wrong, (len(wrong), wrong[:5])
+    networks = {"finetune_model", "pretrain", "embed", *(name for name in plan.RECIPES if name.startswith("score_"))}
+    assert {rule for job in sent if job["resources"].get("gpu") for rule in job["rules"]} == networks
+
+
+def test_jobs_keep_their_threads_on_a_login_node_of_few_cores(study):
+    wanted = SETTINGS["set-threads"]
+    found = {job["rules"][0]: job["threads"] for job in study if job["rules"][0] in wanted}
+    assert found == wanted
+    code = "import sys; from snakemake.cli import parse_args; print(parse_args(sys.argv[1:])[1].cores)"
+    for arguments, cores in ((["--profile", "slurm"], "None"), ([], str(len(os.sched_getaffinity(0))))):
+        answer = subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert answer.stdout.strip() == cores, arguments
+
+
+def test_only_downloads_run_on_the_login_node(study):
+    assert {rule for job in study if job["local"] for rule in job["rules"]} == DOWNLOADS
+
+
+def test_short_jobs_share_a_job_that_asks_for_one_of_them_at_a_time(study):
+    single = {}
+    for job in study:
+        single.setdefault((job["jobs"] > 1, job["rules"][0]), []).append(job)
+    groups = [job for job in study if job["jobs"] > 1]
+    assert {"probe", "embed", "fit_baseline", "initialise", "score_likelihood"} <= {job["rules"][0] for job in groups}
+    for job in groups:
+        (rule,) = job["rules"]  # a group of several rules could wait for itself
+        assert rule not in DOWNLOADS | {"finetune_model", "pretrain"}
+        assert job["threads"] == SETTINGS["set-threads"].get(rule, 1), job
+        assert job["resources"].get("gpu", 1) == 1 and job["resources"]["runtime"] == 10 * job["jobs"], job
+    left = [job for job in study if job["jobs"] == 1 and not job["local"] and job["resources"]["runtime"] <= 10]
+    lonely = {rule for rule in SETTINGS["group-components"] if sum(rule in job["rules"] for job in left) > 1}
+    assert not lonely, "short jobs that no group took"
+
+
+def test_every_group_of_the_profile_is_a_rule():
+    for section in ("group-components", "set-threads", "set-resources"):
+        assert set(SETTINGS[section]) <= set(plan.RECIPES) | {"fetch"}, section
+
+
+def test_jobs_that_keep_checkpoints_are_told_before_their_time_is_up(study):
+    told = {job["rules"][0] for job in study if "--signal=USR1@180" in str(job["resources"].get("slurm_extra"))}
+    assert told == {"finetune_model", "pretrain", "embed"}
+
+
+def test_the_profile_works_by_its_path_from_another_directory(elsewhere, tmp_path):
+    arguments = ["-n", "--profile", elsewhere / "profiles/slurm", "--snakefile", elsewhere / "workflow/Snakefile"]
+    for name in ("config", "resources"):
+        (tmp_path / name).symlink_to(elsewhere / name)
+    answer = snakemake(*arguments, "--configfile", "config/config.yaml", directory=tmp_path)
+    assert answer.returncode == 0, answer.stdout[-2000:]
+    assert f"Snakefile: {elsewhere}/workflow/Snakefile" in answer.stdout
+
+
+def test_the_tracked_config_passes_the_linter():
+    answer = snakemake("--lint")
+    assert answer.returncode == 0, answer.stdout[-2000:]
+
+
+def login_shell(command, directory):
+    """In a login shell that has nothing of this environment but modules: what a site's users have."""
+    return subprocess.run(
+        ["bash", "-lc", command], cwd=directory, env={"PATH": "/usr/bin:/bin", "HOME": str(directory)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_environment_modules_bring_the_software(elsewhere, tool):
+    if "function" not in login_shell("type -t module", elsewhere).stdout:  # it is no executable
+        tool("environment-modules")
+    (elsewhere / ".venv").symlink_to(sys.prefix)
+    run = f"{sys.prefix}/bin/snakemake simulate_genome --cores 1 --forceall --sdm env-modules"
+    without = login_shell(run, elsewhere)
+    assert (
+        without.returncode != 0 and "python: command not found" in (elsewhere / "logs/simulate_genome.log").read_text()
+    )
+    loaded = login_shell(f"module use $PWD/envs/modulefiles; {run}", elsewhere)
+    assert loaded.returncode == 0, loaded.stdout[-2000:]
+    assert "Activating environment modules: foundationless" in loaded.stdout
+
+
+def test_apptainer_is_asked_for_the_one_image(elsewhere, tmp_path):
+    # A stand-in that prints what it was asked and runs it outside: Apptainer is not in Debian.
+    stand_in = tmp_path / "apptainer"
+    stand_in.write_text(
+        '#!/bin/bash\nif [ "$1" = --version ]; then echo apptainer version 1.4.0; exit; fi\n'
+        f'printf "%s\\n" "$@" > {tmp_path}/asked\nwhile [ "$1" != bash ] && [ "$1" != sh ]; do shift; done\nexec "$@"\n'
+    )
+    stand_in.chmod(0o755)
+    answer = snakemake(
+        "--cores", "1", "--forceall", "--software-deployment-method", "apptainer", "--apptainer-args", " --nv",
+        "simulate_genome", directory=elsewhere, environment=ENVIRONMENT | {"PATH": f"{tmp_path}:{ENVIRONMENT['PATH']}"},
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stdout[-2000:]
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert str(elsewhere / "envs/foundationless.sif") in asked and "--nv" in asked
+
+
+def test_images_hold_the_lock():
+    dockerfile, definition = ((ROOT / "envs" / name).read_text() for name in ("Dockerfile", "foundationless.def"))
+    image = re.search(r"^FROM (\S+)$", dockerfile, re.M)[1]
+    assert re.search(r"^From: (\S+)$", definition, re.M)[1] == image
+    for text in (dockerfile, definition):
+        assert "requirements.txt /tmp/requirements.txt" in text
+        assert "--requirement /tmp/requirements.txt" in text
