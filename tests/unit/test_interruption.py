@@ -1,5 +1,6 @@
 """Real processes, real signals: what is kept, what continues to the same bits, and that nothing is left lying about."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -96,6 +97,41 @@ def test_an_embedding_that_was_stopped_again_and_again_is_the_undisturbed_one(
     assert not kept.exists()
     facts = read_embeddings(often, [])[2]
     assert facts["cost"]["attempts"] == starts
+
+
+def test_a_disk_without_room_for_a_shard_costs_no_embedding(tmp_path, weights, sequences, monkeypatch, capsys):
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    whole, output = tmp_path / "whole.parquet", tmp_path / "a.parquet"
+    assert main(command(weights, sequences, whole)) == 0
+    monkeypatch.setattr(shards, "atomic_path", full)
+    monkeypatch.setattr(shards, "LARGEST", 1)
+    assert main(command(weights, sequences, output)) == 0
+    assert 1 <= capsys.readouterr().err.count("no shard could be kept (No space left on device)") < 8
+    same(whole, output)
+    stop_after(monkeypatch, 3, signal.SIGUSR1)
+    with pytest.raises(SystemExit) as ended:
+        main(command(weights, sequences, output))
+    assert ended.value.code == STATUS and "terminated: 0 inputs are kept" in capsys.readouterr().err
+
+
+def test_a_second_signal_inside_the_handler_of_the_first_is_no_deadlock():
+    """What the handler calls is interrupted at its every line."""
+
+    def again(frame, event, argument):
+        if frame.f_code.co_name == "set":
+            sys.settrace(None)
+            signal.raise_signal(signal.SIGTERM)
+        return again
+
+    with termination() as terminated:
+        sys.settrace(again)
+        try:
+            signal.raise_signal(signal.SIGUSR1)
+        finally:
+            sys.settrace(None)
+        assert terminated.is_set()
 
 
 def test_a_short_embedding_writes_no_shard(tmp_path, weights, sequences, monkeypatch):
@@ -215,7 +251,7 @@ def test_only_inside_are_signals_handled_and_only_in_the_main_thread():
         for number in SIGNALS:
             with termination() as terminated:
                 os.kill(os.getpid(), number)
-                assert terminated.wait(5)
+                assert terminated.is_set()
         with pytest.raises(SystemExit) as ended:
             os.kill(os.getpid(), signal.SIGUSR1)
             time.sleep(5)

@@ -1,5 +1,6 @@
 """Packs: the same results as one run after another, whoever ends early, runs out of memory or is killed."""
 
+import errno
 import json
 import os
 import re
@@ -16,8 +17,9 @@ import torch
 from test_models import TINY
 from test_training import CNN, HYENA, arguments, job, outputs, planted, same, save_model
 
-from foundationless import fitting, models, packing
+from foundationless import finetuning, fitting, models, packing, training
 from foundationless.adapters import add_adapters
+from foundationless.models import hyenadna
 from foundationless.packing import Alone, CrowdedError, Stack, optimizer, packs, refusal, stackable_folds
 from foundationless.runs import Fold
 from foundationless.sequence_classifier import Classifier, prepare_examples
@@ -99,7 +101,7 @@ def test_the_stack_is_of_the_weights_that_are_trained_and_leaves_the_classifier_
         assert all(torch.equal(value, stack.copy(2)[name]) for name, value in chosen.copy(0).items())
 
 
-def test_what_cannot_be_stacked_is_refused_for_a_reason_and_bugs_are_not(monkeypatch):
+def test_what_cannot_be_stacked_is_refused_for_a_reason(monkeypatch):
     """Caduceus scans in a function of its own; a model that reads values, draws otherwise, or is simply broken."""
     rows, compute = np.array([100, 101, 110]), Compute("cpu")
     classifier, examples = classifier_of("caduceus", TINY["caduceus"], "caduceus")
@@ -130,9 +132,7 @@ def test_what_cannot_be_stacked_is_refused_for_a_reason_and_bugs_are_not(monkeyp
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
         return encode(ids)
 
-    monkeypatch.setattr(classifier.backbone, "encode", broken)
-    with pytest.raises(RuntimeError, match="mat1"):
-        refusal(classifier, examples, rows, compute, True)
+    assert "mat1" in refused(broken)
 
 
 def test_packs_hold_runs_with_as_many_steps_and_no_draws_of_their_own():
@@ -190,6 +190,41 @@ def test_a_job_in_packs_is_a_job_run_by_run(tmp_path, hyena, whole, capsys):
     alike(smaller, whole)
 
 
+def test_a_dtype_that_vmap_loses_is_a_reason_too(tmp_path, capsys):
+    """Attention with a mask under autocast: torch says nothing of vmap, and the runs go one by one."""
+    weights = save_model(tmp_path / "nt_v2", "nt_v2", TINY["nt_v2"], "nt_v2")
+    assert job(tmp_path, weights, planted(160), pack=2, epochs=1, precision="bf16") == 0
+    assert "runs one after another" in capsys.readouterr().err
+
+
+def test_trying_out_a_stack_changes_nothing_and_a_job_does_not_hold_the_weights_of_all_runs(
+    tmp_path, hyena, monkeypatch
+):
+    """A model that counts its passes in a buffer, as BatchNorm does: every run starts at the count of the weights."""
+    encode, runs, begun = hyenadna.HyenaDNA.encode, [], []
+
+    def counting(model, ids, mask=None):
+        model.passes += 1
+        return encode(model, ids, mask)
+
+    def prepared(job, classifier, given, pack):
+        classifier.backbone.register_buffer("passes", torch.zeros(()))
+        runs.extend(given)
+        train(job, classifier, given, pack)
+
+    def begin(pack, job, classifier, initial, *others):
+        begun.append(int(initial["backbone.passes"]))
+        start(pack, job, classifier, initial, *others)
+
+    train, start = finetuning._train, fitting.Pack.__init__
+    monkeypatch.setattr(hyenadna.HyenaDNA, "encode", counting)
+    monkeypatch.setattr(finetuning, "_train", prepared)
+    monkeypatch.setattr(fitting.Pack, "__init__", begin)
+    assert job(tmp_path, hyena, planted(160), pack=2, epochs=1) == 0
+    assert begun == [0, 0]
+    assert len(runs) == 2 and not any(run.best or run.weights or run.moments for run in runs)
+
+
 @pytest.mark.parametrize("after", [1, 4, 9])
 def test_a_job_interrupted_at_any_step_ends_in_the_same_bits(tmp_path, hyena, whole, monkeypatch, after):
     """By the signal of a cluster, in training as in prediction."""
@@ -229,6 +264,44 @@ def test_a_checkpoint_is_kept_on_time_and_serves_another_pack(tmp_path, hyena, w
     assert job(tmp_path, hyena, planted(160), **flags | {"pack": 2}) == 0
     assert capsys.readouterr().err.count("continued in epoch 1 after step 2") == 6
     alike(tmp_path, whole)
+
+
+def test_a_smaller_pack_that_is_stopped_too_loses_no_run_of_the_larger(tmp_path, hyena, whole, monkeypatch, capsys):
+    pause, calls = fitting.Pack._pause, []
+
+    def interrupt(pack):
+        calls.append(1)
+        pack.job.terminated.set() if len(calls) in (4, 5) else None
+        pause(pack)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting.Pack, "_pause", interrupt)
+        for size in (6, 2):
+            with pytest.raises(SystemExit):
+                job(tmp_path, hyena, planted(160), pack=size, patience=1, **JOB)
+    capsys.readouterr()
+    assert job(tmp_path, hyena, planted(160), pack=2, patience=1, **JOB) == 0
+    assert capsys.readouterr().err.count("continued in epoch") == 6
+    alike(tmp_path, whole)
+    assert not list((tmp_path / "runs").glob("*.checkpoint"))
+
+
+def test_a_checkpoint_that_finds_no_room_costs_no_run(tmp_path, hyena, whole, monkeypatch, capsys):
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(training, "atomic_path", full)
+    flags = {"pack": 6, "patience": 1, "checkpoint_seconds": 0, **JOB}
+    assert job(tmp_path, hyena, planted(160), **flags) == 0
+    assert "no checkpoint could be kept (No space left on device)" in capsys.readouterr().err
+    same(whole, tmp_path)
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    pause = fitting.Pack._pause
+    monkeypatch.setattr(fitting.Pack, "_pause", lambda pack: [pack.job.terminated.set(), pause(pack)])
+    with pytest.raises(SystemExit) as ended:
+        job(stopped, hyena, planted(160), **flags)
+    assert ended.value.code == 143 and "is lost, an older checkpoint is not" in capsys.readouterr().err
 
 
 def test_dropout_continues_inside_an_epoch(tmp_path, monkeypatch):

@@ -474,10 +474,10 @@ def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_pa
         patch.setattr(fitting, "validation_score", terminate)
         with pytest.raises(SystemExit) as ended:
             job(broken, weights, planted(), **flags)
-    assert ended.value.code == 143 and (broken / "runs" / "published_lr0.01.checkpoint").exists()
+    assert ended.value.code == 143 and (broken / "runs" / "published_lr0.01_1.checkpoint").exists()
     assert job(broken, weights, planted(), **flags) == 0
     assert "continued in epoch 3 after step 0" in capsys.readouterr().err
-    assert not (broken / "runs" / "published_lr0.01.checkpoint").exists()
+    assert not (broken / "runs" / "published_lr0.01_1.checkpoint").exists()
     same(whole, broken)
 
 

@@ -140,9 +140,9 @@ def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None
             job.bar.update(job.settings.epochs)
     if not pending:
         return
+    initial = changeable(classifier)  # before runs are tried out, in which buffers may change
     size, together = _pack_size(job, classifier, [run.fold for run in runs], pack)
     states = _checkpoints(job.directory, job.identity)
-    initial = changeable(classifier)
     # cut before those kept are left out: a job that continues has the packs that it had
     for places in packs([run.fold for run in runs], size, job.settings.batch_size, together):
         members = [runs[place] for place in places if runs[place] in pending]
@@ -154,7 +154,8 @@ def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None
             if job.terminated.is_set():
                 log("what was computed is kept; run the same command to continue")
                 sys.exit(STATUS)
-            path = job.directory / f"{runs[places[0]].name}.checkpoint"
+            # of its size, too: a smaller pack must not write over the checkpoint that holds other runs as well
+            path = job.directory / f"{runs[places[0]].name}_{len(places)}.checkpoint"
             Pack(job, classifier, initial, members, size > 1, path).train()
     for path in job.directory.glob("*.checkpoint"):
         path.unlink()

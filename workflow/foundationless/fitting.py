@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from foundationless.interruption import STATUS
+from foundationless.interruption import STATUS, Flag
 from foundationless.metrics import evaluate
 from foundationless.packing import Alone, CrowdedError, Network, Stack, State, copy_moments, optimizer
 from foundationless.runs import Fold, Settings, keep_run, plain, shown
@@ -77,7 +76,7 @@ class Job:
     compute: Compute
     directory: Path
     identity: str
-    terminated: Event
+    terminated: Flag
     bar: tqdm
     checkpoint_seconds: float
 
@@ -211,6 +210,7 @@ class Pack:
         self._charge()
         for run, one, values in zip(runs, found, probabilities, strict=True):
             keep_run(job.directory, run.name, one | {"seconds": round(run.seconds, 3)}, values)
+            run.best = {}  # else a job would end with the weights of all its runs in memory
             metric = job.settings.metric
             reached = [f"{split} {shown(one[split][metric])}" for split in ("validation", "test")]
             log(f"{run.name}: epoch {run.best_epoch}, {metric} {', '.join(reached)}, {run.seconds:.1f} s")
@@ -255,13 +255,14 @@ class Pack:
         self._charge()
         states = {run.name: run.state() | self._held(place) for place, run in enumerate(self.active)}
         states |= {run.name: run.state() for group in self.waiting for run in group}
-        save_state(self.path, {"fingerprint": self.job.identity, "runs": states})
+        kept = save_state(self.path, {"fingerprint": self.job.identity, "runs": states})
         self.saved = time.monotonic()
         if leaving:
             first = self.active[0]
             others = f" and {len(states) - 1} more" if len(states) > 1 else ""
             where = f"epoch {first.epoch + 1}, step {first.step}" if not first.over(self.job.settings) else "its end"
-            log(f"{first.name}{others}: terminated, {where} is kept; run the same command to continue")
+            what = f"{where} is kept" if kept else f"{where} is lost, an older checkpoint is not"
+            log(f"{first.name}{others}: terminated, {what}; run the same command to continue")
             sys.exit(STATUS)
 
     def _charge(self) -> None:

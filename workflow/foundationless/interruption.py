@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -16,16 +17,31 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 STATUS = 128 + signal.SIGTERM  # 143: the exit status of a job that was interrupted, whichever signal it was
 
 
-@contextmanager
-def termination() -> Iterator[threading.Event]:
-    """Inside, SIGTERM and SIGUSR1 only set the yielded event, so that a loop can finish its step and keep a checkpoint.
+@dataclass
+class Flag:
+    """An event without the lock of `threading.Event`, at which a second signal inside the handler waits for ever."""
 
-    A loop must look at the event at every step: a cluster kills what has not left within seconds (30 by default).
-    Outside the main thread, which alone may handle signals, the event is never set.
+    raised: bool = False
+
+    def set(self) -> None:
+        """Raise it."""
+        self.raised = True
+
+    def is_set(self) -> bool:
+        """Whether it was raised."""
+        return self.raised
+
+
+@contextmanager
+def termination() -> Iterator[Flag]:
+    """Inside, SIGTERM and SIGUSR1 only set the yielded flag, so that a loop can finish its step and keep a checkpoint.
+
+    A loop must look at the flag at every step: a cluster kills what has not left within seconds (30 by default).
+    Outside the main thread, which alone may handle signals, the flag is never set.
     """
-    event = threading.Event()
-    with _handling(lambda *_: event.set()):
-        yield event
+    flag = Flag()
+    with _handling(lambda *_: flag.set()):
+        yield flag
 
 
 @contextmanager

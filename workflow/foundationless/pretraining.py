@@ -200,13 +200,12 @@ class Run:
         if state:
             self.optimizer.load_state_dict(self.group.cut(state["optimizer"], self.optimizer))
 
-    def save(self, checkpoint: Path) -> None:
-        """Keep everything that continuing needs."""
+    def save(self, checkpoint: Path) -> bool:
+        """Keep everything that continuing needs; False where the leading process could not."""
         state = {"fingerprint": fingerprint(self.decisive), "step": self.step, "tokens": self.tokens, "rows": self.rows}
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         state = self.group.whole(state)
-        if self.group.leads:
-            save_state(checkpoint, state)
+        return not self.group.leads or save_state(checkpoint, state)
 
     def read(self, step: int) -> Batch:
         """This process's share of the windows of a step."""
@@ -320,10 +319,11 @@ def pretrain(
             if due:
                 run.score()
             if due or stopped or late:
-                run.save(checkpoint)
+                kept = run.save(checkpoint)
                 next_save = time.monotonic() + checkpoint_seconds
             if stopped:
-                run.say(f"terminated: step {run.step} is kept; run the same command to continue")
+                what = "is kept" if kept else "could not be kept"
+                run.say(f"terminated: step {run.step} {what}; run the same command to continue")
                 sys.exit(STATUS)
     speed = (run.tokens - before) / (time.monotonic() - began)
     names = [path.name for path in corpus.genomes]

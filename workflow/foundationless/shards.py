@@ -34,12 +34,12 @@ class Shards:
 
     def __init__(self, output: Path, seconds: float) -> None:
         self.directory = output.with_name(f"{output.name}.shards")
-        self.ledger = self.directory / "cost.json"
+        self.ledger = self.directory / LEDGER
         self._fingerprint = ""
         self._seconds, self._saved = seconds, time.monotonic()
         self._vectors: dict[str, np.ndarray] = {}
         self._changed, self._rows = np.zeros(0, dtype=bool), 0
-        self._done, self._count = 0, 0
+        self._done, self._count, self._largest = 0, 0, LARGEST
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +79,13 @@ class Shards:
         """Keep what `done` inputs in all gave if it is time; if the job was told to end, at once, and end it."""
         size = self._rows * sum(matrix[0].nbytes for matrix in self._vectors.values())
         late = time.monotonic() - self._saved > self._seconds
-        if self._rows and (terminated or late or size > LARGEST):
-            self._write(done)
+        if self._rows and (terminated or late or size > self._largest):
+            try:
+                self._write(done)
+                self._largest = LARGEST
+            except OSError as error:
+                self._say(f"no shard could be kept ({error.strerror or error}); free space, the job goes on")
+                self._saved, self._largest = time.monotonic(), 2 * size  # not again after every batch
         if terminated:
             self._say(f"terminated: {self._done} inputs are kept; run the same command to continue")
             sys.exit(STATUS)

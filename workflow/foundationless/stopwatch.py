@@ -78,7 +78,7 @@ class _Tally:
         self.process, self.warned = os.getpid(), False
         self.earlier = _read_ledger(ledger) if ledger is not None else {}
         self.energy = _Energy(_torch_indices(device, processes)) if self.gpus else None
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # garbage may be collected, and a watch with it, while it is held
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
         self.save()

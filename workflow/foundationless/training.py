@@ -43,10 +43,18 @@ def derived_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write tensors and plain values atomically, for `load_state`."""
-    with atomic_path(path) as part:
-        torch.save(dict(state), part)
+def save_state(path: Path, state: Mapping[str, Any]) -> bool:
+    """Write tensors and plain values atomically, for `load_state`.
+
+    A disk that does not take them costs the checkpoint, not the job: False then, with a log line; an older one stays.
+    """
+    try:
+        with atomic_path(path) as part:
+            torch.save(dict(state), part)
+    except OSError as error:
+        log(f"{path}: no checkpoint could be kept ({error.strerror or error}); free space, the job goes on")
+        return False
+    return True
 
 
 def load_state(path: Path, expected: str) -> dict[str, Any] | None:
