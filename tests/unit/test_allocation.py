@@ -67,6 +67,7 @@ def test_every_rule_asks_within_bounds_and_for_more_when_tried_again(paper, requ
         assert all(FLOOR_MEMORY <= value <= CAP_MEMORY for value in memory) and memory[0] <= 120_000, (rule, names)
         assert all(FLOOR_MINUTES <= value <= CAP_MINUTES[gpus > 0] for value in minutes), (rule, names)
         assert memory[0] < memory[1] < memory[2], (rule, names)
+        assert allocation.memory(rule, 10, **names) == memory[2]  # a job that only continues needs no whole node
         assert minutes == sorted(minutes)
         assert minutes[0] < minutes[1] or minutes[0] == CAP_MINUTES[gpus > 0], (rule, names)
         assert all(type(value) is int for value in (*memory, *minutes))

@@ -1,9 +1,11 @@
 """Run as a script with snakemake's arguments: what each planned job, or group of jobs, would ask of a cluster (JSON).
 
-Through Snakemake's own planning, for it alone knows how the resources of a group add up.
+Through Snakemake's own planning, for it alone knows how the resources of a group add up; it ends there, so that no
+dry run is needed, which knows nothing of the executor's settings.
 """
 
 import json
+import os
 import sys
 
 from snakemake.cli import main
@@ -19,8 +21,9 @@ def describe(job):
     return {
         "rules": sorted({member.rule.name for member in job}) if grouped else [job.rule.name],
         "jobs": len(job.jobs) if grouped else 1,
+        "wildcards": [dict(member.wildcards_dict) for member in (job if grouped else [job])],
         "threads": job.threads,
-        # a dry run calls every job local
+        # where jobs run is not known before they do
         "local": not grouped and job.rule.name in job.rule.workflow._localrules,
         "resources": asked,
     }
@@ -30,6 +33,9 @@ def report(dag, original=DAG.update_groups):
     original(dag)
     alone = [job for job in dag.needrun_jobs() if job not in dag._group and not job.is_norun]
     print("\nPLANNED " + json.dumps([describe(job) for job in [*alone, *set(dag._group.values())]]))
+    sys.stdout.flush()
+    dag.workflow.persistence.unlock()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ def elsewhere(tmp_path_factory):
     return checkout(tmp_path_factory.mktemp("checkout"))
 
 
-def planned(directory, *arguments):
+def planned(directory, *arguments, dry=("--dry-run", "--cores", "64")):
     """What each planned job or group asks for; `--cores` because a dry run otherwise plans for one."""
     script = Path(__file__).with_name("planned_jobs.py")
     answer = subprocess.run(
-        [sys.executable, script, "--dry-run", "--quiet", "--cores", "64", *arguments],
+        [sys.executable, script, *dry, *arguments],
         cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     found = re.search(r"^PLANNED (.*)$", answer.stdout, re.M)
@@ -40,7 +40,7 @@ def planned(directory, *arguments):
 @pytest.fixture(scope="module")
 def study(elsewhere):
     """The whole study by the literal command."""
-    return planned(elsewhere, "--profile", "slurm")
+    return planned(elsewhere, "--profile", "slurm", "--quiet")
 
 
 def partition(job, table=PROFILE / "partitions.yaml"):
@@ -90,8 +90,62 @@ def test_short_jobs_share_a_job_that_asks_for_one_of_them_at_a_time(study):
         assert job["threads"] == SETTINGS["set-threads"].get(rule, 1), job
         assert job["resources"].get("gpu", 1) == 1 and job["resources"]["runtime"] == 10 * job["jobs"], job
     left = [job for job in study if job["jobs"] == 1 and not job["local"] and job["resources"]["runtime"] <= 10]
-    lonely = {rule for rule in SETTINGS["group-components"] if sum(rule in job["rules"] for job in left) > 1}
-    assert not lonely, "short jobs that no group took"
+    assert len(left) < len(study) / 20, "short jobs that no group took"
+
+
+def test_jobs_share_a_job_only_where_they_wait_for_the_same(study):
+    """A download or a pretraining that fails or takes days would hold back every job that shares one with its own."""
+    for job in study:
+        if job["rules"][0] in ("embed", "probe", "score_likelihood", "score_similarity"):
+            arms = {(one["model"] if one["init"] != "random" else one["model"].split(".")[0], one["init"])
+                    for one in job["wildcards"]}  # fmt: skip
+            assert len(arms) == 1, arms
+        if job["rules"][0] == "summarise_task":
+            assert len({one["analysis"] for one in job["wildcards"]}) == 1
+
+
+TABLE = """partitions:
+  short: {max_runtime: "1:00:00", max_mem_mb: 8000}
+  long: {max_runtime: 1-12:00:00, max_mem_mb: 4000.0}
+  gpu: {max_gpu: 1, max_runtime: 90m}
+"""
+
+
+def limited(directory, table, study="config/mini.yaml"):
+    """Not a dry run, which knows nothing of the executor's settings."""
+    arguments = ("--profile", "slurm", "--quiet", "--configfile", study, "--slurm-partition-config", str(table))
+    return planned(directory, *arguments, dry=())
+
+
+def test_no_job_asks_for_more_than_the_table_of_partitions_has(elsewhere, tmp_path):
+    table = tmp_path / "partitions.yaml"
+    table.write_text(TABLE)
+    for job in limited(elsewhere, table):
+        asked = job["resources"]
+        if job["local"] or "mem_mb" not in asked:  # of inputs that are not there yet
+            continue
+        assert type(asked["mem_mb"]) is type(asked["runtime"]) is int
+        if asked.get("gpu"):
+            assert asked["runtime"] <= 90, job  # a group's sum as well
+        else:
+            assert partition(job, table) in ("short", "long"), job
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("  cpu: {max_runtime: 6:00:00}", "put quotes around 6:00:00"),
+        ("  cpu:\n    max_runtime: 12:30  # hours", "put quotes around 12:30"),
+        ("  cpu: {max_mem_mb: 120G}", "max_mem_mb: '120G' is no number"),
+        ("  cpu: {max_memory: 120}", "max_memory"),
+        ("  cpu: {max_runtime: infinite}", "infinite"),
+    ],
+)
+def test_a_table_that_would_be_misread_is_refused(elsewhere, tmp_path, text, said):
+    table = tmp_path / "partitions.yaml"
+    table.write_text(f"partitions:\n{text}\n")
+    with pytest.raises(AssertionError, match=f"foundationless: error: {table}: not a table of partitions .*{said}"):
+        limited(elsewhere, table, "config/config.yaml")
 
 
 def test_every_group_of_the_profile_is_a_rule():

@@ -2,8 +2,9 @@
 
 Requests cost nothing on one machine and decide on a cluster: too little memory kills a job, too much keeps it waiting.
 They follow the formulas of the estimate (`workload`) with a stated factor above them. A retry asks for more, for
-nothing says why the first try ended: memory doubles, since what killed a job was a peak of unknown height; time grows
-by half, since fine-tuning, pretraining and embedding continue where they stopped and need only the rest.
+nothing says why the first try ended: memory doubles, twice at most, since what killed a job was a peak of unknown
+height, and a job that only continues in its tenth try needs no whole node; time grows by half, since fine-tuning,
+pretraining and embedding continue where they stopped and need only the rest.
 """
 
 import math
@@ -62,7 +63,7 @@ class Allocation:
 
         Args:
             rule: a rule of the workflow.
-            attempt: 1, 2, …; every further one asks for twice as much.
+            attempt: 1, 2, …; the second and third ask for twice as much as the one before.
             gpu: GPUs that the job has; None: what the rule asks for; 0: it runs on the CPU.
             input_mb: MB of input files where they are there already.
             names: the job's wildcards (`analysis`, `task`, `model`, `init`; others are not looked at).
@@ -71,7 +72,7 @@ class Allocation:
         if rule in OF_INPUT and input_mb:
             least, times, most = OF_INPUT[rule]
             need = max(need, least + times * min(input_mb, most))
-        return max(FLOOR_MEMORY, min(CAP_MEMORY, math.ceil(need * 2 ** (attempt - 1) / 100) * 100))
+        return max(FLOOR_MEMORY, min(CAP_MEMORY, math.ceil(need * 2 ** (min(attempt, 3) - 1) / 100) * 100))
 
     def minutes(self, rule: str, attempt: int = 1, gpu: int | None = None, **names: str) -> int:
         """Minutes of wall time; arguments as `memory`'s."""

@@ -309,7 +309,8 @@ def number(value: Any) -> float:
 
 def _reason(message: str, exception: str) -> str:
     """Why a job failed, in few words: what a cluster said, or the exit status of its command."""
-    message = re.sub(r"For further error details.*|Reasons?: Unknown\.", "", " ".join(message.split())).strip()
+    noise = r"For further error details.*|Reasons?: Unknown\.|Detailed failure reason unavailable \([^)]*\)\."
+    message = re.sub(noise, "", " ".join(message.split())).strip()
     if message:
         return message[:300]
     if found := re.search(r"died with <Signals\.(SIG\w+)|non-zero exit status (\d+)", exception):

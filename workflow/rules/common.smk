@@ -1,4 +1,7 @@
+import functools
 import gc
+import os
+import re
 import shlex
 import signal
 import sys
@@ -6,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
 from foundationless import plan, workload
-from foundationless.allocation import Allocation
+from foundationless.allocation import FLOOR_MINUTES, Allocation
 from foundationless.errors import UserError
 
 
@@ -30,6 +33,11 @@ allocation = Allocation(workload.Workload(study, workload.read_sizes(sizes)))
 # above it have to wait for that, or SLURM takes the step for over and kills what is still keeping. `trap :`, unlike
 # `trap ""`, is not inherited by the command.
 signal.signal(signal.SIGUSR1, lambda *_: None)
+if "--slurm-jobstep-pass-command-as-script" in sys.argv:
+    # … and so has the shell that reads this script between srun and the next Snakemake, which no option reaches
+    from snakemake.spawn_jobs import SpawnedJobArgsFactory
+
+    SpawnedJobArgsFactory.precommand = lambda *_, **__: "trap : TERM USR1"
 # The package lies beside the Snakefile; conda environments drop PYTHONPATH, a prefix survives them.
 shell.prefix(
     f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; "
@@ -112,6 +120,7 @@ def get_reader_flags(wildcards):
 
 include: "progress.smk"
 include: "lookups.smk"
+include: "requests.smk"
 include: "model_lookups.smk"
 include: "corpus_lookups.smk"
 include: "results_lookups.smk"

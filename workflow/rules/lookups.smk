@@ -84,7 +84,7 @@ def get_genome_files(wildcards):
 def get_records(*analyses):
     """Records of every job of these analyses (of all, if none is named).
 
-    Targets name them: Snakemake makes a missing file that nothing but a finished summary needs only where it is asked for.
+    Targets name them: Snakemake makes a missing file that only a finished summary needs where it is asked for alone.
     """
     return [
         f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/record.json"
@@ -95,27 +95,6 @@ def get_records(*analyses):
 
 def get_results(*analyses):
     return get_summaries(*analyses) + get_records(*analyses)
-
-
-def get_gpus(rulename):
-    """GPUs of a rule where the command line or a profile decides them with `set-resources`."""
-    said = workflow.resource_settings.overwrite_resources.get(rulename, {})
-    return int(getattr(said["gpu"], "value", said["gpu"])) if "gpu" in said else None
-
-
-def get_memory(wildcards, rulename, attempt):
-    """MiB: libraries, weights, sequences and what is computed with; a retry asks for twice as much."""
-    return allocation.memory(rulename, attempt, get_gpus(rulename), **wildcards)
-
-
-def get_memory_of_input(wildcards, input, rulename, attempt):
-    """MiB: the same, and at least what the size of the input files asks for."""
-    return allocation.memory(rulename, attempt, input_mb=input.size_mb, **wildcards)
-
-
-def get_runtime(wildcards, rulename, attempt):
-    """Minutes: three times the estimated work; a retry asks for half as much again, as long jobs are resumed."""
-    return allocation.minutes(rulename, attempt, get_gpus(rulename), **wildcards)
 
 
 def get_strand_flags(wildcards):

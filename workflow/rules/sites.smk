@@ -1,8 +1,6 @@
 # Included last, for it speaks of every rule: what differs between clusters, and which jobs share a job there.
 from snakemake.deployment.env_modules import EnvModules
 
-from foundationless.allocation import FLOOR_MINUTES
-
 ENVS = Path(workflow.basedir).parent / "envs"
 IMAGE = str(ENVS / "foundationless.sif")
 MODULES = [
@@ -17,14 +15,29 @@ DOWNLOADS = ("fetch", "fetch_region", "download_weights", "download_tokenizer")
 workflow.localrules(*DOWNLOADS)
 
 
+def get_cause(wildcards):
+    """What a job waits for and others of its rule need not: what fails or takes long holds nothing else back."""
+    names = dict(wildcards)
+    init, entry = names.get("init"), names.get("model", "all").split(".")[0]
+    if init == "random" or not {"init", "task"} & set(names):
+        return f"{entry}_{init or 'any'}"  # a tokenizer
+    if init and init != "baseline":
+        return f"{names['model']}_{init}"  # weights
+    if "analysis" in names and not init:
+        return names["analysis"]  # records
+    return study.tasks[names["task"].split(".")[0]]["suite"]  # files
+
+
 def get_group(rulename):
-    """A group for jobs that ask for the least time, if the profile's `group-components` has one for their rule."""
+    """A group for jobs of a rule that ask for the least time, of as many as `group-components` says of the rule."""
 
     def get(wildcards):
-        if rulename not in workflow.group_settings.group_components:
+        if not is_grouped(rulename, wildcards):
             return None
-        minutes = allocation.minutes(rulename, 1, get_gpus(rulename), **wildcards)
-        return rulename if minutes <= FLOOR_MINUTES else None
+        group = f"{rulename}_wildcards_{get_cause(wildcards)}"
+        # As Snakemake does with `group: "{rule}_{model}"`, which could not be left out for a long job.
+        workflow.parent_groupids[group] = rulename
+        return group
 
     return get
 
