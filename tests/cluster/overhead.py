@@ -51,18 +51,17 @@ def seconds_per_job(directory: Path, jobs: int, together: int, environment: dict
     return (time.monotonic() - start) / jobs
 
 
-def measure(directory: Path, jobs: int = 100, together: int = 10, environment: dict[str, str] | None = None) -> str:
-    """One sentence with both numbers."""
-    alone, grouped = (
-        seconds_per_job(directory / name, jobs, size, dict(environment or os.environ))
-        for name, size in (("alone", 1), ("grouped", together))
-    )
+def measure(directory: Path, jobs: int = 100, together: int = 10, alone: int = 100, environment=os.environ) -> str:
+    """One sentence with the seconds per job of `jobs`, `together` in a SLURM job, and of so many `alone`."""
+    single = seconds_per_job(directory / "alone", alone, 1, environment)
+    grouped = seconds_per_job(directory / "grouped", jobs, together, environment)
     return (
-        f"{jobs} jobs that do nothing, {os.cpu_count()} cores: {alone:.2f} s each as SLURM jobs of their own, "
-        f"{grouped:.2f} s each {together} in a SLURM job"
+        f"Jobs that do nothing, {os.cpu_count()} cores: {single:.2f} s each as SLURM jobs of their own ({alone} jobs), "
+        f"{grouped:.2f} s each {together} in a SLURM job ({jobs} jobs)"
     )
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
-        print(measure(Path(place), int(sys.argv[1]) if len(sys.argv) > 1 else 100))
+        count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+        print(measure(Path(place), count, alone=count))

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,39 +13,9 @@ import pytest
 import yaml
 from pypdf import PdfReader
 
-from foundationless import plan, records
+from foundationless import plan
 from foundationless.estimate import estimate
-
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-
-
-def snakemake(*arguments, directory=ROOT):
-    return subprocess.run(
-        ["snakemake", *map(str, arguments)],
-        cwd=directory,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-
-
-def checkout(directory):
-    """A copy of the working tree without what git ignores."""
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout.splitlines()  # fmt: skip
-    for name in names:
-        source, target = ROOT / name, directory / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_symlink():
-            target.symlink_to(source.readlink())
-        elif source.exists():
-            shutil.copy2(source, target)
-    return directory
+from studies import ENVIRONMENT, ROOT, checkout, outcome, snakemake, write_study
 
 
 @pytest.fixture(scope="session")
@@ -120,33 +89,19 @@ SMALL_MODEL = {
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """A study of one model with every kind of job of the long way, a minute long."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    config["models"] = {"hyenadna.small": SMALL_MODEL}
-    config["baselines"] = {"length_gc": {}}
-    config["limits"]["default"] = {"train": 60, "validation": 30, "test": 60}
-    config["analyses"] = {
-        "finetune": {"tasks": ["sim_promoter"]},
-        "lowdata": {"tasks": ["sim_promoter.pct50"], "baselines": [], "seeds": [0]},
-        "biotype": {"tasks": ["sim_biotype"], "seeds": [0]},
-        "likelihood": {"tasks": ["sim_variants"], "seeds": [0]},
-    }
-    path = tmp_path_factory.mktemp("study") / "small.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-def outcome(directory):
-    """What must not depend on interruptions: the comparable part of every record, and every table but its costs."""
-    found = {
-        str(path.relative_to(directory)): records.comparable(records.read_record(path))
-        for path in (directory / "results").glob("*/**/record.json")
-    }
-    tables = {
-        path.name: pd.read_csv(path).drop(columns=["seconds"], errors="ignore").to_csv()
-        for path in (directory / "results/tables").glob("*.csv")
-        if path.name != "records.csv"
-    }
-    return found, tables
+    demo = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    return write_study(
+        tmp_path_factory.mktemp("study") / "small.yaml",
+        models={"hyenadna.small": SMALL_MODEL},
+        baselines={"length_gc": {}},
+        limits=demo["limits"] | {"default": {"train": 60, "validation": 30, "test": 60}},
+        analyses={
+            "finetune": {"tasks": ["sim_promoter"]},
+            "lowdata": {"tasks": ["sim_promoter.pct50"], "baselines": [], "seeds": [0]},
+            "biotype": {"tasks": ["sim_biotype"], "seeds": [0]},
+            "likelihood": {"tasks": ["sim_variants"], "seeds": [0]},
+        },
+    )
 
 
 def test_killed_at_any_point_it_ends_in_the_same_result(small, tmp_path):

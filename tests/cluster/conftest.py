@@ -1,0 +1,146 @@
+"""A real SLURM on this machine, with accounting and four nodes: two of CPUs, two of two (pretended) GPUs each."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from slurm_cluster import MODELS, ONE_THREAD, Cluster, payload, stop, wait_until
+
+from studies import ROOT, checkout, snakemake, write_study
+
+# Every rule that a study without downloads has; the second model trains its own tokenizer.
+ANALYSES = {
+    "finetune": {"tasks": ["sim_promoter"]},
+    "lowdata": {"tasks": ["sim_promoter.pct50"], "models": ["hyenadna.demo"], "baselines": []},
+    "controls": {
+        "tasks": ["sim_promoter"], "models": ["hyenadna.demo"], "arms": ["pretrained", "copy"], "baselines": [],
+    },
+    "biotype": {"tasks": ["sim_biotype"], "models": ["genalm.demo"]},
+    "ancestry": {"tasks": ["sim_ancestry"], "models": ["genalm.demo"], "baselines": []},
+    "clustering": {"tasks": ["sim_biotype"], "models": ["genalm.demo"]},
+    "sensitivity": {"tasks": ["sim_sensitivity"], "models": ["hyenadna.demo"]},
+    "similarity": {"tasks": ["sim_variants"], "models": ["hyenadna.demo"]},
+    "likelihood": {"tasks": ["sim_variants"], "models": ["hyenadna.demo"]},
+    "mutagenesis": {"tasks": ["sim_variants"], "models": ["hyenadna.demo"]},
+}  # fmt: skip
+FIXTURE = Path(__file__).with_name("slurm.sh")
+
+
+@pytest.fixture(scope="session")
+def cluster(tool):
+    if os.geteuid():
+        pytest.fail("a SLURM with accounting on one machine needs root") if os.environ.get("CI") else pytest.skip(
+            "a SLURM with accounting on one machine needs root"
+        )
+    for name in ("slurmctld", "slurmd", "slurmdbd", "sbatch", "munged", "mariadbd"):
+        tool(name)
+    # not in pytest's own directory, which munged, another user, may not enter
+    directory = Path(tempfile.mkdtemp(prefix="slurm-"))
+    directory.chmod(0o755)
+    settings = {
+        "SLURM_FIXTURE_DBD": "1",
+        "SLURM_FIXTURE_AUTH": "munge",
+        "SLURM_FIXTURE_PORT": "17601",
+        "SLURM_FIXTURE_MEM": "16000",
+    }
+    command = ["setsid", "-w", str(FIXTURE)]
+    try:
+        with (directory / "start.log").open("w") as log:
+            answer = subprocess.run(
+                [*command, "start", str(directory)], env=os.environ | settings, stdin=subprocess.DEVNULL, stdout=log,
+                stderr=subprocess.STDOUT, timeout=120, check=False,
+            )  # fmt: skip
+        assert answer.returncode == 0, (directory / "start.log").read_text()[-2000:]
+        yield Cluster(directory)
+    finally:
+        subprocess.run([*command, "stop", str(directory)], stdin=subprocess.DEVNULL, check=False)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """The demo reduced to two models."""
+    demo = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    return write_study(
+        tmp_path_factory.mktemp("study") / "two.yaml",
+        seeds=[0],
+        models={name: demo["models"][name] for name in MODELS},
+        baselines={"length_gc": {}},
+        limits=demo["limits"] | {"default": {"train": 120, "validation": 30, "test": 60}},
+        # long enough to be caught in the middle
+        pretraining=demo["pretraining"] | {"steps": 150, "checkpoint_every": 10},
+        finetuning=demo["finetuning"] | {"epochs": 6},
+        statistics=demo["statistics"] | {"resamples": 200},
+        analyses=ANALYSES,
+    )
+
+
+@pytest.fixture(scope="session")
+def local(study, tmp_path_factory):
+    """The same study on this machine alone, left in peace."""
+    directory = checkout(tmp_path_factory.mktemp("local"))
+    answer = snakemake("--configfile", study, directory=directory)
+    assert answer.returncode == 0, answer.stdout[-4000:]
+    return directory
+
+
+# First tries that must fail: a minute for what will hang for longer, and less memory than torch itself needs.
+RESOURCES = [
+    "pretrain:runtime=1 if attempt == 1 else 30",
+    "score_sensitivity:mem_mb=500 if attempt == 1 else 4000",
+]
+
+
+@pytest.fixture(scope="session")
+def submitted(cluster, study, tmp_path_factory):
+    """The study on the cluster while jobs are cancelled, starved, overdue and bereft of a node, and the main process
+    dies and is started again: its checkout, and what was seen meanwhile."""
+    directory = cluster.clone(tmp_path_factory.mktemp("submitted"))
+    results, log = directory / "results", directory / "main.log"
+    submit = ["--configfile", study, "--set-resources", *RESOURCES, "--set-threads", *ONE_THREAD]
+    seen = {"before": {job["JobID"] for job in cluster.history()}}
+    main = cluster.start(directory, *submit, log=log)
+
+    def freeze(begun, *words):
+        """Stop a job's process in mid-run, as a hanging file system would; the SLURM job that it belongs to."""
+        wait_until(lambda: begun() and payload(directory, *words), 300, main)
+        process = payload(directory, *words)
+        process.suspend()
+        return process.environ()["SLURM_JOB_ID"]
+
+    def trains(model):
+        path = directory / f"logs/finetune_model/finetune/sim_promoter/{model}/random/seed0.log"
+        return lambda: path.exists() and "fine-tuning" in path.read_text()
+
+    def states(name):
+        return [job["State"] for job in cluster.history() if job["JobID"] == seen[name]]
+
+    hyena, gena = MODELS
+    checkpoint = results / f"pretrain/{hyena}/seed0/checkpoints/latest.checkpoint"
+    seen["cancelled"] = freeze(trains(hyena), "finetune_model", hyena, "random", "finetune")
+    seen["overdue"] = freeze(checkpoint.exists, "pretrain", hyena)  # until its minute is over
+    cluster.call("scancel", seen["cancelled"])
+    seen["bereft"] = freeze(trains(gena), "finetune_model", gena, "random", "finetune")
+    wait_until(lambda: "TIMEOUT" in states("overdue"), 150, main)
+    node = cluster.running()[seen["bereft"]][1]
+    cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    wait_until(lambda: states("bereft") != ["RUNNING"], 30, main)
+    cluster.resume(node)
+
+    # The main process dies when a good part is done, and with it nobody looks after the jobs that still run.
+    retried = results / f"weights/{hyena}/pretrained/seed0/weights.json"
+    wait_until(lambda: retried.exists() and len(list(results.glob("*/**/record.json"))) >= 12, 300, main)
+    stop(main)
+    seen["status"] = cluster.call("python", "-m", "foundationless", "status", directory=directory)
+    cluster.idle(240)
+    seen["finished"] = {path: path.stat().st_mtime_ns for path in results.glob("*/**/record.json")}
+    seen["locked"] = cluster.snakemake(directory, *submit)
+    assert cluster.snakemake(directory, *submit, "--unlock").returncode == 0
+    seen["answer"] = cluster.snakemake(directory, *submit)
+    seen["jobs"] = [job for job in cluster.history() if job["JobID"] not in seen["before"]]
+    seen["log"] = log.read_text()
+    return directory, seen
