@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MIRROR ?=
 MINI := snakemake --configfile config/mini.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
-.PHONY: install demo mini report status test lint lock clean help
+.PHONY: install demo mini report status test test-workflow test-cluster lint lock clean help
 
 install: $(VENV)/.installed  ## everything into .venv
 
@@ -28,7 +28,12 @@ status: $(VENV)/.installed  ## how the study stands: records, the run that is go
 test: $(VENV)/.installed  ## everything that CI runs
 	$(MAKE) lint
 	pytest -n 2 --dist worksteal tests/unit tests/golden tests/realdata
+	$(MAKE) --jobs 2 test-workflow test-cluster  # at once: a cluster mostly waits
+
+test-workflow: $(VENV)/.installed
 	pytest tests/workflow
+
+test-cluster: $(VENV)/.installed
 	pytest tests/cluster
 
 lint: $(VENV)/.installed  ## formats, types, workflow lint

@@ -46,6 +46,7 @@ def cluster(tool):
         "SLURM_FIXTURE_AUTH": "munge",
         "SLURM_FIXTURE_PORT": "17601",
         "SLURM_FIXTURE_MEM": "16000",
+        "SLURM_FIXTURE_KILLWAIT": "15",  # half of what clusters have
     }
     command = ["setsid", "-w", str(FIXTURE)]
     try:
@@ -107,7 +108,7 @@ def submitted(cluster, study, tmp_path_factory):
 
     def freeze(begun, *words):
         """Stop a job's process in mid-run, as a hanging file system would; the SLURM job that it belongs to."""
-        wait_until(lambda: begun() and payload(directory, *words), 300, main)
+        wait_until(lambda: begun() and payload(directory, *words), 600, main)
         process = payload(directory, *words)
         process.suspend()
         return process.environ()["SLURM_JOB_ID"]
@@ -125,18 +126,18 @@ def submitted(cluster, study, tmp_path_factory):
     seen["overdue"] = freeze(checkpoint.exists, "pretrain", hyena)  # until its minute is over
     cluster.call("scancel", seen["cancelled"])
     seen["bereft"] = freeze(trains(gena), "finetune_model", gena, "random", "finetune")
-    wait_until(lambda: "TIMEOUT" in states("overdue"), 150, main)
+    wait_until(lambda: "TIMEOUT" in states("overdue"), 300, main)
     node = cluster.running()[seen["bereft"]][1]
     cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    wait_until(lambda: states("bereft") != ["RUNNING"], 30, main)
+    wait_until(lambda: states("bereft") != ["RUNNING"], 60, main)
     cluster.resume(node)
 
     # The main process dies when a good part is done, and with it nobody looks after the jobs that still run.
     retried = results / f"weights/{hyena}/pretrained/seed0/weights.json"
-    wait_until(lambda: retried.exists() and len(list(results.glob("*/**/record.json"))) >= 12, 300, main)
+    wait_until(lambda: retried.exists() and len(list(results.glob("*/**/record.json"))) >= 12, 600, main)
     stop(main)
     seen["status"] = cluster.call("python", "-m", "foundationless", "status", directory=directory)
-    cluster.idle(240)
+    cluster.idle(600)
     seen["finished"] = {path: path.stat().st_mtime_ns for path in results.glob("*/**/record.json")}
     seen["locked"] = cluster.snakemake(directory, *submit)
     assert cluster.snakemake(directory, *submit, "--unlock").returncode == 0

@@ -40,7 +40,7 @@ class Cluster:
         quick = ["--slurm-init-seconds-before-status-checks", "6", "--latency-wait", "10"]
         return ["--profile", "slurm", *quick, *map(str, more)]
 
-    def snakemake(self, directory, *arguments, timeout=900):
+    def snakemake(self, directory, *arguments, timeout=1800):
         answer = self.arguments(*arguments)
         return snakemake(*answer, directory=directory, environment=self.environment, timeout=timeout)
 

@@ -149,6 +149,8 @@ def test_an_interrupted_run_says_what_to_do(toy):
         process = subprocess.Popen(
             ["snakemake", "--cores", "2"], cwd=toy, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             start_new_session=True,
+            # a shell that runs the tests in the background has SIGINT ignored, and so would this
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
     end = time.monotonic() + 60
     while not (toy / ".snakemake" / "progress.json").exists() or state(toy)["states"].get("running", 0) < 2:

@@ -16,7 +16,7 @@ workflow.localrules(*DOWNLOADS)
 
 
 def get_cause(wildcards):
-    """What a job waits for and others of its rule need not: what fails or takes long holds nothing else back."""
+    """What a job waits for and its like may not, so that what fails or takes long holds nothing else back."""
     names = dict(wildcards)
     init, entry = names.get("init"), names.get("model", "all").split(".")[0]
     if init == "random" or not {"init", "task"} & set(names):
@@ -29,7 +29,7 @@ def get_cause(wildcards):
 
 
 def get_group(rulename):
-    """A group for jobs of a rule that ask for the least time, of as many as `group-components` says of the rule."""
+    """A group for those jobs that ask for the least time, of as many as `group-components` says."""
 
     def get(wildcards):
         if not is_grouped(rulename, wildcards):
