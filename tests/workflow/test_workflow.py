@@ -23,7 +23,13 @@ def elsewhere(tmp_path_factory):
     return checkout(tmp_path_factory.mktemp("checkout"))
 
 
-@pytest.mark.parametrize("study", ["config", "mini", "paper", "mistral", "ablations"])
+@pytest.fixture(scope="session")
+def whole_study(elsewhere):
+    """The plan of the whole study, by the command of the README."""
+    return snakemake("--profile", "slurm", "-n", directory=elsewhere)
+
+
+@pytest.mark.parametrize("study", ["config", "mini", "mistral", "ablations"])
 def test_every_study_plans(elsewhere, study):
     answer = snakemake("-n", "--configfile", f"config/{study}.yaml", directory=elsewhere)
     assert answer.returncode == 0, answer.stdout[-2000:]
@@ -37,8 +43,8 @@ def test_every_named_target_plans(elsewhere, target):
 
 
 @pytest.mark.parametrize("study", ["config", "paper"])
-def test_the_estimate_counts_the_jobs_that_snakemake_plans(elsewhere, study):
-    answer = snakemake("-n", "--configfile", f"config/{study}.yaml", directory=elsewhere)
+def test_the_estimate_counts_the_jobs_that_snakemake_plans(elsewhere, whole_study, study):
+    answer = whole_study if study == "paper" else snakemake("-n", directory=elsewhere)
     planned = dict(re.findall(r"^(\w+) +(\d+)$", answer.stdout.split("Job stats:")[1], flags=re.MULTILINE))
     design = plan.read_study(plan.read_yaml(ROOT / f"config/{study}.yaml"), ROOT / "workflow/schemas")
     found, _ = estimate(design, {}, 1e12)
@@ -48,10 +54,10 @@ def test_the_estimate_counts_the_jobs_that_snakemake_plans(elsewhere, study):
         assert jobs == int(planned[rule]), rule
 
 
-def test_the_slurm_profile_is_found_by_its_literal_name(elsewhere):
-    answer = snakemake("--profile", "slurm", "-n", directory=elsewhere)
-    assert answer.returncode == 0, answer.stdout[-2000:]
-    assert "config/paper.yaml" in answer.stdout
+def test_the_slurm_profile_is_found_by_its_literal_name_and_plans_the_whole_study(whole_study):
+    assert whole_study.returncode == 0, whole_study.stdout[-2000:]
+    assert "config/paper.yaml" in whole_study.stdout
+    assert re.search(r"^bind_figures +1$", whole_study.stdout, re.M)
 
 
 @pytest.mark.parametrize(
