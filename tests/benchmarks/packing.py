@@ -92,7 +92,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             each = took["each"]
             rows.append((name, *took.values(), each / took["sequence"], each / took["packed"]))
     print(title(arguments, device))
-    header = ["model", "a process per run, s", "one process, s", "packed, s", "runs per hour: one process", "packed"]
+    header = [
+        "model",
+        f"a process per {'rate' if arguments.folds else 'run'}, s",
+        "one process, s",
+        "packed, s",
+        "runs per hour: one process",
+        "packed",
+    ]
     print(table(header, rows))
 
 
