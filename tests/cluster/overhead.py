@@ -37,16 +37,7 @@ def seconds_per_job(directory: Path, jobs: int, together: int, environment: dict
         "--groups", "short=short", "--group-components", f"short={together}",
     ]  # fmt: skip
     start = time.monotonic()
-    answer = subprocess.run(
-        command,
-        cwd=directory,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stdout[-3000:]
+    subprocess.run(command, cwd=directory, env=environment, stdout=subprocess.DEVNULL, check=True)
     assert len(list((directory / "done").iterdir())) == jobs
     return (time.monotonic() - start) / jobs
 

@@ -1,6 +1,6 @@
 """The design: which jobs a study consists of, and the recipe version of every rule. Standard library only.
 
-The only module of the package that the Snakefile imports; it is read again by every cluster job, so it stays light.
+The Snakefile imports it (and `allocation`, `progress` and what they need) again in every cluster job: it stays light.
 Names carry their qualifiers behind dots. A model `hyenadna.demo.char.w64` is the entry `hyenadna` of the model table,
 in the size that the config calls `hyenadna.demo`, with the character tokenizer, at width 64. Qualifiers: `char` and
 `kmer` (tokenizer), `wN` (width), `lN` (layers), `paper` (the function that the study's code evaluated). A task

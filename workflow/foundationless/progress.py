@@ -38,7 +38,8 @@ class Abridged(logging.Filter):
         if isinstance(files, list) and len(files) > self.FILES:
             record.input = [*files[: self.FILES], f"… ({len(files)} files)"]
         if isinstance(reason, str) and len(reason) > self.LETTERS:
-            record.reason = f"{reason[: self.LETTERS].rpartition(',')[0]}, … ({reason.count(',') + 1} files)"
+            head = reason[: self.LETTERS]
+            record.reason = f"{head.rpartition(',')[0] or head}, … ({reason.count(',') + 1} files)"
         return True
 
 

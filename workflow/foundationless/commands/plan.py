@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"Assumed: {arguments.tflops:g} TFLOP/s sustained on a GPU, one run after the other in each job.")
     if arguments.ledger:
         print("\nMeasured over estimated seconds of the ledger's jobs, by which the numbers above are multiplied:")
-        print(calibration.table.to_string(index=False, float_format="{:,.2f}".format))
+        print(calibration.table.to_string(index=False, float_format="{:,.3g}".format))
         if calibration.skipped:
             print(f"{calibration.skipped} jobs of the ledger are none of this study's and were left out.")
     if unknown:
