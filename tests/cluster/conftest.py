@@ -106,31 +106,60 @@ def submitted(cluster, study, tmp_path_factory):
     seen = {"before": {job["JobID"] for job in cluster.history()}}
     main = cluster.start(directory, *submit, log=log)
 
-    def freeze(begun, *words):
-        """Stop a job's process in mid-run, as a hanging file system would; the SLURM job that it belongs to."""
-        wait_until(lambda: begun() and payload(directory, *words), 600, main)
-        process = payload(directory, *words)
-        process.suspend()
-        return process.environ()["SLURM_JOB_ID"]
-
-    def trains(model):
-        path = directory / f"logs/finetune_model/finetune/sim_promoter/{model}/random/seed0.log"
+    def trains(model, init="random"):
+        path = directory / f"logs/finetune_model/finetune/sim_promoter/{model}/{init}/seed0.log"
         return lambda: path.exists() and "fine-tuning" in path.read_text()
 
+    def freeze(name, begun, *words):
+        """Stop a job's process in mid-run, as a hanging file system would; whether there was one to stop."""
+        if not begun() or not (process := payload(directory, *words)):
+            return False
+        process.suspend()
+        seen[name] = process.environ()["SLURM_JOB_ID"]
+        return True
+
     def states(name):
-        return [job["State"] for job in cluster.history() if job["JobID"] == seen[name]]
+        return [job["State"] for job in cluster.history() if name in seen and job["JobID"] == seen[name]]
 
     hyena, gena = MODELS
     checkpoint = results / f"pretrain/{hyena}/seed0/checkpoints/latest.checkpoint"
-    seen["cancelled"] = freeze(trains(hyena), "finetune_model", hyena, "random", "finetune")
-    seen["overdue"] = freeze(checkpoint.exists, "pretrain", hyena)  # until its minute is over
-    cluster.call("scancel", seen["cancelled"])
-    seen["bereft"] = freeze(trains(gena), "finetune_model", gena, "random", "finetune")
-    wait_until(lambda: "TIMEOUT" in states("overdue"), 300, main)
-    node = cluster.running()[seen["bereft"]][1]
-    cluster.call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    wait_until(lambda: states("bereft") != ["RUNNING"], 60, main)
-    cluster.resume(node)
+    tuned = {
+        "cancelled": (trains(hyena), "finetune_model", hyena, "random", "finetune"),
+        "bereft": (trains(gena), "finetune_model", gena, "random", "finetune"),
+        "warned": (trains(hyena, "pretrained"), "finetune_model", hyena, "pretrained", "finetune"),
+    }
+
+    def cancel():
+        cluster.call("scancel", seen["cancelled"])
+
+    def bereave():
+        seen["node"] = cluster.running()[seen["bereft"]][1]
+        cluster.call("scontrol", "update", f"nodename={seen['node']}", "state=down", "reason=test")
+
+    def warn():
+        # As `--signal=USR1@180` of the profile before a limit: all processes of the steps get it, not the script.
+        cluster.call("scancel", "--signal=USR1", seen["warned"])
+        payload(directory, *tuned["warned"][1:]).resume()
+
+    # Each as soon as it can be, in whatever order the cluster runs the jobs: when, and what then.
+    pending = [
+        (lambda: freeze("cancelled", *tuned["cancelled"]), cancel),
+        (lambda: freeze("bereft", *tuned["bereft"]), bereave),
+        (lambda: states("bereft") not in ([], ["RUNNING"]), lambda: cluster.resume(seen["node"])),
+        (lambda: freeze("overdue", checkpoint.exists, "pretrain", hyena), lambda: None),  # until its minute is over
+        (lambda: "TIMEOUT" in states("overdue"), lambda: None),
+        (lambda: freeze("warned", *tuned["warned"]), warn),
+    ]
+
+    def disturbed():
+        for step in list(pending):
+            when, then = step
+            if when():
+                then()
+                pending.remove(step)
+        return not pending
+
+    wait_until(disturbed, 900, main)
 
     # The main process dies when a good part is done, and with it nobody looks after the jobs that still run.
     retried = results / f"weights/{hyena}/pretrained/seed0/weights.json"

@@ -67,12 +67,21 @@ def test_a_starved_job_gets_more_memory(submitted):
     assert jobs[-1]["State"] == "COMPLETED" and "mem=500M" not in jobs[-1]["ReqTRES"]
 
 
-@pytest.mark.parametrize(("what", "model"), [("cancelled", MODELS[0]), ("bereft", MODELS[1])])
-def test_a_cancelled_job_and_one_whose_node_went_down_go_on_where_they_were(submitted, what, model):
+@pytest.mark.parametrize(
+    ("what", "model", "init", "states"),
+    [
+        ("cancelled", MODELS[0], "random", ("CANCELLED",)),
+        ("bereft", MODELS[1], "random", ("NODE_FAIL", "REQUEUED")),
+        ("warned", MODELS[0], "pretrained", ("FAILED",)),
+    ],
+)
+def test_a_job_that_is_cancelled_bereft_of_its_node_or_warned_goes_on_where_it_was(
+    submitted, what, model, init, states
+):
     directory, seen = submitted
-    states = [job["State"] for job in seen["jobs"] if job["JobID"] == seen[what]]
-    assert states[0].split()[0] in ("CANCELLED", "NODE_FAIL", "REQUEUED"), states
-    text = (directory / f"logs/finetune_model/finetune/sim_promoter/{model}/random/seed0.log").read_text()
+    first = next(job["State"] for job in seen["jobs"] if job["JobID"] == seen[what])
+    assert first.split()[0] in states
+    text = (directory / f"logs/finetune_model/finetune/sim_promoter/{model}/{init}/seed0.log").read_text()
     assert "continued" in text, text
 
 
