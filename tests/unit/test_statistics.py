@@ -235,3 +235,142 @@ def test_clusters_of_one_task_are_students_t_and_copies_of_tasks_add_nothing():
     assert (copied.low, copied.high, copied.tasks) == (pytest.approx(plain.low), pytest.approx(plain.high), 12)
     assert st.across_tasks(np.tile(deltas, 3)).low > plain.low, "taken for independent, copies would narrow it"
     assert np.isnan(st.across_clusters(deltas, np.zeros(12)).low)
+
+
+# ---- strata
+
+
+def make_items(labels, groups):
+    names = np.asarray(groups).astype(str)
+    labels = np.asarray(labels).astype(str)
+    return st.Run(0, -1, labels, names, labels)
+
+
+def test_groups_that_hold_the_same_labels_are_a_stratum():
+    labels = ["a"] * 12 + ["b"] * 15 + ["a", "b"] * 11
+    groups = [*range(27), *np.repeat(np.arange(100, 111), 2)]
+    names, strata = st.stratify([make_items(labels, groups)])
+    by_group = dict(zip(names.tolist(), strata.tolist(), strict=True))
+    of = [{by_group[str(g)] for g in part} for part in (range(12), range(12, 27), range(100, 111))]
+    assert [len(found) for found in of] == [1, 1, 1]
+    assert len(set.union(*of)) == 3
+
+
+@pytest.mark.parametrize(
+    "counts, sizes",
+    [
+        ((30, 40), (30, 40)),
+        ((30, 6, 4), (30, 10)),  # small classes are drawn together
+        ((30, 20, 3), (20, 33)),  # a lone one with the largest
+        ((4, 3), (7,)),
+        ((1, 30), (31,)),
+    ],
+)
+def test_small_strata_are_joined(counts, sizes):
+    labels = np.repeat([f"c{i}" for i in range(len(counts))], counts)
+    _, strata = st.stratify([make_items(labels, np.arange(len(labels)))])
+    assert sorted(np.bincount(strata)) == sorted(sizes)
+
+
+def test_draws_keep_the_size_of_every_stratum_and_are_multinomial_within():
+    strata = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [12, 40, 200]))
+    weights = st.resample_weights(strata, 3000, np.random.default_rng(1))
+    for stratum, size in enumerate((12, 40, 200)):
+        assert (weights[:, strata == stratum].sum(axis=1) == size).all()
+        assert weights[:, strata == stratum].var() == pytest.approx(1 - 1 / size, rel=0.03)
+    assert weights.mean(axis=0) == pytest.approx(np.ones(252), abs=6 / np.sqrt(3000))
+
+
+def test_runs_on_some_items_are_drawn_as_runs_on_all():
+    """Of a group whose items of one label are left out: its stratum, and so its draws, are those of the whole."""
+    generator = np.random.default_rng(0)
+    run = make_run(generator.integers(2, size=400), 0.8, generator, groups=np.arange(400) // 4)
+    kept = generator.random(400) < 0.3
+    names, strata = st.stratify([run])
+    weights = st.resample_weights(strata, 50, np.random.default_rng(7))[:, np.searchsorted(names, run.groups[kept])]
+    right = (run.labels == run.predicted)[kept]
+    found = st.score_runs([run.subset(kept)], "accuracy", CLASSES, 50, 7, [run])[0].replicates[0]
+    assert found == pytest.approx((weights @ right) / weights.sum(axis=1))
+
+
+@pytest.mark.parametrize("metric, columns", [("mcc", 4 * 3), ("macro_f1", 4 * 3), ("auroc", 4 * 3)])
+def test_runs_scored_together_are_scored_alike(metric, columns, monkeypatch):
+    generator = np.random.default_rng(2)
+    truth = generator.integers(2, size=80)
+    runs = [make_run(truth, rate, generator, seed) for seed, rate in enumerate(np.linspace(0.6, 0.9, 7))]
+    single = [st.score_runs([run], metric, CLASSES, 60, 0)[0] for run in runs]
+    monkeypatch.setattr(st, "COLUMNS", columns)
+    monkeypatch.setattr(st, "CELLS_PER_CURVE", 80 * 9)
+    for one, many in zip(single, st.score_runs(runs, metric, CLASSES, 60, 0), strict=True):
+        assert np.array_equal(one.replicates, many.replicates)
+        assert one.points == many.points
+
+
+# ---- what the intervals promise, by simulation
+
+
+def simulate_seeds(seeds, spread, trials=400, items=150, resamples=250):
+    """Share of 95 % intervals that hold the true difference 0 of two arms alike.
+
+    An item is right where its difficulty, the luck of the seed (`spread`) and noise of its own (0.5) leave it so.
+    """
+    generator = np.random.default_rng(11)
+    covered = 0
+    for trial in range(trials):
+        difficulty = generator.normal(0.8, 1, size=items)
+        weights = st.resample_weights(items, resamples, generator)
+        arms = []
+        for _ in range(2):
+            luck = spread * generator.normal(size=(seeds, 1)) + 0.5 * generator.normal(size=(seeds, items))
+            right = (difficulty + luck > 0).astype(float)
+            arms.append(st.Arm(right.mean(axis=1), right @ weights.T / items, np.arange(seeds)))
+        found = st.compare_arms(*arms, trial)
+        covered += found.low <= 0 <= found.high
+    return covered / trials
+
+
+@pytest.mark.parametrize("seeds, spread", [(3, 0.0), (3, 0.1), (3, 0.5), (5, 0.0), (5, 0.5)])
+def test_intervals_over_seeds_cover_whether_items_or_seeds_make_the_noise(seeds, spread):
+    assert simulate_seeds(seeds, spread) >= 0.95 - 4 * np.sqrt(0.95 * 0.05 / 400)
+
+
+def test_a_seed_beside_none_is_like_students_t():
+    """Arms without noise of items: the interval of the difference is Welch's."""
+    generator = np.random.default_rng(0)
+    points = generator.normal(size=(2, 5)) * [[0.01], [0.02]]
+    arms = [st.Arm(row, np.repeat(row[:, None], 40000, axis=1), np.arange(5)) for row in points]
+    found = st.compare_arms(*arms, 0)
+    welch = scipy.stats.ttest_ind(*points, equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((welch.low, welch.high), rel=0.12)
+
+
+def test_the_test_keeps_its_level_under_permuted_labels():
+    generator = np.random.default_rng(8)
+    truth = generator.integers(2, size=200)
+    runs = [make_run(truth, rate, generator, seed) for seed, rate in ((0, 0.9), (1, 0.88), (0, 0.75), (1, 0.7))]
+    rejected = 0
+    for trial in range(300):
+        order = generator.permutation(200)
+        shuffled = [st.Run(r.seed, -1, r.labels[order], r.groups, r.predicted) for r in runs]
+        rejected += compare(shuffled[:2], shuffled[2:], "mcc", 200, trial).p < 0.05
+    assert rejected / 300 <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_the_detectable_difference_is_found_in_four_of_five():
+    """Of accuracies, whose standard error is known: se is the textbook's, and power at `mde` is 80 %."""
+    generator = np.random.default_rng(9)
+    n, found, expected = 400, [], []
+    for trial in range(300):
+        kind = generator.choice(4, size=n, p=[0.6, 0.1, 0.2, 0.1])  # both right, first only, second only, none
+        truth = np.tile([0, 1], n // 2)
+        one, two = (np.where(np.isin(kind, right), truth, 1 - truth).astype(str) for right in ((0, 1), (0, 2)))
+        labels, names = truth.astype(str), np.arange(n).astype(str)
+        found.append(
+            compare([st.Run(0, -1, labels, names, one)], [st.Run(0, -1, labels, names, two)], "accuracy", 300, trial)
+        )
+        expected.append(np.sqrt((0.3 - 0.1**2) / n))
+    assert np.mean([each.se for each in found]) == pytest.approx(expected[0], rel=0.03)
+    assert np.std([each.value for each in found]) == pytest.approx(expected[0], rel=0.15)
+    assert found[0].mde == pytest.approx(2.8016 * found[0].se, rel=1e-4)
+    power = np.mean([abs(each.value + 0.1 + expected[0] * 2.8016) > 1.96 * each.se for each in found])
+    assert power == pytest.approx(0.8, abs=4 * np.sqrt(0.8 * 0.2 / 300))
