@@ -42,8 +42,8 @@ def requests(paper):
         names = dict(zip(("analysis", "task", "model", "init"), rest, strict=False)) if len(rest) == 5 else {}
         if rule in ("build_sequences", "derive_sequences", "audit_task"):
             names = {"task": rest[0].split(".")[0]}
-        elif rule == "summarise_task":
-            names = {"analysis": rest[0], "task": rest[1]}
+        elif rule == "summarise_analysis":
+            names = {"analysis": rest[0]}
         elif rule == "embed":
             names = dict(zip(("task", "model", "init"), rest, strict=False))
         elif len(rest) == 3:

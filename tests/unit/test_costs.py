@@ -76,7 +76,7 @@ def test_rules_without_records_come_from_benchmarks(told, tmp_path, caplog):
     write(seen, "initialise/m.demo/random/seed3.tsv")
     write(seen, "download_weights/m/seed0.tsv", "s\tmax_rss\n4\t1\n8\t3\n")
     write(seen, "build_sequences/t.tsv", "s\tmax_rss\n1.5\tNA\n")
-    write(seen, "summarise_task/biotype/t.tsv")
+    write(seen, "summarise_analysis/biotype.tsv")
     write(seen, "train_tokenizer/m.tsv")
     write(seen, "collect_tables.tsv")
     write(seen, "audit_task/cut.tsv", "s\th:m")
@@ -93,7 +93,7 @@ def test_rules_without_records_come_from_benchmarks(told, tmp_path, caplog):
     assert row["cpu_hours"] == 7.2 / 3600 and row["gpu_hours"] == 0 and row["peak_memory_mb"] == 120.5
     assert found.loc["download_weights", ["model", "seconds", "peak_memory_mb"]].tolist() == ["m", 6.0, 3.0]
     assert found.loc["build_sequences", "task"] == "t" and np.isnan(found.loc["build_sequences", "peak_memory_mb"])
-    assert found.loc["summarise_task", ["analysis", "task", "model"]].tolist() == ["biotype", "t", ""]
+    assert found.loc["summarise_analysis", ["analysis", "task", "model"]].tolist() == ["biotype", "", ""]
     assert found.loc["train_tokenizer", "model"] == "m" and found.loc["collect_tables", "task"] == ""
     assert found.loc["embed", "seconds"].tolist() == [1800.0, 7.2]
     assert caplog.text.count("no benchmark") == 2

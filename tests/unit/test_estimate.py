@@ -111,7 +111,7 @@ def test_wall_time_is_the_work_shared_out_but_never_less_than_the_longest_chain(
     study = paper()
     chain, keys = longest_chain(list_jobs(Workload(study, SIZES, 1e13), study.jobs, Calibration(), whole=True))
     rules = [key[0] for key in keys]
-    assert rules.index("pretrain") < rules.index("finetune_model") < rules.index("bind_figures")
+    assert rules.index("pretrain") < rules.index("finetune_model") < rules.index("write_report")
 
     def wall(gpus, cores):
         found, _ = estimate(study, SIZES, 1e13, Machine(gpus, cores))

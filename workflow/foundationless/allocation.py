@@ -28,6 +28,8 @@ KEPT, ALIVE = 17, 30
 BATCH_ON_CPU = 1 << 19  # numbers of hidden states, as `embedding.CACHED`
 WILDCARDS = ("analysis", "task", "model", "init")  # what a request depends on
 PER_NUCLEOTIDE = 12  # bytes: text once or twice, and its ids as int64
+SUMMARISED = 4  # tasks or figures at once, in a process each: the `threads` of those rules
+PREDICTED = 600  # bytes per test row of a job: three folds of two runs, of which each keeps about 100
 GENOME_ON_READ = 1500  # MiB: one contig as text and as codes
 # MiB, and MiB more per MB of input files: a set of the user's own is as large as it is, whatever was published.
 OF_INPUT = {
@@ -36,7 +38,6 @@ OF_INPUT = {
     "derive_sequences": (2000, 60, 1e6),  # as the audit, which `distant` runs
     "audit_task": (4000, 60, 1e6),  # k-mers of every sequence; repeated ones are small on disk only
     "audit_overlap": (2000, 30, 1e6),  # one hash per distinct sequence and strand
-    "summarise_task": (2000, 20, 1e6),  # predictions as one-hot cells
 }
 
 
@@ -112,11 +113,13 @@ class Allocation:
             sets = self.plan.audited
             longest = max((self.workload.nucleotides(name) for name in sets), default=0.0)
             return PYTHON * MIB + 8 * longest + 200 * sum(self.workload.total(name) for name in sets)
-        if rule == "summarise_task":  # predictions of every job of the task as one-hot cells, 8 bytes each
-            cells = len(self.plan.jobs_of(analysis, task)) * self.workload.rows(task)["test"]
-            return 2 * PYTHON * MIB + 100 * cells
-        if rule in ("collect_tables", "draw_figure", "bind_figures"):  # tables of every job, and Matplotlib
+        if rule == "summarise_analysis":  # predictions of every job of a task, and as one-hot cells, in each process
+            largest = sorted(self.workload.predicted(analysis).values())[-SUMMARISED:]
+            return PYTHON * MIB + sum(PYTHON * MIB + PREDICTED * rows for rows in largest)
+        if rule in ("collect_tables", "bind_figures", "write_verdict", "write_report"):  # tables of every job
             return 2 * PYTHON * MIB + 20_000 * len(self.plan.jobs)
+        if rule == "draw_figures":  # the same, and Matplotlib in each process
+            return 2 * PYTHON * MIB + SUMMARISED * (PYTHON // 2 * MIB + 5_000 * len(self.plan.jobs))
         if rule == "prepare_genome":  # one contig and a normalised copy of it
             return (PYTHON + GENOME_ON_READ) * MIB
         return PYTHON * MIB

@@ -25,6 +25,13 @@ def read_yaml(path: str | Path) -> Any:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())[:200]}).") from None
 
 
+def yaml_text(value: Any) -> str:
+    """A value as YAML in the order of its keys, the innermost tables on one line each."""
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
 def read_table(path: str | Path, required: Sequence[str]) -> list[dict[str, str]]:
     """Rows of a tab-separated table with a header; a missing file, column or cell is a `UserError`."""
     try:

@@ -131,8 +131,8 @@ def _identify(parts: Sequence[str]) -> dict[str, Any]:
     """Identity of a job from the path of its benchmark: RULE/… and, of what is there, TASK, MODEL, INIT, seedN."""
     rule, *names = parts if len(parts) > 1 else (parts[0],)
     found: dict[str, Any] = dict.fromkeys(IDENTITY, "") | {"rule": rule, "seed": math.nan}
-    if rule == "summarise_task":
-        return found | dict(zip(("analysis", "task"), names, strict=False))
+    if rule == "summarise_analysis":
+        return found | dict(zip(("analysis",), names, strict=False))
     if names and names[-1].startswith("seed") and names[-1][4:].isdigit():
         found["seed"] = float(names.pop()[4:])
         if names and names[-1] in _ARMS:

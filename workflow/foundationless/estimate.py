@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.plan import ANALYSES, DERIVED, FIGURES, RECIPES, TARGETS, Job, Plan
+from foundationless.plan import ANALYSES, DERIVED, RECIPES, TARGETS, Job, Plan
 from foundationless.workload import Work, Workload, parameters, weight_rule
 
 __all__ = ["Calibration", "Machine", "describe_chain", "estimate", "parameters", "read_ledger"]
@@ -191,7 +191,7 @@ def list_jobs(workload: Workload, cells: Iterable[Job], calibration: Calibration
             parents = [weights(model.published, "pretrained", 0)]
         return add((rule, name, init, str(seed)), parents, model=name, init=init)
 
-    records: dict[tuple[str, str], list[Key]] = {}
+    records: dict[str, list[Key]] = {}
     for job in cells:
         rule = "fit_baseline" if job.init == "baseline" else ANALYSES[job.analysis]
         names = {"analysis": job.analysis, "task": job.task, "model": job.model, "init": job.init}
@@ -206,16 +206,19 @@ def list_jobs(workload: Workload, cells: Iterable[Job], calibration: Calibration
             else:
                 parents.append(made)
         cell = add((rule, *map(str, job)), parents, **names)
-        records.setdefault((job.analysis, job.task), []).append(cell)
-    summaries = []
-    for (analysis, task), parents in records.items():
-        if task in plan.audited:
-            parents.append(add(("audit_task", task), [sequences(task)], task=task))
-        summaries.append(add(("summarise_task", analysis, task), parents, analysis=analysis, task=task))
+        records.setdefault(job.analysis, []).append(cell)
+        if job.task in plan.audited:
+            records[job.analysis].append(add(("audit_task", job.task), [sequences(job.task)], task=job.task))
+    summaries = [
+        add(("summarise_analysis", analysis), dict.fromkeys(parents), analysis=analysis)
+        for analysis, parents in records.items()
+    ]
     if whole:
         audits = [add(("audit_task", task), [sequences(task)], task=task) for task in plan.audited]
         tables = add(("collect_tables",), [*summaries, *audits])
-        add(("bind_figures",), [add(("draw_figure", name), [tables]) for name in FIGURES])
+        drawn, verdict = add(("draw_figures",), [tables]), add(("write_verdict",), [tables])
+        add(("bind_figures",), [drawn])
+        add(("write_report",), [drawn, verdict])
     return nodes
 
 

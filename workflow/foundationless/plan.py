@@ -48,10 +48,12 @@ RECIPES = {
     "score_similarity": 2,
     "score_likelihood": 2,
     "score_mutagenesis": 1,
-    "summarise_task": 4,
-    "collect_tables": 4,
-    "draw_figure": 2,
-    "bind_figures": 1,
+    "summarise_analysis": 5,
+    "collect_tables": 5,
+    "draw_figures": 3,
+    "bind_figures": 2,
+    "write_verdict": 1,
+    "write_report": 1,
 }
 
 # Families of baselines whose features are drawn anew with each seed, as a random network's are.
@@ -173,34 +175,44 @@ SIMULATED = (
     "variants.vcf.gz",
 )
 
-FIGURES = (
-    "verdict_forest",
-    "claims",
-    "figure_01_benchmarks",
-    "figure_03_low_data",
-    "figure_04_width_random",
-    "figure_05_width_pretrained",
-    "figure_06_sensitivity_ancestry",
-    "figure_07_best_random",
-    "figure_08_nt",
-    "figure_09_gue",
-    "figure_10_gb",
-    "biotype",
-    "fewshot",
-    "probing",
-    "clustering",
-    "variants",
-    "mutagenesis",
-    "controls",
-    "lora",
-    "leakage",
-    "epochs",
-    "optimism",
-    "calibration",
-    "defects",
-    "pretraining",
-    "cost",
-)
+# Every figure in the order of all.pdf, and what it belongs to.
+VERDICT, STUDY, FURTHER, CONTROLS = "Verdict", "Figures of the study", "More analyses", "Controls and costs"
+FIGURES = {
+    "verdict_forest": VERDICT,
+    "critical_difference": VERDICT,
+    "claims": VERDICT,
+    "reported": VERDICT,
+    "figure_01_benchmarks": STUDY,
+    "figure_03_low_data": STUDY,
+    "figure_04_width_random": STUDY,
+    "figure_05_width_pretrained": STUDY,
+    "figure_06_sensitivity_ancestry": STUDY,
+    "figure_07_best_random": STUDY,
+    "figure_08_nt": STUDY,
+    "figure_09_gue": STUDY,
+    "figure_10_gb": STUDY,
+    "factorial": FURTHER,
+    "learning_curves": FURTHER,
+    "biotype": FURTHER,
+    "confusion": FURTHER,
+    "fewshot": FURTHER,
+    "probing": FURTHER,
+    "clustering": FURTHER,
+    "variants": FURTHER,
+    "roc": FURTHER,
+    "mutations": FURTHER,
+    "mutagenesis": FURTHER,
+    "lora": FURTHER,
+    "epochs": FURTHER,
+    "controls": CONTROLS,
+    "seed_variance": CONTROLS,
+    "optimism": CONTROLS,
+    "leakage": CONTROLS,
+    "calibration": CONTROLS,
+    "defects": CONTROLS,
+    "pretraining": CONTROLS,
+    "cost": CONTROLS,
+}
 
 
 class Job(NamedTuple):
@@ -477,7 +489,7 @@ class Plan:
         return list(self._by_task)
 
     def describe_models(self) -> str:
-        """JSON for tables and figures: name -> label, tokenizer class, kind, order, published facts."""
+        """JSON for tables and figures: name -> label, tokenizer class, kind, order, published facts, architecture."""
         names = dict.fromkeys(job.model for job in self.jobs)
         described = {}
         for name in names:
@@ -496,6 +508,8 @@ class Plan:
                 "pretrained": (model.entry.get("pretrained") or {}).get("source"),
                 "order": list(self.entries).index(name.split(".")[0]),
             }
+            if name in self.config["models"]:
+                described[name]["config"] = dict(model.config)
         return json.dumps(described, sort_keys=False, separators=(",", ":"))
 
     # ---- checks
@@ -702,7 +716,13 @@ def read_study(config: Mapping[str, Any], schemas: Path) -> Plan:
     check_schema(config, read_yaml(schemas / "config.schema.yaml"), "config")
     tables = config["tables"]
     models = read_yaml(tables["models"])
-    check_schema(models, read_yaml(schemas / "models.schema.yaml"), tables["models"])
+    # A model that says its own family is an entry by itself, and stands in the study instead of the table.
+    own = {name: entry for name, entry in (config["models"] | config["baselines"]).items() if "family" in entry}
+    if twice := [name for name in own if name in models]:
+        raise UserError(f"model '{twice[0]}': {tables['models']} has an entry of that name; give yours another.")
+    for where, entries in ((tables["models"], models), ("config, models", own)):
+        check_schema(entries, read_yaml(schemas / "models.schema.yaml"), where)
+    models |= own
     rows = {}
     for name in ("tasks", "datasets"):
         schema = read_yaml(schemas / f"{name}.schema.yaml")

@@ -43,8 +43,10 @@ FIXED = {
     "fetch_region": 60.0,
     "download_tokenizer": 5.0,
     "train_tokenizer": 1800.0,
-    "draw_figure": 10.0,
+    "draw_figures": 120.0,
     "bind_figures": 30.0,
+    "write_verdict": 10.0,
+    "write_report": 60.0,
 }
 
 
@@ -125,9 +127,9 @@ class Workload:
             return Work(cpu=START + NUCLEOTIDE[rule] * sum(self.nucleotides(name) for name in tasks))
         if rule == "audit_corpus":
             return Work(cpu=START + 2e-7 * GENOME)
-        if rule == "summarise_task":
-            draws = self.plan.config["statistics"]["resamples"] * len(self.plan.jobs_of(analysis, task))
-            return Work(cpu=START + RESAMPLE * draws * self.rows(task)["test"])
+        if rule == "summarise_analysis":
+            draws = self.plan.config["statistics"]["resamples"]
+            return Work(cpu=START + RESAMPLE * draws * sum(self.predicted(analysis).values()))
         if rule == "collect_tables":
             return Work(cpu=START + 0.01 * len(self.plan.jobs))
         return Work(cpu=START + FIXED.get(rule, 600.0))
@@ -168,6 +170,11 @@ class Workload:
             if part.startswith("shot"):
                 rows["train"] = CLASSES * float(part[4:].split("d")[0])
         return rows
+
+    def predicted(self, analysis: str) -> dict[str, float]:
+        """Test rows that all jobs of an analysis predict, by task; several runs of a job count once."""
+        tasks = [task for name, task in self.plan.summaries if name == analysis]
+        return {task: len(self.plan.jobs_of(analysis, task)) * self.rows(task)["test"] for task in tasks}
 
     # ---- networks
 

@@ -25,7 +25,12 @@ def get_study(config):
 # Planning makes millions of objects that stay: looking for garbage among them is a fifth of its time.
 gc.set_threshold(100_000, 50, 100)
 
+# What `--config from_records=true` says arrives as text.
+if config.get("from_records") in ("true", "false"):
+    config["from_records"] = config["from_records"] == "true"
+
 study = get_study(config)
+FROM_RECORDS = config.get("from_records", False)
 sizes = Path(workflow.basedir).parent / "resources" / "lists" / "task_sizes.tsv"
 allocation = Allocation(workload.Workload(study, workload.read_sizes(sizes)))
 
@@ -124,3 +129,4 @@ include: "requests.smk"
 include: "model_lookups.smk"
 include: "corpus_lookups.smk"
 include: "results_lookups.smk"
+include: "report_lookups.smk"

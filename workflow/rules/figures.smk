@@ -1,48 +1,38 @@
-rule draw_figure:
+rule draw_figures:
     input:
         "results/tables/records.parquet",
     output:
-        figure="results/figures/{figure}.pdf",
-        picture=report(
-            "results/figures/{figure}.png",
-            "../report/figure.rst",
-            "Figures",
-            labels={"figure": "{figure}"},
-        ),
+        figures=expand("results/figures/{figure}.pdf", figure=plan.FIGURES),
+        pictures=[get_reported_figure(name) for name in plan.FIGURES],
+        captions=expand("results/figures/{figure}.rst", figure=plan.FIGURES),
     log:
-        "logs/draw_figure/{figure}.log",
+        "logs/draw_figures.log",
     benchmark:
-        "benchmarks/draw_figure/{figure}.tsv"
-    wildcard_constraints:
-        figure="|".join(plan.FIGURES),
+        "benchmarks/draw_figures.tsv"
     conda:
         "../../envs/figures.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["draw_figure"],
+        recipe=plan.RECIPES["draw_figures"],
         tables=subpath(input[0], parent=True),
         title=config["title"],
+        directory=get_figure_directory,
     message:
-        "Draw {wildcards.figure}"
+        "Draw the figures"
     shell:
-        "python -m foundationless draw_figure --figure {wildcards.figure} --tables {params.tables:q}"
-        " --study {params.title:q} --output {output.figure:q} 2> {log:q}"
+        "python -m foundationless draw_figures --tables {params.tables:q} --study {params.title:q}"
+        " --processes {threads} --output {params.directory:q} 2> {log:q}"
 
 
 rule bind_figures:
     input:
-        figures=expand("results/figures/{figure}.pdf", figure=plan.FIGURES),
+        figures=rules.draw_figures.output.figures,
         records="results/tables/records.parquet",
     output:
-        report(
-            "results/figures/all.pdf",
-            caption="../report/all.rst",
-            category="Figures",
-            labels={"figure": "all"},
-        ),
+        "results/figures/all.pdf",
     log:
         "logs/bind_figures.log",
     benchmark:
@@ -63,3 +53,35 @@ rule bind_figures:
     shell:
         "python -m foundationless bind_figures --figures {input.figures:q} --tables {params.tables:q}"
         " --study {params.title:q} --notes {params.notes:q} --output {output:q} 2> {log:q}"
+
+
+rule write_report:
+    input:
+        records="results/tables/records.parquet",
+        pictures=rules.draw_figures.output.pictures,
+        captions=rules.draw_figures.output.captions,
+        verdict="results/verdict.json",
+        datasets=config["tables"]["datasets"],
+    output:
+        "results/report.html",
+    log:
+        "logs/write_report.log",
+    benchmark:
+        "benchmarks/write_report.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+    params:
+        recipe=plan.RECIPES["write_report"],
+        tables=subpath(input.records, parent=True),
+        figures=get_picture_directory,
+        config=plan.json.dumps(config),
+    message:
+        "Write the report"
+    shell:
+        "python -m foundationless write_report --tables {params.tables:q} --figures {params.figures:q}"
+        " --verdict {input.verdict:q} --config {params.config:q} --datasets {input.datasets:q}"
+        " --output {output:q} 2> {log:q}"

@@ -10,7 +10,11 @@ def get_embeddings(wildcards):
 
 
 def get_metric(wildcards):
-    return study.task(wildcards.task)["metric"]
+    return get_metric_of(wildcards.task)
+
+
+def get_metric_of(task):
+    return study.task(task)["metric"]
 
 
 def get_probe_flags(wildcards):
@@ -86,11 +90,13 @@ def get_records(*analyses):
 
     Targets name them: Snakemake makes a missing file that only a finished summary needs where it is asked for alone.
     """
-    return [
-        f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/record.json"
-        for job in study.jobs
-        if not analyses or job.analysis in analyses
-    ]
+    return get_present(
+        [
+            get_job_path(job, "record.json")
+            for job in study.jobs
+            if not analyses or job.analysis in analyses
+        ]
+    )
 
 
 def get_results(*analyses):

@@ -23,10 +23,12 @@ def get_checkpoint_flags(wildcards):
     return [*flags, "--sha256", pretrained["sha256"]] if published else flags
 
 
-def get_hub_flags(wildcards, output):
-    """Files of the hub in the mirror, where there are any (see `get_mirror_flags` for `output`)."""
+def get_hub_flags(wildcards, output, key="pretrained"):
+    """The mirror, where it has the repository (see `get_mirror_flags` for `output`)."""
     place = Path(config["mirror"] or ".") / "huggingface.co"
-    return ["--local-hub", str(place)] if config["mirror"] and place.is_dir() else []
+    repository = study.model(wildcards.model).entry[key]["repository"]
+    held = config["mirror"] and (place / repository).is_dir()
+    return ["--local-hub", str(place)] if held else []
 
 
 def get_published_directory(wildcards):
@@ -87,7 +89,7 @@ def get_tokenizer_flags(wildcards):
 def get_tokenizer_hub_flags(wildcards, output):
     sha256 = study.model(wildcards.model).entry["tokenizer_file"].get("sha256")
     return [
-        *get_hub_flags(wildcards, output),
+        *get_hub_flags(wildcards, output, "tokenizer_file"),
         *(["--sha256", sha256] if sha256 else []),
     ]
 

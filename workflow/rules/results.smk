@@ -1,41 +1,41 @@
-rule summarise_task:
+rule summarise_analysis:
     input:
         records=get_job_files("record.json"),
         predictions=get_job_files("predictions.parquet"),
-        audit=get_audit,
+        audits=get_audit_rows,
     output:
-        scores="results/{analysis}/{task}/scores.csv",
-        comparisons="results/{analysis}/{task}/comparisons.csv",
-        effects="results/{analysis}/{task}/effects.csv",
-        records="results/{analysis}/{task}/records.parquet",
+        scores="results/{analysis}/scores.csv",
+        comparisons="results/{analysis}/comparisons.csv",
+        effects="results/{analysis}/effects.csv",
+        holes="results/{analysis}/holes.csv",
+        records="results/{analysis}/records.parquet",
     log:
-        "logs/summarise_task/{analysis}/{task}.log",
+        "logs/summarise_analysis/{analysis}.log",
     benchmark:
-        "benchmarks/summarise_task/{analysis}/{task}.tsv"
+        "benchmarks/summarise_analysis/{analysis}.tsv"
     conda:
         "../../envs/figures.yaml"
-    threads: 1
+    threads: get_processes_of_tasks
     resources:
-        mem_mb=get_memory_of_input,  # predictions as one-hot confusion cells
+        mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["summarise_task"],
+        recipe=plan.RECIPES["summarise_analysis"],
         directory=subpath(output.scores, parent=True),
-        jobs=get_job_names,  # the shell writes out their paths: one argument may have 128 KiB, and there are thousands
-        metric=get_metric,
+        cells=get_cells,  # not the paths: one argument may have 128 KiB, and there are thousands
         statistics=config["statistics"],
-        audit=get_audit_flags,
+        audited=get_audited,
         baselines=list(config["baselines"]),
+        partial="--partial" if FROM_RECORDS else "",
         seed=config["seed"],
     message:
-        "Summarise {wildcards.analysis} on {wildcards.task}"
+        "Summarise {wildcards.analysis}"
     shell:
-        "python -m foundationless summarise_task --analysis {wildcards.analysis} --task {wildcards.task}"
-        " --metric {params.metric} --records $(printf '{params.directory}/%s/record.json ' {params.jobs})"
-        " --predictions $(printf '{params.directory}/%s/predictions.parquet ' {params.jobs})"
+        "python -m foundationless summarise_analysis --analysis {wildcards.analysis} --directory {params.directory:q}"
+        " --cells {params.cells:q} --audits results/audit --audited {params.audited} {params.partial}"
         " --baselines {params.baselines} --resamples {params.statistics[resamples]}"
-        " --margin {params.statistics[margin]} --seed {params.seed} {params.audit:q} --scores {output.scores:q}"
-        " --comparisons {output.comparisons:q} --effects {output.effects:q} --flat {output.records:q} 2> {log:q}"
+        " --margin {params.statistics[margin]} --seed {params.seed} --processes {threads}"
+        " --output {params.directory:q} 2> {log:q}"
 
 
 rule collect_tables:
@@ -43,22 +43,22 @@ rule collect_tables:
         scores=get_summaries(name="scores.csv"),
         comparisons=get_summaries(name="comparisons.csv"),
         effects=get_summaries(name="effects.csv"),
+        holes=get_summaries(name="holes.csv"),
         records=get_summaries(name="records.parquet"),
         pretraining=get_pretraining_records,
         weights=get_weight_cards,
         maps=get_predictions("clustering"),
         mutagenesis=get_predictions("mutagenesis"),
-        audits=expand("results/audit/{task}/audit.json", task=study.audited),
-        overlap="results/audit/overlap.csv" if study.audited else [],
-        corpora=expand("results/audit/{name}.json", name=get_corpus_audits()),
+        audits=get_present(
+            expand("results/audit/{task}/audit.json", task=study.audited)
+        ),
+        overlap=get_present(["results/audit/overlap.csv"] if study.audited else []),
+        corpora=get_corpus_audits(),
         reported="resources/lists/reported.tsv",
         tasks=config["tables"]["tasks"],
     output:
-        scores=get_reported_table("scores"),
-        comparisons=get_reported_table("comparisons"),
-        across=get_reported_table("across_tasks"),
+        tables=[get_reported_table(name) for name in REPORTED_TABLES],
         records="results/tables/records.parquet",
-        cost="results/tables/cost.csv",
     log:
         "logs/collect_tables.log",
     benchmark:
@@ -71,7 +71,6 @@ rule collect_tables:
         runtime=get_runtime,
     params:
         recipe=plan.RECIPES["collect_tables"],
-        summaries=["/".join(names) for names in study.summaries],
         weights=get_weight_names(),
         models=study.describe_models(),
         margin=config["statistics"]["margin"],
@@ -80,10 +79,9 @@ rule collect_tables:
     message:
         "Collect tables"
     shell:
-        "python -m foundationless collect_tables --scores $(printf 'results/%s/scores.csv ' {params.summaries})"
-        " --comparisons $(printf 'results/%s/comparisons.csv ' {params.summaries})"
-        " --effects $(printf 'results/%s/effects.csv ' {params.summaries})"
-        " --records $(printf 'results/%s/records.parquet ' {params.summaries}) --pretraining {input.pretraining:q}"
+        "python -m foundationless collect_tables --scores {input.scores:q} --comparisons {input.comparisons:q}"
+        " --effects {input.effects:q} --holes {input.holes:q} --records {input.records:q}"
+        " --pretraining {input.pretraining:q}"
         " --weights $(for name in {params.weights}; do echo results/weights/$name/weights.json; done)"
         " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
@@ -91,3 +89,30 @@ rule collect_tables:
         " --reported {input.reported:q} --protocol {params.protocol}"
         " --tasks {input.tasks:q} --models {params.models:q} --margin {params.margin}"
         " --output {params.directory:q} 2> {log:q}"
+
+
+rule write_verdict:
+    input:
+        "results/tables/records.parquet",
+    output:
+        "results/verdict.json",
+    log:
+        "logs/write_verdict.log",
+    benchmark:
+        "benchmarks/write_verdict.tsv"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+    params:
+        recipe=plan.RECIPES["write_verdict"],
+        tables=subpath(input[0], parent=True),
+        study=config["study"],
+        title=config["title"],
+    message:
+        "Write the verdict"
+    shell:
+        "python -m foundationless write_verdict --tables {params.tables:q} --study {params.study}"
+        " --title {params.title:q} --output {output:q} 2> {log:q}"

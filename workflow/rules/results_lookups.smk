@@ -1,78 +1,125 @@
-def get_job_names(wildcards):
-    jobs = study.jobs_of(wildcards.analysis, wildcards.task)
-    return [f"{job.model}/{job.init}/seed{job.seed}" for job in jobs]
+MOST_PROCESSES = 4  # of a job that summarises: each holds the predictions of a task
+SHOWN = 20  # missing files that are named before anything runs
+
+
+def get_present(files):
+    """Files that tables are made of: all of them, or under `from_records` those that are there."""
+    return [file for file in files if os.path.isfile(file)] if FROM_RECORDS else files
+
+
+def get_job_path(job, name):
+    return f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/{name}"
 
 
 def get_job_files(name):
-    """Files called `name` of all jobs of one task in one analysis."""
+    """Files called `name` of all jobs of one analysis."""
 
     def get(wildcards):
-        return [
-            f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/{name}"
-            for job in study.jobs_of(wildcards.analysis, wildcards.task)
-        ]
+        jobs = [job for job in study.jobs if job.analysis == wildcards.analysis]
+        return get_present([get_job_path(job, name) for job in jobs])
 
     return get
 
 
+def get_tasks(analysis):
+    return [task for name, task in study.summaries if name == analysis]
+
+
+def get_cells(wildcards):
+    """JSON of the jobs of an analysis: tasks that have the same jobs share a line of them."""
+    groups = {}
+    for task in get_tasks(wildcards.analysis):
+        jobs = study.jobs_of(wildcards.analysis, task)
+        names = tuple(f"{job.model}/{job.init}/seed{job.seed}" for job in jobs)
+        groups.setdefault((get_metric_of(task), names), []).append(task)
+    cells = [
+        {"metric": metric, "tasks": tasks, "jobs": jobs}
+        for (metric, jobs), tasks in groups.items()
+    ]
+    return plan.json.dumps(cells, separators=(",", ":"))
+
+
+def get_processes_of_tasks(wildcards):
+    return min(MOST_PROCESSES, len(get_tasks(wildcards.analysis)))
+
+
 def get_summaries(*analyses, name="scores.csv"):
-    """Summary tables of every task of these analyses (of all, if none is named)."""
+    """Summary tables of these analyses (of all, if none is named)."""
+    names = dict.fromkeys(analysis for analysis, _ in study.summaries)
     return [
-        f"results/{analysis}/{task}/{name}"
-        for analysis, task in study.summaries
+        f"results/{analysis}/{name}"
+        for analysis in names
         if not analyses or analysis in analyses
     ]
 
 
-def get_audit(wildcards):
-    """The audit of a task's own splits; a derived set has others."""
-    audited = wildcards.task in study.audited
-    return f"results/audit/{wildcards.task}/audit.parquet" if audited else []
+def get_audited(wildcards):
+    """Tasks of an analysis with an audit of their own splits; a derived set has others."""
+    return [task for task in get_tasks(wildcards.analysis) if task in study.audited]
 
 
-def get_audit_flags(wildcards, input):
-    return ["--audit", input.audit] if input.audit else []
+def get_audit_rows(wildcards):
+    tasks = get_audited(wildcards)
+    return get_present([f"results/audit/{task}/audit.parquet" for task in tasks])
 
 
 def get_predictions(analysis):
     """Predictions of every job of an analysis: of clustering its maps, of mutagenesis every substitution."""
-    return [
-        f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/predictions.parquet"
-        for job in study.jobs
-        if job.analysis == analysis
-    ]
+    jobs = [job for job in study.jobs if job.analysis == analysis]
+    return get_present([get_job_path(job, "predictions.parquet") for job in jobs])
 
 
 def get_corpus_audits():
-    """Names of the audits of every task against every corpus that a model of the study was pretrained on."""
+    """Audits of every task against every corpus that a model of the study was pretrained on."""
     models = [study.model(name) for name in study.networks_from("workflow")]
     corpora = dict.fromkeys(model.entry["pretrained"]["corpus"] for model in models)
-    return [f"{task}/corpus_{corpus}" for task in study.audited for corpus in corpora]
+    return get_present(
+        [
+            f"results/audit/{task}/corpus_{corpus}.json"
+            for task in study.audited
+            for corpus in corpora
+        ]
+    )
 
 
 def get_pretraining_records(wildcards):
-    return [
-        f"results/pretrain/{model}/seed0/record.json"
-        for model in study.networks_from("workflow")
-    ]
+    models = study.networks_from("workflow")
+    return get_present(
+        [f"results/pretrain/{name}/seed0/record.json" for name in models]
+    )
 
 
 def get_weight_names():
     """All weights that the design evaluates."""
-    evaluated = [job for job in study.jobs if job.init != "baseline"]
-    names = [
+    names = dict.fromkeys(
         f"{job.model}/{job.init}/seed{study.weight_seed(job.init, job.seed)}"
-        for job in evaluated
-    ]
-    return list(dict.fromkeys(names))
+        for job in study.jobs
+        if job.init != "baseline"
+    )
+    paths = {f"results/weights/{name}/weights.json": name for name in names}
+    return [paths[path] for path in get_present(list(paths))]
 
 
 def get_weight_cards(wildcards):
     return [f"results/weights/{name}/weights.json" for name in get_weight_names()]
 
 
-def get_reported_table(name):
-    """A table that the report shows."""
-    labels = {"table": name.replace("_", " ")}
-    caption = "../report/tables.rst"
-    return report(f"results/tables/{name}.csv", caption, "Tables", labels=labels)
+def say_what_is_missing():
+    """Name the records and predictions that are not there; all of them stand in results/tables/holes.csv."""
+    paths = [
+        get_job_path(job, name)
+        for job in study.jobs
+        for name in ("record.json", "predictions.parquet")
+    ]
+    missing = [path for path in paths if not os.path.isfile(path)]
+    for path in missing[:SHOWN]:
+        print(f"foundationless: there is no {path}", file=sys.stderr)
+    if more := missing[SHOWN:]:
+        print(
+            f"foundationless: and {len(more)} more: results/tables/holes.csv",
+            file=sys.stderr,
+        )
+
+
+if FROM_RECORDS and workflow.is_main_process:
+    say_what_is_missing()

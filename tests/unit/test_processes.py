@@ -1,0 +1,61 @@
+"""The same work side by side: order, what is inherited, and what becomes of errors."""
+
+import os
+import signal
+import time
+from functools import partial
+
+import pytest
+
+from foundationless.errors import UserError
+from foundationless.processes import counted, map_forked
+
+
+def late_first(number):
+    time.sleep(0.2 if number == 0 else 0)
+    return number, os.getpid()
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_results_come_in_the_order_of_the_things(processes):
+    found = list(map_forked(late_first, range(6), processes))
+    assert [number for number, _ in found] == list(range(6))
+    assert (len({process for _, process in found}) > 1) == (processes > 1)
+
+
+def test_what_no_process_could_be_sent_is_inherited():
+    lines = iter("ab")  # cannot be pickled
+
+    def work(number):
+        return number, next(lines) in "ab"
+
+    assert list(map_forked(work, [1, 2], 2)) == [(1, True), (2, True)]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_error_is_raised_here_and_ends_the_others(processes):
+    def work(number):
+        if number == 1:
+            raise UserError("number 1 is broken.")
+        time.sleep(0.05 if number == 0 else 30)
+
+    began = time.monotonic()
+    with pytest.raises(UserError, match="number 1 is broken"):
+        list(map_forked(work, range(4), processes))
+    assert time.monotonic() - began < 20
+
+
+def test_a_killed_process_is_a_sentence():
+    def work(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(UserError, match="out of memory"):
+        list(map_forked(work, range(2), 2))
+
+
+def test_each_result_is_counted():
+    said = []
+    assert list(counted(["a", "b"], iter([1, 2]), said.append)) == [1, 2]
+    assert said == ["1/2 a", "2/2 b"]
+    with pytest.raises(ValueError):
+        list(counted(["a"], iter([1, 2]), partial(str)))

@@ -1,0 +1,47 @@
+# Tables that the report of Snakemake shows; the report of our own has all.
+REPORTED_TABLES = (
+    "across_tasks",
+    "reported_comparison",
+    "claims",
+    "defects",
+    "holes",
+)
+
+
+# Categories of Snakemake's report, which sorts them by name: numbers keep them in this order. The report of our own and
+# all.pdf are linked from its first page: it shows files in frames, where browsers take 2 MB at most.
+CATEGORIES = (*dict.fromkeys(plan.FIGURES.values()), "Tables")
+
+
+def get_category(name):
+    return f"{CATEGORIES.index(name) + 1}. {name}"
+
+
+def get_reported_table(name):
+    """A table that the report shows."""
+    labels = {"table": name.replace("_", " ")}
+    return report(
+        f"results/tables/{name}.csv",
+        "../report/tables.rst",
+        get_category("Tables"),
+        labels=labels,
+    )
+
+
+def get_reported_figure(name):
+    """A figure that the report shows; the caption is the one that was drawn with it."""
+    place = list(plan.FIGURES).index(name) + 1
+    return report(
+        f"results/figures/{name}.png",
+        os.path.abspath(f"results/figures/{name}.rst"),
+        get_category(plan.FIGURES[name]),
+        labels={"#": f"{place:02}", "figure": name.replace("_", " ")},
+    )
+
+
+def get_figure_directory(wildcards, output):
+    return os.path.dirname(output.figures[0])
+
+
+def get_picture_directory(wildcards, input):
+    return os.path.dirname(input.pictures[0])
