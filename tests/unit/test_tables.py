@@ -1,7 +1,6 @@
 """From records and predictions of a made-up study to its tables, through the commands."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,15 +8,20 @@ import pytest
 import scipy.stats
 import sklearn.metrics as sk
 
-from foundationless import paper_tables, tables
+from foundationless import across, bench, paper_tables, tables
 from foundationless.__main__ import main
 from foundationless.defects import find_defects
 from foundationless.errors import UserError
-from foundationless.metrics import HIGHER_IS_BETTER
 from foundationless.records import Result, write_record
 from foundationless.summaries import COMPARISONS, SCORES
 
 CLASSES = np.array(["a", "b", "c"])
+
+
+def job_files(directory, analysis, task, model, init, seed):
+    place = directory / analysis / task / model / init / f"seed{seed}"
+    place.mkdir(parents=True)
+    return place / "record.json", place / "predictions.parquet"
 
 
 def write_job(directory, *, model, init, seed=0, accuracy=0.8, analysis="finetune", task="H3", folds=(0, 5), n=120):
@@ -48,8 +52,7 @@ def write_job(directory, *, model, init, seed=0, accuracy=0.8, analysis="finetun
             results.append(
                 Result("mcc", rate, n, split="validation", protocol="run", fold=fold, extra={"selected": run == 0})
             )
-    stem = directory / f"{analysis}.{task}.{model}.{init}.{seed}"
-    record, predictions = stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".parquet")
+    record, predictions = job_files(directory, analysis, task, model, init, seed)
     write_record(
         record, analysis=analysis, task=task, model=model, init=init, seed=seed, parameters=10, settings={},
         results=results, cost={"seconds": 1.5, "device": "cpu"},
@@ -58,16 +61,20 @@ def write_job(directory, *, model, init, seed=0, accuracy=0.8, analysis="finetun
     return record, predictions
 
 
-def summarise(directory, jobs, *flags, protocol="corrected"):
-    scores, comparisons = directory / "scores.csv", directory / "comparisons.csv"
+def summarise(directory, jobs, *flags, protocol="corrected", analysis="finetune", task="H3", metric="mcc", audit=None):
+    """Through the command; `audit` [id, near] becomes that of the task. Tables lie in `directory`."""
+    names = ["/".join(record.parent.parts[-3:]) for record, _ in jobs]
+    if audit is not None:
+        (directory / "audits" / task).mkdir(parents=True, exist_ok=True)
+        audit.to_parquet(directory / "audits" / task / "audit.parquet")
+        flags = [*flags, "--audits", str(directory / "audits"), "--audited", task]
     code = main(
-        ["summarise_task", "--analysis", "finetune", "--task", "H3", "--metric", "mcc", "--seed", "1",
-         "--resamples", "200", "--records", *[str(job[0]) for job in jobs],
-         "--predictions", *[str(job[1]) for job in jobs],
-         "--scores", str(scores), "--comparisons", str(comparisons), "--effects", str(directory / "effects.csv"),
-         *flags]
+        ["summarise_analysis", "--analysis", analysis, "--directory", str(directory / analysis), "--seed", "1",
+         "--cells", json.dumps([{"metric": metric, "tasks": [task], "jobs": names}]), "--resamples", "200",
+         "--output", str(directory), *flags]
     )  # fmt: skip
     assert code == 0
+    scores, comparisons = directory / "scores.csv", directory / "comparisons.csv"
     both = pd.read_csv(scores), pd.read_csv(comparisons)
     return tuple(frame[frame["protocol"] == protocol].reset_index(drop=True) for frame in both)
 
@@ -174,10 +181,9 @@ def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_pa
         known = frame["id"].isin(near)
         frame.loc[known, "predicted"] = frame.loc[known, "label"]
         frame.to_parquet(path)
-    audit = tmp_path / "audit.parquet"
     ids = [f"s{i}" for i in range(120)]
-    pd.DataFrame({"id": [*ids, "trained"], "near": [*(name in near for name in ids), False]}).to_parquet(audit)
-    scores, _ = summarise(tmp_path, jobs, "--audit", str(audit))
+    audit = pd.DataFrame({"id": [*ids, "trained"], "near": [*(name in near for name in ids), False]})
+    scores, _ = summarise(tmp_path, jobs, audit=audit)
     leak = effects_of(tmp_path, "leakage").query("protocol == 'corrected'").set_index(["model", "init"])
     assert leak["value_all"].tolist() == pytest.approx(scores["value"].tolist())
     assert (leak["value_near"] == 1).all() and (leak["n_distant"] == 80).all() and (leak["n_near"] == 40).all()
@@ -190,16 +196,13 @@ def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_pa
         frame = pd.read_parquet(path).query("selected and id not in @near")
         values += [sk.matthews_corrcoef(part["label"], part["predicted"]) for _, part in frame.groupby("fold")]
     assert leak.loc[("big", "pretrained"), "value_distant"] == pytest.approx(np.mean(values))
-    pd.DataFrame({"id": ids, "near": False}).to_parquet(audit)
-    summarise(tmp_path, jobs, "--audit", str(audit))
+    summarise(tmp_path, jobs, audit=pd.DataFrame({"id": ids, "near": False}))
     leak = effects_of(tmp_path, "leakage")
     assert (leak["value_all"] == leak["value_distant"]).all() and not leak[["delta", "low", "high"]].to_numpy().any()
 
 
 def test_an_audit_of_other_rows_is_said_and_leaves_the_leak_out(jobs, tmp_path, capsys):
-    audit = tmp_path / "audit.parquet"
-    pd.DataFrame({"id": ["haplotype"], "near": [True]}).to_parquet(audit)
-    summarise(tmp_path, jobs, "--audit", str(audit))
+    summarise(tmp_path, jobs, audit=pd.DataFrame({"id": ["haplotype"], "near": [True]}))
     assert "the audit does not know all test items" in capsys.readouterr().err
     assert effects_of(tmp_path, "leakage").empty
 
@@ -251,9 +254,10 @@ def test_other_test_items_are_an_error(jobs, tmp_path, capsys):
 
 
 def test_predictions_that_are_missing_are_an_error(jobs, tmp_path, capsys):
+    jobs[0][1].unlink()
     with pytest.raises(AssertionError):
-        summarise(tmp_path, [*jobs[1:], (jobs[0][0], tmp_path / "none.parquet")])
-    assert "none.parquet: no such file" in capsys.readouterr().err
+        summarise(tmp_path, jobs)
+    assert "big/pretrained/seed0/predictions.parquet: no such file" in capsys.readouterr().err
 
 
 def test_rankings_are_scored_by_auroc(tmp_path):
@@ -270,7 +274,7 @@ def test_rankings_are_scored_by_auroc(tmp_path):
             }
         ).to_parquet(predictions)  # fmt: skip
         jobs.append((record, predictions))
-    scores, comparisons = summarise(tmp_path, jobs, "--analysis", "likelihood", "--task", "BRCA1", "--metric", "auroc")
+    scores, comparisons = summarise(tmp_path, jobs, analysis="likelihood", task="BRCA1", metric="auroc")
     frame = pd.read_parquet(jobs[0][1])
     assert scores.loc[0, "value"] == pytest.approx(sk.roc_auc_score(frame["label"] == "pathogenic", frame["score"]))
     assert scores.loc[0, "groups"] == 60
@@ -278,7 +282,7 @@ def test_rankings_are_scored_by_auroc(tmp_path):
 
 
 def write_sensitivity(directory, init, seed, value):
-    path = directory / f"sensitivity.{init}.{seed}.json"
+    path, predictions = job_files(directory, "sensitivity", "chr2", "big", init, seed)
     results = [
         Result("cosine", value - mutations / 1e4, 25, extra={"pooling": pooling, "mutations": mutations, "low": 0.1})
         for pooling in ("mean", "max") for mutations in (1, 64)
@@ -287,7 +291,7 @@ def write_sensitivity(directory, init, seed, value):
         path, analysis="sensitivity", task="chr2", model="big", init=init, seed=seed, parameters=10, settings={},
         results=results, cost={"seconds": 1.0},
     )  # fmt: skip
-    return path
+    return path, predictions
 
 
 def test_unpaired_analyses_average_their_records(tmp_path):
@@ -296,18 +300,14 @@ def test_unpaired_analyses_average_their_records(tmp_path):
         for init in ("pretrained", "random")
         for seed in (0, 1)
     ]
-    scores, comparisons = tmp_path / "s.csv", tmp_path / "c.csv"
-    code = main(
-        ["summarise_task", "--analysis", "sensitivity", "--task", "chr2", "--metric", "cosine", "--seed", "0",
-         "--records", *map(str, records), "--scores", str(scores), "--comparisons", str(comparisons),
-         "--effects", str(tmp_path / "e.csv")]
-    )  # fmt: skip
-    assert code == 0
-    table = pd.read_csv(scores).set_index(["init", "pooling", "mutations"])
+    scores, comparisons = summarise(
+        tmp_path, records, analysis="sensitivity", task="chr2", metric="cosine", protocol="corrected"
+    )
+    table = scores.set_index(["init", "pooling", "mutations"])
     assert len(table) == 8
     assert table.loc[("random", "max", 64), "value"] == pytest.approx(0.905 - 0.0064)
     assert table.loc[("random", "max", 64), "seeds"] == 2
-    assert pd.read_csv(comparisons).empty
+    assert comparisons.empty
 
 
 def collect(directory, jobs, scores, comparisons):
@@ -323,6 +323,7 @@ def collect(directory, jobs, scores, comparisons):
     code = main(
         ["collect_tables", "--scores", *map(str, scores), "--comparisons", *map(str, comparisons),
          "--records", *[str(job[0]) for job in jobs], "--tasks", str(tasks), "--models", str(models),
+         "--holes", str(directory / "holes.csv"),
          "--output", str(output)]
     )  # fmt: skip
     assert code == 0
@@ -347,13 +348,16 @@ def test_collected_tables(jobs, tmp_path):
         table = pd.read_csv(tmp_path / f"{name}.csv")
         table.assign(task="H4").to_csv(tmp_path / f"{name}.H4.csv", index=False)
         table.assign(task="H4.pct10").to_csv(tmp_path / f"{name}.low.csv", index=False)
+    hole = dict.fromkeys(bench.KEYS, "") | {"task": "H3", "model": "late", "seed": 0, "what": "record", "note": "none"}
+    pd.DataFrame([hole])[bench.HOLES].to_csv(tmp_path / "holes.csv", index=False)
     output = collect(
         tmp_path,
         jobs,
         [tmp_path / f"scores{part}.csv" for part in ("", ".H4", ".low")],
         [tmp_path / f"comparisons{part}.csv" for part in ("", ".H4", ".low")],
     )
-    over = pd.read_csv(output / "across_tasks.csv").set_index(["suite", "versus", "model"])
+    over = pd.read_csv(output / "across_tasks.csv")
+    over = over[over["family"].isna() & over["derivation"].isna()].set_index(["suite", "versus", "model"])
     assert over.loc[("all", "random", "big"), ["n", "wins", "losses"]].tolist() == [2, 2, 0]  # pct10 is no task
     assert over.loc[("nt", "random", "big"), "n"] == 1
     assert over.loc[("all", "random", "big"), "verdict"] == "better"
@@ -365,6 +369,17 @@ def test_collected_tables(jobs, tmp_path):
     for name in ("table_02_biotype", "table_04_likelihood", "table_05_similarity", "table_14_ancestry"):
         assert pd.read_csv(output / f"{name}.csv").empty
     assert pd.read_csv(output / "table_01_models.csv")["model"].tolist() == ["big", "tiny", "kmer", "cnn"]
+    names = {path.stem for path in output.glob("*.csv")}
+    assert {path.stem for path in output.glob("*.parquet")} == names | {"maps", "mutagenesis"}
+    assert {path.stem for path in output.glob("*.tex")} == {"all", *tables.PRINTED} | {
+        name for name in names if name.startswith("table_")
+    }
+    assert {f"table_{number:02d}" for number in range(1, 19)} == {name[:8] for name in names if name[:6] == "table_"}
+    for name in names:
+        frames = pd.read_csv(output / f"{name}.csv"), pd.read_parquet(output / f"{name}.parquet")
+        assert frames[0].columns.tolist() == frames[1].columns.tolist() and len(frames[0]) == len(frames[1])
+    holes = pd.read_csv(output / "holes.csv")
+    assert holes[["task", "model", "what"]].to_numpy().tolist() == [["H3", "late", "record"]]
     flat = pd.read_parquet(output / "records.parquet")
     assert (
         len(flat)
@@ -406,22 +421,22 @@ def test_tables_are_the_same_bytes_twice(jobs, tmp_path):
     [("fold", "a"), ("selected", "yes"), ("probabilities", 0.5), ("probabilities", None), ("id", None)],
 )
 def test_broken_predictions_are_named(jobs, tmp_path, capsys, column, value):
-    path = tmp_path / "broken.parquet"
     frame = pd.read_parquet(jobs[0][1])
     frame[column] = value
-    frame.to_parquet(path)
+    frame.to_parquet(jobs[0][1])
     with pytest.raises(AssertionError):
-        summarise(tmp_path, [(jobs[0][0], path), *jobs[1:]])
-    assert f"broken.parquet: the column {column} of the predictions is broken" in capsys.readouterr().err
+        summarise(tmp_path, jobs)
+    assert f"predictions.parquet: the column {column} of the predictions is broken" in capsys.readouterr().err
 
 
 def test_a_copy_of_the_weights_makes_no_difference_at_all(tmp_path):
     jobs = [write_job(tmp_path, model="big", init="pretrained", seed=seed) for seed in (0, 1)]
     for record, path in list(jobs):
         found = json.loads(record.read_text()) | {"init": "copy"}
-        copied = record.with_name("copy." + record.name)
-        copied.write_text(json.dumps(found))
-        jobs.append((copied, path))
+        copied = job_files(tmp_path, "finetune", "H3", "big", "copy", found["seed"])
+        copied[0].write_text(json.dumps(found))
+        copied[1].write_bytes(path.read_bytes())
+        jobs.append(copied)
     _, comparisons = summarise(tmp_path, jobs)
     row = comparisons.set_index("versus").loc["copy"]
     assert (row["delta"], row["low"], row["high"], row["verdict"]) == (0, 0, 0, "equivalent")
@@ -443,9 +458,8 @@ def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
     readings += [
         write_job(tmp_path, model="caduceus.paper", init=init, accuracy=0.5) for init in ("pretrained", "random")
     ]
-    audit = tmp_path / "audit.parquet"
-    pd.DataFrame({"id": [f"s{i}" for i in range(120)], "near": np.arange(120) < 30}).to_parquet(audit)
-    summarise(tmp_path, [*jobs, *readings], "--audit", str(audit))
+    audit = pd.DataFrame({"id": [f"s{i}" for i in range(120)], "near": np.arange(120) < 30})
+    summarise(tmp_path, [*jobs, *readings], audit=audit)
     chunk = {"pooling": "max", "gene": "BRCA2", "unit": "chunk"}
     mutants = {"pooling": "mean", "mutations": 64.0}
     made = score_rows(
@@ -474,8 +488,8 @@ def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
     )  # fmt: skip
     tasks = pd.DataFrame({"task": deltas["task"], "suite": "nt"})
     clusters = {"t0": "1", "t1": "1", "t2": "1"}
-    across = tables.summarise_tasks(deltas, tasks, {}, 0.02, clusters)
-    table = find_defects(pd.concat([both[0], made]), both[1], effects, across)
+    evidence = across.summarise_tasks(deltas, tasks, {}, 0.02, clusters)
+    table = find_defects(pd.concat([both[0], made]), both[1], effects, evidence)
     assert table["item"].tolist() == sorted(table["item"]) and set(table["item"]) == set(range(1, 13))
     known = table.dropna(subset="low")
     assert (known["low"] <= known["difference"] + 1e-12).all() and (known["difference"] <= known["high"] + 1e-12).all()
@@ -510,8 +524,8 @@ def test_means_of_defects_take_tasks_for_units_and_leave_permuted_labels_out():
         for task, delta in (("t", 0.1), ("t.ep3", 0.3), ("u", 0.4), ("v", 0.4), ("u.permuted", 9.0))
     ]  # fmt: skip
     none = pd.DataFrame(columns=[*SCORES]), pd.DataFrame(columns=COMPARISONS)
-    across = pd.DataFrame(columns=tables.ACROSS)
-    table = find_defects(*none, pd.DataFrame(rows), across, {"u": "u", "v": "u"})
+    evidence = pd.DataFrame(columns=across.ACROSS)
+    table = find_defects(*none, pd.DataFrame(rows), evidence, {"u": "u", "v": "u"})
     mean = table[table["task"] == "all"].iloc[0]
     assert mean[["with_defect", "difference", "n"]].tolist() == pytest.approx([1 / 3, 1 / 3, 3])
     error = np.sqrt(2 * 2 * (2 / 15) ** 2) / 3  # two clusters: t alone, u with v
@@ -525,7 +539,7 @@ def test_mutants_of_one_window_are_not_independent():
         for variant, value in (("raw", 0.0), ("rounded", 0.4))
     ])  # fmt: skip
     empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
-    row = find_defects(made, empty, empty, pd.DataFrame(columns=tables.ACROSS)).iloc[0]
+    row = find_defects(made, empty, empty, pd.DataFrame(columns=across.ACROSS)).iloc[0]
     wilson = scipy.stats.binomtest(4, 10).proportion_ci(method="wilson")
     assert (row["low"], row["high"]) == pytest.approx((wilson.low, wilson.high))
 
@@ -546,8 +560,12 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
         ("ancestry", "mean11regions", "NTv2-50M", "random", 0.6),
         ("gue_finetune", "EMP", "HyenaDNA", "random", 0.4),
     ]  # fmt: skip
-    reported = pd.DataFrame(numbers, columns=["experiment", "task", "model", "arm", "value"]).assign(source="Table")
-    reported["metric"] = reported["experiment"].map({"biotype": "f1_weighted", "ancestry": "f1_weighted"}).fillna("mcc")
+    numbers_of_study = pd.DataFrame(numbers, columns=["experiment", "task", "model", "arm", "value"]).assign(
+        source="Table"
+    )
+    numbers_of_study["metric"] = (
+        numbers_of_study["experiment"].map({"biotype": "f1_weighted", "ancestry": "f1_weighted"}).fillna("mcc")
+    )
     scores = score_rows(
         ("finetune", "other", "hyenadna.demo", "random", "accuracy", 0.5, 0.01),
         ("finetune", "ours", "hyenadna.demo", "pretrained", "mcc", 0.5, 0.01),
@@ -561,7 +579,7 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
         ("likelihood", "v", "ntv2", "pretrained", "auroc", 0.635, 0.01),
     )
     empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
-    found = paper_tables.paper_tables(scores, empty, empty, empty, tasks, catalogue, [], [], reported)
+    found = paper_tables.paper_tables(scores, empty, empty, empty, tasks, catalogue, [], [], numbers_of_study, 0.02)
     finetuned = found["table_18_finetune"].set_index(["task", "model"])
     numbers = ["reported_pretrained", "reported_random"]
     assert finetuned.loc[("ours", "hyenadna.demo"), numbers].tolist() == [0.78, 0.77]
@@ -584,20 +602,9 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
     )
     assert np.isnan(derived[0]["reported"]) and np.isnan(derived[1]["reported_random"]), "no set of the study"
     mine = score_rows(("ancestry", "simulated", "ntv2", "random", "weighted_f1", 0.5, 0.01))
-    found_alone = paper_tables.paper_tables(mine, empty, empty, empty, tasks, catalogue, [], [], reported)
+    found_alone = paper_tables.paper_tables(mine, empty, empty, empty, tasks, catalogue, [], [], numbers_of_study, 0.02)
     assert found_alone["table_14_windows"]["reported"].isna().all()
     assert (window["low"], window["high"]) == pytest.approx(scipy.stats.t.interval(0.95, 2, 0.6, 0.1 / np.sqrt(3)))
-
-
-def test_the_studys_own_table_is_read_whole():
-    path = Path(__file__).parents[2] / "resources" / "lists" / "reported.tsv"
-    table = paper_tables.read_reported(path)
-    assert set(table["model"]) == set(paper_tables.PAPER_MODELS)
-    ours = set(HIGHER_IS_BETTER) | {"delta", "cosine"}
-    assert {paper_tables.PAPER_METRICS.get(name, name) for name in table["metric"]} <= ours
-    known = set(paper_tables.EXPERIMENTS.values())
-    assert set(table["experiment"]) - known == {"ancestry", "clinvar_cosine", "fig1_delta", "gue_finetune"}
-    assert set(table.loc[table["experiment"] == "gue_finetune", "task"]) == set(paper_tables.CATEGORIES)
 
 
 def test_crossvalidation_is_widened_for_shared_training_rows():

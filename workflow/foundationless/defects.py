@@ -39,7 +39,7 @@ def find_defects(
     """Rows of every defect that the tables can show, by item; see the module for the columns.
 
     `scores` and `comparisons` hold both protocols (`summaries`), `effects` the rows of all kinds, `across` the means
-    over tasks of `tables.summarise_tasks`, `clusters` the group of tasks that share sequences, by task. In a mean over
+    over tasks of `across.summarise_tasks`, `clusters` the group of tasks that share sequences, by task. In a mean over
     tasks such a group counts as one, sets derived from a task are averaged first, and permuted labels are left out.
     What the study lacks data for has no row.
     """
@@ -319,7 +319,8 @@ def _deviations(rows: pd.DataFrame, what: str) -> Iterator[Row]:
 
 def _dependent_tasks(across: pd.DataFrame) -> Iterator[Row]:
     """11: half width of the interval over tasks, all taken for independent against sharers of sequences as one."""
-    mine = across[(across["derivation"] == "") & (across["suite"] == "all") & across["clusters"].notna()]
+    mine = across[(across["derivation"] == "") & (across["suite"] == "all") & (across["family"] == "")]
+    mine = mine[mine["clusters"].notna() & (mine["n"] > 1)]
     for place, row in enumerate(mine[mine["versus"] == "random"].to_dict("records")):
         if not place:
             yield (
@@ -327,7 +328,7 @@ def _dependent_tasks(across: pd.DataFrame) -> Iterator[Row]:
                 | {"task": "all", "model": None, "init": None, "metric": "count", "n": row["n"]}
                 | {"with_defect": row["n"], "without": row["clusters"], "difference": row["n"] - row["clusters"]}
             )
-        naive, honest = ((row[f"{part}high"] - row[f"{part}low"]) / 2 for part in ("", "cluster_"))
+        naive, honest = ((row[f"{part}_high"] - row[f"{part}_low"]) / 2 for part in ("naive", "cluster"))
         yield (
             _row(11, "dependent tasks taken as independent (half width of the interval)", row, CLUSTERED)
             | {"task": f"{row['n']:.0f} tasks", "init": "pretrained", "with_defect": naive, "without": honest}

@@ -1,64 +1,26 @@
 """The study's tables, by its numbers, each with the study's own number beside ours where task and model agree.
 
-A number of the study is beside ours where the task says that it is that task (`paper_task` of the task table) and the
-model has that architecture; a small model of it is still another model, and its label says so.
+Which of the study's numbers stands beside ours is said in `reported`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from foundationless.errors import UserError
+from foundationless.reported import (
+    ALL_WINDOWS,
+    CATEGORIES,
+    Number,
+    Reported,
+    compare_reported,
+    factorial_arms,
+    qualifiers,
+    reported_across,
+)
 from foundationless.statistics import across_tasks
 
-REPORTED = ["experiment", "task", "model", "arm", "metric", "value", "sd", "source"]
-
-# The study's names of models: architecture, and the qualifiers that tell its variants from the plain one.
-PAPER_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "HyenaDNA": ("hyenadna", ()),
-    "Caduceus": ("caduceus", ()),
-    "Mistral": ("mistral", ()),
-    "NT-500M": ("nt500m", ()),
-    "NTv2-50M": ("ntv2", ()),
-    "GENA-LM": ("genalm", ()),
-    "DNABERT-2": ("dnabert2", ()),
-    "HyenaDNA-char": ("hyenadna", ("char",)),
-    "HyenaDNA-6mer": ("hyenadna", ("kmer",)),
-    "HyenaDNA-d2048": ("hyenadna", ("w2048",)),
-}
-PAPER_METRICS = {
-    "f1_macro": "macro_f1",
-    "f1_weighted": "weighted_f1",
-    "cosine_maxpool_mean5chunks": "cosine",
-    "mcc_category_mean": "mcc",
-}
-# What the study calls the experiment behind an analysis of ours on the tasks of a suite (one task name stands in two).
-EXPERIMENTS: dict[tuple[str, str], str] = {
-    ("finetune", "nt"): "nt_finetune",
-    ("finetune", "gb"): "gb_finetune",
-    ("biotype", "biotype"): "biotype",
-    ("width", "biotype"): "biotype",
-    ("frozen", "gue"): "gue_histone_frozen_xgb",
-    ("lora", "nt"): "lora_vs_full",
-    ("likelihood", "variants"): "clinvar_llr",
-    ("tokenizer", "nt"): "tokenizer_ablation",
-}
-# Its categories of GUE tasks, of which it gives means only, by what `paper_task` begins with.
-CATEGORIES = {
-    "EMP": ("EMP_", "H3", "H4"),
-    "TF-human": ("human_tf_",),
-    "TF-mouse": ("mouse_",),
-    "Promoter": ("prom_300_",),
-    "CorePromoter": ("prom_core_",),
-    "Splice": ("splice_",),
-}
-# Its tasks where they have another name than `paper_task` says.
-PAPER_TASKS = {"biotype": "biotype9"}
-ALL_WINDOWS = "mean11regions"  # the `paper_task` of every window of ancestry, of which it gives the mean only
 ARM_TABLES: dict[str, tuple[str, ...]] = {
     "table_03_tokenizer": ("tokenizer",),
     "table_04_likelihood": ("likelihood",),
@@ -72,6 +34,35 @@ SETTING_TABLES: dict[str, tuple[str, ...]] = {
     "table_12_xgboost_biotype": ("biotype", "width", "frozen"),
     "table_15_xgboost_ancestry": ("ancestry",),
 }
+# Its Mistral (Tables 6 and 7): key of our configuration or settings, words, the study's value.
+ARCHITECTURE: dict[str, tuple[str, str]] = {
+    "num_hidden_layers": ("layers", "16"),
+    "num_attention_heads": ("attention heads", "16"),
+    "num_key_value_heads": ("key and value heads", ""),
+    "hidden_size": ("width", "1408"),
+    "intermediate_size": ("width of the feed-forward layers", "7168"),
+    "vocab_size": ("vocabulary", "12"),
+    "max_position_embeddings": ("longest input (tokens)", "4096"),
+    "parameters": ("parameters", "580 M"),
+}
+PRETRAINING: dict[str, tuple[str, str]] = {
+    "corpus": ("corpus", "consensus genomes of 50 people of the 1000 Genomes Project, chromosomes 1 to X"),
+    "people": ("people", "50 (10 per superpopulation)"),
+    "tokens": ("tokens", "150 B"),
+    "steps": ("steps", ""),
+    "window": ("bases per window", "4096 tokens"),
+    "batch_size": ("windows per step", "64"),
+    "reverse_complement_probability": ("probability of the reverse complement", "0.5"),
+    "learning_rate": ("highest learning rate", "7.2e-4"),
+    "minimum_learning_rate": ("lowest learning rate", "4.2e-5"),
+    "warmup": ("steps of warm-up", "some"),
+    "betas": ("AdamW, betas", "0.9, 0.95"),
+    "weight_decay": ("AdamW, weight decay", ""),
+    "precision": ("precision", ""),
+    "gpus": ("GPUs", "48 (6 x 8 H100)"),
+    "loss": ("held-out loss at the end", ""),
+}
+BESIDE = ["setting", "reported", "model", "ours", "reported_source"]
 SETTINGS = ["analysis", "model", "setting", "value", "tasks"]
 OF_A_JOB = ("seed", "sequences", "weights", "recipe")  # settings that say which job it is, not how it was done
 CLASSES = ["task", "label", "train", "validation", "test", "total"]
@@ -79,72 +70,6 @@ CARD = [
     "model", "init", "seed", "family", "tokenizer", "source", "repository", "revision", "path", "protocol",
     "parameters", "sha256",
 ]  # fmt: skip
-
-
-def read_reported(path: Path) -> pd.DataFrame:
-    """The study's own numbers: tab-separated, comments behind #; a file that is none is a `UserError`."""
-    try:
-        frame = pd.read_csv(path, sep="\t", comment="#", dtype={"task": str, "model": str, "arm": str})
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"{path}: not a table of reported numbers ({error}); correct it.") from None
-    if missing := set(REPORTED) - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; it needs {', '.join(REPORTED)}.")
-    return frame
-
-
-class Reported:
-    """Look-up of the study's numbers by our analysis, task, model and arm."""
-
-    def __init__(self, frame: pd.DataFrame | None, tasks: pd.DataFrame, catalogue: pd.DataFrame) -> None:
-        paper = tasks["paper_task"] if "paper_task" in tasks else pd.Series(dtype=str)
-        self.tasks = dict(zip(tasks["task"], paper.fillna("").astype(str), strict=False))
-        self.suites = dict(zip(tasks["task"], tasks["suite"].astype(str), strict=True))
-        bases = catalogue["base"] if "base" in catalogue else catalogue["model"].str.split(".").str[0]
-        self.bases = dict(zip(catalogue["model"], bases, strict=True))
-        self.metrics = dict(zip(tasks["task"], tasks["metric"], strict=True)) if "metric" in tasks else {}
-        self.rows: dict[tuple[str, str, str, str], tuple[float, str]] = {}
-        self.measured: dict[tuple[str, str, str, str], str] = {}
-        for row in [] if frame is None else frame.to_dict("records"):
-            key = str(row["experiment"]), str(row["task"]), str(row["model"]), str(row["arm"])
-            self.rows[key] = float(row["value"]), str(row["source"])
-            self.measured[key] = PAPER_METRICS.get(str(row["metric"]), str(row["metric"]))
-
-    def find(self, analysis: str, task: str, model: str, *arms: str) -> tuple[float, str]:
-        """(value, where it stands) of the first of `arms` that the study reports by our metric; (NaN, "") of none."""
-        base = self.bases.get(model, model.split(".")[0])
-        mine = set(qualifiers(model)) - {"paper"}
-        paper_task = self.tasks.get(task, "")  # nothing for derived sets: `biotype.matched` is no task of the study
-        experiment = EXPERIMENTS.get((analysis, self.suites.get(task, "")), "")
-        names = {paper_task, PAPER_TASKS.get(paper_task, paper_task), paper_task.removeprefix("EMP_")} - {""}
-        for name, (architecture, needed) in PAPER_MODELS.items():
-            if architecture != base or ("w2048" in needed) != ("w2048" in mine):
-                continue
-            if needed and not set(needed) <= mine | ({"char"} if base == "hyenadna" and "kmer" not in mine else set()):
-                continue
-            for arm in arms:
-                for other in sorted(names):
-                    key = experiment, other, name, arm
-                    if key in self.rows and self.metrics.get(task, self.measured[key]) == self.measured[key]:
-                        return self.rows[key]
-        return float("nan"), ""
-
-    def mean(self, experiment: str, task: str, model: str, arm: str) -> tuple[float, str]:
-        """A number that the study gives for several of our tasks together."""
-        base = self.bases.get(model, model.split(".")[0])
-        if qualifiers(model):
-            return float("nan"), ""
-        names = [name for name, (architecture, needed) in PAPER_MODELS.items() if architecture == base and not needed]
-        return next(
-            (self.rows[key] for name in names if (key := (experiment, task, name, arm)) in self.rows),
-            (float("nan"), ""),
-        )
-
-
-def qualifiers(model: str) -> list[str]:
-    """Tokenizer, width, depth and reading that a model's name states: `char`, `w64`, `l4`, `paper`."""
-    return [part for part in model.split(".")[1:] if re.fullmatch(r"char|kmer|paper|[wl][1-9][0-9]*", part)]
 
 
 def paper_tables(
@@ -157,14 +82,21 @@ def paper_tables(
     cards: Sequence[Mapping[str, Any]],
     audits: Sequence[Mapping[str, Any]],
     reported: pd.DataFrame | None,
+    margin: float,
+    pretraining: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, pd.DataFrame]:
-    """Every table by its file name. Without data a table has a header and no rows."""
+    """Every table by its file name. Without data a table has a header and no rows.
+
+    `pretraining` are records of pretraining; `margin` is that of equivalence with the study's own numbers.
+    """
     study = Reported(reported, tasks, catalogue)
-    labels = dict(zip(catalogue["model"], catalogue.get("label", catalogue["model"]), strict=True))
+    labels = study.labels
     found = {
         "table_01_models": _models(catalogue, scores),
         "table_02_biotype": _factorial(scores, comparisons, tasks, labels, study),
         "table_05_similarity": _similarity(scores, tasks, labels, study),
+        "table_06_mistral": _mistral(catalogue, scores),
+        "table_07_mistral_pretraining": _mistral_pretraining(pretraining),
         "table_10_biotype_counts": _class_sizes(audits, set(scores.loc[scores["analysis"] == "biotype", "task"])),
         "table_14_windows": _windows(scores, labels, study),
         "table_16_mutations": _mutations(scores),
@@ -182,6 +114,8 @@ def paper_tables(
     found["table_04_likelihood"] = likelihood.assign(**signs)
     if len(found["table_08_lora"]):
         found["table_08_lora"] = _with_full(found["table_08_lora"], scores, study)
+    found["reported_comparison"] = compare_reported(scores, comparisons, found, study, margin)
+    found["reported_across"] = reported_across(reported, tasks, margin)
     return dict(sorted(found.items()))
 
 
@@ -213,7 +147,52 @@ def _class_sizes(audits: Sequence[Mapping[str, Any]], tasks: set[str]) -> pd.Dat
 def _models(catalogue: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Table 1: the models with their parameters, as the records count them."""
     counted = scores.groupby("model")["parameters"].max() if "parameters" in scores else pd.Series(dtype=float)
-    return catalogue.assign(parameters=catalogue["model"].map(counted).astype("Int64"))
+    return catalogue.drop(columns="config", errors="ignore").assign(
+        parameters=catalogue["model"].map(counted).astype("Int64")
+    )
+
+
+def _mistral(catalogue: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Table 6: architecture of the study's Mistral, and of each of ours."""
+    counted = scores.groupby("model")["parameters"].max() if "parameters" in scores else pd.Series(dtype=float)
+    rows = []
+    for card in _of_mistral(catalogue.to_dict("records")):
+        config = card.get("config")
+        known = dict(config) if isinstance(config, Mapping) else {}
+        if np.isfinite(count := counted.get(card["model"], np.nan)):
+            known["parameters"] = int(count)
+        rows += _beside(str(card["model"]), ARCHITECTURE, known, "Table 6")
+    return pd.DataFrame(rows or _beside("", ARCHITECTURE, {}, "Table 6"), columns=BESIDE)
+
+
+def _mistral_pretraining(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Table 7: how the study's Mistral was pretrained, and each of ours was."""
+    rows = []
+    for record in _of_mistral(records):
+        settings = record.get("settings", {})
+        corpus = settings.get("corpus", {})
+        losses = [row["value"] for row in record["results"] if row["metric"] == "loss" and row["split"] == "heldout"]
+        known = {**settings, "corpus": ", ".join(corpus.get("genomes", [])), "people": corpus.get("people")}
+        known |= {"gpus": record["cost"].get("gpus"), "loss": losses[-1] if losses else None}
+        rows += _beside(str(record["model"]), PRETRAINING, known, "Table 7")
+    return pd.DataFrame(rows or _beside("", PRETRAINING, {}, "Table 7"), columns=BESIDE)
+
+
+def _of_mistral(rows: Sequence[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
+    """The models themselves, not their widths and tokenizers."""
+    return [row for row in rows if row["model"].split(".")[0] == "mistral" and not qualifiers(row["model"])]
+
+
+def _beside(
+    model: str, settings: Mapping[str, tuple[str, str]], ours: Mapping[str, Any], source: str
+) -> list[dict[str, str]]:
+    """One row per setting, values as text."""
+    rows = []
+    for key, (words, value) in settings.items():
+        own = ours.get(key)
+        text = ", ".join(map(str, own)) if isinstance(own, list) else "" if own is None else str(own)
+        rows.append({"setting": words, "reported": value, "model": model, "ours": text, "reported_source": source})
+    return rows
 
 
 def _arms(
@@ -241,10 +220,10 @@ def _arms(
             study.find(str(analysis), str(task), str(model), init, f"{init}{suffix}")
             for analysis, task, model in table[["analysis", *keys]].to_numpy()
         ]
-        table[f"reported_{init}"] = [value for value, _ in numbers]
+        table[f"reported_{init}"] = [number.value for number in numbers]
         table["reported_source"] = [
-            known or source
-            for known, (_, source) in zip(table.get("reported_source", [""] * len(table)), numbers, strict=True)
+            known or number.source
+            for known, number in zip(table.get("reported_source", [""] * len(table)), numbers, strict=True)
         ]
     table.insert(0, "suite", table["task"].str.split(".").str[0].map(tasks.set_index("task")["suite"]))
     table.insert(4, "model_label", table["model"].map(labels).fillna(table["model"]))
@@ -261,7 +240,7 @@ def _with_full(lora: pd.DataFrame, scores: pd.DataFrame, study: Reported) -> pd.
         ]
         for init in ("pretrained", "random")
     }  # fmt: skip
-    return lora.assign(**columns, reported_full_pretrained=[value for value, _ in numbers])
+    return lora.assign(**columns, reported_full_pretrained=[number.value for number in numbers])
 
 
 def _factorial(
@@ -280,19 +259,12 @@ def _factorial(
     table["width"] = pd.array(wide, dtype="Int64")
     character = table["tokenizer"] == "char"
     widest = table["width"].where(character).groupby([table["task"], table["base"]]).transform("max")
+    table["widest"] = character & (table["width"] == widest).fillna(False).astype(bool)
     for place, row in enumerate(table.to_dict("records")):
-        arms = []
-        if row["tokenizer"] == "default" and pd.isna(row["width"]):
-            arms = [("pretrained", "pretrained/default_tok"), ("random", "random/default_tok")]
-        elif character.iloc[place] and pd.isna(row["width"]):
-            arms = [("random", "random/char_tok")]
-        elif character.iloc[place] and row["width"] == widest.iloc[place]:
-            arms = [("random", "random/char_tok+larger_dim")]
-        plain = str(row["base"])
-        for init, arm in arms:
-            value, source = study.find("biotype", str(row["task"]), plain, arm)
-            table.loc[place, f"reported_{init}"] = value
-            table.loc[place, "reported_source"] = source
+        for init, arm in factorial_arms(row):
+            number = study.find("biotype", str(row["task"]), str(row["base"]), arm)
+            table.loc[place, f"reported_{init}"] = number.value
+            table.loc[place, "reported_source"] = number.source
     return table
 
 
@@ -310,7 +282,7 @@ def _similarity(scores: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, 
         as_published = (row.get("pooling"), row.get("unit"), str(row.get("matched"))) == ("max", "chunk", "False")
         as_published &= study.tasks.get(str(row["task"])) == row.get("gene")
         task = f"{row.get('gene')} {str(row.get('label')).lower()}"
-        return study.mean("clinvar_cosine", task, str(row["model"]), "pretrained")[0] if as_published else np.nan
+        return study.mean("clinvar_cosine", task, str(row["model"]), "pretrained").value if as_published else np.nan
 
     numbers = [number(row) for row in table.to_dict("records")]
     source = ["Table 5" if np.isfinite(value) else "" for value in numbers]
@@ -327,15 +299,15 @@ def _windows(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -
     rows = []
     for (derivation, model, init), part in mine.groupby(["derivation", "model", "init"], sort=False):
         over = across_tasks(part["value"].to_numpy())
-        value, source = float("nan"), ""
+        number = Number()
         if all(study.tasks.get(task) == ALL_WINDOWS for task in part["task"]):
-            value, source = study.mean("ancestry", ALL_WINDOWS, str(model), str(init))
+            number = study.mean("ancestry", ALL_WINDOWS, str(model), str(init))
         rows.append(
             {"derivation": derivation, "model": model, "model_label": labels.get(str(model), model), "init": init}
             | {"metric": part["metric"].iloc[0], "windows": over.tasks, "mean": over.mean, "low": over.low}
             | {"high": over.high, "sd": part["value"].std(ddof=1), "variance": part["value"].var(ddof=1)}
             | {name: part[name].mean() for name in ("accuracy", "auroc") if name in part}
-            | {"reported": value, "reported_source": source}
+            | {"reported": number.value, "reported_source": number.source}
         )
     columns = ["derivation", "model", "model_label", "init", "metric", "windows", "mean", "low", "high", "sd"]
     columns += ["variance", "accuracy", "auroc", "reported", "reported_source"]
@@ -343,21 +315,21 @@ def _windows(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -
 
 
 def _categories(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -> pd.DataFrame:
-    """Figure 9: means over the GUE tasks of a category, of which the study prints no single ones."""
-    columns = ["category", "model", "model_label", "init", "metric", "tasks", "mean", "reported", "reported_source"]
+    """Figure 9: means over the GUE tasks of a category, with t intervals; the study prints no single ones."""
+    columns = ["category", "model", "model_label", "init", "metric", "tasks", "mean", "low", "high", "reported"]
     mine = scores[(scores["analysis"] == "finetune") & (scores["task"].map(study.suites) == "gue")]
     rows = []
-    for category, beginnings in CATEGORIES.items():
-        members = [task for task in mine["task"].unique() if study.tasks.get(task, "").startswith(beginnings)]
-        part = mine[mine["task"].isin(members)]
+    for category in CATEGORIES:
+        part = mine[study.in_category(category, mine["task"])]
         for (model, init), arm in part.groupby(["model", "init"], sort=False):
-            value, source = study.mean("gue_finetune", category, str(model), str(init))
+            number = study.mean("gue_finetune", category, str(model), str(init))
+            over = across_tasks(arm["value"].to_numpy())
             rows.append(
                 {"category": category, "model": model, "model_label": labels.get(str(model), model), "init": init}
-                | {"metric": arm["metric"].iloc[0], "tasks": len(arm), "mean": arm["value"].mean()}
-                | {"reported": value, "reported_source": source}
+                | {"metric": arm["metric"].iloc[0], "tasks": len(arm), "mean": over.mean, "low": over.low}
+                | {"high": over.high, "reported": number.value, "reported_source": number.source}
             )
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=[*columns, "reported_source"])
 
 
 def _mutations(scores: pd.DataFrame) -> pd.DataFrame:

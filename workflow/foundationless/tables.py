@@ -1,12 +1,12 @@
-"""From the tables of every task to those that figures and readers use.
+"""From the tables of every analysis to those that figures and readers use.
 
-`collect` joins what `summarise_task` wrote over tasks, and writes it with what only all tasks together tell: means over
-tasks, the two protocols side by side, the defects of the study as numbers (`defects`) and its tables by their numbers
-(`paper_tables`).
+`collect` joins what `summarise_analysis` wrote, and writes it with what only all tasks together tell: the evidence of
+every model over tasks and the ranks of arms (`across`), the two protocols side by side, the defects of the study as
+numbers (`defects`), its claims (`claims`) and its tables by their numbers (`paper_tables`), each in every format
+(`formats`).
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,42 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless import costs
+from foundationless import costs, formats
+from foundationless.across import cluster_tasks, rank_tasks, summarise_tasks
+from foundationless.bench import HOLES, KEYS, MISSING
 from foundationless.claims import find_claims
 from foundationless.defects import find_defects
+from foundationless.effects import COMPONENTS, CONFUSION, LEAKAGE, OPTIMISM, RELIABILITY, ROC, RUNS
 from foundationless.errors import UserError
 from foundationless.files import atomic_directory, atomic_path, read_json
 from foundationless.paper_tables import paper_tables
 from foundationless.records import SELECTIONS, flatten, read_record
-from foundationless.statistics import AcrossTasks, across_clusters, across_tasks, holm
-from foundationless.summaries import COMPARISONS, KEYS, LEAKAGE, OPTIMISM, RELIABILITY, SCORES, UNPAIRED
+from foundationless.summaries import COMPARISONS, SCORES, UNPAIRED
 
-ACROSS = [
-    "analysis", "derivation", "suite", "model", "versus", "delta", "low", "high", "wins", "losses", "n", "p", "p_holm",
-    "verdict", "margin", "clusters", "cluster_low", "cluster_high",
-]  # fmt: skip
 CROSSVALIDATION = [*KEYS, "metric", "run", "value", "sd", "low", "high", "folds", "seeds"]
-COUNTS = ("seed", "seeds", "n_test", "n_all", "n_distant", "n_near", "bin", "count", "tried")
+COUNTS = ("seed", "seeds", "n_test", "n_all", "n_distant", "n_near", "bin", "count", "tried", "fold")
 AUDITS = [
     "task", "split", "against", "rows", "exact", "reverse_complement", "near", "conflict", "duplicate",
     "duplicate_share", "near_share",
 ]  # fmt: skip
 CORPORA = ["task", "corpus", "rows", "whole", "half", "part", "whole_share", "half_share", "part_share", "mean_share"]
 _WORDS = ("metric", "protocol", "versus")
+# Beside the paper's tables, what is also written for LaTeX; of a wide table the columns that a page has room for.
+PRINTED = ("across_tasks", "claims", "defects", "ranks", "reported_across", "reported_comparison")
+_EVIDENCE = [
+    "analysis", "suite", "family", "model", "versus", "metrics", "delta", "low", "high", "unit", "n", "distinct",
+    "families", "wins", "p_holm", "p_tost_holm", "mde", "verdict",
+]  # fmt: skip
+NARROW = {
+    "across_tasks": _EVIDENCE,
+    "reported_across": ["suite", "family", "model_label", "versus", *_EVIDENCE[5:14], "wilcoxon_p", "verdict"],
+    "reported_comparison": [
+        "experiment", "source", "task", "model_label", "arm", "metric", "reported", "reported_sd", "ours", "low",
+        "high", "difference", "difference_low", "difference_high", "verdict", "same_model",
+    ],
+    "table_01_models": ["label", "family", "tokenizer", "objective", "max_tokens", "parameters", "pretrained"],
+    "table_17_checkpoints": ["model", "init", "seed", "tokenizer", "repository", "revision", "parameters"],
+}  # fmt: skip
 MAPS = ["task", "model", "init", "seed", "id", "label", "x", "y"]
 SUBSTITUTIONS = ["task", "model", "init", "seed", "window", "id", "position", "ref", "alt", "label"]
 
@@ -59,30 +73,38 @@ def read_table(path: Path, measured: str | None = None) -> pd.DataFrame:
     if measured is None:
         return frame
     if missing := {*KEYS, "metric", measured} - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_task again.")
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_analysis again.")
     if blank := [key for key in (*KEYS, "metric") if frame[key].isna().any()]:
-        raise UserError(f"{path}: the column {blank[0]} has empty cells; run summarise_task again.")
+        raise UserError(f"{path}: the column {blank[0]} has empty cells; run summarise_analysis again.")
     for name in (measured, *(name for name in _NUMBERS if name in frame)):
         if len(frame) and not pd.api.types.is_numeric_dtype(frame[name]):
-            raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_task again.")
+            raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_analysis again.")
     return frame
 
 
 def read_effects(path: Path) -> pd.DataFrame:
-    """Effects of summarise_task: identity, the kind of effect, and numbers; one that is none is a `UserError`."""
+    """Effects of summarise_analysis: identity, the kind of effect, and numbers; one that is none is a `UserError`."""
     frame = read_table(path)
     if missing := {*KEYS, "effect"} - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_task again.")
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_analysis again.")
     for name in frame.columns.intersection([*OPTIMISM, *LEAKAGE, *RELIABILITY]).difference([*KEYS, *_WORDS]):
         if not pd.api.types.is_numeric_dtype(frame[name]) and frame[name].notna().any():
-            raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_task again.")
+            raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_analysis again.")
+    return frame
+
+
+def read_holes(path: Path) -> pd.DataFrame:
+    """Holes of summarise_analysis: what is missing, and a sentence; one that is none is a `UserError`."""
+    frame = read_table(path)
+    if missing := set(HOLES) - set(frame.columns):
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_analysis again.")
     return frame
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Write a CSV table whole; floats keep every digit."""
     with atomic_path(path) as part:
-        frame.to_csv(part, index=False, lineterminator="\n")
+        formats.write_table(part, frame)
 
 
 def read_flat(path: Path) -> pd.DataFrame:
@@ -102,10 +124,8 @@ def read_flat(path: Path) -> pd.DataFrame:
 
 def write_flat(path: Path, frame: pd.DataFrame) -> None:
     """Write rows of records as Parquet; a column that mixes types becomes text."""
-    mixed = [str(name) for name in frame if pd.api.types.infer_dtype(frame[name], skipna=True).startswith("mixed")]
-    texts = {name: frame[name].map(str, na_action="ignore") for name in mixed}
     with atomic_path(path) as part:
-        frame.assign(**texts).to_parquet(part, index=False)
+        formats.write_parquet(part, frame)
 
 
 def read_tasks(path: Path) -> pd.DataFrame:
@@ -178,6 +198,8 @@ def collect(
     maps: Sequence[pd.DataFrame] = (),
     substitutions: Sequence[pd.DataFrame] = (),
     cards: Sequence[Mapping[str, Any]] = (),
+    pretraining: Sequence[Mapping[str, Any]] = (),
+    holes: pd.DataFrame | None = None,
     benchmarks: Path | None = None,
 ) -> None:
     """Write the directory of tables (see the command's help for its files).
@@ -186,8 +208,9 @@ def collect(
     with label, order, tokenizer_class and kind (`baseline` or another). `scores` and `comparisons` hold rows of both
     protocols, of which `protocol` is the study's; `effects` are those of `summaries`, `reported` the numbers that the
     study printed, `overlap` and `audits` those of `audit_overlap` and `audit_task`, `corpora` those of
-    `audit_corpus`, `maps` embedding maps, `substitutions` mutagenesis maps, `cards` those of weights, and `benchmarks`
-    the directory of Snakemake's benchmarks, for the cost of what writes no record.
+    `audit_corpus`, `maps` embedding maps, `substitutions` mutagenesis maps, `cards` those of weights, `pretraining` the
+    records of pretraining, `holes` what is missing or could not be computed, and `benchmarks` the directory of
+    Snakemake's benchmarks, for the cost of what writes no record.
     """
     ranks = {name: card.get("order", len(models)) for name, card in models.items()}
     order = {task: rank for rank, task in enumerate(tasks["task"])}
@@ -210,36 +233,63 @@ def collect(
         [{"model": name, **dict(card)} for name, card in sorted(models.items(), key=lambda item: ranks[item[0]])]
     )
     bases = {name: card.get("base", name) for name, card in models.items()}
+    labels = {name: str(card.get("label", name)) for name, card in models.items()}
     across = summarise_tasks(comparisons, tasks, ranks, margin, clusters)
+    ranked, rank_pairs = rank_tasks(scores[~scores["analysis"].isin(UNPAIRED)], tasks, labels)
     spent = costs.ledger(flat, benchmarks)
-    with atomic_directory(output, ("*.csv", "*.parquet")) as part:
-        flat.to_csv(part / "records.csv", index=False, lineterminator="\n")
-        write_flat(part / "records.parquet", flat)
-        points = arrange(_with_columns(pd.concat(maps) if maps else pd.DataFrame(), MAPS))
-        write_flat(part / "maps.parquet", points)
-        write_flat(part / "mutagenesis.parquet", arrange(join_tables(substitutions, SUBSTITUTIONS)))
-        tables = {
-            "scores": scores,
-            "comparisons": comparisons,
-            "tasks": tasks,
-            "models": catalogue,
-            "across_tasks": across,
-            "protocols": _effect(effects, "optimism", OPTIMISM).rename(columns={"delta": "optimism"}),
-            "leakage": _effect(effects, "leakage", LEAKAGE),
-            "calibration": _effect(effects, "calibration", RELIABILITY),
-            "selections": _effect(effects, "selection", SELECTIONS),
-            "crossvalidation": crossvalidate(flat),
-            "audits": pd.DataFrame(
-                [{"task": audit["task"], **pair} for audit in audits for pair in audit["pairs"]], columns=AUDITS
-            ),
-            "cost": spent,
-            "cost_by_model": arrange(costs.by_model(spent)),
-            "corpora": pd.DataFrame([dict(audit) for audit in corpora]).reindex(columns=CORPORA),
-            "defects": find_defects(every, pairs, effects, across, clusters),
-            "claims": find_claims(every, pairs, bases, margin, clusters),
-        } | paper_tables(scores, comparisons, effects, flat, tasks, catalogue, cards, audits, reported)
+    holes = arrange(_with_columns(pd.DataFrame() if holes is None else holes, HOLES)).astype({"seed": "Int64"})
+    missing = holes["what"].isin(MISSING)
+    tables = {
+        "records": flat,
+        "scores": scores,
+        "comparisons": comparisons,
+        "tasks": tasks,
+        "models": catalogue.drop(columns="config", errors="ignore"),
+        "across_tasks": across,
+        "ranks": ranked,
+        "rank_pairs": rank_pairs,
+        "holes": holes[missing],
+        "notes": holes[~missing],
+        "protocols": _effect(effects, "optimism", OPTIMISM).rename(columns={"delta": "optimism"}),
+        "leakage": _effect(effects, "leakage", LEAKAGE),
+        "calibration": _effect(effects, "calibration", RELIABILITY),
+        "selections": _effect(effects, "selection", SELECTIONS),
+        "components": _effect(effects, "component", COMPONENTS),
+        "runs": _effect(effects, "run", RUNS),
+        "roc": _effect(effects, "roc", ROC),
+        "confusion": _effect(effects, "confusion", CONFUSION),
+        "crossvalidation": crossvalidate(flat),
+        "audits": pd.DataFrame(
+            [{"task": audit["task"], **pair} for audit in audits for pair in audit["pairs"]], columns=AUDITS
+        ),
+        "cost": spent,
+        "cost_by_model": arrange(costs.by_model(spent)),
+        "corpora": pd.DataFrame([dict(audit) for audit in corpora]).reindex(columns=CORPORA),
+        "defects": find_defects(every, pairs, effects, across, clusters),
+        "claims": find_claims(every, pairs, bases, margin, clusters),
+    } | paper_tables(
+        scores, comparisons, effects, flat, tasks, catalogue, cards, audits, reported, margin, pretraining
+    )  # fmt: skip
+    points = arrange(_with_columns(pd.concat(maps) if maps else pd.DataFrame(), MAPS))
+    with atomic_directory(output, ("*.csv", "*.parquet", "*.tex")) as part:
+        formats.write_parquet(part / "maps.parquet", points)
+        formats.write_parquet(part / "mutagenesis.parquet", arrange(join_tables(substitutions, SUBSTITUTIONS)))
         for name, table in tables.items():
-            table.to_csv(part / f"{name}.csv", index=False, lineterminator="\n")
+            formats.write_table(part / f"{name}.csv", table)
+            formats.write_parquet(part / f"{name}.parquet", table)
+        printed = [name for name in tables if name.startswith("table_") or name in PRINTED]
+        for name in printed:
+            formats.write_latex(part / f"{name}.tex", _printed(name, tables[name]))
+        formats.write_document(part / "all.tex", {name: name.replace("_", " ") for name in printed})
+
+
+def _printed(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """What a page shows of a table: of the evidence whole tasks and the verdict's references only."""
+    if name in ("across_tasks", "reported_across"):
+        plain = (table["derivation"].fillna("") == "") & table["versus"].isin(["random", "baseline", "best_random"])
+        whole = (table["suite"] == "all") & (table["family"] == "")
+        table = table[plain & (whole | (table["analysis"] == "finetune"))]
+    return table.reindex(columns=NARROW[name]) if name in NARROW else table
 
 
 def _of_protocol(frame: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -291,68 +341,6 @@ def check_distinct(cards: Iterable[Path]) -> None:
                 f"{path.parent} and {other.parent} hold the same weights, so the arms would be compared with "
                 "themselves; find out which of them is not what its name says, and make it again."
             )
-
-
-def cluster_tasks(overlap: pd.DataFrame | None) -> dict[str, str]:
-    """Task -> its group of tasks that share test sequences, by the name of the first (see `audit_overlap`)."""
-    if overlap is None or "cluster" not in overlap:
-        return {}
-    names = overlap.drop_duplicates("task")
-    return dict(zip(names["task"].astype(str), names["cluster"].astype(str), strict=True))
-
-
-def summarise_tasks(
-    comparisons: pd.DataFrame,
-    tasks: pd.DataFrame,
-    ranks: Mapping[str, int],
-    margin: float,
-    clusters: Mapping[str, str] | None = None,
-) -> pd.DataFrame:
-    """Paired differences of pretrained arms over the tasks of each suite, and of all (`suite` all), by analysis.
-
-    A derivation of tasks (`H3.pct10`, `H4.pct10`) is a set of tasks of its own, column `derivation`; further draws of
-    one (`pct10d1`) are averaged into it first. `p_holm` adjusts over the models of an analysis, derivation, suite and
-    reference. With `clusters` (task -> group of tasks that share sequences) the interval of the same mean is also given
-    with such tasks counted as one (`clusters`: how many remain).
-    """
-    suites = tasks.set_index("task")["suite"]
-    rows = comparisons[comparisons["init"] == "pretrained"]
-    names = [task.partition(".") for task in rows["task"].astype(str)]
-    bases = [base for base, _, _ in names]
-    rows = rows.assign(
-        base=bases,
-        derivation=[re.sub(r"^((?:pct|shot)\d+)d\d+", r"\1", derivation) for _, _, derivation in names],
-        suite=pd.Series(bases, index=rows.index, dtype=object).map(suites),
-    )
-    keys = ["analysis", "derivation", "suite", "versus", "model", "base"]
-    rows = rows.groupby(keys, sort=False, dropna=False, as_index=False)[["delta"]].mean()
-    found = []
-    for (analysis, derived), whole in rows.groupby(["analysis", "derivation"], sort=False):
-        for suite, part in [("all", whole), *whole.groupby("suite", sort=False)]:
-            for (versus, model), deltas in part.groupby(["versus", "model"], sort=False):
-                if len(deltas) < 2 and (analysis, derived) != ("finetune", ""):
-                    continue
-                over = across_tasks(deltas["delta"].to_numpy())
-                grouped = across_clusters(
-                    deltas["delta"].to_numpy(), [(clusters or {}).get(task, task) for task in deltas["base"]]
-                )
-                found.append(
-                    {"analysis": analysis, "derivation": derived, "suite": suite, "model": model, "versus": versus}
-                    | {"delta": over.mean, "low": over.low, "high": over.high, "wins": over.wins, "n": over.tasks}
-                    | {"losses": over.losses, "p": over.p, "verdict": over.verdict(margin), "margin": margin}
-                    | _clustered(grouped, known=bool(clusters))
-                )
-    table = pd.DataFrame(found, columns=[column for column in ACROSS if column != "p_holm"])
-    family = ["analysis", "derivation", "suite", "versus"]
-    adjusted = table.groupby(family, sort=False)["p"].transform(lambda p: holm(p.to_numpy(dtype=float)))
-    table = table.assign(p_holm=adjusted.astype(float), rank=table["model"].map(ranks).fillna(len(ranks)))
-    return table.sort_values([*family, "rank"], kind="stable")[ACROSS].reset_index(drop=True)
-
-
-def _clustered(grouped: AcrossTasks, known: bool) -> dict[str, float]:
-    if not known:
-        return {}
-    return {"clusters": grouped.tasks, "cluster_low": grouped.low, "cluster_high": grouped.high}
 
 
 def _with_columns(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -1,0 +1,25 @@
+"""Write the machine-readable verdict: each model against its random self and the best baseline, with its evidence.
+
+The keys of the file are described in workflow/schemas/verdict.schema.yaml, against which it is checked.
+"""
+
+import argparse
+from pathlib import Path
+
+from foundationless.flags import output_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--tables", required=True, type=Path, help="directory that collect_tables wrote")
+    add("--study", required=True, help="name of the study")
+    add("--title", default="", help="its title")
+    add("--output", required=True, type=output_file, help="JSON to write")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from foundationless import verdict
+
+    schema = Path(__file__).parents[2] / "schemas" / "verdict.schema.yaml"
+    found = verdict.build(arguments.tables, arguments.study, arguments.title)
+    verdict.write(arguments.output, found, schema)
