@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from figure_tables import change_tables, write_tables
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -23,6 +24,7 @@ from foundationless.figures.tables import read
 from foundationless.plan import FIGURES
 from foundationless.statistics import verdict
 from foundationless.tables import collect
+from foundationless.verdict import build
 
 CARDS = {
     "hyenadna": ("HyenaDNA", "character"),
@@ -188,6 +190,12 @@ def tables(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The design of the whole study with every table, the study's numbers and the ranks among them."""
+    return write_tables(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
 def small(tmp_path_factory):
     return make_tables(tmp_path_factory.mktemp("small"), models=2, suites=("gb",))
 
@@ -249,7 +257,7 @@ def everything_fits(figure):
     for part in parts(figure):
         for axes in part.axes:
             box = axes.get_window_extent()
-            assert box.width > 20 and box.height > 20
+            assert not axes.axison or (box.width > 20 and box.height > 20)
     level = [(text, box) for text, box in shown if text.get_rotation() % 90 == 0]  # slanted boxes exceed their ink
     for (one, first), (two, second) in combinations(level, 2):
         beside = first.x1 < second.x0 + 1 or second.x1 < first.x0 + 1
@@ -296,9 +304,121 @@ def test_points_are_as_many_as_scores(tables, drawn):
     figure = drawn("figure_03_low_data", tables)
     assert marks(figure, look.marker, look.color) == 4 * 5
     figure = drawn("verdict_forest", tables)
-    values = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == look.marker]
-    across = frame.across.set_index(["suite", "versus", "model"])
-    assert values == [across.loc[("all", "random", "hyenadna"), "delta"]]
+    shown = [line for axes in figure.axes for line in axes.lines if line.get_marker() == look.marker]
+    values = [line.get_xdata()[0] for line in shown if line.get_color() == look.color]
+    across = frame.across.set_index(["suite", "versus", "model"])["delta"]
+    families = frame.families.set_index(["versus", "model"])["delta"]
+    assert values == [
+        across["all", "random", "hyenadna"], *families["random", "hyenadna"], across["all", "baseline", "hyenadna"]
+    ]  # fmt: skip
+    assert len(families["random", "hyenadna"]) > 5
+
+
+def test_the_full_study_has_the_studys_numbers_beside_ours(whole, drawn):
+    frame = read(whole)
+    reported = frame.extra("reported_comparison")
+    nt = reported[reported["task"].isin(frame.tasks.loc[frame.tasks["suite"] == "nt", "task"])]
+    nt = nt[nt["experiment"] == "nt_finetune"]
+    figure = drawn("figure_08_nt", whole)
+    for arm, marker in style.STUDY_MARKS.items():
+        lines = [line for line in figure.findobj(Line2D) if line.axes is not None and line.get_marker() == marker]
+        values = np.concatenate([line.get_xdata() for line in lines])
+        assert sorted(values) == sorted(nt.loc[nt["arm"] == arm, "reported"])
+    paired = nt.pivot_table(index="task", columns=["model", "arm"], values="reported")
+    figure = drawn("figure_07_best_random", whole)
+    found = [line for line in figure.findobj(Line2D) if line.axes is not None and line.get_marker() == "x"]
+    drawn_values = np.concatenate([line.get_xdata() for line in found])
+    best = paired.xs("random", axis=1, level="arm").max(axis=1)
+    for model in paired.columns.get_level_values("model").unique():
+        own = paired[model, "pretrained"]
+        for expected in (own - paired[model, "random"], own - best):
+            assert np.isclose(expected.to_numpy()[:, None], drawn_values[None], atol=1e-12).any(axis=1).all()
+
+
+def test_the_forest_has_the_studys_own_evidence(whole, tmp_path, drawn):
+    """Of the same scope, and of the architecture that stands behind a model's name."""
+
+    def over_all(frame):
+        return frame.assign(suite="all") if {"source", "suite", "versus"} <= set(frame) else frame
+
+    directory = change_tables(whole, tmp_path / "tables", over_all)
+    frame = read(directory)
+    figure = drawn("verdict_forest", directory)
+    values = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "x"]
+    expected = frame.extra("reported_across").query("versus == 'random'").set_index("model")["delta"]
+    expected = expected[expected.index.isin(frame.across["model"])]
+    ends = figure.axes[0].get_xlim()
+    assert sorted(values) == sorted(expected.clip(*ends)) and len(values) >= 5
+    assert not [line for line in drawn("verdict_forest", whole).axes[0].lines if line.get_marker() == "x"]  # suite nt
+
+
+def test_every_number_of_the_study_is_a_mark(whole, drawn):
+    frame = read(whole)
+    figure = drawn("reported", whole)
+    found = frame.extra("reported_comparison")
+    scores, differences = (part.axes[0] for part in figure.subfigs[1].subfigs)
+    inside = [line for line in scores.lines if line.get_marker() not in ("None", None, "")]
+    points = np.concatenate([np.column_stack([line.get_xdata(), line.get_ydata()]) for line in inside])
+    assert sorted(map(tuple, points)) == sorted(zip(found["reported"], found["ours"], strict=True))
+    marked = [line.get_xdata() for line in differences.lines if line.get_marker() not in ("None", None, "")]
+    assert sorted(np.concatenate(marked)) == sorted(found["difference"])
+    counted = [text.get_text().split(" · ") for text in differences.texts[:-1]]
+    assert sum(int(number) for numbers in counted for number in numbers) == len(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bars_of_ranks_are_those_of_an_independent_library(seed):
+    """scikit-posthocs joins the maximal cliques of its graph of alike arms; with Nemenyi's p these are stretches."""
+    import scikit_posthocs
+    from matplotlib.figure import Figure
+
+    from foundationless.figures.verdict import ALPHA, maximal_runs
+
+    generator = np.random.default_rng(seed)
+    scores = generator.normal(size=(20, 22)) + np.linspace(0, 2.5, 22) * (seed > 0)
+    p = scikit_posthocs.posthoc_nemenyi_friedman(scores)
+    ranks = pd.DataFrame(-scores).rank(axis=1).mean()
+    drawn = scikit_posthocs.critical_difference_diagram(ranks, p, ax=Figure().subplots(), alpha=ALPHA)
+    expected = {tuple(np.round(np.sort(bar[0].get_xdata())[[0, -1]], 9)) for bar in drawn["crossbars"]}
+    order = ranks.sort_values().index
+    bars = maximal_runs(p.loc[order, order].to_numpy(), ALPHA)
+    assert {tuple(np.round([ranks[order[first]], ranks[order[last]]], 9)) for first, last in bars} == expected
+    assert bars
+
+
+def test_ranks_have_a_row_per_arm_and_baseline(whole, drawn):
+    ranks = read(whole).extra("ranks")
+    axes, side = drawn("critical_difference", whole).axes
+    assert len(axes.get_yticklabels()) == len(ranks) >= 20
+    at = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
+    assert at == sorted(ranks["rank"])
+    assert side.lines
+
+
+@pytest.mark.parametrize("name", ["verdict_forest", "critical_difference", "reported"])
+def test_the_verdict_is_made_for_one_column(name, whole, drawn):
+    figure = drawn(name, whole)
+    everything_fits(figure)
+    assert figure.get_figwidth() * 25.4 == pytest.approx(style.ONE_COLUMN)
+    assert min(text.get_fontsize() for text in texts(figure)) >= 5
+
+
+def test_the_cover_names_holes(small, tmp_path):
+    from foundationless.figures import binding
+
+    rows = [("finetune", task, "hyenadna", "random", seed) for task in ("H3", "H4") for seed in (0, 2)]
+    rows += [("biotype", f"task{i}", f"model{i}", "random", 0) for i in range(80)]
+    holes = pd.DataFrame(rows, columns=["analysis", "task", "model", "init", "seed"])
+    directory = shutil.copytree(small, tmp_path / "tables")
+    holes.assign(what="record", note="it is not there").to_csv(directory / "holes.csv", index=False)
+    lines = binding.holes(read(directory))
+    assert lines[0] == "84 holes." and "51 more" in lines[-1]
+    assert lines[1] == "Record: finetune/hyenadna/random: H3 (seed 0, 2), H4 (seed 0, 2)."
+    figure = binding.cover(read(directory, STUDY), "")
+    FigureCanvasAgg(figure).draw()
+    assert any(text.get_text().startswith("Record: finetune/hyenadna/random") for text in texts(figure))
+    everything_fits(figure)
+    assert binding.holes(read(small)) == ["None: no cell of the design is missing."]
 
 
 def test_values_stand_where_the_table_says(tables, drawn):
@@ -353,14 +473,10 @@ def test_fonts_are_embedded_and_the_bytes_repeat(small, tmp_path):
 def test_commands_draw_and_bind(small, tmp_path):
     from pypdf import PdfReader
 
-    pdfs = [tmp_path / f"{name}.pdf" for name in ("biotype", "figure_08_nt")]
-    for path in pdfs:
-        assert (
-            main(
-                ["draw_figure", "--figure", path.stem, "--tables", str(small), "--study", STUDY, "--output", str(path)]
-            )
-            == 0
-        )
+    names = ["biotype", "figure_08_nt"]
+    pdfs = [tmp_path / f"{name}.pdf" for name in names]
+    drawn = ["draw_figures", "--figures", *names, "--tables", str(small), "--study", STUDY, "--output", str(tmp_path)]
+    assert main(drawn) == 0
     outputs = [tmp_path / "all.pdf", tmp_path / "again.pdf"]
     for output in outputs:
         code = main(
@@ -372,12 +488,16 @@ def test_commands_draw_and_bind(small, tmp_path):
     assert not list(tmp_path.glob("*cover*"))
     reader = PdfReader(outputs[0])
     assert len(reader.pages) == 3
-    assert [item.title for item in reader.outline] == ["Cover", "Biotype", "Figure 8: nt"]
+    cover, more, biotype, study, figures_of_study = reader.outline
+    assert (cover.title, more.title, study.title) == ("Cover", FIGURES["biotype"], FIGURES["figure_08_nt"])
+    assert [item.title for item in biotype] == ["Biotype"]
+    assert [item.title for item in figures_of_study] == ["Figure 8: nt"]
+    assert [reader.get_destination_page_number(item) for item in (more, biotype[0], study)] == [1, 1, 2]
     text = " ".join(reader.pages[0].extract_text().split())
-    across = pd.read_csv(small / "across_tasks.csv").query("suite == 'all' and versus == 'random'")
-    across = across[(across["analysis"] == "finetune") & across["derivation"].isna()]
+    for sentence in build(small, STUDY, STUDY)["sentences"]:
+        assert " ".join(sentence.split()) in text
+    across = read(small).across.query("suite == 'all' and versus == 'random'")
     assert f"{across['delta'].max():+.3f}" in text
-    assert f"{across['wins'].sum()} of {across['n'].sum()} pairs" in text
     assert "foundationless" in text and "Notes of the study." in text
 
 
@@ -386,16 +506,15 @@ def test_a_study_without_pairs_has_a_cover_without_a_verdict(empty):
 
     figure = binding.cover(read(empty, STUDY), "")
     FigureCanvasAgg(figure).draw()
-    assert any("there is no verdict" in text.get_text() for text in texts(figure))
+    assert any("nothing is judged" in text.get_text() for text in texts(figure))
     everything_fits(figure)
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["draw_figure", "--figure", "figure_99", "--output", "f.pdf"],
-        ["draw_figure", "--figure", "biotype", "--tables", "nowhere", "--output", "f.pdf"],
-        ["draw_figure", "--figure", "biotype", "--output", "f.txt"],
+        ["draw_figures", "--figures", "figure_99", "--output", "f"],
+        ["draw_figures", "--figures", "biotype", "--tables", "nowhere", "--output", "f"],
         ["bind_figures", "--figures", "nowhere.pdf", "--study", "s", "--output", "f.pdf"],
     ],
 )

@@ -64,7 +64,15 @@ def test_full_size_fits_and_shows_every_audit(full):
     look = read(directory).looks["hyenadna"]
     leaky = effects[(effects["n_distant"] < effects["n_all"]) & (effects["protocol"] == "corrected")]
     own = leaky[leaky["model"] == "hyenadna"]
-    assert marks(figure, look.marker, look.color) + marks(figure, look.marker, "white") == len(own) > 50
+    top, below = figure.subfigs[1].subfigs
+    assert marks(top, look.marker, look.color) + marks(top, look.marker, "white") == len(own) > 50
+    # Below, every task at its share: the paired difference of the model, as comparisons.csv has it.
+    (line,) = [line for line in below.axes[1].lines if line.get_color() == look.color and len(line.get_xdata()) > 2]
+    pairs = read(directory).comparisons.query("analysis == 'finetune' and versus == 'random' and model == 'hyenadna'")
+    pairs = pairs[pairs["task"].isin(shown["task"])]
+    shares = 100 * pairs["task"].map(shown.set_index("task")["near_share"])
+    found = sorted(zip(line.get_xdata(), line.get_ydata(), strict=True))
+    assert np.array(found) == pytest.approx(np.array(sorted(zip(shares, pairs["delta"], strict=True))))
     assert marks(figure, "|") == (~leaky["model"].isin(CARDS)).sum()
 
 

@@ -8,7 +8,7 @@ from foundationless.flags import output_file
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
-    parser.add_argument("--figures", required=True, nargs="+", type=Path, help="PDFs of draw_figure, in order")
+    parser.add_argument("--figures", required=True, nargs="+", type=Path, help="PDFs of draw_figures, in order")
     parser.add_argument("--tables", required=True, type=Path, help="directory of collect_tables")
     parser.add_argument("--study", required=True, help="what the study is")
     parser.add_argument("--notes", default="", help="what a reader must know of its data and sizes")

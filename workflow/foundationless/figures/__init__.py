@@ -1,12 +1,14 @@
 """Tables in, figures out. Nothing here knows torch, models or tasks."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundationless.errors import UserError
 from foundationless.plan import FIGURES
+from foundationless.processes import counted, map_forked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,18 +20,25 @@ def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
     from foundationless.figures import (
         benchmarks,
         claims,
+        confusion,
         controls,
         cost,
+        curves,
         defects,
+        factorial,
         features,
         features_extra,
         leakage,
         mutagenesis,
+        seeds,
         variation,
+        verdict,
     )
 
     return {
-        "verdict_forest": benchmarks.forest,
+        "verdict_forest": verdict.forest,
+        "critical_difference": verdict.critical_difference,
+        "reported": verdict.reported,
         "figure_01_benchmarks": benchmarks.means,
         "figure_03_low_data": features.low_data,
         "figure_04_width_random": features.width_random,
@@ -39,13 +48,19 @@ def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
         "figure_08_nt": partial(benchmarks.suite, name="nt"),
         "figure_09_gue": partial(benchmarks.suite, name="gue"),
         "figure_10_gb": partial(benchmarks.suite, name="gb"),
+        "factorial": factorial.factorial,
+        "learning_curves": curves.learning_curves,
         "biotype": features.biotype,
+        "confusion": confusion.confusion,
         "fewshot": features_extra.fewshot,
         "probing": features_extra.probing,
         "clustering": features_extra.clustering,
         "variants": variation.variants,
+        "roc": curves.roc,
+        "mutations": variation.mutations,
         "mutagenesis": mutagenesis.mutagenesis,
         "controls": controls.controls,
+        "seed_variance": seeds.seed_variance,
         "lora": controls.adapters,
         "leakage": leakage.leakage,
         "epochs": defects.epochs,
@@ -63,13 +78,39 @@ def draw(name: str, tables: Path, study: str, output: Path) -> "Figure":
 
     A figure whose data are missing becomes a page that says which. Raises `UserError` for an unknown name.
     """
-    from foundationless.figures import style
     from foundationless.figures.tables import read
 
+    _check(name, output)
+    return _draw(name, read(tables, study), output)
+
+
+def draw_all(names: Sequence[str], tables: Path, study: str, output: Path, processes: int) -> None:
+    """`draw` every one of `names` to `NAME.pdf` in the directory `output`, in up to so many processes at once."""
+    from foundationless.figures.tables import read
+
+    for name in names:
+        _check(name, output / f"{name}.pdf")
+    _drawings()  # imports them once, before the processes fork
+    frames = read(tables, study)
+    work = map_forked(partial(_draw_into, frames, output), names, processes)
+    for _ in counted(names, work, partial(print, file=sys.stderr, flush=True)):
+        pass
+
+
+def _check(name: str, output: Path) -> None:
     if name not in FIGURES:
         raise UserError(f"no figure '{name}'; there are {', '.join(FIGURES)}.")
     if output.suffix != ".pdf" or output.with_suffix(".png").is_dir():
         raise UserError(f"{output}: figures are written as .pdf, with a .png file of the same name beside it.")
-    figure = _drawings()[name](read(tables, study))
+
+
+def _draw_into(tables: "Tables", directory: Path, name: str) -> None:
+    _draw(name, tables, directory / f"{name}.pdf")
+
+
+def _draw(name: str, tables: "Tables", output: Path) -> "Figure":
+    from foundationless.figures import style
+
+    figure = _drawings()[name](tables)
     style.save(figure, output)
     return figure

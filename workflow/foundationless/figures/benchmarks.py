@@ -1,5 +1,7 @@
 """Fine-tuning: both arms on the three benchmarks, their paired differences, and the verdict over all tasks."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -7,8 +9,12 @@ from matplotlib.figure import Figure
 from foundationless.figures import rows as layout
 from foundationless.figures import style
 from foundationless.figures.tables import SUITES, Tables, each
+from foundationless.reported import CATEGORIES
 from foundationless.statistics import across_tasks
 
+PLACES = {"pretrained": -0.18, "random": 0.18}  # of an arm beside its model's tick
+OF_CATEGORIES = {"linestyle": "none", "markersize": 3.2}
+EXPERIMENTS = ("nt_finetune", "gue_finetune", "gb_finetune")
 SUITE_TITLES = {"nt": "Figure 8", "gue": "Figure 9", "gb": "Figure 10"}
 
 
@@ -23,30 +29,76 @@ def means(tables: Tables) -> Figure:
         return style.missing(title, "No scores of fine-tuning (analysis finetune) on the NT, GUE or GB tasks.")
     names = tables.order(found["model"])
     own = tables.order(tables.own(found)["model"])
+    present = [suite for suite in SUITES if (found["suite"] == suite).any()]
+    counts = ", ".join(f"{found.loc[found['suite'] == suite, 'task'].nunique()} ({_suite_label(tables, suite)})"
+                       for suite in present)  # fmt: skip
+    study = _study_means(tables, found)
     caption = (
         "Large marks: mean over the tasks of a benchmark with 95 % t intervals over three or more tasks; small "
-        f"marks: single tasks (mean over seeds and folds). {tables.study}"
+        f"marks: single tasks (mean over seeds and folds). n = {counts} tasks; {layout.sizes(found).split(';')[0]}. No "
+        "test: the arms of a model are paired, and verdict_forest and figure 7 test their differences. "
+        f"{_study_words(study)} {tables.study}"
     )
-    present = [suite for suite in SUITES if (found["suite"] == suite).any()]
-    arms = style.arm_handles(layout.shown_arms(tables, found))
+    arms = style.arm_handles(layout.shown_arms(tables, found)) + style.reported_handles(set(study["arm"]))
     handles = [arms, style.model_handles([tables.looks[name] for name in own])]
-    figure, body = style.page(62, title=title, caption=caption, handles=handles)
+    body_mm = 62 if len(names) < 10 else 70  # slanted names of baselines take room
+    figure, body = style.page(body_mm, title=title, caption=caption, handles=handles)
     with style.sheet():
         panels = np.atleast_1d(body.subplots(1, len(present), sharey=True))
         for axes, suite in zip(panels, present, strict=True):
             part = found[found["suite"] == suite]
             _mean_panel(axes, tables, part, names)
+            for row in each(study[(study["suite"] == suite) & study["model"].isin(names)]):
+                axes.plot(names.index(row.model) + PLACES[row.arm], row.reported, zorder=4, **style.reported(row.arm))
             count = part["task"].nunique()
             axes.set_title(f"{_suite_label(tables, suite)} ({count} task{'s' if count > 1 else ''})")
             axes.set_ylabel(layout.metric_label(sorted(part["metric"].unique())))
     return figure
 
 
+def _study_scores(tables: Tables, tasks: Iterable[str]) -> pd.DataFrame:
+    """The study's scores of these tasks, task by task, of both arms."""
+    found = layout.study_numbers(tables, *EXPERIMENTS)
+    return found[found["task"].isin(set(tasks)) & found["arm"].isin(PLACES)]
+
+
+def _study_categories(tables: Tables) -> pd.DataFrame:
+    """The study's means of GUE categories (it prints no single tasks of GUE), with ours of the same category."""
+    found = tables.extra("figure_09_categories")
+    if found.empty:
+        return pd.DataFrame(columns=["category", "model", "init", "mean", "reported", "tasks", "arm", "source"])
+    found = found.assign(arm=found["init"], source=found.get("reported_source"))
+    return found[found["model"].isin(tables.looks) & found["arm"].isin(PLACES)]
+
+
+def _study_means(tables: Tables, shown: pd.DataFrame) -> pd.DataFrame:
+    """Mean of the study's scores per suite, model and arm, of the tasks that it reports and we ran."""
+    single = _study_scores(tables, shown["task"])
+    single = single.assign(suite=single["task"].map(tables.tasks.set_index("task")["suite"]), weight=1.0)
+    several = _study_categories(tables).dropna(subset="reported")
+    several = several[~several["model"].isin(single.loc[single["suite"] == "gue", "model"])]
+    several = several.assign(suite="gue", weight=several["tasks"])
+    parts = [part for part in (single, several) if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=["suite", "model", "arm", "reported", "source"])
+    both = pd.concat(parts, ignore_index=True)
+    both = both.assign(weighted=both["reported"] * both["weight"])
+    table = both.groupby(["suite", "model", "arm"], sort=False).agg(
+        weighted=("weighted", "sum"), weight=("weight", "sum"), source=("source", "first")
+    )
+    return table.assign(reported=table["weighted"] / table["weight"]).reset_index()
+
+
+def _study_words(study: pd.DataFrame) -> str:
+    words = layout.study_words(study)
+    return words.replace("as the study printed them", "means of what the study printed for these tasks")
+
+
 def _mean_panel(axes, tables: Tables, part: pd.DataFrame, names: list[str]) -> None:
     for place, name in enumerate(names):
         for init, values in part[part["model"] == name].groupby("init")["value"]:
             arm = "baseline" if name in tables.baselines else str(init)
-            x = place + {"pretrained": -0.18, "random": 0.18}.get(arm, 0.0)
+            x = place + PLACES.get(arm, 0.0)
             look = tables.looks[name]
             color = style.GREY if arm == "baseline" else look.color
             jitter = np.linspace(-0.08, 0.08, len(values)) if len(values) > 1 else np.zeros(1)
@@ -57,9 +109,7 @@ def _mean_panel(axes, tables: Tables, part: pd.DataFrame, names: list[str]) -> N
             mark = style.filling(look, arm) | ({"marker": "_"} if arm == "baseline" else {})
             axes.plot(x, over.mean, zorder=3, **mark)
     axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.set_xticks(
-        range(len(names)), [tables.looks[name].label for name in names], rotation=45, ha="right", rotation_mode="anchor"
-    )
+    axes.set_xticks(range(len(names)), [tables.looks[name].label for name in names], rotation=90)
     axes.grid(axis="y")
 
 
@@ -79,13 +129,19 @@ def suite(tables: Tables, name: str) -> Figure:
         return style.missing(title, f"No scores of fine-tuning (analysis finetune) on tasks of the suite {name}.")
     names, tasks = tables.order(own["model"]), layout.ordered_tasks(tables, own["task"].tolist())
     metrics = own.groupby("task")["metric"].first()
-    caption = f"Grey ticks: baselines (the same in every panel). {layout.sizes(own)} {tables.study}"
-    figure, body = style.page(
-        layout.grid_height(tasks),
-        title=title,
-        caption=caption,
-        handles=[style.arm_handles(layout.shown_arms(tables, found))],
+    study, categories = _study_scores(tables, tasks["task"]), _by_heading(tables, tasks)
+    categories = categories[categories["model"].isin(names)]
+    drawn = pd.concat(
+        [part[["arm", "model", "source", "reported"]] for part in (study, categories) if len(part)] or [study]
     )
+    caption = (
+        f"Grey ticks: baselines (the same in every panel). {layout.sizes(own)} No test here: figure 7 has the paired "
+        f"differences. {layout.study_words(drawn.dropna(subset='reported'))} "
+    )
+    if len(categories):
+        caption += "In the rows of headings: means over the tasks of the category, without intervals. "
+    arms = style.arm_handles(layout.shown_arms(tables, found)) + style.reported_handles(set(drawn["arm"]))
+    figure, body = style.page(layout.grid_height(tasks), title=title, caption=caption + tables.study, handles=[arms])
     with style.sheet():
         panels, heights = layout.task_grid(body, tables, tasks, names)
         for axes, model in zip(panels, names, strict=True):
@@ -98,9 +154,35 @@ def suite(tables: Tables, name: str) -> Figure:
                 style.interval(axes, arm["y"], arm["low"], arm["high"], look.color)
                 mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3.2}
                 axes.plot(arm["value"], arm["y"], zorder=3, **mark)
+            for init, arm in study[study["model"] == model].groupby("arm"):
+                y = arm["task"].map(heights) + 0.28  # below ours, which it would hide
+                axes.plot(arm["reported"], y, zorder=4, **style.reported(str(init)))
+            for init, arm in categories[categories["model"] == model].groupby("arm"):
+                y = arm["first"].map(heights) - 1  # the row of the heading
+                axes.plot(arm["mean"], y, zorder=3, **(style.filling(look, str(init)) | OF_CATEGORIES))
+                axes.plot(arm["reported"], y + 0.28, zorder=4, **style.reported(str(init)))
             axes.margins(x=0.08)
         body.supxlabel(layout.metric_label(sorted(metrics.unique())), fontsize=7)
     return figure
+
+
+def _by_heading(tables: Tables, tasks: pd.DataFrame) -> pd.DataFrame:
+    """Means of the study's categories of tasks that are one group of ours, with the `first` task of that group."""
+    found = _study_categories(tables)
+    paper = tables.tasks.set_index("task").get("paper_task")
+    if found.empty or paper is None or not (tasks["suite"] == "gue").all():
+        return found.iloc[:0].assign(first="")
+    firsts = {}
+    for _, group in tasks.groupby("group", sort=False):
+        names = {
+            category
+            for task in group["task"]
+            for category, beginnings in CATEGORIES.items()
+            if str(paper.get(task, "")).startswith(beginnings)
+        }
+        if len(names) == 1:
+            firsts[names.pop()] = group["task"].iloc[0]
+    return found[found["category"].isin(firsts)].assign(first=found["category"].map(firsts))
 
 
 def best_random(tables: Tables) -> Figure:
@@ -116,16 +198,19 @@ def best_random(tables: Tables) -> Figure:
     if found.empty:
         return style.missing(title, "No paired comparisons of fine-tuned pretrained and random arms.")
     names, tasks = tables.order(found["model"]), layout.ordered_tasks(tables, found["task"].tolist())
-    margin = float(found["margin"].max())
+    margin, study = float(found["margin"].max()), _study_differences(tables, tasks["task"])
+    study = study[study["model"].isin(names)]
     caption = (
         "Filled: pretrained minus the random arm of the same model (paired). Grey diamonds: pretrained minus the best "
         "random arm of any model on that task, chosen on the test set (an oracle, the study's way). "
-        f"{layout.sizes(found)} {tables.study}"
+        f"{layout.sizes(found)} No test is drawn: comparisons.csv has p of every pair (bootstrap, McNemar or DeLong), "
+        f"across_tasks.csv the tests over tasks. {_study_words(study).replace('means', 'differences')} {tables.study}"
     )
     own, oracle = style.arm_handles()
     own.set_label("to its own random arm")
     oracle.set(label="to the best random model", marker="D", color=style.GREY, markerfacecolor="white")
-    handles = [[own, oracle, style.band_handle(margin)]]
+    crosses = style.reported_handles({"pretrained"} if len(study) else ())
+    handles = [[own, oracle, style.band_handle(margin), *crosses]]
     figure, body = style.page(layout.grid_height(tasks), title=title, caption=caption, handles=handles)
     with style.sheet():
         panels, heights = layout.task_grid(body, tables, tasks, names)
@@ -141,48 +226,23 @@ def best_random(tables: Tables) -> Figure:
                 y = rows["y"] + (0.2 if versus == "best_random" else -0.2)
                 style.interval(axes, y, rows["low"], rows["high"], mark["color"])
                 axes.plot(rows["delta"], y, zorder=3, **mark)
+            for versus, rows in study[study["model"] == model].groupby("versus"):
+                y = rows["task"].map(heights) + (0.2 if versus == "best_random" else -0.2)
+                axes.plot(rows["reported"], y, zorder=4, **(style.reported() | {"markersize": 2.6}))
         body.supxlabel("Difference in score (metric of the task)", fontsize=7)
     return figure
 
 
-def forest(tables: Tables) -> Figure:
-    """The verdict: mean paired difference over tasks per model, with its interval and the equivalence band."""
-    title = "Does pretraining pay? Mean difference over fine-tuning tasks"
-    found = tables.across[(tables.across["suite"] == "all") & tables.across["versus"].isin(["random", "baseline"])]
-    found = found[~found["model"].isin(tables.baselines)]
-    if found.empty:
-        return style.missing(title, "No model has both arms, or an arm and a baseline, on any fine-tuning task.")
-    names = tables.order(found["model"])
-    margin = float(found["margin"].max())
-    references = [name for name in ("random", "baseline") if (found["versus"] == name).any()]
-    caption = (
-        "Pretrained minus reference, mean over tasks with 95 % t intervals over tasks (n tasks); wins: tasks with a "
-        "positive difference; p: Wilcoxon signed-rank test, adjusted over models by Holm's method. Tasks "
-        f"that share data are counted as separate ones, so intervals are optimistic. {tables.study}"
-    )
-    figure, body = style.page(
-        14 + 5.5 * len(names), title=title, caption=caption, handles=[[style.band_handle(margin)]]
-    )
-    headings = {"random": "against its own random initialisation", "baseline": "against the best cheap baseline"}
-    with style.sheet():
-        panels = np.atleast_1d(body.subplots(1, len(references), sharey=True))
-        for axes, versus in zip(panels, references, strict=True):
-            axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
-            axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-            for row in each(found[found["versus"] == versus]):
-                y, look = names.index(row.model), tables.looks[row.model]
-                style.interval(axes, y, row.low, row.high, look.color)
-                axes.plot(row.delta, y, zorder=3, **style.filling(look, "pretrained"))
-                p = f", p = {row.p_holm:.2g}" if np.isfinite(row.p_holm) else ""
-                text = f"{row.wins}/{row.n} wins{p}\n{row.verdict}"
-                axes.annotate(
-                    text, (1.01, y), xycoords=("axes fraction", "data"), fontsize=5.5, va="center", linespacing=1.0
-                )
-            axes.set_title(headings[versus])
-            axes.set_ylim(len(names) - 0.5, -0.5)
-            axes.set_yticks(range(len(names)), [tables.looks[name].label for name in names])
-            axes.tick_params(axis="y", length=0)
-            axes.set_xlabel("Mean difference in score")
-            axes.grid(axis="x")
-            axes.margins(x=0.1)
-    return figure
+def _study_differences(tables: Tables, tasks: Iterable[str]) -> pd.DataFrame:
+    """The study's pretrained score minus its random one, and minus the best random one of the task (`versus`)."""
+    found = _study_scores(tables, tasks)
+    keys = ["task", "model"]
+    random = found[found["arm"] == "random"].drop_duplicates(keys)
+    own = found[found["arm"] == "pretrained"].drop_duplicates(keys)
+    own = own.assign(best=own["task"].map(random.groupby("task")["reported"].max()))
+    own = own.merge(random[[*keys, "reported"]].rename(columns={"reported": "random"}), on=keys, how="left")
+    parts = [
+        own.assign(versus=versus, reported=own["reported"] - own[column])
+        for versus, column in (("random", "random"), ("best_random", "best"))
+    ]
+    return pd.concat(parts, ignore_index=True).dropna(subset="reported")

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,25 @@ from matplotlib.figure import Figure
 
 from foundationless.errors import UserError
 from foundationless.figures import style
-from foundationless.figures.tables import Tables, each, read
+from foundationless.figures.rows import span
+from foundationless.figures.tables import Tables, read
 from foundationless.files import atomic_path
+from foundationless.plan import FIGURES
 from foundationless.records import versions
-from foundationless.statistics import VERDICTS
+from foundationless.verdict import build
 
 QUESTION = (
     "Is a pretrained genomic model better than itself at random initialisation, and than baselines that cost nothing?"
 )
+MOST_HOLES = 30  # lines of the cover
 WRAP = 112  # characters of 7.5 pt in 162 mm
 
 
 def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Path) -> None:
-    """Write `output`: cover, then `pdfs` in order, each with a bookmark; the same inputs give the same bytes."""
+    """Write `output`: cover, then `pdfs` in order, each bookmarked under its category (`plan.FIGURES`).
+
+    The same inputs, with the same times, give the same bytes.
+    """
     from pypdf import PdfWriter
     from pypdf.errors import PyPdfError
 
@@ -33,13 +40,23 @@ def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Pat
             with style.sheet():
                 cover(frames, notes).savefig(front, format="pdf", metadata=style.NO_DATES)
             with PdfWriter() as writer:
-                for path, name in [(front, "Cover"), *((path, bookmark(path.stem)) for path in pdfs)]:
+                chapters: dict[str, Any] = {}
+                for path in [front, *pdfs]:
+                    first = len(writer.pages)
                     try:
-                        writer.append(path, outline_item=name)
+                        writer.append(path, import_outline=False)
                     except FileNotFoundError:
-                        raise UserError(f"{path}: no such figure; draw it with draw_figure first.") from None
+                        raise UserError(f"{path}: no such figure; draw it with draw_figures first.") from None
                     except (PyPdfError, OSError) as error:
                         raise UserError(f"{path}: not a PDF ({error}); delete it and draw it again.") from None
+                    if path == front:
+                        writer.add_outline_item(title="Cover", page_number=first)
+                        continue
+                    category = FIGURES.get(path.stem, "Others")
+                    if category not in chapters:
+                        chapters[category] = writer.add_outline_item(title=category, page_number=first, bold=True)
+                    name = bookmark(path.stem)
+                    writer.add_outline_item(title=name, page_number=first, parent=chapters[category])
                 writer.add_metadata({"/Title": f"foundationless: {study}"})
                 writer.page_mode = "/UseOutlines"
                 writer.compress_identical_objects()
@@ -62,8 +79,11 @@ def cover(tables: Tables, notes: str) -> Figure:
     blocks = [
         ("Question", [QUESTION]),
         ("Study", [tables.study, *([notes] if notes else [])]),
+        ("Design", design(tables)),
         ("Verdict", verdict_sentences(tables)),
         ("Behind it", [counts(tables), *sample_sizes(tables)]),
+        ("Holes", holes(tables)),
+        ("Date of the data", [dated(tables)]),
         (
             "Versions",
             [", ".join(f"{name} {value}" for name, value in stated.items())],
@@ -86,41 +106,68 @@ def cover(tables: Tables, notes: str) -> Figure:
     return figure
 
 
-def verdict_sentences(tables: Tables) -> list[str]:
-    """At most three sentences, every number of which stands in across_tasks.csv."""
-    found = tables.across[(tables.across["suite"] == "all") & ~tables.across["model"].isin(tables.baselines)]
-    paired = found[found["versus"] == "random"]
-    if paired.empty:
-        return ["No model has both arms on any fine-tuning task, so there is no verdict."]
-    label = {name: look.label for name, look in tables.looks.items()}
-    margin, best = paired["margin"].max(), next(each(paired.nlargest(1, "delta")))
-    worst = next(each(paired.nsmallest(1, "delta")))
+def design(tables: Tables) -> list[str]:
+    """What was compared with what, by which tests, in sentences."""
+    found = tables.scored("finetune") if len(tables.scored("finetune")) else tables.scores
+    own = tables.own(found)
     sentences = [
-        f"Over {int(paired['n'].max())} fine-tuning task(s), at an equivalence margin of ±{margin:g}, pretraining is "
-        f"{_by_verdict(paired, label)} (95 % t interval over tasks of the paired difference to random initialisation).",
-        f"The mean difference runs from {_delta(worst, label)} to {_delta(best, label)}; pretraining wins "
-        f"{int(paired['wins'].sum())} of {int(paired['n'].sum())} pairs of arms.",
+        "Each pretrained model and the same architecture at random initialisation run through the same lines, as do "
+        "baselines of sequence composition; validation data choose, the test set is read once, and every prediction is "
+        "kept."
     ]
-    cheap = found[found["versus"] == "baseline"]
-    if len(cheap):
-        sentences.append(f"Against the best cheap baseline, pretrained models are {_by_verdict(cheap, label)}.")
-    else:
-        sentences.append("No baseline was run on these tasks.")
+    if len(own) and {"seeds", "folds"} <= set(own.columns):
+        sentences.append(
+            f"{own['model'].nunique()} models and {tables.others(found)['model'].nunique()} baselines on "
+            f"{found['task'].nunique()} tasks, {span(own['seeds'])} seed(s) and {span(own['folds'])} fold(s)."
+        )
+    margin = tables.comparisons["margin"].max() if "margin" in tables.comparisons else float("nan")
+    if margin == margin:
+        sentences.append(
+            f"Differences are paired, item by item; a difference within ±{margin:g} counts as none. Over tasks a mixed "
+            "model with the family of tasks as random effect (of fewer than three families: the tasks themselves) "
+            "decides by a t test and two one-sided tests (TOST), at 5 % "
+            "after Holm's adjustment over models; the same data in two suites count once."
+        )
     return sentences
 
 
-def _by_verdict(rows: pd.DataFrame, label: dict[str, str]) -> str:
-    parts = []
-    for word in VERDICTS:
-        names = [label.get(name, name) for name in rows.loc[rows["verdict"] == word, "model"]]
-        if names:
-            parts.append(f"{word} for {len(names)} of {len(rows)} models ({', '.join(names)})")
-    return ", ".join(parts)
+def verdict_sentences(tables: Tables) -> list[str]:
+    """The three sentences of verdict.json, made from the same tables."""
+    if tables.directory is None or not (tables.directory / "holes.csv").is_file():
+        return ["The tables are not those of collect_tables, so there is no verdict."]
+    return [str(sentence) for sentence in build(tables.directory, tables.study, tables.study)["sentences"]]
 
 
-def _delta(row: Any, label: dict[str, str]) -> str:
-    interval = f" [{row.low:+.3f}, {row.high:+.3f}]" if pd.notna(row.low) else ""
-    return f"{row.delta:+.3f}{interval} ({label.get(row.model, row.model)})"
+def holes(tables: Tables) -> list[str]:
+    """What is missing, a line per analysis, model and arm with its tasks and seeds; the rest is in holes.csv."""
+    found = tables.extra("holes")
+    if found.empty:
+        return ["None: no cell of the design is missing."]
+    found = found.astype(object).fillna("")
+    lines = []
+    for keys, part in found.groupby(["what", "analysis", "model", "init"], sort=False):
+        tasks = [
+            " ".join(filter(None, [str(task), f"(seed {', '.join(seeds)})" if (seeds := _seeds(rows)) else ""]))
+            for task, rows in part.groupby("task", sort=False)
+        ]
+        what, *cell = (str(key) for key in keys)
+        lines.append(f"{what.capitalize()}: {'/'.join(filter(None, cell))}: {', '.join(filter(None, tasks))}.")
+    shown = lines[:MOST_HOLES]
+    rest = [f"… and {len(lines) - len(shown)} more lines like these: holes.csv."] if len(lines) > len(shown) else []
+    return [f"{len(found):,} holes.", *shown, *rest]
+
+
+def _seeds(rows: pd.DataFrame) -> list[str]:
+    return [f"{int(float(seed))}" for seed in rows["seed"] if str(seed) != ""] if "seed" in rows else []
+
+
+def dated(tables: Tables) -> str:
+    """When the tables were collected from the records."""
+    path = (tables.directory or Path()) / "records.parquet"
+    if not path.is_file():
+        return "unknown."
+    moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"Tables collected from the records on {moment:%Y-%m-%d} (UTC)."
 
 
 def counts(tables: Tables) -> str:

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foundationless.figures import style
+from foundationless.figures.rows import span
 from foundationless.figures.tables import Tables, each
 
 ROW_MM = 4.4
@@ -29,7 +30,7 @@ def claims(tables: Tables) -> Figure:
         "band) or below 0, fails where it is above, and is open where the 95 % interval allows both. Open circle: runs "
         "chosen by test score, arms paired as in the study; filled: chosen by validation, each model against its own "
         "random self, the task without its defect where a derived set exists (column contrast of claims.csv). Right: "
-        f"as made → cured. {tables.study}"
+        f"as made → cured. {_counted(found)} {tables.study}"
     )
     handles = [
         [
@@ -55,6 +56,15 @@ def claims(tables: Tables) -> Figure:
         axes.set_xlabel("Contrast (metric of the tasks; above 0: it would help)")
         axes.grid(axis="x")
     return figure
+
+
+def _counted(found: pd.DataFrame) -> str:
+    """How many tasks stand behind a row, what its interval is, and what is not adjusted."""
+    n = f"n = {span(found['n'])} task(s) a row; " if "n" in found and found["n"].notna().any() else ""
+    return (
+        f"{n}intervals: Student's t over tasks that share no sequences, of a single one its bootstrap. No test and no "
+        "adjustment for the number of claims."
+    )
 
 
 def _row(axes: Axes, tables: Tables, y: int, rows: pd.DataFrame, name: str) -> None:

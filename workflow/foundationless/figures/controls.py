@@ -1,6 +1,7 @@
 """Checks: permuted labels, test sets without leaks, weights between random and pretrained, adapters, pretraining."""
 
 import pandas as pd
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -78,6 +79,7 @@ def adapters(tables: Tables) -> Figure:
             for axes, rows, what in zip(line, (lora, full), ("adapters", "every weight"), strict=True):
                 part = rows[rows["task"] == task]
                 layout.model_rows(axes, tables, part, names, labels=axes is line[0])
+                axes.xaxis.set_major_locator(ticker.MaxNLocator(6, prune="upper"))  # the page's edge is near
                 axes.set_title(f"{tables.task_label(task)}: {what}")
                 axes.set_xlabel(layout.metric_label(lora[lora["task"] == task]["metric"].unique()))
     return figure

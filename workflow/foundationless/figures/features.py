@@ -1,17 +1,14 @@
 """Less data and other widths: how the arms change with what they are given; biotypes from frozen features."""
 
-from typing import Any
-
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foundationless.figures import rows as layout
 from foundationless.figures import style
 from foundationless.figures.tables import Tables, base, each, width
 
+RIGHT = " They stand right of ours, in their model's colour."
 ARM_LINES = {"pretrained": "-", "random": "--", "baseline": ":"}
 
 
@@ -30,8 +27,16 @@ def low_data(tables: Tables) -> Figure:
     found = pd.concat([low, full], ignore_index=True)
     tasks = tables.task_rows(found["plain"].tolist())["task"].tolist()
     drawn, words = average_draws(found.assign(x=found["percent"], panel=found["plain"]))
-    caption = f"100 %: the whole training set of the same task. {words} {tables.study}"
-    return curves(tables, drawn, title, caption, tasks,
+    study = layout.study_numbers(tables, "nt_finetune")
+    study = study[study["task"].isin(tasks) & study["arm"].isin(style.STUDY_MARKS)]
+    study = study.assign(panel=study["task"], x=100.0, base=study["model"].map(base))
+    study = study[study["base"].isin(found["model"].map(base))]
+    caption = (
+        f"100 %: the whole training set of the same task. {words} No test: arms are compared in the table of paired "
+        f"differences. {layout.study_words(study)}{RIGHT if len(study) else ''} The study prints no numbers with less "
+        f"data. {tables.study}"
+    )
+    return curves(tables, drawn, title, caption, tasks, study,
                   xlabel="Training data (%)", ticks=sorted(found["percent"].unique()))  # fmt: skip
 
 
@@ -87,14 +92,39 @@ def _widths(tables: Tables, found: pd.DataFrame, title: str, sentence: str) -> F
         return style.missing(title, sentence)
     found = found.assign(x=found["model"].map(width), panel=found["task"])
     tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
-    return curves(tables, found, title, f"{layout.sizes(found)} {tables.study}", tasks,
+    study = _study_widths(tables, found)
+    words = f"{layout.sizes(found)} No test is drawn (comparisons.csv has the paired differences)."
+    if len(study):
+        words += f" {layout.study_words(study)}{RIGHT} Its widest random model stands at the widest of ours."
+    return curves(tables, found, title, f"{words} {tables.study}", tasks, study,
                    xlabel="Width of the hidden states", ticks=sorted(found["x"].unique()))  # fmt: skip
 
 
+def _study_widths(tables: Tables, found: pd.DataFrame) -> pd.DataFrame:
+    """The study's numbers of these models of stated width (Table 2: default and widest)."""
+    study = layout.study_numbers(tables, "biotype")
+    study = study.assign(x=study["model"].map(width), panel=study["task"], base=study["model"].map(base))
+    study = study.assign(arm=study["arm"].str.split("/").str[0])
+    shown = found[["task", "model", "init"]].rename(columns={"init": "arm"}).drop_duplicates()
+    return study.merge(shown, on=["task", "model", "arm"])
+
+
 def curves(
-    tables: Tables, found: pd.DataFrame, title: str, caption: str, tasks: list[str], *, xlabel: str, ticks: list[float]
+    tables: Tables,
+    found: pd.DataFrame,
+    title: str,
+    caption: str,
+    tasks: list[str],
+    study: pd.DataFrame | None = None,
+    *,
+    xlabel: str,
+    ticks: list[float],
 ) -> Figure:
-    """Score against `x` (logarithmic), one panel per task (column `panel`), one line per model and arm."""
+    """Score against `x` (logarithmic), one panel per task (column `panel`), one line per model and arm.
+
+    `study` are numbers that the study printed (columns panel, base, arm, x, reported).
+    """
+    study = pd.DataFrame(columns=["panel", "base", "arm", "x", "reported"]) if study is None else study
     found = found.assign(base=found["model"].map(base))
     names = tables.models.assign(base=tables.models["model"].map(base)).drop_duplicates("base")
     names = names[names["base"].isin(found["base"])]
@@ -103,7 +133,7 @@ def curves(
     lines = -(-len(tasks) // columns)
     wide = style.TWO_COLUMNS if columns > 1 else style.ONE_COLUMN
     arms = style.arm_handles(layout.shown_arms(tables, found), lines=True)
-    handles = [arms, style.model_handles(list(shown.values()))]
+    handles = [arms + style.reported_handles(set(study["arm"])), style.model_handles(list(shown.values()))]
     figure, body = style.page(52 * lines, title=title, caption=caption, handles=handles, width_mm=wide)
     with style.sheet():
         panels = body.subplots(lines, columns, squeeze=False).ravel()
@@ -118,20 +148,18 @@ def curves(
                     x = arm["x"].to_numpy() * (1 + shift)  # neighbours' intervals stay apart
                     axes.plot(x, arm["value"], zorder=3, **(style.filling(look, init) | {"linestyle": line}))
                     style.interval(axes, x, arm["low"], arm["high"], look.color, vertical=True)
-            _logarithmic(axes, ticks)
+                own = study[(study["panel"] == task) & (study["base"] == name)]
+                for init, arm in own.groupby("arm"):
+                    place = arm["x"].to_numpy(dtype=float) * (1.3 + 2 * shift)
+                    mark = style.reported(str(init)) | {"color": look.color, "markeredgewidth": 0.9}
+                    axes.plot(place, arm["reported"], zorder=4, **mark)
+            layout.logarithmic(axes, ticks, size=6.5)
             axes.set_title(tables.task_label(task))
             axes.set_xlabel(xlabel)
+            axes.margins(x=0.16)
             axes.set_ylabel(layout.metric_label(part["metric"].unique().tolist()))
             axes.grid(axis="y")
     return figure
-
-
-def _logarithmic(axes: Axes, ticks: list[float]) -> None:
-    axes.set_xscale("log")
-    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(ticks) > 4 else {}
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], **turned)
-    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    axes.margins(x=0.12)
 
 
 def biotype(tables: Tables) -> Figure:
@@ -148,13 +176,21 @@ def dots(tables: Tables, analysis: str, title: str) -> Figure:
     tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
     handles = [style.arm_handles(layout.shown_arms(tables, found))]
     wide = style.ONE_COLUMN if len(tasks) == 1 else style.TWO_COLUMNS
-    caption = f"{layout.sizes(found)} {tables.study}"
+    study = layout.study_numbers(tables, analysis)
+    study = study.assign(init=study["arm"].str.split("/").str[0])
+    study = study[study["task"].isin(tasks) & study["model"].isin(names) & study["init"].isin(found["init"])]
+    handles[0] += style.reported_handles(set(study["init"]))
+    caption = (
+        f"{layout.sizes(found)} No test is drawn (comparisons.csv has the paired differences). "
+        f"{layout.study_words(study)} {tables.study}"
+    )
     body_mm = 13 + layout.ROW_MM * len(names)
     figure, body = style.page(body_mm, title=title, caption=caption, handles=handles, width_mm=wide)
     with style.sheet():
         for i, (axes, task) in enumerate(zip(body.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)):
             part = found[found["task"] == task]
             layout.model_rows(axes, tables, part, names, labels=i == 0)
+            layout.study_rows(axes, study[study["task"] == task], names, set(part["init"]))
             axes.set_title(tables.task_label(task))
             axes.set_xlabel(layout.metric_label(part["metric"].unique().tolist()))
     return figure

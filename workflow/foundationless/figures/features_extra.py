@@ -14,7 +14,7 @@ from foundationless.figures import rows as layout
 from foundationless.figures.tables import Tables, each
 
 PROBED = ("biotype", "frozen", "transfer", "ancestry")
-MOST_PANELS = 4  # tasks on a page
+MOST_PANELS, MOST_MM = 4, 220  # tasks on a page, and what all of them may take of its height
 MOST_NUMBERS = 16  # columns of a heat map whose cells have room for a number
 CLUSTER_METRICS = {
     "adjusted_rand": "Adjusted Rand index",
@@ -59,6 +59,10 @@ def probing(tables: Tables) -> Figure:
     counts = runs.groupby(["analysis", "task"])["run"].nunique().sort_values(ascending=False, kind="stable")
     judged = {*counts.index[counts > 1], *map(tuple, folds[["analysis", "task"]].to_numpy())}
     shown = [place for place in counts.index if place in judged][:MOST_PANELS] or counts.index.tolist()[:1]
+    arms = [runs[(runs["analysis"] == a) & (runs["task"] == t)][["model", "init"]].drop_duplicates() for a, t in shown]
+    heights = [22 + 3.6 * len(part) for part in arms]
+    fitting = max(1, int((np.cumsum(heights) <= MOST_MM).sum()))
+    shown, heights = shown[:fitting], heights[:fitting]
     caption = (
         "Test score of every run, mean over seeds; a frame marks the run that validation chose in the first seed. "
         "Right: the chosen run on the set's own split (filled, open), and as mean and range over the folds of a "
@@ -66,8 +70,6 @@ def probing(tables: Tables) -> Figure:
     )
     if len(judged) > len(shown):
         caption += f" The {len(shown)} of {len(judged)} tasks with the most runs are shown; records.csv has all."
-    arms = [runs[(runs["analysis"] == a) & (runs["task"] == t)][["model", "init"]].drop_duplicates() for a, t in shown]
-    heights = [22 + 3.6 * len(part) for part in arms]
     cross = Line2D([], [], color=style.INK, marker="x", linestyle="-", linewidth=0.8, label="cross-validation")
     handles = [[*style.arm_handles(layout.shown_arms(tables, runs)), cross]]
     figure, body = style.page(sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles)
@@ -103,7 +105,7 @@ def _grid_of_runs(strip: SubFigure, tables: Tables, runs: pd.DataFrame, folds: p
         for x, name in enumerate(names):
             if len(names) <= MOST_NUMBERS and np.isfinite(table[y, x]):
                 ink = "white" if table[y, x] < middle else "black"
-                heat.text(x, y, f"{table[y, x]:.2f}", ha="center", va="center", fontsize=4.5, color=ink)
+                heat.text(x, y, f"{table[y, x]:.2f}", ha="center", va="center", fontsize=5, color=ink)
             if name in chosen:
                 heat.add_patch(
                     Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, fill=False, edgecolor="#d55e00", linewidth=1.1)

@@ -13,7 +13,7 @@ from foundationless.figures.tables import Tables
 
 POSITIONS = 96  # of the window that are drawn
 MOST = 8  # models that fit a page
-STRIP_MM = 11.0  # height of one arm's map with its title
+STRIP_MM = 13.0  # height of one arm's map with its title
 ARMS = ("pretrained", "random")
 MEASURES = {"shift_max": "Shift, 1 − cosine (max)", "shift_mean": "Shift, 1 − cosine (mean)", "llr": "−LLR"}
 MARKS = {"pathogenic": "^", "benign": "o"}
@@ -120,7 +120,7 @@ def _heat(axes: Axes, found: pd.DataFrame, start: int, color: str) -> None:
         places = told["alt"].map("ACGT".index)
         axes.plot(told["position"] + 1, places, mark, color=style.INK, markersize=2.2, markerfacecolor="white",
                   markeredgewidth=0.4)  # fmt: skip
-    axes.set_yticks(range(4), list("ACGT"), fontsize=4)
+    axes.set_yticks(range(4), list("ACGT"), fontsize=5)
     axes.tick_params(axis="both", length=0)
     axes.set_ylim(3.5, -0.5)
     axes.set_xlim(start + 0.5, end + 1.5)

@@ -1,6 +1,7 @@
 """Two layouts that most figures share: one row per model, and tasks in rows by models in columns."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,13 @@ from matplotlib.figure import SubFigure
 
 from foundationless.figures import style
 from foundationless.figures.tables import METRIC_LABELS, Tables, each
+from foundationless.reported import qualifiers
 
 SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
+SMALLER = (
+    "Models here are smaller ones of the same architectures, or pretrained here, not the published checkpoints: these "
+    "numbers neither confirm nor refute theirs."
+)
 ROW_MM = 4.2  # height of one row of text and marks
 
 
@@ -19,14 +25,37 @@ def sizes(rows: pd.DataFrame) -> str:
     """How much stands behind scores or comparisons: test items, groups, seeds and folds, in one sentence."""
     if rows.empty or "n_test" not in rows:
         return ""
-    words = [f"n = {_span(rows['n_test'])} test items per task"]
+    words = [f"n = {span(rows['n_test'])} test items per task"]
     grouped = rows[rows["groups"] < rows["n_test"]]
-    words += [f"{_span(grouped['groups'])} groups where items are dependent"] if len(grouped) else []
-    words += [f"{_span(rows['seeds'])} seed(s)", f"{_span(rows['folds'])} fold(s)"]
+    words += [f"{span(grouped['groups'])} groups where items are dependent"] if len(grouped) else []
+    words += [f"{span(rows['seeds'])} seed(s)", f"{span(rows['folds'])} fold(s)"]
     return ", ".join(words) + "; lines are 95 % bootstrap intervals over items (or groups) and seeds."
 
 
-def _span(values: pd.Series) -> str:
+def study_numbers(tables: Tables, *experiments: str) -> pd.DataFrame:
+    """What the study printed for our tasks in these experiments: task, model, arm, reported, source, same_model."""
+    found = tables.extra("reported_comparison")
+    if found.empty:
+        return pd.DataFrame(columns=["task", "model", "arm", "reported", "source", "same_model"])
+    return found[found["experiment"].isin(experiments) & found["reported"].notna() & found["model"].isin(tables.looks)]
+
+
+def study_words(found: pd.DataFrame) -> str:
+    """Sentence of a caption on the study's numbers (rows of reported_comparison.csv); nothing where there are none."""
+    if found.empty:
+        return ""
+    sources = ", ".join(dict.fromkeys(str(source) for source in found["source"].dropna()))
+    words = f"Crosses: as the study printed them ({sources}), without intervals."
+    return words if same_models(found) else f"{words} {SMALLER}"
+
+
+def same_models(found: pd.DataFrame) -> bool:
+    """Whether all models are the published ones, not smaller ones of the same architecture (`hyenadna.mini`)."""
+    return all(name.split(".")[1:] == qualifiers(name) for name in found["model"].unique())
+
+
+def span(values: pd.Series) -> str:
+    """`3` or `3–5`: the range of whole numbers."""
     low, high = int(values.min()), int(values.max())
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
@@ -63,6 +92,13 @@ def model_rows(axes: Axes, tables: Tables, rows: pd.DataFrame, names: Sequence[s
     axes.set_yticks(range(len(names)), [tables.looks[name].label for name in names] if labels else [])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
+
+
+def study_rows(axes: Axes, found: pd.DataFrame, names: Sequence[str], arms: Collection[str]) -> None:
+    """The study's numbers (columns model, init, reported) in the rows of `model_rows` with these `arms`."""
+    for init, rows in found[found["model"].isin(names)].groupby("init"):
+        y = rows["model"].map(names.index) + offset(str(init), arms)
+        axes.plot(rows["reported"], y, zorder=4, **style.reported(str(init)))
 
 
 def task_grid(
@@ -115,3 +151,35 @@ def ordered_tasks(tables: Tables, names: Sequence[str]) -> pd.DataFrame:
         frame["group"] = frame["group"].where(frame["group"] == short, short + ": " + frame["group"])
     first = frame.groupby("group")["place"].transform("min")
     return frame.assign(first=first).sort_values(["first", "place", "task"]).reset_index(drop=True)
+
+
+def named_rows(axes: Axes, ticks: Sequence[tuple[str, str]], size: float = 6.0) -> None:
+    """Labels (text, weight) of rows from the top down, and room for each of them."""
+    axes.set_ylim(len(ticks) - 0.5, -0.6)
+    axes.set_yticks(range(len(ticks)), [text for text, _ in ticks])
+    for label, (_, weight) in zip(axes.get_yticklabels(), ticks, strict=True):
+        label.set_fontweight(weight)
+    axes.tick_params(axis="y", length=0, labelsize=size)
+    axes.grid(axis="x")
+
+
+def signed(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A difference with its interval in words: `+0.041 [+0.020, +0.062]`; no bracket where there is none."""
+    text = f"{value:+.{digits}f}"
+    if np.isfinite([low, high]).all():
+        text += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return text.replace("-", "−")
+
+
+def logarithmic(axes: Axes, ticks: Sequence[float], size: float = 6.0) -> None:
+    """A logarithmic axis of x with these ticks alone, without those that would touch the one before."""
+    axes.set_xscale("log")
+    apart = 0.055 * np.log(max(ticks) / min(ticks))
+    kept: list[float] = []
+    for tick in sorted(ticks):
+        if not kept or np.log(tick / kept[-1]) >= apart:
+            kept.append(tick)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(kept) > 4 else {}
+    axes.set_xticks(kept, [f"{tick:g}" for tick in kept], fontsize=size, **turned)
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.margins(x=0.12)

@@ -6,6 +6,7 @@ baseline. The hues (blue, vermilion, green) and their shades are ones that the c
 what they say.
 """
 
+import re
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -38,6 +39,7 @@ ARMS = ("pretrained", "copy", "embedding", "permuted", "random")
 CONTROL_ARMS: Any = {"copy": "top", "embedding": "bottom", "permuted": "left"}  # which half of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
+STUDY_MARKS = {"pretrained": "x", "random": "+"}  # the numbers that the study printed, beside ours
 CAPTION_POINTS, TITLE_POINTS, LEGEND_POINTS = 6.0, 8.0, 6.5
 
 SHEET: Any = {
@@ -142,6 +144,19 @@ def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool
     return [handle for name, handle in shown.items() if name in arms]
 
 
+def reported(init: str = "pretrained") -> dict[str, Any]:
+    """Keywords of `plot` for a number that the study printed: a thin black cross, upright for random arms."""
+    marker = STUDY_MARKS.get(init, "x")
+    return {"color": "black", "marker": marker, "markersize": 3.6, "markeredgewidth": 0.6, "linestyle": "none"}
+
+
+def reported_handles(arms: Collection[str]) -> list[Line2D]:
+    """Legend entries of the study's numbers, of the arms that are shown."""
+    shown = [arm for arm in STUDY_MARKS if arm in arms]
+    words = {arm: f"reported by the study ({arm})" if len(shown) > 1 else "reported by the study" for arm in shown}
+    return [Line2D([], [], label=words[arm], **reported(arm)) for arm in shown]
+
+
 def band_handle(margin: float) -> Patch:
     """Legend entry of the equivalence band."""
     return Patch(facecolor=BAND, edgecolor="none", label=f"equivalence, ±{margin:g}")
@@ -160,10 +175,11 @@ def page(
     `handles` are legends, one below the other. The strips have the heights that their text needs, so neither legend nor
     caption can touch the data.
     """
+    caption = " ".join(caption.split())
     blocks = [(list(block), *_legend_grid(block, width_mm)) for block in handles if block]
     titles = textwrap.wrap(title, width=int(width_mm / (TITLE_POINTS * 0.235)))
-    lines = textwrap.wrap(caption, width=int(width_mm / (CAPTION_POINTS * 0.19)))
-    head = 1.2 + 3.6 * len(titles) + sum(3.4 * rows + 0.4 for _, rows, _ in blocks) + 1.0
+    lines = textwrap.wrap(caption, width=int((width_mm - 6) / (CAPTION_POINTS * 0.19)))
+    head = 1.2 + 3.6 * len(titles) + sum(3.2 * rows + 0.4 for _, rows, _ in blocks) + 1.0
     foot = 2.0 + 2.75 * len(lines)
     height = head + body_mm + foot
     with sheet():
@@ -181,9 +197,11 @@ def page(
             )  # fmt: skip
             legend.set_in_layout(False)
             top.add_artist(legend)
-            y -= 3.4 * rows + 0.4
+            y -= 3.2 * rows + 0.4
         text = "\n".join(lines)
         bottom.text(edge, 1 - 0.8 / foot, text, va="top", ha="left", fontsize=CAPTION_POINTS, color="#444444")
+        figure.set_label(title)  # both in words, too: `save` writes them beside the picture
+        bottom.set_label(caption)
     return figure, body
 
 
@@ -193,11 +211,12 @@ def sheet() -> AbstractContextManager[None]:
 
 
 def _legend_grid(handles: Sequence[Any], width_mm: float) -> tuple[int, int]:
-    """Rows and columns of a legend that fits the width: an entry takes its longest label and 8 mm."""
-    entry = 9 + max(len(str(handle.get_label())) for handle in handles) * LEGEND_POINTS * 0.215
-    columns = max(1, min(len(handles), int(width_mm / entry)))
-    rows = -(-len(handles) // columns)
-    return rows, -(-len(handles) // rows)
+    """Rows and columns of the widest legend that fits: a column takes its longest label and 9 mm."""
+    lengths = [9 + len(str(handle.get_label())) * LEGEND_POINTS * 0.19 for handle in handles]
+    for columns in range(len(lengths), 1, -1):
+        if sum(part.max() for part in np.array_split(lengths, columns)) <= width_mm:
+            return -(-len(lengths) // columns), columns
+    return len(lengths), 1
 
 
 def interval(axes: Axes, place: Any, low: Any, high: Any, color: str, *, vertical: bool = False) -> None:
@@ -218,9 +237,16 @@ def missing(title: str, sentence: str) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `path` (PDF) and the PNG beside it (200 dpi); the same figure gives the same bytes."""
+    """Write `path` (PDF), the PNG beside it (200 dpi) and its title and caption in words (reStructuredText, `.rst`).
+
+    The same figure gives the same bytes. In the text, everything that might be markup stands behind a backslash.
+    """
+    words = [str(figure.get_label()), *(str(part.get_label()) for part in figure.subfigs)]
+    text = "\n\n".join(re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(word.split())) for word in words if word)
     with sheet():
         with atomic_path(path) as part:
             figure.savefig(part, format="pdf", metadata=NO_DATES)
         with atomic_path(path.with_suffix(".png")) as part:
             figure.savefig(part, format="png", dpi=200, metadata={"Software": None})
+        with atomic_path(path.with_suffix(".rst")) as part:
+            part.write_text(text + "\n")

@@ -19,14 +19,30 @@ NEEDED = {
     "tasks": ("task", "suite", "suite_label", "group", "label"),
     "models": ("model", "label", "kind", "tokenizer_class"),
 }
+# What only tables of the weighed evidence have; older ones are read without it.
+WEIGHED = (
+    "analysis", "derivation", "family", "unit", "losses", "distinct", "families", "p_holm", "p_tost_holm", "mde",
+)  # fmt: skip
 EXTRA = {  # of those that only some figures read
     "audits": ("task", "split", "against", "rows"),
     "calibration": ("analysis", "task", "model", "init", "count", "confidence", "accuracy"),
     "claims": ("claim", "protocol", "model", "difference", "low", "high", "verdict"),
+    "components": ("analysis", "task", "model", "init", "component", "variance", "share"),
+    "confusion": ("analysis", "task", "model", "init", "actual", "predicted", "count"),
     "cost": ("analysis", "task", "model", "init", "gpu_hours", "cpu_hours"),
     "defects": ("item", "what", "task", "model", "init", "metric", "difference", "low", "high"),
+    "figure_09_categories": ("category", "model", "init", "mean", "reported"),
+    "holes": ("analysis", "task", "model", "init", "what", "note"),
     "leakage": ("analysis", "task", "model", "init", "delta", "low", "high"),
     "protocols": ("analysis", "task", "model", "init", "optimism", "low", "high"),
+    "rank_pairs": ("analysis", "first_model", "first_init", "second_model", "second_init", "p"),
+    "ranks": ("analysis", "model", "init", "rank", "n", "p_friedman"),
+    "reported_across": ("suite", "family", "model", "versus", "delta"),
+    "reported_comparison": ("experiment", "source", "task", "model", "arm", "metric", "reported", "ours", "verdict"),
+    "roc": ("analysis", "task", "model", "init", "fpr", "tpr", "low", "high"),
+    "runs": ("analysis", "task", "model", "init", "protocol", "metric", "seed", "fold", "value"),
+    "table_11_widths": ("task", "model", "width"),
+    "table_14_windows": ("derivation", "model", "init", "mean", "reported"),
 }
 SUITES = ("nt", "gue", "gb")
 METRIC_LABELS = {
@@ -43,11 +59,14 @@ METRIC_LABELS = {
 
 @dataclass(frozen=True)
 class Tables:
-    """Frames of one study; every frame is ordered by task and model as the study's tables are."""
+    """Frames of one study; every frame is ordered by task and model as the study's tables are.
+
+    `evidence` is the whole of across_tasks.csv: every analysis, derivation, scope and reference.
+    """
 
     scores: pd.DataFrame
     comparisons: pd.DataFrame
-    across: pd.DataFrame
+    evidence: pd.DataFrame
     tasks: pd.DataFrame
     models: pd.DataFrame
     records: pd.DataFrame
@@ -74,11 +93,30 @@ class Tables:
             raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
         return frame
 
+    @property
+    def across(self) -> pd.DataFrame:
+        """Evidence of fine-tuning on whole tasks, over all tasks (suite `all`) and within each suite."""
+        found = self._finetuned
+        return found[found["family"].isna()].reset_index(drop=True)
+
+    @property
+    def families(self) -> pd.DataFrame:
+        """The same within each family of tasks, across suites."""
+        found = self._finetuned
+        return found[found["family"].notna() & (found["suite"] == "all")].reset_index(drop=True)
+
+    @cached_property
+    def _finetuned(self) -> pd.DataFrame:
+        found = self.evidence
+        return found[found["analysis"].fillna("finetune").eq("finetune") & found["derivation"].isna()]
+
     @cached_property
     def looks(self) -> dict[str, style.Look]:
-        """Colour, marker and label of every model; widths and tokenizers of one model share them."""
+        """Colour, marker and label of every model; widths and tokenizers of one model share those of the plain one."""
         cards = self.models.assign(base=self.models["model"].map(base))
-        firsts = cards.drop_duplicates("base")
+        order = list(dict.fromkeys(cards["base"]))
+        plain = cards.assign(variant=cards["model"] != cards["base"]).sort_values("variant", kind="stable")
+        firsts = plain.drop_duplicates("base").set_index("base").loc[order].reset_index()
         known = style.looks(firsts.assign(model=firsts["base"]).to_dict("records"))  # type: ignore[arg-type]
         return {name: known[base(name)] for name in self.models["model"]}
 
@@ -164,8 +202,7 @@ def read(directory: Path, study: str = "") -> Tables:
         for name in ("maps", "mutagenesis")
     )
     scores, comparisons, across, tasks, models = frames
-    if {"analysis", "derivation"} <= set(across.columns):  # the verdict is one of fine-tuning whole tasks
-        across = across[(across["analysis"] == "finetune") & across["derivation"].isna()].reset_index(drop=True)
+    across = across.reindex(columns=list(dict.fromkeys([*across.columns, *WEIGHED])))
     return Tables(
         scores, comparisons, across, tasks, models, records, study,
         maps=maps, substitutions=substitutions, directory=directory,

@@ -7,12 +7,15 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 
 from foundationless.figures import rows as layout
 from foundationless.figures import style
 from foundationless.figures.tables import Tables, each
 from foundationless.statistics import across_tasks
 
+ARMS = ("pretrained", "random")
+MODEL_MM = 17.0  # height of a model's row of curves
 POOLINGS = ("cls", "last", "site", "mean", "max")
 VARIANTS = {"raw": "Cosine similarity", "centred": "Cosine, centred"}
 POOLING_LABELS = {"cls": "cls / last token", "last": "last token", "site": "mutated sites"}
@@ -42,7 +45,9 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
             "large common part and unrelated windows look alike with it. "
         )
     if not people.empty:
-        caption += f"b, ancestry. {_people_caption(people)} "
+        windows = study_windows(tables)
+        caption += f"b, ancestry. {_people_caption(people)} {layout.study_words(windows)} "
+        handles[0] += style.reported_handles(set(windows["init"]))
     rows_b = len(tables.order(people["model"]))
     poolings = [pooling for pooling in POOLINGS if len(found) and (found["pooling"] == pooling).any()]
     lines = [name for name in VARIANTS if (found["variant"] == name).any()]
@@ -61,6 +66,69 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
         if rows_b:
             _ancestry(next(parts).subplots(), tables, people)
     return figure
+
+
+def mutations(tables: Tables) -> Figure:
+    """Similarity against the number of mutations, a row per model: both arms, each beside its own null."""
+    title = "Similarity against mutations, beside that of unrelated windows"
+    found = tables.own(_sensitivity(tables))
+    found = found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)]
+    curve = found[found["mutations"] > 0]
+    if curve.empty:
+        return style.missing(title, "No scores of analysis sensitivity (cosine of mutants with their windows).")
+    # Unrelated windows share no sites, so `site` has no null.
+    pooling = next(name for name in ("max", "mean", *POOLINGS) if (curve["pooling"] == name).any())
+    tasks = tables.task_rows(curve["task"])["task"].tolist()
+    found = found[(found["pooling"] == pooling) & (found["task"] == tasks[0])]
+    names, variants = tables.order(found["model"]), [name for name in VARIANTS if (found["variant"] == name).any()]
+    windows = found["windows"].max() if "windows" in found else float("nan")
+    caption = (
+        f"{tables.task_label(tasks[0])}, {POOLING_LABELS.get(pooling, pooling)} pooling: mean cosine of mutants with "
+        "their unmutated window (solid and filled: pretrained; dashed and open: random), vertical lines: 95 % "
+        f"bootstrap intervals over windows{f' (n = {windows:.0f})' if windows == windows else ''}. Bands: the "
+        "null of the same arm, cosine of different unmutated windows with its 95 % interval (light: random): "
+        "a curve within it has lost the window. "
+    )
+    if "centred" in variants:
+        caption += "Right: after the mean embedding of all windows, which embeddings share, is subtracted. "
+    figure, body = style.page(
+        10 + MODEL_MM * len(names), title=title, caption=caption + tables.study, width_mm=style.ONE_COLUMN,
+        handles=[[*style.arm_handles(lines=True), Patch(facecolor=style.GREY, alpha=0.4, label="null")]],
+    )  # fmt: skip
+    with style.sheet():
+        panels = body.subplots(len(names), len(variants), squeeze=False, sharex=True)
+        for line, name in zip(panels, names, strict=True):
+            for axes, variant in zip(line, variants, strict=True):
+                _beside_null(axes, tables, found[(found["variant"] == variant) & (found["model"] == name)], name)
+            line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.8, fontweight="bold",
+                               color=tables.looks[name].color)  # fmt: skip
+        for axes, variant in zip(panels[0], variants, strict=True):
+            axes.set_title(VARIANTS[variant])
+        ticks = sorted(found.loc[found["mutations"] > 0, "mutations"].unique())
+        for axes in panels.ravel():
+            layout.logarithmic(axes, ticks, size=5.5)
+            axes.tick_params(labelsize=5.5, labelbottom=axes in panels[-1])
+        for axes in panels[-1]:
+            axes.set_xlabel("Mutations in the window")
+    return figure
+
+
+def _beside_null(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str) -> None:
+    """One model in one variant: similarity of both arms, and the range of their nulls behind them."""
+    look = tables.looks[name]
+    null = rows["null"].fillna(False).astype(bool) if "null" in rows else pd.Series(False, index=rows.index)
+    for init, line, alpha in (("pretrained", "-", 0.4), ("random", "--", 0.15)):
+        arm = rows[rows["init"] == init]
+        base = arm[null[arm.index]]
+        for row in each(base):
+            axes.axhspan(row.low, row.high, color=look.color, alpha=alpha, linewidth=0, zorder=0)
+            axes.axhline(row.value, color=look.color, linestyle=line, linewidth=0.5, zorder=1)
+        curve = arm[~null[arm.index] & (arm["mutations"] > 0)].sort_values("mutations")
+        style.interval(axes, curve["mutations"], curve["low"], curve["high"], look.color, vertical=True)
+        mark = style.filling(look, init) | {"linestyle": line, "markersize": 2.8}
+        axes.plot(curve["mutations"], curve["value"], zorder=3, **mark)
+    axes.grid(axis="y")
+    axes.locator_params(axis="y", nbins=4)
 
 
 def _sensitivity(tables: Tables) -> pd.DataFrame:
@@ -119,10 +187,21 @@ def _ancestry(axes: Axes, tables: Tables, people: pd.DataFrame) -> None:
         shown = pd.DataFrame([key | {"value": mean.mean, "low": mean.low, "high": mean.high} for key, mean in over])
     else:
         shown = people
-    layout.model_rows(axes, tables, shown, tables.order(people["model"]))
+    names = tables.order(people["model"])
+    layout.model_rows(axes, tables, shown, names)
+    layout.study_rows(axes, study_windows(tables), names, set(shown["init"]))
     windows = people["task"].nunique()
     axes.set_title("b  Ancestry" + (f", mean of {windows} windows" if windows > 1 else ""))
     axes.set_xlabel(layout.metric_label(people["metric"].unique().tolist()))
+
+
+def study_windows(tables: Tables) -> pd.DataFrame:
+    """The study's means over its windows of ancestry (Figure 6b), of the models and arms that it has."""
+    found = tables.extra("table_14_windows")
+    if found.empty:
+        return pd.DataFrame(columns=["model", "init", "reported", "source"])
+    found = found[found["derivation"].isna() & found["reported"].notna() & found["model"].isin(tables.looks)]
+    return found.assign(source=found.get("reported_source"))
 
 
 def _people_caption(people: pd.DataFrame) -> str:

@@ -1,0 +1,35 @@
+"""Draw the figures of the study from its tables, each as PDF and as PNG beside it.
+
+Figures are drawn side by side; a line on stderr says when one is done. A figure whose data are missing becomes a page
+that says, in one sentence, which data are missing.
+"""
+
+import argparse
+from pathlib import Path
+
+from foundationless.flags import count, output_directory
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the command."""
+    parser.add_argument(
+        "--figures", nargs="*", help="names, e.g. figure_01_benchmarks or verdict_forest (default: all)"
+    )
+    parser.add_argument("--tables", required=True, type=Path, help="directory of collect_tables")
+    parser.add_argument("--study", default="", help="what the study is; ends every caption")
+    parser.add_argument("--processes", type=count, default=1, help="figures drawn at once")
+    parser.add_argument(
+        "--output", required=True, type=output_directory, help="directory to write NAME.pdf and NAME.png into"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draw and write."""
+    from foundationless.processes import one_thread_each
+
+    one_thread_each()
+    from foundationless.figures import draw_all
+    from foundationless.plan import FIGURES
+
+    names = list(FIGURES) if arguments.figures is None else arguments.figures
+    draw_all(names, arguments.tables, arguments.study, arguments.output, arguments.processes)
