@@ -6,14 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from http.server import ThreadingHTTPServer
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_weights import REVISION, Hub
 
 from foundationless.__main__ import main
 from foundationless.embedding import embed_sequences, site_tokens
@@ -23,6 +20,7 @@ from foundationless.models.pieces import train_pieces
 from foundationless.models.tokenizers import PIECES, TOKENIZERS
 from foundationless.scoring import score_likelihood
 from foundationless.sequences import read_sequences, write_sequences
+from hub import REVISION, run_commands, serving
 
 OFFLINE = [name for name in TOKENIZERS if name not in PIECES]
 HYENA = dict(d_model=16, n_layer=2, d_inner=32, vocab_size=12, max_seq_len=66, emb_dim=5, filter_order=8,
@@ -289,11 +287,7 @@ def test_download_tokenizer_from_a_fake_hub(genome, tmp_path):
     assert train(genome, tmp_path / "tokenizer.json", "--tokenizer", "dnabert2") == 0
     data = (tmp_path / "tokenizer.json").read_bytes()
     other = {"modeling.py": b"raise SystemExit(9)", "config.json": b"{}", "pytorch_model.bin": b"never fetched"}
-    files = {("lab/pieces", name): body for name, body in ({"tokenizer.json": data} | other).items()}
-    files |= {("lab/bare", name): body for name, body in other.items()}
-    handler = type("Handler", (Hub,), {"files": files, "fetched": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    files = {"lab/pieces": {"tokenizer.json": data} | other, "lab/bare": other}
 
     def flags(repository: str, output: str, *more: str) -> list[str]:
         place = ["--repository", repository, "--revision", REVISION, "--cache", str(tmp_path / "cache")]
@@ -307,24 +301,11 @@ def test_download_tokenizer_from_a_fake_hub(genome, tmp_path):
         flags("lab/none", "d.json"),
         flags("lab/none", "e.json", "--offline"),
     ]
-    script = (
-        "import json, sys; from foundationless.__main__ import main; print([main(c) for c in json.load(sys.stdin)])"
-    )
-    environment = os.environ | {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HOME": str(tmp_path / "home"),
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(
-        command, env=environment, input=json.dumps(calls), cwd=tmp_path, capture_output=True, text=True
-    )
-    server.shutdown()
+    with serving(files) as (address, fetched):
+        done = run_commands(calls, tmp_path / "home", tmp_path, **address)
     assert done.stdout.strip() == "[0, 0, 2, 2, 2]", done.stderr
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes() == data
-    assert set(handler.fetched) == {"tokenizer.json"} and not list(tmp_path.glob("[cde].json"))
+    assert set(fetched) == {"tokenizer.json"} and not list(tmp_path.glob("[cde].json"))
     for sentence in ("has no tokenizer.json", "no such repository", "not in the cache"):
         assert sentence in done.stderr
     assert "Traceback" not in done.stderr

@@ -4,10 +4,6 @@ import hashlib
 import json
 import os
 import pickle
-import subprocess
-import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.models import initialise, load_checkpoint, load_weights, save_weights
+from hub import REVISION, run_commands, serving
 
 CONFIG = {
     "d_model": 16, "n_layer": 1, "d_inner": 32, "vocab_size": 12, "max_seq_len": 34, "emb_dim": 3, "filter_order": 8,
     "num_inner_mlps": 1, "model_type": "hyenadna",
 }  # fmt: skip
 CARD = {"model": "tiny", "family": "hyenadna", "tokenizer": "hyenadna", "init": "random", "seed": 4, "source": "test"}
-REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
@@ -185,64 +181,17 @@ def test_models_command(capsys):
 # ---- a fake hub, spoken to through the hub's own library
 
 
-class Hub(BaseHTTPRequestHandler):
-    """The two end points that a snapshot download uses; `files` maps (repository, file) to bytes."""
-
-    files: dict[tuple[str, str], bytes]
-    fetched: list[str]
-
-    def log_message(self, *arguments):
-        pass
-
-    def do_HEAD(self):
-        self.do_GET()
-
-    def do_GET(self):
-        parts = self.path.split("?")[0].strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
-            repository = "/".join(parts[2:4])
-            entries = [
-                {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                for (owner, name), data in self.files.items()
-                if owner == repository
-            ]
-            body = json.dumps(entries or {"error": "Repository not found"}).encode()
-            self.answer(200 if entries else 404, body, {"X-Error-Code": "RepoNotFound"})
-            return
-        data = self.files.get(("/".join(parts[:2]), parts[-1]))
-        if data is None or parts[3] != REVISION:
-            self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
-            return
-        self.fetched.append(parts[-1])
-        self.answer(200, data, {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": REVISION})
-
-    def answer(self, code: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(code)
-        for key, value in headers.items():
-            if code == 404 or key != "X-Error-Code":
-                self.send_header(key, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-
 def test_download_from_a_fake_hub(tmp_path, checkpoint, model):
-    files: dict[tuple[str, str], bytes] = {}
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     config, tensors = (checkpoint / "config.json").read_bytes(), (checkpoint / "model.safetensors").read_bytes()
     pickled = (tmp_path / "pytorch_model.bin").read_bytes()
     write_exploit(checkpoint)
-    for owner, weights in [
-        ("lab/both", {"model.safetensors": tensors, "pytorch_model.bin": b"never fetched"}),
-        ("lab/pickled", {"pytorch_model.bin": pickled}),
-        ("lab/evil", {"pytorch_model.bin": (checkpoint / "pytorch_model.bin").read_bytes()}),
-    ]:
-        for name, data in ({"config.json": config, "modeling_hyena.py": b"raise SystemExit(9)"} | weights).items():
-            files[owner, name] = data
-    handler = type("Handler", (Hub,), {"files": files, "fetched": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    other = {"config.json": config, "modeling_hyena.py": b"raise SystemExit(9)"}
+    files = {
+        "lab/both": other | {"model.safetensors": tensors, "pytorch_model.bin": b"never fetched"},
+        "lab/pickled": other | {"pytorch_model.bin": pickled},
+        "lab/evil": other | {"pytorch_model.bin": (checkpoint / "pytorch_model.bin").read_bytes()},
+    }
     common = ["--family", "hyenadna", "--tokenizer", "hyenadna", "--model", "tiny", "--cache", str(tmp_path / "cache")]
 
     def flags(repository: str, output: str, *more: str) -> list[str]:
@@ -259,20 +208,8 @@ def test_download_from_a_fake_hub(tmp_path, checkpoint, model):
         flags("lab/unseen", "unseen", *pinned, "--offline"),
         flags("lab/both", "wrong", *pinned, "--sha256", "0" * 64),
     ]
-    script = (
-        "import json, sys; from foundationless.__main__ import main; print([main(c) for c in json.loads(sys.argv[1])])"
-    )
-    environment = os.environ | {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HOME": str(tmp_path / "home"),
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", script, json.dumps(calls)], env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
-    server.shutdown()
+    with serving(files) as (address, fetched):
+        done = run_commands(calls, tmp_path / "home", tmp_path, **address)
     assert done.stdout.strip() == "[0, 0, 0, 2, 2, 2, 2, 2]", done.stderr
     for output in ("both", "pickled", "cached"):
         loaded = load_weights(tmp_path / output)
@@ -283,8 +220,8 @@ def test_download_from_a_fake_hub(tmp_path, checkpoint, model):
     assert not (tmp_path / "exploited").exists() and "Traceback" not in done.stderr
     for sentence in ("could run code", "not a full commit hash", "no such repository", "not in the cache", "sha256 is"):
         assert sentence in done.stderr
-    assert "modeling_hyena.py" not in handler.fetched
-    assert handler.fetched.count("pytorch_model.bin") <= 4  # HEAD and GET, of the two repositories without safetensors
+    assert "modeling_hyena.py" not in fetched
+    assert fetched.count("pytorch_model.bin") <= 4  # HEAD and GET, of the two repositories without safetensors
 
 
 def test_local_hub(tmp_path, checkpoint, model, capsys):

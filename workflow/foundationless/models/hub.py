@@ -2,7 +2,9 @@
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,63 @@ from foundationless.models.weights import CONFIG, PICKLE, PIECE_FILE, TENSORS, l
 
 _REVISION = re.compile("[0-9a-f]{40}")
 _SMALL = (CONFIG, PIECE_FILE, "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a published checkpoint before its weights are fetched.
+
+    `directory` holds its small files; `revision` is its full commit hash (None: a directory of this machine); `sha256`
+    is that of its weight file, where known.
+    """
+
+    directory: Path
+    revision: str | None
+    sha256: str | None
+
+
+def describe_repository(
+    repository: str, revision: str | None = None, cache: Path | None = None, local_hub: Path | None = None
+) -> Description:
+    """Configuration and tokenizer files of a repository of the hub, at `revision` or at what its main branch is now.
+
+    `local_hub` as for `fetch_checkpoint`: without `revision` it must hold a single one. A private repository is read
+    with the token that the hub's library finds (`HF_TOKEN`). `UserError` for a repository without weights.
+    """
+    _check_address(repository, revision)
+    if local_hub is not None:
+        held = sorted((local_hub / repository / "resolve").glob("*"))
+        if revision is None and len(held) != 1:
+            raise UserError(f"{local_hub / repository}: {len(held)} revisions are there; name one of 40 digits.")
+        revision = revision or held[0].name
+        found = describe_directory(_fetch(repository, revision, [], cache, local_hub, offline=False))
+        return Description(found.directory, revision, found.sha256)
+    with _hub_errors(repository, revision):
+        from huggingface_hub import HfApi
+
+        info = HfApi().model_info(repository, revision=revision, files_metadata=True)
+        files = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or ()}
+    weights = _weight_file(files, repository)
+    # What the branch is called now is what the study is pinned to: a full hash, like every other revision.
+    directory = _fetch(repository, str(info.sha), [(*_SMALL[1:], CONFIG)], cache, None, offline=False)
+    return Description(directory, str(info.sha), files[weights])
+
+
+def describe_directory(directory: Path) -> Description:
+    """The same of a checkpoint in published layout in a directory of this machine."""
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such directory; give that of a checkpoint, with its {CONFIG}.")
+    weights = _weight_file([path.name for path in directory.iterdir()], str(directory))
+    return Description(directory, None, sha256(directory / weights))
+
+
+def _weight_file(files: Collection[str], where: str) -> str:
+    """The weight file among `files` that is read."""
+    if CONFIG not in files:
+        raise UserError(f"{where}: no {CONFIG}; only a checkpoint in published layout can be read.")
+    if found := next((name for name in (TENSORS, PICKLE) if name in files), None):
+        return found
+    raise UserError(f"{where}: neither {TENSORS} nor {PICKLE} (weights in several files are not read).")
 
 
 def fetch_checkpoint(
@@ -68,24 +127,17 @@ def _fetch(
     offline: bool,
 ) -> Path:
     """Directory with the first of `choices` (names of files) whose last file is there."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or {".", ".."} & set(repository.split("/")):
-        raise UserError(f"repository '{repository}': give OWNER/NAME.")
-    if not _REVISION.fullmatch(revision):
-        raise UserError(
-            f"{repository}: revision '{revision}' is not a full commit hash; pin the 40 hexadecimal digits, because a "
-            "branch can change under a study."
-        )
+    _check_address(repository, revision)
     if local_hub is not None:
         directory = local_hub / repository / "resolve" / revision
         if not directory.is_dir():
             raise UserError(f"{directory}: no such directory; copy the files of that revision there.")
         return directory
 
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
-
     directory = Path()
-    try:
+    with _hub_errors(repository, revision):
+        from huggingface_hub import snapshot_download
+
         for files in choices:
             found = snapshot_download(
                 repository, revision=revision, allow_patterns=list(files), cache_dir=cache, local_files_only=offline
@@ -93,21 +145,41 @@ def _fetch(
             directory = Path(found)
             if (directory / files[-1]).is_file():
                 break
+    return directory
+
+
+def _check_address(repository: str, revision: str | None) -> None:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or {".", ".."} & set(repository.split("/")):
+        raise UserError(f"repository '{repository}': give OWNER/NAME.")
+    if revision is not None and not _REVISION.fullmatch(revision):
+        raise UserError(
+            f"{repository}: revision '{revision}' is not a full commit hash; pin the 40 hexadecimal digits, because a "
+            "branch can change under a study."
+        )
+
+
+@contextmanager
+def _hub_errors(repository: str, revision: str | None) -> Iterator[None]:
+    """Turn what the hub's library raises into a `UserError` of one sentence."""
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+    which = f"revision {revision}" if revision else "its main branch"
+    try:
+        yield
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise UserError(
-            f"{repository}: the hub has no such repository with revision {revision} (or it is private)."
+            f"{repository}: the hub has no such repository with {which} (or it is private: set HF_TOKEN)."
         ) from None
     except LocalEntryNotFoundError:
         raise UserError(
-            f"{repository}: revision {revision} is not in the cache and the hub cannot be reached; download it where "
-            "there is a network, or give --local-hub."
+            f"{repository}: {which} is not in the cache and the hub cannot be reached; download it where there is a "
+            "network, or give --local-hub."
         ) from None
     except Exception as error:  # besides its own, the library lets the classes of its HTTP client through
         reason = (str(error).splitlines() or [""])[0]
         raise UserError(
-            f"{repository}: revision {revision} could not be downloaded ({type(error).__name__}: {reason}); run again."
+            f"{repository}: {which} could not be downloaded ({type(error).__name__}: {reason}); run again."
         ) from None
-    return directory
 
 
 def import_checkpoint(

@@ -1,0 +1,53 @@
+"""Put a published checkpoint on trial: write a study of this model alone, and print the name of its file.
+
+The study is another one (the mini study) with the models that it names replaced by this one, pretrained and random, and
+with its baselines; what is left out of it is said. Of the checkpoint only config.json and tokenizer files are read; its
+revision is pinned. A private repository is read with HF_TOKEN, which is never written anywhere. A file that is there
+already and says the same is left alone: the same command goes on with a trial that was interrupted.
+"""
+
+import argparse
+from pathlib import Path
+
+TRIALS = Path("config", "trials")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--repository", help="OWNER/NAME on the hub")
+    place.add_argument("--path", type=Path, help="directory of a checkpoint in published layout instead")
+    add("--revision", help="full commit hash on the hub (default: what its main branch is now)")
+    add("--family", help="architecture family (default: the one that its config.json speaks of)")
+    add("--tokenizer", help="tokenizer of the checkpoint (default: that of the family)")
+    add("--name", help="name of the model: letters and digits (default: made of the repository's)")
+    add("--label", help="its name in figures (default: the repository's)")
+    study = Path("config", "mini.yaml")
+    add("--study", type=Path, default=study, help=f"the study to put it into (default {study})")
+    add("--mirror", type=Path, help="directory laid out as host/path that is looked at before the network")
+    add("--cache", type=Path, help="cache of downloaded files (default: the hub library's own)")
+    add("--output", type=Path, help=f"study to write (default {TRIALS / 'NAME.yaml'})")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    import sys
+
+    from foundationless import trial
+    from foundationless.models import hub
+
+    if arguments.path:
+        source = {"source": "local", "path": str(arguments.path.resolve())}
+        published = hub.describe_directory(arguments.path.resolve())
+    else:
+        source = {"source": "hub", "repository": arguments.repository}
+        held = arguments.mirror / "huggingface.co" if arguments.mirror else None
+        local_hub = held if held and (held / arguments.repository).is_dir() else None
+        published = hub.describe_repository(arguments.repository, arguments.revision, arguments.cache, local_hub)
+    address = arguments.repository or source["path"]
+    name = arguments.name or trial.name_of(address)
+    label = arguments.label or address.rpartition("/")[2]
+    entry = trial.describe_model(source, published, arguments.family, arguments.tokenizer, label)
+    output = arguments.output or TRIALS / f"{name}.yaml"
+    for remark in trial.write_trial(arguments.study, name, entry, arguments.mirror, output):
+        print(remark, file=sys.stderr)
+    print(output)
