@@ -6,20 +6,34 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MIRROR ?=
 MINI := snakemake --configfile config/mini.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
-.PHONY: install demo mini report status test test-workflow test-cluster lint lock clean help
+.PHONY: install demo mini trial rebuild report status test test-workflow test-cluster lint lock clean help
 
 install: $(VENV)/.installed  ## everything into .venv
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/.installed  ## the demo, offline, on simulated data -> results/figures/all.pdf
+demo: $(VENV)/.installed  ## the demo, offline, on simulated data -> results/report.html
 	snakemake
 
-mini: $(VENV)/.installed  ## the mini study on real data -> results/figures/all.pdf (MIRROR=DIR: files fetched before)
+mini: $(VENV)/.installed  ## the mini study on real data -> results/report.html (MIRROR=DIR: files fetched before)
 	$(MINI)
 
-report: $(VENV)/.installed  ## report.html of the last demo (STUDY=config/mini.yaml: of that study)
+# MODEL is OWNER/NAME on the hub or a directory; REVISION, FAMILY, TOKENIZER, NAME and STUDY say what is not to be guessed.
+ENTRY = $(if $(and $(MODEL),$(wildcard $(MODEL)/.)),--path,--repository) '$(MODEL)' \
+	$(if $(REVISION),--revision '$(REVISION)') $(if $(FAMILY),--family '$(FAMILY)') \
+	$(if $(TOKENIZER),--tokenizer '$(TOKENIZER)') $(if $(NAME),--name '$(NAME)') \
+	$(if $(STUDY),--study '$(STUDY)') $(if $(MIRROR),--mirror '$(MIRROR)')
+
+trial: $(VENV)/.installed  ## your model, from its hub id to the verdict on the mini study: MODEL=lab/model or a directory
+	study=$$(python -m foundationless enter_model $(ENTRY)) \
+	&& snakemake --configfile "$$study" && python -m foundationless verdict
+
+rebuild: $(VENV)/.installed  ## figures, tables, verdict and report from the records that are there (STUDY=config/mini.yaml)
+	snakemake $(if $(STUDY),--configfile $(STUDY)) --config from_records=true --forcerun summarise_analysis
+
+report: $(VENV)/.installed  ## results/report.html, and Snakemake's own report.html, of the last demo (STUDY=config/mini.yaml)
+	snakemake $(if $(STUDY),--configfile $(STUDY)) results/report.html
 	snakemake $(if $(STUDY),--configfile $(STUDY)) --report report.html
 
 status: $(VENV)/.installed  ## how the study stands: records, the run that is going on, failures (STUDY=config/mini.yaml)
