@@ -165,8 +165,7 @@ def test_with_half_of_the_files_gone_the_rest_keeps_its_numbers(design, files, w
     scores, _, _, holes = summarise(design, copy, tmp_path / "half", "--partial")
     told = {(row.task, row.model, row.init, row.seed, row.what) for row in holes.dropna(subset="seed").itertuples()}
     assert told == {
-        (job.task, job.model, job.init, job.seed, name.partition(".")[0])
-        for job, name in zip(lost, names, strict=True)
+        (job.task, job.model, job.init, job.seed, name.partition(".")[0]) for job, name in zip(lost, names, strict=True)
     }
     assert holes[holes["what"] == "audit"]["task"].tolist() == ["sim_mark"]
     said = capfd.readouterr().err

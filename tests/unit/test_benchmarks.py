@@ -16,6 +16,7 @@ FLAGS: dict[str, list[str]] = {
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
+    "rebuild": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
 }
 

@@ -1,6 +1,7 @@
 """The workflow from outside: it plans, refuses bad configs in one sentence, draws the demo, survives being killed."""
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -197,6 +198,33 @@ def test_the_demo_is_then_up_to_date(demo):
     assert answer.returncode == 0 and "Nothing to be done" in answer.stdout
 
 
+def test_both_reports_of_the_demo_open_in_a_browser(demo, browser):
+    """Ours whole; Snakemake's with the figures by category, each with its own caption."""
+    ours, theirs = demo / "report.html", demo.parent / "report.html"
+    answer = snakemake("--report", theirs)
+    assert answer.returncode == 0, answer.stdout[-4000:]
+    assert max(ours.stat().st_size, theirs.stat().st_size) < 20e6
+    browser.open(ours, "#figures")
+    browser.wait("[...document.images].every(image => image.complete || !image.src)")
+    drawn = "[...document.querySelectorAll('#figures img')].filter(image => image.naturalWidth > 600 && image.alt)"
+    assert browser(f"{drawn}.length") == len(plan.FIGURES)
+    assert browser.complaints == []
+    for number, category in enumerate(dict.fromkeys(plan.FIGURES.values()), 1):
+        browser.open(theirs)
+        browser.wait("document.body.innerText.includes('Tables')")
+        click = f"[...document.querySelectorAll('a')].find(link => link.textContent.endsWith('{number}. {category}'))"
+        browser(f"{click}.click()")
+        browser.wait("document.querySelectorAll('td a').length > 0")
+        members = [name for name in plan.FIGURES if plan.FIGURES[name] == category]
+        text = browser("document.body.innerText")
+        assert all(name.replace("_", " ") in text for name in members)
+        browser("document.querySelectorAll('td a')[1].click()")  # what is known of the first
+        browser.wait("document.body.innerText.includes('DESCRIPTION')")
+        title = (demo / f"figures/{members[0]}.rst").read_text().splitlines()[0]
+        assert re.sub(r"\\(.)", r"\1", title) in browser("document.body.innerText")
+    assert [url for url in browser.requests if not url.startswith(("data:", "file:"))] == []
+
+
 def test_the_demo_finds_what_was_planted_and_nothing_in_permuted_labels(demo):
     scores = pd.read_csv(demo / "tables/scores.csv").set_index(["analysis", "task", "model", "init"])
     for task, chance in (("sim_mark", 0.0), ("sim_enhancer", 0.0), ("sim_promoter", 0.5)):
@@ -273,3 +301,39 @@ def test_the_report_is_one_offline_page(demo, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert not re.search(r'(src|href)="https?://[^"]*\.(js|css|png)"', page)
     assert "verdict_forest" in page and "scores.csv" in page
+
+
+def test_half_of_the_records_draws_everything_and_names_what_is_missing(demo, tmp_path):
+    """Tables, figures, verdict and report of what is left: no number differs where all records of an arm are there."""
+    directory = checkout(tmp_path / "half")
+    shutil.copytree(
+        demo, directory / "results", dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("*.safetensors", "embeddings", "sequences", "tables", "figures", "runs"),
+    )  # fmt: skip
+    jobs = sorted(path.parent for path in (directory / "results").glob("*/*/*/*/seed*/record.json"))
+    lost = random.Random(6).sample(jobs, len(jobs) // 2)
+    for path in [*lost, *(directory / "results").glob("*/scores.csv")]:  # and what was made of all of them
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    answer = snakemake("--config", "from_records=true", directory=directory)
+    assert answer.returncode == 0, answer.stdout[-4000:]
+    assert answer.stdout.count("foundationless: there is no results/") == 20
+    assert f"foundationless: and {2 * len(lost) - 20} more: results/tables/holes.csv" in answer.stdout
+    results = directory / "results"
+    assert len(PdfReader(results / "figures/all.pdf").pages) == 1 + len(plan.FIGURES)
+    assert (results / "report.html").stat().st_size > 100_000 and (results / "verdict.json").is_file()
+    holes = pd.read_csv(results / "tables/holes.csv")
+    named = holes[holes["what"] == "record"]
+    cells = {tuple(map(str, row)) for row in named[["analysis", "task", "model", "init"]].assign(
+        seed="seed" + named["seed"].astype(int).astype(str)).to_numpy()}  # fmt: skip
+    assert cells == {job.relative_to(results).parts for job in lost}
+
+    keys = ["analysis", "task", "model", "init"]
+    touched = {cell[:4] for cell in cells}
+    whole, rest = (pd.read_csv(path / "tables/scores.csv", low_memory=False) for path in (demo, results))
+    left = [frame[[tuple(cell) not in touched for cell in frame[keys].to_numpy()]] for frame in (whole, rest)]
+    assert len(left[0]) == len(left[1]) > 100
+    for column in whole.columns.intersection(rest.columns):
+        first, second = (frame[column].reset_index(drop=True) for frame in left)
+        both = first.notna() & second.notna()
+        assert (first[both] == second[both]).all(), column
+    assert left[1]["value"].notna().sum() == left[0]["value"].notna().sum()
