@@ -143,7 +143,8 @@ def test_ranks_are_those_of_scipy_and_twins_are_one_block():
         for task in [*TASKS["task"], "a1.pct10"]
         for place, (model, init) in enumerate(arms)
     )
-    ranks, rank_pairs = across.rank_tasks(scores, TASKS, {"x": "X"})
+    ranks, rank_pairs, notes = across.rank_tasks(scores, TASKS, {"x": "X"})
+    assert notes.empty
     table = scores[scores["task"] != "a1.pct10"].assign(arm=scores["model"] + scores["init"])
     table = table.merge(TASKS).assign(block=lambda rows: rows["twin"].where(rows["twin"] != "", rows["task"]))
     table = table.pivot_table(index="block", columns="arm", values="value")
@@ -169,5 +170,9 @@ def test_two_arms_or_one_task_are_not_ranked():
         for task in TASKS["task"] for model, init in arms
     )  # fmt: skip
     for part in (scores[scores["model"] == "x"], scores[scores["task"] == "a1"], scores.iloc[:0]):
-        ranks, rank_pairs = across.rank_tasks(part, TASKS, {})
+        ranks, rank_pairs, _ = across.rank_tasks(part, TASKS, {})
         assert ranks.columns.tolist() == across.RANKS and ranks.empty and rank_pairs.empty
+    holed = scores[(scores["task"].isin(["a1", "a2"])) & ~((scores["task"] == "a1") & (scores["model"] == "y"))]
+    ranks, _, notes = across.rank_tasks(holed, TASKS, {})
+    assert ranks.empty, "what is left of two tasks and three arms has no test"
+    assert "leave out" in notes["note"].iloc[0]

@@ -182,6 +182,52 @@ def test_with_half_of_the_files_gone_the_rest_keeps_its_numbers(design, files, w
     assert "no such file" in capfd.readouterr().err
 
 
+def test_the_best_of_fewer_arms_is_no_reference(design, files, whole, tmp_path):
+    copy = shutil.copytree(files, tmp_path / "results")
+    shutil.rmtree(copy / "finetune/sim_mark/kmer_xgboost")
+    shutil.rmtree(copy / "finetune/sim_promoter/caduceus.demo/random")
+    _, comparisons, _, holes = summarise(design, copy, tmp_path / "fewer", "--partial")
+    lost = holes[holes["what"] == "reference"].set_index("task")["note"]
+    assert "without kmer_xgboost the best baseline" in lost["sim_mark"]
+    assert "without caduceus.demo the best random arm" in lost["sim_promoter"]
+    keys = ["task", "model", "init", "versus", "protocol"]
+    expected = whole[1][
+        ~((whole[1]["task"] == "sim_mark") & (whole[1]["versus"] == "baseline"))
+        & ~((whole[1]["task"] == "sim_promoter") & (whole[1]["versus"] == "best_random"))
+        & ~(
+            (whole[1]["task"] == "sim_promoter")
+            & (whole[1]["model"] == "caduceus.demo")
+            & (whole[1]["init"] == "random")
+        )
+        & ~(
+            (whole[1]["task"] == "sim_promoter")
+            & (whole[1]["model"] == "caduceus.demo")
+            & (whole[1]["versus"] == "random")
+        )
+    ]
+    assert len(expected) < len(whole[1])
+    columns = [*keys, "reference", "delta", "low", "high"]
+    found = comparisons[columns].sort_values(keys, ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected[columns].sort_values(keys, ignore_index=True))
+
+
+def test_a_fold_that_one_arm_lacks_is_left_out_of_both(design, files, whole, tmp_path):
+    """Folds differ in how hard they are: the mean over three of them is no pair for the mean over two."""
+    copy = shutil.copytree(files, tmp_path / "results")
+    path = copy / "finetune/sim_mark/hyenadna.demo/random/seed1/predictions.parquet"
+    table = pd.read_parquet(path)
+    table[table["fold"] != 2].to_parquet(path, index=False)
+    _, comparisons, _, holes = summarise(design, copy, tmp_path / "folds")
+    assert "fold(s) 2 lack a run" in holes.loc[holes["what"] == "folds", "note"].iloc[0]
+    runs = whole[2][(whole[2]["effect"] == "run") & (whole[2]["task"] == "sim_mark") & (whole[2]["fold"] != 2)]
+    runs = runs[(runs["model"] == "hyenadna.demo") & (runs["protocol"] == "corrected")].groupby("init")["value"].mean()
+    row = comparisons[
+        (comparisons["task"] == "sim_mark") & (comparisons["model"] == "hyenadna.demo")
+        & (comparisons["versus"] == "random") & (comparisons["protocol"] == "corrected")
+    ].iloc[0]  # fmt: skip
+    assert row["delta"] == pytest.approx(runs["pretrained"] - runs["random"]) and row["folds"] == 2
+
+
 def test_an_analysis_of_which_nothing_is_there_is_one_hole_per_job(design, tmp_path):
     scores, comparisons, effects, holes = summarise(design, tmp_path / "nowhere", tmp_path / "none", "--partial")
     assert scores.empty and comparisons.empty and effects.empty

@@ -81,10 +81,10 @@ def test_items_combine_the_errors_of_independent_tasks():
     assert (found.unit, found.df) == ("items", np.inf)
     assert (found.delta, found.se) == pytest.approx((0.2, 0.025))
     assert found.high == pytest.approx(scipy.stats.norm.interval(0.95, 0.2, 0.025)[1])
-    assert found.mde == pytest.approx(2.8016 * 0.025, rel=1e-4)
+    assert found.mde() == pytest.approx(2.8016 * 0.025, rel=1e-4)
     unknown = weigh([0.1, 0.3], ses=[np.nan, 0.04])
     assert unknown.delta == pytest.approx(0.2)
-    assert np.isnan([unknown.low, unknown.p, unknown.p_tost(0.02), *unknown.rope(0.02), unknown.mde]).all()
+    assert np.isnan([unknown.low, unknown.p, unknown.p_tost(0.02), *unknown.rope(0.02), unknown.mde()]).all()
     assert ev.decide(unknown.p, unknown.p_tost(0.02), unknown.delta) == "undecided"
 
 
@@ -146,18 +146,24 @@ def test_equivalence_of_no_difference_is_found():
 
 
 def test_the_detectable_difference_is_found_in_four_of_five():
-    """The power of a t test of known size (statsmodels) at the `mde` of its standard error."""
+    """The power of a t test of known size (statsmodels) at the `mde()` of its standard error."""
     from statsmodels.stats.power import TTestPower
 
     for n in (8, 20, 50):
         scale = np.sqrt(n) * weigh(np.tile([0.0, 1.0], n // 2)).se
-        effect = weigh(np.tile([0.0, 1.0], n // 2)).mde / scale
+        effect = weigh(np.tile([0.0, 1.0], n // 2)).mde() / scale
         assert TTestPower().power(effect, n, 0.05) == pytest.approx(0.8, abs=0.02)
     generator = np.random.default_rng(7)
     tasks = 0.05 * generator.normal(size=(500, 20))
-    mde = ev.Evidence(0, 0.05 / np.sqrt(20), 19, "tasks", 20, 20, 1, 0, 0).mde
+    mde = ev.Evidence(0, 0.05 / np.sqrt(20), 19, "tasks", 20, 20, 1, 0, 0).mde()
     power = np.mean([weigh(row + mde).p < 0.05 for row in tasks])
     assert power == pytest.approx(0.8, abs=4 * np.sqrt(0.8 * 0.2 / 500))
+
+
+def test_the_detectable_difference_survives_the_first_of_holms_steps():
+    found = ev.Evidence(0, 0.01, np.inf, "items", 5, 5, 1, 0, 0)
+    power = 1 - scipy.stats.norm.cdf(scipy.stats.norm.isf(0.025 / 7), found.mde(7) / found.se)
+    assert power == pytest.approx(0.8, abs=1e-6) and found.mde(7) > found.mde()
 
 
 # ---- words

@@ -44,7 +44,7 @@ def tables(tmp_path):
     ]
     pd.DataFrame(rows).to_csv(directory / "across_tasks.csv", index=False)
     models = pd.DataFrame({"model": [*WORDS, "alone"], "label": [*(name.upper() for name in WORDS), "ALONE"]})
-    models.to_csv(directory / "models.csv", index=False)
+    models.assign(kind="network").to_csv(directory / "models.csv", index=False)
     holes = [
         ("finetune", "t", "bad", "random", 0, "record", "there is no record"),
         ("a", "b", None, None, None, "c", "d"),
@@ -80,12 +80,20 @@ def test_it_holds_what_the_tables_say_and_fits_its_schema(written):
 
 def test_the_sentences_are_of_the_numbers(written):
     first, second, third = json.loads(written.read_text())["sentences"]
-    for part in ("12 tasks (9 distinct, in 4 families)", "better than it for GOOD", "(within ±0.02) to it for SAME",
-                 "worse than it for BAD", "undecided against it for VAGUE"):  # fmt: skip
+    for part in ("Over 12 tasks (9 distinct, in 4 families)", "helps GOOD", "(within ±0.02) for SAME", "hurts BAD",
+                 "undecided for VAGUE"):  # fmt: skip
         assert part in first
     assert "−0.060 [−0.080, −0.040] for BAD to +0.080 [+0.060, +0.100] for GOOD" in second
     assert "0 of 1 are better than the best baseline" in second
     assert "0.030" in third and "2 holes" in third
+
+
+def test_an_unknown_difference_is_no_number_and_fewer_tasks_of_a_model_are_said(written):
+    found = json.loads(written.read_text())
+    lost = found["models"]["good"]["versus_random"]
+    lost |= {"delta": None, "low": None, "high": None, "n": 0}
+    first, second, _ = verdict.sentences(found)
+    assert "Over 0 to 12 tasks" in first and "GOOD" not in second and "0.000" not in second
 
 
 def test_a_study_without_two_arms_says_so(tables, tmp_path):
@@ -129,7 +137,7 @@ def test_a_gate_knows_met_unmet_and_mistaken(written, flags, code):
     assert answer.returncode == code, answer.stderr
     assert ("Traceback" not in answer.stderr) and (code != 2 or answer.stdout == "")
     if code < 2:
-        assert "a pretrained model set against its own random self" in answer.stdout
+        assert "random initialisation of the same model" in answer.stdout
 
 
 def test_it_prints_a_table(written, capsys):
@@ -164,3 +172,17 @@ def test_words_of_the_flags_are_those_of_the_verdict():
 
     schema = yaml.safe_load(SCHEMA.read_text())
     assert set(command.WORDS) == set(verdict.WORDS) == set(schema["$defs"]["word"]["enum"])
+
+
+def test_a_model_whose_records_are_gone_is_lost_and_closes_the_gate(tables, tmp_path):
+    """A baseline that is a network is compared with nothing, and so is never lost."""
+    models = pd.read_csv(tables / "models.csv")
+    more = pd.DataFrame({"model": ["gone", "cnn"], "label": ["GONE", "CNN"], "kind": ["network", "baseline"]})
+    pd.concat([models, more]).to_csv(tables / "models.csv", index=False)
+    holes = pd.read_csv(tables / "holes.csv")
+    rows = [("finetune", "t", name, "random", 0, "record", "there is no record") for name in ("gone", "cnn")]
+    pd.concat([holes, pd.DataFrame(rows, columns=holes.columns)]).to_csv(tables / "holes.csv", index=False)
+    found = verdict.build(tables, "s", "S")
+    assert found["models"]["gone"]["verdict"] is None and found["models"]["gone"]["lost"]
+    assert "cnn" not in found["models"] and "not compared for want of records: GONE." in found["sentences"][0]
+    assert "gone" in verdict.unmet(verdict.select(found), ["better", "worse", "equivalent", "undecided"])

@@ -61,9 +61,10 @@ def summarise_tasks(
     `H4.pct10`) is a set of tasks of its own; further draws of one (`pct10d1`) are averaged into it first, standard
     errors too, for they share the test set. Interval, tests and probabilities are those of `evidence.weigh`, in units
     of the metric; Wilcoxon's signed-rank test is over the distinct tasks. The columns `_holm` adjust over the models of
-    a scope, and `verdict` is `evidence.decide` of them. Of the plain mean over tasks `naive_low` and `naive_high` are
-    the t interval that takes all tasks for independent, and `cluster_low` and `cluster_high` the one where tasks of one
-    of the `clusters` (task -> group of tasks that share sequences; they count `clusters`) are not.
+    a scope, `verdict` is `evidence.decide` of them, and `mde` is what the first of Holm's steps would detect. Of the
+    plain mean over tasks `naive_low` and `naive_high` are the t interval that takes all tasks for independent, and
+    `cluster_low` and `cluster_high` the one where tasks of one of the `clusters` (task -> group of tasks that share
+    sequences; they count `clusters`) are not.
     """
     kinds = task_kinds(tasks)
     rows = comparisons[comparisons["init"] == "pretrained"]
@@ -89,7 +90,7 @@ def summarise_tasks(
             "model": model,
             "versus": versus,
         }
-        | _evidence(part, margin, clusters or {})
+        | _evidence(part, margin, clusters or {}, scope.loc[scope["versus"] == versus, "model"].nunique())
         for (analysis, derived), whole in rows.groupby(["analysis", "derivation"], sort=False)
         for suite, family, scope in _scopes(whole)
         for (versus, model), part in scope.groupby(["versus", "model"], sort=False)
@@ -112,7 +113,7 @@ def _scopes(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
         yield "all", str(family), part
 
 
-def _evidence(tasks: pd.DataFrame, margin: float, clusters: Mapping[str, str]) -> Row:
+def _evidence(tasks: pd.DataFrame, margin: float, clusters: Mapping[str, str], models: int) -> Row:
     deltas = tasks["delta"].to_numpy()
     found: Evidence = weigh(deltas, tasks["se"].to_numpy(), tasks["family"].tolist(), tasks["twin"].tolist())
     distinct = tasks.groupby("twin", sort=False)["delta"].mean().to_numpy()
@@ -133,9 +134,9 @@ def _evidence(tasks: pd.DataFrame, margin: float, clusters: Mapping[str, str]) -
             "distinct",
             "families",
             "p",
-            "mde",
         )
     } | {
+        "mde": found.mde(models),
         "metrics": "+".join(dict.fromkeys(tasks.loc[tasks["delta"].notna(), "metric"])),
         "p_tost": found.p_tost(margin),
         "rope_below": below,
@@ -158,16 +159,18 @@ def _holm(p: "pd.Series[float]") -> Any:
 
 def rank_tasks(
     scores: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, str]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Mean ranks of all arms and baselines of every analysis over its plain tasks, and p values of their pairs.
 
     Friedman's test and Nemenyi's (`evidence.rank_arms`), blocks being tasks; twins are averaged into one. Columns:
-    `RANKS`, best first, and `RANK_PAIRS`, each pair once. An analysis of fewer than 3 arms or 2 blocks has no rows.
+    `RANKS`, best first, and `RANK_PAIRS`, each pair once; the third table notes what was left out for what it lacks. An
+    analysis of fewer than 3 arms or 2 blocks has no rows. Tasks of one family count as independent blocks.
     """
     twins = task_kinds(tasks)["twin"]
     mine = scores[scores["value"].notna() & ~scores["task"].astype(str).str.contains(".", regex=False)]
     means: list[Row] = []
     pairs: list[Row] = []
+    notes: list[Row] = []
     for analysis, part in mine.groupby("analysis", sort=False):
         block = part["task"].map(twins).fillna(part["task"])
         arms = list(dict.fromkeys(zip(part["model"], part["init"], strict=True)))
@@ -176,9 +179,13 @@ def rank_tasks(
         table = part.assign(block=block, arm=columns).pivot_table(
             index="block", columns="arm", values="value", aggfunc="mean", sort=False
         )
-        if len(arms) < FEWEST_ARMS or len(table) < FEWEST_BLOCKS:
-            continue
         ranked = rank_arms(table)
+        lost = [" ".join(arms[int(name)]) if name.isdigit() else name for name in ranked.dropped]
+        if lost:
+            note = f"ranks leave out {', '.join(lost)}: they need every arm on every task"
+            notes.append({"analysis": analysis, "what": "ranks", "note": note})
+        if len(ranked.mean_ranks) < FEWEST_ARMS or len(ranked.blocks) < FEWEST_BLOCKS:
+            continue
         order = [arms[int(number)] for number in ranked.mean_ranks.index]
         means += [
             {"analysis": analysis, "model": model, "init": init, "label": f"{labels.get(model, model)}, {init}"}
@@ -191,4 +198,4 @@ def rank_tasks(
             for i in range(len(order))
             for j in range(i + 1, len(order))
         ]
-    return pd.DataFrame(means, columns=RANKS), pd.DataFrame(pairs, columns=RANK_PAIRS)
+    return pd.DataFrame(means, columns=RANKS), pd.DataFrame(pairs, columns=RANK_PAIRS), pd.DataFrame(notes)

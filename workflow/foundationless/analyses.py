@@ -59,6 +59,8 @@ def read_cells(text: str) -> list[Cell]:
         ]
     except (json.JSONDecodeError, TypeError, KeyError) as error:
         raise UserError(f"--cells: not a JSON list of {{metric, tasks, jobs}} ({error!r}).") from None
+    if not cells:
+        raise UserError("--cells: no job is named; give a JSON list of {metric, tasks, jobs}, with tasks in it.")
     if twice := [cell.task for place, cell in enumerate(cells) if cell.task in {one.task for one in cells[:place]}]:
         raise UserError(f"--cells: task '{twice[0]}' stands there twice; leave one out.")
     if odd := [job for cell in cells for job in cell.jobs if len(job.split("/")) != 3 or not _seed(job).isdigit()]:
@@ -116,6 +118,7 @@ def summarise_cell(analysis: Analysis, cell: Cell) -> summaries.Summary:
         summary = summaries.summarise(
             records, predictions, metric=cell.metric, resamples=analysis.resamples, margin=analysis.margin,
             seed=analysis.seed, baselines=analysis.baselines, audit=audit,
+            design=list(dict.fromkeys((job.split("/")[0], job.split("/")[1]) for job in cell.jobs)),
         )  # fmt: skip
     summary.holes[:0] = holes
     return summary

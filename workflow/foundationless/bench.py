@@ -297,6 +297,19 @@ def keep_scored(jobs: Sequence[Job]) -> tuple[list[Job], list[dict[str, Any]]]:
     return kept, [hole(task, "items", f"{most} test items lack a score in some arm and are left out of all")]
 
 
+def find_few_groups(predictions: Sequence[pa.Table | None], task: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A hole where items are dependent, but of too few groups to be drawn by them."""
+    table = next((table for table in predictions if table is not None and table.num_rows), None)
+    if table is None:
+        return []
+    grouped = table.filter(pc.is_valid(table["group"]))
+    count, items = (len(pc.unique(grouped[name])) for name in ("group", "id"))
+    if not 0 < count < FEWEST_GROUPS or count == items:
+        return []
+    note = f"{items} test items are of {count} groups, too few to draw: items are drawn one by one, and if those of a "
+    return [hole(task, "groups", note + "group are alike, intervals are too narrow")]
+
+
 def find_classes(jobs: Sequence[Job]) -> tuple[list[str], list[dict[str, Any]]]:
     """Sorted classes among labels and predictions, and a hole if the probabilities know others."""
     runs = [run for job in jobs for run in job.runs.values()]

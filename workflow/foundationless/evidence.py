@@ -72,10 +72,12 @@ class Evidence:
         below, above = self._below(-margin - self.delta), self._below(self.delta - margin)
         return below, float(np.maximum(0.0, 1 - below - above)), above
 
-    @property
-    def mde(self) -> float:
-        """The smallest true difference that a two-sided test at 5 % finds with a power of 80 %."""
-        return (_quantile(1 - ALPHA / 2, self.df) + _quantile(POWER, self.df)) * self.se
+    def mde(self, tests: int = 1) -> float:
+        """The smallest true difference that a two-sided test finds with a power of 80 %, at 5 % / `tests`.
+
+        Of several `tests` that is the first of Holm's steps; later ones find less.
+        """
+        return (_quantile(1 - ALPHA / (2 * max(1, tests)), self.df) + _quantile(POWER, self.df)) * self.se
 
     def _below(self, distance: float) -> float:
         """Probability that t is below `distance` standard errors."""

@@ -10,7 +10,7 @@ of all, which makes the variance that seeds add to their mean unbiased. A single
 then says nothing about other seeds. Of few seeds their variance is uncertain, so intervals are stretched by Student's t
 over the normal quantile, with Satterthwaite's degrees of freedom: not at all where items make the variance, like t on
 the seeds where seeds do. Noise of single items in single runs enters twice, through items and through seeds (Owen 2007,
-the pigeonhole bootstrap), so with several seeds intervals are rather too wide than too narrow: they cover 95 to 99 %.
+the pigeonhole bootstrap), so with several seeds intervals are rather too wide than too narrow: they cover 93 to 99 %.
 Intervals are percentile intervals of 95 %, tests are two-sided.
 """
 
@@ -66,6 +66,10 @@ class Arm:
     def value(self) -> float:
         """Mean over seeds of the mean over folds."""
         return float(np.mean(self.by_seed()))
+
+    def subset(self, rows: NDArray[np.bool_]) -> "Arm":
+        """Some of its runs (mask [runs])."""
+        return Arm(self.points[rows], self.replicates[rows], self.seeds[rows])
 
     def by_seed(self) -> Floats:
         """Mean over folds of each seed: [seeds]."""

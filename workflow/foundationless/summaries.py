@@ -22,6 +22,7 @@ from foundationless.bench import (
     check_same_items,
     count_groups,
     find_classes,
+    find_few_groups,
     hole,
     keep_scored,
     read_job,
@@ -68,18 +69,20 @@ def summarise(
     margin: float,
     seed: int,
     baselines: Sequence[str] = (),
+    design: Sequence[Name] = (),
     audit: pd.DataFrame | None = None,
 ) -> Summary:
     """Scores, comparisons, effects and holes of all arms of one task, under both protocols.
 
     `predictions` run parallel to `records` (None: there are none, and the job is left out); `baselines` names models
-    that count as baselines beside those whose `init` is baseline; `audit` has `id` and `near` of every row (see
-    `audit_task`). Comparisons of a pretrained arm: with its own random arm (`versus` random), with the best baseline
-    (baseline), with the best random arm of any model (best_random, the study's Figure 7; chosen on the test set, so it
-    favours the reference), and with the control arms of its own weights (embedding, permuted, copy); of any other arm:
-    with the best baseline. An arm of `X.paper`, weights as the study read them, is compared with that of `X` (reading),
-    seed by seed. A baseline is chosen by validation where its records say so, else by test. Raises `UserError` if two
-    jobs predict different test items.
+    that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
+    fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id` and `near` of
+    every row (see `audit_task`). Comparisons of a pretrained arm: with its own random arm (`versus` random), with the
+    best baseline (baseline), with the best random arm of any model (best_random, the study's Figure 7; chosen on the
+    test set, so it favours the reference), and with the control arms of its own weights (embedding, permuted, copy); of
+    any other arm: with the best baseline. An arm of `X.paper`, weights as the study read them, is compared with that of
+    `X` (reading), seed by seed. A baseline is chosen by validation among those whose records say it, else by test.
+    Raises `UserError` if two jobs predict different test items.
     """
     items = Items()
     jobs = [
@@ -96,7 +99,7 @@ def summarise(
     check_same_items(jobs)
     jobs, found = keep_scored(jobs)
     classes, odd = find_classes(jobs)
-    holes += found + odd
+    holes += found + odd + find_few_groups(predictions, {key: records[0][key] for key in ("analysis", "task")})
     bench = Bench(jobs, classes, resamples, seed)
     arms = bench.score(metric, resamples)
     points = {
@@ -104,15 +107,24 @@ def summarise(
         for name in (*COUNT_METRICS, *RANK_METRICS)
         if name != metric and serves(jobs, classes, name)
     } | {metric: arms}
+    absent = [arm for arm in design if arm not in arms[next(iter(arms))]]
     scores, comparisons, estimates = [], [], {}
     for protocol, scored in arms.items():
         values = {name: found[protocol] for name, found in points.items()}
         scores += [_score_row(bench, arm, scored, values, metric, protocol) for arm in scored]
-        for model, init, versus, reference in _pairs(jobs, scored, metric, protocol, baselines):
+        for model, init, versus, reference in _pairs(jobs, scored, metric, protocol, baselines, absent):
             compare = compare_paired if versus in SAME_WEIGHTS else compare_arms
-            estimate = compare(scored[model, init], scored[reference], seed)
-            estimates[protocol, model, init, versus] = estimate
             mine, theirs = bench.runs((model, init), protocol), bench.runs(reference, protocol)
+            first, second = scored[model, init], scored[reference]
+            if versus != "baseline":
+                (first, mine), (second, theirs), note = _on_common_folds(first, mine, second, theirs)
+                holes += (
+                    [hole(bench.identity((model, init)), "folds", note)] if note and protocol == "corrected" else []
+                )
+                if not mine:
+                    continue
+            estimate = compare(first, second, seed)
+            estimates[protocol, model, init, versus] = estimate
             comparisons.append(
                 bench.identity((model, init))
                 | {"versus": versus, "reference": reference[0], "metric": metric, "protocol": protocol}
@@ -122,9 +134,9 @@ def summarise(
                 | {"reference_seeds": len(np.unique(scored[reference].seeds))}
                 | {"se": estimate.se, "mde": estimate.mde}
                 | _tests(mine, theirs, metric, classes)
-                | _over_folds(bench, mine, theirs, scored[model, init].points, scored[reference].points)
+                | _over_folds(bench, mine, theirs, first.points, second.points)
             )
-    holes += _unpaired(bench, baselines)
+    holes += _unpaired(bench, baselines) + _unreferenced(bench, absent, baselines)
     effects, found = find_effects(bench, records, arms, estimates, metric, audit)
     holes += found
     return Summary(pd.DataFrame(scores), pd.DataFrame(comparisons, columns=COMPARISONS), effects, holes, flat)
@@ -157,7 +169,7 @@ def _score_row(
     return (
         bench.identity(arm)
         | {"metric": metric, "protocol": protocol}
-        | {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+        | {"value": estimate.value, "low": max(estimate.low, -1.0 if metric == "mcc" else 0.0), "high": estimate.high}
         | {"sd": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan}
         | sizes(bench.runs(arm, protocol))
         | {"parameters": mine[0].record["parameters"], "seconds": sum(job.record["cost"]["seconds"] for job in mine)}
@@ -200,6 +212,27 @@ def _tests(mine: Sequence[Run], theirs: Sequence[Run], metric: str, classes: Seq
     return found
 
 
+def _on_common_folds(
+    first: Arm, mine: list[Run], second: Arm, theirs: list[Run]
+) -> tuple[tuple[Arm, list[Run]], tuple[Arm, list[Run]], str]:
+    """Both arms and their runs on the folds that every seed of both has, and a sentence where one has more.
+
+    Folds differ in how hard they are, so means over different folds are no pair.
+    """
+    have = [
+        {run.fold for run in runs if run.seed == seed} for runs in (mine, theirs) for seed in {r.seed for r in runs}
+    ]
+    common, every = set.intersection(*have), set.union(*have)
+    if common == every:
+        return (first, mine), (second, theirs), ""
+    kept = []
+    for arm, runs in ((first, mine), (second, theirs)):
+        keep = np.array([run.fold in common for run in runs])
+        kept.append((arm.subset(keep), [run for run in runs if run.fold in common]))
+    words = ", ".join(map(str, sorted(every - common)))
+    return kept[0], kept[1], f"fold(s) {words} lack a run in some seed or arm, and are left out of its differences"
+
+
 def _over_folds(
     bench: Bench,
     mine: Sequence[Run],
@@ -221,15 +254,42 @@ def _over_folds(
     return {"nb_low": low, "nb_high": high, "nb_p": p}
 
 
+def _is_cheap(arm: Name, baselines: Sequence[str]) -> bool:
+    return arm[1] == "baseline" or arm[0] in baselines
+
+
+def _unreferenced(bench: Bench, absent: Sequence[Name], baselines: Sequence[str]) -> list[dict[str, Any]]:
+    """Holes: references that are the best of several arms of which some are absent."""
+    cheap = [model for model, init in absent if _is_cheap((model, init), baselines)]
+    random = [model for model, init in absent if init == "random" and model not in cheap]
+    task = {key: bench.jobs[0].record[key] for key in ("analysis", "task")}
+    return [
+        hole(
+            task,
+            "reference",
+            f"without {', '.join(names)} the best {what} is not known, so nothing is compared with it",
+        )
+        for what, names in (("baseline", cheap), ("random arm", random))
+        if names
+    ]
+
+
 def _pairs(
-    jobs: Sequence[Job], arms: Mapping[Name, Arm], metric: str, protocol: str, baselines: Sequence[str]
+    jobs: Sequence[Job],
+    arms: Mapping[Name, Arm],
+    metric: str,
+    protocol: str,
+    baselines: Sequence[str],
+    absent: Sequence[Name],
 ) -> list[tuple[str, str, str, Name]]:
     """(model, init, versus, reference arm) of every comparison that the arms allow."""
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    cheap = [arm for arm in arms if arm[1] == "baseline" or arm[0] in baselines]
+    cheap = [arm for arm in arms if _is_cheap(arm, baselines)]
     random = [arm for arm in arms if arm[1] == "random" and arm not in cheap]
-    chosen = {arm: sign * _choosing_value(jobs, arm, arms, metric, protocol) for arm in cheap}
-    best_baseline = max(cheap, key=chosen.__getitem__, default=None)
+    lost = {_is_cheap(arm, baselines) for arm in absent if arm[1] == "random" or _is_cheap(arm, baselines)}
+    validated = {arm: value for arm in cheap if (value := _validation_value(jobs, arm, metric)) is not None}
+    values = validated if validated and protocol == "corrected" else {arm: arms[arm].value for arm in cheap}
+    best_baseline = None if True in lost else max(values, key=lambda arm: sign * values[arm], default=None)
     pairs = []
     for model, init in arms:
         if (model, init) in cheap:
@@ -240,7 +300,7 @@ def _pairs(
             pairs += [(model, init, arm, (model, arm)) for arm in DERIVED if (model, arm) in arms]
             # What the study misread is no rival of what is read rightly.
             rivals = [arm for arm in random if is_reading(model) or not is_reading(arm[0])]
-            if rivals:
+            if rivals and False not in lost:
                 best = max(rivals, key=lambda arm: sign * arms[arm].value)
                 pairs.append((model, init, "best_random", best))
         if best_baseline:
@@ -260,8 +320,8 @@ def without_reading(model: str) -> str:
     return ".".join(part for place, part in enumerate(model.split(".")) if part != "paper" or not place)
 
 
-def _choosing_value(jobs: Sequence[Job], arm: Name, arms: Mapping[Name, Arm], metric: str, protocol: str) -> float:
-    """Mean validation value of an arm's selected runs, or its test value where no validation value is recorded."""
+def _validation_value(jobs: Sequence[Job], arm: Name, metric: str) -> float | None:
+    """Mean validation value of an arm's selected runs; None where none is recorded."""
     values = [
         result["value"]
         for job in jobs
@@ -270,7 +330,7 @@ def _choosing_value(jobs: Sequence[Job], arm: Name, arms: Mapping[Name, Arm], me
         if result["split"] == "validation" and result["metric"] == metric and result["extra"].get("selected", True)
     ]
     known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known and protocol == "corrected" else arms[arm].value
+    return float(np.mean(known)) if known else None
 
 
 def summarise_unpaired(records: Sequence[Mapping[str, Any]]) -> Summary:

@@ -44,8 +44,8 @@ NARROW = {
     "across_tasks": _EVIDENCE,
     "reported_across": ["suite", "family", "model_label", "versus", *_EVIDENCE[5:14], "wilcoxon_p", "verdict"],
     "reported_comparison": [
-        "experiment", "source", "task", "model_label", "arm", "metric", "reported", "reported_sd", "ours", "low",
-        "high", "difference", "difference_low", "difference_high", "verdict", "same_model",
+        "experiment", "source", "task", "tasks", "model_label", "arm", "metric", "reported", "reported_sd", "ours",
+        "low", "high", "difference", "difference_low", "difference_high", "verdict", "same_model",
     ],
     "table_01_models": ["label", "family", "tokenizer", "objective", "max_tokens", "parameters", "pretrained"],
     "table_17_checkpoints": ["model", "init", "seed", "tokenizer", "repository", "revision", "parameters"],
@@ -235,9 +235,10 @@ def collect(
     bases = {name: card.get("base", name) for name, card in models.items()}
     labels = {name: str(card.get("label", name)) for name, card in models.items()}
     across = summarise_tasks(comparisons, tasks, ranks, margin, clusters)
-    ranked, rank_pairs = rank_tasks(scores[~scores["analysis"].isin(UNPAIRED)], tasks, labels)
+    ranked, rank_pairs, unranked = rank_tasks(scores[~scores["analysis"].isin(UNPAIRED)], tasks, labels)
     spent = costs.ledger(flat, benchmarks)
-    holes = arrange(_with_columns(pd.DataFrame() if holes is None else holes, HOLES)).astype({"seed": "Int64"})
+    holes = pd.concat([frame for frame in (holes, unranked) if frame is not None])
+    holes = arrange(_with_columns(holes, HOLES)).astype({"seed": "Int64"})
     missing = holes["what"].isin(MISSING)
     tables = {
         "records": flat,

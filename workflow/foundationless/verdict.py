@@ -38,14 +38,18 @@ def build(tables: Path, study: str, title: str) -> Fact:
     A model's verdict is that of its pretrained arm against its own random arm over all tasks of fine-tuning, or of the
     analysis with most tasks where nothing is fine-tuned. A directory without the tables is a `UserError`.
     """
-    across, models = _read(tables / "across_tasks.csv", NEEDED), _read(tables / "models.csv", ("model", "label"))
-    holes = _read(tables / "holes.csv", ("analysis", "task", "what", "note"))
+    across = _read(tables / "across_tasks.csv", NEEDED)
+    models = _read(tables / "models.csv", ("model", "label", "kind"))
+    holes = _read(tables / "holes.csv", ("analysis", "task", "model", "init", "what", "note"))
     across = across.assign(**{name: across[name].fillna("") for name in ("derivation", "family")})
     whole = across[across["derivation"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
     analysis = _main_analysis(everything)
     labels = dict(zip(models["model"], models["label"].fillna(models["model"]), strict=True))
-    judged = [name for name in models["model"] if name in set(everything["model"])]
+    arms = holes[(holes["analysis"] == analysis) & holes["init"].isin(["pretrained", "random"])]
+    lost = set(arms["model"]) - set(everything.loc[everything["analysis"] == analysis, "model"])
+    lost -= set(models.loc[models["kind"] == "baseline", "model"])
+    judged = [name for name in models["model"] if name in {*everything["model"], *lost}]
     margin = float(across["margin"].iloc[0]) if len(across) else None
     found: Fact = {
         "schema_version": SCHEMA_VERSION,
@@ -59,7 +63,8 @@ def build(tables: Path, study: str, title: str) -> Fact:
         "question": QUESTION,
         "margin": margin,
         "alpha": ALPHA,
-        "models": {name: _judge(name, labels[name], analysis, whole, everything) for name in judged},
+        "models": {name: _judge(name, labels[name], analysis, whole, everything) | {"lost": name in lost}
+                   for name in judged},
         "holes": {"count": len(holes), "cells": list(_cells(holes))},
     }  # fmt: skip
     return found | {"sentences": sentences(found)}
@@ -92,7 +97,7 @@ def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everythin
     over = {versus: _one(main[main["versus"] == versus]) for versus in REFERENCES}
     return {
         "label": label,
-        "verdict": (over["random"] or {"verdict": "undecided"})["verdict"],
+        "verdict": over["random"] and over["random"]["verdict"],
         "versus_random": over["random"],
         "versus_baseline": over["baseline"],
         "families": _by(kinds[kinds["versus"] == "random"], "family"),
@@ -148,15 +153,21 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     }
     parts = [f"{words[word]} {_list(names)}" for word, names in by_word.items() if names]
     n, distinct, families = (max(fact[name] or 0 for fact in facts) for name in ("n", "distinct", "families"))
+    least = min(fact["n"] or 0 for fact in facts)  # models whose tasks are missing have fewer
+    most = f"{least} to " if least < n else ""
     first = (
-        f"Over {_count(n, 'task')} ({distinct} distinct, in {_count(families, 'family', 'families')}), compared with "
-        f"random initialisation of the same model, pretraining {'; '.join(parts)}."
+        f"Over {most}{_count(n, 'task')} ({distinct} distinct, in {_count(families, 'family', 'families')}), compared "
+        f"with random initialisation of the same model, pretraining {'; '.join(parts)}."
     )
+    if lost := [fact["label"] for fact in verdict["models"].values() if fact["lost"]]:
+        first = f"{first[:-1]}; not compared for want of records: {_list(lost)}."
     return [first, _sizes(judged), _power(facts, margin) + " " + _holes(verdict)]
 
 
 def _sizes(judged: Mapping[str, Any]) -> str:
-    ordered = sorted(judged.values(), key=_delta)
+    ordered = sorted((fact for fact in judged.values() if fact["versus_random"]["delta"] is not None), key=_delta)
+    if not ordered:
+        return "No difference was measured."
     shown = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
     said = " to ".join(
         f"{_signed(_delta(fact))} {_interval(fact['versus_random'])} for {fact['label']}" for fact in shown
@@ -173,7 +184,10 @@ def _power(facts: Sequence[Mapping[str, Any]], margin: float) -> str:
         return "What difference these data could have shown is not known."
     low, high = min(found), max(found)
     size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
-    return f"With a power of 80 % these data would show a difference of {size}; ±{margin:g} counts as none."
+    return (
+        f"With a power of 80 % these data would show a difference of {size} (adjusted over models); ±{margin:g} counts "
+        "as none."
+    )
 
 
 def _holes(verdict: Mapping[str, Any]) -> str:
@@ -184,7 +198,7 @@ def _holes(verdict: Mapping[str, Any]) -> str:
 
 
 def _delta(fact: Mapping[str, Any]) -> float:
-    return fact["versus_random"]["delta"] if fact["versus_random"]["delta"] is not None else 0.0
+    return float(fact["versus_random"]["delta"])
 
 
 def _signed(value: float) -> str:
@@ -223,8 +237,8 @@ def select(
 ) -> dict[str, Fact | None]:
     """Evidence of these models against a reference, over all tasks or those of a family.
 
-    None where a model was not compared; if none is named, of all that were. Raises `UserError` for a model or
-    family that the verdict does not know.
+    None where a model was not compared; if none is named, of all that were or, but for missing records, would be.
+    Raises `UserError` for a model or family that the verdict does not know.
     """
     known = verdict["models"]
     if odd := [name for name in models if name not in known]:
@@ -237,7 +251,7 @@ def select(
     found = {
         name: fact[f"versus_{versus}"] if family is None else fact[key].get(family) for name, fact in chosen.items()
     }
-    return {name: fact for name, fact in found.items() if models or fact is not None}
+    return {name: fact for name, fact in found.items() if models or fact is not None or known[name]["lost"]}
 
 
 def unmet(chosen: Mapping[str, Fact | None], words: Sequence[str]) -> list[str]:
