@@ -50,6 +50,17 @@ def test_every_sign_is_escaped_and_rows_have_the_columns_of_the_head(tmp_path):
     assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text) == ["tabular"]
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("R²", "R$^{2}$"), ("10³", "10$^{3}$"), ("5 µm", r"5 $\mu$m"), ("5 μm", r"5 $\mu$m"), ("χ²", r"$\chi$$^{2}$"),
+        ("37 °C", r"37 $^{\circ}$C"), ("×", r"$\times$"), ("é", "é"), ("雪", "?"),
+    ],
+)  # fmt: skip
+def test_powers_and_greek_are_math(text, shown):
+    assert formats.escape(text) == shown
+
+
 def test_numbers_are_rounded_and_values_stand_with_their_intervals(tmp_path):
     frame = pd.DataFrame(
         {

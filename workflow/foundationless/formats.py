@@ -11,7 +11,10 @@ LONG = 40  # rows beyond which a table breaks over pages
 LONGEST_COLUMN = 40  # characters beyond which the text of a column is wrapped
 OF_P = ("p", "p_holm", "p_tost", "p_tost_holm", "p_friedman", "wilcoxon_p", "wilcoxon_p_holm")
 SYMBOLS = {"−": "$-$", "±": r"$\pm$", "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "ρ": r"$\rho$", "·": r"$\cdot$",
-           "…": r"\ldots{}", "Δ": r"$\Delta$", "α": r"$\alpha$", "–": "--", "’": "'"}  # fmt: skip
+           "…": r"\ldots{}", "Δ": r"$\Delta$", "α": r"$\alpha$", "–": "--", "’": "'",
+           "µ": r"$\mu$", "μ": r"$\mu$", "χ": r"$\chi$", "β": r"$\beta$", "λ": r"$\lambda$", "σ": r"$\sigma$",
+           "≈": r"$\approx$", "∞": r"$\infty$", "→": r"$\rightarrow$", "°": r"$^{\circ}$", "\u00a0": "~"}  # fmt: skip
+SYMBOLS |= {sign: f"$^{{{power}}}$" for power, sign in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")} | {"⁻": "$^{-}$"}
 ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
            ">": r"\textgreater{}", "|": r"\textbar{}"} | {sign: f"\\{sign}" for sign in "&%$#_{}"}  # fmt: skip
 HEAD = r"""\documentclass[a4paper,landscape]{article}

@@ -12,10 +12,13 @@ import pandas as pd
 from foundationless.reported import (
     ALL_WINDOWS,
     CATEGORIES,
+    SIZES,
+    WINDOWS,
     Number,
     Reported,
     compare_reported,
     factorial_arms,
+    has_depth,
     qualifiers,
     reported_across,
 )
@@ -226,7 +229,7 @@ def _arms(
             for known, number in zip(table.get("reported_source", [""] * len(table)), numbers, strict=True)
         ]
     table.insert(0, "suite", table["task"].str.split(".").str[0].map(tasks.set_index("task")["suite"]))
-    table.insert(4, "model_label", table["model"].map(labels).fillna(table["model"]))
+    table.insert(4, "model_label", [labels.get(model, model) for model in table["model"]])
     return table.drop(columns="analysis").reset_index(drop=True)
 
 
@@ -253,11 +256,11 @@ def _factorial(
     analyses = ("biotype", "width")
     table = _arms(scores, comparisons, analyses, tasks, labels, study)
     names = table["model"].map(qualifiers)
-    table["base"] = table["model"].map(study.bases).fillna(table["model"])
+    table["base"] = [study.bases.get(model, model) for model in table["model"]]
     table["tokenizer"] = ["char" if "char" in part else "kmer" if "kmer" in part else "default" for part in names]
     wide = [next((int(name[1:]) for name in part if name[0] == "w"), None) for part in names]
     table["width"] = pd.array(wide, dtype="Int64")
-    character = table["tokenizer"] == "char"
+    character = (table["tokenizer"] == "char") & ~table["model"].map(has_depth).astype(bool)
     widest = table["width"].where(character).groupby([table["task"], table["base"]]).transform("max")
     table["widest"] = character & (table["width"] == widest).fillna(False).astype(bool)
     for place, row in enumerate(table.to_dict("records")):
@@ -276,7 +279,7 @@ def _similarity(scores: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, 
     if mine.empty:
         return pd.DataFrame(columns=["task", "model", "model_label", *extra, "pretrained", "random"])
     table = mine.pivot_table(index=keys, columns="init", values="value", aggfunc="mean", sort=False).reset_index()
-    table.insert(2, "model_label", table["model"].map(labels).fillna(table["model"]))
+    table.insert(2, "model_label", [labels.get(model, model) for model in table["model"]])
 
     def number(row: Mapping[Any, Any]) -> float:
         as_published = (row.get("pooling"), row.get("unit"), str(row.get("matched"))) == ("max", "chunk", "False")
@@ -292,7 +295,8 @@ def _similarity(scores: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, 
 def _windows(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -> pd.DataFrame:
     """Figure 6b: mean over the windows of ancestry, its t interval and the variance between windows, per arm.
 
-    Tasks of one derivation (all people, without relatives, by family) are windows of one mean.
+    Tasks of one derivation (all people, without relatives, by family) are windows of one mean. The study's number is
+    the mean over `reported_windows`; ours is set against it in `reported_comparison` only where it holds as many.
     """
     mine = scores[scores["analysis"] == "ancestry"]
     mine = mine.assign(derivation=[task.partition(".")[2] for task in mine["task"].astype(str)])
@@ -308,14 +312,19 @@ def _windows(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -
             | {"high": over.high, "sd": part["value"].std(ddof=1), "variance": part["value"].var(ddof=1)}
             | {name: part[name].mean() for name in ("accuracy", "auroc") if name in part}
             | {"reported": number.value, "reported_source": number.source}
+            | {"reported_windows": WINDOWS if number.source else None}
         )
     columns = ["derivation", "model", "model_label", "init", "metric", "windows", "mean", "low", "high", "sd"]
-    columns += ["variance", "accuracy", "auroc", "reported", "reported_source"]
-    return pd.DataFrame(rows).reindex(columns=columns)
+    columns += ["variance", "accuracy", "auroc", "reported", "reported_source", "reported_windows"]
+    return pd.DataFrame(rows).reindex(columns=columns).astype({"reported_windows": "Int64"})
 
 
 def _categories(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -> pd.DataFrame:
-    """Figure 9: means over the GUE tasks of a category, with t intervals; the study prints no single ones."""
+    """Figure 9: means over the GUE tasks of a category, with t intervals; the study prints no single ones.
+
+    `tasks` are those that ours is the mean of, `reported_tasks` those of the study's number; the two are set against
+    each other in `reported_comparison` only where ours holds as many.
+    """
     columns = ["category", "model", "model_label", "init", "metric", "tasks", "mean", "low", "high", "reported"]
     mine = scores[(scores["analysis"] == "finetune") & (scores["task"].map(study.suites) == "gue")]
     rows = []
@@ -324,12 +333,18 @@ def _categories(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported
         for (model, init), arm in part.groupby(["model", "init"], sort=False):
             number = study.mean("gue_finetune", category, str(model), str(init))
             over = across_tasks(arm["value"].to_numpy())
+            held = study.distinct(arm.loc[arm["value"].notna(), "task"])
             rows.append(
                 {"category": category, "model": model, "model_label": labels.get(str(model), model), "init": init}
-                | {"metric": arm["metric"].iloc[0], "tasks": len(arm), "mean": over.mean, "low": over.low}
-                | {"high": over.high, "reported": number.value, "reported_source": number.source}
+                | {"metric": arm["metric"].iloc[0], "tasks": held, "mean": over.mean, "low": over.low}
+                | {
+                    "high": over.high,
+                    "reported": number.value,
+                    "reported_source": number.source,
+                    "reported_tasks": SIZES[category],
+                }
             )
-    return pd.DataFrame(rows, columns=[*columns, "reported_source"])
+    return pd.DataFrame(rows, columns=[*columns, "reported_source", "reported_tasks"])
 
 
 def _mutations(scores: pd.DataFrame) -> pd.DataFrame:

@@ -2,10 +2,14 @@
 
 A number of the study is beside ours where the task says that it is that task (`paper_task` of the task table) and the
 model has that architecture; a small model of it is still another model: `same_model` says so.
+
+The two are not chosen alike: the study prints the best test score of its learning rates; ours are chosen by validation
+and tested once (protocol `corrected`), unless a study of ours is set to the protocol `paper`. So the study's are too
+high by what its choice is worth (`protocols.csv`), which is part of every difference.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +22,8 @@ from foundationless.statistics import across_tasks, independent_difference, verd
 
 REPORTED = ["experiment", "task", "model", "arm", "metric", "value", "sd", "source"]
 COMPARISON = [
-    "experiment", "source", "task", "paper_task", "model", "model_label", "arm", "metric", "reported", "reported_sd",
-    "ours", "low", "high", "difference", "difference_low", "difference_high", "verdict", "same_model",
+    "experiment", "source", "task", "paper_task", "tasks", "model", "model_label", "arm", "metric", "reported",
+    "reported_sd", "ours", "low", "high", "difference", "difference_low", "difference_high", "verdict", "same_model",
 ]  # fmt: skip
 REPORTED_ACROSS = [*ACROSS[:5], "model_label", *ACROSS[5 : ACROSS.index("clusters")], "source"]
 
@@ -36,6 +40,13 @@ PAPER_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
     "HyenaDNA-6mer": ("hyenadna", ("kmer",)),
     "HyenaDNA-d2048": ("hyenadna", ("w2048",)),
 }
+CHARACTERS = ("hyenadna", "caduceus", "mistral")  # their own tokenizer is characters: `.char` is the plain model
+# Its widest models (Table 11), which are its arm `char_tok+larger_dim` of Table 2.
+WIDEST = {
+    "hyenadna": "w4096", "ntv2": "w4096", "mistral": "w4096", "caduceus": "w2048", "dnabert2": "w3072",
+    "genalm": "w3072", "nt500m": "w3840",
+}  # fmt: skip
+LARGER = "random/char_tok+larger_dim"
 PAPER_METRICS = {
     "f1_macro": "macro_f1",
     "f1_weighted": "weighted_f1",
@@ -62,13 +73,19 @@ CATEGORIES = {
     "CorePromoter": ("prom_core_",),
     "Splice": ("splice_",),
 }
+SIZES = {"EMP": 10, "TF-human": 5, "TF-mouse": 5, "Promoter": 3, "CorePromoter": 3, "Splice": 1}  # tasks of a category
 # Its tasks where they have another name than `paper_task` says.
 PAPER_TASKS = {"biotype": "biotype9"}
 ALL_WINDOWS = "mean11regions"  # the `paper_task` of every window of ancestry, of which it gives the mean only
+WINDOWS = 11  # of ancestry, behind that mean (Fig 6b)
 FINETUNED = {"nt_finetune": "nt", "gb_finetune": "gb", "gue_finetune": "gue"}
-# Means of differences that its Figure 1 states, by suite and the metric that they are of.
-FIGURE_1 = {"NT hist+enh (12)": ("nt", "mcc"), "GB": ("gb", "accuracy"), "GUE (7 cat.)": ("gue", "mcc")}
-SAME_SIZE = r"char|kmer|paper|[wl][1-9][0-9]*"  # qualifiers that leave a model the one of the study
+# Means of differences that its Figure 1 states, by suite, the metric that they are of, and tasks behind them (of GUE
+# those of its six categories and COVID).
+FIGURE_1 = {
+    "NT hist+enh (12)": ("nt", "mcc", 12), "GB": ("gb", "accuracy", 6),
+    "GUE (7 cat.)": ("gue", "mcc", sum(SIZES.values()) + 1),
+}  # fmt: skip
+QUALIFIER = r"char|kmer|paper|[wl][1-9][0-9]*"
 RUNS = 3  # behind each sd of Table 18: folds 0, 5 and 9
 DIRECTIONS = {"better": "higher", "worse": "lower"}
 
@@ -103,8 +120,10 @@ class Reported:
     """Look-up of the study's numbers by our analysis, task, model and arm."""
 
     def __init__(self, frame: pd.DataFrame | None, tasks: pd.DataFrame, catalogue: pd.DataFrame) -> None:
-        paper = tasks["paper_task"] if "paper_task" in tasks else pd.Series(dtype=str)
-        self.tasks = dict(zip(tasks["task"], paper.fillna("").astype(str), strict=False))
+        paper = tasks["paper_task"].tolist() if "paper_task" in tasks else []
+        self.tasks = {
+            task: "" if pd.isna(name) else str(name) for task, name in zip(tasks["task"], paper, strict=False)
+        }
         self.suites = dict(zip(tasks["task"], tasks["suite"].astype(str), strict=True))
         bases = catalogue["base"] if "base" in catalogue else catalogue["model"].str.split(".").str[0]
         self.bases = dict(zip(catalogue["model"], bases, strict=True))
@@ -120,16 +139,10 @@ class Reported:
 
     def find(self, analysis: str, task: str, model: str, *arms: str) -> Number:
         """The first of `arms` that the study reports by our metric; an empty `Number` of none."""
-        base = self.bases.get(model, model.split(".")[0])
-        mine = set(qualifiers(model)) - {"paper"}
         paper_task = self.tasks.get(task, "")  # nothing for derived sets: `biotype.matched` is no task of the study
         experiment = EXPERIMENTS.get((analysis, self.suites.get(task, "")), "")
         names = {paper_task, PAPER_TASKS.get(paper_task, paper_task), paper_task.removeprefix("EMP_")} - {""}
-        for name, (architecture, needed) in PAPER_MODELS.items():
-            if architecture != base or ("w2048" in needed) != ("w2048" in mine):
-                continue
-            if needed and not set(needed) <= mine | ({"char"} if base == "hyenadna" and "kmer" not in mine else set()):
-                continue
+        for name in self.names(model):
             for arm in arms:
                 for other in sorted(names):
                     key = experiment, other, name, arm
@@ -139,11 +152,22 @@ class Reported:
 
     def mean(self, experiment: str, task: str, model: str, arm: str) -> Number:
         """A number that the study gives for several of our tasks together."""
-        base = self.bases.get(model, model.split(".")[0])
-        if qualifiers(model):
-            return Number()
-        names = [name for name, (architecture, needed) in PAPER_MODELS.items() if architecture == base and not needed]
+        names = self.names(model)
         return next((self.rows[key] for name in names if (key := (experiment, task, name, arm)) in self.rows), Number())
+
+    def names(self, model: str) -> list[str]:
+        """The study's names of a model of ours: its plain name of a model as published, a variant's of that variant.
+
+        Tokenizer, width and depth must be those of the name; a reading (`paper`) is no other model.
+        """
+        base = self.bases.get(model, model.split(".")[0])
+        own = {"paper", "char"} if base in CHARACTERS else {"paper"}
+        mine = set(qualifiers(model)) - own
+        return [name for name, (family, needed) in PAPER_MODELS.items() if family == base and set(needed) - own == mine]
+
+    def distinct(self, tasks: Iterable[str]) -> int:
+        """How many tasks of the study these are."""
+        return len({self.tasks[task].removeprefix("EMP_") for task in tasks})
 
     def in_category(self, category: str, tasks: "pd.Series[str]") -> "pd.Series[bool]":
         """Which of `tasks` belong to a category of GUE."""
@@ -153,7 +177,22 @@ class Reported:
 
 def qualifiers(model: str) -> list[str]:
     """Tokenizer, width, depth and reading that a model's name states: `char`, `w64`, `l4`, `paper`."""
-    return [part for part in model.split(".")[1:] if re.fullmatch(SAME_SIZE, part)]
+    return [part for part in model.split(".")[1:] if re.fullmatch(QUALIFIER, part)]
+
+
+def has_depth(model: str) -> bool:
+    """Whether a model's name states a depth, and so not the study's: `l2`."""
+    return any(part[0] == "l" for part in qualifiers(model))
+
+
+def same_model(model: str, arm: str) -> bool:
+    """Whether a model that has the number of an arm of the study is the study's: its size, tokenizer and width.
+
+    Everything but the widest arm of Table 2 has its number by the name of that very variant; there ours is the widest
+    that we ran, whichever that is.
+    """
+    parts = model.split(".")
+    return parts[1:] == qualifiers(model) and (arm != LARGER or WIDEST.get(parts[0]) in parts)
 
 
 def compare_reported(
@@ -165,22 +204,29 @@ def compare_reported(
     on 2 of its three runs where it states an sd, else the number is taken as exact. `verdict` at the margin is
     `equivalent`, `higher`, `lower` or `undecided`, and `undecided` where ours has no interval. `tables` are those of
     `paper_tables`, for the numbers that are means over several of our tasks.
+
+    The interval of ours (`low`, `high`) is that of the score (bootstrap) or, of a mean over tasks, Student's t over
+    tasks. `tasks` says how many of the study's tasks ours holds; of a part of them (`3 of 10`) there is no difference,
+    interval or verdict: a mean over other tasks is another quantity.
     """
     rows = []
-    for task, model, metric, ours, number in _answered(scores, comparisons, tables, study):
+    for task, model, metric, ours, number, (held, size) in _answered(scores, comparisons, tables, study):
         if not (np.isfinite(number.value) and np.isfinite(ours[0])):
             continue
         half = 0.0 if np.isnan(number.sd) else _t975(RUNS - 1) * number.sd / RUNS**0.5
         theirs = number.value, number.value - half, number.value + half
         difference, low, high = independent_difference(ours, theirs)
         word = verdict(low, high, margin)
+        if held < size:
+            difference, low, high, word = np.nan, np.nan, np.nan, ""
         rows.append(
             {"experiment": number.experiment, "source": number.source, "task": task, "paper_task": number.task}
+            | {"tasks": f"{held} of {size}"}
             | {"model": model, "model_label": study.labels.get(model, model), "arm": number.arm, "metric": metric}
             | {"reported": number.value, "reported_sd": number.sd}
             | dict(zip(("ours", "low", "high"), ours, strict=True))
             | {"difference": difference, "difference_low": low, "difference_high": high}
-            | {"verdict": DIRECTIONS.get(word, word), "same_model": model.split(".")[1:] == qualifiers(model)}
+            | {"verdict": DIRECTIONS.get(word, word), "same_model": same_model(model, number.arm)}
         )
     return pd.DataFrame(rows, columns=COMPARISON)
 
@@ -191,13 +237,14 @@ def _t975(df: int) -> float:
     return float(stats.t.ppf(0.975, df))
 
 
-Answer = tuple[str, str, str, tuple[float, float, float], Number]
+Answer = tuple[str, str, str, tuple[float, float, float], Number, tuple[int, int]]
+ONE = (1, 1)
 
 
 def _answered(
     scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], study: Reported
 ) -> Iterator[Answer]:
-    """(task, model, metric, (ours, low, high), the study's number) of everything that both measured."""
+    """(task, model, metric, (ours, low, high), the study's number, (held, its tasks)) of all that both measured."""
 
     def interval(
         row: Mapping[Any, Any], value: str, low: str = "low", high: str = "high"
@@ -213,19 +260,26 @@ def _answered(
         if analysis == "likelihood":  # ours ranks by -LLR; the study by +LLR
             ours = 1 - ours[0], 1 - ours[2], 1 - ours[1]
         adapted = (f"{init}/LoRA",) if analysis == "lora" else ()
-        yield task, model, str(row["metric"]), ours, study.find(analysis, task, model, init, *adapted)
+        yield task, model, str(row["metric"]), ours, study.find(analysis, task, model, init, *adapted), ONE
         if analysis == "finetune":
-            yield task, model, str(row["metric"]), ours, study.find("lora", task, model, f"{init}/Full")
+            yield task, model, str(row["metric"]), ours, study.find("lora", task, model, f"{init}/Full"), ONE
     for row in tables["table_02_biotype"].to_dict("records"):
         for init, arm in factorial_arms(row):
             if init in row:
                 number = study.find("biotype", str(row["task"]), str(row["base"]), arm)
                 yield str(row["task"]), str(row["model"]), str(row["metric"]), interval(
                     row, init, f"{init}_low", f"{init}_high"
-                ), number  # fmt: skip
+                ), number, ONE  # fmt: skip
     for row in tables["table_14_windows"].dropna(subset="reported").to_dict("records"):
         number = study.mean("ancestry", ALL_WINDOWS, str(row["model"]), str(row["init"]))
-        yield f"{row['windows']} windows", str(row["model"]), str(row["metric"]), interval(row, "mean"), number
+        yield (
+            f"{row['windows']} windows",
+            str(row["model"]),
+            str(row["metric"]),
+            interval(row, "mean"),
+            number,
+            (int(row["windows"]), WINDOWS),
+        )
     for row in tables["figure_09_categories"].to_dict("records"):
         number = study.mean("gue_finetune", str(row["category"]), str(row["model"]), str(row["init"]))
         yield (
@@ -234,12 +288,13 @@ def _answered(
             str(row["metric"]),
             interval(row, "mean"),
             number,
+            (int(row["tasks"]), SIZES[str(row["category"])]),
         )
     for row in tables["table_05_similarity"].to_dict("records"):
         if row.get("reported_source"):
             name = f"{row['gene']} {str(row['label']).lower()}"
             number = study.mean("clinvar_cosine", name, str(row["model"]), "pretrained")
-            yield str(row["task"]), str(row["model"]), "cosine", interval(row, "pretrained"), number
+            yield str(row["task"]), str(row["model"]), "cosine", interval(row, "pretrained"), number, ONE
     yield from _differences(comparisons, study)
 
 
@@ -254,8 +309,8 @@ def _differences(comparisons: pd.DataFrame, study: Reported) -> Iterator[Answer]
         first, second = (study.find("finetune", task, model, init) for init in ("pretrained", "random"))
         sd = float(np.hypot(first.sd, second.sd))
         change = first._replace(value=first.value - second.value, sd=sd, arm="delta")
-        yield task, model, str(row["metric"]), (row["delta"], row["low"], row["high"]), change
-    for name, (suite, metric) in FIGURE_1.items():
+        yield task, model, str(row["metric"]), (row["delta"], row["low"], row["high"]), change, ONE
+    for name, (suite, metric, size) in FIGURE_1.items():
         mine = own[(own["task"].map(study.suites) == suite) & (own["metric"] == metric) & own["delta"].notna()]
         # Only tasks that the study has: of GUE its categories, each of which counts as one.
         mine = mine[mine["task"].isin([task for task, paper in study.tasks.items() if paper])]
@@ -268,17 +323,21 @@ def _differences(comparisons: pd.DataFrame, study: Reported) -> Iterator[Answer]
             means = rows["delta"].groupby(part.loc[rows.index]).mean()
             over = across_tasks(means.to_numpy())
             number = study.mean("fig1_delta", name, str(named), "pretrained-random")._replace(arm="delta")
-            yield f"{over.tasks} of {suite}", str(named), metric, (over.mean, over.low, over.high), number
+            ours = over.mean, over.low, over.high
+            held = study.distinct(rows["task"])
+            yield f"{over.tasks} of {suite}", str(named), metric, ours, number, (held, size)
 
 
 def factorial_arms(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
     """(arm of ours, the study's name of it) of a row of table 2: tokenizer, width, and whether it is the widest."""
+    if has_depth(str(row.get("model", ""))):
+        return []
     if row["tokenizer"] == "default" and pd.isna(row["width"]):
         return [("pretrained", "pretrained/default_tok"), ("random", "random/default_tok")]
     if row["tokenizer"] == "char" and pd.isna(row["width"]):
         return [("random", "random/char_tok")]
     if row["tokenizer"] == "char" and row["widest"]:
-        return [("random", "random/char_tok+larger_dim")]
+        return [("random", LARGER)]
     return []
 
 

@@ -280,6 +280,8 @@ def reported(tables: Tables) -> Figure:
     found = tables.extra("reported_comparison")
     if len(found):
         found = found[found["reported"].notna() & found["ours"].notna() & found["model"].isin(tables.looks)]
+    partial = found["difference"].isna() if len(found) else pd.Series(dtype=bool)
+    found = found[~partial] if len(found) else found
     if found.empty:
         return style.missing(title, "No number of ours answers one that the study printed (reported_comparison.csv).")
     deltas = found["arm"] == "delta"
@@ -287,7 +289,8 @@ def reported(tables: Tables) -> Figure:
     found["experiment"] = [EXPERIMENTS.get(name, name.replace("_", " ")) for name in found["experiment"]]
     names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *found["experiment"]])
              if (found["experiment"] == name).any()]  # fmt: skip
-    caption = _reported_caption(found)
+    published = "protocol" in tables.scores and bool(tables.scores["protocol"].eq("paper").all())
+    caption = _reported_caption(found, int(partial.sum()), published)
     models = [tables.looks[name] for name in tables.order(found["model"])]
     handles = [style.arm_handles(set(found["init"])), style.model_handles(list(dict.fromkeys(models)))]
     heights = [58.0 * bool((~deltas).any()), 14 + 4.6 * len(names)]
@@ -343,16 +346,21 @@ def _differences(axes: Axes, tables: Tables, found: pd.DataFrame, names: Sequenc
     axes.grid(axis="x")
 
 
-def _reported_caption(found: pd.DataFrame) -> str:
+def _reported_caption(found: pd.DataFrame, partial: int, published: bool) -> str:
+    """Caption of the rows that are drawn; `partial` means of ours hold too few tasks, `published`: paper protocol."""
     sources = ", ".join(dict.fromkeys(str(source) for source in found["source"]))
     words = [
-        f"n = {len(found):,} numbers that one of our tasks answers ({sources}). Vertical lines: 95 % bootstrap "
-        "intervals of ours.",
+        f"n = {len(found):,} numbers that one of our tasks answers ({sources}). Vertical lines: 95 % intervals of "
+        "ours, by bootstrap; of means over tasks by Student's t.",
+        "The study reports the best test score of its learning rates; "
+        + ("so do ours (protocol: paper)." if published else "ours are chosen by validation (protocol: corrected)."),
         "b: every number and every difference of arms, their median (bar), and how many are equivalent (=), higher "
         "(↑), lower (↓) or undecided (?): whether the 95 % interval of ours − reported lies within the margin, beyond "
         "0, or neither. It takes the study's sd over its three runs into account where it prints one; else its number "
         "counts as exact. No test, no adjustment for how many they are.",
     ]
-    if not layout.same_models(found):
+    if partial:
+        words.append(f"Not drawn: {partial:,} means of ours over fewer tasks than the study's.")
+    if not (found["same_model"].all() if "same_model" in found else layout.same_models(found)):
         words.append(layout.SMALLER)
     return " ".join(words)
