@@ -20,13 +20,16 @@ mini: $(VENV)/.installed  ## the mini study on real data -> results/report.html 
 	$(MINI)
 
 # MODEL is OWNER/NAME on the hub or a directory; REVISION, FAMILY, TOKENIZER, NAME and STUDY say what is not to be guessed.
-ENTRY = $(if $(and $(MODEL),$(wildcard $(MODEL)/.)),--path,--repository) '$(MODEL)' \
-	$(if $(REVISION),--revision '$(REVISION)') $(if $(FAMILY),--family '$(FAMILY)') \
-	$(if $(TOKENIZER),--tokenizer '$(TOKENIZER)') $(if $(NAME),--name '$(NAME)') \
-	$(if $(STUDY),--study '$(STUDY)') $(if $(MIRROR),--mirror '$(MIRROR)')
+# The shell reads them itself, so that a path may have any character.
+ENTRY = $(if $(REVISION),--revision "$$REVISION") $(if $(FAMILY),--family "$$FAMILY") \
+	$(if $(TOKENIZER),--tokenizer "$$TOKENIZER") $(if $(NAME),--name "$$NAME") \
+	$(if $(STUDY),--study "$$STUDY") $(if $(MIRROR),--mirror "$$MIRROR")
 
-trial: $(VENV)/.installed  ## your model, from its hub id to the verdict on the mini study: MODEL=lab/model or a directory
-	study=$$(python -m foundationless enter_model $(ENTRY)) \
+trial: $(if $(MODEL),$(VENV)/.installed)  ## your model, from its hub id to the verdict on the mini study: MODEL=lab/model or a directory
+	@test -n "$$MODEL" || { echo "make trial: say which model: make trial MODEL=OWNER/NAME (of the hub) or MODEL=DIRECTORY (a checkpoint);" \
+		"REVISION, FAMILY, TOKENIZER, NAME, STUDY and MIRROR where they are not to be guessed." >&2; exit 2; }
+	@if test -d "$$MODEL"; then set -- --path; else set -- --repository; fi; \
+	study=$$(python -m foundationless enter_model "$$@" "$$MODEL" $(ENTRY)) \
 	&& snakemake --configfile "$$study" && python -m foundationless verdict
 
 rebuild: $(VENV)/.installed  ## figures, tables, verdict and report from the records that are there (STUDY=config/mini.yaml)

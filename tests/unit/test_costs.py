@@ -82,6 +82,7 @@ def test_rules_without_records_come_from_benchmarks(told, tmp_path, caplog):
     write(seen, "audit_task/cut.tsv", "s\th:m")
     write(seen, "audit_task/empty.tsv", "")
     write(seen, "finetune_model/finetune/t/m/pretrained/seed0.tsv")  # its record tells
+    write(seen, "score_variants/t/m/pretrained/seed0.tsv")  # of a rule that is no longer there
     write(seen, "probe/biotype/t/m/pretrained/seed9.tsv")  # of a job that is no longer in the study
     write(seen, "embed/t/m/pretrained/seed0.tsv")  # told by the probe
     write(seen, "embed/u/m/random/seed1.tsv")

@@ -88,6 +88,6 @@ def test_small_study(tmp_path):
 
 def test_missing_audits_are_named(tmp_path):
     directory = make_tables(tmp_path, models=1, suites=("gb",))
-    (directory / "audits.csv").write_text("\n")
+    (directory / "audits.csv").write_text("task,split,against,rows\n")
     (directory / "leakage.csv").unlink(missing_ok=True)
     assert any("No audits of tasks" in text.get_text() for text in texts(draw(directory)))

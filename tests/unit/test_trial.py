@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,8 @@ def test_what_else_a_config_may_be():
         trial.recognise({"model_type": "llama"})
     with pytest.raises(UserError, match="calls itself 'EvoModel'"):
         trial.recognise({"architectures": ["EvoModel"]})
+    with pytest.raises(UserError, match=r"^/a/config\.json: no family is known by it .* bert, or PATH\.py:Class"):
+        trial.recognise({}, "/a/config.json")
 
 
 def test_vocabularies_that_no_tokenizer_reads_are_refused(tmp_path, shared):
@@ -195,6 +198,48 @@ def test_a_checkpoint_that_is_none(tmp_path, checkpoint):
         describe_directory(checkpoint)
     with pytest.raises(UserError, match="no such directory"):
         describe_directory(tmp_path / "nothing")
+
+
+def test_a_broken_config_is_its_owners(tmp_path, checkpoint, capsys):
+    for broken in (b'{"d_model": ', b"\xff\xfe{}", b""):
+        (checkpoint / "config.json").write_bytes(broken)
+        assert enter("--path", checkpoint, "--output", tmp_path / "t.yaml") == 2
+        error = capsys.readouterr().err
+        assert f"{checkpoint}/config.json: not valid JSON" in error and "mend it" in error and "delete" not in error
+
+
+def test_the_study_is_read_before_the_hub_is_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("foundationless.models.hub.describe_repository", None)
+    assert enter("--repository", "lab/tiny", "--study", tmp_path / "no.yaml") == 2
+    assert "no.yaml: no such file" in capsys.readouterr().err
+
+
+def make_trial(directory, *words):
+    """`make trial` in a folder where `enter_model` and `snakemake` only say how they were called."""
+    (directory / ".venv/bin").mkdir(parents=True, exist_ok=True)
+    (directory / ".venv/.installed").touch()
+    for name in ("python", "snakemake"):
+        said = f'#!/bin/sh\necho {name} >> "$CALLS"; printf "[%s]" "$@" >> "$CALLS"; echo "the study.yaml"\n'
+        (directory / ".venv/bin" / name).write_text(said)
+        (directory / ".venv/bin" / name).chmod(0o755)
+    calls = directory / "calls"
+    calls.write_text("")
+    command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/.installed", "trial", *words]
+    environment = {"PATH": os.environ["PATH"], "CALLS": str(calls)}
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    return done, calls.read_text()
+
+
+def test_make_trial_takes_any_path_and_says_how_it_is_used(tmp_path):
+    (tmp_path / "my it's $(odd) model").mkdir()
+    done, calls = make_trial(tmp_path, "MODEL=my it's $$(odd) model", "STUDY=a b.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "[enter_model][--path][my it's $(odd) model][--study][a b.yaml]" in calls
+    assert "[--configfile][the study.yaml]" in calls and "study=" not in done.stdout
+    done, calls = make_trial(tmp_path, "MODEL=lab/tiny")
+    assert done.returncode == 0 and "[--repository][lab/tiny]" in calls
+    done, calls = make_trial(tmp_path)
+    assert done.returncode == 2 and "make trial MODEL=OWNER/NAME" in done.stderr and calls == ""
 
 
 def test_a_hub_is_asked_and_its_answers_are_sentences(tmp_path, checkpoint):

@@ -22,7 +22,7 @@ PAGES = ["overview", "figures", "tables", "model-lab.one", "runtimes", "missing"
 
 def evidence(delta, verdict):
     numbers = {"delta": delta, "se": 0.01, "low": delta - 0.02, "high": delta + 0.02, "mde": 0.03}
-    tests = {"p_holm": 0.0004, "p_tost_holm": None, "rope": {"below": 0.1, "within": 0.2, "above": 0.7}}
+    tests = {"p_holm": 0.0004, "p_tost_holm": None, "rope": {"below": 0.1, "within": 0.0002, "above": 0.7}}
     counts = {"n": 6, "distinct": 5, "families": 3, "wins": 5, "losses": 1}
     return numbers | tests | counts | {"unit": "families", "verdict": verdict}
 
@@ -36,7 +36,9 @@ def study(tmp_path_factory):
     models = [("lab.one", HOSTILE), ("lab.one.w16", "One, narrow"), ("lab.two", "Two")]
     rows = [
         {"analysis": "finetune", "task": f"{task}{number}", "model": model, "init": "pretrained", "versus": versus,
-         "delta": (number * 7 + place * 3) % 11 / 10 - 0.5, "p": None if number == 3 else number / 10, "note": label}
+         "delta": (number * 7 + place * 3) % 11 / 10 - 0.5, "p": None if number == 3 else number / 10,
+         "metric": "mcc", "low": -0.6, "high": 0.6,
+         "note": label}
         for number in range(20) for place, (model, label) in enumerate(models)
         for task in ("mark", "promoter") for versus in ("random", "baseline")
     ]  # fmt: skip
@@ -44,11 +46,17 @@ def study(tmp_path_factory):
     written = {
         "comparisons": comparisons,
         "scores": comparisons.drop(columns="versus").rename(columns={"delta": "value"}),
-        "models": pd.DataFrame(models, columns=["model", "label"]).assign(kind="model", family="bert"),
-        "tasks": pd.DataFrame({"task": ["mark0"], "sources": ["train=gue_emp_H3_dev"]}),
-        "cost": pd.DataFrame({"rule": ["embed", "embed", "probe"], "model": "lab.one", "seconds": [3600, 1800, 36],
+        "models": pd.DataFrame(models, columns=["model", "label"]).assign(
+            kind="model", family="bert", tokenizer_class="bpe"
+        ),
+        "tasks": pd.DataFrame({"task": ["mark0"], "sources": ["train=gue_emp_H3_dev"],
+                               "suite": "gue", "suite_label": "GUE",
+                               "group": "marks", "label": "Mark"}),
+        "cost": pd.DataFrame({"rule": ["embed", "embed", "probe"], "analysis": "biotype", "task": "mark0",
+                              "model": "lab.one", "init": "random", "seconds": [3600, 1800, 36],
                               "device": ["cpu", HOSTILE, None], "gpu_hours": 0.0, "cpu_hours": 0.5}),
-        "holes": pd.DataFrame({"analysis": ["finetune"], "task": ["mark1"], "what": ["record"], "note": [HOSTILE]}),
+        "holes": pd.DataFrame({"analysis": ["finetune"], "task": ["mark1"], "model": "lab.two",
+                               "init": "random", "what": ["record"], "note": [HOSTILE]}),
         "records": comparisons,
         HOSTILE.replace("/", "").replace("<", "[")[:40]: pd.DataFrame({HOSTILE: [1, 2]}),
         "empty": pd.DataFrame(columns=["a", "b"]),
@@ -66,12 +74,17 @@ def study(tmp_path_factory):
         "alpha": 0.05, "holes": {"count": 1, "cells": []},
         "generated_from": {"package": "1", "commit": HOSTILE, "analysis": "finetune", "tables": "t", "records": 240},
         "models": {
-            name: {"label": label, "verdict": word, "versus_random": evidence(delta, word), "versus_baseline": None,
+            name: {"label": label, "verdict": word, "lost": False,
+                   "versus_random": evidence(delta, word), "versus_baseline": None,
                    "families": {"promoters": judged, HOSTILE: judged}, "families_versus_baseline": {},
                    "analyses": {"finetune": judged}}
             for name, label, delta, word in [("lab.one", HOSTILE, 0.1, "better"), ("lab.two", "Two", -0.1, "worse")]
         },
         "sentences": ["One is better.", HOSTILE, "Nothing else."],
+    }  # fmt: skip
+    verdict["models"]["lab.three"] = {
+        "label": "Three", "verdict": None, "lost": True, "versus_random": None, "versus_baseline": None, "families": {},
+        "families_versus_baseline": {}, "analyses": {},
     }  # fmt: skip
     check_schema(verdict, read_yaml(ROOT / "workflow/schemas/verdict.schema.yaml"), "verdict")
     (directory / "verdict.json").write_text(json.dumps(verdict))
@@ -258,12 +271,16 @@ def test_it_prints_every_part(browser, report, tmp_path):
     text = "\n".join(page.extract_text() for page in PdfReader(tmp_path / "printed.pdf").pages)
     for words in [
         "One is better.",
-        "Figure 10: gb",
+        "Figure 10: Genomic Benchmarks",
         "P(within ±0.02)",
         "What the jobs of each rule took",
+        "not adjusted for the number of models",
+        "not compared",
+        "< 0.001",
+        "families",
         "gue_emp_H3",
     ]:
-        assert words in text, words
+        assert words in " ".join(text.split()), words
     assert "Skip to the content" not in text
 
 
@@ -288,6 +305,7 @@ def test_a_table_too_large_for_a_page_is_named(study, monkeypatch):
         ({"figures": "/nowhere"}, "/nowhere/verdict_forest.png: no such figure; draw it with draw_figures first."),
         ({"config": "{"}, "--config: not valid JSON"),
         ({"config": "[]"}, "[]: no such file."),
+        ({"config": ROOT / "config/models.yaml"}, "--config, top level: "),
         ({"datasets": "/nowhere.tsv"}, "/nowhere.tsv: no such file."),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.plan import ANALYSES, DERIVED
+from foundationless.plan import ANALYSES, DERIVED, RECIPES
 
 IDENTITY = ["rule", "analysis", "task", "model", "init", "seed"]
 LEDGER = [
@@ -27,6 +27,8 @@ BY_MODEL = [
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
 _ARMS = ("pretrained", "random", "baseline", *DERIVED)
+# Rules that may have left a benchmark; files of others are from before they had another name.
+_RULES = frozenset((*RECIPES, "fetch"))
 _JOULES = 3.6e6  # of a kWh
 
 
@@ -44,7 +46,8 @@ def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFram
 
     `records` are flat tables of records: several rows of a record are one job, and an embedding that several records
     name is one. What no record tells is read from Snakemake's `benchmarks` (RULE/…/NAME.tsv), if they are given and
-    there: there `threads`, which they do not tell, count as one, and only the last try is known.
+    there: there `threads`, which they do not tell, count as one, and only the last try is known. Benchmarks of rules
+    that are no longer there are left alone.
     """
     jobs = pd.concat([_recorded(records), _embedded(records)], ignore_index=True)
     if benchmarks is not None and benchmarks.is_dir():
@@ -120,7 +123,7 @@ def _benchmarked(directory: Path, known: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for path in sorted(directory.rglob("*.tsv")):
         job = _identify(path.relative_to(directory).with_suffix("").parts)
-        if job["rule"] in recorded or tuple(job[key] for key in IDENTITY) in seen:
+        if job["rule"] not in _RULES or job["rule"] in recorded or tuple(job[key] for key in IDENTITY) in seen:
             continue
         if measured := _read_benchmark(path):
             rows.append(job | measured)

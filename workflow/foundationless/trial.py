@@ -1,6 +1,7 @@
 """A model on trial: from a published checkpoint to its entry, and from a study to the same study of it alone."""
 
 import copy
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,15 +43,19 @@ _PADDING = 8
 _LONGEST_LABEL = 24
 
 
-def recognise(config: Mapping[str, Any]) -> str:
-    """The architecture family that a published `config.json` is of; `UserError` where no family is known to be."""
+def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
+    """The architecture family that a published `config.json` is of; `UserError` where no family is known to be.
+
+    `where` is its path, for the sentence.
+    """
     for family, key, value in SIGNS:
         if key in config and value in (None, config[key]):
             return family
     said = config.get("model_type") or ", ".join(map(str, config.get("architectures") or ())) or "nothing"
+    published = {family for family, *_ in SIGNS}
     raise UserError(
-        f"{CONFIG}: no family is known by it (it calls itself {said!r:.60}); name one with --family: "
-        f"{', '.join(FAMILIES)}, or PATH.py:Class for one of your own."
+        f"{where}: no family is known by it (it calls itself {said!r:.60}); name one with --family: "
+        f"{', '.join(name for name in FAMILIES if name in published)}, or PATH.py:Class for one of your own."
     )
 
 
@@ -71,8 +76,9 @@ def describe_model(
     `tokenizer` are those that its `config.json` and its family speak of where they are None. Every value that is not
     implemented, and a tokenizer that is not the checkpoint's, is a `UserError` now and not after an hour.
     """
-    config = parse_config(str(published.directory / CONFIG))
-    family = family or recognise(config)
+    path = published.directory / CONFIG
+    config = _read_config(path)
+    family = family or recognise(config, path)
     network = family_class(family)
     tokenizer = tokenizer or network.tokenizer
     if tokenizer not in TOKENIZERS:
@@ -99,6 +105,17 @@ def describe_model(
     return entry
 
 
+def _read_config(path: Path) -> dict[str, Any]:
+    """A checkpoint's configuration; a broken one is its owner's, who would not want to be told to delete it."""
+    try:
+        json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid JSON ({error}); mend it, or give another checkpoint.") from None
+    except (OSError, ValueError, RecursionError):
+        pass  # `parse_config` has a sentence for them
+    return parse_config(str(path))
+
+
 def _check_vocabulary(network: Any, settings: Mapping[str, Any], name: str, directory: Path) -> None:
     """Raise `UserError` where the embedding table was made for other tokens than the tokenizer's."""
     tokenizer = load_tokenizer(name, directory)
@@ -106,8 +123,8 @@ def _check_vocabulary(network: Any, settings: Mapping[str, Any], name: str, dire
         rows = network(settings).vocabulary_size
     if not tokenizer.size <= rows < tokenizer.size + _PADDING:
         raise UserError(
-            f"{CONFIG}: it has {rows} tokens, and tokenizer '{name}' has {tokenizer.size}; name the checkpoint's own "
-            f"with --tokenizer, if it is one of {', '.join(TOKENIZERS)}."
+            f"{directory / CONFIG}: it has {rows} tokens, and tokenizer '{name}' has {tokenizer.size}; name the "
+            f"checkpoint's own with --tokenizer, if it is one of {', '.join(TOKENIZERS)}."
         )
     network.check_tokenizer(settings, tokenizer)
 
@@ -150,14 +167,21 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
     return trial, remarks
 
 
-def write_trial(study: Path, name: str, entry: Mapping[str, Any], mirror: Path | None, output: Path) -> list[str]:
-    """Write the study in the file `study` with this model on trial, checked as a whole; returns `put_on_trial`'s words.
+def read_base(study: Path) -> dict[str, Any]:
+    """The study in a file, into which a model is put; `UserError` where the file holds none."""
+    config = read_yaml(study)
+    check_schema(config, read_yaml(SCHEMAS / "config.schema.yaml"), str(study))
+    return dict(config)
+
+
+def write_trial(
+    study: Mapping[str, Any], name: str, entry: Mapping[str, Any], mirror: Path | None, output: Path
+) -> list[str]:
+    """Write the study (of `read_base`) with this model on trial, checked as a whole; returns `put_on_trial`'s words.
 
     `output` may hold the very same study already; `UserError` where it holds another one.
     """
-    config = read_yaml(study)
-    check_schema(config, read_yaml(SCHEMAS / "config.schema.yaml"), str(study))
-    trial, remarks = put_on_trial(config, name, entry)
+    trial, remarks = put_on_trial(study, name, entry)
     if mirror is not None:
         trial["mirror"] = str(mirror)
     read_study(trial, SCHEMAS)

@@ -12,7 +12,8 @@ DOWNLOADS = ("fetch", "fetch_region", "download_weights", "download_tokenizer")
 
 
 # Nodes of a cluster often see no internet; the login node, where snakemake runs, does.
-workflow.localrules(*DOWNLOADS)
+if not FROM_RECORDS:
+    workflow.localrules(*DOWNLOADS)
 
 
 def get_cause(wildcards):

@@ -1,4 +1,4 @@
-"""Draw the figures of the study from its tables, each as PDF and as PNG beside it.
+"""Draw the figures of the study from its tables, each as PDF with a PNG and its caption (.rst) beside it.
 
 Figures are drawn side by side; a line on stderr says when one is done. A figure whose data are missing becomes a page
 that says, in one sentence, which data are missing.
@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", default="", help="what the study is; ends every caption")
     parser.add_argument("--processes", type=count, default=1, help="figures drawn at once")
     parser.add_argument(
-        "--output", required=True, type=output_directory, help="directory to write NAME.pdf and NAME.png into"
+        "--output",
+        required=True,
+        type=output_directory,
+        help="directory to write NAME.pdf, NAME.png and NAME.rst (title and caption) into",
     )
 
 

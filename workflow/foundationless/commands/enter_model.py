@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless import trial
     from foundationless.models import hub
 
+    study = trial.read_base(arguments.study)
     if arguments.path:
         source = {"source": "local", "path": str(arguments.path.resolve())}
         published = hub.describe_directory(arguments.path.resolve())
@@ -48,6 +49,6 @@ def run(arguments: argparse.Namespace) -> None:
     label = arguments.label or address.rpartition("/")[2]
     entry = trial.describe_model(source, published, arguments.family, arguments.tokenizer, label)
     output = arguments.output or TRIALS / f"{name}.yaml"
-    for remark in trial.write_trial(arguments.study, name, entry, arguments.mirror, output):
+    for remark in trial.write_trial(study, name, entry, arguments.mirror, output):
         print(remark, file=sys.stderr)
     print(output)

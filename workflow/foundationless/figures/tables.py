@@ -44,6 +44,28 @@ EXTRA = {  # of those that only some figures read
     "table_11_widths": ("task", "model", "width"),
     "table_14_windows": ("derivation", "model", "init", "mean", "reported"),
 }
+PARQUET = {  # those of many rows
+    "records": ("analysis", "task", "model"),
+    "maps": ("task", "model", "init", "seed", "label", "x", "y"),
+    "mutagenesis": ("task", "model", "init", "seed", "window", "position", "id", "label", "ref", "alt"),
+}
+# Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
+NUMBERS = (
+    "value", "low", "high", "delta", "se", "sd", "df", "margin", "mde", "p", "p_holm", "p_tost", "p_tost_holm",
+    "p_test", "p_friedman", "rope_below", "rope_within", "rope_above", "wins", "losses", "n", "distinct", "families",
+    "n_test", "groups", "seeds", "folds", "runs", "seed", "fold", "rank", "difference", "optimism", "count",
+    "confidence", "accuracy", "variance", "share", "fpr", "tpr", "rows", "width", "mean", "parameters", "seconds",
+    "gpus", "threads", "gpu_hours", "cpu_hours", "peak_memory_mb", "peak_device_memory_mb", "energy_kwh", "attempts",
+    "reported_sd", "with_defect", "without", "position", "x", "y", "shift_max", "shift_mean", "llr",
+)  # fmt: skip
+# Columns that no row of a table leaves open.
+KEYS = {
+    "scores": ("analysis", "task", "model", "init", "metric"),
+    "comparisons": ("analysis", "task", "model", "init", "versus"),
+    "tasks": ("task", "suite"),
+    "models": ("model", "kind"),
+}
+_TEXTS = dict.fromkeys(("task", "model", "label", "init"), str)
 SUITES = ("nt", "gue", "gb")
 METRIC_LABELS = {
     "mcc": "MCC",
@@ -81,17 +103,7 @@ class Tables:
         A file that is no table, or not this one, is a `UserError`.
         """
         path = (self.directory or Path()) / f"{name}.csv"
-        if self.directory is None or not path.is_file():
-            return pd.DataFrame()
-        try:
-            frame = pd.read_csv(path, dtype={"task": str, "model": str, "init": str})
-        except pd.errors.EmptyDataError:
-            return pd.DataFrame()
-        except (pd.errors.ParserError, UnicodeDecodeError, IsADirectoryError):
-            raise UserError(f"{path}: not a table; make it with collect_tables again.") from None
-        if missing := [column for column in EXTRA.get(name, ()) if column not in frame.columns]:
-            raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
-        return frame
+        return pd.DataFrame() if self.directory is None or not path.exists() else read_table(path)
 
     @property
     def across(self) -> pd.DataFrame:
@@ -173,35 +185,69 @@ def width(model: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV or Parquet table of collect_tables, checked for what its name promises.
+
+    `UserError` where there is no file, or one that is empty, cut short, without the columns that are needed
+    (`NEEDED`, `EXTRA`, `PARQUET`), or with a text where a number belongs.
+    """
+    name = path.stem
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            if _cut_short(path):
+                raise UserError(f"{path}: its last line has no end, so it is cut short; run collect_tables again.")
+            frame = pd.read_csv(path, dtype=_TEXTS, low_memory=False)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path.parent}: no {path.name}; make the tables with collect_tables first.") from None
+    except pd.errors.EmptyDataError:
+        raise UserError(f"{path}: it is empty, without so much as a header; run collect_tables again.") from None
+    except (OSError, ValueError):  # among the latter: no CSV, no UTF-8, no Parquet
+        raise UserError(f"{path}: not a table; make it with collect_tables again.") from None
+    needed = PARQUET[name] if path.suffix == ".parquet" and name in PARQUET else NEEDED.get(name) or EXTRA.get(name, ())
+    if missing := [column for column in needed if column not in frame.columns]:
+        raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
+    for column in KEYS.get(name, ()):
+        if (open_rows := frame[column].isna()).any():
+            row = int(open_rows.to_numpy().argmax()) + 1
+            raise UserError(f"{path}: row {row} has no {column}; run collect_tables again.")
+    return frame if "setting" in frame.columns else _with_numbers(frame, path)
+
+
+def _with_numbers(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The frame, once each of its columns in `NUMBERS` holds numbers; `UserError` names the first that does not."""
+    for column in (name for name in NUMBERS if name in frame.columns):
+        cells = frame[column]
+        if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
+            continue
+        bad = cells.notna() & (pd.to_numeric(cells, errors="coerce").isna() | pd.api.types.is_bool_dtype(cells))
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise UserError(
+                f"{path}: row {row + 1} has {str(cells.iloc[row])!r:.40} as {column}, which is a number; run "
+                "collect_tables again."
+            )
+    return frame
+
+
+def _cut_short(path: Path) -> bool:
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        stream.seek(max(0, size - 1))
+        return stream.read(1) not in (b"", b"\n")
+
+
 def read(directory: Path, study: str = "") -> Tables:
     """Read the tables; a directory without them is a `UserError`."""
-
-    def csv(name: str) -> pd.DataFrame:
-        try:
-            types = {"task": str, "model": str, "label": str, "init": str}
-            frame = pd.read_csv(directory / f"{name}.csv", dtype=types)
-        except (FileNotFoundError, NotADirectoryError, pd.errors.EmptyDataError):
-            raise UserError(f"{directory}: no {name}.csv; make the tables with collect_tables first.") from None
-        except (pd.errors.ParserError, UnicodeDecodeError, IsADirectoryError):
-            raise UserError(f"{directory / name}.csv: not a table; make it with collect_tables again.") from None
-        if missing := [column for column in NEEDED[name] if column not in frame.columns]:
-            raise UserError(f"{directory / name}.csv: no column {', '.join(missing)}; run collect_tables again.")
-        return frame
-
-    if not (directory / "records.parquet").is_file():
-        raise UserError(f"{directory}: no records.parquet; make the tables with collect_tables first.")
-    try:
-        records = pd.read_parquet(directory / "records.parquet")
-    except (OSError, ValueError):
-        raise UserError(f"{directory}: records.parquet is broken; make the tables with collect_tables again.") from None
-    if missing := [column for column in ("analysis", "task", "model") if column not in records.columns]:
-        raise UserError(f"{directory}: records.parquet has no column {', '.join(missing)}; run collect_tables again.")
-    frames = [csv(name) for name in ("scores", "comparisons", "across_tasks", "tasks", "models")]
+    records = read_table(directory / "records.parquet")
+    scores, comparisons, across, tasks, models = (
+        read_table(directory / f"{name}.csv") for name in ("scores", "comparisons", "across_tasks", "tasks", "models")
+    )
     maps, substitutions = (
-        pd.read_parquet(path) if (path := directory / f"{name}.parquet").is_file() else pd.DataFrame()
+        read_table(path) if (path := directory / f"{name}.parquet").exists() else pd.DataFrame()
         for name in ("maps", "mutagenesis")
     )
-    scores, comparisons, across, tasks, models = frames
     across = across.reindex(columns=list(dict.fromkeys([*across.columns, *WEIGHED])))
     return Tables(
         scores, comparisons, across, tasks, models, records, study,

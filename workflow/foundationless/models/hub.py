@@ -150,7 +150,7 @@ def _fetch(
 
 def _check_address(repository: str, revision: str | None) -> None:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository) or {".", ".."} & set(repository.split("/")):
-        raise UserError(f"repository '{repository}': give OWNER/NAME.")
+        raise UserError(f"repository '{repository}': give OWNER/NAME of the hub, or a directory that exists.")
     if revision is not None and not _REVISION.fullmatch(revision):
         raise UserError(
             f"{repository}: revision '{revision}' is not a full commit hash; pin the 40 hexadecimal digits, because a "

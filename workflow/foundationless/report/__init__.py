@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foundationless.configuration import read_table, read_yaml, yaml_text
+from foundationless.configuration import check_schema, read_table, read_yaml, yaml_text
 from foundationless.errors import UserError
-from foundationless.files import atomic_path, read_json
+from foundationless.files import atomic_path
 from foundationless.report import contents
+from foundationless.verdict import read as read_verdict
 
 HERE = Path(__file__).parent
+SCHEMAS = HERE.parents[1] / "schemas"
 
 
 def write_report(
@@ -37,15 +39,13 @@ def write_report(
     `config` the study's config, `datasets` the ledger of data files.
     The same inputs give the same bytes. Raises `UserError` for a missing or broken input.
     """
-    answer = read_json(verdict)
-    if not isinstance(answer, dict) or not isinstance(answer.get("models"), dict):
-        raise UserError(f"{verdict}: not a verdict; write it with write_verdict again.")
+    check_schema(config, read_yaml(SCHEMAS / "config.schema.yaml"), "--config")
+    answer = read_verdict(verdict, SCHEMAS / "verdict.schema.yaml")
     groups = contents.read_tables(tables, os.path.relpath(tables, output.parent))
     listed = [table for group in groups.values() for table in group]
     tasks, scores = contents.read_csv(tables / "tasks.csv"), contents.read_csv(tables / "scores.csv")
-    scored = {str(name).split(".")[0] for name in scores.get("task", [])}
-    used = tasks[tasks["task"].isin(scored)] if "task" in tasks else tasks
-    sources = [str(text) for text in used.get("sources", [])]
+    scored = {str(name).split(".")[0] for name in scores["task"]}
+    sources = tasks.loc[tasks["task"].isin(scored), "sources"].dropna().astype(str)
     models = contents.read_models(contents.read_csv(tables / "models.csv"), answer["models"])
     page = _template().render(
         title=config.get("title", "foundationless"),
@@ -126,8 +126,8 @@ def _design(config: Mapping[str, Any], scores: Any) -> dict[str, str]:
     stated = {
         "Models": len(config.get("models", {})),
         "Baselines": len(config.get("baselines", {})),
-        "Analyses": scores["analysis"].nunique() if "analysis" in scores else 0,
-        "Tasks": scores["task"].nunique() if "task" in scores else 0,
+        "Analyses": scores["analysis"].nunique(),
+        "Tasks": scores["task"].nunique(),
         "Seeds": len(config.get("seeds", [])),
         "Protocol": config.get("protocol", ""),
         "Equivalence margin": f"±{statistics['margin']:g}" if "margin" in statistics else "",
@@ -154,7 +154,7 @@ def _signed(value: Any) -> str:
 
 
 def _p(value: Any) -> str:
-    """A p value."""
+    """A probability."""
     if not isinstance(value, int | float) or value != value:
         return "–"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else "> 0.999" if 0.999 < value < 1 else f"{value:.3f}"

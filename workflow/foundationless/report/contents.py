@@ -77,6 +77,8 @@ TABLES = {
 FURTHER = "Further tables"
 # Those that a model's own page shows its rows of; they come before others where there is not room for all.
 OF_A_MODEL = ("comparisons", "scores", "components", "cost", "table_17_checkpoints")
+# Tables without which a page would say less than the truth, and what of them it reads besides what figures read.
+REQUIRED: dict[str, tuple[str, ...]] = {"scores": (), "tasks": ("sources",), "models": (), "holes": ()}
 NEVER = ("records",)  # what the tables before say, spread over a hundred columns
 TABLE_BYTES, ALL_BYTES = 3_000_000, 8_000_000  # of JSON: a page with more opens slowly
 
@@ -119,13 +121,13 @@ class Model:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A table; without a file or without columns an empty one. A broken one is a `UserError`."""
-    try:
-        return pd.read_csv(path, dtype=dict.fromkeys(("task", "model", "init", "label"), str), low_memory=False)
-    except (FileNotFoundError, pd.errors.EmptyDataError):
-        return pd.DataFrame()
-    except (pd.errors.ParserError, UnicodeDecodeError, IsADirectoryError):
-        raise UserError(f"{path}: not a table; make it with collect_tables again.") from None
+    """A table of collect_tables; a broken one, and a missing one of `REQUIRED`, is a `UserError`, others are empty."""
+    from foundationless.figures.tables import read_table
+
+    frame = read_table(path) if path.stem in REQUIRED or path.exists() else pd.DataFrame()
+    if missing := [name for name in REQUIRED.get(path.stem, ()) if name not in frame.columns]:
+        raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
+    return frame
 
 
 def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
@@ -231,8 +233,10 @@ def sum_costs(costs: pd.DataFrame) -> list[dict[str, Any]]:
     if not {"rule", "seconds"} <= set(costs.columns):
         return []
     numbers = ("seconds", "gpu_hours", "cpu_hours", "peak_memory_mb", "energy_kwh")
-    frame = costs.reindex(columns=["rule", "device", *numbers])
-    frame = frame.astype(dict.fromkeys(numbers, float)).assign(device=frame["device"].fillna("").astype(str))
+    frame = costs.reindex(columns=["rule", "device", *numbers]).astype(
+        {**dict.fromkeys(numbers, float), "device": object}
+    )
+    frame = frame.assign(device=frame["device"].fillna(""))
     parts = [(str(rule), part) for rule, part in frame.groupby("rule", sort=False)]
     rows = [
         {
