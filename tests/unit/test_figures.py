@@ -491,7 +491,7 @@ def test_commands_draw_and_bind(small, tmp_path):
     cover, more, biotype, study, figures_of_study = reader.outline
     assert (cover.title, more.title, study.title) == ("Cover", FIGURES["biotype"], FIGURES["figure_08_nt"])
     assert [item.title for item in biotype] == ["Biotype"]
-    assert [item.title for item in figures_of_study] == ["Figure 8: nt"]
+    assert [item.title for item in figures_of_study] == ["Figure 8: NT benchmark"]
     assert [reader.get_destination_page_number(item) for item in (more, biotype[0], study)] == [1, 1, 2]
     text = " ".join(reader.pages[0].extract_text().split())
     for sentence in build(small, STUDY, STUDY)["sentences"]:

@@ -111,3 +111,20 @@ def test_a_broken_table_is_one_sentence(tables, content, words, tmp_path):
     (tmp_path / "defects.csv").write_text(content)
     with pytest.raises(UserError, match=words):
         defects.defects(replace(tables, directory=tmp_path))
+
+
+def test_one_long_interval_does_not_squeeze_the_others(tables, tmp_path):
+    """It ends in an arrow at the panel's edge; every difference stays in view."""
+    found = tables.extra("defects")
+    found.loc[found.index[found["item"] == 12][:1], ["difference", "low", "high"]] = 0.05, 0.0, 0.1
+    found.loc[found.index[found["item"] == 1][0], "high"] = 30.0
+    found.to_csv(tmp_path / "defects.csv", index=False)
+    axes = defects.defects(replace(tables, directory=tmp_path)).axes[0]
+    low, high = axes.get_xlim()
+    assert low < found["difference"].min() and found["difference"].max() < high < 2
+    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == ">"].count(high) >= 1
+
+
+def test_calibration_and_optimism_say_how_much_stands_behind_them(tables):
+    for name in ("calibration", "optimism"):
+        assert "n = " in getattr(defects, name)(tables).subfigs[2].get_label()

@@ -229,3 +229,17 @@ def test_rows_that_are_taken_away_are_taken_from_every_table(full, tmp_path):
     kept = change_tables(full, tmp_path / "tables", lambda rows: rows.iloc[:1])
     assert len(read(kept).scores) == 1 and len(read(kept).models) == len(read(full).models)
     assert sorted(path.name for path in Path(kept).iterdir()) == sorted(path.name for path in full.iterdir())
+
+
+def test_roc_names_both_axes_and_marks_chance(drawn):
+    axes = [panel for part in parts(drawn("roc")) for panel in part.axes]
+    assert {"TPR", "FPR"} <= {text.get_text() for text in visible_texts(drawn("roc"))}
+    aurocs = [panel for panel in axes if panel.get_xlabel() == "AUROC"]
+    assert aurocs and all(np.isclose(panel.get_xticks(), 0.5).any() for panel in aurocs)
+
+
+def test_pretraining_tells_variants_apart_by_their_dashes(drawn):
+    axes = drawn("pretraining").subfigs[1].axes[0]
+    curves = [line for line in axes.lines if line.get_marker() not in ("None", "")]
+    drawn_as = [(line.get_color(), line.get_marker(), line._unscaled_dash_pattern) for line in curves]
+    assert len(set(map(str, drawn_as))) == len(curves) > 1

@@ -36,8 +36,8 @@ def means(tables: Tables) -> Figure:
     caption = (
         "Large marks: mean over the tasks of a benchmark with 95 % t intervals over three or more tasks; small "
         f"marks: single tasks (mean over seeds and folds). n = {counts} tasks; {layout.sizes(found).split(';')[0]}. No "
-        "test: the arms of a model are paired, and verdict_forest and figure 7 test their differences. "
-        f"{_study_words(study)} {tables.study}"
+        "test: the arms of a model are paired; comparisons.csv tests their differences on each task, verdict_forest "
+        f"over tasks. {_study_words(study)} {tables.study}"
     )
     arms = style.arm_handles(layout.shown_arms(tables, found)) + style.reported_handles(set(study["arm"]))
     handles = [arms, style.model_handles([tables.looks[name] for name in own])]
@@ -204,7 +204,8 @@ def best_random(tables: Tables) -> Figure:
         "Filled: pretrained minus the random arm of the same model (paired). Grey diamonds: pretrained minus the best "
         "random arm of any model on that task, chosen on the test set (an oracle, the study's way). "
         f"{layout.sizes(found)} No test is drawn: comparisons.csv has p of every pair (bootstrap, McNemar or DeLong), "
-        f"across_tasks.csv the tests over tasks. {_study_words(study).replace('means', 'differences')} {tables.study}"
+        "across_tasks.csv and verdict_forest the tests over tasks. "
+        f"{_study_words(study).replace('means', 'differences')} {tables.study}"
     )
     own, oracle = style.arm_handles()
     own.set_label("to its own random arm")

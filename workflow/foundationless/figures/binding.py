@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from foundationless.errors import UserError
+from foundationless.evidence import FEWEST_FAMILIES
 from foundationless.figures import style
 from foundationless.figures.rows import span
 from foundationless.figures.tables import Tables, read
@@ -21,6 +22,17 @@ from foundationless.verdict import build
 QUESTION = (
     "Is a pretrained genomic model better than itself at random initialisation, and than baselines that cost nothing?"
 )
+NAMES = {  # where a file's name does not make a title
+    "verdict_forest": "Verdict by model and family",
+    "critical_difference": "Critical difference",
+    "reported": "Reported and ours",
+    "figure_08_nt": "Figure 8: NT benchmark",
+    "figure_09_gue": "Figure 9: GUE",
+    "figure_10_gb": "Figure 10: Genomic Benchmarks",
+    "fewshot": "Few shots",
+    "roc": "ROC",
+    "lora": "LoRA",
+}
 MOST_HOLES = 30  # lines of the cover
 WRAP = 112  # characters of 7.5 pt in 162 mm
 
@@ -66,10 +78,12 @@ def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Pat
 
 
 def bookmark(stem: str) -> str:
-    """`Figure 1: benchmarks` for `figure_01_benchmarks`."""
+    """`Figure 1: Benchmarks` for `figure_01_benchmarks`."""
+    if stem in NAMES:
+        return NAMES[stem]
     words = stem.split("_")
     if words[0] == "figure" and len(words) > 2 and words[1].isdecimal():
-        return f"Figure {int(words[1])}: {' '.join(words[2:])}"
+        return f"Figure {int(words[1])}: {' '.join(words[2:]).capitalize()}"
     return stem.replace("_", " ").capitalize()
 
 
@@ -124,9 +138,9 @@ def design(tables: Tables) -> list[str]:
     if margin == margin:
         sentences.append(
             f"Differences are paired, item by item; a difference within ±{margin:g} counts as none. Over tasks a mixed "
-            "model with the family of tasks as random effect (of fewer than three families: the tasks themselves) "
-            "decides by a t test and two one-sided tests (TOST), at 5 % "
-            "after Holm's adjustment over models; the same data in two suites count once."
+            f"model with a random effect per family of tasks (of fewer than {FEWEST_FAMILIES} families: tasks alone) "
+            "decides by a t test and two one-sided tests (TOST), at 5 % after Holm's adjustment over models; the same "
+            "data in two suites count once."
         )
     return sentences
 

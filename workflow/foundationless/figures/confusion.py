@@ -53,10 +53,12 @@ def confusion(tables: Tables) -> Figure:
         f"{ANALYSES[m.analysis]}: {', '.join(f'{i} {name}' for i, name in enumerate(m.classes, 1)).replace('_', ' ')}. "
         for m in shown if m.ticks != m.classes
     ]  # fmt: skip
+    blank = any((name, init) not in matrices.counts for matrices, init in columns for name in names)
     caption = "".join(keys) + (
         "Rows of a matrix: actual classes, columns: predicted ones; shares of each row, from white (0) to the model's "
         "colour (1), summed over seeds, folds and the windows of ancestry. Above each: the mean of the diagonal (the "
-        f"balanced accuracy). n predictions ({'; '.join(counts)}) an arm. No interval or test: read with the scores. "
+        f"balanced accuracy). {'Blank: not run. ' if blank else ''}"
+        f"n predictions ({'; '.join(counts)}) an arm. No interval or test: read with the scores. "
         f"{tables.study}"
     )
     tallest = max(len(matrices.classes) for matrices, _ in columns)
@@ -69,7 +71,8 @@ def confusion(tables: Tables) -> Figure:
         for line, name in zip(panels, names, strict=True):
             look = tables.looks[name]
             for axes, (matrices, init) in zip(line, columns, strict=True):
-                _matrix(axes, matrices, init, name, look.color, last=name == names[-1])
+                last = [other for other in names if (other, init) in matrices.counts][-1]
+                _matrix(axes, matrices, init, name, look.color, last=name == last)
             line[0].set_ylabel(look.label.replace(" ", "\n", 1), color=look.color, fontweight="bold", fontsize=5.8)
         for axes, (matrices, init) in zip(panels[0], columns, strict=True):
             axes.set_title(f"{ANALYSES[matrices.analysis]}\n{init}\n{axes.get_title()}", fontsize=5.5, loc="center")
@@ -101,15 +104,16 @@ def _matrices(tables: Tables, found: pd.DataFrame, analysis: str) -> Matrices | 
 
 def _matrix(axes: Axes, matrices: Matrices, init: str, name: str, color: str, *, last: bool) -> None:
     table = matrices.counts.get((name, init))
+    if table is None:  # blank, with room for the model's name at its left
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        return
     places = range(len(matrices.classes))
     long = max(map(len, matrices.ticks)) > 2
     axes.set_xticks(places, matrices.ticks if last else [""] * len(places), rotation=90 if long else 0, fontsize=SMALL)
     axes.set_yticks(places, matrices.ticks, fontsize=SMALL)
     axes.tick_params(length=0, pad=1)
     axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(len(places) - 0.5, -0.5))
-    if table is None:
-        axes.text(0.5, 0.5, "no data", ha="center", va="center", fontsize=5.5, transform=axes.transAxes)
-        return
     sums = table.sum(axis=1, keepdims=True)
     shares = np.divide(table, sums, out=np.full_like(table, np.nan), where=sums > 0)
     ramp = style.colors.LinearSegmentedColormap.from_list("share", ["white", color]).with_extremes(bad=style.BAND)

@@ -1,20 +1,27 @@
 """Checks: permuted labels, test sets without leaks, weights between random and pretrained, adapters, pretraining."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from foundationless.figures import rows as layout
 from foundationless.figures import style
-from foundationless.figures.tables import Tables, each
+from foundationless.figures.tables import Tables, base, each, width
 
+LINES: Any = (  # of the variants of one model
+    "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 4)), (0, (3, 1)), (0, (12, 3, 2, 3)),
+    (0, (8, 2, 1, 2, 1, 2)),
+)  # fmt: skip
 CHANCE = {"mcc": 0.0, "auroc": 0.5}
 
 
 def controls(tables: Tables) -> Figure:
     """Permuted labels must teach nothing, a test set without its leaks must not be easier; what weights alone carry."""
-    title = "Controls · Permuted labels, deduplicated test sets, permuted weights"
+    title = "Controls"
     found = tables.scored("finetune", "controls", plain=False)
     plain = ~found["task"].str.contains(".", regex=False)
     shown = found[(found["analysis"] == "controls") & plain | found["task"].str.contains(r"\.(?:permuted|dedup)$")]
@@ -22,11 +29,21 @@ def controls(tables: Tables) -> Figure:
         return style.missing(title, "No scores of analysis controls, nor of tasks named TASK.permuted or TASK.dedup.")
     tasks = tables.task_rows(shown["task"])["task"].tolist()
     names = tables.order(shown["model"])
-    caption = (
-        "Permuted (task): training labels were shuffled, so scores must lie at chance (dashed, where the metric has "
-        "one). Dedup: without the leaks between training and test set; small crosses mark the score on the published "
-        f"split. {layout.sizes(shown)} {tables.study}"
-    )
+    permuted, dedup = (shown[shown["task"].str.endswith(end)] for end in (".permuted", ".dedup"))
+    topics = {
+        "permuted labels": len(permuted),
+        "deduplicated test sets": len(dedup),
+        "weights between random and pretrained": shown["init"].isin(style.CONTROL_ARMS).any(),
+    }
+    told = ", ".join(topic for topic, drawn in topics.items() if drawn)
+    title += f" · {told[:1].upper()}{told[1:]}" if told else ""
+    caption = ""
+    if len(permuted):
+        dashed = " (dashed)" if permuted["metric"].isin(CHANCE).any() else ""
+        caption += f"Permuted (task): training labels were shuffled, so scores must lie at chance{dashed}. "
+    if len(dedup):
+        caption += "Dedup: without the leaks between training and test set; small crosses: on the published split. "
+    caption += f"{layout.sizes(shown)} {tables.study}"
     columns = min(len(tasks), 3)
     lines = -(-len(tasks) // columns)
     height = lines * (14 + layout.ROW_MM * len(names))
@@ -100,8 +117,17 @@ def pretraining(tables: Tables) -> Figure:
     unknown = [name for name in found["model"].unique() if name not in names]
     if not names:
         return style.missing(title, f"The models table does not know the pretrained {', '.join(unknown)}.")
-    caption = f"Sequences held out from pretraining; masked models predict fewer bases per sequence. {tables.study}"
-    handles = [style.model_handles(list(dict.fromkeys(tables.looks[name] for name in names)))]
+    steps, points = (found[found["model"].isin(names)].groupby("model")["step"].agg(how) for how in ("max", "nunique"))
+    caption = "Sequences held out from pretraining; masked models predict fewer bases per sequence. n = "
+    if "n" in found and found["n"].notna().any():
+        caption += f"{layout.span(found['n'].dropna())} predicted tokens a point, "
+    caption += f"{layout.span(points)} points over {layout.span(steps)} steps a model, and no interval. {tables.study}"
+    lines = _variant_lines(names)
+    marks = {name: style.filling(tables.looks[name], "pretrained") | {"markersize": 3} | lines[name] for name in names}
+    handles = [[Line2D([], [], label=_variant_label(tables, name), **mark) for name, mark in marks.items()]]
+    chance: Any = {"color": style.INK, "linewidth": 0.5, "linestyle": "--"}
+    if metric == "bits_per_base":
+        handles[0].append(Line2D([], [], label="2 bits: all bases alike", **chance))
     figure, body = style.page(55, title=title, caption=caption, handles=handles, width_mm=style.TWO_COLUMNS)
     with style.sheet():
         axes = body.subplots()
@@ -112,19 +138,27 @@ def pretraining(tables: Tables) -> Figure:
                 curve["step"],
                 curve["value"],
                 markevery=every,
-                **(style.filling(tables.looks[name], "pretrained") | {"linestyle": "-", "markersize": 3}),
+                **marks[name],
             )
         if metric == "bits_per_base":
-            axes.axhline(2.0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
-            axes.annotate(
-                "2 bits: all bases alike",
-                (1, 2.0),
-                xycoords=("axes fraction", "data"),
-                ha="right",
-                va="bottom",
-                fontsize=6,
-            )
+            axes.axhline(2.0, zorder=1, **chance)
         axes.set_xlabel("Step")
         axes.set_ylabel("Bits per base" if metric == "bits_per_base" else "Loss (nats per token)")
         axes.grid(axis="y")
     return figure
+
+
+def _variant_lines(names: list[str]) -> dict[str, Any]:
+    """Line of each model: variants in width and tokenizer share colour and mark, and differ by their dashes."""
+    seen: dict[str, int] = {}
+    found = {}
+    for name in names:
+        place = seen[base(name)] = seen.get(base(name), -1) + 1
+        mark: Any = {} if place == 0 else {"markerfacecolor": "white"}
+        found[name] = {"linestyle": LINES[place % len(LINES)], **mark}
+    return found
+
+
+def _variant_label(tables: Tables, name: str) -> str:
+    label = str(tables.models.set_index("model")["label"].get(name, name))
+    return label if width(name) is None else f"{label}, width {width(name)}"

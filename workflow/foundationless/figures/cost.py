@@ -71,7 +71,7 @@ def cost(tables: Tables) -> Figure:
             axes.set_ylabel(layout.metric_label(panel.metrics))
             axes.tick_params(axis="x", labelbottom=place + columns >= len(panels))
             axes.xaxis.set_major_locator(ticker.LogLocator(numticks=5))
-            axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_major_formatter(ticker.LogFormatterMathtext())
             axes.xaxis.set_minor_formatter(ticker.NullFormatter())
             axes.grid()
         body.supxlabel(UNITS[unit], fontsize=7)

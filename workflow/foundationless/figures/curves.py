@@ -193,7 +193,8 @@ def roc(tables: Tables) -> Figure:
     caption = (
         "Variants ranked by −LLR: the less likely ALT is than REF, the more damaging. Bands and lines: 95 % bootstrap "
         "intervals over variants (curves pointwise) and seeds. Thin dotted: the pretrained arm ranked by +LLR, which "
-        "is the curve turned by half a turn; small crosses: AUROC of that sign, 1 − AUROC. Grey: chance. "
+        "is the curve turned by half a turn; small crosses: AUROC of that sign, 1 − AUROC. Grey: chance. TPR and FPR: "
+        "true and false positive rate. "
         f"{layout.sizes(ratios).split('; lines')[0].replace('test items', 'variants')}. {tables.study}"
     )
     if kept > len(tasks):
@@ -215,12 +216,15 @@ def roc(tables: Tables) -> Figure:
                 axes.tick_params(labelbottom=name == names[-1], labelleft=axes is line[0], labelsize=SMALL)
             line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.5, fontweight="bold",
                                color=tables.looks[name].color)  # fmt: skip
+            line[0].annotate("TPR", (0, 0.5), (-6, 0), xycoords="axes fraction", textcoords="offset points",
+                             fontsize=SMALL, rotation=90, ha="center", va="center")  # fmt: skip
         for axes, task in zip(panels[0], tasks, strict=True):
             axes.set_title(tables.task_label(task).replace(" ", "\n", 1), fontsize=5.5)
         for axes in panels[-2]:
             axes.set_xlabel("FPR", fontsize=5.5, labelpad=1)
         for axes, task in zip(panels[-1], tasks, strict=True):
             _aurocs(axes, tables, ratios[ratios["task"] == task], names, labels=axes is panels[-1][0])
+            _chance_ticks(axes, 5 if len(tasks) == 1 else 3)
     return figure
 
 
@@ -247,5 +251,15 @@ def _aurocs(axes: Axes, tables: Tables, ratios: pd.DataFrame, names: list[str], 
         line.set_markersize(min(line.get_markersize(), 3))
     axes.axvline(0.5, color=style.GREY, linewidth=0.5, zorder=1)
     axes.tick_params(labelsize=SMALL)
-    axes.locator_params(axis="x", nbins=3)
     axes.set_xlabel("AUROC", fontsize=5.5, labelpad=1)
+
+
+def _chance_ticks(axes: Axes, most: int) -> None:
+    """At most so many ticks of x, of which chance, 0.5, is one."""
+    low, high = axes.get_xlim()
+    for step in (0.02, 0.05, 0.1, 0.2, 0.25, 0.5):
+        below, above = int((0.5 - low) / step + 1e-9), int((high - 0.5) / step + 1e-9)
+        if below + above < most:
+            break
+    axes.set_xticks([0.5 + step * place for place in range(-below, above + 1)])
+    axes.set_xlim(low, high)

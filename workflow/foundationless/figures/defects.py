@@ -1,5 +1,7 @@
 """What the study's errors are worth: every defect, the optimism of its protocol, calibration, and the epoch budget."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,6 +13,8 @@ from foundationless.figures.features import curves
 from foundationless.figures.tables import Tables, each
 
 ROW_MM = 5.0
+FEW = 12  # rows of one defect whose intervals are drawn
+UNITS = {9: "differences of similarities", 10: "shares, and sd of seeds or draws", 11: "half widths"}
 DOTS = 400  # rows of one defect that are drawn; beyond, every k-th of the sorted ones
 
 
@@ -24,30 +28,45 @@ def defects(tables: Tables) -> Figure:
         return style.missing(title, "No defect of the study can be shown with these data (defects.csv has no rows).")
     found = found.assign(name=found["what"].str.split(" (", regex=False).str[0])
     groups = [(item, name, part) for (item, name), part in found.groupby(["item", "name"], sort=False)]
+    ends = _reach([part for _, _, part in groups])
+    units = {item: UNITS[item] for item, _, _ in groups if item in UNITS}
     caption = (
-        "Small marks: one model, arm and task each; lines: their 95 % intervals, where a defect has at most twelve; "
-        "black bars: medians. Right: median, and how many intervals exclude 0, of those known. Numbers on the left are "
-        "the items of the README's list. Units: metric of the task, difference of similarities (9), shares and sd of "
-        "draws (10), half widths (11). "
-        f"{tables.study}"
+        "Small marks: one model, arm and task each; lines: their 95 % intervals, where a defect has at most twelve "
+        "(arrow: it goes on); black bars: medians. Right: median, and how many intervals exclude 0, of those known. "
+        "Numbers on the left are the items of the README's list. Units: metric of the task"
+        f"{''.join(f'; in {item:.0f}, {unit}' for item, unit in units.items())}. {tables.study}"
     )
-    handles = [style.arm_handles({"pretrained", "random", "baseline"})]
+    names = tables.order(name for name in found["model"] if name not in tables.baselines)
+    handles = [
+        style.arm_handles(layout.shown_arms(tables, found)),
+        style.model_handles(list(dict.fromkeys(tables.looks[name] for name in names))),
+    ]
     figure, body = style.page(12 + ROW_MM * len(groups), title=title, caption=caption, handles=handles)
     with style.sheet():
         axes = body.subplots()
         axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
         for y, (_, _, part) in enumerate(groups):
-            _defect(axes, tables, y, part)
+            _defect(axes, tables, y, part, ends)
         axes.set_ylim(len(groups) - 0.5, -0.5)
         axes.set_yticks(range(len(groups)), [f"{item:.0f} · {name}" for item, name, _ in groups])
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("With the defect minus without")
+        others = f"; {', '.join(f'{item:.0f}' for item in units)}: see below" if units else ""
+        axes.set_xlabel(f"With the defect minus without (metric of the task{others})")
         axes.grid(axis="x")
-        axes.margins(x=0.06)
+        axes.set_xlim(*ends)
     return figure
 
 
-def _defect(axes: Axes, tables: Tables, y: float, part: pd.DataFrame) -> None:
+def _reach(parts: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Limits that hold every difference and nine of ten of the intervals that are drawn."""
+    drawn = pd.concat([part for part in parts if len(part) <= FEW] or [parts[0].iloc[:0]])
+    edges = (drawn["low"].quantile(0.05), drawn["high"].quantile(0.95))
+    values = np.concatenate([*(part["difference"] for part in parts), [0.0], [edge for edge in edges if edge == edge]])
+    pad = 0.04 * (values.max() - values.min()) or 0.1
+    return float(values.min() - pad), float(values.max() + pad)
+
+
+def _defect(axes: Axes, tables: Tables, y: float, part: pd.DataFrame, ends: tuple[float, float]) -> None:
     part = part.sort_values("difference", kind="stable").reset_index(drop=True)
     known = part.dropna(subset=["low", "high"])
     beyond = int(((known["low"] > 0) | (known["high"] < 0)).sum())
@@ -56,8 +75,12 @@ def _defect(axes: Axes, tables: Tables, y: float, part: pd.DataFrame) -> None:
     for row, shift in zip(each(shown), spread, strict=True):
         arm = "baseline" if row.model in tables.baselines or row.init == "baseline" else row.init
         look = tables.looks.get(row.model, style.Look(str(row.model), style.INK, "o"))
-        if len(part) <= 12:
-            style.interval(axes, y + shift, row.low, row.high, style.GREY if arm == "baseline" else look.color)
+        if len(part) <= FEW:
+            color = style.GREY if arm == "baseline" else look.color
+            style.interval(axes, y + shift, max(row.low, ends[0]), min(row.high, ends[1]), color)
+            for past, end, arrow in ((row.low < ends[0], ends[0], "<"), (row.high > ends[1], ends[1], ">")):
+                if past:
+                    axes.plot(end, y + shift, arrow, color=color, markersize=2.4, clip_on=False, zorder=3)
         mark = style.filling(look, arm) | {"linestyle": "none", "markersize": 2.4, "markeredgewidth": 0.5}
         axes.plot(row.difference, y + shift, zorder=3, **mark)
     middle = float(part["difference"].median())
@@ -80,7 +103,8 @@ def optimism(tables: Tables) -> Figure:
     words = ", ".join(f"{init} {mean:+.4f}" for init, mean in means.items()).replace("-", "−")
     caption = (
         "Paper protocol minus corrected protocol, same runs, same resamples; lines are 95 % bootstrap intervals. Mean "
-        f"over models and tasks: {words}. One learning rate leaves nothing to choose, and no optimism. {tables.study}"
+        f"over models and tasks: {words}. {_items(found)}One learning rate leaves nothing to "
+        f"choose, and no optimism. {tables.study}"
     )
     figure, body = style.page(
         layout.grid_height(tasks), title=title, caption=caption,
@@ -101,6 +125,14 @@ def optimism(tables: Tables) -> Figure:
     return figure
 
 
+def _items(found: pd.DataFrame) -> str:
+    """How many tasks and test items stand behind these rows, in one sentence."""
+    words = f"n = {found['task'].nunique()} task(s)"
+    if "n_test" in found and found["n_test"].notna().any():
+        words += f" of {layout.span(found['n_test'].dropna())} test items"
+    return f"{words}. "
+
+
 def calibration(tables: Tables) -> Figure:
     """Reliability curves of both arms of every model, predictions of all fine-tuning tasks pooled."""
     title = "Calibration: how often a prediction of a confidence is right"
@@ -111,10 +143,11 @@ def calibration(tables: Tables) -> Figure:
         return style.missing(title, "No fine-tuned arm has class probabilities (calibration.csv).")
     names = tables.order(found["model"])
     scores = tables.scored("finetune")
-    tasks = found["task"].nunique()
+    tasks, counts = found["task"].nunique(), found.groupby(["model", "init"])["count"].sum()
     caption = (
         "Confidence: probability of the predicted class, in fifteen equal bins, those with fewer than five predictions "
-        f"left out; {tasks} task(s), all seeds and folds pooled. Dotted: perfect calibration. ECE: expected "
+        f"left out; n = {layout.span(counts)} predictions an arm, of {tasks} task(s), all seeds and folds pooled; no "
+        "interval. Dotted: perfect calibration. ECE: expected "
         f"calibration error, mean over tasks, seeds and folds. {tables.study}"
     )
     columns = min(len(names), 4)

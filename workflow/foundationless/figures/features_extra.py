@@ -68,6 +68,9 @@ def probing(tables: Tables) -> Figure:
         "Right: the chosen run on the set's own split (filled, open), and as mean and range over the folds of a "
         "cross-validation (crosses), in which a fold that is not tested chooses."
     )
+    tested = runs[[(analysis, task) in shown for analysis, task in zip(runs["analysis"], runs["task"], strict=True)]]
+    if "n" in tested and tested["n"].notna().any():
+        caption += f" n = {layout.span(tested['n'].dropna())} test rows a run, {tested['seed'].nunique()} seed(s)."
     if len(judged) > len(shown):
         caption += f" The {len(shown)} of {len(judged)} tasks with the most runs are shown; records.csv has all."
     cross = Line2D([], [], color=style.INK, marker="x", linestyle="-", linewidth=0.8, label="cross-validation")
@@ -141,6 +144,9 @@ def clustering(tables: Tables) -> Figure:
         "many clusters as there are classes. Maps: first two principal components of the standardised embedding of the "
         f"first seed, at most {MOST_POINTS} rows."
     )
+    drawn = found[found["task"].isin(shown)]
+    if "n" in drawn and drawn["n"].notna().any():
+        caption += f" n = {layout.span(drawn['n'].dropna())} test rows, {layout.span(drawn['seeds'])} seed(s)."
     if len(tasks) > len(shown):
         caption += f" The first {len(shown)} of {len(tasks)} tasks are shown; scores.csv and maps.parquet have all."
     if len(names) > MOST_MAPS:
@@ -204,8 +210,9 @@ def _maps(strip: SubFigure, tables: Tables, maps: pd.DataFrame, names: Sequence[
                 axes.set_title(tables.looks[name].label, fontsize=6, color=tables.looks[name].color, fontweight="bold")
             if axes is line[0]:
                 axes.set_ylabel(f"{arm}\n{axes.get_ylabel()}")
+    shown = {str(name).replace("_", " "): color for name, color in colors.items()}
     handles = [Line2D([], [], color=color, marker="o", markersize=3, linestyle="none", label=name)
-               for name, color in colors.items()]  # fmt: skip
+               for name, color in shown.items()]  # fmt: skip
     if len(classes) > len(colors):
         handles.append(Line2D([], [], color=style.GREY, marker="o", markersize=3, linestyle="none", label="others"))
     strip.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), 6), fontsize=5.5, handletextpad=0.1)

@@ -23,7 +23,7 @@ DUPLICATE, NEAR = "#5c4b8a", "#c3b8dd"
 
 def leakage(tables: Tables) -> Figure:
     """Share of test rows with a (near) duplicate in train or validation, and scores with and without such rows."""
-    title = "Leakage · Test rows known from training, what they add to scores, and scores against them"
+    title = "Leakage · Test rows known from training"
     audits = tables.extra("audits")
     if len(audits):
         audits = audits[(audits["split"] == "test") & (audits["against"] == "earlier") & (audits["rows"] > 0)]
@@ -32,13 +32,19 @@ def leakage(tables: Tables) -> Figure:
         return style.missing(title, "No audits of tasks: collect_tables was given no summaries of audit_task.")
     effects = _effects(tables, tasks["task"].tolist())
     names = tables.order(effects["model"]) if len(effects) else []
-    caption = (
-        "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand. "
-        "Top right: the score on all test rows minus that on the rows without near duplicates, for the same "
-        "predictions; above 0, leaks made the test easier. Lines are 95 % bootstrap intervals. No mark: nothing to "
-        "leave out, or nothing left. "
-    )
     against = _against(tables, audits, tasks["task"].tolist())
+    drawn = ["what they add to scores"] * (len(effects) > 0) + ["scores against them"] * (len(against) > 0)
+    title += "".join(f", {part}" for part in drawn[:-1]) + (" and " + drawn[-1] if drawn else "")
+    caption = (
+        "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand; "
+        f"n = {layout.span(audits['rows'])} test rows a task. "
+    )
+    if len(effects):
+        caption += (
+            f"{'Top right' if len(against) else 'Right'}: the score on all test rows minus that on the rows without "
+            "near duplicates, for the same predictions; above 0, leaks made the test easier. Lines are 95 % bootstrap "
+            "intervals. No mark: nothing to leave out, or nothing left. "
+        )
     if len(against):
         caption += (
             f"Below: each of n = {against['task'].nunique()} tasks at its share of near duplicates; scores are means "
@@ -58,7 +64,9 @@ def leakage(tables: Tables) -> Figure:
         parts = np.atleast_1d(np.asarray(body.subfigures(len(heights_mm), 1, height_ratios=heights_mm)))
         if len(against):
             _scatter(parts[1].subplots(1, 2), tables, against)
-        left, right = parts[0].subplots(1, 2, sharey=True, width_ratios=(1, 1.2))
+        ratios = (1, 1.2)[: 1 + bool(len(effects))]
+        panels = parts[0].subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
+        left = panels[0]
         heights = _rows(left, tables, tasks)
         for row in each(audits[audits["task"].isin(heights)]):
             y, near, same = heights[row.task], 100 * row.near_share, 100 * row.duplicate_share
@@ -69,6 +77,11 @@ def leakage(tables: Tables) -> Figure:
         left.set_xlim(0, 112)
         left.set_xticks([0, 25, 50, 75, 100])
         left.set_xlabel("Share of test rows (%)")
+        for axes in panels:
+            axes.grid(axis="x")
+        if effects.empty:
+            return figure
+        right = panels[1]
         right.axvline(0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
         keys = [(name, arm) for name in names if name not in tables.baselines for arm in ("pretrained", "random")]
         places = dict(zip(keys, np.linspace(-0.38, 0.26, max(2, len(keys))), strict=False))
@@ -78,11 +91,8 @@ def leakage(tables: Tables) -> Figure:
             style.interval(right, y, row.low, row.high, style.GREY if baseline else look.color)
             mark = style.filling(look, "baseline" if baseline else row.init)
             right.plot(row.delta, y, zorder=3, **(mark | {"markersize": 2.6, "markeredgewidth": 0.6}))
-        metrics = effects["metric"].unique().tolist() if len(effects) else []
-        right.set_xlabel("Score on all − on distant test rows" + (f" ({_names(metrics)})" if metrics else ""))
+        right.set_xlabel(f"Score on all − on distant test rows ({_names(effects['metric'].unique().tolist())})")
         right.tick_params(axis="y", length=0)
-        for axes in (left, right):
-            axes.grid(axis="x")
     return figure
 
 

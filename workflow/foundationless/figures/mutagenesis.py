@@ -47,7 +47,8 @@ def mutagenesis(tables: Tables) -> Figure:
         f"{tables.task_label(task)}, window {rows['window'].iloc[0]}, positions {start + 1} to "
         f"{int(rows['position'].max()) + 1} of it. Colour: damage by the substitution, from white (0) to the model's "
         "colour; grey: below 0 (ALT is likelier than REF); dots: REF. Each map is scaled to the 99th percentile of its "
-        "own magnitudes, so only patterns compare. Numbers are those of all windows and seeds, the maps of one seed. "
+        "own magnitudes, so only patterns compare. Numbers are those of all windows and seeds"
+        f"{_labelled(tables, task)}, without intervals (scores.csv has them); the maps are of one seed. "
     ) + (f"The first {MOST} of {len(names)} models. " if len(names) > MOST else "")
     figure, body = style.page(
         STRIP_MM * len(strips) + 7, title=title, caption=caption + tables.study, handles=[handles]
@@ -124,6 +125,13 @@ def _heat(axes: Axes, found: pd.DataFrame, start: int, color: str) -> None:
     axes.tick_params(axis="both", length=0)
     axes.set_ylim(3.5, -0.5)
     axes.set_xlim(start + 0.5, end + 1.5)
+
+
+def _labelled(tables: Tables, task: str) -> str:
+    """How many labelled substitutions stand behind the numbers, in brackets."""
+    every = tables.substitutions[tables.substitutions["task"] == task]
+    count = every.loc[every["label"].notna(), ["window", "id"]].drop_duplicates().shape[0]
+    return f" (n = {count:,} labelled substitutions in {every['window'].nunique():,} window(s))" if count else ""
 
 
 def _summary(tables: Tables, task: str, name: str, arm: str, measure: str) -> str:

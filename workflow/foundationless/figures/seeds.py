@@ -15,6 +15,7 @@ from foundationless.figures.tables import Tables
 ARMS = ("pretrained", "random")
 COMPONENTS = {"items": "#d9d9d9", "seed": "#5c4b8a", "fold": "#c3b8dd", "residual": "#f7c98b"}
 LABELS = {"items": "test items", "residual": "seed × fold"}
+FEW = 12  # runs of one seed that have room for large marks
 MOST_DOTS = 150  # of one seed of one arm
 ROW_MM = 3.9
 
@@ -31,12 +32,13 @@ def seed_variance(tables: Tables) -> Figure:
     parts = _shares(tables, analysis)
     metrics = runs["metric"].unique().tolist()
     tasks = runs["task"].nunique()
+    several = bool((runs.groupby(["model", "init", "seed"]).size() > 1).any())
     caption = (
-        f"Analysis {analysis}, {tasks} task(s). Left: every run's test score minus the mean of its task, model and "
-        f"arm, one line per seed ({runs['seed'].nunique()}), folds ({runs['fold'].nunique()}) and tasks along it; "
-        "bars: means of the seeds over tasks. Right: share of the variance of a single run that comes from each "
-        "source, mean over tasks (components.csv), and the median standard deviation between seeds. A seed sets "
-        "head and order of the data, of a random arm also the weights. "
+        f"Analysis {analysis}, n = {len(runs):,} runs on {tasks} task(s). Left: every run's test score minus the mean "
+        f"of its task, model and arm, one line per seed ({runs['seed'].nunique()}), folds ({runs['fold'].nunique()}) "
+        f"and tasks along it{'; bars: means of the seeds over tasks' if several else ''}. Right: share of the "
+        "variance of a single run that comes from each source, mean over tasks (components.csv), and the median "
+        "standard deviation between seeds. A seed sets head and order of the data, of a random arm also the weights. "
         f"Upper rows of a model: pretrained. {tables.study}"
     )
     sources = [Patch(color=color, label=LABELS.get(name, name)) for name, color in COMPONENTS.items()]
@@ -101,11 +103,16 @@ def _strip(axes: Axes, tables: Tables, runs: pd.DataFrame, y: int) -> None:
     seeds = sorted(runs["seed"].unique())
     places = np.linspace(-0.27, 0.27, len(seeds)) if len(seeds) > 1 else [0.0]
     mark: Any = {"color": look.color, "markerfacecolor": look.color if init == "pretrained" else "white"}
+    counts = runs.groupby("seed").size()
+    # A single run a seed has the legend's mark, as large as the lines of seeds have room; many are dots.
+    size = float(np.clip(0.5 * ROW_MM / 25.4 * 72 / max(1, len(seeds) - 1), 1.5, 3.6)) if counts.max() <= FEW else 1.5
+    mark |= {"markersize": size, "markeredgewidth": 0.8 if size > 2 else 0.3, "alpha": 1 if size > 2 else 0.6}
     for seed, place in zip(seeds, places, strict=True):
         values = np.sort(runs.loc[runs["seed"] == seed, "away"].to_numpy())
         shown = values[:: -(-len(values) // MOST_DOTS)]
-        axes.plot(shown, np.full(len(shown), y + place), "o", markersize=1.5, markeredgewidth=0.3, alpha=0.6, **mark)
-        axes.vlines(values.mean(), y + place - 0.11, y + place + 0.11, color=style.INK, linewidth=0.9, zorder=4)
+        axes.plot(shown, np.full(len(shown), y + place), "o", zorder=3, **mark)
+        if len(values) > 1:
+            axes.vlines(values.mean(), y + place - 0.11, y + place + 0.11, color=style.INK, linewidth=0.9, zorder=4)
 
 
 def _bar(axes: Axes, parts: pd.DataFrame, y: int) -> None:

@@ -224,9 +224,10 @@ def variants(tables: Tables) -> Figure:
     if genes:
         single = "unit" not in similar or (similar["unit"] == "variant").all()
         unit = "single variants" if single else "chunks that carry all variants of a class"
+        sizes = f"n = {layout.span(similar['n'].dropna())} a class; " if "n" in similar and similar["n"].any() else ""
         caption += (
             f"b, mean distance 1 − cosine of REF and ALT embeddings ({similar['pooling'].iloc[0]} pooling, {unit}), "
-            "95 % bootstrap intervals over these units; circles: benign, triangles: pathogenic. "
+            f"{sizes}95 % bootstrap intervals over these units; circles: benign, triangles: pathogenic. "
         )
     heights = [(14 + layout.ROW_MM * len(names)) * bool(tasks), (14 + 1.3 * layout.ROW_MM * len(names)) * bool(genes)]
     figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=[style.arm_handles()])
