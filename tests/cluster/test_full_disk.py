@@ -44,7 +44,7 @@ def broken(directory):
     return found
 
 
-TARGETS = ["results/lowdata/sim_promoter.pct50/scores.csv", "results/biotype/sim_biotype/scores.csv"]
+TARGETS = ["results/lowdata/scores.csv", "results/biotype/scores.csv"]
 
 
 def test_a_study_survives_a_full_and_a_read_only_disk(disk, study, local):
