@@ -123,7 +123,9 @@ def _forget_stdout() -> None:
 
 
 if __name__ == "__main__":
-    if sys.stderr is not None:  # closed by `2>&-`
+    if sys.stderr is None:  # closed by `2>&-`, and not every argparse looks
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    else:
         log = io.BufferedWriter(_Log(sys.stderr.fileno(), "w", closefd=False))
         sys.stderr = io.TextIOWrapper(log, sys.stderr.encoding, "backslashreplace", line_buffering=True)
     # A short job is mostly imports, and a fifth of their time goes into looking for garbage among modules: look less
