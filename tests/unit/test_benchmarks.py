@@ -17,6 +17,7 @@ FLAGS: dict[str, list[str]] = {
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "rebuild": [],
+    "coverage": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
 }
 
@@ -51,7 +52,9 @@ def test_smoke(name, script, tool, capsys, tmp_path, monkeypatch):
     extra = ["--official", str(figures)] if name == "models" else []
     script(name).main([*FLAGS[name], *extra, "--smoke"])
     out = capsys.readouterr().out
-    assert re.search(r"\d{4}-\d\d-\d\d, .*(torch|bcftools|snakemake) \d", out), "date and version stand above the table"
+    assert re.search(r"\d{4}-\d\d-\d\d, .*(torch|bcftools|snakemake|numpy) \d", out), (
+        "date and version stand above the table"
+    )
     rows = [line for line in out.splitlines() if line.startswith("|")]
     assert len(rows) >= 3 and len({row.count("|") for row in rows[:3]}) == 1
     assert all(

@@ -44,16 +44,6 @@ def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple[floa
     return difference, se, float(2 * special.ndtr(-abs(difference) / se))
 
 
-def delong_interval(labels: ArrayLike, scores: ArrayLike) -> tuple[float, float, float]:
-    """(AUROC, low, high) at 95 % with DeLong's variance, normal, cut at 0 and 1; arguments as in `delong`."""
-    from scipy import special
-
-    areas, covariance = _areas(labels, [scores])
-    half = float(special.ndtri((1 + LEVEL) / 2) * np.sqrt(covariance[0, 0]))
-    area = float(areas[0])
-    return area, float(np.clip(area - half, 0, 1)), float(np.clip(area + half, 0, 1))
-
-
 def _areas(labels: ArrayLike, scores: Sequence[ArrayLike]) -> tuple[Floats, Floats]:
     """AUROC [arms] and their covariance [arms, arms], by midranks in n log n (Sun and Xu 2014)."""
     from scipy import stats

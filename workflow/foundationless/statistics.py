@@ -10,7 +10,8 @@ of all, which makes the variance that seeds add to their mean unbiased. A single
 then says nothing about other seeds. Of few seeds their variance is uncertain, so intervals are stretched by Student's t
 over the normal quantile, with Satterthwaite's degrees of freedom: not at all where items make the variance, like t on
 the seeds where seeds do. Noise of single items in single runs enters twice, through items and through seeds (Owen 2007,
-the pigeonhole bootstrap), so with several seeds intervals are rather too wide than too narrow: they cover 93 to 99 %.
+the pigeonhole bootstrap), so with several seeds intervals are rather too wide than too narrow: they cover 94 to 99 %
+(tests/benchmarks/coverage.py).
 Intervals are percentile intervals of 95 %, tests are two-sided.
 """
 
@@ -31,7 +32,6 @@ CELLS_PER_BLOCK = 1 << 22  # resamples are drawn in blocks of at most 32 MiB of 
 FEWEST_OF_STRATUM = 10  # groups: of m, a bootstrap shows (m - 1) / m of the variance
 CELLS_PER_CURVE = 1 << 17  # what is sorted and summed at once fits into a processor's cache
 COLUMNS = 4096  # of counts in one product: 100 MiB for 3,000 items
-VERDICTS = ("better", "worse", "equivalent", "undecided")
 
 Floats = NDArray[np.float64]
 

@@ -9,6 +9,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from foundationless.evidence import ALPHA
 from foundationless.figures import rows as layout
 from foundationless.figures import style
 from foundationless.figures.tables import Tables, each
@@ -22,7 +23,6 @@ UNITS = {
     "tasks": "the mean over tasks, Student's t",
     "items": "the mean of the tasks, bootstrap over test items (it speaks of these tasks only)",
 }
-ALPHA = 0.05
 EXPERIMENTS = {
     "nt_finetune": "NT benchmark",
     "gue_finetune": "GUE",
