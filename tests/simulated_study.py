@@ -18,10 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.files import write_json
-from foundationless.plan import CLASSIFICATIONS, Job, Plan
-from foundationless.processes import map_forked
-from foundationless.records import Result, write_record
+from foundationless.runtime.files import write_json
+from foundationless.study.plan import CLASSIFICATIONS, Job, Plan
+from foundationless.runtime.processes import map_forked
+from foundationless.evaluation.records import Result, write_record
 
 CLASSES = {"nt_enhancers_types": 3, "nt_splice_sites_all": 3, "gue_splice_reconstructed": 3, "gue_virus_covid": 9}
 OF_ANALYSIS = {"biotype": 9, "width": 9, "ancestry": 5, "clustering": 9}  # classes; two elsewhere

@@ -20,10 +20,10 @@ from pathlib import Path
 from setting import call, table
 
 from foundationless.errors import UserError
-from foundationless.flags import count
-from foundationless.genomes import Genome
-from foundationless.simulation import simulate_population
-from foundationless.variants import haplotypes
+from foundationless.commands._flags import count
+from foundationless.data.reference import Genome
+from foundationless.data.simulate_genome import simulate_population
+from foundationless.data.variants import haplotypes
 
 POPULATIONS = 4  # that are simulated
 HEADER = [

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.random import Generator
 from setting import call, table
 
-from foundationless.evidence import weigh
-from foundationless.flags import count
-from foundationless.statistics import Run, compare_arms, join, score_runs
+from foundationless.evaluation.aggregate import weigh
+from foundationless.commands._flags import count
+from foundationless.evaluation.bootstrap import Run, compare_arms, join, score_runs
 
 SEEDS, SPREADS = (1, 2, 3, 5), (0.0, 0.02, 0.1)  # sd of accuracy between seeds
 FAMILIES = {"equal": (5,) * 8, "like the study's": (10, 7, 5, 5, 5, 4, 1, 1, 1), "uneven": (18, 10, 6, 3, 3, 2, 2, 1)}

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from setting import build, call, dna, parser, peak_memory, prepare, table, title
 
-from foundationless import embedding
+from foundationless.features import embedding
 from foundationless.errors import UserError
-from foundationless.flags import count, number
+from foundationless.commands._flags import count, number
 from foundationless.models import Weights
 
 LENGTHS = (50, 1_000, 10_000, 100_000, 2_000_000)

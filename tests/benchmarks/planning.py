@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from setting import ROOT, call, table
 
 from foundationless.errors import UserError
-from foundationless.flags import count
+from foundationless.commands._flags import count
 
 SHORT = """
 rule all:

@@ -24,9 +24,9 @@ import pandas as pd
 import yaml
 from setting import ROOT, call, table
 
-from foundationless import plan
+from foundationless.study import plan
 from foundationless.errors import UserError
-from foundationless.flags import count
+from foundationless.commands._flags import count
 
 sys.path.insert(0, str(ROOT / "tests"))
 from simulated_study import write_records

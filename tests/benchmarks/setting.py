@@ -20,9 +20,9 @@ import torch
 import yaml
 
 from foundationless.__main__ import _Parser
-from foundationless.embedding import choose_device
+from foundationless.features.embedding import choose_device
 from foundationless.errors import UserError
-from foundationless.flags import count
+from foundationless.commands._flags import count
 from foundationless.models import Weights, family_class, load_tokenizer
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from torch import device
 
 from foundationless.__main__ import _Parser
 from foundationless.errors import UserError
-from foundationless.flags import count
+from foundationless.commands._flags import count
 from foundationless.models import Tokenizer, load_tokenizer
 from foundationless.models.tokenizers import TOKENIZERS
 

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from foundationless.batching import collate
+from foundationless.models.batching import collate
 from foundationless.errors import UserError
 from foundationless.models import load_tokenizer
-from foundationless.models.pieces import train_pieces
+from foundationless.models.bpe_training import train_pieces
 from foundationless.models.tokenizers import PIECES
 
 SETS = {

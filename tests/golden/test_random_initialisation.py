@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from foundationless.errors import UserError
 from foundationless.models import FAMILIES, initialise, load_checkpoint, save_weights
-from foundationless.tables import check_distinct
+from foundationless.reporting.tables.collect import check_distinct
 
 SETS = {
     "hyenadna": "hyenadna",

@@ -5,10 +5,10 @@ import subprocess
 import pandas as pd
 import pytest
 
-from foundationless import audit
+from foundationless.tasks import leakage as audit
 from foundationless.__main__ import main
-from foundationless.sequences import read_sequences, reverse_complement
-from foundationless.tasks import subsets
+from foundationless.tasks.sequence_sets import read_sequences, reverse_complement
+from foundationless.tasks import derivations as subsets
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from foundationless.__main__ import main
-from foundationless.genomes import Genome
-from foundationless.models.genotypes import features
-from foundationless.sequences import read_sequences, reverse_complement
-from foundationless.tasks import subsets
-from foundationless.tasks.transcripts import transcript_biotypes
-from foundationless.variants import haplotypes
+from foundationless.data.reference import Genome
+from foundationless.features.genotypes import features
+from foundationless.tasks.sequence_sets import read_sequences, reverse_complement
+from foundationless.tasks import derivations as subsets
+from foundationless.tasks.readers.transcripts import transcript_biotypes
+from foundationless.data.variants import haplotypes
 
 
 @pytest.fixture(scope="module")

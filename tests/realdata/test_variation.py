@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from foundationless.__main__ import main
-from foundationless.genomes import Genome
+from foundationless.data.reference import Genome
 from foundationless.scoring.chunks import PUBLISHED, mutated_chunks
 from foundationless.scoring.mutagenesis import choose_windows
-from foundationless.sequences import read_sequences
+from foundationless.tasks.sequence_sets import read_sequences
 
 
 def build(folder, shared, vcf, *options):

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from foundationless.configuration import read_yaml
-from foundationless.plan import Plan, read_study
+from foundationless.study.config import read_yaml
+from foundationless.study.plan import Plan, read_study
 
 ROOT = Path(__file__).parents[2]
 STUDY = "Synthetic tables of the tests; no number here is a result."

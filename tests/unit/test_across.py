@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from foundationless import across
-from foundationless.evidence import decide
+from foundationless.evaluation import across_tasks as across
+from foundationless.evaluation.aggregate import decide
 
 TASKS = pd.DataFrame(
     [

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_models import TINY, tokens
 
-from foundationless.adapters import add_adapters, linear_maps
+from foundationless.training.lora import add_adapters, linear_maps
 from foundationless.errors import UserError
 from foundationless.models import FAMILIES, initialise
 

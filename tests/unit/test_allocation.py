@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundationless import plan, workload
-from foundationless.allocation import CAP_MEMORY, CAP_MINUTES, FLOOR_MEMORY, FLOOR_MINUTES, Allocation
-from foundationless.estimate import Calibration, list_jobs
+from foundationless.study import plan, workload
+from foundationless.study.requests import CAP_MEMORY, CAP_MINUTES, FLOOR_MEMORY, FLOOR_MINUTES, Allocation
+from foundationless.study.estimate import Calibration, list_jobs
 
 ROOT = Path(__file__).parents[2]
 SIZES = workload.read_sizes(ROOT / "resources/lists/task_sizes.tsv")
@@ -177,7 +177,7 @@ def test_rules_ask_by_function():
 
 
 def test_what_the_snakefile_imports_is_light():
-    code = "import foundationless.allocation, sys; print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
+    code = "import foundationless.study.requests, sys; print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "workflow", capture_output=True, text=True, check=True
     )

@@ -11,7 +11,8 @@ import pytest
 import sklearn.metrics as sk
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from foundationless import analyses, bench, plan
+from foundationless.evaluation import analysis_summary as analyses, task_results as bench
+from foundationless.study import plan
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 from simulated_study import classes_of, true_mcc, write_records

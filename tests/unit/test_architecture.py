@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from foundationless import plan
+from foundationless.study import plan
 from foundationless.__main__ import summaries
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +166,7 @@ def test_snakefile_imports_nothing_heavy():
 
 def test_figures_run_without_torch():
     code = (
-        "import pkgutil, importlib, foundationless.figures as f, foundationless.statistics, foundationless.tables\n"
+        "import pkgutil, importlib, foundationless.reporting.figures as f, foundationless.evaluation.bootstrap, foundationless.reporting.tables.collect\n"
         "for m in pkgutil.iter_modules(f.__path__): importlib.import_module(f'{f.__name__}.{m.name}')"
     )
     assert loaded(code, "torch", "foundationless.models", "foundationless.tasks") == "[]"

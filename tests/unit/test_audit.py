@@ -10,11 +10,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
-from foundationless import audit
+from foundationless.tasks import leakage as audit
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.sequences import reverse_complement
-from foundationless.tasks import subsets
+from foundationless.tasks.sequence_sets import reverse_complement
+from foundationless.tasks import derivations as subsets
 
 LETTERS = np.frombuffer(b"ACGT", dtype=np.uint8)
 

@@ -9,8 +9,8 @@ import yaml
 from figure_tables import ROOT, write_tables
 
 from foundationless.__main__ import main
-from foundationless.plan import FIGURES
-from foundationless.verdict import build
+from foundationless.study.plan import FIGURES
+from foundationless.reporting.tables.verdict import build
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 # A table, a figure that reads it, and one of its columns of numbers.

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from foundationless.errors import UserError
-from foundationless.models import family_class, initialise, load_tokenizer, retokenized, scan
-from foundationless.models.scan import selective_scan
-from foundationless.models.threads import side_by_side
+from foundationless.models import family_class, initialise, load_tokenizer, retokenized
+from foundationless.models.architectures import selective_scan as scan
+from foundationless.models.architectures.selective_scan import selective_scan
+from foundationless.models.architectures.cpu_threads import side_by_side
 
 COMPLEMENT = {str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)}
 CONFIG = dict(
@@ -179,7 +180,7 @@ def test_long_inputs_go_through_in_pieces(monkeypatch):
     model, ids = tiny().double(), tokens(2, 41)
     whole = model.encode(ids)
     for piece in (2, 8, 30):
-        monkeypatch.setattr("foundationless.models.mamba._CPU_PIECE", piece)
+        monkeypatch.setattr("foundationless.models.architectures.mamba._CPU_PIECE", piece)
         torch.testing.assert_close(model.encode(ids), whole, rtol=1e-10, atol=1e-10)
 
 

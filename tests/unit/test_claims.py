@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from foundationless.claims import CLAIMS, find_claims
-from foundationless.summaries import COMPARISONS, SCORES
+from foundationless.reporting.paper.claims import CLAIMS, find_claims
+from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 
 BASES = {"a.demo": "a", "a.demo.char.w8": "a", "a.demo.char": "a"}
 

@@ -10,13 +10,13 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, s
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
-from foundationless import clustering
+from foundationless.features import clustering
 from foundationless.__main__ import main
-from foundationless.clustering import METRICS, cluster, compare_partitions
+from foundationless.features.clustering import METRICS, cluster, compare_partitions
 from foundationless.errors import UserError
-from foundationless.records import comparable, read_record
-from foundationless.sequences import write_sequences
-from foundationless.vectors import write_embeddings
+from foundationless.evaluation.records import comparable, read_record
+from foundationless.tasks.sequence_sets import write_sequences
+from foundationless.features.embedding_files import write_embeddings
 
 
 def make(n: int = 120, signal: float = 1.5, classes: str = "abc", seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:

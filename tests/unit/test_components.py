@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foundationless.components import variance_components
+from foundationless.evaluation.variance_components import variance_components
 
 
 def make_runs(generator, seeds=6, folds=4, deviations=(0.03, 0.02, 0.01)):

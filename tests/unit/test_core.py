@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from foundationless import __main__, flags, records, sequences
+from foundationless import __main__
+from foundationless.commands import _flags as flags
+from foundationless.evaluation import records
+from foundationless.tasks import sequence_sets as sequences
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.files import atomic_directory, atomic_path, read_json, write_json
+from foundationless.runtime.files import atomic_directory, atomic_path, read_json, write_json
 
 DNA = st.text("ACGTN", max_size=200)
 
@@ -204,7 +207,7 @@ def test_only_expected_system_errors_become_a_sentence(capsys, monkeypatch, tmp_
     def fail(*_):
         raise OSError(code, os.strerror(code), "some/file")
 
-    monkeypatch.setattr("foundationless.genomes.prepare_genome", fail)
+    monkeypatch.setattr("foundationless.data.reference.prepare_genome", fail)
     command = ["prepare_genome", "--piece", "path=x", "--output", str(tmp_path / "y.fa")]
     if shown:
         assert f"some/file: {os.strerror(code)}" in _fails(capsys, *command)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundationless import costs
+from foundationless.reporting.tables import cost_ledger as costs
 from foundationless.__main__ import main
-from foundationless.records import Result, flatten, read_record, write_record
-from foundationless.summaries import average_records
+from foundationless.evaluation.records import Result, flatten, read_record, write_record
+from foundationless.evaluation.task_summary import average_records
 
 GPU = {"device": "NVIDIA X", "gpus": 2, "threads": 4, "seconds": 1800.0, "peak_memory_mb": 10.0}
 GPU |= {"peak_device_memory_mb": 99.0, "energy_j": 7.2e6, "attempts": 3}

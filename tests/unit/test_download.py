@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from foundationless import download
+from foundationless.data import download
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 

@@ -9,20 +9,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from foundationless import embedding
+from foundationless.features import embedding
 from foundationless.__main__ import main
-from foundationless.embedding import (
-    choose_device,
-    cut_sequences,
-    embed_sequences,
-    pool,
-    run_network,
-    site_tokens,
-)
+from foundationless.features.embedding import choose_device, cut_sequences, embed_sequences, pool, run_network, site_tokens
 from foundationless.errors import UserError
 from foundationless.models import Weights, initialise, load_tokenizer, save_weights
-from foundationless.sequences import write_sequences
-from foundationless.vectors import read_embeddings, write_embeddings
+from foundationless.tasks.sequence_sets import write_sequences
+from foundationless.features.embedding_files import read_embeddings, write_embeddings
 
 COMPUTE = {"token_budget": 300, "device": "cpu", "precision": "fp32"}
 CONFIGS = {

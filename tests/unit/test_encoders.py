@@ -12,8 +12,8 @@ from transformers import EsmConfig, EsmForMaskedLM
 
 from foundationless.errors import UserError
 from foundationless.models import family_class, initialise, load_checkpoint
-from foundationless.models.blocks import padding_bias
-from foundationless.models.dnabert2 import alibi_slopes
+from foundationless.models.architectures.blocks import padding_bias
+from foundationless.models.architectures.dnabert2 import alibi_slopes
 
 BASE = {
     "num_hidden_layers": 2, "intermediate_size": 40, "vocab_size": 30, "max_position_embeddings": 40,

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from foundationless import plan
+from foundationless.study import plan
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.estimate import Calibration, Machine, estimate, list_jobs, longest_chain, parameters
-from foundationless.workload import Workload
+from foundationless.study.estimate import Calibration, Machine, estimate, list_jobs, longest_chain, parameters
+from foundationless.study.workload import Workload
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"EMP_H3": {"train": 1000, "validation": 100, "test": 100, "length": 600}}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from foundationless import evidence as ev
+from foundationless.evaluation import aggregate as ev
 
 SIZES = (10, 10, 6, 5, 4, 3, 2)  # families of the benchmarks, twins collapsed
 

@@ -16,15 +16,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from foundationless import figures
+from foundationless.reporting import figures
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.figures import style
-from foundationless.figures.tables import read
-from foundationless.plan import FIGURES
-from foundationless.statistics import verdict
-from foundationless.tables import collect
-from foundationless.verdict import build
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import read
+from foundationless.study.plan import FIGURES
+from foundationless.evaluation.bootstrap import verdict
+from foundationless.reporting.tables.collect import collect
+from foundationless.reporting.tables.verdict import build
 
 CARDS = {
     "hyenadna": ("HyenaDNA", "character"),
@@ -372,7 +372,7 @@ def test_bars_of_ranks_are_those_of_an_independent_library(seed):
     import scikit_posthocs
     from matplotlib.figure import Figure
 
-    from foundationless.figures.verdict import ALPHA, maximal_runs
+    from foundationless.reporting.figures.verdict import ALPHA, maximal_runs
 
     generator = np.random.default_rng(seed)
     scores = generator.normal(size=(20, 22)) + np.linspace(0, 2.5, 22) * (seed > 0)
@@ -404,7 +404,7 @@ def test_the_verdict_is_made_for_one_column(name, whole, drawn):
 
 
 def test_the_cover_names_holes(small, tmp_path):
-    from foundationless.figures import binding
+    from foundationless.reporting.figures import book as binding
 
     rows = [("finetune", task, "hyenadna", "random", seed) for task in ("H3", "H4") for seed in (0, 2)]
     rows += [("biotype", f"task{i}", f"model{i}", "random", 0) for i in range(80)]
@@ -502,7 +502,7 @@ def test_commands_draw_and_bind(small, tmp_path):
 
 
 def test_a_study_without_pairs_has_a_cover_without_a_verdict(empty):
-    from foundationless.figures import binding
+    from foundationless.reporting.figures import book as binding
 
     figure = binding.cover(read(empty, STUDY), "")
     FigureCanvasAgg(figure).draw()
@@ -528,7 +528,7 @@ def test_mistakes_are_one_sentence(arguments, small, tmp_path, monkeypatch, caps
 
 def test_figures_import_neither_torch_nor_models():
     code = (
-        "import sys; from foundationless.figures import _drawings, binding; _drawings(); "
+        "import sys; from foundationless.reporting.figures import _drawings, binding; _drawings(); "
         "print([m for m in sys.modules if m.split('.')[0] in ('torch', 'transformers') "
         "or m.startswith(('foundationless.models', 'foundationless.tasks'))])"
     )

@@ -8,9 +8,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from test_figures import CARDS, GREY, everything_fits, make_tables, texts
 
-from foundationless import costs, figures
-from foundationless.figures import style
-from foundationless.figures.tables import read
+from foundationless.reporting.tables import cost_ledger as costs
+from foundationless.reporting import figures
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import read
 
 PRETRAINED = dict(zip(CARDS, (0.5, 2.0, 30.0, 900.0, 50.0, 20.0), strict=False))  # GPU-hours; of the last nobody knows
 

@@ -9,10 +9,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from test_figures import CARDS, STUDY, everything_fits, make_tables, marks, texts
 
-from foundationless.defects import DEFECTS
+from foundationless.reporting.paper.defects import DEFECTS
 from foundationless.errors import UserError
-from foundationless.figures import defects, style
-from foundationless.figures.tables import read
+from foundationless.reporting.figures import defects, style
+from foundationless.reporting.figures.inputs import read
 
 ARMS = ("pretrained", "random")
 WHAT = [

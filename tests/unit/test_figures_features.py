@@ -11,8 +11,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.text import Text
 from test_figures import everything_fits
 
-from foundationless.figures import features_extra, style
-from foundationless.figures.tables import Tables
+from foundationless.reporting.figures import probing as features_extra, style
+from foundationless.reporting.figures.inputs import Tables
 
 CARDS = [
     ("hyenadna", "HyenaDNA", "character"),

@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from pypdf import PdfReader
 
-from foundationless import figures
-from foundationless.figures import style
-from foundationless.figures.tables import base, read
-from foundationless.plan import FIGURES
+from foundationless.reporting import figures
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import base, read
+from foundationless.study.plan import FIGURES
 
 SMALLEST = 5.0  # points
 ONE_COLUMN = (

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foundationless import formats
+from foundationless.reporting.tables import latex as formats
 
 AWKWARD = r"50 % of $x_1 & #2 {a} ~b ^c \d <e> |f| − ± × ρ é 雪"
 

@@ -23,8 +23,8 @@ from safetensors.torch import save_file
 
 from foundationless import models
 from foundationless.__main__ import main
-from foundationless.files import atomic_directory, atomic_path, sha256, write_json
-from foundationless.sequences import write_sequences
+from foundationless.runtime.files import atomic_directory, atomic_path, sha256, write_json
+from foundationless.tasks.sequence_sets import write_sequences
 
 PACKAGE = Path(models.__file__).parents[2]
 NOISE = np.random.default_rng(0).random(60_000)

@@ -9,8 +9,8 @@ import pytest
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.genomes import Genome, Piece, canonical_contig, prepare_genome
-from foundationless.sequences import reverse_complement
+from foundationless.data.reference import Genome, Piece, canonical_contig, prepare_genome
+from foundationless.tasks.sequence_sets import reverse_complement
 
 
 def random_dna(length: int, seed: int) -> str:

@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.models.genotypes import features
-from foundationless.sequences import write_sequences
+from foundationless.features.genotypes import features
+from foundationless.tasks.sequence_sets import write_sequences
 
 
 @pytest.fixture

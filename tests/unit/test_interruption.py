@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foundationless import models, shards
+from foundationless import models
+from foundationless.features import embedding_checkpoint as shards
 from foundationless.__main__ import main
-from foundationless.interruption import SIGNALS, STATUS, orderly_exit, termination
-from foundationless.sequences import write_sequences
-from foundationless.vectors import read_embeddings
+from foundationless.runtime.signals import SIGNALS, STATUS, orderly_exit, termination
+from foundationless.tasks.sequence_sets import write_sequences
+from foundationless.features.embedding_files import read_embeddings
 
 PACKAGE = Path(models.__file__).parents[2]
 HYENA = dict(
@@ -232,7 +233,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same(
     killed.kill()
     killed.communicate()
     for name in ("a.json", "b.json"):
-        from foundationless.files import write_json
+        from foundationless.runtime.files import write_json
 
         write_json(tmp_path / name, {})
     assert len(list(tmp_path.glob(".part-a.json-*"))) == 0

@@ -7,10 +7,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 from test_figures import CARDS, everything_fits, make_tables, marks, texts
 
-from foundationless import figures
-from foundationless.figures import style
-from foundationless.figures.leakage import DUPLICATE, NEAR
-from foundationless.figures.tables import read
+from foundationless.reporting import figures
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.leakage import DUPLICATE, NEAR
+from foundationless.reporting.figures.inputs import read
 
 
 def add_audits(directory) -> tuple[pd.DataFrame, pd.DataFrame]:

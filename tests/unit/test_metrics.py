@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics as sk
 
-from foundationless import metrics
+from foundationless.evaluation import metrics
 from foundationless.errors import UserError
 
 SKLEARN = {

@@ -13,10 +13,10 @@ from scipy.fft import next_fast_len
 from scipy.signal import convolve
 
 from foundationless.errors import UserError
-from foundationless.files import sha256
+from foundationless.runtime.files import sha256
 from foundationless.models import FAMILIES, family_class, initialise, load_tokenizer, retokenized
-from foundationless.models.baselines import features, gapped_names, kmer_names
-from foundationless.models.hyenadna import causal_convolution, fast_length
+from foundationless.features.composition import features, gapped_names, kmer_names
+from foundationless.models.architectures.hyenadna import causal_convolution, fast_length
 
 TINY = {
     "hyenadna": dict(
@@ -254,7 +254,7 @@ def test_model_table(pytestconfig, shared):
 
 def test_import_is_light():
     code = (
-        "import sys, foundationless.models.baselines; assert 'torch' not in sys.modules\n"
+        "import sys, foundationless.features.composition; assert 'torch' not in sys.modules\n"
         "from foundationless.models import load_weights; assert not {'transformers', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -349,7 +349,7 @@ def test_random_filters_depend_on_the_seed_alone(monkeypatch):
     assert (first == features("random_conv", sequences, 1, width=20)).all() and first.shape == (3, 20)
     assert (first[:2] == features("random_conv", sequences[:2], 1, width=20)).all()
     assert not np.allclose(first, features("random_conv", sequences, 2, width=20))
-    monkeypatch.setattr("foundationless.models.baselines._BLOCK", 7)
+    monkeypatch.setattr("foundationless.features.composition._BLOCK", 7)
     np.testing.assert_allclose(features("random_conv", sequences, 1, width=20), first, atol=1e-5)
 
 

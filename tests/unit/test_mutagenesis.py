@@ -10,12 +10,12 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from foundationless.__main__ import main
-from foundationless.embedding import embed_sequences
+from foundationless.features.embedding import embed_sequences
 from foundationless.errors import UserError
 from foundationless.models import GenomicModel, Weights, load_tokenizer
 from foundationless.scoring import score_likelihood, score_mutagenesis
 from foundationless.scoring.mutagenesis import choose_windows, substitutions
-from foundationless.sequences import read_sequences
+from foundationless.tasks.sequence_sets import read_sequences
 
 COMPUTE = {"token_budget": 4000, "device": "cpu", "precision": "fp32"}
 MOTIF = "GATTACA"

@@ -17,14 +17,15 @@ import torch
 from test_models import TINY
 from test_training import CNN, HYENA, arguments, job, outputs, planted, same, save_model
 
-from foundationless import finetuning, fitting, models, packing, training
-from foundationless.adapters import add_adapters
-from foundationless.models import hyenadna
-from foundationless.packing import Alone, CrowdedError, Stack, optimizer, packs, refusal, stackable_folds
-from foundationless.runs import Fold
-from foundationless.sequence_classifier import Classifier, prepare_examples
-from foundationless.sequences import write_sequences
-from foundationless.training import Compute
+from foundationless import models
+from foundationless.training import finetuning, loop as fitting, stacking as packing, compute as training
+from foundationless.training.lora import add_adapters
+from foundationless.models.architectures import hyenadna
+from foundationless.training.stacking import Alone, CrowdedError, Stack, optimizer, packs, refusal, stackable_folds
+from foundationless.training.sweep import Fold
+from foundationless.training.classifier import Classifier, prepare_examples
+from foundationless.tasks.sequence_sets import write_sequences
+from foundationless.training.compute import Compute
 
 DROPOUT = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
 STACKED = {  # family -> configuration, tokenizer, and whether runs of several folds are stacked too

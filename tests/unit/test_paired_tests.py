@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics as sk
 
-from foundationless import paired_tests as pt
+from foundationless.evaluation import paired_tests as pt
 from foundationless.errors import UserError
 
 

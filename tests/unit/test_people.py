@@ -14,9 +14,10 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.sequences import read_sequences, write_sequences
-from foundationless.tasks import READERS, people
-from foundationless.tasks.people_splits import draw_families, keep_unrelated
+from foundationless.tasks.sequence_sets import read_sequences, write_sequences
+from foundationless.tasks import READERS
+from foundationless.tasks.readers import people
+from foundationless.tasks.relatives import draw_families, keep_unrelated
 
 HEADER = """##fileformat=VCFv4.2
 ##contig=<ID=chr1,length=3000>

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from foundationless import plan
+from foundationless.study import plan
 from foundationless.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -315,8 +315,8 @@ def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sen
 
 
 def test_the_families_of_features_are_those_of_the_program():
-    from foundationless.models.baselines import BASELINES
-    from foundationless.models.genotypes import GENOTYPES
+    from foundationless.features.composition import BASELINES
+    from foundationless.features.genotypes import GENOTYPES
 
     assert {*plan.FEATURES} == {*BASELINES, *GENOTYPES} and {*plan.GENOTYPES} == {*GENOTYPES}
 

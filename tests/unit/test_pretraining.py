@@ -14,16 +14,18 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from foundationless import models, plan, pretraining
+from foundationless import models
+from foundationless.study import plan
+from foundationless.training import pretraining
 from foundationless.__main__ import main
-from foundationless.files import sha256
-from foundationless.genomes import Genome
-from foundationless.models.pieces import train_pieces
+from foundationless.runtime.files import sha256
+from foundationless.data.reference import Genome
+from foundationless.models.bpe_training import train_pieces
 from foundationless.models.registry import FAMILIES, family_class
 from foundationless.models.tokenizers import PIECES
-from foundationless.objectives import IGNORED, Counts, Objective
-from foundationless.pretraining import Settings, decay_groups
-from foundationless.records import comparable, read_record
+from foundationless.training.objectives import IGNORED, Counts, Objective
+from foundationless.training.pretraining import Settings, decay_groups
+from foundationless.evaluation.records import comparable, read_record
 
 ROOT = Path(__file__).parents[2]
 HYENA = dict(

@@ -18,13 +18,13 @@ from sklearn.preprocessing import StandardScaler, normalize
 from sklearn.svm import LinearSVC
 
 from foundationless.__main__ import main
-from foundationless.classifiers import SVM_STRENGTHS, ProbeSettings, Samples, fit, reduce_width
+from foundationless.features.classifiers import SVM_STRENGTHS, ProbeSettings, Samples, fit, reduce_width
 from foundationless.errors import UserError
-from foundationless.metrics import evaluate
-from foundationless.probes import _folds, aggregate, align, cross_validate, run_probes
-from foundationless.records import comparable, read_record
-from foundationless.sequences import write_sequences
-from foundationless.vectors import write_embeddings
+from foundationless.evaluation.metrics import evaluate
+from foundationless.features.probes import _folds, aggregate, align, cross_validate, run_probes
+from foundationless.evaluation.records import comparable, read_record
+from foundationless.tasks.sequence_sets import write_sequences
+from foundationless.features.embedding_files import write_embeddings
 
 SETTINGS = ProbeSettings(metric="weighted_f1", seed=3, rounds=15)
 
@@ -213,7 +213,7 @@ def test_cross_validation_tests_every_row_once_and_keeps_groups_together(grouped
     samples = Samples(samples.frame.assign(group=groups), samples.features)
     seen = []
     monkeypatch.setattr(
-        "foundationless.probes.fit",
+        "foundationless.features.probes.fit",
         lambda kind, matrix, part, settings: seen.append(part) or fit(kind, matrix, part, settings),
     )
     settings = ProbeSettings(metric="mcc", seed=3, cv_folds=4)
@@ -248,7 +248,7 @@ def test_what_is_tested_chooses_nothing_in_cross_validation():
     turned = samples.frame["label"].where(~tested, samples.frame["label"].map({"a": "b", "b": "c", "c": "a"}))
     folds = _folds(samples.frame, settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("foundationless.probes._folds", lambda frame, settings: folds)
+        patch.setattr("foundationless.features.probes._folds", lambda frame, settings: folds)
         after_results, after = cross_validate(Samples(samples.frame.assign(label=turned), samples.features),
                                               ["logistic", "knn"], settings)  # fmt: skip
     inside = "crossvalidation fold 2"
@@ -404,7 +404,7 @@ def test_a_probe_imports_neither_torch_nor_scikit_learn(tmp_path):
     arguments += ["--probes", "xgboost", "--poolings", "max", "--record", str(tmp_path / "r.json")]
     code = (
         f"import sys; from foundationless.__main__ import main; assert main({arguments!r}) == 0; "
-        "print(*({'torch', 'sklearn', 'foundationless.embedding'} & set(sys.modules))); import sklearn.linear_model"
+        "print(*({'torch', 'sklearn', 'foundationless.features.embedding'} & set(sys.modules))); import sklearn.linear_model"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from foundationless.errors import UserError
-from foundationless.processes import counted, map_forked
+from foundationless.runtime.processes import counted, map_forked
 
 
 def late_first(number):

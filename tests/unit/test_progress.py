@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from foundationless import progress, standing
+from foundationless.study import progress, status as standing
 from foundationless.__main__ import main
-from foundationless.progress import STATE, Reporter
-from foundationless.tally import Failure, Planned, Tally, failure_table, in_words
+from foundationless.study.progress import STATE, Reporter
+from foundationless.study.job_counts import Failure, Planned, Tally, failure_table, in_words
 
 T0 = 1_700_000_000.0
 TEXT = st.text("ab/{}[]\0\n", max_size=4)
@@ -547,8 +547,8 @@ def test_status_of_an_empty_directory(place, capsys):
 
 def test_status_counts_records_on_disk(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(Path(__file__).parents[2])
-    from foundationless.configuration import read_yaml
-    from foundationless.plan import read_study
+    from foundationless.study.config import read_yaml
+    from foundationless.study.plan import read_study
 
     study = read_study(read_yaml("config/config.yaml"), Path("workflow/schemas"))
     for job in study.jobs[:3]:

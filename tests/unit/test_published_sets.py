@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foundationless import plan
+from foundationless.study import plan
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.genomes import Piece, prepare_genome
-from foundationless.sequences import read_sequences
+from foundationless.data.reference import Piece, prepare_genome
+from foundationless.tasks.sequence_sets import read_sequences
 
 
 def dna(length, seed):

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pysam
 import pytest
 
-from foundationless import download, regions, variants
+from foundationless.data import download, remote_vcf as regions, variants
 from foundationless.__main__ import main
 
 COLUMNS = ("name", "file", "url", "sha256", "bytes", "licence", "description", "checksums", "index")

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from foundationless import paper_tables, reported
+from foundationless.reporting.paper import paper_tables, published as reported
 from foundationless.errors import UserError
-from foundationless.metrics import HIGHER_IS_BETTER
-from foundationless.summaries import COMPARISONS, SCORES
-from foundationless.tables import read_tasks
+from foundationless.evaluation.metrics import HIGHER_IS_BETTER
+from foundationless.evaluation.task_summary import COMPARISONS, SCORES
+from foundationless.reporting.tables.collect import read_tasks
 
 ROOT = Path(__file__).parents[2]
 TABLE_18 = {  # model -> wins of 18 tasks, p of Wilcoxon's test
@@ -317,7 +317,7 @@ def drawn_caption(monkeypatch, found, protocol):
     """Caption of the figure of rows `found`, and how many of them it draws."""
     from types import SimpleNamespace
 
-    from foundationless.figures import verdict
+    from foundationless.reporting.figures import verdict
 
     class Drawn(Exception):
         pass
@@ -341,7 +341,7 @@ def drawn_caption(monkeypatch, found, protocol):
 
 
 def test_the_caption_says_how_each_was_chosen_and_what_is_left_out(monkeypatch):
-    from foundationless.figures.rows import SMALLER
+    from foundationless.reporting.figures.layout import SMALLER
 
     shared = {"experiment": "gue_finetune", "source": "Fig 9", "arm": "random", "metric": "mcc", "reported": 0.4}
     found = pd.DataFrame(

@@ -11,16 +11,16 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from foundationless.__main__ import main
-from foundationless.embedding import embed_sequences
+from foundationless.features.embedding import embed_sequences
 from foundationless.errors import UserError
-from foundationless.genomes import Genome
+from foundationless.data.reference import Genome
 from foundationless.models import GenomicModel, Weights, initialise, load_tokenizer, save_weights
-from foundationless.records import comparable, read_record
+from foundationless.evaluation.records import comparable, read_record
 from foundationless.scoring import score_likelihood, score_sensitivity, score_similarity
 from foundationless.scoring.chunks import PUBLISHED, mutated_chunks
 from foundationless.scoring.measures import cosine, ranking_interval
-from foundationless.scoring.ratios import alternative, carriers, marginal_ratios, retokenised
-from foundationless.sequences import reverse_complement, write_sequences
+from foundationless.scoring.likelihood_ratios import alternative, carriers, marginal_ratios, retokenised
+from foundationless.tasks.sequence_sets import reverse_complement, write_sequences
 
 COMPUTE = {"token_budget": 2000, "device": "cpu", "precision": "fp32"}
 

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 from foundationless.errors import UserError
 from foundationless.models import initialise, load_checkpoint, load_tokenizer
-from foundationless.models.pieces import train_pieces
-from foundationless.plan import read_yaml
+from foundationless.models.bpe_training import train_pieces
+from foundationless.study.plan import read_yaml
 
 PACKAGE = Path(__file__).parents[2] / "workflow" / "foundationless"
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -19,13 +19,13 @@ from sklearn.metrics import matthews_corrcoef
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from foundationless import simulation
+from foundationless.data import simulate_genome as simulation
 from foundationless.__main__ import main
-from foundationless.models.genotypes import features
-from foundationless.sequences import reverse_complement
+from foundationless.features.genotypes import features
+from foundationless.tasks.sequence_sets import reverse_complement
 from foundationless.tasks import READERS
-from foundationless.tasks.people_splits import draw_families, keep_unrelated
-from foundationless.tasks.reading import draw_splits
+from foundationless.tasks.relatives import draw_families, keep_unrelated
+from foundationless.tasks.readers.raw_files import draw_splits
 
 HELD_OUT = ("chr5", "chr6")
 WINDOW = ("--contig", "chr1", "--start", "20000", "--length", "20000")

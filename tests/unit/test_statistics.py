@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 import sklearn.metrics as sk
 
-from foundationless import statistics as st
+from foundationless.evaluation import bootstrap as st
 from foundationless.errors import UserError
 
 CLASSES = ("0", "1")

@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from foundationless import records, stopwatch
-from foundationless.records import Stopwatch
+from foundationless.evaluation import records
+from foundationless.runtime import usage as stopwatch
+from foundationless.evaluation.records import Stopwatch
 
 
 class NVMLError(Exception):

@@ -8,12 +8,14 @@ import pytest
 import scipy.stats
 import sklearn.metrics as sk
 
-from foundationless import across, bench, paper_tables, tables
+from foundationless.evaluation import across_tasks as across, task_results as bench
+from foundationless.reporting.paper import paper_tables
+from foundationless.reporting.tables import collect as tables
 from foundationless.__main__ import main
-from foundationless.defects import find_defects
+from foundationless.reporting.paper.defects import find_defects
 from foundationless.errors import UserError
-from foundationless.records import Result, write_record
-from foundationless.summaries import COMPARISONS, SCORES
+from foundationless.evaluation.records import Result, write_record
+from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 
 CLASSES = np.array(["a", "b", "c"])
 
@@ -651,7 +653,7 @@ def test_settings_and_selections_of_all_tasks_become_tables(tmp_path):
 
 def test_class_counts_are_those_of_the_whole_set(tmp_path):
     """Table 10 counts every sequence of a biotype task, whatever its split."""
-    from foundationless.audit import summarise as audit_summary
+    from foundationless.tasks.leakage import summarise as audit_summary
 
     frame = pd.DataFrame(
         {"sequence": ["ACGT"] * 5, "label": list("aabbb"), "split": ["train", "test", "train", "validation", "test"]}

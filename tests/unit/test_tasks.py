@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foundationless import plan
+from foundationless.study import plan
 from foundationless.__main__ import main
 from foundationless.commands import build_sequences
-from foundationless.genomes import Piece, prepare_genome
-from foundationless.sequences import contigs_of, locate, read_sequences, reverse_complement
-from foundationless.tasks import READERS, people, subsets
-from foundationless.tasks.mutants import mutate
-from foundationless.tasks.reading import contig_of, draw_splits
+from foundationless.data.reference import Piece, prepare_genome
+from foundationless.tasks.sequence_sets import contigs_of, locate, read_sequences, reverse_complement
+from foundationless.tasks import READERS
+from foundationless.tasks.readers import people
+from foundationless.tasks import derivations as subsets
+from foundationless.tasks.readers.mutants import mutate
+from foundationless.tasks.readers.raw_files import contig_of, draw_splits
 
 
 def dna(length: int, seed: int) -> str:
@@ -128,7 +130,7 @@ def test_locate_finds_every_occurrence_on_both_strands():
 
 
 def test_locate_crosses_chunks(monkeypatch):
-    monkeypatch.setattr("foundationless.sequences._CHUNK", 64)
+    monkeypatch.setattr("foundationless.tasks.sequence_sets._CHUNK", 64)
     text = dna(1000, 5)
     found = locate([text[at : at + 40] for at in range(0, 960, 7)], [("x", 0, text)])
     assert list(found["start"]) == list(range(0, 960, 7))

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from foundationless.__main__ import main
-from foundationless.embedding import embed_sequences, site_tokens
+from foundationless.features.embedding import embed_sequences, site_tokens
 from foundationless.errors import UserError
 from foundationless.models import Weights, initialise, load_tokenizer, load_weights, retokenized, save_weights
-from foundationless.models.pieces import train_pieces
+from foundationless.models.bpe_training import train_pieces
 from foundationless.models.tokenizers import PIECES, TOKENIZERS
 from foundationless.scoring import score_likelihood
-from foundationless.sequences import read_sequences, write_sequences
+from foundationless.tasks.sequence_sets import read_sequences, write_sequences
 from hub import REVISION, run_commands, serving
 
 OFFLINE = [name for name in TOKENIZERS if name not in PIECES]

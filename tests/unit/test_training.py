@@ -13,15 +13,16 @@ import pytest
 import torch
 from sklearn.model_selection import KFold
 
-from foundationless import finetuning, fitting, models, runs, sequence_classifier, training
+from foundationless import models
+from foundationless.training import finetuning, loop as fitting, sweep as runs, classifier as sequence_classifier, compute as training
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.packing import Alone
-from foundationless.records import comparable, read_record
-from foundationless.runs import Fold, run_name, split_folds
-from foundationless.sequence_classifier import Classifier, prepare_examples, tokenise
-from foundationless.sequences import write_sequences
-from foundationless.training import Compute
+from foundationless.training.stacking import Alone
+from foundationless.evaluation.records import comparable, read_record
+from foundationless.training.sweep import Fold, run_name, split_folds
+from foundationless.training.classifier import Classifier, prepare_examples, tokenise
+from foundationless.tasks.sequence_sets import write_sequences
+from foundationless.training.compute import Compute
 
 MOTIF = "TATAAAGGC"
 HYENA = dict(

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from foundationless.__main__ import main
-from foundationless.sequences import write_sequences
+from foundationless.tasks.sequence_sets import write_sequences
 
 
 def rows(*items):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from foundationless import plan, trial
+from foundationless.study import plan
+from foundationless.models import onboarding as trial
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.models import initialise

@@ -10,16 +10,8 @@ import pysam
 import pytest
 
 from foundationless.errors import UserError
-from foundationless.genomes import Genome
-from foundationless.variants import (
-    Snv,
-    clinical_label,
-    clinical_variants,
-    haplotypes,
-    missense_snvs,
-    variant_windows,
-    window,
-)
+from foundationless.data.reference import Genome
+from foundationless.data.variants import Snv, clinical_label, clinical_variants, haplotypes, missense_snvs, variant_windows, window
 
 HEADER = """##fileformat=VCFv4.2
 ##contig=<ID=5,length=2000>

@@ -7,10 +7,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from test_figures import STUDY, everything_fits, make_tables, texts
 
 from foundationless.errors import UserError
-from foundationless.figures import style, variation
-from foundationless.figures.mutagenesis import POSITIONS, mutagenesis
-from foundationless.figures.tables import Tables, read
-from foundationless.tables import collect, read_substitutions
+from foundationless.reporting.figures import style, variation
+from foundationless.reporting.figures.mutagenesis import POSITIONS, mutagenesis
+from foundationless.reporting.figures.inputs import Tables, read
+from foundationless.reporting.tables.collect import collect, read_substitutions
 
 
 def maps(models, length=200, told=150, likelihood=True, seed=0) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from foundationless import across, verdict
+from foundationless.evaluation import across_tasks as across
+from foundationless.reporting.tables import verdict
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 

@@ -10,10 +10,10 @@ import pysam
 import pytest
 
 from foundationless.errors import UserError
-from foundationless.genomes import Genome, Stretch
-from foundationless.haplotypes import TILE, People, choose_people
-from foundationless.sequences import reverse_complement
-from foundationless.windows import Corpus, Windows
+from foundationless.data.reference import Genome, Stretch
+from foundationless.data.haplotypes import TILE, People, choose_people
+from foundationless.tasks.sequence_sets import reverse_complement
+from foundationless.training.corpus import Corpus, Windows
 
 PEOPLE = [f"s{number}" for number in range(6)]
 LENGTH = 20_000

@@ -10,7 +10,7 @@ import yaml
 from safetensors.torch import save_file
 
 from foundationless.models import initialise
-from foundationless.models.pieces import train_pieces
+from foundationless.models.bpe_training import train_pieces
 from hub import REVISION, serving
 from studies import ENVIRONMENT, ROOT, checkout, snakemake
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
-from foundationless import plan
+from foundationless.study import plan
 from studies import ENVIRONMENT, ROOT, checkout, snakemake
 
 PROFILE = ROOT / "profiles/slurm"

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
-from foundationless.configuration import check_schema, read_yaml
-from foundationless.figures import style
-from foundationless.plan import FIGURES
-from foundationless.report import contents
+from foundationless.study.config import check_schema, read_yaml
+from foundationless.reporting.figures import style
+from foundationless.study.plan import FIGURES
+from foundationless.reporting.page import contents
 from studies import ENVIRONMENT, ROOT
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from pypdf import PdfReader
 
-from foundationless import plan
-from foundationless.estimate import estimate
+from foundationless.study import plan
+from foundationless.study.estimate import estimate
 from studies import ENVIRONMENT, ROOT, checkout, outcome, snakemake, write_study
 
 

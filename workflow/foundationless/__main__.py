@@ -16,8 +16,8 @@ from typing import NoReturn
 
 from foundationless import __version__, commands
 from foundationless.errors import UserError
-from foundationless.files import FULL
-from foundationless.interruption import orderly_exit
+from foundationless.runtime.files import FULL
+from foundationless.runtime.signals import orderly_exit
 
 # What a path, its permissions or a full disk can do to any command; every other OSError is a bug and shows itself.
 _USER_ERRNO = {

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from foundationless.flags import count, output_file, seed
+from foundationless.commands._flags import count, output_file, seed
 
 
 def add_identity(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def add_corpus(parser: argparse.ArgumentParser) -> None:
 
 def read_corpus(arguments: argparse.Namespace):
     """The `windows.Corpus` that the flags of `add_corpus` describe."""
-    from foundationless.windows import Corpus
+    from foundationless.training.corpus import Corpus
 
     people = (arguments.vcf, arguments.people, arguments.panel, arguments.people_per_superpopulation)
     return Corpus(arguments.genome, arguments.exclude, arguments.holdout, *people)

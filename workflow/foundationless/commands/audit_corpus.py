@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_corpus, read_corpus
-from foundationless.flags import output_file
+from foundationless.commands._flags import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.audit import seen_share
+    from foundationless.tasks.leakage import seen_share
     from foundationless.errors import UserError
-    from foundationless.files import write_json
-    from foundationless.sequences import read_sequences
+    from foundationless.runtime.files import write_json
+    from foundationless.tasks.sequence_sets import read_sequences
 
     frame = read_sequences(arguments.sequences, ("id", "sequence", "split"), strict_alphabet=False)
     test = frame.loc[frame["split"] == "test", "sequence"]

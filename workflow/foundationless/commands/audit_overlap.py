@@ -8,7 +8,7 @@ equal, cluster (tasks linked directly or over others), clusters (their number).
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_file, positive
+from foundationless.commands._flags import output_file, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless.audit import overlap
+    from foundationless.tasks.leakage import overlap
     from foundationless.errors import UserError
-    from foundationless.files import atomic_path
-    from foundationless.sequences import read_sequences
+    from foundationless.runtime.files import atomic_path
+    from foundationless.tasks.sequence_sets import read_sequences
 
     names = arguments.names
     if len(names) != len(arguments.sequences):

@@ -9,7 +9,7 @@ counts them for each pair of splits.
 import argparse
 from pathlib import Path
 
-from foundationless.flags import count, output_file, positive
+from foundationless.commands._flags import count, output_file, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless import audit
-    from foundationless.files import atomic_path, write_json
-    from foundationless.sequences import read_sequences
+    from foundationless.tasks import leakage as audit
+    from foundationless.runtime.files import atomic_path, write_json
+    from foundationless.tasks.sequence_sets import read_sequences
 
     frame = read_sequences(arguments.sequences, strict_alphabet=False)
     rows, counts = audit.audit(frame, arguments.kmer, arguments.similarity)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_file
+from foundationless.commands._flags import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Bind and write."""
-    from foundationless.figures.binding import bind
+    from foundationless.reporting.figures.book import bind
 
     bind(arguments.figures, arguments.tables, arguments.study, arguments.notes, arguments.output)

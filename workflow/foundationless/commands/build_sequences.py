@@ -7,7 +7,7 @@ Readers: table, fasta_classes, intervals, genes, transcripts, people, mutants, t
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_file, seed
+from foundationless.commands._flags import output_file, seed
 
 
 class Explain(argparse.Action):
@@ -35,8 +35,9 @@ def run(arguments: argparse.Namespace) -> None:
     import sys
 
     from foundationless.errors import UserError
-    from foundationless.sequences import write_sequences
-    from foundationless.tasks import READERS, subsets
+    from foundationless.tasks.sequence_sets import write_sequences
+    from foundationless.tasks import READERS
+    from foundationless.tasks import derivations as subsets
 
     def pairs(flag: str) -> dict[str, str]:
         found: dict[str, str] = {}

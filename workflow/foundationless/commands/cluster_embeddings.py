@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_identity, add_sequences
-from foundationless.flags import count, output_file
+from foundationless.commands._flags import count, output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from threadpoolctl import threadpool_limits
 
-    from foundationless.clustering import NEIGHBOURS, cluster
-    from foundationless.costs import of_embedding
-    from foundationless.files import atomic_path
-    from foundationless.probes import align, read_samples
-    from foundationless.records import Stopwatch, write_record
-    from foundationless.vectors import read_embeddings
+    from foundationless.features.clustering import NEIGHBOURS, cluster
+    from foundationless.reporting.tables.cost_ledger import of_embedding
+    from foundationless.runtime.files import atomic_path
+    from foundationless.features.probes import align, read_samples
+    from foundationless.evaluation.records import Stopwatch, write_record
+    from foundationless.features.embedding_files import read_embeddings
 
     watch = Stopwatch(threads=arguments.threads)
     pooling = arguments.pooling

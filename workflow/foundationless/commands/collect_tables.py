@@ -7,7 +7,7 @@ results/README.md says what is in each. Without data a table has a header and no
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_directory, positive
+from foundationless.commands._flags import output_directory, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless import bench, summaries, tables
-    from foundationless.files import read_json
-    from foundationless.reported import read_reported
+    from foundationless.evaluation import task_results as bench, task_summary as summaries
+    from foundationless.reporting.tables import collect as tables
+    from foundationless.runtime.files import read_json
+    from foundationless.reporting.paper.published import read_reported
 
     join, given = tables.join_tables, arguments
     tables.check_distinct(given.weights)

@@ -13,7 +13,7 @@ family     splits drawn anew with families kept together (the set needs a pedigr
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_file, seed
+from foundationless.commands._flags import output_file, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless.sequences import read_sequences, write_sequences
-    from foundationless.tasks import subsets
+    from foundationless.tasks.sequence_sets import read_sequences, write_sequences
+    from foundationless.tasks import derivations as subsets
 
     frame, text = subsets.derive(read_sequences(arguments.sequences), arguments.derivation, arguments.seed)
     write_sequences(arguments.output, frame)

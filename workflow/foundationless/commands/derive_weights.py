@@ -7,7 +7,7 @@ parameter permuted. `copy`: pretrained, as it is.
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_directory, seed
+from foundationless.commands._flags import output_directory, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

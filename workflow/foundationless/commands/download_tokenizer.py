@@ -3,7 +3,7 @@
 import argparse
 
 from foundationless.commands import add_hub
-from foundationless.flags import output_file
+from foundationless.commands._flags import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ weights are loaded strictly once, so a checkpoint that this program would misrea
 import argparse
 
 from foundationless.commands import add_hub, add_protocol
-from foundationless.flags import output_directory
+from foundationless.commands._flags import output_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

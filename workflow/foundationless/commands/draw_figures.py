@@ -7,7 +7,7 @@ that says, in one sentence, which data are missing.
 import argparse
 from pathlib import Path
 
-from foundationless.flags import count, output_directory
+from foundationless.commands._flags import count, output_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draw and write."""
-    from foundationless.processes import one_thread_each
+    from foundationless.runtime.processes import one_thread_each
 
     one_thread_each()
-    from foundationless.figures import draw_all
-    from foundationless.plan import FIGURES
+    from foundationless.reporting.figures import draw_all
+    from foundationless.study.plan import FIGURES
 
     names = list(FIGURES) if arguments.figures is None else arguments.figures
     draw_all(names, arguments.tables, arguments.study, arguments.output, arguments.processes)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute, add_sequences
-from foundationless.flags import count, output_file, positive
+from foundationless.commands._flags import count, output_file, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import torch
 
-    from foundationless.embedding import choose_device, cut_sequences, embed_chunks
-    from foundationless.files import sha256
+    from foundationless.features.embedding import choose_device, cut_sequences, embed_chunks
+    from foundationless.runtime.files import sha256
     from foundationless.models import load_weights
-    from foundationless.plan import RECIPES
-    from foundationless.records import Stopwatch, versions
-    from foundationless.sequences import read_sequences
-    from foundationless.shards import Shards
-    from foundationless.vectors import write_embeddings
+    from foundationless.study.plan import RECIPES
+    from foundationless.evaluation.records import Stopwatch, versions
+    from foundationless.tasks.sequence_sets import read_sequences
+    from foundationless.features.embedding_checkpoint import Shards
+    from foundationless.features.embedding_files import write_embeddings
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless import trial
+    from foundationless.models import onboarding as trial
     from foundationless.models import hub
 
     study = trial.read_base(arguments.study)

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """List the ledger, or put one dataset at --output."""
-    from foundationless.download import fetch, get_dataset, read_ledger
+    from foundationless.data.download import fetch, get_dataset, read_ledger
     from foundationless.errors import UserError
 
     ledger = read_ledger(arguments.ledger)

@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Put one window at --output."""
-    from foundationless.download import get_dataset, read_ledger
-    from foundationless.regions import fetch_region
+    from foundationless.data.download import get_dataset, read_ledger
+    from foundationless.data.remote_vcf import fetch_region
 
     fetch_region(
         get_dataset(read_ledger(arguments.ledger), arguments.name),

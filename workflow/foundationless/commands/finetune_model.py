@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
-from foundationless.flags import count, number, output_directory
+from foundationless.commands._flags import count, number, output_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, select, and write predictions and record."""
-    from foundationless import finetuning, records, training
-    from foundationless.files import atomic_path
-    from foundationless.runs import Settings
+    from foundationless.training import finetuning, compute as training
+    from foundationless.evaluation import records
+    from foundationless.runtime.files import atomic_path
+    from foundationless.training.sweep import Settings
 
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
     watch = records.Stopwatch(compute.device, arguments.runs / "cost.json")

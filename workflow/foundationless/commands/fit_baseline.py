@@ -6,7 +6,7 @@ Of people also their genotypes: allele dosages, or principal components of these
 import argparse
 
 from foundationless.commands.probe import add_settings, shared
-from foundationless.plan import FEATURES
+from foundationless.study.plan import FEATURES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +21,9 @@ def run(arguments: argparse.Namespace) -> None:
     import json
 
     from foundationless.errors import UserError
-    from foundationless.models import genotypes
-    from foundationless.models.baselines import features
-    from foundationless.probes import run_job
+    from foundationless.features import genotypes
+    from foundationless.features.composition import features
+    from foundationless.features.probes import run_job
 
     family = arguments.family
     try:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_protocol
-from foundationless.flags import output_directory
+from foundationless.commands._flags import output_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

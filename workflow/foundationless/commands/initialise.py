@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_protocol
-from foundationless.flags import output_directory, seed
+from foundationless.commands._flags import output_directory, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

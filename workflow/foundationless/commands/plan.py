@@ -10,7 +10,7 @@ the longest chain of jobs that wait for each other, whichever takes longer; queu
 import argparse
 from pathlib import Path
 
-from foundationless.flags import count, positive
+from foundationless.commands._flags import count, positive
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.configuration import read_yaml
+    from foundationless.study.config import read_yaml
     from foundationless.errors import UserError
-    from foundationless.estimate import Calibration, Machine, describe_chain, estimate, read_ledger
-    from foundationless.plan import read_study
-    from foundationless.workload import Workload, read_sizes
+    from foundationless.study.estimate import Calibration, Machine, describe_chain, estimate, read_ledger
+    from foundationless.study.plan import read_study
+    from foundationless.study.workload import Workload, read_sizes
 
     config = read_yaml(arguments.configfile)
     if not isinstance(config, dict):

@@ -8,7 +8,7 @@ that it is the reverse complement, `prefix=chr` is put before contig names that 
 
 import argparse
 
-from foundationless.flags import output_file
+from foundationless.commands._flags import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless.genomes import Piece, prepare_genome
+    from foundationless.data.reference import Piece, prepare_genome
 
     held = prepare_genome([Piece.parse(text) for text in arguments.piece], arguments.output)
     print(

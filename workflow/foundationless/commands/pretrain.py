@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute, add_corpus, read_corpus
-from foundationless.flags import number, output_directory, output_file, positive, seed
+from foundationless.commands._flags import number, output_directory, output_file, positive, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless import parallel, pretraining, records, training
+    from foundationless.training import distributed as parallel, pretraining, compute as training
+    from foundationless.evaluation import records
 
     corpus = read_corpus(arguments)
     chosen = {name: getattr(arguments, name) for name in pretraining.Settings.__match_args__}

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
-from foundationless.flags import count, number
+from foundationless.commands._flags import count, number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def shared(arguments: argparse.Namespace) -> dict:
     """The values of those flags, the identity and the settings, as `probes.run_job` takes them."""
-    from foundationless.probes import ProbeSettings
+    from foundationless.features.probes import ProbeSettings
 
     values = {name: getattr(arguments, name) for name in ProbeSettings.__dataclass_fields__}
     settings = ProbeSettings(**values | {"pca": tuple(arguments.pca)})
@@ -48,9 +48,9 @@ def shared(arguments: argparse.Namespace) -> dict:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.costs import of_embedding
-    from foundationless.probes import align, run_job
-    from foundationless.vectors import read_embeddings
+    from foundationless.reporting.tables.cost_ledger import of_embedding
+    from foundationless.features.probes import align, run_job
+    from foundationless.features.embedding_files import read_embeddings
 
     poolings = list(dict.fromkeys(arguments.poolings))
     ids, vectors, facts = read_embeddings(arguments.embeddings, poolings)

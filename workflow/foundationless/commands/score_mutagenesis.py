@@ -3,7 +3,7 @@
 import argparse
 
 from foundationless.commands.score_sensitivity import add_scoring, shared
-from foundationless.flags import count
+from foundationless.commands._flags import count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

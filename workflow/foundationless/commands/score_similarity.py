@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands.score_sensitivity import add_scoring, shared
-from foundationless.flags import count
+from foundationless.commands._flags import count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
     poolings = list(dict.fromkeys(arguments.poolings))
     genome = None
     if arguments.genome is not None:
-        from foundationless.genomes import Genome
+        from foundationless.data.reference import Genome
 
         genome = Genome(arguments.genome)
     settings = {"poolings": poolings, "chunk": arguments.chunk, "chunks": arguments.chunks if genome else 0}

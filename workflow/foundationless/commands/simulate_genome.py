@@ -5,7 +5,7 @@ Writes genome.fa(.fai), genes.gtf, mark.bed, promoter.bed, enhancer.bed (name = 
 
 import argparse
 
-from foundationless.flags import output_directory, seed
+from foundationless.commands._flags import output_directory, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the genome and its annotation."""
-    from foundationless.simulation import simulate_genome
+    from foundationless.data.simulate_genome import simulate_genome
 
     simulate_genome(arguments.output, arguments.seed)

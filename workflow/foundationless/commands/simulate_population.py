@@ -6,7 +6,7 @@ Writes population.vcf.gz(.tbi), panel.tsv (sample, pop, super_pop, gender, as th
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_directory, seed
+from foundationless.commands._flags import output_directory, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the phased VCF, the panel and the pedigree."""
-    from foundationless.simulation import simulate_population
+    from foundationless.data.simulate_genome import simulate_population
 
     simulate_population(
         arguments.genome,

@@ -6,7 +6,7 @@ Writes variants.vcf.gz(.tbi), with contigs named as in ClinVar (`6`, not `chr6`)
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_directory, seed
+from foundationless.commands._flags import output_directory, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the variants."""
-    from foundationless.simulation import simulate_variants
+    from foundationless.data.simulate_genome import simulate_variants
 
     simulate_variants(arguments.genome, arguments.truth, arguments.seed, arguments.output, arguments.contig)

@@ -17,11 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import time
 
-    from foundationless.configuration import read_yaml
+    from foundationless.study.config import read_yaml
     from foundationless.errors import UserError
-    from foundationless.plan import read_study
-    from foundationless.standing import count_records, describe_lock, describe_run, read_run
-    from foundationless.tally import failure_table
+    from foundationless.study.plan import read_study
+    from foundationless.study.status import count_records, describe_lock, describe_run, read_run
+    from foundationless.study.job_counts import failure_table
 
     last = read_run()
     failures = last.failures if last else []

@@ -15,7 +15,7 @@ holes.csv: what is missing. records.parquet: every recorded number.
 import argparse
 from pathlib import Path
 
-from foundationless.flags import count, output_directory, positive, seed
+from foundationless.commands._flags import count, output_directory, positive, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Summarise and write."""
-    from foundationless.processes import one_thread_each
+    from foundationless.runtime.processes import one_thread_each
 
     one_thread_each()
-    from foundationless.analyses import Analysis, read_cells, summarise_analysis
+    from foundationless.evaluation.analysis_summary import Analysis, read_cells, summarise_analysis
 
     given = arguments
     analysis = Analysis(

@@ -6,7 +6,7 @@ Windows are drawn uniformly over both strands of what is left of the genomes; th
 import argparse
 
 from foundationless.commands import add_corpus, read_corpus
-from foundationless.flags import count, output_file, seed
+from foundationless.commands._flags import count, output_file, seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from foundationless.files import atomic_path
-    from foundationless.models.pieces import train_pieces
-    from foundationless.windows import Windows
+    from foundationless.runtime.files import atomic_path
+    from foundationless.models.bpe_training import train_pieces
+    from foundationless.training.corpus import Windows
 
     corpus = read_corpus(arguments)
     people = corpus.population(arguments.seed)

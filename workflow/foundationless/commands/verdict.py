@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless import verdict
+    from foundationless.reporting.tables import verdict
 
     found = verdict.read(arguments.verdict, Path(__file__).parents[2] / "schemas" / "verdict.schema.yaml")
     chosen = verdict.select(found, arguments.model, arguments.versus, arguments.family)

@@ -7,7 +7,7 @@ the jobs took, what is missing, and provenance (versions, config, checksums of d
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_file
+from foundationless.commands._flags import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Gather and write."""
-    from foundationless.report import read_config, write_report
+    from foundationless.reporting.page import read_config, write_report
 
     given = vars(arguments)
     write_report(

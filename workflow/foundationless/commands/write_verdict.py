@@ -6,7 +6,7 @@ The keys of the file are described in workflow/schemas/verdict.schema.yaml, agai
 import argparse
 from pathlib import Path
 
-from foundationless.flags import output_file
+from foundationless.commands._flags import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless import verdict
+    from foundationless.reporting.tables import verdict
 
     schema = Path(__file__).parents[2] / "schemas" / "verdict.schema.yaml"
     found = verdict.build(arguments.tables, arguments.study, arguments.title)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.errors import UserError
-from foundationless.files import atomic_path, sha256
+from foundationless.runtime.files import atomic_path, sha256
 from foundationless.models.contract import Protocol
 from foundationless.models.tokenizers import PIECES, load_tokenizer
 from foundationless.models.weights import CONFIG, PICKLE, PIECE_FILE, TENSORS, load_checkpoint, save_weights

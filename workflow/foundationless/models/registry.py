@@ -16,15 +16,15 @@ from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel
 
 FAMILIES = {
-    "hyenadna": "foundationless.models.hyenadna:HyenaDNA",
-    "caduceus": "foundationless.models.caduceus:Caduceus",
-    "mistral": "foundationless.models.mistral:Mistral",
-    "nt_v1": "foundationless.models.nt_v1:NucleotideTransformer",
-    "nt_v2": "foundationless.models.nt_v2:NucleotideTransformerV2",
-    "dnabert2": "foundationless.models.dnabert2:DNABERT2",
-    "gena_lm": "foundationless.models.gena_lm:GenaLM",
-    "bert": "foundationless.models.bert:Bert",
-    "cnn": "foundationless.models.cnn:ConvolutionalNetwork",
+    "hyenadna": "foundationless.models.architectures.hyenadna:HyenaDNA",
+    "caduceus": "foundationless.models.architectures.caduceus:Caduceus",
+    "mistral": "foundationless.models.architectures.mistral:Mistral",
+    "nt_v1": "foundationless.models.architectures.nt_v1:NucleotideTransformer",
+    "nt_v2": "foundationless.models.architectures.nt_v2:NucleotideTransformerV2",
+    "dnabert2": "foundationless.models.architectures.dnabert2:DNABERT2",
+    "gena_lm": "foundationless.models.architectures.gena_lm:GenaLM",
+    "bert": "foundationless.models.architectures.bert:Bert",
+    "cnn": "foundationless.models.architectures.cnn:ConvolutionalNetwork",
 }
 ENTRY_POINTS = "foundationless.families"
 # What the study's code built where it asked for a random model of the family (models.md: without remote code,

@@ -20,9 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from foundationless.errors import UserError
-from foundationless.files import atomic_directory, read_json, sha256, write_json
+from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
 from foundationless.models.contract import GenomicModel, Protocol
-from foundationless.models.draws import PortableDraws, WithoutDraws
+from foundationless.models.portable_rng import PortableDraws, WithoutDraws
 from foundationless.models.registry import PAPER_RANDOM, family_class
 from foundationless.models.tokenizers import Tokenizer, load_tokenizer
 

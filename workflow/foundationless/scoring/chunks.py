@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.genomes import canonical_contig
+from foundationless.data.reference import canonical_contig
 from foundationless.scoring.measures import require
-from foundationless.sequences import reverse_complement
+from foundationless.tasks.sequence_sets import reverse_complement
 
 if TYPE_CHECKING:
-    from foundationless.genomes import Genome
+    from foundationless.data.reference import Genome
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from foundationless.embedding import choose_device
-from foundationless.files import atomic_path
-from foundationless.records import Result, Stopwatch, write_record
-from foundationless.sequences import read_sequences
+from foundationless.features.embedding import choose_device
+from foundationless.runtime.files import atomic_path
+from foundationless.evaluation.records import Result, Stopwatch, write_record
+from foundationless.tasks.sequence_sets import read_sequences
 
 if TYPE_CHECKING:
     from foundationless.models import Weights

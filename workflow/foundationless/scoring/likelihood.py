@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.metrics import spearman
-from foundationless.records import Result
+from foundationless.evaluation.metrics import spearman
+from foundationless.evaluation.records import Result
 from foundationless.scoring.measures import check_variants, finite, rank_variants
-from foundationless.scoring.ratios import flip, ratios, retokenised
+from foundationless.scoring.likelihood_ratios import flip, ratios, retokenised
 
 if TYPE_CHECKING:
     from foundationless.models import Weights

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.metrics import evaluate_ranking, from_ranking
-from foundationless.records import Result
+from foundationless.evaluation.metrics import evaluate_ranking, from_ranking
+from foundationless.evaluation.records import Result
 
 BENIGN, PATHOGENIC = "benign", "pathogenic"
 RESAMPLES = 2000  # of the percentile bootstraps

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from foundationless.embedding import embed_sequences
+from foundationless.features.embedding import embed_sequences
 from foundationless.errors import UserError
-from foundationless.metrics import spearman
-from foundationless.records import Result
+from foundationless.evaluation.metrics import spearman
+from foundationless.evaluation.records import Result
 from foundationless.scoring.likelihood import function_scores
 from foundationless.scoring.measures import check_variants, cosine, finite, rank_variants, require
-from foundationless.scoring.ratios import Variant, alternative, ratios
+from foundationless.scoring.likelihood_ratios import Variant, alternative, ratios
 
 if TYPE_CHECKING:
     from foundationless.models import Weights

@@ -21,9 +21,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from foundationless.embedding import embed_sequences
+from foundationless.features.embedding import embed_sequences
 from foundationless.errors import UserError
-from foundationless.records import Result
+from foundationless.evaluation.records import Result
 from foundationless.scoring.measures import RESAMPLES, cosine, deviation, finite, interval, require
 
 if TYPE_CHECKING:

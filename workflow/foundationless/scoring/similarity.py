@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from foundationless.embedding import embed_sequences
-from foundationless.records import Result
+from foundationless.features.embedding import embed_sequences
+from foundationless.evaluation.records import Result
 from foundationless.scoring.chunks import mutated_chunks
 from foundationless.scoring.measures import (
     BENIGN,
@@ -20,10 +20,10 @@ from foundationless.scoring.measures import (
     rank_variants,
     require,
 )
-from foundationless.scoring.ratios import alternative
+from foundationless.scoring.likelihood_ratios import alternative
 
 if TYPE_CHECKING:
-    from foundationless.genomes import Genome
+    from foundationless.data.reference import Genome
     from foundationless.models import Weights
 
 

@@ -1,21 +1,11 @@
 """From raw files to sequence sets: one reader per kind of source, all in `READERS`.
 
 A reader is called as `READERS[name](sources, options, seed)` with sources `{role: path}` and options `{key: text}`, and
-returns a data frame as `foundationless.sequences` describes.
+returns a data frame as `foundationless.tasks.sequence_sets` describes.
 """
 
-from foundationless.tasks import (
-    fasta_classes,
-    genes,
-    intervals,
-    mutants,
-    people,
-    table,
-    transcripts,
-    transfer,
-    variant_sets,
-)
-from foundationless.tasks.reading import Reader
+from foundationless.tasks.readers import fasta_classes, genes, intervals, mutants, people, table, transcripts, transfer, variant_sets
+from foundationless.tasks.readers.raw_files import Reader
 
 READERS: dict[str, Reader] = {
     "table": table.READER,

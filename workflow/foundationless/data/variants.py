@@ -1,0 +1,436 @@
+"""Variants: reading VCF, people's haplotypes as sequences, and REF/ALT windows with clinical labels.
+
+Positions are 1-based as in VCF; REF is always checked against the genome, and a mismatch is a `UserError` that names
+the first: it nearly always means another build.
+"""
+
+import gzip
+import re
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cyvcf2
+import numpy as np
+import pandas as pd
+
+from foundationless.errors import UserError
+from foundationless.data.reference import Genome, canonical_contig, lacks_bgzf_end, resolve_contig
+from foundationless.tasks.sequence_sets import reverse_complement
+
+_ALLELE = re.compile("[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
+_TO_ACGTN = str.maketrans("RYSWKMBDHVU", "NNNNNNNNNNT")
+
+TP53_CODING_EXONS = (
+    (7676521, 7676594),
+    (7676382, 7676403),
+    (7675994, 7676272),
+    (7675053, 7675236),
+    (7674859, 7674971),
+    (7674181, 7674290),
+    (7673701, 7673837),
+    (7673535, 7673608),
+    (7670609, 7670715),
+    (7669609, 7669690),
+)
+"""Coding parts of the exons of NM_000546.6 (ENST00000269305) on GRCh38 chr17, minus strand, in order of translation,
+1-based with both ends included; they are 1,182 bases: the 393 residues of p53 (UniProt P04637) and a stop."""
+
+_BASES = "TCAG"
+CODONS = dict(
+    zip(
+        (a + b + c for a in _BASES for b in _BASES for c in _BASES),
+        "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG",
+        strict=True,
+    )
+)
+"""Standard genetic code (NCBI translation table 1)."""
+
+
+class Snv(NamedTuple):
+    """A single-nucleotide variant on the plus strand; `position` is 1-based."""
+
+    position: int
+    ref: str
+    alt: str
+
+
+def clinical_label(significance: str) -> str | None:
+    """benign, pathogenic or None for a CLNSIG value (paper, Table 5).
+
+    Benign, Likely_benign and Benign/Likely_benign are benign, pathogenic likewise; `,_low_penetrance` and case are
+    ignored; every other term, also as a part (`|risk_factor`), gives None.
+    """
+    terms = set(significance.lower().replace(",_low_penetrance", "").split("/"))
+    for label in ("benign", "pathogenic"):
+        if terms <= {label, f"likely_{label}"}:
+            return label
+    return None
+
+
+def _check_whole(path: Path) -> None:
+    """`UserError` for a missing, empty or truncated file; htslib alone reads a truncated one as a shorter one."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file.")
+    damaged = f"{path}: the compressed file is truncated or damaged; download it again."
+    with path.open("rb") as stream:
+        head = stream.read(18)
+        if not head:
+            raise UserError(f"{path}: the file is empty; a VCF is needed.")
+        if head[:2] != b"\x1f\x8b":
+            return
+    if head[12:14] == b"BC":
+        if lacks_bgzf_end(path):
+            raise UserError(damaged)
+        return
+    try:
+        with gzip.open(path) as unzipped:
+            while unzipped.read(1 << 20):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise UserError(damaged) from None
+
+
+def open_vcf(path: Path, samples: Sequence[str] | None = None) -> cyvcf2.VCF:
+    """Open a VCF or BCF, restricted to `samples` in file order; `UserError` where it is not whole or none at all."""
+    _check_whole(path)
+    try:
+        return cyvcf2.VCF(str(path), gts012=False, samples=None if samples is None else list(samples))
+    except Exception as error:  # cyvcf2 raises bare Exception for a file without a VCF header
+        raise UserError(f"{path}: not a VCF ({' '.join(str(error).split()) or 'no header'}).") from None
+
+
+def records(vcf: cyvcf2.VCF, path: Path, contig: str | None = None, start: int = 0, end: int | None = None) -> Iterator:
+    """Yield the records of a VCF, or those that start on [start, end) of `contig` (0-based); naming is reconciled.
+
+    An index (`.tbi`, `.csi`) is used where it is there; without one the file is read through. Records must be sorted
+    by position within a contig.
+    """
+    indexed = any(path.with_name(path.name + suffix).is_file() for suffix in (".tbi", ".csi"))
+    try:
+        if contig is not None and indexed:
+            name = resolve_contig(contig, vcf.seqnames, path.name)
+            source: Iterable = vcf(f"{name}:{start + 1}-{end}" if end is not None else f"{name}:{start + 1}-")
+        else:
+            source = vcf
+        latest: dict[str, int] = {}
+        for record in source:
+            if latest.get(record.CHROM, 0) > record.POS:
+                raise UserError(
+                    f"{path.name}: {record.CHROM}:{record.POS} comes after position {latest[record.CHROM]}; "
+                    "sort the file (bcftools sort)."
+                )
+            latest[record.CHROM] = record.POS
+            inside = record.start >= start and (end is None or record.start < end)
+            if contig is None or (inside and canonical_contig(record.CHROM) == canonical_contig(contig)):
+                yield record
+        if contig is not None and not indexed:
+            resolve_contig(contig, latest, path.name)
+    except UserError:
+        raise
+    except Exception as error:  # cyvcf2 raises bare Exception for what htslib cannot parse
+        raise UserError(f"{path}: cannot be read as VCF ({' '.join(str(error).split())}).") from None
+
+
+@dataclass
+class ReferenceCheck:
+    """Compares REF alleles with a genome and collects the mismatches; letters other than A, C, G, T match all."""
+
+    genome: Genome
+    where: str
+    checked: int = 0
+    mismatches: int = 0
+    first: str = ""
+
+    def __call__(self, contig: str, position: int, ref: str, found: str) -> bool:
+        """True where REF agrees with `found`, the genome's bases at the same place."""
+        self.checked += 1
+        agrees = len(ref) == len(found) and all(a == b or a == "N" for a, b in zip(ref, found, strict=True))
+        if not agrees:
+            self.mismatches += 1
+            known = "does not cover it" if set(found) <= {"N"} else f"has {found[:20]}"
+            self.first = self.first or f"{contig}:{position} has REF {ref[:20]}, {self.genome.path.name} {known}"
+        return agrees
+
+    def finish(self) -> None:
+        """`UserError` if any REF disagreed."""
+        if self.mismatches:
+            raise UserError(
+                f"{self.where}: {self.first}; {self.mismatches} of {self.checked} REF alleles disagree with the "
+                "genome: use the build that the variants were called on."
+            )
+
+
+def reference_allele(record: Any) -> str:
+    """REF of a record in A, C, G, T, N."""
+    return record.REF.upper().translate(_TO_ACGTN)
+
+
+def alternatives(record: Any) -> tuple[str | None, ...]:
+    """ALT alleles of a record in A, C, G, T, N; None for the symbolic ones (`<DEL>`, `*`, breakends)."""
+    return tuple(alt.upper().translate(_TO_ACGTN) if alt and _ALLELE.fullmatch(alt) else None for alt in record.ALT)
+
+
+def genotypes(record: Any, path: Path, names: Sequence[str], require_phase: bool = True) -> np.ndarray:
+    """Allele numbers of a record, int16 [samples, ploidy]: 0 is REF, -1 missing, -2 no such copy.
+
+    `UserError` for a record without genotypes, an allele that it does not list, and, with `require_phase`, an unphased
+    heterozygote (`names` are the samples).
+    """
+    where = f"{path.name}: {record.CHROM}:{record.POS}"
+    if "GT" not in record.FORMAT:
+        raise UserError(f"{where} has no genotypes (GT); they are needed.")
+    calls = record.genotype.array()
+    alleles = calls[:, :-1]
+    if alleles.max(initial=0) > len(record.ALT):
+        raise UserError(
+            f"{where} has a genotype with allele {alleles.max()} and only {len(record.ALT)} ALT; correct the record."
+        )
+    if require_phase and alleles.shape[1] > 1:
+        loose = (alleles.min(axis=1) >= 0) & (alleles.min(axis=1) != alleles.max(axis=1)) & (calls[:, -1] == 0)
+        if loose.any():
+            raise UserError(
+                f"{where} is heterozygous and not phased in sample '{names[int(loose.argmax())]}'; phase the file, or "
+                "say that alleles are to be taken as written."
+            )
+    return alleles.astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Haplotypes:
+    """Distinct haplotype sequences of a window and who carries them.
+
+    `index` [samples, ploidy] int32 points into `sequences`; -1: no such haplotype (a haploid call in a diploid file).
+    `alleles` [samples, ploidy, records kept] int8 are the calls: 0 REF, from 1 the ALT, -1 missing, -2 no such copy.
+    `counts`: `records` read; alleles left out, `overlapping` (once per distinct allele vector) or `symbolic` (once per
+    record); records `beyond the window`; alleles `missing` (taken as REF).
+    """
+
+    samples: list[str]
+    sequences: list[str]
+    index: np.ndarray
+    alleles: np.ndarray
+    counts: Counter = field(default_factory=Counter)
+
+
+def haplotypes(
+    path: Path,
+    genome: Genome,
+    contig: str,
+    start: int | None = None,
+    end: int | None = None,
+    samples: Sequence[str] | None = None,
+    require_phase: bool = True,
+) -> Haplotypes:
+    """Each sample's haplotypes over [start, end) of a contig (0-based; default: all that the genome holds of it).
+
+    Rules, those of `bcftools consensus`: alleles are applied from left to right, and one that touches bases already
+    replaced is left out (first by position wins; a pure insertion or deletion of which only the anchor base was
+    replaced is applied, unless what replaced it was longer than its REF). Symbolic alleles (`<DEL>`, `*`, breakends)
+    and missing genotypes leave REF. A record that begins before `start` or ends behind `end` is left out. An unphased
+    heterozygote is a `UserError`; with `require_phase=False` its alleles are taken in the order written.
+    """
+    contig = genome.resolve(contig)
+    if start is None or end is None:
+        covered = genome.coverage(contig)
+        start = covered[0][0] if start is None else start
+        end = covered[-1][1] if end is None else end
+    reference = genome.fetch(contig, start, end)
+    vcf = open_vcf(path, samples)
+    names = list(vcf.samples)
+    if samples is not None and (absent := [sample for sample in samples if sample not in set(names)]):
+        raise UserError(f"{path.name}: sample '{absent[0]}' is not in it ({len(absent)} of {len(samples)} are not).")
+    if not names:
+        raise UserError(f"{path.name}: has no samples; a VCF with genotypes is needed.")
+    check = ReferenceCheck(genome, path.name)
+    counts: Counter = Counter()
+    sites: list[tuple[int, str, tuple[str | None, ...]]] = []
+    rows: list[np.ndarray] = []
+    for record in records(vcf, path, contig, start, end):
+        counts["records"] += 1
+        ref, at = reference_allele(record), record.start - start
+        if record.end > end:
+            counts["beyond the window"] += 1
+            continue
+        if not check(record.CHROM, record.POS, ref, reference[at : at + len(ref)]):
+            continue
+        alleles = genotypes(record, path, names, require_phase)
+        alts = alternatives(record)
+        counts["missing"] += int((alleles == -1).sum())
+        counts["symbolic"] += sum(alt is None for alt in alts)
+        sites.append((at, ref, alts))
+        rows.append(alleles)
+    check.finish()
+    ploidy = max((row.shape[1] for row in rows), default=1)
+    matrix = np.full((len(rows), len(names), ploidy), -2, dtype=np.int16)
+    for number, row in enumerate(rows):
+        matrix[number, :, : row.shape[1]] = row
+    absent_copy = (matrix == -2).all(axis=0) if rows else np.zeros((len(names), ploidy), dtype=bool)
+    vectors = np.ascontiguousarray(np.maximum(matrix, 0).reshape(len(rows), len(names) * ploidy).T)
+    distinct, inverse = _distinct_rows(vectors)
+    built: dict[str, int] = {}
+    numbers = np.array(
+        [built.setdefault(consensus(reference, sites, row, counts), len(built)) for row in distinct], dtype=np.int32
+    )
+    index = numbers[inverse].reshape(len(names), ploidy)
+    called = np.ascontiguousarray(np.minimum(matrix, np.iinfo(np.int8).max).astype(np.int8).transpose(1, 2, 0))
+    return Haplotypes(names, list(built), np.where(absent_copy, -1, index).astype(np.int32), called, counts)
+
+
+def _distinct_rows(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows in order of first appearance, and for each row the number of its distinct one."""
+    seen: dict[bytes, int] = {}
+    inverse = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in vectors], dtype=np.int64)
+    first = np.unique(inverse, return_index=True)[1]
+    return vectors[first], inverse
+
+
+def _is_indel(ref: str, alt: str) -> bool:
+    """True for a pure insertion or deletion behind a shared first base, the anchor (not for `AC` to `AAAG`)."""
+    short, long = sorted((ref, alt), key=len)
+    shared = next((at for at, base in enumerate(short) if base != long[at]), len(short))
+    return len(short) < len(long) and shared > 0 and long.endswith(short[shared:])
+
+
+def consensus(
+    reference: str, sites: list[tuple[int, str, tuple[str | None, ...]]], alleles: np.ndarray, counts: Counter
+) -> str:
+    """One haplotype by the rules of `haplotypes`: `reference` with the chosen ALT alleles in place.
+
+    `sites` are (offset in `reference`, REF, ALTs) in ascending order, `alleles` [sites] the allele chosen at each.
+    """
+    pieces, done, after_insertion = [], 0, False
+    for number in np.flatnonzero(alleles):
+        at, ref, alts = sites[number]
+        alt = alts[alleles[number] - 1]
+        if alt is None:
+            continue
+        anchor = 1 if _is_indel(ref, alt) else 0
+        if at + anchor < done or (after_insertion and at < done):
+            counts["overlapping"] += 1
+            continue
+        pieces += [reference[done : at + anchor], alt[anchor:]]
+        done, after_insertion = at + len(ref), len(alt) > len(ref)
+    pieces.append(reference[done:])
+    return "".join(pieces)
+
+
+def window(genome: Genome, contig: str, position: int, length: int) -> tuple[str, int]:
+    """`length` bases around a 1-based position, and the 0-based index of the position in them: `length // 2`."""
+    offset = length // 2
+    start = position - 1 - offset
+    return genome.fetch(contig, start, start + length), offset
+
+
+def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str) -> pd.DataFrame:
+    """Turn single-nucleotide variants into a variant set (see `sequences`).
+
+    `frame` has `contig`, `position` (1-based), `ref`, `alt`, `gene`, `label` (or null), `score`. Adds `id`
+    (CONTIG:POSITION:REF:ALT), `sequence` (the REF window of `length` bases), `offset`, `split` (test), `group` (gene).
+    A variant that stands there twice with one label is kept once; with two labels it is a `UserError`, as is any REF
+    that is not the genome's.
+    """
+    if frame.empty:
+        raise UserError(f"{where}: no single-nucleotide variants are left; check the filters.")
+    check = ReferenceCheck(genome, where)
+    names = {contig: genome.resolve(contig) for contig in frame["contig"].unique()}
+    frame = frame.assign(contig=frame["contig"].map(names))
+    sequences = []
+    offset = length // 2
+    for contig, position, ref in zip(frame["contig"], frame["position"], frame["ref"], strict=True):
+        sequence, offset = window(genome, contig, position, length)
+        check(contig, position, ref, sequence[offset : offset + 1])
+        sequences.append(sequence)
+    check.finish()
+    keys = frame["contig"] + ":" + frame["position"].astype(str) + ":" + frame["ref"] + ":" + frame["alt"]
+    frame = frame.assign(id=keys, sequence=sequences, offset=offset, split="test", group=frame["gene"])
+    labels = frame.assign(label=frame["label"].fillna("")).groupby("id")["label"].nunique()
+    if (labels > 1).any():
+        raise UserError(f"{where}: variant {labels[labels > 1].index[0]} stands there with two labels; remove one.")
+    columns = [
+        "id",
+        "sequence",
+        "label",
+        "split",
+        "group",
+        "contig",
+        "position",
+        "offset",
+        "ref",
+        "alt",
+        "gene",
+        "score",
+    ]
+    return frame.drop_duplicates("id")[columns].reset_index(drop=True)
+
+
+def clinical_variants(
+    path: Path, score: str | None = None, genes: Collection[str] = ()
+) -> tuple[pd.DataFrame, Counter]:
+    """SNVs of a ClinVar-style VCF (contig, position, ref, alt, gene, label, score, consequences) and what was left out.
+
+    `label` is `clinical_label` of CLNSIG; `gene` is the first symbol of GENEINFO, among `genes` where these are given
+    (other records are passed over: a whole archive release has millions); `consequences` is the set of terms of MC
+    (`SO:0001583|missense_variant` gives `missense_variant`); `score` is that INFO field.
+    """
+    rows: list[dict[str, Any]] = []
+    counts: Counter = Counter()
+    for record in records(open_vcf(path), path):
+        counts["records"] += 1
+        symbols = [item.split(":")[0] for item in str(record.INFO.get("GENEINFO") or "").split("|")]
+        gene = next((symbol for symbol in symbols if symbol in genes), None) if genes else symbols[0] or record.CHROM
+        if gene is None:
+            counts["in other genes"] += 1
+            continue
+        for alt in record.ALT:
+            if len(record.REF) != 1 or len(alt) != 1 or alt not in "ACGTacgt":
+                counts["not an SNV"] += 1
+                continue
+            terms = str(record.INFO.get("MC") or "").split(",")
+            value = record.INFO.get(score) if score else None
+            rows.append(
+                {
+                    "contig": record.CHROM,
+                    "position": record.POS,
+                    "ref": record.REF.upper(),
+                    "alt": alt.upper(),
+                    "gene": gene,
+                    "label": clinical_label(str(record.INFO.get("CLNSIG") or "")),
+                    "score": float(value) if isinstance(value, int | float) else float("nan"),
+                    "consequences": {term.split("|")[-1] for term in terms if term},
+                }
+            )
+    if not rows:
+        within = f" in {', '.join(genes)} (GENEINFO)" if genes else ""
+        raise UserError(f"{path.name}: holds no single-nucleotide variants{within}.")
+    return pd.DataFrame(rows), counts
+
+
+def missense_snvs(genome: Genome, contig: str, exons: Sequence[tuple[int, int]]) -> tuple[str, dict[str, list[Snv]]]:
+    """Protein of a gene on the minus strand, and for each amino-acid change (`R175H`) the SNVs that make it.
+
+    `exons` are the coding parts (1-based, both ends included) in order of translation. `UserError` where they are not
+    an open reading frame in this genome.
+    """
+    contig = genome.resolve(contig)
+    coding = "".join(reverse_complement(genome.fetch(contig, low - 1, high)) for low, high in exons)
+    positions = [position for low, high in exons for position in range(high, low - 1, -1)]
+    codons = [coding[at : at + 3] for at in range(0, len(coding), 3)]
+    protein = "".join(CODONS.get(codon, "X") for codon in codons)
+    if not re.fullmatch(r"M[^*X]*\*", protein):
+        raise UserError(
+            f"{genome.path.name}: the exons on {contig} are no open reading frame there; a GRCh38 genome that covers "
+            f"{contig}:{exons[-1][0]}-{exons[0][1]} is needed."
+        )
+    changes: dict[str, list[Snv]] = {}
+    for number, codon in enumerate(codons):
+        for place in range(3):
+            for base in "ACGT":
+                residue = CODONS[codon[:place] + base + codon[place + 1 :]]
+                if residue not in {protein[number], "*"}:
+                    snv = Snv(positions[number * 3 + place], reverse_complement(codon[place]), reverse_complement(base))
+                    changes.setdefault(f"{protein[number]}{number + 1}{residue}", []).append(snv)
+    return protein[:-1], changes

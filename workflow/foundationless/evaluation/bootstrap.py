@@ -1,0 +1,421 @@
+"""Intervals, paired comparisons and verdicts.
+
+One bootstrap serves a whole task: each resample draws the *groups* of the test set (persons, genes, contigs, or single
+items) with replacement within strata, and every run of every arm is scored under the same weights, so that any two arms
+can be compared pairwise from one array `[runs, resamples]`. A stratum is the groups that hold the same labels: single
+items are drawn class by class, persons with their ancestry.
+
+Seeds are drawn on top, independently per arm: S - 1 of S (Rao and Wu 1988), of what each lies above or below the mean
+of all, which makes the variance that seeds add to their mean unbiased. A single seed adds nothing, and the interval
+then says nothing about other seeds. Of few seeds their variance is uncertain, so intervals are stretched by Student's t
+over the normal quantile, with Satterthwaite's degrees of freedom: not at all where items make the variance, like t on
+the seeds where seeds do. Noise of single items in single runs enters twice, through items and through seeds (Owen 2007,
+the pigeonhole bootstrap), so with several seeds intervals are rather too wide than too narrow: they cover 94 to 99 %
+(tests/benchmarks/coverage.py).
+Intervals are percentile intervals of 95 %, tests are two-sided.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foundationless.errors import UserError
+from foundationless.evaluation.metrics import COUNT_METRICS, RANK_METRICS, confusion, from_margins, from_probabilities
+
+LEVEL = 0.95
+POWER = 0.8  # of the smallest difference that is called detectable
+CELLS_PER_BLOCK = 1 << 22  # resamples are drawn in blocks of at most 32 MiB of weights
+FEWEST_OF_STRATUM = 10  # groups: of m, a bootstrap shows (m - 1) / m of the variance
+CELLS_PER_CURVE = 1 << 17  # what is sorted and summed at once fits into a processor's cache
+COLUMNS = 4096  # of counts in one product: 100 MiB for 3,000 items
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Predictions of one seed and fold on the test items: arrays [n]; `probabilities` [n, classes], or None."""
+
+    seed: int
+    fold: int
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    predicted: NDArray[np.str_] | None = None
+    probabilities: Floats | None = None
+    ids: NDArray[np.str_] | None = None
+
+    def subset(self, rows: NDArray[np.bool_]) -> "Run":
+        """The run on some of its items (mask [n])."""
+        parts = (self.labels, self.groups, self.predicted, self.probabilities, self.ids)
+        return Run(self.seed, self.fold, *(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs of one arm under the resamples: `points` [runs], `replicates` [runs, resamples], `seeds` [runs]."""
+
+    points: Floats
+    replicates: Floats
+    seeds: NDArray[np.int64]
+
+    @property
+    def value(self) -> float:
+        """Mean over seeds of the mean over folds."""
+        return float(np.mean(self.by_seed()))
+
+    def subset(self, rows: NDArray[np.bool_]) -> "Arm":
+        """Some of its runs (mask [runs])."""
+        return Arm(self.points[rows], self.replicates[rows], self.seeds[rows])
+
+    def by_seed(self) -> Floats:
+        """Mean over folds of each seed: [seeds]."""
+        return np.stack([self.points[self.seeds == seed].mean() for seed in np.unique(self.seeds)])
+
+    def resample(self, generator: np.random.Generator) -> Floats:
+        """Mean over folds and seeds under resampled items, plus the deviations of resampled seeds: [resamples]."""
+        seeds, values = np.unique(self.seeds), self.by_seed()
+        means = np.mean([self.replicates[self.seeds == seed].mean(axis=0) for seed in seeds], axis=0)
+        drawn = generator.integers(len(seeds), size=(max(1, len(seeds) - 1), len(means)))
+        return means + (values - values.mean())[drawn].mean(axis=0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value or a difference with its interval; `p` is two-sided against 0 (None for a value of one arm).
+
+    `replicates` [resamples] are as drawn; interval, `p` and `se` hold them `stretch` times as far from their mean.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float | None = None
+    replicates: Floats = field(default_factory=lambda: np.empty(0), repr=False)
+    stretch: float = 1.0
+
+    @property
+    def se(self) -> float:
+        """Standard deviation of the replicates, for use with normal quantiles; NaN where there is no interval."""
+        known = self.replicates[np.isfinite(self.replicates)]
+        return float(known.std(ddof=1)) * self.stretch if np.isfinite(self.low) else float("nan")
+
+    @property
+    def mde(self) -> float:
+        """The smallest true difference that a two-sided test at 5 % finds with a power of 80 %."""
+        return (NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)) * self.se
+
+    def verdict(self, margin: float) -> str:
+        """`verdict` of the interval."""
+        return verdict(self.low, self.high, margin)
+
+
+def score_runs(
+    runs: Sequence[Run],
+    metric: str,
+    classes: Sequence[str],
+    resamples: int,
+    seed: int,
+    whole: Sequence[Run] = (),
+) -> list[Arm]:
+    """Score every run under the same clustered resamples; one single-run `Arm` per run (join them with `join`).
+
+    Groups and strata are the union over runs, or over `whole`: the runs before items were left out. So runs on some of
+    the items pair with runs on all, resample by resample. With fewer than two groups the replicates are NaN: nothing
+    can be resampled. Raises `UserError` for a metric that resamples do not serve.
+    """
+    if metric not in COUNT_METRICS + RANK_METRICS:
+        raise UserError(f"metric '{metric}' has no bootstrap; use one of {', '.join(COUNT_METRICS + RANK_METRICS)}.")
+    names, strata = stratify(whole or runs)
+    places = {key: np.searchsorted(names, part) for key, part in {id(run.groups): run.groups for run in runs}.items()}
+    owner = [places[id(run.groups)] for run in runs]
+    scorers = _scorers(runs, owner, len(names), metric, classes)
+    points = np.concatenate([function(np.ones((1, len(names))))[:, 0] for function in scorers])
+    replicates = np.full((len(runs), resamples), np.nan)
+    generator = np.random.default_rng(seed)
+    block = max(1, CELLS_PER_BLOCK // len(names))
+    for start in range(0, resamples if len(names) > 1 else 0, block):
+        weights = resample_weights(strata, min(block, resamples - start), generator)
+        row = 0
+        for function in scorers:
+            values = function(weights)
+            replicates[row : row + len(values), start : start + len(weights)] = values
+            row += len(values)
+    return [
+        Arm(np.array([point]), replicates[i : i + 1], np.array([run.seed]))
+        for i, (run, point) in enumerate(zip(runs, points, strict=True))
+    ]
+
+
+def stratify(runs: Sequence[Run]) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Groups of the runs, sorted [groups], and the stratum of each: groups that hold the same labels share one.
+
+    Strata of fewer than `FEWEST_OF_STRATUM` groups are joined to one, and that to the largest if it still is too small.
+    """
+    parts = {(id(run.labels), id(run.groups)): (run.labels, run.groups) for run in runs}.values()
+    names = np.unique(np.concatenate([np.unique(groups) for _, groups in parts]))
+    classes = np.unique(np.concatenate([np.unique(labels) for labels, _ in parts]))
+    holds = np.zeros((len(names), len(classes)), dtype=bool)
+    for labels, groups in parts:
+        holds[np.searchsorted(names, groups), np.searchsorted(classes, labels)] = True
+    strata = np.unique(holds, axis=0, return_inverse=True)[1].reshape(-1)
+    for _ in range(2):
+        sizes = np.bincount(strata)
+        small = np.flatnonzero((sizes > 0) & (sizes < FEWEST_OF_STRATUM))
+        target = small[0] if len(small) > 1 else np.argmax(sizes)
+        strata = np.where(np.isin(strata, small), target, strata)
+    return names, np.unique(strata, return_inverse=True)[1]
+
+
+def _scorers(
+    runs: Sequence[Run], owner: Sequence[NDArray[np.int64]], groups: int, metric: str, classes: Sequence[str]
+) -> list[Callable[[Floats], Floats]]:
+    """Functions from weights [resamples, groups] to the metric of the next runs [runs, resamples], in their order."""
+    if metric in RANK_METRICS:
+        return [_rank_scorer(run, rows, metric, classes) for run, rows in zip(runs, owner, strict=True)]
+    together = max(1, COLUMNS // (2 * len(classes)))  # one product of matrices for many runs: weights are read once
+    return [
+        _count_scorer(runs[start : start + together], owner[start : start + together], groups, metric, classes)
+        for start in range(0, len(runs), together)
+    ]
+
+
+def _count_scorer(
+    runs: Sequence[Run], owner: Sequence[NDArray[np.int64]], groups: int, metric: str, classes: Sequence[str]
+) -> Callable[[Floats], Floats]:
+    """Items are counted by group and label, by group and prediction, and by both where these agree: metrics need no
+    more, and of many classes that is a fraction of a confusion matrix."""
+    k = len(classes)
+    labels = {(id(run.labels), id(rows)): place for place, (run, rows) in enumerate(zip(runs, owner, strict=True))}
+    shared = list(labels.values())  # one run of each set of items
+    right, called, actual = [], [], []
+    for place, (run, rows) in enumerate(zip(runs, owner, strict=True)):
+        if run.predicted is None:
+            raise UserError(f"metric '{metric}' needs predicted classes, and these predictions are scores.")
+        truth, answer = np.divmod(confusion(run.labels, run.predicted, classes), k)
+        right.append(rows[truth == answer] * k + truth[truth == answer])
+        called.append(rows * k + answer)
+        if place in shared:
+            actual.append(rows * k + truth)
+    of = [shared.index(labels[id(run.labels), id(rows)]) for run, rows in zip(runs, owner, strict=True)]
+    # Sums of whole numbers are exact in single precision, which is twice as fast, up to 2^24.
+    exact = np.float32 if max(len(run.labels) for run in runs) < 1 << 24 else np.float64
+    counts: list[NDArray[Any]] = [
+        np.hstack([np.bincount(cells, minlength=groups * k).reshape(groups, k) for cells in part]).astype(exact)
+        for part in (right, called, actual)
+    ]
+
+    def score(weights: Floats) -> Floats:
+        drawn: NDArray[Any] = weights.astype(exact)
+        hits, answers, truths = ((drawn @ part).reshape(len(weights), -1, k) for part in counts)
+        truths = truths[:, of] if len(shared) > 1 else truths
+        return from_margins(hits, truths, answers, metric).T
+
+    return score
+
+
+def _rank_scorer(run: Run, rows: NDArray[np.int64], metric: str, classes: Sequence[str]) -> Callable[[Floats], Floats]:
+    labels, probabilities = run.labels, run.probabilities
+    if probabilities is None or probabilities.shape[1] != len(classes):
+        raise UserError(f"metric '{metric}' needs one probability per class ({', '.join(classes)}).")
+
+    def score(weights: Floats) -> Floats:
+        parts = np.array_split(weights, max(1, weights.size // CELLS_PER_CURVE))
+        found = [from_probabilities(labels, probabilities, classes, part[:, rows], metric) for part in parts]
+        return np.concatenate(found)[None]
+
+    return score
+
+
+def resample_weights(strata: int | NDArray[np.int64], resamples: int, generator: np.random.Generator) -> Floats:
+    """How often each group is drawn in each resample [resamples, groups]; `strata` [groups] are numbered from 0.
+
+    Of a stratum of m groups m are drawn with replacement; one number stands for that many groups of one stratum.
+    """
+    strata = np.zeros(strata, dtype=np.int64) if isinstance(strata, int) else strata
+    groups, sizes = len(strata), np.bincount(strata)
+    order = np.argsort(strata, kind="stable")  # groups of a stratum side by side, and the draws among them
+    first = np.cumsum(sizes) - sizes
+    # One stream of numbers, resample by resample: blocks of any size draw the same.
+    places = (generator.random((resamples, groups)) * sizes[strata[order]]).astype(np.int64)
+    places = order[places + first[strata[order]]] + groups * np.arange(resamples)[:, None]
+    return np.bincount(places.ravel(), minlength=resamples * groups).reshape(resamples, groups).astype(np.float64)
+
+
+def join(arms: Sequence[Arm]) -> Arm:
+    """The runs of several arms as one arm."""
+    return Arm(
+        np.concatenate([arm.points for arm in arms]),
+        np.concatenate([arm.replicates for arm in arms]),
+        np.concatenate([arm.seeds for arm in arms]),
+    )
+
+
+def interval(arm: Arm, seed: int) -> Estimate:
+    """Value of one arm with its interval over groups and seeds, which ends at ± 1 as the metrics do."""
+    replicates = arm.resample(np.random.default_rng(seed))
+    stretch = _stretch(replicates, [arm.by_seed()])
+    low, high = np.clip(_percentiles(_stretched(replicates, stretch)), -1.0, 1.0)
+    return Estimate(arm.value, float(low), float(high), replicates=replicates, stretch=stretch)
+
+
+def compare_arms(pretrained: Arm, random: Arm, seed: int) -> Estimate:
+    """Paired difference `pretrained - random`: same resamples of groups in both arms, seeds resampled in each."""
+    first, second = np.random.default_rng(seed).spawn(2)
+    replicates = pretrained.resample(first) - random.resample(second)
+    stretch = _stretch(replicates, [pretrained.by_seed(), random.by_seed()])
+    return _difference(pretrained.value - random.value, replicates, stretch)
+
+
+def compare_paired(first: Arm, second: Arm, seed: int) -> Estimate:
+    """Difference `first - second` of two arms whose runs are the same but for one thing: groups and seeds both pair.
+
+    Under another reading of the same weights, or another choice among the same runs, seeds are drawn together; arms of
+    different seeds fall back to `compare_arms`.
+    """
+    if not np.array_equal(np.unique(first.seeds), np.unique(second.seeds)):
+        return compare_arms(first, second, seed)
+    draws = [arm.resample(np.random.default_rng(seed)) for arm in (first, second)]
+    replicates = draws[0] - draws[1]
+    stretch = _stretch(replicates, [first.by_seed() - second.by_seed()])
+    return _difference(first.value - second.value, replicates, stretch)
+
+
+def subtract(first: Estimate, second: Estimate) -> Estimate:
+    """Difference of two estimates of the same resamples, replicate by replicate; stretched as the wider of both."""
+    stretch = max(first.stretch, second.stretch)
+    return _difference(first.value - second.value, first.replicates - second.replicates, stretch)
+
+
+def _stretch(replicates: Floats, seeds: Sequence[Floats]) -> float:
+    """Student's t over the normal quantile, for values [seeds] of one or two arms within a variance of replicates.
+
+    Satterthwaite's degrees of freedom, of which items have no end and S seeds S - 1.
+    """
+    from scipy import special
+
+    terms = [(values.var(ddof=1) / len(values), len(values) - 1) for values in seeds if len(values) > 1]
+    known = replicates[np.isfinite(replicates)]
+    noise = sum(variance**2 / free for variance, free in terms)
+    if not len(known) or not noise > 0:
+        return 1.0
+    total = max(float(known.var()), sum(variance for variance, _ in terms))
+    level = (1 + LEVEL) / 2
+    return float(special.stdtrit(total**2 / noise, level) / special.ndtri(level))
+
+
+def _stretched(replicates: Floats, stretch: float) -> Floats:
+    if stretch == 1:
+        return replicates
+    centre = replicates[np.isfinite(replicates)].mean()
+    return centre + stretch * (replicates - centre)
+
+
+def independent_difference(
+    first: tuple[float, float, float], second: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """(difference, low, high) of two independent values, each given as (value, low, high).
+
+    The interval is recovered from the two (MOVER: Zou and Donner 2008, equations 5 and 6), so it may be asymmetric;
+    where the two are positively correlated, as for one test set, it is too wide rather than too narrow.
+    """
+    (a, a_low, a_high), (b, b_low, b_high) = first, second
+    return a - b, a - b - float(np.hypot(a - a_low, b_high - b)), a - b + float(np.hypot(a_high - a, b - b_low))
+
+
+def _difference(value: float, replicates: Floats, stretch: float) -> Estimate:
+    wide = _stretched(replicates, stretch)
+    known = wide[np.isfinite(wide)]
+    tail = min((known <= 0).sum(), (known >= 0).sum())
+    p = min(1.0, 2 * (1 + tail) / (1 + len(known))) if len(known) else float("nan")
+    return Estimate(value, *_percentiles(wide), p=float(p), replicates=replicates, stretch=stretch)
+
+
+def _percentiles(replicates: Floats) -> tuple[float, float]:
+    known = replicates[np.isfinite(replicates)]
+    if 2 * len(known) <= len(replicates):  # most resamples lack a class: no interval is honest
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def verdict(low: float, high: float, margin: float) -> str:
+    """The word for an interval of a difference at an equivalence margin (in units of the metric).
+
+    `equivalent` if it lies within ± margin (even where it excludes 0: the difference is then too small to matter), else
+    `better` or `worse` if it excludes 0, else `undecided`; NaN is `undecided`.
+    """
+    if -margin <= low and high <= margin:
+        return "equivalent"
+    if low > 0:
+        return "better"
+    return "worse" if high < 0 else "undecided"
+
+
+@dataclass(frozen=True)
+class AcrossTasks:
+    """Differences over tasks: mean, its 95 % t interval, wins and losses of `tasks`, two-sided Wilcoxon p."""
+
+    mean: float
+    low: float
+    high: float
+    wins: int
+    losses: int
+    tasks: int
+    p: float
+
+    def verdict(self, margin: float) -> str:
+        """`verdict` of the interval of the mean."""
+        return verdict(self.low, self.high, margin)
+
+
+def across_tasks(deltas: Sequence[float] | Floats) -> AcrossTasks:
+    """Summarise paired differences of tasks [tasks], tasks being the units; NaN are left out.
+
+    The interval is Student's t over tasks and NaN for fewer than two; p is Wilcoxon's signed-rank test.
+    """
+    from scipy import stats
+
+    values = np.asarray(deltas, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    n = len(values)
+    mean = float(values.mean()) if n else float("nan")
+    half = float("nan")
+    if n > 1:
+        half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    p = float(stats.wilcoxon(values).pvalue) if values.any() else float("nan")
+    return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), n, p)
+
+
+def across_clusters(deltas: Sequence[float] | Floats, clusters: Sequence[Any]) -> AcrossTasks:
+    """`across_tasks` where tasks that share a cluster are not independent (the same sequences under another name).
+
+    The mean is over tasks; its interval is cluster-robust (CR1: Liang and Zeger 1986) with Student's t on clusters - 1,
+    and p is of the same t; `tasks` counts the clusters. Wins and losses count tasks.
+    """
+    from scipy import stats
+
+    values, known = np.asarray(deltas, dtype=np.float64), np.isfinite(np.asarray(deltas, dtype=np.float64))
+    values, (names, owner) = values[known], np.unique(np.asarray(clusters)[known], return_inverse=True)
+    n, groups = len(values), len(names)
+    mean = float(values.mean()) if n else float("nan")
+    half = p = float("nan")
+    if groups > 1:
+        residuals = np.bincount(owner, values - mean)
+        error = float(np.sqrt(groups / (groups - 1) * (residuals**2).sum())) / n
+        half = float(stats.t.ppf((1 + LEVEL) / 2, groups - 1)) * error
+        p = float(2 * stats.t.sf(abs(mean) / error, groups - 1)) if error else float("nan")
+    return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), groups, p)
+
+
+def holm(p: Sequence[float] | Floats) -> Floats:
+    """Holm's step-down adjusted p values [tests]; NaN stay NaN and do not count as tests."""
+    values = np.asarray(p, dtype=np.float64)
+    adjusted = np.full(len(values), np.nan)
+    order = np.argsort(values)[: np.isfinite(values).sum()]
+    steps = values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return adjusted

@@ -1,0 +1,194 @@
+"""What one result is: the JSON record that every evaluating job writes, and its flat table.
+
+A record describes one cell of the design (analysis, task, model, init, seed). `results` lists what was measured;
+`selections` lists what was chosen, among what, by which values on which split; `cost` and `versions` hold what may
+differ between two runs that agree, so `comparable` leaves them out.
+"""
+
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from foundationless import __version__
+from foundationless.errors import UserError
+from foundationless.runtime.files import read_json, write_json
+from foundationless.runtime.usage import Stopwatch as Stopwatch
+
+SCHEMA = 1
+SELECTION = ("what", "within", "split", "metric", "tried", "chosen")
+SELECTIONS = [
+    "analysis", "task", "model", "init", "seed", "what", "within", "split", "metric", "candidate", "value", "chosen",
+    "tried",
+]  # fmt: skip
+_KINDS: dict[str, type] = dict.fromkeys(("analysis", "task", "model", "init"), str) | {"seed": int, "parameters": int}
+_KINDS |= {"results": list, "cost": dict, "versions": dict}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One number. `fold`, `learning_rate` and `extra` say which run it comes from (None: not applicable)."""
+
+    metric: str
+    value: float | None
+    n: int
+    split: str = "test"
+    protocol: str = "corrected"
+    fold: int | None = None
+    learning_rate: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of the package, its commit (if it runs from a checkout), Python and the libraries already imported."""
+    found = {"foundationless": __version__, "python": platform.python_version()}
+    for name in ("torch", "transformers", "sklearn", "xgboost", "numpy"):
+        if name in sys.modules:
+            found[name] = str(sys.modules[name].__version__)
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False)
+        found["commit"] = answer.stdout.strip() or "unknown"
+    except (OSError, subprocess.TimeoutExpired):
+        found["commit"] = "unknown"
+    return found
+
+
+def write_record(
+    path: Path,
+    *,
+    analysis: str,
+    task: str,
+    model: str,
+    init: str,
+    seed: int,
+    parameters: int,
+    settings: Mapping[str, Any],
+    results: Iterable[Result],
+    cost: Mapping[str, Any],
+    selections: Iterable[Mapping[str, Any]] = (),
+) -> None:
+    """Write one job's record; `parameters` counts trained-or-frozen weights of the model (0 for feature baselines).
+
+    A selection has `what` was chosen (learning_rate, epoch, run, strength, ...), `split` and `metric` that chose,
+    `tried` (candidate -> value on that split; None: not finite) and `chosen`, one of the candidates; `within` may say
+    inside which fold or run. Raises `UserError` for one that cannot be traced.
+    """
+    chosen = [_checked_selection(path, selection) for selection in selections]
+    write_json(
+        path,
+        {
+            "schema": SCHEMA,
+            "analysis": analysis,
+            "task": task,
+            "model": model,
+            "init": init,
+            "seed": seed,
+            "parameters": parameters,
+            "settings": dict(settings),
+            "results": [asdict(result) for result in results],
+            "selections": chosen,
+            "cost": dict(cost),
+            "versions": versions(),
+        },
+    )
+
+
+def _checked_selection(path: Path, selection: Mapping[str, Any]) -> dict[str, Any]:
+    """A selection as JSON holds it: names as text, whatever they were."""
+    found = {key: selection.get(key) for key in SELECTION}
+    tried = {str(name): value for name, value in (found["tried"] or {}).items()}
+    found |= {"tried": tried, "chosen": str(found["chosen"])}
+    if found["what"] is None or found["split"] is None or found["chosen"] not in tried:
+        raise UserError(f"{path}: a selection of '{found['what']}' does not say what was tried; name split and values.")
+    return found
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record and check that it is one of this schema."""
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise UserError(f"{path}: not a record of schema {SCHEMA}; delete it and run again.")
+    for key, kind in _KINDS.items():
+        if not isinstance(record.get(key), kind):
+            raise UserError(f"{path}: the record's '{key}' is missing or broken; delete it and run again.")
+    for result in record["results"]:
+        value = result.get("value") if isinstance(result, dict) else ""
+        whole = isinstance(value, int | float | None) and {"metric", "n", "split", "protocol", "extra"} <= result.keys()
+        if not whole or not isinstance(result["extra"], dict):
+            raise UserError(f"{path}: a result of the record is broken; delete it and run again.")
+    for key, kind in (("settings", dict), ("selections", list)):  # records of before may lack them
+        if not isinstance(record.setdefault(key, kind()), kind):
+            raise UserError(f"{path}: the record's '{key}' is broken; delete it and run again.")
+    for selection in record["selections"]:
+        if not isinstance(selection, dict) or not {"what", "split", "metric", "tried", "chosen"} <= selection.keys():
+            raise UserError(f"{path}: a selection of the record is broken; delete it and run again.")
+    if not isinstance(record["cost"].get("seconds"), int | float):
+        raise UserError(f"{path}: the record's cost has no seconds; delete it and run again.")
+    return record
+
+
+def check_once(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """These records; a `UserError` if two are of the same cell."""
+    seen: set[tuple[Any, ...]] = set()
+    for record in records:
+        cell = tuple(record[key] for key in ("analysis", "task", "model", "init", "seed"))
+        if cell in seen:
+            raise UserError(f"record {'/'.join(map(str, cell))} stands twice; pass each record once.")
+        seen.add(cell)
+    return records
+
+
+def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a record that two runs of the same job on one machine must share, bit by bit."""
+    return {key: value for key, value in record.items() if key not in {"cost", "versions"}}
+
+
+def flat_cost(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The cost of a record with the costs of other jobs in it (`embedding`) flattened: `embedding_seconds`, ..."""
+    found: dict[str, Any] = {}
+    for key, value in record["cost"].items():
+        inner = {f"{key}_{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}
+        found |= inner
+    return found
+
+
+def flatten(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per result: identity, parameters, the result's fields, `extra.*`, cost and versions as columns.
+
+    What the cost says of another job is in columns of its name (`embedding_seconds`).
+    """
+    rows = []
+    for record in records:
+        shared = {key: record[key] for key in ("analysis", "task", "model", "init", "seed", "parameters")}
+        shared |= flat_cost(record)
+        shared |= {f"version_{key}": value for key, value in record["versions"].items()}
+        for result in record["results"]:
+            plain = {key: value for key, value in result.items() if key != "extra"}
+            rows.append(shared | plain | dict(result["extra"]))
+    return pd.DataFrame(rows)
+
+
+def flatten_selections(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per candidate of every selection: identity, what, within, split, metric, candidate, value, chosen, tried.
+
+    `tried` counts the candidates. Of the epochs of a run only the chosen one has a row: the record holds them all.
+    """
+    rows = []
+    for record in records:
+        identity = {key: record[key] for key in ("analysis", "task", "model", "init", "seed")}
+        for selection in record.get("selections", ()):
+            shared = {key: selection.get(key) for key in ("what", "within", "split", "metric")}
+            for candidate, value in selection["tried"].items():
+                chosen = candidate == selection["chosen"]
+                if chosen or selection["what"] != "epoch":
+                    found = {"candidate": candidate, "value": value, "chosen": chosen}
+                    rows.append(identity | shared | found | {"tried": len(selection["tried"])})
+    return pd.DataFrame(rows, columns=SELECTIONS)

@@ -1,0 +1,341 @@
+"""Classifiers on fixed features, each trained on train rows and tuned on validation rows.
+
+`xgboost`    as the study ran it (Tables 12 and 15)
+`logistic`   logistic regression on standardised features
+`svm`        linear support vector machine on standardised features
+`knn`        votes of the nearest training rows
+`prototype`  the nearest class mean
+`majority`   the class shares of the training rows
+"""
+
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from foundationless.errors import UserError
+from foundationless.evaluation.metrics import evaluate
+
+KINDS = ("xgboost", "logistic", "svm", "knn", "prototype", "majority")
+STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of logistic regression; without a validation split 1
+SVM_STRENGTHS = (0.00001, 0.0001, 0.001, 0.01, 0.1)  # of thousands of features; 0.01 without a validation split
+NEIGHBOURS = (1, 3, 5, 10, 20)  # 5 without a validation split
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Settings of the classifiers; defaults are the study's for biotype (depth 3, rate 0.1, 1,000 trees, hist).
+
+    Its ancestry task has `colsample` 0.5 and `early_stopping` 100 (rounds without a lower validation loss; 0: never).
+    `pca` names widths that features are reduced to, beside themselves; `cv_folds` (0: none) cuts all rows into folds.
+    """
+
+    metric: str
+    seed: int
+    rounds: int = 1000
+    depth: int = 3
+    eta: float = 0.1
+    colsample: float = 1.0
+    early_stopping: int = 0
+    pca: tuple[int, ...] = ()
+    cv_folds: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        if self.rounds < 1 or self.depth < 1 or self.early_stopping < 0 or self.seed < 0 or self.threads < 1:
+            raise UserError(
+                "--rounds, --depth and --threads must be at least 1; --early-stopping and --seed at least 0."
+            )
+        if self.cv_folds < 0 or self.cv_folds in (1, 2):
+            raise UserError("--cv-folds is at least 3: one fold tests, another chooses and the others train; 0: none.")
+        if any(width < 1 for width in self.pca):
+            raise UserError("--pca is a number of components, at least 1.")
+        if not 0 < self.eta <= 1 or not 0 < self.colsample <= 1:
+            raise UserError("--eta and --colsample lie above 0 and at most at 1.")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a probe reads: `frame` (id, label, split, group; one row per sample) and {name: float32 [n, d]}."""
+
+    frame: pd.DataFrame
+    features: dict[str, np.ndarray]
+    classes: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        for column in ("label", "split"):
+            if self.frame[column].isna().any():
+                name = self.frame.loc[self.frame[column].isna(), "id"].iloc[0]
+                raise UserError(f"sequence '{name}' has no {column}; a probe needs one for every sequence.")
+        object.__setattr__(self, "classes", sorted(self.frame["label"].astype(str).unique()))
+        if len(self.classes) < 2:
+            raise UserError(f"the set has the one class '{self.classes[0]}'; a probe needs two or more.")
+        labels = self.frame["label"].astype(str)
+        for split in ("train", "test"):
+            if not (self.frame["split"] == split).any():
+                raise UserError(f"the set has no {split} split; a probe trains on train and is judged on test.")
+        untaught = sorted(set(labels) - set(labels[self.frame["split"] == "train"]))
+        if untaught:
+            raise UserError(f"class '{untaught[0]}' has no training sequence; split the set by stratum.")
+        for name, matrix in self.features.items():
+            if len(matrix) != len(self.frame):
+                raise UserError(
+                    f"features '{name}' have {len(matrix)} rows for {len(self.frame)} samples; embed again."
+                )
+            if not np.isfinite(matrix).all():
+                worst = self.frame["id"].iloc[int((~np.isfinite(matrix)).any(axis=1).argmax())]
+                raise UserError(f"features '{name}' of '{worst}' are not finite; embed with --precision fp32.")
+
+    def rows(self, split: str) -> np.ndarray:
+        """Positions [m] of the rows of a split."""
+        return np.flatnonzero(self.frame["split"] == split)
+
+
+class Fitted(NamedTuple):
+    """A trained classifier: probabilities [n, classes] (float32) of all rows, what it settled on, and how.
+
+    `selection` (None: nothing was tried) has what, split, metric, tried and chosen, as `records.write_record` takes it.
+    """
+
+    probabilities: np.ndarray
+    chosen: dict[str, Any]
+    selection: dict[str, Any] | None = None
+
+
+def fit(kind: str, matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    """Train the classifier `kind` of `KINDS` on the train rows of `matrix` [n, d]."""
+    labels = np.searchsorted(samples.classes, samples.frame["label"].astype(str).to_numpy(dtype=str))
+    if kind == "majority":
+        share = np.bincount(labels[samples.rows("train")], minlength=len(samples.classes))
+        return Fitted(np.tile((share / share.sum()).astype(np.float32), (len(labels), 1)), {})
+    if not matrix.shape[1]:
+        raise UserError(f"classifier {kind} has no features to read; use the classifier majority.")
+    return _FITTERS[kind](matrix, labels, samples, settings)
+
+
+def reduce_width(
+    matrix: np.ndarray, width: int, samples: Samples, settings: ProbeSettings
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The first `width` principal components [n, components] of standardised features, fitted on the train rows.
+
+    There are never more components than features, or than train rows less one. Also returns their number and the share
+    of the train rows' variance that they explain.
+    """
+    from sklearn.decomposition import PCA
+    from threadpoolctl import threadpool_limits
+
+    train = samples.rows("train")
+    scaled = _standardise(matrix, train)
+    components = min(width, matrix.shape[1], len(train) - 1)
+    solver = "covariance_eigh" if len(train) > matrix.shape[1] else "full"  # both exact: no seed decides
+    with threadpool_limits(settings.threads):
+        model = PCA(components, svd_solver=solver).fit(scaled[train])
+        found = model.transform(scaled).astype(np.float32)
+    return found, {"components": components, "explained": round(float(model.explained_variance_ratio_.sum()), 6)}
+
+
+def score_rows(samples: Samples, rows: np.ndarray, probabilities: np.ndarray, metric: str) -> float:
+    """The metric on some rows; an undefined one counts as the lowest, so that it is never chosen."""
+    truth = samples.frame["label"].astype(str).to_numpy()[rows]
+    value = evaluate(truth, probabilities[rows], samples.classes)[metric]
+    return value if math.isfinite(value) else -math.inf
+
+
+def finite(value: float) -> float | None:
+    """The value as a record holds it: None where it is undefined."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _tune(
+    what: str,
+    candidates: Sequence[float],
+    default: float,
+    train: Callable[[Any], tuple[np.ndarray, dict[str, Any]]],
+    samples: Samples,
+    metric: str,
+) -> Fitted:
+    """Train with each candidate and keep the best on validation (ties: the first), or train once with the default."""
+    validation = samples.rows("validation")
+    if not len(validation):
+        found, facts = train(default)
+        return Fitted(found, {what: default, **facts})
+    best: tuple[float, np.ndarray, dict[str, Any]] | None = None
+    tried = {}
+    for candidate in candidates:
+        found, facts = train(candidate)
+        score = score_rows(samples, validation, found, metric)
+        tried[candidate] = finite(score)
+        if best is None or score > best[0]:
+            best = score, found, {what: candidate, **facts}
+    assert best is not None
+    selection = {"what": what, "split": "validation", "metric": metric, "tried": tried, "chosen": best[2][what]}
+    return Fitted(best[1], best[2], selection)
+
+
+def _standardise(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
+    from sklearn.preprocessing import StandardScaler
+
+    return StandardScaler().fit(matrix[train].astype(np.float64)).transform(matrix.astype(np.float64))
+
+
+def _directions(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Features less the mean of the train rows, at unit length: what few rows can stand on.
+
+    With one row per class a feature's variance says nothing, so these are not standardised (SimpleShot, CL2N: Wang et
+    al. 2019, arXiv:1911.04623).
+    """
+    centred = matrix.astype(np.float64) - matrix[train].mean(axis=0, dtype=np.float64)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    return centred / np.where(length > 0, length, 1.0)
+
+
+def _softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@contextmanager
+def _without_sklearn() -> Iterator[None]:
+    """Inside, `import xgboost` leaves out its scikit-learn interface: unused here, and most of a small job's time."""
+    hidden = "sklearn" not in sys.modules
+    if hidden:
+        sys.modules["sklearn"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["sklearn"]
+
+
+def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    with _without_sklearn():
+        import xgboost
+
+    class Progress(xgboost.callback.TrainingCallback):
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            bar.update()
+            return False
+
+    train, validation = samples.rows("train"), samples.rows("validation")
+    if settings.early_stopping and not len(validation):
+        raise UserError("early stopping needs a validation split, and the set has none; use --early-stopping 0.")
+    parameters = {
+        "objective": "multi:softprob",  # its argmax is multi:softmax; the curves need the probabilities
+        "num_class": len(samples.classes),
+        "tree_method": "hist",
+        "max_depth": settings.depth,
+        "eta": settings.eta,
+        "colsample_bytree": settings.colsample,
+        "seed": settings.seed,
+        "nthread": settings.threads,
+    }
+    data = xgboost.DMatrix(matrix[train], labels[train], nthread=settings.threads)
+    watched = []
+    if settings.early_stopping:
+        watched = [(xgboost.DMatrix(matrix[validation], labels[validation], nthread=settings.threads), "validation")]
+    history: dict[str, dict[str, list[float]]] = {}
+    interval = 0.1 if sys.stderr.isatty() else 10
+    with tqdm(total=settings.rounds, desc="xgboost", unit="round", mininterval=interval) as bar:
+        booster = xgboost.train(
+            parameters,
+            data,
+            settings.rounds,
+            evals=watched,
+            evals_result=history,
+            early_stopping_rounds=settings.early_stopping or None,
+            verbose_eval=False,
+            callbacks=[Progress()],
+        )
+    rounds = booster.best_iteration + 1 if settings.early_stopping else settings.rounds
+    every = xgboost.DMatrix(matrix, nthread=settings.threads)
+    found = booster.predict(every, iteration_range=(0, rounds)).astype(np.float32)
+    if not watched:
+        return Fitted(found, {"epoch": rounds})
+    ((metric, losses),) = history["validation"].items()
+    tried = {number: round(loss, 6) for number, loss in enumerate(losses, start=1)}
+    selection = {"what": "epoch", "split": "validation", "metric": metric, "tried": tried, "chosen": rounds}
+    return Fitted(found, {"epoch": rounds}, selection)
+
+
+def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    rows = samples.rows("train")
+    scaled = _standardise(matrix, rows)
+
+    def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
+        model = LogisticRegression(C=strength, max_iter=1000).fit(scaled[rows], labels[rows])
+        found = model.predict_proba(scaled).astype(np.float32)
+        return found, {"converged": bool(model.n_iter_.max() < 1000)}
+
+    with threadpool_limits(settings.threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
+        return _tune("strength", STRENGTHS, 1.0, train, samples, settings.metric)
+
+
+def _fit_svm(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    """One class against the rest; the softmax of the margins stands for probabilities, which it does not calibrate."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+    from threadpoolctl import threadpool_limits
+
+    rows = samples.rows("train")
+    scaled = _standardise(matrix, rows)
+
+    def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
+        model = LinearSVC(C=strength, dual="auto", max_iter=2000, random_state=settings.seed)
+        margins = model.fit(scaled[rows], labels[rows]).decision_function(scaled)
+        if margins.ndim == 1:
+            margins = np.column_stack([np.zeros(len(margins)), margins])
+        return _softmax(margins), {"converged": bool(np.max(model.n_iter_) < 2000)}
+
+    with threadpool_limits(settings.threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
+        return _tune("strength", SVM_STRENGTHS, 0.01, train, samples, settings.metric)
+
+
+def _fit_knn(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    """Shares of the classes among the k nearest train rows; distances between centred rows of unit length."""
+    from sklearn.neighbors import NearestNeighbors
+    from threadpoolctl import threadpool_limits
+
+    rows = samples.rows("train")
+    candidates = [k for k in NEIGHBOURS if k <= len(rows)]
+    unit = _directions(matrix, rows)
+    with threadpool_limits(settings.threads):
+        model = NearestNeighbors(n_neighbors=candidates[-1], algorithm="brute").fit(unit[rows])
+        nearest = labels[rows][model.kneighbors(unit, return_distance=False)]
+
+    def train(k: int) -> tuple[np.ndarray, dict[str, Any]]:
+        votes = nearest[:, :k, None] == np.arange(len(samples.classes))
+        return votes.mean(axis=1).astype(np.float32), {}
+
+    return _tune("neighbours", candidates, min(5, candidates[-1]), train, samples, settings.metric)
+
+
+def _fit_prototype(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    """Softmax of the negative squared distances to the class means (prototypical networks, arXiv:1703.05175)."""
+    rows = samples.rows("train")
+    unit = _directions(matrix, rows)
+    means = np.stack([unit[rows][labels[rows] == code].mean(axis=0) for code in range(len(samples.classes))])
+    # |x - m|^2 without |x|^2, which is the same for every class
+    return Fitted(_softmax(2 * unit @ means.T - (means**2).sum(axis=1)), {})
+
+
+_FITTERS: Mapping[str, Callable[[np.ndarray, np.ndarray, Samples, ProbeSettings], Fitted]] = {
+    "xgboost": _fit_xgboost,
+    "logistic": _fit_logistic,
+    "svm": _fit_svm,
+    "knn": _fit_knn,
+    "prototype": _fit_prototype,
+}

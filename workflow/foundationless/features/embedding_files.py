@@ -1,0 +1,62 @@
+"""Embedding files, one vector per sequence and pooling: what `embed` writes and `probe` reads, without torch."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from foundationless.errors import UserError
+from foundationless.runtime.files import atomic_path
+
+METADATA = b"foundationless"
+
+
+def write_embeddings(path: Path, ids: Sequence[str], vectors: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """Write `id` and one fixed-size list<float32> column per pooling; `facts` go into the schema's metadata as JSON."""
+    columns: dict[str, pa.Array] = {"id": pa.array(list(ids), pa.string())}
+    for name, matrix in vectors.items():
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel(), pa.float32()), matrix.shape[1])
+    table = pa.table(columns).replace_schema_metadata({METADATA: json.dumps(facts).encode()})
+    with atomic_path(path) as part:
+        pq.write_table(table, part, compression="zstd")
+
+
+def read_embeddings(path: Path, poolings: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray], dict[str, Any]]:
+    """Read (ids, {pooling: float32 [n, width]}, facts) as `write_embeddings` wrote them."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; an embedding file is a Parquet file.")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not an embedding file ({error}); run embed again.") from None
+    absent = sorted({"id", *poolings} - set(table.column_names))
+    if absent or METADATA not in (table.schema.metadata or {}):
+        raise UserError(f"{path}: holds no '{', '.join(absent) or 'cost of the embedding'}'; run embed with it.")
+    vectors = {}
+    for name in poolings:
+        kind = table.schema.field(name).type
+        if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type) or not len(table):
+            raise UserError(f"{path}: column '{name}' holds no vectors; run embed again.")
+        column = table.column(name).combine_chunks()
+        if column.null_count:
+            raise UserError(f"{path}: column '{name}' lacks vectors; run embed again.")
+        vectors[name] = column.flatten().to_numpy().reshape(len(column), -1)
+    ids = table.column("id").to_pylist()
+    if len(set(ids)) < len(ids):
+        raise UserError(f"{path}: an id stands there more than once; embed the set again.")
+    try:
+        facts = json.loads(table.schema.metadata[METADATA])
+        _ = (
+            facts["parameters"],
+            facts["max_tokens"],
+            facts["precision"],
+            facts["cost"]["seconds"],
+            facts["cost"]["tokens"],
+        )
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: does not say how it was embedded; run embed again.") from None
+    return ids, vectors, facts

@@ -1,0 +1,278 @@
+"""Classifiers on frozen features, from a sequence set and its features to predictions and a record.
+
+Embeddings (`probe`) and cheap features (`fit_baseline`) take the same path. Each pair of classifier and feature matrix
+is a run, `xgboost_max` for instance, or `xgboost_max_pca64` where the features were first reduced to 64 components.
+Runs are chosen by the validation split; a set without one reports the run that was named first as chosen, and its
+settings say so. Under protocol `paper` the run named first is reported: the study had one classifier and one pooling.
+What was tried and chosen, here and within a run, stands in the record's `selections`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, finite, fit, reduce_width, score_rows
+from foundationless.errors import UserError
+from foundationless.runtime.files import atomic_path
+from foundationless.evaluation.metrics import METRICS, evaluate
+from foundationless.evaluation.records import Result, Stopwatch, write_record
+from foundationless.tasks.sequence_sets import COLUMNS, read_sequences
+
+
+def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Rows of `vectors` in the order of `frame`; an id without its vector is a `UserError`."""
+    position = pd.Series(np.arange(len(ids)), index=pd.Index(ids))
+    order = position.reindex(frame["id"])
+    if order.isna().any():
+        raise UserError(f"sequence '{order.index[order.isna()][0]}' has no embedding; embed this very set again.")
+    rows = order.to_numpy(dtype=np.int64)
+    return {name: matrix[rows] for name, matrix in vectors.items()}
+
+
+def aggregate(frame: pd.DataFrame, features: Mapping[str, np.ndarray], column: str) -> Samples:
+    """Average the features of rows that share `column` (the two haplotypes of a person), which becomes the id.
+
+    Label, split and group must agree within a sample. Samples stand in the order of their first rows.
+    """
+    if column not in frame.columns:
+        raise UserError(f"the set has no column '{column}' to aggregate by; name one that it has.")
+    if frame[column].isna().any():
+        raise UserError(f"sequence '{frame.loc[frame[column].isna(), 'id'].iloc[0]}' has no {column}; fill the column.")
+    for other in ("label", "split", "group"):
+        differing = frame.groupby(column, sort=False)[other].nunique(dropna=False)
+        if (differing > 1).any():
+            raise UserError(f"{column} '{differing.idxmax()}' has more than one {other}; its rows must agree.")
+    codes, names = pd.factorize(frame[column])
+    counts = np.bincount(codes)[:, None]
+    averaged = {}
+    for name, matrix in features.items():
+        total = np.zeros((len(names), matrix.shape[1]))
+        np.add.at(total, codes, matrix)
+        averaged[name] = (total / counts).astype(np.float32)
+    first = frame.drop_duplicates(column)[["label", "split", "group"]].reset_index(drop=True)
+    return Samples(first.assign(id=[str(name) for name in names]), averaged)
+
+
+def read_samples(
+    path: Path,
+    column: str | None,
+    featurise: Callable[[pd.DataFrame], Mapping[str, np.ndarray]],
+    strict_alphabet: bool = True,
+) -> Samples:
+    """Samples of a sequence set: `featurise(frame)` gives the features of its rows, averaged by `column` if given."""
+    frame = read_sequences(path, strict_alphabet=strict_alphabet)
+    absent = [name for name in COLUMNS if name not in frame.columns]
+    if absent:
+        raise UserError(f"{path}: not a sequence set (no column {absent[0]}); build it again.")
+    if column is not None:
+        return aggregate(frame, featurise(frame), column)
+    return Samples(frame[["id", "label", "split", "group"]].reset_index(drop=True), dict(featurise(frame)))
+
+
+class Outcome(NamedTuple):
+    """What the probes of a set gave.
+
+    `results` and `predictions` (of the test split) are as `records` describes them; `choice` says what chose the
+    selected run, `validation` or `first named`; `selections` are what was tried and chosen.
+    """
+
+    results: list[Result]
+    predictions: pd.DataFrame
+    choice: str
+    selections: list[dict[str, Any]]
+
+
+def _fit_runs(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> dict[str, Fitted]:
+    """Every classifier on every feature matrix and its reductions, by run name."""
+    views: dict[str, tuple[np.ndarray, dict[str, Any]]] = {}
+    for name, matrix in samples.features.items():
+        views[name] = matrix, {}
+        for width in dict.fromkeys(settings.pca):
+            views[f"{name}_pca{width}"] = reduce_width(matrix, width, samples, settings)
+    runs = {}
+    for kind in kinds:
+        for name, (matrix, facts) in views.items():
+            found = fit(kind, matrix, samples, settings)
+            runs[f"{kind}_{name}"] = found._replace(chosen=found.chosen | facts)
+    return runs
+
+
+def _score_runs(samples: Samples, split: str, runs: Mapping[str, Fitted], metric: str) -> dict[str, float]:
+    """The metric of every run on a split; nothing where the set has no such split."""
+    rows = samples.rows(split)
+    return {run: score_rows(samples, rows, found.probabilities, metric) for run, found in runs.items() if len(rows)}
+
+
+def _selection(split: str, metric: str, scores: Mapping[str, float], within: str | None = None) -> dict[str, Any]:
+    """The choice of a run as the record tells it; ties: the run named first."""
+    tried = {run: finite(score) for run, score in scores.items()}
+    chosen = max(scores, key=scores.__getitem__)
+    return {"what": "run", "within": within, "split": split, "metric": metric, "tried": tried, "chosen": chosen}
+
+
+def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> Outcome:
+    """Fit every classifier of `kinds` (of `classifiers.KINDS`) on every feature matrix; validation chooses one."""
+    _check_metric(settings.metric)
+    test, validation = samples.rows("test"), samples.rows("validation")
+    runs = _fit_runs(samples, kinds, settings)
+    on_test = _score_runs(samples, "test", runs, settings.metric)
+    on_validation = _score_runs(samples, "validation", runs, settings.metric)
+    selections = [{**found.selection, "within": run} for run, found in runs.items() if found.selection]
+    # The study had one classifier on one pooling: to choose among ours by test score was not its error.
+    selected = selected_paper = next(iter(runs))
+    if on_validation:
+        selections.append(_selection("validation", settings.metric, on_validation))
+        selected = selections[-1]["chosen"]
+
+    results = []
+    frames = []
+    frame = samples.frame.iloc[test]
+    names = np.asarray(samples.classes)
+    for run, (found, chosen, _) in runs.items():
+        extra = {"run": run, "epoch": None, **chosen, "selected": run == selected}
+        for split, scores, n in (("validation", on_validation, len(validation)), ("test", on_test, len(test))):
+            if scores:
+                results.append(Result(settings.metric, finite(scores[run]), n, split, "run", extra=extra))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "id": frame["id"].to_numpy(),
+                    "group": frame["group"].to_numpy(),
+                    "label": frame["label"].astype(str).to_numpy(),
+                    "predicted": names[found[test].argmax(axis=1)],
+                    "probabilities": list(found[test]),
+                    "run": run,
+                    "fold": -1,
+                    "selected": run == selected,
+                    "selected_paper": run == selected_paper,
+                    "split": "test",
+                }
+            )
+        )
+    truth = frame["label"].astype(str).to_numpy()
+    for protocol, run in (("corrected", selected), ("paper", selected_paper)):
+        for metric, value in evaluate(truth, runs[run].probabilities[test], samples.classes).items():
+            results.append(Result(metric, finite(value), len(test), "test", protocol, extra={"run": run}))
+    choice = "validation" if on_validation else "first named"
+    return Outcome(results, pd.concat(frames, ignore_index=True), choice, selections)
+
+
+def cross_validate(
+    samples: Samples, kinds: Sequence[str], settings: ProbeSettings
+) -> tuple[list[Result], list[dict[str, Any]]]:
+    """The probes under cross-validation over all rows, beside the study's one split.
+
+    Rows of train, validation and test are cut into `settings.cv_folds` folds, stratified by label, groups kept
+    together. In turn a fold tests, the next one chooses hyperparameters and run, and the others train: nothing is
+    chosen on what is tested. Returns results of protocol `crossvalidation`, `fold` numbering the tested fold, and the
+    selections: the main metric of every run, and every metric of the one that was chosen in each fold, as run `chosen`.
+    """
+    _check_metric(settings.metric)
+    folds = _folds(samples.frame, settings)
+    results, selections = [], []
+    for fold in range(settings.cv_folds):
+        following = (fold + 1) % settings.cv_folds
+        split = np.where(folds == fold, "test", np.where(folds == following, "validation", "train"))
+        lacking = set(samples.classes) - set(samples.frame["label"].astype(str)[split == "train"])
+        if lacking:
+            raise UserError(
+                f"class '{min(lacking)}' has too few groups for cross-validation in {settings.cv_folds} folds: none is "
+                f"left to train on beside fold {fold} and the one that chooses; take other --cv-folds, or 0."
+            )
+        part = Samples(samples.frame.assign(split=split), samples.features)
+        runs = _fit_runs(part, kinds, settings)
+        where = f"crossvalidation fold {fold}"
+        chosen = _selection(
+            "validation", settings.metric, _score_runs(part, "validation", runs, settings.metric), where
+        )
+        selections += [{**f.selection, "within": f"{where}, {run}"} for run, f in runs.items() if f.selection]
+        selections.append(chosen)
+        test = part.rows("test")
+        truth = part.frame["label"].astype(str).to_numpy()[test]
+        for run, found in runs.items():
+            extra = {"run": run, "epoch": None, **found.chosen, "selected": run == chosen["chosen"]}
+            for metric, value in evaluate(truth, found.probabilities[test], part.classes).items():
+                names = [run] * (metric == settings.metric) + ["chosen"] * extra["selected"]
+                results += [
+                    Result(
+                        metric, finite(value), len(test), "test", "crossvalidation", fold, extra=extra | {"run": name}
+                    )
+                    for name in names
+                ]
+    return results, selections
+
+
+def _folds(frame: pd.DataFrame, settings: ProbeSettings) -> np.ndarray:
+    """Number [n] of the fold of every row."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    groups = frame["group"].where(frame["group"].notna(), frame["id"]).astype(str)
+    labels = frame["label"].astype(str)
+    if groups.nunique() < settings.cv_folds:
+        raise UserError(
+            f"cross-validation in {settings.cv_folds} folds keeps groups together, and the set has "
+            f"{groups.nunique()}; take fewer --cv-folds, or 0."
+        )
+    if labels.value_counts().min() < settings.cv_folds:
+        scarce = labels.value_counts().idxmin()
+        raise UserError(f"class '{scarce}' has fewer rows than --cv-folds {settings.cv_folds}; take fewer folds, or 0.")
+    options = {"n_splits": settings.cv_folds, "shuffle": True, "random_state": settings.seed}
+    if groups.nunique() == len(groups):  # nothing to keep together; the grouped cutter is slow on ten thousands
+        cuts = StratifiedKFold(**options).split(np.zeros(len(frame)), labels)
+    else:
+        cuts = StratifiedGroupKFold(**options).split(np.zeros(len(frame)), labels, groups)
+    found = np.zeros(len(frame), dtype=np.int64)
+    for fold, (_, rows) in enumerate(cuts):
+        found[rows] = fold
+    return found
+
+
+def _check_metric(metric: str) -> None:
+    if metric not in METRICS or metric == "spearman":
+        raise UserError(f"metric '{metric}' is none of a classifier; choose among {', '.join(METRICS[:-1])}.")
+
+
+def run_job(
+    featurise: Callable[[pd.DataFrame], Mapping[str, np.ndarray]],
+    kinds: Sequence[str],
+    *,
+    sequences: Path,
+    strict_alphabet: bool,
+    aggregate: str | None,
+    settings: ProbeSettings,
+    identity: Mapping[str, Any],
+    parameters: int,
+    details: Mapping[str, Any],
+    cost: Mapping[str, Any],
+    record: Path,
+    predictions: Path,
+) -> None:
+    """Read samples, run the classifiers and write predictions and then the record, which vouches for them.
+
+    `identity` has analysis, task, model, init and seed; `details` and `cost` join the record's settings and cost; the
+    others are as in `read_samples` and `run_probes`.
+    """
+    watch = Stopwatch(threads=settings.threads)
+    samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
+    kinds = list(dict.fromkeys(kinds))
+    results, rows, choice, selections = run_probes(samples, kinds, settings)
+    if settings.cv_folds:
+        folded = cross_validate(samples, kinds, settings)
+        results, selections = results + folded[0], selections + folded[1]
+    with atomic_path(predictions) as part:
+        rows.to_parquet(part, index=False)
+    hyperparameters = {key: value for key, value in asdict(settings).items() if key not in ("seed", "threads")}
+    chosen = {"probes": kinds, "classes": samples.classes, "chosen_by": choice, "aggregate": aggregate}
+    write_record(
+        record,
+        **identity,
+        parameters=parameters,
+        settings={**details, **chosen, **hyperparameters},
+        results=results,
+        selections=selections,
+        cost=watch.cost() | dict(cost),
+    )

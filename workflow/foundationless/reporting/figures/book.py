@@ -1,0 +1,216 @@
+"""One PDF of all figures behind a cover page that states the study, its verdict in numbers and its versions."""
+
+import textwrap
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from foundationless.errors import UserError
+from foundationless.evaluation.aggregate import FEWEST_FAMILIES
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.layout import span
+from foundationless.reporting.figures.inputs import Tables, read
+from foundationless.runtime.files import atomic_path
+from foundationless.study.plan import FIGURES
+from foundationless.evaluation.records import versions
+from foundationless.reporting.tables.verdict import build
+
+QUESTION = (
+    "Is a pretrained genomic model better than itself at random initialisation, and than baselines that cost nothing?"
+)
+NAMES = {  # where a file's name does not make a title
+    "verdict_forest": "Verdict by model and family",
+    "critical_difference": "Critical difference",
+    "reported": "Reported and ours",
+    "figure_08_nt": "Figure 8: NT benchmark",
+    "figure_09_gue": "Figure 9: GUE",
+    "figure_10_gb": "Figure 10: Genomic Benchmarks",
+    "fewshot": "Few shots",
+    "roc": "ROC",
+    "lora": "LoRA",
+}
+MOST_HOLES = 30  # lines of the cover
+WRAP = 112  # characters of 7.5 pt in 162 mm
+
+
+def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Path) -> None:
+    """Write `output`: cover, then `pdfs` in order, each bookmarked under its category (`plan.FIGURES`).
+
+    The same inputs, with the same times, give the same bytes.
+    """
+    from pypdf import PdfWriter
+    from pypdf.errors import PyPdfError
+
+    frames = read(tables, study)
+    with atomic_path(output) as part:
+        front = part.with_suffix(".cover.pdf")
+        try:
+            with style.sheet():
+                cover(frames, notes).savefig(front, format="pdf", metadata=style.NO_DATES)
+            with PdfWriter() as writer:
+                chapters: dict[str, Any] = {}
+                for path in [front, *pdfs]:
+                    first = len(writer.pages)
+                    try:
+                        writer.append(path, import_outline=False)
+                    except FileNotFoundError:
+                        raise UserError(f"{path}: no such figure; draw it with draw_figures first.") from None
+                    except (PyPdfError, OSError) as error:
+                        raise UserError(f"{path}: not a PDF ({error}); delete it and draw it again.") from None
+                    if path == front:
+                        writer.add_outline_item(title="Cover", page_number=first)
+                        continue
+                    category = FIGURES.get(path.stem, "Others")
+                    if category not in chapters:
+                        chapters[category] = writer.add_outline_item(title=category, page_number=first, bold=True)
+                    name = bookmark(path.stem)
+                    writer.add_outline_item(title=name, page_number=first, parent=chapters[category])
+                writer.add_metadata({"/Title": f"foundationless: {study}"})
+                writer.page_mode = "/UseOutlines"
+                writer.compress_identical_objects()
+                writer.write(part)
+        finally:
+            front.unlink(missing_ok=True)
+
+
+def bookmark(stem: str) -> str:
+    """`Figure 1: Benchmarks` for `figure_01_benchmarks`."""
+    if stem in NAMES:
+        return NAMES[stem]
+    words = stem.split("_")
+    if words[0] == "figure" and len(words) > 2 and words[1].isdecimal():
+        return f"Figure {int(words[1])}: {' '.join(words[2:]).capitalize()}"
+    return stem.replace("_", " ").capitalize()
+
+
+def cover(tables: Tables, notes: str) -> Figure:
+    """The cover page."""
+    stated = versions() | _record_versions(tables)
+    blocks = [
+        ("Question", [QUESTION]),
+        ("Study", [tables.study, *([notes] if notes else [])]),
+        ("Design", design(tables)),
+        ("Verdict", verdict_sentences(tables)),
+        ("Behind it", [counts(tables), *sample_sizes(tables)]),
+        ("Holes", holes(tables)),
+        ("Date of the data", [dated(tables)]),
+        (
+            "Versions",
+            [", ".join(f"{name} {value}" for name, value in stated.items())],
+        ),
+    ]
+    wrapped = [(head, [line for text in texts for line in textwrap.wrap(text, WRAP)]) for head, texts in blocks]
+    height = 22 + sum(7.5 + 3.7 * len(lines) for _, lines in wrapped)
+    with style.sheet():
+        figure = Figure(figsize=(style.TWO_COLUMNS * style.MM, height * style.MM))
+        y = height - 6
+        figure.text(6 / style.TWO_COLUMNS, y / height, "foundationless", fontsize=16, fontweight="bold", va="top")
+        y -= 11
+        for head, lines in wrapped:
+            figure.text(6 / style.TWO_COLUMNS, y / height, head, fontsize=8, fontweight="bold", va="top")
+            y -= 4
+            for line in lines:
+                figure.text(6 / style.TWO_COLUMNS, y / height, line, fontsize=7.5, va="top")
+                y -= 3.7
+            y -= 3.5
+    return figure
+
+
+def design(tables: Tables) -> list[str]:
+    """What was compared with what, by which tests, in sentences."""
+    found = tables.scored("finetune") if len(tables.scored("finetune")) else tables.scores
+    own = tables.own(found)
+    sentences = [
+        "Each pretrained model and the same architecture at random initialisation run through the same lines, as do "
+        "baselines of sequence composition; validation data choose, the test set is read once, and every prediction is "
+        "kept."
+    ]
+    if len(own) and {"seeds", "folds"} <= set(own.columns):
+        sentences.append(
+            f"{own['model'].nunique()} models and {tables.others(found)['model'].nunique()} baselines on "
+            f"{found['task'].nunique()} tasks, {span(own['seeds'])} seed(s) and {span(own['folds'])} fold(s)."
+        )
+    margin = tables.comparisons["margin"].max() if "margin" in tables.comparisons else float("nan")
+    if margin == margin:
+        sentences.append(
+            f"Differences are paired, item by item; a difference within ±{margin:g} counts as none. Over tasks a mixed "
+            f"model with a random effect per family of tasks (of fewer than {FEWEST_FAMILIES} families: tasks alone) "
+            "decides by a t test and two one-sided tests (TOST), at 5 % after Holm's adjustment over models; the same "
+            "data in two suites count once."
+        )
+    return sentences
+
+
+def verdict_sentences(tables: Tables) -> list[str]:
+    """The three sentences of verdict.json, made from the same tables."""
+    if tables.directory is None or not (tables.directory / "holes.csv").is_file():
+        return ["The tables are not those of collect_tables, so there is no verdict."]
+    return [str(sentence) for sentence in build(tables.directory, tables.study, tables.study)["sentences"]]
+
+
+def holes(tables: Tables) -> list[str]:
+    """What is missing, a line per analysis, model and arm with its tasks and seeds; the rest is in holes.csv."""
+    found = tables.extra("holes")
+    if found.empty:
+        return ["None: no cell of the design is missing."]
+    found = found.astype(object).fillna("")
+    lines = []
+    for keys, part in found.groupby(["what", "analysis", "model", "init"], sort=False):
+        tasks = [
+            " ".join(filter(None, [str(task), f"(seed {', '.join(seeds)})" if (seeds := _seeds(rows)) else ""]))
+            for task, rows in part.groupby("task", sort=False)
+        ]
+        what, *cell = (str(key) for key in keys)
+        lines.append(f"{what.capitalize()}: {'/'.join(filter(None, cell))}: {', '.join(filter(None, tasks))}.")
+    shown = lines[:MOST_HOLES]
+    rest = [f"… and {len(lines) - len(shown)} more lines like these: holes.csv."] if len(lines) > len(shown) else []
+    return [f"{len(found):,} holes.", *shown, *rest]
+
+
+def _seeds(rows: pd.DataFrame) -> list[str]:
+    return [f"{int(float(seed))}" for seed in rows["seed"] if str(seed) != ""] if "seed" in rows else []
+
+
+def dated(tables: Tables) -> str:
+    """When the tables were collected from the records."""
+    path = (tables.directory or Path()) / "records.parquet"
+    if not path.is_file():
+        return "unknown."
+    moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"Tables collected from the records on {moment:%Y-%m-%d} (UTC)."
+
+
+def counts(tables: Tables) -> str:
+    """How many numbers, jobs, tasks, models and seeds the records hold."""
+    found = tables.records
+    keys = [key for key in ("analysis", "task", "model", "init", "seed") if key in found]
+    jobs = len(found[keys].drop_duplicates())
+    return (
+        f"{jobs:,} jobs with {len(found):,} recorded numbers: {found['analysis'].nunique()} analyses, "
+        f"{found['task'].nunique()} tasks, {found['model'].nunique()} models and baselines."
+    )
+
+
+def sample_sizes(tables: Tables) -> list[str]:
+    """Test items per analysis, as far as predictions were made."""
+    if "n_test" not in tables.scores:
+        return []
+    sized = tables.scores[tables.scores["n_test"].notna()]
+    words = []
+    for analysis, rows in sized.groupby("analysis", sort=False):
+        low, high = int(rows["n_test"].min()), int(rows["n_test"].max())
+        words.append(f"{analysis} {low:,}" + (f"–{high:,}" if high > low else ""))
+    return [f"Test items per task: {', '.join(words)}."] if words else []
+
+
+def _record_versions(tables: Tables) -> dict[str, str]:
+    """Versions that the records state, several joined by a slash."""
+    return {
+        str(column).removeprefix("version_"): " / ".join(sorted(tables.records[column].dropna().astype(str).unique()))
+        for column in tables.records
+        if str(column).startswith("version_")
+    }

@@ -1,0 +1,80 @@
+"""Which claims of the study survive: each contrast as the study made it, and cured."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.layout import span
+from foundationless.reporting.figures.inputs import Tables, each
+
+ROW_MM = 4.4
+LOOKS = {"paper": ("white", -0.17), "corrected": (style.INK, 0.17)}  # face of the mark, and place within the row
+WORDS = {"yes": "holds", "no": "fails", "open": "open"}
+
+
+def claims(tables: Tables) -> Figure:
+    """A block per claim, a row per model, two marks a row: the paper's protocol and the corrected one."""
+    title = "Claims of the study, as it made them and cured"
+    found = tables.extra("claims")
+    if len(found):
+        found = found[found["model"].isin(tables.looks) & found["difference"].notna()]
+    if found.empty:
+        return style.missing(title, "No claim of the study can be judged with these data (claims.csv has no rows).")
+    margin = float(tables.comparisons["margin"].max()) if "margin" in tables.comparisons else float("nan")
+    blocks = found.groupby("claim", sort=False)
+    rows = [(str(claim), name) for claim, part in blocks for name in ["", *tables.order(part["model"])]]
+    caption = (
+        "Every claim says that something does not help: it holds where the contrast is equivalent (within the grey "
+        "band) or below 0, fails where it is above, and is open where the 95 % interval allows both. Open circle: runs "
+        "chosen by test score, arms paired as in the study; filled: chosen by validation, each model against its own "
+        "random self, the task without its defect where a derived set exists (column contrast of claims.csv). Right: "
+        f"as made → cured. {_counted(found)} {tables.study}"
+    )
+    handles = [
+        [
+            Line2D([], [], color=style.INK, marker="o", markerfacecolor=face, linestyle="none", label=label)
+            for label, (face, _) in zip(("as the study made it", "cured"), LOOKS.values(), strict=True)
+        ]
+    ]
+    figure, body = style.page(10 + ROW_MM * len(rows), title=title, caption=caption, handles=handles)
+    with style.sheet():
+        axes = body.subplots()
+        axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+        if margin > 0:
+            axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
+        for y, (claim, name) in enumerate(rows):
+            if name:
+                _row(axes, tables, y, found[(found["claim"] == claim) & (found["model"] == name)], name)
+        labels = [tables.looks[name].label if name else claim[:1].upper() + claim[1:] for claim, name in rows]
+        axes.set_yticks(range(len(rows)), labels)
+        for text, (_, name) in zip(axes.get_yticklabels(), rows, strict=True):
+            text.set_fontweight("normal" if name else "bold")
+        axes.set_ylim(len(rows) - 0.5, -0.7)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("Contrast (metric of the tasks; above 0: it would help)")
+        axes.grid(axis="x")
+    return figure
+
+
+def _counted(found: pd.DataFrame) -> str:
+    """How many tasks stand behind a row, what its interval is, and what is not adjusted."""
+    n = f"n = {span(found['n'])} task(s) a row; " if "n" in found and found["n"].notna().any() else ""
+    return (
+        f"{n}intervals: Student's t over tasks that share no sequences, of a single one its bootstrap. No test and no "
+        "adjustment for the number of claims."
+    )
+
+
+def _row(axes: Axes, tables: Tables, y: int, rows: pd.DataFrame, name: str) -> None:
+    verdicts = {}
+    for row in each(rows):
+        face, shift = LOOKS[row.protocol]
+        color = tables.looks[name].color
+        style.interval(axes, y + shift, row.low, row.high, color)
+        face = color if face == style.INK else face
+        axes.plot(row.difference, y + shift, "o", color=color, markerfacecolor=face, markersize=3, zorder=3)
+        verdicts[row.protocol] = WORDS[row.holds]
+    text = " → ".join(verdicts.get(protocol, "–") for protocol in LOOKS)
+    axes.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), fontsize=5.5, va="center")

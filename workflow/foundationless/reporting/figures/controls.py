@@ -1,0 +1,164 @@
+"""Checks: permuted labels, test sets without leaks, weights between random and pretrained, adapters, pretraining."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from foundationless.reporting.figures import layout
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import Tables, base, each, width
+
+LINES: Any = (  # of the variants of one model
+    "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 4)), (0, (3, 1)), (0, (12, 3, 2, 3)),
+    (0, (8, 2, 1, 2, 1, 2)),
+)  # fmt: skip
+CHANCE = {"mcc": 0.0, "auroc": 0.5}
+
+
+def controls(tables: Tables) -> Figure:
+    """Permuted labels must teach nothing, a test set without its leaks must not be easier; what weights alone carry."""
+    title = "Controls"
+    found = tables.scored("finetune", "controls", plain=False)
+    plain = ~found["task"].str.contains(".", regex=False)
+    shown = found[(found["analysis"] == "controls") & plain | found["task"].str.contains(r"\.(?:permuted|dedup)$")]
+    if shown.empty:
+        return style.missing(title, "No scores of analysis controls, nor of tasks named TASK.permuted or TASK.dedup.")
+    tasks = tables.task_rows(shown["task"])["task"].tolist()
+    names = tables.order(shown["model"])
+    permuted, dedup = (shown[shown["task"].str.endswith(end)] for end in (".permuted", ".dedup"))
+    topics = {
+        "permuted labels": len(permuted),
+        "deduplicated test sets": len(dedup),
+        "weights between random and pretrained": shown["init"].isin(style.CONTROL_ARMS).any(),
+    }
+    told = ", ".join(topic for topic, drawn in topics.items() if drawn)
+    title += f" · {told[:1].upper()}{told[1:]}" if told else ""
+    caption = ""
+    if len(permuted):
+        dashed = " (dashed)" if permuted["metric"].isin(CHANCE).any() else ""
+        caption += f"Permuted (task): training labels were shuffled, so scores must lie at chance{dashed}. "
+    if len(dedup):
+        caption += "Dedup: without the leaks between training and test set; small crosses: on the published split. "
+    caption += f"{layout.sizes(shown)} {tables.study}"
+    columns = min(len(tasks), 3)
+    lines = -(-len(tasks) // columns)
+    height = lines * (14 + layout.ROW_MM * len(names))
+    handles = [style.arm_handles(layout.shown_arms(tables, shown))]
+    figure, body = style.page(height, title=title, caption=caption, handles=handles)
+    with style.sheet():
+        panels = body.subplots(lines, columns, squeeze=False).ravel()
+        for axes in panels[len(tasks) :]:
+            axes.set_axis_off()
+        for i, (axes, task) in enumerate(zip(panels, tasks, strict=False)):
+            part = shown[shown["task"] == task]
+            metric = str(part["metric"].iloc[0])
+            layout.model_rows(axes, tables, part, names, labels=i % columns == 0)
+            if task.endswith(".permuted") and metric in CHANCE:
+                axes.axvline(CHANCE[metric], color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+            if task.endswith(".dedup"):
+                published = (found["task"] == task.removesuffix(".dedup")) & (found["analysis"] == "finetune")
+                _published(axes, tables, found[published], names)
+            axes.set_title(tables.task_label(task))
+            axes.set_xlabel(layout.metric_label([metric]))
+    return figure
+
+
+def _published(axes: Axes, tables: Tables, rows: pd.DataFrame, names: list[str]) -> None:
+    """Crosses at the scores on the published split."""
+    for row in each(rows[rows["model"].isin(names)]):
+        arm = "baseline" if row.model in tables.baselines else row.init
+        y = names.index(row.model) + layout.offset(arm, ())
+        axes.plot(row.value, y, "x", color=style.INK, markersize=2.5, markeredgewidth=0.6, zorder=4)
+
+
+def adapters(tables: Tables) -> Figure:
+    """Low-rank adapters against training every weight, both arms (paper Table 8)."""
+    title = "Low-rank adapters (left) against full fine-tuning (right)"
+    lora = tables.scored("lora")
+    if lora.empty:
+        return style.missing(title, "No scores of analysis lora.")
+    full = tables.own(tables.scored("finetune", "controls"))
+    full = full[full["init"].isin(lora["init"]) & full["model"].isin(lora["model"]) & full["task"].isin(lora["task"])]
+    full = full.drop_duplicates(["task", "model", "init"])
+    tasks = tables.task_rows(lora["task"])["task"].tolist()
+    names = tables.order(lora["model"])
+    caption = f"Filled: pretrained; open: random. {layout.sizes(lora)} {tables.study}"
+    handles = [style.arm_handles(layout.shown_arms(tables, lora))]
+    height = len(tasks) * (14 + layout.ROW_MM * len(names))
+    figure, body = style.page(height, title=title, caption=caption, handles=handles)
+    with style.sheet():
+        panels = body.subplots(len(tasks), 2, squeeze=False, sharex="row")
+        for line, task in zip(panels, tasks, strict=True):
+            for axes, rows, what in zip(line, (lora, full), ("adapters", "every weight"), strict=True):
+                part = rows[rows["task"] == task]
+                layout.model_rows(axes, tables, part, names, labels=axes is line[0])
+                axes.xaxis.set_major_locator(ticker.MaxNLocator(6, prune="upper"))  # the page's edge is near
+                axes.set_title(f"{tables.task_label(task)}: {what}")
+                axes.set_xlabel(layout.metric_label(lora[lora["task"] == task]["metric"].unique()))
+    return figure
+
+
+def pretraining(tables: Tables) -> Figure:
+    """Held-out bits per base (or loss) while the pretrained arms were made."""
+    title = "Pretraining · Held-out loss"
+    found = tables.records
+    if "step" in found:
+        found = found[(found["analysis"] == "pretrain") & found["metric"].isin(["bits_per_base", "loss"])]
+        found = found[found["step"].notna() & found["value"].notna()]
+    if "step" not in found or found.empty:
+        return style.missing(title, "No records of analysis pretrain: no arm of this study was pretrained here.")
+    metric = "bits_per_base" if (found["metric"] == "bits_per_base").any() else "loss"
+    found = found[found["metric"] == metric]
+    names = tables.order(found["model"])
+    unknown = [name for name in found["model"].unique() if name not in names]
+    if not names:
+        return style.missing(title, f"The models table does not know the pretrained {', '.join(unknown)}.")
+    steps, points = (found[found["model"].isin(names)].groupby("model")["step"].agg(how) for how in ("max", "nunique"))
+    caption = "Sequences held out from pretraining; masked models predict fewer bases per sequence. n = "
+    if "n" in found and found["n"].notna().any():
+        caption += f"{layout.span(found['n'].dropna())} predicted tokens a point, "
+    caption += f"{layout.span(points)} points over {layout.span(steps)} steps a model, and no interval. {tables.study}"
+    lines = _variant_lines(names)
+    marks = {name: style.filling(tables.looks[name], "pretrained") | {"markersize": 3} | lines[name] for name in names}
+    handles = [[Line2D([], [], label=_variant_label(tables, name), **mark) for name, mark in marks.items()]]
+    chance: Any = {"color": style.INK, "linewidth": 0.5, "linestyle": "--"}
+    if metric == "bits_per_base":
+        handles[0].append(Line2D([], [], label="2 bits: all bases alike", **chance))
+    figure, body = style.page(55, title=title, caption=caption, handles=handles, width_mm=style.TWO_COLUMNS)
+    with style.sheet():
+        axes = body.subplots()
+        for name in names:
+            curve = found[found["model"] == name].sort_values("step")
+            every = max(1, len(curve) // 8)
+            axes.plot(
+                curve["step"],
+                curve["value"],
+                markevery=every,
+                **marks[name],
+            )
+        if metric == "bits_per_base":
+            axes.axhline(2.0, zorder=1, **chance)
+        axes.set_xlabel("Step")
+        axes.set_ylabel("Bits per base" if metric == "bits_per_base" else "Loss (nats per token)")
+        axes.grid(axis="y")
+    return figure
+
+
+def _variant_lines(names: list[str]) -> dict[str, Any]:
+    """Line of each model: variants in width and tokenizer share colour and mark, and differ by their dashes."""
+    seen: dict[str, int] = {}
+    found = {}
+    for name in names:
+        place = seen[base(name)] = seen.get(base(name), -1) + 1
+        mark: Any = {} if place == 0 else {"markerfacecolor": "white"}
+        found[name] = {"linestyle": LINES[place % len(LINES)], **mark}
+    return found
+
+
+def _variant_label(tables: Tables, name: str) -> str:
+    label = str(tables.models.set_index("model")["label"].get(name, name))
+    return label if width(name) is None else f"{label}, width {width(name)}"

@@ -1,0 +1,265 @@
+"""Areas under learning curves, and the ROC of log-likelihood ratios."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from foundationless.reporting.figures import layout
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.evaluation.bootstrap import across_tasks
+
+ARM_LINES = {"pretrained": "-", "random": "--"}
+SMALL = 5.2  # points of the numbers beside rows
+# Analysis: the axis, what is read from a task's name, and the words for it.
+SOURCES = {
+    "lowdata": ("Training data (%)", r"^([^.]+)\.pct(\d+)(?:d\d+)?$", "fine-tuning"),
+    "fewshot": ("Training rows per class", r"^([^.]+)\.shot(\d+)(?:d\d+)?$", "frozen features"),
+}
+ROW_MM, CURVE_MM, ROC_MM = 3.6, 38.0, 17.0
+MOST_TASKS = 4  # columns of the grid of ROC curves
+
+
+@dataclass(frozen=True)
+class Area:
+    """Area under the learning curves of one model: mean of each arm over tasks, and the paired difference."""
+
+    analysis: str
+    model: str
+    tasks: int
+    metrics: list[str]
+    curve: pd.DataFrame  # init, x, value: mean over tasks
+    means: dict[str, float]
+    deltas: list[float]
+    delta: float
+    low: float
+    high: float
+
+
+def learning_curves(tables: Tables) -> Figure:
+    """Score against the amount of training data, mean over tasks, and the area under the curves of both arms."""
+    title = "Learning curves · Does pretraining save data?"
+    areas = {analysis: _areas(tables, analysis) for analysis in SOURCES}
+    areas = {analysis: found for analysis, found in areas.items() if found}
+    if not areas:
+        return style.missing(
+            title, "No model has both arms at every share or number of training rows (analyses lowdata and fewshot)."
+        )
+    every = [area for found in areas.values() for area in found]
+    names = tables.order(area.model for area in every)
+    counts = [str(number) for number in sorted({area.tasks for area in every})]
+    caption = (
+        "Top: mean score over tasks and draws of the training rows. Bottom: area under a model's curves over log x, as "
+        "the mean height (filled: pretrained, open: random). Numbers: difference of the areas, pretrained minus "
+        "random, with its 95 % interval: Student's t over tasks where there are three or more, else the mean of the "
+        "bootstrap intervals over items and seeds as if they were fully dependent, which is too wide rather than too "
+        f"narrow. n = {' or '.join(counts)} task(s) a model, those with both arms at every x. {tables.study}"
+    )
+    lines = sum(len(found) + 1 for found in areas.values())
+    heights = [CURVE_MM, 11 + ROW_MM * lines]
+    handles = [style.arm_handles(lines=True), style.model_handles([tables.looks[name] for name in names])]
+    figure, body = style.page(
+        sum(heights), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
+    )  # fmt: skip
+    with style.sheet():
+        halves: Any = body.subfigures(2, 1, height_ratios=heights)
+        top, bottom = halves
+        for axes, (analysis, found) in zip(top.subplots(1, len(areas), squeeze=False)[0], areas.items(), strict=True):
+            _curves(axes, tables, found)
+            axes.set_xlabel(SOURCES[analysis][0])
+            axes.set_title(SOURCES[analysis][2].capitalize())
+            axes.set_ylabel(layout.metric_label(found[0].metrics))
+        _area_rows(bottom.subplots(), tables, areas)
+    return figure
+
+
+def _areas(tables: Tables, analysis: str) -> list[Area]:
+    """Areas of every model, over the tasks in which both its arms have every x that any arm of the task has."""
+    found = tables.own(tables.scored(analysis, plain=False))
+    found = found[found["init"].isin(ARM_LINES) & found["model"].isin(tables.looks)]
+    parts = found["task"].str.extract(SOURCES[analysis][1]) if len(found) else pd.DataFrame(columns=[0, 1])
+    found = found.assign(base=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
+    if found.empty:
+        return []
+    pairs = tables.comparisons[tables.comparisons["versus"] == "random"]
+    if analysis == "lowdata":  # the whole training set: of the same analysis, which has its own epochs, if it is there
+        whole = tables.own(tables.scored("lowdata", "finetune"))
+        whole = whole[whole["task"].isin(found["base"]) & whole["model"].isin(found["model"])]
+        whole = whole[whole["init"].isin(ARM_LINES)].sort_values("analysis", ascending=False, kind="stable")
+        whole = whole.drop_duplicates(["task", "model", "init"])
+        found = pd.concat([found, whole.assign(base=whole["task"], x=100.0)], ignore_index=True)
+    deltas = found.merge(pairs[["analysis", "task", "model", "delta", "low", "high"]], on=["analysis", "task", "model"],
+                         suffixes=("_score", ""))  # fmt: skip
+    drawn = found.groupby(["model", "base", "init", "x"], as_index=False).agg(
+        value=("value", "mean"), metric=("metric", "first")
+    )
+    changes = deltas.groupby(["model", "base", "x"])[["delta", "low", "high"]].mean()
+    grids = {str(base): sorted(part["x"].unique()) for base, part in drawn.groupby("base")}
+    areas = []
+    for name in tables.order(drawn["model"]):
+        mine = drawn[drawn["model"] == name].set_index(["base", "init", "x"])["value"]
+        whole_tasks = [
+            base for base, grid in grids.items()
+            if len(grid) > 1
+            and all((base, init, x) in mine.index for init in ARM_LINES for x in grid)
+            and all((name, base, x) in changes.index for x in grid)
+        ]  # fmt: skip
+        # A mean over tasks is one curve only where all stand on the same grid: the commonest of them.
+        wanted = max((grids[base] for base in whole_tasks), key=[grids[b] for b in whole_tasks].count, default=[])
+        whole_tasks = [base for base in whole_tasks if grids[base] == wanted]
+        if not whole_tasks:
+            continue
+        weights = _weights(wanted)
+        curves = {init: np.array([[mine[base, init, x] for x in wanted] for base in whole_tasks]) for init in ARM_LINES}
+        by_task = np.array([changes.loc[[(name, base, x) for x in wanted]].to_numpy() for base in whole_tasks])
+        differences = np.einsum("txc,x->tc", by_task, weights)  # [tasks, (delta, low, high)]
+        delta, low, high = differences.mean(axis=0)
+        if len(whole_tasks) > 2:
+            over = across_tasks(differences[:, 0])
+            low, high = over.low, over.high
+        curve = [
+            {"init": init, "x": x, "value": value}
+            for init, values in curves.items() for x, value in zip(wanted, values.mean(axis=0), strict=True)
+        ]  # fmt: skip
+        metrics = drawn.loc[drawn["base"].isin(whole_tasks) & (drawn["model"] == name), "metric"].unique().tolist()
+        means = {init: float((values @ weights).mean()) for init, values in curves.items()}
+        areas.append(
+            Area(analysis, name, len(whole_tasks), metrics, pd.DataFrame(curve), means, differences[:, 0].tolist(),
+                 float(delta), float(low), float(high))
+        )  # fmt: skip
+    return areas
+
+
+def _weights(grid: list[float]) -> np.ndarray:
+    """Weights [x] of the trapezoidal rule over log x, which sum to 1: the area as the curve's mean height."""
+    steps = np.diff(np.log(grid))
+    weights = np.zeros(len(grid))
+    weights[:-1] += steps / 2
+    weights[1:] += steps / 2
+    return weights / steps.sum()
+
+
+def _curves(axes: Axes, tables: Tables, areas: list[Area]) -> None:
+    spread = np.linspace(-0.04, 0.04, max(2, len(areas)))
+    for area, shift in zip(areas, spread, strict=False):
+        for init, line in ARM_LINES.items():
+            arm = area.curve[area.curve["init"] == init]
+            mark = style.filling(tables.looks[area.model], init) | {"linestyle": line, "markersize": 2.8}
+            axes.plot(arm["x"] * (1 + shift), arm["value"], zorder=3, **(mark | {"linewidth": 0.7}))
+    layout.logarithmic(axes, sorted({x for area in areas for x in area.curve["x"]}))
+    axes.grid(axis="y")
+
+
+def _area_rows(axes: Axes, tables: Tables, areas: dict[str, list[Area]]) -> None:
+    """A row per model under a heading for each analysis: both areas, and the difference in words at the right."""
+    ticks: list[tuple[str, str]] = []
+    for analysis, found in areas.items():
+        ticks.append((f"Area, {SOURCES[analysis][2]}", "bold"))
+        for area in found:
+            y, look = len(ticks), tables.looks[area.model]
+            ticks.append((look.label, "normal"))
+            axes.plot(list(area.means.values()), [y, y], color=look.color, linewidth=0.6, zorder=1)
+            for init in ("random", "pretrained"):
+                axes.plot(area.means[init], y, zorder=3, **(style.filling(look, init) | {"linestyle": "none"}))
+            text = layout.signed(area.delta, area.low, area.high)
+            axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), fontsize=SMALL, va="center")
+    layout.named_rows(axes, ticks)
+    metrics = list(dict.fromkeys(metric for found in areas.values() for area in found for metric in area.metrics))
+    axes.set_xlabel(f"Mean height of the curve, {layout.metric_label(metrics)}")
+
+
+def roc(tables: Tables) -> Figure:
+    """ROC of −LLR with its bootstrap band, the same with the sign turned, and AUROCs with intervals."""
+    title = "ROC of log-likelihood ratios, in both signs"
+    found = tables.extra("roc")
+    ratios = tables.own(tables.scored("likelihood"))
+    ratios = ratios[(ratios["metric"] == "auroc") & ratios["init"].isin(ARM_LINES)]
+    if len(found):
+        found = found[(found["analysis"] == "likelihood") & found["model"].isin(tables.looks)]
+        found = found[found["init"].isin(ARM_LINES)].dropna(subset=["tpr"])
+    if found.empty or ratios.empty:
+        return style.missing(title, "No ROC curves of analysis likelihood (roc.csv), or no AUROCs beside them.")
+    tasks = tables.task_rows({*found["task"]} & {*ratios["task"]})["task"].tolist()
+    kept, tasks = len(tasks), tasks[:MOST_TASKS]
+    found, ratios = (frame[frame["task"].isin(tasks)] for frame in (found, ratios))
+    names = tables.order([*found["model"], *ratios["model"]])
+    if not names or not tasks:
+        return style.missing(title, "No task of analysis likelihood has both ROC curves (roc.csv) and AUROCs.")
+    caption = (
+        "Variants ranked by −LLR: the less likely ALT is than REF, the more damaging. Bands and lines: 95 % bootstrap "
+        "intervals over variants (curves pointwise) and seeds. Thin dotted: the pretrained arm ranked by +LLR, which "
+        "is the curve turned by half a turn; small crosses: AUROC of that sign, 1 − AUROC. Grey: chance. TPR and FPR: "
+        "true and false positive rate. "
+        f"{layout.sizes(ratios).split('; lines')[0].replace('test items', 'variants')}. {tables.study}"
+    )
+    if kept > len(tasks):
+        caption += f" The first {len(tasks)} of {kept} sets are shown; roc.csv has all."
+    cross = Line2D([], [], color=style.INK, marker="x", markersize=2.5, markeredgewidth=0.6, linestyle=":",
+                   linewidth=0.7, label="+LLR")  # fmt: skip
+    heights = [8 + max(ROC_MM, 0.62 * (style.ONE_COLUMN - 12) / len(tasks) if len(names) < 3 else 0) * len(names),
+               11 + ROW_MM * len(names)]  # fmt: skip
+    handles = [[*style.arm_handles(lines=True), cross]]
+    figure, body = style.page(
+        sum(heights), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
+    )  # fmt: skip
+    with style.sheet():
+        panels = body.subplots(len(names) + 1, len(tasks), squeeze=False, height_ratios=[
+            *[heights[0] / len(names)] * len(names), heights[1]])  # fmt: skip
+        for line, name in zip(panels, names, strict=False):
+            for axes, task in zip(line, tasks, strict=True):
+                _roc(axes, tables, found[(found["task"] == task) & (found["model"] == name)], name)
+                axes.tick_params(labelbottom=name == names[-1], labelleft=axes is line[0], labelsize=SMALL)
+            line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.5, fontweight="bold",
+                               color=tables.looks[name].color)  # fmt: skip
+            line[0].annotate("TPR", (0, 0.5), (-6, 0), xycoords="axes fraction", textcoords="offset points",
+                             fontsize=SMALL, rotation=90, ha="center", va="center")  # fmt: skip
+        for axes, task in zip(panels[0], tasks, strict=True):
+            axes.set_title(tables.task_label(task).replace(" ", "\n", 1), fontsize=5.5)
+        for axes in panels[-2]:
+            axes.set_xlabel("FPR", fontsize=5.5, labelpad=1)
+        for axes, task in zip(panels[-1], tasks, strict=True):
+            _aurocs(axes, tables, ratios[ratios["task"] == task], names, labels=axes is panels[-1][0])
+            _chance_ticks(axes, 5 if len(tasks) == 1 else 3)
+    return figure
+
+
+def _roc(axes: Axes, tables: Tables, curves: pd.DataFrame, name: str) -> None:
+    """Both arms of one model on one set: share of pathogenic variants found against share of benign ones taken."""
+    color = tables.looks[name].color
+    axes.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.5, zorder=1)
+    for init, line in ARM_LINES.items():
+        arm = curves[curves["init"] == init].sort_values("fpr")
+        axes.fill_between(arm["fpr"], arm["low"], arm["high"], color=color, linewidth=0, zorder=1,
+                          alpha=0.3 if init == "pretrained" else 0.12)  # fmt: skip
+        axes.plot(arm["fpr"], arm["tpr"], color=color, linestyle=line, linewidth=0.8, zorder=3)
+        if init == "pretrained":
+            axes.plot(1 - arm["fpr"], 1 - arm["tpr"], color=color, linestyle=":", linewidth=0.7, zorder=2)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=(0, 1), yticks=(0, 1))
+
+
+def _aurocs(axes: Axes, tables: Tables, ratios: pd.DataFrame, names: list[str], *, labels: bool) -> None:
+    layout.model_rows(axes, tables, ratios, names, labels=labels)
+    for row in each(ratios):
+        y = names.index(row.model) + layout.offset(row.init, ())
+        axes.plot(1 - row.value, y, "x", color=tables.looks[row.model].color, markersize=2, markeredgewidth=0.5)
+    for line in axes.lines:
+        line.set_markersize(min(line.get_markersize(), 3))
+    axes.axvline(0.5, color=style.GREY, linewidth=0.5, zorder=1)
+    axes.tick_params(labelsize=SMALL)
+    axes.set_xlabel("AUROC", fontsize=5.5, labelpad=1)
+
+
+def _chance_ticks(axes: Axes, most: int) -> None:
+    """At most so many ticks of x, of which chance, 0.5, is one."""
+    low, high = axes.get_xlim()
+    for step in (0.02, 0.05, 0.1, 0.2, 0.25, 0.5):
+        below, above = int((0.5 - low) / step + 1e-9), int((high - 0.5) / step + 1e-9)
+        if below + above < most:
+            break
+    axes.set_xticks([0.5 + step * place for place in range(-below, above + 1)])
+    axes.set_xlim(low, high)

@@ -1,0 +1,209 @@
+"""What the study's errors are worth: every defect, the optimism of its protocol, calibration, and the epoch budget."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from foundationless.reporting.figures import layout
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.data_and_width import curves
+from foundationless.reporting.figures.inputs import Tables, each
+
+ROW_MM = 5.0
+FEW = 12  # rows of one defect whose intervals are drawn
+UNITS = {9: "differences of similarities", 10: "shares, and sd of seeds or draws", 11: "half widths"}
+DOTS = 400  # rows of one defect that are drawn; beyond, every k-th of the sorted ones
+
+
+def defects(tables: Tables) -> Figure:
+    """Each defect of the study: score with it minus without it, single comparisons as dots and their median."""
+    title = "What the study's errors change: score with the defect minus score without it"
+    found = tables.extra("defects")
+    if len(found):
+        found = found[(found["task"] != "all") & (found["metric"] != "count") & found["difference"].notna()]
+    if found.empty:
+        return style.missing(title, "No defect of the study can be shown with these data (defects.csv has no rows).")
+    found = found.assign(name=found["what"].str.split(" (", regex=False).str[0])
+    groups = [(item, name, part) for (item, name), part in found.groupby(["item", "name"], sort=False)]
+    ends = _reach([part for _, _, part in groups])
+    units = {item: UNITS[item] for item, _, _ in groups if item in UNITS}
+    caption = (
+        "Small marks: one model, arm and task each; lines: their 95 % intervals, where a defect has at most twelve "
+        "(arrow: it goes on); black bars: medians. Right: median, and how many intervals exclude 0, of those known. "
+        "Numbers on the left are the items of the README's list. Units: metric of the task"
+        f"{''.join(f'; in {item:.0f}, {unit}' for item, unit in units.items())}. {tables.study}"
+    )
+    names = tables.order(name for name in found["model"] if name not in tables.baselines)
+    handles = [
+        style.arm_handles(layout.shown_arms(tables, found)),
+        style.model_handles(list(dict.fromkeys(tables.looks[name] for name in names))),
+    ]
+    figure, body = style.page(12 + ROW_MM * len(groups), title=title, caption=caption, handles=handles)
+    with style.sheet():
+        axes = body.subplots()
+        axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+        for y, (_, _, part) in enumerate(groups):
+            _defect(axes, tables, y, part, ends)
+        axes.set_ylim(len(groups) - 0.5, -0.5)
+        axes.set_yticks(range(len(groups)), [f"{item:.0f} · {name}" for item, name, _ in groups])
+        axes.tick_params(axis="y", length=0)
+        others = f"; {', '.join(f'{item:.0f}' for item in units)}: see below" if units else ""
+        axes.set_xlabel(f"With the defect minus without (metric of the task{others})")
+        axes.grid(axis="x")
+        axes.set_xlim(*ends)
+    return figure
+
+
+def _reach(parts: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Limits that hold every difference and nine of ten of the intervals that are drawn."""
+    drawn = pd.concat([part for part in parts if len(part) <= FEW] or [parts[0].iloc[:0]])
+    edges = (drawn["low"].quantile(0.05), drawn["high"].quantile(0.95))
+    values = np.concatenate([*(part["difference"] for part in parts), [0.0], [edge for edge in edges if edge == edge]])
+    pad = 0.04 * (values.max() - values.min()) or 0.1
+    return float(values.min() - pad), float(values.max() + pad)
+
+
+def _defect(axes: Axes, tables: Tables, y: float, part: pd.DataFrame, ends: tuple[float, float]) -> None:
+    part = part.sort_values("difference", kind="stable").reset_index(drop=True)
+    known = part.dropna(subset=["low", "high"])
+    beyond = int(((known["low"] > 0) | (known["high"] < 0)).sum())
+    shown = part.iloc[:: max(1, -(-len(part) // DOTS))]
+    spread = np.linspace(-0.28, 0.28, len(shown)) if len(shown) > 1 else np.zeros(1)
+    for row, shift in zip(each(shown), spread, strict=True):
+        arm = "baseline" if row.model in tables.baselines or row.init == "baseline" else row.init
+        look = tables.looks.get(row.model, style.Look(str(row.model), style.INK, "o"))
+        if len(part) <= FEW:
+            color = style.GREY if arm == "baseline" else look.color
+            style.interval(axes, y + shift, max(row.low, ends[0]), min(row.high, ends[1]), color)
+            for past, end, arrow in ((row.low < ends[0], ends[0], "<"), (row.high > ends[1], ends[1], ">")):
+                if past:
+                    axes.plot(end, y + shift, arrow, color=color, markersize=2.4, clip_on=False, zorder=3)
+        mark = style.filling(look, arm) | {"linestyle": "none", "markersize": 2.4, "markeredgewidth": 0.5}
+        axes.plot(row.difference, y + shift, zorder=3, **mark)
+    middle = float(part["difference"].median())
+    axes.vlines(middle, y - 0.36, y + 0.36, color=style.INK, linewidth=1.2, zorder=4)
+    text = f"{middle:+.3f}".replace("-", "−") + (f"; {beyond} of {len(known)}" if len(known) else "")
+    axes.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), fontsize=5.5, va="center")
+
+
+def optimism(tables: Tables) -> Figure:
+    """What choosing runs by their test score adds to each arm of each fine-tuning task."""
+    title = "Optimism: runs chosen by their test score against the same runs chosen by validation"
+    found = tables.extra("protocols")
+    if len(found):
+        found = found[(found["analysis"] == "finetune") & found["versus"].isna()]
+        found = tables.own(found[~found["task"].str.contains(".", regex=False) & found["optimism"].notna()])
+    if found.empty:
+        return style.missing(title, "No fine-tuned arm has predictions of both protocols (protocols.csv).")
+    names, tasks = tables.order(found["model"]), layout.ordered_tasks(tables, found["task"].tolist())
+    means = found.groupby("init")["optimism"].mean()
+    words = ", ".join(f"{init} {mean:+.4f}" for init, mean in means.items()).replace("-", "−")
+    caption = (
+        "Paper protocol minus corrected protocol, same runs, same resamples; lines are 95 % bootstrap intervals. Mean "
+        f"over models and tasks: {words}. {_items(found)}One learning rate leaves nothing to "
+        f"choose, and no optimism. {tables.study}"
+    )
+    figure, body = style.page(
+        layout.grid_height(tasks), title=title, caption=caption,
+        handles=[style.arm_handles(layout.shown_arms(tables, found))],
+    )  # fmt: skip
+    with style.sheet():
+        panels, heights = layout.task_grid(body, tables, tasks, names)
+        for axes, model in zip(panels, names, strict=True):
+            look = tables.looks[model]
+            axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+            for init, arm in found[found["model"] == model].groupby("init"):
+                y = arm["task"].map(heights) + layout.offset(str(init), set(found["init"]))
+                style.interval(axes, y, arm["low"], arm["high"], look.color)
+                mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3}
+                axes.plot(arm["optimism"], y, zorder=3, **mark)
+            axes.margins(x=0.08)
+        body.supxlabel("Optimism (metric of the task)", fontsize=7)
+    return figure
+
+
+def _items(found: pd.DataFrame) -> str:
+    """How many tasks and test items stand behind these rows, in one sentence."""
+    words = f"n = {found['task'].nunique()} task(s)"
+    if "n_test" in found and found["n_test"].notna().any():
+        words += f" of {layout.span(found['n_test'].dropna())} test items"
+    return f"{words}. "
+
+
+def calibration(tables: Tables) -> Figure:
+    """Reliability curves of both arms of every model, predictions of all fine-tuning tasks pooled."""
+    title = "Calibration: how often a prediction of a confidence is right"
+    found = tables.extra("calibration")
+    if len(found):
+        found = tables.own(found[(found["analysis"] == "finetune") & ~found["task"].str.contains(".", regex=False)])
+    if found.empty:
+        return style.missing(title, "No fine-tuned arm has class probabilities (calibration.csv).")
+    names = tables.order(found["model"])
+    scores = tables.scored("finetune")
+    tasks, counts = found["task"].nunique(), found.groupby(["model", "init"])["count"].sum()
+    caption = (
+        "Confidence: probability of the predicted class, in fifteen equal bins, those with fewer than five predictions "
+        f"left out; n = {layout.span(counts)} predictions an arm, of {tasks} task(s), all seeds and folds pooled; no "
+        "interval. Dotted: perfect calibration. ECE: expected "
+        f"calibration error, mean over tasks, seeds and folds. {tables.study}"
+    )
+    columns = min(len(names), 4)
+    lines = -(-len(names) // columns)
+    handles = [style.arm_handles(layout.shown_arms(tables, found), lines=True)]
+    figure, body = style.page(50 * lines, title=title, caption=caption, handles=handles)
+    with style.sheet():
+        panels = body.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
+        for axes in panels[len(names) :]:
+            axes.set_axis_off()
+        for place, (axes, model) in enumerate(zip(panels, names, strict=False)):
+            look = tables.looks[model]
+            axes.plot([0, 1], [0, 1], color=style.GREY, linestyle=":", linewidth=0.7, zorder=1)
+            words = []
+            for init in [arm for arm in style.ARMS if (found["init"] == arm).any()]:
+                curve = _pooled(found[(found["model"] == model) & (found["init"] == init)])
+                if curve.empty:
+                    continue
+                line = "-" if init == "pretrained" else "--" if init == "random" else "none"
+                mark = style.filling(look, init) | {"linestyle": line, "markersize": 2.8}
+                axes.plot(curve["confidence"], curve["accuracy"], zorder=3, **mark)
+                arm = scores[(scores["model"] == model) & (scores["init"] == init)]
+                if "ece" in arm and arm["ece"].notna().any():
+                    words.append(f"ECE {init} {arm['ece'].mean():.3f}")
+            axes.annotate("\n".join(words), (0.03, 0.97), xycoords="axes fraction", fontsize=5.5, va="top")
+            axes.set_title(look.label, color=look.color, fontweight="bold", fontsize=6.5)
+            axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+            axes.grid(True)
+            if place >= len(names) - columns:
+                axes.set_xlabel("Confidence")
+                axes.tick_params(labelbottom=True)
+            if place % columns == 0:
+                axes.set_ylabel("Share that is right")
+    return figure
+
+
+def _pooled(bins: pd.DataFrame) -> pd.DataFrame:
+    """Bins of several tasks as one: confidence and accuracy weighted by their predictions."""
+    parts = bins.assign(**{name: bins[name] * bins["count"] for name in ("confidence", "accuracy")})
+    sums = parts.groupby("bin")[["count", "confidence", "accuracy"]].sum().sort_index()
+    sums = sums[sums["count"] >= 5]
+    return sums.assign(confidence=sums["confidence"] / sums["count"], accuracy=sums["accuracy"] / sums["count"])
+
+
+def epochs(tables: Tables) -> Figure:
+    """Score against the budget of epochs, both arms."""
+    title = "Fine-tuning for longer: score against the budget of epochs"
+    found = tables.scored("epochs", plain=False)
+    parts = found["task"].str.extract(r"^([^.]+)\.ep(\d+)$") if len(found) else pd.DataFrame(columns=[0, 1])
+    found = found.assign(panel=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
+    found = tables.own(found)
+    if found.empty:
+        return style.missing(title, "No scores of analysis epochs on tasks named TASK.epN.")
+    tasks = tables.task_rows(found["panel"].tolist())["task"].tolist()
+    caption = (
+        "Each budget is a schedule of its own (the cosine ends with it); tested at the epoch that validation chose. "
+        f"{layout.sizes(found)} {tables.study}"
+    )
+    return curves(tables, found, title, caption, tasks, xlabel="Epochs", ticks=sorted(found["x"].unique()))

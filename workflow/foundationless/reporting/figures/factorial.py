@@ -1,0 +1,256 @@
+"""Tokenizer × initialisation × width: every cell of the factorial, and what each factor alone is worth."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from foundationless.reporting.figures import layout
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import Tables, each, width
+from foundationless.evaluation.bootstrap import independent_difference
+
+ARMS = ("pretrained", "random")
+TOKENIZERS: Any = {"characters": "-", "6-mers": "--", "byte pairs": ":"}  # and how they are drawn
+CLASSES = {"character": "characters", "kmer": "6-mers", "bpe": "byte pairs"}
+EFFECTS = {
+    "init": ("pretrained − random", "o"),
+    "tokenizer": ("characters − 6-mers or byte pairs", "D"),
+    "width": ("widest − narrowest", "s"),
+}
+CURVE_MM, ROW_MM, COLUMNS = 25.0, 3.6, 2
+OWN = "own"  # the tick of a model at its own width
+
+
+def factorial(tables: Tables) -> Figure:
+    """Score of frozen features by width, tokenizer and arm, a panel per model; effects of the three factors below."""
+    title = "Tokenizer × initialisation × width"
+    cells, task = _cells(tables)
+    tuned = tables.own(tables.scored("tokenizer"))
+    tuned = tuned[tuned["init"].isin(ARMS) & tuned["model"].isin(tables.looks)]
+    effects = pd.concat([_effects(tables, cells), _tokenizer_effects(tables, tuned)], ignore_index=True)
+    if cells.empty and tuned.empty:
+        return style.missing(title, "No scores of analysis width (models named MODEL.wN), and none of tokenizer.")
+    names = tables.order(cells["base"])
+    lines = -(-len(names) // COLUMNS)
+    ticks, places = _rows(tables, effects)
+    heights = [6 + CURVE_MM * lines, (12 + ROW_MM * len(ticks)) * (len(effects) > 0)]
+    caption = ""
+    if names:
+        caption = (
+            f"a, frozen features, {tables.task_label(task)}; vertical lines: 95 % bootstrap intervals over items and "
+            f"seeds; '{OWN}': the model at its own width. "
+        )
+    if len(effects):
+        caption += (
+            "b, main effects: means over the cells that differ in that factor alone, with the mean of their 95 % "
+            "intervals, as if they were fully dependent. Arms are paired (bootstrap over the same items), tokenizers "
+            "and widths independent (MOVER): too wide rather than too narrow. Right: cells that were compared, in the "
+            "order of the legend. "
+        )
+    caption += f"{layout.sizes(cells if len(cells) else tuned).split('; lines')[0]}. {tables.study}"
+    handles = [style.arm_handles(), _tokenizer_handles(cells), _effect_handles(effects)]
+    figure, body = style.page(
+        heights[0] * (lines > 0) + heights[1], title=title, caption=caption, handles=handles,
+        width_mm=style.ONE_COLUMN,
+    )  # fmt: skip
+    with style.sheet():
+        used = [height for height, shown in zip(heights, (lines, len(effects)), strict=True) if shown]
+        parts = iter(np.atleast_1d(np.asarray(body.subfigures(len(used), 1, height_ratios=used))))
+        if names:
+            _grid(next(parts), tables, cells, names)
+        if len(effects):
+            _effect_rows(next(parts).subplots(), effects, ticks, places)
+    return figure
+
+
+def tokenizer(tables: Tables, model: str) -> str:
+    """Word of `TOKENIZERS` for the tokenizer that a model's name states, or else its card; another's own class."""
+    parts = model.split(".")[1:]
+    if "char" in parts or "kmer" in parts:
+        return "characters" if "char" in parts else "6-mers"
+    card = tables.models.loc[tables.models["model"] == model, "tokenizer_class"].iloc[0]
+    return CLASSES.get(style.tokenizer_class(card), str(card))
+
+
+def stem(tables: Tables, model: str) -> str:
+    """The model of which this one is a cell, by its name without tokenizer and width, or its entry in the model table.
+
+    Where neither is a model of the study (random arms alone, at some widths), its first cell stands for them.
+    """
+    name = _plain(model)
+    known = [other for other in (name, name.split(".")[0]) if other in tables.looks]
+    return (known or [other for other in tables.models["model"] if _plain(other) == name])[0]
+
+
+def _plain(model: str) -> str:
+    return re.sub(r"\.(char|kmer|w\d+)(?=\.|$)", "", model)
+
+
+def _cells(tables: Tables) -> tuple[pd.DataFrame, str]:
+    """Scores of analysis width on its first task, and of the same models at their own width (analysis biotype)."""
+    found = tables.own(tables.scored("width"))
+    found = found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)]
+    found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
+    if found.empty:
+        return found.assign(base="", tokenizer="", width=np.nan), ""
+    task = str(tables.task_rows(found["task"])["task"].iloc[0])
+    found = found[found["task"] == task]
+    own = tables.own(tables.scored("biotype"))
+    own = own[(own["task"] == task) & own["init"].isin(ARMS) & own["metric"].isin(found["metric"])]
+    own = own[own["model"].isin({stem(tables, name) for name in found["model"]})]
+    found = pd.concat([found, own], ignore_index=True)
+    found = found.assign(
+        base=[stem(tables, name) for name in found["model"]],
+        tokenizer=[tokenizer(tables, name) for name in found["model"]],
+        width=found["model"].map(width).astype(float),
+    )
+    return found.drop_duplicates(["base", "tokenizer", "init", "width"]), task
+
+
+def _effects(tables: Tables, cells: pd.DataFrame) -> pd.DataFrame:
+    """Main effects of each model: base, factor, delta, low, high and how many cells were compared."""
+    rows = []
+    pairs = tables.comparisons[
+        (tables.comparisons["versus"] == "random") & (tables.comparisons["init"] == "pretrained")
+    ]
+    for name, part in cells.groupby("base", sort=False):
+        paired = pairs.merge(part[part["init"] == "pretrained"][["analysis", "task", "model"]])
+        rows.append(_mean(name, "init", paired[["delta", "low", "high"]].to_numpy()))
+        of = {(row.tokenizer, row.init, row.width): (row.value, row.low, row.high) for row in each(part.fillna(0))}
+        rows.append(_mean(name, "tokenizer", _by_tokenizer(of)))
+        ends = []
+        for _, curve in part.dropna(subset=["width"]).groupby(["tokenizer", "init"]):
+            curve = curve.sort_values("width")
+            if len(curve) > 1:
+                ends.append(independent_difference(*(tuple(curve[["value", "low", "high"]].iloc[i]) for i in (-1, 0))))
+        rows.append(_mean(name, "width", ends))
+    found = pd.DataFrame(rows, columns=["base", "factor", "delta", "low", "high", "cells"])
+    return found[found["cells"] > 0].assign(where="Frozen features")
+
+
+def _tokenizer_effects(tables: Tables, tuned: pd.DataFrame) -> pd.DataFrame:
+    """The same of fine-tuned models that were made with two tokenizers, over tasks."""
+    rows = []
+    pairs = tables.comparisons[
+        (tables.comparisons["versus"] == "random") & (tables.comparisons["init"] == "pretrained")
+    ]
+    tuned = tuned.assign(
+        base=[stem(tables, name) for name in tuned["model"]],
+        tokenizer=[tokenizer(tables, name) for name in tuned["model"]],
+    )
+    for name, part in tuned.groupby("base", sort=False):
+        paired = pairs.merge(part[part["init"] == "pretrained"][["analysis", "task", "model"]])
+        rows.append(_mean(str(name), "init", paired[["delta", "low", "high"]].to_numpy()))
+        of = {(row.tokenizer, row.init, row.task): (row.value, row.low, row.high) for row in each(part)}
+        rows.append(_mean(str(name), "tokenizer", _by_tokenizer(of)))
+    found = pd.DataFrame(rows, columns=["base", "factor", "delta", "low", "high", "cells"])
+    return found[found["cells"] > 0].assign(where="Fine-tuning")
+
+
+def _by_tokenizer(cells: dict[tuple, tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    """Differences of characters and another tokenizer, of all cells (tokenizer, ...) that are else the same."""
+    return [
+        independent_difference(cells["characters", *key[1:]], value)
+        for key, value in cells.items()
+        if key[0] != "characters" and ("characters", *key[1:]) in cells
+    ]
+
+
+def _mean(name: object, factor: str, deltas) -> tuple:
+    values = np.asarray(deltas, dtype=float).reshape(-1, 3)
+    values = values[np.isfinite(values[:, 0])]
+    return (name, factor, *(values.mean(axis=0) if len(values) else [np.nan] * 3), len(values))
+
+
+def _grid(body, tables: Tables, cells: pd.DataFrame, names: list[str]) -> None:
+    """A panel per model: score against width, both arms, every tokenizer."""
+    lines = -(-len(names) // COLUMNS)
+    panels = body.subplots(lines, COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
+    widths = sorted(cells["width"].dropna().unique())
+    ends = (widths[0], widths[-1]) if widths else (1.0, 2.0)
+    at_own = ends[1] * (ends[1] / ends[0]) ** 0.32 if len(widths) > 1 else 2 * ends[1]
+    ticks = _thinned(widths)
+    for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
+        part = cells[cells["base"] == name]
+        look = tables.looks[name]
+        for (kind, init), curve in part.groupby(["tokenizer", "init"]):
+            curve = curve.assign(x=curve["width"].fillna(at_own)).sort_values("x")
+            shift = 1 + 0.03 * (2 * ARMS.index(init) - 1)
+            style.interval(axes, curve["x"] * shift, curve["low"], curve["high"], look.color, vertical=True)
+            mark = style.filling(look, str(init)) | {"markersize": 2.6, "markeredgewidth": 0.6, "linestyle": "none"}
+            axes.plot(curve["x"] * shift, curve["value"], zorder=3, **mark)
+            inner = curve.dropna(subset=["width"])
+            axes.plot(
+                inner["x"] * shift,
+                inner["value"],
+                color=look.color,
+                linewidth=0.7,
+                linestyle=TOKENIZERS.get(str(kind), "-."),
+            )
+        layout.logarithmic(axes, [*ticks, at_own], size=5.2)
+        axes.set_xticks([*ticks, at_own], [*(f"{tick:g}" for tick in ticks), OWN], rotation=0, ha="center")
+        axes.tick_params(labelsize=5.2, labelbottom=place + COLUMNS >= len(names))
+        axes.set_title(("a  " if not place else "") + look.label, color=look.color, fontweight="bold", fontsize=6)
+        axes.grid(axis="y")
+    for axes in panels[len(names) :]:
+        axes.set_axis_off()
+    body.supxlabel("Width of the hidden states", fontsize=6.5)
+    body.supylabel(layout.metric_label(cells["metric"].unique().tolist()), fontsize=6.5)
+
+
+def _thinned(widths: list[float]) -> list[float]:
+    """Widths whose labels fit a narrow panel: each at least 2.5 times the one before."""
+    kept: list[float] = []
+    for value in widths:
+        if not kept or value >= 2.5 * kept[-1]:
+            kept.append(value)
+    return kept[:-1] if len(kept) > 1 and len(widths) > 4 and kept[-1] * 1.6 > widths[-1] else kept
+
+
+def _rows(tables: Tables, effects: pd.DataFrame) -> tuple[list[tuple[str, str]], dict[tuple[str, str], int]]:
+    """Labels of rows, and the row of each model under its heading."""
+    ticks: list[tuple[str, str]] = []
+    places: dict[tuple[str, str], int] = {}
+    for where, part in effects.groupby("where", sort=False) if len(effects) else ():
+        ticks.append((str(where), "bold"))
+        for name in tables.order(part["base"]):
+            places[str(where), str(name)] = len(ticks)
+            ticks.append((tables.looks[name].label, "normal"))
+    return ticks, places
+
+
+def _effect_rows(axes: Axes, effects: pd.DataFrame, ticks, places) -> None:
+    axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+    for row in each(effects):
+        y = places[row.where, row.base] + 0.27 * (list(EFFECTS).index(row.factor) - 1)
+        style.interval(axes, y, row.low, row.high, style.INK)
+        axes.plot(row.delta, y, zorder=3, **_effect_mark(row.factor))
+    for (where, name), y in places.items():
+        part = effects[(effects["where"] == where) & (effects["base"] == name)].set_index("factor")["cells"]
+        counts = " + ".join(str(part.get(factor, 0)) for factor in EFFECTS)
+        axes.annotate(counts, (1.01, y), xycoords=("axes fraction", "data"), fontsize=5.2, va="center")
+    layout.named_rows(axes, ticks, size=5.8)
+    axes.set_title("b  Effect of each factor alone", fontsize=6.5)
+    axes.set_xlabel("Difference in score")
+
+
+def _effect_mark(factor: str) -> dict:
+    face = {"init": style.INK, "tokenizer": "white", "width": style.GREY}[factor]
+    return {"color": style.INK, "marker": EFFECTS[factor][1], "markerfacecolor": face, "markersize": 2.8,
+            "markeredgewidth": 0.6, "linestyle": "none"}  # fmt: skip
+
+
+def _effect_handles(effects: pd.DataFrame) -> list[Line2D]:
+    shown = [factor for factor in EFFECTS if (effects["factor"] == factor).any()] if len(effects) else []
+    return [Line2D([], [], label=EFFECTS[factor][0], **_effect_mark(factor)) for factor in shown]
+
+
+def _tokenizer_handles(cells: pd.DataFrame) -> list[Line2D]:
+    shown = [word for word in TOKENIZERS if (cells["tokenizer"] == word).any()] if len(cells) else []
+    return [Line2D([], [], color=style.INK, linestyle=TOKENIZERS[word], linewidth=0.8, label=word)
+            for word in shown]  # fmt: skip

@@ -1,0 +1,185 @@
+"""Two layouts that most figures share: one row per model, and tasks in rows by models in columns."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables, each
+from foundationless.reporting.paper.published import qualifiers
+
+SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
+SMALLER = (
+    "Models here are smaller ones of the same architectures, or pretrained here, not the published checkpoints: these "
+    "numbers neither confirm nor refute theirs."
+)
+ROW_MM = 4.2  # height of one row of text and marks
+
+
+def sizes(rows: pd.DataFrame) -> str:
+    """How much stands behind scores or comparisons: test items, groups, seeds and folds, in one sentence."""
+    if rows.empty or "n_test" not in rows:
+        return ""
+    words = [f"n = {span(rows['n_test'])} test items per task"]
+    grouped = rows[rows["groups"] < rows["n_test"]]
+    words += [f"{span(grouped['groups'])} groups where items are dependent"] if len(grouped) else []
+    words += [f"{span(rows['seeds'])} seed(s)", f"{span(rows['folds'])} fold(s)"]
+    return ", ".join(words) + "; lines are 95 % bootstrap intervals over items (or groups) and seeds."
+
+
+def study_numbers(tables: Tables, *experiments: str) -> pd.DataFrame:
+    """What the study printed for our tasks in these experiments: task, model, arm, reported, source, same_model."""
+    found = tables.extra("reported_comparison")
+    if found.empty:
+        return pd.DataFrame(columns=["task", "model", "arm", "reported", "source", "same_model"])
+    return found[found["experiment"].isin(experiments) & found["reported"].notna() & found["model"].isin(tables.looks)]
+
+
+def study_words(found: pd.DataFrame) -> str:
+    """Sentence of a caption on the study's numbers (rows of reported_comparison.csv); nothing where there are none."""
+    if found.empty:
+        return ""
+    sources = ", ".join(dict.fromkeys(str(source) for source in found["source"].dropna()))
+    words = f"Crosses: as the study printed them ({sources}), without intervals."
+    return words if same_models(found) else f"{words} {SMALLER}"
+
+
+def same_models(found: pd.DataFrame) -> bool:
+    """Whether all models are the published ones, not smaller ones of the same architecture (`hyenadna.mini`)."""
+    return all(name.split(".")[1:] == qualifiers(name) for name in found["model"].unique())
+
+
+def span(values: pd.Series) -> str:
+    """`3` or `3–5`: the range of whole numbers."""
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def metric_label(metrics: Sequence[str]) -> str:
+    """Axis label for one or several metrics; `Score (...)` for several."""
+    text = ", ".join(METRIC_LABELS.get(metric, metric) for metric in dict.fromkeys(metrics))
+    return f"Score ({text})" if "," in text else text[:1].upper() + text[1:]
+
+
+def shown_arms(tables: Tables, *frames: pd.DataFrame) -> set[str]:
+    """Arms that these rows hold, baselines (in whatever arm) as `baseline`."""
+    own = {init for rows in frames if len(rows) for init in tables.own(rows)["init"]}
+    return own | ({"baseline"} if any(len(tables.others(rows)) for rows in frames if len(rows)) else set())
+
+
+def offset(init: str, shown: Collection[str]) -> float:
+    """Place of an arm within a model's row, in rows: pretrained above, random below, controls between them."""
+    arms = [arm for arm in style.ARMS if arm in shown or arm in ("pretrained", "random")]
+    return 0.16 * (2 * arms.index(init) - len(arms) + 1) / (len(arms) - 1) ** 0.5 if init in arms else 0.0
+
+
+def model_rows(axes: Axes, tables: Tables, rows: pd.DataFrame, names: Sequence[str], *, labels: bool = True) -> None:
+    """Dot plot of one task: a row per model of `names`, pretrained above random, baselines as grey ticks."""
+    arms = set(rows["init"])
+    for place, name in enumerate(names):
+        for row in each(rows[rows["model"] == name]):
+            look, init = tables.looks[name], "baseline" if name in tables.baselines else row.init
+            y = place + offset(init, arms)
+            color = style.GREY if init == "baseline" else look.color
+            style.interval(axes, y, row.low, row.high, color)
+            axes.plot(row.value, y, zorder=3, **style.filling(look, init))
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), [tables.looks[name].label for name in names] if labels else [])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+
+
+def study_rows(axes: Axes, found: pd.DataFrame, names: Sequence[str], arms: Collection[str]) -> None:
+    """The study's numbers (columns model, init, reported) in the rows of `model_rows` with these `arms`."""
+    for init, rows in found[found["model"].isin(names)].groupby("init"):
+        y = rows["model"].map(names.index) + offset(str(init), arms)
+        axes.plot(rows["reported"], y, zorder=4, **style.reported(str(init)))
+
+
+def task_grid(
+    body: SubFigure, tables: Tables, tasks: pd.DataFrame, names: Sequence[str]
+) -> tuple[list[Axes], dict[str, float]]:
+    """Panels of models side by side over shared rows of tasks, with a bold heading above each group of tasks.
+
+    Returns the panels (one per model) and the height of each task's row.
+    """
+    heights: dict[str, float] = {}
+    ticks, weights, y = [], [], 0.0
+    for group, members in tasks.groupby("group", sort=False):
+        ticks.append((y, str(group)))
+        weights.append("bold")
+        for task in members["task"]:
+            y += 1
+            heights[task] = y
+            ticks.append((y, tables.task_label(task)))
+            weights.append("normal")
+        y += 1
+    panels = list(np.atleast_1d(body.subplots(1, len(names), sharex=True, sharey=True)))
+    for axes, name in zip(panels, names, strict=True):
+        label = tables.looks[name].label if len(names) < 6 else tables.looks[name].label.replace(" ", "\n", 1)
+        axes.set_title(label, color=tables.looks[name].color, fontweight="bold", fontsize=6.5)
+        axes.set_ylim(y - 0.4, -0.6)
+        axes.grid(axis="x")
+        axes.tick_params(axis="y", length=0, labelsize=6)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(2 if len(names) > 5 else 4))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "−")))
+    panels[0].set_yticks([place for place, _ in ticks], [text for _, text in ticks])
+    for label, weight in zip(panels[0].get_yticklabels(), weights, strict=True):
+        label.set_fontweight(weight)
+    return panels, heights
+
+
+def grid_height(tasks: pd.DataFrame) -> float:
+    """Height in mm of a `task_grid` body."""
+    rows = len(tasks) + tasks["group"].nunique()
+    return 14 + rows * (ROW_MM if rows <= 45 else 3.3)
+
+
+def ordered_tasks(tables: Tables, names: Sequence[str]) -> pd.DataFrame:
+    """Task rows with the tasks of a group together, groups in the order of their first task.
+
+    Where several suites meet, a group's name says its suite: the same marks stand in two of them.
+    """
+    frame = tables.task_rows(names)
+    if frame["suite"].nunique() > 1:
+        short = frame["suite"].map(SUITE_SHORT).fillna(frame["suite"].str.capitalize())
+        frame["group"] = frame["group"].where(frame["group"] == short, short + ": " + frame["group"])
+    first = frame.groupby("group")["place"].transform("min")
+    return frame.assign(first=first).sort_values(["first", "place", "task"]).reset_index(drop=True)
+
+
+def named_rows(axes: Axes, ticks: Sequence[tuple[str, str]], size: float = 6.0) -> None:
+    """Labels (text, weight) of rows from the top down, and room for each of them."""
+    axes.set_ylim(len(ticks) - 0.5, -0.6)
+    axes.set_yticks(range(len(ticks)), [text for text, _ in ticks])
+    for label, (_, weight) in zip(axes.get_yticklabels(), ticks, strict=True):
+        label.set_fontweight(weight)
+    axes.tick_params(axis="y", length=0, labelsize=size)
+    axes.grid(axis="x")
+
+
+def signed(value: float, low: float, high: float, digits: int = 3) -> str:
+    """A difference with its interval in words: `+0.041 [+0.020, +0.062]`; no bracket where there is none."""
+    text = f"{value:+.{digits}f}"
+    if np.isfinite([low, high]).all():
+        text += f" [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return text.replace("-", "−")
+
+
+def logarithmic(axes: Axes, ticks: Sequence[float], size: float = 6.0) -> None:
+    """A logarithmic axis of x with these ticks alone, without those that would touch the one before."""
+    axes.set_xscale("log")
+    apart = 0.055 * np.log(max(ticks) / min(ticks))
+    kept: list[float] = []
+    for tick in sorted(ticks):
+        if not kept or np.log(tick / kept[-1]) >= apart:
+            kept.append(tick)
+    turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(kept) > 4 else {}
+    axes.set_xticks(kept, [f"{tick:g}" for tick in kept], fontsize=size, **turned)
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.margins(x=0.12)

@@ -1,0 +1,185 @@
+"""Leakage: how much of each test set an earlier split holds already, what it adds, and where scores are high."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from scipy import stats
+
+from foundationless.reporting.figures import layout
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import Tables, each
+
+MOST_MM = 160  # height of the rows of tasks
+AGAINST_MM = 46  # height of the panels of scores against leakage
+FEWEST = 5  # tasks of which a rank correlation is told
+ANALYSES = ("finetune", "biotype", "ancestry", "frozen", "transfer")
+ARMS = ("pretrained", "random")
+DUPLICATE, NEAR = "#5c4b8a", "#c3b8dd"
+
+
+def leakage(tables: Tables) -> Figure:
+    """Share of test rows with a (near) duplicate in train or validation, and scores with and without such rows."""
+    title = "Leakage · Test rows known from training"
+    audits = tables.extra("audits")
+    if len(audits):
+        audits = audits[(audits["split"] == "test") & (audits["against"] == "earlier") & (audits["rows"] > 0)]
+    tasks = layout.ordered_tasks(tables, audits["task"].tolist()) if len(audits) else pd.DataFrame()
+    if tasks.empty:
+        return style.missing(title, "No audits of tasks: collect_tables was given no summaries of audit_task.")
+    effects = _effects(tables, tasks["task"].tolist())
+    names = tables.order(effects["model"]) if len(effects) else []
+    against = _against(tables, audits, tasks["task"].tolist())
+    drawn = ["what they add to scores"] * (len(effects) > 0) + ["scores against them"] * (len(against) > 0)
+    title += "".join(f", {part}" for part in drawn[:-1]) + (" and " + drawn[-1] if drawn else "")
+    caption = (
+        "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand; "
+        f"n = {layout.span(audits['rows'])} test rows a task. "
+    )
+    if len(effects):
+        caption += (
+            f"{'Top right' if len(against) else 'Right'}: the score on all test rows minus that on the rows without "
+            "near duplicates, for the same predictions; above 0, leaks made the test easier. Lines are 95 % bootstrap "
+            "intervals. No mark: nothing to leave out, or nothing left. "
+        )
+    if len(against):
+        caption += (
+            f"Below: each of n = {against['task'].nunique()} tasks at its share of near duplicates; scores are means "
+            "over models (interval: the models' range), differences paired, pretrained minus random. ρ: Spearman's "
+            "rank correlation over tasks of the means over models, with its two-sided p (t approximation). "
+        )
+    caption += tables.study
+    bars = [Patch(color=DUPLICATE, label="the same sequence, or its reverse complement"),
+            Patch(color=NEAR, label="near duplicate")]  # fmt: skip
+    arms = style.arm_handles(layout.shown_arms(tables, effects)) if len(effects) else []
+    models = style.model_handles([tables.looks[name] for name in names if name not in tables.baselines])
+    lines = len(tasks) + tasks["group"].nunique()
+    height = 14 + lines * min(layout.ROW_MM, MOST_MM / lines)
+    heights_mm = [height, AGAINST_MM] if len(against) else [height]
+    figure, body = style.page(sum(heights_mm), title=title, caption=caption, handles=[bars, [*models, *arms]])
+    with style.sheet():
+        parts = np.atleast_1d(np.asarray(body.subfigures(len(heights_mm), 1, height_ratios=heights_mm)))
+        if len(against):
+            _scatter(parts[1].subplots(1, 2), tables, against)
+        ratios = (1, 1.2)[: 1 + bool(len(effects))]
+        panels = parts[0].subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
+        left = panels[0]
+        heights = _rows(left, tables, tasks)
+        for row in each(audits[audits["task"].isin(heights)]):
+            y, near, same = heights[row.task], 100 * row.near_share, 100 * row.duplicate_share
+            left.barh(y, near, height=0.7, color=NEAR, linewidth=0)
+            left.barh(y, same, height=0.7, color=DUPLICATE, linewidth=0)
+            label = f"{near:.1f} %" if near else "0"
+            left.text(near + 1, y, label, va="center", fontsize=5.2, color=style.INK)
+        left.set_xlim(0, 112)
+        left.set_xticks([0, 25, 50, 75, 100])
+        left.set_xlabel("Share of test rows (%)")
+        for axes in panels:
+            axes.grid(axis="x")
+        if effects.empty:
+            return figure
+        right = panels[1]
+        right.axvline(0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+        keys = [(name, arm) for name in names if name not in tables.baselines for arm in ("pretrained", "random")]
+        places = dict(zip(keys, np.linspace(-0.38, 0.26, max(2, len(keys))), strict=False))
+        for row in each(effects):
+            look, baseline = tables.looks[row.model], row.model in tables.baselines
+            y = heights[row.task] + places.get((row.model, row.init), 0.4)
+            style.interval(right, y, row.low, row.high, style.GREY if baseline else look.color)
+            mark = style.filling(look, "baseline" if baseline else row.init)
+            right.plot(row.delta, y, zorder=3, **(mark | {"markersize": 2.6, "markeredgewidth": 0.6}))
+        right.set_xlabel(f"Score on all − on distant test rows ({_names(effects['metric'].unique().tolist())})")
+        right.tick_params(axis="y", length=0)
+    return figure
+
+
+def _against(tables: Tables, audits: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
+    """Score of both arms and their paired difference, fine-tuned, with the share of near duplicates of each task.
+
+    Without a row where all tasks have the same share.
+    """
+    scores = tables.own(tables.scored("finetune"))
+    scores = scores[scores["task"].isin(tasks) & scores["init"].isin(ARMS) & scores["model"].isin(tables.looks)]
+    wide = scores.pivot_table(index=["task", "model"], columns="init", values="value").reindex(columns=list(ARMS))
+    pairs = tables.comparisons[(tables.comparisons["analysis"] == "finetune")]
+    pairs = pairs[(pairs["versus"] == "random") & (pairs["init"] == "pretrained")]
+    wide["delta"] = pairs.drop_duplicates(["task", "model"]).set_index(["task", "model"])["delta"]
+    found = wide.reset_index()
+    share = 100 * audits.drop_duplicates("task").set_index("task")["near_share"]
+    found = found.assign(share=found["task"].map(share)).dropna(subset=["share"])
+    return found if found["share"].nunique() > 1 else found.iloc[:0]  # one share is no axis
+
+
+def _scatter(panels: Sequence[Axes], tables: Tables, found: pd.DataFrame) -> None:
+    """Scores (left) and paired differences (right) against the share of leaked test rows."""
+    left, right = panels
+    words = []
+    for init in ARMS:
+        part = found.dropna(subset=[init]).groupby(["task", "share"])[init].agg(["mean", "min", "max"]).reset_index()
+        shift = -0.4 if init == "pretrained" else 0.4
+        style.interval(left, part["share"] + shift, part["min"], part["max"], style.GREY, vertical=True)
+        face = style.INK if init == "pretrained" else "white"
+        left.plot(part["share"] + shift, part["mean"], "o", color=style.INK, markerfacecolor=face, markersize=2.6,
+                  markeredgewidth=0.6, zorder=3)  # fmt: skip
+        words.append(init + _correlation(part["share"], part["mean"]))
+    right.axhline(0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+    known = found.dropna(subset=["delta"])
+    for name in tables.order(known["model"]):
+        mine = known[known["model"] == name]
+        mark = style.filling(tables.looks[name], "pretrained") | {"linestyle": "none", "markersize": 2.4}
+        right.plot(mine["share"], mine["delta"], zorder=3, alpha=0.8, **mark)
+    means = known.groupby("task")[["share", "delta"]].mean()
+    left.set_title(f"Scores: {'; '.join(words)}", fontsize=6)
+    right.set_title(f"Paired differences{_correlation(means['share'], means['delta'])}", fontsize=6)
+    left.set_ylabel("Score, mean over models")
+    right.set_ylabel("Pretrained − random")
+    for axes in (left, right):
+        axes.set_xlabel("Near duplicates among the task's test rows (%)")
+        axes.grid()
+
+
+def _correlation(shares: pd.Series, values: pd.Series) -> str:
+    """Spearman's ρ and p in words; nothing for a handful of tasks, or where nothing varies."""
+    if len(shares) < FEWEST or shares.nunique() < 2 or values.nunique() < 2:
+        return ""
+    found = stats.spearmanr(shares, values)
+    return f", ρ = {found.statistic:.2f} (p = {found.pvalue:.2g})".replace("-", "−")
+
+
+def _names(metrics: list[str]) -> str:
+    return ", ".join(layout.METRIC_LABELS.get(metric, metric) for metric in metrics)
+
+
+def _effects(tables: Tables, tasks: list[str]) -> pd.DataFrame:
+    """Differences under the study's protocol, one per task, model and arm; models at their own width only."""
+    found = tables.extra("leakage")
+    if found.empty:
+        return found
+    if "protocol" in tables.scores and len(tables.scores):
+        found = found[found["protocol"].isin(tables.scores["protocol"].dropna())]
+    found = found[found["task"].isin(tasks) & found["analysis"].isin(ANALYSES) & found["delta"].notna()]
+    found = found[found["model"].isin(tables.looks) & (found["n_distant"] < found["n_all"])]
+    return found.drop_duplicates(["task", "model", "init"])
+
+
+def _rows(axes: Axes, tables: Tables, tasks: pd.DataFrame) -> dict[str, float]:
+    """Rows of tasks under a bold heading for each group; the height of each task's row."""
+    heights: dict[str, float] = {}
+    ticks: list[tuple[float, str, str]] = []
+    y = 0.0
+    for group, members in tasks.groupby("group", sort=False):
+        ticks.append((y, str(group), "bold"))
+        for task in members["task"]:
+            y += 1
+            heights[task] = y
+            ticks.append((y, tables.task_label(task), "normal"))
+        y += 1
+    axes.set_ylim(y - 0.4, -0.6)
+    axes.set_yticks([place for place, _, _ in ticks], [text for _, text, _ in ticks])
+    axes.tick_params(axis="y", length=0, labelsize=6 if len(ticks) < 50 else 5.2)
+    for label, (_, _, weight) in zip(axes.get_yticklabels(), ticks, strict=True):
+        label.set_fontweight(weight)
+    return heights

@@ -1,0 +1,282 @@
+"""Variation: similarity under mutations, ancestry, and the effects of variants."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
+
+from foundationless.reporting.figures import layout
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.evaluation.bootstrap import across_tasks
+
+ARMS = ("pretrained", "random")
+MODEL_MM = 17.0  # height of a model's row of curves
+POOLINGS = ("cls", "last", "site", "mean", "max")
+VARIANTS = {"raw": "Cosine similarity", "centred": "Cosine, centred"}
+POOLING_LABELS = {"cls": "cls / last token", "last": "last token", "site": "mutated sites"}
+
+
+def sensitivity_ancestry(tables: Tables) -> Figure:
+    """Figure 6: (a) cosine similarity against the number of mutations, as it is and centred, (b) ancestry."""
+    title = "Figure 6 · Mutation sensitivity and ancestry"
+    found = _sensitivity(tables)
+    people = tables.scored("ancestry")
+    if found.empty and people.empty:
+        return style.missing(title, "No scores of analysis sensitivity and none of analysis ancestry.")
+    names = tables.order([*tables.own(found)["model"], *tables.own(people)["model"]])
+    handles = [
+        style.arm_handles(layout.shown_arms(tables, found, people), lines=not found.empty),
+        style.model_handles([tables.looks[name] for name in names]),
+    ]
+    caption = ""
+    if not found.empty:
+        caption = (
+            "a, mean cosine similarity of a mutant's embedding with its reference's, 95 % bootstrap intervals over "
+            "windows; short dotted lines at the right: embeddings of different, unmutated windows (null). "
+        )
+    if (found["variant"] == "centred").any():
+        caption += (
+            "Lower panels: after the mean embedding of all unmutated windows is subtracted, because embeddings share a "
+            "large common part and unrelated windows look alike with it. "
+        )
+    if not people.empty:
+        windows = study_windows(tables)
+        caption += f"b, ancestry. {_people_caption(people)} {layout.study_words(windows)} "
+        handles[0] += style.reported_handles(set(windows["init"]))
+    rows_b = len(tables.order(people["model"]))
+    poolings = [pooling for pooling in POOLINGS if len(found) and (found["pooling"] == pooling).any()]
+    lines = [name for name in VARIANTS if (found["variant"] == name).any()]
+    heights = [52.0 * bool(poolings) for _ in lines] + [(13 + layout.ROW_MM * rows_b) * (rows_b > 0)]
+    figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=handles)
+    with style.sheet():
+        parts = _stack(body, heights)
+        for line in lines:
+            panels = next(parts).subplots(1, len(poolings), squeeze=False, sharey=True)[0]
+            own = found[found["variant"] == line]
+            for place, (axes, pooling) in enumerate(zip(panels, poolings, strict=True)):
+                _similarity(axes, tables, own[own["pooling"] == pooling], names)
+                first = "a  " if place == 0 and line == lines[0] else ""
+                axes.set_title(first + POOLING_LABELS.get(pooling, pooling))
+            panels[0].set_ylabel(VARIANTS[line])
+        if rows_b:
+            _ancestry(next(parts).subplots(), tables, people)
+    return figure
+
+
+def mutations(tables: Tables) -> Figure:
+    """Similarity against the number of mutations, a row per model: both arms, each beside its own null."""
+    title = "Similarity against mutations, beside that of unrelated windows"
+    found = tables.own(_sensitivity(tables))
+    found = found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)]
+    curve = found[found["mutations"] > 0]
+    if curve.empty:
+        return style.missing(title, "No scores of analysis sensitivity (cosine of mutants with their windows).")
+    # Unrelated windows share no sites, so `site` has no null.
+    pooling = next(name for name in ("max", "mean", *POOLINGS) if (curve["pooling"] == name).any())
+    tasks = tables.task_rows(curve["task"])["task"].tolist()
+    found = found[(found["pooling"] == pooling) & (found["task"] == tasks[0])]
+    names, variants = tables.order(found["model"]), [name for name in VARIANTS if (found["variant"] == name).any()]
+    windows = found["windows"].max() if "windows" in found else float("nan")
+    caption = (
+        f"{tables.task_label(tasks[0])}, {POOLING_LABELS.get(pooling, pooling)} pooling: mean cosine of mutants with "
+        "their unmutated window (solid and filled: pretrained; dashed and open: random), vertical lines: 95 % "
+        f"bootstrap intervals over windows{f' (n = {windows:.0f})' if windows == windows else ''}. Bands: the "
+        "null of the same arm, cosine of different unmutated windows with its 95 % interval (light: random): "
+        "a curve within it has lost the window. "
+    )
+    if "centred" in variants:
+        caption += "Right: after the mean embedding of all windows, which embeddings share, is subtracted. "
+    figure, body = style.page(
+        10 + MODEL_MM * len(names), title=title, caption=caption + tables.study, width_mm=style.ONE_COLUMN,
+        handles=[[*style.arm_handles(lines=True), Patch(facecolor=style.GREY, alpha=0.4, label="null")]],
+    )  # fmt: skip
+    with style.sheet():
+        panels = body.subplots(len(names), len(variants), squeeze=False, sharex=True)
+        for line, name in zip(panels, names, strict=True):
+            for axes, variant in zip(line, variants, strict=True):
+                _beside_null(axes, tables, found[(found["variant"] == variant) & (found["model"] == name)], name)
+            line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.8, fontweight="bold",
+                               color=tables.looks[name].color)  # fmt: skip
+        for axes, variant in zip(panels[0], variants, strict=True):
+            axes.set_title(VARIANTS[variant])
+        ticks = sorted(found.loc[found["mutations"] > 0, "mutations"].unique())
+        for axes in panels.ravel():
+            layout.logarithmic(axes, ticks, size=5.5)
+            axes.tick_params(labelsize=5.5, labelbottom=axes in panels[-1])
+        for axes in panels[-1]:
+            axes.set_xlabel("Mutations in the window")
+    return figure
+
+
+def _beside_null(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str) -> None:
+    """One model in one variant: similarity of both arms, and the range of their nulls behind them."""
+    look = tables.looks[name]
+    null = rows["null"].fillna(False).astype(bool) if "null" in rows else pd.Series(False, index=rows.index)
+    for init, line, alpha in (("pretrained", "-", 0.4), ("random", "--", 0.15)):
+        arm = rows[rows["init"] == init]
+        base = arm[null[arm.index]]
+        for row in each(base):
+            axes.axhspan(row.low, row.high, color=look.color, alpha=alpha, linewidth=0, zorder=0)
+            axes.axhline(row.value, color=look.color, linestyle=line, linewidth=0.5, zorder=1)
+        curve = arm[~null[arm.index] & (arm["mutations"] > 0)].sort_values("mutations")
+        style.interval(axes, curve["mutations"], curve["low"], curve["high"], look.color, vertical=True)
+        mark = style.filling(look, init) | {"linestyle": line, "markersize": 2.8}
+        axes.plot(curve["mutations"], curve["value"], zorder=3, **mark)
+    axes.grid(axis="y")
+    axes.locator_params(axis="y", nbins=4)
+
+
+def _sensitivity(tables: Tables) -> pd.DataFrame:
+    """Cosine rows in the variants that the figure shows; the study's rounding stays in the tables."""
+    found = tables.scored("sensitivity")
+    if not {"pooling", "mutations"} <= set(found.columns):
+        found = found.iloc[:0].assign(pooling="", mutations=0)
+    found = found[found["metric"] == "cosine"]
+    found = found.assign(variant=found["variant"].astype(object).fillna("raw") if "variant" in found else "raw")
+    return found[found["variant"].isin(VARIANTS)]
+
+
+def _stack(body: SubFigure, heights: Sequence[float]) -> Iterator[SubFigure]:
+    """Parts of the body, one below the other, for every height that is not 0."""
+    used = [height for height in heights if height]
+    parts: Any = body.subfigures(len(used), 1, height_ratios=used, squeeze=False)
+    return iter(parts[:, 0])
+
+
+def _similarity(axes: Axes, tables: Tables, found: pd.DataFrame, names: list[str]) -> None:
+    """One pooling: a line per model and arm over mutations, the null as a dotted stub at the right."""
+    null = found["null"].fillna(False).astype(bool) if "null" in found else pd.Series(False, index=found.index)
+    curve = found[~null & (found["mutations"] > 0)]
+    edge = curve["mutations"].max()
+    for name in names:
+        look = tables.looks[name]
+        for init, line in (("pretrained", "-"), ("random", "--")):
+            arm = curve[(curve["model"] == name) & (curve["init"] == init)].sort_values("mutations")
+            axes.plot(
+                arm["mutations"],
+                arm["value"],
+                zorder=3,
+                **(style.filling(look, init) | {"linestyle": line, "markersize": 3}),
+            )
+            style.interval(axes, arm["mutations"], arm["low"], arm["high"], look.color, vertical=True)
+            base = found[null & (found["model"] == name) & (found["init"] == init)]["value"]
+            if len(base):
+                axes.plot([edge * 1.3, edge * 3], [base.mean()] * 2, color=look.color, linestyle=":",
+                          linewidth=1.0 if init == "pretrained" else 0.6)  # fmt: skip
+    ticks = sorted(curve["mutations"].unique())
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], rotation=90)
+    axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axes.set_xlabel("Mutations")
+    axes.grid(axis="y")
+
+
+def _ancestry(axes: Axes, tables: Tables, people: pd.DataFrame) -> None:
+    """Score per model; over several windows the mean with a t interval over windows."""
+    if people["task"].nunique() > 1:
+        over = [
+            ({"model": name, "init": init}, across_tasks(rows["value"].to_numpy()))
+            for name in people["model"].unique()
+            for init, rows in people[people["model"] == name].groupby("init")
+        ]
+        shown = pd.DataFrame([key | {"value": mean.mean, "low": mean.low, "high": mean.high} for key, mean in over])
+    else:
+        shown = people
+    names = tables.order(people["model"])
+    layout.model_rows(axes, tables, shown, names)
+    layout.study_rows(axes, study_windows(tables), names, set(shown["init"]))
+    windows = people["task"].nunique()
+    axes.set_title("b  Ancestry" + (f", mean of {windows} windows" if windows > 1 else ""))
+    axes.set_xlabel(layout.metric_label(people["metric"].unique().tolist()))
+
+
+def study_windows(tables: Tables) -> pd.DataFrame:
+    """The study's means over its windows of ancestry (Figure 6b), of the models and arms that it has."""
+    found = tables.extra("table_14_windows")
+    if found.empty:
+        return pd.DataFrame(columns=["model", "init", "reported", "source"])
+    found = found[found["derivation"].isna() & found["reported"].notna() & found["model"].isin(tables.looks)]
+    return found.assign(source=found.get("reported_source"))
+
+
+def _people_caption(people: pd.DataFrame) -> str:
+    windows = people["task"].nunique()
+    if windows > 1:
+        return f"Mean over {windows} windows with 95 % t intervals over windows."
+    return layout.sizes(people).replace("test items per task", "people of the test set")
+
+
+def variants(tables: Tables) -> Figure:
+    """Tables 4 and 5: AUROC of log-likelihood ratios, and similarity of REF and ALT by class of variant."""
+    title = "Tables 4 and 5 · Variant effects"
+    ratios, similar = tables.scored("likelihood"), _similar(tables)
+    if ratios.empty and similar.empty:
+        return style.missing(title, "No scores of analysis likelihood and none of analysis similarity.")
+    names = tables.order([*ratios["model"], *similar["model"]])
+    tasks = tables.task_rows(ratios["task"].tolist())["task"].tolist() if len(ratios) else []
+    genes = list(dict.fromkeys(similar["gene"])) if len(similar) else []
+    caption = f"a, {layout.sizes(ratios)} Dashed: chance. " if tasks else ""
+    if genes:
+        single = "unit" not in similar or (similar["unit"] == "variant").all()
+        unit = "single variants" if single else "chunks that carry all variants of a class"
+        sizes = f"n = {layout.span(similar['n'].dropna())} a class; " if "n" in similar and similar["n"].any() else ""
+        caption += (
+            f"b, mean distance 1 − cosine of REF and ALT embeddings ({similar['pooling'].iloc[0]} pooling, {unit}), "
+            f"{sizes}95 % bootstrap intervals over these units; circles: benign, triangles: pathogenic. "
+        )
+    heights = [(14 + layout.ROW_MM * len(names)) * bool(tasks), (14 + 1.3 * layout.ROW_MM * len(names)) * bool(genes)]
+    figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=[style.arm_handles()])
+    with style.sheet():
+        parts = _stack(body, heights)
+        if tasks:
+            for i, (axes, task) in enumerate(
+                zip(next(parts).subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)
+            ):
+                layout.model_rows(axes, tables, ratios[ratios["task"] == task], names, labels=i == 0)
+                axes.axvline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+                axes.set_title(("a  " if i == 0 else "") + tables.task_label(task))
+                axes.set_xlabel("AUROC of −LLR")
+        if genes:
+            for i, (axes, gene) in enumerate(
+                zip(next(parts).subplots(1, len(genes), squeeze=False)[0], genes, strict=True)
+            ):
+                _distances(axes, tables, similar[similar["gene"] == gene], names, labels=i == 0)
+                axes.set_title(("b  " if i == 0 else "") + str(gene))
+                axes.set_xlabel("Distance, 1 − cosine")
+    return figure
+
+
+def _similar(tables: Tables) -> pd.DataFrame:
+    """Cosine rows of one pooling (the study's max, if there) and unit (single variants, if there)."""
+    found = tables.scored("similarity")
+    if found.empty or not {"gene", "label", "pooling"} <= set(found.columns):
+        return found.iloc[:0]
+    found = found[(found["metric"] == "cosine") & found["label"].notna() & (found["init"] != "baseline")]
+    for column, preferred in (("pooling", ("max", "mean")), ("unit", ("variant",))):
+        if column in found:
+            present = [name for name in (*preferred, *found[column].unique()) if (found[column] == name).any()]
+            found = found[found[column] == present[0]] if present else found
+    return found
+
+
+def _distances(axes: Axes, tables: Tables, found: pd.DataFrame, names: list[str], *, labels: bool) -> None:
+    shift = {("pretrained", 0): -0.3, ("pretrained", 1): -0.1, ("random", 0): 0.1, ("random", 1): 0.3}
+    classes = sorted(found["label"].unique())
+    for y, name in enumerate(names):
+        look = tables.looks[name]
+        for row in each(found[found["model"] == name]):
+            rank = min(classes.index(row.label), 1)
+            place = y + shift[row.init, rank]
+            style.interval(axes, place, max(1 - row.high, 1e-9), max(1 - row.low, 1e-9), look.color)
+            mark = style.filling(look, row.init) | {"marker": "^" if rank else "o", "markersize": 3.2}
+            axes.plot(max(1 - row.value, 1e-9), place, zorder=3, **mark)
+    axes.set_xscale("log")
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), [tables.looks[name].label for name in names] if labels else [])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")

@@ -1,0 +1,366 @@
+"""The verdict: differences with their evidence, the ranks of all arms, and our numbers against the study's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from foundationless.evaluation.aggregate import ALPHA
+from foundationless.reporting.figures import layout
+from foundationless.reporting.figures import style
+from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.paper.published import qualifiers
+
+SMALL = 5.2  # pt: two text columns beside the panel at 85 mm
+ROW_MM, CLOSE_MM, RANK_MM, BAR_MM = 2.45, 2.25, 3.0, 1.5
+HEADINGS = {"random": "Against its own random initialisation", "baseline": "Against the best cheap baseline"}
+UNITS = {
+    "families": "a mixed model with the family as random effect, Student's t on families − 1 degrees of freedom",
+    "tasks": "the mean over tasks, Student's t",
+    "items": "the mean of the tasks, bootstrap over test items (it speaks of these tasks only)",
+}
+EXPERIMENTS = {
+    "nt_finetune": "NT benchmark",
+    "gue_finetune": "GUE",
+    "gb_finetune": "Genomic Benchmarks",
+    "fig1_delta": "differences (Fig 1)",
+    "lora_vs_full": "LoRA",
+    "tokenizer_ablation": "tokenizer",
+    "biotype": "biotype",
+    "gue_histone_frozen_xgb": "frozen features",
+    "ancestry": "ancestry",
+    "clinvar_cosine": "variants: cosine",
+    "clinvar_llr": "variants: LLR",
+}
+
+
+def forest(tables: Tables) -> Figure:
+    """One row per model and, below it, per family of tasks: difference, interval, equivalence band, verdict and n."""
+    title = "Does pretraining pay?"
+    across, families = (frame[~frame["model"].isin(tables.baselines)] for frame in (tables.across, tables.families))
+    whole = across[(across["suite"] == "all") & across["versus"].isin(HEADINGS)]
+    if whole.empty:
+        return style.missing(title, "No model has both arms, or an arm and a baseline, on any fine-tuning task.")
+    whole = whole.assign(family="")
+    parts = families[families["versus"] == "random"]
+    blocks = _forest_blocks(tables, whole, parts)
+    margin, study = float(whole["margin"].max()), _study_deltas(tables)
+    study = study[study["model"].isin(whole["model"]) & study["versus"].isin(HEADINGS)]
+    handles = [[style.band_handle(margin), *style.reported_handles({"pretrained"} if len(study) else ())]]
+    caption = _forest_caption(whole, parts, study, margin)
+    counts = [len(lines) for lines in blocks.values()]
+    body_mm = 5 + 4 * len(counts) + (ROW_MM if sum(counts) < 60 else CLOSE_MM) * sum(counts)
+    figure, body = style.page(
+        body_mm, title=title, caption=f"{caption} {tables.study}", handles=handles, width_mm=style.ONE_COLUMN
+    )
+    with style.sheet():
+        panels = np.atleast_1d(body.subplots(len(counts), 1, height_ratios=counts))
+        longest = max(len(text) for lines in blocks.values() for text, row in lines if row is not None)
+        for axes, (versus, lines) in zip(panels, blocks.items(), strict=True):
+            own = whole[whole["versus"] == versus]
+            ends = _reach(pd.concat([own, parts[parts["versus"] == versus]]), own, margin)
+            axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
+            axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
+            axes.set_xlim(*ends)
+            for y, (_, row) in enumerate(lines):
+                if row is None:
+                    _beside(axes, y, ("verdict", "n") if axes is panels[0] else ("", ""), "bold")
+                    continue
+                _forest_row(axes, tables, y, row, ends)
+                same = (study["versus"] == versus) & (study["model"] == row.model) & (study["family"] == row.family)
+                for value in study.loc[same, "delta"]:
+                    axes.plot(np.clip(value, *ends), y, zorder=4, **style.reported())
+            _forest_labels(axes, lines, longest)
+            axes.spines["left"].set_visible(False)
+            axes.grid(axis="x")
+        panels[-1].set_xlabel("Difference in score (metric of the tasks)")
+    return figure
+
+
+def _forest_blocks(tables: Tables, whole: pd.DataFrame, parts: pd.DataFrame) -> dict[str, list[tuple[str, Any]]]:
+    """Per reference the text and row (None: a heading) of every line, from the top."""
+    blocks: dict[str, list[tuple[str, Any]]] = {}
+    for versus, heading in HEADINGS.items():
+        block = whole[whole["versus"] == versus]
+        if block.empty:
+            continue
+        lines = blocks[versus] = [(heading, None)]
+        for name in tables.order(block["model"]):
+            lines += [(tables.looks[name].label, row) for row in each(block[block["model"] == name])]
+            if versus == "random":
+                lines += [(f"   {row.family}", row) for row in each(parts[parts["model"] == name])]
+    return blocks
+
+
+def _forest_row(axes: Axes, tables: Tables, y: int, row: Any, ends: tuple[float, float]) -> None:
+    look, model = tables.looks[row.model], row.family == ""
+    style.interval(axes, y, max(row.low, ends[0]), min(row.high, ends[1]), look.color)
+    for beyond, end, marker in ((row.low < ends[0], ends[0], "<"), (row.high > ends[1], ends[1], ">")):
+        if beyond:
+            axes.plot(end, y, marker, color=look.color, markersize=2, clip_on=False, zorder=3)
+    mark = style.filling(look, "pretrained") | {"markersize": 4.2 if model else 2.4}
+    if not model:
+        mark |= {"markeredgewidth": 0.4}
+    axes.plot(np.clip(row.delta, *ends), y, zorder=3, **mark)
+    n = f"{row.n:.0f}" + (f" ({row.distinct:.0f})" if pd.notna(row.distinct) and row.distinct != row.n else "")
+    _beside(axes, y, (str(row.verdict), n), "bold" if model else "normal")
+
+
+def _beside(axes: Axes, y: float, texts: Sequence[str], weight: str) -> None:
+    """Columns of text at the right of the panel."""
+    for text, points in zip(texts, (3.0, 39.0), strict=True):
+        axes.annotate(
+            text, (1.0, y), (points, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            fontsize=SMALL, va="center", fontweight=weight,
+        )  # fmt: skip
+
+
+def _forest_labels(axes: Axes, lines: Sequence[tuple[str, Any]], longest: int) -> None:
+    """Names of the rows, left-aligned with room for the `longest` of all panels, and the heading."""
+    axes.set_ylim(len(lines) - 0.4, -0.5)
+    shown = [(y, text) for y, (text, row) in enumerate(lines) if row is not None]
+    axes.set_yticks([y for y, _ in shown], [text for _, text in shown], ha="left")
+    names = [text for _, text in shown]
+    pad = longest * SMALL * 0.57 + 1
+    axes.tick_params(axis="y", length=0, labelsize=SMALL, pad=pad)
+    for label, text in zip(axes.get_yticklabels(), names, strict=True):
+        label.set_fontweight("normal" if text.startswith(" ") else "bold")
+    for y, (text, row) in enumerate(lines):
+        if row is None:
+            axes.axhspan(y - 0.5, y + 0.5, color="white", zorder=1.5)  # the heading's room
+            axes.annotate(text, (0.0, y), (-pad, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+                          fontsize=SMALL + 0.3, fontweight="bold", va="center", ha="left")  # fmt: skip
+
+
+def _reach(rows: pd.DataFrame, whole: pd.DataFrame, margin: float) -> tuple[float, float]:
+    """Limits that hold every difference and the models' intervals; wider intervals of families end in an arrow."""
+    values = np.concatenate([rows["delta"], whole["low"], whole["high"], [-1.5 * margin, 1.5 * margin]])
+    values = values[np.isfinite(values)]
+    pad = 0.06 * (values.max() - values.min())
+    return float(values.min() - pad), float(values.max() + pad)
+
+
+def _study_deltas(tables: Tables) -> pd.DataFrame:
+    """The study's own differences through the same code, of models that are drawn on tasks of the study."""
+    found, same = tables.extra("reported_across"), tables.extra("reported_comparison")
+    if found.empty or same.empty:
+        return pd.DataFrame(columns=["versus", "model", "family", "delta"])
+    found = found[(found["suite"] == "all") & found["delta"].notna()].rename(columns={"model": "architecture"})
+    plain = [name for name in tables.models["model"] if not qualifiers(name) and name in set(same["model"])]
+    ours = pd.DataFrame({"model": plain, "architecture": [name.split(".")[0] for name in plain]})
+    return found.assign(family=found["family"].astype(object).fillna("")).merge(ours, on="architecture")
+
+
+def _forest_caption(whole: pd.DataFrame, parts: pd.DataFrame, study: pd.DataFrame, margin: float) -> str:
+    words = ["Pretrained minus reference; lines: 95 % intervals (arrow: it goes on)."]
+    for name, frame in (("Models", whole), ("Families", parts)):
+        units = [UNITS[unit] for unit in UNITS if (frame["unit"] == unit).any()]
+        if units:
+            words.append(f"{name}: {'; where there are too few for that, '.join(units)}.")
+    words.append("n: tasks (in brackets: with the same data in two suites counted once).")
+    words.append(
+        f"Verdict at 5 % after Holm's adjustment over models: equivalent if two one-sided tests (TOST) place the "
+        f"difference within ±{margin:g}, else better or worse if the t test tells it from 0, else undecided."
+    )
+    least = whole["mde"].astype(float).dropna()
+    if len(least):
+        span = f"{least.min():.3f}" + (f"–{least.max():.3f}" if f"{least.max():.3f}" > f"{least.min():.3f}" else "")
+        words.append(f"Detectable with 80 % power: {span}.")
+    if len(study):
+        words.append("Crosses: the study's printed scores, weighed in the same way (reported_across.csv).")
+        if any("." in name for name in study["model"]):
+            words.append(layout.SMALLER)
+    return " ".join(words)
+
+
+def critical_difference(tables: Tables) -> Figure:
+    """Mean rank of every arm and baseline over fine-tuning tasks; bars join those that no test tells apart."""
+    title = "Ranks of all arms and baselines"
+    found, pairs = tables.extra("ranks"), tables.extra("rank_pairs")
+    if len(found):
+        found = found[(found["analysis"] == "finetune") & found["model"].isin(tables.looks)]
+    if len(found) < 2:
+        return style.missing(title, "No two arms were fine-tuned on the same tasks, so there are no ranks to compare.")
+    found = found.sort_values("rank", kind="stable").reset_index(drop=True)
+    p = _pair_matrix(found, pairs)
+    bars = maximal_runs(p, ALPHA)
+    lanes = _lanes(bars)
+    friedman = float(found["p_friedman"].iloc[0])
+    caption = (
+        f"Mean rank over n = {int(found['n'].max())} tasks that all arms were run on (1: highest score); it has no "
+        f"interval. Friedman test that all are alike: p = {friedman:.2g}. A bar joins arms of which no two differ at "
+        "5 % (Nemenyi's post-hoc test, which adjusts for all pairs); an arm that is joined to no other has no bar. "
+        f"Tasks that are the same data in two suites count once. {tables.study}"
+    )
+    handles = [style.arm_handles(layout.shown_arms(tables, found))]
+    figure, body = style.page(
+        10 + RANK_MM * len(found), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
+    )
+    with style.sheet():
+        width = BAR_MM * max(1, max(lanes, default=0) + 1)
+        axes, side = body.subplots(1, 2, sharey=True, width_ratios=[50 - width, width])
+        for panel in (axes, side):
+            for y in range(0, len(found), 2):
+                panel.axhspan(y - 0.5, y + 0.5, color="#f4f4f4", zorder=0)
+        for y, row in enumerate(each(found)):
+            look = tables.looks[row.model]
+            arm = "baseline" if row.model in tables.baselines else row.init
+            color = style.GREY if arm == "baseline" else look.color
+            axes.plot([0, row.rank], [y, y], color=color, linewidth=0.5, alpha=0.5, zorder=1)
+            axes.plot(row.rank, y, zorder=3, **style.filling(look, arm))
+            axes.annotate(f"{row.rank:.1f}", (row.rank, y), (4, 0), textcoords="offset points", fontsize=SMALL,
+                          va="center", ha="left")  # fmt: skip
+        for (first, last), lane in zip(bars, lanes, strict=True):
+            side.plot([lane, lane], [first - 0.25, last + 0.25], color=style.INK, linewidth=1.6, solid_capstyle="butt")
+        side.set_xlim(-0.7, max(lanes, default=0) + 0.7)
+        side.set_axis_off()
+        side.set_xticks([])
+        labels = [arm_label(tables, row.model, row.init) for row in each(found)]
+        axes.set_yticks(range(len(found)), labels)
+        axes.tick_params(axis="y", length=0, labelsize=5.8)
+        axes.set_ylim(len(found) - 0.4, -0.6)
+        axes.set_xlim(0.5, found["rank"].max() + 0.16 * (found["rank"].max() - 0.5))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+        axes.set_xlabel("Mean rank")
+        axes.grid(axis="x")
+    return figure
+
+
+def arm_label(tables: Tables, model: str, init: str) -> str:
+    """`Mistral, pretrained`; a baseline has its label alone."""
+    label = tables.looks[model].label
+    return label if model in tables.baselines or init == "baseline" else f"{label}, {init}"
+
+
+def _pair_matrix(found: pd.DataFrame, pairs: pd.DataFrame) -> Any:
+    """p values [arms, arms] in the order of `found`; 1 where a pair was not tested."""
+    place = {(row.model, row.init): i for i, row in enumerate(each(found))}
+    p = np.ones((len(found), len(found)))
+    for row in each(pairs):
+        first, second = (row.first_model, row.first_init), (row.second_model, row.second_init)
+        if row.analysis == "finetune" and first in place and second in place:
+            p[place[first], place[second]] = p[place[second], place[first]] = row.p
+    return p
+
+
+def maximal_runs(p: Any, alpha: float) -> list[tuple[int, int]]:
+    """First and last of every longest stretch of arms, in order of rank, of which no two differ at `alpha`.
+
+    With Nemenyi's test p falls with the distance of ranks, so these are all the groups there are (Demšar 2006).
+    """
+    runs: list[tuple[int, int]] = []
+    for first in range(len(p)):
+        last = first
+        while last + 1 < len(p) and (p[first : last + 1, last + 1] >= alpha).all():
+            last += 1
+        if last > first and (not runs or last > runs[-1][1]):
+            runs.append((first, last))
+    return runs
+
+
+def _lanes(bars: Sequence[tuple[int, int]]) -> list[int]:
+    """Lane of every bar: the first in which it touches none before it."""
+    ends: list[int] = []
+    lanes = []
+    for first, last in bars:
+        lane = next((i for i, end in enumerate(ends) if end < first), len(ends))
+        ends[lane:lane + 1] = [last]  # fmt: skip
+        lanes.append(lane)
+    return lanes
+
+
+def reported(tables: Tables) -> Figure:
+    """Our scores against those that the study printed, and their differences by experiment."""
+    title = "Our numbers against the study's"
+    found = tables.extra("reported_comparison")
+    if len(found):
+        found = found[found["reported"].notna() & found["ours"].notna() & found["model"].isin(tables.looks)]
+    partial = found["difference"].isna() if len(found) else pd.Series(dtype=bool)
+    found = found[~partial] if len(found) else found
+    if found.empty:
+        return style.missing(title, "No number of ours answers one that the study printed (reported_comparison.csv).")
+    deltas = found["arm"] == "delta"
+    found = found.assign(init=found["arm"].str.extract(r"(pretrained|random)", expand=False).fillna("pretrained"))
+    found["experiment"] = [EXPERIMENTS.get(name, name.replace("_", " ")) for name in found["experiment"]]
+    names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *found["experiment"]])
+             if (found["experiment"] == name).any()]  # fmt: skip
+    published = "protocol" in tables.scores and bool(tables.scores["protocol"].eq("paper").all())
+    caption = _reported_caption(found, int(partial.sum()), published)
+    models = [tables.looks[name] for name in tables.order(found["model"])]
+    handles = [style.arm_handles(set(found["init"])), style.model_handles(list(dict.fromkeys(models)))]
+    heights = [58.0 * bool((~deltas).any()), 14 + 4.6 * len(names)]
+    figure, body = style.page(
+        sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles, width_mm=style.ONE_COLUMN
+    )
+    with style.sheet():
+        parts: Any = body.subfigures(2, 1, height_ratios=heights) if heights[0] else [None, body]
+        if parts[0] is not None:
+            _against(parts[0].subplots(), tables, found[~deltas])
+        _differences(parts[1].subplots(), tables, found, names)
+    return figure
+
+
+def _against(axes: Axes, tables: Tables, found: pd.DataFrame) -> None:
+    ends = np.array([found[["reported", "ours"]].min().min(), found[["reported", "ours"]].max().max()])
+    ends = ends + np.array([-0.04, 0.04]) * (ends[1] - ends[0] or 1.0)
+    axes.plot(ends, ends, color=style.INK, linewidth=0.5, zorder=1)
+    for (name, init), rows in found.groupby(["model", "init"], sort=False):
+        look = tables.looks[str(name)]
+        style.interval(axes, rows["reported"], rows["low"], rows["high"], look.color, vertical=True)
+        mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3, "markeredgewidth": 0.6}
+        axes.plot(rows["reported"], rows["ours"], zorder=3, **mark)
+    axes.set(xlim=ends, ylim=ends, aspect="equal")
+    axes.set_title("a  Scores; on the line they agree")
+    axes.set_xlabel("Reported by the study (metric of the task)")
+    axes.set_ylabel("Ours (same metric)")
+    axes.grid()
+
+
+def _differences(axes: Axes, tables: Tables, found: pd.DataFrame, names: Sequence[str]) -> None:
+    """A strip per experiment, its median as a bar, and how many are equivalent, higher, lower or undecided."""
+    axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+    for y, name in enumerate(names):
+        part = found[found["experiment"] == name]
+        place = y + np.linspace(-0.3, 0.3, len(part)) * (len(part) > 1)
+        for (model, init), rows in part.assign(place=place).groupby(["model", "init"], sort=False):
+            mark = style.filling(tables.looks[str(model)], str(init)) | {"markersize": 2.2, "markeredgewidth": 0.5}
+            axes.plot(rows["difference"], rows["place"], zorder=2, **(mark | {"linestyle": "none"}))
+        middle = part["difference"].median()
+        axes.plot([middle, middle], [y - 0.4, y + 0.4], color="black", linewidth=1.1, zorder=4)
+        counted = part["verdict"].value_counts()
+        text = " · ".join(str(counted.get(word, 0)) for word in ("equivalent", "higher", "lower", "undecided"))
+        axes.annotate(text, (1.0, y), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+                      fontsize=SMALL, va="center")  # fmt: skip
+    axes.annotate("= · ↑ · ↓ · ?", (1.0, -0.9), (3, 0), xycoords=("axes fraction", "data"), va="center",
+                  textcoords="offset points", fontsize=SMALL, fontweight="bold")  # fmt: skip
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0, labelsize=5.8)
+    axes.set_title("b  By experiment")
+    axes.set_xlabel("Ours − reported")
+    axes.grid(axis="x")
+
+
+def _reported_caption(found: pd.DataFrame, partial: int, published: bool) -> str:
+    """Caption of the rows that are drawn; `partial` means of ours hold too few tasks, `published`: paper protocol."""
+    sources = ", ".join(dict.fromkeys(str(source) for source in found["source"]))
+    words = [
+        f"n = {len(found):,} numbers that one of our tasks answers ({sources}). Vertical lines: 95 % intervals of "
+        "ours, by bootstrap; of means over tasks by Student's t.",
+        "The study reports the best test score of its learning rates; "
+        + ("so do ours (protocol: paper)." if published else "ours are chosen by validation (protocol: corrected)."),
+        "b: every number and every difference of arms, their median (bar), and how many are equivalent (=), higher "
+        "(↑), lower (↓) or undecided (?): whether the 95 % interval of ours − reported lies within the margin, beyond "
+        "0, or neither. It takes the study's sd over its three runs into account where it prints one; else its number "
+        "counts as exact. No test, no adjustment for how many they are.",
+    ]
+    if partial:
+        words.append(f"Not drawn: {partial:,} means of ours over fewer tasks than the study's.")
+    if not (found["same_model"].all() if "same_model" in found else layout.same_models(found)):
+        words.append(layout.SMALLER)
+    return " ".join(words)

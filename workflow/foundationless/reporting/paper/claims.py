@@ -1,0 +1,170 @@
+"""Which claims of the study survive the cure: each contrast under the paper's protocol, and under a sound one.
+
+The study's claims all say that something does *not* help: pretraining, adapters, likelihoods. So each is one contrast,
+positive where it would help, and a verdict of its interval at the study's margin: the claim holds if the contrast is
+`worse` or `equivalent`, fails if it is `better`, and is open if it is `undecided`. Under `paper` runs are chosen by
+their test score and arms are paired as the study pairs them; under `corrected` validation chooses, each model is
+compared with its own random self, and the defect of the task is taken out where a derived set does so.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from foundationless.evaluation.bootstrap import across_clusters, independent_difference, verdict
+
+CLAIMS = [
+    "claim", "source", "protocol", "model", "contrast", "metric", "difference", "low", "high", "n", "verdict", "holds",
+]  # fmt: skip
+HOLDS = {"better": "no", "undecided": "open", "worse": "yes", "equivalent": "yes"}
+PROTOCOLS = ("paper", "corrected")
+
+Row = dict[str, Any]
+Interval = tuple[float, float, float]
+
+
+def find_claims(
+    scores: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    bases: Mapping[str, str],
+    margin: float,
+    clusters: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """One row per claim, protocol and model (the model that is said not to be helped).
+
+    `scores` and `comparisons` hold both protocols (`summaries`), `bases` maps a model's name to its entry in the model
+    table. A mean over tasks has a t interval over tasks, the value of one task its bootstrap. Under `corrected` tasks
+    of one of the `clusters` (task -> group of tasks that share sequences) count as one in that interval. `n` counts
+    tasks; sets derived from one (shares of its training rows, drawn several times) share its test set, so they are
+    averaged first, ends of intervals too. What the study has no data for has no row.
+    """
+    rows: list[Row] = []
+    for protocol in PROTOCOLS:
+        ours = scores[(scores["protocol"] == protocol) & ~_reading(scores)]
+        pairs = comparisons[(comparisons["protocol"] == protocol) & ~_reading(comparisons)]
+        paper = protocol == "paper"
+        linked = {} if paper else clusters or {}
+        rows += [{"protocol": protocol, **row} for row in _pretraining(pairs, paper, linked)]
+        rows += [{"protocol": protocol, **row} for row in _low_data(pairs, linked)]
+        rows += [{"protocol": protocol, **row} for row in _biotype(ours, pairs, bases, paper)]
+        rows += [{"protocol": protocol, **row} for row in _ancestry(pairs, paper)]
+        rows += [{"protocol": protocol, **row} for row in _adapters(ours, linked)]
+        rows += [{"protocol": protocol, **row} for row in _likelihood(ours, pairs, paper)]
+    for row in rows:
+        row["verdict"] = verdict(row["low"], row["high"], margin)
+        row["holds"] = HOLDS[row["verdict"]]
+    table = pd.DataFrame(rows, columns=CLAIMS)
+    ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *PROTOCOLS])}
+    return table.sort_values(
+        ["claim", "model", "protocol"], key=lambda values: values.map(ranks) if values.name != "model" else values
+    ).reset_index(drop=True)
+
+
+def _reading(frame: pd.DataFrame) -> pd.Series:
+    """Models read as the study's code read them are another function, not another claim."""
+    return frame["model"].str.contains(r"\.paper(?:\.|$)", regex=True, na=False)
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[~frame["task"].str.contains(".", regex=False, na=False)]
+
+
+def _row(claim: str, source: str, model: str, contrast: str, metric: str, found: Interval, n: int) -> Row:
+    names = dict(zip(("difference", "low", "high"), found, strict=True))
+    return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names, "n": n}
+
+
+def _means(
+    rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Mapping[str, str] | None = None
+) -> Iterator[Row]:
+    """Per model the mean of paired differences over tasks; of one task, or one of `linked` ones, its own interval."""
+    for model, part in rows.groupby("model", sort=False):
+        known = part[np.isfinite(part["delta"].to_numpy(dtype=float))]
+        if known.empty:
+            continue
+        metric = "+".join(dict.fromkeys(known["metric"]))
+        base = known["task"].astype(str).str.partition(".")[0]
+        tasks = known[["delta", "low", "high"]].astype(float).groupby(base.to_numpy(), sort=False).mean()
+        groups = [(linked or {}).get(str(task), str(task)) for task in tasks.index]
+        found = tuple(map(float, tasks.mean(skipna=False)))
+        if len(set(groups)) > 1:
+            mean = across_clusters(tasks["delta"].to_numpy(), groups)
+            found = mean.mean, mean.low, mean.high
+        yield _row(claim, source, str(model), contrast, metric, found, len(tasks))  # type: ignore[arg-type]
+
+
+def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) -> Iterator[Row]:
+    versus = "best_random" if paper else "random"
+    mine = _plain(pairs[(pairs["analysis"] == "finetune") & (pairs["init"] == "pretrained")])
+    words = "the best random model of each task (chosen on test)" if paper else "its own random self"
+    claim = "fine-tuned, pretrained models are no better than random ones"
+    yield from _means(mine[mine["versus"] == versus], claim, "Fig 1, 7", f"pretrained minus {words}", linked)
+
+
+def _low_data(pairs: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+    mine = pairs[(pairs["analysis"] == "lowdata") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
+    mine = mine[mine["task"].str.contains(r"\.pct\d+(?:d\d+)?$", na=False)]
+    claim = "pretrained models are no better with less training data"
+    words = "pretrained minus its own random self, shares of the training data"
+    yield from _means(mine, claim, "Fig 3", words, linked)
+
+
+def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, bases: Mapping[str, str], paper: bool) -> Iterator[Row]:
+    claim, source = "frozen, a random model tells biotypes apart as well", "Table 2"
+    if not paper:
+        mine = pairs[(pairs["analysis"] == "biotype") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
+        matched = mine[mine["task"].str.endswith(".matched", na=False)]
+        words = "pretrained minus its own random self" + (", lengths matched" if len(matched) else "")
+        yield from _means(matched if len(matched) else _plain(mine), claim, source, words)
+        return
+    shown = _plain(scores[scores["analysis"].isin(["biotype", "width"])])
+    for _, part in shown.groupby(["task", shown["model"].map(bases).fillna(shown["model"])], sort=False):
+        pretrained = part[(part["analysis"] == "biotype") & (part["init"] == "pretrained")]
+        random = part[part["init"] == "random"].sort_values("value", ascending=False, kind="stable")
+        if len(pretrained) and len(random):
+            first, second = (tuple(map(float, row[["value", "low", "high"]])) for row in
+                             (pretrained.iloc[0], random.iloc[0]))  # fmt: skip
+            words = f"pretrained minus its best random variant of {len(random)} (tokenizer, width; chosen on test)"
+            found = independent_difference(first, second)  # type: ignore[arg-type]
+            model, metric = str(pretrained.iloc[0]["model"]), str(pretrained.iloc[0]["metric"])
+            yield _row(claim, source, model, words, metric, found, 1)
+
+
+def _ancestry(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+    mine = pairs[(pairs["analysis"] == "ancestry") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
+    families = mine[mine["task"].str.endswith(".family", na=False)]
+    cured = not paper and len(families)
+    words = "pretrained minus its own random self" + (", families kept together" if cured else "")
+    claim = "frozen, a random model tells superpopulations apart as well"
+    yield from _means(families if cured else _plain(mine), claim, "Fig 6b, Table 14", words)
+
+
+def _adapters(scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+    """Adapters against full fine-tuning of the same arm: two independent intervals (one test set: too wide)."""
+    keys = ["task", "model", "init", "metric"]
+    full = scores[(scores["analysis"] == "finetune") & (scores["init"] == "pretrained")]
+    both = scores[scores["analysis"] == "lora"].merge(full, on=keys, suffixes=("", "_full"))
+    intervals = [
+        independent_difference(
+            (row["value"], row["low"], row["high"]), (row["value_full"], row["low_full"], row["high_full"])
+        )
+        for row in both.to_dict("records")
+    ]
+    found = both.assign(**{key: [x[i] for x in intervals] for i, key in enumerate(("delta", "low", "high"))})
+    claim = "low-rank adapters are no better than full fine-tuning"
+    yield from _means(found, claim, "Table 8", "adapters minus full", linked)
+
+
+def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+    claim, source = "likelihood ratios do not rank pathogenic variants", "Table 4"
+    if not paper:
+        mine = pairs[(pairs["analysis"] == "likelihood") & (pairs["versus"] == "random") & (pairs["metric"] == "auroc")]
+        yield from _means(_plain(mine), claim, source, "AUROC of -LLR, pretrained minus its own random self")
+        return
+    mine = scores[(scores["analysis"] == "likelihood") & (scores["metric"] == "auroc")]
+    mine = _plain(mine[mine["init"] == "pretrained"])
+    # The study ranked by +LLR, the score of harmlessness: the mirror image of ours.
+    turned = mine.assign(delta=0.5 - mine["value"], low=0.5 - mine["high"], high=0.5 - mine["low"])
+    yield from _means(turned, claim, source, "AUROC of +LLR, pretrained minus chance")

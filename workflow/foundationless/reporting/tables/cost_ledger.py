@@ -1,0 +1,162 @@
+"""The cost ledger: what every job of a study took, each once however many analyses share it, and sums of it.
+
+GPU-hours are hours of jobs times their GPUs, CPU-hours hours times their threads, busy or not: what a cluster bills.
+Tries that were interrupted count where the record counts them (`records.Stopwatch`).
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from foundationless.study.plan import ANALYSES, DERIVED, RECIPES
+
+IDENTITY = ["rule", "analysis", "task", "model", "init", "seed"]
+LEDGER = [
+    *IDENTITY, "device", "gpus", "threads", "seconds", "gpu_hours", "cpu_hours", "peak_memory_mb",
+    "peak_device_memory_mb", "energy_kwh", "attempts",
+]  # fmt: skip
+BY_MODEL = [
+    "model", "task", "init", "jobs", "gpu_hours", "cpu_hours", "peak_memory_mb", "peak_device_memory_mb", "energy_kwh",
+    "attempts",
+]  # fmt: skip
+EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
+_NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
+_ARMS = ("pretrained", "random", "baseline", *DERIVED)
+# Rules that may have left a benchmark; files of others are from before they had another name.
+_RULES = frozenset((*RECIPES, "fetch"))
+_JOULES = 3.6e6  # of a kWh
+
+
+def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of a job that reads an embedding says of it: `cost` and whose it is, under the key `embedding`.
+
+    `facts` are those of `vectors.read_embeddings`; derived sets of `task` read its own embedding.
+    """
+    whose = {key: facts[key] for key in ("model", "init", "seed") if key in facts}
+    return {"embedding": {"task": task.split(".")[0], **whose, **facts["cost"]}}
+
+
+def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFrame:
+    """One row per job that ran (columns `LEDGER`), sorted by `IDENTITY`.
+
+    `records` are flat tables of records: several rows of a record are one job, and an embedding that several records
+    name is one. What no record tells is read from Snakemake's `benchmarks` (RULE/…/NAME.tsv), if they are given and
+    there: there `threads`, which they do not tell, count as one, and only the last try is known. Benchmarks of rules
+    that are no longer there are left alone.
+    """
+    jobs = pd.concat([_recorded(records), _embedded(records)], ignore_index=True)
+    if benchmarks is not None and benchmarks.is_dir():
+        jobs = pd.concat([jobs, _benchmarked(benchmarks, jobs)], ignore_index=True)
+    jobs["gpus"] = jobs["gpus"].fillna(jobs["peak_device_memory_mb"].notna().astype(float))
+    jobs["attempts"] = jobs["attempts"].fillna(1)
+    hours = jobs["seconds"] / 3600
+    jobs = jobs.assign(
+        gpu_hours=hours * jobs["gpus"],
+        cpu_hours=hours * jobs["threads"].fillna(1),
+        energy_kwh=jobs["energy_j"] / _JOULES,
+    ).astype(dict.fromkeys(("seed", "gpus", "threads", "attempts"), "Int64"))
+    return jobs.sort_values(IDENTITY, kind="stable")[LEDGER].reset_index(drop=True)
+
+
+def by_model(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Sums of the ledger by model, task and arm (peaks: the highest); jobs of no model are left out.
+
+    Energy is that of all GPU jobs of a row, or unknown if one of them did not tell.
+    """
+    found = jobs[jobs["model"] != ""]
+    told = found["energy_kwh"].where(found["gpus"] > 0, found["energy_kwh"].fillna(0.0))
+    some = (found["gpus"] > 0) | found["energy_kwh"].notna()
+    grouped = found.assign(told=told, some=some).groupby(["model", "task", "init"], sort=True)
+    summed = grouped.agg(
+        jobs=("rule", "size"), gpu_hours=("gpu_hours", "sum"), cpu_hours=("cpu_hours", "sum"),
+        peak_memory_mb=("peak_memory_mb", "max"), peak_device_memory_mb=("peak_device_memory_mb", "max"),
+        energy_kwh=("told", lambda values: values.sum(skipna=False)), some=("some", "any"),
+        attempts=("attempts", "sum"),
+    )  # fmt: skip
+    if len(summed):
+        summed["energy_kwh"] = summed["energy_kwh"].where(summed["some"])
+    return summed.reset_index().reindex(columns=BY_MODEL)
+
+
+def _recorded(records: pd.DataFrame) -> pd.DataFrame:
+    """Jobs of the records themselves."""
+    keys = ["analysis", "task", "model", "init", "seed"]
+    if "seconds" not in records:
+        return _jobs(records.iloc[:0])
+    jobs = records[records["seconds"].notna()].drop_duplicates(keys)
+    rules = [_rule(analysis, init) for analysis, init in zip(jobs["analysis"], jobs["init"], strict=True)]
+    return _jobs(jobs.assign(rule=rules))
+
+
+def _rule(analysis: str, init: str) -> str:
+    return "fit_baseline" if init == "baseline" else ANALYSES.get(analysis, analysis)
+
+
+def _embedded(records: pd.DataFrame) -> pd.DataFrame:
+    """Jobs that embedded: what records say of the embedding that they read."""
+    prefix = "embedding_"
+    own = records[[name for name in records if str(name).startswith(prefix)]]
+    own = own.rename(columns=lambda name: str(name).removeprefix(prefix))
+    keys = ["task", "model", "init", "seed"]
+    if not {*keys, "seconds"} <= set(own.columns):
+        return _jobs(own.iloc[:0])
+    jobs = own[own[[*keys, "seconds"]].notna().all(axis=1)].drop_duplicates(keys)
+    return _jobs(jobs.assign(rule="embed", analysis=EMBEDDINGS))
+
+
+def _jobs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the columns of a job, whatever a record lacks."""
+    found = rows.reindex(columns=[*IDENTITY, "device", *_NUMBERS])
+    numbers = {name: pd.to_numeric(found[name], errors="coerce").astype(float) for name in ("seed", *_NUMBERS)}
+    return found.assign(**numbers).astype(dict.fromkeys((*IDENTITY[:-1], "device"), object))
+
+
+def _benchmarked(directory: Path, known: pd.DataFrame) -> pd.DataFrame:
+    """Jobs of the rules that write no record; of `embed` those too that no record names."""
+    recorded = {"fit_baseline", "pretrain", *ANALYSES.values()}
+    seen = {tuple(row) for row in known[IDENTITY].itertuples(index=False, name=None)}
+    rows = []
+    for path in sorted(directory.rglob("*.tsv")):
+        job = _identify(path.relative_to(directory).with_suffix("").parts)
+        if job["rule"] not in _RULES or job["rule"] in recorded or tuple(job[key] for key in IDENTITY) in seen:
+            continue
+        if measured := _read_benchmark(path):
+            rows.append(job | measured)
+    return _jobs(pd.DataFrame(rows, columns=[*IDENTITY, *_NUMBERS]))
+
+
+def _identify(parts: Sequence[str]) -> dict[str, Any]:
+    """Identity of a job from the path of its benchmark: RULE/… and, of what is there, TASK, MODEL, INIT, seedN."""
+    rule, *names = parts if len(parts) > 1 else (parts[0],)
+    found: dict[str, Any] = dict.fromkeys(IDENTITY, "") | {"rule": rule, "seed": math.nan}
+    if rule == "summarise_analysis":
+        return found | dict(zip(("analysis",), names, strict=False))
+    if names and names[-1].startswith("seed") and names[-1][4:].isdigit():
+        found["seed"] = float(names.pop()[4:])
+        if names and names[-1] in _ARMS:
+            found["init"] = names.pop()
+        found["model"] = names.pop() if names else ""
+        if rule == "embed":
+            found["analysis"] = EMBEDDINGS
+    elif rule.endswith("_tokenizer"):
+        return found | {"model": "/".join(names)}
+    return found | {"task": "/".join(names)}
+
+
+def _read_benchmark(path: Path) -> dict[str, float]:
+    """Seconds and peak memory of a benchmark file (mean and highest of its repeats); nothing of one cut short."""
+    try:
+        frame = pd.read_csv(path, sep="\t", na_values=["-", "NA"])
+        seconds = float(pd.to_numeric(frame["s"], errors="raise").mean())
+    except (OSError, ValueError, KeyError, TypeError):
+        seconds = math.nan
+    if not np.isfinite(seconds):
+        logging.getLogger(__name__).warning("%s: no benchmark; its job is left out of the ledger.", path)
+        return {}
+    memory = pd.to_numeric(frame["max_rss"], errors="coerce").max() if "max_rss" in frame else math.nan
+    return {"seconds": seconds, "peak_memory_mb": float(memory)}

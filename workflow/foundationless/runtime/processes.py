@@ -1,0 +1,71 @@
+"""The same work on many things, side by side in forked processes, with results in the order of the things."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from foundationless.errors import UserError
+from foundationless.runtime.signals import SIGNALS
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def one_thread_each() -> None:
+    """Keep linear algebra to one thread per process; only before NumPy is imported does it hear of it."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def map_forked(work: Callable[[T], R], things: Sequence[T], processes: int) -> Iterator[R]:
+    """`work(thing)` for every thing, in their order, in up to `processes` processes that fork from this one.
+
+    Processes inherit `work` and the things, tables and all; only results are sent. With one process it is this one.
+    What `work` raises is raised here, and ends the others. A process that the system kills is a `UserError`.
+    """
+    if min(processes, len(things)) <= 1:
+        yield from map(work, things)
+        return
+    context = multiprocessing.get_context("fork")
+    _inherited[:] = [(work, thing) for thing in things]
+    with ProcessPoolExecutor(min(processes, len(things)), context, _leave_signals_to_the_parent) as pool:
+        try:
+            yield from pool.map(_do, range(len(things)))
+        except BrokenProcessPool:
+            raise UserError(
+                "a process was killed (often: out of memory); ask for fewer processes, or for more memory."
+            ) from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+        finally:
+            _inherited.clear()
+
+
+_inherited: list[tuple[Callable[..., Any], Any]] = []
+
+
+def _do(place: int) -> Any:
+    work, thing = _inherited[place]
+    return work(thing)
+
+
+def _leave_signals_to_the_parent() -> None:
+    """A terminal or a cluster signals every process of a job; the parent ends its children."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def counted(names: Iterable[str], results: Iterable[Any], tell: Callable[[str], object]) -> Iterator[Any]:
+    """`results`, telling `3/52 NAME` as each arrives."""
+    every = list(names)
+    for place, (name, result) in enumerate(zip(every, results, strict=True), 1):
+        tell(f"{place}/{len(every)} {name}")
+        yield result

@@ -1,0 +1,249 @@
+"""Log-likelihood ratios of REF and ALT windows: what a model finds likelier, in nats.
+
+The sign is that of log P(ALT) − log P(REF): below 0 the model prefers REF. Tokens vary in length with a byte-pair
+tokenizer, so REF and ALT windows may be cut differently: see `retokenised`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foundationless.features.embedding import run_network, site_tokens, special_mask
+from foundationless.errors import UserError
+from foundationless.tasks.sequence_sets import reverse_complement
+
+if TYPE_CHECKING:
+    from foundationless.models import Weights
+
+PROJECTED = 4096  # tokens whose logits over the vocabulary are held at once
+
+Variant = tuple[str, int, str, str]  # REF window, offset, REF, ALT
+
+
+def alternative(sequence: str, offset: int, ref: str, alt: str) -> str:
+    """ALT window of a REF window: `ref` at the 0-based `offset` replaced by `alt`."""
+    return sequence[:offset] + alt + sequence[offset + len(ref) :]
+
+
+def flip(variant: Variant) -> Variant:
+    """The same variant on the other strand."""
+    sequence, offset, ref, alt = variant
+    start = len(sequence) - offset - len(ref)
+    return reverse_complement(sequence), start, reverse_complement(ref), reverse_complement(alt)
+
+
+def ratios(
+    weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any], both_strands: bool = False
+) -> dict[str, np.ndarray]:
+    """{run: log-likelihood ratio [n] in nats}, the reported run first; runs are those of `score_likelihood`.
+
+    With `both_strands` a ratio is the mean of the window's and its reverse complement's. NaN: a causal model has no
+    left context for the allele.
+    """
+    runs = _ratios(weights, variants, compute)
+    if both_strands:
+        other = _ratios(weights, [flip(variant) for variant in variants], compute)
+        runs = {run: (values + other[run]) / 2 for run, values in runs.items()}
+    return runs
+
+
+def _ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    if weights.model.objective == "causal":
+        return causal_ratios(weights, variants, compute)
+    runs = {}
+    if (weights.tokenizer.k or 1) > 1 and all(len(ref) == len(alt) == 1 for _, _, ref, alt in variants):
+        runs["marginal"] = marginal_ratios(weights, variants, compute)
+    return runs | {"site": masked_ratios(weights, variants, compute)}
+
+
+def retokenised(weights: "Weights", variants: Sequence[Variant]) -> np.ndarray:
+    """Bool [n]: whether ALT changes tokens that do not cover the allele.
+
+    Never so for an SNV with characters or k-mers. Byte-pair tokens may be cut anew beside the site, so that the two
+    windows condition the allele on different tokens and their ratio also measures the cut.
+    """
+
+    def beside(window: str, offset: int, length: int) -> tuple[bytes, bytes]:
+        ids = encode(weights, window)
+        places = site_tokens(weights.tokenizer, window, ids, range(offset, offset + length))
+        return ids[: places[0]].tobytes(), ids[places[-1] + 1 :].tobytes()
+
+    return np.array(
+        [
+            beside(variant[0], variant[1], len(variant[2]))
+            != beside(alternative(*variant), variant[1], len(variant[3]))
+            for variant in variants
+        ],
+        dtype=bool,
+    )
+
+
+def encode(weights: "Weights", sequence: str) -> np.ndarray:
+    """Token ids of a window; one that the model cannot read whole is a `UserError`."""
+    ids = weights.tokenizer.encode(sequence)
+    if len(ids) > weights.model.max_tokens:
+        raise UserError(
+            f"a window of {len(sequence)} bp has {len(ids)} tokens, and the model reads {weights.model.max_tokens}; "
+            "build the set with shorter windows."
+        )
+    return ids
+
+
+def _log_probabilities(weights: "Weights", hidden: Tensor, targets: Tensor) -> Tensor:
+    """Log probability [tokens] of `targets` [tokens] given hidden states [tokens, width]; logits are made in parts."""
+    found = []
+    for start in range(0, len(hidden), PROJECTED):
+        logits = weights.model.project(hidden[None, start : start + PROJECTED].float())[0]
+        chosen = logits.gather(1, targets[start : start + PROJECTED, None])[:, 0]
+        found.append(chosen - logits.logsumexp(dim=1))
+    return torch.cat(found)
+
+
+def _merge(keys: Iterable[bytes]) -> tuple[list[int], np.ndarray]:
+    """(Positions of the first of each distinct key, index of each key among the distinct ones)."""
+    seen: dict[bytes, int] = {}
+    firsts: list[int] = []
+    index = []
+    for position, key in enumerate(keys):
+        if key not in seen:
+            seen[key] = len(firsts)
+            firsts.append(position)
+        index.append(seen[key])
+    return firsts, np.array(index, dtype=np.int64)
+
+
+def causal_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Log-likelihood ratios [n] of a causal model: {`site`, `window`}.
+
+    A token's log probability is that given all tokens left of it; the first token of an encoding has none and does not
+    count, special tokens neither. `site` sums the tokens that cover the allele in its own window, NaN where the first
+    is one of them; `window` sums all.
+    """
+    windows = [sequence for sequence, *_ in variants] + [alternative(*variant) for variant in variants]
+    lengths = [len(ref) for _, _, ref, _ in variants] + [len(alt) for *_, alt in variants]
+    offsets = [offset for _, offset, *_ in variants] * 2
+    firsts, index = _merge(window.encode() for window in windows)
+    inputs = [encode(weights, windows[position]) for position in firsts]
+    scores: list[np.ndarray] = [np.zeros(0)] * len(inputs)
+
+    def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
+        for place, row in enumerate(rows):
+            length = len(inputs[row])
+            given = _log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
+            scores[row] = np.concatenate([[np.nan], given.double().cpu().numpy()])
+
+    run_network(weights, inputs, handle, label="likelihood", **compute)
+    whole = np.array(
+        [np.nansum(np.where(special_mask(weights.tokenizer, inputs[i]), 0, scores[i])) for i in range(len(inputs))]
+    )
+    local = np.zeros(len(windows))
+    for position, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
+        ids = inputs[index[position]]
+        places = site_tokens(weights.tokenizer, windows[position], ids, range(offset, offset + length))
+        local[position] = scores[index[position]][places].sum()
+    site, window = np.split(local, 2), np.split(whole[index], 2)
+    return {"site": site[1] - site[0], "window": window[1] - window[0]}
+
+
+def _masked_runs(
+    weights: "Weights",
+    masked: Sequence[tuple[np.ndarray, np.ndarray]],
+    read: Callable[[int, Tensor], None],
+    compute: Mapping[str, Any],
+) -> None:
+    """Mask tokens and hand logits to `read(request, logits [masked tokens, vocabulary])`; equal inputs run once.
+
+    `masked` lists (token ids, positions to mask). Raises `UserError` for a tokenizer without a mask token.
+    """
+    mask_id = weights.tokenizer.mask_id
+    if mask_id is None:
+        raise UserError(f"tokenizer '{weights.tokenizer.name}' has no mask token; masked scoring needs one.")
+    inputs = []
+    for ids, places in masked:
+        inputs.append(ids.copy())
+        inputs[-1][places] = mask_id
+    firsts, index = _merge(ids.tobytes() for ids in inputs)
+    owners: dict[int, list[int]] = defaultdict(list)
+    for request, place in enumerate(index):
+        owners[int(place)].append(request)
+
+    def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
+        for place, row in enumerate(rows):
+            at = torch.from_numpy(masked[firsts[row]][1]).to(hidden.device)
+            logits = weights.model.project(hidden[None, place, at].float())[0]
+            for request in owners[int(row)]:
+                read(request, logits)
+
+    run_network(weights, [inputs[position] for position in firsts], handle, label="likelihood", **compute)
+
+
+def masked_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> np.ndarray:
+    """Log-likelihood ratio [n] of a masked model: the exact tokens of ALT against those of REF.
+
+    In each allele's own window all tokens that cover the allele are masked together, and their log probabilities are
+    summed. For SNVs and characters this is log P(ALT) − log P(REF) at one masked position; for k-mers it compares two
+    tokens that share the other k − 1 bases. An allele of other length shifts later k-mers, which then differ as well.
+    """
+    requests = []
+    targets = []
+    for variant in variants:
+        sequence, offset, ref, alt = variant
+        for window, allele in ((sequence, ref), (alternative(*variant), alt)):
+            ids = encode(weights, window)
+            places = site_tokens(weights.tokenizer, window, ids, range(offset, offset + len(allele)))
+            requests.append((ids, places))
+            targets.append(ids[places])
+    scores = np.zeros(len(requests))
+
+    def read(request: int, logits: Tensor) -> None:
+        wanted = torch.from_numpy(targets[request]).to(logits.device)
+        scores[request] = float(logits.log_softmax(dim=1).gather(1, wanted[:, None]).double().sum())
+
+    _masked_runs(weights, requests, read, compute)
+    return scores[1::2] - scores[0::2]
+
+
+def carriers(weights: "Weights", length: int) -> np.ndarray:
+    """Token ids [length, 4, tokens]: those of `length` bases that have A, C, G or T at an offset.
+
+    `length` is the tokenizer's k, or 1 for the single bases that a k-mer tokenizer falls back to.
+    """
+    kmers = ["".join(letters) for letters in product("ACGT", repeat=length)]
+    ids = np.array([weights.tokenizer.encode(kmer, special=False)[0] for kmer in kmers])
+    letters = np.array([list(kmer) for kmer in kmers])
+    return np.array([[ids[letters[:, place] == base] for base in "ACGT"] for place in range(length)])
+
+
+def marginal_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> np.ndarray:
+    """Log-likelihood ratio [n] of SNVs for a masked model with k-mer tokens: log P(ALT) − log P(REF) of the base.
+
+    The k-mer over the site is masked. P(base) is the sum of the probabilities of all k-mers that carry the base at the
+    site's offset, whatever their other bases, which the mask hides too.
+    """
+    tokenizer = weights.tokenizer
+    lists: dict[int, Tensor] = {}
+    requests = []
+    wanted = []
+    for sequence, offset, ref, alt in variants:
+        ids = encode(weights, sequence)
+        places = site_tokens(tokenizer, sequence, ids, [offset])
+        start, stop = tokenizer.spans(ids, sequence=sequence)[places[0]]
+        requests.append((ids, places))
+        wanted.append((int(stop - start), int(offset - start), "ACGT".index(ref), "ACGT".index(alt)))
+        if int(stop - start) not in lists:
+            lists[int(stop - start)] = torch.from_numpy(carriers(weights, int(stop - start)))
+    scores = np.zeros(len(requests))
+
+    def read(request: int, logits: Tensor) -> None:
+        length, place, ref, alt = wanted[request]
+        members = lists[length].to(logits.device)[place]
+        bases = logits[0].double()[members].logsumexp(dim=1)
+        scores[request] = float(bases[alt] - bases[ref])
+
+    _masked_runs(weights, requests, read, compute)
+    return scores

@@ -1,0 +1,164 @@
+"""What a job asks of a cluster: MiB of host memory and minutes, from the work that it is. Standard library only.
+
+Requests cost nothing on one machine and decide on a cluster: too little memory kills a job, too much keeps it waiting.
+They follow the formulas of the estimate (`workload`) with a stated factor above them. A retry asks for more, for
+nothing says why the first try ended: memory doubles, twice at most, since what killed a job was a peak of unknown
+height, and a job that only continues in its tenth try needs no whole node; time grows by half, since fine-tuning,
+pretraining and embedding continue where they stopped and need only the rest.
+"""
+
+import math
+
+from foundationless.study.plan import Model
+from foundationless.study.workload import BUDGET, Work, Workload, baseline_columns, depth, width
+
+MIB = 2**20
+FLOOR_MEMORY = 1000  # MiB: a SLURM job is three Python processes deep, 125 MB each, and less kills even a trivial one
+FLOOR_MINUTES = 10  # of a job: queues of shorter ones gain nothing, and a node may be slow to start Python
+CAP_MEMORY = 1_000_000  # MiB: what a large node has; a cluster refuses more rather than queues it
+CAP_MINUTES = {True: 2880, False: 1440}  # with and without a GPU, as partitions commonly limit; longer jobs are resumed
+SAFETY = 3.0  # of time: the estimate is right within a factor of a few
+PYTHON = 800  # MiB: the two processes around it, and NumPy, pandas, pyarrow
+TORCH = 1500  # MiB: the same with torch or scikit-learn
+CUDA = 3500  # MiB: torch with the libraries and the context of a GPU mapped into the process
+CPU_FLOPS = 1e11  # per second of a few cores, sustained; what a network gets where no GPU is asked for
+# Numbers that a layer keeps of each token and unit of width for the backward pass (Korthikanti et al. 2022, equation 1:
+# 34 bytes at 16 bit), and those alive at once in a forward pass alone.
+KEPT, ALIVE = 17, 30
+BATCH_ON_CPU = 1 << 19  # numbers of hidden states, as `embedding.CACHED`
+WILDCARDS = ("analysis", "task", "model", "init")  # what a request depends on
+PER_NUCLEOTIDE = 12  # bytes: text once or twice, and its ids as int64
+SUMMARISED = 4  # tasks or figures at once, in a process each: the `threads` of those rules
+PREDICTED = 600  # bytes per test row of a job: three folds of two runs, of which each keeps about 100
+GENOME_ON_READ = 1500  # MiB: one contig as text and as codes
+# MiB, and MiB more per MB of input files: a set of the user's own is as large as it is, whatever was published.
+OF_INPUT = {
+    "prepare_genome": (1000, 6, 1e6),  # gzip expands about four-fold and one copy is normalised
+    "build_sequences": (2000, 10, 1500),  # text as Python strings; genomes are read by index, hence the last number
+    "derive_sequences": (2000, 60, 1e6),  # as the audit, which `distant` runs
+    "audit_task": (4000, 60, 1e6),  # k-mers of every sequence; repeated ones are small on disk only
+    "audit_overlap": (2000, 30, 1e6),  # one hash per distinct sequence and strand
+}
+
+
+class Allocation:
+    """Requests of a study's jobs. Answers are whole numbers, never below the floors, and grow with `attempt` (from 1).
+
+    On a CPU weights, gradients and activations lie in host memory, which they do not with a GPU; the libraries of a
+    GPU are larger.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        self.plan = workload.plan
+        self._slow = Workload(workload.plan, workload.sizes, CPU_FLOPS)
+        self._known: dict[tuple[object, ...], tuple[float, float]] = {}
+
+    def gpus(self, rule: str, **names: str) -> int:
+        """GPUs that a job asks for: none, one, or one per process of pretraining."""
+        work = self._work(self.workload, rule, names)
+        return self.workload.processes(rule, names.get("model", "")) if work.gpu else 0
+
+    def memory(self, rule: str, attempt: int = 1, gpu: int | None = None, input_mb: float = 0.0, **names: str) -> int:
+        """MiB of host memory.
+
+        Args:
+            rule: a rule of the workflow.
+            attempt: 1, 2, …; the second and third ask for twice as much as the one before.
+            gpu: GPUs that the job has; None: what the rule asks for; 0: it runs on the CPU.
+            input_mb: MB of input files where they are there already.
+            names: the job's wildcards (`analysis`, `task`, `model`, `init`; others are not looked at).
+        """
+        need = self._need(rule, gpu, names)[0]
+        if rule in OF_INPUT and input_mb:
+            least, times, most = OF_INPUT[rule]
+            need = max(need, least + times * min(input_mb, most))
+        return max(FLOOR_MEMORY, min(CAP_MEMORY, math.ceil(need * 2 ** (min(attempt, 3) - 1) / 100) * 100))
+
+    def minutes(self, rule: str, attempt: int = 1, gpu: int | None = None, **names: str) -> int:
+        """Minutes of wall time; arguments as `memory`'s."""
+        need = max(FLOOR_MINUTES, self._need(rule, gpu, names)[1] * SAFETY / 60)
+        asked = self.gpus(rule, **names) if gpu is None else gpu
+        return min(CAP_MINUTES[asked > 0], math.ceil(need * 1.5 ** (attempt - 1)))
+
+    def _need(self, rule: str, gpu: int | None, names: dict[str, str]) -> tuple[float, float]:
+        """(MiB, seconds) of the first attempt, kept: thousands of jobs differ in nothing but their seed."""
+        key = (rule, gpu, *(names.get(name, "") for name in WILDCARDS))
+        if key not in self._known:
+            gpus = self.gpus(rule, **names) if gpu is None else gpu
+            work = self._work(self.workload if gpus else self._slow, rule, names)
+            wanted = {name: names.get(name, "") for name in WILDCARDS}
+            self._known[key] = self._bytes(rule, gpus, **wanted) / MIB, work.gpu / max(1, gpus) + work.cpu
+        return self._known[key]
+
+    def _work(self, workload: Workload, rule: str, names: dict[str, str]) -> Work:
+        return workload.of(rule, *(names.get(name, "") for name in WILDCARDS))
+
+    def _bytes(self, rule: str, gpu: int, analysis: str, task: str, model: str, init: str) -> float:
+        """Bytes of host memory: libraries, what is read, and what is computed with."""
+        if rule in ("probe", "fit_baseline", "cluster_embeddings"):
+            return TORCH * MIB + self._features(rule, analysis, task, self.plan.model(model))
+        if model and rule not in ("download_tokenizer", "train_tokenizer"):
+            return self._network(rule, gpu, analysis, task, self.plan.model(model))
+        if rule == "train_tokenizer":  # the genome as text, and the counts of its words
+            return (TORCH + 2 * GENOME_ON_READ) * MIB
+        if rule == "audit_corpus":
+            rows = self.workload.rows(task)  # one stretch of the genome at a time, and pieces of all test sequences
+            return (PYTHON + 2 * GENOME_ON_READ) * MIB + 40 * rows["test"] * rows["length"]
+        if rule in ("audit_task", "derive_sequences"):  # k-mers as 64-bit keys, sorted: key, owner, both again
+            return PYTHON * MIB + 40 * self.workload.nucleotides(task.split(".")[0])
+        if rule == "build_sequences":  # text as Python strings and in columns; genomes are read by index
+            return PYTHON * MIB + 8 * self.workload.nucleotides(task)
+        if rule == "audit_overlap":  # one set at a time, and one hash of each sequence and strand of all
+            sets = self.plan.audited
+            longest = max((self.workload.nucleotides(name) for name in sets), default=0.0)
+            return PYTHON * MIB + 8 * longest + 200 * sum(self.workload.total(name) for name in sets)
+        if rule == "summarise_analysis":  # predictions of every job of a task, and as one-hot cells, in each process
+            largest = sorted(self.workload.predicted(analysis).values())[-SUMMARISED:]
+            return PYTHON * MIB + sum(PYTHON * MIB + PREDICTED * rows for rows in largest)
+        if rule in ("collect_tables", "bind_figures", "write_verdict", "write_report"):  # tables of every job
+            return 2 * PYTHON * MIB + 20_000 * len(self.plan.jobs)
+        if rule == "draw_figures":  # the same, and Matplotlib in each process
+            return 2 * PYTHON * MIB + SUMMARISED * (PYTHON // 2 * MIB + 5_000 * len(self.plan.jobs))
+        if rule == "prepare_genome":  # one contig and a normalised copy of it
+            return (PYTHON + GENOME_ON_READ) * MIB
+        return PYTHON * MIB
+
+    def _features(self, rule: str, analysis: str, task: str, model: Model) -> float:
+        """Feature matrices: float32 as read, float64 twice standardised, and the fitter's own (32 bytes a number)."""
+        rows = self.workload.total(task)
+        if rule == "fit_baseline":
+            return 32 * rows * baseline_columns(model.entry) + PER_NUCLEOTIDE * self.workload.nucleotides(task)
+        if rule == "cluster_embeddings":  # distances between a few thousand rows, twice
+            return 16 * rows * width(model) + 20 * min(5000.0, rows) ** 2
+        return (32 + 4 * len(self.plan.probing(analysis)["poolings"])) * rows * width(model)
+
+    def _network(self, rule: str, gpu: int, analysis: str, task: str, model: Model) -> float:
+        """Weights as often as the host holds them, the set, and without a GPU what the GPU would hold."""
+        weights = 4 * self.workload.parameters(model)
+        if rule in ("initialise", "download_weights", "import_weights", "derive_weights"):
+            copies = {"derive_weights": 4, "download_weights": 3, "import_weights": 3}.get(rule, 3)
+            return TORCH * MIB + copies * weights  # as read, as a network, and as bytes to be written
+        if rule == "pretrain":  # a process each: weights, gradients, two moments, and a checkpoint of three of them
+            each = CUDA * MIB + 7 * weights + GENOME_ON_READ * MIB
+            return max(1, gpu) * each + (0 if gpu else self._activations(model, rule, analysis, task))
+        held = PER_NUCLEOTIDE * self.workload.nucleotides(task.split(".")[0])
+        if rule == "embed":  # vectors in every pooling, and once more while they are written
+            held += 8 * len(self.plan.poolings(task, model.name)) * self.workload.total(task) * width(model)
+        # Fine-tuning keeps the start of every run, and a checkpoint passes through the host: weights, two moments.
+        copies = 5 if rule == "finetune_model" else 2
+        if gpu:
+            return CUDA * MIB + copies * weights + held
+        copies += 4 if rule == "finetune_model" else 0  # the optimiser's, which a GPU holds otherwise
+        return TORCH * MIB + copies * weights + held + self._activations(model, rule, analysis, task)
+
+    def _activations(self, model: Model, rule: str, analysis: str, task: str) -> float:
+        """Bytes of one batch on the CPU: every layer's with the backward pass, otherwise those alive at once."""
+        if rule == "pretrain":
+            settings = self.plan.config["pretraining"] | dict(model.entry.get("pretraining") or {})
+            return 4 * KEPT * settings.get("token_budget", BUDGET) * width(model) * depth(model)
+        longest = self.workload.tokens(model, self.workload.rows(task)["length"])[1]
+        if rule == "finetune_model":
+            tokens = self.plan.finetuning(task, analysis)["batch_size"] * longest
+            return 4 * KEPT * tokens * width(model) * depth(model)
+        return 4 * ALIVE * max(BATCH_ON_CPU, longest * width(model))

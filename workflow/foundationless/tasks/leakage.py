@@ -1,0 +1,345 @@
+"""Leakage: rows that an earlier split holds too, as they are, on the other strand or nearly, and tasks that share rows.
+
+The *similarity* of a row to another is the share of its bases that match when the whole row is aligned, on either
+strand, to the best place in the other: 1 - edits / length, with the fewest substitutions, insertions and deletions
+(semi-global edit distance, computed exactly by edlib). A row that lies inside a longer one thus has similarity 1; of
+two windows shifted against each other the overlap counts. Values below `FLOOR` are written as 0: unrelated DNA reaches
+0.5 by chance. Only pairs that share k-mers are aligned; where the product of two lengths exceeds `CELLS`, the
+similarity is estimated as c ** (1 / k) from the share c of the row's sampled k-mers that the other holds (Mash
+containment: Ondov et al. 2019, doi:10.1186/s13059-019-1841-x).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from foundationless.errors import UserError
+from foundationless.tasks.sequence_sets import SPLITS, locate, reverse_complement
+
+KMER, SIMILARITY = 15, 0.8
+FLOOR, ENOUGH = 0.7, 0.995
+CELLS = 2e9
+SKETCH = 256  # k-mers looked up per row: those with the smallest hashes
+POSTINGS = 50  # rows remembered per k-mer, so that repeats (Alu) and sets of haplotypes stay linear
+CANDIDATES = 5  # rows aligned per row
+PAIRS = (("test", "train"), ("test", "validation"), ("validation", "train"))
+_CHUNK, _BLOCK = 1 << 22, 2000
+_PIECE = 50
+_CODES = np.full(256, 4, dtype=np.uint8)
+_CODES[np.frombuffer(b"ACGT", dtype=np.uint8)] = [0, 1, 2, 3]
+
+
+def _keyed_kmers(sequences: Sequence[str], kmer: int) -> Iterator[np.ndarray]:
+    """Hashed canonical k-mers with the number of their row, `row << 32 | hash`, some four million bases at a time."""
+    start, bases = 0, 0
+    for number, sequence in enumerate(sequences):
+        bases += len(sequence) + 1
+        if bases >= _CHUNK or number == len(sequences) - 1:
+            yield _keys_of(sequences[start : number + 1], start, kmer)
+            start, bases = number + 1, 0
+
+
+def _keys_of(sequences: Sequence[str], first: int, kmer: int) -> np.ndarray:
+    codes = _CODES[np.frombuffer(("|".join(sequences) + "|" * kmer).encode("ascii", "replace"), dtype=np.uint8)]
+    rows = np.repeat(np.arange(first, first + len(sequences), dtype=np.uint64), [len(text) + 1 for text in sequences])
+    size = len(rows)
+    forward, backward = np.zeros(size, dtype=np.uint32), np.zeros(size, dtype=np.uint32)
+    broken = np.concatenate([[0], np.cumsum(codes > 3)])
+    for place in range(kmer):
+        letters = codes[place : place + size].astype(np.uint32) & 3
+        forward |= letters << np.uint32(2 * (kmer - 1 - place))
+        backward |= (letters ^ 3) << np.uint32(2 * place)
+    whole = broken[kmer : kmer + size] == broken[:size]
+    hashes = np.minimum(forward, backward)[whole]
+    # A permutation of 32 bits (Murmur3's finaliser): the smallest hashes are a random sample of the k-mers.
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        hashes ^= hashes >> np.uint32(shift)
+        hashes *= np.uint32(factor)
+    return (rows[whole] << np.uint64(32)) | hashes
+
+
+def _split_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (keys >> np.uint64(32)).astype(np.int64), keys.astype(np.uint32)
+
+
+def _rank_within(values: np.ndarray) -> np.ndarray:
+    """Place of each element within its run of equal values; `values` is sorted."""
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    return np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
+
+
+def _sketches(sequences: Sequence[str], kmer: int) -> tuple[csr_array, np.ndarray]:
+    """Rows by sampled k-mers, one where the row holds it, and the sorted hashes of these k-mers."""
+    found_rows, found = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint32)]
+    for keys in _keyed_kmers(sequences, kmer):
+        rows, hashes = _split_keys(np.unique(keys))
+        kept = _rank_within(rows) < SKETCH if len(rows) else slice(0)
+        found_rows.append(rows[kept])
+        found.append(hashes[kept])
+    seeds, columns = np.unique(np.concatenate(found), return_inverse=True)
+    shape = (len(sequences), len(seeds))
+    return csr_array((np.ones(len(columns), dtype=np.float32), (np.concatenate(found_rows), columns)), shape), seeds
+
+
+def _postings(sequences: Sequence[str], seeds: np.ndarray, kmer: int) -> csr_array:
+    """Sampled k-mers by rows of `sequences`: one where the row holds the k-mer, for the first rows of each k-mer."""
+    likely = np.zeros(1 << 26, dtype=bool)
+    likely[seeds >> 6] = True
+    seen = np.zeros(len(seeds), dtype=np.int64)
+    found_rows, found = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    for keys in _keyed_kmers(sequences, kmer):
+        keys = keys[likely[keys.astype(np.uint32) >> 6]]
+        rows, hashes = _split_keys(np.unique(keys))
+        columns = np.minimum(np.searchsorted(seeds, hashes), len(seeds) - 1)
+        equal = seeds[columns] == hashes
+        order = np.argsort(columns[equal], kind="stable")
+        rows, columns = rows[equal][order], columns[equal][order]
+        if len(columns):
+            kept = _rank_within(columns) + seen[columns] < POSTINGS
+            found_rows.append(rows[kept])
+            found.append(columns[kept])
+            seen += np.bincount(columns, minlength=len(seeds))
+    rows, columns = np.concatenate(found_rows), np.concatenate(found)
+    return csr_array((np.ones(len(rows), dtype=np.float32), (columns, rows)), (len(seeds), len(sequences)))
+
+
+def nearest(queries: Sequence[str], targets: Sequence[str], kmer: int = KMER) -> tuple[np.ndarray, np.ndarray]:
+    """Similarity of each query to the most similar of `targets` [queries], and the number of that one (-1: none).
+
+    See the module's docstring for the definition. A pair of 200 bases or more with similarity 0.9 is practically always
+    found; at 0.8 some are missed, the more the shorter (a row needs k-mers in common with the other).
+    """
+    if not 8 <= kmer <= 16:
+        raise UserError(f"kmer {kmer}: a k-mer has 8 to 16 bases here.")
+    similarity, index = np.zeros(len(queries)), np.full(len(queries), -1, dtype=np.int64)
+    sketches, seeds = _sketches(queries, kmer)
+    if not len(seeds) or not targets:
+        return similarity, index
+    postings = _postings(targets, seeds, kmer)
+    sizes = np.diff(sketches.indptr)
+    # A k-mer that many rows share says little about which of them is the nearest.
+    weights = csr_array(
+        (postings.data / np.repeat(np.diff(postings.indptr), np.diff(postings.indptr)), *_inner(postings)),
+        shape=postings.shape,
+    )
+    for start in range(0, len(queries), _BLOCK):
+        block = sketches[start : start + _BLOCK]
+        shared, votes = (block @ postings).tocsr(), (block @ weights).tocsr()
+        shared.sort_indices()
+        votes.sort_indices()
+        for row in range(block.shape[0]):
+            inside = slice(shared.indptr[row], shared.indptr[row + 1])
+            enough = shared.data[inside] >= (2 if sizes[start + row] >= 128 else 1)
+            order = np.argsort(-votes.data[inside][enough], kind="stable")[:CANDIDATES]
+            numbers = shared.indices[inside][enough][order]
+            contained = shared.data[inside][enough][order] / sizes[start + row]
+            if len(numbers):
+                texts = [targets[number] for number in numbers]
+                best, place = _best(queries[start + row], texts, contained ** (1 / kmer))
+                similarity[start + row], index[start + row] = best, numbers[place] if best else -1
+    return similarity, index
+
+
+def _inner(matrix: csr_array) -> tuple[np.ndarray, np.ndarray]:
+    return matrix.indices, matrix.indptr
+
+
+def _best(query: str, targets: Sequence[str], estimates: np.ndarray) -> tuple[float, int]:
+    """Highest similarity of `query` to one of `targets` (0 if below `FLOOR`), and its place in them.
+
+    From `ENOUGH` on the first is taken: among haplotypes, all are that near.
+    """
+    import edlib
+
+    length, best, place = len(query), 0.0, -1
+    strands = (query, reverse_complement(query))
+    # Few edits first: what an alignment costs grows with the edits that it may find.
+    for bound in (int(share * length) for share in (1 - ENOUGH, 0.05, 1 - FLOOR)):
+        for number, target in enumerate(targets):
+            if length * len(target) > CELLS:
+                if estimates[number] >= FLOOR and estimates[number] > best:
+                    best, place = float(estimates[number]), number
+                continue
+            for strand in strands:
+                allowed = min(bound, round((1 - best) * length) - 1)
+                if allowed < 0 or length - len(target) > allowed:
+                    continue
+                edits = edlib.align(strand, target, mode="HW", task="distance", k=allowed)["editDistance"]
+                if edits >= 0:
+                    best, place = 1 - edits / length, number
+                if best >= ENOUGH:
+                    return best, place
+        if best:
+            break
+    return best, place
+
+
+def audit(frame: pd.DataFrame, kmer: int = KMER, similarity: float = SIMILARITY) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every row of a sequence set against the rows of earlier splits: test against train and validation, validation
+    against train.
+
+    Returns the rows `id, split, exact, reverse_complement, similarity, near, nearest, conflict`: an earlier split holds
+    this sequence, or its reverse complement; its highest similarity to a row there; whether that is at least
+    `similarity`; the id of that row (null: none); whether a row with the same sequence or its reverse complement has
+    another label. And the counts, one row per `split` and `against` (`earlier`: all earlier splits together).
+    """
+    if not FLOOR <= similarity <= 1:
+        raise UserError(f"similarity {similarity:g}: a share of matching bases from {FLOOR:g} to 1 is meant.")
+    frame = frame.reset_index(drop=True)
+    size = len(frame)
+    rows = pd.DataFrame(
+        {
+            "id": frame["id"],
+            "split": frame["split"],
+            "exact": False,
+            "reverse_complement": False,
+            "similarity": 0.0,
+            "near": False,
+            "nearest": pd.Series([None] * size, dtype=object),
+            "conflict": False,
+        }
+    )
+    counts = []
+    present = set(frame["split"])
+    for split, against in (pair for pair in PAIRS if present.issuperset(pair)):
+        found = _compare(frame[frame["split"] == split], frame[frame["split"] == against], kmer)
+        found["near"] = found["similarity"] >= similarity
+        counts.append(_count(found, split, against))
+        inside = found.index
+        better = found["similarity"] > rows.loc[inside, "similarity"]
+        rows.loc[inside[better], ["similarity", "nearest"]] = found.loc[better, ["similarity", "nearest"]]
+        for name in ("exact", "reverse_complement", "near", "conflict"):
+            rows.loc[inside, name] |= found[name]
+    counts += [
+        _count(rows[rows["split"] == split], split, "earlier") for split in ("validation", "test") if split in present
+    ]
+    return rows, pd.DataFrame(counts)
+
+
+def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int) -> pd.DataFrame:
+    """Rows of `later`, by their index, against those of `earlier`."""
+    first = earlier.drop_duplicates("sequence").set_index("sequence")["id"]
+    backward = later["sequence"].map(reverse_complement)
+    found = pd.DataFrame(
+        {"exact": later["sequence"].isin(first.index), "reverse_complement": backward.isin(first.index)}
+    )
+    found["nearest"] = later["sequence"].map(first).where(found["exact"], backward.map(first)).astype(object)
+    found["nearest"] = found["nearest"].where(found["nearest"].notna(), None)
+    found["similarity"] = (found["exact"] | found["reverse_complement"]).astype(float)
+    known = earlier.dropna(subset="label").groupby("sequence")["label"].agg(set).to_dict()
+    found["conflict"] = [
+        bool((known.get(text, set()) | known.get(other, set())) - {label}) and isinstance(label, str)
+        for text, other, label in zip(later["sequence"], backward, later["label"], strict=True)
+    ]
+    open_rows = found["similarity"] == 0
+    queries = list(dict.fromkeys(later.loc[open_rows, "sequence"]))
+    if queries:
+        values, index = nearest(queries, list(first.index), kmer)
+        ids = [first.iloc[number] if number >= 0 else None for number in index]
+        places = later.loc[open_rows, "sequence"].map({text: number for number, text in enumerate(queries)})
+        found.loc[open_rows, "similarity"] = values[places]
+        found.loc[open_rows, "nearest"] = pd.Series(ids, dtype=object).iloc[places].to_numpy()
+    return found
+
+
+def _count(rows: pd.DataFrame, split: str, against: str) -> dict[str, Any]:
+    duplicate = rows["exact"] | rows["reverse_complement"]
+    counted = {name: int(rows[name].sum()) for name in ("exact", "reverse_complement", "near", "conflict")}
+    return {
+        "split": split,
+        "against": against,
+        "rows": len(rows),
+        **counted,
+        "duplicate": int(duplicate.sum()),
+        "duplicate_share": float(duplicate.mean()) if len(rows) else 0.0,
+        "near_share": float(rows["near"].mean()) if len(rows) else 0.0,
+    }
+
+
+def summarise(task: str, frame: pd.DataFrame, counts: pd.DataFrame, kmer: int, similarity: float) -> dict[str, Any]:
+    """What `audit_task` writes as JSON: the counts of `audit`, rows, repeats and classes of each split, settings."""
+    keys = frame["sequence"].map(lambda text: min(text, reverse_complement(text)))
+    splits = {split: keys[frame["split"] == split] for split in SPLITS}
+    return {
+        "task": task,
+        "kmer": kmer,
+        "similarity": similarity,
+        "definition": "near: at least this share of the row's bases match a row of an earlier split, on either strand "
+        "(1 - edit distance / length, the row aligned whole within the other); duplicates are near",
+        "rows": {split: len(rows) for split, rows in splits.items()},
+        "repeats": {split: int(rows.duplicated().sum()) for split, rows in splits.items()},
+        "classes": {
+            str(label): {split: int((rows["split"] == split).sum()) for split in SPLITS}
+            for label, rows in frame.groupby("label")
+        },
+        "pairs": counts.to_dict("records"),
+    }
+
+
+def overlap(sets: Mapping[str, pd.DataFrame], link: float = 0.05) -> pd.DataFrame:
+    """What tasks share: for each ordered pair, the test rows of `task` that stand in `other`, and groups of tasks.
+
+    A test row stands in another task if it, or its reverse complement, is one of its sequences, in whatever split, or
+    lies within one (rows of fewer than 16 bases are not looked for). With `other` the task itself, its train and
+    validation rows count. Two tasks are linked where either shares at least `link` of its test rows with the other;
+    linked tasks, directly or over others, are one `cluster` (numbered from 1 in the order of the tasks), and `clusters`
+    is how many there are: so many independent tasks at most.
+    Columns: task, other, n, shared, share, equal (of the shared, those not only contained), cluster, clusters.
+    """
+    names = list(sets)
+    tests = {name: frame.loc[frame["split"] == "test", "sequence"] for name, frame in sets.items()}
+    distinct = list(dict.fromkeys(text for rows in tests.values() for text in rows))
+    earlier = {name: set(frame.loc[frame["split"] != "test", "sequence"]) for name, frame in sets.items()}
+    own = {name: set(rows) - earlier[name] for name, rows in tests.items()}
+    # Letters that no sequence holds keep a match from running over the border of two sequences.
+    kinds = {"earlier": earlier, "own": own}
+    pieces = ((f"{kind} {name}", 0, "|".join(sorted(part[name]))) for kind, part in kinds.items() for name in names)
+    hits = locate(distinct, pieces).drop_duplicates(["number", "contig"])
+    inside = {str(place): {distinct[number] for number in part["number"]} for place, part in hits.groupby("contig")}
+    everything = {name: earlier[name] | own[name] for name in names}
+    backward = {text: reverse_complement(text) for text in distinct}
+    rows = []
+    for name in names:
+        for other in names:
+            # A task's own test rows are no news; those of another are.
+            held, within = earlier[other], inside.get(f"earlier {other}", set())
+            if other != name:
+                held, within = everything[other], within | inside.get(f"own {other}", set())
+            equal = [text in held or backward[text] in held for text in tests[name]]
+            shared = sum(same or text in within for same, text in zip(equal, tests[name], strict=True))
+            rows.append((name, other, len(equal), shared, shared / max(1, len(equal)), sum(equal)))
+    frame = pd.DataFrame(rows, columns=["task", "other", "n", "shared", "share", "equal"])
+    linked = frame[(frame["share"] >= link) & (frame["shared"] > 0)]
+    numbers = {name: number for number, name in enumerate(names)}
+    graph = csr_array(
+        (np.ones(len(linked)), (linked["task"].map(numbers), linked["other"].map(numbers))), (len(names), len(names))
+    )
+    total, component = connected_components(graph, directed=False)
+    first: dict[int, int] = {}
+    for part in component:
+        first.setdefault(int(part), len(first) + 1)
+    return frame.assign(cluster=[first[int(component[numbers[name]])] for name in frame["task"]], clusters=int(total))
+
+
+def seen_share(sequences: Sequence[str], pieces: Iterable[tuple[str, int, str]]) -> np.ndarray:
+    """Share of each sequence that a genome holds [sequences]: of its consecutive pieces of 50 bases, either strand.
+
+    A sequence shorter than 100 bases is one piece; one shorter than 16 is never found. `pieces` as of `Genome.pieces`.
+    """
+    owners, chunks = [], []
+    for number, sequence in enumerate(sequences):
+        size = _PIECE if len(sequence) >= 2 * _PIECE else len(sequence)
+        parts = [sequence[at : at + size] for at in range(0, len(sequence) - size + 1, size)]
+        owners += [number] * len(parts)
+        chunks += parts
+    found = np.zeros(len(chunks), dtype=bool)
+    for piece in pieces:
+        # What was found is not looked for again: repeats have a hundred thousand occurrences in a genome.
+        rest = np.flatnonzero(~found)
+        hits = locate([chunks[number] for number in rest], [piece])["number"].unique()
+        found[rest[hits.astype(int)]] = True
+    return np.bincount(owners, weights=found, minlength=len(sequences)) / np.bincount(owners, minlength=len(sequences))

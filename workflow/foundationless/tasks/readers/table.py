@@ -1,0 +1,159 @@
+"""`table`: files of sequences with labels, one file a split (GUE, and most published benchmarks)."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from foundationless.errors import UserError
+from foundationless.data.reference import Genome, read_records
+from foundationless.tasks.sequence_sets import check_dna, contigs_of
+from foundationless.tasks.readers.raw_files import ALPHABET, Option, Reader, draw_splits, label_map, note, read_text_table, share, words
+
+
+def row_filter(text: str) -> tuple[str, str]:
+    """`task=H3` to ("task", "H3")."""
+    column, equals, value = text.partition("=")
+    if not column or not equals or not value:
+        raise ValueError(text)
+    return column, value
+
+
+def read_rows(path: Path, columns: list[str]) -> pd.DataFrame:
+    """All rows of a file as text, indexed by row number from 1: CSV or TSV; Parquet; or FASTA whose headers end in
+    `|LABEL`, with the columns id, sequence and label."""
+    with_suffixes = "".join(path.suffixes).removesuffix(".gz")
+    if with_suffixes.endswith(".parquet"):
+        frame = _read_parquet(path, columns)
+    elif with_suffixes.endswith((".fna", ".fa", ".fasta")):
+        frame = _read_labelled_fasta(path)
+        if missing := [name for name in columns if name not in frame.columns]:
+            raise UserError(f"{path}: FASTA has no column '{missing[0]}' (it has id, sequence, label).")
+    else:
+        frame = read_text_table(path, columns)
+    return frame.set_axis(range(1, len(frame) + 1))
+
+
+def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A Parquet table, numbers as text, an empty cell for null."""
+    try:
+        known = pq.read_schema(path).names
+        if missing := [name for name in columns if name not in known]:
+            raise UserError(f"{path}: has no column '{missing[0]}' (it has {', '.join(known[:8])}).")
+        frame = pq.read_table(path, columns=[*columns, *({"id"} & set(known) - set(columns))]).to_pandas()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: cannot be read as Parquet ({' '.join(str(error).split())[:200]}).") from None
+    if frame.empty:
+        raise UserError(f"{path}: the table has no rows.")
+    # A column of whole numbers with nulls is read as floats: 1.0 is the class 1.
+    numbers = {name: frame[name].astype("Int64") for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)}
+    return frame.assign(**numbers).astype("string").fillna("").astype(object)
+
+
+def _read_labelled_fasta(path: Path) -> pd.DataFrame:
+    rows = []
+    for number, (header, sequence) in enumerate(read_records(path), 1):
+        name, bar, label = (header.split() or [""])[0].rpartition("|")
+        if not bar or not label:
+            raise UserError(f"{path}: record {number} ('{header[:40]}') has no label; its header ends in |LABEL.")
+        rows.append((f"{path.stem}_{number}" if not name else f"{name}_{number}", sequence, label))
+    return pd.DataFrame(rows, columns=["id", "sequence", "label"])
+
+
+def read_split(path: Path, split: str, options: dict[str, Any] | None = None) -> pd.DataFrame:
+    """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (upper case unless `strict_alphabet`, which
+    takes it as written), label, split; `UserError` with the row for letters other than A, C, G, T, N and for a label
+    that the option `labels` does not name."""
+    settings = {name: option.default for name, option in READER.options.items()} | (options or {})
+    sequence, label, wanted = settings["sequence"], settings["label"], settings["filter"]
+    frame = read_rows(path, list(dict.fromkeys([sequence, label, *([wanted[0]] if wanted else [])])))
+    if wanted:
+        frame = frame[frame[wanted[0]].str.strip() == wanted[1]]
+        if frame.empty:
+            raise UserError(f"{path}: no row has {wanted[0]} '{wanted[1]}'; correct the option filter.")
+    sequences, labels = frame[sequence].str.strip(), frame[label].str.strip()
+    if (blank := labels == "").any():
+        raise UserError(f"{path}: row {blank.idxmax()} has no label; every sequence needs one.")
+    if names := settings["labels"]:
+        if (odd := ~labels.isin(names)).any():
+            raise UserError(
+                f"{path}: row {odd.idxmax()} has the label '{labels[odd].iloc[0]}', which the option labels does not "
+                f"name ({', '.join(names)})."
+            )
+        labels = labels.map(names)
+    rows = pd.DataFrame(
+        {
+            "id": frame["id"] if "id" in frame.columns else [f"{split}_{row}" for row in frame.index],
+            "sequence": sequences if settings["strict_alphabet"] else sequences.str.upper(),
+            "label": labels,
+            "split": split,
+        }
+    )
+    check_dna((f"row {row}" for row in frame.index), rows["sequence"], path.name)
+    return rows
+
+
+def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
+    """The set; `group` is the id, or with a genome the (first) contig, and then splits keep to chromosomes.
+
+    A row stays in test only if every place of its sequence is on `test_contigs`, in train or validation only if none
+    is; a sequence that is nowhere in the genome (`sequences.contigs_of`) is left out of both. A validation split drawn
+    from train takes whole contigs, since neighbouring windows overlap.
+    """
+    splits = [split for split in ("train", "validation", "test") if split in sources]
+    frame = pd.concat([read_split(sources[split], split, options) for split in splits], ignore_index=True)
+    frame["group"] = frame["id"]
+    if ("genome" in sources) != bool(options["test_contigs"]):
+        raise UserError("source genome and option test_contigs go together: give both or neither.")
+    if "genome" in sources:
+        frame = _by_contig(frame, Genome(sources["genome"]), options["test_contigs"])
+    if "validation" not in sources:
+        train = frame["split"] == "train"
+        part = options["validation_fraction"]
+        frame.loc[train, "split"] = draw_splits(
+            frame.loc[train, "label"], frame.loc[train, "group"], {"train": 1 - part, "validation": part}, seed
+        )
+    return frame
+
+
+def _by_contig(frame: pd.DataFrame, genome: Genome, test_contigs: list[str]) -> pd.DataFrame:
+    held_out = {genome.resolve(contig) for contig in test_contigs}
+    places = contigs_of(list(frame["sequence"]), genome.pieces)
+    keep = [
+        bool(contigs) and (set(contigs) <= held_out if split == "test" else not held_out & set(contigs))
+        for contigs, split in zip(places, frame["split"], strict=True)
+    ]
+    lost = sum(not contigs for contigs in places)
+    note(
+        f"of {len(frame)} sequences {lost} are nowhere in {genome.path.name} and {len(keep) - sum(keep) - lost} are on "
+        "the other side of the split by contig: left out"
+    )
+    return frame.assign(group=[contigs[0] if contigs else "" for contigs in places])[keep].reset_index(drop=True)
+
+
+READER = Reader(
+    summary="tables of sequences and labels, one file a split: CSV, TSV, Parquet, or FASTA with headers NAME|LABEL",
+    sources={
+        "train": "table with columns sequence, label and perhaps id (.csv, .tsv, .parquet, .fna; .gz but for Parquet)",
+        "validation": "the same; without it validation is drawn from train",
+        "test": "the same",
+        "genome": "genome that the sequences come from, to split by chromosome",
+    },
+    required=("train", "test"),
+    options={
+        "validation_fraction": Option(
+            share, 0.1, "share of train that becomes validation: by label, or with a genome by chromosome"
+        ),
+        "test_contigs": Option(words, [], "chromosomes of the test split, as IV,XII; needs the source genome"),
+        "sequence": Option(str, "sequence", "column of the sequence"),
+        "label": Option(str, "label", "column of the label"),
+        "labels": Option(label_map, {}, "names of the labels, as 0:none,1:promoter; without it, labels as they stand"),
+        "filter": Option(row_filter, None, "rows to keep of a file that holds several tasks, as task=H3"),
+    }
+    | ALPHABET,
+    read=read,
+)

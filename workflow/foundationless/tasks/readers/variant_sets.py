@@ -1,0 +1,153 @@
+"""`clinical`, `sge` and `tp53_missense`: variants with REF windows and benign or pathogenic labels."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from foundationless.errors import UserError
+from foundationless.data.reference import Genome
+from foundationless.tasks.readers.raw_files import Option, Reader, at_least_one, note, read_text_table, words, yes_or_no
+from foundationless.data.variants import TP53_CODING_EXONS, clinical_variants, missense_snvs, variant_windows
+
+_LENGTH = Option(at_least_one, 1024, "bases of the window, with the variant in the middle")
+_GENOME = "GRCh38 FASTA made by prepare_genome"
+
+CODING = (
+    "synonymous_variant",
+    "missense_variant",
+    "nonsense",
+    "stop_gained",
+    "stop_lost",
+    "stop_retained_variant",
+    "start_lost",
+    "initiator_codon_variant",
+    "initiatior_codon_variant",  # so ClinVar spelt it for years
+)
+"""Consequences of SNVs that lie in a coding sequence, as ClinVar's MC names them."""
+
+SGE_LABELS = {"FUNC": "benign", "LOF": "pathogenic", "INT": None}
+"""Functional classes of Findlay et al. 2018 (Nature 562, 217) and the labels they stand for."""
+
+
+def read_clinical(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
+    """SNVs of a ClinVar-style VCF; see `variants.clinical_variants`."""
+    frame, counts = clinical_variants(sources["vcf"], options["score"] or None, options["genes"])
+    note(", ".join(f"{count} {name}" for name, count in counts.items()))
+    if absent := [gene for gene in options["genes"] if gene not in set(frame["gene"])]:
+        raise UserError(f"{sources['vcf'].name}: no variant lies in gene '{absent[0]}' (GENEINFO).")
+    if options["consequences"]:
+        wanted = set(options["consequences"])
+        wanted |= set(CODING) if "coding" in wanted else set()
+        frame = frame[[bool(terms & wanted) for terms in frame["consequences"]]]
+    if not options["unlabelled"]:
+        frame = frame[frame["label"].notna()]
+    return variant_windows(frame, Genome(sources["genome"]), options["length"], sources["vcf"].name)
+
+
+def read_sge_table(path: Path, offset: int) -> pd.DataFrame:
+    """SNVs of the BRCA1 saturation genome editing table, as `variant_windows` takes them; position is hg19 + `offset`.
+
+    The header is the third row of the first sheet; reference and alt are given on the plus strand.
+    """
+    import openpyxl
+
+    try:
+        with path.open("rb") as stream:
+            sheet = openpyxl.load_workbook(stream, read_only=True).worksheets[0]
+            rows = list(sheet.iter_rows(min_row=3, values_only=True))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (zipfile.BadZipFile, KeyError, OSError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read as a workbook ({error}); download it again.") from None
+    names = ["gene", "chromosome", "position (hg19)", "reference", "alt", "func.class", "function.score.mean"]
+    header = list(rows[0]) if rows else []
+    if absent := [name for name in names if name not in header]:
+        raise UserError(f"{path}: row 3 of its first sheet has no column '{absent[0]}'; the SGE table is needed.")
+    table = pd.DataFrame(rows[1:], columns=header)[names].dropna(subset=["chromosome", "position (hg19)"])
+    if odd := sorted(set(table["func.class"].astype(str)) - set(SGE_LABELS)):
+        raise UserError(f"{path}: func.class '{odd[0]}' is not known; it is {', '.join(SGE_LABELS)}.")
+    for name in ("reference", "alt"):
+        if odd := sorted(set(table[name].astype(str)) - set("ACGT")):
+            raise UserError(f"{path}: {name} '{odd[0]}' is no single base; it is A, C, G or T.")
+    try:
+        numbers = table[["chromosome", "position (hg19)"]].astype(int)
+        score = table["function.score.mean"].astype(float)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path}: a chromosome, position or function score is no number ({error}).") from None
+    return pd.DataFrame(
+        {
+            "contig": numbers["chromosome"].astype(str),
+            "position": numbers["position (hg19)"] + offset,
+            "ref": table["reference"],
+            "alt": table["alt"],
+            "gene": table["gene"],
+            "label": table["func.class"].map(SGE_LABELS).astype(object),
+            "score": score,
+        }
+    )
+
+
+def read_sge(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
+    """BRCA1 SNVs with their function score (lower: less functional)."""
+    frame = read_sge_table(sources["table"], options["offset"])
+    if not options["unlabelled"]:
+        frame = frame[frame["label"].notna()]
+    return variant_windows(frame, Genome(sources["genome"]), options["length"], sources["table"].name)
+
+
+def read_tp53_missense(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
+    """TP53 SNVs of a table of protein changes, where exactly one SNV makes the change; adds `protein` (R175H)."""
+    table = read_text_table(sources["table"], ["mutation", "label"])
+    genome = Genome(sources["genome"])
+    _, changes = missense_snvs(genome, "chr17", TP53_CODING_EXONS)
+    unique = table["mutation"].map(lambda change: len(changes.get(change, [])) == 1)
+    note(f"{int(unique.sum())} of {len(table)} protein changes are made by exactly one SNV; the others are left out")
+    table = table[unique]
+    snvs = [changes[change][0] for change in table["mutation"]]
+    frame = pd.DataFrame(snvs, columns=["position", "ref", "alt"]).assign(
+        contig="chr17", gene="TP53", label=list(table["label"]), score=float("nan")
+    )
+    proteins = {snv: change for snv, change in zip(snvs, table["mutation"], strict=True)}
+    result = variant_windows(frame, genome, options["length"], sources["table"].name)
+    return result.assign(
+        protein=[proteins[key] for key in zip(result["position"], result["ref"], result["alt"], strict=True)]  # type: ignore[index]
+    )
+
+
+CLINICAL = Reader(
+    summary="SNVs of a ClinVar-style VCF with benign and pathogenic labels",
+    sources={"vcf": "VCF with CLNSIG, GENEINFO and MC", "genome": _GENOME},
+    required=("vcf", "genome"),
+    options={
+        "genes": Option(words, [], "genes to keep (GENEINFO), as TP53,BRCA2; without it, all"),
+        "consequences": Option(
+            words,
+            [],
+            "consequences to keep (MC), as missense_variant; coding: all SNVs of a coding sequence; without it, all",
+        ),
+        "length": _LENGTH,
+        "unlabelled": Option(yes_or_no, False, "yes: keep variants that are neither benign nor pathogenic; or no"),
+        "score": Option(str, "", "INFO field that becomes the column score"),
+    },
+    read=read_clinical,
+)
+SGE = Reader(
+    summary="BRCA1 saturation genome editing (Findlay 2018): SNVs with function scores",
+    sources={"table": "the study's workbook (.xlsx)", "genome": _GENOME},
+    required=("table", "genome"),
+    options={
+        "length": _LENGTH,
+        "offset": Option(int, 1847983, "hg38 position less hg19 position, constant over BRCA1"),
+        "unlabelled": Option(yes_or_no, True, "yes: keep variants of intermediate function, without label; or no"),
+    },
+    read=read_sge,
+)
+TP53_MISSENSE = Reader(
+    summary="TP53 missense SNVs worked out from a table of protein changes",
+    sources={"table": "CSV with mutation (R175H) and label (benign, pathogenic)", "genome": _GENOME},
+    required=("table", "genome"),
+    options={"length": _LENGTH},
+    read=read_tp53_missense,
+)

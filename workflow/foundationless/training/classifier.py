@@ -1,0 +1,145 @@
+"""What is fine-tuned and on what: tokenised sequence sets, and a genomic model with a pooled linear head."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from foundationless import models
+from foundationless.models.batching import collate, token_batches
+from foundationless.features.embedding import pool, special_mask
+from foundationless.errors import UserError
+from foundationless.evaluation.metrics import COUNT_METRICS, confusion, evaluate, from_confusion
+from foundationless.models.contract import GenomicModel
+from foundationless.training.sweep import Fold
+
+
+def tokenise(tokenizer: models.Tokenizer, sequences: Sequence[str], limit: int) -> tuple[list[np.ndarray], int]:
+    """Token ids with special tokens, at most `limit` of them, and how many sequences were cut.
+
+    A cut sequence loses its last nucleotides and keeps a closing special token, as the official tokenizers do.
+    """
+    tokens, truncated = [], 0
+    for sequence in sequences:
+        ids = tokenizer.encode(sequence)
+        if len(ids) > limit:
+            truncated += 1
+            closes = int(ids[-1]) in tokenizer.special_ids
+            ids = np.concatenate([ids[: limit - 1], ids[-1:]]) if closes else ids[:limit]
+        tokens.append(ids)
+    return tokens, truncated
+
+
+class Classifier(nn.Module):
+    """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the study's).
+
+    Under protocol `paper` batches are as the study's code made them: `batch_size` rows in their order, padded to the
+    longest on the tokenizer's official side, the mask passed to some families only, and pooling over every position,
+    padding and special tokens included. A prediction then depends on what shares its batch.
+    """
+
+    counted: Tensor
+
+    def __init__(
+        self, backbone: GenomicModel, tokenizer: models.Tokenizer, classes: int, pooling: str, batch_size: int
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pooling = pooling
+        self.batch_size = batch_size
+        self.paper = backbone.protocol == "paper"
+        self.pad_id = tokenizer.pad_id
+        self.side = tokenizer.padding_side if self.paper else "right"  # where causal models cannot see it
+        self.head = nn.Linear(backbone.width, classes, bias=False)
+        size = max(backbone.vocabulary_size, tokenizer.size, 1 + max(tokenizer.special_ids, default=0))
+        counted = torch.from_numpy(~special_mask(tokenizer, np.arange(size)))
+        self.register_buffer("counted", counted, persistent=False)
+
+    def passes(self, lengths: np.ndarray, budget: int) -> list[tuple[np.ndarray, int]]:
+        """Positions per pass and the length to pad them to; only equal lengths together where padding would be seen."""
+        if not self.paper:
+            parts = token_batches(lengths, budget, equal_length=self.backbone.padding == "equal")
+            return [(part, int(lengths[part].max())) for part in parts]
+        found = []
+        for first in range(0, len(lengths), self.batch_size):
+            batch = np.arange(first, min(first + self.batch_size, len(lengths)))
+            longest = int(lengths[batch].max())
+            rows = max(1, budget // longest)
+            found += [(batch[start : start + rows], longest) for start in range(0, len(batch), rows)]
+        return found
+
+    def inputs(self, tokens: Sequence[np.ndarray], length: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
+        """What `forward` takes, of rows of token ids padded to `length` or the longest: ids, mask, which tokens count.
+
+        All [rows, length]; the mask is None where the model gets none.
+        """
+        ids, mask = (part.to(self.head.weight.device) for part in collate(tokens, self.pad_id, self.side, length))
+        padded = min(map(len, tokens)) < ids.shape[1]  # attention is faster without a mask
+        masked = self.backbone.study_masked if self.paper else self.backbone.padding == "mask" and padded
+        counts = torch.ones_like(mask) if self.paper else mask.bool() & self.counted[ids]
+        return ids, mask if masked else None, counts
+
+    def forward(self, ids: Tensor, mask: Tensor | None, counts: Tensor) -> Tensor:
+        """Logits [rows, classes], float32 or wider."""
+        pooled = pool(self.backbone.encode(ids, mask), counts, self.pooling)
+        with torch.autocast(ids.device.type, enabled=False):
+            return self.head(pooled)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A tokenised sequence set: ids, their lengths, class index and label of every row, and the sorted classes."""
+
+    tokens: list[np.ndarray]
+    targets: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+    truncated: int
+    lengths: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the lengths."""
+        object.__setattr__(self, "lengths", np.array([len(ids) for ids in self.tokens]))
+
+
+def prepare_examples(frame: pd.DataFrame, where: str, tokenizer: models.Tokenizer, limit: int) -> Examples:
+    """Tokenise a labelled sequence set; `UserError` where labels are missing or one, or nothing is left to test on."""
+    if frame["label"].isna().any():
+        raise UserError(f"{where}: sequence '{frame.loc[frame['label'].isna(), 'id'].iloc[0]}' has no label.")
+    labels = frame["label"].astype(str).to_numpy()
+    classes = sorted(set(labels))
+    if len(classes) < 2:
+        raise UserError(f"{where}: every label is '{classes[0]}'; a classification task needs two classes or more.")
+    if not (frame["split"] == "test").any():
+        raise UserError(f"{where}: no test rows; give some rows the split 'test'.")
+    tokens, truncated = tokenise(tokenizer, frame["sequence"].tolist(), limit)
+    for name, ids in zip(frame["id"], tokens, strict=True):
+        if special_mask(tokenizer, ids).all():
+            raise UserError(f"{where}: sequence '{name}' has no token left within {limit}; raise --max-tokens.")
+    return Examples(tokens, np.searchsorted(classes, labels), labels, classes, truncated)
+
+
+def check_classes(examples: Examples, folds: Sequence[Fold], where: str) -> None:
+    """`UserError` if a fold trains without one of the classes."""
+    for fold in folds:
+        absent = set(range(len(examples.classes))) - set(examples.targets[fold.train].tolist())
+        if absent:
+            raise UserError(
+                f"{where}: class '{examples.classes[min(absent)]}' has no training row in the {fold.name} split; "
+                "merge it, drop it, or cut other folds."
+            )
+
+
+def validation_score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], metric: str) -> float:
+    """One metric of `evaluate`, NaN if a probability is not finite; metrics of counts skip the costly others."""
+    if not np.isfinite(probabilities).all():
+        return math.nan
+    if metric not in COUNT_METRICS:
+        return evaluate(labels, probabilities, classes)[metric]
+    cells = confusion(labels, np.asarray(classes)[probabilities.argmax(axis=1)], classes)
+    counts = np.bincount(cells, minlength=len(classes) ** 2).reshape(len(classes), -1)
+    return float(from_confusion(counts, metric))

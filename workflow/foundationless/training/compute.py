@@ -1,0 +1,121 @@
+"""What fine-tuning and pretraining share: device and precision, the optimizer, seeds, checkpoints, lines and bars."""
+
+import contextlib
+import hashlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from foundationless.features.embedding import choose_device
+from foundationless.errors import UserError
+from foundationless.runtime.files import atomic_path
+
+BETAS = (0.9, 0.999)
+
+
+def log(message: str) -> None:
+    """One line on stderr that does not tear a progress bar."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def progress(total: int, description: str, unit: str) -> tqdm:
+    """A bar on stderr; in a log file it moves every ten seconds at most."""
+    quiet = 0.1 if sys.stderr.isatty() else 10.0
+    return tqdm(total=total, desc=description, unit=unit, mininterval=quiet, file=sys.stderr)
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """SHA-256 over whatever decides a result; two equal fingerprints may share a kept run."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def derived_seed(*parts: int) -> int:
+    """One 63-bit seed for torch from several non-negative integers."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> bool:
+    """Write tensors and plain values atomically, for `load_state`.
+
+    A disk that does not take them costs the checkpoint, not the job: False then, with a log line; an older one stays.
+    """
+    try:
+        with atomic_path(path) as part:
+            torch.save(dict(state), part)
+    except OSError as error:
+        log(f"{path}: no checkpoint could be kept ({error.strerror or error}); free space, the job goes on")
+        return False
+    return True
+
+
+def load_state(path: Path, expected: str) -> dict[str, Any] | None:
+    """The state in `path` if its fingerprint is `expected`; otherwise None, with a log line if a file is there."""
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file may raise nearly anything; starting anew is always right
+        log(f"{path.name}: unreadable checkpoint ({type(error).__name__}), starting anew")
+        return None
+    if state.get("fingerprint") != expected:
+        log(f"{path.name}: checkpoint of other settings, starting anew")
+        return None
+    return state
+
+
+class AdamW(torch.optim.AdamW):
+    """torch's AdamW, bit for bit, without the shields against torch's compiler, whose import costs a job a second."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+@dataclass
+class Compute:
+    """Where and how a network runs. `token_budget`: padded tokens per pass; halved when a GPU runs out of memory."""
+
+    device: str = "auto"
+    threads: int = 1
+    precision: str = "fp32"
+    token_budget: int = 16384
+
+    def __post_init__(self) -> None:
+        """Resolve the device and make torch deterministic (same machine and threads: same bits)."""
+        if self.threads < 1 or self.token_budget < 1:
+            raise UserError("--threads and --token-budget must be at least 1.")
+        self.device = str(choose_device(self.device))
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS is not deterministic
+        torch.set_num_threads(self.threads)
+        # deterministic, warning where an operation cannot be; `use_deterministic_algorithms` says the same and imports
+        # torch's compiler with it: one second in every job
+        torch.set_deterministic_debug_mode("warn")
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """bfloat16 autocast where asked for."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
+
+    def halve(self, longest: int) -> None:
+        """Halve the budget after an out-of-memory error; `UserError` when one sequence alone was too much."""
+        if self.token_budget <= longest:
+            raise UserError(
+                f"--device {self.device}: out of memory with one sequence of {longest} tokens; "
+                "use --precision bf16, a smaller --max-tokens, or a larger GPU."
+            )
+        self.token_budget = max(longest, self.token_budget // 2)
+        torch.cuda.empty_cache()
+        log(f"{self.device}: out of memory, token budget halved to {self.token_budget}")

@@ -1,0 +1,186 @@
+"""Fine-tuning: the runs (fold × learning rate) of one task × model × init × seed, all through one loop.
+
+The recipe is the study's (paper, "Fine-tuning"): every weight is trained, AdamW (0.9, 0.999), cosine to zero without
+warm-up, the final hidden states pooled over the tokens that stand for nucleotides, a linear head without bias, and the
+test set read once per run, at the epoch that validation likes best. It departs where the study errs: padding and
+special tokens are never pooled, and a learning rate is chosen by validation; the study's own choice, by test score,
+is computed from the same runs for comparison. With `lora_rank` low-rank adapters are trained instead of the weights
+(Table 8); weights of protocol `paper` are padded and pooled as the study did (`Classifier`).
+
+Order of data, dropout and head depend on seed, fold and epoch alone, never on what ran before, so a job that was
+killed continues to the same bits, and both arms of a comparison see the same batches. Small networks are trained
+several runs at once (`packing`), which is no part of a result's identity.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from foundationless import models
+from foundationless.errors import UserError
+from foundationless.runtime.files import sha256
+from foundationless.training.loop import Job, Pack, Run
+from foundationless.runtime.signals import STATUS, termination
+from foundationless.training.stacking import capacity, changeable, packs, refusal, stackable_folds
+from foundationless.study.plan import RECIPES
+from foundationless.evaluation.records import Result
+from foundationless.training.sweep import Fold, Settings, choose, kept_run, predictions_of, results, run_name, selections, split_folds
+from foundationless.training.classifier import Classifier, check_classes, prepare_examples
+from foundationless.tasks.sequence_sets import read_sequences
+from foundationless.training.compute import BETAS, Compute, derived_seed, fingerprint, load_state, log, progress
+
+HEAD, ADAPTERS = 2**40, 2**41  # stand for the fold in the seeds of heads and of adapters, out of reach of folds
+_PROBED = 2  # longest and shortest training sequences on which a stack is compared with a run alone
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fine-tuning job found: results, selections and predictions as in its files, settings, and model size."""
+
+    results: list[Result]
+    selections: list[dict[str, Any]]
+    predictions: pd.DataFrame
+    settings: dict[str, Any]
+    parameters: int
+
+
+def finetune(
+    weights: Path,
+    sequences: Path,
+    settings: Settings,
+    compute: Compute,
+    directory: Path,
+    checkpoint_seconds: float = 300.0,
+    pack: int = 0,
+) -> Outcome:
+    """Every run of the job, those already kept in `directory` excepted, and what each protocol selects from them.
+
+    `pack`: how many runs are trained at once (0: as many as is sensible on the device, see `packing.capacity`).
+    """
+    if pack < 0 or checkpoint_seconds < 0:
+        raise UserError("--pack and --checkpoint-seconds must be at least 0.")
+    frame = read_sequences(sequences, ["id", "sequence", "label", "split", "group"], settings.strict_alphabet)
+    loaded = models.load_weights(weights, compute.device)
+    model, tokenizer = loaded.model, loaded.tokenizer
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    limit = min(model.max_tokens, settings.max_tokens or model.max_tokens)
+    folds, how = split_folds(frame, settings.fold_count, settings.folds)
+    examples = prepare_examples(frame, sequences.name, tokenizer, limit)
+    check_classes(examples, folds, sequences.name)
+    test = np.flatnonzero((frame["split"] == "test").to_numpy())
+    outside = {"folds", "learning_rates", "strict_alphabet"}  # of the name of a run, or without effect on one
+    outside |= set() if settings.lora_rank else {"lora_alpha", "lora_rank", "lora_dropout"}
+    decisive = {name: value for name, value in asdict(settings).items() if name not in outside}
+    if settings.lora_rank:
+        from foundationless.training.lora import add_adapters
+
+        seed = derived_seed(settings.seed, ADAPTERS)
+        add_adapters(model, settings.lora_rank, settings.lora_alpha, settings.lora_dropout, seed)
+    decisive |= {"max_tokens": limit, "precision": compute.precision, "betas": BETAS, "splitter": how}
+    decisive["recipe"] = RECIPES["finetune_model"]
+    decisive |= {"sequences": sha256(sequences), "weights": sha256(weights / "weights.json")}
+    # not the bare seed: random weights of that seed began with the same draws
+    torch.manual_seed(derived_seed(settings.seed, HEAD))
+    classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling, settings.batch_size)
+    plan = [(fold, rate) for fold in folds for rate in sorted(settings.learning_rates)]
+    runs = [
+        Run(run_name(fold, rate), fold, rate, fingerprint(decisive | {"fold": fold.number, "learning_rate": rate}))
+        for fold, rate in plan
+    ]
+    with termination() as terminated, progress(len(runs) * settings.epochs, "fine-tuning", "epoch") as bar:
+        job = Job(
+            examples, test, settings, compute, directory, fingerprint(decisive), terminated, bar, checkpoint_seconds
+        )
+        _train(job, classifier.to(compute.device), runs, pack)
+    kept = {run.name: _found(directory, run) for run in runs}
+    chosen = {split: choose(plan, kept, split, settings.metric) for split in ("validation", "test")}
+    described = decisive | {"learning_rates": sorted(settings.learning_rates), "folds": list(settings.folds)}
+    described |= {"truncated": examples.truncated, "classes": examples.classes}
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    described["trainable_parameters"] = trained + model.width * len(examples.classes)
+    described["rows"] = {fold.name: [len(fold.train), len(fold.validation), len(test)] for fold in folds}
+    return Outcome(
+        results=results(plan, kept, chosen, settings.metric, len(test)),
+        selections=selections(plan, kept, chosen, settings.metric),
+        predictions=predictions_of(frame.iloc[test], directory, plan, examples.classes, chosen),
+        settings=described,
+        parameters=parameters,
+    )
+
+
+def _found(directory: Path, run: Run) -> Mapping[str, Any]:
+    found = kept_run(directory, run.name, run.expected)
+    if found is None:
+        raise OSError(f"{directory / run.name}.json changed while the job ran; nobody else may write there.")
+    return found
+
+
+def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None:
+    """Train what is not kept; exits with `STATUS` where the job is asked to leave."""
+    pending = [run for run in runs if kept_run(job.directory, run.name, run.expected) is None]
+    for run in runs:
+        if run not in pending:
+            log(f"{run.name}: kept from an earlier start")
+            job.bar.update(job.settings.epochs)
+    if not pending:
+        return
+    initial = changeable(classifier)  # before runs are tried out, in which buffers may change
+    size, together = _pack_size(job, classifier, [run.fold for run in runs], pack)
+    states = _checkpoints(job.directory, job.identity)
+    # cut before those kept are left out: a job that continues has the packs that it had
+    for places in packs([run.fold for run in runs], size, job.settings.batch_size, together):
+        members = [runs[place] for place in places if runs[place] in pending]
+        for run in members:
+            if run.name in states:
+                run.continued(states.pop(run.name))
+                job.bar.update(run.epoch)
+        if members:
+            if job.terminated.is_set():
+                log("what was computed is kept; run the same command to continue")
+                sys.exit(STATUS)
+            # of its size, too: a smaller pack must not write over the checkpoint that holds other runs as well
+            path = job.directory / f"{runs[places[0]].name}_{len(places)}.checkpoint"
+            Pack(job, classifier, initial, members, size > 1, path).train()
+    for path in job.directory.glob("*.checkpoint"):
+        path.unlink()
+
+
+def _checkpoints(directory: Path, identity: str) -> dict[str, dict[str, Any]]:
+    """The furthest state of every run that a checkpoint of this job holds."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(directory.glob("*.checkpoint")):
+        for name, state in (load_state(path, identity) or {"runs": {}})["runs"].items():
+            other = found.setdefault(name, state)
+            if (other["epoch"], other["step"]) < (state["epoch"], state["step"]):
+                found[name] = state
+    return found
+
+
+def _pack_size(job: Job, classifier: Classifier, folds: list[Fold], pack: int) -> tuple[int, bool]:
+    """(Most runs that are trained at once, whether of several folds); says so if more than one."""
+    rows, family = folds[0].train, classifier.backbone.family
+    if pack == 1 or len(folds) == 1:
+        return 1, False
+    classifier.train()
+    size = min(pack or capacity(classifier, job.examples, rows, job.settings.batch_size, job.compute), len(folds))
+    if size == 1:
+        return 1, False
+    ordered = rows[np.argsort(job.examples.lengths[rows], kind="stable")]
+    probed = np.unique(np.concatenate([ordered[:_PROBED], ordered[-_PROBED:]]))
+    reason = ""
+    for together in (True, False):
+        if together and not stackable_folds(classifier, job.examples, probed, job.compute):
+            continue
+        reason = refusal(classifier, job.examples, probed, job.compute, together)
+        if not reason:
+            most = max(map(len, packs(folds, size, job.settings.batch_size, together)))
+            log(f"{family}: up to {most} runs at once{'' if together else ', each of one fold'}")
+            return size, together
+    log(f"{family}: runs one after another, for they cannot be stacked ({reason})")
+    return 1, False

@@ -1,0 +1,284 @@
+"""The loop of fine-tuning: a pack of runs from where they are to their ends, and their checkpoints."""
+
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from foundationless.runtime.signals import STATUS, Flag
+from foundationless.evaluation.metrics import evaluate
+from foundationless.training.stacking import Alone, CrowdedError, Network, Stack, State, copy_moments, optimizer
+from foundationless.training.sweep import Fold, Settings, keep_run, plain, shown
+from foundationless.training.classifier import Classifier, Examples, validation_score
+from foundationless.training.compute import Compute, derived_seed, log, save_state
+
+
+@dataclass(eq=False)
+class Run:
+    """One run, and how far it is. `step`: steps done in the epoch after `epoch`, all of them until it is validated.
+
+    Epochs count from 1. Equal validation values: the earlier epoch. `best_epoch` 0 means that no epoch had a finite
+    value yet; `best`, the weights of that epoch, is empty then: they are the initial ones. `weights`, `moments` (in the
+    order of the parameters) and `draws` (states of torch's generators) are kept here while no network holds them.
+    `seconds`: its share of the time that its packs took.
+    """
+
+    name: str
+    fold: Fold
+    rate: float
+    expected: str
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_value: float = -math.inf
+    history: list[float] = field(default_factory=list)
+    diverged: bool = False
+    seconds: float = 0.0
+    best: State = field(default_factory=dict)
+    weights: State = field(default_factory=dict)
+    moments: list[dict[str, Tensor]] = field(default_factory=list)
+    draws: list[Tensor] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {name: value for name, value in vars(self).items() if name not in _GIVEN}
+
+    def continued(self, state: Mapping[str, Any]) -> None:
+        """Be where `state` says."""
+        vars(self).update(state)
+        log(f"{self.name}: continued in epoch {self.epoch + 1} after step {self.step}")
+
+    def over(self, settings: Settings) -> bool:
+        """Whether it has ended: diverged, out of patience, or through all epochs."""
+        idle = settings.patience and self.epoch - self.best_epoch >= settings.patience
+        return bool(self.diverged or idle or self.epoch >= settings.epochs)
+
+
+_GIVEN = {"name", "fold", "rate", "expected"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all packs of a job share. `identity`: fingerprint of what decides its runs, but for fold and rate."""
+
+    examples: Examples
+    test: np.ndarray
+    settings: Settings
+    compute: Compute
+    directory: Path
+    identity: str
+    terminated: Flag
+    bar: tqdm
+    checkpoint_seconds: float
+
+
+class Pack:
+    """Runs that are trained on one classifier, each from where it is to its end; `initial`: where all began.
+
+    A checkpoint is written every `checkpoint_seconds`, and when the job is asked to leave, which then exits: after the
+    step, or between two passes of a prediction. A run that ends leaves the pack at the end of its epoch.
+    """
+
+    def __init__(
+        self, job: Job, classifier: Classifier, initial: State, runs: Sequence[Run], stacked: bool, path: Path
+    ) -> None:
+        self.job, self.classifier, self.initial, self.stacked, self.path = job, classifier, initial, stacked, path
+        ended = [run for run in runs if run.over(job.settings)]
+        going = [run for run in runs if not run.over(job.settings)]
+        places = sorted({(run.epoch, run.step) for run in going}, reverse=True)
+        groups = [ended, *([run for run in going if (run.epoch, run.step) == place] for place in places)]
+        self.waiting = deque(group for group in groups if group)
+        self.budget = job.compute.token_budget
+        self.saved = self.charged = time.monotonic()
+        self.active: list[Run] = []
+
+    def train(self) -> None:
+        """Train all runs, and keep what they found."""
+        while self.waiting:
+            self._enter(self.waiting.popleft())
+            while self.active:
+                try:
+                    if any(run.over(self.job.settings) for run in self.active):
+                        self._finish([place for place, run in enumerate(self.active) if run.over(self.job.settings)])
+                    else:
+                        self._epoch()
+                except CrowdedError:
+                    self._split()
+        self.path.unlink(missing_ok=True)
+
+    def _enter(self, runs: list[Run]) -> None:
+        """Give runs a network."""
+        self.network: Network = Alone(self.classifier)
+        self.network.restore(0, self.initial)
+        if self.stacked:  # also of one run: a run that is continued has the bits of one whose pack has shrunk
+            self.network = Stack(self.classifier, len(runs))
+        for place, run in enumerate(runs):
+            if run.weights:
+                self.network.restore(place, run.weights)
+        if runs[0].draws:
+            _set_draws(runs[0].draws, self.job.compute.device)
+        self._use(runs, [run.moments for run in runs])
+        for run in runs:
+            run.weights, run.moments, run.draws = {}, [], []
+
+    def _use(self, runs: list[Run], moments: Sequence[list[dict[str, Tensor]]]) -> None:
+        self.active = runs
+        self.optimizer = optimizer(self.network, [run.rate for run in runs], self.job.settings.weight_decay, moments)
+
+    def _keep(self, places: Sequence[int]) -> None:
+        """Go on with these of the active runs."""
+        moments = [copy_moments(self.optimizer, self.network.parameters[place]) for place in places]
+        self.network = self.network.select(places)
+        self._use([self.active[place] for place in places], moments)
+
+    def _epoch(self) -> None:
+        """One epoch, or what is left of it, of all active runs."""
+        runs, settings, examples, compute = self.active, self.job.settings, self.job.examples, self.job.compute
+        first = runs[0]
+        epoch, steps = first.epoch, math.ceil(len(first.fold.train) / settings.batch_size)
+        orders = {
+            run.fold.number: np.random.default_rng([settings.seed, run.fold.number + 1, epoch]).permutation(
+                run.fold.train
+            )
+            for run in {run.fold.number: run for run in runs}.values()
+        }
+        if first.step == 0:
+            torch.manual_seed(derived_seed(settings.seed, first.fold.number + 1, epoch))
+        self.classifier.train()
+        for step in range(first.step, steps):
+            done = (epoch * steps + step) / (settings.epochs * steps)
+            for run, group in zip(runs, self.optimizer.param_groups, strict=True):
+                group["lr"] = run.rate * 0.5 * (1 + math.cos(math.pi * done))
+            batch = slice(step * settings.batch_size, (step + 1) * settings.batch_size)
+            rows = {number: order[batch] for number, order in orders.items()}
+            losses = self.network.gradient(examples, [rows[run.fold.number] for run in runs], compute)
+            for run, loss, own in zip(runs, losses, self.network.parameters, strict=True):
+                if not run.diverged and not math.isfinite(loss):
+                    log(f"{run.name}: loss not finite in epoch {epoch + 1}, run ended there")
+                    run.diverged = True
+                if run.diverged:
+                    for parameter in own:
+                        parameter.grad = None
+            if all(run.diverged for run in runs):
+                return
+            self.optimizer.step()
+            for run in runs:
+                run.step = step + 1
+            self._pause()
+        found = self.network.probabilities(examples, [run.fold.validation for run in runs], compute, self._pause)
+        for place, (run, probabilities) in enumerate(zip(runs, found, strict=True)):
+            if run.diverged:
+                continue
+            labels = examples.labels[run.fold.validation]
+            value = validation_score(labels, probabilities, examples.classes, settings.metric)
+            run.epoch, run.step = epoch + 1, 0
+            run.history.append(value)
+            if value > run.best_value:
+                run.best_value, run.best_epoch, run.best = value, run.epoch, self.network.copy(place)
+        self.job.bar.update(sum(not run.diverged for run in runs))
+        self._pause()
+
+    def _finish(self, places: list[int]) -> None:
+        """Evaluate runs that are over with the weights of their best epochs, and keep them."""
+        runs, job = [self.active[place] for place in places], self.job
+        network = self.network if len(runs) == len(self.active) else self.network.select(places)
+        for place, run in enumerate(runs):
+            network.restore(place, run.best or self.initial)
+        found: list[dict[str, Any]] = [
+            {"fingerprint": run.expected, "epoch": run.best_epoch, "history": [plain(value) for value in run.history]}
+            for run in runs
+        ]
+        try:
+            for split in ("validation", "test"):
+                rows = [run.fold.validation if split == "validation" else job.test for run in runs]
+                probabilities = network.probabilities(job.examples, rows, job.compute, self._pause)
+                for one, own, values in zip(found, rows, probabilities, strict=True):
+                    metrics = evaluate(job.examples.labels[own], values, job.examples.classes)
+                    one[split] = {metric: plain(value) for metric, value in metrics.items()}
+        except CrowdedError:
+            self._finish(places[: len(places) // 2])
+            return
+        self._charge()
+        for run, one, values in zip(runs, found, probabilities, strict=True):
+            keep_run(job.directory, run.name, one | {"seconds": round(run.seconds, 3)}, values)
+            run.best = {}  # else a job would end with the weights of all its runs in memory
+            metric = job.settings.metric
+            reached = [f"{split} {shown(one[split][metric])}" for split in ("validation", "test")]
+            log(f"{run.name}: epoch {run.best_epoch}, {metric} {', '.join(reached)}, {run.seconds:.1f} s")
+        job.bar.update(sum(job.settings.epochs - run.epoch for run in runs))
+        left = [place for place, run in enumerate(self.active) if run not in runs]
+        if left:
+            self._keep(left)
+        else:
+            self.active = []
+
+    def _split(self) -> None:
+        """Leave half of the active runs for later: the device's memory is too small for all."""
+        half = len(self.active) // 2
+        later = self.active[half:]
+        for place, run in enumerate(later, half):
+            vars(run).update(self._held(place))
+        self.waiting.appendleft(later)
+        log(f"{self.job.compute.device}: out of memory, {half} of {len(self.active)} runs at once, the others later")
+        self._keep(range(half))
+        self.job.compute.token_budget = self.budget  # half the runs need half the memory
+        torch.cuda.empty_cache()
+
+    def _held(self, place: int) -> dict[str, Any]:
+        """What the network and the optimizer hold of an active run, in the host's memory."""
+        run = self.active[place]
+        if run.over(self.job.settings):
+            return {}  # its best weights are all that counts
+        fresh = run.best and run.best_epoch == run.epoch and run.step == 0
+        weights = run.best if fresh else self.network.copy(place)
+        moments = copy_moments(self.optimizer, self.network.parameters[place])
+        return {
+            "weights": {name: value.cpu() for name, value in weights.items()},
+            "moments": [{name: value.cpu() for name, value in each.items()} for each in moments],
+            "draws": _draws(self.job.compute.device),
+        }
+
+    def _pause(self) -> None:
+        """Between steps: keep a checkpoint if it is time, and leave if asked to."""
+        leaving = self.job.terminated.is_set()
+        if not leaving and time.monotonic() - self.saved <= self.job.checkpoint_seconds:
+            return
+        self._charge()
+        states = {run.name: run.state() | self._held(place) for place, run in enumerate(self.active)}
+        states |= {run.name: run.state() for group in self.waiting for run in group}
+        kept = save_state(self.path, {"fingerprint": self.job.identity, "runs": states})
+        self.saved = time.monotonic()
+        if leaving:
+            first = self.active[0]
+            others = f" and {len(states) - 1} more" if len(states) > 1 else ""
+            where = f"epoch {first.epoch + 1}, step {first.step}" if not first.over(self.job.settings) else "its end"
+            what = f"{where} is kept" if kept else f"{where} is lost, an older checkpoint is not"
+            log(f"{first.name}{others}: terminated, {what}; run the same command to continue")
+            sys.exit(STATUS)
+
+    def _charge(self) -> None:
+        """Divide the time since the last call among the active runs."""
+        now = time.monotonic()
+        for run in self.active:
+            run.seconds += (now - self.charged) / len(self.active)
+        self.charged = now
+
+
+def _draws(device: str) -> list[Tensor]:
+    """The states of torch's generators."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.startswith("cuda") else [])]
+
+
+def _set_draws(states: Sequence[Tensor], device: str) -> None:
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state, device)

@@ -1,0 +1,361 @@
+"""Several runs of one fine-tuning job at once: their weights stacked, one pass for all of them.
+
+A small network leaves most of a GPU idle: its time goes into starting kernels, one after another. `Stack` holds the
+trained weights of R runs as tensors [R, ...] and computes all runs with `torch.func.vmap`, R times the work for each
+kernel; the optimizer steps over views of these tensors, one parameter group for each run, and so is torch's AdamW with
+every run's own learning rate. `Alone` is the same for one run in the network itself. Both give the same numbers within
+float noise, and the loop (`finetuning`) knows no difference.
+
+What is stacked must agree in what it reads. Learning rates of one fold see the same batches and the same dropout. Runs
+of several folds are stacked where the epochs have as many steps, nothing is drawn (each fold has its own draws), and
+one fold's padding does not show in another's results. Their batches are padded to one shape; rows that are too many
+have the weight 0. NaN stays in its own run.
+"""
+
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from foundationless.training.sweep import Fold
+from foundationless.training.classifier import Classifier, Examples
+from foundationless.training.compute import BETAS, AdamW, Compute
+
+State = dict[str, Tensor]
+KEPT_COPIES = 5  # of what is trained: weight, gradient, two moments, the best epoch's weights
+MEMORY_SHARE = 0.8  # of a GPU's free memory; the rest is for what the allocator cannot use, and for other kernels
+_NOISE = {"fp32": 1e-3, "bf16": 5e-2}  # of a gradient, by its largest number
+
+
+class CrowdedError(Exception):
+    """The device's memory is too small for the stack even with one sequence of each run per pass; split it."""
+
+
+class _Pass(NamedTuple):
+    """One pass: inputs of the classifier, class indices, weights and places; with a first axis of runs if `several`."""
+
+    inputs: tuple[Tensor, Tensor | None, Tensor]
+    targets: Tensor
+    weights: Tensor
+    places: list[np.ndarray]  # of each run: positions in its rows; those of weight 0 come after them
+    several: bool
+
+
+def _no_pause() -> None:
+    """For callers that need not stop between passes."""
+
+
+class Network:
+    """Runs that are computed together. `parameters`: of each run, what the optimizer trains."""
+
+    classifier: Classifier
+    parameters: list[list[Tensor]]
+
+    def gradient(self, examples: Examples, rows: Sequence[np.ndarray], compute: Compute) -> list[float]:
+        """Losses of the runs; leaves in `parameters` the gradients of the mean cross-entropy over each run's `rows`.
+
+        The batch goes in passes that fit the token budget, which is halved when memory runs out. Raises `CrowdedError`
+        where several runs are too many for one sequence each, `UserError` where one is.
+        """
+        while True:
+            self.clear()
+            losses = torch.zeros(len(rows), dtype=torch.float64)
+            try:
+                for part in self._passes(examples, rows, compute.token_budget):
+                    with compute.autocast():
+                        logits = self._logits(part)
+                    loss = nn.functional.cross_entropy(
+                        logits.flatten(0, 1), part.targets.expand(logits.shape[:2]).flatten(), reduction="none"
+                    )
+                    each = (loss.view(logits.shape[:2]) * part.weights).sum(1)
+                    each.sum().backward()
+                    losses += each.detach().cpu()
+                self._share_gradients()
+                return losses.tolist()
+            except torch.OutOfMemoryError:
+                self.clear()
+            self._shrink(examples, rows, compute)  # outside `except`, which holds on to what the pass had computed
+
+    def probabilities(
+        self,
+        examples: Examples,
+        rows: Sequence[np.ndarray],
+        compute: Compute,
+        pause: Callable[[], None] = _no_pause,
+    ) -> list[np.ndarray]:
+        """Class probabilities float32 [rows, classes] of each run; `pause` is called between passes and may raise.
+
+        But for protocol `paper` they do not depend on batch mates. Errors as of `gradient`.
+        """
+        self.classifier.eval()
+        while True:
+            found = [torch.zeros(len(some), len(examples.classes)) for some in rows]
+            try:
+                with torch.inference_mode(), compute.autocast():
+                    for part in self._passes(examples, rows, compute.token_budget):
+                        logits = self._logits(part).to("cpu", torch.float32)
+                        for own, values, places in zip(found, logits, part.places, strict=True):
+                            own[places] = values[: len(places)]
+                        pause()
+                return [torch.softmax(own, dim=1).numpy() for own in found]
+            except torch.OutOfMemoryError:
+                pass
+            self._shrink(examples, rows, compute)
+
+    def _shrink(self, examples: Examples, rows: Sequence[np.ndarray], compute: Compute) -> None:
+        longest = max(int(examples.lengths[some].max()) for some in rows)
+        if compute.token_budget <= longest and len(rows) > 1:
+            raise CrowdedError
+        compute.halve(longest)
+
+    def _passes(self, examples: Examples, rows: Sequence[np.ndarray], budget: int) -> Iterator[_Pass]:
+        """Passes over as many rows of every run; runs that hold the same array of rows are of one fold."""
+        folds = list({id(some): some for some in rows}.values())
+        which = [next(place for place, some in enumerate(folds) if some is own) for own in rows]
+        device = self.classifier.head.weight.device
+        # by length, so that what the folds have in one pass is about as long
+        lengths = [examples.lengths[some] for some in folds]
+        orders = [np.arange(len(own)) if len(folds) == 1 else np.argsort(-own, kind="stable") for own in lengths]
+        most = max(map(len, orders))
+        filled = [np.pad(order, (0, most - len(order)), mode="edge") for order in orders]
+        longest = np.max([own[order] for own, order in zip(lengths, filled, strict=True)], axis=0)
+        for part, length in self.classifier.passes(longest, budget):
+            taken = np.stack([some[order[part]] for some, order in zip(folds, filled, strict=True)])
+            counts = np.array([len(some) for some in folds])[:, None]
+            weights, targets = (part < counts) / counts, examples.targets[taken]
+            ids, mask, counted = self.classifier.inputs([examples.tokens[row] for row in taken.flat], length)
+            if len(folds) > 1:
+                ids, counted = (one.view(*taken.shape, -1)[which] for one in (ids, counted))
+                mask = None if mask is None else mask.view(*taken.shape, -1)[which]
+                weights, targets = weights[which], targets[which]
+            yield _Pass(
+                (ids, mask, counted),
+                torch.from_numpy(targets).to(device),
+                torch.from_numpy(weights).to(device, self.classifier.head.weight.dtype),
+                [orders[fold][part[part < len(orders[fold])]] for fold in which],
+                len(folds) > 1,
+            )
+
+    def _logits(self, part: _Pass) -> Tensor:
+        """[runs, rows, classes]."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        raise NotImplementedError
+
+    def _share_gradients(self) -> None:
+        """Give every run's parameters their gradients."""
+
+    def copy(self, run: int) -> State:
+        """A copy of what a run has changed: trained weights, and buffers."""
+        raise NotImplementedError
+
+    def restore(self, run: int, state: State) -> None:
+        """Set a run to what `copy` gave."""
+        raise NotImplementedError
+
+    def select(self, runs: Sequence[int]) -> "Network":
+        """These runs alone, in a network of their own (of one run: this network)."""
+        raise NotImplementedError
+
+
+class Alone(Network):
+    """One run, in the classifier itself."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.parameters = [[value for value in classifier.parameters() if value.requires_grad]]
+
+    def _logits(self, part: _Pass) -> Tensor:
+        return self.classifier(*part.inputs)[None]
+
+    def clear(self) -> None:
+        self.classifier.zero_grad()
+
+    def copy(self, run: int) -> State:
+        return changeable(self.classifier)
+
+    def restore(self, run: int, state: State) -> None:
+        self.classifier.load_state_dict(state, strict=False)
+
+    def select(self, runs: Sequence[int]) -> Network:
+        return self
+
+
+class Stack(Network):
+    """`count` runs, all beginning as the classifier is, which stays as it is."""
+
+    def __init__(self, classifier: Classifier, count: int) -> None:
+        self.classifier = classifier
+        weights = {name: value for name, value in classifier.named_parameters() if value.requires_grad}
+        self._set({name: value.detach().expand(count, *value.shape).clone() for name, value in weights.items()})
+        first = {id(value): name for name, value in weights.items()}
+        # A weight that two modules share has a name in each; a module that stands at two places has one of its names,
+        # for `functional_call` would otherwise leave the stack's weights behind in it.
+        self._names = {
+            f"{place}.{own}": first[id(value)]
+            for place, module in classifier.named_modules()
+            for own, value in module._parameters.items()
+            if id(value) in first
+        }
+
+    def _set(self, stacked: State) -> None:
+        self._stacked = {name: value.requires_grad_() for name, value in stacked.items()}
+        views = [value.detach().unbind() for value in stacked.values()]
+        self.parameters = [list(run) for run in zip(*views, strict=True)]
+
+    def _logits(self, part: _Pass) -> Tensor:
+        ids, mask, counts = part.inputs
+        axis = 0 if part.several else None
+
+        def run(weights: State, ids: Tensor, mask: Tensor | None, counts: Tensor) -> Tensor:
+            named = {name: weights[first] for name, first in self._names.items()}
+            return functional_call(self.classifier, named, (ids, mask, counts), tie_weights=False)
+
+        axes = (0, axis, None if mask is None else axis, axis)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop")
+            return vmap(run, in_dims=axes, randomness="same")(self._stacked, ids, mask, counts)
+
+    def clear(self) -> None:
+        for value in self._stacked.values():
+            value.grad = None
+
+    def _share_gradients(self) -> None:
+        """A weight that no run used has no gradient, and AdamW then leaves it as it is."""
+        for value, views in zip(self._stacked.values(), zip(*self.parameters, strict=True), strict=True):
+            gradients = [None] * len(views) if value.grad is None else value.grad.unbind()
+            for view, gradient in zip(views, gradients, strict=True):
+                view.grad = gradient
+
+    def copy(self, run: int) -> State:
+        return {name: value.detach()[run].clone() for name, value in self._stacked.items()}
+
+    def restore(self, run: int, state: State) -> None:
+        with torch.no_grad():
+            for name, value in self._stacked.items():
+                value[run].copy_(state[name])
+
+    def select(self, runs: Sequence[int]) -> Network:
+        chosen = object.__new__(Stack)
+        chosen.classifier, chosen._names = self.classifier, self._names
+        chosen._set({name: value.detach()[list(runs)] for name, value in self._stacked.items()})
+        return chosen
+
+
+def changeable(module: nn.Module) -> State:
+    """A copy of the state that training changes: without what is frozen, and with one name for each weight."""
+    names = {name for name, value in module.named_parameters() if value.requires_grad}
+    names |= {name for name, _ in module.named_buffers()}
+    return {name: value.detach().clone() for name, value in module.state_dict().items() if name in names}
+
+
+def optimizer(
+    network: Network, rates: Sequence[float], weight_decay: float, moments: Sequence[Sequence[Mapping[str, Tensor]]]
+) -> AdamW:
+    """AdamW with one group for each run; `moments` as `copy_moments` gave them, or empty."""
+    groups = [{"params": own, "lr": rate} for own, rate in zip(network.parameters, rates, strict=True)]
+    made = AdamW(groups, lr=0.0, betas=BETAS, weight_decay=weight_decay, fused=True)
+    for own, kept in zip(network.parameters, moments, strict=True):
+        for parameter, values in zip(own, kept or [{} for _ in own], strict=True):
+            if values:
+                made.state[parameter] = {name: value.to(parameter.device).clone() for name, value in values.items()}
+    return made
+
+
+def copy_moments(made: AdamW, parameters: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+    """What AdamW remembers of a run, in the order of its parameters; its own tensors, not copies."""
+    return [dict(made.state.get(parameter, {})) for parameter in parameters]
+
+
+def refusal(classifier: Classifier, examples: Examples, rows: np.ndarray, compute: Compute, together: bool) -> str:
+    """Why runs of this classifier are not to be stacked (of several folds, if `together`); empty if they are.
+
+    Some rows are computed alone and in a stack of two, with the same draws: what a stack cannot take, or computes
+    differently, is refused. The classifier must be in training mode, and is left as it was.
+    """
+    before = changeable(classifier)
+    alone = Alone(classifier)
+    torch.manual_seed(0)
+    alone.gradient(examples, [rows], compute)
+    expected = {name: value.grad for name, value in classifier.named_parameters() if value.requires_grad}
+    alone.clear()
+    after = changeable(classifier)
+    if any(not torch.equal(value, after[name]) for name, value in before.items()):
+        alone.restore(0, before)
+        return "it changes its buffers"
+    stack = Stack(classifier, 2)
+    torch.manual_seed(0)
+    try:
+        stack.gradient(examples, [rows, rows.copy() if together else rows], compute)
+    except CrowdedError:
+        return "out of memory with two runs"
+    except RuntimeError as error:  # the same rows went well alone; not all that vmap cannot take is said in its name
+        return re.split(r"[.;\n]\s", str(error))[0]
+    found = {name: value.grad for name, value in stack._stacked.items()}
+    if {name for name, value in expected.items() if value is None} != {n for n, v in found.items() if v is None}:
+        return "its stack trains other weights"
+    pairs = [
+        (value, other) for name, value in expected.items() if value is not None and (other := found[name]) is not None
+    ]
+    # torch's maxima, for Python's lose NaN, which is no agreement
+    largest = torch.stack([value.abs().max() for value, _ in pairs]).max()
+    furthest = torch.stack([(value - other).abs().max() for value, other in pairs]).max()
+    return "" if furthest <= _NOISE[compute.precision] * largest else "its stack computes other gradients"
+
+
+def draws(classifier: Classifier, examples: Examples, rows: np.ndarray, compute: Compute) -> bool:
+    """Whether training draws random numbers (dropout)."""
+    generators: list[Callable[[], Tensor]] = [torch.get_rng_state]
+    if compute.device.startswith("cuda"):
+        generators.append(lambda: torch.cuda.get_rng_state(compute.device))
+    before = [state() for state in generators]
+    alone = Alone(classifier)
+    alone.gradient(examples, [rows], compute)
+    alone.clear()
+    return not all(torch.equal(old, state()) for old, state in zip(before, generators, strict=True))
+
+
+def capacity(classifier: Classifier, examples: Examples, rows: np.ndarray, batch_size: int, compute: Compute) -> int:
+    """How many runs to stack: on a GPU what its free memory holds, on a CPU one, for a core is busy with one.
+
+    Of a GPU's memory each run takes `KEPT_COPIES` of what it trains and the peak of a pass, which is measured on the
+    longest of `rows`.
+    """
+    if not compute.device.startswith("cuda"):
+        return 1
+    trained = [value for value in classifier.parameters() if value.requires_grad]
+    longest = rows[np.argsort(-examples.lengths[rows], kind="stable")][:batch_size]
+    torch.cuda.reset_peak_memory_stats(compute.device)
+    held = torch.cuda.memory_allocated(compute.device)
+    alone = Alone(classifier)
+    alone.gradient(examples, [longest], compute)
+    alone.clear()
+    peak = torch.cuda.max_memory_allocated(compute.device) - held
+    cached = torch.cuda.memory_reserved(compute.device) - torch.cuda.memory_allocated(compute.device)
+    free = torch.cuda.mem_get_info(compute.device)[0] + cached
+    each = peak + KEPT_COPIES * sum(value.numel() * value.element_size() for value in trained)
+    return max(1, int(MEMORY_SHARE * free) // each)
+
+
+def stackable_folds(classifier: Classifier, examples: Examples, rows: np.ndarray, compute: Compute) -> bool:
+    """Whether runs of several folds may be stacked: nothing is drawn, and nobody's padding is seen."""
+    one_length = len(set(examples.lengths.tolist())) == 1
+    inert = not classifier.paper and classifier.backbone.padding != "equal"
+    return (inert or one_length) and not draws(classifier, examples, rows, compute)
+
+
+def packs(folds: Sequence[Fold], size: int, batch_size: int, together: bool) -> list[list[int]]:
+    """Runs, given by their folds, in packs of at most `size` that may be stacked; `together`: also of several folds."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for place, fold in enumerate(folds):
+        steps = math.ceil(len(fold.train) / batch_size)
+        groups.setdefault((steps, 0 if together else fold.number), []).append(place)
+    return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]

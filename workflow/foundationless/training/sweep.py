@@ -1,0 +1,239 @@
+"""The runs (fold × learning rate) of one fine-tuning job: their settings, folds, files, choices and report."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from foundationless.errors import UserError
+from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
+from foundationless.evaluation.metrics import COUNT_METRICS, RANK_METRICS
+from foundationless.evaluation.records import Result
+from foundationless.training.compute import log
+
+FOLD_SEED = 42  # the study's folds
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the result of a fine-tuning job, besides its data and weights.
+
+    `folds` empty: the set's own validation split. `patience`: epochs without a better validation value before a run
+    ends (0: never). `max_tokens`: a limit below the model's own (None: the model's). `strict_alphabet`: as in
+    `sequences.read_sequences`. `lora_rank`: of the adapters that are trained instead of the model (0: the model is; see
+    `adapters`).
+    """
+
+    metric: str
+    learning_rates: tuple[float, ...]
+    epochs: int
+    batch_size: int
+    pooling: str
+    seed: int
+    fold_count: int = 10
+    folds: tuple[int, ...] = ()
+    weight_decay: float = 0.0
+    patience: int = 0
+    max_tokens: int | None = None
+    strict_alphabet: bool = True
+    lora_rank: int = 0
+    lora_alpha: int = 16
+    lora_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be run."""
+        known = (*COUNT_METRICS, *RANK_METRICS)
+        if self.metric not in known:
+            raise UserError(f"--metric {self.metric}: unknown for classes; use one of {', '.join(known)}.")
+        if not self.learning_rates or min(self.learning_rates) <= 0:
+            raise UserError("--learning-rates: give one or more positive numbers.")
+        for flag, values in (("--learning-rates", self.learning_rates), ("--folds", self.folds)):
+            if len(set(values)) < len(values):
+                raise UserError(f"{flag}: a value stands twice; give each once.")
+        if self.epochs < 1 or self.batch_size < 1 or self.patience < 0 or self.seed < 0 or self.weight_decay < 0:
+            raise UserError(
+                "--epochs and --batch-size must be at least 1; --patience, --seed, --weight-decay at least 0."
+            )
+        if self.lora_rank < 0 or self.lora_alpha < 1 or not 0 <= self.lora_dropout < 1:
+            raise UserError("--lora-rank is at least 0, --lora-alpha at least 1, --lora-dropout from 0 and below 1.")
+        if self.fold_count < 2 or any(not 0 <= fold < self.fold_count for fold in self.folds):
+            raise UserError(f"--folds: each fold lies between 0 and --fold-count - 1 = {self.fold_count - 1}.")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows (positions in the sequence set) to train and to validate on; `number` -1 is the published split."""
+
+    number: int
+    train: np.ndarray
+    validation: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """`fold5`, or `published` for the set's own split."""
+        return "published" if self.number < 0 else f"fold{self.number}"
+
+
+def run_name(fold: Fold, learning_rate: float) -> str:
+    """Name of a run inside its job, e.g. `fold0_lr0.0001` (never in exponent notation: names hold no hyphens)."""
+    return f"{fold.name}_lr{np.format_float_positional(learning_rate, trim='-')}"
+
+
+def split_folds(frame: pd.DataFrame, fold_count: int, folds: Sequence[int]) -> tuple[list[Fold], str]:
+    """Folds of a sequence set, and in words how they were made.
+
+    With `folds`: the train and validation rows cut by KFold(fold_count, shuffled, seed 42) as the study did, or, where
+    rows share groups, by StratifiedGroupKFold, so that no group stands on both sides. Without: the set's own split.
+    """
+    split = frame["split"].to_numpy()
+    if not len(folds):
+        train, validation = np.flatnonzero(split == "train"), np.flatnonzero(split == "validation")
+        if not len(train) or not len(validation):
+            raise UserError(
+                "the sequence set has no train or no validation rows; give --folds to cut its training rows."
+            )
+        return [Fold(-1, train, validation)], "published validation split"
+    from sklearn.model_selection import KFold, StratifiedGroupKFold
+
+    rows = np.flatnonzero((split == "train") | (split == "validation"))
+    groups = frame["group"].fillna(frame["id"]).to_numpy()[rows]
+    grouped = len(set(groups)) < len(rows)
+    units = len(set(groups)) if grouped else len(rows)
+    if units < fold_count:
+        raise UserError(
+            f"--fold-count {fold_count}: the set has only {units} training {'groups' if grouped else 'rows'}."
+        )
+    if grouped:
+        splitter = StratifiedGroupKFold(fold_count, shuffle=True, random_state=FOLD_SEED)
+        cuts = list(splitter.split(rows, frame["label"].to_numpy()[rows], groups))
+    else:
+        cuts = list(KFold(fold_count, shuffle=True, random_state=FOLD_SEED).split(rows))
+    how = f"{'StratifiedGroupKFold' if grouped else 'KFold'}({fold_count}, shuffled, seed {FOLD_SEED})"
+    return [Fold(number, rows[cuts[number][0]], rows[cuts[number][1]]) for number in folds], how
+
+
+def plain(value: float) -> float | None:
+    """A number that JSON can hold; None for what is not finite."""
+    return float(value) if math.isfinite(value) else None
+
+
+def shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def kept_run(runs: Path, name: str, expected: str) -> dict[str, Any] | None:
+    """A finished run if it is there, whole, and of the same settings, data and weights."""
+    path = runs / f"{name}.json"
+    if not path.exists():
+        return None
+    try:
+        found = read_json(path)
+        whole = found["probabilities"] == sha256(runs / f"{name}.parquet")
+    except (UserError, OSError, KeyError, TypeError):
+        whole, found = False, {}
+    if whole and found["fingerprint"] == expected:
+        return found
+    log(f"{name}: kept run is {'of other settings, data or weights' if whole else 'incomplete'}, computed again")
+    return None
+
+
+def keep_run(runs: Path, name: str, found: dict[str, Any], probabilities: np.ndarray) -> None:
+    """Test probabilities first, then the JSON that vouches for them."""
+    with atomic_path(runs / f"{name}.parquet") as part:
+        pd.DataFrame({"probabilities": list(probabilities)}).to_parquet(part)
+    found["probabilities"] = sha256(runs / f"{name}.parquet")
+    write_json(runs / f"{name}.json", found)
+
+
+def choose(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], split: str, metric: str) -> dict[int, str]:
+    """Fold number -> the run with the best `metric` on `split`; equal values: the smaller learning rate."""
+    chosen: dict[int, tuple[float, str]] = {}
+    for fold, rate in plan:
+        name = run_name(fold, rate)
+        value = kept[name][split][metric]
+        value = -math.inf if value is None else value
+        if fold.number not in chosen or value > chosen[fold.number][0]:
+            chosen[fold.number] = (value, name)
+    return {number: name for number, (_, name) in chosen.items()}
+
+
+def results(
+    plan: list[tuple[Fold, float]],
+    kept: Mapping[str, Any],
+    chosen: Mapping[str, Mapping[int, str]],
+    metric: str,
+    tested: int,
+) -> list[Result]:
+    """Rows of the record: each run's main metric, and per fold all metrics of the run that each protocol chooses."""
+    rows = []
+    for fold, rate in plan:
+        name = run_name(fold, rate)
+        extra = {"run": name, "epoch": kept[name]["epoch"]}
+        picked = extra | {"selected": chosen["validation"][fold.number] == name}
+        for split, n in (("validation", len(fold.validation)), ("test", tested)):
+            rows.append(Result(metric, kept[name][split][metric], n, split, "run", fold.number, rate, picked))
+        for protocol, split in (("corrected", "validation"), ("paper", "test")):
+            if chosen[split][fold.number] == name:
+                for other, value in kept[name]["test"].items():
+                    rows.append(Result(other, value, tested, "test", protocol, fold.number, rate, extra))
+    return rows
+
+
+def selections(
+    plan: list[tuple[Fold, float]],
+    kept: Mapping[str, Any],
+    chosen: Mapping[str, Mapping[int, str]],
+    metric: str,
+) -> list[dict[str, Any]]:
+    """What was chosen: in each run an epoch, by validation; in each fold a learning rate, by validation and by test.
+
+    A run that diverged before its first epoch chose none.
+    """
+    found: list[dict[str, Any]] = []
+    for fold, rate in plan:
+        name = run_name(fold, rate)
+        history = {str(epoch): value for epoch, value in enumerate(kept[name]["history"], 1)}
+        if str(kept[name]["epoch"]) in history:
+            found.append(
+                {"what": "epoch", "within": name, "split": "validation", "metric": metric, "tried": history}
+                | {"chosen": str(kept[name]["epoch"])}
+            )
+    for number in dict.fromkeys(fold.number for fold, _ in plan):
+        runs = {f"{rate:g}": run_name(fold, rate) for fold, rate in plan if fold.number == number}
+        where = next(fold.name for fold, _ in plan if fold.number == number)
+        for split, by_fold in chosen.items():
+            found.append(
+                {"what": "learning_rate", "within": where, "split": split, "metric": metric}
+                | {"tried": {rate: kept[name][split][metric] for rate, name in runs.items()}}
+                | {"chosen": next(rate for rate, name in runs.items() if name == by_fold[number])}
+            )
+    return found
+
+
+def predictions_of(
+    tested: pd.DataFrame,
+    runs: Path,
+    plan: list[tuple[Fold, float]],
+    classes: Sequence[str],
+    chosen: Mapping[str, Mapping[int, str]],
+) -> pd.DataFrame:
+    """One row per test sample and run: id, group, label, predicted, probabilities, run, fold, selected…, split."""
+    parts = []
+    for fold, rate in plan:
+        name = run_name(fold, rate)
+        probabilities = np.stack(pd.read_parquet(runs / f"{name}.parquet")["probabilities"].to_list())
+        part = tested[["id", "group", "label"]].assign(
+            predicted=np.array(classes, dtype=object)[probabilities.argmax(axis=1)],
+            probabilities=list(probabilities),
+            run=name,
+            fold=fold.number,
+            selected=chosen["validation"][fold.number] == name,
+            selected_paper=chosen["test"][fold.number] == name,
+            split="test",
+        )
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
