@@ -19,11 +19,11 @@ from pathlib import Path
 
 from setting import call, table
 
-from foundationless.errors import UserError
 from foundationless.commands._flags import count
 from foundationless.data.reference import Genome
-from foundationless.data.simulate_genome import simulate_population
+from foundationless.data.simulate_population import simulate_population
 from foundationless.data.variants import haplotypes
+from foundationless.errors import UserError
 
 POPULATIONS = 4  # that are simulated
 HEADER = [

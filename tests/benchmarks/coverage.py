@@ -12,8 +12,8 @@ import numpy as np
 from numpy.random import Generator
 from setting import call, table
 
-from foundationless.evaluation.aggregate import weigh
 from foundationless.commands._flags import count
+from foundationless.evaluation.aggregate import weigh
 from foundationless.evaluation.bootstrap import Run, compare_arms, join, score_runs
 
 SEEDS, SPREADS = (1, 2, 3, 5), (0.0, 0.02, 0.1)  # sd of accuracy between seeds

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from setting import build, call, dna, fastest, parser, prepare, table, title
 
-from foundationless.features.embedding import embed_sequences, pool, special_mask
-from foundationless.errors import UserError
 from foundationless.commands._flags import count
-from foundationless.models import Weights
+from foundationless.errors import UserError
+from foundationless.features.embedding import embed_sequences
 from foundationless.features.embedding_files import write_embeddings
+from foundationless.models.pooling import pool, special_mask
+from foundationless.models.weights import Weights
 
 POOLINGS = ("max", "mean")
 HEADER = ["model", "sequences", "tokens", "study's way (s)", "fp32 (s)", "bf16 (s)", "study / fp32", "study / bf16"]

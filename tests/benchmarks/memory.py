@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from setting import build, call, dna, parser, peak_memory, prepare, table, title
 
-from foundationless.features import embedding
-from foundationless.errors import UserError
 from foundationless.commands._flags import count, number
-from foundationless.models import Weights
+from foundationless.errors import UserError
+from foundationless.features import embedding
+from foundationless.models import inference
+from foundationless.models.weights import Weights
 
 LENGTHS = (50, 1_000, 10_000, 100_000, 2_000_000)
 POSITIONS = 100_002
@@ -55,7 +56,7 @@ def measure(name: str, length: int, arguments: argparse.Namespace) -> tuple[int,
     before = resident(False)
     embed(weights, sequences, arguments, device)
     growth = None if device.type == "cuda" else resident(True) - before
-    embedding.CACHED = sys.maxsize
+    inference.CACHED = sys.maxsize
     return arguments.token_budget, peak_memory(lambda: embed(weights, sequences, arguments, device), device), growth
 
 

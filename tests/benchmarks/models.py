@@ -14,11 +14,11 @@ import torch
 from setting import SHARED, build, call, dna, fastest, one_thread, parser, peak_memory, prepare, seconds, table, title
 from torch.utils.flop_counter import FlopCounterMode
 
-from foundationless.models.batching import collate
-from foundationless.errors import UserError
-from foundationless.runtime.files import read_json
 from foundationless.commands._flags import count
-from foundationless.models import Weights
+from foundationless.errors import UserError
+from foundationless.models.batching import collate
+from foundationless.models.weights import Weights
+from foundationless.runtime.files import read_json
 
 OFFICIAL = {"caduceus": "caduceus_ps", "nt_v1": "nt_500m"}  # family -> its name in the official figures
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}

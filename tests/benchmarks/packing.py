@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from setting import ROOT, build, call, dna, fastest, parser, prepare, table, title
 
-from foundationless.errors import UserError
 from foundationless.commands._flags import count
-from foundationless.models import save_weights
+from foundationless.errors import UserError
+from foundationless.models.weights import save_weights
 from foundationless.tasks.sequence_sets import write_sequences
 
 RATES = (1e-5, 3e-5, 5e-5, 8e-5, 1e-4, 3e-4)  # the study's

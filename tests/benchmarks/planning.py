@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 
 from setting import ROOT, call, table
 
-from foundationless.errors import UserError
 from foundationless.commands._flags import count
+from foundationless.errors import UserError
 
 SHORT = """
 rule all:

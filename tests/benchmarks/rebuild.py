@@ -24,13 +24,13 @@ import pandas as pd
 import yaml
 from setting import ROOT, call, table
 
-from foundationless.study import plan
-from foundationless.errors import UserError
 from foundationless.commands._flags import count
+from foundationless.errors import UserError
+from foundationless.study import plan
 
 sys.path.insert(0, str(ROOT / "tests"))
-from simulated_study import write_records
-from studies import ENVIRONMENT, checkout
+from support.simulated_study import write_records
+from support.studies import ENVIRONMENT, checkout
 
 SEEDS, FOLDS = 5, (0, 1, 2)
 PROCESSES = Path("/proc")
@@ -46,7 +46,7 @@ def reduce_study(path: Path, smoke: bool) -> plan.Plan:
     config["statistics"]["resamples"] = 100 if smoke else config["statistics"]["resamples"]
     path.write_text(yaml.safe_dump(config))
     config["tables"] = {key: str(ROOT / name) for key, name in config["tables"].items()}
-    return plan.read_study(config, ROOT / "workflow/schemas")
+    return plan.read_study(config)
 
 
 def memory_below(parent: int) -> int:

@@ -20,10 +20,12 @@ import torch
 import yaml
 
 from foundationless.__main__ import _Parser
-from foundationless.features.embedding import choose_device
-from foundationless.errors import UserError
 from foundationless.commands._flags import count
-from foundationless.models import Weights, family_class, load_tokenizer
+from foundationless.errors import UserError
+from foundationless.models.inference import choose_device
+from foundationless.models.registry import family_class
+from foundationless.models.tokenizers import load_tokenizer
+from foundationless.models.weights import Weights
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("FOUNDATIONLESS_SHARED", ROOT.parent / "shared"))

@@ -14,10 +14,9 @@ from setting import SHARED, call, table, title
 from torch import device
 
 from foundationless.__main__ import _Parser
-from foundationless.errors import UserError
 from foundationless.commands._flags import count
-from foundationless.models import Tokenizer, load_tokenizer
-from foundationless.models.tokenizers import TOKENIZERS
+from foundationless.errors import UserError
+from foundationless.models.tokenizers import TOKENIZERS, Tokenizer, load_tokenizer
 
 KINDS = {"ACGT": 0.0, "1 % N": 0.01}
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from slurm_cluster import MODELS, ONE_THREAD, Cluster, payload, stop, wait_until
 
-from studies import ROOT, checkout, snakemake, write_study
+from support import ROOT
+from support.slurm_cluster import MODELS, ONE_THREAD, Cluster, payload, stop, wait_until
+from support.studies import checkout, snakemake, write_study
 
 # Every rule that a study without downloads has; the second model trains its own tokenizer.
 ANALYSES = {

@@ -8,7 +8,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from studies import checkout, outcome, snakemake
+from support.studies import checkout, outcome, snakemake
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import re
 
 import pandas as pd
 import pytest
-from slurm_cluster import MODELS
 
-from studies import outcome
+from support.slurm_cluster import MODELS
+from support.studies import outcome
 
 NETWORKS = {
     "pretrain", "finetune_model", "embed", "score_sensitivity", "score_similarity", "score_likelihood",

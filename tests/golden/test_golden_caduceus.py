@@ -8,13 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from foundationless.errors import UserError
-from foundationless.models import family_class, initialise, load_checkpoint
+from foundationless.models.registry import family_class
+from foundationless.models.weights import initialise, load_checkpoint
 
-# outputs -> (weights, fused_add_norm in config.json, protocol)
+# outputs -> (weights, fused_add_norm in config.json, reading)
 FORMS = {
-    "fused": ("fused", True, "corrected"),
-    "unfused": ("unfused", False, "corrected"),
-    "unfused_paper_loading": ("fused", True, "paper"),
+    "fused": ("fused", True, "published"),
+    "unfused": ("unfused", False, "published"),
+    "unfused_paper_loading": ("fused", True, "as_in_paper"),
 }
 
 
@@ -28,11 +29,11 @@ def load(golden, tmp_path):
     """Function that loads one form of the published file, from `a` or from `a/init`."""
 
     def load_form(form, sub="."):
-        weights, fused, protocol = FORMS[form]
+        weights, fused, reading = FORMS[form]
         config = json.loads((golden / "a" / "config.json").read_text()) | {"fused_add_norm": fused}
         (tmp_path / "config.json").write_text(json.dumps(config))
         shutil.copy(golden / "a" / sub / f"weights_{weights}.safetensors", tmp_path / "model.safetensors")
-        return load_checkpoint(tmp_path, "caduceus", protocol)
+        return load_checkpoint(tmp_path, "caduceus", reading)
 
     return load_form
 
@@ -53,7 +54,7 @@ def test_states_and_logits(golden, load, form, sub, tolerance):
         found[f"{case}.hf_hidden_states_-1"] = states[-1]
         found[f"{case}.last_hidden_state"], found[f"{case}.logits"] = model(ids)
         # What is pooled: the final state, except as the study did it.
-        pooled = "hf_hidden_states_-1" if model.protocol == "paper" else "last_hidden_state"
+        pooled = "hf_hidden_states_-1" if model.reading == "as_in_paper" else "last_hidden_state"
         torch.testing.assert_close(model.encode(ids), found[f"{case}.{pooled}"], atol=1e-6, rtol=0)
     assert found.keys() == expected.keys()
     for key, value in expected.items():

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from foundationless.models import family_class, load_checkpoint
+from foundationless.models.registry import family_class
+from foundationless.models.weights import load_checkpoint
 
 SETS = {
     "hyenadna/a": "hyenadna",
@@ -73,11 +74,11 @@ def test_states_and_logits(case, sub, tolerance):
 
 
 @torch.no_grad()
-def test_padded_positions_under_the_studys_protocol(case):
+def test_padded_positions_under_the_reading_of_the_paper(case):
     """The study pooled padding too, so what stands there must be the official numbers as well."""
     _, source, load = case
     model, inputs, golden = load(), load_file(source / "inputs.safetensors"), load_file(source / "outputs.safetensors")
-    model.protocol = "paper"
+    model.reading = "as_in_paper"
     name = "batch" if model.study_masked or "batch_nomask.input_ids" not in inputs else "batch_nomask"
     last, _ = model(inputs[f"{name}.input_ids"], inputs.get("batch.attention_mask"))
     torch.testing.assert_close(last, golden[f"{name}.last_hidden_state"], atol=1e-4, rtol=0)
@@ -114,10 +115,10 @@ def test_saved_again_it_is_the_published_file(case):
 
 @pytest.mark.parametrize("case", ["dnabert2/a"], indirect=True)
 def test_the_study_passed_dnabert2_no_mask(case):
-    """Under protocol `paper` a mask changes nothing: [PAD] is a token like any other."""
+    """Under the reading `as_in_paper` a mask changes nothing: [PAD] is a token like any other."""
     _, source, load = case
     model, inputs, golden = (
-        load(protocol="paper"),
+        load(reading="as_in_paper"),
         load_file(source / "inputs.safetensors"),
         load_file(source / "outputs.safetensors"),
     )

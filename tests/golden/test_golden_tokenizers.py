@@ -6,11 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from foundationless.models.batching import collate
 from foundationless.errors import UserError
-from foundationless.models import load_tokenizer
+from foundationless.models.batching import collate
 from foundationless.models.bpe_training import train_pieces
-from foundationless.models.tokenizers import PIECES
+from foundationless.models.tokenizers import PIECES, load_tokenizer
 
 SETS = {
     "hyenadna": "hyenadna",

@@ -23,7 +23,8 @@ import torch
 from safetensors.torch import load_file
 
 from foundationless.errors import UserError
-from foundationless.models import FAMILIES, initialise, load_checkpoint, save_weights
+from foundationless.models.registry import FAMILIES
+from foundationless.models.weights import initialise, load_checkpoint, save_weights
 from foundationless.reporting.tables.collect import check_distinct
 
 SETS = {
@@ -267,7 +268,7 @@ def test_no_other_generator_is_touched(shared):
 def test_what_the_study_called_random_gena_lm_is_plain_bert(shared):
     keys = json.loads((shared / "golden" / "gena_native_postln" / "full_size" / "init_stats.json").read_text())["stats"]
     config = read(shared, "gena_lm", "full_size") | {"num_hidden_layers": 1, "hidden_size": 24, "vocab_size": 50}
-    state = initialise("gena_lm", config, 0, protocol="paper").state_dict()
+    state = initialise("gena_lm", config, 0, reading="as_in_paper").state_dict()
     assert state.keys() == {key for key in keys if not re.search(r"layer\.[1-9]", key)}
 
 

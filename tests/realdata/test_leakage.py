@@ -5,10 +5,10 @@ import subprocess
 import pandas as pd
 import pytest
 
-from foundationless.tasks import leakage as audit
 from foundationless.__main__ import main
-from foundationless.tasks.sequence_sets import read_sequences, reverse_complement
-from foundationless.tasks import derivations as subsets
+from foundationless.data.dna import reverse_complement
+from foundationless.tasks import derivations, leakage
+from foundationless.tasks.sequence_sets import read_sequences
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +51,20 @@ def promoters(build):
 
 
 def test_all_strong_test_enhancers_leak(enhancers):
-    rows, counts = audit.audit(enhancers)
+    rows, counts = leakage.audit(enhancers)
     test = rows[rows["split"] == "test"].assign(label=enhancers["label"])
     duplicate = test["exact"] | test["reverse_complement"]
     assert duplicate.groupby(test["label"]).sum()["strong"] == 100
     earlier = counts.query("split == 'test' and against == 'earlier'").iloc[0]
     assert earlier["duplicate"] >= 100 and earlier["near"] >= earlier["duplicate"]
-    distant, _ = subsets.derive(enhancers, "distant", 1)
+    distant, _ = derivations.derive(enhancers, "distant", 1)
     left = distant[distant["split"] == "test"]["label"].value_counts()
     assert "strong" not in left.index and left["non"] > 150
 
 
 def test_splice_shares_thirty(build):
     frame = build("table", ["validation_fraction=0"], train="gue_splice_dev", test="gue_splice_test")
-    rows, _ = audit.audit(frame)
+    rows, _ = leakage.audit(frame)
     assert frame.loc[rows["exact"], "sequence"].nunique() == 30
 
 
@@ -73,13 +73,13 @@ def test_promoters_share_sequences_across_splits_and_tasks(promoters):
     for frame in promoters.values():
         texts = frame["sequence"].map(lambda text: min(text, reverse_complement(text)))
         held = set(texts[frame["split"] != "test"])
-        rows, counts = audit.audit(frame)
+        rows, counts = leakage.audit(frame)
         earlier = counts.query("split == 'test' and against == 'earlier'").iloc[0]
         assert earlier["duplicate"] == texts[frame["split"] == "test"].isin(held).sum()
         assert (rows["near"] >= rows["exact"]).all()
         leaks.append(earlier["duplicate"])
     assert min(leaks) > 0
-    found = audit.overlap(promoters).set_index(["task", "other"])
+    found = leakage.overlap(promoters).set_index(["task", "other"])
     # The set of all promoters is that of those with and of those without a TATA box: three tasks, one set of sequences.
     assert found.loc[("tata", "all"), "share"] > 0.99 and (found["clusters"] == 1).all()
     for name, other in found.index:
@@ -108,7 +108,7 @@ def test_near_duplicates_of_enhancers_equal_mmseqs(tmp_path, enhancers, tool):
     found = pd.read_csv(tmp_path / "out.m8", sep="\t", names=["query", "identity", "aligned", "length"])
     theirs = (found["identity"] * found["aligned"] / found["length"]).groupby(found["query"].astype(str)).max()
     theirs = theirs.reindex(test["id"], fill_value=0.0).to_numpy()
-    ours, _ = audit.nearest(list(test["sequence"]), list(train["sequence"]))
+    ours, _ = leakage.nearest(list(test["sequence"]), list(train["sequence"]))
     assert (theirs >= 0.85).sum() >= 100
     assert (ours[theirs >= 0.85] >= 0.8).mean() > 0.98
     assert (theirs[ours >= 0.8] >= 0.7).all()

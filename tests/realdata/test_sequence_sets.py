@@ -8,12 +8,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from foundationless.__main__ import main
+from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import Genome
-from foundationless.features.genotypes import features
-from foundationless.tasks.sequence_sets import read_sequences, reverse_complement
-from foundationless.tasks import derivations as subsets
-from foundationless.tasks.readers.transcripts import transcript_biotypes
 from foundationless.data.variants import haplotypes
+from foundationless.features.genotypes import features
+from foundationless.tasks import derivations
+from foundationless.tasks.readers.transcripts import transcript_biotypes
+from foundationless.tasks.sequence_sets import read_sequences
+from support import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_enhancers_leak_and_dedup_mends_it(tmp_path, mirror):
     inside = frame[frame["split"] != "test"]
     strong = frame[(frame["split"] == "test") & (frame["label"] == "strong")]
     assert len(canonical(strong["sequence"]) & canonical(inside["sequence"])) == 100
-    clean, removed = subsets.deduplicate(frame)
+    clean, removed = derivations.deduplicate(frame)
     assert removed["train"] + removed["validation"] >= 100 and (clean["split"] == "test").sum() == 400
     splits = [canonical(clean[clean["split"] == split]["sequence"]) for split in ("train", "validation", "test")]
     assert sum(map(len, splits)) == len(set.union(*splits)) == len(clean)
@@ -230,7 +232,7 @@ def test_genes_of_gencode(tmp_path, mirror, genome):
 
 def test_stated_sizes_of_tasks_are_those_of_the_files(shared):
     """What costs are estimated from: rows of the sets of GUE that are public as files."""
-    lists = Path(__file__).parents[2] / "resources" / "lists"
+    lists = ROOT / "resources" / "lists"
     sizes = pd.read_csv(lists / "task_sizes.tsv", sep="\t", comment="#").set_index("task")
     manifest = pd.read_csv(shared / "mirror" / "manifest.tsv", sep="\t").set_index("name")["url"]
     compared = 0

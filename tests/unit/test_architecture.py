@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from foundationless.study import plan
 from foundationless.__main__ import summaries
+from foundationless.study import plan
+from support import ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "workflow" / "foundationless"
 FILES = sorted(PACKAGE.rglob("*.py"))
 

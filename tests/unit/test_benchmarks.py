@@ -3,12 +3,13 @@
 import importlib.util
 import re
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-SCRIPTS = Path(__file__).parents[1] / "benchmarks"
+from support import ROOT
+
+SCRIPTS = ROOT / "tests/benchmarks"
 FLAGS: dict[str, list[str]] = {
     "consensus": [],
     "embedding": ["--models", "hyenadna", "ntv2", "--threads", "1"],

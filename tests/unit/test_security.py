@@ -14,11 +14,13 @@ import torch
 from safetensors.torch import save_file
 
 from foundationless.errors import UserError
-from foundationless.models import initialise, load_checkpoint, load_tokenizer
 from foundationless.models.bpe_training import train_pieces
+from foundationless.models.tokenizers import load_tokenizer
+from foundationless.models.weights import initialise, load_checkpoint
 from foundationless.study.plan import read_yaml
+from support import ROOT
 
-PACKAGE = Path(__file__).parents[2] / "workflow" / "foundationless"
+PACKAGE = ROOT / "workflow" / "foundationless"
 FILES = sorted(PACKAGE.rglob("*.py"))
 CONFIG = {
     "d_model": 16, "n_layer": 1, "d_inner": 32, "vocab_size": 12, "max_seq_len": 34, "emb_dim": 3, "filter_order": 8,

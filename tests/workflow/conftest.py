@@ -2,7 +2,7 @@
 
 import pytest
 
-from browser import Browser
+from support.browser import Browser
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ import pytest
 import yaml
 from safetensors.torch import save_file
 
-from foundationless.models import initialise
 from foundationless.models.bpe_training import train_pieces
-from hub import REVISION, serving
-from studies import ENVIRONMENT, ROOT, checkout, snakemake
+from foundationless.models.weights import initialise
+from support import ROOT
+from support.hub import REVISION, serving
+from support.studies import ENVIRONMENT, checkout, snakemake
 
 HYENA = {
     "d_model": 16, "n_layer": 1, "d_inner": 32, "vocab_size": 12, "max_seq_len": 514, "emb_dim": 3, "filter_order": 8,

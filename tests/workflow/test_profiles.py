@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +12,8 @@ import yaml
 from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
 from foundationless.study import plan
-from studies import ENVIRONMENT, ROOT, checkout, snakemake
+from support import ROOT
+from support.studies import ENVIRONMENT, checkout, snakemake
 
 PROFILE = ROOT / "profiles/slurm"
 SETTINGS = yaml.safe_load((PROFILE / "config.v9+.yaml").read_text())
@@ -27,7 +27,7 @@ def elsewhere(tmp_path_factory):
 
 def planned(directory, *arguments, dry=("--dry-run", "--cores", "64")):
     """What each planned job or group asks for; `--cores` because a dry run otherwise plans for one."""
-    script = Path(__file__).with_name("planned_jobs.py")
+    script = ROOT / "tests/support/planned_jobs.py"
     answer = subprocess.run(
         [sys.executable, script, *dry, *arguments],
         cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, check=False,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from support import ROOT
+
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     "PYTHONPATH": str(ROOT / "workflow"),
@@ -20,6 +21,7 @@ ENVIRONMENT = os.environ | {
 SNAKEFILE = """
 import sys
 sys.path.insert(0, {package!r})
+from support import ROOT
 from foundationless import plan
 include: {hooks!r}
 

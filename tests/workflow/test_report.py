@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
-from foundationless.study.config import check_schema, read_yaml
 from foundationless.reporting.figures import style
-from foundationless.study.plan import FIGURES
 from foundationless.reporting.page import contents
-from studies import ENVIRONMENT, ROOT
+from foundationless.study.config import check_schema, read_schema, read_yaml
+from foundationless.study.plan import FIGURES
+from support import ROOT
+from support.studies import ENVIRONMENT
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
 PAGES = ["overview", "figures", "tables", "model-lab.one", "runtimes", "missing", "provenance"]
@@ -86,7 +87,7 @@ def study(tmp_path_factory):
         "label": "Three", "verdict": None, "lost": True, "versus_random": None, "versus_baseline": None, "families": {},
         "families_versus_baseline": {}, "analyses": {},
     }  # fmt: skip
-    check_schema(verdict, read_yaml(ROOT / "workflow/schemas/verdict.schema.yaml"), "verdict")
+    check_schema(verdict, read_schema("verdict"), "verdict")
     (directory / "verdict.json").write_text(json.dumps(verdict))
     config = read_yaml(ROOT / "config/config.yaml") | {"notes": HOSTILE}
     (directory / "config.json").write_text(json.dumps(config))

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from studies import checkout, snakemake
+from support.studies import checkout, snakemake
 
 AFTER = {  # what is made of every record
     "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,7 +15,8 @@ from pypdf import PdfReader
 
 from foundationless.study import plan
 from foundationless.study.estimate import estimate
-from studies import ENVIRONMENT, ROOT, checkout, outcome, snakemake, write_study
+from support import ROOT
+from support.studies import ENVIRONMENT, checkout, outcome, snakemake, write_study
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def test_every_named_target_plans(elsewhere, target):
 def test_the_estimate_counts_the_jobs_that_snakemake_plans(elsewhere, whole_study, study):
     answer = whole_study if study == "paper" else snakemake("-n", directory=elsewhere)
     planned = dict(re.findall(r"^(\w+) +(\d+)$", answer.stdout.split("Job stats:")[1], flags=re.MULTILINE))
-    design = plan.read_study(plan.read_yaml(ROOT / f"config/{study}.yaml"), ROOT / "workflow/schemas")
+    design = plan.read_study(plan.read_yaml(ROOT / f"config/{study}.yaml"))
     found, _ = estimate(design, {}, 1e12)
     counted = found[(found["target"] == "all") & (found["rule"] != "total")].set_index("rule")["jobs"]
     assert {"finetune_model", "probe", "embed", "fit_baseline", "initialise", "score_likelihood"} <= set(counted.index)
@@ -140,7 +140,7 @@ def test_killed_at_any_point_it_ends_in_the_same_result(small, tmp_path):
 def test_an_architecture_of_ones_own_goes_through_every_experiment(tmp_path):
     """The eighth model: a file beside the study, an entry in a table, and nothing else."""
     directory = checkout(tmp_path / "own")
-    shutil.copy(Path(__file__).with_name("recurrent.py"), directory / "recurrent.py")
+    shutil.copy(ROOT / "tests/support/recurrent.py", directory / "recurrent.py")
     assert len((directory / "recurrent.py").read_text().splitlines()) <= 40
     table = yaml.safe_load((ROOT / "config/models.yaml").read_text())
     table["own"] = {
@@ -246,9 +246,9 @@ def test_a_copy_of_the_weights_is_no_different_and_both_protocols_share_their_ru
     pairs = pd.read_csv(demo / "tables/comparisons.csv")
     copies = pairs[pairs["versus"] == "copy"]
     assert len(copies) >= 2 and (copies[["delta", "low", "high"]] == 0).all(axis=None)
-    protocols = pd.read_csv(demo / "tables/protocols.csv")
+    selections = pd.read_csv(demo / "tables/optimism.csv")
     tuned = [name for name, rule in plan.ANALYSES.items() if rule == "finetune_model"]
-    arms = protocols[protocols["versus"].isna() & protocols["analysis"].isin(tuned)]
+    arms = selections[selections["versus"].isna() & selections["analysis"].isin(tuned)]
     assert len(arms) > 50 and (arms["optimism"] >= -1e-12).all() and (arms["optimism"] > 0).any()
 
 
@@ -273,7 +273,7 @@ def test_the_studys_errors_and_claims_are_numbers(demo):
     length = defects[defects["what"].eq("length alone, against the majority class") & defects["task"].eq("sim_biotype")]
     assert (length["low"] > 0).all(), "biotypes differ in length, also in the simulation"
     claims = pd.read_csv(demo / "tables/claims.csv")
-    assert claims.groupby("claim")["protocol"].nunique().eq(2).all() and claims["claim"].nunique() >= 6
+    assert claims.groupby("claim")["selection"].nunique().eq(2).all() and claims["claim"].nunique() >= 6
     # No test sequence of the demo stands in another split, and contigs of test sequences are kept out of the corpus.
     audits = pd.read_csv(demo / "tables/audits.csv").set_index("task")
     assert not audits.loc[["sim_mark", "sim_promoter", "sim_enhancer"], "duplicate"].any()
@@ -283,20 +283,20 @@ def test_the_studys_errors_and_claims_are_numbers(demo):
 
 def test_every_record_says_where_it_comes_from(demo):
     flat = pd.read_parquet(demo / "tables/records.parquet")
-    for column in ("model", "init", "seed", "task", "metric", "protocol", "n", "parameters", "device", "seconds"):
+    for column in ("model", "init", "seed", "task", "metric", "selection", "n", "parameters", "device", "seconds"):
         assert flat[column].notna().all(), column
     for column in ("peak_memory_mb", "version_foundationless", "version_commit"):
         assert flat[column].notna().all(), column
     tuned = flat[flat["analysis"].eq("finetune") & flat["init"].ne("baseline")]
     assert tuned["learning_rate"].notna().all() and tuned["fold"].notna().all()
-    assert set(tuned["protocol"]) == {"run", "corrected", "paper"}
+    assert set(tuned["selection"]) == {"run", "validation", "test"}
     # The paper's selection looks at the test set: it can only be better.
     pair = tuned[tuned["split"].eq("test")].pivot_table(
-        index=["task", "model", "init", "seed", "metric"], columns="protocol", values="value", aggfunc="first"
+        index=["task", "model", "init", "seed", "metric"], columns="selection", values="value", aggfunc="first"
     )
     main = {row["task"]: row["metric"] for row in plan.read_table(ROOT / "config/tasks.tsv", ["task"])}
     chosen = pair[[metric == main[task] for task, *_, metric in pair.index]]
-    assert len(chosen) and (chosen["paper"] >= chosen["corrected"] - 1e-12).all()
+    assert len(chosen) and (chosen["test"] >= chosen["validation"] - 1e-12).all()
 
 
 def test_the_report_is_one_offline_page(demo, tmp_path):

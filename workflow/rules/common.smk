@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
-from foundationless import plan, workload
-from foundationless.allocation import FLOOR_MINUTES, Allocation
 from foundationless.errors import UserError
+from foundationless.study import plan, workload
+from foundationless.study.requests import FLOOR_MINUTES, Allocation
 
 
 def get_study(config):
     """The design behind this config; a mistake in it is one sentence and exit code 2."""
     try:
-        return plan.read_study(config, Path(workflow.basedir) / "schemas")
+        return plan.read_study(config)
     except UserError as error:
         print(f"foundationless: error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -49,7 +49,7 @@ shell.prefix(
 )
 
 
-NETWORK_ARMS = "|".join(("pretrained", "random", *plan.DERIVED))
+NETWORK_ARMS = "|".join(("pretrained", "random", *plan.CONTROL_ARMS))
 
 
 wildcard_constraints:

@@ -36,7 +36,7 @@ def get_chunk_flags(wildcards):
     model = study.model(wildcards.model)
     longest = model.entry.get("max_tokens")
     return (
-        ["--max-tokens", str(longest)] if longest and model.protocol == "paper" else []
+        ["--max-tokens", str(longest)] if longest and model.reading == "as_in_paper" else []
     )
 
 
@@ -93,7 +93,7 @@ def get_records(*analyses):
     return get_present(
         [
             get_job_path(job, "record.json")
-            for job in study.jobs
+            for job in study.cells
             if not analyses or job.analysis in analyses
         ]
     )

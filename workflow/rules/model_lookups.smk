@@ -1,6 +1,6 @@
 def get_family_flags(wildcards):
     model = study.model(wildcards.model)
-    return ["--family", model.family, "--protocol", model.protocol]
+    return ["--family", model.family, "--reading", model.reading]
 
 
 def get_model_flags(wildcards):
@@ -32,7 +32,7 @@ def get_hub_flags(wildcards, output, key="pretrained"):
 
 
 def get_published_directory(wildcards):
-    """A checkpoint on this machine; under protocol `paper` perhaps the weights that the workflow made itself."""
+    """A checkpoint on this machine; under the reading `as_in_paper` perhaps the weights that the workflow made itself."""
     pretrained = study.model(wildcards.model).entry["pretrained"]
     if pretrained["source"] == "local":
         return pretrained["path"]

@@ -1,5 +1,5 @@
 from pathlib import Path
-from foundationless import progress, standing, tally
+from foundationless.study import job_counts, progress, status
 from snakemake.logging import logger as manager_log
 
 TARGET_OF = {
@@ -8,7 +8,7 @@ TARGET_OF = {
 
 # Jobs have none of this: they are started with --no-hooks, and lock nothing.
 if workflow.is_main_process:
-    manager_log.addFilter(standing.LockWords())
+    manager_log.addFilter(status.LockWords())
     manager_log.addFilter(progress.Abridged())
 
 
@@ -22,7 +22,7 @@ def get_planned_jobs():
     """Every job of the DAG with outputs, those whose outputs are there already too; targets in their own order."""
     order = [*plan.TARGETS, "shared"]
     found = [
-        tally.Planned(
+        job_counts.Planned(
             job.jobid,
             job.rule.name,
             job.wildcards.get("model", ""),

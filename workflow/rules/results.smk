@@ -74,7 +74,7 @@ rule collect_tables:
         weights=get_weight_names(),
         models=study.describe_models(),
         margin=config["statistics"]["margin"],
-        protocol=config["protocol"],
+        selection=config["selection"],
         directory=subpath(output.records, parent=True),
     message:
         "Collect tables"
@@ -86,7 +86,7 @@ rule collect_tables:
         " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
         " --corpora {input.corpora:q} --benchmarks benchmarks"
-        " --reported {input.reported:q} --protocol {params.protocol}"
+        " --reported {input.reported:q} --selection {params.selection}"
         " --tasks {input.tasks:q} --models {params.models:q} --margin {params.margin}"
         " --output {params.directory:q} 2> {log:q}"
 

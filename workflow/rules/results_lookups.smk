@@ -15,7 +15,7 @@ def get_job_files(name):
     """Files called `name` of all jobs of one analysis."""
 
     def get(wildcards):
-        jobs = [job for job in study.jobs if job.analysis == wildcards.analysis]
+        jobs = [job for job in study.cells if job.analysis == wildcards.analysis]
         return get_present([get_job_path(job, name) for job in jobs])
 
     return get
@@ -29,7 +29,7 @@ def get_cells(wildcards):
     """JSON of the jobs of an analysis: tasks that have the same jobs share a line of them."""
     groups = {}
     for task in get_tasks(wildcards.analysis):
-        jobs = study.jobs_of(wildcards.analysis, task)
+        jobs = study.cells_of(wildcards.analysis, task)
         names = tuple(f"{job.model}/{job.init}/seed{job.seed}" for job in jobs)
         groups.setdefault((get_metric_of(task), names), []).append(task)
     cells = [
@@ -65,7 +65,7 @@ def get_audit_rows(wildcards):
 
 def get_predictions(analysis):
     """Predictions of every job of an analysis: of clustering its maps, of mutagenesis every substitution."""
-    jobs = [job for job in study.jobs if job.analysis == analysis]
+    jobs = [job for job in study.cells if job.analysis == analysis]
     return get_present([get_job_path(job, "predictions.parquet") for job in jobs])
 
 
@@ -93,7 +93,7 @@ def get_weight_names():
     """All weights that the design evaluates."""
     names = dict.fromkeys(
         f"{job.model}/{job.init}/seed{study.weight_seed(job.init, job.seed)}"
-        for job in study.jobs
+        for job in study.cells
         if job.init != "baseline"
     )
     paths = {f"results/weights/{name}/weights.json": name for name in names}
@@ -108,7 +108,7 @@ def say_what_is_missing():
     """Name the records and predictions that are not there; all of them stand in results/tables/holes.csv."""
     paths = [
         get_job_path(job, name)
-        for job in study.jobs
+        for job in study.cells
         for name in ("record.json", "predictions.parquet")
     ]
     missing = [path for path in paths if not os.path.isfile(path)]

@@ -106,7 +106,7 @@ rule derive_weights:
     benchmark:
         "benchmarks/derive_weights/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        init="|".join(plan.DERIVED),
+        init="|".join(plan.CONTROL_ARMS),
     conda:
         "../../envs/compute.yaml"
     threads: 1

@@ -40,13 +40,13 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-budget", type=count, default=16384, help="tokens per batch, padding included")
 
 
-def add_protocol(parser: argparse.ArgumentParser) -> None:
+def add_reading(parser: argparse.ArgumentParser) -> None:
     """Which function the weights stand for."""
     parser.add_argument(
-        "--protocol",
-        choices=["corrected", "paper"],
-        default="corrected",
-        help="paper: the function that the study's code evaluated, its loading defects included",
+        "--reading",
+        choices=["published", "as_in_paper"],
+        default="published",
+        help="as_in_paper: the function that the study's code evaluated, its loading defects included",
     )
 
 

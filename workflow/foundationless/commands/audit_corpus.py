@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.tasks.leakage import seen_share
     from foundationless.errors import UserError
     from foundationless.runtime.files import write_json
+    from foundationless.tasks.leakage import seen_share
     from foundationless.tasks.sequence_sets import read_sequences
 
     frame = read_sequences(arguments.sequences, ("id", "sequence", "split"), strict_alphabet=False)

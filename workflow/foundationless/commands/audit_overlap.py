@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless.tasks.leakage import overlap
     from foundationless.errors import UserError
     from foundationless.runtime.files import atomic_path
+    from foundationless.tasks.leakage import overlap
     from foundationless.tasks.sequence_sets import read_sequences
 
     names = arguments.names

@@ -24,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless.tasks import leakage as audit
     from foundationless.runtime.files import atomic_path, write_json
+    from foundationless.tasks import leakage
     from foundationless.tasks.sequence_sets import read_sequences
 
     frame = read_sequences(arguments.sequences, strict_alphabet=False)
-    rows, counts = audit.audit(frame, arguments.kmer, arguments.similarity)
-    summary = audit.summarise(arguments.task, frame, counts, arguments.kmer, arguments.similarity)
+    rows, counts = leakage.audit(frame, arguments.kmer, arguments.similarity)
+    summary = leakage.summarise(arguments.task, frame, counts, arguments.kmer, arguments.similarity)
     with atomic_path(arguments.output) as part:
         rows.to_parquet(part, index=False)
     write_json(arguments.summary, summary)

@@ -35,9 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     import sys
 
     from foundationless.errors import UserError
+    from foundationless.tasks import READERS, derivations
     from foundationless.tasks.sequence_sets import write_sequences
-    from foundationless.tasks import READERS
-    from foundationless.tasks import derivations as subsets
 
     def pairs(flag: str) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -61,6 +60,6 @@ def run(arguments: argparse.Namespace) -> None:
     for split, size in pairs("limit").items():
         if not size.isdecimal():
             raise UserError(f"--limit '{split}={size}': the limit is a whole number.")
-        frame = subsets.limit_split(frame, split, int(size), arguments.seed)
+        frame = derivations.limit_split(frame, split, int(size), arguments.seed)
     write_sequences(arguments.output, frame)
-    print(f"{arguments.output.name}: {subsets.summary(frame)}", file=sys.stderr)
+    print(f"{arguments.output.name}: {derivations.summary(frame)}", file=sys.stderr)

@@ -24,12 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from threadpoolctl import threadpool_limits
 
-    from foundationless.features.clustering import NEIGHBOURS, cluster
-    from foundationless.reporting.tables.cost_ledger import of_embedding
-    from foundationless.runtime.files import atomic_path
-    from foundationless.features.probes import align, read_samples
     from foundationless.evaluation.records import Stopwatch, write_record
-    from foundationless.features.embedding_files import read_embeddings
+    from foundationless.features.clustering import NEIGHBOURS, cluster
+    from foundationless.features.embedding_files import of_embedding, read_embeddings
+    from foundationless.features.probes import align, read_samples
+    from foundationless.runtime.files import atomic_path
 
     watch = Stopwatch(threads=arguments.threads)
     pooling = arguments.pooling

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands._flags import output_directory, positive
+from foundationless.evaluation import table_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--benchmarks", type=Path, help="directory of Snakemake's benchmarks (RULE/…/NAME.tsv), which need not exist")
     add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
     add("--reported", type=Path, help="TSV of the numbers that the study reports")
-    add("--protocol", choices=["corrected", "paper"], default="corrected", help="runs chosen by validation, or by test")
+    add(
+        "--selection",
+        choices=["validation", "test"],
+        default="validation",
+        help="runs chosen by validation, or by test",
+    )
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
     add("--margin", type=positive, default=0.02, help="equivalence margin of the mean, in units of the metric")
@@ -34,31 +40,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.evaluation import task_results as bench, task_summary as summaries
-    from foundationless.reporting.tables import collect as tables
-    from foundationless.runtime.files import read_json
+    from foundationless.evaluation import task_results, task_summary
     from foundationless.reporting.paper.published import read_reported
+    from foundationless.reporting.tables import collect
+    from foundationless.runtime.files import read_json
 
-    join, given = tables.join_tables, arguments
-    tables.check_distinct(given.weights)
-    tables.collect(
+    join, given = table_files.join_tables, arguments
+    collect.check_distinct(given.weights)
+    collect.collect(
         given.output,
-        scores=join([tables.read_table(path, "value") for path in given.scores], summaries.SCORES),
-        comparisons=join([tables.read_table(path, "delta") for path in given.comparisons], summaries.COMPARISONS),
-        effects=join([tables.read_effects(path) for path in given.effects], [*bench.KEYS, "effect"]),
-        records=join([tables.read_flat(path) for path in given.records + given.pretraining], bench.IDENTITY),
-        tasks=tables.read_tasks(given.tasks),
-        models=tables.read_models(given.models),
+        scores=join([table_files.read_table(path, "value") for path in given.scores], task_summary.SCORES),
+        comparisons=join(
+            [table_files.read_table(path, "delta") for path in given.comparisons], task_summary.COMPARISONS
+        ),
+        effects=join([table_files.read_effects(path) for path in given.effects], [*task_results.KEYS, "effect"]),
+        records=join(
+            [table_files.read_flat(path) for path in given.records + given.pretraining], task_results.IDENTITY
+        ),
+        tasks=collect.read_tasks(given.tasks),
+        models=collect.read_models(given.models),
         margin=given.margin,
-        protocol=given.protocol,
+        selection=given.selection,
         reported=given.reported and read_reported(given.reported),
-        overlap=given.overlap and tables.read_table(given.overlap),
+        overlap=given.overlap and table_files.read_table(given.overlap),
         audits=[read_json(path) for path in given.audits],
         corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
-        maps=[tables.read_map(path) for path in given.maps],
-        substitutions=[tables.read_substitutions(path) for path in given.mutagenesis],
+        maps=[collect.read_map(path) for path in given.maps],
+        substitutions=[collect.read_substitutions(path) for path in given.mutagenesis],
         cards=[read_json(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
-        holes=join([tables.read_holes(path) for path in given.holes], bench.HOLES),
+        holes=join([table_files.read_holes(path) for path in given.holes], task_results.HOLES),
         benchmarks=given.benchmarks,
     )

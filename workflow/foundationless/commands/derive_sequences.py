@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
+    from foundationless.tasks import derivations
     from foundationless.tasks.sequence_sets import read_sequences, write_sequences
-    from foundationless.tasks import derivations as subsets
 
-    frame, text = subsets.derive(read_sequences(arguments.sequences), arguments.derivation, arguments.seed)
+    frame, text = derivations.derive(read_sequences(arguments.sequences), arguments.derivation, arguments.seed)
     write_sequences(arguments.output, frame)
-    print(f"{arguments.output.name}: {text}; {subsets.summary(frame)}", file=sys.stderr)
+    print(f"{arguments.output.name}: {text}; {derivations.summary(frame)}", file=sys.stderr)

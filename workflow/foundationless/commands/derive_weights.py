@@ -20,9 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.models import load_weights, save_weights
     from foundationless.models.controls import derive
-    from foundationless.models.weights import PIECE_FILE
+    from foundationless.models.weights import PIECE_FILE, load_weights, save_weights
 
     pretrained, random = load_weights(arguments.pretrained), load_weights(arguments.random)
     card = {

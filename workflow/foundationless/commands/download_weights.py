@@ -6,7 +6,7 @@ weights are loaded strictly once, so a checkpoint that this program would misrea
 
 import argparse
 
-from foundationless.commands import add_hub, add_protocol
+from foundationless.commands import add_hub, add_reading
 from foundationless.commands._flags import output_directory
 
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sha256", help="expected SHA-256 of the published weight file")
     parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
     parser.add_argument("--tokenizer", required=True, help="tokenizer of the checkpoint")
-    add_protocol(parser)
+    add_reading(parser)
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
 
@@ -34,4 +34,4 @@ def run(arguments: argparse.Namespace) -> None:
         "seed": None,
         "source": f"{arguments.repository}@{arguments.revision}",
     }
-    import_checkpoint(directory, arguments.output, card, arguments.sha256, arguments.protocol)
+    import_checkpoint(directory, arguments.output, card, arguments.sha256, arguments.reading)

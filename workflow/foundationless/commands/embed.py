@@ -23,14 +23,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import torch
 
-    from foundationless.features.embedding import choose_device, cut_sequences, embed_chunks
-    from foundationless.runtime.files import sha256
-    from foundationless.models import load_weights
-    from foundationless.study.plan import RECIPES
-    from foundationless.evaluation.records import Stopwatch, versions
-    from foundationless.tasks.sequence_sets import read_sequences
+    from foundationless.evaluation.records import Stopwatch
+    from foundationless.features.embedding import cut_sequences, embed_chunks
     from foundationless.features.embedding_checkpoint import Shards
     from foundationless.features.embedding_files import write_embeddings
+    from foundationless.models.inference import choose_device
+    from foundationless.models.weights import load_weights
+    from foundationless.runtime.files import sha256
+    from foundationless.runtime.versions import versions
+    from foundationless.study.plan import RECIPES
+    from foundationless.tasks.sequence_sets import read_sequences
 
     torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         decisive = settings | {"poolings": poolings, "device": device.type, "recipe": RECIPES["embed"]}
         decisive |= {"sequences": sha256(arguments.sequences), "weights": sha256(arguments.weights / "weights.json")}
         shards.identify(decisive)
-        special = weights.model.protocol != "paper"
+        special = weights.model.reading != "as_in_paper"
         chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens, special)
         vectors = embed_chunks(
             weights,
@@ -61,5 +63,5 @@ def run(arguments: argparse.Namespace) -> None:
         facts = {name: weights.card[name] for name in ("model", "init", "seed", "parameters")}
         facts |= {"max_tokens": arguments.max_tokens or weights.model.max_tokens, "precision": arguments.precision}
         cost = watch.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)}
-        facts |= {"protocol": weights.model.protocol, "cost": cost, "versions": versions()}
+        facts |= {"reading": weights.model.reading, "cost": cost, "versions": versions()}
         write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts)

@@ -32,10 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import sys
 
-    from foundationless.models import onboarding as trial
-    from foundationless.models import hub
+    from foundationless.models import hub, onboarding
 
-    study = trial.read_base(arguments.study)
+    study = onboarding.read_base(arguments.study)
     if arguments.path:
         source = {"source": "local", "path": str(arguments.path.resolve())}
         published = hub.describe_directory(arguments.path.resolve())
@@ -45,10 +44,10 @@ def run(arguments: argparse.Namespace) -> None:
         local_hub = held if held and (held / arguments.repository).is_dir() else None
         published = hub.describe_repository(arguments.repository, arguments.revision, arguments.cache, local_hub)
     address = arguments.repository or source["path"]
-    name = arguments.name or trial.name_of(address)
+    name = arguments.name or onboarding.name_of(address)
     label = arguments.label or address.rpartition("/")[2]
-    entry = trial.describe_model(source, published, arguments.family, arguments.tokenizer, label)
+    entry = onboarding.describe_model(source, published, arguments.family, arguments.tokenizer, label)
     output = arguments.output or TRIALS / f"{name}.yaml"
-    for remark in trial.write_trial(study, name, entry, arguments.mirror, output):
+    for remark in onboarding.write_trial(study, name, entry, arguments.mirror, output):
         print(remark, file=sys.stderr)
     print(output)

@@ -35,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, select, and write predictions and record."""
-    from foundationless.training import finetuning, compute as training
     from foundationless.evaluation import records
     from foundationless.runtime.files import atomic_path
+    from foundationless.training import compute as training
+    from foundationless.training import finetuning
     from foundationless.training.sweep import Settings
 
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from foundationless.commands import add_protocol
+from foundationless.commands import add_reading
 from foundationless.commands._flags import output_directory
 
 
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sha256", help="expected SHA-256 of the weight file")
     parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
     parser.add_argument("--tokenizer", required=True, help="tokenizer of the checkpoint")
-    add_protocol(parser)
+    add_reading(parser)
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
 
@@ -30,4 +30,4 @@ def run(arguments: argparse.Namespace) -> None:
         "seed": None,
         "source": f"local directory {arguments.path.name}",
     }
-    import_checkpoint(arguments.path, arguments.output, card, arguments.sha256, arguments.protocol)
+    import_checkpoint(arguments.path, arguments.output, card, arguments.sha256, arguments.reading)

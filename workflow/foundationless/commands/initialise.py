@@ -7,7 +7,7 @@ vocabulary head get that tokenizer's size and are drawn from the same distributi
 import argparse
 from pathlib import Path
 
-from foundationless.commands import add_protocol
+from foundationless.commands import add_reading
 from foundationless.commands._flags import output_directory, seed
 
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, help="official configuration: a JSON file, or a JSON object as text")
     parser.add_argument("--tokenizer", required=True, help="tokenizer put in front of the model")
     parser.add_argument("--tokenizer-file", type=Path, help="tokenizer.json of a byte-pair tokenizer")
-    add_protocol(parser)
+    add_reading(parser)
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--seed", required=True, type=seed, help="seed of the initialisation")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
@@ -24,18 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.errors import UserError
-    from foundationless.models import initialise, load_tokenizer, retokenized, save_weights
-    from foundationless.models.weights import parse_config, study_family
+    from foundationless.models.tokenizers import load_tokenizer
+    from foundationless.models.weights import initialise, parse_config, retokenized, save_weights, study_family
 
     if arguments.tokenizer_file is not None and arguments.tokenizer_file.name != "tokenizer.json":
         raise UserError(f"{arguments.tokenizer_file}: --tokenizer-file takes the published file named tokenizer.json.")
     directory = arguments.tokenizer_file.parent if arguments.tokenizer_file else None
     tokenizer = load_tokenizer(arguments.tokenizer, directory)
     config = retokenized(arguments.family, parse_config(arguments.config), tokenizer)
-    model = initialise(arguments.family, config, arguments.seed, arguments.protocol)
+    model = initialise(arguments.family, config, arguments.seed, arguments.reading)
     card = {
         "model": arguments.model,
-        "family": study_family(arguments.family, arguments.protocol),
+        "family": study_family(arguments.family, arguments.reading),
         "tokenizer": arguments.tokenizer,
         "init": "random",
         "seed": arguments.seed,

@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.study.config import read_yaml
     from foundationless.errors import UserError
+    from foundationless.study.config import read_yaml
     from foundationless.study.estimate import Calibration, Machine, describe_chain, estimate, read_ledger
     from foundationless.study.plan import read_study
     from foundationless.study.workload import Workload, read_sizes
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> None:
     config = read_yaml(arguments.configfile)
     if not isinstance(config, dict):
         raise UserError(f"{arguments.configfile}: not a study; give a file like those in config.")
-    study = read_study(config, ROOT / "workflow" / "schemas")
+    study = read_study(config)
     machine = Machine(arguments.gpus, arguments.cores)
     sizes, flops = read_sizes(arguments.sizes), arguments.tflops * 1e12
     workload = Workload(study, sizes, flops)

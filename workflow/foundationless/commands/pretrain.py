@@ -37,13 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.training import distributed as parallel, pretraining, compute as training
     from foundationless.evaluation import records
+    from foundationless.training import compute as training
+    from foundationless.training import distributed, pretraining
 
     corpus = read_corpus(arguments)
     chosen = {name: getattr(arguments, name) for name in pretraining.Settings.__match_args__}
     settings = pretraining.Settings(**chosen | {"betas": tuple(arguments.betas)})
-    with parallel.join(arguments.device, arguments.shard) as group:
+    with distributed.join(arguments.device, arguments.shard) as group:
         threads = max(1, arguments.threads // group.size)
         compute = training.Compute(group.device, threads, arguments.precision, arguments.token_budget)
         ledger = arguments.checkpoints / "cost.json" if group.leads else None

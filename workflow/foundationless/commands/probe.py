@@ -48,9 +48,8 @@ def shared(arguments: argparse.Namespace) -> dict:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.reporting.tables.cost_ledger import of_embedding
+    from foundationless.features.embedding_files import of_embedding, read_embeddings
     from foundationless.features.probes import align, run_job
-    from foundationless.features.embedding_files import read_embeddings
 
     poolings = list(dict.fromkeys(arguments.poolings))
     ids, vectors, facts = read_embeddings(arguments.embeddings, poolings)

@@ -2,8 +2,8 @@
 
 import argparse
 
-from foundationless.commands.score_sensitivity import add_scoring, shared
 from foundationless.commands._flags import count
+from foundationless.commands.score_sensitivity import add_scoring, shared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

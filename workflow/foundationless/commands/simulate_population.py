@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the phased VCF, the panel and the pedigree."""
-    from foundationless.data.simulate_genome import simulate_population
+    from foundationless.data.simulate_population import simulate_population
 
     simulate_population(
         arguments.genome,

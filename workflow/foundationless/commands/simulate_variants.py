@@ -20,6 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the variants."""
-    from foundationless.data.simulate_genome import simulate_variants
+    from foundationless.data.simulate_variants import simulate_variants
 
     simulate_variants(arguments.genome, arguments.truth, arguments.seed, arguments.output, arguments.contig)

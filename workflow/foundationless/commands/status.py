@@ -17,11 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import time
 
-    from foundationless.study.config import read_yaml
     from foundationless.errors import UserError
+    from foundationless.study.config import read_yaml
+    from foundationless.study.job_counts import failure_table
     from foundationless.study.plan import read_study
     from foundationless.study.status import count_records, describe_lock, describe_run, read_run
-    from foundationless.study.job_counts import failure_table
 
     last = read_run()
     failures = last.failures if last else []
@@ -38,13 +38,13 @@ def run(arguments: argparse.Namespace) -> None:
         config = read_yaml(path)
         if not isinstance(config, dict):
             raise UserError(f"{path}: not a study; give a file like those in config.")
-        study = read_study(config, Path(__file__).parents[2] / "schemas")
+        study = read_study(config)
     except (UserError, OSError) as error:
         if arguments.configfile:
             raise
         print(f"\nNo study to count: {error}")
     else:
-        rows = count_records(study.jobs, arguments.results)
+        rows = count_records(study.cells, arguments.results)
         rows.append(("all", "", sum(row[2] for row in rows), sum(row[3] for row in rows)))
         print(f"\nRecords on disk ({path}):")
         print("\n".join(f"  {target:<10} {analysis:<12} {done:>6}/{total}" for target, analysis, done, total in rows))

@@ -1,7 +1,7 @@
-"""Score all arms of every task of an analysis with intervals under both protocols, and compare them pairwise.
+"""Score all arms of every task of an analysis with intervals under both selections, and compare them pairwise.
 
 Tasks are worked on side by side; a line on stderr says when one is done, and one per hole. Every table holds all tasks
-and rows of both protocols: corrected (runs chosen by validation) and paper (by their test score, as the study did).
+and rows of both selections: corrected (runs chosen by validation) and paper (by their test score, as the study did).
 scores.csv: one row per model and arm (value = mean over seeds and folds; low, high = 95 % bootstrap interval over the
 groups of the test set and over seeds; sd over seeds). comparisons.csv: one row per paired difference (versus: random =
 the model's own random arm, baseline = the best baseline, best_random = the best random arm, reading = the same weights

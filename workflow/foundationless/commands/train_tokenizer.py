@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from foundationless.runtime.files import atomic_path
     from foundationless.models.bpe_training import train_pieces
+    from foundationless.runtime.files import atomic_path
     from foundationless.training.corpus import Windows
 
     corpus = read_corpus(arguments)

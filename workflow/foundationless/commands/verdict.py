@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from foundationless.reporting.tables import verdict
 
-    found = verdict.read(arguments.verdict, Path(__file__).parents[2] / "schemas" / "verdict.schema.yaml")
+    found = verdict.read(arguments.verdict)
     chosen = verdict.select(found, arguments.model, arguments.versus, arguments.family)
     print(verdict.describe(found, chosen))
     if arguments.fail_unless and (

@@ -20,6 +20,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.reporting.tables import verdict
 
-    schema = Path(__file__).parents[2] / "schemas" / "verdict.schema.yaml"
     found = verdict.build(arguments.tables, arguments.study, arguments.title)
-    verdict.write(arguments.output, found, schema)
+    verdict.write(arguments.output, found)

@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pysam
 
-from foundationless.errors import UserError
 from foundationless.data.reference import Stretch, canonical_contig
-from foundationless.tasks.readers.people import column, label_column, read_people
-from foundationless.data.variants import ReferenceCheck, alternatives, consensus, genotypes, open_vcf, records, reference_allele
+from foundationless.data.samples import column, label_column, read_people
+from foundationless.data.variants import (
+    ReferenceCheck,
+    alternatives,
+    consensus,
+    genotypes,
+    open_vcf,
+    records,
+    reference_allele,
+)
+from foundationless.errors import UserError
 
 TILE = 4096  # bp of a contig whose variants are read at once
 TILES = 4096  # tiles kept, the last used: all of a small corpus, about 100 MB of a large one

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import pysam
 
+from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
-from foundationless.tasks.sequence_sets import reverse_complement
 
 LONG_N_RUN = 1000
 _REGION = re.compile(r"^(?P<contig>.+):(?P<start>[\d,]+)-(?P<end>[\d,]+)$")

@@ -16,10 +16,19 @@ from pathlib import Path
 
 import pysam
 
-from foundationless.data.download import Dataset, Session, TransientError, check_status, fetch, mirror_path, retried, transport_errors
+from foundationless.data.download import (
+    Dataset,
+    Session,
+    TransientError,
+    check_status,
+    fetch,
+    mirror_path,
+    retried,
+    transport_errors,
+)
+from foundationless.data.reference import resolve_contig
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path, read_json, temporary_directory, write_json
-from foundationless.data.reference import resolve_contig
 
 _BLOCK_BYTES = 1 << 16  # most bytes of a BGZF block
 _LINEAR_SHIFT = 14  # the linear index has an entry each 16 kb

@@ -17,9 +17,9 @@ import cyvcf2
 import numpy as np
 import pandas as pd
 
-from foundationless.errors import UserError
+from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import Genome, canonical_contig, lacks_bgzf_end, resolve_contig
-from foundationless.tasks.sequence_sets import reverse_complement
+from foundationless.errors import UserError
 
 _ALLELE = re.compile("[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
 _TO_ACGTN = str.maketrans("RYSWKMBDHVU", "NNNNNNNNNNT")

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.aggregate import Evidence, decide, rank_arms, weigh
-from foundationless.evaluation.bootstrap import across_clusters, across_tasks, holm
+from foundationless.evaluation.aggregate import Evidence, across_clusters, across_tasks, decide, holm, rank_arms, weigh
 
 SCOPE = ["analysis", "derivation", "suite", "family", "versus"]  # Holm adjusts over the models of one
 ACROSS = [

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from foundationless.evaluation.bootstrap import LEVEL, POWER
+from foundationless.evaluation.bootstrap import LEVEL, POWER, verdict
 
 ALPHA = 0.05
 FEWEST_FAMILIES = 5  # of fewer levels, the variance of a random effect is a guess (Bolker et al. 2009)
@@ -210,3 +210,81 @@ def rank_arms(scores: pd.DataFrame) -> Ranks:
 
 def _quantile(level: float, df: float) -> float:
     return float(special.stdtrit(df, level))
+
+
+def independent_difference(
+    first: tuple[float, float, float], second: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """(difference, low, high) of two independent values, each given as (value, low, high).
+
+    The interval is recovered from the two (MOVER: Zou and Donner 2008, equations 5 and 6), so it may be asymmetric;
+    where the two are positively correlated, as for one test set, it is too wide rather than too narrow.
+    """
+    (a, a_low, a_high), (b, b_low, b_high) = first, second
+    return a - b, a - b - float(np.hypot(a - a_low, b_high - b)), a - b + float(np.hypot(a_high - a, b - b_low))
+
+
+@dataclass(frozen=True)
+class AcrossTasks:
+    """Differences over tasks: mean, its 95 % t interval, wins and losses of `tasks`, two-sided Wilcoxon p."""
+
+    mean: float
+    low: float
+    high: float
+    wins: int
+    losses: int
+    tasks: int
+    p: float
+
+    def verdict(self, margin: float) -> str:
+        """`verdict` of the interval of the mean."""
+        return verdict(self.low, self.high, margin)
+
+
+def across_tasks(deltas: Sequence[float] | Floats) -> AcrossTasks:
+    """Summarise paired differences of tasks [tasks], tasks being the units; NaN are left out.
+
+    The interval is Student's t over tasks and NaN for fewer than two; p is Wilcoxon's signed-rank test.
+    """
+    from scipy import stats
+
+    values = np.asarray(deltas, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    n = len(values)
+    mean = float(values.mean()) if n else float("nan")
+    half = float("nan")
+    if n > 1:
+        half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    p = float(stats.wilcoxon(values).pvalue) if values.any() else float("nan")
+    return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), n, p)
+
+
+def across_clusters(deltas: Sequence[float] | Floats, clusters: Sequence[Any]) -> AcrossTasks:
+    """`across_tasks` where tasks that share a cluster are not independent (the same sequences under another name).
+
+    The mean is over tasks; its interval is cluster-robust (CR1: Liang and Zeger 1986) with Student's t on clusters - 1,
+    and p is of the same t; `tasks` counts the clusters. Wins and losses count tasks.
+    """
+    from scipy import stats
+
+    values, known = np.asarray(deltas, dtype=np.float64), np.isfinite(np.asarray(deltas, dtype=np.float64))
+    values, (names, owner) = values[known], np.unique(np.asarray(clusters)[known], return_inverse=True)
+    n, groups = len(values), len(names)
+    mean = float(values.mean()) if n else float("nan")
+    half = p = float("nan")
+    if groups > 1:
+        residuals = np.bincount(owner, values - mean)
+        error = float(np.sqrt(groups / (groups - 1) * (residuals**2).sum())) / n
+        half = float(stats.t.ppf((1 + LEVEL) / 2, groups - 1)) * error
+        p = float(2 * stats.t.sf(abs(mean) / error, groups - 1)) if error else float("nan")
+    return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), groups, p)
+
+
+def holm(p: Sequence[float] | Floats) -> Floats:
+    """Holm's step-down adjusted p values [tests]; NaN stay NaN and do not count as tests."""
+    values = np.asarray(p, dtype=np.float64)
+    adjusted = np.full(len(values), np.nan)
+    order = np.argsort(values)[: np.isfinite(values).sum()]
+    steps = values[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps))
+    return adjusted

@@ -11,12 +11,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from foundationless.evaluation import task_summary as summaries
-from foundationless.reporting.tables import collect as tables
-from foundationless.evaluation.task_results import HOLES, IDENTITY, KEYS, hole, read_predictions
 from foundationless.errors import UserError
-from foundationless.runtime.processes import counted, map_forked
+from foundationless.evaluation import table_files, task_summary
 from foundationless.evaluation.records import check_once, read_record
+from foundationless.evaluation.task_results import HOLES, IDENTITY, KEYS, hole, read_predictions
+from foundationless.runtime.processes import counted, map_forked
 
 FILES = ("scores.csv", "comparisons.csv", "effects.csv", "holes.csv", "records.parquet")
 
@@ -82,22 +81,24 @@ def summarise_analysis(analysis: Analysis, cells: Sequence[Cell], output: Path, 
     for row in (row for summary in found for row in summary.holes):
         cell = [row[key] for key in KEYS if row[key]] + ([] if row["seed"] is None else [f"seed{row['seed']}"])
         _tell(f"{'/'.join(cell)}: {row['note']}.")
-    join = tables.join_tables
-    tables.write_flat(output / "records.parquet", join([one.records for one in found], [*IDENTITY, "value"]))
-    tables.write_table(output / "effects.csv", join([one.effects for one in found], [*KEYS, "effect"]))
-    tables.write_table(output / "comparisons.csv", join([one.comparisons for one in found], summaries.COMPARISONS))
-    tables.write_table(output / "holes.csv", holes)
-    tables.write_table(output / "scores.csv", join([one.scores for one in found], summaries.SCORES))
+    join = table_files.join_tables
+    table_files.write_flat(output / "records.parquet", join([one.records for one in found], [*IDENTITY, "value"]))
+    table_files.write_table(output / "effects.csv", join([one.effects for one in found], [*KEYS, "effect"]))
+    table_files.write_table(
+        output / "comparisons.csv", join([one.comparisons for one in found], task_summary.COMPARISONS)
+    )
+    table_files.write_table(output / "holes.csv", holes)
+    table_files.write_table(output / "scores.csv", join([one.scores for one in found], task_summary.SCORES))
 
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def summarise_cell(analysis: Analysis, cell: Cell) -> summaries.Summary:
+def summarise_cell(analysis: Analysis, cell: Cell) -> task_summary.Summary:
     """Read the files of one task's jobs and summarise them; holes of what is not there come first."""
     records, predictions, holes = [], [], []
-    paired = analysis.name not in summaries.UNPAIRED
+    paired = analysis.name not in task_summary.UNPAIRED
     for job, record, missing in _records(analysis, cell):
         holes += missing
         if record is None:
@@ -112,11 +113,11 @@ def summarise_cell(analysis: Analysis, cell: Cell) -> summaries.Summary:
         predictions.append(found)
     check_once(records)
     if not paired:
-        summary = summaries.summarise_unpaired(records)
+        summary = task_summary.summarise_unpaired(records)
     else:
         audit, missing = _audit(analysis, cell)
         holes += missing
-        summary = summaries.summarise(
+        summary = task_summary.summarise(
             records, predictions, metric=cell.metric, resamples=analysis.resamples, margin=analysis.margin,
             seed=analysis.seed, baselines=analysis.baselines, audit=audit,
             design=list(dict.fromkeys((job.split("/")[0], job.split("/")[1]) for job in cell.jobs)),

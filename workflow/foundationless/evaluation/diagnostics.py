@@ -15,24 +15,33 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from foundationless.evaluation.task_results import IDENTITY, KEYS, PROTOCOLS, Bench, Name, hole, sizes
-from foundationless.evaluation.variance_components import variance_components
+from foundationless.evaluation.bootstrap import (
+    LEVEL,
+    Arm,
+    Estimate,
+    Run,
+    compare_paired,
+    resample_weights,
+    stratify,
+    subtract,
+)
 from foundationless.evaluation.metrics import BINS, calibration, confusion, reliability
 from foundationless.evaluation.records import flatten_selections
-from foundationless.evaluation.bootstrap import LEVEL, Arm, Estimate, Run, compare_paired, resample_weights, stratify, subtract
+from foundationless.evaluation.task_results import IDENTITY, KEYS, SELECTED_BY, Bench, Name, hole, sizes
+from foundationless.evaluation.variance_components import variance_components
 
 OPTIMISM = [
-    *KEYS, "versus", "metric", "value_paper", "value_corrected", "delta", "low", "high", "p", "n_test", "seeds",
+    *KEYS, "versus", "metric", "value_by_test", "value_by_validation", "delta", "low", "high", "p", "n_test", "seeds",
 ]  # fmt: skip
 ORACLE = [*IDENTITY, "value_best_random", "value_random", "delta", "low", "high", "p", "n_test"]
 LEAKAGE = [
     *IDENTITY, "value_all", "value_distant", "value_near", "n_all", "n_distant", "n_near", "delta", "low", "high",
 ]  # fmt: skip
-RELIABILITY = [*KEYS, "protocol", "bin", "edge", "count", "confidence", "accuracy"]
+RELIABILITY = [*KEYS, "selection", "bin", "edge", "count", "confidence", "accuracy"]
 COMPONENTS = [*IDENTITY, "component", "variance", "sd", "share"]
-RUNS = [*KEYS, "protocol", "metric", "seed", "fold", "value"]
-ROC = [*KEYS, "protocol", "fpr", "tpr", "low", "high"]
-CONFUSION = [*KEYS, "protocol", "actual", "predicted", "count"]
+RUNS = [*KEYS, "selection", "metric", "seed", "fold", "value"]
+ROC = [*KEYS, "selection", "fpr", "tpr", "low", "high"]
+CONFUSION = [*KEYS, "selection", "actual", "predicted", "count"]
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
 ROC_RESAMPLES = 1000  # at most: a band is looked at, and no verdict hangs on it
@@ -40,8 +49,8 @@ CONFUSED = ("biotype", "ancestry", "finetune")  # analyses with confusion matric
 CONFUSED_CLASSES = range(3, 21)
 LONGEST_SETTING = 200  # characters
 
-Arms = Mapping[str, Mapping[Name, Arm]]  # protocol -> arm -> its runs
-Estimates = Mapping[tuple[str, str, str, str], Estimate]  # (protocol, model, init, versus) -> difference
+Arms = Mapping[str, Mapping[Name, Arm]]  # selection -> arm -> its runs
+Estimates = Mapping[tuple[str, str, str, str], Estimate]  # (selection, model, init, versus) -> difference
 
 
 def find_effects(
@@ -79,9 +88,9 @@ def join_effects(**kinds: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*KEYS, "effect"])
 
 
-def calibrations(bench: Bench, arm: Name, protocol: str) -> dict[str, float]:
+def calibrations(bench: Bench, arm: Name, selection: str) -> dict[str, float]:
     """ECE and Brier score of an arm, averaged as its other metrics are; nothing for scores of variants."""
-    runs = _probable(bench, arm, protocol)
+    runs = _probable(bench, arm, selection)
     if not runs:
         return {}
     frame = pd.DataFrame([calibration(run.labels, probabilities, bench.classes) for run, probabilities in runs])
@@ -99,9 +108,9 @@ def _settings(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _probable(bench: Bench, arm: Name, protocol: str) -> list[tuple[Run, NDArray[np.float64]]]:
+def _probable(bench: Bench, arm: Name, selection: str) -> list[tuple[Run, NDArray[np.float64]]]:
     """Runs of an arm with their class probabilities; none where some run has scores instead, or unknown classes."""
-    runs = bench.runs(arm, protocol)
+    runs = bench.runs(arm, selection)
     found = [(run, run.probabilities) for run in runs if run.predicted is not None and run.probabilities is not None]
     return found if all(part.shape[1] == len(bench.classes) for _, part in found) and len(found) == len(runs) else []
 
@@ -110,11 +119,11 @@ def _reliability(bench: Bench) -> pd.DataFrame:
     """Bins of the reliability curve of every arm (runs chosen by validation, pooled); empty bins have no row."""
     rows = []
     for arm in bench.order:
-        runs = _probable(bench, arm, "corrected")
+        runs = _probable(bench, arm, "validation")
         parts = [reliability(run.labels, probabilities, bench.classes) for run, probabilities in runs]
         for place, (count, confidence, right) in enumerate(np.sum(parts, axis=0) if parts else ()):
             if count:
-                found = {"protocol": "corrected", "bin": place, "edge": (place + 1) / BINS, "count": int(count)}
+                found = {"selection": "validation", "bin": place, "edge": (place + 1) / BINS, "count": int(count)}
                 rows.append(bench.identity(arm) | found | {"confidence": confidence / count, "accuracy": right / count})
     return pd.DataFrame(rows, columns=RELIABILITY)
 
@@ -123,19 +132,19 @@ def _optimism(bench: Bench, arms: Arms, estimates: Estimates, metric: str) -> pd
     """What choosing runs on the test set adds: to every arm, and to its differences with random arms (`versus`)."""
     rows = []
     for arm in bench.order:
-        paper, ours = (arms[protocol][arm] for protocol in ("paper", "corrected"))
+        paper, ours = (arms[selection][arm] for selection in ("test", "validation"))
         found: list[tuple[str | None, float, float, Estimate]] = [
             (None, paper.value, ours.value, compare_paired(paper, ours, bench.seed))
         ]
         for versus in ("random", "best_random"):
-            pair = [estimates.get((protocol, *arm, versus)) for protocol in ("paper", "corrected")]
+            pair = [estimates.get((selection, *arm, versus)) for selection in ("test", "validation")]
             if pair[0] is not None and pair[1] is not None:
                 found.append((versus, pair[0].value, pair[1].value, subtract(pair[0], pair[1])))
-        counts = sizes(bench.runs(arm, "corrected"))
+        counts = sizes(bench.runs(arm, "validation"))
         for reference, with_test, without, change in found:
             rows.append(
                 bench.identity(arm)
-                | {"versus": reference, "metric": metric, "value_paper": with_test, "value_corrected": without}
+                | {"versus": reference, "metric": metric, "value_by_test": with_test, "value_by_validation": without}
                 | {"delta": change.value, "low": change.low, "high": change.high, "p": change.p}
                 | {"n_test": counts["n_test"], "seeds": counts["seeds"]}
             )
@@ -146,15 +155,15 @@ def _oracle(bench: Bench, estimates: Estimates, metric: str) -> pd.DataFrame:
     """Differences with the best random arm of any model and with the model's own, runs chosen by validation."""
     rows = []
     for arm in bench.order:
-        best, own = (estimates.get(("corrected", *arm, versus)) for versus in ("best_random", "random"))
+        best, own = (estimates.get(("validation", *arm, versus)) for versus in ("best_random", "random"))
         if best is None or own is None:
             continue
         change = subtract(best, own)
         rows.append(
             bench.identity(arm)
-            | {"metric": metric, "protocol": "corrected", "value_best_random": best.value, "value_random": own.value}
+            | {"metric": metric, "selection": "validation", "value_best_random": best.value, "value_random": own.value}
             | {"delta": change.value, "low": change.low, "high": change.high, "p": change.p}
-            | {"n_test": sizes(bench.runs(arm, "corrected"))["n_test"]}
+            | {"n_test": sizes(bench.runs(arm, "validation"))["n_test"]}
         )
     return pd.DataFrame(rows, columns=ORACLE)
 
@@ -183,17 +192,17 @@ def _leakage(
         distant = bench.score(metric, bench.resamples, {name: ~mask for name, mask in masks.items()})
         close = bench.score(metric, 0, masks)
     rows = []
-    for protocol, scored in arms.items():
+    for selection, scored in arms.items():
         for arm, whole in scored.items():
             found = dict.fromkeys(("value_distant", "delta", "low", "high"), np.nan)
             if count < total:
-                change = compare_paired(whole, distant[protocol][arm], bench.seed)
-                found = {"value_distant": distant[protocol][arm].value, "delta": change.value}
+                change = compare_paired(whole, distant[selection][arm], bench.seed)
+                found = {"value_distant": distant[selection][arm].value, "delta": change.value}
                 found |= {"low": change.low, "high": change.high}
-            value_near = close[protocol][arm].value if close else whole.value if count else np.nan
+            value_near = close[selection][arm].value if close else whole.value if count else np.nan
             rows.append(
                 bench.identity(arm)
-                | {"metric": metric, "protocol": protocol, "value_all": whole.value, "value_near": value_near}
+                | {"metric": metric, "selection": selection, "value_all": whole.value, "value_near": value_near}
                 | {"n_all": total, "n_distant": total - count, "n_near": count}
                 | found
             )
@@ -208,13 +217,13 @@ def _components(bench: Bench, arms: Arms, metric: str) -> pd.DataFrame:
     difference of two estimates it may be negative. It has no share.
     """
     rows = []
-    for protocol, scored in arms.items():
+    for selection, scored in arms.items():
         seeds: dict[Name, float] = {}
         for arm, runs in scored.items():
-            folds = [run.fold for run in bench.runs(arm, protocol)]
+            folds = [run.fold for run in bench.runs(arm, selection)]
             drawn = runs.replicates[:, np.isfinite(runs.replicates).all(axis=0)]
             noise = float(drawn.std(axis=1, ddof=1).mean()) if drawn.shape[1] > 1 else np.nan
-            shared = bench.identity(arm) | {"metric": metric, "protocol": protocol}
+            shared = bench.identity(arm) | {"metric": metric, "selection": selection}
             found = variance_components(runs.points, runs.seeds, folds, noise)
             rows += [shared | {"component": name} | part._asdict() for name, part in found.items()]
             seeds[arm] = found["seed"].variance
@@ -223,19 +232,19 @@ def _components(bench: Bench, arms: Arms, metric: str) -> pd.DataFrame:
                 extra = seeds[model, init] - seeds[model, "pretrained"]
                 if np.isnan(extra):
                     continue
-                shared = bench.identity((model, init)) | {"metric": metric, "protocol": protocol}
+                shared = bench.identity((model, init)) | {"metric": metric, "selection": selection}
                 rows.append(shared | {"component": "weights", "variance": extra, "sd": np.sqrt(max(extra, 0.0))})
     return pd.DataFrame(rows, columns=COMPONENTS)
 
 
 def _runs(bench: Bench, arms: Arms, metric: str) -> pd.DataFrame:
-    """The test score of every run that a protocol chose."""
+    """The test score of every run that a selection chose."""
     rows = [
         bench.identity(arm)
-        | {"protocol": protocol, "metric": metric, "seed": run.seed, "fold": run.fold, "value": value}
-        for protocol, scored in arms.items()
+        | {"selection": selection, "metric": metric, "seed": run.seed, "fold": run.fold, "value": value}
+        for selection, scored in arms.items()
         for arm, runs in scored.items()
-        for run, value in zip(bench.runs(arm, protocol), runs.points, strict=True)
+        for run, value in zip(bench.runs(arm, selection), runs.points, strict=True)
     ]
     return pd.DataFrame(rows, columns=RUNS)
 
@@ -248,9 +257,9 @@ def _roc(bench: Bench, metric: str) -> pd.DataFrame:
     if metric != "auroc" or len(bench.classes) != 2 or bench.jobs[0].record["analysis"] != "likelihood":
         return pd.DataFrame(columns=ROC)
     rows = []
-    for protocol in PROTOCOLS:
+    for selection in SELECTED_BY:
         for arm in bench.order:
-            runs = bench.runs(arm, protocol)
+            runs = bench.runs(arm, selection)
             names, strata = stratify(runs)
             owner = np.searchsorted(names, runs[0].groups)
             resamples = min(bench.resamples, ROC_RESAMPLES)
@@ -258,7 +267,7 @@ def _roc(bench: Bench, metric: str) -> pd.DataFrame:
             weights = np.concatenate([np.ones((1, len(owner))), drawn[:, owner]])
             curves = np.mean([roc(run, bench.classes[1], weights) for run in runs], axis=0)
             low, high = np.nanquantile(curves[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-            shared = bench.identity(arm) | {"protocol": protocol}
+            shared = bench.identity(arm) | {"selection": selection}
             points = zip(ROC_GRID, curves[0], low, high, strict=True)
             rows += [shared | dict(zip(("fpr", "tpr", "low", "high"), point, strict=True)) for point in points]
     return pd.DataFrame(rows, columns=ROC)
@@ -289,11 +298,11 @@ def _confusion(bench: Bench) -> pd.DataFrame:
     rows = []
     for arm in bench.order:
         counts = np.zeros((len(bench.classes), len(bench.classes)), dtype=np.int64)
-        for run in bench.runs(arm, "corrected"):
+        for run in bench.runs(arm, "validation"):
             if run.predicted is not None:
                 cells = confusion(run.labels, run.predicted, bench.classes)
                 counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
-        shared = bench.identity(arm) | {"protocol": "corrected"}
+        shared = bench.identity(arm) | {"selection": "validation"}
         rows += [
             shared | {"actual": bench.classes[one], "predicted": bench.classes[other], "count": int(number)}
             for (one, other), number in np.ndenumerate(counts)

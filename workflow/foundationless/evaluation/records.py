@@ -5,23 +5,21 @@ A record describes one cell of the design (analysis, task, model, init, seed). `
 differ between two runs that agree, so `comparable` leaves them out.
 """
 
-import platform
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from foundationless import __version__
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.usage import Stopwatch as Stopwatch
+from foundationless.runtime.versions import versions
 
-SCHEMA = 1
+SCHEMA = 2
+# Schema 1 said `protocol` for what selects: records that GPUs were paid for are read on.
+_OF_SCHEMA_1 = {"corrected": "validation", "paper": "test"}
 SELECTION = ("what", "within", "split", "metric", "tried", "chosen")
 SELECTIONS = [
     "analysis", "task", "model", "init", "seed", "what", "within", "split", "metric", "candidate", "value", "chosen",
@@ -39,26 +37,10 @@ class Result:
     value: float | None
     n: int
     split: str = "test"
-    protocol: str = "corrected"
+    selection: str = "validation"
     fold: int | None = None
     learning_rate: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of the package, its commit (if it runs from a checkout), Python and the libraries already imported."""
-    found = {"foundationless": __version__, "python": platform.python_version()}
-    for name in ("torch", "transformers", "sklearn", "xgboost", "numpy"):
-        if name in sys.modules:
-            found[name] = str(sys.modules[name].__version__)
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=False)
-        found["commit"] = answer.stdout.strip() or "unknown"
-    except (OSError, subprocess.TimeoutExpired):
-        found["commit"] = "unknown"
-    return found
 
 
 def write_record(
@@ -113,7 +95,7 @@ def _checked_selection(path: Path, selection: Mapping[str, Any]) -> dict[str, An
 
 def read_record(path: Path) -> dict[str, Any]:
     """Read a record and check that it is one of this schema."""
-    record = read_json(path)
+    record = _upgraded(read_json(path))
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a record of schema {SCHEMA}; delete it and run again.")
     for key, kind in _KINDS.items():
@@ -121,7 +103,9 @@ def read_record(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: the record's '{key}' is missing or broken; delete it and run again.")
     for result in record["results"]:
         value = result.get("value") if isinstance(result, dict) else ""
-        whole = isinstance(value, int | float | None) and {"metric", "n", "split", "protocol", "extra"} <= result.keys()
+        whole = (
+            isinstance(value, int | float | None) and {"metric", "n", "split", "selection", "extra"} <= result.keys()
+        )
         if not whole or not isinstance(result["extra"], dict):
             raise UserError(f"{path}: a result of the record is broken; delete it and run again.")
     for key, kind in (("settings", dict), ("selections", list)):  # records of before may lack them
@@ -132,6 +116,17 @@ def read_record(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: a selection of the record is broken; delete it and run again.")
     if not isinstance(record["cost"].get("seconds"), int | float):
         raise UserError(f"{path}: the record's cost has no seconds; delete it and run again.")
+    return record
+
+
+def _upgraded(record: Any) -> Any:
+    """A record of schema 1 under the names of today; anything else as it is."""
+    if isinstance(record, dict) and record.get("schema") == 1 and isinstance(record.get("results"), list):
+        record["schema"] = SCHEMA
+        for result in record["results"]:
+            if isinstance(result, dict) and "protocol" in result:
+                said = result.pop("protocol")
+                result["selection"] = _OF_SCHEMA_1.get(said, said)
     return record
 
 

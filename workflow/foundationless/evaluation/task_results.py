@@ -1,4 +1,4 @@
-"""The jobs of one task side by side: their records, and the runs that each protocol chose, under the same resamples."""
+"""The jobs of one task side by side: their records, and the runs that each selection chose, under the same resamples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import COUNT_METRICS
 from foundationless.evaluation.bootstrap import Arm, Run, join, score_runs
+from foundationless.evaluation.metrics import COUNT_METRICS
 
-PROTOCOLS = {"corrected": "selected", "paper": "selected_paper"}  # and the column that marks their runs
+SELECTED_BY = {"validation": "selected", "test": "selected_paper"}  # and the column that marks their runs
 KEYS = ["analysis", "task", "model", "init"]
-IDENTITY = [*KEYS, "metric", "protocol"]
+IDENTITY = [*KEYS, "metric", "selection"]
 HOLES = [*KEYS, "seed", "what", "note"]
 MISSING = ("record", "predictions")  # a cell of the design has no result; other rows say what could not be computed
 NEEDED = ("id", "group", "label", "run", "fold", "selected", "selected_paper")
@@ -32,7 +32,7 @@ Name = tuple[str, str]  # of an arm: model, init
 
 @dataclass(frozen=True)
 class Job:
-    """One record with the runs that some protocol chose (by name), and the names that each protocol chose."""
+    """One record with the runs that some selection chose (by name), and the names that each selection chose."""
 
     record: Mapping[str, Any]
     runs: dict[str, Run]
@@ -62,9 +62,9 @@ class Bench:
         """Jobs of an arm."""
         return [job for job in self.jobs if job.arm == arm]
 
-    def runs(self, arm: Name, protocol: str) -> list[Run]:
-        """Runs of an arm that a protocol chose, in the order of `score`."""
-        return [job.runs[name] for job in self.of(arm) for name in job.chosen[protocol]]
+    def runs(self, arm: Name, selection: str) -> list[Run]:
+        """Runs of an arm that a selection chose, in the order of `score`."""
+        return [job.runs[name] for job in self.of(arm) for name in job.chosen[selection]]
 
     def identity(self, arm: Name) -> dict[str, Any]:
         """The columns `KEYS` of an arm."""
@@ -73,9 +73,9 @@ class Bench:
     def score(
         self, metric: str, resamples: int, rows: Mapping[str, NDArray[np.bool_]] | None = None
     ) -> dict[str, dict[Name, Arm]]:
-        """Protocol -> arm -> its runs under the same resamples, on the items that `rows` (run's name: mask) keeps.
+        """Selection -> arm -> its runs under the same resamples, on the items that `rows` (run's name: mask) keeps.
 
-        A run that both protocols chose is scored once.
+        A run that both selections chose is scored once.
         """
         names = [(place, name) for place, job in enumerate(self.jobs) for name in job.runs]
         runs = [self.jobs[place].runs[name] for place, name in names]
@@ -84,18 +84,18 @@ class Bench:
             runs = _subsets(whole, [rows[name] for _, name in names])
         scored = dict(zip(names, score_runs(runs, metric, self.classes, resamples, self.seed, whole), strict=True))
         return {
-            protocol: {
+            selection: {
                 arm: join(
                     [
                         scored[place, name]
                         for place, job in enumerate(self.jobs)
                         if job.arm == arm
-                        for name in job.chosen[protocol]
+                        for name in job.chosen[selection]
                     ]
                 )
                 for arm in self.order
             }
-            for protocol in PROTOCOLS
+            for selection in SELECTED_BY
         }
 
 
@@ -171,7 +171,7 @@ def _broken_columns(frame: pa.Table) -> list[str]:
     types = pa.types
     found = []
     if frame.num_rows:
-        found += [name for name in PROTOCOLS.values() if not _whole(frame[name], types.is_boolean)]
+        found += [name for name in SELECTED_BY.values() if not _whole(frame[name], types.is_boolean)]
         found += [] if _whole(frame["fold"], types.is_integer) else ["fold"]
         found += ["id"] if frame["id"].null_count else []
     if "score" in frame.column_names:
@@ -217,18 +217,18 @@ def _text(column: pa.ChunkedArray) -> NDArray[np.str_]:
 
 
 def read_job(record: Mapping[str, Any], frame: pa.Table, items: Items) -> Job:
-    """The runs of a job that some protocol chose, one per fold and protocol, items in the order of their ids."""
+    """The runs of a job that some selection chose, one per fold and selection, items in the order of their ids."""
     frame = frame.filter(frame["label"].is_valid())
     folds = frame["fold"].to_numpy() if frame.num_rows else np.empty(0, dtype=np.int64)
     runs: dict[str, Run] = {}
     chosen: dict[str, list[str]] = {}
-    for protocol, column in PROTOCOLS.items():
-        chosen[protocol] = []
+    for selection, column in SELECTED_BY.items():
+        chosen[selection] = []
         marked = frame[column].to_numpy() if frame.num_rows else np.empty(0, dtype=bool)
         for fold in np.unique(folds[marked]).tolist():
             rows = frame.take(np.flatnonzero(marked & (folds == fold)))
             name = f"{fold} {rows['run'][0].as_py()}"
-            chosen[protocol].append(name)
+            chosen[selection].append(name)
             _check_once(record, rows["id"], fold)
             if name not in runs:
                 runs[name] = _run(record, fold, rows, items)

@@ -1,6 +1,6 @@
 """From the records and predictions of all arms of one task to its scores, comparisons, effects and holes.
 
-*Scores* has one row per model, arm and protocol, *comparisons* one per paired difference and protocol; *effects* is
+*Scores* has one row per model, arm and selection, *comparisons* one per paired difference and selection; *effects* is
 what else the same jobs tell (`effects`), *holes* what is missing, with a sentence each.
 """
 
@@ -13,13 +13,29 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from foundationless.evaluation.task_results import IDENTITY, Bench, Items, Job, Name, check_same_items, count_groups, find_classes, find_few_groups, hole, keep_scored, read_job, serves, sizes
+from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, compare_paired, interval
 from foundationless.evaluation.diagnostics import calibrations, find_effects, join_effects
 from foundationless.evaluation.metrics import COUNT_METRICS, HIGHER_IS_BETTER, RANK_METRICS
 from foundationless.evaluation.paired_tests import combine_dependent, delong, mcnemar, nadeau_bengio
-from foundationless.study.plan import DERIVED
 from foundationless.evaluation.records import flat_cost, flatten, flatten_selections
-from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, compare_paired, interval
+from foundationless.evaluation.task_results import (
+    IDENTITY,
+    Bench,
+    Items,
+    Job,
+    Name,
+    check_same_items,
+    count_groups,
+    find_classes,
+    find_few_groups,
+    hole,
+    keep_scored,
+    read_job,
+    serves,
+    sizes,
+)
+from foundationless.study.names import is_reading, without_reading
+from foundationless.study.plan import CONTROL_ARMS
 
 # Analyses whose records are the result: nothing is predicted, or what is predicted has no label.
 UNPAIRED = ("sensitivity", "similarity", "mutagenesis", "clustering", "pretrain")
@@ -28,7 +44,7 @@ SCORES = [
     *IDENTITY, "value", "low", "high", "sd", "seeds", "folds", "runs", "n_test", "groups", "parameters", "seconds",
 ]  # fmt: skip
 COMPARISONS = [
-    "analysis", "task", "model", "init", "versus", "reference", "metric", "protocol", "delta", "low", "high", "p",
+    "analysis", "task", "model", "init", "versus", "reference", "metric", "selection", "delta", "low", "high", "p",
     "verdict", "margin", "n_test", "groups", "seeds", "reference_seeds", "folds", "resamples",
     "se", "mde", "test", "p_test", "nb_low", "nb_high", "nb_p",
 ]  # fmt: skip
@@ -57,7 +73,7 @@ def summarise(
     design: Sequence[Name] = (),
     audit: pd.DataFrame | None = None,
 ) -> Summary:
-    """Scores, comparisons, effects and holes of all arms of one task, under both protocols.
+    """Scores, comparisons, effects and holes of all arms of one task, under both selections.
 
     `predictions` run parallel to `records` (None: there are none, and the job is left out); `baselines` names models
     that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
@@ -94,25 +110,25 @@ def summarise(
     } | {metric: arms}
     absent = [arm for arm in design if arm not in arms[next(iter(arms))]]
     scores, comparisons, estimates = [], [], {}
-    for protocol, scored in arms.items():
-        values = {name: found[protocol] for name, found in points.items()}
-        scores += [_score_row(bench, arm, scored, values, metric, protocol) for arm in scored]
-        for model, init, versus, reference in _pairs(jobs, scored, metric, protocol, baselines, absent):
+    for selection, scored in arms.items():
+        values = {name: found[selection] for name, found in points.items()}
+        scores += [_score_row(bench, arm, scored, values, metric, selection) for arm in scored]
+        for model, init, versus, reference in _pairs(jobs, scored, metric, selection, baselines, absent):
             compare = compare_paired if versus in SAME_WEIGHTS else compare_arms
-            mine, theirs = bench.runs((model, init), protocol), bench.runs(reference, protocol)
+            mine, theirs = bench.runs((model, init), selection), bench.runs(reference, selection)
             first, second = scored[model, init], scored[reference]
             if versus != "baseline":
                 (first, mine), (second, theirs), note = _on_common_folds(first, mine, second, theirs)
                 holes += (
-                    [hole(bench.identity((model, init)), "folds", note)] if note and protocol == "corrected" else []
+                    [hole(bench.identity((model, init)), "folds", note)] if note and selection == "validation" else []
                 )
                 if not mine:
                     continue
             estimate = compare(first, second, seed)
-            estimates[protocol, model, init, versus] = estimate
+            estimates[selection, model, init, versus] = estimate
             comparisons.append(
                 bench.identity((model, init))
-                | {"versus": versus, "reference": reference[0], "metric": metric, "protocol": protocol}
+                | {"versus": versus, "reference": reference[0], "metric": metric, "selection": selection}
                 | {"delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": estimate.p}
                 | {"verdict": estimate.verdict(margin), "margin": margin, "resamples": resamples}
                 | sizes(mine)
@@ -147,19 +163,19 @@ def _score_row(
     arms: Mapping[Name, Arm],
     points: Mapping[str, Mapping[Name, Arm]],
     metric: str,
-    protocol: str,
+    selection: str,
 ) -> dict[str, Any]:
     mine = bench.of(arm)
     estimate, by_seed = interval(arms[arm], bench.seed), arms[arm].by_seed()
     return (
         bench.identity(arm)
-        | {"metric": metric, "protocol": protocol}
+        | {"metric": metric, "selection": selection}
         | {"value": estimate.value, "low": max(estimate.low, -1.0 if metric == "mcc" else 0.0), "high": estimate.high}
         | {"sd": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan}
-        | sizes(bench.runs(arm, protocol))
+        | sizes(bench.runs(arm, selection))
         | {"parameters": mine[0].record["parameters"], "seconds": sum(job.record["cost"]["seconds"] for job in mine)}
         | {name: scored[arm].value for name, scored in points.items()}
-        | calibrations(bench, arm, protocol)
+        | calibrations(bench, arm, selection)
     )
 
 
@@ -263,7 +279,7 @@ def _pairs(
     jobs: Sequence[Job],
     arms: Mapping[Name, Arm],
     metric: str,
-    protocol: str,
+    selection: str,
     baselines: Sequence[str],
     absent: Sequence[Name],
 ) -> list[tuple[str, str, str, Name]]:
@@ -273,7 +289,7 @@ def _pairs(
     random = [arm for arm in arms if arm[1] == "random" and arm not in cheap]
     lost = {_is_cheap(arm, baselines) for arm in absent if arm[1] == "random" or _is_cheap(arm, baselines)}
     validated = {arm: value for arm in cheap if (value := _validation_value(jobs, arm, metric)) is not None}
-    values = validated if validated and protocol == "corrected" else {arm: arms[arm].value for arm in cheap}
+    values = validated if validated and selection == "validation" else {arm: arms[arm].value for arm in cheap}
     best_baseline = None if True in lost else max(values, key=lambda arm: sign * values[arm], default=None)
     pairs = []
     for model, init in arms:
@@ -282,7 +298,7 @@ def _pairs(
         if init == "pretrained" and (model, "random") in arms:
             pairs.append((model, init, "random", (model, "random")))
         if init == "pretrained":
-            pairs += [(model, init, arm, (model, arm)) for arm in DERIVED if (model, arm) in arms]
+            pairs += [(model, init, arm, (model, arm)) for arm in CONTROL_ARMS if (model, arm) in arms]
             # What the study misread is no rival of what is read rightly.
             rivals = [arm for arm in random if is_reading(model) or not is_reading(arm[0])]
             if rivals and False not in lost:
@@ -293,16 +309,6 @@ def _pairs(
         if is_reading(model) and (mended := (without_reading(model), init)) in arms:
             pairs.append((model, init, "reading", mended))
     return pairs
-
-
-def is_reading(model: str) -> bool:
-    """Whether a model's weights are read as the study read them (`caduceus.paper`)."""
-    return "paper" in model.split(".")[1:]
-
-
-def without_reading(model: str) -> str:
-    """The same weights, read as published: `caduceus.w64` of `caduceus.paper.w64`."""
-    return ".".join(part for place, part in enumerate(model.split(".")) if part != "paper" or not place)
 
 
 def _validation_value(jobs: Sequence[Job], arm: Name, metric: str) -> float | None:

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from foundationless.features.classifiers import finite
 from foundationless.errors import UserError
 from foundationless.evaluation.records import Result
+from foundationless.features.classifiers import finite
 
 METRICS = ("adjusted_rand", "normalised_mutual_information", "silhouette", "neighbour_agreement")
 NEIGHBOURS = 10

@@ -1,7 +1,7 @@
 """Embedding files, one vector per sequence and pooling: what `embed` writes and `probe` reads, without torch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +60,12 @@ def read_embeddings(path: Path, poolings: Sequence[str]) -> tuple[list[str], dic
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: does not say how it was embedded; run embed again.") from None
     return ids, vectors, facts
+
+
+def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of a job that reads an embedding says of it: `cost` and whose it is, under the key `embedding`.
+
+    `facts` are those of `vectors.read_embeddings`; derived sets of `task` read its own embedding.
+    """
+    whose = {key: facts[key] for key in ("model", "init", "seed") if key in facts}
+    return {"embedding": {"task": task.split(".")[0], **whose, **facts["cost"]}}

@@ -3,7 +3,7 @@
 Embeddings (`probe`) and cheap features (`fit_baseline`) take the same path. Each pair of classifier and feature matrix
 is a run, `xgboost_max` for instance, or `xgboost_max_pca64` where the features were first reduced to 64 components.
 Runs are chosen by the validation split; a set without one reports the run that was named first as chosen, and its
-settings say so. Under protocol `paper` the run named first is reported: the study had one classifier and one pooling.
+settings say so. Under selection `test` the run named first is reported: the study had one classifier and one pooling.
 What was tried and chosen, here and within a run, stands in the record's `selections`.
 """
 
@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, finite, fit, reduce_width, score_rows
 from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_path
 from foundationless.evaluation.metrics import METRICS, evaluate
 from foundationless.evaluation.records import Result, Stopwatch, write_record
+from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, finite, fit, reduce_width, score_rows
+from foundationless.runtime.files import atomic_path
 from foundationless.tasks.sequence_sets import COLUMNS, read_sequences
 
 
@@ -154,9 +154,9 @@ def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) 
             )
         )
     truth = frame["label"].astype(str).to_numpy()
-    for protocol, run in (("corrected", selected), ("paper", selected_paper)):
+    for selection, run in (("validation", selected), ("test", selected_paper)):
         for metric, value in evaluate(truth, runs[run].probabilities[test], samples.classes).items():
-            results.append(Result(metric, finite(value), len(test), "test", protocol, extra={"run": run}))
+            results.append(Result(metric, finite(value), len(test), "test", selection, extra={"run": run}))
     choice = "validation" if on_validation else "first named"
     return Outcome(results, pd.concat(frames, ignore_index=True), choice, selections)
 
@@ -168,7 +168,7 @@ def cross_validate(
 
     Rows of train, validation and test are cut into `settings.cv_folds` folds, stratified by label, groups kept
     together. In turn a fold tests, the next one chooses hyperparameters and run, and the others train: nothing is
-    chosen on what is tested. Returns results of protocol `crossvalidation`, `fold` numbering the tested fold, and the
+    chosen on what is tested. Returns results of selection `crossvalidation`, `fold` numbering the tested fold, and the
     selections: the main metric of every run, and every metric of the one that was chosen in each fold, as run `chosen`.
     """
     _check_metric(settings.metric)

@@ -33,7 +33,7 @@ INFORMATIONAL = keys(
         length_penalty num_return_sequences output_hidden_states output_attentions initializer_range prefix
         vocab_list attn_implementation"""
 )
-Protocol = Literal["corrected", "paper"]
+Reading = Literal["published", "as_in_paper"]
 _MISSING = object()
 _FLAG = re.compile("^(tie_word_embeddings|token_dropout|emb_layer_norm_before)$")
 _NUMBER = re.compile("(_epsilon|_eps|_range|_freq|_theta|dropout|_prob)$")  # keys whose value is a number, if any
@@ -59,7 +59,7 @@ class GenomicModel(nn.Module):
     objective: what the vocabulary projection was made for, `causal` or `masked`.
     padding: `mask`, the attention mask makes padding inert on either side; `right`, the model is causal and padding on
         the right cannot reach a valid token; `equal`, padding is never inert and a batch holds one length.
-    protocol: `corrected`, or `paper`: the function that the study's code evaluated, defects included.
+    reading: `published`, or `as_in_paper`: the function that the study's code evaluated, defects included.
     study_masked: whether the study passed an attention mask to this family.
     """
 
@@ -77,7 +77,7 @@ class GenomicModel(nn.Module):
     study_masked: ClassVar[bool] = True
     paper_ignores: ClassVar[Mapping[str, str]] = {}  # pattern of names that the study's loading lost -> how
 
-    protocol: Protocol = "corrected"
+    reading: Reading = "published"
     width: int
     vocabulary_size: int
     max_tokens: int
@@ -232,10 +232,10 @@ class GenomicModel(nn.Module):
         """Copy published tensors in; any missing, unexpected, misshaped or contradictory one is a `UserError`.
 
         Both published forms are read: each shared tensor once (safetensors), or under all its names (pickled). Under
-        protocol `paper`, what the study's loading lost (`paper_ignores`) is left as construction made it.
+        the reading `as_in_paper`, what the study's loading lost (`paper_ignores`) is left as construction made it.
         """
         own = self.state_dict()
-        lost = [re.compile(pattern) for pattern in self.paper_ignores] if self.protocol == "paper" else []
+        lost = [re.compile(pattern) for pattern in self.paper_ignores] if self.reading == "as_in_paper" else []
         tensors = {n: t for n, t in tensors.items() if n in own or not any(p.search(n) for p in lost)}
         kept = {name for name in own if name not in tensors and any(p.search(name) for p in lost)}
         shared = self.shared_names()

@@ -47,7 +47,7 @@ def _check_pair(pretrained: Weights, random: Weights, seed: int) -> None:
     if random.card["seed"] != seed:
         raise UserError(f"--seed {seed}: the random weights are of seed {random.card['seed']}; give those of {seed}.")
     pairs = [(f"'{key}'", pretrained.card[key], random.card[key]) for key in ("family", "tokenizer")]
-    pairs.append(("'protocol'", pretrained.model.protocol, random.model.protocol))
+    pairs.append(("'reading'", pretrained.model.reading, random.model.reading))
     ours, theirs = (weights.model.settings(weights.model.config) for weights in (pretrained, random))
     # A published configuration may state more, and how its model was once initialised is of no account.
     stated = sorted(ours.keys() & theirs.keys() - {"initializer_range"})

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_path, sha256
-from foundationless.models.contract import Protocol
+from foundationless.models.contract import Reading
 from foundationless.models.tokenizers import PIECES, load_tokenizer
 from foundationless.models.weights import CONFIG, PICKLE, PIECE_FILE, TENSORS, load_checkpoint, save_weights
+from foundationless.runtime.files import atomic_path, sha256
 
 _REVISION = re.compile("[0-9a-f]{40}")
 _SMALL = (CONFIG, PIECE_FILE, "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
@@ -187,11 +187,11 @@ def import_checkpoint(
     output: Path,
     card: Mapping[str, Any],
     expected_sha256: str | None = None,
-    protocol: Protocol = "corrected",
+    reading: Reading = "published",
 ) -> None:
     """Load an official checkpoint strictly and write it as a weight directory; `card` names family and tokenizer.
 
-    `expected_sha256` is compared with the published weight file before it is read; `protocol` as in `load_checkpoint`.
+    `expected_sha256` is compared with the published weight file before it is read; `reading` as in `load_checkpoint`.
     """
     weights = next((directory / name for name in (TENSORS, PICKLE) if (directory / name).is_file()), None)
     if weights is not None:
@@ -200,7 +200,7 @@ def import_checkpoint(
         raise UserError(f"{directory}: no {CONFIG}; give the directory of an official checkpoint.")
     pieces = directory / PIECE_FILE if card["tokenizer"] in PIECES else None
     tokenizer = load_tokenizer(card["tokenizer"], directory)
-    model = load_checkpoint(directory, card["family"], protocol)
+    model = load_checkpoint(directory, card["family"], reading)
     if model.vocabulary_size < tokenizer.size:
         raise UserError(
             f"{directory}: tokenizer '{tokenizer.name}' emits {tokenizer.size} ids, the embedding table has "

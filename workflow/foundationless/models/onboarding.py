@@ -9,18 +9,15 @@ from typing import Any
 
 import torch
 
-from foundationless.study.config import check_schema, read_yaml, yaml_text
 from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_path
-from foundationless.models import family_class, load_tokenizer
 from foundationless.models.hub import Description
 from foundationless.models.inventory import describe
-from foundationless.models.registry import FAMILIES
-from foundationless.models.tokenizers import PIECES, TOKENIZERS
+from foundationless.models.registry import FAMILIES, family_class
+from foundationless.models.tokenizers import PIECES, TOKENIZERS, load_tokenizer
 from foundationless.models.weights import CONFIG, PIECE_FILE, parse_config
+from foundationless.runtime.files import atomic_path
+from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 from foundationless.study.plan import read_study
-
-SCHEMAS = Path(__file__).parents[1] / "schemas"
 
 # What the published config.json of a family says and no other's does: a key, and its value (None: any). In this order:
 # four of them are kinds of BERT or ESM, and say so by what they add. DNABERT-2 and NT v2 have no `model_type`.
@@ -170,7 +167,7 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
 def read_base(study: Path) -> dict[str, Any]:
     """The study in a file, into which a model is put; `UserError` where the file holds none."""
     config = read_yaml(study)
-    check_schema(config, read_yaml(SCHEMAS / "config.schema.yaml"), str(study))
+    check_schema(config, read_schema("config"), str(study))
     return dict(config)
 
 
@@ -184,7 +181,7 @@ def write_trial(
     trial, remarks = put_on_trial(study, name, entry)
     if mirror is not None:
         trial["mirror"] = str(mirror)
-    read_study(trial, SCHEMAS)
+    read_study(trial)
     if output.is_file():
         held = read_yaml(output)
         if held == trial:

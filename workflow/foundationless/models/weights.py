@@ -20,11 +20,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
-from foundationless.models.contract import GenomicModel, Protocol
+from foundationless.models.contract import GenomicModel, Reading
 from foundationless.models.portable_rng import PortableDraws, WithoutDraws
 from foundationless.models.registry import PAPER_RANDOM, family_class
 from foundationless.models.tokenizers import Tokenizer, load_tokenizer
+from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
 
 CONFIG, TENSORS, PICKLE, CARD, PIECE_FILE = (
     "config.json",
@@ -35,12 +35,14 @@ CONFIG, TENSORS, PICKLE, CARD, PIECE_FILE = (
 )
 _CARD_KEYS = ("model", "family", "tokenizer", "init", "seed", "source")
 
+_READINGS_OF_BEFORE = {"corrected": "published", "paper": "as_in_paper"}
+
 
 @dataclass(frozen=True)
 class Weights:
     """A loaded weight directory: the model in evaluation mode, its tokenizer, and its card.
 
-    The card says model, family, tokenizer, init, seed (None for downloaded weights), source, protocol, parameters,
+    The card says model, family, tokenizer, init, seed (None for downloaded weights), source, reading, parameters,
     sha256.
     """
 
@@ -76,45 +78,45 @@ def _config(where: str, read: Callable[[], Any]) -> dict[str, Any]:
     return config
 
 
-def study_family(family: str, protocol: Protocol) -> str:
+def study_family(family: str, reading: Reading) -> str:
     """The family that a random model of `family` is: under `paper`, the one that the study's code built."""
-    return PAPER_RANDOM.get(family, family) if protocol == "paper" else family
+    return PAPER_RANDOM.get(family, family) if reading == "as_in_paper" else family
 
 
-def initialise(family: str, config: Mapping[str, Any], seed: int, protocol: Protocol = "corrected") -> GenomicModel:
+def initialise(family: str, config: Mapping[str, Any], seed: int, reading: Reading = "published") -> GenomicModel:
     """A model at its family's published random initialisation, in evaluation mode.
 
     The seed is set before construction and the global generator is left as it was: the same seed gives the same bytes,
     on every machine.
-    Under protocol `paper`, what the study's code built for it (`study_family`, `paper_config`).
+    Under the reading `as_in_paper`, what the study's code built for it (`study_family`, `paper_config`).
     """
-    model_class = family_class(study_family(family, protocol))
-    checked = model_class.check_config(model_class.paper_config(config) if protocol == "paper" else config)
+    model_class = family_class(study_family(family, reading))
+    checked = model_class.check_config(model_class.paper_config(config) if reading == "as_in_paper" else config)
     with torch.random.fork_rng(devices=[]), PortableDraws(seed):
         torch.random.default_generator.manual_seed(seed)  # for what `PortableDraws` does not know
         model = model_class(checked).eval()
-    model.protocol = protocol
+    model.reading = reading
     return model
 
 
-def load_checkpoint(directory: str | Path, family: str, protocol: Protocol = "corrected") -> GenomicModel:
+def load_checkpoint(directory: str | Path, family: str, reading: Reading = "published") -> GenomicModel:
     """Read an official checkpoint (`config.json` with `model.safetensors` or `pytorch_model.bin`), in evaluation mode.
 
     Strict: a missing, unexpected or misshaped tensor, an architecture switch that is not implemented, a pickle that
     would run code or a damaged file is a `UserError` that names it. Half-precision tensors become float32. Under
-    protocol `paper`, the function that the study's code evaluated with this checkpoint, its silent losses included.
+    the reading `as_in_paper`, the function that the study's code evaluated with this checkpoint, its silent losses included.
     """
     directory = Path(directory)
     model_class = family_class(family)
     config = _config(str(directory / CONFIG), lambda: read_json(directory / CONFIG))
     try:
-        checked = model_class.check_config(model_class.paper_config(config) if protocol == "paper" else config)
+        checked = model_class.check_config(model_class.paper_config(config) if reading == "as_in_paper" else config)
     except UserError as error:
         raise UserError(f"{directory / CONFIG}: {error}") from None
     path, tensors = _read_tensors(directory)
     with torch.random.fork_rng(devices=[]), WithoutDraws():
         model = model_class(checked)
-    model.protocol = protocol
+    model.reading = reading
     model.load_published(tensors, str(path))
     return model.eval()
 
@@ -181,7 +183,7 @@ def save_weights(
         if tokenizer_file is not None:
             shutil.copyfile(tokenizer_file, part / PIECE_FILE)
         parameters = sum(p.numel() for p in model.parameters())
-        facts = {"protocol": model.protocol, "parameters": parameters, "sha256": sha256(part / TENSORS)}
+        facts = {"reading": model.reading, "parameters": parameters, "sha256": sha256(part / TENSORS)}
         write_json(part / CARD, {**card, **facts})
 
 
@@ -194,10 +196,11 @@ def load_weights(directory: str | Path, device: str = "cpu") -> Weights:
     ):
         lack = f" (no '{missing[0]}')" if isinstance(card, dict) else ""
         raise UserError(f"{directory / CARD}: not the card of a weight directory{lack}; make the weights again.")
-    protocol = card.get("protocol", "corrected")
+    # Cards of before said `protocol` for the reading, and the first ones nothing.
+    reading = card.get("reading", _READINGS_OF_BEFORE.get(str(card.get("protocol")), "published"))
     good = {key: isinstance(card[key], str) for key in ("model", "family", "tokenizer", "init", "sha256")}
     good["parameters"] = type(card["parameters"]) is int and card["parameters"] >= 0
-    good["protocol"] = protocol in get_args(Protocol)
+    good["reading"] = reading in get_args(Reading)
     for key in good:
         if not good[key]:
             raise UserError(f"{directory / CARD}: '{key}' is {card[key]!r:.60}; make the weights again.")
@@ -206,7 +209,7 @@ def load_weights(directory: str | Path, device: str = "cpu") -> Weights:
         raise UserError(f"{tensors}: no such file; make the weights again.")
     if sha256(tensors) != card["sha256"]:
         raise UserError(f"{tensors}: the bytes are not those of the card (sha256 differs); make the weights again.")
-    model = load_checkpoint(directory, card["family"], protocol)
+    model = load_checkpoint(directory, card["family"], reading)
     tokenizer = load_tokenizer(card["tokenizer"], directory)
     if model.vocabulary_size < tokenizer.size:
         raise UserError(

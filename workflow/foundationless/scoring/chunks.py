@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from foundationless.errors import UserError
+from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import canonical_contig
+from foundationless.errors import UserError
 from foundationless.scoring.measures import require
-from foundationless.tasks.sequence_sets import reverse_complement
 
 if TYPE_CHECKING:
     from foundationless.data.reference import Genome

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from foundationless.features.embedding import choose_device
-from foundationless.runtime.files import atomic_path
 from foundationless.evaluation.records import Result, Stopwatch, write_record
+from foundationless.models.inference import choose_device
+from foundationless.runtime.files import atomic_path
 from foundationless.tasks.sequence_sets import read_sequences
 
 if TYPE_CHECKING:
-    from foundationless.models import Weights
+    from foundationless.models.weights import Weights
 
 
 def run_job(
@@ -36,7 +36,7 @@ def run_job(
     The record is written last, so that it vouches for the predictions. `identity` has analysis, task, model, init and
     seed; the other arguments are the flags of the same names.
     """
-    from foundationless.models import load_weights
+    from foundationless.models.weights import load_weights
 
     torch.set_num_threads(threads)
     place = choose_device(device)

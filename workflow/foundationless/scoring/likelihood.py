@@ -14,11 +14,11 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import spearman
 from foundationless.evaluation.records import Result
-from foundationless.scoring.measures import check_variants, finite, rank_variants
 from foundationless.scoring.likelihood_ratios import flip, ratios, retokenised
+from foundationless.scoring.measures import check_variants, finite, rank_variants
 
 if TYPE_CHECKING:
-    from foundationless.models import Weights
+    from foundationless.models.weights import Weights
 
 
 def score_likelihood(
@@ -92,14 +92,14 @@ def score_likelihood(
                 split="test",
             )
         )
-    for protocol in ("corrected", "paper"):
-        results += _judge_ranking(frame, runs[first], measured, {"run": first}, protocol)
+    for selection in ("validation", "test"):
+        results += _judge_ranking(frame, runs[first], measured, {"run": first}, selection)
     for part, rows_of in parts:
         extra = {"run": first, "defect": "sign", **part}
         if frame["label"].notna().any():
             results += rank_variants(frame["label"][rows_of], runs[first][rows_of], ["auroc"], extra, "run")
     if cut:
-        results.append(Result("retokenised", float(changed.mean()), len(frame), protocol="run", extra={"run": first}))
+        results.append(Result("retokenised", float(changed.mean()), len(frame), selection="run", extra={"run": first}))
         if (same := ~changed).any():
             extra = {"run": first, "subset": "same_tokens"}
             results += _judge_ranking(frame[same], runs[first][same], measured[same], extra, "run")
@@ -117,13 +117,13 @@ def function_scores(frame: pd.DataFrame) -> pd.Series:
 
 
 def _judge_ranking(
-    frame: pd.DataFrame, ratio: np.ndarray, measured: pd.Series, extra: dict[str, Any], protocol: str
+    frame: pd.DataFrame, ratio: np.ndarray, measured: pd.Series, extra: dict[str, Any], selection: str
 ) -> list[Result]:
     results = []
     if frame["label"].notna().any():
-        results += rank_variants(frame["label"], -ratio, ["auroc", "auprc"], extra, protocol)
+        results += rank_variants(frame["label"], -ratio, ["auroc", "auprc"], extra, selection)
     known = measured.notna().to_numpy() & np.isfinite(ratio)
     if known.any():
         value = finite(spearman(ratio[known], measured.to_numpy()[known]))
-        results.append(Result("spearman", value, int(known.sum()), protocol=protocol, extra=extra))
+        results.append(Result("spearman", value, int(known.sum()), selection=selection, extra=extra))
     return results

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foundationless.features.embedding import run_network, site_tokens, special_mask
+from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
-from foundationless.tasks.sequence_sets import reverse_complement
+from foundationless.models.inference import run_network
+from foundationless.models.pooling import site_tokens, special_mask
 
 if TYPE_CHECKING:
-    from foundationless.models import Weights
+    from foundationless.models.weights import Weights
 
 PROJECTED = 4096  # tokens whose logits over the vocabulary are held at once
 

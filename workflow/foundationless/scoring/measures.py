@@ -100,7 +100,7 @@ def rank_variants(
     scores: np.ndarray,
     metrics: Sequence[str],
     extra: Mapping[str, Any],
-    protocol: str,
+    selection: str,
     rng: np.random.Generator | None = None,
 ) -> list[Result]:
     """AUROC and AUPRC of pathogenic against benign; null with `extra.reason` where a class is empty.
@@ -113,7 +113,7 @@ def rank_variants(
         if not count:
             reason = {"reason": f"no {name} variant"}
             return [
-                Result(metric, None, len(scores), protocol=protocol, extra={**extra, **reason}) for metric in metrics
+                Result(metric, None, len(scores), selection=selection, extra={**extra, **reason}) for metric in metrics
             ]
     found = evaluate_ranking(positive, scores)
     results = []
@@ -121,5 +121,5 @@ def rank_variants(
         ends = {}
         if rng is not None:
             ends = dict(zip(("low", "high"), ranking_interval(positive, scores, rng, metric), strict=True))
-        results.append(Result(metric, finite(found[metric]), len(scores), protocol=protocol, extra={**extra, **ends}))
+        results.append(Result(metric, finite(found[metric]), len(scores), selection=selection, extra={**extra, **ends}))
     return results

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from foundationless.features.embedding import embed_sequences
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import spearman
 from foundationless.evaluation.records import Result
+from foundationless.features.embedding import embed_sequences
 from foundationless.scoring.likelihood import function_scores
-from foundationless.scoring.measures import check_variants, cosine, finite, rank_variants, require
 from foundationless.scoring.likelihood_ratios import Variant, alternative, ratios
+from foundationless.scoring.measures import check_variants, cosine, finite, rank_variants, require
 
 if TYPE_CHECKING:
-    from foundationless.models import Weights
+    from foundationless.models.weights import Weights
 
 FEWEST_SCORES = 3  # for a correlation
 
@@ -196,7 +196,7 @@ def _shifts(
 def _judge(rows: pd.DataFrame, damage: np.ndarray, extra: dict[str, Any], rng: np.random.Generator) -> list[Result]:
     results = []
     if rows["label"].notna().any():
-        results += rank_variants(rows["label"], damage, ["auroc", "auprc"], extra, "corrected", rng)
+        results += rank_variants(rows["label"], damage, ["auroc", "auprc"], extra, "validation", rng)
     known = rows["function_score"].notna().to_numpy() & np.isfinite(damage)
     if known.sum() >= FEWEST_SCORES:
         value = finite(spearman(-damage[known], rows["function_score"].to_numpy()[known]))

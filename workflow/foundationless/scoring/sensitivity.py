@@ -21,13 +21,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from foundationless.features.embedding import embed_sequences
 from foundationless.errors import UserError
 from foundationless.evaluation.records import Result
+from foundationless.features.embedding import embed_sequences
 from foundationless.scoring.measures import RESAMPLES, cosine, deviation, finite, interval, require
 
 if TYPE_CHECKING:
-    from foundationless.models import Weights
+    from foundationless.models.weights import Weights
 
 DECIMALS = 3  # that the study reports
 FEWEST_WINDOWS = 3  # to centre: two centred embeddings are each other's negative

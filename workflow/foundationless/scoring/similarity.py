@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from foundationless.features.embedding import embed_sequences
 from foundationless.evaluation.records import Result
+from foundationless.features.embedding import embed_sequences
 from foundationless.scoring.chunks import mutated_chunks
+from foundationless.scoring.likelihood_ratios import alternative
 from foundationless.scoring.measures import (
     BENIGN,
     PATHOGENIC,
@@ -20,11 +21,10 @@ from foundationless.scoring.measures import (
     rank_variants,
     require,
 )
-from foundationless.scoring.likelihood_ratios import alternative
 
 if TYPE_CHECKING:
     from foundationless.data.reference import Genome
-    from foundationless.models import Weights
+    from foundationless.models.weights import Weights
 
 
 def score_similarity(
@@ -95,7 +95,7 @@ def score_similarity(
                 results.append(Result("cosine", finite(values.mean()), len(values), extra=extra | more))
             if unit == "variant":
                 distance = 1 - some["cosine"].to_numpy()
-                results += rank_variants(some["label"], distance, ["auroc"], extra, "corrected", rng)
+                results += rank_variants(some["label"], distance, ["auroc"], extra, "validation", rng)
         if genome is not None:
             results += _chunk_gaps(found[found["unit"] == "chunk"].assign(chunk=units["chunk"]), pooling, rng)
     if genome is not None:

@@ -10,6 +10,13 @@ from typing import Any
 
 from foundationless.errors import UserError
 
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+def read_schema(name: str) -> dict[str, Any]:
+    """JSON schema of `config`, `models`, `tasks`, `datasets` or `verdict`."""
+    return read_yaml(SCHEMAS / f"{name}.schema.yaml")
+
 
 def read_yaml(path: str | Path) -> Any:
     """A YAML file's value; a missing or broken file is a `UserError`."""

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.study.plan import ANALYSES, DERIVED, RECIPES, TARGETS, Job, Plan
+from foundationless.study.plan import ANALYSES, CONTROL_ARMS, RECIPES, TARGETS, Cell, Plan
 from foundationless.study.workload import Work, Workload, parameters, weight_rule
 
 __all__ = ["Calibration", "Machine", "describe_chain", "estimate", "parameters", "read_ledger"]
@@ -131,7 +131,7 @@ def estimate(
     workload = Workload(plan, sizes, flops)
     rows = []
     for target, analyses in {**TARGETS, "all": tuple(ANALYSES)}.items():
-        cells = [job for job in plan.jobs if job.analysis in analyses]
+        cells = [job for job in plan.cells if job.analysis in analyses]
         jobs = list_jobs(workload, cells, calibration or Calibration(), whole=target == "all")
         for rule in dict.fromkeys(node.rule for node in jobs.values()):
             those = [node for node in jobs.values() if node.rule == rule]
@@ -144,7 +144,7 @@ def estimate(
 
 def describe_chain(workload: Workload, calibration: Calibration) -> str:
     """The longest chain of a study's jobs that wait for each other, those of an hour or more, in words."""
-    jobs = list_jobs(workload, workload.plan.jobs, calibration, whole=True)
+    jobs = list_jobs(workload, workload.plan.cells, calibration, whole=True)
     total, chain = longest_chain(jobs)
     long = [key for key in chain if jobs[key].seconds >= 3600] or chain
     words = [f"{key[0]} {'/'.join(key[1:])} ({jobs[key].seconds / 3600:,.1f} h)" for key in long]
@@ -158,7 +158,7 @@ def _row(target: str, rule: str, nodes: Sequence[Node], machine: Machine, least:
     return {"target": target, "rule": rule, "jobs": len(nodes), **hours, "wall_hours": wall}
 
 
-def list_jobs(workload: Workload, cells: Iterable[Job], calibration: Calibration, whole: bool) -> dict[Key, Node]:
+def list_jobs(workload: Workload, cells: Iterable[Cell], calibration: Calibration, whole: bool) -> dict[Key, Node]:
     """Every job that these cells need, parents first; `whole`: and what is made of all of them."""
     plan = workload.plan
     nodes: dict[Key, Node] = {}
@@ -183,7 +183,7 @@ def list_jobs(workload: Workload, cells: Iterable[Job], calibration: Calibration
         model = plan.model(name)
         rule = weight_rule(model, init)
         parents: list[Key] = []
-        if init in DERIVED:
+        if init in CONTROL_ARMS:
             parents = [weights(name, "pretrained", 0), weights(name, "random", seed)]
         elif rule == "pretrain":
             parents = [weights(name, "random", seed)]

@@ -17,8 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from foundationless.study.config import check_schema, read_table, read_yaml, unknown
 from foundationless.errors import UserError
+from foundationless.study.config import check_schema, read_schema, read_table, read_yaml, unknown
 
 # Snakemake does not see edits behind `python -m foundationless`: raise a number here when a rule's result would change.
 RECIPES = {
@@ -118,7 +118,7 @@ TOKENIZER_QUALIFIERS = {"char": "character", "kmer": "nt_v2"}
 PIECES = ("dnabert2", "gena_lm")
 # Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
 # of the pretrained weights, which must make no difference.
-DERIVED = ("embedding", "permuted", "copy")
+CONTROL_ARMS = ("embedding", "permuted", "copy")
 
 # Sources that each reader needs, all it knows (`*`: any ending) and its options: `tasks` declares them, and a test
 # holds the two together; importing `tasks` here would load the libraries of every reader with every cluster job.
@@ -215,7 +215,7 @@ FIGURES = {
 }
 
 
-class Job(NamedTuple):
+class Cell(NamedTuple):
     """One cell of the design: one record."""
 
     analysis: str
@@ -235,17 +235,17 @@ class Model:
     tokenizer: str | None
     arms: tuple[str, ...]
     stem: str  # its name without the qualifiers that came behind the config's own name
-    protocol: str
+    reading: str
 
     @property
     def source(self) -> str | None:
         """Where its pretrained weights come from: `hub`, `local` (also: another model's weights), `workflow`, None."""
         source = (self.entry.get("pretrained") or {}).get("source")
-        return "local" if (source, self.protocol) == ("workflow", "paper") else source
+        return "local" if (source, self.reading) == ("workflow", "as_in_paper") else source
 
     @property
     def published(self) -> str:
-        """The model whose weights this one reads: under protocol `paper`, the same without that qualifier."""
+        """The model whose weights this one reads: under the reading `as_in_paper`, the same without that qualifier."""
         parts = self.name[len(self.stem) :].split(".")
         return self.stem + ".".join(part for part in parts if part != "paper")
 
@@ -299,14 +299,14 @@ class Plan:
             raise UserError(unknown("model", name, studied) + " (`models` and `baselines` of the config)")
         entry = _merge(self.entries[base], studied[stem])
         settings = dict(entry.get("config") or {})
-        tokenizer, arms, protocol = entry.get("tokenizer"), tuple(entry["arms"]), "corrected"
+        tokenizer, arms, reading = entry.get("tokenizer"), tuple(entry["arms"]), "published"
         qualifiers = name[len(stem) :].split(".")[1:]
         kinds = ["tokenizer" if part in TOKENIZER_QUALIFIERS else part[0] for part in qualifiers if part]
         if len(set(kinds)) < len(qualifiers):
             raise UserError(f"model '{name}': two qualifiers say the same thing (or one is empty); leave one out.")
         for qualifier in qualifiers:
             if qualifier == "paper":
-                protocol = "paper"
+                reading = "as_in_paper"
                 continue
             if (entry["family"], qualifier) == ("caduceus", "kmer"):
                 raise UserError(f"model '{name}': Caduceus complements token by token, so it reads characters only.")
@@ -333,12 +333,12 @@ class Plan:
             )
         if ".py:" in family and not Path(family.rpartition(":")[0]).is_file():
             raise UserError(f"model '{name}': no file '{family.rpartition(':')[0]}' of its family; correct its path.")
-        return Model(name, entry, settings, tokenizer, arms, stem, protocol)
+        return Model(name, entry, settings, tokenizer, arms, stem, reading)
 
     @cached_property
     def networks(self) -> tuple[str, ...]:
         """Every model with weights that a job of the design uses."""
-        return tuple(dict.fromkeys(job.model for job in self.jobs if job.init != "baseline"))
+        return tuple(dict.fromkeys(cell.model for cell in self.cells if cell.init != "baseline"))
 
     def networks_from(self, source: str) -> tuple[str, ...]:
         """Networks whose pretrained arm comes from `hub`, `local` or `workflow`."""
@@ -410,15 +410,15 @@ class Plan:
     def _readers(self) -> dict[tuple[str, str], set[str]]:
         """Analyses that read embeddings, by (task without derivation, model)."""
         found: dict[tuple[str, str], set[str]] = {}
-        for job in self.jobs:
-            if job.init != "baseline" and ANALYSES[job.analysis] in ("probe", "cluster_embeddings"):
-                found.setdefault((job.task.split(".")[0], job.model), set()).add(job.analysis)
+        for cell in self.cells:
+            if cell.init != "baseline" and ANALYSES[cell.analysis] in ("probe", "cluster_embeddings"):
+                found.setdefault((cell.task.split(".")[0], cell.model), set()).add(cell.analysis)
         return found
 
     @cached_property
     def audited(self) -> tuple[str, ...]:
         """Tasks whose splits are audited: every set of classes that a job learns from, as its table has it."""
-        learned = [job.task.split(".")[0] for job in self.jobs if job.analysis in CLASSIFICATIONS]
+        learned = [cell.task.split(".")[0] for cell in self.cells if cell.analysis in CLASSIFICATIONS]
         return tuple(dict.fromkeys(learned))
 
     def precision(self, model: str, section: str) -> str:
@@ -428,11 +428,11 @@ class Plan:
     # ---- jobs
 
     @cached_property
-    def jobs(self) -> tuple[Job, ...]:
+    def cells(self) -> tuple[Cell, ...]:
         """Every cell of the design, in the order of the config."""
-        return tuple(self._cells())
+        return tuple(self._each_cell())
 
-    def _cells(self) -> Iterator[Job]:
+    def _each_cell(self) -> Iterator[Cell]:
         for analysis, spec in self.config["analyses"].items():
             names = [*spec.get("models", self.config["models"])]
             if analysis in CLASSIFICATIONS:
@@ -445,42 +445,42 @@ class Plan:
                     model = self.model(name)
                     for init in self._arms(analysis, spec, model):
                         for seed in seeds if _has_seeds(analysis, init, model.family) else seeds[:1]:
-                            yield Job(analysis, task, name, init, seed)
+                            yield Cell(analysis, task, name, init, seed)
 
     def _reads(self, name: str, task: str) -> bool:
         """Whether a task's set has what a model reads: genotypes are of people alone."""
         return self.model(name).family not in GENOTYPES or self.task(task)["reader"] == "people"
 
-    def _check_protocol(self, analysis: str, model: Model) -> None:
+    def _check_reading(self, analysis: str, model: Model) -> None:
         cosine = analysis in ("similarity", "sensitivity") and model.family == "caduceus"
-        if model.protocol == "paper" and (analysis == "likelihood" or cosine):
+        if model.reading == "as_in_paper" and (analysis == "likelihood" or cosine):
             why = "its cosine code read Caduceus as published" if cosine else "likelihoods have no defect to show"
             raise UserError(
                 f"analysis '{analysis}': '{model.name}' is not what the study evaluated ({why}); drop .paper."
             )
 
     def _arms(self, analysis: str, spec: Mapping[str, Any], model: Model) -> Sequence[str]:
-        self._check_protocol(analysis, model)
+        self._check_reading(analysis, model)
         wanted = model.arms if model.is_baseline else spec.get("arms", model.arms)
-        if model.protocol == "paper":  # another reading of weights that exist: its controls would be theirs
-            wanted = [arm for arm in wanted if arm not in DERIVED]
+        if model.reading == "as_in_paper":  # another reading of weights that exist: its controls would be theirs
+            wanted = [arm for arm in wanted if arm not in CONTROL_ARMS]
         for arm in wanted:
-            if arm in DERIVED and "pretrained" not in model.arms:
+            if arm in CONTROL_ARMS and "pretrained" not in model.arms:
                 raise UserError(
                     f"analysis '{analysis}': arm '{arm}' of '{model.name}' is made from pretrained weights, which this "
                     "model does not have; leave one of them out."
                 )
-        return [arm for arm in wanted if arm in (*model.arms, *DERIVED)]
+        return [arm for arm in wanted if arm in (*model.arms, *CONTROL_ARMS)]
 
-    def jobs_of(self, analysis: str, task: str) -> list[Job]:
+    def cells_of(self, analysis: str, task: str) -> list[Cell]:
         """Cells of one task in one analysis."""
         return self._by_task.get((analysis, task), [])
 
     @cached_property
-    def _by_task(self) -> dict[tuple[str, str], list[Job]]:
-        found: dict[tuple[str, str], list[Job]] = {}
-        for job in self.jobs:
-            found.setdefault((job.analysis, job.task), []).append(job)
+    def _by_task(self) -> dict[tuple[str, str], list[Cell]]:
+        found: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells:
+            found.setdefault((cell.analysis, cell.task), []).append(cell)
         return found
 
     @property
@@ -490,7 +490,7 @@ class Plan:
 
     def describe_models(self) -> str:
         """JSON for tables and figures: name -> label, tokenizer class, kind, order, published facts, architecture."""
-        names = dict.fromkeys(job.model for job in self.jobs)
+        names = dict.fromkeys(cell.model for cell in self.cells)
         described = {}
         for name in names:
             model = self.model(name)
@@ -589,7 +589,7 @@ class Plan:
         for task in self.config["limits"]:
             if task != "default" and task not in self.tasks:
                 raise UserError("limits: " + unknown("task", task, self.tasks))
-        if empty := set(self.config["analyses"]) - {job.analysis for job in self.jobs}:
+        if empty := set(self.config["analyses"]) - {cell.analysis for cell in self.cells}:
             raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
 
     def _check_pieces(self, model: str, file: Mapping[str, Any]) -> None:
@@ -711,9 +711,9 @@ class Plan:
                 self._check_source(inner, f"task '{name}', source '{role}'")
 
 
-def read_study(config: Mapping[str, Any], schemas: Path) -> Plan:
-    """The design behind a config and the tables that it names, all checked against the JSON schemas in `schemas`."""
-    check_schema(config, read_yaml(schemas / "config.schema.yaml"), "config")
+def read_study(config: Mapping[str, Any]) -> Plan:
+    """The design behind a config and the tables that it names, all checked against the JSON schemas."""
+    check_schema(config, read_schema("config"), "config")
     tables = config["tables"]
     models = read_yaml(tables["models"])
     # A model that says its own family is an entry by itself, and stands in the study instead of the table.
@@ -721,11 +721,11 @@ def read_study(config: Mapping[str, Any], schemas: Path) -> Plan:
     if twice := [name for name in own if name in models]:
         raise UserError(f"model '{twice[0]}': {tables['models']} has an entry of that name; give yours another.")
     for where, entries in ((tables["models"], models), ("config, models", own)):
-        check_schema(entries, read_yaml(schemas / "models.schema.yaml"), where)
+        check_schema(entries, read_schema("models"), where)
     models |= own
     rows = {}
     for name in ("tasks", "datasets"):
-        schema = read_yaml(schemas / f"{name}.schema.yaml")
+        schema = read_schema(name)
         rows[name] = read_table(tables[name], schema["items"]["required"])
         check_schema(rows[name], schema, tables[name])
     return Plan(config, models, rows["tasks"], rows["datasets"])
@@ -735,7 +735,7 @@ def _has_seeds(analysis: str, init: str, family: str) -> bool:
     """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one."""
     if init == "baseline":
         return family in DRAWN
-    return init in ("random", *DERIVED) or (init == "pretrained" and analysis in CLASSIFICATIONS)
+    return init in ("random", *CONTROL_ARMS) or (init == "pretrained" and analysis in CLASSIFICATIONS)
 
 
 def _in_words(qualifiers: str) -> list[str]:

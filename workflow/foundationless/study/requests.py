@@ -117,9 +117,9 @@ class Allocation:
             largest = sorted(self.workload.predicted(analysis).values())[-SUMMARISED:]
             return PYTHON * MIB + sum(PYTHON * MIB + PREDICTED * rows for rows in largest)
         if rule in ("collect_tables", "bind_figures", "write_verdict", "write_report"):  # tables of every job
-            return 2 * PYTHON * MIB + 20_000 * len(self.plan.jobs)
+            return 2 * PYTHON * MIB + 20_000 * len(self.plan.cells)
         if rule == "draw_figures":  # the same, and Matplotlib in each process
-            return 2 * PYTHON * MIB + SUMMARISED * (PYTHON // 2 * MIB + 5_000 * len(self.plan.jobs))
+            return 2 * PYTHON * MIB + SUMMARISED * (PYTHON // 2 * MIB + 5_000 * len(self.plan.cells))
         if rule == "prepare_genome":  # one contig and a normalised copy of it
             return (PYTHON + GENOME_ON_READ) * MIB
         return PYTHON * MIB

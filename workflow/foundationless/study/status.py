@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from foundationless.study.plan import TARGETS, Job
-from foundationless.study.progress import STATE, process_start
 from foundationless.study.job_counts import Failure, in_words, number
+from foundationless.study.plan import TARGETS, Cell
+from foundationless.study.progress import STATE, process_start
 
 LOCKS = Path(".snakemake", "locks")
 _SILENT = 5  # intervals without a sign after which a run on another machine is taken for dead
@@ -168,7 +168,7 @@ def _processes() -> tuple[list[int], list[int]]:
     return sorted(managers), sorted(jobs)
 
 
-def count_records(jobs: Iterable[Job], results: Path) -> list[tuple[str, str, int, int]]:
+def count_records(jobs: Iterable[Cell], results: Path) -> list[tuple[str, str, int, int]]:
     """(target, analysis, cells whose record is there, cells) of a design, in the order of the targets."""
     counts: dict[str, list[int]] = {}
     for job in jobs:

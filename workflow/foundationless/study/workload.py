@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundationless.study.config import read_table
 from foundationless.errors import UserError
-from foundationless.study.plan import DERIVED, Model, Plan
+from foundationless.study.config import read_table
+from foundationless.study.plan import CONTROL_ARMS, Model, Plan
 
 STEP = 0.02  # seconds of a pass at least, forward alone: kernels to launch, data to fetch
 BUDGET = 16384  # tokens of a batch of pretraining, as the command's default
@@ -131,7 +131,7 @@ class Workload:
             draws = self.plan.config["statistics"]["resamples"]
             return Work(cpu=START + RESAMPLE * draws * sum(self.predicted(analysis).values()))
         if rule == "collect_tables":
-            return Work(cpu=START + 0.01 * len(self.plan.jobs))
+            return Work(cpu=START + 0.01 * len(self.plan.cells))
         return Work(cpu=START + FIXED.get(rule, 600.0))
 
     # ---- sequences
@@ -174,7 +174,7 @@ class Workload:
     def predicted(self, analysis: str) -> dict[str, float]:
         """Test rows that all jobs of an analysis predict, by task; several runs of a job count once."""
         tasks = [task for name, task in self.plan.summaries if name == analysis]
-        return {task: len(self.plan.jobs_of(analysis, task)) * self.rows(task)["test"] for task in tasks}
+        return {task: len(self.plan.cells_of(analysis, task)) * self.rows(task)["test"] for task in tasks}
 
     # ---- networks
 
@@ -256,7 +256,7 @@ class Workload:
 def weight_rule(model: Model, init: str) -> str:
     """Which rule makes a weight set of an arm."""
     if init != "pretrained":
-        return "derive_weights" if init in DERIVED else "initialise"
+        return "derive_weights" if init in CONTROL_ARMS else "initialise"
     return {"hub": "download_weights", "local": "import_weights"}.get(str(model.source), "pretrain")
 
 

@@ -4,8 +4,18 @@ A reader is called as `READERS[name](sources, options, seed)` with sources `{rol
 returns a data frame as `foundationless.tasks.sequence_sets` describes.
 """
 
-from foundationless.tasks.readers import fasta_classes, genes, intervals, mutants, people, table, transcripts, transfer, variant_sets
-from foundationless.tasks.readers.raw_files import Reader
+from foundationless.tasks.options import Reader
+from foundationless.tasks.readers import (
+    fasta_classes,
+    genes,
+    intervals,
+    mutants,
+    people,
+    table,
+    transcripts,
+    transfer,
+    variant_sets,
+)
 
 READERS: dict[str, Reader] = {
     "table": table.READER,

@@ -17,8 +17,9 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from foundationless.data.dna import locate, reverse_complement
 from foundationless.errors import UserError
-from foundationless.tasks.sequence_sets import SPLITS, locate, reverse_complement
+from foundationless.tasks.sequence_sets import SPLITS
 
 KMER, SIMILARITY = 15, 0.8
 FLOOR, ENOUGH = 0.7, 0.995

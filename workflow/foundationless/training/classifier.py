@@ -9,16 +9,16 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from foundationless import models
-from foundationless.models.batching import collate, token_batches
-from foundationless.features.embedding import pool, special_mask
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import COUNT_METRICS, confusion, evaluate, from_confusion
+from foundationless.models.batching import collate, token_batches
 from foundationless.models.contract import GenomicModel
+from foundationless.models.pooling import pool, special_mask
+from foundationless.models.tokenizers import Tokenizer
 from foundationless.training.sweep import Fold
 
 
-def tokenise(tokenizer: models.Tokenizer, sequences: Sequence[str], limit: int) -> tuple[list[np.ndarray], int]:
+def tokenise(tokenizer: Tokenizer, sequences: Sequence[str], limit: int) -> tuple[list[np.ndarray], int]:
     """Token ids with special tokens, at most `limit` of them, and how many sequences were cut.
 
     A cut sequence loses its last nucleotides and keeps a closing special token, as the official tokenizers do.
@@ -37,7 +37,7 @@ def tokenise(tokenizer: models.Tokenizer, sequences: Sequence[str], limit: int) 
 class Classifier(nn.Module):
     """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the study's).
 
-    Under protocol `paper` batches are as the study's code made them: `batch_size` rows in their order, padded to the
+    Under the reading `as_in_paper` batches are as the study's code made them: `batch_size` rows in their order, padded to the
     longest on the tokenizer's official side, the mask passed to some families only, and pooling over every position,
     padding and special tokens included. A prediction then depends on what shares its batch.
     """
@@ -45,13 +45,13 @@ class Classifier(nn.Module):
     counted: Tensor
 
     def __init__(
-        self, backbone: GenomicModel, tokenizer: models.Tokenizer, classes: int, pooling: str, batch_size: int
+        self, backbone: GenomicModel, tokenizer: Tokenizer, classes: int, pooling: str, batch_size: int
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.pooling = pooling
         self.batch_size = batch_size
-        self.paper = backbone.protocol == "paper"
+        self.paper = backbone.reading == "as_in_paper"
         self.pad_id = tokenizer.pad_id
         self.side = tokenizer.padding_side if self.paper else "right"  # where causal models cannot see it
         self.head = nn.Linear(backbone.width, classes, bias=False)
@@ -106,7 +106,7 @@ class Examples:
         object.__setattr__(self, "lengths", np.array([len(ids) for ids in self.tokens]))
 
 
-def prepare_examples(frame: pd.DataFrame, where: str, tokenizer: models.Tokenizer, limit: int) -> Examples:
+def prepare_examples(frame: pd.DataFrame, where: str, tokenizer: Tokenizer, limit: int) -> Examples:
     """Tokenise a labelled sequence set; `UserError` where labels are missing or one, or nothing is left to test on."""
     if frame["label"].isna().any():
         raise UserError(f"{where}: sequence '{frame.loc[frame['label'].isna(), 'id'].iloc[0]}' has no label.")

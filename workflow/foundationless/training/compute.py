@@ -1,23 +1,18 @@
 """What fine-tuning and pretraining share: device and precision, the optimizer, seeds, checkpoints, lines and bars."""
 
 import contextlib
-import hashlib
 import inspect
-import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from foundationless.features.embedding import choose_device
 from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_path
+from foundationless.models.inference import choose_device
 
 BETAS = (0.9, 0.999)
 
@@ -33,43 +28,9 @@ def progress(total: int, description: str, unit: str) -> tqdm:
     return tqdm(total=total, desc=description, unit=unit, mininterval=quiet, file=sys.stderr)
 
 
-def fingerprint(parts: Mapping[str, Any]) -> str:
-    """SHA-256 over whatever decides a result; two equal fingerprints may share a kept run."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
 def derived_seed(*parts: int) -> int:
     """One 63-bit seed for torch from several non-negative integers."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def save_state(path: Path, state: Mapping[str, Any]) -> bool:
-    """Write tensors and plain values atomically, for `load_state`.
-
-    A disk that does not take them costs the checkpoint, not the job: False then, with a log line; an older one stays.
-    """
-    try:
-        with atomic_path(path) as part:
-            torch.save(dict(state), part)
-    except OSError as error:
-        log(f"{path}: no checkpoint could be kept ({error.strerror or error}); free space, the job goes on")
-        return False
-    return True
-
-
-def load_state(path: Path, expected: str) -> dict[str, Any] | None:
-    """The state in `path` if its fingerprint is `expected`; otherwise None, with a log line if a file is there."""
-    if not path.exists():
-        return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file may raise nearly anything; starting anew is always right
-        log(f"{path.name}: unreadable checkpoint ({type(error).__name__}), starting anew")
-        return None
-    if state.get("fingerprint") != expected:
-        log(f"{path.name}: checkpoint of other settings, starting anew")
-        return None
-    return state
 
 
 class AdamW(torch.optim.AdamW):

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foundationless.data.dna import reverse_complement
+from foundationless.data.reference import Genome, Stretch
 from foundationless.errors import UserError
 from foundationless.runtime.files import sha256
-from foundationless.data.reference import Genome, Stretch
-from foundationless.tasks.sequence_sets import reverse_complement
 
 if TYPE_CHECKING:
     from foundationless.data.haplotypes import People

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
-from foundationless.features.embedding import choose_device
 from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel
+from foundationless.models.inference import choose_device
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ warm-up, the final hidden states pooled over the tokens that stand for nucleotid
 test set read once per run, at the epoch that validation likes best. It departs where the study errs: padding and
 special tokens are never pooled, and a learning rate is chosen by validation; the study's own choice, by test score,
 is computed from the same runs for comparison. With `lora_rank` low-rank adapters are trained instead of the weights
-(Table 8); weights of protocol `paper` are padded and pooled as the study did (`Classifier`).
+(Table 8); weights read `as_in_paper` are padded and pooled as the study did (`Classifier`).
 
 Order of data, dropout and head depend on seed, fold and epoch alone, never on what ran before, so a job that was
 killed continues to the same bits, and both arms of a comparison see the same batches. Small networks are trained
@@ -22,18 +22,29 @@ import numpy as np
 import pandas as pd
 import torch
 
-from foundationless import models
 from foundationless.errors import UserError
-from foundationless.runtime.files import sha256
-from foundationless.training.loop import Job, Pack, Run
-from foundationless.runtime.signals import STATUS, termination
-from foundationless.training.stacking import capacity, changeable, packs, refusal, stackable_folds
-from foundationless.study.plan import RECIPES
 from foundationless.evaluation.records import Result
-from foundationless.training.sweep import Fold, Settings, choose, kept_run, predictions_of, results, run_name, selections, split_folds
-from foundationless.training.classifier import Classifier, check_classes, prepare_examples
+from foundationless.models.weights import load_weights
+from foundationless.runtime.files import sha256
+from foundationless.runtime.signals import STATUS, termination
+from foundationless.study.plan import RECIPES
 from foundationless.tasks.sequence_sets import read_sequences
-from foundationless.training.compute import BETAS, Compute, derived_seed, fingerprint, load_state, log, progress
+from foundationless.training.checkpoints import fingerprint, load_state
+from foundationless.training.classifier import Classifier, check_classes, prepare_examples
+from foundationless.training.compute import BETAS, Compute, derived_seed, log, progress
+from foundationless.training.loop import Job, Pack, Run
+from foundationless.training.stacking import capacity, changeable, packs, refusal, stackable_folds
+from foundationless.training.sweep import (
+    Fold,
+    Settings,
+    choose,
+    kept_run,
+    predictions_of,
+    results,
+    run_name,
+    selections,
+    split_folds,
+)
 
 HEAD, ADAPTERS = 2**40, 2**41  # stand for the fold in the seeds of heads and of adapters, out of reach of folds
 _PROBED = 2  # longest and shortest training sequences on which a stack is compared with a run alone
@@ -59,14 +70,14 @@ def finetune(
     checkpoint_seconds: float = 300.0,
     pack: int = 0,
 ) -> Outcome:
-    """Every run of the job, those already kept in `directory` excepted, and what each protocol selects from them.
+    """Every run of the job, those already kept in `directory` excepted, and what each reading selects from them.
 
     `pack`: how many runs are trained at once (0: as many as is sensible on the device, see `packing.capacity`).
     """
     if pack < 0 or checkpoint_seconds < 0:
         raise UserError("--pack and --checkpoint-seconds must be at least 0.")
     frame = read_sequences(sequences, ["id", "sequence", "label", "split", "group"], settings.strict_alphabet)
-    loaded = models.load_weights(weights, compute.device)
+    loaded = load_weights(weights, compute.device)
     model, tokenizer = loaded.model, loaded.tokenizer
     parameters = sum(parameter.numel() for parameter in model.parameters())
     limit = min(model.max_tokens, settings.max_tokens or model.max_tokens)

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from foundationless.runtime.signals import STATUS, Flag
 from foundationless.evaluation.metrics import evaluate
+from foundationless.runtime.signals import STATUS, Flag
+from foundationless.training.checkpoints import save_state
+from foundationless.training.classifier import Classifier, Examples, validation_score
+from foundationless.training.compute import Compute, derived_seed, log
 from foundationless.training.stacking import Alone, CrowdedError, Network, Stack, State, copy_moments, optimizer
 from foundationless.training.sweep import Fold, Settings, keep_run, plain, shown
-from foundationless.training.classifier import Classifier, Examples, validation_score
-from foundationless.training.compute import Compute, derived_seed, log, save_state
 
 
 @dataclass(eq=False)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foundationless import models
-from foundationless.features.embedding import special_mask
 from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel
+from foundationless.models.pooling import special_mask
+from foundationless.models.tokenizers import Tokenizer
 from foundationless.training.corpus import Windows
 
 IGNORED = -100  # the target where nothing is predicted
@@ -46,7 +46,7 @@ class Objective:
     80 % of them read as [MASK], 10 % as a random nucleotide token, 10 % as they are (BERT).
     """
 
-    def __init__(self, model: GenomicModel, tokenizer: models.Tokenizer, mask_probability: float) -> None:
+    def __init__(self, model: GenomicModel, tokenizer: Tokenizer, mask_probability: float) -> None:
         self.causal = model.objective == "causal"
         self.tokenizer, self.limit, self.mask_probability = tokenizer, model.max_tokens, mask_probability
         self.mask_id = -1 if tokenizer.mask_id is None else tokenizer.mask_id

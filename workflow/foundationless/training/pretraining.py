@@ -32,18 +32,19 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from foundationless import models
-from foundationless.models.batching import collate, token_batches
 from foundationless.errors import UserError
+from foundationless.evaluation.records import Result
+from foundationless.models.batching import collate, token_batches
+from foundationless.models.contract import GenomicModel
+from foundationless.models.weights import load_weights, save_weights
 from foundationless.runtime.files import atomic_path, sha256
 from foundationless.runtime.signals import STATUS, termination
-from foundationless.models.contract import GenomicModel
-from foundationless.training.objectives import IGNORED, Batch, Counts, Objective
-from foundationless.training.distributed import Group
 from foundationless.study.plan import RECIPES
-from foundationless.evaluation.records import Result
-from foundationless.training.compute import AdamW, Compute, derived_seed, fingerprint, load_state, log, progress, save_state
+from foundationless.training.checkpoints import fingerprint, load_state, save_state
+from foundationless.training.compute import AdamW, Compute, derived_seed, log, progress
 from foundationless.training.corpus import Corpus, Windows, bases_by_contig
+from foundationless.training.distributed import Group
+from foundationless.training.objectives import IGNORED, Batch, Counts, Objective
 
 CLIP = 1.0
 HELDOUT = 2**32 - 1  # stands for the step in the seeds of held-out windows, out of reach of training
@@ -156,7 +157,7 @@ class Run:
             if count < group.size:
                 raise UserError(f"--{flag} {count}: must be at least the number of processes, {group.size}.")
         self.settings, self.compute, self.group = settings, compute, group
-        loaded = models.load_weights(weights, compute.device)
+        loaded = load_weights(weights, compute.device)
         self.model, self.tokenizer, self.card = loaded.model, loaded.tokenizer, loaded.card
         train, held = corpus.stretches()
         self.bases = bases_by_contig(train)
@@ -330,11 +331,11 @@ def pretrain(
     if group.leads:
         model = run.model
         if group.sharded:
-            model = models.load_weights(weights).model
+            model = load_weights(weights).model
             model.load_state_dict(finished)
         pieces = weights / "tokenizer.json"
         card = run.card | {"model": name, "init": "pretrained", "source": source}
-        models.save_weights(output, model, card, pieces if pieces.exists() else None)
+        save_weights(output, model, card, pieces if pieces.exists() else None)
     curve = pd.DataFrame(run.rows, columns=list(COLUMNS))
     unknown = float(curve.loc[curve["split"] == "train", "unknown"].mean())
     measured = {"corpus": facts, "tokens": run.tokens, "unknown_share": unknown, "contigs": run.bases}

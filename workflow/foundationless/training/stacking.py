@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from foundationless.training.sweep import Fold
 from foundationless.training.classifier import Classifier, Examples
 from foundationless.training.compute import BETAS, AdamW, Compute
+from foundationless.training.sweep import Fold
 
 State = dict[str, Tensor]
 KEPT_COPIES = 5  # of what is trained: weight, gradient, two moments, the best epoch's weights
@@ -91,7 +91,7 @@ class Network:
     ) -> list[np.ndarray]:
         """Class probabilities float32 [rows, classes] of each run; `pause` is called between passes and may raise.
 
-        But for protocol `paper` they do not depend on batch mates. Errors as of `gradient`.
+        But for the reading `as_in_paper` they do not depend on batch mates. Errors as of `gradient`.
         """
         self.classifier.eval()
         while True:

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
 from foundationless.evaluation.metrics import COUNT_METRICS, RANK_METRICS
 from foundationless.evaluation.records import Result
+from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
 from foundationless.training.compute import log
 
 FOLD_SEED = 42  # the study's folds
@@ -168,7 +168,7 @@ def results(
     metric: str,
     tested: int,
 ) -> list[Result]:
-    """Rows of the record: each run's main metric, and per fold all metrics of the run that each protocol chooses."""
+    """Rows of the record: each run's main metric, and per fold all metrics of the run that each selection chooses."""
     rows = []
     for fold, rate in plan:
         name = run_name(fold, rate)
@@ -176,10 +176,10 @@ def results(
         picked = extra | {"selected": chosen["validation"][fold.number] == name}
         for split, n in (("validation", len(fold.validation)), ("test", tested)):
             rows.append(Result(metric, kept[name][split][metric], n, split, "run", fold.number, rate, picked))
-        for protocol, split in (("corrected", "validation"), ("paper", "test")):
+        for selection, split in (("validation", "validation"), ("test", "test")):
             if chosen[split][fold.number] == name:
                 for other, value in kept[name]["test"].items():
-                    rows.append(Result(other, value, tested, "test", protocol, fold.number, rate, extra))
+                    rows.append(Result(other, value, tested, "test", selection, fold.number, rate, extra))
     return rows
 
 

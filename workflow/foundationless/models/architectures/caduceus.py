@@ -31,9 +31,9 @@ import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
-from foundationless.models.contract import LARGEST_INTEGER, GenomicModel, integers, is_number, keys
-from foundationless.models.architectures.mamba import BiMamba
 from foundationless.models.architectures.cpu_threads import Map, side_by_side
+from foundationless.models.architectures.mamba import BiMamba
+from foundationless.models.contract import LARGEST_INTEGER, GenomicModel, integers, is_number, keys
 
 if TYPE_CHECKING:
     from foundationless.models.tokenizers import Tokenizer
@@ -160,7 +160,7 @@ class Caduceus(GenomicModel):
     """Caduceus-PS with its masked head; see the module's docstring for equations, shapes and key names.
 
     Hidden states: the embedding, the output of every mixer but the last (without its residual), and, fused only, the
-    final state. `encode` gives the final state in both forms. Under protocol `paper` it gives what the study pooled:
+    final state. `encode` gives the final state in both forms. Under the reading `as_in_paper` it gives what the study pooled:
     of the unfused form, the last of the hidden states, which is the input of the last block.
 
     Random initialisation, as measured on the official code: embedding N(0, `initializer_range`), the head tied to it;
@@ -285,7 +285,7 @@ class Caduceus(GenomicModel):
         return [*states, self._final(*last)] if self.fused else states
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        pooled = self.protocol == "paper" and not self.fused
+        pooled = self.reading == "as_in_paper" and not self.fused
         blocks = len(self.caduceus.backbone.layers)
         for strands, residuals in islice(self._walk(input_ids), blocks + (not pooled)):
             last = strands, residuals

@@ -24,7 +24,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundationless.models.architectures.blocks import BertEmbeddings, BertEncoder, Predictions, attend, draw_normal, run_layers, working_dtype
+from foundationless.models.architectures.blocks import (
+    BertEmbeddings,
+    BertEncoder,
+    Predictions,
+    attend,
+    draw_normal,
+    run_layers,
+    working_dtype,
+)
 
 _HEAD_EPSILON = 1e-12  # of the vocabulary head's LayerNorm, whatever `layer_norm_eps` says
 _MASKED = -10000.0  # the bias of a padded key
@@ -94,7 +102,7 @@ class DNABERT2(BertEncoder):
 
     Random initialisation, as measured on the official code: linear and embedding weights N(0, `initializer_range`),
     biases 0, LayerNorms 1 and 0. The row `pad_token_id` (absent: 0, which is [UNK]) is drawn like the others, through
-    the tied decoder, but takes no gradient as an embedding. Under the protocol `paper` the attention mask is ignored:
+    the tied decoder, but takes no gradient as an embedding. Under the reading `as_in_paper` the attention mask is ignored:
     the study passed none, so that [PAD] was a token like any other.
     """
 
@@ -131,7 +139,7 @@ class DNABERT2(BertEncoder):
         places = torch.arange(-(-length // _ALIGNMENT) * _ALIGNMENT, device=x.device)
         distance = (places[:length, None] - places).abs()
         bias = (-self.slopes[:, None, None] * distance).to(working_dtype(x))[None]
-        if mask is not None and self.protocol != "paper":
+        if mask is not None and self.reading != "as_in_paper":
             padded = F.pad(~mask.bool(), (0, len(places) - length))
             bias = bias.masked_fill(padded[:, None, None], _MASKED)
         return bias[..., :length]
@@ -142,4 +150,4 @@ class DNABERT2(BertEncoder):
         return run_layers(x, encoder.layer, self._bias(x, mask), None)
 
     def _shown(self, state: Tensor, mask: Tensor | None) -> Tensor:
-        return state if mask is None or self.protocol == "paper" else state.masked_fill(~mask.bool()[..., None], 0)
+        return state if mask is None or self.reading == "as_in_paper" else state.masked_fill(~mask.bool()[..., None], 0)

@@ -21,7 +21,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.blocks import BertEmbeddings, BertEncoder, Dense, Predictions, SelfAttention, draw_normal, padding_bias, run_layers, working_dtype
+from foundationless.models.architectures.blocks import (
+    BertEmbeddings,
+    BertEncoder,
+    Dense,
+    Predictions,
+    SelfAttention,
+    draw_normal,
+    padding_bias,
+    run_layers,
+    working_dtype,
+)
 
 
 class Block(nn.Module):

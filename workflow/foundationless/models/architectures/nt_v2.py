@@ -26,7 +26,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.blocks import Dense, SelfAttention, draw_normal, last_of, padding_bias, run_layers, working_dtype
+from foundationless.models.architectures.blocks import (
+    Dense,
+    SelfAttention,
+    draw_normal,
+    last_of,
+    padding_bias,
+    run_layers,
+    working_dtype,
+)
 from foundationless.models.contract import GenomicModel, integers, keys
 
 _BASE = 10000.0

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundationless.errors import UserError
-from foundationless.study.plan import FIGURES
 from foundationless.runtime.processes import counted, map_forked
+from foundationless.study.plan import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,16 +17,32 @@ if TYPE_CHECKING:
 
 
 def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
-    from foundationless.reporting.figures import benchmarks, claims, confusion, controls, cost, curves, defects, factorial, data_and_width as features, probing as features_extra, leakage, mutagenesis, variability as seeds, variation, verdict
+    from foundationless.reporting.figures import (
+        benchmarks,
+        claims,
+        confusion,
+        controls,
+        cost,
+        curves,
+        data_and_width,
+        defects,
+        factorial,
+        leakage,
+        mutagenesis,
+        probing,
+        variability,
+        variation,
+        verdict,
+    )
 
     return {
         "verdict_forest": verdict.forest,
         "critical_difference": verdict.critical_difference,
         "reported": verdict.reported,
         "figure_01_benchmarks": benchmarks.means,
-        "figure_03_low_data": features.low_data,
-        "figure_04_width_random": features.width_random,
-        "figure_05_width_pretrained": features.width_pretrained,
+        "figure_03_low_data": data_and_width.low_data,
+        "figure_04_width_random": data_and_width.width_random,
+        "figure_05_width_pretrained": data_and_width.width_pretrained,
         "figure_06_sensitivity_ancestry": variation.sensitivity_ancestry,
         "figure_07_best_random": benchmarks.best_random,
         "figure_08_nt": partial(benchmarks.suite, name="nt"),
@@ -34,17 +50,17 @@ def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
         "figure_10_gb": partial(benchmarks.suite, name="gb"),
         "factorial": factorial.factorial,
         "learning_curves": curves.learning_curves,
-        "biotype": features.biotype,
+        "biotype": data_and_width.biotype,
         "confusion": confusion.confusion,
-        "fewshot": features_extra.fewshot,
-        "probing": features_extra.probing,
-        "clustering": features_extra.clustering,
+        "fewshot": probing.fewshot,
+        "probing": probing.probing,
+        "clustering": probing.clustering,
         "variants": variation.variants,
         "roc": curves.roc,
         "mutations": variation.mutations,
         "mutagenesis": mutagenesis.mutagenesis,
         "controls": controls.controls,
-        "seed_variance": seeds.seed_variance,
+        "seed_variance": variability.seed_variance,
         "lora": controls.adapters,
         "leakage": leakage.leakage,
         "epochs": defects.epochs,

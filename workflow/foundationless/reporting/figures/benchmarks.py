@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.evaluation.aggregate import across_tasks
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import SUITES, Tables, each
 from foundationless.reporting.paper.published import CATEGORIES
-from foundationless.evaluation.bootstrap import across_tasks
 
 PLACES = {"pretrained": -0.18, "random": 0.18}  # of an arm beside its model's tick
 OF_CATEGORIES = {"linestyle": "none", "markersize": 3.2}

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from foundationless.errors import UserError
 from foundationless.evaluation.aggregate import FEWEST_FAMILIES
 from foundationless.reporting.figures import style
-from foundationless.reporting.figures.layout import span
 from foundationless.reporting.figures.inputs import Tables, read
-from foundationless.runtime.files import atomic_path
-from foundationless.study.plan import FIGURES
-from foundationless.evaluation.records import versions
+from foundationless.reporting.figures.layout import span
 from foundationless.reporting.tables.verdict import build
+from foundationless.runtime.files import atomic_path
+from foundationless.runtime.versions import versions
+from foundationless.study.plan import FIGURES
 
 QUESTION = (
     "Is a pretrained genomic model better than itself at random initialisation, and than baselines that cost nothing?"

@@ -6,16 +6,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foundationless.reporting.figures import style
-from foundationless.reporting.figures.layout import span
 from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.figures.layout import span
 
 ROW_MM = 4.4
-LOOKS = {"paper": ("white", -0.17), "corrected": (style.INK, 0.17)}  # face of the mark, and place within the row
+LOOKS = {"test": ("white", -0.17), "validation": (style.INK, 0.17)}  # face of the mark, and place within the row
 WORDS = {"yes": "holds", "no": "fails", "open": "open"}
 
 
 def claims(tables: Tables) -> Figure:
-    """A block per claim, a row per model, two marks a row: the paper's protocol and the corrected one."""
+    """A block per claim, a row per model, two marks a row: the paper's selection and ours."""
     title = "Claims of the study, as it made them and cured"
     found = tables.extra("claims")
     if len(found):
@@ -70,11 +70,11 @@ def _counted(found: pd.DataFrame) -> str:
 def _row(axes: Axes, tables: Tables, y: int, rows: pd.DataFrame, name: str) -> None:
     verdicts = {}
     for row in each(rows):
-        face, shift = LOOKS[row.protocol]
+        face, shift = LOOKS[row.selection]
         color = tables.looks[name].color
         style.interval(axes, y + shift, row.low, row.high, color)
         face = color if face == style.INK else face
         axes.plot(row.difference, y + shift, "o", color=color, markerfacecolor=face, markersize=3, zorder=3)
-        verdicts[row.protocol] = WORDS[row.holds]
-    text = " → ".join(verdicts.get(protocol, "–") for protocol in LOOKS)
+        verdicts[row.selection] = WORDS[row.holds]
+    text = " → ".join(verdicts.get(selection, "–") for selection in LOOKS)
     axes.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), fontsize=5.5, va="center")

@@ -86,8 +86,8 @@ def _matrices(tables: Tables, found: pd.DataFrame, analysis: str) -> Matrices | 
     found = tables.own(found[(found["analysis"] == analysis) & found["init"].isin(ARMS)])
     found = found[found["model"].isin(tables.looks) & ~found["task"].str.contains(".", regex=False)]
     found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
-    if "protocol" in found and (found["protocol"] == "corrected").any():
-        found = found[found["protocol"] == "corrected"]
+    if "selection" in found and (found["selection"] == "validation").any():
+        found = found[found["selection"] == "validation"]
     if found.empty:
         return None
     words = found.astype({"actual": str, "predicted": str})

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, base, each, width
 
 LINES: Any = (  # of the variants of one model

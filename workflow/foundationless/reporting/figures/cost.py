@@ -12,12 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.evaluation.aggregate import across_tasks
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables
-from foundationless.study.plan import ANALYSES, DERIVED
-from foundationless.evaluation.bootstrap import across_tasks
+from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
+from foundationless.study.plan import ANALYSES, CONTROL_ARMS
 
 TITLE = "Cost · What pretraining took, and what it bought"
 SHOWN = {"finetune": "fine-tuning", "biotype": "frozen features", "frozen": "frozen features"}
@@ -165,7 +164,7 @@ def _panel(
             over = across_tasks(means.to_numpy())
             low, high = over.low, over.high
         spent = costs.reindex([(task, model, init) for task in tasks]).sum()
-        made = init in ("pretrained", *DERIVED)
+        made = init in ("pretrained", *CONTROL_ARMS)
         published = ".".join(word for word in str(model).split(".") if word != "paper")
         before = pretraining.get(published, float("nan")) if made else 0.0
         rows.append(

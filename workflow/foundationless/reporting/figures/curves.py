@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.evaluation.aggregate import across_tasks
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.evaluation.bootstrap import across_tasks
 
 ARM_LINES = {"pretrained": "-", "random": "--"}
 SMALL = 5.2  # points of the numbers beside rows

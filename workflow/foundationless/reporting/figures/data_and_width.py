@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, base, each, width
 
 RIGHT = " They stand right of ours, in their model's colour."

@@ -1,4 +1,4 @@
-"""What the study's errors are worth: every defect, the optimism of its protocol, calibration, and the epoch budget."""
+"""What the study's errors are worth: every defect, the optimism of its selection, calibration, and the epoch budget."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.data_and_width import curves
 from foundationless.reporting.figures.inputs import Tables, each
 
@@ -92,17 +91,17 @@ def _defect(axes: Axes, tables: Tables, y: float, part: pd.DataFrame, ends: tupl
 def optimism(tables: Tables) -> Figure:
     """What choosing runs by their test score adds to each arm of each fine-tuning task."""
     title = "Optimism: runs chosen by their test score against the same runs chosen by validation"
-    found = tables.extra("protocols")
+    found = tables.extra("optimism")
     if len(found):
         found = found[(found["analysis"] == "finetune") & found["versus"].isna()]
         found = tables.own(found[~found["task"].str.contains(".", regex=False) & found["optimism"].notna()])
     if found.empty:
-        return style.missing(title, "No fine-tuned arm has predictions of both protocols (protocols.csv).")
+        return style.missing(title, "No fine-tuned arm has predictions of both selections (optimism.csv).")
     names, tasks = tables.order(found["model"]), layout.ordered_tasks(tables, found["task"].tolist())
     means = found.groupby("init")["optimism"].mean()
     words = ", ".join(f"{init} {mean:+.4f}" for init, mean in means.items()).replace("-", "−")
     caption = (
-        "Paper protocol minus corrected protocol, same runs, same resamples; lines are 95 % bootstrap intervals. Mean "
+        "Selection by test score minus selection by validation, same runs, same resamples; lines are 95 % bootstrap intervals. Mean "
         f"over models and tasks: {words}. {_items(found)}One learning rate leaves nothing to "
         f"choose, and no optimism. {tables.study}"
     )

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.evaluation.aggregate import independent_difference
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each, width
-from foundationless.evaluation.bootstrap import independent_difference
 
 ARMS = ("pretrained", "random")
 TOKENIZERS: Any = {"characters": "-", "6-mers": "--", "byte pairs": ":"}  # and how they are drawn

@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables, each
-from foundationless.reporting.paper.published import qualifiers
+from foundationless.study.names import qualifiers
 
 SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
 SMALLER = (

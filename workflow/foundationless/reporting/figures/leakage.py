@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from scipy import stats
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
 
 MOST_MM = 160  # height of the rows of tasks
@@ -154,12 +153,12 @@ def _names(metrics: list[str]) -> str:
 
 
 def _effects(tables: Tables, tasks: list[str]) -> pd.DataFrame:
-    """Differences under the study's protocol, one per task, model and arm; models at their own width only."""
+    """Differences under the study's selection, one per task, model and arm; models at their own width only."""
     found = tables.extra("leakage")
     if found.empty:
         return found
-    if "protocol" in tables.scores and len(tables.scores):
-        found = found[found["protocol"].isin(tables.scores["protocol"].dropna())]
+    if "selection" in tables.scores and len(tables.scores):
+        found = found[found["selection"].isin(tables.scores["selection"].dropna())]
     found = found[found["task"].isin(tasks) & found["analysis"].isin(ANALYSES) & found["delta"].notna()]
     found = found[found["model"].isin(tables.looks) & (found["n_distant"] < found["n_all"])]
     return found.drop_duplicates(["task", "model", "init"])

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foundationless.reporting.figures import style
-from foundationless.reporting.figures.layout import metric_label
 from foundationless.reporting.figures.inputs import Tables
+from foundationless.reporting.figures.layout import metric_label
 
 POSITIONS = 96  # of the window that are drawn
 MOST = 8  # models that fit a page

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from foundationless.reporting.figures import data_and_width as features, style
-from foundationless.reporting.figures import layout
+from foundationless.reporting.figures import data_and_width, layout, style
 from foundationless.reporting.figures.inputs import Tables, each
 
 PROBED = ("biotype", "frozen", "transfer", "ancestry")
@@ -36,10 +35,10 @@ def fewshot(tables: Tables) -> Figure:
     found = found.assign(panel=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
     if found.empty:
         return style.missing(title, "No scores of analysis fewshot on tasks named TASK.shotN.")
-    drawn, words = features.average_draws(found)
+    drawn, words = data_and_width.average_draws(found)
     tasks = tables.task_rows(drawn["panel"].tolist())["task"].tolist()
     caption = f"The head is chosen on the validation rows, which outnumber the training rows. {words} {tables.study}"
-    return features.curves(tables, drawn, title, caption, tasks,
+    return data_and_width.curves(tables, drawn, title, caption, tasks,
                            xlabel="Training rows per class", ticks=sorted(drawn["x"].unique()))  # fmt: skip
 
 
@@ -47,14 +46,14 @@ def probing(tables: Tables) -> Figure:
     """Every probe on every pooling, and the chosen one under cross-validation beside the study's split."""
     title = "Probes · Every classifier and pooling on frozen features"
     found = tables.records
-    if {"run", "protocol", "split", "selected"} <= set(found.columns):
+    if {"run", "selection", "split", "selected"} <= set(found.columns):
         found = found[found["analysis"].isin(PROBED) & found["value"].notna() & found["run"].notna()]
         found = found[(found["split"] == "test") & found["model"].isin(tables.order(found["model"]))]
         found = found[~found["model"].isin(tables.baselines) & ~found["task"].str.contains(".", regex=False)]
-    runs = found[found["protocol"] == "run"] if "run" in found else pd.DataFrame()
+    runs = found[found["selection"] == "run"] if "run" in found else pd.DataFrame()
     if runs.empty:
         return style.missing(title, f"No recorded runs of analyses {', '.join(PROBED)} on models.")
-    folds = found[(found["protocol"] == "crossvalidation") & (found["run"] == "chosen")]
+    folds = found[(found["selection"] == "crossvalidation") & (found["run"] == "chosen")]
     # Tasks with the most runs say most about probes; ties: in the study's order.
     counts = runs.groupby(["analysis", "task"])["run"].nunique().sort_values(ascending=False, kind="stable")
     judged = {*counts.index[counts > 1], *map(tuple, folds[["analysis", "task"]].to_numpy())}

@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables
 
 ARMS = ("pretrained", "random")
@@ -75,8 +74,8 @@ def _repeated(tables: Tables) -> tuple[pd.DataFrame, str]:
     found = tables.own(found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)])
     found = found[~found["task"].str.contains(".", regex=False) & found["value"].notna()]
     found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
-    if "protocol" in found and (found["protocol"] == "corrected").any():
-        found = found[found["protocol"] == "corrected"]
+    if "selection" in found and (found["selection"] == "validation").any():
+        found = found[found["selection"] == "validation"]
     keys = ["analysis", "task", "model", "init", "metric"]
     groups = found.groupby(keys)["value"]
     found = found.assign(away=found["value"] - groups.transform("mean"))[groups.transform("size") > 1]
@@ -93,8 +92,8 @@ def _shares(tables: Tables, analysis: str) -> pd.DataFrame:
     if found.empty:
         return found
     found = found[(found["analysis"] == analysis) & found["component"].isin(COMPONENTS)]
-    if "protocol" in found and (found["protocol"] == "corrected").any():
-        found = found[found["protocol"] == "corrected"]
+    if "selection" in found and (found["selection"] == "validation").any():
+        found = found[found["selection"] == "validation"]
     return found.assign(sd=np.sqrt(found["variance"].clip(lower=0)))
 
 

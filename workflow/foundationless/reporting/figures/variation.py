@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.evaluation.aggregate import across_tasks
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.evaluation.bootstrap import across_tasks
 
 ARMS = ("pretrained", "random")
 MODEL_MM = 17.0  # height of a model's row of curves

@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foundationless.evaluation.aggregate import ALPHA
-from foundationless.reporting.figures import layout
-from foundationless.reporting.figures import style
+from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.reporting.paper.published import qualifiers
+from foundationless.study.names import qualifiers
 
 SMALL = 5.2  # pt: two text columns beside the panel at 85 mm
 ROW_MM, CLOSE_MM, RANK_MM, BAR_MM = 2.45, 2.25, 3.0, 1.5
@@ -289,7 +288,7 @@ def reported(tables: Tables) -> Figure:
     found["experiment"] = [EXPERIMENTS.get(name, name.replace("_", " ")) for name in found["experiment"]]
     names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *found["experiment"]])
              if (found["experiment"] == name).any()]  # fmt: skip
-    published = "protocol" in tables.scores and bool(tables.scores["protocol"].eq("paper").all())
+    published = "selection" in tables.scores and bool(tables.scores["selection"].eq("test").all())
     caption = _reported_caption(found, int(partial.sum()), published)
     models = [tables.looks[name] for name in tables.order(found["model"])]
     handles = [style.arm_handles(set(found["init"])), style.model_handles(list(dict.fromkeys(models)))]
@@ -347,13 +346,13 @@ def _differences(axes: Axes, tables: Tables, found: pd.DataFrame, names: Sequenc
 
 
 def _reported_caption(found: pd.DataFrame, partial: int, published: bool) -> str:
-    """Caption of the rows that are drawn; `partial` means of ours hold too few tasks, `published`: paper protocol."""
+    """Caption of the rows that are drawn; `partial` means of ours hold too few tasks, `published`: selection by test score."""
     sources = ", ".join(dict.fromkeys(str(source) for source in found["source"]))
     words = [
         f"n = {len(found):,} numbers that one of our tasks answers ({sources}). Vertical lines: 95 % intervals of "
         "ours, by bootstrap; of means over tasks by Student's t.",
         "The study reports the best test score of its learning rates; "
-        + ("so do ours (protocol: paper)." if published else "ours are chosen by validation (protocol: corrected)."),
+        + ("so do ours (selection: test)." if published else "ours are chosen by validation (selection: validation)."),
         "b: every number and every difference of arms, their median (bar), and how many are equivalent (=), higher "
         "(↑), lower (↓) or undecided (?): whether the 95 % interval of ours − reported lies within the margin, beyond "
         "0, or neither. It takes the study's sd over its three runs into account where it prints one; else its number "

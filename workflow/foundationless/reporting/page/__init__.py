@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foundationless.study.config import check_schema, read_table, read_yaml, yaml_text
 from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_path
 from foundationless.reporting.page import contents
-from foundationless.reporting.tables.verdict import read as read_verdict
+from foundationless.reporting.tables.verdict import read
+from foundationless.runtime.files import atomic_path
+from foundationless.study.config import check_schema, read_schema, read_table, read_yaml, yaml_text
 
 HERE = Path(__file__).parent
-SCHEMAS = HERE.parents[1] / "schemas"
 
 
 def write_report(
@@ -39,8 +38,8 @@ def write_report(
     `config` the study's config, `datasets` the ledger of data files.
     The same inputs give the same bytes. Raises `UserError` for a missing or broken input.
     """
-    check_schema(config, read_yaml(SCHEMAS / "config.schema.yaml"), "--config")
-    answer = read_verdict(verdict, SCHEMAS / "verdict.schema.yaml")
+    check_schema(config, read_schema("config"), "--config")
+    answer = read(verdict)
     groups = contents.read_tables(tables, os.path.relpath(tables, output.parent))
     listed = [table for group in groups.values() for table in group]
     tasks, scores = contents.read_csv(tables / "tasks.csv"), contents.read_csv(tables / "scores.csv")
@@ -129,7 +128,7 @@ def _design(config: Mapping[str, Any], scores: Any) -> dict[str, str]:
         "Analyses": scores["analysis"].nunique(),
         "Tasks": scores["task"].nunique(),
         "Seeds": len(config.get("seeds", [])),
-        "Protocol": config.get("protocol", ""),
+        "Selection": config.get("selection", ""),
         "Equivalence margin": f"±{statistics['margin']:g}" if "margin" in statistics else "",
         "Bootstrap resamples": statistics.get("resamples", ""),
     }

@@ -3,7 +3,7 @@ const byId = (id) => document.getElementById(id);
 const pages = [...document.querySelectorAll("[data-page]")];
 const links = [...document.querySelectorAll("#pages a")];
 const title = document.title;
-const FILTERED = ["analysis", "rule", "suite", "scope", "family", "task", "model", "init", "versus", "metric", "protocol", "verdict", "item"];
+const FILTERED = ["analysis", "rule", "suite", "scope", "family", "task", "model", "init", "versus", "metric", "selection", "verdict", "item"];
 const CHOICES = 80; // a list of more is no help
 
 // Text into cells: nothing of a table is ever read as HTML.

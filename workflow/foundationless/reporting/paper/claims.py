@@ -1,4 +1,4 @@
-"""Which claims of the study survive the cure: each contrast under the paper's protocol, and under a sound one.
+"""Which claims of the study survive the cure: each contrast under the paper's selection, and under a sound one.
 
 The study's claims all say that something does *not* help: pretraining, adapters, likelihoods. So each is one contrast,
 positive where it would help, and a verdict of its interval at the study's margin: the claim holds if the contrast is
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.bootstrap import across_clusters, independent_difference, verdict
+from foundationless.evaluation.aggregate import across_clusters, independent_difference
+from foundationless.evaluation.bootstrap import verdict
 
 CLAIMS = [
-    "claim", "source", "protocol", "model", "contrast", "metric", "difference", "low", "high", "n", "verdict", "holds",
+    "claim", "source", "selection", "model", "contrast", "metric", "difference", "low", "high", "n", "verdict", "holds",
 ]  # fmt: skip
 HOLDS = {"better": "no", "undecided": "open", "worse": "yes", "equivalent": "yes"}
-PROTOCOLS = ("paper", "corrected")
+SELECTED_BY = ("test", "validation")
 
 Row = dict[str, Any]
 Interval = tuple[float, float, float]
@@ -32,33 +33,33 @@ def find_claims(
     margin: float,
     clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """One row per claim, protocol and model (the model that is said not to be helped).
+    """One row per claim, selection and model (the model that is said not to be helped).
 
-    `scores` and `comparisons` hold both protocols (`summaries`), `bases` maps a model's name to its entry in the model
+    `scores` and `comparisons` hold both selections (`summaries`), `bases` maps a model's name to its entry in the model
     table. A mean over tasks has a t interval over tasks, the value of one task its bootstrap. Under `corrected` tasks
     of one of the `clusters` (task -> group of tasks that share sequences) count as one in that interval. `n` counts
     tasks; sets derived from one (shares of its training rows, drawn several times) share its test set, so they are
     averaged first, ends of intervals too. What the study has no data for has no row.
     """
     rows: list[Row] = []
-    for protocol in PROTOCOLS:
-        ours = scores[(scores["protocol"] == protocol) & ~_reading(scores)]
-        pairs = comparisons[(comparisons["protocol"] == protocol) & ~_reading(comparisons)]
-        paper = protocol == "paper"
+    for selection in SELECTED_BY:
+        ours = scores[(scores["selection"] == selection) & ~_reading(scores)]
+        pairs = comparisons[(comparisons["selection"] == selection) & ~_reading(comparisons)]
+        paper = selection == "test"
         linked = {} if paper else clusters or {}
-        rows += [{"protocol": protocol, **row} for row in _pretraining(pairs, paper, linked)]
-        rows += [{"protocol": protocol, **row} for row in _low_data(pairs, linked)]
-        rows += [{"protocol": protocol, **row} for row in _biotype(ours, pairs, bases, paper)]
-        rows += [{"protocol": protocol, **row} for row in _ancestry(pairs, paper)]
-        rows += [{"protocol": protocol, **row} for row in _adapters(ours, linked)]
-        rows += [{"protocol": protocol, **row} for row in _likelihood(ours, pairs, paper)]
+        rows += [{"selection": selection, **row} for row in _pretraining(pairs, paper, linked)]
+        rows += [{"selection": selection, **row} for row in _low_data(pairs, linked)]
+        rows += [{"selection": selection, **row} for row in _biotype(ours, pairs, bases, paper)]
+        rows += [{"selection": selection, **row} for row in _ancestry(pairs, paper)]
+        rows += [{"selection": selection, **row} for row in _adapters(ours, linked)]
+        rows += [{"selection": selection, **row} for row in _likelihood(ours, pairs, paper)]
     for row in rows:
         row["verdict"] = verdict(row["low"], row["high"], margin)
         row["holds"] = HOLDS[row["verdict"]]
     table = pd.DataFrame(rows, columns=CLAIMS)
-    ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *PROTOCOLS])}
+    ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *SELECTED_BY])}
     return table.sort_values(
-        ["claim", "model", "protocol"], key=lambda values: values.map(ranks) if values.name != "model" else values
+        ["claim", "model", "selection"], key=lambda values: values.map(ranks) if values.name != "model" else values
     ).reset_index(drop=True)
 
 

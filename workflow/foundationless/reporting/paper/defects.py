@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundationless.evaluation.aggregate import across_clusters, independent_difference
+from foundationless.evaluation.bootstrap import LEVEL
 from foundationless.study.plan import ANALYSES
-from foundationless.evaluation.bootstrap import LEVEL, across_clusters, independent_difference
 
 DEFECTS = [
     "item", "what", "analysis", "task", "model", "init", "metric", "with_defect", "without", "difference", "low",
@@ -38,14 +39,14 @@ def find_defects(
 ) -> pd.DataFrame:
     """Rows of every defect that the tables can show, by item; see the module for the columns.
 
-    `scores` and `comparisons` hold both protocols (`summaries`), `effects` the rows of all kinds, `across` the means
+    `scores` and `comparisons` hold both selections (`summaries`), `effects` the rows of all kinds, `across` the means
     over tasks of `across.summarise_tasks`, `clusters` the group of tasks that share sequences, by task. In a mean over
     tasks such a group counts as one, sets derived from a task are averaged first, and permuted labels are left out.
     What the study lacks data for has no row.
     """
     linked = clusters or {}
-    ours = scores[scores["protocol"] != "paper"]
-    pairs = comparisons[comparisons["protocol"] != "paper"]
+    ours = scores[scores["selection"] != "test"]
+    pairs = comparisons[comparisons["selection"] != "test"]
     finders: list[Callable[[], Iterator[Row]]] = [
         lambda: _readings(pairs, ours, linked),
         lambda: _optimism(effects, linked),
@@ -134,8 +135,8 @@ def _optimism(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]
         tried = chosen[(chosen["what"] == "learning_rate") & (chosen["tried"] > 1)]
         choice = set(tried[["analysis", "task", "model", "init"]].itertuples(index=False, name=None))
     rows = [
-        _row(3, SWEEP, row, PAIRED, with_defect=row["value_paper"])
-        | {"without": row["value_corrected"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
+        _row(3, SWEEP, row, PAIRED, with_defect=row["value_by_test"])
+        | {"without": row["value_by_validation"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
         | {"n": row["n_test"]}
         for row in found.to_dict("records")
         if row["delta"] or (row["analysis"], row["task"], row["model"], row["init"]) in choice
@@ -341,7 +342,7 @@ def _leakage(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     found = effects[effects["effect"] == "leakage"]
     if found.empty:
         return
-    found = found[(found["protocol"] == "corrected") & (found["n_near"] > 0)]
+    found = found[(found["selection"] == "validation") & (found["n_near"] > 0)]
     rows = [
         _row(12, "test rows near training rows", row, PAIRED, with_defect=row["value_all"])
         | {"without": row["value_distant"], "difference": row["delta"], "low": row["low"], "high": row["high"]}

@@ -9,8 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.reporting.paper.published import ALL_WINDOWS, CATEGORIES, SIZES, WINDOWS, Number, Reported, compare_reported, factorial_arms, has_depth, qualifiers, reported_across
-from foundationless.evaluation.bootstrap import across_tasks
+from foundationless.evaluation.aggregate import across_tasks
+from foundationless.reporting.paper.published import (
+    ALL_WINDOWS,
+    CATEGORIES,
+    SIZES,
+    WINDOWS,
+    Number,
+    Reported,
+    compare_reported,
+    factorial_arms,
+    reported_across,
+)
+from foundationless.study.names import has_depth, qualifiers
 
 ARM_TABLES: dict[str, tuple[str, ...]] = {
     "table_03_tokenizer": ("tokenizer",),
@@ -58,7 +69,7 @@ SETTINGS = ["analysis", "model", "setting", "value", "tasks"]
 OF_A_JOB = ("seed", "sequences", "weights", "recipe")  # settings that say which job it is, not how it was done
 CLASSES = ["task", "label", "train", "validation", "test", "total"]
 CARD = [
-    "model", "init", "seed", "family", "tokenizer", "source", "repository", "revision", "path", "protocol",
+    "model", "init", "seed", "family", "tokenizer", "source", "repository", "revision", "path", "selection",
     "parameters", "sha256",
 ]  # fmt: skip
 

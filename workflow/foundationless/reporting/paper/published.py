@@ -4,11 +4,10 @@ A number of the study is beside ours where the task says that it is that task (`
 model has that architecture; a small model of it is still another model: `same_model` says so.
 
 The two are not chosen alike: the study prints the best test score of its learning rates; ours are chosen by validation
-and tested once (protocol `corrected`), unless a study of ours is set to the protocol `paper`. So the study's are too
-high by what its choice is worth (`protocols.csv`), which is part of every difference.
+and tested once (selection `validation`), unless a study of ours is set to the selection `test`. So the study's are too
+high by what its choice is worth (`optimism.csv`), which is part of every difference.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.across_tasks import ACROSS, summarise_tasks, task_kinds
 from foundationless.errors import UserError
-from foundationless.evaluation.bootstrap import across_tasks, independent_difference, verdict
+from foundationless.evaluation.across_tasks import ACROSS, summarise_tasks, task_kinds
+from foundationless.evaluation.aggregate import across_tasks, independent_difference
+from foundationless.evaluation.bootstrap import verdict
+from foundationless.study.names import has_depth, qualifiers
 
 REPORTED = ["experiment", "task", "model", "arm", "metric", "value", "sd", "source"]
 COMPARISON = [
@@ -85,7 +86,6 @@ FIGURE_1 = {
     "NT hist+enh (12)": ("nt", "mcc", 12), "GB": ("gb", "accuracy", 6),
     "GUE (7 cat.)": ("gue", "mcc", sum(SIZES.values()) + 1),
 }  # fmt: skip
-QUALIFIER = r"char|kmer|paper|[wl][1-9][0-9]*"
 RUNS = 3  # behind each sd of Table 18: folds 0, 5 and 9
 DIRECTIONS = {"better": "higher", "worse": "lower"}
 
@@ -173,16 +173,6 @@ class Reported:
         """Which of `tasks` belong to a category of GUE."""
         names = {task for task, paper in self.tasks.items() if paper.startswith(CATEGORIES[category])}
         return tasks.isin([task for task in names if self.suites[task] == "gue"])
-
-
-def qualifiers(model: str) -> list[str]:
-    """Tokenizer, width, depth and reading that a model's name states: `char`, `w64`, `l4`, `paper`."""
-    return [part for part in model.split(".")[1:] if re.fullmatch(QUALIFIER, part)]
-
-
-def has_depth(model: str) -> bool:
-    """Whether a model's name states a depth, and so not the study's: `l2`."""
-    return any(part[0] == "l" for part in qualifiers(model))
 
 
 def same_model(model: str, arm: str) -> bool:

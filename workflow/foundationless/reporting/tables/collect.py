@@ -1,7 +1,7 @@
 """From the tables of every analysis to those that figures and readers use.
 
 `collect` joins what `summarise_analysis` wrote, and writes it with what only all tasks together tell: the evidence of
-every model over tasks and the ranks of arms (`across`), the two protocols side by side, the defects of the study as
+every model over tasks and the ranks of arms (`across`), the two selections side by side, the defects of the study as
 numbers (`defects`), its claims (`claims`) and its tables by their numbers (`paper_tables`), each in every format
 (`formats`).
 """
@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.reporting.tables import cost_ledger as costs, latex as formats
+from foundationless.errors import UserError
 from foundationless.evaluation.across_tasks import cluster_tasks, rank_tasks, summarise_tasks
+from foundationless.evaluation.diagnostics import COMPONENTS, CONFUSION, LEAKAGE, OPTIMISM, RELIABILITY, ROC, RUNS
+from foundationless.evaluation.records import SELECTIONS
+from foundationless.evaluation.table_files import join_tables, read_table, write_csv, write_parquet
 from foundationless.evaluation.task_results import HOLES, KEYS, MISSING
+from foundationless.evaluation.task_summary import COMPARISONS, SCORES, UNPAIRED
 from foundationless.reporting.paper.claims import find_claims
 from foundationless.reporting.paper.defects import find_defects
-from foundationless.evaluation.diagnostics import COMPONENTS, CONFUSION, LEAKAGE, OPTIMISM, RELIABILITY, ROC, RUNS
-from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_directory, atomic_path, read_json
 from foundationless.reporting.paper.paper_tables import paper_tables
-from foundationless.evaluation.records import SELECTIONS, flatten, read_record
-from foundationless.evaluation.task_summary import COMPARISONS, SCORES, UNPAIRED
+from foundationless.reporting.tables import cost_ledger, latex
+from foundationless.runtime.files import atomic_directory, read_json
 
 CROSSVALIDATION = [*KEYS, "metric", "run", "value", "sd", "low", "high", "folds", "seeds"]
 COUNTS = ("seed", "seeds", "n_test", "n_all", "n_distant", "n_near", "bin", "count", "tried", "fold")
@@ -33,7 +34,6 @@ AUDITS = [
     "duplicate_share", "near_share",
 ]  # fmt: skip
 CORPORA = ["task", "corpus", "rows", "whole", "half", "part", "whole_share", "half_share", "part_share", "mean_share"]
-_WORDS = ("metric", "protocol", "versus")
 # Beside the paper's tables, what is also written for LaTeX; of a wide table the columns that a page has room for.
 PRINTED = ("across_tasks", "claims", "defects", "ranks", "reported_across", "reported_comparison")
 _EVIDENCE = [
@@ -52,80 +52,6 @@ NARROW = {
 }  # fmt: skip
 MAPS = ["task", "model", "init", "seed", "id", "label", "x", "y"]
 SUBSTITUTIONS = ["task", "model", "init", "seed", "window", "id", "position", "ref", "alt", "label"]
-
-
-_NUMBERS = ("low", "high", "p", "sd", "seeds", "folds", "runs", "n_test", "groups", "parameters", "seconds")
-
-
-def read_table(path: Path, measured: str | None = None) -> pd.DataFrame:
-    """A table of this module (CSV) or of the config (TSV); a missing or broken one is a `UserError`.
-
-    `measured` names a column of numbers that a table of this module must have, beside `KEYS`.
-    """
-    try:
-        separator = "\t" if path.suffix == ".tsv" else ","
-        words = dict.fromkeys(("task", "model", "label", "candidate", "setting", "text"), str)
-        frame = pd.read_csv(path, sep=separator, dtype=words, low_memory=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"{path}: not a table ({error}); delete it and run again.") from None
-    if measured is None:
-        return frame
-    if missing := {*KEYS, "metric", measured} - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_analysis again.")
-    if blank := [key for key in (*KEYS, "metric") if frame[key].isna().any()]:
-        raise UserError(f"{path}: the column {blank[0]} has empty cells; run summarise_analysis again.")
-    for name in (measured, *(name for name in _NUMBERS if name in frame)):
-        if len(frame) and not pd.api.types.is_numeric_dtype(frame[name]):
-            raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_analysis again.")
-    return frame
-
-
-def read_effects(path: Path) -> pd.DataFrame:
-    """Effects of summarise_analysis: identity, the kind of effect, and numbers; one that is none is a `UserError`."""
-    frame = read_table(path)
-    if missing := {*KEYS, "effect"} - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_analysis again.")
-    for name in frame.columns.intersection([*OPTIMISM, *LEAKAGE, *RELIABILITY]).difference([*KEYS, *_WORDS]):
-        if not pd.api.types.is_numeric_dtype(frame[name]) and frame[name].notna().any():
-            raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_analysis again.")
-    return frame
-
-
-def read_holes(path: Path) -> pd.DataFrame:
-    """Holes of summarise_analysis: what is missing, and a sentence; one that is none is a `UserError`."""
-    frame = read_table(path)
-    if missing := set(HOLES) - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_analysis again.")
-    return frame
-
-
-def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Write a CSV table whole; floats keep every digit."""
-    with atomic_path(path) as part:
-        formats.write_table(part, frame)
-
-
-def read_flat(path: Path) -> pd.DataFrame:
-    """Rows of records: a JSON record, or the Parquet table of several that `write_flat` wrote."""
-    if path.suffix == ".json":
-        return flatten([read_record(path)])
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; run its job again.")
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a table of records ({error}); delete it and run again.") from None
-    if missing := {"analysis", "task", "model", "init", "metric", "value"} - set(frame.columns):
-        raise UserError(f"{path}: records lack the column(s) {', '.join(sorted(missing))}; delete it and run again.")
-    return frame
-
-
-def write_flat(path: Path, frame: pd.DataFrame) -> None:
-    """Write rows of records as Parquet; a column that mixes types becomes text."""
-    with atomic_path(path) as part:
-        formats.write_parquet(part, frame)
 
 
 def read_tasks(path: Path) -> pd.DataFrame:
@@ -174,12 +100,6 @@ def read_substitutions(path: Path) -> pd.DataFrame:
     return frame[frame["window"] == frame["window"].iloc[0]]
 
 
-def join_tables(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
-    """Tables below each other; without a row, an empty one of `columns`."""
-    found = [frame for frame in frames if len(frame)]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(columns))
-
-
 def collect(
     output: Path,
     *,
@@ -189,7 +109,7 @@ def collect(
     tasks: pd.DataFrame,
     models: Mapping[str, Mapping[str, Any]],
     margin: float,
-    protocol: str = "corrected",
+    selection: str = "validation",
     effects: pd.DataFrame | None = None,
     reported: pd.DataFrame | None = None,
     overlap: pd.DataFrame | None = None,
@@ -206,7 +126,7 @@ def collect(
 
     `records` are the flat tables of all records; `tasks` has task, suite, group and label; `models` maps names to cards
     with label, order, tokenizer_class and kind (`baseline` or another). `scores` and `comparisons` hold rows of both
-    protocols, of which `protocol` is the study's; `effects` are those of `summaries`, `reported` the numbers that the
+    selections, of which `selection` is the study's; `effects` are those of `summaries`, `reported` the numbers that the
     study printed, `overlap` and `audits` those of `audit_overlap` and `audit_task`, `corpora` those of
     `audit_corpus`, `maps` embedding maps, `substitutions` mutagenesis maps, `cards` those of weights, `pretraining` the
     records of pretraining, `holes` what is missing or could not be computed, and `benchmarks` the directory of
@@ -225,8 +145,8 @@ def collect(
 
     flat, every = arrange(records), arrange(_with_columns(scores, SCORES))
     pairs = arrange(_with_columns(comparisons, COMPARISONS))
-    scores = _of_protocol(every, protocol)
-    comparisons = _of_protocol(pairs, protocol)
+    scores = _selected_by(every, selection)
+    comparisons = _selected_by(pairs, selection)
     effects = arrange(_with_columns(pd.DataFrame() if effects is None else effects, [*KEYS, "effect"]))
     clusters = cluster_tasks(overlap)
     catalogue = pd.DataFrame(
@@ -236,7 +156,7 @@ def collect(
     labels = {name: str(card.get("label", name)) for name, card in models.items()}
     across = summarise_tasks(comparisons, tasks, ranks, margin, clusters)
     ranked, rank_pairs, unranked = rank_tasks(scores[~scores["analysis"].isin(UNPAIRED)], tasks, labels)
-    spent = costs.ledger(flat, benchmarks)
+    spent = cost_ledger.ledger(flat, benchmarks)
     holes = pd.concat([frame for frame in (holes, unranked) if frame is not None])
     holes = arrange(_with_columns(holes, HOLES)).astype({"seed": "Int64"})
     missing = holes["what"].isin(MISSING)
@@ -251,7 +171,7 @@ def collect(
         "rank_pairs": rank_pairs,
         "holes": holes[missing],
         "notes": holes[~missing],
-        "protocols": _effect(effects, "optimism", OPTIMISM).rename(columns={"delta": "optimism"}),
+        "optimism": _effect(effects, "optimism", OPTIMISM).rename(columns={"delta": "optimism"}),
         "leakage": _effect(effects, "leakage", LEAKAGE),
         "calibration": _effect(effects, "calibration", RELIABILITY),
         "selections": _effect(effects, "selection", SELECTIONS),
@@ -264,7 +184,7 @@ def collect(
             [{"task": audit["task"], **pair} for audit in audits for pair in audit["pairs"]], columns=AUDITS
         ),
         "cost": spent,
-        "cost_by_model": arrange(costs.by_model(spent)),
+        "cost_by_model": arrange(cost_ledger.by_model(spent)),
         "corpora": pd.DataFrame([dict(audit) for audit in corpora]).reindex(columns=CORPORA),
         "defects": find_defects(every, pairs, effects, across, clusters),
         "claims": find_claims(every, pairs, bases, margin, clusters),
@@ -273,15 +193,15 @@ def collect(
     )  # fmt: skip
     points = arrange(_with_columns(pd.concat(maps) if maps else pd.DataFrame(), MAPS))
     with atomic_directory(output, ("*.csv", "*.parquet", "*.tex")) as part:
-        formats.write_parquet(part / "maps.parquet", points)
-        formats.write_parquet(part / "mutagenesis.parquet", arrange(join_tables(substitutions, SUBSTITUTIONS)))
+        write_parquet(part / "maps.parquet", points)
+        write_parquet(part / "mutagenesis.parquet", arrange(join_tables(substitutions, SUBSTITUTIONS)))
         for name, table in tables.items():
-            formats.write_table(part / f"{name}.csv", table)
-            formats.write_parquet(part / f"{name}.parquet", table)
+            write_csv(part / f"{name}.csv", table)
+            write_parquet(part / f"{name}.parquet", table)
         printed = [name for name in tables if name.startswith("table_") or name in PRINTED]
         for name in printed:
-            formats.write_latex(part / f"{name}.tex", _printed(name, tables[name]))
-        formats.write_document(part / "all.tex", {name: name.replace("_", " ") for name in printed})
+            latex.write_latex(part / f"{name}.tex", _printed(name, tables[name]))
+        latex.write_document(part / "all.tex", {name: name.replace("_", " ") for name in printed})
 
 
 def _printed(name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -293,9 +213,9 @@ def _printed(name: str, table: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=NARROW[name]) if name in NARROW else table
 
 
-def _of_protocol(frame: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Rows of one protocol; analyses without a choice of runs have all theirs."""
-    return frame[(frame["protocol"] == protocol) | frame["analysis"].isin(UNPAIRED)].reset_index(drop=True)
+def _selected_by(frame: pd.DataFrame, selection: str) -> pd.DataFrame:
+    """Rows of one selection; analyses without a choice of runs have all theirs."""
+    return frame[(frame["selection"] == selection) | frame["analysis"].isin(UNPAIRED)].reset_index(drop=True)
 
 
 def _effect(effects: pd.DataFrame, kind: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -312,9 +232,9 @@ def crossvalidate(records: pd.DataFrame) -> pd.DataFrame:
     """
     from scipy import stats
 
-    if "protocol" not in records or "fold" not in records:
+    if "selection" not in records or "fold" not in records:
         return pd.DataFrame(columns=CROSSVALIDATION)
-    found = records[(records["protocol"] == "crossvalidation") & (records["split"] == "test")]
+    found = records[(records["selection"] == "crossvalidation") & (records["split"] == "test")]
     rows = []
     keys = [*KEYS, "metric", "run"]
     for names, part in found.assign(run=found.get("run", "")).groupby(keys, sort=False, dropna=False):
@@ -347,4 +267,4 @@ def check_distinct(cards: Iterable[Path]) -> None:
 def _with_columns(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """`frame` with at least `columns`, these first: a study without paired analyses has none of some."""
     found = frame.reindex(columns=list(dict.fromkeys([*columns, *frame.columns])))
-    return found.astype({name: object for name in (*KEYS, "metric", "protocol", "versus", "effect") if name in found})
+    return found.astype({name: object for name in (*KEYS, "metric", "selection", "versus", "effect") if name in found})

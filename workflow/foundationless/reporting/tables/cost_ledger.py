@@ -6,14 +6,14 @@ Tries that were interrupted count where the record counts them (`records.Stopwat
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from foundationless.study.plan import ANALYSES, DERIVED, RECIPES
+from foundationless.study.plan import ANALYSES, CONTROL_ARMS, RECIPES
 
 IDENTITY = ["rule", "analysis", "task", "model", "init", "seed"]
 LEDGER = [
@@ -26,19 +26,10 @@ BY_MODEL = [
 ]  # fmt: skip
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
-_ARMS = ("pretrained", "random", "baseline", *DERIVED)
+_ARMS = ("pretrained", "random", "baseline", *CONTROL_ARMS)
 # Rules that may have left a benchmark; files of others are from before they had another name.
 _RULES = frozenset((*RECIPES, "fetch"))
 _JOULES = 3.6e6  # of a kWh
-
-
-def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record of a job that reads an embedding says of it: `cost` and whose it is, under the key `embedding`.
-
-    `facts` are those of `vectors.read_embeddings`; derived sets of `task` read its own embedding.
-    """
-    whose = {key: facts[key] for key in ("model", "init", "seed") if key in facts}
-    return {"embedding": {"task": task.split(".")[0], **whose, **facts["cost"]}}
 
 
 def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFrame:

@@ -28,19 +28,6 @@ HEAD = r"""\documentclass[a4paper,landscape]{article}
 """
 
 
-def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Write CSV; floats keep every digit."""
-    frame.to_csv(path, index=False, lineterminator="\n")
-
-
-def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write Parquet; a column that mixes types, or holds what has no type there, becomes text."""
-    kinds = {str(name): pd.api.types.infer_dtype(frame[name], skipna=True) for name in frame}
-    mixed = [name for name, kind in kinds.items() if kind.startswith("mixed")]
-    texts = {name: frame[name].map(str, na_action="ignore") for name in mixed}
-    frame.assign(**texts).to_parquet(path, index=False)
-
-
 def write_latex(path: Path, frame: pd.DataFrame) -> None:
     """Write a LaTeX fragment: `tabular` or, of a long table, `longtable`; it needs booktabs and longtable.
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from foundationless import __version__
-from foundationless.study.config import check_schema, read_yaml
 from foundationless.errors import UserError
 from foundationless.evaluation.aggregate import ALPHA
 from foundationless.runtime.files import read_json, write_json
-from foundationless.evaluation.records import versions
+from foundationless.runtime.versions import versions
+from foundationless.study.config import check_schema, read_schema
 
 SCHEMA_VERSION = 1
 WORDS = ("better", "equivalent", "worse", "undecided")
@@ -219,16 +219,16 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def write(path: Path, verdict: Fact, schema: Path) -> None:
+def write(path: Path, verdict: Fact) -> None:
     """Check against the schema (`UserError`) and write."""
-    check_schema(verdict, read_yaml(schema), str(path))
+    check_schema(verdict, read_schema("verdict"), str(path))
     write_json(path, verdict)
 
 
-def read(path: Path, schema: Path) -> Fact:
+def read(path: Path) -> Fact:
     """A verdict that `write` wrote; a file that is none is a `UserError`."""
     found = read_json(path)
-    check_schema(found, read_yaml(schema), str(path))
+    check_schema(found, read_schema("verdict"), str(path))
     return found
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from foundationless.errors import UserError
 from foundationless.data.reference import Genome, normalise, read_records
-from foundationless.tasks.readers.raw_files import ALPHABET, Option, Reader, contig_of, draw_splits, extract, read_text_table, share, words
+from foundationless.errors import UserError
+from foundationless.tasks.options import ALPHABET, Option, Reader, share, words
+from foundationless.tasks.readers.raw_files import contig_of, extract, read_text_table
+from foundationless.tasks.splits import draw_splits
 
 
 def merging(text: str) -> dict[str, str]:

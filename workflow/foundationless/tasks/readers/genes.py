@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.errors import UserError
 from foundationless.data.reference import Genome
+from foundationless.errors import UserError
+from foundationless.tasks.options import Option, Reader, at_least_one, at_least_zero, note, words
 from foundationless.tasks.readers.intervals import SPLIT_OPTIONS, read_bed
-from foundationless.tasks.readers.raw_files import Option, Reader, at_least_one, at_least_zero, cap_classes, covered_places, extract, note, split_rows, words
+from foundationless.tasks.readers.raw_files import covered_places, extract
+from foundationless.tasks.splits import cap_classes, split_rows
 
 _ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from foundationless.errors import UserError
 from foundationless.data.reference import Genome
-from foundationless.tasks.readers.raw_files import Option, Reader, covered_places, extract, numbers, split_rows, words
+from foundationless.errors import UserError
+from foundationless.tasks.options import Option, Reader, numbers, words
+from foundationless.tasks.readers.raw_files import covered_places, extract
+from foundationless.tasks.splits import split_rows
 
 SPLIT_OPTIONS = {
     "test_contigs": Option(words, [], "chromosomes of the test split, as chr8,chr9; without it, fractions are drawn"),

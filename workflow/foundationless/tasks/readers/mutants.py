@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.errors import UserError
 from foundationless.data.reference import Genome
-from foundationless.tasks.readers.raw_files import Option, Reader, at_least_one, numbers, whole_numbers, words
+from foundationless.errors import UserError
+from foundationless.tasks.options import Option, Reader, at_least_one, numbers, whole_numbers, words
 
 _STEP = 1000
 _LETTERS = np.frombuffer(b"ACGT", dtype=np.uint8)

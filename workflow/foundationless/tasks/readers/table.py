@@ -7,10 +7,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.errors import UserError
+from foundationless.data.dna import check_dna, contigs_of
 from foundationless.data.reference import Genome, read_records
-from foundationless.tasks.sequence_sets import check_dna, contigs_of
-from foundationless.tasks.readers.raw_files import ALPHABET, Option, Reader, draw_splits, label_map, note, read_text_table, share, words
+from foundationless.errors import UserError
+from foundationless.tasks.options import ALPHABET, Option, Reader, label_map, note, share, words
+from foundationless.tasks.readers.raw_files import read_text_table
+from foundationless.tasks.splits import draw_splits
 
 
 def row_filter(text: str) -> tuple[str, str]:

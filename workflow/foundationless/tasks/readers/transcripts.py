@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from foundationless.errors import UserError
 from foundationless.data.reference import normalise, read_records
+from foundationless.errors import UserError
+from foundationless.tasks.options import ALPHABET, Option, Reader, note, numbers
 from foundationless.tasks.readers.genes import CLASS_OPTIONS
-from foundationless.tasks.readers.raw_files import ALPHABET, Option, Reader, cap_classes, draw_splits, note, numbers, read_text_table, shares
+from foundationless.tasks.readers.raw_files import read_text_table
+from foundationless.tasks.splits import cap_classes, draw_splits, shares
 
 
 def read_gene_table(path: Path, columns: list[str]) -> pd.DataFrame:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
-from foundationless.tasks.sequence_sets import read_sequences, reverse_complement
-from foundationless.tasks.readers.raw_files import Option, Reader, label_map, note
+from foundationless.tasks.options import Option, Reader, label_map, note
+from foundationless.tasks.sequence_sets import read_sequences
 
 
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:

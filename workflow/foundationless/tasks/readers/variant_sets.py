@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from foundationless.errors import UserError
 from foundationless.data.reference import Genome
-from foundationless.tasks.readers.raw_files import Option, Reader, at_least_one, note, read_text_table, words, yes_or_no
 from foundationless.data.variants import TP53_CODING_EXONS, clinical_variants, missense_snvs, variant_windows
+from foundationless.errors import UserError
+from foundationless.tasks.options import Option, Reader, at_least_one, note, words, yes_or_no
+from foundationless.tasks.readers.raw_files import read_text_table
 
 _LENGTH = Option(at_least_one, 1024, "bases of the window, with the variant in the middle")
 _GENOME = "GRCh38 FASTA made by prepare_genome"

@@ -1,0 +1,399 @@
+"""Tables of a made-up study of full size: the design, names and labels are those of `config/paper.yaml`, the numbers
+are drawn. Figures are drawn from them in tests; the files are written as `collect_tables` writes them, not by it.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from foundationless.study.config import read_yaml
+from foundationless.study.plan import Plan, read_study
+from support import ROOT
+
+STUDY = "Synthetic tables of the tests; no number here is a result."
+MARGIN = 0.02
+KEYS = ["analysis", "task", "model", "init"]
+SIZES = {"seeds": 3, "folds": 3, "runs": 9, "n_test": 2987, "groups": 2987}
+SKILL = {"random": 0.0, "pretrained": 0.05, "copy": 0.05, "permuted": 0.01, "embedding": 0.02, "baseline": -0.03}
+EXPERIMENTS = {
+    "finetune": "nt_finetune", "biotype": "biotype", "width": "biotype", "frozen": "gue_histone_frozen_xgb",
+    "lora": "lora_vs_full", "likelihood": "clinvar_llr", "tokenizer": "tokenizer_ablation",
+}  # fmt: skip
+CLASSES = {
+    "biotype": [
+        "protein_coding", "lncRNA", "processed_pseudogene", "unprocessed_pseudogene", "miRNA", "snRNA", "snoRNA",
+        "misc_RNA", "TEC",
+    ],
+    "ancestry": ["AFR", "AMR", "EAS", "EUR", "SAS"],
+}  # fmt: skip
+
+
+@cache
+def study() -> Plan:
+    """The design of the whole study."""
+    config = read_yaml(ROOT / "config" / "paper.yaml")
+    tables = {name: str(ROOT / path) for name, path in config["tables"].items()}
+    return read_study({**config, "tables": tables})
+
+
+def write_tables(directory: Path, seed: int = 0) -> Path:
+    """Write every table that figures read into `directory`, 7 models × 52 tasks and every other analysis."""
+    rng = np.random.default_rng(seed)
+    directory.mkdir(parents=True, exist_ok=True)
+    plan = study()
+    cards = json.loads(plan.describe_models())
+    tasks = pd.DataFrame(plan.tasks.values())
+    if "family" not in tasks:
+        tasks = tasks.assign(family=tasks["group"], twin="")
+    tasks = tasks[tasks["task"].isin({job.task.split(".")[0] for job in plan.cells})].reset_index(drop=True)
+    arms = pd.DataFrame([job[:4] for job in plan.cells], columns=KEYS).drop_duplicates(ignore_index=True)
+    arms = arms[arms["task"].str.split(".").str[0].isin(tasks["task"])]
+    arms["metric"] = arms["task"].str.split(".").str[0].map(tasks.set_index("task")["metric"])
+    arms["kind"] = arms["model"].map({name: card["kind"] for name, card in cards.items()})
+    unpaired = arms["analysis"].isin(["sensitivity", "similarity", "mutagenesis", "clustering"])
+    scores = _scores(arms[~unpaired].reset_index(drop=True), cards, rng)
+    comparisons = _comparisons(scores, rng)
+    across = _across(comparisons, tasks)
+    frames = {
+        "scores": pd.concat([scores, _unpaired_scores(arms[unpaired], rng)], ignore_index=True).drop(columns="kind"),
+        "comparisons": comparisons,
+        "across_tasks": across,
+        "tasks": tasks,
+        "models": pd.DataFrame([{"model": name, **card} for name, card in cards.items()]).sort_values(
+            "order", kind="stable"
+        ),
+        "holes": pd.DataFrame(columns=[*KEYS, "seed", "what", "note"]),
+    }
+    frames |= _effects(scores, tasks, rng) | _cost(arms, rng) | _claims(cards, rng)
+    frames |= _ranks(scores) | _reported(scores, cards, rng)
+    for name, frame in frames.items():
+        frame.to_csv(directory / f"{name}.csv", index=False)
+    _records(scores, arms, rng).to_parquet(directory / "records.parquet", index=False)
+    _maps(arms, rng).to_parquet(directory / "maps.parquet", index=False)
+    _substitutions(arms, rng).to_parquet(directory / "mutagenesis.parquet", index=False)
+    return directory
+
+
+def change_tables(source: Path, directory: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+    """A copy of tables in which `change` was done to each of them but those of tasks and models."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        kept = path.stem in ("tasks", "models")
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+            (frame if kept else change(frame)).to_parquet(directory / path.name, index=False)
+        else:
+            frame = pd.read_csv(path, low_memory=False)
+            (frame if kept else change(frame)).to_csv(directory / path.name, index=False)
+    return directory
+
+
+def empty_tables(source: Path, directory: Path) -> Path:
+    """The same tables without a row."""
+    return change_tables(source, directory, _nothing)
+
+
+def half_tables(source: Path, directory: Path, seed: int = 0) -> Path:
+    """The same tables without half of their rows, at random."""
+    rng = np.random.default_rng(seed)
+
+    def half(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[rng.random(len(frame)) < 0.5]
+
+    return change_tables(source, directory, half)
+
+
+def _nothing(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.iloc[:0]
+
+
+def _scores(arms: pd.DataFrame, cards: dict, rng: np.random.Generator) -> pd.DataFrame:
+    names = list(cards)
+    hard = {name: rng.normal(0.62, 0.12) for name in sorted({task.split(".")[0] for task in arms["task"]})}
+    base = arms["task"].str.split(".").str[0].map(hard)
+    percent = pd.to_numeric(arms["task"].str.extract(r"\.pct(\d+)")[0]).fillna(100)
+    shots = pd.to_numeric(arms["task"].str.extract(r"\.shot(\d+)")[0])
+    width = pd.to_numeric(arms["model"].str.extract(r"\.w(\d+)")[0])
+    model = arms["model"].str.split(".").str[0].map({name: 0.01 * (i % 7) for i, name in enumerate(names)})
+    value = base + arms["init"].map(SKILL) + model + 0.07 * np.log10(percent / 100)
+    value += (0.1 * np.log10(shots / 20)).fillna(0) + (0.05 * np.log10(width / 512)).fillna(0)
+    value -= 0.04 * arms["model"].str.contains(".char", regex=False)
+    value = (value + rng.normal(scale=0.02, size=len(arms))).clip(-0.05, 0.985)
+    value[arms["task"].str.endswith(".permuted")] = rng.normal(scale=0.01)
+    value[arms["analysis"] == "likelihood"] -= 0.1
+    half = rng.uniform(0.008, 0.03, len(arms))
+    found = arms.assign(selection="validation", value=value, low=value - half, high=value + half, sd=half / 2)
+    extras = {"ece": rng.uniform(0.02, 0.2, len(arms)), "brier": rng.uniform(0.1, 0.4, len(arms))}
+    return found.assign(parameters=10**6, seconds=60.0, **SIZES, **extras)
+
+
+def _comparisons(scores: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    own = scores[(scores["kind"] == "model") & (scores["init"] == "pretrained")]
+    keys = ["analysis", "task"]
+    randoms = scores[(scores["init"] == "random") & (scores["kind"] == "model")]
+    cheap = scores[scores["kind"] == "baseline"]
+    pairs = []
+    for versus, others, by in (
+        ("random", randoms, [*keys, "model"]),
+        ("best_random", randoms.sort_values("value").drop_duplicates(keys, keep="last"), keys),
+        ("baseline", cheap.sort_values("value").drop_duplicates(keys, keep="last"), keys),
+    ):
+        other = others.rename(columns={"value": "reference_value", "model": "reference"})
+        other = other.assign(model=other["reference"]) if "model" in by else other
+        pairs.append(own.merge(other[[*by, "reference", "reference_value"]], on=by).assign(versus=versus))
+    found = pd.concat(pairs, ignore_index=True)
+    delta, se = found["value"] - found["reference_value"], rng.uniform(0.004, 0.02, len(found))
+    found = found.assign(delta=delta, low=delta - 1.96 * se, high=delta + 1.96 * se, se=se, mde=2.8 * se)
+    p = 2 * stats.norm.sf(np.abs(delta / se))
+    found = found.assign(p=p, p_test=p, test="mcnemar", margin=MARGIN, reference_seeds=3, resamples=2000)
+    found = found.assign(nb_low=found["low"] - se, nb_high=found["high"] + se, nb_p=p)
+    words = np.select(
+        [(found["low"] > -MARGIN) & (found["high"] < MARGIN), found["low"] > 0, found["high"] < 0],
+        ["equivalent", "better", "worse"], "undecided",
+    )  # fmt: skip
+    return found.assign(verdict=words).drop(columns=["value", "reference_value", "kind", "sd", "ece", "brier"])
+
+
+def _across(comparisons: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
+    known = tasks.set_index("task")
+    rows = comparisons.assign(base=comparisons["task"].str.split(".").str[0])
+    rows["derivation"] = rows["task"].str.extract(r"\.(.+)$")[0].str.replace(r"d\d+$", "", regex=True).fillna("")
+    rows = rows.assign(suite=rows["base"].map(known["suite"]), family=rows["base"].map(known["family"]))
+    scopes = [rows.assign(suite="all", family=""), rows.assign(family=""), rows.assign(suite="all")]
+    found = []
+    keys = ["analysis", "derivation", "suite", "family", "versus", "model"]
+    for names, part in pd.concat(scopes).groupby(keys, sort=False):
+        n, delta = len(part), part["delta"].mean()
+        se = part["delta"].std(ddof=1) / np.sqrt(n) if n > 2 else part["se"].mean()
+        df = n - 1 if n > 2 else np.inf
+        half, p = stats.t.ppf(0.975, df) * se, 2 * stats.t.sf(abs(delta / se), df)
+        below, above = stats.t.cdf((-MARGIN - delta) / se, df), stats.t.sf((MARGIN - delta) / se, df)
+        tost = max(stats.t.sf((delta + MARGIN) / se, df), stats.t.cdf((delta - MARGIN) / se, df))
+        word = "equivalent" if tost < 0.05 else "undecided" if p > 0.05 else "better" if delta > 0 else "worse"
+        unit = "families" if n > 8 else "tasks" if n > 2 else "items"
+        found.append(
+            dict(zip(keys, names, strict=True))
+            | {"delta": delta, "se": se, "df": df, "unit": unit, "low": delta - half, "high": delta + half}
+            | {"wins": (part["delta"] > 0).sum(), "losses": (part["delta"] < 0).sum(), "n": n, "distinct": n}
+            | {"families": part["base"].map(known["family"]).nunique(), "metrics": "mcc", "p": p, "p_holm": p}
+            | {"p_tost": tost, "p_tost_holm": tost, "rope_below": below, "rope_within": 1 - below - above}
+            | {"rope_above": above, "wilcoxon_p": p, "wilcoxon_p_holm": p, "mde": 2.8 * se, "verdict": word}
+            | {"margin": MARGIN, "clusters": n, "cluster_low": delta - half, "cluster_high": delta + half}
+        )
+    return pd.DataFrame(found)
+
+
+def _unpaired_scores(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    models = list(dict.fromkeys(arms["model"]))
+    for arm in arms.drop(columns=["metric", "kind"]).to_dict("records"):
+        drift = 0.2 * (1 + models.index(arm["model"])) / len(models) * (1.5 if arm["init"] == "random" else 1)
+
+        def add(metric: str, value: float, half: float = 0.01, arm: dict = arm, **extra: object) -> None:
+            found = arm | {"metric": metric, "value": value, "low": value - half, "high": value + half}
+            rows.append(found | {"seeds": 3, "n": 400, "n_test": 400, "groups": 400, "folds": 1} | extra)
+
+        if arm["analysis"] == "sensitivity":
+            for variant, pooling in ((v, p) for v in ("raw", "centred", "rounded") for p in ("cls", "mean", "max")):
+                shared = {"variant": variant, "pooling": pooling, "windows": 8}
+                for count in (1, 64, 128, 256, 512, 1024):
+                    value = 1 - drift * np.log10(count + 1) / 3 * (1 if variant == "raw" else 1.5)
+                    add("cosine", value, mutations=count, null=False, **shared)
+                add("cosine", 0.7 - drift if variant == "raw" else -0.14, null=True, **shared)
+        elif arm["analysis"] == "similarity":
+            for label in ("benign", "pathogenic"):
+                distance = 10 ** rng.uniform(-4, -1)
+                add("cosine", 1 - distance, 0.3 * distance, gene=arm["task"].split("_")[-1], label=label,
+                    pooling="max", unit="variant")  # fmt: skip
+        elif arm["analysis"] == "mutagenesis":
+            for measure in ("shift_max", "llr"):
+                add("auroc", rng.uniform(0.4, 0.8), measure=measure, window="all")
+                add("spearman", rng.uniform(-0.2, 0.5), measure=measure, window="all")
+        else:
+            for metric in ("adjusted_rand", "normalised_mutual_information", "silhouette", "neighbour_agreement"):
+                add(metric, rng.uniform(0.05, 0.6), 0.03, variant="observed")
+                add(metric, 0.02, 0.02, variant="permuted_labels")
+    return pd.DataFrame(rows)
+
+
+def _effects(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    shown = scores[(scores["analysis"] == "finetune")]
+    own = shown[shown["kind"] == "model"]
+    identity = own[[*KEYS, "metric"]]
+    optimism = rng.gamma(1, 0.01, len(own))
+    selections = identity.assign(versus=None, optimism=optimism, low=optimism - 0.01, high=optimism + 0.01)
+    selections["value_by_validation"] = own["value"]
+    leaks = {task: float(rng.choice([0, rng.uniform(0, 0.7)])) for task in shown["task"].unique()}
+    near = shown["task"].map(leaks)
+    delta = near / 15 + rng.normal(scale=0.01, size=len(shown))
+    leakage = shown[[*KEYS, "metric", "selection"]].assign(
+        value_all=shown["value"], value_distant=shown["value"] - delta
+    )
+    leakage = leakage.assign(n_all=2987, n_distant=(2987 * (1 - near)).astype(int), n_near=(2987 * near).astype(int))
+    leakage = leakage.assign(delta=delta, low=delta - 0.01, high=delta + 0.01, value_near=shown["value"] + delta)
+    audits = pd.DataFrame(
+        [{"task": task, "split": split, "against": "earlier", "rows": 2987, "near_share": share,
+          "duplicate_share": share / 3} for task, share in leaks.items() for split in ("validation", "test")]
+    )  # fmt: skip
+    bins = (
+        identity.drop(columns="metric")
+        .assign(selection="validation")
+        .merge(pd.DataFrame({"bin": range(5, 15)}), "cross")
+    )
+    middle = (bins["bin"] + 0.5) / 15
+    bins = bins.assign(edge=(bins["bin"] + 1) / 15, count=200, confidence=middle, accuracy=middle - 0.08)
+    spread = scores[
+        scores["analysis"].isin(["finetune", "biotype", "frozen", "ancestry"]) & (scores["kind"] == "model")
+    ]
+    spread = spread[spread["selection"] == "validation"]
+    cells = pd.DataFrame([(seed, fold) for seed in range(3) for fold in range(3)], columns=["seed", "fold"])
+    runs = spread[[*KEYS, "selection", "metric", "value"]].merge(cells, "cross")
+    runs["value"] += 0.01 * (runs["seed"] - 1) + rng.normal(scale=0.008, size=len(runs))
+    parts = []
+    for name, share in (("items", 0.4), ("seed", 0.3), ("fold", 0.1), ("residual", 0.2)):
+        share = share * rng.uniform(0.5, 1.5, len(spread))
+        parts.append(spread[[*KEYS, "metric", "selection"]].assign(component=name, variance=share * 1e-4, share=share))
+    parts.append(parts[1][parts[1]["init"] == "random"].assign(component="weights", variance=-1e-5, share=np.nan))
+    components = pd.concat(parts, ignore_index=True)
+    components["sd"] = np.sqrt(components["variance"].clip(lower=0))
+    ratios = scores[scores["analysis"] == "likelihood"]
+    grid = pd.DataFrame({"fpr": np.linspace(0, 1, 101)})
+    roc = ratios[[*KEYS, "selection", "value"]].merge(grid, "cross")
+    roc["tpr"] = stats.norm.cdf(stats.norm.ppf(roc["fpr"]) + np.sqrt(2) * stats.norm.ppf(roc["value"]))
+    width = 0.3 * roc["tpr"] * (1 - roc["tpr"])
+    roc = roc.assign(low=roc["tpr"] - width, high=roc["tpr"] + width).drop(columns="value")
+    suites = tasks.set_index("task")["suite"]
+    counted = []
+    for arm in scores[scores["analysis"].isin(CLASSES)].to_dict("records"):
+        names = CLASSES[suites[arm["task"].split(".")[0]]]
+        table = rng.poisson(8, (len(names), len(names))) + np.diag(rng.poisson(90 * arm["value"], len(names)))
+        counted += [
+            {key: arm[key] for key in (*KEYS, "selection")} | {"actual": a, "predicted": b, "count": table[i, j]}
+            for i, a in enumerate(names) for j, b in enumerate(names)
+        ]  # fmt: skip
+    items = [(1, "checkpoint loaded in part, padding pooled"), (3, "runs chosen on the test set"),
+             (4, "compared with the best of all random models"), (7, "families split"),
+             (10, "similarities rounded (max, 1 mutations)"),
+             (11, "dependent tasks taken as independent (half width of the interval)")]  # fmt: skip
+    defects = pd.concat([identity.assign(item=item, what=what) for item, what in items], ignore_index=True)
+    defects["difference"] = rng.normal(0.02, 0.03, len(defects))
+    defects = defects.assign(low=defects["difference"] - 0.02, high=defects["difference"] + 0.02)
+    return {
+        "optimism": optimism, "leakage": leakage, "audits": audits, "calibration": bins, "runs": runs,
+        "components": components, "roc": roc, "confusion": pd.DataFrame(counted), "defects": defects,
+    }  # fmt: skip
+
+
+def _cost(arms: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    hours = rng.lognormal(0, 0.7, len(arms)) * np.where(arms["kind"] == "baseline", 0.02, 1)
+    ledger = arms[KEYS].assign(rule="r", seed=0, cpu_hours=hours, gpu_hours=hours * (arms["kind"] == "model"))
+    made = {"analysis": "pretrain", "task": "genome", "init": "pretrained", "rule": "pretrain", "seed": 0}
+    mistral = pd.DataFrame([made | {"model": "mistral", "gpu_hours": 900.0, "cpu_hours": 900.0}])
+    return {"cost": pd.concat([ledger, mistral], ignore_index=True).assign(energy_kwh=0.1, seconds=60.0)}
+
+
+def _claims(cards: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    models = [name for name in cards if "." not in name and cards[name]["kind"] == "model"]
+    rows = []
+    for claim in ("pretraining does not help fine-tuning", "pretraining does not help frozen features",
+                  "6-mers are no better than characters"):  # fmt: skip
+        for model in models:
+            for selection in ("test", "validation"):
+                value = rng.normal(0.02, 0.03)
+                found = {"claim": claim, "selection": selection, "model": model, "difference": value, "n": 52}
+                rows.append(
+                    found | {"low": value - 0.02, "high": value + 0.02, "verdict": "undecided", "holds": "open"}
+                )
+    return {"claims": pd.DataFrame(rows)}
+
+
+def _ranks(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    shown = scores[(scores["analysis"] == "finetune") & ~scores["task"].str.contains(".", regex=False)]
+    table = shown.pivot_table(index="task", columns=["model", "init"], values="value").dropna()
+    ranks = table.rank(axis=1, ascending=False).mean()
+    rows = [{"analysis": "finetune", "model": m, "init": i, "label": f"{m} {i}", "rank": rank, "n": len(table),
+             "p_friedman": 1e-9} for (m, i), rank in ranks.items()]  # fmt: skip
+    k, n = len(ranks), len(table)
+    unit = np.sqrt(k * (k + 1) / (6 * n))
+    pairs = [
+        {"analysis": "finetune", "first_model": a[0], "first_init": a[1], "second_model": b[0], "second_init": b[1]}
+        | {"p": float(stats.studentized_range.sf(abs(ranks[a] - ranks[b]) / unit * np.sqrt(2), k, 1e5))}
+        for a, b in combinations(ranks.index, 2)
+    ]
+    return {"ranks": pd.DataFrame(rows), "rank_pairs": pd.DataFrame(pairs)}
+
+
+def _reported(scores: pd.DataFrame, cards: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    own = scores[(scores["kind"] == "model") & scores["analysis"].isin(EXPERIMENTS)]
+    reported = own["value"] + rng.normal(scale=0.03, size=len(own))
+    found = own.assign(experiment=own["analysis"].map(EXPERIMENTS), source="Table 18", paper_task=own["task"])
+    found = found.assign(model_label=own["model"].map({name: card["label"] for name, card in cards.items()}))
+    found = found.assign(arm=own["init"], reported=reported, reported_sd=0.01, ours=own["value"], same_model=True)
+    change = found["ours"] - found["reported"]
+    found = found.assign(difference=change, difference_low=change - 0.02, difference_high=change + 0.02)
+    word = np.where(change.abs() < 0.01, "equivalent", np.where(change > 0, "higher", "lower"))
+    comparison = found.assign(verdict=word).reset_index(drop=True)
+    columns = [
+        "experiment", "source", "task", "paper_task", "model", "model_label", "arm", "metric", "reported",
+        "reported_sd", "ours", "low", "high", "difference", "difference_low", "difference_high", "verdict",
+        "same_model",
+    ]  # fmt: skip
+    wins = {"mistral": 17, "ntv2": 18, "genalm": 18, "nt500m": 17, "dnabert2": 17, "hyenadna": 12, "caduceus": 7}
+    across = pd.DataFrame([
+        {"analysis": "finetune", "suite": "nt", "family": "", "model": model, "versus": "random", "n": 18,
+         "delta": 0.03 * won / 18, "low": 0.03 * won / 18 - 0.01, "high": 0.03 * won / 18 + 0.01, "wins": won,
+         "losses": 18 - won, "wilcoxon_p": 1e-3, "margin": MARGIN, "verdict": "undecided", "source": "Table 18"}
+        for model, won in wins.items()
+    ])  # fmt: skip
+    return {"reported_comparison": comparison[columns], "reported_across": across}
+
+
+def _records(scores: pd.DataFrame, arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    steps = pd.DataFrame({"step": range(0, 572_001, 20_000)})
+    made = [{"analysis": "pretrain", "task": "genome", "model": name, "init": "pretrained", "seed": 0}
+            for name in dict.fromkeys(arms["model"]) if name.startswith(("mistral", "hyenadna.scratch"))
+            and ".char" not in name]  # fmt: skip
+    losses = pd.DataFrame(made).merge(steps, "cross")
+    losses["value"] = 1.88 + 0.1 * np.exp(-losses["step"] / 1e5) + 0.002 * losses["model"].str.len()
+    losses = losses.assign(metric="bits_per_base", n=1000, selection="run")
+    probed = scores[scores["analysis"].isin(["biotype", "frozen", "ancestry"]) & (scores["kind"] == "model")]
+    probed = probed[~probed["task"].str.contains(".", regex=False)]
+    probed = probed[[*KEYS, "metric", "value"]]
+    names = [f"xgboost_{pooling}{pca}" for pooling in ("max", "mean") for pca in ("", "_pca64")]
+    runs = probed.merge(pd.DataFrame({"run": names}), "cross").merge(pd.DataFrame({"seed": range(2)}), "cross")
+    runs["value"] += rng.normal(scale=0.02, size=len(runs))
+    runs = runs.assign(selection="run", split="test", selected=runs["run"] == names[0], n=2987)
+    folds = probed[probed["analysis"] == "biotype"].merge(pd.DataFrame({"fold": range(5)}), "cross")
+    folds = folds.assign(selection="crossvalidation", split="test", run="chosen", seed=0, n=2987)
+    runs, folds = (frame.astype({"selected": object}) if "selected" in frame else frame for frame in (runs, folds))
+    return pd.concat([losses, runs, folds], ignore_index=True)
+
+
+def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    shown = arms[arms["analysis"] == "clustering"][["task", "model", "init"]]
+    found = shown.merge(pd.DataFrame({"id": [f"r{i}" for i in range(40)]}), "cross").assign(seed=0)
+    labels = found["id"].str[1:].astype(int)
+    names = np.array(CLASSES["biotype"])
+    return found.assign(
+        label=names[labels % len(names)], x=rng.normal(size=len(found)) + labels % 9, y=rng.normal(size=len(found))
+    )
+
+
+def _substitutions(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    shown = arms[(arms["analysis"] == "mutagenesis") & arms["init"].isin(["pretrained", "random"])]
+    text = rng.choice(list("ACGT"), 150)
+    sites = pd.DataFrame(
+        [(i, ref, alt) for i, ref in enumerate(text) for alt in "ACGT".replace(ref, "")],
+        columns=["position", "ref", "alt"],
+    )
+    found = shown[["task", "model", "init"]].merge(sites, "cross").assign(seed=0, window="w")
+    places = found["position"]
+    label = np.where((places > 60) & (places < 80), np.where(places % 2, "pathogenic", "benign"), None)
+    found = found.assign(id="w:" + (places + 1).astype(str) + ":" + found["ref"] + ":" + found["alt"], label=label)
+    return found.assign(shift_max=rng.random(len(found)), llr=rng.normal(size=len(found)))

@@ -1,0 +1,68 @@
+"""Studies that tests run, and how: copies of the working tree, snakemake as a user starts it, what must not change."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from foundationless.evaluation import records
+from support import ROOT
+
+ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def snakemake(*arguments, directory=ROOT, environment=ENVIRONMENT, timeout=None):
+    """Run snakemake to its end; the answer holds both its streams in `stdout`."""
+    return subprocess.run(
+        ["snakemake", *map(str, arguments)],
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
+def checkout(directory):
+    """A copy of the working tree without what git ignores."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    for name in names:
+        source, target = ROOT / name, directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            target.symlink_to(source.readlink())
+        elif source.exists():
+            shutil.copy2(source, target)
+    return directory
+
+
+def write_study(path, **changes):
+    """The demo's config with some of its keys replaced; whatever hangs on them is in `changes` too."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config |= changes
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def outcome(directory):
+    """What must not depend on interruptions or machines: the comparable part of every record, and every table but its
+    costs."""
+    found = {
+        str(path.relative_to(directory)): records.comparable(records.read_record(path))
+        for path in (directory / "results").glob("*/**/record.json")
+    }
+    tables = {
+        path.name: pd.read_csv(path).drop(columns=["seconds"], errors="ignore").to_csv()
+        for path in (directory / "results/tables").glob("*.csv")
+        if path.name != "records.csv" and not path.name.startswith("cost")
+    }
+    return found, tables

@@ -1,0 +1,163 @@
+"""Tables, verdicts and configs that were cut, emptied or edited: one sentence and exit code 2, never a traceback."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+
+from foundationless.__main__ import main
+from foundationless.reporting.tables.verdict import build
+from foundationless.study.plan import FIGURES
+from support import ROOT
+from support.figure_tables import write_tables
+
+CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+# A table, a figure that reads it, and one of its columns of numbers.
+READ = [
+    ("scores", "figure_08_nt", "value"),
+    ("comparisons", "figure_08_nt", "delta"),
+    ("across_tasks", "verdict_forest", "wins"),
+    ("across_tasks", "verdict_forest", "margin"),
+    ("across_tasks", "verdict_forest", "se"),
+    ("ranks", "critical_difference", "rank"),
+    ("rank_pairs", "critical_difference", "p"),
+    ("claims", "claims", "difference"),
+    ("confusion", "confusion", "count"),
+    ("calibration", "calibration", "accuracy"),
+    ("leakage", "leakage", "low"),
+    ("roc", "roc", "fpr"),
+    ("cost", "cost", "gpu_hours"),
+    ("runs", "seed_variance", "value"),
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return write_tables(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def tables(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "tables")
+
+
+def refused(capsys, words, *sentences):
+    capsys.readouterr()
+    assert main(list(map(str, words))) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and all(sentence in error for sentence in sentences), error
+
+
+def draw(tables, figure):
+    return ["draw_figures", "--figures", figure, "--tables", tables, "--output", tables.parent / "figures"]
+
+
+@pytest.mark.parametrize(("name", "figure", "column"), READ)
+def test_a_text_where_a_number_belongs(tables, capsys, name, figure, column):
+    path = tables / f"{name}.csv"
+    frame = pd.read_csv(path, low_memory=False).astype({column: object})
+    frame.loc[1, column] = "much"
+    frame.to_csv(path, index=False)
+    refused(capsys, draw(tables, figure), f"{name}.csv: row 2 has 'much' as {column}, which is a number")
+
+
+@pytest.mark.parametrize(("name", "figure"), sorted({(name, figure) for name, figure, _ in READ}))
+def test_a_table_that_is_empty_cut_short_or_another(tables, capsys, name, figure):
+    path = tables / f"{name}.csv"
+    content = path.read_bytes()
+    for broken, sentence in (
+        (b"", "it is empty"),
+        (b"\n", "it is empty"),
+        (content[: len(content) // 2].rstrip(b"\n"), "it is cut short"),
+        (b"a,b\n1,2\n", "no column"),
+        (bytes(range(256)) + b"\n", "not a table"),
+    ):
+        path.write_bytes(broken)
+        refused(capsys, draw(tables, figure), f"{name}.csv: ", sentence)
+
+
+@pytest.mark.parametrize("name", ["records", "maps", "mutagenesis"])
+def test_a_parquet_table_that_is_none(tables, capsys, name):
+    path = tables / f"{name}.parquet"
+    content = path.read_bytes()
+    for broken in (b"", content[: len(content) // 2], b"PAR1"):
+        path.write_bytes(broken)
+        refused(capsys, draw(tables, "biotype"), f"{name}.parquet: not a table")
+    pd.DataFrame({"a": [1]}).to_parquet(path)
+    refused(capsys, draw(tables, "biotype"), f"{name}.parquet: no column")
+
+
+def test_a_row_without_its_task(tables, capsys):
+    frame = pd.read_csv(tables / "scores.csv", low_memory=False)
+    frame.loc[2, "task"] = None
+    frame.to_csv(tables / "scores.csv", index=False)
+    refused(capsys, draw(tables, "figure_08_nt"), "scores.csv: row 3 has no task")
+
+
+@pytest.fixture
+def page(tables, tmp_path):
+    """Flags of write_report for a whole study, of which a test breaks one thing."""
+    from PIL import Image
+
+    for name in FIGURES:
+        (tmp_path / "figures").mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / "figures" / f"{name}.png")
+    tasks = pd.read_csv(tables / "tasks.csv")
+    if "sources" not in tasks:
+        tasks.assign(sources="").to_csv(tables / "tasks.csv", index=False)
+    verdict = tmp_path / "verdict.json"
+    pd.read_parquet(tables / "records.parquet").to_csv(tables / "records.csv", index=False)
+    verdict.write_text(json.dumps(build(tables, "s", "S")))
+    return {
+        "tables": tables, "figures": tmp_path / "figures", "verdict": verdict, "config": json.dumps(CONFIG),
+        "datasets": ROOT / "config/datasets.tsv", "output": tmp_path / "report.html",
+    }  # fmt: skip
+
+
+def write(page):
+    return ["write_report", *(word for name, value in page.items() for word in (f"--{name}", value))]
+
+
+def test_the_report_of_a_whole_study_is_written(page):
+    assert main(list(map(str, write(page)))) == 0
+    assert "Nothing: every cell of the design has its result." in page["output"].read_text()
+
+
+@pytest.mark.parametrize("name", ["scores", "tasks", "models", "holes"])
+def test_a_report_needs_its_tables_whole(page, capsys, name):
+    path = page["tables"] / f"{name}.csv"
+    for broken, sentence in ((b"", "it is empty"), (b"a\n1\n", "no column"), (b"a,b\n1", "cut short")):
+        path.write_bytes(broken)
+        refused(capsys, write(page), f"{name}.csv: ", sentence)
+    path.unlink()
+    refused(capsys, write(page), f"no {name}.csv")
+    assert not page["output"].exists()
+
+
+def test_a_report_refuses_a_text_where_a_number_belongs(page, capsys):
+    frame = pd.read_csv(page["tables"] / "cost.csv").astype({"seconds": object})
+    frame.loc[0, "seconds"] = "an hour"
+    frame.to_csv(page["tables"] / "cost.csv", index=False)
+    refused(capsys, write(page), "cost.csv: row 1 has 'an hour' as seconds")
+
+
+@pytest.mark.parametrize(
+    "change", [{"schema_version": 99}, {"models": {"a": 1}}, {"models": []}, {"sentences": []}, {"margin": "small"}]
+)
+def test_a_report_refuses_what_is_no_verdict(page, capsys, change):
+    verdict = json.loads(page["verdict"].read_text())
+    page["verdict"].write_text(json.dumps(verdict | change))
+    refused(capsys, write(page), f"verdict.json, {next(iter(change))}")
+
+
+@pytest.mark.parametrize("change", [{"models": ["a"]}, {"models": None}, {"statistics": 3}, {"seeds": 2}])
+def test_a_report_refuses_what_is_no_config(page, capsys, change):
+    refused(capsys, write(page | {"config": json.dumps(CONFIG | change)}), f"--config, {next(iter(change))}")
+
+
+@pytest.mark.parametrize("cells", ["[]", '[{"metric": "mcc", "tasks": [], "jobs": []}]'])
+def test_an_analysis_without_jobs(tmp_path, capsys, cells):
+    words = ["summarise_analysis", "--analysis", "finetune", "--directory", tmp_path, "--seed", "0", "--cells", cells]
+    refused(capsys, [*words, "--output", tmp_path / "t"], "--cells: no job is named")

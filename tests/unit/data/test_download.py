@@ -1,0 +1,432 @@
+"""Fetching against a local server that misbehaves on purpose, and against mirrors."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from foundationless.__main__ import main
+from foundationless.data import download
+from foundationless.errors import UserError
+from support import ROOT
+
+LEDGER = ROOT / "config" / "datasets.tsv"
+CONTENT = bytes(range(256)) * 4_000  # several socket buffers, so that truncation and stalls happen midway
+COLUMNS = ("name", "file", "url", "sha256", "bytes", "licence", "description", "md5", "checksums")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves CONTENT; the n-th request misbehaves as the n-th entry of `server.script` says (the last one stays)."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        script = self.server.script
+        behaviour = script.pop(0) if len(script) > 1 else script[0]
+        self.server.ranges.append(self.headers.get("Range"))
+        if behaviour.isdigit():
+            self.send_response(int(behaviour))
+            self.send_header("Content-Length", "0")
+            if behaviour == "429":
+                self.send_header("Retry-After", "7")
+            self.end_headers()
+            return
+        if behaviour == "redirect":
+            self.send_response(302)
+            self.send_header("Location", "http://example.org/file.bin")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body, wanted = CONTENT, re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        start = int(wanted.group(1)) if wanted and behaviour != "no_range" else 0
+        if behaviour == "wrong_byte":
+            body = body[:-1] + bytes([body[-1] ^ 1])
+        if behaviour == "longer":
+            body += b"more"
+        if behaviour == "shorter":
+            body = body[:-5]
+        self.send_response(206 if start else 200)
+        if start:
+            start = 0 if behaviour == "other_range" else start
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        try:
+            if behaviour in ("truncate", "stall"):
+                self.wfile.write(body[start : start + 300_000])
+                self.wfile.flush()
+                if behaviour == "stall":
+                    self.server.released.wait(20)
+                self.close_connection = True
+            else:
+                self.wfile.write(body[start:])
+        except ConnectionError:
+            pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setenv("no_proxy", "*")
+    instance = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    instance.daemon_threads = True
+    instance.script, instance.ranges, instance.released = ["ok"], [], threading.Event()
+    thread = threading.Thread(target=instance.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield instance
+    instance.released.set()
+    instance.shutdown()
+    thread.join()
+    instance.server_close()
+
+
+def write_ledger(path, **changes):
+    row = {
+        "name": "thing",
+        "file": "thing.bin",
+        "url": "https://example.org/data/thing.bin",
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+        "bytes": str(len(CONTENT)),
+        "licence": "CC0",
+        "description": "a thing",
+        "md5": "",
+        "checksums": "",
+    } | changes
+    path.write_text("\t".join(COLUMNS) + "\n" + "\t".join(row[column] for column in COLUMNS) + "\n")
+    return path
+
+
+@pytest.fixture
+def fetch(server, tmp_path, capsys):
+    """Run the command against the server with a script of behaviours: (exit code, output path, stderr)."""
+
+    def run(*script, flags=(), **changes):
+        server.script[:] = script or ["ok"]
+        url = f"http://127.0.0.1:{server.server_address[1]}/data/thing.bin"
+        ledger = write_ledger(tmp_path / "ledger.tsv", **{"url": url, **changes})
+        output = tmp_path / "out" / "thing.bin"
+        words = ["fetch", "--ledger", str(ledger), "--name", "thing", "--output", str(output), *flags]
+        code = main([*words, *(() if "--retries" in flags else ("--retries", "2"))])
+        return code, output, capsys.readouterr().err
+
+    return run
+
+
+def one_sentence(stderr):
+    """The error line, which must be the only line that is not a progress bar."""
+    lines = [line for line in re.split("[\r\n]+", stderr) if line.startswith("foundationless fetch: error:")]
+    assert len(lines) == 1 and "Traceback" not in stderr
+    return lines[0]
+
+
+def test_plain_download_leaves_only_the_file(fetch):
+    code, output, stderr = fetch("ok")
+    assert code == 0 and output.read_bytes() == CONTENT
+    assert [path.name for path in output.parent.iterdir()] == ["thing.bin"]
+    assert "thing.bin" in stderr and "100%" in stderr  # the progress bar
+
+
+def test_present_file_is_not_fetched_again_and_a_corrupt_one_is(fetch, server):
+    _, output, _ = fetch("ok")
+    assert fetch("500")[0] == 0 and len(server.ranges) == 1
+    output.write_bytes(CONTENT[::-1])
+    assert fetch("ok")[0] == 0 and output.read_bytes() == CONTENT and len(server.ranges) == 2
+
+
+@pytest.mark.parametrize("status", ["500", "503", "408"])
+def test_transient_status_is_retried(fetch, server, status):
+    code, output, _ = fetch(status, status, "ok")
+    assert code == 0 and output.read_bytes() == CONTENT and len(server.ranges) == 3
+
+
+@pytest.mark.parametrize("status", ["404", "403", "410"])
+def test_permanent_status_is_not_retried(fetch, server, status):
+    code, output, stderr = fetch(status, "ok")
+    assert code == 2 and not output.exists() and len(server.ranges) == 1
+    assert status in one_sentence(stderr)
+
+
+def test_truncation_is_resumed_by_range(fetch, server):
+    code, output, _ = fetch("truncate", "truncate", "ok")
+    assert code == 0 and output.read_bytes() == CONTENT
+    starts = [int(re.sub(r"\D", "", text)) for text in server.ranges[1:]]
+    assert server.ranges[0] is None and 0 < starts[0] < starts[1] < len(CONTENT)
+
+
+def test_stall_times_out_and_is_resumed(fetch, server):
+    begun = time.monotonic()
+    code, output, _ = fetch("stall", "ok", flags=("--timeout", "0.3"))
+    assert code == 0 and output.read_bytes() == CONTENT and server.ranges[1].startswith("bytes=")
+    assert time.monotonic() - begun < 5
+
+
+def test_endless_stall_ends_in_one_sentence(fetch):
+    code, output, stderr = fetch("stall", flags=("--timeout", "0.2", "--retries", "1"))
+    assert code == 2 and not output.exists() and "timed out" in one_sentence(stderr)
+
+
+def test_a_later_call_resumes_the_part(fetch, server):
+    code, output, stderr = fetch("truncate", "404")
+    part = output.with_name("thing.bin.part")
+    assert code == 2 and part.exists() and not output.exists()
+    one_sentence(stderr)
+    held = part.stat().st_size
+    assert fetch("ok")[0] == 0 and output.read_bytes() == CONTENT and not part.exists()
+    assert server.ranges[-1] == f"bytes={held}-"
+
+
+@pytest.mark.parametrize(("behaviour", "requests"), [("no_range", 2), ("other_range", 3), ("416", 3)])
+def test_server_without_proper_ranges_restarts(fetch, server, behaviour, requests):
+    code, output, _ = fetch("truncate", behaviour, "ok")
+    assert code == 0 and output.read_bytes() == CONTENT and len(server.ranges) == requests
+    assert server.ranges[1].startswith("bytes=") and server.ranges[2:] in ([], [None])
+
+
+def test_server_may_ask_for_a_longer_pause(fetch, monkeypatch):
+    monkeypatch.setattr(download, "BACKOFF_CEILING_SECONDS", 0.5)  # below the 7 seconds that the server asks for
+    begun = time.monotonic()
+    assert fetch("429", "ok")[0] == 0 and 0.5 <= time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("behaviour", ["wrong_byte", "longer", "shorter"])
+def test_wrong_content_never_appears(fetch, server, behaviour):
+    code, output, stderr = fetch(behaviour)
+    assert code == 2 and not output.exists()
+    expected = {"wrong_byte": "sha256", "longer": "bytes", "shorter": "bytes"}[behaviour]
+    assert expected in one_sentence(stderr) and len(server.ranges) == 3
+    if behaviour != "shorter":
+        assert not list(output.parent.iterdir())
+
+
+def test_wrong_byte_once_is_mended_by_a_fresh_download(fetch, server):
+    code, output, _ = fetch("wrong_byte", "ok")
+    assert code == 0 and output.read_bytes() == CONTENT and server.ranges == [None, None]
+
+
+@pytest.mark.parametrize("held", [b"\xff" * 1_000, b"\xff" * len(CONTENT), b"\xff" * (len(CONTENT) + 9)])
+def test_foreign_part_is_discarded(fetch, tmp_path, held):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thing.bin.part").write_bytes(held)
+    code, output, _ = fetch("ok")
+    assert code == 0 and output.read_bytes() == CONTENT
+
+
+def test_nobody_listens(fetch, server):
+    code, _, stderr = fetch(url="http://127.0.0.1:9/data/thing.bin", flags=("--retries", "1"))
+    assert code == 2 and "refused" in one_sentence(stderr) and "--mirror" in stderr
+
+
+def test_redirect_to_unencrypted_transport_is_refused(fetch, server):
+    code, _, stderr = fetch("redirect")
+    assert code == 2 and "https" in one_sentence(stderr) and len(server.ranges) == 1
+
+
+def test_unwritable_output(fetch, tmp_path):
+    (tmp_path / "out").write_text("a file where the directory should be")
+    code, _, stderr = fetch("ok")
+    assert code == 2 and str(tmp_path / "out") in one_sentence(stderr)
+
+
+@pytest.mark.parametrize("flags", [("--retries", "-1"), ("--timeout", "0"), ("--timeout", "-3")])
+def test_senseless_settings(fetch, flags):
+    code, _, stderr = fetch("ok", flags=flags)
+    assert code == 2 and flags[0] in one_sentence(stderr)
+
+
+def fill_mirror(server, root, content):
+    path = root / f"127.0.0.1:{server.server_address[1]}" / "data" / "thing.bin"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    return path
+
+
+def test_mirror_comes_before_the_network(fetch, server, tmp_path):
+    fill_mirror(server, tmp_path / "mirror", CONTENT)
+    code, output, _ = fetch("500", flags=("--mirror", str(tmp_path / "mirror")))
+    assert code == 0 and output.read_bytes() == CONTENT and not server.ranges
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1] + b"?", CONTENT[:-1]])
+def test_wrong_file_of_the_mirror_is_named(fetch, server, tmp_path, content):
+    path = fill_mirror(server, tmp_path / "mirror", content)
+    code, output, stderr = fetch("ok", flags=("--mirror", str(tmp_path / "mirror")))
+    assert code == 2 and str(path) in one_sentence(stderr)
+    assert not server.ranges and not list(output.parent.iterdir())
+
+
+def test_mirror_without_the_file(fetch, server, tmp_path):
+    (tmp_path / "mirror").mkdir()
+    flags = ("--mirror", str(tmp_path / "mirror"))
+    code, _, stderr = fetch("ok", flags=(*flags, "--offline"))
+    assert code == 2 and not server.ranges and "data/thing.bin" in one_sentence(stderr)
+    assert fetch("ok", flags=flags)[0] == 0 and len(server.ranges) == 1
+
+
+def test_missing_mirror_directory(fetch, tmp_path):
+    code, _, stderr = fetch("ok", flags=("--mirror", str(tmp_path / "nowhere")))
+    assert code == 2 and "nowhere" in one_sentence(stderr)
+
+
+def test_mirror_path_is_that_of_wget(server, tmp_path):
+    if shutil.which("wget") is None:
+        pytest.skip("wget is not on this machine")
+    url = f"http://127.0.0.1:{server.server_address[1]}/data/a%20b.bin?version=2"
+    subprocess.run(["wget", "-q", "-x", url], cwd=tmp_path, check=True)
+    assert download.mirror_path(tmp_path, url).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"sha256": "abc"}, "sha256"),
+        ({"sha256": hashlib.sha256(CONTENT).hexdigest().upper()}, "sha256"),
+        ({"bytes": "many"}, "bytes"),
+        ({"bytes": "0"}, "bytes"),
+        ({"file": "../thing.bin"}, "file"),
+        ({"name": ""}, "name"),
+        ({"url": "http://example.org/thing.bin"}, "https"),
+        ({"url": "file:///etc/passwd"}, "https"),
+        ({"url": "https://example.org"}, "https"),
+        ({"url": "https://example.org/a/%2e%2e/b"}, ".."),
+        ({"url": "https://../b"}, ".."),
+        ({"url": "https://example.org/a?/../../../b"}, ".."),
+        ({"url": "https://[broken/b"}, "line 2"),
+        ({"description": "one\tfield too many"}, "fields"),
+    ],
+)
+def test_malformed_ledger_names_the_line(tmp_path, capsys, changes, word):
+    ledger = write_ledger(tmp_path / "ledger.tsv", **changes)
+    assert main(["fetch", "--ledger", str(ledger), "--list"]) == 2
+    sentence = one_sentence(capsys.readouterr().err)
+    assert "line 2" in sentence and word in sentence
+
+
+def test_malformed_ledger_as_a_whole(tmp_path):
+    ledger = write_ledger(tmp_path / "ledger.tsv")
+    header, row = ledger.read_text().splitlines()
+    broken = {
+        "column(s) sha256": header.replace("sha256", "checksum") + "\n" + row,
+        "name 'thing' stands more than once": f"{header}\n{row}\n{row}",
+        "file 'thing.bin' stands more than once": f"{header}\n{row}\n{row.replace('thing', 'other', 1)}",
+        "9 tab-separated fields": f"{header}\n{row.rsplit(chr(9), 1)[0]}",
+        "no dataset": header,
+        "column(s) name": "",
+    }
+    for message, text in broken.items():
+        ledger.write_text(text + "\n")
+        with pytest.raises(UserError, match=re.escape(message)):
+            download.read_ledger(ledger)
+    ledger.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="not readable"):
+        download.read_ledger(ledger)
+    with pytest.raises(UserError, match="no such file"):
+        download.read_ledger(tmp_path / "absent.tsv")
+
+
+def test_unknown_name_suggests(capsys, tmp_path):
+    assert main(["fetch", "--ledger", str(LEDGER), "--name", "rcrz", "--output", str(tmp_path / "x")]) == 2
+    assert "rcrs" in one_sentence(capsys.readouterr().err)
+
+
+def test_name_needs_output(capsys):
+    assert main(["fetch", "--ledger", str(LEDGER), "--name", "rcrs"]) == 2
+    assert "--output" in one_sentence(capsys.readouterr().err)
+
+
+def test_name_or_list_is_required():
+    for words in ([], ["--name", "rcrs", "--list"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["fetch", "--ledger", str(LEDGER), *words])
+        assert stop.value.code == 2
+
+
+def test_list_is_what_to_take_along(capsys):
+    assert main(["fetch", "--ledger", str(LEDGER), "--list"]) == 0
+    listed = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    ledger = download.read_ledger(LEDGER)
+    whole = [dataset for dataset in ledger.values() if not dataset.index]
+    assert [row[0] for row in listed] == [dataset.url for dataset in whole]
+    assert all(row[1:] == [d.sha256, str(d.bytes or "")] for row, d in zip(listed, whole, strict=True))
+    # Pinned: a branch name in a URL would change under the study.
+    hubs = [row[0] for row in listed if "huggingface" in row[0] or "github" in row[0]]
+    assert len(hubs) > 200 and all(re.search("/[0-9a-f]{40}/", url) for url in hubs)
+
+
+def test_a_file_without_published_checksum_is_trusted_on_first_use(fetch, server):
+    code, output, stderr = fetch("ok", sha256="", bytes="")
+    digest, record = hashlib.sha256(CONTENT).hexdigest(), output.with_name("thing.bin.sha256")
+    assert code == 0 and record.read_text() == f"{digest}  thing.bin\n" and digest in stderr and str(record) in stderr
+    subprocess.run(["sha256sum", "--check", "--quiet", record.name], cwd=output.parent, check=True)
+    assert fetch("500", sha256="", bytes="")[0] == 0 and len(server.ranges) == 1
+    output.unlink()
+    code, output, stderr = fetch("wrong_byte", sha256="", bytes="")
+    assert code == 2 and digest in one_sentence(stderr) and not output.exists()
+    assert fetch("ok", sha256="", bytes="")[0] == 0 and output.read_bytes() == CONTENT
+    record.write_text("torn")
+    assert str(record) in one_sentence(fetch("ok", sha256="", bytes="")[2])
+
+
+def test_a_file_of_unknown_content_is_never_resumed(fetch, server):
+    code, output, _ = fetch("truncate", "ok", sha256="", bytes="")
+    assert code == 0 and output.read_bytes() == CONTENT and server.ranges == [None, None]
+    output.with_name("thing.bin.sha256").unlink()
+    output.rename(output.with_name("thing.bin.part"))
+    assert fetch("ok", sha256="", bytes="")[0] == 0 and server.ranges == [None, None, None]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_a_published_md5_of_the_ledger_is_checked(fetch, good):
+    code, output, stderr = fetch("ok", sha256="", md5=hashlib.md5(CONTENT if good else b"x").hexdigest())
+    assert output.exists() == good and code == (0 if good else 2)
+    assert "md5" in (stderr if good else one_sentence(stderr))
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("{md5}  ./thing.bin", None),
+        ("thing.bin {md5}", None),
+        ("{md5} */panfs/release/thing.bin", None),
+        ("{sha256}  thing.bin", None),
+        ("{zero}  thing.bin", "md5"),
+        ("{md5}  other_thing.bin", "names no checksum of thing.bin"),
+    ],
+)
+def test_a_published_list_of_checksums_is_read(fetch, server, tmp_path, line, word):
+    url = "https://example.org/data/MD5SUMS"
+    place = tmp_path / "mirror" / "example.org" / "data" / "MD5SUMS"
+    place.parent.mkdir(parents=True)
+    known = {"md5": hashlib.md5(CONTENT).hexdigest(), "sha256": hashlib.sha256(CONTENT).hexdigest(), "zero": "0" * 32}
+    place.write_text(f"{'1' * 32}  thing.bin.tbi\n" + line.format(**known) + "\n")
+    flags = ("--mirror", str(tmp_path / "mirror"))
+    code, output, stderr = fetch("ok", flags=flags, sha256="", bytes="", checksums=url)
+    if word is None:
+        assert code == 0 and output.read_bytes() == CONTENT
+    else:
+        assert code == 2 and word in one_sentence(stderr) and not output.exists()
+
+
+def test_a_branch_of_a_hub_is_refused_unless_its_content_is_known(tmp_path):
+    url = "https://huggingface.co/datasets/a/b/resolve/main/x.parquet"
+    with pytest.raises(UserError, match=r"line 2.*follows a branch"):
+        download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=url, sha256=""))
+    assert download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=url))
+    pinned = url.replace("main", "0" * 40)
+    assert download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=pinned, sha256=""))
+
+
+def test_the_ledger_is_the_mirrors_manifest(shared, tmp_path):
+    """Every file of the mirror is in the ledger, and what the ledger says of it is true."""
+    ledger = download.read_ledger(LEDGER)
+    manifest = [line.split("\t") for line in (shared / "mirror" / "manifest.tsv").read_text().splitlines()[1:]]
+    assert {(d.name, d.url, d.sha256, str(d.bytes)) for d in ledger.values()} >= {tuple(row[:4]) for row in manifest}
+    for name in ("rcrs", "kgp_chrMT", "tp53_gene", "gue_prom_300_tata_dev"):
+        output = tmp_path / ledger[name].file
+        download.fetch(ledger[name], output, mirror=shared / "mirror", offline=True)
+        assert hashlib.sha256(output.read_bytes()).hexdigest() == ledger[name].sha256

@@ -1,0 +1,228 @@
+"""Variants: haplotypes against bcftools, REF checks, clinical labels, protein changes."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+
+from foundationless.data.reference import Genome
+from foundationless.data.variants import (
+    Snv,
+    clinical_label,
+    clinical_variants,
+    haplotypes,
+    missense_snvs,
+    variant_windows,
+    window,
+)
+from foundationless.errors import UserError
+
+HEADER = """##fileformat=VCFv4.2
+##contig=<ID=5,length=2000>
+##INFO=<ID=CLNSIG,Number=.,Type=String,Description="x">
+##INFO=<ID=GENEINFO,Number=1,Type=String,Description="x">
+##INFO=<ID=MC,Number=.,Type=String,Description="x">
+##INFO=<ID=SCORE,Number=1,Type=Float,Description="x">
+##FORMAT=<ID=GT,Number=1,Type=String,Description="x">
+##ALT=<ID=DUP,Description="x">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"""
+
+
+@pytest.fixture
+def genome(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr5\n" + "".join(random.Random(1).choices("ACGT", k=2000)) + "\n")
+    return Genome(path)
+
+
+def write_vcf(path, rows, samples=()):
+    header = HEADER + ("\tFORMAT\t" + "\t".join(samples) if samples else "")
+    path.write_text(header + "\n" + "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    return path
+
+
+def simulated(genome, seed, samples, count=120):
+    """Sorted SNVs, MNVs, indels, complex and multi-allelic variants, many overlapping; phased and missing calls."""
+    generator = random.Random(seed)
+    rows = []
+    for position in sorted(generator.sample(range(2, 1980), count)):
+        kinds = {}
+        for _ in range(generator.choice([1, 1, 2, 3])):
+            length = generator.choice([1, 1, 1, 2, 4])
+            kinds["".join(generator.choices("ACGT", k=length))] = 1
+        ref = genome.fetch("5", position - 1, position - 1 + generator.choice([1, 1, 1, 2, 3, 6]))
+        alts = []
+        for alt in kinds:
+            if len(alt) != len(ref):
+                alt = ref[0] + alt[1:]
+            if alt != ref and alt not in alts:
+                alts.append(alt)
+        if not alts:
+            continue
+        choices = [0, 0, 0, *range(1, len(alts) + 1)]
+        calls = [f"{generator.choice(choices)}|{generator.choice(choices)}" for _ in samples]
+        calls[generator.randrange(len(samples))] = ".|."
+        rows.append(("5", position, ".", ref, ",".join(alts), ".", ".", ".", "GT", *calls))
+    return rows
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_haplotypes_equal_bcftools_consensus(tmp_path, genome, tool, seed):
+    samples = [f"s{number}" for number in range(8)]
+    rows = [row for part in (0, 100, 200) for row in simulated(genome, seed + part, samples)]
+    plain = write_vcf(tmp_path / "v.vcf", sorted(rows, key=lambda row: row[1]), samples)
+    packed = pysam.tabix_index(str(plain), preset="vcf", force=True, keep_original=True)
+    found = haplotypes(plain, genome, "chr5", 0, 2000)
+    assert found.index.shape == (8, 2) and found.counts["overlapping"] > 0 and found.counts["missing"] > 0
+    reference = tmp_path / "renamed.fa"
+    reference.write_text(">5\n" + genome.fetch("5", 0, 2000) + "\n")
+    for number, sample in enumerate(samples):
+        for copy in (1, 2):
+            answer = subprocess.run(
+                [tool("bcftools"), "consensus", "-f", str(reference), "-s", sample, "-H", str(copy), packed],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            expected = "".join(answer.stdout.splitlines()[1:])
+            assert found.sequences[found.index[number, copy - 1]] == expected, (sample, copy)
+
+
+def test_window_and_index_give_the_same_as_the_whole(tmp_path, genome):
+    samples = ["a", "b", "c"]
+    rows = simulated(genome, 7, samples, count=40)
+    plain = write_vcf(tmp_path / "v.vcf", rows, samples)
+    packed = pysam.tabix_index(str(plain), preset="vcf", force=True, keep_original=True)
+    without, with_index = (haplotypes(Path(path), genome, "5", 500, 1200) for path in (plain, packed))
+    assert without.sequences == with_index.sequences and (without.index == with_index.index).all()
+    some = haplotypes(Path(packed), genome, "5", 500, 1200, samples=["c"])
+    assert some.sequences[some.index[0, 1]] == without.sequences[without.index[2, 1]]
+
+
+def test_rules_for_haploid_symbolic_and_missing(tmp_path, genome):
+    base = genome.fetch("5", 0, 100)
+    other = "A" if base[9] != "A" else "C"
+    rows = [
+        ("5", 10, ".", base[9], f"{other},<DUP>,*", ".", ".", ".", "GT", "1", "2", "3", "."),
+        ("5", 20, ".", base[19:23], base[19], ".", ".", ".", "GT", "1", "1", "0", "0"),
+        ("5", 22, ".", base[21], "A" if base[21] != "A" else "C", ".", ".", ".", "GT", "1", "0", "0", "0"),
+    ]
+    found = haplotypes(write_vcf(tmp_path / "v.vcf", rows, "abcd"), genome, "5", 0, 100)
+    short = base[:20] + base[23:]
+    assert found.index.shape == (4, 1)
+    assert [found.sequences[number] for number in found.index[:, 0]] == [
+        short[:9] + other + short[10:],
+        short,
+        base,
+        base,
+    ]
+    assert (found.counts["overlapping"], found.counts["symbolic"], found.counts["missing"]) == (1, 2, 1)
+
+
+def test_haploid_call_in_a_diploid_file_has_no_second_copy(tmp_path, genome):
+    base = genome.fetch("5", 0, 100)
+    other = "A" if base[9] != "A" else "C"
+    rows = [("5", 10, ".", base[9], other, ".", ".", ".", "GT", "0|1", "1")]
+    found = haplotypes(write_vcf(tmp_path / "v.vcf", rows, ["woman", "man"]), genome, "5", 0, 100)
+    assert found.index[1, 1] == -1 and found.index[0, 1] == found.index[1, 0] >= 0
+
+
+def test_unphased_heterozygote_needs_a_word(tmp_path, genome):
+    base = genome.fetch("5", 9, 10)
+    rows = [("5", 10, ".", base, "A" if base != "A" else "C", ".", ".", ".", "GT", "0|0", "0/1")]
+    path = write_vcf(tmp_path / "v.vcf", rows, ["a", "b"])
+    with pytest.raises(UserError, match=r"5:10 is heterozygous and not phased in sample 'b'"):
+        haplotypes(path, genome, "5", 0, 100)
+    assert len(haplotypes(path, genome, "5", 0, 100, require_phase=False).sequences) == 2
+
+
+def test_ref_mismatch_names_the_first(tmp_path, genome):
+    def wrong(position):
+        base = genome.fetch("5", position - 1, position)
+        return "A" if base != "A" else "C"
+
+    rows = [
+        ("5", 10, ".", genome.fetch("5", 9, 10), "N", ".", ".", ".", "GT", "0|0"),
+        ("5", 30, ".", wrong(30), "T", ".", ".", ".", "GT", "0|0"),
+        ("5", 40, ".", wrong(40), "T", ".", ".", ".", "GT", "0|0"),
+    ]
+    with pytest.raises(
+        UserError, match=rf"5:30 has REF {wrong(30)}, genome.fa has {genome.fetch('5', 29, 30)}; 2 of 3"
+    ):
+        haplotypes(write_vcf(tmp_path / "v.vcf", rows, ["a"]), genome, "5", 0, 100)
+
+
+def test_window_is_centred(genome):
+    for length in (1, 8, 9, 1024):
+        sequence, offset = window(genome, "5", 1000, length)
+        assert len(sequence) == length and sequence[offset] == genome.fetch("5", 999, 1000) and offset == length // 2
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Benign", "benign"),
+        ("Likely_benign", "benign"),
+        ("Benign/Likely_benign", "benign"),
+        ("Pathogenic", "pathogenic"),
+        ("Pathogenic/Likely_pathogenic", "pathogenic"),
+        ("Pathogenic/Likely_pathogenic/Pathogenic,_low_penetrance", "pathogenic"),
+        ("Pathogenic|risk_factor", None),
+        ("Benign/Pathogenic", None),
+        ("Uncertain_significance", None),
+        ("Conflicting_interpretations_of_pathogenicity", None),
+        ("", None),
+    ],
+)
+def test_clinical_labels(text, label):
+    assert clinical_label(text) == label
+
+
+def test_clinical_vcf_to_windows(tmp_path, genome):
+    def snv(position, info):
+        base = genome.fetch("5", position - 1, position)
+        return ("5", position, ".", base, "A" if base != "A" else "C", ".", ".", info)
+
+    rows = [
+        snv(300, "CLNSIG=Benign;GENEINFO=AB1:1|CD2:2;MC=SO:1|missense_variant,SO:2|intron_variant;SCORE=1.5"),
+        snv(301, "CLNSIG=Pathogenic;GENEINFO=CD2:2"),
+        ("5", 310, ".", genome.fetch("5", 309, 312), "A", ".", ".", "CLNSIG=Benign"),
+    ]
+    frame, counts = clinical_variants(write_vcf(tmp_path / "v.vcf", rows), "SCORE")
+    assert counts == {"records": 3, "not an SNV": 1}
+    assert list(frame["gene"]) == ["AB1", "CD2"] and list(frame["label"]) == ["benign", "pathogenic"]
+    assert frame["consequences"][0] == {"missense_variant", "intron_variant"}
+    assert frame["score"][0] == 1.5 and np.isnan(frame["score"][1])
+    made = variant_windows(frame, genome, 64, "v.vcf")
+    assert list(made["contig"]) == ["chr5", "chr5"] and list(made["split"]) == ["test", "test"]
+    assert all(row.sequence[row.offset] == row.ref for row in made.itertuples())
+    conflicting = pd.concat([frame, frame.assign(label="pathogenic")])
+    with pytest.raises(UserError, match=r"chr5:300.* two labels"):
+        variant_windows(conflicting, genome, 64, "v.vcf")
+    assert len(variant_windows(pd.concat([frame, frame]), genome, 64, "v.vcf")) == 2
+
+
+def test_missense_snvs_of_a_small_gene(tmp_path):
+    """ATG GTT TGA on the minus strand, cut between G and TT into two exons."""
+    path = tmp_path / "gene.fa"
+    path.write_text(">chr1\nAA" + "TCAAA" + "CCCC" + "CCAT" + "GG\n")
+    genome = Genome(path)
+    protein, changes = missense_snvs(genome, "1", [(12, 15), (3, 7)])
+    assert protein == "MV"
+    assert changes["V2A"] == [Snv(7, "A", "G")] and changes["V2I"] == [Snv(12, "C", "T")]
+    assert len(changes["M1I"]) == 3 and not any(change.endswith("*") for change in changes)
+    with pytest.raises(UserError, match="no open reading frame"):
+        missense_snvs(genome, "1", [(11, 14), (3, 7)])
+
+
+def test_records_without_genotypes_and_with_absent_alleles_are_named(tmp_path, genome):
+    base = genome.fetch("5", 9, 10)
+    row = ("5", 10, ".", base, "A" if base != "A" else "C", ".", ".", ".")
+    with pytest.raises(UserError, match="5:10 has no genotypes"):
+        haplotypes(write_vcf(tmp_path / "dp.vcf", [(*row, "DP", "7")], ["a"]), genome, "5", 0, 100)
+    with pytest.raises(UserError, match="5:10 has a genotype with allele 3"):
+        haplotypes(write_vcf(tmp_path / "gt.vcf", [(*row, "GT", "0|3")], ["a"]), genome, "5", 0, 100)

@@ -1,0 +1,266 @@
+"""What users hand to the models: configurations, cards, checkpoints, tokenizer files, each refused in one sentence."""
+
+import json
+import pickle
+import re
+import warnings
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from foundationless.__main__ import main
+from foundationless.errors import UserError
+from foundationless.models.contract import GenomicModel
+from foundationless.models.hub import fetch_checkpoint, import_checkpoint
+from foundationless.models.registry import family_class
+from foundationless.models.tokenizers import load_tokenizer
+from foundationless.models.weights import (
+    initialise,
+    load_checkpoint,
+    load_weights,
+    parse_config,
+    retokenized,
+    save_weights,
+)
+
+HYENA = dict(d_model=8, n_layer=1, d_inner=8, vocab_size=12, max_seq_len=34, emb_dim=3, filter_order=4,
+             num_inner_mlps=1)  # fmt: skip
+BERT = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, vocab_size=40)
+CONFIGS = {
+    "hyenadna": HYENA,
+    "caduceus": dict(d_model=8, n_layer=1, vocab_size=16, rcps=True,
+                     complement_map={str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)}),
+    "dnabert2": BERT,
+    "gena_lm": BERT | dict(pre_layer_norm=True),
+    "bert": BERT | dict(max_position_embeddings=16),
+    "mistral": BERT | dict(max_position_embeddings=16, num_key_value_heads=2),
+    "nt_v1": BERT | dict(max_position_embeddings=16, pad_token_id=1, mask_token_id=2),
+    "cnn": dict(width=8, depth=2, kernel_size=3, vocab_size=10, max_tokens=16),
+}  # fmt: skip
+CARD = {"model": "tiny", "family": "hyenadna", "tokenizer": "hyenadna", "init": "random", "seed": 4, "source": "test"}
+REVISION = "0" * 40
+
+
+def refused(words: str):
+    return pytest.raises(UserError, match=rf"\A[^\n]*{words}[^\n]*\Z")
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "words"),
+    [
+        ("hyenadna", {"d_model": 2**31}, "'d_model' is 2147483648; it must be an integer from 1 to 2147483647"),
+        ("hyenadna", {"n_layer": 10_001}, "'n_layer' is 10001; it must be an integer from 1 to 10000"),
+        ("hyenadna", {"d_model": True}, "'d_model' is True"),
+        ("hyenadna", {"pad_vocab_size_multiple": True}, "'pad_vocab_size_multiple' is True"),
+        ("hyenadna", {"activation_freq": 10**400}, "'activation_freq' is 1000.*must be a number from 0"),
+        ("hyenadna", {"activation_freq": float("inf")}, "'activation_freq' is inf"),
+        ("hyenadna", {"initializer_range": True}, "'initializer_range' is True"),
+        ("hyenadna", {"tie_word_embeddings": "no"}, "'tie_word_embeddings' is 'no'; it must be true or false"),
+        ("hyenadna", {"eos_token_id": True}, "'eos_token_id' is True; it must be an integer from 0"),
+        ("hyenadna", {"pad_token_id": -1}, "'pad_token_id' is -1; it must be an integer from 0"),
+        ("hyenadna", {3: 4}, "a table of settings"),
+        ("dnabert2", {"type_vocab_size": 0}, "'type_vocab_size' is 0"),
+        ("dnabert2", {"num_attention_heads": 2**31 - 1}, "'num_attention_heads' is 2147483647"),
+        ("gena_lm", {"max_position_embeddings": "512"}, "'max_position_embeddings' is '512'"),
+        ("gena_lm", {"layer_norm_eps": float("nan")}, "'layer_norm_eps' is nan"),
+        ("bert", {"hidden_dropout_prob": 1}, "'hidden_dropout_prob' is 1; it must lie between 0 and 1"),
+        ("nt_v1", {"token_dropout": 1}, "'token_dropout' is 1; it must be true or false"),
+        ("mistral", {"num_key_value_heads": None}, "'num_key_value_heads' is None"),
+        ("mistral", {"rope_theta": "1e4"}, "'rope_theta' is '1e4'"),
+        ("caduceus", {"vocab_size": 10**12}, "'vocab_size' is 1000000000000"),
+        ("caduceus", {"vocab_size": 2**31 - 1}, "vocabulary rows exceed"),
+        ("caduceus", {"pad_vocab_size_multiple": 2**31 - 1}, "vocabulary rows exceed"),
+        *(("caduceus", {table: value}, f"'{table}' is .*it must be a table of settings")
+          for table in ("ssm_cfg", "initializer_cfg") for value in (0, "", [], False)),
+        ("caduceus", {"ssm_cfg": {"d_state": 10**12}}, r"'ssm_cfg\.d_state' = 1000000000000 is not implemented"),
+        ("caduceus", {"ssm_cfg": {"expand": 2.0}}, r"'ssm_cfg\.expand' = 2\.0"),
+        ("caduceus", {"ssm_cfg": {"dt_max": 10**400}}, r"'ssm_cfg\.dt_max' = 1000"),
+        ("caduceus", {"ssm_cfg": {"dt_min": 0.5}}, r"'ssm_cfg\.dt_min' = 0\.5 exceeds 'ssm_cfg\.dt_max' = 0\.1"),
+    ],
+)  # fmt: skip
+def test_values_out_of_bounds(family, change, words):
+    family_class(family).check_config(CONFIGS[family])
+    with refused(words):
+        family_class(family).check_config(CONFIGS[family] | change)
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_null_is_absence(family):
+    model_class = family_class(family)
+    optional = (model_class.optional | {"initializer_range"}) - model_class.required.keys() - CONFIGS[family].keys()
+    one, other = (initialise(family, CONFIGS[family] | more, 3) for more in ({}, dict.fromkeys(optional)))
+    assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
+@pytest.mark.parametrize("rows", [None, "3", [], {}, True, 0])
+def test_vocabulary_sizes_that_are_none(rows):
+    with refused("'vocab_size' is .*; it must be a positive integer"):
+        retokenized("hyenadna", HYENA | {"vocab_size": rows}, load_tokenizer("hyenadna"))
+
+
+def official(directory, model):
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps(model.config))
+    save_file(model.published_state(), directory / "model.safetensors")
+    return directory
+
+
+def test_complements_that_are_not_those_of_the_tokenizer(tmp_path):
+    wrong = CONFIGS["caduceus"] | {"complement_map": {str(i): i for i in range(16)}}
+    words = "'complement_map' makes 7 of 7, the id of A; with tokenizer 'caduceus' its complement is 10"
+    with refused(words):
+        retokenized("caduceus", wrong, load_tokenizer("caduceus"))
+    model, card = initialise("caduceus", wrong, 0), CARD | {"family": "caduceus", "tokenizer": "caduceus"}
+    with refused(words):
+        import_checkpoint(official(tmp_path / "official", model), tmp_path / "w", card)
+    save_weights(tmp_path / "w", model, card)
+    with refused(words):
+        load_weights(tmp_path / "w")
+
+
+def test_ids_of_another_tokenizer(tmp_path):
+    source = official(tmp_path / "official", initialise("hyenadna", HYENA, 0))
+    with refused("tokenizer 'character' has 10 ids, the checkpoint was made for 12"):
+        import_checkpoint(source, tmp_path / "w", CARD | {"tokenizer": "character"})
+    import_checkpoint(source, tmp_path / "w", CARD | {"tokenizer": "caduceus"})  # the same twelve ids
+    for name in ("character", "nt_v2"):
+        tokenizer = load_tokenizer(name)
+        model = initialise("hyenadna", retokenized("hyenadna", HYENA, tokenizer), 0)
+        save_weights(tmp_path / "w", model, CARD | {"tokenizer": name})
+        assert load_weights(tmp_path / "w").tokenizer.name == name
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda x: x.fill_(float("inf")), "not finite numbers"),
+        (lambda x: x.double().fill_(1e300), "not finite numbers"),
+        (lambda x: x.int(), r"is of type torch\.int32, the architecture asks for torch\.float32"),
+    ],
+)
+def test_tensors_of_other_values_and_types(tmp_path, change, words):
+    model = initialise("hyenadna", HYENA, 0)
+    tensors = {name: tensor.clone() for name, tensor in model.published_state().items()}
+    tensors["lm_head.weight"] = change(tensors["lm_head.weight"])
+    directory = official(tmp_path / "official", model)
+    save_file(tensors, directory / "model.safetensors")
+    with refused("'lm_head.weight' .*" + words):
+        load_checkpoint(directory, "hyenadna")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"reading": None}, {"reading": []}, {"reading": "mine"}, {"init": 3}, {"model": None}, {"parameters": -1},
+     {"parameters": True}],
+)  # fmt: skip
+def test_cards(tmp_path, change):
+    save_weights(tmp_path / "w", initialise("hyenadna", HYENA, 0), CARD)
+    card = tmp_path / "w" / "weights.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | change))
+    with refused(rf"weights\.json: '{next(iter(change))}' is "):
+        load_weights(tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    ("change", "dropout", "words"),
+    [
+        ({}, {}, None),
+        ({}, {"dropout": 0.1}, "BPE dropout"),
+        ({"post_processor": None}, {}, "does not encode ACGT as"),
+        ({"normalizer": {"type": "Lowercase"}}, {}, "does not encode ACGT as"),
+    ],
+)
+def test_piece_tokenizers(tmp_path, change, dropout, words):
+    import tokenizers
+
+    names = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *"ACGT"]
+    pieces = tokenizers.Tokenizer(
+        tokenizers.models.BPE({name: i for i, name in enumerate(names)}, [], unk_token="[UNK]")
+    )
+    pieces.add_special_tokens(names[:5])
+    pieces.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    table = json.loads(pieces.to_str())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(table | change | {"model": table["model"] | dropout}))
+    if words is None:
+        assert load_tokenizer("dnabert2", tmp_path).encode("ACGT").tolist() == [1, 5, 6, 7, 8, 2]
+        return
+    with refused(words):
+        load_tokenizer("dnabert2", tmp_path)
+
+
+@pytest.mark.parametrize("repository", ["./name", "../name", "owner/.", "owner/..", "../.."])
+def test_repositories_outside_the_hub(tmp_path, repository):
+    with refused("give OWNER/NAME"):
+        fetch_checkpoint(repository, REVISION, local_hub=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "--config: it is empty"),
+        ('{"a": NaN}', "not finite"),
+        ('{"a": -Infinity}', "not finite"),
+        ('{"a": 1e400}', "not finite"),
+        ('{"a": ' + "9" * 5000 + "}", "too long to be read"),
+        ('{"a": ' + "[" * 200_000 + "]" * 200_000 + "}", "nested too deeply"),
+    ],
+    ids=range(6),
+)
+def test_texts_that_are_no_configuration(tmp_path, text, words):
+    with refused(words):
+        parse_config(text)
+    if text:
+        (tmp_path / "config.json").write_text(text)
+        with refused(words):
+            parse_config(str(tmp_path / "config.json"))
+        with refused(words):
+            load_checkpoint(tmp_path, "hyenadna")
+
+
+def test_a_raw_pickle_is_refused_without_a_warning(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(HYENA))
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"x": print}, protocol=4))
+    with warnings.catch_warnings(record=True) as seen, refused("not plain tensors"):
+        warnings.simplefilter("always")
+        load_checkpoint(tmp_path, "hyenadna")
+    assert not seen
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"tokenizer": None}, "'tokenizer' is None; it must be the name of a tokenizer"),
+        ({"objective": "denoising"}, "'objective' is 'denoising'; it must be 'causal' or 'masked'"),
+        ({"padding": ["mask"]}, "'padding' is .*; it must be 'mask' or 'right' or 'equal'"),
+        *(({name: ...}, f"the class attribute '{name}' is missing") for name in ("tokenizer", "objective", "padding")),
+    ],
+)
+def test_classes_that_leave_something_unsaid(attributes, words):
+    whole = {"tokenizer": "character", "objective": "causal", "padding": "right"}
+    type("Whole", (GenomicModel,), whole).check_class()
+    said = {name: value for name, value in (whole | attributes).items() if value is not ...}
+    with refused("family 'mine.py:Own': .*" + words):
+        type("Own", (GenomicModel,), said).check_class("mine.py:Own")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "words"),
+    [
+        ("a", 3, "not an entry"),
+        ("a", {"family": ["x"]}, "'family' is"),
+        ("a", {"family": "cnn", "config": [1]}, "'config' is"),
+        ("a", {"family": "cnn", "pretrained": "hub"}, "'pretrained' is"),
+        ("a", {"family": "cnn", "pretrained": {"source": ["hub"]}}, "'pretrained.source' is"),
+        ("a", {"family": "cnn", "parameters": "many"}, "'parameters' is 'many'"),
+        (3, {"family": "cnn"}, "the name of a model"),
+    ],
+)
+def test_entries_of_a_model_table(tmp_path, capsys, name, entry, words):
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({name: entry}))
+    assert main(["models", "--table", str(tmp_path / "models.yaml"), "--weights", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert re.search(words, error) and error.count("\n") == 1

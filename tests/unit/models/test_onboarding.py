@@ -1,0 +1,319 @@
+"""From a published checkpoint to a study of it: every family known by its config, every mistake in one sentence."""
+
+import copy
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from foundationless.__main__ import main
+from foundationless.errors import UserError
+from foundationless.models import onboarding
+from foundationless.models.hub import Description, describe_directory
+from foundationless.models.weights import initialise
+from foundationless.study import plan
+from support import ROOT
+from support.hub import REVISION, run_commands, serving
+
+CONFIG = {
+    "d_model": 16, "n_layer": 1, "d_inner": 32, "vocab_size": 12, "max_seq_len": 34, "emb_dim": 3, "filter_order": 8,
+    "num_inner_mlps": 1, "model_type": "hyenadna",
+}  # fmt: skip
+HUB = {"source": "hub", "repository": "lab/tiny"}
+PUBLISHED = {  # official config -> (model of the table, tokenizer files)
+    "DNABERT-2-117M": ("dnabert2", "dnabert2"),
+    "caduceus-ps_seqlen-131k_d_model-256_n_layer-16": ("caduceus", None),
+    "gena-lm-bert-base-t2t-multi": ("genalm", "gena_lm"),
+    "hyenadna-tiny-1k-seqlen-hf": ("hyenadna", None),
+    "nucleotide-transformer-500m-1000g": ("nt500m", None),
+    "nucleotide-transformer-v2-50m-multi-species": ("ntv2", None),
+}
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return plan.read_yaml(ROOT / "config/mini.yaml")
+
+
+@pytest.fixture(scope="module")
+def table():
+    return plan.read_yaml(ROOT / "config/models.yaml")
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    directory = tmp_path / "Tiny-1k"
+    directory.mkdir()
+    (directory / "config.json").write_text(json.dumps(CONFIG))
+    save_file(initialise("hyenadna", CONFIG, 4).published_state(), directory / "model.safetensors")
+    return directory
+
+
+def entry_of(directory, **changes):
+    published = Description(directory, REVISION, "0" * 64)
+    return onboarding.describe_model(HUB, published, changes.get("family"), changes.get("tokenizer"), "Tiny")
+
+
+def enter(*flags, directory=ROOT):
+    os.chdir(directory)
+    return main(["enter_model", *map(str, flags)])
+
+
+@pytest.fixture(autouse=True)
+def _stay():
+    here = Path.cwd()
+    os.chdir(ROOT)
+    yield
+    os.chdir(here)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_config_gives_the_entry_of_the_table(shared, tmp_path, table, name):
+    official = next((shared / "golden/official_configs").glob(f"{name}.config*.json"))
+    shutil.copy(official, tmp_path / "config.json")
+    known, pieces = PUBLISHED[name]
+    if pieces:
+        shutil.copy(shared / "golden/tokenizers/files" / pieces / "tokenizer.json", tmp_path)
+    entry, expected = entry_of(tmp_path), table[known]
+    for key in ("family", "tokenizer", "tokenizer_class", "objective", "parameters", "arms"):
+        assert entry[key] == expected[key], key
+    assert entry["max_tokens"] >= expected["max_tokens"]
+    wrong = {
+        key for key in entry["config"] if expected["config"].get(key, entry["config"][key]) != entry["config"][key]
+    }
+    assert not wrong
+    assert entry["pretrained"] == {**HUB, "revision": REVISION, "sha256": "0" * 64}
+    assert entry.get("tokenizer_file") == ({**HUB, "revision": REVISION} if pieces else None)
+
+
+def test_what_else_a_config_may_be():
+    assert onboarding.recognise({"model_type": "mistral"}) == "mistral"
+    assert onboarding.recognise({"model_type": "bert"}) == "bert"
+    with pytest.raises(UserError, match=r"calls itself 'llama'.*--family: hyenadna, caduceus"):
+        onboarding.recognise({"model_type": "llama"})
+    with pytest.raises(UserError, match="calls itself 'EvoModel'"):
+        onboarding.recognise({"architectures": ["EvoModel"]})
+    with pytest.raises(UserError, match=r"^/a/config\.json: no family is known by it .* bert, or PATH\.py:Class"):
+        onboarding.recognise({}, "/a/config.json")
+
+
+def test_vocabularies_that_no_tokenizer_reads_are_refused(tmp_path, shared):
+    """Models of proteins or of other pieces share an architecture, and would read noise."""
+    official = next((shared / "golden/official_configs").glob("nucleotide-transformer-500m*"))
+    config = json.loads(official.read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 33}))
+    with pytest.raises(UserError, match="it has 33 tokens, and tokenizer 'nt_v1' has 4105"):
+        entry_of(tmp_path)
+    with pytest.raises(UserError, match="family 'caduceus': the key 'd_model' is missing"):
+        entry_of(tmp_path, family="caduceus")
+    with pytest.raises(UserError, match="no tokenizer 'words'"):
+        entry_of(tmp_path, tokenizer="words")
+
+
+def test_names():
+    assert (
+        onboarding.name_of("lab/HyenaDNA-tiny_1k") == "hyenadnatiny1k"
+        and onboarding.name_of("/a/2nd.model/") == "ndmodel"
+    )
+    with pytest.raises(UserError, match="--name"):
+        onboarding.name_of("lab/---")
+
+
+def test_the_mini_study_has_the_model_wherever_it_makes_sense(mini, checkpoint):
+    before = copy.deepcopy(mini)
+    entry = entry_of(checkpoint)
+    study, remarks = onboarding.put_on_trial(mini, "tiny", entry)
+    assert mini == before
+    design = plan.read_study(study)
+    assert set(before["analyses"]) - set(study["analyses"]) == set(onboarding.VARIANTS)
+    assert all(word in " ".join(remarks) for word in (*onboarding.VARIANTS, "caduceus.mini.paper", "3e-05"))
+    assert set(design.networks) == {"tiny", "cnn.mini"}
+    of_tiny = [job for job in design.cells if job.model == "tiny"]
+    for analysis, task in design.summaries:
+        arms = {job.init for job in of_tiny if (job.analysis, job.task) == (analysis, task)}
+        assert {"pretrained", "random"} <= arms, (analysis, task)
+    originally = plan.read_study(before)
+    assert set(design.summaries) == {pair for pair in originally.summaries if pair[0] not in onboarding.VARIANTS}
+    assert {job for job in design.cells if job.init == "baseline"} == {
+        job for job in originally.cells if job.init == "baseline"
+    }
+    assert design.networks_from("hub") == ("tiny",) and not design.networks_from("workflow")
+    with pytest.raises(UserError, match="a baseline of the study has that name"):
+        onboarding.put_on_trial(mini, "cnn", entry)
+
+
+def test_an_entry_stands_in_the_study_or_in_the_table(mini, checkpoint):
+    study, _ = onboarding.put_on_trial(mini, "tiny", entry_of(checkpoint))
+    for name, sentence in (("hyenadna", "has an entry of that name"), ("tiny.big", "does not match")):
+        config = study | {"models": {name: study["models"]["tiny"]}}
+        with pytest.raises(UserError, match=sentence):
+            plan.read_study(config)
+    incomplete = {key: value for key, value in study["models"]["tiny"].items() if key != "label"}
+    with pytest.raises(UserError, match="config, models, tiny: 'label' is a required property"):
+        plan.read_study(study | {"models": {"tiny": incomplete}})
+
+
+def test_a_directory_is_entered_and_entered_again(tmp_path, checkpoint, capsys):
+    flags = ["--path", checkpoint, "--output", tmp_path / "trials/tiny.yaml"]
+    assert enter(*flags) == 0
+    first = capsys.readouterr()
+    assert first.out == f"{tmp_path}/trials/tiny.yaml\n" and "Left out: the analyses tokenizer and width" in first.err
+    study = plan.read_yaml(tmp_path / "trials/tiny.yaml")
+    weights = hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
+    assert study["models"]["tiny1k"]["pretrained"] == {"source": "local", "path": str(checkpoint), "sha256": weights}
+    before = (tmp_path / "trials/tiny.yaml").stat().st_mtime_ns
+    assert enter(*flags) == 0 and (tmp_path / "trials/tiny.yaml").stat().st_mtime_ns == before
+    capsys.readouterr()
+    assert enter(*flags, "--name", "another") == 2
+    assert "exists already and says something else; delete it, or give another --name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["--name", "hyenadna"], "has an entry of that name; give yours another"),
+        (["--name", "Tiny-1"], "does not match"),
+        (["--name", "kmer_svm"], "a baseline of the study has that name"),
+        (["--family", "hyena"], "no architecture family 'hyena'"),
+        (["--tokenizer", "nt_v2"], "it has 16 tokens, and tokenizer 'nt_v2' has 4107"),
+        (["--study", "no.yaml"], "no.yaml: no such file"),
+        (["--study", "config/models.yaml"], "config/models.yaml"),
+    ],
+)
+def test_what_cannot_be_put_on_trial_is_one_sentence(tmp_path, checkpoint, capsys, change, sentence):
+    assert enter("--path", checkpoint, "--output", tmp_path / "t.yaml", *change) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and len(error.splitlines()) == 1 and not (tmp_path / "t.yaml").exists()
+
+
+def test_a_checkpoint_that_is_none(tmp_path, checkpoint):
+    (checkpoint / "config.json").rename(tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"no config\.json"):
+        describe_directory(checkpoint)
+    (tmp_path / "config.json").rename(checkpoint / "config.json")
+    (checkpoint / "model.safetensors").rename(checkpoint / "model-00001-of-00002.safetensors")
+    with pytest.raises(UserError, match="weights in several files are not read"):
+        describe_directory(checkpoint)
+    with pytest.raises(UserError, match="no such directory"):
+        describe_directory(tmp_path / "nothing")
+
+
+def test_a_broken_config_is_its_owners(tmp_path, checkpoint, capsys):
+    for broken in (b'{"d_model": ', b"\xff\xfe{}", b""):
+        (checkpoint / "config.json").write_bytes(broken)
+        assert enter("--path", checkpoint, "--output", tmp_path / "t.yaml") == 2
+        error = capsys.readouterr().err
+        assert f"{checkpoint}/config.json: not valid JSON" in error and "mend it" in error and "delete" not in error
+
+
+def test_the_study_is_read_before_the_hub_is_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("foundationless.models.hub.describe_repository", None)
+    assert enter("--repository", "lab/tiny", "--study", tmp_path / "no.yaml") == 2
+    assert "no.yaml: no such file" in capsys.readouterr().err
+
+
+def make_trial(directory, *words):
+    """`make trial` in a folder where `enter_model` and `snakemake` only say how they were called."""
+    (directory / ".venv/bin").mkdir(parents=True, exist_ok=True)
+    (directory / ".venv/.installed").touch()
+    for name in ("python", "snakemake"):
+        said = f'#!/bin/sh\necho {name} >> "$CALLS"; printf "[%s]" "$@" >> "$CALLS"; echo "the study.yaml"\n'
+        (directory / ".venv/bin" / name).write_text(said)
+        (directory / ".venv/bin" / name).chmod(0o755)
+    calls = directory / "calls"
+    calls.write_text("")
+    command = ["make", "-f", str(ROOT / "Makefile"), "-o", ".venv/.installed", "trial", *words]
+    environment = {"PATH": os.environ["PATH"], "CALLS": str(calls)}
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    return done, calls.read_text()
+
+
+def test_make_trial_takes_any_path_and_says_how_it_is_used(tmp_path):
+    (tmp_path / "my it's $(odd) model").mkdir()
+    done, calls = make_trial(tmp_path, "MODEL=my it's $$(odd) model", "STUDY=a b.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "[enter_model][--path][my it's $(odd) model][--study][a b.yaml]" in calls
+    assert "[--configfile][the study.yaml]" in calls and "study=" not in done.stdout
+    done, calls = make_trial(tmp_path, "MODEL=lab/tiny")
+    assert done.returncode == 0 and "[--repository][lab/tiny]" in calls
+    done, calls = make_trial(tmp_path)
+    assert done.returncode == 2 and "make trial MODEL=OWNER/NAME" in done.stderr and calls == ""
+
+
+def test_a_hub_is_asked_and_its_answers_are_sentences(tmp_path, checkpoint):
+    held = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    strange = json.dumps({"model_type": "llama"}).encode()
+    files = {
+        "lab/tiny": held | {"modeling_hyena.py": b"raise SystemExit(9)"},
+        "lab/secret": held,
+        "lab/bare": {"README.md": b""},
+        "lab/empty": {"config.json": held["config.json"]},
+        "lab/strange": held | {"config.json": strange},
+        "lab/broken": held | {"config.json": b"{"},
+    }
+    cases = [
+        ("good", "lab/tiny"),
+        ("again", "lab/tiny", "--revision", REVISION),
+        ("secret", "lab/secret"),
+        ("absent", "lab/absent"),
+        ("gone", "lab/tiny", "--revision", "f" * 40),
+        ("branch", "lab/tiny", "--revision", "main"),
+        ("bare", "lab/bare"),
+        ("empty", "lab/empty"),
+        ("strange", "lab/strange"),
+        ("broken", "lab/broken"),
+        ("odd", "../lab"),
+    ]
+    calls = [
+        ["enter_model", "--repository", repository, *more, "--name", "tiny", "--output", f"{tmp_path}/{name}.yaml"]
+        for name, repository, *more in cases
+    ]
+
+    def run(calls, **variables):
+        return run_commands(calls, tmp_path / "home", ROOT, **variables)
+
+    with serving(files, {"lab/secret": "hf_password"}) as (address, fetched):
+        done = run(calls, **address)
+        assert done.stdout.splitlines()[-1] == "[0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 2]", done.stderr
+        told = run([calls[2]], **address, HF_TOKEN="hf_password")
+        assert told.stdout.splitlines()[-1] == "[0]", told.stderr
+    study = plan.read_yaml(tmp_path / "good.yaml")
+    weights = hashlib.sha256(held["model.safetensors"]).hexdigest()
+    assert study["models"]["tiny"]["pretrained"] == {**HUB, "revision": REVISION, "sha256": weights}
+    assert (tmp_path / "again.yaml").read_bytes() == (tmp_path / "good.yaml").read_bytes()
+    assert "hf_password" not in (tmp_path / "secret.yaml").read_text() + told.stderr
+    assert set(fetched) == {"config.json"}, "no weights yet, and no code ever"
+    sentences = [line for line in done.stderr.splitlines() if ": error: " in line]
+    expected = (
+        "set HF_TOKEN", "no such repository", f"no such repository with revision {'f' * 40}", "not a full commit hash",
+        "no config.json", "neither model.safetensors nor pytorch_model.bin", "calls itself 'llama'", "not valid JSON",
+        "give OWNER/NAME",
+    )  # fmt: skip
+    assert len(sentences) == len(expected) and "Traceback" not in done.stderr
+    for sentence, words in zip(sentences, expected, strict=True):
+        assert words in sentence
+    # The server is gone.
+    lost = run([[*calls[0][:-1], f"{tmp_path}/lost.yaml"]], HF_ENDPOINT=address["HF_ENDPOINT"])
+    assert lost.stdout.splitlines()[-1] == "[2]" and "could not be downloaded" in lost.stderr
+    assert len([line for line in lost.stderr.splitlines() if "error" in line]) == 1
+
+
+def test_a_mirror_is_a_hub(tmp_path, checkpoint, capsys):
+    place = tmp_path / "mirror/huggingface.co/lab/tiny/resolve"
+    place.mkdir(parents=True)
+    shutil.copytree(checkpoint, place / REVISION)
+    flags = ["--repository", "lab/tiny", "--mirror", tmp_path / "mirror", "--output", tmp_path / "t.yaml"]
+    assert enter(*flags) == 0
+    study = plan.read_yaml(tmp_path / "t.yaml")
+    assert study["mirror"] == str(tmp_path / "mirror")
+    assert study["models"]["tiny"]["pretrained"]["revision"] == REVISION
+    shutil.copytree(checkpoint, place / ("f" * 40))
+    capsys.readouterr()
+    assert enter(*flags) == 2 and "2 revisions are there; name one" in capsys.readouterr().err
+    assert enter(*flags, "--revision", "f" * 40) == 2
+    assert f"it holds revision {REVISION}; give that --revision" in capsys.readouterr().err

@@ -1,0 +1,109 @@
+"""The study's claims: which contrast each selection uses, how tasks are put together, and what a verdict means."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from foundationless.evaluation.task_summary import COMPARISONS, SCORES
+from foundationless.reporting.paper.claims import CLAIMS, find_claims
+
+BASES = {"a.demo": "a", "a.demo.char.w8": "a", "a.demo.char": "a"}
+
+
+def pair(analysis, task, versus, delta, selection="validation", half=0.01, model="a.demo", metric="mcc"):
+    keys = {"analysis": analysis, "task": task, "model": model, "init": "pretrained", "versus": versus}
+    return keys | {"metric": metric, "selection": selection, "delta": delta, "low": delta - half, "high": delta + half}
+
+
+def score(analysis, task, init, value, selection="validation", model="a.demo", metric="weighted_f1", half=0.01):
+    keys = {"analysis": analysis, "task": task, "model": model, "init": init, "metric": metric, "selection": selection}
+    return keys | {"value": value, "low": value - half, "high": value + half}
+
+
+def claims(scores=(), pairs=(), margin=0.02, clusters=None):
+    tables = pd.DataFrame(scores, columns=SCORES), pd.DataFrame(pairs, columns=COMPARISONS)
+    return find_claims(*tables, BASES, margin, clusters).set_index(["claim", "selection"])
+
+
+def test_fine_tuning_is_paired_with_the_best_random_model_on_paper_and_with_its_own_self_here():
+    deltas = {"t1": 0.3, "t2": 0.32, "t3": 0.28}
+    pairs = [pair("finetune", task, "random", delta, "validation") for task, delta in deltas.items()]
+    pairs += [pair("finetune", task, "best_random", -delta, "test") for task, delta in deltas.items()]
+    pairs += [pair("finetune", "t1.permuted", "random", -9.0)]  # an experiment on a task is not a task
+    pairs += [pair("finetune", "t1", "random", -9.0, model="a.demo.paper")]
+    found = claims(pairs=pairs).xs("fine-tuned, pretrained models are no better than random ones")
+    low, high = stats.t.interval(0.95, 2, np.mean([*deltas.values()]), stats.sem([*deltas.values()]))
+    assert found.loc["validation", ["difference", "low", "high"]].tolist() == pytest.approx([0.3, low, high])
+    assert found["holds"].to_dict() == {"test": "yes", "validation": "no"}
+    assert found.loc["test", "difference"] == pytest.approx(-0.3) and found.loc["test", "n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("delta", "half", "holds"), [(0.1, 0.05, "no"), (-0.1, 0.05, "yes"), (0.0, 0.01, "yes"), (0.0, 0.3, "open")]
+)
+def test_a_claim_that_nothing_helps_holds_where_the_contrast_is_worse_or_equivalent(delta, half, holds):
+    found = claims(pairs=[pair("lowdata", "t.pct1", "random", delta, half=half)])
+    row = found.loc[("pretrained models are no better with less training data", "validation")]
+    assert row["holds"] == holds and row["n"] == 1 and row["high"] == pytest.approx(delta + half)
+
+
+def test_draws_and_shares_of_one_task_are_no_further_tasks():
+    tasks = {"t.pct1": 0.1, "t.pct1d1": 0.2, "t.pct50": 0.3, "t": -9.0}  # the whole set is not less data
+    pairs = [pair("lowdata", task, "random", delta, half=0.05) for task, delta in tasks.items()]
+    name = "pretrained models are no better with less training data"
+    row = claims(pairs=pairs).loc[(name, "validation")]
+    assert row[["difference", "low", "high", "n"]].tolist() == pytest.approx([0.2, 0.15, 0.25, 1])
+    pairs.append(pair("lowdata", "u.pct1", "random", 0.4))
+    row = claims(pairs=pairs).loc[(name, "validation")]
+    low, high = stats.t.interval(0.95, 1, 0.3, stats.sem([0.2, 0.4]))
+    assert row[["difference", "low", "high", "n"]].tolist() == pytest.approx([0.3, low, high, 2])
+
+
+def test_tasks_that_share_sequences_count_as_one_in_the_sound_interval():
+    deltas = {"H3": 0.1, "emp_H3": 0.1, "enhancers": 0.3, "tf": 0.2}
+    pairs = [pair("finetune", task, versus, delta, p) for task, delta in deltas.items()
+             for p, versus in (("validation", "random"), ("test", "best_random"))]  # fmt: skip
+    found = claims(pairs=pairs, clusters={"H3": "H3", "emp_H3": "H3"})
+    found = found.xs("fine-tuned, pretrained models are no better than random ones")
+    assert found["difference"].tolist() == pytest.approx([0.175, 0.175]) and (found["n"] == 4).all()
+    naive = stats.t.interval(0.95, 3, 0.175, stats.sem([*deltas.values()]))
+    robust = stats.t.interval(0.95, 2, 0.175, np.sqrt(3 / 2 * (0.15**2 + 0.125**2 + 0.025**2)) / 4)
+    assert found.loc["test", ["low", "high"]].tolist() == pytest.approx(naive)
+    assert found.loc["validation", ["low", "high"]].tolist() == pytest.approx(robust)
+
+
+def test_biotype_gives_the_random_arm_every_tokenizer_and_width_on_paper_only():
+    scores = [score("biotype", "b", init, value, p) for p in ("test", "validation")
+              for init, value in (("pretrained", 0.6), ("random", 0.5))]  # fmt: skip
+    scores += [score("width", "b", "random", 0.7, "test", model="a.demo.char.w8")]
+    scores += [score("width", "b", "pretrained", 0.9, "test", model="a.demo.char.w8")]
+    pairs = [pair("biotype", "b", "random", 0.1), pair("biotype", "b.matched", "random", 0.04)]
+    found = claims(scores, pairs).xs("frozen, a random model tells biotypes apart as well")
+    assert found["difference"].to_dict() == pytest.approx({"test": -0.1, "validation": 0.04})
+    assert "lengths matched" in found.loc["validation", "contrast"] and "of 2" in found.loc["test", "contrast"]
+
+
+def test_ancestry_keeps_families_together_where_it_can():
+    pairs = [pair("ancestry", "w", "random", 0.1, p) for p in ("test", "validation")]
+    alone = claims(pairs=pairs).xs("frozen, a random model tells superpopulations apart as well")
+    assert alone["difference"].to_dict() == pytest.approx({"test": 0.1, "validation": 0.1})
+    pairs += [pair("ancestry", "w.family", "random", -0.1, p) for p in ("test", "validation")]
+    cured = claims(pairs=pairs).xs("frozen, a random model tells superpopulations apart as well")
+    assert cured["difference"].to_dict() == pytest.approx({"test": 0.1, "validation": -0.1})
+
+
+def test_adapters_and_likelihoods():
+    scores = [score("lora", "t", "pretrained", 0.4), score("finetune", "t", "pretrained", 0.5)]
+    scores += [score("likelihood", "v", "pretrained", 0.7, "test", metric="auroc", half=0.05)]
+    found = claims(scores, [pair("likelihood", "v", "random", 0.2, metric="auroc")])
+    adapters = found.loc[("low-rank adapters are no better than full fine-tuning", "validation")]
+    assert adapters["difference"] == pytest.approx(-0.1) and adapters["holds"] == "yes"
+    ranked = found.xs("likelihood ratios do not rank pathogenic variants")
+    assert ranked["difference"].to_dict() == pytest.approx({"test": -0.2, "validation": 0.2}), "the study took +LLR"
+    assert ranked.loc["test", ["low", "high"]].tolist() == pytest.approx([-0.25, -0.15])
+
+
+def test_without_data_there_is_a_header():
+    found = find_claims(pd.DataFrame(columns=SCORES), pd.DataFrame(columns=COMPARISONS), {}, 0.02)
+    assert found.empty and list(found.columns) == CLAIMS

@@ -1,0 +1,698 @@
+"""From records and predictions of a made-up study to its tables, through the commands."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import sklearn.metrics as sk
+
+from foundationless.__main__ import main
+from foundationless.errors import UserError
+from foundationless.evaluation import across_tasks, table_files, task_results
+from foundationless.evaluation.records import Result, write_record
+from foundationless.evaluation.task_summary import COMPARISONS, SCORES
+from foundationless.reporting.paper import paper_tables
+from foundationless.reporting.paper.defects import find_defects
+from foundationless.reporting.tables import collect as tables
+
+CLASSES = np.array(["a", "b", "c"])
+
+
+def job_files(directory, analysis, task, model, init, seed):
+    place = directory / analysis / task / model / init / f"seed{seed}"
+    place.mkdir(parents=True)
+    return place / "record.json", place / "predictions.parquet"
+
+
+def write_job(directory, *, model, init, seed=0, accuracy=0.8, analysis="finetune", task="H3", folds=(0, 5), n=120):
+    """Two runs per fold: the first chosen by validation, the second, a little better, by its test score."""
+    truth = np.random.default_rng(0).integers(3, size=n)
+    generator = np.random.default_rng([seed, len(model), len(init)])
+    frames, results = [], []
+    for fold in folds:
+        for run, rate in enumerate((accuracy, accuracy + 0.05)):
+            predicted = np.where(generator.random(n) < rate, truth, (truth + 1) % 3)
+            probabilities = 0.1 + 0.7 * np.eye(3)[predicted]
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "id": [f"s{i}" for i in range(n)],
+                        "group": [f"g{i // 2}" for i in range(n)],
+                        "label": CLASSES[truth],
+                        "predicted": CLASSES[predicted],
+                        "probabilities": list(probabilities.astype(np.float32)),
+                        "run": f"fold{fold}_run{run}",
+                        "fold": fold,
+                        "selected": run == 0,
+                        "selected_paper": run == 1,
+                        "split": "test",
+                    }
+                ).sample(frac=1, random_state=seed)
+            )
+            results.append(
+                Result("mcc", rate, n, split="validation", selection="run", fold=fold, extra={"selected": run == 0})
+            )
+    record, predictions = job_files(directory, analysis, task, model, init, seed)
+    write_record(
+        record, analysis=analysis, task=task, model=model, init=init, seed=seed, parameters=10, settings={},
+        results=results, cost={"seconds": 1.5, "device": "cpu"},
+    )  # fmt: skip
+    pd.concat(frames).to_parquet(predictions)
+    return record, predictions
+
+
+def summarise(
+    directory, jobs, *flags, selection="validation", analysis="finetune", task="H3", metric="mcc", audit=None
+):
+    """Through the command; `audit` [id, near] becomes that of the task. Tables lie in `directory`."""
+    names = ["/".join(record.parent.parts[-3:]) for record, _ in jobs]
+    if audit is not None:
+        (directory / "audits" / task).mkdir(parents=True, exist_ok=True)
+        audit.to_parquet(directory / "audits" / task / "audit.parquet")
+        flags = [*flags, "--audits", str(directory / "audits"), "--audited", task]
+    code = main(
+        ["summarise_analysis", "--analysis", analysis, "--directory", str(directory / analysis), "--seed", "1",
+         "--cells", json.dumps([{"metric": metric, "tasks": [task], "jobs": names}]), "--resamples", "200",
+         "--output", str(directory), *flags]
+    )  # fmt: skip
+    assert code == 0
+    scores, comparisons = directory / "scores.csv", directory / "comparisons.csv"
+    both = pd.read_csv(scores), pd.read_csv(comparisons)
+    return tuple(frame[frame["selection"] == selection].reset_index(drop=True) for frame in both)
+
+
+def effects_of(directory, kind):
+    frame = pd.read_csv(directory / "effects.csv", low_memory=False)
+    return frame[frame["effect"] == kind].dropna(axis=1, how="all").reset_index(drop=True)
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    found = [
+        write_job(tmp_path, model=model, init=init, seed=seed, accuracy=accuracy)
+        for model, init, accuracy in [
+            ("big", "pretrained", 0.9), ("big", "random", 0.6), ("tiny", "pretrained", 0.8), ("tiny", "random", 0.8)
+        ]
+        for seed in (0, 1)
+    ]  # fmt: skip
+    return [
+        *found,
+        write_job(tmp_path, model="kmer", init="baseline", accuracy=0.5, folds=(-1,)),
+        write_job(tmp_path, model="cnn", init="random", accuracy=0.85),
+    ]
+
+
+def test_a_handful_of_groups_is_not_resampled(jobs, tmp_path):
+    for _, path in jobs:
+        frame = pd.read_parquet(path)
+        frame.assign(
+            group=frame["id"].map(lambda name: f"chr{int(name.strip('abcdefghijklmnopqrstuvwxyz_')) % 2}")
+        ).to_parquet(path)
+    scores, _ = summarise(tmp_path, jobs, "--baselines", "cnn")
+    assert (scores["groups"] == scores["n_test"]).all()
+
+
+def test_scores_and_comparisons(jobs, tmp_path):
+    scores, comparisons = summarise(tmp_path, jobs, "--baselines", "cnn")
+    assert len(scores) == 6
+    row = scores.set_index(["model", "init"]).loc[("big", "pretrained")]
+    frames = [pd.read_parquet(path).query("selected") for _, path in jobs[:2]]
+    values = [
+        sk.matthews_corrcoef(part["label"], part["predicted"]) for frame in frames for _, part in frame.groupby("fold")
+    ]
+    assert row["value"] == pytest.approx(np.mean(values)) == row["mcc"]
+    assert row["sd"] == pytest.approx(np.std([np.mean(values[:2]), np.mean(values[2:])], ddof=1))
+    assert row[["seeds", "folds", "runs", "n_test", "groups", "seconds"]].tolist() == [2, 2, 4, 120, 60, 3.0]
+    assert row["low"] < row["value"] < row["high"]
+    assert scores["auroc"].notna().all()
+
+    by = comparisons.set_index(["model", "init", "versus"])
+    assert set(by.index) == {
+        *(
+            (model, "pretrained", versus)
+            for model in ("big", "tiny")
+            for versus in ("random", "best_random", "baseline")
+        ),
+        ("big", "random", "baseline"),
+        ("tiny", "random", "baseline"),
+    }
+    assert by.loc[("big", "pretrained", "random"), "verdict"] == "better"
+    assert by.loc[("big", "random", "baseline"), "reference"] == "cnn"
+    assert by.loc[("big", "pretrained", "best_random"), "reference"] == "tiny"
+    assert by.loc[("big", "random", "baseline"), "verdict"] == "worse"
+    arms = scores.set_index(["model", "init"])["value"]
+    assert by.loc[("tiny", "pretrained", "random"), "delta"] == pytest.approx(
+        arms["tiny", "pretrained"] - arms["tiny", "random"]
+    )
+
+
+def test_the_selection_by_test_takes_the_runs_chosen_on_the_test_set(jobs, tmp_path):
+    corrected, _ = summarise(tmp_path, jobs)
+    paper, _ = summarise(tmp_path, jobs, selection="test")
+    assert (paper["value"] > corrected["value"]).mean() > 0.5
+    optimism = effects_of(tmp_path, "optimism")
+    arms = optimism[optimism["versus"].isna()].set_index(["model", "init"])
+    for frame, column in ((paper, "value_by_test"), (corrected, "value_by_validation")):
+        pd.testing.assert_series_equal(
+            arms[column], frame.set_index(["model", "init"])["value"], check_names=False, rtol=1e-12
+        )
+    np.testing.assert_allclose(arms["delta"], arms["value_by_test"] - arms["value_by_validation"], atol=1e-12)
+    assert (arms["low"] < arms["delta"]).all() and (arms["delta"] < arms["high"]).all()
+
+
+def test_the_optimism_of_one_choice_is_zero_and_that_of_a_pair_is_the_difference_of_its_arms(jobs, tmp_path):
+    for _, path in jobs[4:]:
+        frame = pd.read_parquet(path)
+        frame.assign(selected_paper=frame["selected"]).to_parquet(path)
+    summarise(tmp_path, jobs)
+    optimism = effects_of(tmp_path, "optimism").set_index(["model", "init", "versus"])
+    assert not optimism.loc[["tiny", "kmer", "cnn"], ["delta", "low", "high"]].to_numpy().any()
+    arms = optimism.loc["big"].reset_index()
+    own = {
+        init: arms[(arms["init"] == init) & arms["versus"].isna()]["delta"].iloc[0] for init in ("pretrained", "random")
+    }
+    pair = arms[arms["versus"] == "random"].iloc[0]
+    assert pair["delta"] == pytest.approx(own["pretrained"] - own["random"])
+
+
+def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_path):
+    """Test rows whose near duplicate was trained on are made all right: the leak is what the rest lacks."""
+    near = [f"s{i}" for i in range(40)]
+    for _, path in jobs:
+        frame = pd.read_parquet(path)
+        known = frame["id"].isin(near)
+        frame.loc[known, "predicted"] = frame.loc[known, "label"]
+        frame.to_parquet(path)
+    ids = [f"s{i}" for i in range(120)]
+    audit = pd.DataFrame({"id": [*ids, "trained"], "near": [*(name in near for name in ids), False]})
+    scores, _ = summarise(tmp_path, jobs, audit=audit)
+    leak = effects_of(tmp_path, "leakage").query("selection == 'validation'").set_index(["model", "init"])
+    assert leak["value_all"].tolist() == pytest.approx(scores["value"].tolist())
+    assert (leak["value_near"] == 1).all() and (leak["n_distant"] == 80).all() and (leak["n_near"] == 40).all()
+    assert (leak["delta"] > 0).all() and leak.loc[("kmer", "baseline"), "low"] > 0
+    # Paired: both ends are drawn together, so the difference is known better than either of them.
+    width = (leak["high"] - leak["low"]).to_numpy()
+    assert (width < (scores["high"] - scores["low"]).to_numpy()).all()
+    values = []
+    for _, path in jobs[:2]:
+        frame = pd.read_parquet(path).query("selected and id not in @near")
+        values += [sk.matthews_corrcoef(part["label"], part["predicted"]) for _, part in frame.groupby("fold")]
+    assert leak.loc[("big", "pretrained"), "value_distant"] == pytest.approx(np.mean(values))
+    summarise(tmp_path, jobs, audit=pd.DataFrame({"id": ids, "near": False}))
+    leak = effects_of(tmp_path, "leakage")
+    assert (leak["value_all"] == leak["value_distant"]).all() and not leak[["delta", "low", "high"]].to_numpy().any()
+
+
+def test_an_audit_of_other_rows_is_said_and_leaves_the_leak_out(jobs, tmp_path, capsys):
+    summarise(tmp_path, jobs, audit=pd.DataFrame({"id": ["haplotype"], "near": [True]}))
+    assert "the audit does not know all test items" in capsys.readouterr().err
+    assert effects_of(tmp_path, "leakage").empty
+
+
+def test_a_reading_of_the_study_is_compared_with_the_right_one_seed_by_seed(jobs, tmp_path):
+    readings = [
+        write_job(tmp_path, model="big.paper", init=init, seed=seed, accuracy=0.3)
+        for init in ("pretrained", "random")
+        for seed in (0, 1)
+    ]
+    scores, comparisons = summarise(tmp_path, [*jobs, *readings])
+    by = comparisons.set_index(["model", "init", "versus"])
+    values = scores.set_index(["model", "init"])["value"]
+    for init in ("pretrained", "random"):
+        row = by.loc[("big.paper", init, "reading")]
+        assert row["reference"] == "big" and row["verdict"] == "worse"
+        assert row["delta"] == pytest.approx(values["big.paper", init] - values["big", init])
+    assert "reading" not in comparisons.loc[comparisons["model"] == "big", "versus"].tolist()
+    better = write_job(tmp_path, model="tiny.paper", init="random", accuracy=0.99)
+    _, comparisons = summarise(tmp_path, [*jobs, better])
+    rivals = comparisons[(comparisons["versus"] == "best_random") & ~comparisons["model"].str.contains("paper")]
+    assert "tiny.paper" not in set(rivals["reference"]), "what the study misread is no rival of what is read rightly"
+
+
+def test_reliability_bins_hold_every_prediction(jobs, tmp_path):
+    scores, _ = summarise(tmp_path, jobs)
+    bins = effects_of(tmp_path, "calibration").groupby(["model", "init"], sort=False)
+    assert bins["count"].sum().tolist() == (scores["runs"] * scores["n_test"]).tolist()
+    accuracy = bins.apply(lambda part: np.average(part["accuracy"], weights=part["count"]))
+    np.testing.assert_allclose(accuracy, scores["accuracy"])
+    assert scores[["ece", "brier"]].notna().all().all()
+
+
+def test_a_missing_arm_is_named_and_left_out(jobs, tmp_path, capsys):
+    scores, comparisons = summarise(tmp_path, jobs[:3], "--baselines")
+    assert len(scores) == 2 and set(comparisons["model"]) == {"big"}
+    scores, comparisons = summarise(tmp_path, jobs[:2])
+    assert comparisons.empty
+    assert "big has no random arm" in capsys.readouterr().err
+
+
+def test_other_test_items_are_an_error(jobs, tmp_path, capsys):
+    jobs.append(write_job(tmp_path, model="late", init="random", n=100))
+    with pytest.raises(AssertionError):
+        summarise(tmp_path, jobs)
+    assert (
+        "late/random/seed0 and finetune/H3/big/pretrained/seed0 predict different test items" in capsys.readouterr().err
+    )
+
+
+def test_predictions_that_are_missing_are_an_error(jobs, tmp_path, capsys):
+    jobs[0][1].unlink()
+    with pytest.raises(AssertionError):
+        summarise(tmp_path, jobs)
+    assert "big/pretrained/seed0/predictions.parquet: no such file" in capsys.readouterr().err
+
+
+def test_rankings_are_scored_by_auroc(tmp_path):
+    generator = np.random.default_rng(0)
+    label = np.repeat(["benign", "pathogenic"], 30)
+    jobs = []
+    for init, shift in (("pretrained", 1.5), ("random", 0.0)):
+        record, predictions = write_job(tmp_path, model="m", init=init, analysis="likelihood", task="BRCA1")
+        pd.DataFrame(
+            {
+                "id": [f"v{i}" for i in range(60)], "group": None, "label": label,
+                "score": generator.normal(size=60) + shift * (label == "pathogenic"), "run": "llr", "fold": -1,
+                "selected": True, "selected_paper": True, "split": "test",
+            }
+        ).to_parquet(predictions)  # fmt: skip
+        jobs.append((record, predictions))
+    scores, comparisons = summarise(tmp_path, jobs, analysis="likelihood", task="BRCA1", metric="auroc")
+    frame = pd.read_parquet(jobs[0][1])
+    assert scores.loc[0, "value"] == pytest.approx(sk.roc_auc_score(frame["label"] == "pathogenic", frame["score"]))
+    assert scores.loc[0, "groups"] == 60
+    assert comparisons["verdict"].tolist()[0] == "better"
+
+
+def write_sensitivity(directory, init, seed, value):
+    path, predictions = job_files(directory, "sensitivity", "chr2", "big", init, seed)
+    results = [
+        Result("cosine", value - mutations / 1e4, 25, extra={"pooling": pooling, "mutations": mutations, "low": 0.1})
+        for pooling in ("mean", "max") for mutations in (1, 64)
+    ]  # fmt: skip
+    write_record(
+        path, analysis="sensitivity", task="chr2", model="big", init=init, seed=seed, parameters=10, settings={},
+        results=results, cost={"seconds": 1.0},
+    )  # fmt: skip
+    return path, predictions
+
+
+def test_unpaired_analyses_average_their_records(tmp_path):
+    records = [
+        write_sensitivity(tmp_path, init, seed, 0.9 + seed / 100)
+        for init in ("pretrained", "random")
+        for seed in (0, 1)
+    ]
+    scores, comparisons = summarise(
+        tmp_path, records, analysis="sensitivity", task="chr2", metric="cosine", selection="validation"
+    )
+    table = scores.set_index(["init", "pooling", "mutations"])
+    assert len(table) == 8
+    assert table.loc[("random", "max", 64), "value"] == pytest.approx(0.905 - 0.0064)
+    assert table.loc[("random", "max", 64), "seeds"] == 2
+    assert comparisons.empty
+
+
+def collect(directory, jobs, scores, comparisons):
+    tasks, models = directory / "tasks.csv", directory / "models.json"
+    tasks.write_text("task,suite,suite_label,group,label\nH3,nt,NT benchmark,histone,H3\nH4,gue,GUE,histone,H4\n")
+    cards = {"tiny": 1, "big": 0, "kmer": 2, "cnn": 3}
+    models.write_text(
+        json.dumps(
+            {name: {"label": name.upper(), "tokenizer_class": "character", "order": n} for name, n in cards.items()}
+        )
+    )
+    output = directory / "tables"
+    code = main(
+        ["collect_tables", "--scores", *map(str, scores), "--comparisons", *map(str, comparisons),
+         "--records", *[str(job[0]) for job in jobs], "--tasks", str(tasks), "--models", str(models),
+         "--holes", str(directory / "holes.csv"),
+         "--output", str(output)]
+    )  # fmt: skip
+    assert code == 0
+    return output
+
+
+def test_a_pretrained_arm_that_is_the_random_one_is_refused(tmp_path):
+    """The worst mistake that this program could make would look like an equivalence."""
+    cards = []
+    for name, model, digest in zip(("pretrained", "random", "other", "copy"), "aaba", "1212", strict=True):
+        cards.append(tmp_path / name / "weights.json")
+        cards[-1].parent.mkdir()
+        cards[-1].write_text(json.dumps({"model": model, "sha256": digest}))
+    tables.check_distinct(cards[:3])
+    with pytest.raises(UserError, match=r"copy and .*random hold the same weights"):
+        tables.check_distinct(cards)
+
+
+def test_collected_tables(jobs, tmp_path):
+    summarise(tmp_path, jobs, "--baselines", "cnn")
+    for name in ("scores", "comparisons"):
+        table = pd.read_csv(tmp_path / f"{name}.csv")
+        table.assign(task="H4").to_csv(tmp_path / f"{name}.H4.csv", index=False)
+        table.assign(task="H4.pct10").to_csv(tmp_path / f"{name}.low.csv", index=False)
+    hole = dict.fromkeys(task_results.KEYS, "") | {
+        "task": "H3",
+        "model": "late",
+        "seed": 0,
+        "what": "record",
+        "note": "none",
+    }
+    pd.DataFrame([hole])[task_results.HOLES].to_csv(tmp_path / "holes.csv", index=False)
+    output = collect(
+        tmp_path,
+        jobs,
+        [tmp_path / f"scores{part}.csv" for part in ("", ".H4", ".low")],
+        [tmp_path / f"comparisons{part}.csv" for part in ("", ".H4", ".low")],
+    )
+    over = pd.read_csv(output / "across_tasks.csv")
+    over = over[over["family"].isna() & over["derivation"].isna()].set_index(["suite", "versus", "model"])
+    assert over.loc[("all", "random", "big"), ["n", "wins", "losses"]].tolist() == [2, 2, 0]  # pct10 is no task
+    assert over.loc[("nt", "random", "big"), "n"] == 1
+    assert over.loc[("all", "random", "big"), "verdict"] == "better"
+    assert (output / "optimism.csv").read_text().count("\n") == 1, "no effects were given"
+    table = pd.read_csv(output / "table_18_finetune.csv")
+    assert table.loc[0, ["task", "model", "model_label", "suite"]].tolist() == ["H3", "big", "BIG", "nt"]
+    assert table.loc[0, "delta"] == pytest.approx(table.loc[0, "pretrained"] - table.loc[0, "random"])
+    assert table.loc[table["model"] == "kmer", "baseline"].notna().all()
+    for name in ("table_02_biotype", "table_04_likelihood", "table_05_similarity", "table_14_ancestry"):
+        assert pd.read_csv(output / f"{name}.csv").empty
+    assert pd.read_csv(output / "table_01_models.csv")["model"].tolist() == ["big", "tiny", "kmer", "cnn"]
+    names = {path.stem for path in output.glob("*.csv")}
+    assert {path.stem for path in output.glob("*.parquet")} == names | {"maps", "mutagenesis"}
+    assert {path.stem for path in output.glob("*.tex")} == {"all", *tables.PRINTED} | {
+        name for name in names if name.startswith("table_")
+    }
+    assert {f"table_{number:02d}" for number in range(1, 19)} == {name[:8] for name in names if name[:6] == "table_"}
+    for name in names:
+        frames = pd.read_csv(output / f"{name}.csv"), pd.read_parquet(output / f"{name}.parquet")
+        assert frames[0].columns.tolist() == frames[1].columns.tolist() and len(frames[0]) == len(frames[1])
+    holes = pd.read_csv(output / "holes.csv")
+    assert holes[["task", "model", "what"]].to_numpy().tolist() == [["H3", "late", "record"]]
+    flat = pd.read_parquet(output / "records.parquet")
+    assert (
+        len(flat)
+        == len(pd.read_csv(output / "records.csv"))
+        == sum(4 if "kmer" not in str(job[0]) else 2 for job in jobs)
+    )
+
+
+def test_a_record_given_twice_is_refused(jobs, tmp_path, capsys):
+    with pytest.raises(AssertionError):
+        summarise(tmp_path, [*jobs, jobs[0]])
+    assert "stands twice; pass each record once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("column", "value"), [("task", None), ("model", None), ("low", "x"), ("parameters", "x")])
+def test_a_broken_table_of_scores_is_named(jobs, tmp_path, column, value):
+    summarise(tmp_path, jobs)
+    frame = pd.read_csv(tmp_path / "scores.csv").astype({column: object})
+    frame[column] = value
+    frame.to_csv(tmp_path / "broken.csv", index=False)
+    with pytest.raises(UserError, match=f"broken.csv: the column {column} "):
+        table_files.read_table(tmp_path / "broken.csv", "value")
+
+
+def test_tables_are_the_same_bytes_twice(jobs, tmp_path):
+    summarise(tmp_path, jobs)
+    first = (tmp_path / "comparisons.csv").read_bytes()
+    summarise(tmp_path, jobs)
+    assert (tmp_path / "comparisons.csv").read_bytes() == first
+    inputs = [tmp_path / "scores.csv"], [tmp_path / "comparisons.csv"]
+    first, second = (
+        {path.name: path.read_bytes() for path in collect(tmp_path, jobs, *inputs).iterdir()} for _ in range(2)
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("fold", "a"), ("selected", "yes"), ("probabilities", 0.5), ("probabilities", None), ("id", None)],
+)
+def test_broken_predictions_are_named(jobs, tmp_path, capsys, column, value):
+    frame = pd.read_parquet(jobs[0][1])
+    frame[column] = value
+    frame.to_parquet(jobs[0][1])
+    with pytest.raises(AssertionError):
+        summarise(tmp_path, jobs)
+    assert f"predictions.parquet: the column {column} of the predictions is broken" in capsys.readouterr().err
+
+
+def test_a_copy_of_the_weights_makes_no_difference_at_all(tmp_path):
+    jobs = [write_job(tmp_path, model="big", init="pretrained", seed=seed) for seed in (0, 1)]
+    for record, path in list(jobs):
+        found = json.loads(record.read_text()) | {"init": "copy"}
+        copied = job_files(tmp_path, "finetune", "H3", "big", "copy", found["seed"])
+        copied[0].write_text(json.dumps(found))
+        copied[1].write_bytes(path.read_bytes())
+        jobs.append(copied)
+    _, comparisons = summarise(tmp_path, jobs)
+    row = comparisons.set_index("versus").loc["copy"]
+    assert (row["delta"], row["low"], row["high"], row["verdict"]) == (0, 0, 0, "equivalent")
+
+
+def score_rows(*rows):
+    """Score rows of a made-up study: (analysis, task, model, init, metric, value, half width, more)."""
+    names = ("analysis", "task", "model", "init", "metric", "value", "half")
+    found = [dict(zip(names, row[:7], strict=True)) | (row[7] if len(row) > 7 else {}) for row in rows]
+    frame = pd.DataFrame(found).assign(selection="validation")
+    half = frame.pop("half")
+    frame = frame.assign(low=frame["value"] - half, high=frame["value"] + half)
+    columns = list(dict.fromkeys([*SCORES, *frame.columns]))
+    return frame.reindex(columns=columns).assign(n_test=100, seeds=frame.get("seeds", 1))
+
+
+def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
+    readings = [write_job(tmp_path, model="caduceus", init=init, accuracy=0.8) for init in ("pretrained", "random")]
+    readings += [
+        write_job(tmp_path, model="caduceus.paper", init=init, accuracy=0.5) for init in ("pretrained", "random")
+    ]
+    audit = pd.DataFrame({"id": [f"s{i}" for i in range(120)], "near": np.arange(120) < 30})
+    summarise(tmp_path, [*jobs, *readings], audit=audit)
+    chunk = {"pooling": "max", "gene": "BRCA2", "unit": "chunk"}
+    mutants = {"pooling": "mean", "mutations": 64.0}
+    made = score_rows(
+        ("finetune", "H3", "late", "random", "mcc", 0.2, 0.02),
+        ("lowdata", "H3.pct1d2", "late", "random", "mcc", 0.5, 0.03),
+        ("likelihood", "CFTR", "late", "pretrained", "auroc", 0.655, 0.05),
+        *[
+            ("ancestry", f"{window}{part}", "late", "pretrained", "weighted_f1", value, 0.01)
+            for window in ("w1", "w2", "w3") for part, value in (("", 0.8), (".family", 0.7))
+        ],
+        ("biotype", "bio", "length_gc", "baseline", "weighted_f1", 0.6, 0.03),
+        ("biotype", "bio", "majority", "baseline", "weighted_f1", 0.1, 0.04),
+        ("biotype", "bio", "late", "random", "weighted_f1", 0.7, 0.02, {"sd": 0.02, "seeds": 5}),
+        ("biotype", "bio.matched", "late", "random", "weighted_f1", 0.5, 0.02),
+        ("similarity", "v", "late", "pretrained", "cosine_gap", -0.4, 0.1, chunk | {"matched": False}),
+        ("similarity", "v", "late", "pretrained", "cosine_gap", -0.1, 0.1, chunk | {"matched": True}),
+        ("similarity", "v", "late", "pretrained", "count_effect", -0.3, 0.05, chunk | {"n": 5}),
+        ("sensitivity", "m", "late", "pretrained", "identical", 0.0, 0.0, mutants | {"variant": "raw", "n": 50}),
+        ("sensitivity", "m", "late", "pretrained", "identical", 0.4, 0.0, mutants | {"variant": "rounded", "n": 50}),
+    )  # fmt: skip
+    effects = pd.read_csv(tmp_path / "effects.csv", low_memory=False)
+    both = [pd.read_csv(tmp_path / f"{name}.csv") for name in ("scores", "comparisons")]
+    deltas = pd.DataFrame(
+        {"analysis": "finetune", "task": [f"t{i}" for i in range(6)], "model": "late", "init": "pretrained",
+         "versus": "random", "delta": np.linspace(0, 0.1, 6), "selection": "validation"}
+    )  # fmt: skip
+    tasks = pd.DataFrame({"task": deltas["task"], "suite": "nt"})
+    clusters = {"t0": "1", "t1": "1", "t2": "1"}
+    evidence = across_tasks.summarise_tasks(deltas, tasks, {}, 0.02, clusters)
+    table = find_defects(pd.concat([both[0], made]), both[1], effects, evidence)
+    assert table["item"].tolist() == sorted(table["item"]) and set(table["item"]) == set(range(1, 13))
+    known = table.dropna(subset="low")
+    assert (known["low"] <= known["difference"] + 1e-12).all() and (known["difference"] <= known["high"] + 1e-12).all()
+    plain = table[table["task"] != "all"]
+    np.testing.assert_allclose(plain["difference"], plain["with_defect"] - plain["without"], atol=1e-9)
+
+    first = table.set_index("item")
+    assert first.loc[1, "difference"] == pytest.approx(
+        both[1].query("versus == 'reading' and init == 'pretrained' and selection == 'validation'")["delta"].iloc[0]
+    )
+    assert first.loc[[2], "init"].tolist() == ["random"]
+    assert first.loc[5, ["with_defect", "without"]].tolist() == [0.5, 0.2] and first.loc[5, "low"] > 0
+    assert first.loc[6, "with_defect"] == pytest.approx(0.345) and first.loc[6, "high"] < 0
+    family = table[(table["item"] == 7) & (table["task"] == "all")].iloc[0]
+    assert family["difference"] == pytest.approx(0.1) and family["n"] == 3
+    lengths = table[table["item"] == 8].set_index("model")
+    assert lengths.loc["length_gc", "low"] == pytest.approx(0.5 - np.hypot(0.03, 0.04))
+    assert lengths.loc["late", "difference"] == pytest.approx(0.2)
+    assert first.loc[9, ["with_defect", "without", "difference"]].tolist() == pytest.approx([-0.4, -0.1, -0.3])
+    rounded = table[table["what"].str.startswith("similarities rounded")].iloc[0]
+    wilson = scipy.stats.binomtest(20, 50).proportion_ci(method="wilson")
+    assert (rounded["low"], rounded["high"]) == pytest.approx((wilson.low, wilson.high))
+    counted = table[table["item"] == 11].set_index("metric").loc["count"]
+    assert counted[["with_defect", "without", "difference"]].tolist() == [6, 4, 2]
+    assert set(table.loc[table["item"] == 12, "n"]) == {120}
+
+
+def test_means_of_defects_take_tasks_for_units_and_leave_permuted_labels_out():
+    rows = [
+        {"analysis": "finetune", "task": task, "model": "late", "init": "random", "metric": "mcc", "effect": "oracle",
+         "value_best_random": delta, "value_random": 0.0, "delta": delta, "low": delta, "high": delta, "n_test": 9}
+        for task, delta in (("t", 0.1), ("t.ep3", 0.3), ("u", 0.4), ("v", 0.4), ("u.permuted", 9.0))
+    ]  # fmt: skip
+    none = pd.DataFrame(columns=[*SCORES]), pd.DataFrame(columns=COMPARISONS)
+    evidence = pd.DataFrame(columns=across_tasks.ACROSS)
+    table = find_defects(*none, pd.DataFrame(rows), evidence, {"u": "u", "v": "u"})
+    mean = table[table["task"] == "all"].iloc[0]
+    assert mean[["with_defect", "difference", "n"]].tolist() == pytest.approx([1 / 3, 1 / 3, 3])
+    error = np.sqrt(2 * 2 * (2 / 15) ** 2) / 3  # two clusters: t alone, u with v
+    assert mean["high"] - mean["difference"] == pytest.approx(scipy.stats.t.ppf(0.975, 1) * error)
+
+
+def test_mutants_of_one_window_are_not_independent():
+    shared = {"pooling": "mean", "mutations": 64.0, "n": 50, "windows": 10.0}
+    made = score_rows(*[
+        ("sensitivity", "m", "late", "pretrained", "identical", value, 0.0, shared | {"variant": variant})
+        for variant, value in (("raw", 0.0), ("rounded", 0.4))
+    ])  # fmt: skip
+    empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
+    row = find_defects(made, empty, empty, pd.DataFrame(columns=across_tasks.ACROSS)).iloc[0]
+    wilson = scipy.stats.binomtest(4, 10).proportion_ci(method="wilson")
+    assert (row["low"], row["high"]) == pytest.approx((wilson.low, wilson.high))
+
+
+def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree():
+    names = ["hyenadna.demo", "hyenadna.demo.char.w64", "hyenadna.demo.char.w128", "caduceus.paper", "ntv2", "cnn"]
+    catalogue = pd.DataFrame({"model": names, "base": [name.split(".")[0] for name in names], "label": names})
+    tasks = pd.DataFrame(
+        {"task": ["ours", "mini", "marks", "bio", "w0", "w1", "w2", "simulated", "other"]}
+        | {"suite": ["nt", "gue", "gue", "biotype", *["ancestry"] * 4, "nt"]}
+        | {"paper_task": ["H3", "EMP_H3", "H4", "biotype", *["mean11regions"] * 3, "", "H3"]}
+        | {"metric": ["mcc"] * 3 + ["weighted_f1"] * 5 + ["accuracy"]}
+    )
+    numbers = [
+        ("nt_finetune", "H3", "HyenaDNA", "pretrained", 0.78), ("nt_finetune", "H3", "HyenaDNA", "random", 0.77),
+        ("gue_histone_frozen_xgb", "H3", "NTv2-50M", "pretrained", 0.5),
+        ("biotype", "biotype9", "HyenaDNA", "random/char_tok+larger_dim", 0.753),
+        ("ancestry", "mean11regions", "NTv2-50M", "random", 0.6),
+        ("gue_finetune", "EMP", "HyenaDNA", "random", 0.4),
+    ]  # fmt: skip
+    numbers_of_study = pd.DataFrame(numbers, columns=["experiment", "task", "model", "arm", "value"]).assign(
+        source="Table"
+    )
+    numbers_of_study["metric"] = (
+        numbers_of_study["experiment"].map({"biotype": "f1_weighted", "ancestry": "f1_weighted"}).fillna("mcc")
+    )
+    scores = score_rows(
+        ("finetune", "other", "hyenadna.demo", "random", "accuracy", 0.5, 0.01),
+        ("finetune", "ours", "hyenadna.demo", "pretrained", "mcc", 0.5, 0.01),
+        ("finetune", "ours", "cnn", "random", "mcc", 0.5, 0.01),
+        ("frozen", "mini", "ntv2", "pretrained", "mcc", 0.4, 0.01),
+        *[("finetune", task, "hyenadna.demo", "random", "mcc", 0.5, 0.01) for task in ("mini", "marks")],
+        *[("width", "bio", f"hyenadna.demo.char.w{w}", "random", "weighted_f1", 0.5, 0.01) for w in (64, 128)],
+        *[("ancestry", f"w{i}", "ntv2", "random", "weighted_f1", 0.5 + i / 10, 0.01) for i in range(3)],
+        *[("ancestry", f"w{i}.family", "ntv2", "random", "weighted_f1", 0.5, 0.01) for i in range(3)],
+        ("finetune", "ours.pct1", "hyenadna.demo", "random", "mcc", 0.5, 0.01),
+        ("likelihood", "v", "ntv2", "pretrained", "auroc", 0.635, 0.01),
+    )
+    empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
+    found = paper_tables.paper_tables(scores, empty, empty, empty, tasks, catalogue, [], [], numbers_of_study, 0.02)
+    finetuned = found["table_18_finetune"].set_index(["task", "model"])
+    numbers = ["reported_pretrained", "reported_random"]
+    assert finetuned.loc[("ours", "hyenadna.demo"), numbers].tolist() == [0.78, 0.77]
+    assert np.isnan(finetuned.loc[("ours", "cnn"), "reported_random"])
+    assert np.isnan(finetuned.loc[("other", "hyenadna.demo"), "reported_random"]), "measured otherwise"
+    assert finetuned.loc[["mini", "marks"], numbers].isna().all().all(), "the same mark in another benchmark"
+    likelihood = found["table_04_likelihood"].iloc[0]
+    assert likelihood[["pretrained", "pretrained_plus_llr"]].tolist() == pytest.approx([0.635, 0.365])
+    category = found["figure_09_categories"].iloc[0]
+    assert category[["category", "tasks", "mean", "reported"]].tolist() == ["EMP", 2, 0.5, 0.4]
+    assert found["table_13_frozen"]["reported_pretrained"].tolist() == [0.5]
+    assert found["table_11_widths"]["reported_random"].tolist() == pytest.approx([np.nan, 0.753], nan_ok=True)
+    assert found["table_11_widths"]["width"].tolist() == [64, 128]
+    window = found["table_14_windows"].iloc[0]
+    assert (window["mean"], window["windows"], window["reported"]) == (pytest.approx(0.6), 3, 0.6)
+    assert window["variance"] == pytest.approx(0.01)
+    derived = (
+        found["table_14_windows"].set_index("derivation").loc["family"],
+        finetuned.loc[("ours.pct1", "hyenadna.demo")],
+    )
+    assert np.isnan(derived[0]["reported"]) and np.isnan(derived[1]["reported_random"]), "no set of the study"
+    mine = score_rows(("ancestry", "simulated", "ntv2", "random", "weighted_f1", 0.5, 0.01))
+    found_alone = paper_tables.paper_tables(mine, empty, empty, empty, tasks, catalogue, [], [], numbers_of_study, 0.02)
+    assert found_alone["table_14_windows"]["reported"].isna().all()
+    assert (window["low"], window["high"]) == pytest.approx(scipy.stats.t.interval(0.95, 2, 0.6, 0.1 / np.sqrt(3)))
+
+
+def test_crossvalidation_is_widened_for_shared_training_rows():
+    values = [0.5, 0.6, 0.7, 0.8, 0.9]
+    shared = {"analysis": "biotype", "task": "t", "model": "m", "init": "random", "metric": "mcc", "run": "x"}
+    rows = [
+        shared | {"seed": seed, "fold": fold, "split": "test", "selection": "crossvalidation", "value": value}
+        for seed in (0, 1) for fold, value in enumerate(values)
+    ]  # fmt: skip
+    found = tables.crossvalidate(pd.DataFrame(rows)).iloc[0]
+    assert (found["value"], found["folds"], found["seeds"]) == (pytest.approx(0.7), 5, 2)
+    plain = scipy.stats.t.interval(0.95, 4, 0.7, np.std(values, ddof=1) / np.sqrt(5))
+    # one fold tests, another chooses: three train
+    assert found["low"] == pytest.approx(0.7 - (0.7 - plain[0]) * np.sqrt(1 + 5 / 3))
+    for row in rows[5:]:  # another seed cuts other folds: its fold 0 is not that of seed 0, and averages nothing out
+        row["value"] = values[4 - row["fold"]]
+    other = tables.crossvalidate(pd.DataFrame(rows)).iloc[0]
+    assert other[["value", "low", "high", "sd"]].tolist() == pytest.approx(
+        found[["value", "low", "high", "sd"]].tolist()
+    )
+
+
+def test_settings_and_selections_of_all_tasks_become_tables(tmp_path):
+    shared = {"analysis": "finetune", "model": "m", "init": "random"}
+    settings = [
+        shared | {"task": task, "effect": "setting", "setting": "epochs", "text": value}
+        for task, value in (("a", "3"), ("b", "3"), ("c", "10"))
+    ]
+    chosen = shared | {"task": "a", "seed": 0, "effect": "selection", "what": "learning_rate", "within": "published"}
+    chosen |= {"split": "validation", "metric": "mcc", "value": 0.5, "chosen": True, "tried": 1, "candidate": "0.00001"}
+    path = tmp_path / "effects.csv"
+    table_files.write_table(path, pd.DataFrame([*settings, chosen]))
+    effects = table_files.read_table(path)
+    empty = pd.DataFrame(columns=SCORES)
+    tables.collect(
+        tmp_path / "t", scores=empty, comparisons=pd.DataFrame(columns=COMPARISONS), records=empty, effects=effects,
+        tasks=pd.DataFrame({"task": ["a"], "suite": ["nt"]}), models={"m": {"label": "M"}}, margin=0.02,
+    )  # fmt: skip
+    table = pd.read_csv(tmp_path / "t" / "table_09_finetuning.csv", dtype=str)
+    assert table[["setting", "value", "tasks"]].to_numpy().tolist() == [["epochs", "3", "2"], ["epochs", "10", "1"]]
+    selected = pd.read_csv(tmp_path / "t" / "selections.csv", dtype=str).iloc[0]
+    assert selected[["candidate", "tried", "seed"]].tolist() == ["0.00001", "1", "0"]
+
+
+def test_class_counts_are_those_of_the_whole_set(tmp_path):
+    """Table 10 counts every sequence of a biotype task, whatever its split."""
+    from foundationless.tasks.leakage import summarise as audit_summary
+
+    frame = pd.DataFrame(
+        {"sequence": ["ACGT"] * 5, "label": list("aabbb"), "split": ["train", "test", "train", "validation", "test"]}
+    )
+    summaries_ = [audit_summary(task, frame, pd.DataFrame(), 15, 0.8) for task in ("bio", "other")]
+    scores = pd.DataFrame([{"analysis": "biotype", "task": "bio"}])
+    found = paper_tables._class_sizes(summaries_, set(scores["task"]))
+    assert found.to_dict("records") == [
+        {"task": "bio", "label": "a", "train": 1, "validation": 0, "test": 1, "total": 2},
+        {"task": "bio", "label": "b", "train": 1, "validation": 1, "test": 1, "total": 3},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"effect": None}, "no column effect"),
+        ({"delta": "much"}, "column delta holds other than numbers"),
+        ({"confidence": "high"}, "column confidence holds other than numbers"),
+    ],
+)
+def test_broken_effects_are_one_sentence(tmp_path, change, sentence):
+    row = {
+        "analysis": "finetune",
+        "task": "t",
+        "model": "m",
+        "init": "random",
+        "effect": "optimism",
+        "delta": 0.1,
+    } | change
+    path = tmp_path / "effects.csv"
+    pd.DataFrame([{key: value for key, value in row.items() if value is not None}]).to_csv(path, index=False)
+    with pytest.raises(UserError, match=sentence):
+        table_files.read_effects(path)

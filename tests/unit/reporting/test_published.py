@@ -1,0 +1,357 @@
+"""The study's own numbers: read whole, put beside ours, and through the same statistics."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from foundationless.errors import UserError
+from foundationless.evaluation.metrics import HIGHER_IS_BETTER
+from foundationless.evaluation.task_summary import COMPARISONS, SCORES
+from foundationless.reporting.paper import paper_tables
+from foundationless.reporting.paper import published as reported
+from foundationless.reporting.tables.collect import read_tasks
+from support import ROOT
+
+TABLE_18 = {  # model -> wins of 18 tasks, p of Wilcoxon's test
+    "mistral": (17, 3e-4), "ntv2": (18, 8e-6), "genalm": (18, 8e-6), "nt500m": (17, 3e-4), "dnabert2": (17, 5e-5),
+    "hyenadna": (12, 0.04), "caduceus": (7, 0.24),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    return reported.read_reported(ROOT / "resources" / "lists" / "reported.tsv")
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return read_tasks(ROOT / "config" / "tasks.tsv")
+
+
+@pytest.fixture(scope="module")
+def evidence(numbers, tasks):
+    return reported.reported_across(numbers, tasks, 0.02)
+
+
+def test_the_studys_own_table_is_read_whole(numbers):
+    assert set(numbers["model"]) == set(reported.PAPER_MODELS)
+    ours = set(HIGHER_IS_BETTER) | {"delta", "cosine"}
+    assert {reported.PAPER_METRICS.get(name, name) for name in numbers["metric"]} <= ours
+    known = set(reported.EXPERIMENTS.values())
+    assert set(numbers["experiment"]) - known == {"ancestry", "clinvar_cosine", "fig1_delta", "gue_finetune"}
+    assert set(numbers.loc[numbers["experiment"] == "gue_finetune", "task"]) == set(reported.CATEGORIES)
+    assert set(numbers.loc[numbers["experiment"] == "fig1_delta", "task"]) == set(reported.FIGURE_1)
+
+
+def test_table_18_through_our_statistics_gives_its_wins_and_wilcoxon_p(evidence):
+    suite = evidence[(evidence["suite"] == "nt") & (evidence["versus"] == "random")].set_index("model")
+    assert suite.index.tolist() == list(dict.fromkeys(name for name, _ in reported.PAPER_MODELS.values()))
+    for model, (wins, p) in TABLE_18.items():
+        row = suite.loc[model]
+        assert (row["wins"], row["n"], row["source"]) == (wins, 18, "Table 18")
+        assert float(f"{row['wilcoxon_p']:.0e}" if p < 0.01 else f"{row['wilcoxon_p']:.2f}") == p
+        assert row["losses"] == 18 - wins
+
+
+def test_best_pretrained_beats_best_random_on_every_task_of_table_18(numbers):
+    """What the study's Figure 7 hides: see item 4 of the list of defects."""
+    mine = numbers[numbers["experiment"] == "nt_finetune"]
+    best = mine.groupby(["task", "arm"])["value"].max().unstack()
+    assert (best["pretrained"] > best["random"]).all() and len(best) == 18
+
+
+def test_marks_of_the_study_that_stand_in_two_suites_are_one_family(evidence, tasks):
+    whole = evidence[(evidence["suite"] == "all") & (evidence["family"] == "") & (evidence["versus"] == "random")]
+    assert set(whole["n"]) == {18 + 6 + 6} and set(whole["unit"]) == {"families"} and set(whole["families"]) == {8}
+    marks = evidence[(evidence["family"] == "histone marks (yeast)") & (evidence["versus"] == "random")]
+    assert set(marks["n"]) == {11}, "ten of Table 18, and their mean in GUE"
+    assert set(evidence["family"]) - {""} <= set(tasks["family"])
+
+
+def test_against_the_best_random_model_nobody_gains(evidence):
+    both = evidence[(evidence["suite"] == "nt") & (evidence["family"] == "")].pivot(
+        index="model", columns="versus", values="delta"
+    )
+    assert (both["best_random"] <= both["random"]).all()
+
+
+def test_what_our_tasks_answer_is_compared_and_signed(tasks):
+    """Ours is 0.1 above every number of the study, with an interval of 0.03."""
+    catalogue = pd.DataFrame({"model": ["hyenadna", "ntv2.mini"], "base": ["hyenadna", "ntv2"], "label": ["H", "N"]})
+    numbers = pd.DataFrame(
+        [
+            ("nt_finetune", "H3", "HyenaDNA", "pretrained", "mcc", 0.5, 0.01),
+            ("nt_finetune", "H3", "HyenaDNA", "random", "mcc", 0.4, np.nan),
+            ("nt_finetune", "H3", "NTv2-50M", "pretrained", "mcc", 0.5, np.nan),
+            ("gue_finetune", "EMP", "HyenaDNA", "random", "mcc_category_mean", 0.4, np.nan),
+            ("clinvar_llr", "BRCA2", "HyenaDNA", "pretrained", "auroc", 0.3, np.nan),
+            ("ancestry", "mean11regions", "HyenaDNA", "random", "f1_weighted", 0.4, np.nan),
+            ("fig1_delta", "NT hist+enh (12)", "HyenaDNA", "pretrained-random", "delta", 0.1, np.nan),
+        ],
+        columns=["experiment", "task", "model", "arm", "metric", "value", "sd"],
+    ).assign(source="T")
+    rows = [
+        ("finetune", "nt_H3", "hyenadna", "pretrained", "mcc", 0.6),
+        ("finetune", "nt_H3", "hyenadna", "random", "mcc", 0.5),
+        ("finetune", "nt_H3", "ntv2.mini", "pretrained", "mcc", 0.6),
+        ("finetune", "gue_emp_H3", "hyenadna", "random", "mcc", 0.4),
+        ("finetune", "gue_emp_H4", "hyenadna", "random", "mcc", 0.6),
+        ("likelihood", "clinvar_BRCA2", "hyenadna", "pretrained", "auroc", 0.6),
+        ("ancestry", "ancestry_chr1", "hyenadna", "random", "weighted_f1", 0.4),
+        ("ancestry", "ancestry_chr3", "hyenadna", "random", "weighted_f1", 0.6),
+        ("finetune", "nt_H4", "hyenadna", "pretrained", "mcc", 0.9),
+        ("finetune", "nt_H3.pct10", "hyenadna", "pretrained", "mcc", 0.9),
+    ]
+    scores = pd.DataFrame(rows, columns=["analysis", "task", "model", "init", "metric", "value"])
+    scores = scores.assign(low=scores["value"] - 0.03, high=scores["value"] + 0.03).reindex(columns=SCORES)
+    pair = {"analysis": "finetune", "task": "nt_H3", "model": "hyenadna", "init": "pretrained", "versus": "random"}
+    comparisons = pd.DataFrame([pair | {"metric": "mcc", "delta": 0.1, "low": 0.05, "high": 0.15}])
+    comparisons = comparisons.reindex(columns=[*COMPARISONS])
+    effects = pd.DataFrame(columns=["analysis", "task", "model", "init", "effect"])
+    found = paper_tables.paper_tables(
+        scores, comparisons, effects, scores, tasks, catalogue, [], [], numbers, 0.02
+    )["reported_comparison"]  # fmt: skip
+    assert found.columns.tolist() == reported.COMPARISON
+    by = found.set_index(["experiment", "model", "arm"])
+    first = by.loc[("nt_finetune", "hyenadna", "pretrained")]
+    assert first[["task", "paper_task", "reported", "ours", "verdict", "same_model"]].tolist() == [
+        "nt_H3", "H3", 0.5, 0.6, "higher", True
+    ]  # fmt: skip
+    half = scipy.stats.t.ppf(0.975, 2) * 0.01 / np.sqrt(3)
+    assert first["difference_high"] - first["difference"] == pytest.approx(np.hypot(0.03, half))
+    assert not by.loc[("nt_finetune", "ntv2.mini", "pretrained"), "same_model"]
+    exact = by.loc[("nt_finetune", "hyenadna", "random")]
+    assert exact["difference_high"] - exact["difference"] == pytest.approx(0.03), "a number without sd is exact"
+    delta = by.loc[("nt_finetune", "hyenadna", "delta")]
+    assert delta[["reported", "ours"]].tolist() == pytest.approx([0.1, 0.1])
+    category = by.loc[("gue_finetune", "hyenadna", "random")]
+    assert (category["ours"], category["task"]) == (pytest.approx(0.5), "2 of EMP")
+    partial = found[found["tasks"] != "1 of 1"].set_index("experiment")
+    assert partial["tasks"].to_dict() == {
+        "gue_finetune": "2 of 10", "ancestry": "2 of 11", "fig1_delta": "1 of 12"
+    }  # fmt: skip
+    assert partial["ours"].notna().all() and partial["verdict"].eq("").all()
+    assert partial[["difference", "difference_low", "difference_high"]].isna().all(axis=None)
+    likelihood = by.loc[("clinvar_llr", "hyenadna", "pretrained")]
+    assert likelihood[["ours", "low", "high"]].tolist() == pytest.approx([0.4, 0.37, 0.43]), "the study ranks by +LLR"
+    assert by.loc[("ancestry", "hyenadna", "random"), "ours"] == pytest.approx(0.5)
+    mean = by.loc[("fig1_delta", "hyenadna", "delta")]
+    assert mean["ours"] == pytest.approx(0.1)
+    assert len(found) == 8, "neither a derived set nor a task that the study did not print"
+    whole = found[found["tasks"] == "1 of 1"]
+    np.testing.assert_allclose(whole["difference"], whole["ours"] - whole["reported"])
+
+
+def test_table_2_has_the_studys_arms_and_its_widest(tasks):
+    row = {"tokenizer": "default", "width": pd.NA, "widest": False}
+    assert [arm for _, arm in reported.factorial_arms(row)] == ["pretrained/default_tok", "random/default_tok"]
+    row = {"tokenizer": "char", "width": 64, "widest": True}
+    assert reported.factorial_arms(row) == [("random", "random/char_tok+larger_dim")]
+    assert reported.factorial_arms(row | {"widest": False}) == []
+    assert reported.factorial_arms({"tokenizer": "kmer", "width": pd.NA, "widest": False}) == []
+
+
+def test_tables_6_and_7_set_the_studys_mistral_beside_ours():
+    catalogue = pd.DataFrame(
+        [
+            {"model": "mistral", "base": "mistral", "label": "M", "config": {"hidden_size": 1408, "vocab_size": 12}},
+            {"model": "mistral.char.w64", "base": "mistral", "label": "M", "config": None},
+            {"model": "ntv2", "base": "ntv2", "label": "N", "config": {"hidden_size": 512}},
+        ]
+    )
+    record = {
+        "model": "mistral", "settings": {"batch_size": 64, "betas": [0.9, 0.95], "corpus": {"people": 50}},
+        "cost": {"gpus": 4}, "results": [{"metric": "loss", "split": "heldout", "value": v} for v in (1.4, 1.3)],
+    }  # fmt: skip
+    scores = pd.DataFrame(columns=SCORES)
+    architecture = paper_tables._mistral(catalogue, scores).set_index("setting")
+    assert set(architecture["model"]) == {"mistral"}
+    assert architecture.loc["width", ["reported", "ours"]].tolist() == ["1408", "1408"]
+    assert architecture.loc["layers", ["reported", "ours"]].tolist() == ["16", ""]
+    settings = paper_tables._mistral_pretraining([record, record | {"model": "ntv2"}]).set_index("setting")
+    assert settings.loc["windows per step", ["reported", "ours"]].tolist() == ["64", "64"]
+    assert settings.loc["AdamW, betas", ["reported", "ours"]].tolist() == ["0.9, 0.95"] * 2
+    assert settings.loc["held-out loss at the end", "ours"] == "1.3" and settings.loc["GPUs", "ours"] == "4"
+    alone = paper_tables._mistral_pretraining([])
+    assert alone["ours"].eq("").all() and alone["reported"].ne("").any(), "the study's settings stand there anyway"
+
+
+def test_a_table_that_is_none_is_one_sentence(tmp_path):
+    path = tmp_path / "numbers.tsv"
+    with pytest.raises(UserError, match="no such file"):
+        reported.read_reported(path)
+    path.write_text("experiment\ttask\nx\ty\n")
+    with pytest.raises(UserError, match="no column arm, metric"):
+        reported.read_reported(path)
+
+
+def test_twins_of_the_task_table_are_the_same_question_and_metric_family(tasks):
+    """The same data under two names cannot be two kinds of question; a suite has each only once."""
+    twins = tasks[tasks["twin"].fillna("") != ""]
+    assert twins.groupby("twin")["family"].nunique().eq(1).all()
+    assert tasks["family"].notna().all()
+    full = twins[~twins["task"].str.startswith("mini_")]
+    assert not full.duplicated(["suite", "twin"]).any()
+    marks = {name for name in tasks["task"] if name.startswith("nt_H")}
+    both = {task.replace("nt_", "gue_emp_"): task for task in marks}
+    words = tasks.set_index("task")["twin"]
+    assert len(both) == 10 and all(words[gue] == words[nt] for gue, nt in both.items())
+
+
+def tables_of(rows, numbers, tasks, models, pairs=()):
+    """Paper tables of scores (analysis, task, model, init, metric, value) and pairs (task, model, metric, delta)."""
+    scores = pd.DataFrame(rows, columns=["analysis", "task", "model", "init", "metric", "value"])
+    scores = scores.assign(low=scores["value"] - 0.03, high=scores["value"] + 0.03).reindex(columns=SCORES)
+    comparisons = pd.DataFrame(list(pairs), columns=["task", "model", "metric", "delta"]).assign(
+        analysis="finetune", init="pretrained", versus="random"
+    ).reindex(columns=COMPARISONS)  # fmt: skip
+    catalogue = pd.DataFrame({"model": models, "base": [name.split(".")[0] for name in models], "label": models})
+    effects = pd.DataFrame(columns=["analysis", "task", "model", "init", "effect"])
+    return paper_tables.paper_tables(scores, comparisons, effects, scores, tasks, catalogue, [], [], numbers, 0.02)
+
+
+def test_the_task_table_holds_every_task_behind_a_mean_of_the_study(numbers, tasks):
+    """Whole means of ours are compared, and one task fewer empties the difference."""
+    published = tasks[~tasks["task"].str.startswith("mini_") & (tasks["paper_task"].fillna("") != "")]
+    known = published[published["suite"].isin(["nt", "gue", "gb", "ancestry"])]
+    rows = [
+        ("ancestry" if suite == "ancestry" else "finetune", task, "hyenadna", "random", metric, 0.5 + 0.001 * place)
+        for place, (task, suite, metric) in enumerate(known[["task", "suite", "metric"]].to_numpy())
+    ]
+    pairs = [(task, "hyenadna", metric, 0.1) for analysis, task, _, _, metric, _ in rows if analysis == "finetune"]
+    means = ["gue_finetune", "ancestry", "fig1_delta"]
+
+    def compared(left_out):
+        found = tables_of([row for row in rows if row[1] not in left_out], numbers, tasks, ["hyenadna"],
+                          [pair for pair in pairs if pair[0] not in left_out])["reported_comparison"]  # fmt: skip
+        return found[found["experiment"].isin(means)].set_index("paper_task")
+
+    whole = compared(())
+    assert whole["tasks"].to_dict() == {
+        "mean11regions": "11 of 11", "EMP": "10 of 10", "TF-human": "5 of 5", "TF-mouse": "5 of 5",
+        "Promoter": "3 of 3", "CorePromoter": "3 of 3", "Splice": "1 of 1", "NT hist+enh (12)": "12 of 12",
+        "GB": "6 of 6", "GUE (7 cat.)": "28 of 28",
+    }  # fmt: skip
+    assert whole["difference"].notna().all() and set(whole["verdict"]) <= {"equivalent", "higher", "lower", "undecided"}
+    left_out = ["ancestry_chr7", "gue_emp_H4", "gue_mouse_0", "nt_H4", "gb_demo_human_or_worm"]
+    part = compared(left_out)
+    touched = ["mean11regions", "EMP", "TF-mouse", "NT hist+enh (12)", "GB", "GUE (7 cat.)"]
+    assert part.loc[touched, "tasks"].tolist() == ["10 of 11", "9 of 10", "4 of 5", "11 of 12", "5 of 6", "26 of 28"]
+    assert part.loc[touched, "ours"].notna().all() and part.loc[touched, "difference"].isna().all()
+    assert part.loc[touched, "verdict"].eq("").all() and part.drop(touched)["difference"].notna().all()
+
+
+def test_the_means_of_figure_1_are_over_the_tasks_that_we_count(numbers):
+    """Its NT and GB means are about those of its own tables over 12 and 6 tasks (they never agree to all digits)."""
+    for experiment, name, metric in (("nt_finetune", "NT hist+enh (12)", "mcc"), ("gb_finetune", "GB", "accuracy")):
+        mine = numbers[(numbers["experiment"] == experiment) & (numbers["metric"] == metric)]
+        both = mine.pivot_table(index=["model", "task"], columns="arm", values="value")
+        change = (both["pretrained"] - both["random"]).groupby("model")
+        assert set(change.size()) == {reported.FIGURE_1[name][2]}
+        stated = numbers[(numbers["experiment"] == "fig1_delta") & (numbers["task"] == name)].set_index("model")[
+            "value"
+        ]
+        assert (change.mean() - stated).abs().max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        ("hyenadna", ["HyenaDNA", "HyenaDNA-char"]),
+        ("hyenadna.char", ["HyenaDNA", "HyenaDNA-char"]),
+        ("hyenadna.mini", ["HyenaDNA", "HyenaDNA-char"]),
+        ("hyenadna.kmer", ["HyenaDNA-6mer"]),
+        ("hyenadna.w2048", ["HyenaDNA-d2048"]),
+        ("hyenadna.w64", []),
+        ("hyenadna.kmer.w2048", []),
+        ("caduceus.paper", ["Caduceus"]),
+        ("mistral", ["Mistral"]),
+        ("mistral.w64", []),
+        ("genalm.l2", []),
+        ("nt500m.char", []),
+        ("ntv2.char.w64", []),
+    ],
+)
+def test_a_name_of_the_study_is_one_tokenizer_width_and_depth(numbers, tasks, model, names):
+    catalogue = pd.DataFrame({"model": [model], "base": [model.split(".")[0]]})
+    study = reported.Reported(numbers, tasks, catalogue)
+    assert study.names(model) == names
+    plain = [name for name in names if "-d2048" not in name and "-6mer" not in name]
+    assert np.isfinite(study.find("finetune", "nt_H3", model, "random").value) == bool(plain)
+    assert np.isfinite(study.mean("gue_finetune", "EMP", model, "random").value) == bool(plain)
+
+
+def test_variants_have_no_number_of_the_plain_model_in_any_table(numbers, tasks):
+    models = ["hyenadna.kmer", "mistral.w64", "genalm.l2", "nt500m.char", "ntv2.char.w64.l2", "hyenadna"]
+    rows = [("finetune", "nt_H3", model, "random", "mcc", 0.5) for model in models]
+    rows += [("width", "biotype", model, "random", "weighted_f1", 0.5) for model in models]
+    found = tables_of(rows, numbers, tasks, models)
+    finetuned = found["table_18_finetune"].set_index("model")["reported_random"]
+    assert finetuned.index[finetuned.notna()].tolist() == ["hyenadna"]
+    biotype = found["table_02_biotype"].set_index("model")["reported_random"].dropna()
+    assert set(biotype.index) == {"hyenadna", "nt500m.char"}, "its arm of characters is such a model"
+    compared = found["reported_comparison"]
+    assert set(compared["model"]) == {"hyenadna", "nt500m.char"} and compared["same_model"].all()
+
+
+def test_the_widest_of_ours_is_the_studys_only_at_its_width(numbers, tasks):
+    for widths, same in (((64, 128), False), ((64, 4096), True)):
+        models = [f"ntv2.char.w{width}" for width in widths]
+        rows = [("width", "biotype", model, "random", "weighted_f1", 0.5) for model in models]
+        found = tables_of(rows, numbers, tasks, models)["reported_comparison"]
+        assert found[["model", "reported", "same_model"]].to_numpy().tolist() == [[models[1], 0.703, same]]
+    assert not reported.same_model("ntv2.mini", "random") and reported.same_model("hyenadna.w2048", "random")
+
+
+@pytest.mark.filterwarnings("error")
+def test_tables_without_rows_or_names_warn_of_nothing(numbers, tasks):
+    tables_of([], numbers, tasks, ["hyenadna"])
+    rows = [("biotype", "biotype", "hyenadna", "random", "weighted_f1", 0.5)]
+    tables_of(rows, numbers, tasks.assign(paper_task=np.nan), ["hyenadna"])
+    tables_of(rows, numbers, tasks, [])
+
+
+def drawn_caption(monkeypatch, found, selection):
+    """Caption of the figure of rows `found`, and how many of them it draws."""
+    from types import SimpleNamespace
+
+    from foundationless.reporting.figures import verdict
+
+    class Drawn(Exception):
+        pass
+
+    captions = []
+
+    def caption(*parts):
+        captions.append((whole_caption(*parts), len(parts[0])))
+        raise Drawn
+
+    whole_caption = verdict._reported_caption
+    monkeypatch.setattr(verdict, "_reported_caption", caption)
+    tables = SimpleNamespace(
+        extra=lambda name: found, looks={"hyenadna": None, "mistral.w64": None},
+        scores=pd.DataFrame({"selection": [selection]}),
+    )  # fmt: skip
+    with pytest.raises(Drawn):
+        verdict.reported(tables)
+    monkeypatch.undo()
+    return captions[0]
+
+
+def test_the_caption_says_how_each_was_chosen_and_what_is_left_out(monkeypatch):
+    from foundationless.reporting.figures.layout import SMALLER
+
+    shared = {"experiment": "gue_finetune", "source": "Fig 9", "arm": "random", "metric": "mcc", "reported": 0.4}
+    found = pd.DataFrame(
+        [
+            shared | {"model": "hyenadna", "ours": 0.5, "difference": 0.1, "verdict": "higher", "same_model": True},
+            shared | {"model": "hyenadna", "ours": 0.5, "difference": np.nan, "verdict": "", "same_model": True},
+        ]
+    )
+    text, rows = drawn_caption(monkeypatch, found, "validation")
+    assert rows == 1 and "Not drawn: 1 means of ours over fewer tasks than the study's." in text
+    assert "best test score" in text and "ours are chosen by validation (selection: validation)" in text
+    assert "bootstrap; of means over tasks by Student's t" in text and SMALLER not in text
+    text, _ = drawn_caption(monkeypatch, found.assign(same_model=False), "test")
+    assert "so do ours (selection: test)" in text and SMALLER in text

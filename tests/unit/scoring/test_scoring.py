@@ -1,0 +1,692 @@
+"""Scores of variation against models whose probabilities are known by construction, and against scikit-learn."""
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from foundationless.__main__ import main
+from foundationless.data.dna import reverse_complement
+from foundationless.data.reference import Genome
+from foundationless.errors import UserError
+from foundationless.evaluation.records import comparable, read_record
+from foundationless.features.embedding import embed_sequences
+from foundationless.models.contract import GenomicModel
+from foundationless.models.tokenizers import load_tokenizer
+from foundationless.models.weights import Weights, initialise, save_weights
+from foundationless.scoring import score_likelihood, score_sensitivity, score_similarity
+from foundationless.scoring.chunks import PUBLISHED, mutated_chunks
+from foundationless.scoring.likelihood_ratios import alternative, carriers, marginal_ratios, retokenised
+from foundationless.scoring.measures import cosine, ranking_interval
+from foundationless.tasks.sequence_sets import write_sequences
+
+COMPUTE = {"token_budget": 2000, "device": "cpu", "precision": "fp32"}
+
+
+class Known(GenomicModel):
+    """A table as a model. Causal: logits of the next token given this one. Masked: given both neighbours."""
+
+    family, padding, tokenizer, implementation = "known", "mask", "character", "test"
+
+    def __init__(self, size: int, objective: str, seed: int = 0) -> None:
+        super().__init__({})
+        self.objective = objective  # type: ignore[misc]
+        self.width = size if objective == "causal" else 2 * size
+        self.vocabulary_size, self.max_tokens = size, 200
+        generator = torch.Generator().manual_seed(seed)
+        self.table = torch.randn(self.width, size, generator=generator)
+
+    def hidden_states(self, input_ids, attention_mask=None):
+        now = torch.nn.functional.one_hot(input_ids, self.vocabulary_size).float()
+        if self.objective == "causal":
+            return [now]
+        none = torch.zeros_like(now[:, :1])
+        return [torch.cat([torch.cat([none, now[:, :-1]], 1), torch.cat([now[:, 1:], none], 1)], dim=2)]
+
+    def project(self, hidden):
+        return hidden @ self.table
+
+
+@cache
+def make_weights(objective: str, tokenizer: str = "character") -> Weights:
+    loaded = load_tokenizer(tokenizer)
+    return Weights(Known(loaded.size, objective), loaded, {})
+
+
+def dna(length: int, seed: int) -> str:
+    return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
+
+
+def variant_set(n: int = 30, length: int = 41, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for index in range(n):
+        sequence = dna(length, 100 + index // 3)
+        offset = length // 2 + index % 2
+        ref = sequence[offset]
+        alt = [base for base in "ACGT" if base != ref][index % 3]
+        label = "pathogenic" if rng.random() < 0.5 else "benign"
+        rows.append((f"v{index}", sequence, label, "test", "G1", offset, ref, alt, "G1" if index < 18 else "G2"))
+    return pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group", "offset", "ref", "alt", "gene"])
+
+
+def tiny() -> Weights:
+    config = {"width": 8, "depth": 2, "kernel_size": 5, "vocab_size": 10, "max_tokens": 200}
+    card = {"model": "m", "family": "cnn", "tokenizer": "character", "init": "random", "seed": 1, "source": "test"}
+    return Weights(initialise("cnn", config, 1), load_tokenizer("character"), card)
+
+
+# Likelihood
+
+
+def test_causal_ratio_is_the_transition_table():
+    weights, frame = make_weights("causal"), variant_set()
+    table = weights.model.table.double().log_softmax(1).numpy()
+    _, predictions = score_likelihood(weights, frame, COMPUTE)
+    ids = weights.tokenizer.base_ids
+    for run, after in (("site", False), ("window", True)):
+        expected = []
+        for sequence, offset, ref, alt in zip(
+            frame["sequence"], frame["offset"], frame["ref"], frame["alt"], strict=True
+        ):
+            left, right = ids[sequence[offset - 1]], ids[sequence[offset + 1]]
+            value = table[left, ids[alt]] - table[left, ids[ref]]
+            expected.append(value + (table[ids[alt], right] - table[ids[ref], right] if after else 0))
+        found = predictions[predictions["run"] == run]
+        np.testing.assert_allclose(found["llr"], expected, atol=1e-4)
+        np.testing.assert_array_equal(found["score"], -found["llr"])
+        assert set(found["selected"]) == {run == "site"}
+
+
+def test_causal_indel_sums_the_allele():
+    weights = make_weights("causal")
+    table, ids = weights.model.table.double().log_softmax(1).numpy(), weights.tokenizer.base_ids
+    frame = variant_set(1).assign(sequence="ACGTACGT", offset=3, ref="TA", alt="T", label="benign")
+    frame = pd.concat([frame, frame.assign(id="w", alt="TGA", label="pathogenic")], ignore_index=True)
+    _, predictions = score_likelihood(weights, frame, COMPUTE)
+
+    def path(text: str) -> float:
+        return sum(table[ids[a], ids[b]] for a, b in pairwise(text))
+
+    found = predictions[predictions["run"] == "site"]["llr"].tolist()
+    np.testing.assert_allclose(found, [path("GT") - path("GTA"), path("GTGA") - path("GTA")], atol=1e-4)
+
+
+def test_masked_ratio_compares_the_alleles_at_one_masked_position():
+    weights, frame = make_weights("masked"), variant_set()
+    size, ids, table = weights.model.vocabulary_size, weights.tokenizer.base_ids, weights.model.table.numpy()
+    _, predictions = score_likelihood(weights, frame, COMPUTE)
+    assert predictions["run"].unique().tolist() == ["site"]
+    expected = []
+    for sequence, offset, ref, alt in zip(frame["sequence"], frame["offset"], frame["ref"], frame["alt"], strict=True):
+        logits = table[ids[sequence[offset - 1]]] + table[size + ids[sequence[offset + 1]]]
+        expected.append(logits[ids[alt]] - logits[ids[ref]])
+    np.testing.assert_allclose(predictions["llr"], expected, atol=1e-5)
+
+
+def test_kmer_marginal_and_exact_kmer_by_brute_force():
+    weights, frame = make_weights("masked", "nt_v2"), variant_set(6)
+    _, predictions = score_likelihood(weights, frame, COMPUTE)
+    assert predictions["run"].unique().tolist() == ["marginal", "site"]
+    tokenizer, table, size = weights.tokenizer, weights.model.table.numpy().astype(float), weights.tokenizer.size
+    kmers = {}
+    for text in (a + b for a in _triples() for b in _triples()):
+        kmers[text] = int(tokenizer.encode(text, special=False)[0])
+    for index, row in frame.iterrows():
+        start = row["offset"] // 6 * 6
+        place = row["offset"] - start
+        ids = tokenizer.encode(row["sequence"])
+        logits = table[ids[start // 6]] + table[size + ids[start // 6 + 2]]
+        mass = {b: sum(np.exp(logits[i]) for text, i in kmers.items() if text[place] == b) for b in "ACGT"}
+        expected = np.log(mass[row["alt"]]) - np.log(mass[row["ref"]])
+        found = predictions[predictions["id"] == row["id"]].set_index("run")["llr"]
+        assert found["marginal"] == pytest.approx(expected, abs=1e-4), index
+        old = row["sequence"][start : start + 6]
+        new = alternative(old, place, row["ref"], row["alt"])
+        assert found["site"] == pytest.approx(logits[kmers[new]] - logits[kmers[old]], abs=1e-4)
+
+
+def _triples() -> list[str]:
+    return [a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT"]
+
+
+def test_carriers_of_the_four_bases_partition_the_kmers():
+    weights = make_weights("masked", "nt_v2")
+    found = carriers(weights, 6)
+    assert found.shape == (6, 4, 1024)
+    probabilities = torch.randn(4107, generator=torch.Generator().manual_seed(1)).softmax(0).numpy()
+    whole = probabilities[6 : 6 + 4096].sum()
+    for place in range(6):
+        assert sorted(found[place].ravel()) == list(range(6, 6 + 4096))
+        assert probabilities[found[place]].sum() == pytest.approx(whole, rel=1e-5)
+    assert [weights.tokenizer.base_ids[b] for b in "ACGT"] == carriers(weights, 1)[0, :, 0].tolist()
+
+
+def test_a_site_in_the_single_letter_tail_uses_single_letters():
+    weights = make_weights("masked", "nt_v2")
+    sequence = "ACGTAC" + "GTA"
+    found = marginal_ratios(weights, [(sequence, 7, "T", "C")], COMPUTE)
+    table, ids = weights.model.table, weights.tokenizer.encode(sequence)
+    logits = table[ids[2]] + table[weights.tokenizer.size + ids[4]]
+    base = weights.tokenizer.base_ids
+    assert found[0] == pytest.approx(float(logits[base["C"]] - logits[base["T"]]), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [("causal", "character"), ("masked", "character"), ("masked", "nt_v2")])
+def test_both_strands_do_not_depend_on_the_strand_of_the_set(kind):
+    weights, frame = make_weights(*kind), variant_set(6)
+    flipped = frame.assign(
+        sequence=frame["sequence"].map(reverse_complement),
+        offset=[len(s) - o - 1 for s, o in zip(frame["sequence"], frame["offset"], strict=True)],
+        ref=frame["ref"].map(reverse_complement),
+        alt=frame["alt"].map(reverse_complement),
+    )
+    both = [score_likelihood(weights, some, COMPUTE, both_strands=True)[1]["llr"] for some in (frame, flipped)]
+    one = [score_likelihood(weights, some, COMPUTE)[1]["llr"] for some in (frame, flipped)]
+    np.testing.assert_allclose(both[0], both[1], atol=1e-5)
+    np.testing.assert_allclose(both[0], (one[0] + one[1]) / 2, atol=1e-5)
+    assert np.abs(one[0] - one[1]).max() > 0.1
+
+
+def test_batch_size_does_not_change_ratios():
+    weights = make_weights("masked", "nt_v2")
+    frame = pd.concat([variant_set(3), variant_set(3, 60).assign(id=lambda f: "long" + f["id"])], ignore_index=True)
+    a, b = (score_likelihood(weights, frame, COMPUTE | {"token_budget": t})[1]["llr"] for t in (1, 5000))
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_ranking_metrics_are_scikit_learns_and_scipys():
+    frame = variant_set(60).assign(score=np.random.default_rng(5).normal(size=60))
+    frame.loc[3:6, "label"] = None
+    frame.loc[7, "score"] = np.nan
+    results, predictions = score_likelihood(make_weights("causal"), frame, COMPUTE)
+    for run, some in predictions.groupby("run"):
+        known = some[some["label"].notna()]
+        truth = known["label"] == "pathogenic"
+        expected = {
+            "auroc": roc_auc_score(truth, known["score"]),
+            "auprc": average_precision_score(truth, known["score"]),
+        }
+        both = some["function_score"].notna()
+        expected["spearman"] = spearmanr(some["llr"][both], some["function_score"][both]).statistic
+        found = {r.metric: r for r in results if r.extra == {"run": run, "epoch": None, "selected": run == "site"}}
+        assert {m: r.value for m, r in found.items()} == pytest.approx(expected)
+        assert found["auroc"].n == 56 and found["spearman"].n == 59
+    chosen = {(r.selection, r.metric) for r in results if r.extra == {"run": "site"}}
+    assert chosen == {(p, m) for p in ("validation", "test") for m in ("auroc", "auprc", "spearman")}
+    own = [r for r in results if r.extra.get("gene") == "G1" and r.metric == "auroc" and r.extra["run"] == "site"]
+    some = predictions[
+        (predictions["run"] == "site") & (frame["gene"].tolist() * 2 == np.array("G1")) & predictions["label"].notna()
+    ]
+    assert own[0].value == pytest.approx(roc_auc_score(some["label"] == "pathogenic", some["score"]))
+
+
+def test_an_empty_class_is_null_with_its_reason():
+    results, _ = score_likelihood(make_weights("causal"), variant_set().assign(label="benign"), COMPUTE)
+    assert {r.value for r in results} == {None} and {r.extra["reason"] for r in results} == {"no pathogenic variant"}
+
+
+def test_the_wrong_sign_is_the_mirror_image():
+    frame = variant_set(60)
+    results, rows = score_likelihood(make_weights("causal"), frame, COMPUTE)
+    wrong = {r.extra.get("gene"): r.value for r in results if r.extra.get("defect") == "sign"}
+    rows = rows[rows["run"] == "site"].set_index(frame.index)
+    for gene, mine in (("G1", frame["gene"] == "G1"), ("G2", frame["gene"] == "G2"), (None, frame["gene"] != "")):
+        assert wrong[gene] == pytest.approx(roc_auc_score(frame["label"][mine] == "pathogenic", rows["llr"][mine]))
+    right = next(r.value for r in results if r.extra == {"run": "site"} and r.metric == "auroc")
+    assert wrong[None] == pytest.approx(1 - right) and wrong[None] != pytest.approx(right)
+
+
+class Pairs:
+    """A tokenizer of varying length: greedy from the left, `AC` and `GT` in one piece, the other bases alone."""
+
+    name, size, pad_id, unknown_id, mask_id, cls_id, sep_id, k = "pairs", 10, 0, 1, 2, None, None, None
+    special_ids = frozenset({0, 1, 2})
+    pieces = ("A", "C", "G", "T", "AC", "GT")
+
+    def encode(self, sequence, special=True):
+        found, at = [], 0
+        while at < len(sequence):
+            size = 2 if sequence[at : at + 2] in self.pieces else 1
+            found.append(3 + self.pieces.index(sequence[at : at + size]))
+            at += size
+        return np.array(found)
+
+    def spans(self, ids, special=True, sequence=None):
+        ends = np.cumsum([len(self.pieces[i - 3]) for i in ids])
+        return np.stack([np.r_[0, ends[:-1]], ends], axis=1)
+
+
+def test_tokens_cut_anew_beside_the_site_are_counted():
+    weights = Weights(Known(10, "masked"), Pairs(), {})
+    told = {
+        ("TTCTT", 2, "C", "A"): False,  # T T C T T, T T A T T
+        ("TTCTT", 2, "C", "G"): True,  # T T GT T
+        ("TACTT", 1, "A", "C"): True,  # T AC T T, T C C T T
+        ("CCTCC", 1, "C", "A"): False,
+        ("AAGTA", 2, "G", "C"): True,  # A A GT A, A AC T A
+        ("CCTCC", 2, "T", "G"): False,
+    }
+    assert retokenised(weights, list(told)).tolist() == list(told.values())
+    rows = [
+        (f"v{i}", s, "pathogenic" if i % 2 else "benign", "test", "g", o, r, a) for i, (s, o, r, a) in enumerate(told)
+    ]
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group", "offset", "ref", "alt"])
+    results, predictions = score_likelihood(weights, frame, COMPUTE)
+    assert predictions["retokenised"].tolist() == list(told.values())
+    share = next(r for r in results if r.metric == "retokenised")
+    assert share.value == pytest.approx(np.mean(list(told.values()))) and share.n == 6
+    rest = next(r for r in results if r.extra.get("subset") == "same_tokens" and r.metric == "auroc")
+    assert rest.n == 6 - sum(told.values())
+    same = predictions[~predictions["retokenised"]]
+    assert rest.value == pytest.approx(roc_auc_score(same["label"] == "pathogenic", same["score"]))
+    _, both = score_likelihood(weights, frame, COMPUTE, both_strands=True)
+    turned = frame.assign(
+        sequence=frame["sequence"].map(reverse_complement), offset=4 - frame["offset"],
+        ref=frame["ref"].map(reverse_complement), alt=frame["alt"].map(reverse_complement),
+    )  # fmt: skip
+    _, other = score_likelihood(weights, turned, COMPUTE)
+    assert both["retokenised"].tolist() == (predictions["retokenised"] | other["retokenised"]).tolist()
+    none, _ = score_likelihood(make_weights("masked"), variant_set(), COMPUTE)
+    assert "retokenised" not in {r.metric for r in none}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(label=None), "no variant has a label or a function score"),
+        (lambda f: f.assign(label="VUS"), "label 'VUS' is neither"),
+        (lambda f: f.assign(ref=f["alt"]), "variant 'v0': REF is"),
+        (lambda f: f.assign(alt="N"), "alleles must be letters"),
+        (lambda f: f.assign(alt=None), "REF or ALT is missing"),
+        (lambda f: f.assign(offset=f["offset"] + 0.5), "offset holds other than whole numbers"),
+        (lambda f: f.assign(score="high"), "function score is no number"),
+        (lambda f: f.drop(columns="offset"), "no column offset"),
+        (lambda f: f[:0], "is empty"),
+        (lambda f: f.assign(sequence="A" * 300, ref="A", alt="C"), "the model reads 200"),
+    ],
+)
+def test_unusable_variant_sets_are_sentences(change, message):
+    with pytest.raises(UserError, match=message):
+        score_likelihood(make_weights("masked"), change(variant_set()), COMPUTE)
+
+
+def test_no_left_context_and_no_mask_token_are_sentences():
+    first = variant_set(1).assign(sequence="ACGT", offset=0, ref="A", alt="C")
+    with pytest.raises(UserError, match="no left context"):
+        score_likelihood(make_weights("causal", "hyenadna"), first, COMPUTE)
+    with pytest.raises(UserError, match="no mask token"):
+        score_likelihood(make_weights("masked", "paper_char"), variant_set(), COMPUTE)
+
+
+# Similarity
+
+
+def test_cosine_is_exact_bounded_and_blind_to_scale():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 500, 33)).astype(np.float32)
+    assert (cosine(a, a) == 1).all() and np.isnan(cosine(a * 0, b)).all()
+    expected = [np.dot(x, y) / np.linalg.norm(x) / np.linalg.norm(y) for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(cosine(a, b), expected, atol=1e-6)
+    np.testing.assert_allclose(cosine(a * 8, b / 4), cosine(a, b), atol=1e-15)
+    np.testing.assert_array_equal(cosine(a, b), cosine(b, a))
+    assert (cosine(a, -a) == -1).all()
+
+
+def test_similarity_of_variants_is_the_cosine_of_the_windows():
+    weights, frame = tiny(), variant_set()
+    results, predictions = score_similarity(weights, frame, ["max", "mean", "cls", "site"], 1, COMPUTE)
+    after = [alternative(*v) for v in zip(frame["sequence"], frame["offset"], frame["ref"], frame["alt"], strict=True)]
+    site = [[offset] for offset in frame["offset"]]
+    for pooling in ("max", "mean", "cls", "site"):
+        a, b = (
+            embed_sequences(weights, s, [pooling], sites=site, **COMPUTE)[pooling]
+            for s in (frame["sequence"].tolist(), after)
+        )
+        found = predictions[predictions["pooling"] == pooling]
+        np.testing.assert_allclose(found["cosine"], cosine(a, b), atol=1e-6)
+        for gene, some in found.groupby("gene"):
+            own = [r for r in results if r.extra["pooling"] == pooling and r.extra["gene"] == gene]
+            means = {r.extra["label"]: r.value for r in own if r.metric == "cosine"}
+            assert means == pytest.approx(some.groupby("label")["cosine"].mean().to_dict())
+            curve = next(r for r in own if r.metric == "auroc")
+            assert curve.value == pytest.approx(roc_auc_score(some["label"] == "pathogenic", -some["cosine"]))
+            assert all(r.extra["low"] <= r.value <= r.extra["high"] for r in own)
+
+
+def test_ranking_interval_has_the_spread_of_resampled_scikit_learn():
+    rng = np.random.default_rng(4)
+    positive = rng.random(80) < 0.4
+    scores = rng.normal(size=80) + positive
+    values = []
+    while len(values) < 1000:
+        some = rng.integers(80, size=80)
+        if 0 < positive[some].sum() < 80:
+            values.append(roc_auc_score(positive[some], scores[some]))
+    np.testing.assert_allclose(
+        ranking_interval(positive, scores, np.random.default_rng(0)), np.quantile(values, [0.025, 0.975]), atol=0.015
+    )
+    assert ranking_interval(positive | True, scores, rng) == (None, None)
+
+
+@pytest.fixture
+def genome_and_variants(tmp_path) -> tuple[Genome, pd.DataFrame]:
+    text = dna(1000, 3)
+    path = tmp_path / "genome.fa"
+    path.write_text(">chr9\n" + "\n".join(text[i : i + 60] for i in range(0, 1000, 60)) + "\n")
+    rng = np.random.default_rng(2)
+    rows = []
+    for number, position in enumerate(np.sort(rng.choice(np.arange(60, 700), 80, replace=False))):
+        ref = text[position - 1]
+        label = "benign" if number % 4 else "pathogenic"
+        window = text[position - 31 : position + 30]
+        alts = [base for base in "ACGT" if base != ref][: 1 + number % 2]
+        for alt in alts:
+            rows.append(
+                (f"{position}{alt}", window, label, "test", "G", 30, ref, alt, "chr9", int(position), "G", text)
+            )
+    columns = [
+        "id",
+        "sequence",
+        "label",
+        "split",
+        "group",
+        "offset",
+        "ref",
+        "alt",
+        "contig",
+        "position",
+        "gene",
+        "text",
+    ]
+    return Genome(path), pd.DataFrame(rows, columns=columns)
+
+
+def test_chunks_carry_all_variants_of_a_class_or_as_many_of_both(genome_and_variants):
+    genome, frame = genome_and_variants
+    text = frame["text"].iloc[0]
+    chunks = mutated_chunks(frame, genome, 100, 5, np.random.default_rng(0))
+    assert len(chunks) == 5 * 4 and chunks["id"].is_unique
+    fewest = []
+    for _, row in chunks.iterrows():
+        begin = int(row["id"].split(":")[2]) - 1
+        assert (begin - (frame["position"].min() - 1)) % 100 == 0 and row["before"] == text[begin : begin + 100]
+        inside = frame[(frame["position"] > begin) & (frame["position"] <= begin + 100)]
+        counts = inside.groupby("label")["position"].nunique()
+        changed = [i for i, (a, b) in enumerate(zip(row["before"], row["after"], strict=True)) if a != b]
+        own = inside[inside["label"] == row["label"]]
+        assert changed == row["sites_after"] and len(changed) == row["mutations"]
+        assert row["mutations"] == (counts.min() if row["matched"] else counts[row["label"]])
+        assert all(
+            (begin + i + 1, row["after"][i]) in set(zip(own["position"], own["alt"], strict=True)) for i in changed
+        )
+        fewest.append(counts.min())
+    assert fewest == sorted(fewest, reverse=True)
+
+
+def test_chunks_reach_results_and_wrong_genomes_are_named(genome_and_variants, tmp_path):
+    genome, frame = genome_and_variants
+    results, predictions = score_similarity(tiny(), frame, ["max", "site"], 1, COMPUTE, genome, 100, 3)
+    rows = [r for r in results if r.extra["unit"] == "chunk" and r.metric == "cosine"]
+    assert {(r.extra["pooling"], r.extra["label"], r.extra["matched"]) for r in rows} == {
+        (p, x, m) for p in ("max", "site") for x in ("benign", "pathogenic") for m in (False, True)
+    }
+    assert {r.n for r in rows} == {3}
+    matched = {r.extra["mutations"] for r in rows if r.extra["matched"]}
+    assert len(matched) == 1  # as many benign as pathogenic mutations
+    chunks = predictions[predictions["unit"] == "chunk"]
+    assert chunks["cosine"].lt(1).all()
+    counts = {(r.extra["chunk"], r.extra["label"]): r.value for r in results if r.metric == "mutations"}
+    unmatched = chunks[(chunks["pooling"] == "max") & ~chunks["matched"]]
+    assert len(counts) == 6 and sorted(counts.values()) == sorted(unmatched["mutations"])
+    for pooling, some in chunks.groupby("pooling"):
+        keys = some["id"].str.split(":").str[2]
+        gap = {}
+        for matched, half in some.groupby("matched"):
+            by = half.set_index(keys[half.index])
+            gap[matched] = (
+                by[by["label"] == "pathogenic"]["cosine"] - by[by["label"] == "benign"]["cosine"]
+            ).sort_index()
+            found = next(
+                r
+                for r in results
+                if r.metric == "cosine_gap" and (r.extra["pooling"], r.extra["matched"]) == (pooling, matched)
+            )
+            assert found.value == pytest.approx(gap[matched].mean()) and found.n == 3
+        lost = next(r for r in results if r.metric == "count_effect" and r.extra["pooling"] == pooling)
+        assert lost.value == pytest.approx((gap[False] - gap[True]).mean())
+        assert lost.extra["low"] <= lost.value <= lost.extra["high"]
+    other = tmp_path / "other.fa"
+    other.write_text(">9\n" + "A" * 1000 + "\n")
+    with pytest.raises(UserError, match="but the genome has"):
+        mutated_chunks(frame, Genome(other), 100, 5, np.random.default_rng(0))
+    with pytest.raises(UserError, match="no chunk of 100 bp"):
+        mutated_chunks(frame.assign(label="benign"), genome, 100, 5, np.random.default_rng(0))
+
+
+def test_published_chunks_of_tp53_are_slices_of_the_gene(tmp_path):
+    known = PUBLISHED["TP53"]
+    gene = dna(known.end - known.start, 8)  # as transcribed
+    path = tmp_path / "chr17.fa"
+    with path.open("w") as stream:
+        stream.write(">17\n" + "N" * known.start + "\n" + reverse_complement(gene) + "\n")
+    genome = Genome(path)
+    rng, rows = np.random.default_rng(1), []
+    for start in known.starts:
+        for number, place in enumerate(rng.choice(1024, 5, replace=False)):
+            position = known.end - (start + place)  # 1-based, plus strand
+            ref = reverse_complement(gene[start + place])
+            alt = next(base for base in "ACGT" if base != ref)
+            label = "benign" if number < 3 else "pathogenic"
+            rows.append((f"{position}", ref, label, "test", "TP53", 0, ref, alt, "17", int(position), "TP53"))
+    columns = ["id", "sequence", "label", "split", "group", "offset", "ref", "alt", "contig", "position", "gene"]
+    frame = pd.DataFrame(rows, columns=columns)
+    chunks = mutated_chunks(frame, genome, 1024, 5, np.random.default_rng(0))
+    assert sorted(chunks["gene_start"].unique()) == list(known.starts) and len(chunks) == 20
+    for row in chunks.itertuples(index=False):
+        assert row.before == gene[row.gene_start : row.gene_start + 1024]
+        changed = [i for i, (a, b) in enumerate(zip(row.before, row.after, strict=True)) if a != b]
+        assert changed == row.sites_after == row.sites_before
+        assert len(changed) == (2 if row.matched or row.label == "pathogenic" else 3)
+    for other in (frame.assign(gene="TP54"), frame.assign(contig="17", position=frame["position"] - 4 * 10**6)):
+        try:
+            assert mutated_chunks(other, genome, 1024, 5, np.random.default_rng(0))["gene_start"].isna().all()
+        except UserError as error:
+            assert "but the genome has" in str(error)  # tiles elsewhere: REF cannot fit
+    assert mutated_chunks(frame, genome, 512, 5, np.random.default_rng(0))["gene_start"].isna().all()
+
+
+# Sensitivity
+
+
+def sensitivity_set(windows: int = 4, length: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    rows = []
+    for index in range(windows):
+        text = dna(length, 50 + index)
+        rows.append((f"w{index}", text, f"w{index}", 0, 0, []))
+        for count in (1, 8, 60):
+            for replicate in range(3):
+                sites = np.sort(rng.choice(length, count, replace=False))
+                letters = list(text)
+                for site in sites:
+                    letters[site] = "ACGT"[("ACGT".index(letters[site]) + 1 + int(rng.integers(3))) % 4]
+                rows.append(
+                    (
+                        f"w{index}m{count}r{replicate}",
+                        "".join(letters),
+                        f"w{index}",
+                        count,
+                        replicate,
+                        sites.astype(np.int32),
+                    )
+                )
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "window", "mutations", "replicate", "sites"])
+    return frame.assign(label=None, split="test", group=frame["window"]).sample(frac=1, random_state=1)
+
+
+def test_sensitivity_by_hand():
+    weights, frame = tiny(), sensitivity_set()
+    results, predictions = score_sensitivity(weights, frame, ["cls", "mean", "max", "site"], 3, COMPUTE)
+    assert len(predictions) == 4 * 3 * len(frame) and set(predictions["pooling"]) == {"cls", "mean", "max", "site"}
+    predictions = predictions[predictions["variant"] == "raw"]
+    results = [r for r in results if r.extra["variant"] == "raw" and r.metric == "cosine"]
+    reference = frame[frame["mutations"] == 0].set_index("window")["sequence"]
+    for pooling, some in predictions.groupby("pooling"):
+        for _, row in frame.sample(6, random_state=0).iterrows():
+            sites = [list(range(60)) if row["mutations"] == 0 else row["sites"].tolist()] * 2
+            pair = embed_sequences(
+                weights, [row["sequence"], reference[row["window"]]], [pooling], sites=sites, **COMPUTE
+            )[pooling]
+            found = some.set_index("id")["cosine"][row["id"]]
+            assert found == pytest.approx(cosine(pair[:1], pair[1:])[0], abs=1e-6)
+        assert (some[some["mutations"] == 0]["cosine"] == 1).all()
+        for r in (r for r in results if r.extra["pooling"] == pooling and not r.extra["null"]):
+            values = some[some["mutations"] == r.extra["mutations"]]["cosine"]
+            assert r.value == pytest.approx(values.mean()) and r.n == len(values)
+            assert (
+                r.extra["sd"] == pytest.approx(values.std())
+                and r.extra["low"] <= r.value + 1e-12 <= r.extra["high"] + 1e-9
+            )
+    means = {r.extra["mutations"]: r.value for r in results if r.extra["pooling"] == "mean" and not r.extra["null"]}
+    assert means[0] == 1 > means[1] > means[8] > means[60]
+
+
+def test_null_is_the_mean_over_pairs_of_windows():
+    weights, frame = tiny(), sensitivity_set()
+    results, _ = score_sensitivity(weights, frame, ["mean", "site"], 3, COMPUTE)
+    null = [r for r in results if r.extra["null"] and r.extra["variant"] == "raw"]
+    assert [(r.extra["pooling"], r.extra["mutations"], r.n) for r in null] == [("mean", None, 6)]
+    vectors = embed_sequences(weights, frame[frame["mutations"] == 0]["sequence"].tolist(), ["mean"], **COMPUTE)["mean"]
+    expected = [cosine(vectors[[i]], vectors[[j]])[0] for i in range(4) for j in range(i)]
+    assert null[0].value == pytest.approx(np.mean(expected))
+    low, high = null[0].extra["low"], null[0].extra["high"]
+    assert min(expected) - 1e-9 <= low < null[0].value < high <= max(expected) + 1e-9
+
+
+class Shifted(Known):
+    """A model all of whose states share a large common vector: random directions around it."""
+
+    def hidden_states(self, input_ids, attention_mask=None):
+        generator = torch.Generator().manual_seed(7)
+        codes = torch.randn(self.vocabulary_size * 8, 64, generator=generator)
+        place = torch.arange(input_ids.shape[1]) % 8
+        states = codes[input_ids + self.vocabulary_size * place]
+        return [states.cumsum(1) / states.shape[1] ** 0.5 + 40.0]
+
+
+def test_centring_removes_what_all_embeddings_share():
+    tokenizer = load_tokenizer("character")
+    model = Shifted(tokenizer.size, "causal")
+    model.width = 64
+    frame = sensitivity_set(windows=12)
+    results, predictions = score_sensitivity(Weights(model, tokenizer, {}), frame, ["mean", "site"], 3, COMPUTE)
+    null = {r.extra["variant"]: r for r in results if r.extra["null"]}
+    assert null["raw"].value > 0.99 and null["raw"].n == 66
+    assert null["centred"].value == pytest.approx(-1 / 11, abs=0.03)
+    means = {
+        (r.extra["variant"], r.extra["mutations"]): r.value
+        for r in results
+        if r.metric == "cosine" and r.extra["pooling"] == "mean" and not r.extra["null"]
+    }
+    assert means["raw", 60] > 0.99 and means["centred", 60] < 0.6 and means["centred", 0] == 1
+    site = predictions[(predictions["pooling"] == "site") & (predictions["variant"] == "centred")]
+    assert site["cosine"].between(-1, 1).all() and site["cosine"].std() > 0.05
+    two, _ = score_sensitivity(tiny(), frame[frame["window"].isin(["w0", "w1"])], ["mean"], 3, COMPUTE)
+    assert {r.extra["variant"] for r in two} == {"raw", "rounded"}
+
+
+def test_rounding_hides_small_mutations_and_draws_differ():
+    tokenizer = load_tokenizer("character")
+    model = Shifted(tokenizer.size, "causal")
+    model.width = 64
+    results, predictions = score_sensitivity(Weights(model, tokenizer, {}), sensitivity_set(), ["mean"], 3, COMPUTE)
+    found = {(r.metric, r.extra["variant"], r.extra["mutations"]): r.value for r in results if not r.extra["null"]}
+    rounded = predictions[predictions["variant"] == "rounded"]["cosine"]
+    np.testing.assert_array_equal(rounded, rounded.round(3))
+    assert found["identical", "raw", 1] == 0 and found["identical", "rounded", 1] == 1
+    assert found["identical", "raw", 0] == found["identical", "rounded", 0] == 1
+    raw = predictions[(predictions["variant"] == "raw") & (predictions["mutations"] == 8)]
+    assert found["draw_sd", "raw", 8] == pytest.approx(raw.groupby("replicate")["cosine"].mean().std())
+    assert ("draw_sd", "raw", 0) not in found  # the reference is one
+
+
+def test_sensitivity_sets_without_reference_are_sentences():
+    frame = sensitivity_set()
+    with pytest.raises(UserError, match="'w2' must have exactly one row"):
+        score_sensitivity(tiny(), frame[frame["id"] != "w2"], ["mean"], 0, COMPUTE)
+    with pytest.raises(UserError, match="not as long"):
+        score_sensitivity(
+            tiny(),
+            frame.assign(
+                sequence=[s[: 60 - (m == 8)] for s, m in zip(frame["sequence"], frame["mutations"], strict=True)]
+            ),
+            ["mean"],
+            0,
+            COMPUTE,
+        )
+
+
+# Commands
+
+
+def test_commands_write_equal_records_twice(tmp_path, genome_and_variants):
+    weights = tiny()
+    save_weights(tmp_path / "w", weights.model, weights.card)
+    genome, variants = genome_and_variants
+    scores = np.arange(len(variants)) % 7 / 7
+    write_sequences(tmp_path / "variants.parquet", variants.drop(columns="text").assign(score=scores))
+    write_sequences(tmp_path / "mutants.parquet", sensitivity_set())
+    runs = {
+        "score_sensitivity": ["mutants", "sensitivity"],
+        "score_similarity": ["variants", "similarity", "--genome", str(genome.path), "--chunk", "100"],
+        "score_likelihood": ["variants", "likelihood", "--both-strands"],
+        "score_mutagenesis": ["variants", "mutagenesis", "--windows", "2"],
+    }
+    for command, (name, analysis, *more) in runs.items():
+        seen = []
+        for index in range(2):
+            record, predictions = tmp_path / f"{command}{index}.json", tmp_path / f"{command}{index}.parquet"
+            arguments = [command, "--weights", str(tmp_path / "w"), "--sequences", str(tmp_path / f"{name}.parquet")]
+            arguments += [
+                "--analysis",
+                analysis,
+                "--task",
+                "t",
+                "--model",
+                "m",
+                "--init",
+                "random",
+                "--seed",
+                "1",
+                *more,
+            ]
+            assert main([*arguments, "--record", str(record), "--predictions", str(predictions)]) == 0
+            seen.append((comparable(read_record(record)), predictions.read_bytes()))
+        assert seen[0] == seen[1] and seen[0][0]["results"] and seen[0][0]["parameters"] > 0
+    predictions = pd.read_parquet(tmp_path / "score_likelihood0.parquet")
+    wanted = [
+        "id",
+        "group",
+        "label",
+        "score",
+        "llr",
+        "function_score",
+        "retokenised",
+        "run",
+        "fold",
+        "selected",
+        "selected_paper",
+        "split",
+    ]
+    assert predictions.columns.tolist() == wanted
+    wrong = tmp_path / "mutants.parquet"
+    assert (
+        main([*arguments[:4], str(wrong), *arguments[5:], "--record", str(record), "--predictions", str(predictions)])
+        == 2
+    )

@@ -1,0 +1,163 @@
+"""The estimate of a study's cost: work as the formula says, shared parts counted once, limits and shares respected."""
+
+import pandas as pd
+import pytest
+
+from foundationless.__main__ import main
+from foundationless.errors import UserError
+from foundationless.study import plan
+from foundationless.study.estimate import Calibration, Machine, estimate, list_jobs, longest_chain, parameters
+from foundationless.study.workload import Workload
+from support import ROOT
+
+SIZES = {"EMP_H3": {"train": 1000, "validation": 100, "test": 100, "length": 600}}
+
+
+@pytest.fixture
+def config():
+    return plan.read_yaml(ROOT / "config/mistral.yaml")
+
+
+def total(config, sizes=SIZES, flops=1e12, rule="total", target="all"):
+    found, _ = estimate(plan.read_study(config), sizes, flops)
+    return found[(found["target"] == target) & (found["rule"] == rule)].iloc[0]
+
+
+def test_pretraining_costs_six_operations_per_parameter_and_token(config):
+    settings = config["pretraining"] | (config["models"]["mistral"].get("pretraining") or {})
+    tokens = settings["steps"] * settings["batch_size"] * settings["window"]
+    found = total(config, rule="pretrain", flops=6e13)
+    assert found["jobs"] == 1
+    assert found["gpu_hours"] == pytest.approx(6 * 579680640 * tokens / 6e13 / 3600, rel=0.01)
+
+
+def test_a_faster_gpu_and_less_data_cost_less(config):
+    assert total(config, flops=2e12)["gpu_hours"] < total(config, flops=1e12)["gpu_hours"]
+    whole = total(config, rule="finetune_model")["gpu_hours"]
+    config["limits"] = {"mini_H3": {"train": 10, "validation": 10, "test": 10}}
+    assert total(config, rule="finetune_model")["gpu_hours"] < whole
+
+
+def test_what_targets_share_counts_once(config):
+    found, _ = estimate(plan.read_study(config), SIZES, 1e12)
+    made = found[found["rule"] == "pretrain"].set_index("target")["jobs"]
+    assert made["all"] == 1 and made.drop("all").sum() > 1
+
+
+def test_tasks_of_unknown_size_are_named(config, capsys):
+    _, unknown = estimate(plan.read_study(config), SIZES, 1e12)
+    assert "mini_H3" not in unknown and "mini_splice" in unknown
+
+
+@pytest.mark.parametrize(("width", "layers", "times"), [(128, 2, 1), (256, 2, 4), (128, 4, 2)])
+def test_parameters_grow_with_depth_and_the_square_of_the_width(width, layers, times):
+    entry = plan.read_yaml(ROOT / "config/models.yaml")["hyenadna"]
+    config = entry["config"] | {"d_model": width, "n_layer": layers}
+    assert parameters(entry, config) == times * entry["parameters"]
+
+
+def paper():
+    return plan.read_study(plan.read_yaml(ROOT / "config/paper.yaml"))
+
+
+def ledger(workload, rules, factor):
+    """What jobs would have cost that took `factor(rule, model)` times the estimate, and one that nobody knows."""
+    rows = []
+    for job in workload.plan.cells:
+        rule = "fit_baseline" if job.init == "baseline" else plan.ANALYSES[job.analysis]
+        if rule in rules:
+            work = workload.of(rule, job.analysis, job.task, job.model, job.init)
+            rows.append({"rule": rule, **job._asdict(), "gpus": 1, "seconds": work.seconds * factor(rule, job.model)})
+    return pd.DataFrame([*rows, {"rule": "finetune_model", "task": "none", "model": "none", "seconds": 5.0}])
+
+
+def test_a_ledger_corrects_the_estimate_by_rule_and_model():
+    """The oracle is the ledger's own sum: calibrated on every job of a rule, the estimate of that rule is it."""
+    study = paper()
+    workload = Workload(study, SIZES)
+    factors = {"hyenadna": 0.5, "mistral": 4.0}
+    measured = ledger(workload, ("finetune_model", "probe"), lambda rule, model: factors.get(model, 2.0))
+    calibration = Calibration.read(measured, workload)
+    assert calibration.factor("finetune_model", "hyenadna") == pytest.approx(0.5)
+    assert calibration.factor("finetune_model", "mistral") == pytest.approx(4.0)
+    assert calibration.factor("finetune_model", "of_no_ledger") == pytest.approx(2.0), "the rule's, where it has no own"
+    assert calibration.factor("pretrain", "mistral") == 1, "nothing is known of this rule"
+    assert calibration.skipped == 1
+    found, _ = estimate(study, SIZES, workload.flops, calibration=calibration)
+    made = found[(found["target"] == "all") & (found["rule"] == "finetune_model")].iloc[0]
+    assert made["gpu_hours"] == pytest.approx(measured[measured["rule"] == "finetune_model"]["seconds"].sum() / 3600)
+    table = calibration.table.set_index("rule")
+    assert table.loc["finetune_model", "median_ratio"] == pytest.approx(2.0)
+    share = table["measured_hours"] / table["estimated_hours"]
+    assert share["probe"] == pytest.approx(
+        measured[measured["rule"] == "probe"]["seconds"].sum() / 3600 / table.loc["probe", "estimated_hours"]
+    )
+
+
+def test_a_ledger_without_its_columns_or_jobs_is_refused():
+    workload = Workload(paper(), SIZES)
+    with pytest.raises(UserError, match="no column 'gpus'"):
+        Calibration.read(ledger(workload, ("probe",), lambda rule, model: 1).drop(columns="gpus"), workload)
+    foreign = pd.DataFrame(
+        [{"rule": "embed", "analysis": "", "task": "x", "model": "y", "init": "random", "gpus": 1, "seconds": 1.0}]
+    )
+    with pytest.raises(UserError, match="no job of this study"):
+        Calibration.read(foreign, workload)
+
+
+def test_wall_time_is_the_work_shared_out_but_never_less_than_the_longest_chain():
+    study = paper()
+    chain, keys = longest_chain(list_jobs(Workload(study, SIZES, 1e13), study.cells, Calibration(), whole=True))
+    rules = [key[0] for key in keys]
+    assert rules.index("pretrain") < rules.index("finetune_model") < rules.index("write_report")
+
+    def wall(gpus, cores):
+        found, _ = estimate(study, SIZES, 1e13, Machine(gpus, cores))
+        return found[(found["target"] == "all") & (found["rule"] == "total")].iloc[0]
+
+    one, many, endless = wall(1, 1), wall(8, 8), wall(10**9, 10**9)
+    assert one["wall_hours"] == pytest.approx(max(one["gpu_hours"], one["cpu_hours"]))
+    assert many["wall_hours"] == pytest.approx(one["wall_hours"] / 8)
+    assert endless["wall_hours"] == pytest.approx(chain / 3600)
+
+
+def test_every_job_waits_for_jobs_that_are_there():
+    study = paper()
+    jobs = list_jobs(Workload(study, SIZES), study.cells, Calibration(), whole=True)
+    seen = set()
+    for key, job in jobs.items():
+        assert set(job.parents) <= seen, key
+        seen.add(key)
+    first = {parent[0] for key, job in jobs.items() if key[0] == "probe" for parent in job.parents}
+    assert first == {"embed", "build_sequences", "derive_sequences"}
+
+
+def test_more_probes_poolings_and_folds_cost_more(config):
+    workload = Workload(paper(), SIZES)
+    task = {"task": "gue_emp_H3", "model": "ntv2"}
+    assert workload.of("probe", "biotype", **task).cpu > 10 * workload.of("probe", "frozen", **task).cpu
+
+
+def test_command(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert main(["plan", "--configfile", "config/paper.yaml", "--rules"]) == 0
+    assert "finetune_model" in capsys.readouterr().out
+    (tmp_path / "cost.csv").write_text(
+        "rule,analysis,task,model,init,seed,gpus,seconds\nprobe,frozen,gue_emp_H3,ntv2,random,0,0,7200\n"
+    )
+    flags = ["--gpus", "4", "--cores", "16", "--ledger", str(tmp_path / "cost.csv")]
+    assert main(["plan", "--configfile", "config/paper.yaml", *flags]) == 0
+    out = capsys.readouterr().out
+    assert "4 GPUs, 16 cores" in out and "pretrain mistral" in out and "median_ratio" in out
+    (tmp_path / "bad.csv").write_text("rule\nprobe\n")
+    for odd in ("bad.csv", "none.csv", "."):
+        assert main(["plan", "--configfile", "config/config.yaml", "--ledger", str(tmp_path / odd)]) == 2
+    (tmp_path / "broken.yaml").write_text("- 1")
+    assert main(["plan", "--configfile", str(tmp_path / "broken.yaml")]) == 2
+    assert main(["plan", "--configfile", str(tmp_path / "none.yaml")]) == 2
+    (tmp_path / "sizes.tsv").write_text("task\ttrain\tvalidation\ttest\tlength\nH3\tmany\t1\t1\t1\n")
+    assert main(["plan", "--configfile", "config/paper.yaml", "--sizes", str(tmp_path / "sizes.tsv")]) == 2
+    for cells in ("1\t1\t1\t0", "-5\t1\t1\t1", "nan\t1\t1\t1", "1\tinf\t1\t1"):
+        (tmp_path / "sizes.tsv").write_text(f"task\ttrain\tvalidation\ttest\tlength\nH3\t{cells}\n")
+        assert main(["plan", "--configfile", "config/config.yaml", "--sizes", str(tmp_path / "sizes.tsv")]) == 2
+    assert "Traceback" not in capsys.readouterr().err

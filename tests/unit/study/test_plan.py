@@ -1,0 +1,422 @@
+"""The design matrix: names with qualifiers, cells, and one clear sentence for every inconsistency."""
+
+import copy
+
+import pytest
+
+from foundationless.errors import UserError
+from foundationless.study import plan
+from support import ROOT
+
+
+@pytest.fixture(scope="module")
+def parts():
+    models = plan.read_yaml(ROOT / "config/models.yaml")
+    tasks = plan.read_table(ROOT / "config/tasks.tsv", ["task"])
+    datasets = plan.read_table(ROOT / "config/datasets.tsv", ["name"])
+    return plan.read_yaml(ROOT / "config/config.yaml"), models, tasks, datasets
+
+
+def study(parts, **changes):
+    config = copy.deepcopy(parts[0])
+    for path, value in changes.items():
+        place = config
+        *keys, last = path.split("__")
+        for key in keys:
+            place = place[key]
+        place[last] = value
+    return plan.Plan(config, *parts[1:])
+
+
+def test_every_cell_of_a_network_has_both_arms_at_the_same_seeds(parts):
+    design = study(parts)
+    for analysis in ("finetune", "lowdata", "biotype", "ancestry"):
+        cells = {(job.task, job.model, job.seed): set() for job in design.cells if job.analysis == analysis}
+        for job in design.cells:
+            if job.analysis == analysis:
+                cells[job.task, job.model, job.seed].add(job.init)
+        arms = {key: found for key, found in cells.items() if "pretrained" in found}
+        assert arms and all(found == {"pretrained", "random"} for found in arms.values())
+
+
+def test_baselines_join_classifications_only_and_run_once(parts):
+    design = study(parts)
+    baselines = [job for job in design.cells if job.init == "baseline"]
+    assert {job.analysis for job in baselines} <= set(plan.CLASSIFICATIONS)
+    assert len(baselines) == len({(job.analysis, job.task, job.model) for job in baselines})
+
+
+def test_features_that_are_drawn_have_every_seed(parts):
+    """Random filters differ from seed to seed as random networks do; what is only counted does not."""
+    changes = {"baselines__random_conv": {}, "analyses__finetune__baselines": ["random_conv", "kmer_logistic"]}
+    changes["analyses__finetune__seeds"] = parts[0]["seeds"]
+    jobs = study(parts, **changes).cells
+    seeds = {name: {job.seed for job in jobs if job.model == name} for name in ("random_conv", "kmer_logistic")}
+    assert seeds == {"random_conv": set(parts[0]["seeds"]), "kmer_logistic": {0}}
+
+
+def test_a_checkpoint_that_nothing_is_trained_on_is_scored_once(parts):
+    jobs = study(parts, analyses__likelihood__seeds=[0, 1]).cells
+    scored = [job for job in jobs if job.analysis == "likelihood"]
+    arms = {init: {job.seed for job in scored if job.init == init} for init in ("pretrained", "random")}
+    assert arms == {"pretrained": {0}, "random": {0, 1}}
+
+
+def test_genotypes_are_read_of_people_alone(parts):
+    analyses = {"finetune": {"tasks": ["sim_mark"]}, "ancestry": {"tasks": ["sim_ancestry"]}}
+    jobs = study(parts, analyses=analyses).cells
+    assert {job.analysis for job in jobs if job.model.startswith("genotype")} == {"ancestry"}
+
+
+def test_no_cell_twice(parts):
+    jobs = study(parts).cells
+    assert len(jobs) == len(set(jobs))
+
+
+def test_qualifiers_set_tokenizer_width_and_arms(parts):
+    design = study(parts)
+    model = design.model("nt500m.demo.char.w128")
+    assert (model.tokenizer, model.arms) == ("character", ("pretrained", "random")), "it is pretrained here"
+    assert model.config["hidden_size"] == 128 and model.config["intermediate_size"] == 512
+    assert model.config["num_hidden_layers"] == 2, "the size's own settings stay"
+    deep = design.model("dnabert2.demo.kmer.l5")
+    assert (deep.config["num_hidden_layers"], deep.config["hidden_size"], deep.tokenizer) == (5, 32, "nt_v2")
+    assert [design.model(f"caduceus.demo{name}").reading for name in ("", ".paper")] == ["published", "as_in_paper"]
+    assert design.model("hyenadna.demo.w32").arms == ("pretrained", "random")
+
+
+def test_a_wider_published_checkpoint_exists_at_random_only(parts):
+    design = study(parts, models__hyenadna={}, analyses__width__models=["hyenadna.w64", "hyenadna.char", "hyenadna.l3"])
+    assert {design.model(f"hyenadna.{name}").arms for name in ("w64", "char", "l3")} == {("random",)}
+    assert design.model("hyenadna.paper").arms == ("pretrained", "random")
+
+
+def test_what_the_study_read_is_an_import_of_what_is_pretrained_here(parts):
+    """`.paper` is another way to read the same weights; only the hub's own have to be fetched for it."""
+    design = study(parts, models__hyenadna={}, analyses__width__models=["ntv2.demo.paper", "hyenadna.paper"])
+    assert [design.model(name).source for name in ("ntv2.demo.paper", "hyenadna.paper")] == ["local", "hub"]
+    assert design.model("ntv2.demo.paper.w8").published == "ntv2.demo.w8"
+    alone = study(parts, analyses={"finetune": {"tasks": ["sim_mark"], "models": ["ntv2.demo.paper"]}})
+    assert alone.networks_from("workflow") == ("ntv2.demo",), "its own weights are made, in the design or not"
+    for name in ("ntv2.paper", "ntv2.char", "ntv2.w16"):
+        with pytest.raises(UserError, match="is a qualifier, not a size"):
+            study(parts, models={name: {}}, analyses={"finetune": {"tasks": ["sim_mark"]}})
+    assert "ntv2.demo.paper" in design.networks_from("local") and "hyenadna.paper" in design.networks_from("hub")
+
+
+def test_control_weights_are_arms_of_an_analysis(parts):
+    design = study(parts, analyses__controls__seeds=[0, 1])
+    jobs = [job for job in design.cells if job.analysis == "controls" and job.task == "sim_promoter"]
+    arms = {model: {job.init for job in jobs if job.model == model} for model in {job.model for job in jobs}}
+    assert arms["dnabert2.demo"] == {"pretrained", "embedding", "permuted", "copy", "random"}
+    assert arms["dnabert2.demo.paper"] == {"pretrained", "random"}
+    assert [design.weight_seed("permuted", seed) for seed in (0, 1)] == [0, 1]
+    with pytest.raises(UserError, match=r"of 'cnn.demo' is made from pretrained weights"):
+        study(parts, models__cnn={"config": {"width": 8}}, analyses__controls__models=["cnn.demo"])
+
+
+def test_a_family_of_ones_own_says_what_its_width_is(parts):
+    family = f"{ROOT}/tests/support/recurrent.py:Recurrent"
+    own = {**parts[1], "mine": {"label": "Mine", "family": family, "tokenizer": "character", "arms": ["random"]}}
+    config = {**parts[0], "models": {"mine": {}}}
+    config["analyses"] = {"width": {"tasks": ["sim_biotype"], "models": ["mine.w8"], "baselines": []}}
+    with pytest.raises(UserError, match="add scaling to its entry"):
+        plan.Plan(config, own, *parts[2:])
+    own["mine"]["scaling"] = {"width": {"width": 1, "inner": 3}}
+    assert plan.Plan(config, own, *parts[2:]).model("mine.w8").config == {"width": 8, "inner": 24}
+    own["mine"]["family"] = "absent.py:Mine"
+    with pytest.raises(UserError, match=r"no file 'absent\.py' of its family"):
+        plan.Plan(config, own, *parts[2:])
+
+
+def test_figures_tell_variants_of_a_model_apart(parts):
+    design = study(parts, analyses__lora__models=["ntv2.demo.char.l3", "ntv2.demo.paper", "ntv2.demo.w8"])
+    labels = {name: card["label"] for name, card in plan.json.loads(design.describe_models()).items()}
+    assert labels["ntv2.demo.char.l3"] == "NTv2 demo, characters, 3 layers"
+    assert labels["ntv2.demo.paper"] == "NTv2 demo, as the study read it"
+    assert labels["ntv2.demo"] == labels["ntv2.demo.w8"] == "NTv2 demo", "a width is told by its axis"
+
+
+def test_precision_of_a_model_goes_before_that_of_the_section(parts):
+    design = study(parts, finetuning__precision="bf16", models__hyenadna={})
+    assert [design.precision(name, "finetuning") for name in ("ntv2.demo", "hyenadna")] == ["bf16", "fp32"]
+
+
+def test_byte_pair_tokenizers_say_where_their_file_comes_from(parts):
+    design = study(parts)
+    assert design.tokenizers_from("workflow") == ("genalm.demo", "dnabert2.demo")
+    with pytest.raises(UserError, match=r"genalm.demo', tokenizer_file: unknown corpus 'simulatd'"):
+        study(parts, **{"models__genalm.demo__tokenizer_file__corpus": "simulatd"})
+
+
+def test_one_checkpoint_serves_every_seed_of_the_pretrained_arm(parts):
+    design = study(parts)
+    assert [design.weight_seed("pretrained", seed) for seed in (0, 3)] == [0, 0]
+    assert [design.weight_seed("random", seed) for seed in (0, 3)] == [0, 3]
+
+
+def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
+    """Folds are cut from train and validation together: 1 % of the one and all of the other would train."""
+    design = study(parts, finetuning__folds=[0, 5, 9])
+    assert all(design.finetuning(task, "finetune")["folds"] == [0, 5, 9] for task in ("sim_mark", "sim_mark.dedup"))
+    assert design.finetuning("sim_mark.pct1", "lora") == {**design.config["finetuning"], "folds": []}
+
+
+def test_only_the_analysis_lora_trains_adapters(parts):
+    design = study(parts)
+    assert [design.finetuning("sim_mark", name)["lora"]["rank"] for name in ("lora", "finetune")] == [8, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"analyses__finetune__tasks": ["sim_marc"]}, "unknown task 'sim_marc'; did you mean 'sim_mark'?"),
+        ({"models__hyenadnna": {}}, "unknown model 'hyenadnna'; did you mean 'hyenadna'?"),
+        (
+            {"analyses__lowdata__models": ["hyenadna.demi"]},
+            "unknown model 'hyenadna.demi'; did you mean 'hyenadna.demo'?",
+        ),
+        ({"analyses__width__models": ["hyenadna.demo.x9"]}, "qualifier '.x9'"),
+        ({"analyses__width__models": ["hyenadna.demo.w8.w9"]}, "two qualifiers say the same thing"),
+        ({"analyses__width__models": ["ntv2.demo.char.kmer"]}, "two qualifiers say the same thing"),
+        ({"analyses__width__models": ["caduceus.demo.kmer"]}, "reads characters only"),
+        ({"analyses__width__models": ["ntv2.demo.w18"]}, "its 4 attention heads do not divide its width 18"),
+        (
+            {
+                "models__cnn": {"config": {"width": 8}},
+                "analyses__lora__models": ["cnn"],
+                "analyses__lora__arms": ["pretrained"],
+            },
+            "analysis 'lora': none of its models has one of its arms",
+        ),
+        ({"analyses__likelihood__models": ["ntv2.demo.paper"]}, "is not what the study evaluated"),
+        ({"analyses__similarity__models": ["caduceus.demo.paper"]}, "is not what the study evaluated"),
+        ({"corpora__simulated__genomes": ["simulatd"]}, "unknown genome 'simulatd'; did you mean 'simulated'?"),
+        ({"genomes__simulated__pieces": [{"source": "yeast"}]}, "unknown dataset 'yeast'"),
+    ],
+)
+def test_inconsistencies_are_one_sentence(parts, changes, sentence):
+    with pytest.raises(UserError) as error:
+        study(parts, **changes)
+    assert sentence in str(error.value)
+
+
+def test_schema_names_the_place_and_the_nearest_key(parts):
+    schema = plan.read_schema("config")
+    config = copy.deepcopy(parts[0])
+    plan.check_schema(config, schema, "config")
+    config["finetuning"]["epoch"] = 3
+    with pytest.raises(UserError, match=r"config, finetuning: unknown key 'epoch'; did you mean 'epochs'\?"):
+        plan.check_schema(config, schema, "config")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("task\tlabel\na\tb\na\tc\n", "'a' stands twice"),
+        ("task\tlabel\na\n", "row 1 does not have the 2"),
+        ("tusk\tlabel\na\tb\n", "column 'task' is missing"),
+    ],
+)
+def test_broken_tables_are_one_sentence(tmp_path, text, sentence):
+    path = tmp_path / "tasks.tsv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        plan.read_table(path, ["task"])
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "sentence"),
+    [
+        ("reader", "intervalls", "unknown reader 'intervalls'; did you mean 'intervals'"),
+        ("options", "tst_contigs=chr5", "unknown option 'tst_contigs'; did you mean 'test_contigs'"),
+        ("sources", "bd=simulated:mark.bed;genome=genome:simulated", "unknown source 'bd'"),
+        ("sources", "genome=genome:simulated", "needs the source 'bed'"),
+        ("sources", "bed=simulated:foo.bed;genome=genome:simulated", "unknown simulated file 'foo.bed'"),
+        ("metric", "cosine", "metric 'cosine' is none of classes"),
+        ("reader", "mutants", "not of mutants"),
+        ("sources", "bed=task:sim_promoter;genome=genome:simulated", "sources of the reader transfer are 'task:NAME'"),
+        ("sources", "bed=simulated:mark.bed;bed=simulated:mark.bed;genome=genome:simulated", "its key is there twice"),
+        ("options", "test_contigs=", "'test_contigs=' is not KEY=VALUE"),
+    ],
+)
+def test_a_task_that_cannot_be_built_is_named(parts, column, text, sentence):
+    tasks = [row | ({column: text} if row["task"] == "sim_mark" else {}) for row in parts[2]]
+    with pytest.raises(UserError, match=sentence):
+        plan.Plan(parts[0], parts[1], tasks, parts[3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"finetuning__folds": [99]}, "folds lie between 0 and 9"),
+        ({"pretraining__warmup": 9999}, "warmup is at most steps"),
+        ({"limits": {"sim_mrak": {"train": 5}}}, "limits: unknown task 'sim_mrak'; did you mean 'sim_mark'"),
+        ({"models__hyenadna.demo__pretrained": {"source": "local"}}, "add path"),
+        ({"models__hyenadna.demo__pretrained": {"source": "local", "path": "no/where"}}, "no checkpoint directory"),
+        ({"finetuning__suites": {"gve": {"epochs": 3}}}, "finetuning.suites: unknown suite 'gve'; did you mean 'gue'"),
+        ({"finetuning__suites": {"gue": {"folds": [99]}}}, "finetuning.suites.gue.folds: folds lie between 0 and 9"),
+        ({"analyses__controls__finetuning": {"folds": [99]}}, "analyses.controls.finetuning.folds: folds lie between"),
+        ({"analyses__biotype__finetuning": {"epochs": 3}}, "analysis 'biotype': 'finetuning' is for finetune, lowdata"),
+        ({"analyses__clustering__probing": {"pca": [4]}}, "analysis 'clustering': 'probing' is for biotype"),
+        ({"analyses__finetune__baselines": ["genotype_pca"]}, "baseline 'genotype_pca' reads genotypes"),
+        ({"analyses__finetune__baselines": ["gc", "gc"]}, "'gc' stands twice in its models and baselines"),
+        ({"analyses__finetune__baselines": ["hyenadna.demo"]}, "'hyenadna.demo' stands twice in its models and"),
+        ({"analyses__clustering__models": ["gc"]}, "'gc' has no weights, which are scored here"),
+        ({"analyses__sensitivity__baselines": ["gc"]}, "baselines join classifications only"),
+        ({"analyses__finetune__tasks": ["sim_mark.pct101"]}, "at most 100 %; correct '.pct101'"),
+        ({"corpora__simulated__exclude": ["chr2:9-1"]}, "region 'chr2:9-1' is not CONTIG:START-END"),
+        ({"models__hyenadna.demo__config": {"d_model": "x"}}, "config: d_model 'x' is not a whole number from 1"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(parts, changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        study(parts, **changes)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("limits", {1: {}}, "config, limits.1: this key is not text"),
+        ("models", {1: {}}, "config, models.1: this key is not text"),
+        ("study", "demo\n", r"config, study: 'demo\\n' does not match"),
+        ("baselines", {"majority.x\n": {}}, "does not match"),
+        ("probing__cv_folds", 5.0, "config, probing.cv_folds: 5.0 is not of type 'integer'"),
+        ("probing__probes", ["majority"], "'majority' is not one of"),
+        ("analyses__finetune__seeds", [0, 0], "has non-unique elements"),
+        ("analyses__finetune__seeds", [2**32], "greater than the maximum"),
+        ("scoring__poolings", ["max", "max"], "has non-unique elements"),
+    ],
+)
+def test_what_would_break_a_path_or_a_flag_is_refused(parts, path, value, sentence):
+    config = copy.deepcopy(parts[0])
+    *keys, last = path.split("__")
+    place = config
+    for key in keys:
+        place = place[key]
+    place[last] = value
+    with pytest.raises(UserError, match=sentence):
+        plan.check_schema(config, plan.read_schema("config"), "config")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("pretraining", {"steps": "x"}, "hyenadna.pretraining.steps: 'x' is not of type 'integer'"),
+        ("pretrained", {"source": "ftp"}, "hyenadna.pretrained.source: 'ftp' is not one of"),
+    ],
+)
+def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sentence):
+    models = {**parts[1], "hyenadna": {**parts[1]["hyenadna"], key: value}}
+    with pytest.raises(UserError, match=sentence):
+        plan.check_schema(models, plan.read_schema("models"), "models")
+
+
+def test_the_families_of_features_are_those_of_the_program():
+    from foundationless.features.composition import BASELINES
+    from foundationless.features.genotypes import GENOTYPES
+
+    assert {*plan.FEATURES} == {*BASELINES, *GENOTYPES} and {*plan.GENOTYPES} == {*GENOTYPES}
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    with pytest.raises(UserError, match=r"config, a.rates.1: not a finite number"):
+        plan.check_schema({"a": {"rates": [1.0, float("nan")]}}, {"type": "object"}, "config")
+
+
+def test_a_directory_or_a_binary_file_is_no_table(tmp_path):
+    with pytest.raises(UserError, match="not readable"):
+        plan.read_table(tmp_path, ["task"])
+    with pytest.raises(UserError, match="cannot be read"):
+        plan.read_yaml(tmp_path)
+    (tmp_path / "t.tsv").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError, match="not readable"):
+        plan.read_table(tmp_path / "t.tsv", ["task"])
+
+
+def test_derived_sets_and_numbers_of_epochs_are_qualifiers_of_a_task(parts):
+    """What changes only a run reads the same sequences; what takes rows away, deals labels or splits anew is a set."""
+    epochs = ["sim_promoter.ep7", "sim_promoter.pct10.ep9p2"]
+    design = study(parts, analyses__epochs__tasks=epochs, finetuning__folds=[0])
+    assert [design.sequences(task) for task in epochs] == ["sim_promoter", "sim_promoter.pct10"]
+    settings = [design.finetuning(task, "epochs") for task in epochs]
+    assert [(found["epochs"], found["patience"], found["folds"]) for found in settings] == [(7, 0, [0]), (9, 2, [])]
+    assert "sim_promoter" in design.audited and not any("." in task for task in design.audited)
+
+
+def test_settings_of_a_suite_and_of_an_analysis_lie_over_those_of_the_study(parts):
+    changes = {"finetuning__suites": {"gue": {"epochs": 20}}, "analyses__controls__finetuning": {"epochs": 1}}
+    design = study(parts, **changes)
+    found = {task: design.finetuning(task, "finetune")["epochs"] for task in ("sim_enhancer", "sim_mark")}
+    assert found == {"sim_enhancer": 20, "sim_mark": parts[0]["finetuning"]["epochs"]}
+    assert design.finetuning("sim_enhancer", "controls")["epochs"] == 1
+    few = design.probing("fewshot")
+    assert few["probes"] == ["logistic", "knn", "prototype"] and few["rounds"] == parts[0]["probing"]["rounds"]
+    assert design.probing("ancestry") == parts[0]["probing"] | {"colsample": 0.5, "early_stopping": 100}
+    assert design.probing("frozen") == parts[0]["probing"]
+
+
+def test_embeddings_hold_what_every_analysis_reads_of_them(parts):
+    """One embedding serves a set, those derived from it, several analyses and clustering."""
+    changes = {
+        "probing__poolings": ["mean"],
+        "analyses__fewshot__probing": {"poolings": ["cls", "mean"]},
+        "analyses__frozen__tasks": ["sim_enhancer"],
+        "analyses__clustering__tasks": ["sim_biotype"],
+    }
+    design = study(parts, **changes)
+    assert design.poolings("sim_enhancer", "hyenadna.demo") == ["mean", "cls"]
+    assert design.poolings("sim_ancestry", "hyenadna.demo") == ["mean"]
+    assert design.poolings("sim_biotype", "hyenadna.demo") == ["max", "mean"]
+    assert design.poolings("sim_biotype", "caduceus.demo") == ["mean"], "nobody clusters it"
+
+
+@pytest.mark.parametrize(
+    ("analysis", "task", "sentence"),
+    [
+        ("finetune", "sim_mark.pct0", r"qualifier '\.pct0' is none of"),
+        ("finetune", "sim_mark.ep3.pct10", r"one derived set, then one number of epochs"),
+        ("finetune", "sim_mark.dedup.pct10", r"one derived set, then one number of epochs"),
+        ("biotype", "sim_biotype.ep3", r"nothing is fine-tuned here"),
+        ("sensitivity", "sim_sensitivity.dedup", r"derived sets are for classifications"),
+        ("finetune", "sim_mark.family", r"relatives are known from a pedigree"),
+        ("transfer", "sim_sensitivity", r"this analysis reads sets of"),
+    ],
+)
+def test_qualifiers_that_cannot_be_are_one_sentence(parts, analysis, task, sentence):
+    with pytest.raises(UserError, match=sentence):
+        study(parts, **{f"analyses__{analysis}__tasks": [task]})
+
+
+def test_transfer_reads_sets_and_not_itself(parts):
+    config, models, tasks, datasets = parts
+    row = next(row for row in tasks if row["task"] == "sim_transfer")
+    for source, sentence in (
+        ("task:sim_transfer", "is itself one of transfer"),
+        ("task:nowhere", "unknown task"),
+        ("task:sim_variants", "has no classes to learn"),
+        ("simulated:mark.bed", "sources of the reader transfer are 'task:NAME'"),
+    ):
+        changed = [
+            {**row, "sources": f"train={source};test=task:sim_mark"} if row is found else found for found in tasks
+        ]
+        with pytest.raises(UserError, match=sentence):
+            plan.Plan(config, models, changed, datasets)
+
+
+def test_every_analysis_belongs_to_one_named_target():
+    named = [analysis for analyses in plan.TARGETS.values() for analysis in analyses]
+    assert sorted(named) == sorted(plan.ANALYSES)
+
+
+def test_a_tokenizer_must_fit_the_vocabulary(parts):
+    with pytest.raises(UserError, match="a tokenizer of 513 pieces does not fit a vocabulary of 512"):
+        study(parts, **{"models__genalm.demo__tokenizer_file__size": 513})
+
+
+def test_people_of_a_corpus_are_named_one_way(parts):
+    schema = plan.read_schema("config")
+    config = copy.deepcopy(parts[0])
+    config["corpora"]["simulated"]["people"] = {"vcf": ["simulated:population.vcf.gz"]}
+    with pytest.raises(UserError, match="give either samples or panel with per_superpopulation"):
+        plan.check_schema(config, schema, "config")

@@ -1,0 +1,150 @@
+"""The grammar of names: what the words behind the dots of a model's and a task's name say. Nothing else takes them apart.
+
+    hyenadna.demo.char.w64.paper    base hyenadna, size demo, tokenizer char, width 64, reading as_in_paper
+    H3.pct10d1.ep30p5               base task H3, derivation pct10 (percent 10), draw 1, epochs 30, patience 5
+
+A model: the entry of the model table (base), the size that a study calls it by, then qualifiers in any order: `char` or
+`kmer` (tokenizer), `wN` (width), `lN` (layers), `paper` (the weights as the paper's code read them). A task: the entry
+of the task table (base task), then at most one derived set (`pctN`, `shotN`, drawn again `pctNdK`; `dedup`, `distant`,
+`matched`, `permuted`, `unrelated`, `family`), then at most one budget of epochs (`epN`, `epNpM`: M epochs of patience).
+Both parsers are lenient: which names a study may use is for `checks` to say.
+"""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+TOKENIZERS = {"char": "character", "kmer": "nt_v2"}  # word of a name -> tokenizer
+_SCALED = re.compile(r"([wl])([1-9][0-9]*)")
+_DRAWN = re.compile(r"(?P<kind>pct|shot)(?P<number>[1-9][0-9]*)(?:d(?P<draw>[0-9]+))?")
+_EPOCHS = re.compile(r"ep(?P<epochs>[1-9][0-9]*)(?:p(?P<patience>[0-9]+))?")
+DERIVATIONS = ("dedup", "distant", "matched", "permuted", "unrelated", "family")  # beside pctN and shotN
+
+
+class ModelName(NamedTuple):
+    """Parts of a model's name; columns of these names stand in every summary."""
+
+    base: str
+    size: str
+    tokenizer: str  # `char`, `kmer`, or empty: the entry's own
+    width: int | None
+    layers: int | None
+    reading: str  # `published` or `as_in_paper`
+
+    @property
+    def qualified(self) -> bool:
+        """Whether something behind base and size changes what is computed."""
+        return bool(self.tokenizer or self.width or self.layers or self.reading != "published")
+
+
+class TaskName(NamedTuple):
+    """Parts of a task's name; columns of these names stand in every summary."""
+
+    base_task: str
+    variant: (
+        str  # all that is behind the base, further draws left out: `pct10.ep30`; empty for a task as its table has it
+    )
+    derivation: str  # the derived set, further draws left out: `pct10`, `matched`
+    percent: int | None
+    shots: int | None
+    draw: int | None  # 0 for the first
+    epochs: int | None
+    patience: int | None
+
+
+def is_qualifier(word: str) -> bool:
+    """Whether a word behind a dot of a model's name is a qualifier, and so no size."""
+    return word == "paper" or word in TOKENIZERS or _SCALED.fullmatch(word) is not None
+
+
+def is_derivation(word: str) -> bool:
+    """Whether a word behind a dot of a task's name is a derived set."""
+    return word in DERIVATIONS or _DRAWN.fullmatch(word) is not None
+
+
+def is_budget(word: str) -> bool:
+    """Whether a word behind a dot of a task's name is a budget of epochs."""
+    return _EPOCHS.fullmatch(word) is not None
+
+
+@cache
+def parse_model(name: str) -> ModelName:
+    """Parts of a model's name; of two qualifiers of one kind the last one counts."""
+    base, *words = name.split(".")
+    scaled = {found[1]: int(found[2]) for word in words if (found := _SCALED.fullmatch(word))}
+    return ModelName(
+        base=base,
+        size=".".join(word for word in words if not is_qualifier(word)),
+        tokenizer=next((word for word in reversed(words) if word in TOKENIZERS), ""),
+        width=scaled.get("w"),
+        layers=scaled.get("l"),
+        reading="as_in_paper" if "paper" in words else "published",
+    )
+
+
+@cache
+def parse_task(name: str) -> TaskName:
+    """Parts of a task's name; words that are neither a derived set nor a budget stand in `variant` alone."""
+    base, *words = name.split(".")
+    derived = next((word for word in words if is_derivation(word)), "")
+    drawn = _DRAWN.fullmatch(derived)
+    plain = f"{drawn['kind']}{drawn['number']}" if drawn else derived
+    budget = next((found for word in words if (found := _EPOCHS.fullmatch(word))), None)
+    number = int(drawn["number"]) if drawn else None
+    return TaskName(
+        base_task=base,
+        variant=".".join(plain if word == derived else word for word in words),
+        derivation=plain,
+        percent=number if drawn and drawn["kind"] == "pct" else None,
+        shots=number if drawn and drawn["kind"] == "shot" else None,
+        draw=int(drawn["draw"] or 0) if drawn else None,
+        epochs=int(budget["epochs"]) if budget else None,
+        patience=int(budget["patience"]) if budget and budget["patience"] else None,
+    )
+
+
+def without(name: str, *kinds: str) -> str:
+    """A model's name without its words of some `kinds`: `tokenizer`, `width`, `layers`, `reading`.
+
+    `without("caduceus.paper.w64", "reading")` is `caduceus.w64`: the same weights, read as published.
+    """
+    base, *words = name.split(".")
+    return ".".join([base, *(word for word in words if _kind(word) not in kinds)])
+
+
+def sequence_set(task: str) -> str:
+    """The sequence set that a task reads: its name without the budget of epochs, which only changes a run."""
+    base, *words = task.split(".")
+    return ".".join([base, *(word for word in words if not is_budget(word))])
+
+
+def _kind(word: str) -> str:
+    if word == "paper":
+        return "reading"
+    if word in TOKENIZERS:
+        return "tokenizer"
+    scaled = _SCALED.fullmatch(word)
+    return {"w": "width", "l": "layers"}[scaled[1]] if scaled else "size"
+
+
+# ---- superseded: callers move to the parts above
+
+
+def is_reading(model: str) -> bool:
+    """Whether a model's weights are read as the paper read them (`caduceus.paper`)."""
+    return parse_model(model).reading == "as_in_paper"
+
+
+def without_reading(model: str) -> str:
+    """The same weights, read as published: `caduceus.w64` of `caduceus.paper.w64`."""
+    return without(model, "reading")
+
+
+def qualifiers(model: str) -> list[str]:
+    """Tokenizer, width, depth and reading that a model's name states: `char`, `w64`, `l4`, `paper`."""
+    return [word for word in model.split(".")[1:] if is_qualifier(word)]
+
+
+def has_depth(model: str) -> bool:
+    """Whether a model's name states a depth, and so not the paper's: `l2`."""
+    return parse_model(model).layers is not None

@@ -1,0 +1,76 @@
+"""Rows dealt into train, validation and test: by shares, by contigs, by groups that stay together."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from foundationless.data.reference import canonical_contig
+from foundationless.errors import UserError
+
+
+def shares(values: list[float], names: tuple[str, ...] = ("train", "validation", "test")) -> dict[str, float]:
+    """Shares by split; `UserError` unless there is one each, none negative, with sum 1."""
+    if len(values) != len(names) or min(values) < 0 or abs(sum(values) - 1) > 1e-9:
+        raise UserError(f"fractions {values} are not usable: give {len(names)} ({', '.join(names)}) that sum to 1.")
+    return dict(zip(names, values, strict=True))
+
+
+def draw_splits(strata: Iterable[str], groups: Iterable[str], fractions: Mapping[str, float], seed: int) -> np.ndarray:
+    """A split for every row [rows], stratified, no group in two splits.
+
+    A group counts to the stratum of its first row. Within a stratum, groups are put in a seeded random order and dealt
+    out by the position of their middle row, so each split gets its share to within half a group.
+    """
+    rows = pd.DataFrame({"stratum": list(strata), "group": list(groups)})
+    by_group = rows.groupby("group", sort=True)["stratum"].agg(["first", "size"])
+    generator = np.random.default_rng(seed)
+    names, bounds = list(fractions), np.cumsum(list(fractions.values()))[:-1]
+    chosen: dict[str, str] = {}
+    for _, members in by_group.groupby("first", sort=True):
+        order = generator.permutation(len(members))
+        sizes = members["size"].to_numpy()[order]
+        middles = (np.cumsum(sizes) - sizes / 2) / sizes.sum()
+        for group, place in zip(members.index[order], np.searchsorted(bounds, middles, side="right"), strict=True):
+            chosen[group] = names[place]
+    return rows["group"].map(chosen).to_numpy(dtype=object)
+
+
+def contig_splits(contigs: pd.Series, test: list[str], validation: list[str], where: str) -> np.ndarray:
+    """A split for every row [rows] by its contig; `UserError` where a contig named holds no row."""
+    held = contigs.map(canonical_contig)
+    for name in [*test, *validation]:
+        if canonical_contig(name) not in set(held):
+            raise UserError(
+                f"{where}: no sequence lies on contig '{name}'; it has {', '.join(sorted(set(contigs))[:8])}."
+            )
+    in_test, in_validation = (held.isin([canonical_contig(name) for name in names]) for names in (test, validation))
+    return np.where(in_test, "test", np.where(in_validation, "validation", "train")).astype(object)
+
+
+def split_rows(frame: pd.DataFrame, contigs: pd.Series, options: dict[str, Any], seed: int, where: str) -> np.ndarray:
+    """Splits by `test_contigs` and `validation_contigs` where given, else by `fractions` with groups kept together."""
+    if options["test_contigs"]:
+        return contig_splits(contigs, options["test_contigs"], options["validation_contigs"], where)
+    return draw_splits(frame["label"], frame["group"], shares(options["fractions"]), seed)
+
+
+def cap_classes(frame: pd.DataFrame, classes: list[str], largest: int, smallest: int, seed: int) -> pd.DataFrame:
+    """Rows of `classes` (empty: of all), at most `largest` a class drawn at random (0: all); classes with fewer than
+    `smallest` rows are left out."""
+    if absent := [name for name in classes if name not in set(frame["label"])]:
+        known = ", ".join(sorted(set(frame["label"]))[:12])
+        raise UserError(f"class '{absent[0]}' does not occur; the classes are {known}.")
+    if classes:
+        frame = frame[frame["label"].isin(classes)]
+    counts = frame["label"].value_counts()
+    frame = frame[frame["label"].isin(counts[counts >= smallest].index)]
+    if largest:
+        generator = np.random.default_rng(seed)
+        keep = [
+            part.index.to_numpy()[generator.permutation(len(part))[:largest]]
+            for _, part in frame.groupby("label", sort=True)
+        ]
+        frame = frame.loc[np.sort(np.concatenate(keep))] if keep else frame
+    return frame.reset_index(drop=True)
