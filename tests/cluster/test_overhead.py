@@ -1,6 +1,6 @@
 """What SLURM and Snakemake add to a short job, alone and in groups: numbers to print, for no test measures time."""
 
-from benchmarks import overhead
+from support import overhead
 
 
 def test_a_hundred_short_jobs_are_ten_in_groups_of_ten(cluster, tmp_path, capsys):

@@ -226,9 +226,9 @@ def _effects(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Generator
     shown = scores[(scores["analysis"] == "finetune")]
     own = shown[shown["kind"] == "model"]
     identity = own[[*KEYS, "metric"]]
-    optimism = rng.gamma(1, 0.01, len(own))
-    selections = identity.assign(versus=None, optimism=optimism, low=optimism - 0.01, high=optimism + 0.01)
-    selections["value_by_validation"] = own["value"]
+    drawn = rng.gamma(1, 0.01, len(own))
+    optimism = identity.assign(versus=None, optimism=drawn, low=drawn - 0.01, high=drawn + 0.01)
+    optimism["value_by_validation"] = own["value"]
     leaks = {task: float(rng.choice([0, rng.uniform(0, 0.7)])) for task in shown["task"].unique()}
     near = shown["task"].map(leaks)
     delta = near / 15 + rng.normal(scale=0.01, size=len(shown))

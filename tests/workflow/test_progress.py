@@ -21,8 +21,7 @@ ENVIRONMENT = os.environ | {
 SNAKEFILE = """
 import sys
 sys.path.insert(0, {package!r})
-from support import ROOT
-from foundationless import plan
+from foundationless.study import plan
 include: {hooks!r}
 
 rule all:

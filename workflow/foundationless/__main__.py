@@ -61,6 +61,8 @@ def summaries() -> dict[str, str]:
     """First docstring line of every command, read without importing it: `--help` stays instant."""
     found = {}
     for module in pkgutil.iter_modules(commands.__path__):
+        if module.name.startswith("_"):
+            continue  # what commands share
         source = (Path(commands.__path__[0]) / f"{module.name}.py").read_text()
         docstring = ast.get_docstring(ast.parse(source)) or ""
         found[module.name] = docstring.splitlines()[0] if docstring else ""

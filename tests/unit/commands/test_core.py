@@ -262,7 +262,15 @@ def test_a_cut_sequence_set_and_an_empty_one_are_refused(tmp_path):
 
 @pytest.mark.parametrize("key", ["analysis", "seed", "parameters", "results", "cost", "versions"])
 def test_a_record_without_a_part_is_refused(tmp_path, key):
-    whole = {"schema": 1, "analysis": "a", "task": "t", "model": "m", "init": "random", "seed": 0, "parameters": 1}
+    whole = {
+        "schema": records.SCHEMA,
+        "analysis": "a",
+        "task": "t",
+        "model": "m",
+        "init": "random",
+        "seed": 0,
+        "parameters": 1,
+    }
     whole |= {"results": [], "cost": {"seconds": 1.0}, "versions": {}}
     path = tmp_path / "record.json"
     path.write_text(json.dumps(whole))
@@ -274,7 +282,15 @@ def test_a_record_without_a_part_is_refused(tmp_path, key):
 
 @pytest.mark.parametrize("part", [{"settings": None}, {"settings": [1]}, {"selections": None}, {"selections": 3}])
 def test_a_record_with_a_broken_part_is_refused(tmp_path, part):
-    whole = {"schema": 1, "analysis": "a", "task": "t", "model": "m", "init": "random", "seed": 0, "parameters": 1}
+    whole = {
+        "schema": records.SCHEMA,
+        "analysis": "a",
+        "task": "t",
+        "model": "m",
+        "init": "random",
+        "seed": 0,
+        "parameters": 1,
+    }
     path = tmp_path / "record.json"
     path.write_text(json.dumps(whole | {"results": [], "cost": {"seconds": 1.0}, "versions": {}} | part))
     with pytest.raises(UserError, match=f"'{min(part)}' is broken"):

@@ -23,8 +23,8 @@ from foundationless.__main__ import main
 from foundationless.data import simulate_genome, simulate_population
 from foundationless.data.dna import reverse_complement
 from foundationless.features.genotypes import features
-from foundationless.tasks import READERS
 from foundationless.tasks.derivations import draw_families, keep_unrelated
+from foundationless.tasks.readers import READERS
 from foundationless.tasks.splits import draw_splits
 
 HELD_OUT = ("chr5", "chr6")
@@ -237,7 +237,7 @@ def test_population_agrees_with_the_reference(genome, population, tool):
 
 
 def test_many_indels_are_left_aligned_and_apart(genome, tool, tmp_path, monkeypatch):
-    monkeypatch.setattr(simulate_genome, "INDEL_FRACTION", 1.0)
+    monkeypatch.setattr(simulate_population, "INDEL_FRACTION", 1.0)
     flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 60)
     vcf = simulate("simulate_population", tmp_path, *flags) / "population.vcf.gz"
     total, changed = normalise(tool("bcftools"), genome, vcf)
@@ -356,7 +356,7 @@ def test_a_random_split_of_families_flatters(genome, tmp_path):
 
 
 def test_crossovers_exchange_the_haplotypes(monkeypatch):
-    monkeypatch.setattr(simulate_genome, "RECOMBINATION", 1e-2)
+    monkeypatch.setattr(simulate_population, "RECOMBINATION", 1e-2)
     calls = np.stack([np.zeros(1000, dtype=int), np.ones(1000, dtype=int)], axis=1)
     switches = [
         np.abs(np.diff(simulate_population._gamete(np.random.default_rng(seed), calls, np.arange(1000), 1000))).sum()

@@ -11,9 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.features import embedding
 from foundationless.features.embedding import cut_sequences, embed_sequences
 from foundationless.features.embedding_files import read_embeddings, write_embeddings
+from foundationless.models import inference
 from foundationless.models.inference import choose_device, run_network
 from foundationless.models.pooling import pool, site_tokens
 from foundationless.models.tokenizers import load_tokenizer
@@ -204,7 +204,7 @@ def test_a_cpu_takes_no_batch_beyond_its_caches(monkeypatch):
     weights = make_weights("cnn")
     sequences = [dna(40 + seed, seed) for seed in range(8)]
     expected = embed_sequences(weights, sequences, ["max", "mean"], **COMPUTE)
-    monkeypatch.setattr(embedding, "CACHED", 100 * weights.model.width)
+    monkeypatch.setattr(inference, "CACHED", 100 * weights.model.width)
     calls = record_calls(monkeypatch, weights)
     found = embed_sequences(weights, sequences, ["max", "mean"], **COMPUTE | {"token_budget": 10**6})
     assert [rows for (rows, _), _ in calls] == [2] * 4
@@ -294,7 +294,7 @@ def peak_memory(weights: Weights, sequences: list[str], **compute) -> float:
 def test_memory_follows_the_budget_and_not_the_lengths(family, monkeypatch):
     tokenizer, config = ROOMY[family]
     weights = Weights(initialise(family, config, 1), load_tokenizer(tokenizer), {})
-    monkeypatch.setattr(embedding, "CACHED", 10**9)  # whole batches, as on a GPU
+    monkeypatch.setattr(inference, "CACHED", 10**9)  # whole batches, as on a GPU
     peaks = {}
     for length in (50, 1000, LONG - 2):
         amount = 2 * LONG * (weights.tokenizer.k or 1) // length  # two batches

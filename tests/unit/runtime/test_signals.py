@@ -176,8 +176,8 @@ def start(argv: list[str], **more: object) -> subprocess.Popen:
 def test_a_process_that_gets_sigusr1_keeps_its_batches(tmp_path, weights, sequences):
     """The signal is sent from outside once the second shard is there; KillWait, 30 s by default, is far away."""
     output, whole = tmp_path / "a.parquet", tmp_path / "whole.parquet"
-    slow = "import time; from foundationless import shards; touch = shards.Shards.touch\n"
-    slow += "shards.Shards.touch = lambda self, members: (time.sleep(0.05), touch(self, members))[1]\n"
+    slow = "import time; from foundationless.features.embedding_checkpoint import Shards; touch = Shards.touch\n"
+    slow += "Shards.touch = lambda self, members: (time.sleep(0.05), touch(self, members))[1]\n"
     slow += "import sys; from foundationless.__main__ import main; sys.exit(main())"
     argv = command(weights, sequences, output, checkpoint_seconds=1e-9)
     process = start(["-c", slow, *argv])
@@ -200,7 +200,7 @@ WRITING = """
 import sys, time
 from pathlib import Path
 import foundationless.commands.models as command
-from foundationless.files import atomic_path
+from foundationless.runtime.files import atomic_path
 from foundationless.__main__ import main
 
 def run(arguments):

@@ -223,9 +223,9 @@ def test_a_ledger_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path
 DIES = """
 import sys, time, os
 from pathlib import Path
-from foundationless import stopwatch
-stopwatch.SAVE = 0.02
-watch = stopwatch.Stopwatch(ledger=Path(sys.argv[1]))
+from foundationless.runtime import usage
+usage.SAVE = 0.02
+watch = usage.Stopwatch(ledger=Path(sys.argv[1]))
 time.sleep(0.3)
 how = sys.argv[2]
 sys.exit(143) if how == "exit" else os.kill(os.getpid(), 9)

@@ -15,8 +15,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from foundationless.__main__ import main
 from foundationless.data import samples
 from foundationless.errors import UserError
-from foundationless.tasks import READERS
 from foundationless.tasks.derivations import draw_families, keep_unrelated
+from foundationless.tasks.readers import READERS
 from foundationless.tasks.sequence_sets import read_sequences, write_sequences
 
 HEADER = """##fileformat=VCFv4.2

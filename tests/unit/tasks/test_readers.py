@@ -15,7 +15,8 @@ from foundationless.data import samples
 from foundationless.data.dna import contigs_of, locate, reverse_complement
 from foundationless.data.reference import Piece, prepare_genome
 from foundationless.study import plan
-from foundationless.tasks import READERS, derivations
+from foundationless.tasks import derivations
+from foundationless.tasks.readers import READERS
 from foundationless.tasks.readers.mutants import mutate
 from foundationless.tasks.readers.raw_files import contig_of
 from foundationless.tasks.sequence_sets import read_sequences

@@ -296,7 +296,7 @@ def test_a_killed_run_continues_to_the_same_bits(tmp_path, weights, genome, monk
 
 SLOW = """
 import sys, time
-from foundationless import pretraining
+from foundationless.training import pretraining
 from foundationless.__main__ import main
 
 original = pretraining.losses
@@ -341,8 +341,8 @@ def test_sigusr1_from_outside_and_the_clock_keep_a_checkpoint_that_continues(tmp
 # error, or gets a SIGTERM. Prints how they ended.
 TWO_PROCESSES = """
 import os, signal, socket, sys
-import foundationless.models.hyenadna
-from foundationless import pretraining
+import foundationless.models.architectures.hyenadna
+from foundationless.training import pretraining
 from foundationless.__main__ import main
 
 original, calls = pretraining.losses, []

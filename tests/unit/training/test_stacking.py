@@ -19,8 +19,7 @@ from foundationless.models.architectures import hyenadna
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise
 from foundationless.tasks.sequence_sets import write_sequences
-from foundationless.training import compute as training
-from foundationless.training import finetuning, loop, stacking
+from foundationless.training import checkpoints, finetuning, loop, stacking
 from foundationless.training.classifier import Classifier, prepare_examples
 from foundationless.training.compute import Compute
 from foundationless.training.lora import add_adapters
@@ -294,7 +293,7 @@ def test_a_checkpoint_that_finds_no_room_costs_no_run(tmp_path, hyena, whole, mo
     def full(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(training, "atomic_path", full)
+    monkeypatch.setattr(checkpoints, "atomic_path", full)
     flags = {"pack": 6, "patience": 1, "checkpoint_seconds": 0, **JOB}
     assert job(tmp_path, hyena, planted(160), **flags) == 0
     assert "no checkpoint could be kept (No space left on device)" in capsys.readouterr().err

@@ -14,7 +14,7 @@ class Explain(argparse.Action):
     """Print what every reader takes, and leave."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        from foundationless.tasks import READERS
+        from foundationless.tasks.readers import READERS
 
         print("\n\n".join(f"{name}: {reader.explain()}" for name, reader in READERS.items()))
         parser.exit()
@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     import sys
 
     from foundationless.errors import UserError
-    from foundationless.tasks import READERS, derivations
+    from foundationless.tasks import derivations
+    from foundationless.tasks.readers import READERS
     from foundationless.tasks.sequence_sets import write_sequences
 
     def pairs(flag: str) -> dict[str, str]:

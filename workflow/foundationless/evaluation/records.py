@@ -121,9 +121,9 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def _upgraded(record: Any) -> Any:
     """A record of schema 1 under the names of today; anything else as it is."""
-    if isinstance(record, dict) and record.get("schema") == 1 and isinstance(record.get("results"), list):
+    if isinstance(record, dict) and record.get("schema") == 1:
         record["schema"] = SCHEMA
-        for result in record["results"]:
+        for result in record.get("results") or ():
             if isinstance(result, dict) and "protocol" in result:
                 said = result.pop("protocol")
                 result["selection"] = _OF_SCHEMA_1.get(said, said)

@@ -1,4 +1,4 @@
-"""What a short job costs beside its work on a SLURM, alone and in groups: `python tests/cluster/overhead.py [JOBS]`.
+"""What a short job costs beside its work on a SLURM, alone and in groups: `python tests/support/overhead.py [JOBS]`.
 
 Wants a running SLURM (`. DIR/env.sh` of `slurm.sh`). The workflow is the least one, so that the numbers are those of
 SLURM, the plugin and Snakemake; each job of ours also reads the study, 1-2 s.
