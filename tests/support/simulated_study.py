@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from foundationless.evaluation.records import Result, write_record
 from foundationless.runtime.files import write_json
 from foundationless.runtime.processes import map_forked
-from foundationless.study.plan import CLASSIFICATIONS, Cell, Plan
+from foundationless.study.plan import Cell, Plan
+from foundationless.study.vocabulary import CLASSIFICATIONS
 
 CLASSES = {"nt_enhancers_types": 3, "nt_splice_sites_all": 3, "gue_splice_reconstructed": 3, "gue_virus_covid": 9}
 OF_ANALYSIS = {"biotype": 9, "width": 9, "ancestry": 5, "clustering": 9}  # classes; two elsewhere

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from foundationless.__main__ import summaries
-from foundationless.study import plan
+from foundationless.study import vocabulary
 from support import ROOT
 
 PACKAGE = ROOT / "workflow" / "foundationless"
@@ -156,8 +156,8 @@ def test_every_rule_is_one_command_with_all_directives():
         assert f'"logs/{name}' in body and f'"benchmarks/{name}' in body
         assert name in summaries()
         if name != "fetch":
-            assert f'recipe=plan.RECIPES["{name}"]' in body
-    assert set(plan.RECIPES) == set(blocks) - {"fetch"}
+            assert f'recipe=vocabulary.RECIPES["{name}"]' in body
+    assert set(vocabulary.RECIPES) == set(blocks) - {"fetch"}
     readme = (ROOT / "README.md").read_text()
     assert not [name for name in blocks if name not in readme], "the rule graph of the README misses rules"
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
-from foundationless.study import plan
+from foundationless.study import vocabulary
 from support import ROOT
 from support.studies import ENVIRONMENT, checkout, snakemake
 
@@ -58,7 +58,12 @@ def test_every_job_of_the_study_fits_the_partition_of_its_kind(study):
         job for job in sent if partition(job) != ("gpu" if job["resources"].get("gpu") else "cpu")
     ]  # fmt: skip
     assert not wrong, (len(wrong), wrong[:5])
-    networks = {"finetune_model", "pretrain", "embed", *(name for name in plan.RECIPES if name.startswith("score_"))}
+    networks = {
+        "finetune_model",
+        "pretrain",
+        "embed",
+        *(name for name in vocabulary.RECIPES if name.startswith("score_")),
+    }
     assert {rule for job in sent if job["resources"].get("gpu") for rule in job["rules"]} == networks
 
 
@@ -148,7 +153,7 @@ def test_a_table_that_would_be_misread_is_refused(elsewhere, tmp_path, text, sai
 
 def test_every_group_of_the_profile_is_a_rule():
     for section in ("group-components", "set-threads", "set-resources"):
-        assert set(SETTINGS[section]) <= set(plan.RECIPES) | {"fetch"}, section
+        assert set(SETTINGS[section]) <= set(vocabulary.RECIPES) | {"fetch"}, section
 
 
 def test_jobs_that_keep_checkpoints_are_told_before_their_time_is_up(study):

@@ -13,7 +13,7 @@ from pypdf import PdfReader
 from foundationless.reporting.figures import style
 from foundationless.reporting.page import contents
 from foundationless.study.config import check_schema, read_schema, read_yaml
-from foundationless.study.plan import FIGURES
+from foundationless.study.vocabulary import FIGURES
 from support import ROOT
 from support.studies import ENVIRONMENT
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pypdf import PdfReader
 
-from foundationless.study import plan
+from foundationless.study import plan, vocabulary
 from foundationless.study.estimate import estimate
 from support import ROOT
 from support.studies import ENVIRONMENT, checkout, outcome, snakemake, write_study
@@ -184,11 +184,11 @@ def demo():
 
 def test_the_demo_draws_every_figure(demo):
     text = [page.extract_text() for page in PdfReader(demo / "figures/all.pdf").pages]
-    assert len(text) == 1 + len(plan.FIGURES)
+    assert len(text) == 1 + len(vocabulary.FIGURES)
     cover, *rest = PdfReader(demo / "figures/all.pdf").outline
-    assert cover["/Title"] == "Cover" and rest[::2] and len(rest) == 2 * len(set(plan.FIGURES.values()))
-    assert sum(len(group) for group in rest[1::2]) == len(plan.FIGURES)
-    for name in plan.FIGURES:
+    assert cover["/Title"] == "Cover" and rest[::2] and len(rest) == 2 * len(set(vocabulary.FIGURES.values()))
+    assert sum(len(group) for group in rest[1::2]) == len(vocabulary.FIGURES)
+    for name in vocabulary.FIGURES:
         if name == "reported":  # no simulated task is one of the study's
             continue
         page = PdfReader(demo / f"figures/{name}.pdf").pages[0].extract_text()
@@ -211,15 +211,15 @@ def test_both_reports_of_the_demo_open_in_a_browser(demo, browser):
     browser.open(ours, "#figures")
     browser.wait("[...document.images].every(image => image.complete || !image.src)")
     drawn = "[...document.querySelectorAll('#figures img')].filter(image => image.naturalWidth > 600 && image.alt)"
-    assert browser(f"{drawn}.length") == len(plan.FIGURES)
+    assert browser(f"{drawn}.length") == len(vocabulary.FIGURES)
     assert browser.complaints == []
-    for number, category in enumerate(dict.fromkeys(plan.FIGURES.values()), 1):
+    for number, category in enumerate(dict.fromkeys(vocabulary.FIGURES.values()), 1):
         browser.open(theirs)
         browser.wait("document.body.innerText.includes('Tables')")
         click = f"[...document.querySelectorAll('a')].find(link => link.textContent.endsWith('{number}. {category}'))"
         browser(f"{click}.click()")
         browser.wait("document.querySelectorAll('td a').length > 0")
-        members = [name for name in plan.FIGURES if plan.FIGURES[name] == category]
+        members = [name for name in vocabulary.FIGURES if vocabulary.FIGURES[name] == category]
         text = browser("document.body.innerText")
         assert all(name.replace("_", " ") in text for name in members)
         browser("document.querySelectorAll('td a')[1].click()")  # what is known of the first
@@ -247,7 +247,7 @@ def test_a_copy_of_the_weights_is_no_different_and_both_protocols_share_their_ru
     copies = pairs[pairs["versus"] == "copy"]
     assert len(copies) >= 2 and (copies[["delta", "low", "high"]] == 0).all(axis=None)
     selections = pd.read_csv(demo / "tables/optimism.csv")
-    tuned = [name for name, rule in plan.ANALYSES.items() if rule == "finetune_model"]
+    tuned = [name for name, rule in vocabulary.ANALYSES.items() if rule == "finetune_model"]
     arms = selections[selections["versus"].isna() & selections["analysis"].isin(tuned)]
     assert len(arms) > 50 and (arms["optimism"] >= -1e-12).all() and (arms["optimism"] > 0).any()
 
@@ -323,7 +323,7 @@ def test_half_of_the_records_draws_everything_and_names_what_is_missing(demo, tm
     assert answer.stdout.count("foundationless: there is no results/") == 20
     assert f"foundationless: and {2 * len(lost) - 20} more: results/tables/holes.csv" in answer.stdout
     results = directory / "results"
-    assert len(PdfReader(results / "figures/all.pdf").pages) == 1 + len(plan.FIGURES)
+    assert len(PdfReader(results / "figures/all.pdf").pages) == 1 + len(vocabulary.FIGURES)
     assert (results / "report.html").stat().st_size > 100_000 and (results / "verdict.json").is_file()
     holes = pd.read_csv(results / "tables/holes.csv")
     named = holes[holes["what"] == "record"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
 from foundationless.errors import UserError
-from foundationless.study import plan, workload
+from foundationless.study import plan, vocabulary, workload
 from foundationless.study.requests import FLOOR_MINUTES, Allocation
 
 
@@ -49,11 +49,11 @@ shell.prefix(
 )
 
 
-NETWORK_ARMS = "|".join(("pretrained", "random", *plan.CONTROL_ARMS))
+NETWORK_ARMS = "|".join(("pretrained", "random", *vocabulary.CONTROL_ARMS))
 
 
 wildcard_constraints:
-    analysis="|".join(plan.ANALYSES),
+    analysis="|".join(vocabulary.ANALYSES),
     task=r"[A-Za-z0-9_]+(\.[a-z0-9]+)*",
     model=r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*",
     init=f"{NETWORK_ARMS}|baseline",
@@ -62,7 +62,7 @@ wildcard_constraints:
 
 def get_analyses(rule):
     """A pattern of the analyses whose cells this rule computes."""
-    return "|".join(name for name, made in plan.ANALYSES.items() if made == rule)
+    return "|".join(name for name, made in vocabulary.ANALYSES.items() if made == rule)
 
 
 def get_source(source):

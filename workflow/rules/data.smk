@@ -18,7 +18,7 @@ rule prepare_genome:
         mem_mb=get_memory_of_input,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["prepare_genome"],
+        recipe=vocabulary.RECIPES["prepare_genome"],
         pieces=get_piece_flags,
     message:
         "Merge and index genome {wildcards.genome}"
@@ -45,7 +45,7 @@ rule simulate_genome:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["simulate_genome"],
+        recipe=vocabulary.RECIPES["simulate_genome"],
         seed=config["seed"],
         directory=subpath(output.genome, parent=True),
     message:
@@ -73,7 +73,7 @@ rule simulate_population:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["simulate_population"],
+        recipe=vocabulary.RECIPES["simulate_population"],
         seed=config["seed"],
         place=config["simulation"],
         directory=subpath(output.vcf, parent=True),
@@ -105,7 +105,7 @@ rule simulate_variants:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["simulate_variants"],
+        recipe=vocabulary.RECIPES["simulate_variants"],
         seed=config["seed"],
         directory=subpath(output.vcf, parent=True),
     message:

@@ -21,7 +21,7 @@ rule embed:
         runtime=get_runtime,
         gpu=1,
     params:
-        recipe=plan.RECIPES["embed"],
+        recipe=vocabulary.RECIPES["embed"],
         weights=subpath(input.weights, parent=True),
         poolings=lambda w: study.poolings(w.task, w.model),
         settings=config["embedding"],
@@ -56,7 +56,7 @@ rule probe:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["probe"],
+        recipe=vocabulary.RECIPES["probe"],
         metric=get_metric,
         probes=get_probe_flags,
         trees=get_tree_flags,
@@ -91,7 +91,7 @@ rule cluster_embeddings:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["cluster_embeddings"],
+        recipe=vocabulary.RECIPES["cluster_embeddings"],
         people=get_aggregate_flags,
     message:
         "Cluster {wildcards.task} as {wildcards.model} embeds it ({wildcards.init}, seed {wildcards.seed})"

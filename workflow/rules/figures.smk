@@ -2,9 +2,9 @@ rule draw_figures:
     input:
         "results/tables/records.parquet",
     output:
-        figures=expand("results/figures/{figure}.pdf", figure=plan.FIGURES),
-        pictures=[get_reported_figure(name) for name in plan.FIGURES],
-        captions=expand("results/figures/{figure}.rst", figure=plan.FIGURES),
+        figures=expand("results/figures/{figure}.pdf", figure=vocabulary.FIGURES),
+        pictures=[get_reported_figure(name) for name in vocabulary.FIGURES],
+        captions=expand("results/figures/{figure}.rst", figure=vocabulary.FIGURES),
     log:
         "logs/draw_figures.log",
     benchmark:
@@ -16,7 +16,7 @@ rule draw_figures:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["draw_figures"],
+        recipe=vocabulary.RECIPES["draw_figures"],
         tables=subpath(input[0], parent=True),
         title=config["title"],
         directory=get_figure_directory,
@@ -44,7 +44,7 @@ rule bind_figures:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["bind_figures"],
+        recipe=vocabulary.RECIPES["bind_figures"],
         tables=subpath(input.records, parent=True),
         title=config["title"],
         notes=config["notes"],
@@ -75,7 +75,7 @@ rule write_report:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["write_report"],
+        recipe=vocabulary.RECIPES["write_report"],
         tables=subpath(input.records, parent=True),
         figures=get_picture_directory,
         config=plan.json.dumps(config),

@@ -36,7 +36,9 @@ def get_chunk_flags(wildcards):
     model = study.model(wildcards.model)
     longest = model.entry.get("max_tokens")
     return (
-        ["--max-tokens", str(longest)] if longest and model.reading == "as_in_paper" else []
+        ["--max-tokens", str(longest)]
+        if longest and model.reading == "as_in_paper"
+        else []
     )
 
 

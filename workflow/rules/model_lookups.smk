@@ -73,7 +73,7 @@ def get_tokenizer_name(wildcards):
 def get_tokenizer_files(wildcards):
     """The file of pieces that a byte-pair tokenizer needs, or none."""
     model = study.model(wildcards.model)
-    if model.tokenizer not in plan.PIECES:
+    if model.tokenizer not in vocabulary.PIECES:
         return []
     if get_tokenizer_file(wildcards, "source") == "local":
         return [get_tokenizer_file(wildcards, "path")]

@@ -3,7 +3,9 @@ from foundationless.study import job_counts, progress, status
 from snakemake.logging import logger as manager_log
 
 TARGET_OF = {
-    analysis: target for target, names in plan.TARGETS.items() for analysis in names
+    analysis: target
+    for target, names in vocabulary.TARGETS.items()
+    for analysis in names
 }
 
 # Jobs have none of this: they are started with --no-hooks, and lock nothing.
@@ -20,7 +22,7 @@ def get_target(path):
 
 def get_planned_jobs():
     """Every job of the DAG with outputs, those whose outputs are there already too; targets in their own order."""
-    order = [*plan.TARGETS, "shared"]
+    order = [*vocabulary.TARGETS, "shared"]
     found = [
         job_counts.Planned(
             job.jobid,

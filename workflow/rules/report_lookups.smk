@@ -10,7 +10,7 @@ REPORTED_TABLES = (
 
 # Categories of Snakemake's report, which sorts them by name: numbers keep them in this order. The report of our own and
 # all.pdf are linked from its first page: it shows files in frames, where browsers take 2 MB at most.
-CATEGORIES = (*dict.fromkeys(plan.FIGURES.values()), "Tables")
+CATEGORIES = (*dict.fromkeys(vocabulary.FIGURES.values()), "Tables")
 
 
 def get_category(name):
@@ -30,11 +30,11 @@ def get_reported_table(name):
 
 def get_reported_figure(name):
     """A figure that the report shows; the caption is the one that was drawn with it."""
-    place = list(plan.FIGURES).index(name) + 1
+    place = list(vocabulary.FIGURES).index(name) + 1
     return report(
         f"results/figures/{name}.png",
         os.path.abspath(f"results/figures/{name}.rst"),
-        get_category(plan.FIGURES[name]),
+        get_category(vocabulary.FIGURES[name]),
         labels={"#": f"{place:02}", "figure": name.replace("_", " ")},
     )
 

@@ -20,7 +20,7 @@ rule initialise:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["initialise"],
+        recipe=vocabulary.RECIPES["initialise"],
         model=get_model_flags,
         tokenizer=get_tokenizer_flags,
         directory=subpath(output.card, parent=True),
@@ -49,7 +49,7 @@ rule download_weights:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["download_weights"],
+        recipe=vocabulary.RECIPES["download_weights"],
         repository=lambda w: get_pretrained(w, "repository"),
         revision=lambda w: get_pretrained(w, "revision"),
         checkpoint=get_checkpoint_flags,
@@ -82,7 +82,7 @@ rule import_weights:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["import_weights"],
+        recipe=vocabulary.RECIPES["import_weights"],
         path=get_published_directory,
         checkpoint=get_checkpoint_flags,
         directory=subpath(output.card, parent=True),
@@ -106,7 +106,7 @@ rule derive_weights:
     benchmark:
         "benchmarks/derive_weights/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        init="|".join(plan.CONTROL_ARMS),
+        init="|".join(vocabulary.CONTROL_ARMS),
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -114,7 +114,7 @@ rule derive_weights:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=plan.RECIPES["derive_weights"],
+        recipe=vocabulary.RECIPES["derive_weights"],
         pretrained=subpath(input.pretrained, parent=True),
         random=subpath(input.random, parent=True),
         directory=subpath(output.card, parent=True),

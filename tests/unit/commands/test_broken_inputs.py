@@ -9,7 +9,7 @@ import yaml
 
 from foundationless.__main__ import main
 from foundationless.reporting.tables.verdict import build
-from foundationless.study.plan import FIGURES
+from foundationless.study.vocabulary import FIGURES
 from support import ROOT
 from support.figure_tables import write_tables
 

@@ -20,7 +20,7 @@ from foundationless.reporting.figures import book, style
 from foundationless.reporting.figures.inputs import read
 from foundationless.reporting.tables.collect import collect
 from foundationless.reporting.tables.verdict import build
-from foundationless.study.plan import FIGURES
+from foundationless.study.vocabulary import FIGURES
 from support import ROOT
 from support.figure_tables import change_tables, write_tables
 from support.figures import CARDS, GREY, STUDY, everything_fits, make_tables, marks, texts

@@ -14,7 +14,7 @@ from pypdf import PdfReader
 from foundationless.reporting import figures
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import base, read
-from foundationless.study.plan import FIGURES
+from foundationless.study.vocabulary import FIGURES
 from support.figure_tables import STUDY, change_tables, empty_tables, half_tables, write_tables
 
 SMALLEST = 5.0  # points

@@ -5,7 +5,7 @@ import pytest
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.study import plan
+from foundationless.study import plan, vocabulary
 from foundationless.study.estimate import Calibration, Machine, estimate, list_jobs, longest_chain, parameters
 from foundationless.study.workload import Workload
 from support import ROOT
@@ -64,7 +64,7 @@ def ledger(workload, rules, factor):
     """What jobs would have cost that took `factor(rule, model)` times the estimate, and one that nobody knows."""
     rows = []
     for job in workload.plan.cells:
-        rule = "fit_baseline" if job.init == "baseline" else plan.ANALYSES[job.analysis]
+        rule = "fit_baseline" if job.init == "baseline" else vocabulary.ANALYSES[job.analysis]
         if rule in rules:
             work = workload.of(rule, job.analysis, job.task, job.model, job.init)
             rows.append({"rule": rule, **job._asdict(), "gpus": 1, "seconds": work.seconds * factor(rule, job.model)})

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from foundationless.errors import UserError
-from foundationless.study import plan
+from foundationless.study import plan, vocabulary
 from support import ROOT
 
 
@@ -42,7 +42,7 @@ def test_every_cell_of_a_network_has_both_arms_at_the_same_seeds(parts):
 def test_baselines_join_classifications_only_and_run_once(parts):
     design = study(parts)
     baselines = [job for job in design.cells if job.init == "baseline"]
-    assert {job.analysis for job in baselines} <= set(plan.CLASSIFICATIONS)
+    assert {job.analysis for job in baselines} <= set(vocabulary.CLASSIFICATIONS)
     assert len(baselines) == len({(job.analysis, job.task, job.model) for job in baselines})
 
 
@@ -316,7 +316,7 @@ def test_the_families_of_features_are_those_of_the_program():
     from foundationless.features.composition import BASELINES
     from foundationless.features.genotypes import GENOTYPES
 
-    assert {*plan.FEATURES} == {*BASELINES, *GENOTYPES} and {*plan.GENOTYPES} == {*GENOTYPES}
+    assert {*vocabulary.FEATURES} == {*BASELINES, *GENOTYPES} and {*vocabulary.GENOTYPES} == {*GENOTYPES}
 
 
 def test_numbers_that_are_not_finite_are_refused():
@@ -405,8 +405,8 @@ def test_transfer_reads_sets_and_not_itself(parts):
 
 
 def test_every_analysis_belongs_to_one_named_target():
-    named = [analysis for analyses in plan.TARGETS.values() for analysis in analyses]
-    assert sorted(named) == sorted(plan.ANALYSES)
+    named = [analysis for analyses in vocabulary.TARGETS.values() for analysis in analyses]
+    assert sorted(named) == sorted(vocabulary.ANALYSES)
 
 
 def test_a_tokenizer_must_fit_the_vocabulary(parts):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundationless.study import plan, workload
+from foundationless.study import plan, vocabulary, workload
 from foundationless.study.estimate import Calibration, list_jobs
 from foundationless.study.requests import CAP_MEMORY, CAP_MINUTES, FLOOR_MEMORY, FLOOR_MINUTES, Allocation
 from support import ROOT
@@ -48,7 +48,7 @@ def requests(paper):
         elif len(rest) == 3:
             names = {"model": rest[0], "init": rest[1]}
         found[rule, *names.items()] = rule, names
-    for rule in [*plan.RECIPES, "fetch"]:
+    for rule in [*vocabulary.RECIPES, "fetch"]:
         if not any(known == rule for known, _ in found.values()):
             found[rule,] = rule, {"audit_corpus": {"task": "nt_H3"}, "import_weights": {"model": "ntv2"}}.get(rule, {})
     return list(found.values())
@@ -56,7 +56,7 @@ def requests(paper):
 
 def test_every_rule_asks_within_bounds_and_for_more_when_tried_again(paper, requests):
     allocation = Allocation(workload.Workload(paper, SIZES))
-    assert {rule for rule, _ in requests} == {*plan.RECIPES, "fetch"}
+    assert {rule for rule, _ in requests} == {*vocabulary.RECIPES, "fetch"}
     assert len(requests) > 2000
     for rule, names in requests:
         gpus = allocation.gpus(rule, **names)

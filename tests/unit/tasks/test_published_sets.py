@@ -12,7 +12,7 @@ import pytest
 from foundationless.__main__ import main
 from foundationless.data.reference import Piece, prepare_genome
 from foundationless.errors import UserError
-from foundationless.study import plan
+from foundationless.study import plan, vocabulary
 from foundationless.tasks.sequence_sets import read_sequences
 
 
@@ -173,7 +173,7 @@ def test_the_study_has_its_tasks_and_each_file_is_in_the_ledger(monkeypatch, req
             kind, _, rest = source.rpartition(":")
             if kind in ("", "region"):
                 assert rest.partition("/")[0] in datasets, name
-        assert not set(dict(plan._pairs(row["options"]))) - set(plan.READERS[row["reader"]][2].split()), name
+        assert not set(dict(plan._pairs(row["options"]))) - set(vocabulary.READERS[row["reader"]][2].split()), name
     # The window of the file and the window of the reader are the same, and 32 kb long.
     for name in (name for name in tasks if name.startswith("ancestry")):
         options = dict(plan._pairs(tasks[name]["options"]))
@@ -189,7 +189,9 @@ def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
     assert Counter(study.tasks[task]["suite"] for task in finetuned) == {"nt": 18, "gue": 28, "gb": 6}
     settings = [study.finetuning(task, "finetune") for task in ("nt_H3", "gue_emp_H3", "gb_demo_human_or_worm")]
     assert [(s["epochs"], s["folds"]) for s in settings] == [(100, [0, 5, 9]), (20, []), (100, [])]
-    assert {analysis for target in plan.TARGETS.values() for analysis in target} == {a for a, _ in study.summaries}
+    assert {analysis for target in vocabulary.TARGETS.values() for analysis in target} == {
+        a for a, _ in study.summaries
+    }
     # Every published checkpoint has its pretrained arm, and what was never released is made.
     arms = {(job.model, job.init) for job in study.cells if job.analysis == "finetune"}
     assert {(model, arm) for model in study.entries for arm in study.model(model).arms if arm != "baseline"} <= arms

@@ -14,7 +14,7 @@ from foundationless.commands import build_sequences
 from foundationless.data import samples
 from foundationless.data.dna import contigs_of, locate, reverse_complement
 from foundationless.data.reference import Piece, prepare_genome
-from foundationless.study import plan
+from foundationless.study import vocabulary
 from foundationless.tasks import derivations
 from foundationless.tasks.readers import READERS
 from foundationless.tasks.readers.mutants import mutate
@@ -542,7 +542,7 @@ def test_the_plan_knows_the_readers():
         name: (" ".join(reader.required), " ".join(reader.sources), " ".join(reader.options))
         for name, reader in READERS.items()
     }
-    assert declared == plan.READERS
+    assert declared == vocabulary.READERS
 
 
 @pytest.mark.parametrize(

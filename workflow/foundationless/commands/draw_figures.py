@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     one_thread_each()
     from foundationless.reporting.figures import draw_all
-    from foundationless.study.plan import FIGURES
+    from foundationless.study.vocabulary import FIGURES
 
     names = list(FIGURES) if arguments.figures is None else arguments.figures
     draw_all(names, arguments.tables, arguments.study, arguments.output, arguments.processes)

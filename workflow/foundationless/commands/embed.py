@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.models.weights import load_weights
     from foundationless.runtime.files import sha256
     from foundationless.runtime.versions import versions
-    from foundationless.study.plan import RECIPES
+    from foundationless.study.vocabulary import RECIPES
     from foundationless.tasks.sequence_sets import read_sequences
 
     torch.set_num_threads(arguments.threads)

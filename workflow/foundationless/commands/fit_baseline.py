@@ -6,7 +6,7 @@ Of people also their genotypes: allele dosages, or principal components of these
 import argparse
 
 from foundationless.commands.probe import add_settings, shared
-from foundationless.study.plan import FEATURES
+from foundationless.study.vocabulary import FEATURES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ from foundationless.evaluation.task_results import (
     sizes,
 )
 from foundationless.study.names import is_reading, without_reading
-from foundationless.study.plan import CONTROL_ARMS
+from foundationless.study.vocabulary import CONTROL_ARMS
 
 # Analyses whose records are the result: nothing is predicted, or what is predicted has no label.
 UNPAIRED = ("sensitivity", "similarity", "mutagenesis", "clustering", "pretrain")

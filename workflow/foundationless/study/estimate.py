@@ -13,7 +13,8 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.study.plan import ANALYSES, CONTROL_ARMS, RECIPES, TARGETS, Cell, Plan
+from foundationless.study.plan import Cell, Plan
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RECIPES, TARGETS
 from foundationless.study.workload import Work, Workload, parameters, weight_rule
 
 __all__ = ["Calibration", "Machine", "describe_chain", "estimate", "parameters", "read_ledger"]

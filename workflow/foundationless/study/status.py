@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from foundationless.study.job_counts import Failure, in_words, number
-from foundationless.study.plan import TARGETS, Cell
+from foundationless.study.plan import Cell
 from foundationless.study.progress import STATE, process_start
+from foundationless.study.vocabulary import TARGETS
 
 LOCKS = Path(".snakemake", "locks")
 _SILENT = 5  # intervals without a sign after which a run on another machine is taken for dead

@@ -15,7 +15,8 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.study.config import read_table
-from foundationless.study.plan import CONTROL_ARMS, Model, Plan
+from foundationless.study.plan import Model, Plan
+from foundationless.study.vocabulary import CONTROL_ARMS
 
 STEP = 0.02  # seconds of a pass at least, forward alone: kernels to launch, data to fetch
 BUDGET = 16384  # tokens of a batch of pretraining, as the command's default

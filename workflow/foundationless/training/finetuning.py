@@ -27,7 +27,7 @@ from foundationless.evaluation.records import Result
 from foundationless.models.weights import load_weights
 from foundationless.runtime.files import sha256
 from foundationless.runtime.signals import STATUS, termination
-from foundationless.study.plan import RECIPES
+from foundationless.study.vocabulary import RECIPES
 from foundationless.tasks.sequence_sets import read_sequences
 from foundationless.training.checkpoints import fingerprint, load_state
 from foundationless.training.classifier import Classifier, check_classes, prepare_examples

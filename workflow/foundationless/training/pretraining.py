@@ -39,7 +39,7 @@ from foundationless.models.contract import GenomicModel
 from foundationless.models.weights import load_weights, save_weights
 from foundationless.runtime.files import atomic_path, sha256
 from foundationless.runtime.signals import STATUS, termination
-from foundationless.study.plan import RECIPES
+from foundationless.study.vocabulary import RECIPES
 from foundationless.training.checkpoints import fingerprint, load_state, save_state
 from foundationless.training.compute import AdamW, Compute, derived_seed, log, progress
 from foundationless.training.corpus import Corpus, Windows, bases_by_contig

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from foundationless.errors import UserError
 from foundationless.runtime.processes import counted, map_forked
-from foundationless.study.plan import FIGURES
+from foundationless.study.vocabulary import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

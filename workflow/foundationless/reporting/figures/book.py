@@ -17,7 +17,7 @@ from foundationless.reporting.figures.layout import span
 from foundationless.reporting.tables.verdict import build
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.versions import versions
-from foundationless.study.plan import FIGURES
+from foundationless.study.vocabulary import FIGURES
 
 QUESTION = (
     "Is a pretrained genomic model better than itself at random initialisation, and than baselines that cost nothing?"

@@ -16,7 +16,7 @@ from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables
 from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
-from foundationless.study.plan import ANALYSES, CONTROL_ARMS
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
 TITLE = "Cost · What pretraining took, and what it bought"
 SHOWN = {"finetune": "fine-tuning", "biotype": "frozen features", "frozen": "frozen features"}

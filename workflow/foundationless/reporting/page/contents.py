@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.study.plan import FIGURES
+from foundationless.study.vocabulary import FIGURES
 
 # Tables by what they belong to, in this order; what stands here of a name is its caption. Others follow as "Further".
 TABLES = {

@@ -14,7 +14,7 @@ import pandas as pd
 
 from foundationless.evaluation.aggregate import across_clusters, independent_difference
 from foundationless.evaluation.bootstrap import LEVEL
-from foundationless.study.plan import ANALYSES
+from foundationless.study.vocabulary import ANALYSES
 
 DEFECTS = [
     "item", "what", "analysis", "task", "model", "init", "metric", "with_defect", "without", "difference", "low",

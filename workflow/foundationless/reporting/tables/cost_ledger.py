@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.study.plan import ANALYSES, CONTROL_ARMS, RECIPES
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RECIPES
 
 IDENTITY = ["rule", "analysis", "task", "model", "init", "seed"]
 LEDGER = [
