@@ -9,8 +9,6 @@ import pandas as pd
 
 from foundationless.errors import UserError
 
-_DICTIONARY = 1 << 28  # bytes of distinct sequences per row group up to which repeats are stored by number
-
 _COMPLEMENT = str.maketrans("ACGTNacgtnRYSWKMBDHVryswkmbdhvUu", "TGCANtgcanYRSWMKVHDBryswmkvhdbAa")
 
 
@@ -35,10 +33,9 @@ def check_dna(names: Iterable[str], sequences: Iterable[str], where: str, strict
 
 
 _SEED_LENGTH = 16
-
 _CHUNK = 1 << 24
-
 _CODES = np.zeros(256, dtype=np.uint32)
+_CODES[np.frombuffer(b"ACGT", dtype=np.uint8)] = [0, 1, 2, 3]
 
 
 def _seed_codes(sequence: str) -> np.ndarray:

@@ -19,17 +19,17 @@ Tasks add columns of their own (`offset`, `ref`, `alt` for variants; `window`, `
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.data.dna import _CODES, _DICTIONARY, check_dna
+from foundationless.data.dna import check_dna
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
 
 COLUMNS = ("id", "sequence", "label", "split", "group")
 SPLITS = ("train", "validation", "test")
+_DICTIONARY = 1 << 28  # bytes of distinct sequences per row group up to which repeats are stored by number
 
 
 def _check_rows(frame: pd.DataFrame, where: str, strict: bool = True) -> None:
@@ -98,6 +98,3 @@ def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alph
         return frame
     except (pa.ArrowException, KeyError, OSError) as error:
         raise UserError(f"{path}: not a sequence set ({error}); build it again.") from None
-
-
-_CODES[np.frombuffer(b"ACGT", dtype=np.uint8)] = [0, 1, 2, 3]
