@@ -58,7 +58,7 @@ def locate(sequences: Sequence[str], pieces: Iterable[tuple[str, int, str]]) -> 
         if len(sequence) >= _SEED_LENGTH
         for strand, text in (("+", sequence), ("-", reverse_complement(sequence)))
     ]
-    found: list[tuple[int, str, int, str]] = []
+    occurrences: list[tuple[int, str, int, str]] = []
     if texts:
         seeds = np.array([_seed_codes(text[:_SEED_LENGTH])[0] for _, _, text in texts], dtype=np.uint32)
         order = np.argsort(seeds, kind="stable")
@@ -75,8 +75,8 @@ def locate(sequences: Sequence[str], pieces: Iterable[tuple[str, int, str]]) -> 
                     high = np.searchsorted(ordered, codes[hit], side="right")
                     for number, strand, text in (texts[k] for k in order[first:high]):
                         if piece.startswith(text, at + hit):
-                            found.append((number, contig, start + at + int(hit), strand))
-    frame = pd.DataFrame(found, columns=["number", "contig", "start", "strand"])
+                            occurrences.append((number, contig, start + at + int(hit), strand))
+    frame = pd.DataFrame(occurrences, columns=["number", "contig", "start", "strand"])
     return frame.sort_values(["number", "contig", "start", "strand"], ignore_index=True)
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -37,6 +37,8 @@ BACKOFF_CEILING_SECONDS = 60.0
 _CHUNK_BYTES = 1 << 17
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 _TRANSIENT_STATUS = (408, 425, 429)
+P = ParamSpec("P")
+T = TypeVar("T")
 _HUBS = ("huggingface.co", "raw.githubusercontent.com")
 _LARGEST_LIST_BYTES = 1 << 24  # of a published list of checksums
 
@@ -263,7 +265,7 @@ def _copy_from_mirror(dataset: Dataset, output: Path, mirror: Path) -> bool:
     return True
 
 
-def retried(url: str, retries: int, attempt: Callable[..., Any], *arguments: Any) -> Any:
+def retried(url: str, retries: int, attempt: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """What `attempt(*arguments)` returns, tried again after each `TransientError`; a `UserError` after the last."""
     backoff = tenacity.wait_exponential(multiplier=BACKOFF_SECONDS, max=BACKOFF_CEILING_SECONDS)
 
@@ -279,7 +281,7 @@ def retried(url: str, retries: int, attempt: Callable[..., Any], *arguments: Any
         reraise=True,
     )
     try:
-        return attempts(attempt, *arguments)
+        return attempts(attempt, *arguments, **named)
     except TransientError as error:
         raise UserError(
             f"{url}: download failed in {retries + 1} attempt(s), the last time because {error}; "

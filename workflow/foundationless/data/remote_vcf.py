@@ -246,7 +246,7 @@ def _from_server(session: Session, dataset: Dataset, retries: int, timeout: floa
                     f"{dataset.url}: the server sends no ranges (status {response.status_code}), so a window cannot "
                     "be read; put the file into a mirror (--mirror)."
                 )
-            body = response.raw.read(high - low + 1, decode_content=False)
+            body: bytes = response.raw.read(high - low + 1, decode_content=False)
         if len(body) != (expected := min(high, int(place[2]) + 1) - low):
             raise TransientError(f"the server sent only {len(body):,} of {expected:,} bytes of a range")
         return body

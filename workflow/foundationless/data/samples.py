@@ -24,7 +24,7 @@ _SYNONYMS = {"super_pop": "superpopulation", "pop": "population", "gender": "sex
 
 def read_people(path: Path) -> pd.DataFrame:
     """A table of people with a header, separated by tabs or blanks; stray separators at line ends are ignored."""
-    table = read_text_table(path, loose=True).fillna("")
+    table: pd.DataFrame = read_text_table(path, loose=True).fillna("")
     table.columns = table.columns.str.lstrip("#")
     named = [name for name in table.columns if name and not name.startswith("Unnamed: ")]
     table = table[named].apply(lambda cells: cells.str.strip())
@@ -54,14 +54,14 @@ class _Person(NamedTuple):
 def _read_pedigree(path: Path) -> list[_Person]:
     table = read_people(path)
     person = column(table, PERSON)
-    found = [column(table, names) for names in (_FAMILY, _FATHER, _MOTHER)]
-    if person is None or not any(found):
+    columns = [column(table, names) for names in (_FAMILY, _FATHER, _MOTHER)]
+    if person is None or not any(columns):
         raise UserError(
             f"{path}: no pedigree; a column of people (sample, sampleID, Individual ID) and one of families or parents "
             "(family, Family ID, fatherID, motherID) are needed."
         )
     links = [
-        ["" if link in _UNKNOWN else link for link in table[held]] if held else [""] * len(table) for held in found
+        ["" if link in _UNKNOWN else link for link in table[held]] if held else [""] * len(table) for held in columns
     ]
     return [_Person(*row) for row in zip(table[person], *links, strict=True)]
 

@@ -74,7 +74,8 @@ def _gamete(rng: np.random.Generator, calls: np.ndarray, offsets: np.ndarray, le
     """What a parent hands on [sites] of its two haplotypes `calls` [sites, 2]: one, exchanged at crossovers."""
     crossovers = np.sort(rng.uniform(0, length, rng.poisson(RECOMBINATION * length)))
     copy = (rng.integers(2) + np.searchsorted(crossovers, offsets, side="right")) % 2
-    return calls[np.arange(len(calls)), copy]
+    handed: np.ndarray = calls[np.arange(len(calls)), copy]
+    return handed
 
 
 def _with_children(

@@ -29,7 +29,7 @@ def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = Fa
         with warnings.catch_warnings():
             # Rows longer than the header are cut off, with this warning.
             warnings.simplefilter("ignore" if loose else "error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, **rules)
+            frame: pd.DataFrame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, **rules)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
     except pd.errors.EmptyDataError:

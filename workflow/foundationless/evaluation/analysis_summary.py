@@ -1,7 +1,6 @@
 """From the files of all jobs of one analysis to its tables: its tasks are summarised side by side (`summaries`)."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation import table_files, task_summary
 from foundationless.evaluation.records import check_once, read_record
 from foundationless.evaluation.task_results import HOLES, IDENTITY, KEYS, hole, read_predictions
+from foundationless.runtime.log import tell
 from foundationless.runtime.processes import counted, map_forked
 
 FILES = ("scores.csv", "comparisons.csv", "effects.csv", "holes.csv", "records.parquet")
@@ -75,12 +75,12 @@ def _seed(job: str) -> str:
 def summarise_analysis(analysis: Analysis, cells: Sequence[Cell], output: Path, processes: int) -> None:
     """Summarise every task and write `FILES` into `output`: the same bytes for any number of processes."""
     work = map_forked(partial(summarise_cell, analysis), cells, processes)
-    found = list(counted((f"{analysis.name}/{cell.task}" for cell in cells), work, _tell))
+    found = list(counted((f"{analysis.name}/{cell.task}" for cell in cells), work))
     holes = pd.DataFrame([row for summary in found for row in summary.holes], columns=HOLES)
     holes = holes.astype({"seed": "Int64"})
     for row in (row for summary in found for row in summary.holes):
         cell = [row[key] for key in KEYS if row[key]] + ([] if row["seed"] is None else [f"seed{row['seed']}"])
-        _tell(f"{'/'.join(cell)}: {row['note']}.")
+        tell(f"{'/'.join(cell)}: {row['note']}.")
     join = table_files.join_tables
     table_files.write_flat(output / "records.parquet", join([one.records for one in found], [*IDENTITY, "value"]))
     table_files.write_table(output / "effects.csv", join([one.effects for one in found], [*KEYS, "effect"]))
@@ -89,10 +89,6 @@ def summarise_analysis(analysis: Analysis, cells: Sequence[Cell], output: Path, 
     )
     table_files.write_table(output / "holes.csv", holes)
     table_files.write_table(output / "scores.csv", join([one.scores for one in found], task_summary.SCORES))
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def summarise_cell(analysis: Analysis, cell: Cell) -> task_summary.Summary:

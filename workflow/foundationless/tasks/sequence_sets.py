@@ -91,7 +91,7 @@ def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alph
             if not plain and not pa.types.is_null(types[name]):
                 raise UserError(f"{path}: column '{name}' holds {types[name]}, not text; build the set again.")
         chosen = None if columns is None else list(columns)
-        frame = pq.read_table(path, columns=chosen, read_dictionary=["sequence"]).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path, columns=chosen, read_dictionary=["sequence"]).to_pandas()
         if "sequence" in frame.columns:
             frame["sequence"] = frame["sequence"].astype(object)  # one string for all rows that hold it
         _check_rows(frame, path.name, strict_alphabet)

@@ -36,7 +36,7 @@ def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
         known = pq.read_schema(path).names
         if missing := [name for name in columns if name not in known]:
             raise UserError(f"{path}: has no column '{missing[0]}' (it has {', '.join(known[:8])}).")
-        frame = pq.read_table(path, columns=[*columns, *({"id"} & set(known) - set(columns))]).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path, columns=[*columns, *({"id"} & set(known) - set(columns))]).to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
     except (pa.ArrowException, OSError) as error:
@@ -44,7 +44,9 @@ def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
     if frame.empty:
         raise UserError(f"{path}: the table has no rows.")
     # A column of whole numbers with nulls is read as floats: 1.0 is the class 1.
-    numbers = {name: frame[name].astype("Int64") for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)}
+    numbers = {
+        str(name): frame[name].astype("Int64") for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)
+    }
     return frame.assign(**numbers).astype("string").fillna("").astype(object)
 
 
