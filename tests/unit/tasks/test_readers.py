@@ -13,7 +13,7 @@ import pytest
 
 from foundationless.__main__ import main
 from foundationless.data import samples
-from foundationless.data.dna import contigs_of, locate, reverse_complement
+from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import Piece, prepare_genome
 from foundationless.study.readers import READERS
 from foundationless.tasks import derivations
@@ -141,27 +141,6 @@ def test_validation_by_contig_takes_whole_contigs(tmp_path):
     owners = {split: set(rows["group"]) for split, rows in frame.groupby("split")}
     assert owners["test"] == {"chr1", "chr2"} and owners["validation"]
     assert not owners["train"] & owners["validation"]
-
-
-def test_locate_finds_every_occurrence_on_both_strands():
-    text = dna(3000, 5)
-    pieces = [("x", 1000, text), ("y", 0, dna(500, 6) + text[200:260] + reverse_complement(text[200:260]))]
-    found = locate([text[200:260], reverse_complement(text[900:1000]), dna(50, 9), "ACGT", text[-16:]], pieces)
-    assert [tuple(row) for row in found.itertuples(index=False)] == [
-        (0, "x", 1200, "+"),
-        (0, "y", 500, "+"),
-        (0, "y", 560, "-"),
-        (1, "x", 1900, "-"),
-        (4, "x", 3984, "+"),
-    ]
-    assert contigs_of([text[200:260], text[10:90] + "A" + text[91:170]], lambda: pieces) == [["x", "y"], ["x"]]
-
-
-def test_locate_crosses_chunks(monkeypatch):
-    monkeypatch.setattr("foundationless.data.dna._CHUNK", 64)
-    text = dna(1000, 5)
-    found = locate([text[at : at + 40] for at in range(0, 960, 7)], [("x", 0, text)])
-    assert list(found["start"]) == list(range(0, 960, 7))
 
 
 def test_fasta_classes_merges_and_makes_ids_unique(tmp_path):

@@ -5,6 +5,7 @@ import gzip
 import warnings
 import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,11 @@ def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = Fa
         raise UserError(f"{path}: the file is empty; a table with a header is needed.") from None
     except (EOFError, zlib.error):
         raise UserError(f"{path}: the compressed file is truncated or damaged; download it again.") from None
-    except pd.errors.ParserWarning:
-        row = _longer_row(path, separator, compression)
-        raise UserError(
-            f"{path}: row {row} has more cells than the header; give every row the header's cells."
-        ) from None
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        if row := _longer_row(path, separator, compression):
+            raise UserError(f"{path}: row {row} has more cells than the header; give it as many.") from None
+        raise UserError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
+    except (UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
     frame.columns = [str(name).strip() for name in frame.columns]
     for name in columns:
@@ -53,7 +53,8 @@ def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = Fa
 
 
 def _longer_row(path: Path, separator: str, compression: str | None) -> int:
-    """Number of the first row, from 1, that has more cells than the header."""
-    with gzip.open(path, "rt", newline="") if compression else path.open(newline="") as stream:
+    """Number of the first row, from 1, that has more cells than the header; 0 where there is none."""
+    with suppress(csv.Error), gzip.open(path, "rt", newline="") if compression else path.open(newline="") as stream:
         header, *rows = map(len, csv.reader(stream, delimiter=separator))
-    return next(number for number, cells in enumerate(rows, 1) if cells > header)
+        return next((number for number, cells in enumerate(rows, 1) if cells > header), 0)
+    return 0
