@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Option:
-    """One `KEY=VALUE` of a reader: the kind of its value (a function of `tasks.options`), its default, its meaning."""
+    """One `KEY=VALUE` of a reader: the kind of its value (`tasks.options.KINDS`), its default, its meaning."""
 
     kind: str
     default: Any

@@ -1,6 +1,6 @@
-"""Options of the readers: what a reader was given, checked against its declaration, and read by the kind of each value.
+"""What a reader is given, checked against its declaration (`foundationless.study.readers`) and read from text.
 
-Every public function of one text here is a kind that a declaration may name (`foundationless.study.readers`).
+An option names the kind of its value; `KINDS` has the function that reads it.
 """
 
 from collections.abc import Callable, Collection, Mapping
