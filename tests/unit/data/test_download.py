@@ -297,27 +297,28 @@ def test_mirror_path_is_that_of_wget(server, tmp_path):
         ({"url": "https://example.org/a/%2e%2e/b"}, ".."),
         ({"url": "https://../b"}, ".."),
         ({"url": "https://example.org/a?/../../../b"}, ".."),
-        ({"url": "https://[broken/b"}, "line 2"),
-        ({"description": "one\tfield too many"}, "fields"),
+        ({"url": "https://[broken/b"}, "row 1"),
+        ({"description": "one\tfield too many"}, "cells"),
     ],
 )
-def test_malformed_ledger_names_the_line(tmp_path, capsys, changes, word):
+def test_malformed_ledger_names_the_row(tmp_path, capsys, changes, word):
     ledger = write_ledger(tmp_path / "ledger.tsv", **changes)
     assert main(["fetch", "--ledger", str(ledger), "--list"]) == 2
     sentence = one_sentence(capsys.readouterr().err)
-    assert "line 2" in sentence and word in sentence
+    assert "row 1" in sentence and word in sentence
 
 
 def test_malformed_ledger_as_a_whole(tmp_path):
     ledger = write_ledger(tmp_path / "ledger.tsv")
     header, row = ledger.read_text().splitlines()
     broken = {
-        "column(s) sha256": header.replace("sha256", "checksum") + "\n" + row,
-        "name 'thing' stands more than once": f"{header}\n{row}\n{row}",
+        "column 'sha256' is missing": header.replace("sha256", "checksum") + "\n" + row,
+        "'thing' stands twice in column 'name'": f"{header}\n{row}\n{row}",
         "file 'thing.bin' stands more than once": f"{header}\n{row}\n{row.replace('thing', 'other', 1)}",
-        "9 tab-separated fields": f"{header}\n{row.rsplit(chr(9), 1)[0]}",
+        "row 1 does not have the 9 tab-separated cells": f"{header}\n{row.rsplit(chr(9), 1)[0]}",
+        "row 2 does not have the 9 tab-separated cells": f"{header}\n{row}\n{row}\tmore",
         "no dataset": header,
-        "column(s) name": "",
+        "holds no dataset": "",
     }
     for message, text in broken.items():
         ledger.write_text(text + "\n")
@@ -415,7 +416,7 @@ def test_a_published_list_of_checksums_is_read(fetch, server, tmp_path, line, wo
 
 def test_a_branch_of_a_hub_is_refused_unless_its_content_is_known(tmp_path):
     url = "https://huggingface.co/datasets/a/b/resolve/main/x.parquet"
-    with pytest.raises(UserError, match=r"line 2.*follows a branch"):
+    with pytest.raises(UserError, match=r"row 1.*follows a branch"):
         download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=url, sha256=""))
     assert download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=url))
     pinned = url.replace("main", "0" * 40)

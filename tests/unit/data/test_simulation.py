@@ -24,7 +24,7 @@ from foundationless.data import simulate_genome, simulate_population
 from foundationless.data.dna import reverse_complement
 from foundationless.features.genotypes import features
 from foundationless.tasks.derivations import draw_families, keep_unrelated
-from foundationless.tasks.readers import READERS
+from foundationless.tasks.readers import build_set
 from foundationless.tasks.splits import draw_splits
 
 HELD_OUT = ("chr5", "chr6")
@@ -337,7 +337,7 @@ def test_a_random_split_of_families_flatters(genome, tmp_path):
     made = simulate("simulate_population", tmp_path, *flags)
     roles = {"vcf": "population.vcf.gz", "panel": "panel.tsv", "families": "pedigree.tsv"}
     sources = {role: made / name for role, name in roles.items()} | {"genome": genome / "genome.fa"}
-    frame = READERS["people"](sources, {"contig": "chr1", "start": "20001", "end": "40000"}, 1)
+    frame = build_set("people", sources, {"contig": "chr1", "start": "20001", "end": "40000"}, 1)
     scores = {"random": [], "family": [], "unrelated": []}
     for seed in range(10):
         shares = {"train": 0.8, "test": 0.2}
@@ -436,11 +436,11 @@ def test_variants_refuse_a_foreign_truth(genome, tmp_path, capsys):
     shifted = "\t".join([contig, str(int(start) + 1), str(int(end) + 1), *others])
     assert "is not at chr6" in run(lines[0] + shifted)
     assert "is not at chr6" in run(lines[0] + "\t".join([contig, "-5", "4", *others]))
-    assert "column(s) pattern" in run("".join(lines).replace("pattern", "consensus", 1))
+    assert "no column 'pattern'" in run("".join(lines).replace("pattern", "consensus", 1))
     assert "not a table" in run(lines[0] + last.replace(start, "here"))
     assert "not a table" in run(lines[0] + f"{contig}\t{start}\n")
     assert "too few" in run(lines[0] + last)
-    assert "too few" in run(lines[0])
+    assert "no rows" in run(lines[0])
 
 
 def test_malformed_genome_and_arguments(genome, tmp_path, capsys):

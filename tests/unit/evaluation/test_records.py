@@ -6,7 +6,7 @@ import pytest
 
 from foundationless.errors import UserError
 from foundationless.evaluation import records
-from foundationless.runtime.usage import Stopwatch
+from foundationless.runtime.usage import JobUsage
 
 WHOLE = {
     "schema": records.SCHEMA,
@@ -24,7 +24,7 @@ WHOLE = {
 
 def test_record_round_trip_and_flat_table(tmp_path):
     path = tmp_path / "record.json"
-    watch = Stopwatch()
+    watch = JobUsage()
     records.write_record(
         path,
         analysis="finetune",

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from functools import partial
 
 import pytest
 
@@ -53,9 +52,8 @@ def test_a_killed_process_is_a_sentence():
         list(map_forked(work, range(2), 2))
 
 
-def test_each_result_is_counted():
-    said = []
-    assert list(counted(["a", "b"], iter([1, 2]), said.append)) == [1, 2]
-    assert said == ["1/2 a", "2/2 b"]
+def test_each_result_is_counted(capsys):
+    assert list(counted(["a", "b"], iter([1, 2]))) == [1, 2]
+    assert capsys.readouterr().err == "1/2 a\n2/2 b\n"
     with pytest.raises(ValueError):
-        list(counted(["a"], iter([1, 2]), partial(str)))
+        list(counted(["a"], iter([1, 2])))

@@ -16,7 +16,7 @@ from foundationless.__main__ import main
 from foundationless.data import samples
 from foundationless.errors import UserError
 from foundationless.tasks.derivations import draw_families, keep_unrelated
-from foundationless.tasks.readers import READERS
+from foundationless.tasks.readers import build_set
 from foundationless.tasks.sequence_sets import read_sequences, write_sequences
 
 HEADER = """##fileformat=VCFv4.2
@@ -68,7 +68,7 @@ def sources(tmp_path):
 
 
 def build(sources, **options):
-    return READERS["people"](sources, {"contig": "chr1", "start": "901", "end": "2000"} | options, 1)
+    return build_set("people", sources, {"contig": "chr1", "start": "901", "end": "2000"} | options, 1)
 
 
 def test_published_pedigrees_give_families_and_the_unrelated(sources, tmp_path):

@@ -13,6 +13,7 @@ from foundationless.__main__ import main
 from foundationless.data.reference import Piece, prepare_genome
 from foundationless.errors import UserError
 from foundationless.study import plan, vocabulary
+from foundationless.study.readers import READERS
 from foundationless.tasks.sequence_sets import read_sequences
 
 
@@ -173,7 +174,7 @@ def test_the_study_has_its_tasks_and_each_file_is_in_the_ledger(monkeypatch, req
             kind, _, rest = source.rpartition(":")
             if kind in ("", "region"):
                 assert rest.partition("/")[0] in datasets, name
-        assert not set(dict(plan._pairs(row["options"]))) - set(vocabulary.READERS[row["reader"]][2].split()), name
+        assert not set(dict(plan._pairs(row["options"]))) - READERS[row["reader"]].options.keys(), name
     # The window of the file and the window of the reader are the same, and 32 kb long.
     for name in (name for name in tasks if name.startswith("ancestry")):
         options = dict(plan._pairs(tasks[name]["options"]))

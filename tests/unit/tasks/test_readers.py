@@ -3,6 +3,8 @@
 import gzip
 import random
 import subprocess
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,17 @@ import pandas as pd
 import pytest
 
 from foundationless.__main__ import main
-from foundationless.commands import build_sequences
 from foundationless.data import samples
-from foundationless.data.dna import contigs_of, locate, reverse_complement
+from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import Piece, prepare_genome
-from foundationless.study import vocabulary
+from foundationless.study.readers import READERS
 from foundationless.tasks import derivations
-from foundationless.tasks.readers import READERS
+from foundationless.tasks.options import KINDS
 from foundationless.tasks.readers.mutants import mutate
-from foundationless.tasks.readers.raw_files import contig_of
+from foundationless.tasks.readers.places import contig_of
 from foundationless.tasks.sequence_sets import read_sequences
 from foundationless.tasks.splits import draw_splits
+from support import ROOT
 
 
 def dna(length: int, seed: int) -> str:
@@ -60,10 +62,34 @@ def tables(tmp_path):
     return made
 
 
-def test_help_names_every_reader():
-    for name, reader in READERS.items():
-        assert f"{name}," in build_sequences.__doc__ or f"{name}." in build_sequences.__doc__
-        assert reader.explain() and set(reader.required) <= set(reader.sources)
+def test_help_names_every_reader(capsys):
+    with pytest.raises(SystemExit):
+        main(["build_sequences", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in READERS:
+        assert f"{name}," in shown or f"{name} " in shown
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_declaration_has_a_function_and_known_kinds(name):
+    reader = READERS[name]
+    module, _, function = reader.function.partition(":")
+    assert callable(getattr(import_module(f"foundationless.tasks.readers.{module}"), function))
+    assert reader.makes in ("classes", "variants", "mutants", "transfer")
+    assert set(reader.required) <= set(reader.sources) and reader.explain()
+    assert {option.kind for option in reader.options.values()} <= set(KINDS)
+
+
+def test_one_reader_does_not_import_the_libraries_of_another():
+    code = (
+        "import sys; from foundationless.errors import UserError; from foundationless.tasks.readers import build_set\n"
+        "try: build_set('mutants', {'genome': 'none.fa'}, {}, 0)\n"
+        "except UserError: print([name for name in ('cyvcf2', 'openpyxl', 'rdata') if name in sys.modules])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "workflow"
+    )
+    assert shown.stdout.strip() == "[]"
 
 
 def test_explain_prints_sources_and_options(capsys):
@@ -115,27 +141,6 @@ def test_validation_by_contig_takes_whole_contigs(tmp_path):
     owners = {split: set(rows["group"]) for split, rows in frame.groupby("split")}
     assert owners["test"] == {"chr1", "chr2"} and owners["validation"]
     assert not owners["train"] & owners["validation"]
-
-
-def test_locate_finds_every_occurrence_on_both_strands():
-    text = dna(3000, 5)
-    pieces = [("x", 1000, text), ("y", 0, dna(500, 6) + text[200:260] + reverse_complement(text[200:260]))]
-    found = locate([text[200:260], reverse_complement(text[900:1000]), dna(50, 9), "ACGT", text[-16:]], pieces)
-    assert [tuple(row) for row in found.itertuples(index=False)] == [
-        (0, "x", 1200, "+"),
-        (0, "y", 500, "+"),
-        (0, "y", 560, "-"),
-        (1, "x", 1900, "-"),
-        (4, "x", 3984, "+"),
-    ]
-    assert contigs_of([text[200:260], text[10:90] + "A" + text[91:170]], lambda: pieces) == [["x", "y"], ["x"]]
-
-
-def test_locate_crosses_chunks(monkeypatch):
-    monkeypatch.setattr("foundationless.data.dna._CHUNK", 64)
-    text = dna(1000, 5)
-    found = locate([text[at : at + 40] for at in range(0, 960, 7)], [("x", 0, text)])
-    assert list(found["start"]) == list(range(0, 960, 7))
 
 
 def test_fasta_classes_merges_and_makes_ids_unique(tmp_path):
@@ -535,14 +540,6 @@ def test_bad_derivations_end_in_one_sentence(tmp_path, capsys, labelled):
             ],
             words,
         )
-
-
-def test_the_plan_knows_the_readers():
-    declared = {
-        name: (" ".join(reader.required), " ".join(reader.sources), " ".join(reader.options))
-        for name, reader in READERS.items()
-    }
-    assert declared == vocabulary.READERS
 
 
 @pytest.mark.parametrize(

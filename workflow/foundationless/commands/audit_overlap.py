@@ -19,10 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import sys
-
     from foundationless.errors import UserError
     from foundationless.runtime.files import atomic_path
+    from foundationless.runtime.log import tell
     from foundationless.tasks.leakage import overlap
     from foundationless.tasks.sequence_sets import read_sequences
 
@@ -38,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         name: read_sequences(path, columns, strict_alphabet=False)
         for name, path in zip(names, arguments.sequences, strict=True)
     }
-    found = overlap(sets, arguments.link)
+    shared = overlap(sets, arguments.link)
     with atomic_path(arguments.output) as part:
-        found.to_csv(part, index=False)
-    print(f"{len(names)} tasks in {found['clusters'].iloc[0]} independent group(s).", file=sys.stderr)
+        shared.to_csv(part, index=False)
+    tell(f"{len(names)} tasks in {shared['clusters'].iloc[0]} independent group(s).")

@@ -22,9 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import sys
-
     from foundationless.runtime.files import atomic_path, write_json
+    from foundationless.runtime.log import tell
     from foundationless.tasks import leakage
     from foundationless.tasks.sequence_sets import read_sequences
 
@@ -35,5 +34,7 @@ def run(arguments: argparse.Namespace) -> None:
         rows.to_parquet(part, index=False)
     write_json(arguments.summary, summary)
     for pair in summary["pairs"]:
-        print(f"{arguments.task}: of {pair['rows']} {pair['split']} rows {pair['duplicate']} are duplicates and "
-              f"{pair['near']} near ones of {pair['against']} rows.", file=sys.stderr)  # fmt: skip
+        tell(
+            f"{arguments.task}: of {pair['rows']} {pair['split']} rows {pair['duplicate']} are duplicates and "
+            f"{pair['near']} near ones of {pair['against']} rows."
+        )

@@ -1,27 +1,25 @@
 """Read raw files into a sequence set.
 
-Readers: table, fasta_classes, intervals, genes, transcripts, people, mutants, transfer, clinical, sge, tp53_missense.
-`--explain` prints the sources and options of each.
+`--explain` prints the sources and options of every reader.
 """
 
 import argparse
 from pathlib import Path
 
 from foundationless.commands._flags import output_file, seed
+from foundationless.study.readers import READERS
 
 
 class Explain(argparse.Action):
     """Print what every reader takes, and leave."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        from foundationless.tasks.readers import READERS
-
         print("\n\n".join(f"{name}: {reader.explain()}" for name, reader in READERS.items()))
         parser.exit()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reader", required=True, help="one of the readers above")
+    parser.add_argument("--reader", required=True, help=f"one of {', '.join(READERS)}")
     parser.add_argument("--explain", nargs=0, action=Explain, help="print the sources and options of all readers")
     parser.add_argument("--source", action="append", default=[], metavar="ROLE=PATH", help="an input; may be repeated")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="a setting of the reader")
@@ -32,21 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import sys
-
     from foundationless.errors import UserError
+    from foundationless.runtime.log import tell
     from foundationless.tasks import derivations
-    from foundationless.tasks.readers import READERS
+    from foundationless.tasks.readers import build_set
     from foundationless.tasks.sequence_sets import write_sequences
 
     def pairs(flag: str) -> dict[str, str]:
-        found: dict[str, str] = {}
+        given: dict[str, str] = {}
         for text in getattr(arguments, flag):
             key, equals, value = text.partition("=")
-            if not equals or not key or not value or key in found:
+            if not equals or not key or not value or key in given:
                 raise UserError(f"--{flag} '{text}' is not KEY=VALUE, or its key is there twice.")
-            found[key] = value
-        return found
+            given[key] = value
+        return given
 
     if arguments.reader not in READERS:
         raise UserError(f"--reader '{arguments.reader}' is not known; it is one of {', '.join(READERS)}.")
@@ -55,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.strict_alphabet and "strict_alphabet" in READERS[arguments.reader].options:
         options["strict_alphabet"] = "yes"
     try:
-        frame = READERS[arguments.reader](sources, options, arguments.seed)
+        frame = build_set(arguments.reader, sources, options, arguments.seed)
     except UserError as error:
         raise UserError(f"task '{arguments.output.stem}': {error}") from None
     for split, size in pairs("limit").items():
@@ -63,4 +60,4 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--limit '{split}={size}': the limit is a whole number.")
         frame = derivations.limit_split(frame, split, int(size), arguments.seed)
     write_sequences(arguments.output, frame)
-    print(f"{arguments.output.name}: {derivations.summary(frame)}", file=sys.stderr)
+    tell(f"{arguments.output.name}: {derivations.summary(frame)}")

@@ -24,11 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import sys
-
+    from foundationless.runtime.log import tell
     from foundationless.tasks import derivations
     from foundationless.tasks.sequence_sets import read_sequences, write_sequences
 
     frame, text = derivations.derive(read_sequences(arguments.sequences), arguments.derivation, arguments.seed)
     write_sequences(arguments.output, frame)
-    print(f"{arguments.output.name}: {text}; {derivations.summary(frame)}", file=sys.stderr)
+    tell(f"{arguments.output.name}: {text}; {derivations.summary(frame)}")

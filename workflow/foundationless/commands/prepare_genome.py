@@ -23,12 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import sys
-
     from foundationless.data.reference import Piece, prepare_genome
+    from foundationless.runtime.log import tell
 
     held = prepare_genome([Piece.parse(text) for text in arguments.piece], arguments.output)
-    print(
-        f"{arguments.output.name}: " + ", ".join(f"{contig} {bases:,} bp" for contig, bases in held.items()),
-        file=sys.stderr,
-    )
+    tell(f"{arguments.output.name}: " + ", ".join(f"{contig} {bases:,} bp" for contig, bases in held.items()))

@@ -9,8 +9,6 @@ import pandas as pd
 
 from foundationless.errors import UserError
 
-_DICTIONARY = 1 << 28  # bytes of distinct sequences per row group up to which repeats are stored by number
-
 _COMPLEMENT = str.maketrans("ACGTNacgtnRYSWKMBDHVryswkmbdhvUu", "TGCANtgcanYRSWMKVHDBryswmkvhdbAa")
 
 
@@ -35,10 +33,9 @@ def check_dna(names: Iterable[str], sequences: Iterable[str], where: str, strict
 
 
 _SEED_LENGTH = 16
-
 _CHUNK = 1 << 24
-
 _CODES = np.zeros(256, dtype=np.uint32)
+_CODES[np.frombuffer(b"ACGT", dtype=np.uint8)] = [0, 1, 2, 3]
 
 
 def _seed_codes(sequence: str) -> np.ndarray:
@@ -61,7 +58,7 @@ def locate(sequences: Sequence[str], pieces: Iterable[tuple[str, int, str]]) -> 
         if len(sequence) >= _SEED_LENGTH
         for strand, text in (("+", sequence), ("-", reverse_complement(sequence)))
     ]
-    found: list[tuple[int, str, int, str]] = []
+    occurrences: list[tuple[int, str, int, str]] = []
     if texts:
         seeds = np.array([_seed_codes(text[:_SEED_LENGTH])[0] for _, _, text in texts], dtype=np.uint32)
         order = np.argsort(seeds, kind="stable")
@@ -78,8 +75,8 @@ def locate(sequences: Sequence[str], pieces: Iterable[tuple[str, int, str]]) -> 
                     high = np.searchsorted(ordered, codes[hit], side="right")
                     for number, strand, text in (texts[k] for k in order[first:high]):
                         if piece.startswith(text, at + hit):
-                            found.append((number, contig, start + at + int(hit), strand))
-    frame = pd.DataFrame(found, columns=["number", "contig", "start", "strand"])
+                            occurrences.append((number, contig, start + at + int(hit), strand))
+    frame = pd.DataFrame(occurrences, columns=["number", "contig", "start", "strand"])
     return frame.sort_values(["number", "contig", "start", "strand"], ignore_index=True)
 
 

@@ -9,7 +9,6 @@ A URL of a hub names a commit of 40 digits, unless the row has a checksum: a bra
 A mirror is a directory laid out as `wget -x` makes it: `HOST[:PORT]/PATH`.
 """
 
-import csv
 import difflib
 import hashlib
 import random
@@ -21,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -30,13 +29,16 @@ import urllib3
 from tqdm import tqdm
 
 from foundationless.errors import UserError
-from foundationless.runtime.files import atomic_path, sha256
+from foundationless.runtime.files import atomic_path, read_table, sha256
+from foundationless.runtime.log import tell
 
 BACKOFF_SECONDS = 1.0  # before the first retry; doubles with each, up to the ceiling
 BACKOFF_CEILING_SECONDS = 60.0
 _CHUNK_BYTES = 1 << 17
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 _TRANSIENT_STATUS = (408, 425, 429)
+P = ParamSpec("P")
+T = TypeVar("T")
 _HUBS = ("huggingface.co", "raw.githubusercontent.com")
 _LARGEST_LIST_BYTES = 1 << 24  # of a published list of checksums
 
@@ -87,30 +89,15 @@ def check_url(url: str) -> None:
 
 
 def read_ledger(path: Path) -> dict[str, Dataset]:
-    """Datasets by name, in the ledger's order; any malformed row is a `UserError` that names the line."""
-    columns = ["name", "file", "url", "sha256", "bytes", "licence", "description"]
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-            header = reader.fieldnames or []
-            if missing := [column for column in columns if column not in header]:
-                raise UserError(f"{path}: the ledger needs the column(s) {', '.join(missing)}, separated by tabs.")
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; --ledger is the table of datasets.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not readable as a tab-separated text table ({error}).") from None
+    """Datasets by name, in the ledger's order; any malformed row is a `UserError` that names it."""
     ledger: dict[str, Dataset] = {}
     files: set[str] = set()
-    for line, row in rows:
-        where = f"{path}, line {line}"
-        if None in row or None in row.values():
-            raise UserError(f"{where}: the row must have {len(header)} tab-separated fields, like the header.")
-        dataset = _read_row(row, where)
-        if dataset.name in ledger:
-            raise UserError(f"{where}: name '{dataset.name}' stands more than once; names must be unique.")
+    for number, row in enumerate(
+        read_table(path, ("name", "file", "url", "sha256", "bytes", "licence", "description"))
+    ):
+        dataset = _read_row(row, f"{path}, row {number + 1}")
         if dataset.file in files:
-            raise UserError(f"{where}: file '{dataset.file}' stands more than once; files must be unique.")
+            raise UserError(f"{path}: file '{dataset.file}' stands more than once; files must be unique.")
         ledger[dataset.name] = dataset
         files.add(dataset.file)
     if not ledger:
@@ -222,7 +209,7 @@ def _record(dataset: Dataset, output: Path) -> None:
     with atomic_path(path) as part:
         part.write_text(f"{digest}  {output.name}\n")
     how = "its published md5 agrees" if dataset.md5 else "no checksum is published"
-    print(f"{dataset.name}: {how}; sha256 {digest} recorded in {path}, later fetches must equal it.", file=sys.stderr)
+    tell(f"{dataset.name}: {how}; sha256 {digest} recorded in {path}, later fetches must equal it.")
 
 
 def _published(dataset: Dataset, mirror: Path | None, offline: bool, retries: int, timeout: float) -> Dataset:
@@ -278,7 +265,7 @@ def _copy_from_mirror(dataset: Dataset, output: Path, mirror: Path) -> bool:
     return True
 
 
-def retried(url: str, retries: int, attempt: Callable[..., Any], *arguments: Any) -> Any:
+def retried(url: str, retries: int, attempt: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """What `attempt(*arguments)` returns, tried again after each `TransientError`; a `UserError` after the last."""
     backoff = tenacity.wait_exponential(multiplier=BACKOFF_SECONDS, max=BACKOFF_CEILING_SECONDS)
 
@@ -294,7 +281,7 @@ def retried(url: str, retries: int, attempt: Callable[..., Any], *arguments: Any
         reraise=True,
     )
     try:
-        return attempts(attempt, *arguments)
+        return attempts(attempt, *arguments, **named)
     except TransientError as error:
         raise UserError(
             f"{url}: download failed in {retries + 1} attempt(s), the last time because {error}; "

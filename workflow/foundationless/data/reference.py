@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import pysam
 
@@ -235,16 +235,16 @@ def read_records(path: Path) -> Iterator[tuple[str, str]]:
     Plain text without a header yields one record with an empty header. Missing, empty and truncated files, records
     without sequence and letters that are no nucleotides are a `UserError`.
     """
-    header, lines, found = "", list[str](), False
+    header, lines, begun = "", list[str](), False
     try:
         with _open_text(path) as stream:
             for line in stream:
                 if line.startswith(">"):
-                    if found:
+                    if begun:
                         yield header, _joined(path, header, lines)
-                    header, lines, found = line[1:].strip(), [], True
+                    header, lines, begun = line[1:].strip(), [], True
                 elif stripped := line.strip():
-                    found = True
+                    begun = True
                     lines.append(stripped)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
@@ -252,7 +252,7 @@ def read_records(path: Path) -> Iterator[tuple[str, str]]:
         raise UserError(f"{path}: the compressed file is truncated or damaged; download it again.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file; a FASTA, plain or compressed by gzip, is needed.") from None
-    if not found:
+    if not begun:
         raise UserError(f"{path}: the file is empty; no sequence to read.")
     yield header, _joined(path, header, lines)
 
@@ -267,7 +267,7 @@ def lacks_bgzf_end(path: Path) -> bool:
         return stream.read() != _BGZF_END
 
 
-def _open_text(path: Path):
+def _open_text(path: Path) -> IO[str]:
     if path.is_dir():
         raise UserError(f"{path}: is a directory; a FASTA is needed.")
     if lacks_bgzf_end(path):

@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import re
 import struct
-import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from foundationless.data.download import (
 from foundationless.data.reference import resolve_contig
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path, read_json, temporary_directory, write_json
+from foundationless.runtime.log import tell
 
 _BLOCK_BYTES = 1 << 16  # most bytes of a BGZF block
 _LINEAR_SHIFT = 14  # the linear index has an entry each 16 kb
@@ -136,23 +136,11 @@ def fetch_region(
     known = known if {key: known.get(key) for key in asked} == asked else {}
     if known and output.is_file() and index.is_file() and _text_digest(output) == known["sha256"]:
         return
-    settings = {"mirror": mirror, "offline": offline, "retries": retries, "timeout": timeout}
     with temporary_directory(output) as directory:
         tbi, raw = directory / "index.tbi", directory / "raw.vcf"
-        fetch(_index_of(dataset), tbi, record=False, **settings)  # type: ignore[arg-type]
+        fetch(_index_of(dataset), tbi, record=False, mirror=mirror, offline=offline, retries=retries, timeout=timeout)
         tabix = Tabix.parse(tbi.read_bytes(), dataset.index)
-        local = mirror_path(mirror, dataset.url) if mirror else None
-        if local is not None and local.is_file():
-            text, travelled = _window(tabix, _from_file(local), contig, start, end, str(local))
-        elif offline:
-            where = local or "a directory given as --mirror"
-            raise UserError(
-                f"{dataset.name} is not in a mirror and --offline forbids {dataset.url}; put it at {where}."
-            )
-        else:
-            with Session() as session:
-                read = _from_server(session, dataset, retries, timeout)
-                text, travelled = _window(tabix, read, contig, start, end, dataset.url)
+        text, travelled = _read_window(dataset, tabix, (contig, start, end), mirror, offline, retries, timeout)
         raw.write_bytes(text)
         packed = Path(pysam.tabix_index(str(raw), preset="vcf", force=True))
         records = _write(packed, output, resolve_contig(contig, tabix.bins, dataset.url), start, end)
@@ -169,11 +157,30 @@ def fetch_region(
             f"(sha256 {digest} instead of {known['sha256']}); delete the record to trust the new one."
         )
     write_json(card, asked | {"bytes": travelled, "records": records, "sha256": digest})
-    print(
+    tell(
         f"{dataset.name}, {asked['region']}: {records:,} records, {travelled:,} bytes beside the index; "
-        f"sha256 of the text {digest} recorded in {card}",
-        file=sys.stderr,
+        f"sha256 of the text {digest} recorded in {card}"
     )
+
+
+def _read_window(
+    dataset: Dataset,
+    tabix: Tabix,
+    region: tuple[str, int, int],
+    mirror: Path | None,
+    offline: bool,
+    retries: int,
+    timeout: float,
+) -> tuple[bytes, int]:
+    """What `_window` gives, from the mirror where it holds the file, else from the server."""
+    local = mirror_path(mirror, dataset.url) if mirror else None
+    if local is not None and local.is_file():
+        return _window(tabix, _from_file(local), *region, str(local))
+    if offline:
+        where = local or "a directory given as --mirror"
+        raise UserError(f"{dataset.name} is not in a mirror and --offline forbids {dataset.url}; put it at {where}.")
+    with Session() as session:
+        return _window(tabix, _from_server(session, dataset, retries, timeout), *region, dataset.url)
 
 
 def _index_of(dataset: Dataset) -> Dataset:
@@ -239,7 +246,7 @@ def _from_server(session: Session, dataset: Dataset, retries: int, timeout: floa
                     f"{dataset.url}: the server sends no ranges (status {response.status_code}), so a window cannot "
                     "be read; put the file into a mirror (--mirror)."
                 )
-            body = response.raw.read(high - low + 1, decode_content=False)
+            body: bytes = response.raw.read(high - low + 1, decode_content=False)
         if len(body) != (expected := min(high, int(place[2]) + 1) - low):
             raise TransientError(f"the server sent only {len(body):,} of {expected:,} bytes of a range")
         return body

@@ -9,16 +9,13 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 
-_PERSON = ("sample", "sampleid", "individual id", "iid", "individual")
-
+PERSON = ("sample", "sampleid", "individual id", "iid", "individual")  # names of the column of people
 _FAMILY = ("family", "family id", "fid", "familyid")
-
 _FATHER = ("fatherid", "paternal id", "father", "pat")
-
 _MOTHER = ("motherid", "maternal id", "mother", "mat")
-
 _UNKNOWN = {"", "0", "NA", "-9"}
 
 # The phase 3 panel and the table of the 3,202 people call the same columns by other names.
@@ -27,20 +24,11 @@ _SYNONYMS = {"super_pop": "superpopulation", "pop": "population", "gender": "sex
 
 def read_people(path: Path) -> pd.DataFrame:
     """A table of people with a header, separated by tabs or blanks; stray separators at line ends are ignored."""
-    try:
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a directory; a table of people is needed.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; a table of people is needed.") from None
-    if len(lines) < 2:
-        raise UserError(f"{path}: the table of people is empty.")
-    separator = "\t" if "\t" in lines[0] else None
-    header = [name.strip().lstrip("#") for name in lines[0].split(separator)]
-    rows = [dict(zip(header, (cell.strip() for cell in line.split(separator)), strict=False)) for line in lines[1:]]
-    return pd.DataFrame(rows).drop(columns="", errors="ignore").fillna("")
+    table: pd.DataFrame = read_text_table(path, loose=True).fillna("")
+    table.columns = table.columns.str.lstrip("#")
+    named = [name for name in table.columns if name and not name.startswith("Unnamed: ")]
+    table = table[named].apply(lambda cells: cells.str.strip())
+    return table[(table != "").any(axis="columns")].reset_index(drop=True)
 
 
 def column(table: pd.DataFrame, names: Sequence[str]) -> str | None:
@@ -65,15 +53,15 @@ class _Person(NamedTuple):
 
 def _read_pedigree(path: Path) -> list[_Person]:
     table = read_people(path)
-    person = column(table, _PERSON)
-    found = [column(table, names) for names in (_FAMILY, _FATHER, _MOTHER)]
-    if person is None or not any(found):
+    person = column(table, PERSON)
+    columns = [column(table, names) for names in (_FAMILY, _FATHER, _MOTHER)]
+    if person is None or not any(columns):
         raise UserError(
             f"{path}: no pedigree; a column of people (sample, sampleID, Individual ID) and one of families or parents "
             "(family, Family ID, fatherID, motherID) are needed."
         )
     links = [
-        ["" if link in _UNKNOWN else link for link in table[held]] if held else [""] * len(table) for held in found
+        ["" if link in _UNKNOWN else link for link in table[held]] if held else [""] * len(table) for held in columns
     ]
     return [_Person(*row) for row in zip(table[person], *links, strict=True)]
 

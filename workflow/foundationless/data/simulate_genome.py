@@ -34,7 +34,7 @@ MOTIFS = {
     "INR": "YCAGTYY",
     "GCBOX": "GGGCGGRR",
 }
-_IUPAC = {"A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "N": "ACGT"}
+IUPAC = {"A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "N": "ACGT"}
 _TRANSITION = {"A": "G", "G": "A", "C": "T", "T": "C"}
 
 # Codons per thousand in human coding sequence (Codon Usage Database), for codons TTT, TTC, TTA, ... in the order TCAG.
@@ -90,14 +90,15 @@ class Truth:
 TRUTH_COLUMNS = tuple(column.name for column in fields(Truth))
 
 
-def _generator(seed: int) -> np.random.Generator:
+def seeded(seed: int) -> np.random.Generator:
+    """The generator of a seed; a negative one is a `UserError`."""
     if seed < 0:
         raise UserError(f"--seed {seed}: a seed is 0 or more.")
     return np.random.default_rng(seed)
 
 
 @contextmanager
-def _staged(directory: Path) -> Iterator[Path]:
+def staged(directory: Path) -> Iterator[Path]:
     """A temporary directory inside `directory`; its files move up, together, when all are written."""
     with temporary_directory(directory / "simulation") as stage:
         yield stage
@@ -128,7 +129,7 @@ class _Background:
 
 
 def _instance(rng: np.random.Generator, pattern: str) -> str:
-    return "".join(_IUPAC[letter][rng.integers(len(_IUPAC[letter]))] for letter in pattern)
+    return "".join(IUPAC[letter][rng.integers(len(IUPAC[letter]))] for letter in pattern)
 
 
 def _strand(rng: np.random.Generator) -> str:
@@ -311,7 +312,7 @@ def simulate_genome(directory: Path, seed: int) -> None:
     the class. truth.tsv has one row per planted motif instance: contig, start, end, strand, motif, pattern (IUPAC, on
     the motif's strand), feature, window_start, window_end, label.
     """
-    rng = _generator(seed)
+    rng = seeded(seed)
     background = _Background(rng)
     genes = _Genes(rng, background)
     files: dict[str, list[str]] = {
@@ -350,13 +351,13 @@ def simulate_genome(directory: Path, seed: int) -> None:
                 )
                 files["truth.tsv"].append("\t".join(map(str, astuple(row))))
         files["genome.fa"] += [f">{contig}", *textwrap.wrap("".join(bases), 60)]
-    with _staged(directory) as stage:
+    with staged(directory) as stage:
         for name, lines in files.items():
             (stage / name).write_text("\n".join(lines) + "\n")
         pysam.faidx(str(stage / "genome.fa"))
 
 
-def _read_contig(genome: Path, contig: str | None) -> tuple[str, str]:
+def read_contig(genome: Path, contig: str | None) -> tuple[str, str]:
     """Name and upper-case sequence of a contig of a FASTA; the last one where `contig` is None."""
     try:
         with pysam.FastaFile(str(genome)) as fasta:
@@ -368,7 +369,7 @@ def _read_contig(genome: Path, contig: str | None) -> tuple[str, str]:
         raise UserError(f"{genome}: not a FASTA file that can be read ({error}).") from None
 
 
-def _write_vcf(path: Path, lines: Sequence[str]) -> None:
+def write_vcf(path: Path, lines: Sequence[str]) -> None:
     """Compress with bgzip and index with tabix; neither stores a time."""
     plain = path.with_name("plain.vcf")
     plain.write_text("\n".join(lines) + "\n")
@@ -377,7 +378,8 @@ def _write_vcf(path: Path, lines: Sequence[str]) -> None:
     plain.unlink()
 
 
-def _substitute(rng: np.random.Generator, base: str, transitions: float) -> str:
+def substitute(rng: np.random.Generator, base: str, transitions: float) -> str:
+    """Another base than `base`: with probability `transitions` the one that a transition makes."""
     if rng.random() < transitions:
         return _TRANSITION[base]
     return "ACGT".replace(base, "").replace(_TRANSITION[base], "")[rng.integers(2)]

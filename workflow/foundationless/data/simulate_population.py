@@ -6,19 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from foundationless.data.simulate_genome import _generator, _read_contig, _staged, _substitute, _write_vcf
+from foundationless.data.simulate_genome import read_contig, seeded, staged, substitute, write_vcf
 from foundationless.errors import UserError
 
 DEMOGRAPHY = "AmericanAdmixture_4B18"  # Browning et al. 2018, doi:10.1371/journal.pgen.1007385
 
 SUPERPOPULATIONS = {"AFR": "AFR", "EUR": "EUR", "ASIA": "EAS", "ADMIX": "AMR"}  # of the demography's populations
-
 INDEL_FRACTION = 0.08  # of the variant sites
-
 RECOMBINATION = 1e-8  # crossovers per base and meiosis, the human mean
-
 CHILDREN_SEED = 2**32 - 5  # beside the seed: with children or without, everything else is drawn alike
-
 CPG_MUTABILITY = 12.0  # relative to other bases; makes recurrent, hence multi-allelic, sites
 
 
@@ -78,7 +74,8 @@ def _gamete(rng: np.random.Generator, calls: np.ndarray, offsets: np.ndarray, le
     """What a parent hands on [sites] of its two haplotypes `calls` [sites, 2]: one, exchanged at crossovers."""
     crossovers = np.sort(rng.uniform(0, length, rng.poisson(RECOMBINATION * length)))
     copy = (rng.integers(2) + np.searchsorted(crossovers, offsets, side="right")) % 2
-    return calls[np.arange(len(calls)), copy]
+    handed: np.ndarray = calls[np.arange(len(calls)), copy]
+    return handed
 
 
 def _with_children(
@@ -111,13 +108,13 @@ def simulate_population(
             turns, so more children than couples are siblings. The pedigree is in the format of the 1000 Genomes
             Project's 3,202 people: sampleID, fatherID, motherID, sex (1 male, 2 female), 0 where unknown.
     """
-    rng = _generator(seed)
+    rng = seeded(seed)
     if people < 1 or length < 1 or start < 0:
         given = f"--people-per-population {people} --start {start} --length {length}"
         raise UserError(f"{given}: people and length are 1 or more, start is 0 or more.")
     if children < 0 or (children and people < 2):
         raise UserError(f"--children-per-population {children}: 0 or more, and of couples of two or more people.")
-    _, bases = _read_contig(genome, contig)
+    _, bases = read_contig(genome, contig)
     window = bases[start : start + length]
     if len(window) < length:
         raise UserError(f"{genome}: {contig} ends at {len(bases):,}, before {start + length:,}; shift the window.")
@@ -128,7 +125,6 @@ def simulate_population(
     if not sites:
         raise UserError(f"--length {length}: no site of the window came to vary; choose a longer window.")
     parents = _couples(populations, children)
-    founders = len(populations)
     populations = populations + [populations[father] for father, _ in parents]
     sites = _with_children(np.random.default_rng([seed, CHILDREN_SEED]), sites, parents, length)
     names = [f"SIM{number:05d}" for number in range(1, len(populations) + 1)]
@@ -145,32 +141,49 @@ def simulate_population(
     ]
     ends = [offset for offset, _ in sites[1:]] + [length]
     for (offset, alleles), limit in zip(sites, ends, strict=True):
-        reference = window[offset]
-        alternatives: list[str] = []
-        is_cpg = "CG" in (window[max(offset - 1, 0) : offset + 1], window[offset : offset + 2])
-        while len(alternatives) < alleles.max():
-            base = _substitute(rng, reference, 0.9 if is_cpg else 0.6)
-            alternatives += [base] if base not in alternatives else []
-        if len(alternatives) == 1 and rng.random() < INDEL_FRACTION and (indel := _indel(rng, window, offset, limit)):
-            reference, alternatives = indel[0], [indel[1]]
-        counts = [int((alleles == index + 1).sum()) for index in range(len(alternatives))]
-        info = (
-            f"AC={','.join(map(str, counts))};AN={len(alleles)};"
-            f"AF={','.join(f'{count / len(alleles):.6g}' for count in counts)}"
-        )
-        genotypes = [f"{left}|{right}" for left, right in alleles.reshape(-1, 2).tolist()]
-        columns = [contig, str(start + offset + 1), ".", reference, ",".join(alternatives), ".", "PASS", info, "GT"]
-        lines.append("\t".join(columns + genotypes))
+        reference, alternatives = _alleles(rng, window, offset, limit, int(alleles.max()))
+        lines.append(_record(contig, start + offset + 1, reference, alternatives, alleles))
+    panel, pedigree = _tables_of_people(rng, names, populations, parents)
+    with staged(directory) as stage:
+        (stage / "panel.tsv").write_text("\n".join(panel) + "\n")
+        (stage / "pedigree.tsv").write_text("\n".join(pedigree) + "\n")
+        write_vcf(stage / "population.vcf.gz", lines)
+
+
+def _alleles(rng: np.random.Generator, window: str, offset: int, limit: int, count: int) -> tuple[str, list[str]]:
+    """REF and `count` ALT alleles at a site of the window, mostly substitutions."""
+    reference = window[offset]
+    alternatives: list[str] = []
+    is_cpg = "CG" in (window[max(offset - 1, 0) : offset + 1], window[offset : offset + 2])
+    while len(alternatives) < count:
+        base = substitute(rng, reference, 0.9 if is_cpg else 0.6)
+        alternatives += [base] if base not in alternatives else []
+    if len(alternatives) == 1 and rng.random() < INDEL_FRACTION and (indel := _indel(rng, window, offset, limit)):
+        return indel[0], [indel[1]]
+    return reference, alternatives
+
+
+def _record(contig: str, position: int, reference: str, alternatives: Sequence[str], alleles: np.ndarray) -> str:
+    """Line of the VCF of a site; `alleles` [2 * people] are the haplotypes' alleles, 0 = REF."""
+    counts = [int((alleles == index + 1).sum()) for index in range(len(alternatives))]
+    frequencies = ",".join(f"{count / len(alleles):.6g}" for count in counts)
+    info = f"AC={','.join(map(str, counts))};AN={len(alleles)};AF={frequencies}"
+    genotypes = [f"{left}|{right}" for left, right in alleles.reshape(-1, 2).tolist()]
+    columns = [contig, str(position), ".", reference, ",".join(alternatives), ".", "PASS", info, "GT"]
+    return "\t".join(columns + genotypes)
+
+
+def _tables_of_people(
+    rng: np.random.Generator, names: Sequence[str], populations: Sequence[str], parents: Sequence[tuple[int, int]]
+) -> tuple[list[str], list[str]]:
+    """Lines of the panel and of the pedigree; the last people are the children, and parents have their sex."""
     panel = ["sample\tpop\tsuper_pop\tgender"]
     pedigree = ["sampleID\tfatherID\tmotherID\tsex"]
     fathers, mothers = ({couple[role] for couple in parents} for role in (0, 1))
-    known = [("0", "0")] * founders + [(names[father], names[mother]) for father, mother in parents]
+    known = [("0", "0")] * (len(names) - len(parents)) + [(names[father], names[mother]) for father, mother in parents]
     for number, (name, population) in enumerate(zip(names, populations, strict=True)):
         male = bool(rng.integers(2))
         male = (male or number in fathers) and number not in mothers
         panel.append(f"{name}\t{population}\t{SUPERPOPULATIONS[population]}\t{'male' if male else 'female'}")
         pedigree.append("\t".join([name, *known[number], "1" if male else "2"]))
-    with _staged(directory) as stage:
-        (stage / "panel.tsv").write_text("\n".join(panel) + "\n")
-        (stage / "pedigree.tsv").write_text("\n".join(pedigree) + "\n")
-        _write_vcf(stage / "population.vcf.gz", lines)
+    return panel, pedigree

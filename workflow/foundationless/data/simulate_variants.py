@@ -1,70 +1,54 @@
 """Simulated variants of known effect on the planted motifs of a simulated genome, as ClinVar writes them."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from foundationless.data.dna import reverse_complement
 from foundationless.data.simulate_genome import (
-    _IUPAC,
+    IUPAC,
     TRUTH_COLUMNS,
     Truth,
-    _generator,
-    _read_contig,
-    _staged,
-    _substitute,
-    _write_vcf,
+    read_contig,
+    seeded,
+    staged,
+    substitute,
+    write_vcf,
 )
+from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 
 DECOY_LABELS = ("0", "background")  # windows whose motifs are strays: breaking them changes no label
-
 GENES = ("SIMA:101", "SIMB:102", "SIMC:103")
-
 SIGNIFICANCE = {
     "pathogenic": ("Pathogenic", "Pathogenic", "Likely_pathogenic", "Pathogenic/Likely_pathogenic"),
     "benign": ("Benign", "Likely_benign", "Likely_benign", "Benign/Likely_benign"),
     "uncertain": ("Uncertain_significance",),
 }
-
 CONSEQUENCES = {
     "pathogenic": ("SO:0001583|missense_variant", "SO:0001583|missense_variant", "SO:0001587|nonsense"),
     "benign": ("SO:0001819|synonymous_variant", "SO:0001819|synonymous_variant", "SO:0001583|missense_variant"),
     "uncertain": ("SO:0001583|missense_variant", "SO:0001627|intron_variant"),
 }
-
 CHUNK = 1_024  # bp, of the ClinVar similarity experiment (paper, Table 5)
-
 CHUNKS_PER_GENE = 5
 
 
 def _read_truth(truth: Path, contig: str, bases: str) -> list[Truth]:
     """Motifs of `contig`, each checked against the genome."""
+    table = read_text_table(truth, TRUTH_COLUMNS)[list(TRUTH_COLUMNS)]
     try:
-        with truth.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-            if missing := [column for column in TRUTH_COLUMNS if column not in (reader.fieldnames or [])]:
-                raise UserError(
-                    f"{truth}: the column(s) {', '.join(missing)} are missing; simulate_genome writes them."
-                )
-            rows = [
-                Truth(
-                    *(row["contig"], int(row["start"]), int(row["end"]), row["strand"], row["motif"], row["pattern"]),
-                    *(row["feature"], int(row["window_start"]), int(row["window_end"]), row["label"]),
-                )
-                for row in reader
-            ]
-    except (OSError, ValueError, TypeError) as error:
+        places = {name: table[name].astype(int) for name in ("start", "end", "window_start", "window_end")}
+    except ValueError as error:
         raise UserError(f"{truth}: not a table of planted motifs ({error}); simulate_genome writes one.") from None
+    rows = [Truth(*row) for row in table.assign(**places).itertuples(index=False)]
     motifs = [row for row in rows if row.contig == contig]
     for row in motifs:
-        found = bases[row.start : row.end]
-        found = found if row.strand == "+" else reverse_complement(found)
-        fits = len(found) == len(row.pattern) and all(
-            map(str.__contains__, map(_IUPAC.__getitem__, row.pattern), found)
-        )
-        if not fits:
+        site = bases[row.start : row.end]
+        site = site if row.strand == "+" else reverse_complement(site)
+        if len(site) != len(row.pattern) or not all(
+            base in IUPAC[letter] for letter, base in zip(row.pattern, site, strict=True)
+        ):
             raise UserError(
                 f"{truth}: {row.motif} is not at {contig}:{row.start + 1} of the genome; use the table written with it."
             )
@@ -79,8 +63,8 @@ def simulate_variants(genome: Path, truth: Path, seed: int, directory: Path, con
     label the motif carries; benign ones lie within 40 bp of a motif but in none. Each chunk holds 4-9 of each class
     and one of uncertain significance. Contigs are named as in ClinVar, without `chr`.
     """
-    rng = _generator(seed)
-    name, bases = _read_contig(genome, contig)
+    rng = seeded(seed)
+    name, bases = read_contig(genome, contig)
     inside: set[int] = set()
     near: set[int] = set()
     informative: set[int] = set()
@@ -107,7 +91,7 @@ def simulate_variants(genome: Path, truth: Path, seed: int, directory: Path, con
                 for position in positions:
                     significance = SIGNIFICANCE[kind][rng.integers(len(SIGNIFICANCE[kind]))]
                     consequence = CONSEQUENCES[kind][rng.integers(len(CONSEQUENCES[kind]))]
-                    alternative = _substitute(rng, bases[position], 0.6)
+                    alternative = substitute(rng, bases[position], 0.6)
                     rows.append((position, bases[position], alternative, gene, significance, consequence))
     short = name.removeprefix("chr")
     lines = [
@@ -123,8 +107,8 @@ def simulate_variants(genome: Path, truth: Path, seed: int, directory: Path, con
     for number, (position, reference, alternative, gene, significance, consequence) in enumerate(sorted(rows), 1):
         info = f"CLNSIG={significance};CLNVC=single_nucleotide_variant;GENEINFO={gene};MC={consequence}"
         lines.append(f"{short}\t{position + 1}\t{number}\t{reference}\t{alternative}\t.\t.\t{info}")
-    with _staged(directory) as stage:
-        _write_vcf(stage / "variants.vcf.gz", lines)
+    with staged(directory) as stage:
+        write_vcf(stage / "variants.vcf.gz", lines)
 
 
 def _densest(chunks: np.ndarray, length: int, contig: str) -> list[int]:

@@ -103,7 +103,9 @@ def open_vcf(path: Path, samples: Sequence[str] | None = None) -> cyvcf2.VCF:
         raise UserError(f"{path}: not a VCF ({' '.join(str(error).split()) or 'no header'}).") from None
 
 
-def records(vcf: cyvcf2.VCF, path: Path, contig: str | None = None, start: int = 0, end: int | None = None) -> Iterator:
+def records(
+    vcf: cyvcf2.VCF, path: Path, contig: str | None = None, start: int = 0, end: int | None = None
+) -> Iterator[Any]:
     """Yield the records of a VCF, or those that start on [start, end) of `contig` (0-based); naming is reconciled.
 
     An index (`.tbi`, `.csi`) is used where it is there; without one the file is read through. Records must be sorted
@@ -113,7 +115,7 @@ def records(vcf: cyvcf2.VCF, path: Path, contig: str | None = None, start: int =
     try:
         if contig is not None and indexed:
             name = resolve_contig(contig, vcf.seqnames, path.name)
-            source: Iterable = vcf(f"{name}:{start + 1}-{end}" if end is not None else f"{name}:{start + 1}-")
+            source: Iterable[Any] = vcf(f"{name}:{start + 1}-{end}" if end is not None else f"{name}:{start + 1}-")
         else:
             source = vcf
         latest: dict[str, int] = {}
@@ -166,7 +168,7 @@ class ReferenceCheck:
 
 def reference_allele(record: Any) -> str:
     """REF of a record in A, C, G, T, N."""
-    return record.REF.upper().translate(_TO_ACGTN)
+    return str(record.REF).upper().translate(_TO_ACGTN)
 
 
 def alternatives(record: Any) -> tuple[str | None, ...]:
@@ -183,7 +185,7 @@ def genotypes(record: Any, path: Path, names: Sequence[str], require_phase: bool
     where = f"{path.name}: {record.CHROM}:{record.POS}"
     if "GT" not in record.FORMAT:
         raise UserError(f"{where} has no genotypes (GT); they are needed.")
-    calls = record.genotype.array()
+    calls: np.ndarray = record.genotype.array()
     alleles = calls[:, :-1]
     if alleles.max(initial=0) > len(record.ALT):
         raise UserError(
@@ -213,7 +215,7 @@ class Haplotypes:
     sequences: list[str]
     index: np.ndarray
     alleles: np.ndarray
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 def haplotypes(
@@ -246,7 +248,7 @@ def haplotypes(
     if not names:
         raise UserError(f"{path.name}: has no samples; a VCF with genotypes is needed.")
     check = ReferenceCheck(genome, path.name)
-    counts: Counter = Counter()
+    counts: Counter[str] = Counter()
     sites: list[tuple[int, str, tuple[str | None, ...]]] = []
     rows: list[np.ndarray] = []
     for record in records(vcf, path, contig, start, end):
@@ -296,7 +298,7 @@ def _is_indel(ref: str, alt: str) -> bool:
 
 
 def consensus(
-    reference: str, sites: list[tuple[int, str, tuple[str | None, ...]]], alleles: np.ndarray, counts: Counter
+    reference: str, sites: list[tuple[int, str, tuple[str | None, ...]]], alleles: np.ndarray, counts: Counter[str]
 ) -> str:
     """One haplotype by the rules of `haplotypes`: `reference` with the chosen ALT alleles in place.
 
@@ -326,7 +328,7 @@ def window(genome: Genome, contig: str, position: int, length: int) -> tuple[str
 
 
 def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str) -> pd.DataFrame:
-    """Turn single-nucleotide variants into a variant set (see `sequences`).
+    """Turn single-nucleotide variants into a variant set (see `tasks.sequence_sets`).
 
     `frame` has `contig`, `position` (1-based), `ref`, `alt`, `gene`, `label` (or null), `score`. Adds `id`
     (CONTIG:POSITION:REF:ALT), `sequence` (the REF window of `length` bases), `offset`, `split` (test), `group` (gene).
@@ -369,7 +371,7 @@ def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str
 
 def clinical_variants(
     path: Path, score: str | None = None, genes: Collection[str] = ()
-) -> tuple[pd.DataFrame, Counter]:
+) -> tuple[pd.DataFrame, Counter[str]]:
     """SNVs of a ClinVar-style VCF (contig, position, ref, alt, gene, label, score, consequences) and what was left out.
 
     `label` is `clinical_label` of CLNSIG; `gene` is the first symbol of GENEINFO, among `genes` where these are given
@@ -377,7 +379,7 @@ def clinical_variants(
     (`SO:0001583|missense_variant` gives `missense_variant`); `score` is that INFO field.
     """
     rows: list[dict[str, Any]] = []
-    counts: Counter = Counter()
+    counts: Counter[str] = Counter()
     for record in records(open_vcf(path), path):
         counts["records"] += 1
         symbols = [item.split(":")[0] for item in str(record.INFO.get("GENEINFO") or "").split("|")]

@@ -77,7 +77,7 @@ def _seed(cell: str) -> str:
 def summarise_analysis(analysis: Analysis, tasks: Sequence[TaskCells], output: Path, processes: int) -> None:
     """Summarise every task and write `FILES` into `output`: the same bytes for any number of processes."""
     work = map_forked(partial(summarise_task, analysis), tasks, processes)
-    summaries: list[task_summary.Summary] = list(counted((f"{analysis.name}/{one.task}" for one in tasks), work, tell))
+    summaries: list[task_summary.Summary] = list(counted((f"{analysis.name}/{one.task}" for one in tasks), work))
     notes = [row for summary in summaries for row in summary.notes]
     for row in notes:
         place = [row[key] for key in KEYS if row[key]] + ([] if row["seed"] is None else [f"seed{row['seed']}"])

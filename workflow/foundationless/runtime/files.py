@@ -4,6 +4,7 @@ A full disk, a quota or a disk that became read-only shows itself as an `OSError
 that wrote raised. What a killed process left behind is removed by the next one that writes the same target.
 """
 
+import csv
 import errno
 import glob
 import hashlib
@@ -14,7 +15,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -205,6 +206,35 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise UserError(f"{path}: not a file; give the path of a JSON file.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again.") from None
+
+
+def read_table(path: str | os.PathLike[str], required: Sequence[str]) -> list[dict[str, str]]:
+    """Rows of a tab-separated table of ours with a header; a missing file, column or cell is a `UserError`.
+
+    Lines that begin with # are comments, and no value of the first column of `required` may stand twice.
+    """
+    try:
+        with open(path, newline="") as stream:
+            rows = list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not readable as a tab-separated text table ({error}).") from None
+    for column in required:
+        if rows and column not in rows[0]:
+            raise UserError(f"{path}: column '{column}' is missing.")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            width = len(rows[0].keys() - {None})
+            raise UserError(f"{path}: row {number} does not have the {width} tab-separated cells of the header.")
+    if rows:
+        key = required[0]
+        seen: set[str] = set()
+        for row in rows:
+            if row[key] in seen:
+                raise UserError(f"{path}: '{row[key]}' stands twice in column '{key}'.")
+            seen.add(row[key])
+    return rows
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from foundationless.errors import UserError
+from foundationless.runtime.log import tell
 from foundationless.runtime.signals import SIGNALS
 
 T = TypeVar("T")
@@ -63,8 +64,8 @@ def _leave_signals_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def counted(names: Iterable[str], results: Iterable[Any], tell: Callable[[str], object]) -> Iterator[Any]:
-    """`results`, telling `3/52 NAME` as each arrives."""
+def counted(names: Iterable[str], results: Iterable[R]) -> Iterator[R]:
+    """`results`, and a line `3/52 NAME` in the log as each arrives."""
     every = list(names)
     for place, (name, result) in enumerate(zip(every, results, strict=True), 1):
         tell(f"{place}/{len(every)} {name}")

@@ -1,6 +1,5 @@
-"""Reading what a study is configured by: YAML, tab-separated tables and JSON schemas, with one sentence per mistake."""
+"""Reading what a study is configured by: YAML and JSON schemas, with one sentence per mistake."""
 
-import csv
 import difflib
 import math
 import re
@@ -37,31 +36,6 @@ def yaml_text(value: Any) -> str:
     import yaml
 
     return yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
-
-
-def read_table(path: str | Path, required: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a tab-separated table with a header; a missing file, column or cell is a `UserError`."""
-    try:
-        with open(path, newline="") as stream:
-            rows = list(csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not readable as a tab-separated text table ({error}).") from None
-    for column in required:
-        if rows and column not in rows[0]:
-            raise UserError(f"{path}: column '{column}' is missing.")
-    for number, row in enumerate(rows, 1):
-        if None in row or None in row.values():
-            raise UserError(f"{path}: row {number} does not have the {len(rows[0])} tab-separated cells of the header.")
-    if rows:
-        key = required[0]
-        seen: set[str] = set()
-        for row in rows:
-            if row[key] in seen:
-                raise UserError(f"{path}: '{row[key]}' stands twice in column '{key}'.")
-            seen.add(row[key])
-    return rows
 
 
 def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:

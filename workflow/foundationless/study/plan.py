@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from foundationless.errors import UserError
-from foundationless.study.config import check_schema, read_schema, read_table, read_yaml, unknown
+from foundationless.runtime.files import read_table
+from foundationless.study.config import check_schema, read_schema, read_yaml, unknown
+from foundationless.study.readers import READERS
 from foundationless.study.vocabulary import (
     ANALYSES,
     CLASS_METRICS,
@@ -31,7 +33,6 @@ from foundationless.study.vocabulary import (
     LAYERS,
     PIECES,
     POOLINGS,
-    READERS,
     SIMULATED,
     SPECIAL,
     WIDTHS,
@@ -494,14 +495,13 @@ class Plan:
         row, where = self.tasks[task], f"analysis '{analysis}', task '{task}'"
         if row["reader"] not in READERS:
             raise UserError(f"{where}: " + unknown("reader", row["reader"], READERS))
-        fits = SPECIAL.get(
-            analysis, [name for name in READERS if not any(name in special for special in SPECIAL.values())]
-        )
+        reader = READERS[row["reader"]]
+        kinds = SPECIAL.get(analysis, ("classes", "transfer"))
+        fits = [name for name, other in READERS.items() if other.makes in kinds]
         if row["reader"] not in fits:
             raise UserError(f"{where}: this analysis reads sets of {', '.join(fits)}, not of {row['reader']}.")
         if analysis in CLASSIFICATIONS and row["metric"] not in CLASS_METRICS:
             raise UserError(f"{where}: metric '{row['metric']}' is none of classes ({', '.join(CLASS_METRICS)}).")
-        required, known, options = (text.split() for text in READERS[row["reader"]])
         sources = self.sources(task)
         for role, source in sources.items():
             if (source.partition(":")[0] == "task") != (row["reader"] == "transfer"):
@@ -509,13 +509,13 @@ class Plan:
                     f"{where}: '{role}={source}' does not fit: sources of the reader transfer are 'task:NAME', and of "
                     "no other reader."
                 )
-            if not any(role == name or (name[-1] == "*" and role.startswith(name[:-1])) for name in known):
-                raise UserError(f"{where}: " + unknown("source", role, known))
-        if missing := [role for role in required if role not in sources]:
+            if not reader.knows(role):
+                raise UserError(f"{where}: " + unknown("source", role, reader.sources))
+        if missing := [role for role in reader.required if role not in sources]:
             raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
         for option, _ in _pairs(row["options"]):
-            if option not in options:
-                raise UserError(f"{where}: " + unknown("option", option, options))
+            if option not in reader.options:
+                raise UserError(f"{where}: " + unknown("option", option, reader.options))
 
     def _check_source(self, source: str, where: str) -> None:
         kind, _, name = source.rpartition(":")
@@ -536,7 +536,7 @@ class Plan:
         if kind == "task":
             if self.tasks[name]["reader"] == "transfer":
                 raise UserError(f"{where}: task '{name}' is itself one of transfer; name the set that it reads.")
-            if any(self.tasks[name]["reader"] in special for special in SPECIAL.values()):
+            if (learned := READERS.get(self.tasks[name]["reader"])) and learned.makes in ("variants", "mutants"):
                 raise UserError(f"{where}: task '{name}' has no classes to learn; name one that has.")
             for role, inner in self.sources(name).items():
                 self._check_source(inner, f"task '{name}', source '{role}'")

@@ -1,4 +1,4 @@
-"""What a study may name: analyses, arms, readers, features, metrics, figures; and the recipe version of every rule."""
+"""What a study may name: analyses, arms, features, metrics, figures; and the recipe version of every rule."""
 
 from typing import NamedTuple
 
@@ -108,44 +108,11 @@ PIECES = ("dnabert2", "gena_lm")
 # of the pretrained weights, which must make no difference.
 CONTROL_ARMS = ("embedding", "permuted", "copy")
 
-# Sources that each reader needs, all it knows (`*`: any ending) and its options: `tasks` declares them, and a test
-# holds the two together; importing `tasks` here would load the libraries of every reader with every cluster job.
-READERS = {
-    "table": (
-        "train test",
-        "train validation test genome",
-        "validation_fraction test_contigs sequence label labels filter strict_alphabet",
-    ),
-    "fasta_classes": ("", "train.* validation.* test.* genome", "validation_fraction merge strict_alphabet"),
-    "intervals": ("bed genome", "bed genome", "test_contigs validation_contigs fractions"),
-    "genes": (
-        "genes genome",
-        "genes genome",
-        "counts classes max_per_class min_per_class test_contigs validation_contigs fractions",
-    ),
-    "transcripts": (
-        "fasta genes tx2gene",
-        "fasta genes tx2gene",
-        "classes max_per_class min_per_class fractions strict_alphabet",
-    ),
-    "people": (
-        "vcf genome panel",
-        "vcf genome panel families unrelated",
-        "contig start end label fractions as_written",
-    ),
-    "mutants": ("genome", "genome", "contigs starts windows length mutations replicates"),
-    "transfer": ("train test", "train test", "labels"),
-    "clinical": ("vcf genome", "vcf genome", "genes consequences length unlabelled score"),
-    "sge": ("table genome", "table genome", "length offset unlabelled"),
-    "tp53_missense": ("table genome", "table genome", "length"),
-}
-
-_VARIANTS = ("clinical", "sge", "tp53_missense")
-
+# Kinds of sequence sets (`readers.Reader.makes`) that an analysis reads, where it is not a classification.
 SPECIAL = {
     "sensitivity": ("mutants",),
-    "mutagenesis": ("mutants", *_VARIANTS),
-    **dict.fromkeys(("similarity", "likelihood"), _VARIANTS),
+    "mutagenesis": ("mutants", "variants"),
+    **dict.fromkeys(("similarity", "likelihood"), ("variants",)),
 }
 
 # Families of baselines, which `fit_baseline` knows; those of genotypes read sets of people alone.

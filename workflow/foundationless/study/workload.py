@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.errors import UserError
-from foundationless.study.config import read_table
+from foundationless.runtime.files import read_table
 from foundationless.study.plan import Model, Plan
 from foundationless.study.vocabulary import CONTROL_ARMS
 

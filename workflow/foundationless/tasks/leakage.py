@@ -60,7 +60,8 @@ def _keys_of(sequences: Sequence[str], first: int, kmer: int) -> np.ndarray:
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
         hashes ^= hashes >> np.uint32(shift)
         hashes *= np.uint32(factor)
-    return (rows[whole] << np.uint64(32)) | hashes
+    keys: np.ndarray = (rows[whole] << np.uint64(32)) | hashes
+    return keys
 
 
 def _split_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,15 +76,15 @@ def _rank_within(values: np.ndarray) -> np.ndarray:
 
 def _sketches(sequences: Sequence[str], kmer: int) -> tuple[csr_array, np.ndarray]:
     """Rows by sampled k-mers, one where the row holds it, and the sorted hashes of these k-mers."""
-    found_rows, found = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint32)]
+    held_rows, held_kmers = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.uint32)]
     for keys in _keyed_kmers(sequences, kmer):
         rows, hashes = _split_keys(np.unique(keys))
         kept = _rank_within(rows) < SKETCH if len(rows) else slice(0)
-        found_rows.append(rows[kept])
-        found.append(hashes[kept])
-    seeds, columns = np.unique(np.concatenate(found), return_inverse=True)
+        held_rows.append(rows[kept])
+        held_kmers.append(hashes[kept])
+    seeds, columns = np.unique(np.concatenate(held_kmers), return_inverse=True)
     shape = (len(sequences), len(seeds))
-    return csr_array((np.ones(len(columns), dtype=np.float32), (np.concatenate(found_rows), columns)), shape), seeds
+    return csr_array((np.ones(len(columns), dtype=np.float32), (np.concatenate(held_rows), columns)), shape), seeds
 
 
 def _postings(sequences: Sequence[str], seeds: np.ndarray, kmer: int) -> csr_array:
@@ -91,7 +92,7 @@ def _postings(sequences: Sequence[str], seeds: np.ndarray, kmer: int) -> csr_arr
     likely = np.zeros(1 << 26, dtype=bool)
     likely[seeds >> 6] = True
     seen = np.zeros(len(seeds), dtype=np.int64)
-    found_rows, found = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    held_rows, held_kmers = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for keys in _keyed_kmers(sequences, kmer):
         keys = keys[likely[keys.astype(np.uint32) >> 6]]
         rows, hashes = _split_keys(np.unique(keys))
@@ -101,10 +102,10 @@ def _postings(sequences: Sequence[str], seeds: np.ndarray, kmer: int) -> csr_arr
         rows, columns = rows[equal][order], columns[equal][order]
         if len(columns):
             kept = _rank_within(columns) + seen[columns] < POSTINGS
-            found_rows.append(rows[kept])
-            found.append(columns[kept])
+            held_rows.append(rows[kept])
+            held_kmers.append(columns[kept])
             seen += np.bincount(columns, minlength=len(seeds))
-    rows, columns = np.concatenate(found_rows), np.concatenate(found)
+    rows, columns = np.concatenate(held_rows), np.concatenate(held_kmers)
     return csr_array((np.ones(len(rows), dtype=np.float32), (columns, rows)), (len(seeds), len(sequences)))
 
 
@@ -207,14 +208,14 @@ def audit(frame: pd.DataFrame, kmer: int = KMER, similarity: float = SIMILARITY)
     counts = []
     present = set(frame["split"])
     for split, against in (pair for pair in PAIRS if present.issuperset(pair)):
-        found = _compare(frame[frame["split"] == split], frame[frame["split"] == against], kmer)
-        found["near"] = found["similarity"] >= similarity
-        counts.append(_count(found, split, against))
-        inside = found.index
-        better = found["similarity"] > rows.loc[inside, "similarity"]
-        rows.loc[inside[better], ["similarity", "nearest"]] = found.loc[better, ["similarity", "nearest"]]
+        compared = _compare(frame[frame["split"] == split], frame[frame["split"] == against], kmer)
+        compared["near"] = compared["similarity"] >= similarity
+        counts.append(_count(compared, split, against))
+        inside = compared.index
+        better = compared["similarity"] > rows.loc[inside, "similarity"]
+        rows.loc[inside[better], ["similarity", "nearest"]] = compared.loc[better, ["similarity", "nearest"]]
         for name in ("exact", "reverse_complement", "near", "conflict"):
-            rows.loc[inside, name] |= found[name]
+            rows.loc[inside, name] |= compared[name]
     counts += [
         _count(rows[rows["split"] == split], split, "earlier") for split in ("validation", "test") if split in present
     ]
@@ -225,26 +226,26 @@ def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int) -> pd.DataFr
     """Rows of `later`, by their index, against those of `earlier`."""
     first = earlier.drop_duplicates("sequence").set_index("sequence")["id"]
     backward = later["sequence"].map(reverse_complement)
-    found = pd.DataFrame(
+    compared = pd.DataFrame(
         {"exact": later["sequence"].isin(first.index), "reverse_complement": backward.isin(first.index)}
     )
-    found["nearest"] = later["sequence"].map(first).where(found["exact"], backward.map(first)).astype(object)
-    found["nearest"] = found["nearest"].where(found["nearest"].notna(), None)
-    found["similarity"] = (found["exact"] | found["reverse_complement"]).astype(float)
+    compared["nearest"] = later["sequence"].map(first).where(compared["exact"], backward.map(first)).astype(object)
+    compared["nearest"] = compared["nearest"].where(compared["nearest"].notna(), None)
+    compared["similarity"] = (compared["exact"] | compared["reverse_complement"]).astype(float)
     known = earlier.dropna(subset="label").groupby("sequence")["label"].agg(set).to_dict()
-    found["conflict"] = [
+    compared["conflict"] = [
         bool((known.get(text, set()) | known.get(other, set())) - {label}) and isinstance(label, str)
         for text, other, label in zip(later["sequence"], backward, later["label"], strict=True)
     ]
-    open_rows = found["similarity"] == 0
+    open_rows = compared["similarity"] == 0
     queries = list(dict.fromkeys(later.loc[open_rows, "sequence"]))
     if queries:
         values, index = nearest(queries, list(first.index), kmer)
         ids = [first.iloc[number] if number >= 0 else None for number in index]
         places = later.loc[open_rows, "sequence"].map({text: number for number, text in enumerate(queries)})
-        found.loc[open_rows, "similarity"] = values[places]
-        found.loc[open_rows, "nearest"] = pd.Series(ids, dtype=object).iloc[places].to_numpy()
-    return found
+        compared.loc[open_rows, "similarity"] = values[places]
+        compared.loc[open_rows, "nearest"] = pd.Series(ids, dtype=object).iloc[places].to_numpy()
+    return compared
 
 
 def _count(rows: pd.DataFrame, split: str, against: str) -> dict[str, Any]:
@@ -337,10 +338,10 @@ def seen_share(sequences: Sequence[str], pieces: Iterable[tuple[str, int, str]])
         parts = [sequence[at : at + size] for at in range(0, len(sequence) - size + 1, size)]
         owners += [number] * len(parts)
         chunks += parts
-    found = np.zeros(len(chunks), dtype=bool)
+    seen = np.zeros(len(chunks), dtype=bool)
     for piece in pieces:
         # What was found is not looked for again: repeats have a hundred thousand occurrences in a genome.
-        rest = np.flatnonzero(~found)
+        rest = np.flatnonzero(~seen)
         hits = locate([chunks[number] for number in rest], [piece])["number"].unique()
-        found[rest[hits.astype(int)]] = True
-    return np.bincount(owners, weights=found, minlength=len(sequences)) / np.bincount(owners, minlength=len(sequences))
+        seen[rest[hits.astype(int)]] = True
+    return np.bincount(owners, weights=seen, minlength=len(sequences)) / np.bincount(owners, minlength=len(sequences))

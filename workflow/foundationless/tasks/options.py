@@ -1,133 +1,138 @@
-"""Options of a reader: their types, their defaults and what `--explain` prints of them."""
+"""What a reader is given, checked against its declaration (`foundationless.study.readers`) and read from text.
 
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+An option names the kind of its value; `KINDS` has the function that reads it.
+"""
+
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from foundationless.errors import UserError
+from foundationless.study.readers import Reader
 
-Read = Callable[[dict[str, Path], dict[str, Any], int], pd.DataFrame]
+
+def check_sources(reader: Reader, given: Collection[str]) -> None:
+    """`UserError` for a source that the reader does not know, and for one that it needs and was not given."""
+    for name in given:
+        if not reader.knows(name):
+            raise UserError(f"source '{name}' is not known to this reader; it takes {', '.join(reader.sources)}.")
+    for name in reader.required:
+        if name not in given:
+            raise UserError(f"source '{name}' is missing ({reader.sources[name]}); add --source {name}=PATH.")
 
 
-def words(text: str) -> list[str]:
+def parse_options(reader: Reader, given: Mapping[str, str]) -> dict[str, Any]:
+    """Every option of the reader: the value `given`, read by its kind, or else the default."""
+    settings = {name: option.default for name, option in reader.options.items()}
+    for name, value in given.items():
+        if name not in reader.options:
+            raise UserError(
+                f"option '{name}' is not known to this reader; it takes {', '.join(reader.options) or 'none'}."
+            )
+        option = reader.options[name]
+        try:
+            settings[name] = KINDS[option.kind](value)
+        except ValueError:
+            raise UserError(f"option {name}={value} is not understood: {option.help}.") from None
+    return settings
+
+
+def text(value: str) -> str:
+    """The text as it is."""
+    return value
+
+
+def words(value: str) -> list[str]:
     """`IV,XII` to ["IV", "XII"]."""
-    return [word for word in (part.strip() for part in text.split(",")) if word]
+    return [word for word in (part.strip() for part in value.split(",")) if word]
 
 
-def whole_numbers(text: str) -> list[int]:
+def whole_number(value: str) -> int:
+    """Any whole number."""
+    return int(value)
+
+
+def whole_numbers(value: str) -> list[int]:
     """`1,64,128` to [1, 64, 128]."""
-    return [int(word) for word in words(text)]
+    return [int(word) for word in words(value)]
 
 
-def numbers(text: str) -> list[float]:
+def numbers(value: str) -> list[float]:
     """`0.72,0.08,0.2` to finite floats."""
-    found = [float(word) for word in words(text)]
-    if not np.isfinite(found).all():
-        raise ValueError(text)
-    return found
+    each = [float(word) for word in words(value)]
+    if not np.isfinite(each).all():
+        raise ValueError(value)
+    return each
 
 
-def share(text: str) -> float:
+def share(value: str) -> float:
     """A number from 0 to below 1."""
-    if not 0 <= float(text) < 1:
-        raise ValueError(text)
-    return float(text)
+    if not 0 <= float(value) < 1:
+        raise ValueError(value)
+    return float(value)
 
 
-def at_least_one(text: str) -> int:
+def at_least_one(value: str) -> int:
     """A whole number from 1."""
-    if int(text) < 1:
-        raise ValueError(text)
-    return int(text)
+    if int(value) < 1:
+        raise ValueError(value)
+    return int(value)
 
 
-def at_least_zero(text: str) -> int:
+def at_least_zero(value: str) -> int:
     """A whole number from 0."""
-    if int(text) < 0:
-        raise ValueError(text)
-    return int(text)
+    if int(value) < 0:
+        raise ValueError(value)
+    return int(value)
 
 
-def yes_or_no(text: str) -> bool:
+def yes_or_no(value: str) -> bool:
     """`yes` or `no`."""
-    if text not in {"yes", "no"}:
-        raise ValueError(text)
-    return text == "yes"
+    if value not in {"yes", "no"}:
+        raise ValueError(value)
+    return value == "yes"
 
 
-def label_map(text: str) -> dict[str, str]:
+def label_map(value: str) -> dict[str, str]:
     """`0:none,1:promoter` to {"0": "none", "1": "promoter"}."""
-    pairs = [item.partition(":") for item in words(text)]
+    pairs = [item.partition(":") for item in words(value)]
     if any(not colon or not old or not new for old, colon, new in pairs):
-        raise ValueError(text)
+        raise ValueError(value)
     return {old: new for old, _, new in pairs}
 
 
-@dataclass(frozen=True)
-class Option:
-    """One `KEY=VALUE` of a reader: how the value is read, what it is by default, and what it means."""
+def merged_classes(value: str) -> dict[str, str]:
+    """`strong+weak:enhancer` to {"strong": "enhancer", "weak": "enhancer"}; several are separated by commas."""
+    merged = {}
+    for item in words(value):
+        names, colon, label = item.partition(":")
+        if not colon or not label or not names:
+            raise ValueError(item)
+        merged.update(dict.fromkeys(names.split("+"), label))
+    return merged
 
-    convert: Callable[[str], Any]
-    default: Any
-    help: str
+
+def class_counts(value: str) -> dict[str, int]:
+    """`TEC:1056,lncRNA:3000` to {"TEC": 1056, "lncRNA": 3000}."""
+    counts = {name: at_least_one(number) for name, _, number in (item.partition(":") for item in words(value))}
+    if "" in counts:
+        raise ValueError(value)
+    return counts
 
 
-ALPHABET = {
-    "strict_alphabet": Option(
-        yes_or_no, False, "yes: refuse letters other than A, C, G, T, N; no: upper case, U to T, ambiguity letters to N"
+def row_filter(value: str) -> tuple[str, str]:
+    """`task=H3` to ("task", "H3")."""
+    column, equals, wanted = value.partition("=")
+    if not column or not equals or not wanted:
+        raise ValueError(value)
+    return column, wanted
+
+
+KINDS: dict[str, Callable[[str], Any]] = {
+    kind.__name__: kind
+    for kind in (
+        *(text, words, whole_number, whole_numbers, numbers, share, at_least_one, at_least_zero),
+        *(yes_or_no, label_map, merged_classes, class_counts, row_filter),
     )
 }
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A function from raw files to a sequence set, with the sources and options that it knows.
-
-    A source name that ends in `*` stands for any name of that beginning. `required` sources must be given.
-    """
-
-    summary: str
-    sources: Mapping[str, str]
-    required: tuple[str, ...]
-    options: Mapping[str, Option]
-    read: Read = field(repr=False)
-
-    def __call__(self, sources: Mapping[str, Path], options: Mapping[str, str], seed: int) -> pd.DataFrame:
-        """The sequence set (columns in `sequences`); `UserError` for names that the reader does not know."""
-        for name in sources:
-            if not any(name == known or (known[-1] == "*" and name.startswith(known[:-1])) for known in self.sources):
-                raise UserError(f"source '{name}' is not known to this reader; it takes {', '.join(self.sources)}.")
-        for name in self.required:
-            if name not in sources:
-                raise UserError(f"source '{name}' is missing ({self.sources[name]}); add --source {name}=PATH.")
-        settings = {name: option.default for name, option in self.options.items()}
-        for name, text in options.items():
-            if name not in self.options:
-                raise UserError(
-                    f"option '{name}' is not known to this reader; it takes {', '.join(self.options) or 'none'}."
-                )
-            try:
-                settings[name] = self.options[name].convert(text)
-            except ValueError:
-                raise UserError(f"option {name}={text} is not understood: {self.options[name].help}.") from None
-        return self.read(dict(sources), settings, seed)
-
-    def explain(self) -> str:
-        """Sources and options, one a line."""
-        lines = [self.summary, "  sources:"]
-        lines += [
-            f"    {name}{'' if name in self.required else ' (optional)'}: {text}" for name, text in self.sources.items()
-        ]
-        lines += ["  options:"] if self.options else []
-        lines += [f"    {name}: {option.help} (default {option.default!r})" for name, option in self.options.items()]
-        return "\n".join(lines)
-
-
-def note(text: str) -> None:
-    """One line for the log."""
-    print(text, file=sys.stderr)

@@ -19,17 +19,17 @@ Tasks add columns of their own (`offset`, `ref`, `alt` for variants; `window`, `
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.data.dna import _CODES, _DICTIONARY, check_dna
+from foundationless.data.dna import check_dna
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
 
 COLUMNS = ("id", "sequence", "label", "split", "group")
 SPLITS = ("train", "validation", "test")
+_DICTIONARY = 1 << 28  # bytes of distinct sequences per row group up to which repeats are stored by number
 
 
 def _check_rows(frame: pd.DataFrame, where: str, strict: bool = True) -> None:
@@ -91,13 +91,10 @@ def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alph
             if not plain and not pa.types.is_null(types[name]):
                 raise UserError(f"{path}: column '{name}' holds {types[name]}, not text; build the set again.")
         chosen = None if columns is None else list(columns)
-        frame = pq.read_table(path, columns=chosen, read_dictionary=["sequence"]).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path, columns=chosen, read_dictionary=["sequence"]).to_pandas()
         if "sequence" in frame.columns:
             frame["sequence"] = frame["sequence"].astype(object)  # one string for all rows that hold it
         _check_rows(frame, path.name, strict_alphabet)
         return frame
     except (pa.ArrowException, KeyError, OSError) as error:
         raise UserError(f"{path}: not a sequence set ({error}); build it again.") from None
-
-
-_CODES[np.frombuffer(b"ACGT", dtype=np.uint8)] = [0, 1, 2, 3]

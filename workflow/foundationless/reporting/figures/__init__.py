@@ -1,6 +1,5 @@
 """Tables in, figures out. Nothing here knows torch, models or tasks."""
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -93,7 +92,7 @@ def draw_all(names: Sequence[str], tables: Path, study: str, output: Path, proce
     _drawings()  # imports them once, before the processes fork
     frames = read(tables, study)
     work = map_forked(partial(_draw_into, frames, output), names, processes)
-    for _ in counted(names, work, partial(print, file=sys.stderr, flush=True)):
+    for _ in counted(names, work):
         pass
 
 

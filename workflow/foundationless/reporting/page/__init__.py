@@ -17,8 +17,8 @@ from typing import Any
 from foundationless.errors import UserError
 from foundationless.reporting.page import contents
 from foundationless.reporting.tables.verdict import read
-from foundationless.runtime.files import atomic_path
-from foundationless.study.config import check_schema, read_schema, read_table, read_yaml, yaml_text
+from foundationless.runtime.files import atomic_path, read_table
+from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 
 HERE = Path(__file__).parent
 

@@ -1,32 +1,27 @@
-"""One reader per kind of source, all in `READERS`.
+"""Readers of raw data: one module per kind of source, declared in `foundationless.study.readers`.
 
-A reader is called as `READERS[name](sources, options, seed)` with sources `{role: path}` and options `{key: text}`, and
-returns a data frame as `foundationless.tasks.sequence_sets` describes.
+A reader is a function of sources `{role: path}`, settings `{option: value}` and a seed; it returns a sequence set as
+`foundationless.tasks.sequence_sets` describes.
 """
 
-from foundationless.tasks.options import Reader
-from foundationless.tasks.readers import (
-    fasta_classes,
-    genes,
-    intervals,
-    mutants,
-    people,
-    table,
-    transcripts,
-    transfer,
-    variant_sets,
-)
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-READERS: dict[str, Reader] = {
-    "table": table.READER,
-    "fasta_classes": fasta_classes.READER,
-    "intervals": intervals.READER,
-    "genes": genes.READER,
-    "transcripts": transcripts.READER,
-    "people": people.READER,
-    "mutants": mutants.READER,
-    "transfer": transfer.READER,
-    "clinical": variant_sets.CLINICAL,
-    "sge": variant_sets.SGE,
-    "tp53_missense": variant_sets.TP53_MISSENSE,
-}
+import pandas as pd
+
+from foundationless.study.readers import READERS
+from foundationless.tasks.options import check_sources, parse_options
+
+Read = Callable[[dict[str, Path], dict[str, Any], int], pd.DataFrame]
+
+
+def build_set(name: str, sources: Mapping[str, Path], options: Mapping[str, str], seed: int) -> pd.DataFrame:
+    """The sequence set that reader `name` makes; `UserError` for sources and options that it does not know."""
+    reader = READERS[name]
+    check_sources(reader, sources)
+    settings = parse_options(reader, options)
+    module, _, function = reader.function.partition(":")
+    read: Read = getattr(import_module(f"{__name__}.{module}"), function)
+    return read(dict(sources), settings, seed)

@@ -7,21 +7,10 @@ from typing import Any
 import pandas as pd
 
 from foundationless.data.reference import Genome, normalise, read_records
+from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
-from foundationless.tasks.options import ALPHABET, Option, Reader, share, words
-from foundationless.tasks.readers.raw_files import contig_of, extract, read_text_table
+from foundationless.tasks.readers.places import contig_of, extract
 from foundationless.tasks.splits import draw_splits
-
-
-def merging(text: str) -> dict[str, str]:
-    """`strong+weak:enhancer` to {"strong": "enhancer", "weak": "enhancer"}; several are separated by commas."""
-    merged = {}
-    for item in words(text):
-        names, colon, label = item.partition(":")
-        if not colon or not label or not names:
-            raise ValueError(item)
-        merged.update(dict.fromkeys(names.split("+"), label))
-    return merged
 
 
 def read_intervals(path: Path, genome: Genome) -> list[tuple[str, str, str]]:
@@ -74,21 +63,3 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
             frame.loc[train, "label"], frame.loc[train, "id"], {"train": 1 - part, "validation": part}, seed
         )
     return frame
-
-
-READER = Reader(
-    summary="one FASTA (or table of intervals) per split and class; the source names say which (train.strong=FILE)",
-    sources={
-        "train.*": "FASTA of a class for training",
-        "validation.*": "FASTA of a class for validation; without any, validation is drawn from train",
-        "test.*": "FASTA of a class for testing",
-        "genome": "genome, where the files are CSV tables of region, start, end (0-based, half-open) and strand",
-    },
-    required=(),
-    options={
-        "validation_fraction": Option(share, 0.1, "share of train that becomes validation, stratified by label"),
-        "merge": Option(merging, {}, "classes to unite, as strong+weak:enhancer"),
-    }
-    | ALPHABET,
-    read=read,
-)

@@ -1,6 +1,6 @@
 """`genes`: gene bodies by biotype, from a GTF or a BED with gene types, and a genome.
 
-The study (paper, Table 10) has nine classes and at most 3,000 genes of each: TEC 1,056, lncRNA 3,000, miRNA 1,879,
+The paper (Table 10) has nine classes and at most 3,000 genes of each: TEC 1,056, lncRNA 3,000, miRNA 1,879,
 misc_RNA 2,212, processed_pseudogene 3,000, protein_coding 3,000, snRNA 1,901, snoRNA 943, unprocessed_pseudogene 2,614.
 """
 
@@ -15,9 +15,9 @@ import pandas as pd
 
 from foundationless.data.reference import Genome
 from foundationless.errors import UserError
-from foundationless.tasks.options import Option, Reader, at_least_one, at_least_zero, note, words
-from foundationless.tasks.readers.intervals import SPLIT_OPTIONS, read_bed
-from foundationless.tasks.readers.raw_files import covered_places, extract
+from foundationless.runtime.log import tell
+from foundationless.tasks.readers.intervals import read_bed
+from foundationless.tasks.readers.places import covered_places, extract
 from foundationless.tasks.splits import cap_classes, split_rows
 
 _ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
@@ -68,14 +68,6 @@ def read_genes_bed(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["contig", "start", "end", "strand", "gene", "label"])
 
 
-def class_counts(text: str) -> dict[str, int]:
-    """`TEC:1056,lncRNA:3000` to {"TEC": 1056, "lncRNA": 3000}."""
-    counts = {name: at_least_one(number) for name, _, number in (item.partition(":") for item in words(text))}
-    if "" in counts:
-        raise ValueError(text)
-    return counts
-
-
 def draw_counts(frame: pd.DataFrame, counts: dict[str, int], seed: int, where: str) -> pd.DataFrame:
     """That many rows of each class, drawn at random, in the order of `frame`; classes not named are left out."""
     generator = np.random.default_rng(seed)
@@ -85,7 +77,7 @@ def draw_counts(frame: pd.DataFrame, counts: dict[str, int], seed: int, where: s
         if not len(members):
             raise UserError(f"{where}: class '{label}' of the option counts does not occur.")
         if len(members) < number:
-            note(f"{where}: {len(members)} of class {label} instead of the {number} asked for: all are taken")
+            tell(f"{where}: {len(members)} of class {label} instead of the {number} asked for: all are taken")
         keep.append(generator.permutation(members)[:number])
     return frame.iloc[np.sort(np.concatenate(keep))].reset_index(drop=True)
 
@@ -110,27 +102,3 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     frame = frame.assign(id=frame["gene"], group=frame["gene"], sequence=extract(genome, frame))
     frame["split"] = split_rows(frame, frame["contig"], options, seed, path.name)
     return frame[["id", "sequence", "label", "split", "group"]]
-
-
-CLASS_OPTIONS = {
-    "classes": Option(words, [], "biotypes to keep, as lncRNA,miRNA; without it, all"),
-    "max_per_class": Option(at_least_zero, 0, "most members of a class, drawn at random (3000 in the study); 0: all"),
-    "min_per_class": Option(at_least_one, 1, "classes with fewer members are left out"),
-}
-
-READER = Reader(
-    summary="gene bodies by biotype, from a GTF or BED and a genome",
-    sources={
-        "genes": "GTF (.gtf, .gtf.gz), or BED of contig, start, end, strand, gene, symbol, type, or BED6 and type",
-        "genome": "FASTA made by prepare_genome",
-    },
-    required=("genes", "genome"),
-    options={
-        "counts": Option(
-            class_counts, {}, "members of each class, drawn at random, as TEC:1056,lncRNA:3000 (study: Table 10)"
-        )
-    }
-    | CLASS_OPTIONS
-    | SPLIT_OPTIONS,
-    read=read,
-)

@@ -7,15 +7,8 @@ import pandas as pd
 
 from foundationless.data.reference import Genome
 from foundationless.errors import UserError
-from foundationless.tasks.options import Option, Reader, numbers, words
-from foundationless.tasks.readers.raw_files import covered_places, extract
+from foundationless.tasks.readers.places import covered_places, extract
 from foundationless.tasks.splits import split_rows
-
-SPLIT_OPTIONS = {
-    "test_contigs": Option(words, [], "chromosomes of the test split, as chr8,chr9; without it, fractions are drawn"),
-    "validation_contigs": Option(words, [], "chromosomes of the validation split"),
-    "fractions": Option(numbers, [0.72, 0.08, 0.2], "shares of train, validation and test where no contigs are given"),
-}
 
 
 def read_bed(path: Path, least: int) -> list[list[str]]:
@@ -64,12 +57,3 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     by_row = frame if options["test_contigs"] else frame.assign(group=frame["id"])
     frame["split"] = split_rows(by_row, frame["contig"], options, seed, path.name)
     return frame[["id", "sequence", "label", "split", "group"]]
-
-
-READER = Reader(
-    summary="BED6 and a genome: strand-aware sequences, the BED name is the label",
-    sources={"bed": "BED with six columns; the name is the class", "genome": "FASTA made by prepare_genome"},
-    required=("bed", "genome"),
-    options=SPLIT_OPTIONS,
-    read=read,
-)

@@ -8,7 +8,6 @@ import pandas as pd
 
 from foundationless.data.reference import Genome
 from foundationless.errors import UserError
-from foundationless.tasks.options import Option, Reader, at_least_one, numbers, whole_numbers, words
 
 _STEP = 1000
 _LETTERS = np.frombuffer(b"ACGT", dtype=np.uint8)
@@ -76,19 +75,3 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
                 rows.append((f"{window}.m{count}.r{replicate}", mutant, window, count, replicate, sites))
     frame = pd.DataFrame(rows, columns=["id", "sequence", "window", "mutations", "replicate", "sites"])
     return frame.assign(label=None, split="test", group=frame["window"])
-
-
-READER = Reader(
-    summary="windows of a genome and mutants of them with random substitutions",
-    sources={"genome": "FASTA made by prepare_genome"},
-    required=("genome",),
-    options={
-        "contigs": Option(words, [], "contigs of the windows, with starts (study: chr7,chr11,chr12,chr17,chr19)"),
-        "starts": Option(numbers, [], "starts in Mb on each contig (study: 1,2,5,10,20), moved right free of N"),
-        "windows": Option(words, [], "further windows as CONTIG:START, 1-based, moved right likewise"),
-        "length": Option(at_least_one, 1024, "bases of a window"),
-        "mutations": Option(whole_numbers, [1, 64, 128, 256, 512, 1024], "numbers of substitutions"),
-        "replicates": Option(at_least_one, 5, "mutants for each number"),
-    },
-    read=read,
-)

@@ -9,18 +9,10 @@ import pyarrow.parquet as pq
 
 from foundationless.data.dna import check_dna, contigs_of
 from foundationless.data.reference import Genome, read_records
+from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
-from foundationless.tasks.options import ALPHABET, Option, Reader, label_map, note, share, words
-from foundationless.tasks.readers.raw_files import read_text_table
+from foundationless.runtime.log import tell
 from foundationless.tasks.splits import draw_splits
-
-
-def row_filter(text: str) -> tuple[str, str]:
-    """`task=H3` to ("task", "H3")."""
-    column, equals, value = text.partition("=")
-    if not column or not equals or not value:
-        raise ValueError(text)
-    return column, value
 
 
 def read_rows(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -44,7 +36,7 @@ def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
         known = pq.read_schema(path).names
         if missing := [name for name in columns if name not in known]:
             raise UserError(f"{path}: has no column '{missing[0]}' (it has {', '.join(known[:8])}).")
-        frame = pq.read_table(path, columns=[*columns, *({"id"} & set(known) - set(columns))]).to_pandas()
+        frame: pd.DataFrame = pq.read_table(path, columns=[*columns, *({"id"} & set(known) - set(columns))]).to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file.") from None
     except (pa.ArrowException, OSError) as error:
@@ -52,7 +44,9 @@ def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
     if frame.empty:
         raise UserError(f"{path}: the table has no rows.")
     # A column of whole numbers with nulls is read as floats: 1.0 is the class 1.
-    numbers = {name: frame[name].astype("Int64") for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)}
+    numbers = {
+        str(name): frame[name].astype("Int64") for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)
+    }
     return frame.assign(**numbers).astype("string").fillna("").astype(object)
 
 
@@ -66,12 +60,11 @@ def _read_labelled_fasta(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "sequence", "label"])
 
 
-def read_split(path: Path, split: str, options: dict[str, Any] | None = None) -> pd.DataFrame:
+def read_split(path: Path, split: str, options: dict[str, Any]) -> pd.DataFrame:
     """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (upper case unless `strict_alphabet`, which
     takes it as written), label, split; `UserError` with the row for letters other than A, C, G, T, N and for a label
     that the option `labels` does not name."""
-    settings = {name: option.default for name, option in READER.options.items()} | (options or {})
-    sequence, label, wanted = settings["sequence"], settings["label"], settings["filter"]
+    sequence, label, wanted = options["sequence"], options["label"], options["filter"]
     frame = read_rows(path, list(dict.fromkeys([sequence, label, *([wanted[0]] if wanted else [])])))
     if wanted:
         frame = frame[frame[wanted[0]].str.strip() == wanted[1]]
@@ -80,7 +73,7 @@ def read_split(path: Path, split: str, options: dict[str, Any] | None = None) ->
     sequences, labels = frame[sequence].str.strip(), frame[label].str.strip()
     if (blank := labels == "").any():
         raise UserError(f"{path}: row {blank.idxmax()} has no label; every sequence needs one.")
-    if names := settings["labels"]:
+    if names := options["labels"]:
         if (odd := ~labels.isin(names)).any():
             raise UserError(
                 f"{path}: row {odd.idxmax()} has the label '{labels[odd].iloc[0]}', which the option labels does not "
@@ -90,7 +83,7 @@ def read_split(path: Path, split: str, options: dict[str, Any] | None = None) ->
     rows = pd.DataFrame(
         {
             "id": frame["id"] if "id" in frame.columns else [f"{split}_{row}" for row in frame.index],
-            "sequence": sequences if settings["strict_alphabet"] else sequences.str.upper(),
+            "sequence": sequences if options["strict_alphabet"] else sequences.str.upper(),
             "label": labels,
             "split": split,
         }
@@ -103,7 +96,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     """The set; `group` is the id, or with a genome the (first) contig, and then splits keep to chromosomes.
 
     A row stays in test only if every place of its sequence is on `test_contigs`, in train or validation only if none
-    is; a sequence that is nowhere in the genome (`sequences.contigs_of`) is left out of both. A validation split drawn
+    is; a sequence that is nowhere in the genome (`dna.contigs_of`) is left out of both. A validation split drawn
     from train takes whole contigs, since neighbouring windows overlap.
     """
     splits = [split for split in ("train", "validation", "test") if split in sources]
@@ -130,32 +123,8 @@ def _by_contig(frame: pd.DataFrame, genome: Genome, test_contigs: list[str]) -> 
         for contigs, split in zip(places, frame["split"], strict=True)
     ]
     lost = sum(not contigs for contigs in places)
-    note(
+    tell(
         f"of {len(frame)} sequences {lost} are nowhere in {genome.path.name} and {len(keep) - sum(keep) - lost} are on "
         "the other side of the split by contig: left out"
     )
     return frame.assign(group=[contigs[0] if contigs else "" for contigs in places])[keep].reset_index(drop=True)
-
-
-READER = Reader(
-    summary="tables of sequences and labels, one file a split: CSV, TSV, Parquet, or FASTA with headers NAME|LABEL",
-    sources={
-        "train": "table with columns sequence, label and perhaps id (.csv, .tsv, .parquet, .fna; .gz but for Parquet)",
-        "validation": "the same; without it validation is drawn from train",
-        "test": "the same",
-        "genome": "genome that the sequences come from, to split by chromosome",
-    },
-    required=("train", "test"),
-    options={
-        "validation_fraction": Option(
-            share, 0.1, "share of train that becomes validation: by label, or with a genome by chromosome"
-        ),
-        "test_contigs": Option(words, [], "chromosomes of the test split, as IV,XII; needs the source genome"),
-        "sequence": Option(str, "sequence", "column of the sequence"),
-        "label": Option(str, "label", "column of the label"),
-        "labels": Option(label_map, {}, "names of the labels, as 0:none,1:promoter; without it, labels as they stand"),
-        "filter": Option(row_filter, None, "rows to keep of a file that holds several tasks, as task=H3"),
-    }
-    | ALPHABET,
-    read=read,
-)

@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 
 from foundationless.data.reference import normalise, read_records
+from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
-from foundationless.tasks.options import ALPHABET, Option, Reader, note, numbers
-from foundationless.tasks.readers.genes import CLASS_OPTIONS
-from foundationless.tasks.readers.raw_files import read_text_table
+from foundationless.runtime.log import tell
 from foundationless.tasks.splits import cap_classes, draw_splits, shares
 
 
@@ -54,7 +53,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     files = {name: sources[name] for name in ("fasta", "genes", "tx2gene")}
     frame = transcript_biotypes(**files, strict_alphabet=options["strict_alphabet"])
     known = frame["label"].notna() & (frame["label"] != "")
-    note(f"{int((~known).sum())} of {len(frame)} transcripts have no biotype in the tables: left out")
+    tell(f"{int((~known).sum())} of {len(frame)} transcripts have no biotype in the tables: left out")
     frame = frame[known].rename(columns={"transcript": "id"})
     frame["group"] = frame["gene"]
     frame = cap_classes(frame, options["classes"], options["max_per_class"], options["min_per_class"], seed)
@@ -62,18 +61,3 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         raise UserError(f"{sources['fasta'].name}: no transcripts are left; check the tables and the classes.")
     frame["split"] = draw_splits(frame["label"], frame["group"], shares(options["fractions"]), seed)
     return frame[["id", "sequence", "label", "split", "group"]]
-
-
-READER = Reader(
-    summary="transcripts by the biotype of their gene, from a FASTA and annotables tables",
-    sources={
-        "fasta": "transcripts; the first word of a header is the transcript",
-        "genes": "gene table with ensgene and biotype (.rda, CSV or TSV)",
-        "tx2gene": "transcript table with enstxp and ensgene (.rda, CSV or TSV)",
-    },
-    required=("fasta", "genes", "tx2gene"),
-    options=CLASS_OPTIONS
-    | {"fractions": Option(numbers, [0.72, 0.08, 0.2], "shares of train, validation and test, by gene")}
-    | ALPHABET,
-    read=read,
-)

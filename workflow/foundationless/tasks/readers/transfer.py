@@ -1,4 +1,4 @@
-"""`transfer`: learn on one task, be tested on another: another species, mark or assay (beyond the study)."""
+"""`transfer`: learn on one task, be tested on another: another species, mark or assay (beyond the paper)."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import pandas as pd
 
 from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
-from foundationless.tasks.options import Option, Reader, label_map, note
+from foundationless.runtime.log import tell
 from foundationless.tasks.sequence_sets import read_sequences
 
 
@@ -33,16 +33,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         return frame["sequence"].map(lambda text: min(text, reverse_complement(text)))
 
     shared = both_strands(learned).isin(set(both_strands(asked)))
-    note(f"{len(learned)} rows to learn from, {int(shared.sum())} of them left out: they stand in the test set")
+    tell(f"{len(learned)} rows to learn from, {int(shared.sum())} of them left out: they stand in the test set")
     parts = [part.assign(**{key: f"{where}:" + part[key].astype(str) for key in ("id", "group")})
              for where, part in (("train", learned[~shared]), ("test", asked))]  # fmt: skip
     return pd.concat(parts, ignore_index=True)
-
-
-READER = Reader(
-    summary="train and validation of one sequence set, test of another with the same classes",
-    sources={"train": "sequence set to learn from", "test": "sequence set whose test split tests"},
-    required=("train", "test"),
-    options={"labels": Option(label_map, {}, "labels of the test set in words of the training set, as promoter:1")},
-    read=read,
-)

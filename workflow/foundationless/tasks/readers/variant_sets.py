@@ -7,13 +7,10 @@ from typing import Any
 import pandas as pd
 
 from foundationless.data.reference import Genome
+from foundationless.data.text_tables import read_text_table
 from foundationless.data.variants import TP53_CODING_EXONS, clinical_variants, missense_snvs, variant_windows
 from foundationless.errors import UserError
-from foundationless.tasks.options import Option, Reader, at_least_one, note, words, yes_or_no
-from foundationless.tasks.readers.raw_files import read_text_table
-
-_LENGTH = Option(at_least_one, 1024, "bases of the window, with the variant in the middle")
-_GENOME = "GRCh38 FASTA made by prepare_genome"
+from foundationless.runtime.log import tell
 
 CODING = (
     "synonymous_variant",
@@ -35,7 +32,7 @@ SGE_LABELS = {"FUNC": "benign", "LOF": "pathogenic", "INT": None}
 def read_clinical(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
     """SNVs of a ClinVar-style VCF; see `variants.clinical_variants`."""
     frame, counts = clinical_variants(sources["vcf"], options["score"] or None, options["genes"])
-    note(", ".join(f"{count} {name}" for name, count in counts.items()))
+    tell(", ".join(f"{count} {name}" for name, count in counts.items()))
     if absent := [gene for gene in options["genes"] if gene not in set(frame["gene"])]:
         raise UserError(f"{sources['vcf'].name}: no variant lies in gene '{absent[0]}' (GENEINFO).")
     if options["consequences"]:
@@ -104,7 +101,7 @@ def read_tp53_missense(sources: dict[str, Path], options: dict[str, Any], seed: 
     genome = Genome(sources["genome"])
     _, changes = missense_snvs(genome, "chr17", TP53_CODING_EXONS)
     unique = table["mutation"].map(lambda change: len(changes.get(change, [])) == 1)
-    note(f"{int(unique.sum())} of {len(table)} protein changes are made by exactly one SNV; the others are left out")
+    tell(f"{int(unique.sum())} of {len(table)} protein changes are made by exactly one SNV; the others are left out")
     table = table[unique]
     snvs = [changes[change][0] for change in table["mutation"]]
     frame = pd.DataFrame(snvs, columns=["position", "ref", "alt"]).assign(
@@ -115,40 +112,3 @@ def read_tp53_missense(sources: dict[str, Path], options: dict[str, Any], seed: 
     return result.assign(
         protein=[proteins[key] for key in zip(result["position"], result["ref"], result["alt"], strict=True)]  # type: ignore[index]
     )
-
-
-CLINICAL = Reader(
-    summary="SNVs of a ClinVar-style VCF with benign and pathogenic labels",
-    sources={"vcf": "VCF with CLNSIG, GENEINFO and MC", "genome": _GENOME},
-    required=("vcf", "genome"),
-    options={
-        "genes": Option(words, [], "genes to keep (GENEINFO), as TP53,BRCA2; without it, all"),
-        "consequences": Option(
-            words,
-            [],
-            "consequences to keep (MC), as missense_variant; coding: all SNVs of a coding sequence; without it, all",
-        ),
-        "length": _LENGTH,
-        "unlabelled": Option(yes_or_no, False, "yes: keep variants that are neither benign nor pathogenic; or no"),
-        "score": Option(str, "", "INFO field that becomes the column score"),
-    },
-    read=read_clinical,
-)
-SGE = Reader(
-    summary="BRCA1 saturation genome editing (Findlay 2018): SNVs with function scores",
-    sources={"table": "the study's workbook (.xlsx)", "genome": _GENOME},
-    required=("table", "genome"),
-    options={
-        "length": _LENGTH,
-        "offset": Option(int, 1847983, "hg38 position less hg19 position, constant over BRCA1"),
-        "unlabelled": Option(yes_or_no, True, "yes: keep variants of intermediate function, without label; or no"),
-    },
-    read=read_sge,
-)
-TP53_MISSENSE = Reader(
-    summary="TP53 missense SNVs worked out from a table of protein changes",
-    sources={"table": "CSV with mutation (R175H) and label (benign, pathogenic)", "genome": _GENOME},
-    required=("table", "genome"),
-    options={"length": _LENGTH},
-    read=read_tp53_missense,
-)

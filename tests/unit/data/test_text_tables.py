@@ -1,0 +1,59 @@
+"""Text tables that others write: separators, odd rows and damaged files."""
+
+import gzip
+import re
+
+import pytest
+
+from foundationless.data.samples import read_people
+from foundationless.data.text_tables import read_text_table
+from foundationless.errors import UserError
+
+BOTH = {"a": ["1", "NA"], "b": ["x,y", ""]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['a,b\n1,"x,y"\nNA,\n', "a\tb\n1\tx,y\nNA\t\n", " a ,b\n\n1,'x,y'\nNA,\n".replace("'", '"'), 'a,b\n1,"x,y"\nNA\n'],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_commas_and_tabs_plain_and_packed(tmp_path, content, packed):
+    path = tmp_path / "table"
+    path.write_bytes(gzip.compress(content.encode()) if packed else content.encode())
+    assert read_text_table(path, ["a", "b"]).to_dict("list") == BOTH
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n1,2,3\n", "row 1 has more cells"),
+        ("a,b\n1,2\n1,2,3\n", "row 2 has more cells"),
+        ("a\tb\n1\t2\n1\t2\n1\t2\t3\n", "row 3 has more cells"),
+        ('a,b\n1,"2\n', "cannot be read as a table"),
+        ("a,b\n", "a header and no rows"),
+        ("", "the file is empty"),
+        ("a,c\n1,2\n", "has no column 'b' (it has a, c)"),
+        (b"a,b\n\xff\xfe,1\n", "cannot be read as a table"),
+        (gzip.compress(b"a,b\n" + b"1,2\n" * 999)[:-12], "truncated or damaged"),
+        (None, "no such file"),
+    ],
+)
+def test_what_is_no_table_is_one_sentence(tmp_path, content, words):
+    path = tmp_path / "table"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=re.escape(words)):
+        read_text_table(path, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'sample\tpop\t\t\nA\tx\nB\t"y\t\n\nC\n',
+        '#sample\tpop\nA\t x\nB\t"y\t\tz\n\t\nC\t\n',
+        'sample pop\n A  x \nB\t"y more\n \nC\n',
+    ],
+)
+def test_tables_of_people_are_read_as_they_are_passed_on(tmp_path, content):
+    (tmp_path / "panel").write_text(content)
+    assert read_people(tmp_path / "panel").to_dict("list") == {"sample": ["A", "B", "C"], "pop": ["x", '"y', ""]}

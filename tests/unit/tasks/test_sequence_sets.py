@@ -1,0 +1,93 @@
+"""Sequence sets: what is written is read again, and what breaks their rules is refused by name."""
+
+import pandas as pd
+import pytest
+
+from foundationless.errors import UserError
+from foundationless.tasks import sequence_sets
+
+
+def frame(**columns):
+    base = {
+        "id": ["a", "b"],
+        "sequence": ["ACGT", "NNGT"],
+        "label": ["0", None],
+        "split": ["train", "test"],
+        "group": ["g", "h"],
+    }
+    return pd.DataFrame(base | columns)
+
+
+def _set(path, **columns):
+    rows = {
+        "id": ["a", "b"],
+        "sequence": ["ACGT", "GGCC"],
+        "label": ["x", "y"],
+        "split": ["train", "test"],
+        "group": ["a", "b"],
+    }
+    pd.DataFrame({key: value for key, value in (rows | columns).items() if value is not None}).to_parquet(path)
+    return path
+
+
+def test_sequence_set_round_trip(tmp_path):
+    path = tmp_path / "set.parquet"
+    sequence_sets.write_sequences(path, frame(offset=[1, 2]))
+    found = sequence_sets.read_sequences(path)
+    assert list(found.columns) == [*sequence_sets.COLUMNS, "offset"]
+    assert found["sequence"].tolist() == ["ACGT", "NNGT"] and pd.isna(found["label"][1])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"id": ["a", "a"]}, "id 'a' stands more than once"),
+        ({"id": ["a", None]}, "row 2 has no id"),
+        ({"sequence": ["ACGT", "ACXT"]}, "'b' holds 'X' at position 3"),
+        ({"sequence": ["ACGT", ""]}, "'b' is empty"),
+        ({"split": ["train", "tset"]}, "'b' is in split 'tset'"),
+    ],
+)
+def test_bad_sequence_sets_are_refused(tmp_path, change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        sequence_sets.write_sequences(tmp_path / "set.parquet", frame(**change))
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_and_foreign_files_are_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        sequence_sets.read_sequences(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(UserError, match="not a sequence set"):
+        sequence_sets.read_sequences(tmp_path / "text.parquet")
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"split": None}, "no column split"),
+        ({"sequence": [5, 6]}, "column 'sequence' holds int64, not text"),
+        ({"sequence": ["ACGT", None]}, "sequence 'b' is empty"),
+        ({"sequence": ["ACGT", "acgt"]}, "holds 'a' at position 1"),
+        ({"id": ["a", "a"]}, "id 'a' stands more than once"),
+        ({"split": ["train", "dev"]}, "in split 'dev'"),
+        ({"label": ["x", ""]}, "'b' has an empty label"),
+        ({"label": [["x"], ["y"]]}, "column 'label' holds"),
+    ],
+)
+def test_a_foreign_sequence_set_is_refused_by_name(tmp_path, columns, sentence):
+    with pytest.raises(UserError, match=sentence):
+        sequence_sets.read_sequences(_set(tmp_path / "set.parquet", **columns))
+
+
+def test_a_cut_sequence_set_and_an_empty_one_are_refused(tmp_path):
+    path = _set(tmp_path / "set.parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match="not a sequence set"):
+        sequence_sets.read_sequences(path)
+    with pytest.raises(UserError, match="no such file"):
+        sequence_sets.read_sequences(tmp_path)
+    none = tmp_path / "none.parquet"
+    pd.read_parquet(_set(none)).iloc[:0].to_parquet(none)
+    with pytest.raises(UserError, match="no sequences"):
+        sequence_sets.read_sequences(none)

@@ -1,0 +1,253 @@
+"""The readers of raw data, one declaration each: sources, options, what they make, and where the function is.
+
+The Snakefile checks a study against it, `build_sequences --explain` prints it, and `foundationless.tasks.readers` calls
+it: a new reader is a module there, an entry here, and a row of a task table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """One `KEY=VALUE` of a reader: the kind of its value (`tasks.options.KINDS`), its default, its meaning."""
+
+    kind: str
+    default: Any
+    help: str
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a reader takes and makes.
+
+    `makes` is the kind of set: `classes`, `variants`, `mutants`, or `transfer` (classes of two tasks). `function` is
+    `module:function` in `foundationless.tasks.readers`. A source that ends in `*` stands for any name of that
+    beginning; `required` sources must be given.
+    """
+
+    makes: str
+    function: str
+    help: str
+    sources: Mapping[str, str]
+    required: tuple[str, ...]
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def knows(self, source: str) -> bool:
+        """Whether a source of that name is one of the reader's."""
+        return any(source == name or (name[-1] == "*" and source.startswith(name[:-1])) for name in self.sources)
+
+    def explain(self) -> str:
+        """Help, sources and options, one a line."""
+        lines = [self.help, "  sources:"]
+        lines += [
+            f"    {name}{'' if name in self.required else ' (optional)'}: {text}" for name, text in self.sources.items()
+        ]
+        lines += ["  options:"] if self.options else []
+        lines += [f"    {name}: {option.help} (default {option.default!r})" for name, option in self.options.items()]
+        return "\n".join(lines)
+
+
+_ALPHABET = {
+    "strict_alphabet": Option(
+        "yes_or_no",
+        False,
+        "yes: refuse letters other than A, C, G, T, N; no: upper case, U to T, ambiguity letters to N",
+    )
+}
+_SPLITS = {
+    "test_contigs": Option("words", [], "chromosomes of the test split, as chr8,chr9; without it, fractions are drawn"),
+    "validation_contigs": Option("words", [], "chromosomes of the validation split"),
+    "fractions": Option(
+        "numbers", [0.72, 0.08, 0.2], "shares of train, validation and test where no contigs are given"
+    ),
+}
+_CLASSES = {
+    "classes": Option("words", [], "biotypes to keep, as lncRNA,miRNA; without it, all"),
+    "max_per_class": Option("at_least_zero", 0, "most members of a class, drawn at random (3000 in the paper); 0: all"),
+    "min_per_class": Option("at_least_one", 1, "classes with fewer members are left out"),
+}
+_LENGTH = {"length": Option("at_least_one", 1024, "bases of the window, with the variant in the middle")}
+_GENOME = {"genome": "FASTA made by prepare_genome"}
+_GRCH38 = {"genome": "GRCh38 FASTA made by prepare_genome"}
+
+READERS = {
+    "table": Reader(
+        makes="classes",
+        function="table:read",
+        help="tables of sequences and labels, one file a split: CSV, TSV, Parquet, or FASTA with headers NAME|LABEL",
+        sources={
+            "train": "columns sequence, label and perhaps id: .csv, .tsv, .parquet or .fna (.gz but for Parquet)",
+            "validation": "the same; without it validation is drawn from train",
+            "test": "the same",
+            "genome": "genome that the sequences come from, to split by chromosome",
+        },
+        required=("train", "test"),
+        options={
+            "validation_fraction": Option(
+                "share", 0.1, "share of train that becomes validation: by label, or with a genome by chromosome"
+            ),
+            "test_contigs": Option("words", [], "chromosomes of the test split, as IV,XII; needs the source genome"),
+            "sequence": Option("text", "sequence", "column of the sequence"),
+            "label": Option("text", "label", "column of the label"),
+            "labels": Option(
+                "label_map", {}, "names of the labels, as 0:none,1:promoter; without it, labels as they stand"
+            ),
+            "filter": Option("row_filter", None, "rows to keep of a file that holds several tasks, as task=H3"),
+        }
+        | _ALPHABET,
+    ),
+    "fasta_classes": Reader(
+        makes="classes",
+        function="fasta_classes:read",
+        help="one FASTA (or table of intervals) per split and class; the source names say which (train.strong=FILE)",
+        sources={
+            "train.*": "FASTA of a class for training",
+            "validation.*": "FASTA of a class for validation; without any, validation is drawn from train",
+            "test.*": "FASTA of a class for testing",
+            "genome": "genome, where the files are CSV tables of region, start, end (0-based, half-open) and strand",
+        },
+        required=(),
+        options={
+            "validation_fraction": Option("share", 0.1, "share of train that becomes validation, stratified by label"),
+            "merge": Option("merged_classes", {}, "classes to unite, as strong+weak:enhancer"),
+        }
+        | _ALPHABET,
+    ),
+    "intervals": Reader(
+        makes="classes",
+        function="intervals:read",
+        help="BED6 and a genome: strand-aware sequences, the BED name is the label",
+        sources={"bed": "BED with six columns; the name is the class"} | _GENOME,
+        required=("bed", "genome"),
+        options=_SPLITS,
+    ),
+    "genes": Reader(
+        makes="classes",
+        function="genes:read",
+        help="gene bodies by biotype, from a GTF or BED and a genome",
+        sources={
+            "genes": "GTF (.gtf, .gtf.gz), or BED of contig, start, end, strand, gene, symbol, type, or BED6 and type"
+        }
+        | _GENOME,
+        required=("genes", "genome"),
+        options={
+            "counts": Option(
+                "class_counts", {}, "members of each class, drawn at random, as TEC:1056,lncRNA:3000 (paper: Table 10)"
+            )
+        }
+        | _CLASSES
+        | _SPLITS,
+    ),
+    "transcripts": Reader(
+        makes="classes",
+        function="transcripts:read",
+        help="transcripts by the biotype of their gene, from a FASTA and annotables tables",
+        sources={
+            "fasta": "transcripts; the first word of a header is the transcript",
+            "genes": "gene table with ensgene and biotype (.rda, CSV or TSV)",
+            "tx2gene": "transcript table with enstxp and ensgene (.rda, CSV or TSV)",
+        },
+        required=("fasta", "genes", "tx2gene"),
+        options=_CLASSES
+        | {"fractions": Option("numbers", [0.72, 0.08, 0.2], "shares of train, validation and test, by gene")}
+        | _ALPHABET,
+    ),
+    "people": Reader(
+        makes="classes",
+        function="people:read",
+        help="each person's haplotypes of a window with the superpopulation as label, from a VCF",
+        sources={
+            "vcf": "VCF or BCF with genotypes, haploid or phased diploid",
+            "genome": "FASTA made by prepare_genome",
+            "panel": "table of people: sample, super_pop (or SampleID, Superpopulation)",
+            "families": "pedigree, for the columns family and unrelated: sample and family, or fatherID and motherID",
+            "unrelated": "table of the only people who may be called unrelated, such as the panel of the 2,504",
+        },
+        required=("vcf", "genome", "panel"),
+        options={
+            "contig": Option("text", "", "contig of the window; must be given"),
+            "start": Option(
+                "at_least_one", None, "first position of the window, 1-based; without it, the start of the contig"
+            ),
+            "end": Option(
+                "at_least_one", None, "last position of the window, included; without it, the end of the contig"
+            ),
+            "label": Option("text", "super_pop", "column of the panel that is the label, or its synonym there"),
+            "fractions": Option(
+                "numbers", [0.72, 0.08, 0.2], "shares of train, validation and test, stratified by label"
+            ),
+            "as_written": Option("yes_or_no", False, "yes: take unphased alleles as written; no"),
+        },
+    ),
+    "mutants": Reader(
+        makes="mutants",
+        function="mutants:read",
+        help="windows of a genome and mutants of them with random substitutions",
+        sources=_GENOME,
+        required=("genome",),
+        options={
+            "contigs": Option("words", [], "contigs of the windows, with starts (paper: chr7,chr11,chr12,chr17,chr19)"),
+            "starts": Option("numbers", [], "starts in Mb on each contig (paper: 1,2,5,10,20), moved right free of N"),
+            "windows": Option("words", [], "further windows as CONTIG:START, 1-based, moved right likewise"),
+            "length": Option("at_least_one", 1024, "bases of a window"),
+            "mutations": Option("whole_numbers", [1, 64, 128, 256, 512, 1024], "numbers of substitutions"),
+            "replicates": Option("at_least_one", 5, "mutants for each number"),
+        },
+    ),
+    "transfer": Reader(
+        makes="transfer",
+        function="transfer:read",
+        help="train and validation of one sequence set, test of another with the same classes",
+        sources={"train": "sequence set to learn from", "test": "sequence set whose test split tests"},
+        required=("train", "test"),
+        options={
+            "labels": Option("label_map", {}, "labels of the test set in words of the training set, as promoter:1")
+        },
+    ),
+    "clinical": Reader(
+        makes="variants",
+        function="variant_sets:read_clinical",
+        help="SNVs of a ClinVar-style VCF with benign and pathogenic labels",
+        sources={"vcf": "VCF with CLNSIG, GENEINFO and MC"} | _GRCH38,
+        required=("vcf", "genome"),
+        options={
+            "genes": Option("words", [], "genes to keep (GENEINFO), as TP53,BRCA2; without it, all"),
+            "consequences": Option(
+                "words",
+                [],
+                "consequences to keep (MC), as missense_variant; coding: all SNVs of coding sequence; without it, all",
+            ),
+        }
+        | _LENGTH
+        | {
+            "unlabelled": Option(
+                "yes_or_no", False, "yes: keep variants that are neither benign nor pathogenic; or no"
+            ),
+            "score": Option("text", "", "INFO field that becomes the column score"),
+        },
+    ),
+    "sge": Reader(
+        makes="variants",
+        function="variant_sets:read_sge",
+        help="BRCA1 saturation genome editing (Findlay 2018): SNVs with function scores",
+        sources={"table": "the publication's workbook (.xlsx)"} | _GRCH38,
+        required=("table", "genome"),
+        options=_LENGTH
+        | {
+            "offset": Option("whole_number", 1847983, "hg38 position less hg19 position, constant over BRCA1"),
+            "unlabelled": Option(
+                "yes_or_no", True, "yes: keep variants of intermediate function, without label; or no"
+            ),
+        },
+    ),
+    "tp53_missense": Reader(
+        makes="variants",
+        function="variant_sets:read_tp53_missense",
+        help="TP53 missense SNVs worked out from a table of protein changes",
+        sources={"table": "CSV with mutation (R175H) and label (benign, pathogenic)"} | _GRCH38,
+        required=("table", "genome"),
+        options=_LENGTH,
+    ),
+}
