@@ -487,8 +487,8 @@ def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
         ("similarity", "v", "late", "pretrained", "cosine_gap", -0.4, 0.1, chunk | {"matched": False}),
         ("similarity", "v", "late", "pretrained", "cosine_gap", -0.1, 0.1, chunk | {"matched": True}),
         ("similarity", "v", "late", "pretrained", "count_effect", -0.3, 0.05, chunk | {"n": 5}),
-        ("sensitivity", "m", "late", "pretrained", "identical", 0.0, 0.0, mutants | {"variant": "raw", "n": 50}),
-        ("sensitivity", "m", "late", "pretrained", "identical", 0.4, 0.0, mutants | {"variant": "rounded", "n": 50}),
+        ("sensitivity", "m", "late", "pretrained", "identical", 0.0, 0.0, mutants | {"condition": "raw", "n": 50}),
+        ("sensitivity", "m", "late", "pretrained", "identical", 0.4, 0.0, mutants | {"condition": "rounded", "n": 50}),
     )  # fmt: skip
     effects = pd.read_csv(tmp_path / "effects.csv", low_memory=False)
     both = [pd.read_csv(tmp_path / f"{name}.csv") for name in ("scores", "comparisons")]
@@ -545,7 +545,7 @@ def test_means_of_defects_take_tasks_for_units_and_leave_permuted_labels_out():
 def test_mutants_of_one_window_are_not_independent():
     shared = {"pooling": "mean", "mutations": 64.0, "n": 50, "windows": 10.0}
     made = score_rows(*[
-        ("sensitivity", "m", "late", "pretrained", "identical", value, 0.0, shared | {"variant": variant})
+        ("sensitivity", "m", "late", "pretrained", "identical", value, 0.0, shared | {"condition": variant})
         for variant, value in (("raw", 0.0), ("rounded", 0.4))
     ])  # fmt: skip
     empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])

@@ -128,10 +128,10 @@ def test_sensitivity_shows_raw_and_centred_and_not_the_rounding(tmp_path):
     rows = tables.scores[tables.scores["analysis"] == "sensitivity"]
     others = tables.scores[tables.scores["analysis"] != "sensitivity"]
     shifted = [
-        rows.assign(variant="raw"),
-        rows.assign(variant="centred", value=rows["value"] - 0.7),
-        rows.assign(variant="rounded", value=7.0),
-        rows.assign(variant="raw", metric="identical", value=8.0),
+        rows.assign(condition="raw"),
+        rows.assign(condition="centred", value=rows["value"] - 0.7),
+        rows.assign(condition="rounded", value=7.0),
+        rows.assign(condition="raw", metric="identical", value=8.0),
     ]
     object.__setattr__(tables, "scores", pd.concat([others, *shifted]))
     figure = draw(variation.sensitivity_ancestry(tables))

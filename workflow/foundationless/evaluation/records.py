@@ -18,8 +18,10 @@ from foundationless.runtime.usage import Stopwatch as Stopwatch
 from foundationless.runtime.versions import versions
 
 SCHEMA = 2
-# Schema 1 said `protocol` for what selects: records that GPUs were paid for are read on.
+# Records that GPUs were paid for are read on: schema 1 said `protocol` for what selects, and `variant` for how a number
+# was made (a word that now belongs to tasks).
 _OF_SCHEMA_1 = {"corrected": "validation", "paper": "test"}
+_RENAMED = {"variant": "condition"}
 SELECTION = ("what", "within", "split", "metric", "tried", "chosen")
 SELECTIONS = [
     "analysis", "task", "model", "init", "seed", "what", "within", "split", "metric", "candidate", "value", "chosen",
@@ -127,6 +129,8 @@ def _upgraded(record: Any) -> Any:
             if isinstance(result, dict) and "protocol" in result:
                 said = result.pop("protocol")
                 result["selection"] = _OF_SCHEMA_1.get(said, said)
+                if isinstance(result.get("extra"), dict):
+                    result["extra"] = {_RENAMED.get(key, key): value for key, value in result["extra"].items()}
     return record
 
 

@@ -256,11 +256,11 @@ def _counts(scores: pd.DataFrame) -> Iterator[Row]:
 def _rounding(scores: pd.DataFrame) -> Iterator[Row]:
     """10: share of mutants whose similarity is exactly 1, rounded under half precision against in full."""
     mine = scores[(scores["analysis"] == "sensitivity") & (scores["metric"] == "identical")]
-    if mine.empty or "variant" not in mine:
+    if mine.empty or "condition" not in mine:
         return
     keys = ["task", "model", "init", "pooling", "mutations"]
-    raw = mine[mine["variant"] == "raw"].drop_duplicates(keys).set_index(keys)["value"]
-    for row in mine[mine["variant"] == "rounded"].to_dict("records"):
+    raw = mine[mine["condition"] == "raw"].drop_duplicates(keys).set_index(keys)["value"]
+    for row in mine[mine["condition"] == "rounded"].to_dict("records"):
         without, n = raw.get(tuple(row[key] for key in keys), np.nan), int(row["n"])
         if not np.isfinite(without):
             continue
@@ -295,8 +295,8 @@ def _unseeded(scores: pd.DataFrame) -> Iterator[Row]:
         mine.assign(deviation=mine["sd"], draws=mine["seeds"]), "unseeded initialisation: sd of seeds"
     )
     drawn = scores[(scores["analysis"] == "sensitivity") & (scores["metric"] == "draw_sd")]
-    if len(drawn) and "variant" in drawn:
-        for (pooling, count), part in drawn[drawn["variant"] == "raw"].groupby(["pooling", "mutations"], sort=False):
+    if len(drawn) and "condition" in drawn:
+        for (pooling, count), part in drawn[drawn["condition"] == "raw"].groupby(["pooling", "mutations"], sort=False):
             part = part.assign(deviation=part["value"], draws=part["n"] / part["seeds"].clip(lower=1))
             yield from _deviations(part, f"unseeded mutations: sd of draws ({pooling}, {count:g} mutations)")
 

@@ -1,0 +1,120 @@
+"""Records: written and read again, refused where a part is missing, and those of before under the names of today."""
+
+import json
+
+import pytest
+
+from foundationless.errors import UserError
+from foundationless.evaluation import records
+from foundationless.runtime.usage import Stopwatch
+
+WHOLE = {
+    "schema": records.SCHEMA,
+    "analysis": "a",
+    "task": "t",
+    "model": "m",
+    "init": "random",
+    "seed": 0,
+    "parameters": 1,
+    "results": [],
+    "cost": {"seconds": 1.0},
+    "versions": {},
+}
+
+
+def test_record_round_trip_and_flat_table(tmp_path):
+    path = tmp_path / "record.json"
+    watch = Stopwatch()
+    records.write_record(
+        path,
+        analysis="finetune",
+        task="t",
+        model="m",
+        init="random",
+        seed=1,
+        parameters=7,
+        settings={"epochs": 2},
+        results=[records.Result("mcc", 0.5, 10, fold=0, learning_rate=1e-3, extra={"run": "r"})],
+        cost=watch.cost(),
+    )
+    record = records.read_record(path)
+    row = records.flatten([record]).iloc[0]
+    for column in ("model", "init", "seed", "task", "fold", "learning_rate", "selection", "metric", "value", "n"):
+        assert column in row.index
+    for column in (
+        "parameters",
+        "device",
+        "seconds",
+        "peak_memory_mb",
+        "version_foundationless",
+        "version_commit",
+        "run",
+    ):
+        assert column in row.index
+    assert row["value"] == 0.5 and row["peak_memory_mb"] > 1
+    assert not {"cost", "versions"} & set(records.comparable(record))
+    path.write_text(json.dumps({"schema": 0}))
+    with pytest.raises(UserError, match="not a record"):
+        records.read_record(path)
+
+
+@pytest.mark.parametrize("key", ["analysis", "seed", "parameters", "results", "cost", "versions"])
+def test_a_record_without_a_part_is_refused(tmp_path, key):
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(WHOLE))
+    assert records.read_record(path)["model"] == "m"
+    path.write_text(json.dumps({name: value for name, value in WHOLE.items() if name != key}))
+    with pytest.raises(UserError, match=key):
+        records.read_record(path)
+
+
+@pytest.mark.parametrize("part", [{"settings": None}, {"settings": [1]}, {"selections": None}, {"selections": 3}])
+def test_a_record_with_a_broken_part_is_refused(tmp_path, part):
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(WHOLE | part))
+    with pytest.raises(UserError, match=f"'{min(part)}' is broken"):
+        records.read_record(path)
+
+
+def test_a_selection_is_kept_and_one_that_cannot_be_traced_is_refused(tmp_path):
+    identity = {"analysis": "biotype", "task": "t", "model": "m", "init": "random", "seed": 0, "parameters": 1}
+    rest = {"settings": {}, "results": [], "cost": {"seconds": 1.0}}
+    selection = {
+        "what": "strength",
+        "split": "validation",
+        "metric": "mcc",
+        "tried": {0.1: 0.2, 1: None},
+        "chosen": 0.1,
+    }
+    history = {
+        "what": "epoch",
+        "within": "r",
+        "split": "validation",
+        "metric": "mcc",
+        "tried": {1: 0.3, 2: 0.4, 3: 0.1},
+    }
+    path = tmp_path / "record.json"
+    records.write_record(path, **identity, **rest, selections=[selection, history | {"chosen": 2}])
+    table = records.flatten_selections([records.read_record(path)])
+    assert table["candidate"].tolist() == ["0.1", "1", "2"], "of the epochs only the chosen one"
+    assert table["chosen"].tolist() == [True, False, True] and table["tried"].tolist() == [2, 2, 3]
+    assert table.loc[2, ["what", "within", "value"]].tolist() == ["epoch", "r", 0.4]
+    with pytest.raises(UserError, match="does not say what was tried"):
+        records.write_record(path, **identity, **rest, selections=[selection | {"chosen": 10}])
+
+
+def test_a_record_of_schema_1_is_read_under_the_names_of_today(tmp_path):
+    measured = {"metric": "cosine", "value": 0.5, "n": 3, "split": "test", "fold": None, "learning_rate": None}
+    said = {"corrected": "validation", "paper": "test", "run": "run", "crossvalidation": "crossvalidation"}
+    old = [measured | {"protocol": word, "extra": {"variant": "raw", "pooling": "max"}} for word in said]
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(WHOLE | {"schema": 1, "results": old}))
+    record = records.read_record(path)
+    extra = {"condition": "raw", "pooling": "max"}
+    assert record["results"] == [measured | {"selection": word, "extra": extra} for word in said.values()]
+    assert {key: record[key] for key in WHOLE if key != "results"} == {
+        key: WHOLE[key] for key in WHOLE if key != "results"
+    }
+    path.write_text(json.dumps(WHOLE | {"results": old}))
+    with pytest.raises(UserError, match="a result of the record is broken"):
+        records.read_record(path)
