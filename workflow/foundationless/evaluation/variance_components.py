@@ -1,6 +1,6 @@
 """Where the variance of a score comes from: test items, seeds, folds, and what is left."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,11 +60,13 @@ def _moments(score: Floats, effects: dict[str, Floats]) -> dict[str, float]:
     return found
 
 
-def _indicators(levels: NDArray) -> Floats:
+def _indicators(levels: NDArray[Any]) -> Floats:
     """[runs, levels]: 1 where a run is of a level."""
-    return (levels[:, None] == np.unique(levels)[None]).astype(np.float64)
+    of: Floats = (levels[:, None] == np.unique(levels)[None]).astype(np.float64)
+    return of
 
 
 def _projection(design: Floats) -> Floats:
     """The matrix [runs, runs] that fits `design` [runs, effects]."""
-    return design @ np.linalg.pinv(design)
+    hat: Floats = design @ np.linalg.pinv(design)
+    return hat
