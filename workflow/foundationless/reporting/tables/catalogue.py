@@ -4,7 +4,6 @@ Standard library only, so that the workflow, the report and the README read it. 
 it and its entry here.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -14,7 +13,8 @@ class Table:
     """A table of a study.
 
     `columns` are those that it always has, first and in this order, or where the room that fills them declares them
-    (`module:NAME`, of this table where several are declared by name); rows may bring more. `keys` say what a row is of.
+    (`module:NAME`, of this table where several are declared by name); rows may bring more. `keys` say what a row is of,
+    as far as a study has them.
     `printed` are the columns that a page of LaTeX has room for (empty: all; None: not printed). `shown`: Snakemake's
     report shows it too. `parts`: the parts of its names of tasks and models follow as columns. `csv`: it is written as
     CSV beside Parquet.
@@ -126,7 +126,7 @@ TABLES: dict[str, Table] = {
         RESULTS,
         "Every arm with its interval",
         f"{_SUMMARY}:SCORES",
-        (*_ARM, "metric", "selection"),
+        (*_ARM, *_words("metric selection pooling condition component mutations gene matched label chunk measure")),
         parts=True,
     ),
     "runs": Table(
@@ -193,7 +193,7 @@ TABLES: dict[str, Table] = {
         RESULTS,
         "What was tried and what was chosen, by which split",
         _DIAGNOSTICS,
-        (*_ARM, *_words("seed what within candidate")),
+        (*_ARM, *_words("seed what within split candidate")),
         parts=True,
     ),
     "maps": Table(
@@ -362,12 +362,6 @@ def captions_by_group() -> dict[str, dict[str, str]]:
         if table.csv:
             groups.setdefault(table.group, {})[name] = table.caption
     return groups
-
-
-def list_tables() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(name, caption, columns) of every table, as results/README.md lists them."""
-    for name, table in TABLES.items():
-        yield name, table.caption, columns_of(name)
 
 
 SHOWN = tuple(name for name, table in TABLES.items() if table.shown)

@@ -68,7 +68,7 @@ def _controls(inputs: Inputs) -> Tables:
         "cost": jobs,
         "cost_by_model": inputs.sort(cost_ledger.by_model(jobs)),
         "maps": inputs.sort(with_columns(join_tables(inputs.maps, ()), columns_of("maps"))),
-        "mutagenesis": inputs.sort(join_tables(inputs.substitutions, columns_of("mutagenesis"))),
+        "mutagenesis": inputs.sort(with_columns(join_tables(inputs.substitutions, ()), columns_of("mutagenesis"))),
     }
 
 

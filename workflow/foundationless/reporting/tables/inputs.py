@@ -67,8 +67,9 @@ class Inputs:
     @cached_property
     def model_table(self) -> pd.DataFrame:
         """One row per card, in order."""
-        cards = sorted(self.models.items(), key=lambda item: self.ranks[item[0]])
-        return pd.DataFrame([{"model": name, **dict(card)} for name, card in cards])
+        names = sorted(self.models, key=self.ranks.__getitem__)
+        cards = pd.DataFrame([{"model": name, **dict(self.models[name])} for name in names])
+        return cards.reindex(columns=list(dict.fromkeys(["model", *cards])))
 
     @cached_property
     def clusters(self) -> dict[str, str]:
