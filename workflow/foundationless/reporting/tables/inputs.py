@@ -190,7 +190,7 @@ def read_substitutions(path: Path) -> pd.DataFrame:
         ) from None
     if missing:
         raise UserError(f"{path}: the mutagenesis map has no column {', '.join(missing)}; make it again.")
-    return frame.loc[frame["window"] == frame["window"].iloc[0]]
+    return pd.DataFrame(frame[frame["window"] == frame["window"].iloc[0]])
 
 
 def check_distinct(cards: Iterable[Path]) -> None:
