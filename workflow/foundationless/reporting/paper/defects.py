@@ -1,6 +1,6 @@
 """Where the paper and its code go wrong, as numbers: each score with the defect, without it, and the difference.
 
-Items are numbered as in the README's list of them. `difference` is always with minus without the defect, and `method`
+Items are numbered as in the list of results/README.md. `difference` is always with minus without the defect. `method`
 says where its interval comes from: the same resamples of the same test items where both numbers come from one task and
 the same runs, otherwise two independent intervals put together (`aggregate.independent_difference`), which is wider
 where the two are correlated. Rows whose task is `all` are means over tasks with t intervals, tasks being the units.

@@ -235,7 +235,10 @@ TABLES: dict[str, Table] = {
     ),
     "tasks": _table(STUDY, "What tables and figures call tasks", "task suite suite_label group label", "task"),
     "models": _table(STUDY, "What tables and figures call models and baselines", "model", "model"),
-    "records": _table(STUDY, "One row per recorded number", f"{_ARM} metric value", parts=True),
+    "records": _table(
+        STUDY, "Every recorded number",
+        f"{_ARM} metric value", f"{_ARM} seed metric split selection fold run", parts=True,
+    ),
 }  # fmt: skip
 
 
