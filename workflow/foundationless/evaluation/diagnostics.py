@@ -86,7 +86,7 @@ def find_diagnostics(
         "settings": _settings(records),
     }
     return select_only(records) | {
-        name: pd.DataFrame(found, columns=COLUMNS[name]) for name, found in rows.items()
+        name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()
     }, notes
 
 

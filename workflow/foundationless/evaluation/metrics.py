@@ -41,9 +41,9 @@ def evaluate(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
         raise UserError("predictions hold a probability that is not finite; the model that made them diverged.")
     cells = confusion(truth, names[scores.argmax(axis=1)], classes)
     counts = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), -1)
-    found = {metric: float(from_confusion(counts, metric)) for metric in COUNT_METRICS}
+    counted = {metric: float(from_confusion(counts, metric)) for metric in COUNT_METRICS}
     ones = np.ones((1, len(truth)))
-    return found | {
+    return counted | {
         metric: float(from_probabilities(truth, scores, classes, ones, metric)[0]) for metric in RANK_METRICS
     }
 

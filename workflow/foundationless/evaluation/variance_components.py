@@ -49,15 +49,15 @@ def _moments(score: Floats, effects: dict[str, Floats]) -> dict[str, float]:
     n, full = len(score), _projection(np.hstack([np.ones((len(score), 1)), *several.values()]))
     free = n - np.trace(full)
     residual = float(score @ score - score @ full @ score) / free if free > 0.5 else float("nan")
-    found = {"residual": residual}
+    parts = {"residual": residual}
     for name, other in (("seed", "fold"), ("fold", "seed")):
         reduced = full - _projection(several[other])  # what this effect explains beyond the other
         scale = float(np.einsum("ij,ik,jk->", reduced, several[name], several[name]))
         if np.isfinite(residual) and scale > 1e-9:
-            found[name] = max(0.0, (float(score @ reduced @ score) - np.trace(reduced) * residual) / scale)
+            parts[name] = max(0.0, (float(score @ reduced @ score) - np.trace(reduced) * residual) / scale)
     if not np.isfinite(residual):  # as many effects as runs
-        found = {"residual": float(score.var(ddof=1))}
-    return found
+        parts = {"residual": float(score.var(ddof=1))}
+    return parts
 
 
 def _indicators(levels: NDArray[Any]) -> Floats:
