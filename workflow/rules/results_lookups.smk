@@ -26,17 +26,17 @@ def get_tasks(analysis):
 
 
 def get_cells(wildcards):
-    """JSON of the cells of an analysis: tasks that have the same cells share a line of them."""
+    """JSON of the cells of an analysis: tasks that have the same ones share a line of them."""
     groups = {}
     for task in get_tasks(wildcards.analysis):
         cells = study.cells_of(wildcards.analysis, task)
-        names = tuple(f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in cells)
-        groups.setdefault((get_metric_of(task), names), []).append(task)
-    named = [
-        {"metric": metric, "tasks": tasks, "cells": names}
-        for (metric, names), tasks in groups.items()
+        places = tuple(f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in cells)
+        groups.setdefault((get_metric_of(task), places), []).append(task)
+    cells = [
+        {"metric": metric, "tasks": tasks, "cells": places}
+        for (metric, places), tasks in groups.items()
     ]
-    return plan.json.dumps(named, separators=(",", ":"))
+    return plan.json.dumps(cells, separators=(",", ":"))
 
 
 def get_processes_of_tasks(wildcards):
