@@ -155,9 +155,9 @@ FEATURES = ("majority", "length", "gc", "length_gc", "kmer", "gapped_kmer", "ran
 
 
 class Metric(NamedTuple):
-    """How a metric is read. `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not.
+    """How a metric is read; `evaluation.metrics` has the function of its name.
 
-    `evaluation.metrics` has the function of its name.
+    `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not.
     """
 
     label: str
