@@ -1,7 +1,7 @@
 """How often intervals cover the truth and tests cry *different* where nothing is: the numbers of the README's limits.
 
-Simulated predictions of two equal arms go through the bootstrap of one task (`bootstrap`), simulated differences of
-equal arms through the mixed model over families of tasks (`aggregate`). Nominal: 95 % and 5 %.
+Simulated predictions of two equal arms go through the bootstrap of one task (`statistics`), simulated differences of
+equal arms through the mixed model over families of tasks (`evidence`). Nominal: 95 % and 5 %.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from foundationless.evaluation.aggregate import weigh
 from foundationless.evaluation.bootstrap import Run, compare_arms, join, score_runs
 
 SEEDS, SPREADS = (1, 2, 3, 5), (0.0, 0.02, 0.1)  # sd of accuracy between seeds
-FAMILIES = {"equal": (5,) * 8, "like the paper's": (10, 7, 5, 5, 5, 4, 1, 1, 1), "uneven": (18, 10, 6, 3, 3, 2, 2, 1)}
+FAMILIES = {"equal": (5,) * 8, "like the study's": (10, 7, 5, 5, 5, 4, 1, 1, 1), "uneven": (18, 10, 6, 3, 3, 2, 2, 1)}
 SHARES = (0.0, 0.3, 0.6, 0.9)  # of the variance of differences that families make
 
 
@@ -59,7 +59,7 @@ def reject_families(generator: Generator, trials: int, sizes: Sequence[int], sha
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=count, default=1000, help="simulations per number (default 1000)")
+    parser.add_argument("--trials", type=count, default=1000, help="simulations per cell (default 1000)")
     parser.add_argument("--items", type=count, default=300, help="test items of a task (default 300)")
     parser.add_argument("--smoke", action="store_true", help="a few simulations, to see that it runs")
     given = parser.parse_args(argv)

@@ -1,7 +1,7 @@
 """Time and peak memory of rebuilding tables, figures, verdict and report from records and predictions alone.
 
-Either of a study that ran (`--results DIR --configfile FILE`), or of simulated records of the paper's whole fine-tuning
-(tests/support/simulated_study.py): 7 models x 52 tasks x 5 seeds x 3 folds, 3,000 test items each, and baselines. Runs
+Either of a study that ran (`--results DIR --configfile FILE`), or of simulated records of the whole study's fine-tuning
+(tests/simulated_study.py): 7 models x 52 tasks x 5 seeds x 3 folds, 3,000 test items each, and baselines. Runs
 `snakemake --config from_records=true` in a copy of the working tree and adds up the memory of all its processes ten
 times a second (PSS: a page that several share counts once). The limits, on 2 cores: 60 s for the mini study; 5 minutes
 and 4 GiB for the whole one. On a busy machine only the CPU seconds say much: half of them is what two idle cores take.
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             config = str(directory / "study.yaml")
             study = reduce_study(Path(config), given.smoke)
             items = 60 if given.smoke else given.items
-            what = f"{write_records(study, directory, items=items, folds=FOLDS, processes=given.cores)} simulated cells"
+            what = f"{write_records(study, directory, items=items, folds=FOLDS, processes=given.cores)} simulated jobs"
         target = "results/tables/records.parquet" if given.smoke else "all"
         seconds, cpu, memory = rebuild(directory, config, given.cores, target)
         rows = [[what, f"{seconds:.0f}", f"{cpu:.0f}", f"{memory:.1f}"]]

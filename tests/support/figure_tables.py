@@ -201,7 +201,7 @@ def _unpaired_scores(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFra
 
         if arm["analysis"] == "sensitivity":
             for variant, pooling in ((v, p) for v in ("raw", "centred", "rounded") for p in ("cls", "mean", "max")):
-                shared = {"condition": variant, "pooling": pooling, "windows": 8}
+                shared = {"variant": variant, "pooling": pooling, "windows": 8}
                 for count in (1, 64, 128, 256, 512, 1024):
                     value = 1 - drift * np.log10(count + 1) / 3 * (1 if variant == "raw" else 1.5)
                     add("cosine", value, mutations=count, null=False, **shared)
@@ -217,8 +217,8 @@ def _unpaired_scores(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFra
                 add("spearman", rng.uniform(-0.2, 0.5), measure=measure, window="all")
         else:
             for metric in ("adjusted_rand", "normalised_mutual_information", "silhouette", "neighbour_agreement"):
-                add(metric, rng.uniform(0.05, 0.6), 0.03, condition="observed")
-                add(metric, 0.02, 0.02, condition="permuted_labels")
+                add(metric, rng.uniform(0.05, 0.6), 0.03, variant="observed")
+                add(metric, 0.02, 0.02, variant="permuted_labels")
     return pd.DataFrame(rows)
 
 

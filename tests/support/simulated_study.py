@@ -1,6 +1,6 @@
 """Records and predictions of a study that nobody ran, with true differences that are known.
 
-Every classification and likelihood cell of a study gets the files that its rule would write (`record.json`,
+Every classification and likelihood job of a study gets the files that its rule would write (`record.json`,
 `predictions.parquet`), and every audited task its audit; what has no predictions to compare (sensitivity, maps, …) is
 left out. A run is right about an item where a normal score, which all runs of a task share in part, lies below the
 quantile of its accuracy: so accuracies are exact in expectation and errors of two arms go together. With balanced
@@ -21,7 +21,6 @@ import pyarrow.parquet as pq
 from foundationless.evaluation.records import Result, write_record
 from foundationless.runtime.files import write_json
 from foundationless.runtime.processes import map_forked
-from foundationless.study.names import parse_model, parse_task
 from foundationless.study.plan import Cell, Plan
 from foundationless.study.vocabulary import CLASSIFICATIONS
 
@@ -45,24 +44,24 @@ def write_records(
     seed: int = 0,
     processes: int = 1,
 ) -> int:
-    """Write `directory`/results of a study; returns the number of cells.
+    """Write `directory`/results of a study; returns the number of jobs.
 
-    `items`: test items of a task; `folds`: of each cell, two learning rates of each are kept; `deltas`: model -> true
+    `items`: test items of a task; `folds`: of each job, two learning rates of each are kept; `deltas`: model -> true
     difference of its pretrained arm to its random one in MCC (of likelihood ratios: half of it in AUROC), 0 for others;
     `noise`: sd of seeds in MCC; `near`: share of test rows that audits call near duplicates.
     """
-    cells = [cell for cell in study.cells if cell.analysis in (*CLASSIFICATIONS, "likelihood")]
-    work = partial(_write_cell, study, directory / "results", items, tuple(folds), dict(deltas or {}), noise, seed)
-    for _ in map_forked(work, cells, processes):
+    jobs = [job for job in study.cells if job.analysis in (*CLASSIFICATIONS, "likelihood")]
+    work = partial(_write_job, study, directory / "results", items, tuple(folds), dict(deltas or {}), noise, seed)
+    for _ in map_forked(work, jobs, processes):
         pass
     for task in study.audited:
         _write_audit(directory / "results", task, items, near)
-    return len(cells)
+    return len(jobs)
 
 
 def classes_of(analysis: str, task: str) -> list[str]:
     """Names of a task's classes."""
-    base = parse_task(task).base_task
+    base = task.split(".")[0]
     if analysis == "likelihood":
         return ["benign", "pathogenic"]
     return NAMES[: CLASSES.get(base, OF_ANALYSIS.get(analysis, 2))]
@@ -73,14 +72,13 @@ def accuracy_of(mcc: float, classes: int) -> float:
     return float(np.clip((mcc * (classes - 1) + 1) / classes, 0.02, 0.99))
 
 
-def true_mcc(cell: Cell, deltas: Mapping[str, float]) -> float:
+def true_mcc(job: Cell, deltas: Mapping[str, float]) -> float:
     """Expected MCC of an arm: by task, by model, and the planted difference of a pretrained arm."""
-    task, model = parse_task(cell.task).base_task, parse_model(cell.model).base
-    middle = 0.35 + 0.4 * _unit("task", task) + 0.06 * (_unit("model", model) - 0.5)
+    middle = 0.35 + 0.4 * _unit("task", job.task.split(".")[0]) + 0.06 * (_unit("model", job.model.split(".")[0]) - 0.5)
     return (
         middle
-        - (0.1 if cell.init == "baseline" else 0.0)
-        + (deltas.get(cell.model, 0.0) if cell.init == "pretrained" else 0.0)
+        - (0.1 if job.init == "baseline" else 0.0)
+        + (deltas.get(job.model, 0.0) if job.init == "pretrained" else 0.0)
     )
 
 
@@ -92,7 +90,7 @@ def _generator(seed: int, *words: object) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32("/".join(map(str, words)).encode())])
 
 
-def _write_cell(
+def _write_job(
     study: Plan,
     results: Path,
     items: int,
@@ -100,24 +98,24 @@ def _write_cell(
     deltas: Mapping[str, float],
     noise: float,
     seed: int,
-    cell: Cell,
+    job: Cell,
 ) -> None:
-    directory = results / cell.analysis / cell.task / cell.model / cell.init / f"seed{cell.seed}"
+    directory = results / job.analysis / job.task / job.model / job.init / f"seed{job.seed}"
     directory.mkdir(parents=True, exist_ok=True)
-    names = classes_of(cell.analysis, cell.task)
-    shared = _generator(seed, cell.task)
+    names = classes_of(job.analysis, job.task)
+    shared = _generator(seed, job.task)
     truth, difficulty = np.arange(items) % len(names), shared.normal(size=items)
-    generator = _generator(seed, *cell)
-    mcc = true_mcc(cell, deltas) + noise * generator.normal()
-    write = _variants if cell.analysis == "likelihood" else _predictions
-    frame, values = write(truth, difficulty, names, mcc, folds if cell.init != "baseline" else (-1,), generator)
+    generator = _generator(seed, *job)
+    mcc = true_mcc(job, deltas) + noise * generator.normal()
+    write = _variants if job.analysis == "likelihood" else _predictions
+    frame, found = write(truth, difficulty, names, mcc, folds if job.init != "baseline" else (-1,), generator)
     pq.write_table(frame, directory / "predictions.parquet")
-    metric = study.task(cell.task)["metric"]
-    identity = {name: getattr(cell, name) for name in ("analysis", "task", "model", "init", "seed")}
+    metric = study.task(job.task)["metric"]
+    shown = [Result(metric, *values) for values in found]
     write_record(
-        directory / "record.json", **identity, parameters=0 if cell.init == "baseline" else 1_000_000,
-        settings={"metric": metric, "simulated": True}, results=[Result(metric, *value) for value in values],
-        cost={"device": "cpu", "seconds": 1.0, "peak_memory_mb": 1.0},
+        directory / "record.json", analysis=job.analysis, task=job.task, model=job.model, init=job.init, seed=job.seed,
+        parameters=0 if job.init == "baseline" else 1_000_000, settings={"metric": metric, "simulated": True},
+        results=shown, cost={"device": "cpu", "seconds": 1.0, "peak_memory_mb": 1.0},
     )  # fmt: skip
 
 
@@ -125,7 +123,7 @@ def _predictions(truth, difficulty, names, mcc, folds, generator):
     """Two runs a fold: the first chosen by validation, the second by its test score, unless the first is better."""
     n, k = len(truth), len(names)
     order = np.argsort([f"item{i:06d}" for i in range(n)], kind="stable")  # files are in the order of the set
-    parts, values = [], []
+    parts, found = [], []
     limit = _NORMAL.inv_cdf(accuracy_of(mcc, k))
     for fold in folds:
         runs = []
@@ -142,8 +140,8 @@ def _predictions(truth, difficulty, names, mcc, folds, generator):
                 marks = {"selected": place == 0, "selected_paper": place == better}
                 parts.append(_frame(order, truth, names, f"fold{fold}_lr{rate}", fold, marks, predicted, probabilities))
             extra = {"run": f"fold{fold}_lr{rate}", "selected": place == 0}
-            values.append((float(share), n, "validation", "run", fold, rate, extra))
-    return pa.concat_tables(parts), values
+            found.append((float(share), n, "validation", "run", fold, rate, extra))
+    return pa.concat_tables(parts), found
 
 
 def _frame(order, truth, names, run, fold, marks, predicted, probabilities):

@@ -321,12 +321,12 @@ def test_half_of_the_records_draws_everything_and_names_what_is_missing(demo, tm
     answer = snakemake("--config", "from_records=true", directory=directory)
     assert answer.returncode == 0, answer.stdout[-4000:]
     assert answer.stdout.count("foundationless: there is no results/") == 20
-    assert f"foundationless: and {2 * len(lost) - 20} more: results/tables/missing.csv" in answer.stdout
+    assert f"foundationless: and {2 * len(lost) - 20} more: results/tables/holes.csv" in answer.stdout
     results = directory / "results"
     assert len(PdfReader(results / "figures/all.pdf").pages) == 1 + len(vocabulary.FIGURES)
     assert (results / "report.html").stat().st_size > 100_000 and (results / "verdict.json").is_file()
-    missing = pd.read_csv(results / "tables/missing.csv")
-    named = missing[missing["what"] == "record"]
+    holes = pd.read_csv(results / "tables/holes.csv")
+    named = holes[holes["what"] == "record"]
     cells = {tuple(map(str, row)) for row in named[["analysis", "task", "model", "init"]].assign(
         seed="seed" + named["seed"].astype(int).astype(str)).to_numpy()}  # fmt: skip
     assert cells == {job.relative_to(results).parts for job in lost}

@@ -6,11 +6,9 @@ rule summarise_analysis:
     output:
         scores="results/{analysis}/scores.csv",
         comparisons="results/{analysis}/comparisons.csv",
-        notes="results/{analysis}/notes.csv",
+        effects="results/{analysis}/effects.csv",
+        holes="results/{analysis}/holes.csv",
         records="results/{analysis}/records.parquet",
-        diagnostics=expand(
-            "results/{{analysis}}/{name}.csv", name=vocabulary.DIAGNOSTICS
-        ),
     log:
         "logs/summarise_analysis/{analysis}.log",
     benchmark:
@@ -44,11 +42,9 @@ rule collect_tables:
     input:
         scores=get_summaries(name="scores.csv"),
         comparisons=get_summaries(name="comparisons.csv"),
-        notes=get_summaries(name="notes.csv"),
+        effects=get_summaries(name="effects.csv"),
+        holes=get_summaries(name="holes.csv"),
         records=get_summaries(name="records.parquet"),
-        diagnostics=[
-            get_summaries(name=f"{name}.csv") for name in vocabulary.DIAGNOSTICS
-        ],
         pretraining=get_pretraining_records,
         weights=get_weight_cards,
         maps=get_predictions("clustering"),
@@ -84,7 +80,7 @@ rule collect_tables:
         "Collect tables"
     shell:
         "python -m foundationless collect_tables --scores {input.scores:q} --comparisons {input.comparisons:q}"
-        " --notes {input.notes:q} --records {input.records:q} --diagnostics {input.diagnostics:q}"
+        " --effects {input.effects:q} --holes {input.holes:q} --records {input.records:q}"
         " --pretraining {input.pretraining:q}"
         " --weights $(for name in {params.weights}; do echo results/weights/$name/weights.json; done)"
         " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"

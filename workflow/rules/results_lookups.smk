@@ -12,7 +12,7 @@ def get_job_path(job, name):
 
 
 def get_job_files(name):
-    """Files called `name` of all cells of one analysis."""
+    """Files called `name` of all jobs of one analysis."""
 
     def get(wildcards):
         jobs = [job for job in study.cells if job.analysis == wildcards.analysis]
@@ -26,15 +26,15 @@ def get_tasks(analysis):
 
 
 def get_cells(wildcards):
-    """JSON of the cells of an analysis: tasks that have the same ones share a line of them."""
+    """JSON of the jobs of an analysis: tasks that have the same jobs share a line of them."""
     groups = {}
     for task in get_tasks(wildcards.analysis):
-        cells = study.cells_of(wildcards.analysis, task)
-        places = tuple(f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in cells)
-        groups.setdefault((get_metric_of(task), places), []).append(task)
+        jobs = study.cells_of(wildcards.analysis, task)
+        names = tuple(f"{job.model}/{job.init}/seed{job.seed}" for job in jobs)
+        groups.setdefault((get_metric_of(task), names), []).append(task)
     cells = [
-        {"metric": metric, "tasks": tasks, "cells": places}
-        for (metric, places), tasks in groups.items()
+        {"metric": metric, "tasks": tasks, "jobs": jobs}
+        for (metric, jobs), tasks in groups.items()
     ]
     return plan.json.dumps(cells, separators=(",", ":"))
 
@@ -105,7 +105,7 @@ def get_weight_cards(wildcards):
 
 
 def say_what_is_missing():
-    """Name the records and predictions that are not there; all of them stand in results/tables/missing.csv."""
+    """Name the records and predictions that are not there; all of them stand in results/tables/holes.csv."""
     paths = [
         get_job_path(job, name)
         for job in study.cells
@@ -116,7 +116,7 @@ def say_what_is_missing():
         print(f"foundationless: there is no {path}", file=sys.stderr)
     if more := missing[SHOWN:]:
         print(
-            f"foundationless: and {len(more)} more: results/tables/missing.csv",
+            f"foundationless: and {len(more)} more: results/tables/holes.csv",
             file=sys.stderr,
         )
 

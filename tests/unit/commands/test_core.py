@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import json
 import os
 
 import hypothesis.strategies as st
@@ -14,6 +15,7 @@ from foundationless.__main__ import main
 from foundationless.commands import _flags
 from foundationless.data import dna
 from foundationless.errors import UserError
+from foundationless.evaluation import records
 from foundationless.runtime.files import atomic_directory, atomic_path, read_json, write_json
 from foundationless.tasks import sequence_sets
 
@@ -89,6 +91,42 @@ def test_json_refuses_not_a_number(tmp_path):
     (tmp_path / "y.json").write_text("{")
     with pytest.raises(UserError, match=r"y\.json: not valid JSON"):
         read_json(tmp_path / "y.json")
+
+
+def test_record_round_trip_and_flat_table(tmp_path):
+    path = tmp_path / "record.json"
+    watch = records.Stopwatch()
+    records.write_record(
+        path,
+        analysis="finetune",
+        task="t",
+        model="m",
+        init="random",
+        seed=1,
+        parameters=7,
+        settings={"epochs": 2},
+        results=[records.Result("mcc", 0.5, 10, fold=0, learning_rate=1e-3, extra={"run": "r"})],
+        cost=watch.cost(),
+    )
+    record = records.read_record(path)
+    row = records.flatten([record]).iloc[0]
+    for column in ("model", "init", "seed", "task", "fold", "learning_rate", "selection", "metric", "value", "n"):
+        assert column in row.index
+    for column in (
+        "parameters",
+        "device",
+        "seconds",
+        "peak_memory_mb",
+        "version_foundationless",
+        "version_commit",
+        "run",
+    ):
+        assert column in row.index
+    assert row["value"] == 0.5 and row["peak_memory_mb"] > 1
+    assert not {"cost", "versions"} & set(records.comparable(record))
+    path.write_text(json.dumps({"schema": 0}))
+    with pytest.raises(UserError, match="not a record"):
+        records.read_record(path)
 
 
 @given(DNA)
@@ -220,3 +258,67 @@ def test_a_cut_sequence_set_and_an_empty_one_are_refused(tmp_path):
     pd.read_parquet(_set(none)).iloc[:0].to_parquet(none)
     with pytest.raises(UserError, match="no sequences"):
         sequence_sets.read_sequences(none)
+
+
+@pytest.mark.parametrize("key", ["analysis", "seed", "parameters", "results", "cost", "versions"])
+def test_a_record_without_a_part_is_refused(tmp_path, key):
+    whole = {
+        "schema": records.SCHEMA,
+        "analysis": "a",
+        "task": "t",
+        "model": "m",
+        "init": "random",
+        "seed": 0,
+        "parameters": 1,
+    }
+    whole |= {"results": [], "cost": {"seconds": 1.0}, "versions": {}}
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(whole))
+    assert records.read_record(path)["model"] == "m"
+    path.write_text(json.dumps({name: value for name, value in whole.items() if name != key}))
+    with pytest.raises(UserError, match=key):
+        records.read_record(path)
+
+
+@pytest.mark.parametrize("part", [{"settings": None}, {"settings": [1]}, {"selections": None}, {"selections": 3}])
+def test_a_record_with_a_broken_part_is_refused(tmp_path, part):
+    whole = {
+        "schema": records.SCHEMA,
+        "analysis": "a",
+        "task": "t",
+        "model": "m",
+        "init": "random",
+        "seed": 0,
+        "parameters": 1,
+    }
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps(whole | {"results": [], "cost": {"seconds": 1.0}, "versions": {}} | part))
+    with pytest.raises(UserError, match=f"'{min(part)}' is broken"):
+        records.read_record(path)
+
+
+def test_a_selection_is_kept_and_one_that_cannot_be_traced_is_refused(tmp_path):
+    identity = {"analysis": "biotype", "task": "t", "model": "m", "init": "random", "seed": 0, "parameters": 1}
+    rest = {"settings": {}, "results": [], "cost": {"seconds": 1.0}}
+    selection = {
+        "what": "strength",
+        "split": "validation",
+        "metric": "mcc",
+        "tried": {0.1: 0.2, 1: None},
+        "chosen": 0.1,
+    }
+    history = {
+        "what": "epoch",
+        "within": "r",
+        "split": "validation",
+        "metric": "mcc",
+        "tried": {1: 0.3, 2: 0.4, 3: 0.1},
+    }
+    path = tmp_path / "record.json"
+    records.write_record(path, **identity, **rest, selections=[selection, history | {"chosen": 2}])
+    table = records.flatten_selections([records.read_record(path)])
+    assert table["candidate"].tolist() == ["0.1", "1", "2"], "of the epochs only the chosen one"
+    assert table["chosen"].tolist() == [True, False, True] and table["tried"].tolist() == [2, 2, 3]
+    assert table.loc[2, ["what", "within", "value"]].tolist() == ["epoch", "r", 0.4]
+    with pytest.raises(UserError, match="does not say what was tried"):
+        records.write_record(path, **identity, **rest, selections=[selection | {"chosen": 10}])

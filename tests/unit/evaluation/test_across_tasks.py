@@ -109,7 +109,7 @@ def test_draws_of_a_derived_set_are_one_task_and_derivations_are_kept_apart():
     names = ["a1", "a1.pct10", "a1.pct10d1", "b1.pct10", "b1.permuted"]
     rows = pairs(names, models=("x",)).assign(delta=[0.5, 0.1, 0.3, 0.4, 0.9], se=[0.1, 0.1, 0.3, 0.1, 0.1])
     table = only(summarise(rows), suite="all", family="")
-    by = table.set_index("variant")
+    by = table.set_index("derivation")
     assert by.index.tolist() == ["", "pct10", "permuted"]
     assert by.loc["pct10", ["n", "delta"]].tolist() == [2, pytest.approx(0.3)]
     assert by.loc["pct10", "se"] == pytest.approx(np.hypot(0.2, 0.1) / 2), "draws share the test set: no root of 2"
@@ -118,8 +118,8 @@ def test_draws_of_a_derived_set_are_one_task_and_derivations_are_kept_apart():
 def test_other_arms_are_no_evidence_and_a_hole_is_left_out():
     rows = pairs(TASKS["task"])
     other = rows.assign(init="random", versus="baseline")
-    gaps = rows.assign(delta=rows["delta"].where(rows["task"] != "c2"))
-    table = summarise(pd.concat([gaps, other]))
+    holes = rows.assign(delta=rows["delta"].where(rows["task"] != "c2"))
+    table = summarise(pd.concat([holes, other]))
     assert set(table["versus"]) == {"random"}
     assert (only(table, suite="all", family="")["n"] == 7).all()
     without = summarise(rows[rows["task"] != "c2"])
@@ -174,7 +174,7 @@ def test_two_arms_or_one_task_are_not_ranked():
     for part in (scores[scores["model"] == "x"], scores[scores["task"] == "a1"], scores.iloc[:0]):
         ranks, rank_pairs, _ = across_tasks.rank_tasks(part, TASKS, {})
         assert ranks.columns.tolist() == across_tasks.RANKS and ranks.empty and rank_pairs.empty
-    gapped = scores[(scores["task"].isin(["a1", "a2"])) & ~((scores["task"] == "a1") & (scores["model"] == "y"))]
-    ranks, _, notes = across_tasks.rank_tasks(gapped, TASKS, {})
+    holed = scores[(scores["task"].isin(["a1", "a2"])) & ~((scores["task"] == "a1") & (scores["model"] == "y"))]
+    ranks, _, notes = across_tasks.rank_tasks(holed, TASKS, {})
     assert ranks.empty, "what is left of two tasks and three arms has no test"
     assert "leave out" in notes["note"].iloc[0]

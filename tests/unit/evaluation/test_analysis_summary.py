@@ -10,10 +10,8 @@ import sklearn.metrics as sk
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.evaluation import analysis_summary, diagnostics, table_files, task_results
-from foundationless.evaluation.task_summary import COMPARISONS, SCORES
+from foundationless.evaluation import analysis_summary, task_results
 from foundationless.study import plan
-from foundationless.study.vocabulary import DIAGNOSTICS
 from support import ROOT
 from support.simulated_study import classes_of, true_mcc, write_records
 
@@ -52,7 +50,7 @@ def summarise(design, files, output, *flags, name="finetune", processes=1):
         {
             "metric": design.task(task)["metric"],
             "tasks": [task],
-            "cells": [f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in design.cells_of(name, task)],
+            "jobs": [f"{job.model}/{job.init}/seed{job.seed}" for job in design.cells_of(name, task)],
         }
         for task in tasks
     ]
@@ -63,7 +61,9 @@ def summarise(design, files, output, *flags, name="finetune", processes=1):
          "--resamples", "300", "--seed", "1", "--processes", str(processes), "--output", str(output), *flags]
     )  # fmt: skip
     assert code == 0
-    return {path.stem: table_files.read_table(path, path.stem) for path in output.glob("*.csv")}
+    return [
+        pd.read_csv(output / f"{part}.csv", low_memory=False) for part in ("scores", "comparisons", "effects", "holes")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +77,12 @@ def test_tables_do_not_depend_on_the_number_of_processes(design, files, whole, t
     for name in analysis_summary.FILES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
     assert "2/2 finetune/sim_mark" in capfd.readouterr().err
-    assert whole["notes"].empty, "nothing is missing"
-    assert {path.name for path in (tmp_path / "one").iterdir()} == set(analysis_summary.FILES)
+    assert whole[3].empty, "nothing is missing"
 
 
 def test_planted_differences_are_found_and_absent_ones_are_not(design, whole):
     """A true difference of 0.2 MCC is 4 standard errors here; under none, intervals hold 0."""
-    pairs = whole["comparisons"].query("versus == 'random' and selection == 'validation'").set_index(["model", "task"])
+    pairs = whole[1].query("versus == 'random' and selection == 'validation'").set_index(["model", "task"])
     for task in TASKS:
         planted, none = pairs.loc[("hyenadna.demo", task)], pairs.loc[("caduceus.demo", task)]
         unit = 2 if planted["metric"] == "accuracy" else 1  # accuracy of two classes is half of MCC
@@ -91,26 +90,18 @@ def test_planted_differences_are_found_and_absent_ones_are_not(design, whole):
         assert abs(none["delta"]) < 4 * none["se"] and none["mde"] == pytest.approx(2.8016 * none["se"], rel=1e-3)
         assert planted["p_test"] < 1e-3 and planted["nb_low"] < planted["delta"] < planted["nb_high"]
         assert planted["test"] == "mcnemar"
-    cell = design.cells_of("finetune", "sim_mark")[0]
-    scores = whole["scores"].set_index(["task", "model", "init", "selection"])
-    assert scores.loc[("sim_mark", *cell[2:4], "validation"), "mcc"] == pytest.approx(true_mcc(cell, DELTAS), abs=0.1)
+    job = design.cells_of("finetune", "sim_mark")[0]
+    value = whole[0].set_index(["task", "model", "init", "selection"]).loc[("sim_mark", *job[2:4], "validation"), "mcc"]
+    assert value == pytest.approx(true_mcc(job, DELTAS), abs=0.1)
 
 
-def test_every_table_has_its_columns_and_the_parts_of_names(whole):
-    """Readers and rules take the columns and names of tables from declarations: the files hold to them."""
-    parts = list(table_files.add_name_parts(pd.DataFrame(columns=["task", "model"])).columns[2:])
-    declared = {"scores": SCORES, "comparisons": COMPARISONS, "notes": task_results.NOTES, **diagnostics.COLUMNS}
-    assert set(whole) == set(declared) and tuple(diagnostics.COLUMNS) == DIAGNOSTICS
-    for name, frame in whole.items():
-        columns, last = list(frame.columns[: -len(parts)]), list(frame.columns[-len(parts) :])
-        assert last == parts and columns[: len(declared[name])] == declared[name], name
-        assert name == "scores" or columns == declared[name]
-    assert set(whole["runs"]["base_task"]) == set(TASKS) and set(whole["runs"]["variant"]) == {""}
-    assert set(whole["runs"]["base"]) == {"hyenadna", "caduceus", "length_gc", "kmer_xgboost"}
+def effect(effects, kind):
+    return effects[effects["effect"] == kind].dropna(axis=1, how="all")
 
 
 def test_runs_are_those_behind_a_score(whole):
-    scores, runs = whole["scores"], whole["runs"]
+    scores, _, effects, _ = whole
+    runs = effect(effects, "run")
     keys = ["task", "model", "init", "selection"]
     means = runs.groupby([*keys, "seed"])["value"].mean().groupby(keys).mean()
     found = scores.set_index(keys)["value"]
@@ -119,7 +110,7 @@ def test_runs_are_those_behind_a_score(whole):
 
 
 def test_components_of_variance_are_shares_of_a_whole(whole):
-    parts = whole["components"]
+    parts = effect(whole[2], "component")
     assert set(parts["component"]) == {"items", "seed", "fold", "residual", "weights"}
     keys = ["task", "model", "init", "selection"]
     network = parts[parts["init"] != "baseline"]
@@ -132,8 +123,8 @@ def test_components_of_variance_are_shares_of_a_whole(whole):
 
 
 def test_confusion_matrices_count_every_prediction(design, files, tmp_path):
-    tables = summarise(design, files, tmp_path / "biotype", name="biotype")
-    counts = tables["confusion"]
+    scores, _, effects, _ = summarise(design, files, tmp_path / "biotype", name="biotype")
+    counts = effect(effects, "confusion")
     names = classes_of("biotype", "sim_biotype")
     for (model, init), part in counts.groupby(["model", "init"]):
         paths = (files / "biotype/sim_biotype" / model / init).glob("seed*/predictions.parquet")
@@ -141,13 +132,12 @@ def test_confusion_matrices_count_every_prediction(design, files, tmp_path):
         expected = sk.confusion_matrix(frame["label"], frame["predicted"], labels=names)
         assert (part.pivot(index="actual", columns="predicted", values="count") == expected).all(axis=None)
         assert len(part) == len(names) ** 2
-    assert counts.groupby(["model", "init"]).ngroups == len(tables["scores"]) / 2
+    assert counts.groupby(["model", "init"]).ngroups == len(scores) / 2
 
 
 def test_roc_curves_are_those_of_scikit_learn(design, files, tmp_path):
-    tables = summarise(design, files, tmp_path / "likelihood", name="likelihood")
-    scores, comparisons = tables["scores"], tables["comparisons"]
-    curves = tables["roc"].query("selection == 'validation'")
+    scores, comparisons, effects, _ = summarise(design, files, tmp_path / "likelihood", name="likelihood")
+    curves = effect(effects, "roc").query("selection == 'validation'")
     assert set(comparisons["test"]) == {"delong"} and comparisons["p_test"].notna().all()
     for (model, init), part in curves.groupby(["model", "init"]):
         found = []
@@ -164,30 +154,26 @@ def test_roc_curves_are_those_of_scikit_learn(design, files, tmp_path):
 def test_with_half_of_the_files_gone_the_rest_keeps_its_numbers(design, files, whole, tmp_path, capfd):
     copy = shutil.copytree(files, tmp_path / "results")
     generator = np.random.default_rng(4)
-    cells = [cell for cell in design.cells if cell.analysis == "finetune"]
-    lost = [cells[place] for place in generator.permutation(len(cells))[: len(cells) // 2]]
+    jobs = [job for job in design.cells if job.analysis == "finetune"]
+    lost = [jobs[place] for place in generator.permutation(len(jobs))[: len(jobs) // 2]]
     names = ["record.json" if number % 3 else "predictions.parquet" for number in range(len(lost))]
-    for cell, name in zip(lost, names, strict=True):
-        (copy / "/".join([*cell[:4], f"seed{cell.seed}"]) / name).unlink()
+    for job, name in zip(lost, names, strict=True):
+        (copy / "/".join([*job[:4], f"seed{job.seed}"]) / name).unlink()
     shutil.rmtree(copy / "audit/sim_mark")
-    half = summarise(design, copy, tmp_path / "half", "--partial")
-    notes = half["notes"]
-    told = {(row.task, row.model, row.init, row.seed, row.what) for row in notes.dropna(subset="seed").itertuples()}
+    scores, _, _, holes = summarise(design, copy, tmp_path / "half", "--partial")
+    told = {(row.task, row.model, row.init, row.seed, row.what) for row in holes.dropna(subset="seed").itertuples()}
     assert told == {
-        (cell.task, cell.model, cell.init, cell.seed, name.partition(".")[0])
-        for cell, name in zip(lost, names, strict=True)
+        (job.task, job.model, job.init, job.seed, name.partition(".")[0]) for job, name in zip(lost, names, strict=True)
     }
-    assert notes[notes["what"] == "audit"]["task"].tolist() == ["sim_mark"]
+    assert holes[holes["what"] == "audit"]["task"].tolist() == ["sim_mark"]
     said = capfd.readouterr().err
-    assert all("/".join([*cell[:4], f"seed{cell.seed}"]) in said for cell in lost)
+    assert all("/".join([*job[:4], f"seed{job.seed}"]) in said for job in lost)
     keys = ["task", "model", "init"]
-    touched = {cell[1:4] for cell in lost}
-    scores = whole["scores"]
-    untouched = scores[[tuple(arm) not in touched for arm in scores[keys].to_numpy()]]
+    touched = {job[1:4] for job in lost}
+    untouched = whole[0][[tuple(cell) not in touched for cell in whole[0][keys].to_numpy()]]
     assert len(untouched) >= 4
     pd.testing.assert_frame_equal(
-        untouched.reset_index(drop=True),
-        half["scores"].merge(untouched[keys].drop_duplicates(), on=keys)[scores.columns],
+        untouched.reset_index(drop=True), scores.merge(untouched[keys].drop_duplicates(), on=keys)[whole[0].columns]
     )
     with pytest.raises(AssertionError):
         summarise(design, copy, tmp_path / "half")
@@ -198,20 +184,28 @@ def test_the_best_of_fewer_arms_is_no_reference(design, files, whole, tmp_path):
     copy = shutil.copytree(files, tmp_path / "results")
     shutil.rmtree(copy / "finetune/sim_mark/kmer_xgboost")
     shutil.rmtree(copy / "finetune/sim_promoter/caduceus.demo/random")
-    fewer, pairs = summarise(design, copy, tmp_path / "fewer", "--partial"), whole["comparisons"]
-    lost = fewer["notes"][fewer["notes"]["what"] == "reference"].set_index("task")["note"]
+    _, comparisons, _, holes = summarise(design, copy, tmp_path / "fewer", "--partial")
+    lost = holes[holes["what"] == "reference"].set_index("task")["note"]
     assert "without kmer_xgboost the best baseline" in lost["sim_mark"]
     assert "without caduceus.demo the best random arm" in lost["sim_promoter"]
     keys = ["task", "model", "init", "versus", "selection"]
-    promoter, caduceus = pairs["task"] == "sim_promoter", pairs["model"] == "caduceus.demo"
-    expected = pairs[
-        ~((pairs["task"] == "sim_mark") & (pairs["versus"] == "baseline"))
-        & ~(promoter & (pairs["versus"] == "best_random"))
-        & ~(promoter & caduceus & ((pairs["init"] == "random") | (pairs["versus"] == "random")))
+    expected = whole[1][
+        ~((whole[1]["task"] == "sim_mark") & (whole[1]["versus"] == "baseline"))
+        & ~((whole[1]["task"] == "sim_promoter") & (whole[1]["versus"] == "best_random"))
+        & ~(
+            (whole[1]["task"] == "sim_promoter")
+            & (whole[1]["model"] == "caduceus.demo")
+            & (whole[1]["init"] == "random")
+        )
+        & ~(
+            (whole[1]["task"] == "sim_promoter")
+            & (whole[1]["model"] == "caduceus.demo")
+            & (whole[1]["versus"] == "random")
+        )
     ]
-    assert len(expected) < len(pairs)
+    assert len(expected) < len(whole[1])
     columns = [*keys, "reference", "delta", "low", "high"]
-    found = fewer["comparisons"][columns].sort_values(keys, ignore_index=True)
+    found = comparisons[columns].sort_values(keys, ignore_index=True)
     pd.testing.assert_frame_equal(found, expected[columns].sort_values(keys, ignore_index=True))
 
 
@@ -221,11 +215,12 @@ def test_a_fold_that_one_arm_lacks_is_left_out_of_both(design, files, whole, tmp
     path = copy / "finetune/sim_mark/hyenadna.demo/random/seed1/predictions.parquet"
     table = pd.read_parquet(path)
     table[table["fold"] != 2].to_parquet(path, index=False)
-    tables = summarise(design, copy, tmp_path / "folds")
-    notes, comparisons = tables["notes"], tables["comparisons"]
-    assert "fold(s) 2 lack a run" in notes.loc[notes["what"] == "folds", "note"].iloc[0]
-    runs = whole["runs"].query("task == 'sim_mark' and fold != 2 and model == 'hyenadna.demo'")
-    runs = runs[runs["selection"] == "validation"].groupby("init")["value"].mean()
+    _, comparisons, _, holes = summarise(design, copy, tmp_path / "folds")
+    assert "fold(s) 2 lack a run" in holes.loc[holes["what"] == "folds", "note"].iloc[0]
+    runs = whole[2][(whole[2]["effect"] == "run") & (whole[2]["task"] == "sim_mark") & (whole[2]["fold"] != 2)]
+    runs = (
+        runs[(runs["model"] == "hyenadna.demo") & (runs["selection"] == "validation")].groupby("init")["value"].mean()
+    )
     row = comparisons[
         (comparisons["task"] == "sim_mark") & (comparisons["model"] == "hyenadna.demo")
         & (comparisons["versus"] == "random") & (comparisons["selection"] == "validation")
@@ -233,17 +228,16 @@ def test_a_fold_that_one_arm_lacks_is_left_out_of_both(design, files, whole, tmp
     assert row["delta"] == pytest.approx(runs["pretrained"] - runs["random"]) and row["folds"] == 2
 
 
-def test_an_analysis_of_which_nothing_is_there_is_one_note_per_cell(design, tmp_path):
-    tables = summarise(design, tmp_path / "nowhere", tmp_path / "none", "--partial")
-    notes = tables.pop("notes")
-    assert all(table.empty and len(table.columns) for table in tables.values())
-    assert (notes["what"] == "record").sum() == len([cell for cell in design.cells if cell.analysis == "finetune"])
-    assert pd.read_parquet(tmp_path / "none/records.parquet").empty
+def test_an_analysis_of_which_nothing_is_there_is_one_hole_per_job(design, tmp_path):
+    scores, comparisons, effects, holes = summarise(design, tmp_path / "nowhere", tmp_path / "none", "--partial")
+    assert scores.empty and comparisons.empty and effects.empty
+    assert (holes["what"] == "record").sum() == len([job for job in design.cells if job.analysis == "finetune"])
+    assert list(holes.columns) == task_results.HOLES and pd.read_parquet(tmp_path / "none/records.parquet").empty
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[1]", '[{"metric": "mcc"}]', '[{"metric": "mcc", "tasks": ["a"], "cells": ["model/random"]}]',
-             '[{"metric": "mcc", "tasks": ["a", "a"], "cells": []}]']
+    "text", ["{", "[1]", '[{"metric": "mcc"}]', '[{"metric": "mcc", "tasks": ["a"], "jobs": ["model/random"]}]',
+             '[{"metric": "mcc", "tasks": ["a", "a"], "jobs": []}]']
 )  # fmt: skip
 def test_cells_that_are_none_are_refused(text):
     with pytest.raises(UserError, match="--cells"):

@@ -1,4 +1,4 @@
-"""The bootstrap agrees with scipy's, covers, keeps its level, and the paper's own table gives its known answers."""
+"""The bootstrap agrees with scipy's, covers, keeps its level, and the study's own table gives its known answers."""
 
 import numpy as np
 import pandas as pd
@@ -145,22 +145,6 @@ def test_a_metric_that_does_not_fit_is_one_sentence(metric):
         bootstrap.score_runs([run], metric, CLASSES, 10, 0)
 
 
-@pytest.mark.parametrize("metric", ["auroc", "auprc"])
-def test_scores_of_variants_rank_as_a_probability_of_the_second_class_does(metric):
-    """Scores have no scale and no class that they predict: they are ranked, never counted, and only between two."""
-    generator = np.random.default_rng(6)
-    classified = make_run(generator.integers(2, size=80), 0.7, generator)
-    scored = bootstrap.Run(0, -1, classified.labels, classified.groups, scores=classified.probabilities[:, 1])
-    first, second = (bootstrap.score_runs([run], metric, CLASSES, 50, 3)[0] for run in (classified, scored))
-    assert first.points == second.points and np.array_equal(first.replicates, second.replicates)
-    few = np.arange(80) % 3 > 0
-    (cut,) = bootstrap.subset_runs([scored], [few])
-    assert np.array_equal(cut.scores, scored.scores[few]) and np.array_equal(cut.ranking, cut.scores)
-    for other, classes in (("accuracy", CLASSES), (metric, [*CLASSES, "2"])):
-        with pytest.raises(UserError, match=f"metric '{other}' needs"):
-            bootstrap.score_runs([scored], other, classes, 10, 0)
-
-
 @pytest.mark.parametrize(
     "low, high, word",
     [
@@ -176,7 +160,7 @@ def test_verdicts(low, high, word):
     assert bootstrap.verdict(low, high, 0.02) == word
 
 
-def test_across_tasks_reproduces_the_paper(shared):
+def test_across_tasks_reproduces_the_study(shared):
     reported = pd.read_csv(shared / "paper_reported_numbers.tsv", sep="\t")
     arms = reported[reported["experiment"] == "nt_finetune"].pivot(
         index=["task", "model"], columns="arm", values="value"
@@ -307,9 +291,7 @@ def test_runs_on_some_items_are_drawn_as_runs_on_all():
         :, np.searchsorted(names, run.groups[kept])
     ]
     right = (run.labels == run.predicted)[kept]
-    found = bootstrap.score_runs(bootstrap.subset_runs([run], [kept]), "accuracy", CLASSES, 50, 7, [run])[0].replicates[
-        0
-    ]
+    found = bootstrap.score_runs([run.subset(kept)], "accuracy", CLASSES, 50, 7, [run])[0].replicates[0]
     assert found == pytest.approx((weights @ right) / weights.sum(axis=1))
 
 

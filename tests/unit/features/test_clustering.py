@@ -29,7 +29,7 @@ def make(n: int = 120, signal: float = 1.5, classes: str = "abc", seed: int = 0)
 
 
 def values(found, variant="observed"):
-    return {r.metric: r.value for r in found.results if r.extra["condition"] == variant and "component" not in r.extra}
+    return {r.metric: r.value for r in found.results if r.extra["variant"] == variant and "component" not in r.extra}
 
 
 @pytest.mark.parametrize("k", [2, 3, 5])
@@ -71,7 +71,7 @@ def test_planted_classes_stand_out_and_intervals_hold_the_value():
     found = cluster(*make(signal=4.0), seed=0, permutations=99)
     assert found.p == dict.fromkeys(METRICS, 0.01)
     for row in found.results:
-        if row.extra["condition"] == "observed" and "component" not in row.extra:
+        if row.extra["variant"] == "observed" and "component" not in row.extra:
             assert row.extra["low"] <= row.value <= row.extra["high"] and row.value > 0.25
     null = values(found, "permuted_labels")
     assert abs(null["adjusted_rand"]) < 0.02 and null["silhouette"] < 0.02

@@ -71,7 +71,7 @@ def make(models: int) -> Tables:
         identity = {"analysis": "clustering", "task": task, "model": model, "init": init}
         for metric in probing.CLUSTER_METRICS:
             for variant, value in (("observed", rng.uniform(0.1, 0.5)), ("permuted_labels", 0.0)):
-                scores.append(identity | {"metric": metric, "condition": variant, "value": value} | SIZES
+                scores.append(identity | {"metric": metric, "variant": variant, "value": value} | SIZES
                               | {"low": value - 0.02, "high": value + 0.02})  # fmt: skip
         for component in (1, 2):
             records.append(identity | {"seed": 0, "metric": "explained_variance", "component": component, "value": 0.2})

@@ -535,7 +535,7 @@ def test_sensitivity_by_hand():
     results, predictions = score_sensitivity(weights, frame, ["cls", "mean", "max", "site"], 3, COMPUTE)
     assert len(predictions) == 4 * 3 * len(frame) and set(predictions["pooling"]) == {"cls", "mean", "max", "site"}
     predictions = predictions[predictions["variant"] == "raw"]
-    results = [r for r in results if r.extra["condition"] == "raw" and r.metric == "cosine"]
+    results = [r for r in results if r.extra["variant"] == "raw" and r.metric == "cosine"]
     reference = frame[frame["mutations"] == 0].set_index("window")["sequence"]
     for pooling, some in predictions.groupby("pooling"):
         for _, row in frame.sample(6, random_state=0).iterrows():
@@ -560,7 +560,7 @@ def test_sensitivity_by_hand():
 def test_null_is_the_mean_over_pairs_of_windows():
     weights, frame = tiny(), sensitivity_set()
     results, _ = score_sensitivity(weights, frame, ["mean", "site"], 3, COMPUTE)
-    null = [r for r in results if r.extra["null"] and r.extra["condition"] == "raw"]
+    null = [r for r in results if r.extra["null"] and r.extra["variant"] == "raw"]
     assert [(r.extra["pooling"], r.extra["mutations"], r.n) for r in null] == [("mean", None, 6)]
     vectors = embed_sequences(weights, frame[frame["mutations"] == 0]["sequence"].tolist(), ["mean"], **COMPUTE)["mean"]
     expected = [cosine(vectors[[i]], vectors[[j]])[0] for i in range(4) for j in range(i)]
@@ -586,11 +586,11 @@ def test_centring_removes_what_all_embeddings_share():
     model.width = 64
     frame = sensitivity_set(windows=12)
     results, predictions = score_sensitivity(Weights(model, tokenizer, {}), frame, ["mean", "site"], 3, COMPUTE)
-    null = {r.extra["condition"]: r for r in results if r.extra["null"]}
+    null = {r.extra["variant"]: r for r in results if r.extra["null"]}
     assert null["raw"].value > 0.99 and null["raw"].n == 66
     assert null["centred"].value == pytest.approx(-1 / 11, abs=0.03)
     means = {
-        (r.extra["condition"], r.extra["mutations"]): r.value
+        (r.extra["variant"], r.extra["mutations"]): r.value
         for r in results
         if r.metric == "cosine" and r.extra["pooling"] == "mean" and not r.extra["null"]
     }
@@ -598,7 +598,7 @@ def test_centring_removes_what_all_embeddings_share():
     site = predictions[(predictions["pooling"] == "site") & (predictions["variant"] == "centred")]
     assert site["cosine"].between(-1, 1).all() and site["cosine"].std() > 0.05
     two, _ = score_sensitivity(tiny(), frame[frame["window"].isin(["w0", "w1"])], ["mean"], 3, COMPUTE)
-    assert {r.extra["condition"] for r in two} == {"raw", "rounded"}
+    assert {r.extra["variant"] for r in two} == {"raw", "rounded"}
 
 
 def test_rounding_hides_small_mutations_and_draws_differ():
@@ -606,7 +606,7 @@ def test_rounding_hides_small_mutations_and_draws_differ():
     model = Shifted(tokenizer.size, "causal")
     model.width = 64
     results, predictions = score_sensitivity(Weights(model, tokenizer, {}), sensitivity_set(), ["mean"], 3, COMPUTE)
-    found = {(r.metric, r.extra["condition"], r.extra["mutations"]): r.value for r in results if not r.extra["null"]}
+    found = {(r.metric, r.extra["variant"], r.extra["mutations"]): r.value for r in results if not r.extra["null"]}
     rounded = predictions[predictions["variant"] == "rounded"]["cosine"]
     np.testing.assert_array_equal(rounded, rounded.round(3))
     assert found["identical", "raw", 1] == 0 and found["identical", "rounded", 1] == 1

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
 from foundationless.commands._flags import count, number
-from foundationless.study.vocabulary import CLASS_METRICS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +20,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
     parser.add_argument("--aggregate", help="average the features of rows that share this column, such as sample")
-    parser.add_argument("--metric", required=True, choices=CLASS_METRICS, help="main metric; it chooses on validation")
+    metrics = ["mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc"]
+    parser.add_argument("--metric", required=True, choices=metrics, help="main metric; it chooses on validation")
     parser.add_argument("--rounds", type=count, default=1000, help="XGBoost: trees per class")
     parser.add_argument("--depth", type=count, default=3, help="XGBoost: depth of a tree")
     parser.add_argument("--eta", type=number, default=0.1, help="XGBoost: learning rate")

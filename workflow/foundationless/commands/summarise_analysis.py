@@ -1,16 +1,15 @@
 """Score all arms of every task of an analysis with intervals under both selections, and compare them pairwise.
 
-Tasks are worked on side by side; a line on stderr says when one is done, and one per note. Every table holds all tasks
-and rows of both selections: `validation` (runs chosen by validation) and `test` (by their test score, as the paper
-did). scores.csv: one row per model and arm (value = mean over seeds and folds; low, high = 95 % bootstrap interval over
-the groups of the test set and over seeds; sd over seeds). comparisons.csv: one row per paired difference (versus:
-random = the model's own random arm, baseline = the best baseline, best_random = the best random arm, reading = the same
-weights not as the paper read them), with the difference that would be found with 80 % power (mde), McNemar's or
-DeLong's test of the same predictions, and the corrected t test over folds. Diagnostics have a table each: what choosing
-by test score adds (optimism), the best random arm as opponent (oracle), what near duplicates of training rows add
-(leakage), reliability curves (calibration), components of variance (components), scores of runs (runs), ROC curves
-(roc), confusion matrices (confusion), what was chosen (selections) and settings. notes.csv: what is missing or could
-not be computed. records.parquet: every recorded number. All tables end with the parts of the names of task and model.
+Tasks are worked on side by side; a line on stderr says when one is done, and one per hole. Every table holds all tasks
+and rows of both selections: corrected (runs chosen by validation) and paper (by their test score, as the study did).
+scores.csv: one row per model and arm (value = mean over seeds and folds; low, high = 95 % bootstrap interval over the
+groups of the test set and over seeds; sd over seeds). comparisons.csv: one row per paired difference (versus: random =
+the model's own random arm, baseline = the best baseline, best_random = the best random arm, reading = the same weights
+not as the study read them), with the difference that would be found with 80 % power (mde), McNemar's or DeLong's test
+of the same predictions, and the corrected t test over folds. effects.csv: what choosing by test score adds (optimism),
+what near duplicates of training rows add (leakage), reliability curves (calibration), components of variance
+(component), scores of runs (run), ROC curves (roc), confusion matrices (confusion), what was chosen (selection).
+holes.csv: what is missing. records.parquet: every recorded number.
 """
 
 import argparse
@@ -23,17 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
     add = parser.add_argument
     add("--analysis", required=True, help="analysis that the records belong to, e.g. finetune")
-    add("--directory", required=True, type=Path, help="where its cells lie: TASK/MODEL/INIT/seedN/record.json")
-    add("--cells", required=True, help='JSON: [{"metric": …, "tasks": […], "cells": ["MODEL/INIT/seedN", …]}]')
+    add("--directory", required=True, type=Path, help="where its jobs lie: TASK/MODEL/INIT/seedN/record.json")
+    add("--cells", required=True, help='its jobs: JSON, [{"metric": …, "tasks": […], "jobs": ["MODEL/INIT/seedN", …]}]')
     add("--baselines", nargs="*", default=[], help="models that count as baselines in any arm")
     add("--audits", type=Path, help="directory of audit_task's rows, TASK/audit.parquet")
     add("--audited", nargs="*", default=[], help="tasks of which it holds them: also scored without near duplicates")
-    add("--partial", action="store_true", help="a record, predictions or an audit that is missing is a note, no error")
+    add("--partial", action="store_true", help="a record, predictions or an audit that is missing is a hole, no error")
     add("--resamples", type=count, default=2000, help="bootstrap resamples")
     add("--margin", type=positive, default=0.02, help="equivalence margin, in units of the metric")
     add("--seed", type=seed, required=True, help="seed of the resamples")
     add("--processes", type=count, default=1, help="tasks worked on at once; the tables do not depend on it")
-    add("--output", required=True, type=output_directory, help="directory to write the tables into")
+    add("--output", required=True, type=output_directory, help="directory to write the five tables into")
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -1,29 +1,28 @@
 """Paired differences over tasks: what each model's add up to, and how arms rank.
 
 A scope is all tasks of an analysis, those of a suite, or those of a family (`family`: what kind of question it is,
-across suites). What the tasks of a scope say together is weighed in `aggregate`; here they are only put together, and p
+across suites). What the tasks of a scope say together is weighed in `evidence`; here they are only put together, and p
 values adjusted for the number of models.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.aggregate import across_clusters, across_tasks, decide, holm, rank_arms, weigh
-from foundationless.evaluation.table_files import add_name_parts
+from foundationless.evaluation.aggregate import Evidence, across_clusters, across_tasks, decide, holm, rank_arms, weigh
 
-SCOPE = ["analysis", "variant", "suite", "family", "versus"]  # Holm adjusts over the models of one
+SCOPE = ["analysis", "derivation", "suite", "family", "versus"]  # Holm adjusts over the models of one
 ACROSS = [
-    "analysis", "variant", "suite", "family", "model", "versus", "metrics", "delta", "se", "df", "unit", "low",
+    "analysis", "derivation", "suite", "family", "model", "versus", "metrics", "delta", "se", "df", "unit", "low",
     "high", "wins", "losses", "n", "distinct", "families", "p", "p_holm", "p_tost", "p_tost_holm", "rope_below",
     "rope_within", "rope_above", "wilcoxon_p", "wilcoxon_p_holm", "mde", "verdict", "margin", "naive_low", "naive_high",
     "clusters", "cluster_low", "cluster_high",
 ]  # fmt: skip
 RANKS = ["analysis", "model", "init", "label", "rank", "n", "p_friedman"]
 RANK_PAIRS = ["analysis", "first_model", "first_init", "second_model", "second_init", "p"]
-_WEIGHED = ("delta", "se", "df", "unit", "low", "high", "wins", "losses", "n", "distinct", "families", "p")
 FEWEST_ARMS, FEWEST_BLOCKS = 3, 2  # of which ranks say more than a paired difference does
 
 Row = dict[str, Any]
@@ -55,38 +54,47 @@ def summarise_tasks(
     margin: float,
     clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Evidence of every pretrained arm against each reference, by analysis, variant and scope (columns: `ACROSS`).
+    """Evidence of every pretrained arm against each reference, by analysis, derivation and scope (columns: `ACROSS`).
 
-    `suite` is `all` or one, `family` empty or one (then over all suites). A variant of tasks (`H3.pct10`, `H4.pct10`)
-    is a set of tasks of its own; further draws of one (`pct10d1`) are averaged into it first, standard errors too, for
-    they share the test set. Interval, tests and probabilities are those of `aggregate.weigh`, in units of the metric;
-    Wilcoxon's signed-rank test is over the distinct tasks. The columns `_holm` adjust over the models of a scope,
-    `verdict` is `aggregate.decide` of them, and `mde` is what the first of Holm's steps would detect. Of the plain mean
-    over tasks `naive_low` and `naive_high` are the t interval that takes all tasks for independent, and `cluster_low`
-    and `cluster_high` the one where tasks of one of the `clusters` (task -> group of tasks that share sequences; they
-    count `clusters`) are not.
+    `suite` is `all` or one, `family` empty or one (then over all suites). A derivation of tasks (`H3.pct10`,
+    `H4.pct10`) is a set of tasks of its own; further draws of one (`pct10d1`) are averaged into it first, standard
+    errors too, for they share the test set. Interval, tests and probabilities are those of `evidence.weigh`, in units
+    of the metric; Wilcoxon's signed-rank test is over the distinct tasks. The columns `_holm` adjust over the models of
+    a scope, `verdict` is `evidence.decide` of them, and `mde` is what the first of Holm's steps would detect. Of the
+    plain mean over tasks `naive_low` and `naive_high` are the t interval that takes all tasks for independent, and
+    `cluster_low` and `cluster_high` the one where tasks of one of the `clusters` (task -> group of tasks that share
+    sequences; they count `clusters`) are not.
     """
     kinds = task_kinds(tasks)
-    rows = add_name_parts(comparisons[comparisons["init"] == "pretrained"])
-    bases = rows["base_task"]
+    rows = comparisons[comparisons["init"] == "pretrained"]
+    names = [task.partition(".") for task in rows["task"].astype(str)]
+    bases = pd.Series([base for base, _, _ in names], index=rows.index, dtype=object)
     rows = rows.assign(
+        base=bases,
+        derivation=[re.sub(r"^((?:pct|shot)\d+)d\d+", r"\1", derivation) for _, _, derivation in names],
         se=rows["se"].astype(float) if "se" in rows else np.nan,
         metric=rows["metric"].fillna("") if "metric" in rows else "",
         suite=bases.map(kinds["suite"]),
         family=bases.map(kinds["family"]).fillna("other"),
         twin=bases.map(kinds["twin"]).fillna(bases),
     )
-    keys = ["analysis", "variant", "suite", "family", "twin", "versus", "model", "base_task", "metric"]
+    keys = ["analysis", "derivation", "suite", "family", "twin", "versus", "model", "base", "metric"]
     rows = rows.astype({"delta": float}).groupby(keys, sort=False, dropna=False, as_index=False)[["delta", "se"]].mean()
-    weighed = [
-        dict(zip(SCOPE, (analysis, variant, suite, family, versus), strict=True))
-        | {"model": model}
+    found = [
+        {
+            "analysis": analysis,
+            "derivation": derived,
+            "suite": suite,
+            "family": family,
+            "model": model,
+            "versus": versus,
+        }
         | _evidence(part, margin, clusters or {}, scope.loc[scope["versus"] == versus, "model"].nunique())
-        for (analysis, variant), whole in rows.groupby(["analysis", "variant"], sort=False)
+        for (analysis, derived), whole in rows.groupby(["analysis", "derivation"], sort=False)
         for suite, family, scope in _scopes(whole)
         for (versus, model), part in scope.groupby(["versus", "model"], sort=False)
     ]
-    table = pd.DataFrame(weighed).reindex(columns=ACROSS)
+    table = pd.DataFrame(found).reindex(columns=ACROSS)
     for name in ("p", "p_tost", "wilcoxon_p"):
         adjusted = table.groupby(SCOPE, sort=False)[name].transform(_holm)
         table[f"{name}_holm"] = adjusted.astype(float)
@@ -106,21 +114,40 @@ def _scopes(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 def _evidence(tasks: pd.DataFrame, margin: float, clusters: Mapping[str, str], models: int) -> Row:
     deltas = tasks["delta"].to_numpy()
-    evidence = weigh(deltas, tasks["se"].to_numpy(), tasks["family"].tolist(), tasks["twin"].tolist())
+    found: Evidence = weigh(deltas, tasks["se"].to_numpy(), tasks["family"].tolist(), tasks["twin"].tolist())
     distinct = tasks.groupby("twin", sort=False)["delta"].mean().to_numpy()
+    below, within, above = found.rope(margin)
     naive = across_clusters(deltas, range(len(deltas)))  # each its own cluster: Student's t
-    row = {name: getattr(evidence, name) for name in _WEIGHED} | {
-        "mde": evidence.mde(models),
+    row = {
+        name: getattr(found, name)
+        for name in (
+            "delta",
+            "se",
+            "df",
+            "unit",
+            "low",
+            "high",
+            "wins",
+            "losses",
+            "n",
+            "distinct",
+            "families",
+            "p",
+        )
+    } | {
+        "mde": found.mde(models),
         "metrics": "+".join(dict.fromkeys(tasks.loc[tasks["delta"].notna(), "metric"])),
-        "p_tost": evidence.p_tost(margin),
+        "p_tost": found.p_tost(margin),
+        "rope_below": below,
+        "rope_within": within,
+        "rope_above": above,
         "wilcoxon_p": across_tasks(distinct).p,
         "margin": margin,
         "naive_low": naive.low,
         "naive_high": naive.high,
     }
-    row |= dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))
     if clusters:
-        grouped = across_clusters(deltas, [clusters.get(task, task) for task in tasks["base_task"]])
+        grouped = across_clusters(deltas, [clusters.get(task, task) for task in tasks["base"]])
         row |= {"clusters": grouped.tasks, "cluster_low": grouped.low, "cluster_high": grouped.high}
     return row
 
@@ -134,13 +161,12 @@ def rank_tasks(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Mean ranks of all arms and baselines of every analysis over its plain tasks, and p values of their pairs.
 
-    Friedman's test and Nemenyi's (`aggregate.rank_arms`), blocks being tasks; twins are averaged into one. Columns:
+    Friedman's test and Nemenyi's (`evidence.rank_arms`), blocks being tasks; twins are averaged into one. Columns:
     `RANKS`, best first, and `RANK_PAIRS`, each pair once; the third table notes what was left out for what it lacks. An
     analysis of fewer than 3 arms or 2 blocks has no rows. Tasks of one family count as independent blocks.
     """
     twins = task_kinds(tasks)["twin"]
-    scores = add_name_parts(scores)
-    mine = scores[scores["value"].notna() & (scores["variant"] == "")]
+    mine = scores[scores["value"].notna() & ~scores["task"].astype(str).str.contains(".", regex=False)]
     means: list[Row] = []
     pairs: list[Row] = []
     notes: list[Row] = []

@@ -196,19 +196,16 @@ def rank_arms(scores: pd.DataFrame) -> Ranks:
         else:
             dropped.append(str(by_arm.idxmax()))
             table = table.drop(columns=by_arm.idxmax())
-    blocks, arms = table.shape
     ranks = table.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
-    p, pairs = float("nan"), np.full((arms, arms), np.nan)
-    if blocks > 1 and arms > 2:
-        from scipy import stats  # takes a second, and few commands need it
+    pairs = pd.DataFrame(np.nan, index=ranks.index, columns=ranks.index)
+    p = float("nan")
+    if table.shape[0] > 1 and table.shape[1] > 2:
+        import scikit_posthocs  # takes seconds, and few commands need it
+        from scipy import stats
 
         p = float(stats.friedmanchisquare(*(table[arm] for arm in table)).pvalue)
-        upper, place = np.triu_indices(arms, 1), ranks.to_numpy()
-        apart = np.abs(place[upper[0]] - place[upper[1]]) / np.sqrt(arms * (arms + 1) / (12 * blocks))
-        pairs = np.eye(arms)
-        pairs[upper] = pairs.T[upper] = stats.studentized_range.sf(apart, arms, np.inf)
-    names = [str(name) for name in table.index]
-    return Ranks(ranks, p, pd.DataFrame(pairs, index=ranks.index, columns=ranks.index), names, dropped)
+        pairs = scikit_posthocs.posthoc_nemenyi_friedman(table.reset_index(drop=True)).loc[ranks.index, ranks.index]
+    return Ranks(ranks, p, pairs, [str(name) for name in table.index], dropped)
 
 
 def _quantile(level: float, df: float) -> float:

@@ -1,6 +1,7 @@
-"""From the files of all cells of one analysis to its tables: its tasks are summarised side by side (`task_summary`)."""
+"""From the files of all jobs of one analysis to its tables: its tasks are summarised side by side (`summaries`)."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,31 +12,28 @@ import pandas as pd
 import pyarrow as pa
 
 from foundationless.errors import UserError
-from foundationless.evaluation import diagnostics, table_files, task_summary
+from foundationless.evaluation import table_files, task_summary
 from foundationless.evaluation.records import check_once, read_record
-from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, read_predictions
-from foundationless.runtime.log import tell
+from foundationless.evaluation.task_results import HOLES, IDENTITY, KEYS, hole, read_predictions
 from foundationless.runtime.processes import counted, map_forked
-from foundationless.study.vocabulary import UNPAIRED
 
-_DIAGNOSTICS = tuple(f"{name}.csv" for name in diagnostics.COLUMNS)
-FILES = ("scores.csv", "comparisons.csv", "notes.csv", "records.parquet", *_DIAGNOSTICS)
+FILES = ("scores.csv", "comparisons.csv", "effects.csv", "holes.csv", "records.parquet")
 
 
 @dataclass(frozen=True)
-class TaskCells:
-    """One task of an analysis: its metric and its cells, `MODEL/INIT/seedN`."""
+class Cell:
+    """One task of an analysis: its metric and its jobs, `MODEL/INIT/seedN`."""
 
     task: str
     metric: str
-    cells: tuple[str, ...]
+    jobs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Where the cells of an analysis lie (`{directory}/{task}/{cell}/record.json`), and how they are summarised.
+    """Where the jobs of an analysis lie (`{directory}/{task}/{job}/record.json`), and how they are summarised.
 
-    `audits` holds `{task}/audit.parquet` of the tasks `audited`. `partial`: a file that is not there makes a note;
+    `audits` holds `{task}/audit.parquet` of the tasks `audited`. `partial`: a file that is not there makes a hole;
     otherwise it is an error.
     """
 
@@ -50,106 +48,107 @@ class Analysis:
     partial: bool = False
 
 
-def read_cells(text: str) -> list[TaskCells]:
-    """Tasks from JSON: a list of {metric, tasks, cells}, each of which stands for all its tasks."""
+def read_cells(text: str) -> list[Cell]:
+    """Cells from JSON: a list of {metric, tasks, jobs}, each of which stands for one cell per task."""
     try:
         groups = json.loads(text)
-        tasks = [
-            TaskCells(str(task), str(group["metric"]), tuple(map(str, group["cells"])))
+        cells = [
+            Cell(str(task), str(group["metric"]), tuple(map(str, group["jobs"])))
             for group in groups
             for task in group["tasks"]
         ]
     except (json.JSONDecodeError, TypeError, KeyError) as error:
-        raise UserError(f"--cells: not a JSON list of {{metric, tasks, cells}} ({error!r}).") from None
-    if not tasks:
-        raise UserError("--cells: no task is named; give a JSON list of {metric, tasks, cells}, with tasks in it.")
-    if twice := [one.task for place, one in enumerate(tasks) if one.task in {other.task for other in tasks[:place]}]:
+        raise UserError(f"--cells: not a JSON list of {{metric, tasks, jobs}} ({error!r}).") from None
+    if not cells:
+        raise UserError("--cells: no job is named; give a JSON list of {metric, tasks, jobs}, with tasks in it.")
+    if twice := [cell.task for place, cell in enumerate(cells) if cell.task in {one.task for one in cells[:place]}]:
         raise UserError(f"--cells: task '{twice[0]}' stands there twice; leave one out.")
-    if odd := [cell for one in tasks for cell in one.cells if len(cell.split("/")) != 3 or not _seed(cell).isdigit()]:
+    if odd := [job for cell in cells for job in cell.jobs if len(job.split("/")) != 3 or not _seed(job).isdigit()]:
         raise UserError(f"--cells: '{odd[0]}' is no MODEL/INIT/seedN.")
-    return tasks
+    return cells
 
 
-def _seed(cell: str) -> str:
-    return cell.rpartition("/")[2].removeprefix("seed")
+def _seed(job: str) -> str:
+    return job.rpartition("/")[2].removeprefix("seed")
 
 
-def summarise_analysis(analysis: Analysis, tasks: Sequence[TaskCells], output: Path, processes: int) -> None:
+def summarise_analysis(analysis: Analysis, cells: Sequence[Cell], output: Path, processes: int) -> None:
     """Summarise every task and write `FILES` into `output`: the same bytes for any number of processes."""
-    work = map_forked(partial(summarise_task, analysis), tasks, processes)
-    summaries: list[task_summary.Summary] = list(counted((f"{analysis.name}/{one.task}" for one in tasks), work, tell))
-    notes = [row for summary in summaries for row in summary.notes]
-    for row in notes:
-        place = [row[key] for key in KEYS if row[key]] + ([] if row["seed"] is None else [f"seed{row['seed']}"])
-        tell(f"{'/'.join(place)}: {row['note']}.")
-
-    def write(name: str, frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> None:
-        frame = table_files.add_name_parts(table_files.join_tables(frames, columns))
-        place = output / name
-        (table_files.write_flat if place.suffix == ".parquet" else table_files.write_table)(place, frame)
-
-    write("scores.csv", [one.scores for one in summaries], task_summary.SCORES)
-    write("comparisons.csv", [one.comparisons for one in summaries], task_summary.COMPARISONS)
-    write("notes.csv", [pd.DataFrame(notes, columns=NOTES).astype({"seed": "Int64"})], NOTES)
-    write("records.parquet", [one.records for one in summaries], [*IDENTITY, "value"])
-    for name, columns in diagnostics.COLUMNS.items():
-        write(f"{name}.csv", [one.diagnostics[name] for one in summaries], columns)
+    work = map_forked(partial(summarise_cell, analysis), cells, processes)
+    found = list(counted((f"{analysis.name}/{cell.task}" for cell in cells), work, _tell))
+    holes = pd.DataFrame([row for summary in found for row in summary.holes], columns=HOLES)
+    holes = holes.astype({"seed": "Int64"})
+    for row in (row for summary in found for row in summary.holes):
+        cell = [row[key] for key in KEYS if row[key]] + ([] if row["seed"] is None else [f"seed{row['seed']}"])
+        _tell(f"{'/'.join(cell)}: {row['note']}.")
+    join = table_files.join_tables
+    table_files.write_flat(output / "records.parquet", join([one.records for one in found], [*IDENTITY, "value"]))
+    table_files.write_table(output / "effects.csv", join([one.effects for one in found], [*KEYS, "effect"]))
+    table_files.write_table(
+        output / "comparisons.csv", join([one.comparisons for one in found], task_summary.COMPARISONS)
+    )
+    table_files.write_table(output / "holes.csv", holes)
+    table_files.write_table(output / "scores.csv", join([one.scores for one in found], task_summary.SCORES))
 
 
-def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
-    """Read the files of one task's cells and summarise them; notes on what is not there come first."""
-    records, predictions, notes = [], [], []
-    paired = analysis.name not in UNPAIRED
-    for cell, record, missing in _records(analysis, task):
-        notes += missing
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def summarise_cell(analysis: Analysis, cell: Cell) -> task_summary.Summary:
+    """Read the files of one task's jobs and summarise them; holes of what is not there come first."""
+    records, predictions, holes = [], [], []
+    paired = analysis.name not in task_summary.UNPAIRED
+    for job, record, missing in _records(analysis, cell):
+        holes += missing
         if record is None:
             continue
-        path = analysis.directory / task.task / cell / "predictions.parquet"
-        table: pa.Table | None = None
+        path = analysis.directory / cell.task / job / "predictions.parquet"
+        found: pa.Table | None = None
         if analysis.partial and not path.is_file():
-            notes.append(note(record, "predictions", "there is a record, but no predictions"))
+            holes.append(hole(record, "predictions", "there is a record, but no predictions"))
         elif paired:
-            table = read_predictions(path)
+            found = read_predictions(path)
         records.append(record)
-        predictions.append(table)
+        predictions.append(found)
     check_once(records)
     if not paired:
         summary = task_summary.summarise_unpaired(records)
     else:
-        audit, missing = _audit(analysis, task)
-        notes += missing
+        audit, missing = _audit(analysis, cell)
+        holes += missing
         summary = task_summary.summarise(
-            records, predictions, metric=task.metric, resamples=analysis.resamples, margin=analysis.margin,
+            records, predictions, metric=cell.metric, resamples=analysis.resamples, margin=analysis.margin,
             seed=analysis.seed, baselines=analysis.baselines, audit=audit,
-            design=list(dict.fromkeys((cell.split("/")[0], cell.split("/")[1]) for cell in task.cells)),
+            design=list(dict.fromkeys((job.split("/")[0], job.split("/")[1]) for job in cell.jobs)),
         )  # fmt: skip
-    summary.notes[:0] = notes
+    summary.holes[:0] = holes
     return summary
 
 
-def _records(analysis: Analysis, task: TaskCells) -> Iterator[tuple[str, dict[str, Any] | None, list[dict[str, Any]]]]:
-    """(cell, its record or None, notes) of every cell of a task."""
-    where = f"{analysis.name}/{task.task}"
-    for cell in task.cells:
-        path = analysis.directory / task.task / cell / "record.json"
+def _records(analysis: Analysis, cell: Cell) -> Iterator[tuple[str, dict[str, Any] | None, list[dict[str, Any]]]]:
+    """(job, its record or None, holes) of every job of a cell."""
+    where = f"{analysis.name}/{cell.task}"
+    for job in cell.jobs:
+        path = analysis.directory / cell.task / job / "record.json"
         if analysis.partial and not path.is_file():
-            model, init, _ = cell.split("/")
-            named = dict(zip(KEYS, (analysis.name, task.task, model, init), strict=True)) | {"seed": int(_seed(cell))}
-            yield cell, None, [note(named, "record", "there is no record")]
+            model, init, _ = job.split("/")
+            named = dict(zip(KEYS, (analysis.name, cell.task, model, init), strict=True)) | {"seed": int(_seed(job))}
+            yield job, None, [hole(named, "record", "there is no record")]
             continue
         record = read_record(path)
-        if (said := f"{record['analysis']}/{record['task']}") != where:
-            raise UserError(f"{path}: a record of {said}, not of {where}; it lies in the wrong place.")
-        yield cell, record, []
+        if (found := f"{record['analysis']}/{record['task']}") != where:
+            raise UserError(f"{path}: a record of {found}, not of {where}; it lies in the wrong place.")
+        yield job, record, []
 
 
-def _audit(analysis: Analysis, task: TaskCells) -> tuple[pd.DataFrame | None, list[dict[str, Any]]]:
-    if analysis.audits is None or task.task not in analysis.audited:
+def _audit(analysis: Analysis, cell: Cell) -> tuple[pd.DataFrame | None, list[dict[str, Any]]]:
+    if analysis.audits is None or cell.task not in analysis.audited:
         return None, []
-    path = analysis.audits / task.task / "audit.parquet"
+    path = analysis.audits / cell.task / "audit.parquet"
     if analysis.partial and not path.is_file():
-        named = {"analysis": analysis.name, "task": task.task}
-        return None, [note(named, "audit", "the splits were not audited, so no leakage is scored")]
+        named = {"analysis": analysis.name, "task": cell.task}
+        return None, [hole(named, "audit", "the splits were not audited, so no leakage is scored")]
     try:
         return pd.read_parquet(path, columns=["id", "near"], use_threads=False), []
     except (OSError, ValueError, KeyError) as error:

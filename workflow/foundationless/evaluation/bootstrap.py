@@ -16,7 +16,7 @@ Intervals are percentile intervals of 95 %, tests are two-sided.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import confusion, from_margins, from_probabilities, from_ranking
-from foundationless.study.vocabulary import CLASS_METRICS, RANK_METRICS
+from foundationless.evaluation.metrics import COUNT_METRICS, RANK_METRICS, confusion, from_margins, from_probabilities
 
 LEVEL = 0.95
 POWER = 0.8  # of the smallest difference that is called detectable
@@ -39,11 +38,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Run:
-    """Predictions of one seed and fold on the test items: arrays [n].
-
-    A classifier has classes `predicted` and `probabilities` [n, classes]; of variants there are `scores` instead, the
-    higher, the more probably the second of two classes.
-    """
+    """Predictions of one seed and fold on the test items: arrays [n]; `probabilities` [n, classes], or None."""
 
     seed: int
     fold: int
@@ -52,38 +47,11 @@ class Run:
     predicted: NDArray[np.str_] | None = None
     probabilities: Floats | None = None
     ids: NDArray[np.str_] | None = None
-    scores: Floats | None = None
 
-    @property
-    def width(self) -> int | None:
-        """Number of classes that probabilities or scores tell apart; None without either."""
-        if self.scores is not None:
-            return 2
-        return None if self.probabilities is None else self.probabilities.shape[1]
-
-    @property
-    def ranking(self) -> Floats | None:
-        """What ranks the items by how probable the second of two classes is: [n]."""
-        return self.scores if self.probabilities is None else self.probabilities[:, 1]
-
-
-def subset_runs(runs: Sequence[Run], masks: Sequence[NDArray[np.bool_]]) -> list[Run]:
-    """Runs on some of their items; an array that runs share is cut once."""
-    cut: dict[tuple[int, int], NDArray[Any]] = {}
-
-    def shared(part: NDArray[Any], mask: NDArray[np.bool_]) -> Any:
-        if (id(part), id(mask)) not in cut:
-            cut[id(part), id(mask)] = part[mask]
-        return cut[id(part), id(mask)]
-
-    names = ("labels", "groups", "predicted", "probabilities", "ids", "scores")
-    parts: list[dict[str, Any]] = [
-        {name: part for name in names if (part := getattr(run, name)) is not None} for run in runs
-    ]
-    return [
-        replace(run, **{name: shared(part, mask) for name, part in known.items()})
-        for run, known, mask in zip(runs, parts, masks, strict=True)
-    ]
+    def subset(self, rows: NDArray[np.bool_]) -> "Run":
+        """The run on some of its items (mask [n])."""
+        parts = (self.labels, self.groups, self.predicted, self.probabilities, self.ids)
+        return Run(self.seed, self.fold, *(None if part is None else part[rows] for part in parts))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -110,10 +78,9 @@ class Arm:
     def resample(self, generator: np.random.Generator) -> Floats:
         """Mean over folds and seeds under resampled items, plus the deviations of resampled seeds: [resamples]."""
         seeds, values = np.unique(self.seeds), self.by_seed()
-        means: Floats = np.mean([self.replicates[self.seeds == seed].mean(axis=0) for seed in seeds], axis=0)
+        means = np.mean([self.replicates[self.seeds == seed].mean(axis=0) for seed in seeds], axis=0)
         drawn = generator.integers(len(seeds), size=(max(1, len(seeds) - 1), len(means)))
-        deviations: Floats = (values - values.mean())[drawn].mean(axis=0)
-        return means + deviations
+        return means + (values - values.mean())[drawn].mean(axis=0)
 
 
 @dataclass(frozen=True)
@@ -160,8 +127,8 @@ def score_runs(
     the items pair with runs on all, resample by resample. With fewer than two groups the replicates are NaN: nothing
     can be resampled. Raises `UserError` for a metric that resamples do not serve.
     """
-    if metric not in CLASS_METRICS:
-        raise UserError(f"metric '{metric}' has no bootstrap; use one of {', '.join(CLASS_METRICS)}.")
+    if metric not in COUNT_METRICS + RANK_METRICS:
+        raise UserError(f"metric '{metric}' has no bootstrap; use one of {', '.join(COUNT_METRICS + RANK_METRICS)}.")
     names, strata = stratify(whole or runs)
     places = {key: np.searchsorted(names, part) for key, part in {id(run.groups): run.groups for run in runs}.items()}
     owner = [places[id(run.groups)] for run in runs]
@@ -251,18 +218,14 @@ def _count_scorer(
 
 
 def _rank_scorer(run: Run, rows: NDArray[np.int64], metric: str, classes: Sequence[str]) -> Callable[[Floats], Floats]:
-    if run.width != len(classes):
+    labels, probabilities = run.labels, run.probabilities
+    if probabilities is None or probabilities.shape[1] != len(classes):
         raise UserError(f"metric '{metric}' needs one probability per class ({', '.join(classes)}).")
-
-    def curve(weights: Floats) -> Floats:
-        if run.scores is not None:
-            return from_ranking(run.labels == classes[1], run.scores, weights, metric)
-        assert run.probabilities is not None
-        return from_probabilities(run.labels, run.probabilities, classes, weights, metric)
 
     def score(weights: Floats) -> Floats:
         parts = np.array_split(weights, max(1, weights.size // CELLS_PER_CURVE))
-        return np.concatenate([curve(part[:, rows]) for part in parts])[None]
+        found = [from_probabilities(labels, probabilities, classes, part[:, rows], metric) for part in parts]
+        return np.concatenate(found)[None]
 
     return score
 
@@ -347,7 +310,7 @@ def _stretch(replicates: Floats, seeds: Sequence[Floats]) -> float:
 def _stretched(replicates: Floats, stretch: float) -> Floats:
     if stretch == 1:
         return replicates
-    centre = float(replicates[np.isfinite(replicates)].mean())
+    centre = replicates[np.isfinite(replicates)].mean()
     return centre + stretch * (replicates - centre)
 
 

@@ -6,16 +6,21 @@ accuracy need only a confusion matrix per resample, and AUROC and AUPRC one sort
 import would take a second of every job.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foundationless.errors import UserError
-from foundationless.study.vocabulary import COUNT_METRICS, RANK_METRICS
 
+COUNT_METRICS = ("mcc", "macro_f1", "weighted_f1", "accuracy")
+RANK_METRICS = ("auroc", "auprc")
+CALIBRATION = ("ece", "brier")
 BINS = 15  # of confidence (Guo et al. 2017)
+METRICS = (*COUNT_METRICS, *RANK_METRICS, "spearman")
+HIGHER_IS_BETTER = dict.fromkeys(METRICS, True) | {"loss": False, "bits_per_base": False}
+HIGHER_IS_BETTER |= dict.fromkeys(CALIBRATION, False)
 
 Floats = NDArray[np.float64]
 
@@ -41,9 +46,9 @@ def evaluate(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
         raise UserError("predictions hold a probability that is not finite; the model that made them diverged.")
     cells = confusion(truth, names[scores.argmax(axis=1)], classes)
     counts = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), -1)
-    counted = {metric: float(from_confusion(counts, metric)) for metric in COUNT_METRICS}
+    found = {metric: float(from_confusion(counts, metric)) for metric in COUNT_METRICS}
     ones = np.ones((1, len(truth)))
-    return counted | {
+    return found | {
         metric: float(from_probabilities(truth, scores, classes, ones, metric)[0]) for metric in RANK_METRICS
     }
 
@@ -77,7 +82,7 @@ def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -
     """Cell [n] of the confusion matrix that each item falls into: `label index * classes + predicted index`."""
     order = np.asarray(classes, dtype=str)
     sorter = np.argsort(order)
-    cells: list[NDArray[np.int64]] = []
+    cells = []
     for values in (np.asarray(labels, dtype=str), np.asarray(predicted, dtype=str)):
         index = sorter[np.searchsorted(order, values, sorter=sorter).clip(max=len(order) - 1)]
         if (wrong := order[index] != values).any():
@@ -101,36 +106,21 @@ def from_margins(hits: ArrayLike, actual: ArrayLike, called: ArrayLike, metric: 
     right: Floats = np.asarray(hits, dtype=np.float64)
     truths: Floats = np.asarray(actual, dtype=np.float64)
     answers: Floats = np.asarray(called, dtype=np.float64)
-    if metric not in COUNT_METRICS:
-        raise ValueError(f"{metric} is not a metric of counts ({', '.join(COUNT_METRICS)})")
     total = _sum(truths)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = _FUNCTIONS[metric](right, truths, answers)
+        if metric == "accuracy":
+            value = _sum(right) / total
+        elif metric == "mcc":
+            covariance = _sum(right) * total - _sum(truths * answers)
+            spread = (total**2 - _sum(truths**2)) * (total**2 - _sum(answers**2))
+            value = np.where(spread > 0, covariance / np.sqrt(spread), 0.0)
+        elif metric in ("macro_f1", "weighted_f1"):
+            f1 = np.where(truths + answers > 0, 2 * right / (truths + answers), 0.0)
+            weight = (truths + answers > 0).astype(np.float64) if metric == "macro_f1" else truths
+            value = _sum(f1 * weight) / _sum(weight)
+        else:
+            raise ValueError(f"{metric} is not a metric of counts ({', '.join(COUNT_METRICS)})")
     return np.where(total > 0, value, np.nan)
-
-
-def _accuracy(right: Floats, truths: Floats, answers: Floats) -> Floats:
-    return _sum(right) / _sum(truths)
-
-
-def _mcc(right: Floats, truths: Floats, answers: Floats) -> Floats:
-    total = _sum(truths)
-    covariance = _sum(right) * total - _sum(truths * answers)
-    spread = (total**2 - _sum(truths**2)) * (total**2 - _sum(answers**2))
-    return np.where(spread > 0, covariance / np.sqrt(spread), 0.0)
-
-
-def _macro_f1(right: Floats, truths: Floats, answers: Floats) -> Floats:
-    weight = (truths + answers > 0).astype(np.float64)
-    return _sum(_f1(right, truths, answers) * weight) / _sum(weight)
-
-
-def _weighted_f1(right: Floats, truths: Floats, answers: Floats) -> Floats:
-    return _sum(_f1(right, truths, answers) * truths) / _sum(truths)
-
-
-def _f1(right: Floats, truths: Floats, answers: Floats) -> Floats:
-    return np.where(truths + answers > 0, 2 * right / (truths + answers), 0.0)
 
 
 def _sum(values: Floats) -> Floats:
@@ -148,7 +138,7 @@ def from_ranking(positive: ArrayLike, scores: ArrayLike, weights: ArrayLike, met
     if metric not in RANK_METRICS:
         raise ValueError(f"{metric} is not a metric of ranks ({', '.join(RANK_METRICS)})")
     order = np.argsort(-score, kind="stable")
-    value = _FUNCTIONS[metric](target[order], score[order], weight[:, order])
+    value = (_auroc if metric == "auroc" else _auprc)(target[order], score[order], weight[:, order])
     all_hits, all_misses = weight[:, target].sum(axis=1), weight[:, ~target].sum(axis=1)
     return np.where((all_hits > 0) & (all_misses > 0), value, np.nan)
 
@@ -161,8 +151,7 @@ def _auroc(target: NDArray[np.bool_], score: Floats, weight: Floats) -> Floats:
     hits, total = weight[:, target], misses[:, -1]
     below = total[:, None] - (misses[:, above] + misses[:, level]) / 2  # half of those on a level
     with np.errstate(divide="ignore", invalid="ignore"):
-        value: Floats = np.einsum("ij,ij->i", hits, below) / (hits.sum(axis=1) * total)
-    return value
+        return np.einsum("ij,ij->i", hits, below) / (hits.sum(axis=1) * total)
 
 
 def _auprc(target: NDArray[np.bool_], score: Floats, weight: Floats) -> Floats:
@@ -172,19 +161,7 @@ def _auprc(target: NDArray[np.bool_], score: Floats, weight: Floats) -> Floats:
     recalled = np.cumsum(hits, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = recalled / (recalled + np.cumsum(np.add.reduceat(weight * ~target, starts, axis=1), axis=1))
-        value: Floats = np.where(hits > 0, hits * precision, 0.0).sum(axis=1) / recalled[:, -1]
-    return value
-
-
-# Of counts: of hits, labels and predictions by class [..., k]; of ranks: of items by falling score, and their weights.
-_FUNCTIONS: dict[str, Callable[..., Floats]] = {
-    "mcc": _mcc,
-    "macro_f1": _macro_f1,
-    "weighted_f1": _weighted_f1,
-    "accuracy": _accuracy,
-    "auroc": _auroc,
-    "auprc": _auprc,
-}
+        return np.where(hits > 0, hits * precision, 0.0).sum(axis=1) / recalled[:, -1]
 
 
 def from_probabilities(
@@ -199,10 +176,8 @@ def from_probabilities(
         [from_ranking(truth == classes[j], scores[:, j], weights, metric) for j in _targets(len(classes))]
     )
     present = np.isfinite(values)
-    count = np.where(present.any(axis=0), present.sum(axis=0), np.nan)
     with np.errstate(invalid="ignore"):
-        value: Floats = np.where(present, values, 0.0).sum(axis=0) / count
-    return value
+        return np.where(present, values, 0.0).sum(axis=0) / np.where(present.any(axis=0), present.sum(axis=0), np.nan)
 
 
 def _targets(classes: int) -> Sequence[int]:
@@ -232,7 +207,7 @@ def calibration(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[s
     """
     truth, scores = np.asarray(labels, dtype=str), np.asarray(probabilities, dtype=np.float64)
     if not len(truth):
-        return dict.fromkeys(("ece", "brier"), float("nan"))
+        return dict.fromkeys(CALIBRATION, float("nan"))
     _, confidence, right = reliability(truth, scores, classes).T
     hit = truth[:, None] == np.asarray(classes, dtype=str)
     brier = ((scores - hit) ** 2).sum(axis=1).mean() / (2 if len(classes) == 2 else 1)

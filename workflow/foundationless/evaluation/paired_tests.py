@@ -1,4 +1,4 @@
-"""Tests of two arms on the same test items, or on the same folds, beside the bootstrap.
+"""Tests of two arms on the same test items, or on the same folds, beside the bootstrap of `statistics`.
 
 McNemar's and DeLong's tests know the noise of test items alone, and call items independent: they say whether two
 trained models differ, not whether two recipes do.
@@ -20,13 +20,12 @@ def mcnemar(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
 
     1 where the arms are right on the same items.
     """
-    from scipy import stats
+    from statsmodels.stats import contingency_tables
 
     truth = np.asarray(labels)
     right, other = np.asarray(first) == truth, np.asarray(second) == truth
     only_first, only_second = int((right & ~other).sum()), int((~right & other).sum())
-    either = only_first + only_second
-    return float(stats.binomtest(only_first, either).pvalue) if either else 1.0
+    return float(contingency_tables.mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
 
 
 def delong(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> tuple[float, float, float]:

@@ -18,10 +18,8 @@ from foundationless.runtime.usage import Stopwatch as Stopwatch
 from foundationless.runtime.versions import versions
 
 SCHEMA = 2
-# Records that GPUs were paid for are read on: schema 1 said `protocol` for what selects, and `variant` for how a number
-# was made (a word that now belongs to tasks).
-_SELECTIONS_OF_SCHEMA_1 = {"corrected": "validation", "paper": "test"}
-_SINCE_SCHEMA_1 = {"protocol": "selection", "variant": "condition"}
+# Schema 1 said `protocol` for what selects: records that GPUs were paid for are read on.
+_OF_SCHEMA_1 = {"corrected": "validation", "paper": "test"}
 SELECTION = ("what", "within", "split", "metric", "tried", "chosen")
 SELECTIONS = [
     "analysis", "task", "model", "init", "seed", "what", "within", "split", "metric", "candidate", "value", "chosen",
@@ -123,17 +121,13 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def _upgraded(record: Any) -> Any:
     """A record of schema 1 under the names of today; anything else as it is."""
-    if isinstance(record, dict) and record.get("schema") == 1 and isinstance(record.get("results"), list):
-        return record | {"schema": SCHEMA, "results": [_renamed(result) for result in record["results"]]}
+    if isinstance(record, dict) and record.get("schema") == 1:
+        record["schema"] = SCHEMA
+        for result in record.get("results") or ():
+            if isinstance(result, dict) and "protocol" in result:
+                said = result.pop("protocol")
+                result["selection"] = _OF_SCHEMA_1.get(said, said)
     return record
-
-
-def _renamed(result: Any) -> Any:
-    if not isinstance(result, dict) or not isinstance(result.get("extra"), dict) or "protocol" not in result:
-        return result
-    extra = {_SINCE_SCHEMA_1.get(key, key): value for key, value in result["extra"].items()}
-    said = {"protocol": _SELECTIONS_OF_SCHEMA_1.get(result["protocol"], result["protocol"]), "extra": extra}
-    return {_SINCE_SCHEMA_1.get(key, key): value for key, value in (result | said).items()}
 
 
 def check_once(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

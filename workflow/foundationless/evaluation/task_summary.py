@@ -1,40 +1,44 @@
-"""From the records and predictions of all arms of one task to its scores, comparisons, diagnostics and notes.
+"""From the records and predictions of all arms of one task to its scores, comparisons, effects and holes.
 
-*Scores* has one row per model, arm and selection, *comparisons* one per paired difference and selection; *diagnostics*
-are what else the same results tell (`diagnostics`), *notes* what is missing or could not be computed, in a sentence.
+*Scores* has one row per model, arm and selection, *comparisons* one per paired difference and selection; *effects* is
+what else the same jobs tell (`effects`), *holes* what is missing, with a sentence each.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, compare_paired, interval
-from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations, find_diagnostics, select_only
+from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, compare_paired, interval
+from foundationless.evaluation.diagnostics import calibrations, find_effects, join_effects
+from foundationless.evaluation.metrics import COUNT_METRICS, HIGHER_IS_BETTER, RANK_METRICS
 from foundationless.evaluation.paired_tests import combine_dependent, delong, mcnemar, nadeau_bengio
-from foundationless.evaluation.records import flat_cost, flatten
+from foundationless.evaluation.records import flat_cost, flatten, flatten_selections
 from foundationless.evaluation.task_results import (
     IDENTITY,
-    CellResult,
+    Bench,
     Items,
+    Job,
     Name,
-    TaskResults,
     check_same_items,
     count_groups,
     find_classes,
     find_few_groups,
+    hole,
     keep_scored,
-    note,
-    read_cell,
+    read_job,
     serves,
     sizes,
 )
-from foundationless.study.names import parse_model, without
-from foundationless.study.vocabulary import CLASS_METRICS, CONTROL_ARMS, COUNT_METRICS, METRICS
+from foundationless.study.names import is_reading, without_reading
+from foundationless.study.vocabulary import CONTROL_ARMS
 
+# Analyses whose records are the result: nothing is predicted, or what is predicted has no label.
+UNPAIRED = ("sensitivity", "similarity", "mutagenesis", "clustering", "pretrain")
 SAME_WEIGHTS = ("reading", "copy")  # comparisons whose arms share weights and seeds
 SCORES = [
     *IDENTITY, "value", "low", "high", "sd", "seeds", "folds", "runs", "n_test", "groups", "parameters", "seconds",
@@ -45,40 +49,16 @@ COMPARISONS = [
     "se", "mde", "test", "p_test", "nb_low", "nb_high", "nb_p",
 ]  # fmt: skip
 
-Rows = list[dict[str, Any]]
-
 
 @dataclass(frozen=True)
 class Summary:
-    """Tables of one task: one row per score, comparison, note (`NOTES`) and recorded number; diagnostics by name."""
+    """Tables of one task: one row per score, comparison, effect, hole (`HOLES`) and recorded number."""
 
     scores: pd.DataFrame
     comparisons: pd.DataFrame
-    diagnostics: dict[str, pd.DataFrame]
-    notes: Rows
+    effects: pd.DataFrame
+    holes: list[dict[str, Any]]
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-
-@dataclass(frozen=True)
-class Rivals:
-    """Whom arms are compared with: models that are `baselines` beside arms of that init, and arms that are `absent`."""
-
-    baselines: Sequence[str]
-    absent: Sequence[Name]
-
-    def is_cheap(self, arm: Name) -> bool:
-        """Whether an arm counts as a baseline."""
-        return arm[1] == "baseline" or arm[0] in self.baselines
-
-    @property
-    def lost_baselines(self) -> list[str]:
-        """Baselines that are absent: without them the best is not known."""
-        return [arm[0] for arm in self.absent if self.is_cheap(arm)]
-
-    @property
-    def lost_random(self) -> list[str]:
-        """Models whose random arm is absent."""
-        return [arm[0] for arm in self.absent if arm[1] == "random" and not self.is_cheap(arm)]
 
 
 def summarise(
@@ -93,128 +73,110 @@ def summarise(
     design: Sequence[Name] = (),
     audit: pd.DataFrame | None = None,
 ) -> Summary:
-    """Scores, comparisons, diagnostics and notes of all arms of one task, under both selections.
+    """Scores, comparisons, effects and holes of all arms of one task, under both selections.
 
-    `predictions` run parallel to `records` (None: there are none, and the cell is left out); `baselines` names models
+    `predictions` run parallel to `records` (None: there are none, and the job is left out); `baselines` names models
     that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
     fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id` and `near` of
     every row (see `audit_task`). Comparisons of a pretrained arm: with its own random arm (`versus` random), with the
-    best baseline (baseline), with the best random arm of any model (best_random, the paper's Figure 7; chosen on the
+    best baseline (baseline), with the best random arm of any model (best_random, the study's Figure 7; chosen on the
     test set, so it favours the reference), and with the control arms of its own weights (embedding, permuted, copy); of
-    any other arm: with the best baseline. An arm of `X.paper`, weights as the paper read them, is compared with that of
+    any other arm: with the best baseline. An arm of `X.paper`, weights as the study read them, is compared with that of
     `X` (reading), seed by seed. A baseline is chosen by validation among those whose records say it, else by test.
-    Raises `UserError` if two cells predict different test items.
+    Raises `UserError` if two jobs predict different test items.
     """
-    task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
-    results, notes = _read_results(records, predictions, resamples, seed)
-    flat = flatten(records)
-    if results is None:
-        notes += [note(task, "arm", "no arm has predictions")] if records else []
-        scores, comparisons = (pd.DataFrame(columns=columns) for columns in (SCORES, COMPARISONS))
-        return Summary(scores, comparisons, select_only(records), notes, flat)
-    notes += find_few_groups(predictions, task)
-    arms = results.score(metric, resamples)
-    rivals = Rivals(baselines, [arm for arm in design if arm not in results.order])
-    rows, estimates, uneven = _compare(results, arms, metric, margin, rivals)
-    notes += uneven + _unpaired(results, baselines) + _unreferenced(results, rivals)
-    diagnostics, unknown = find_diagnostics(results, records, arms, estimates, metric, audit)
-    scores = pd.DataFrame(_score_rows(results, arms, metric))
-    return Summary(scores, pd.DataFrame(rows, columns=COMPARISONS), diagnostics, notes + unknown, flat)
-
-
-def _read_results(
-    records: Sequence[Mapping[str, Any]], predictions: Sequence[pa.Table | None], resamples: int, seed: int
-) -> tuple[TaskResults | None, Rows]:
-    """The cells that predicted something, on items that all of them scored, and notes; None without any."""
     items = Items()
-    pairs = zip(records, predictions, strict=True)
-    cells = [read_cell(record, frame, items) for record, frame in pairs if frame is not None]
-    notes = [note(cell.record, "predictions", "no predictions were selected") for cell in cells if not cell.runs]
-    cells = [cell for cell in cells if cell.runs]
-    if not cells:
-        return None, notes
-    check_same_items(cells)
-    cells, unscored = keep_scored(cells)
-    classes, odd = find_classes(cells)
-    return TaskResults(cells, classes, resamples, seed), notes + unscored + odd
+    jobs = [
+        read_job(record, frame, items) for record, frame in zip(records, predictions, strict=True) if frame is not None
+    ]
+    holes = [hole(job.record, "predictions", "no predictions were selected") for job in jobs if not job.runs]
+    jobs = [job for job in jobs if job.runs]
+    flat = flatten(records)
+    if not jobs:
+        empty = pd.DataFrame(columns=SCORES), pd.DataFrame(columns=COMPARISONS)
+        task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
+        holes += [hole(task, "arm", "no arm has predictions")] if records else []
+        return Summary(*empty, join_effects(selection=flatten_selections(records)), holes, flat)
+    check_same_items(jobs)
+    jobs, found = keep_scored(jobs)
+    classes, odd = find_classes(jobs)
+    holes += found + odd + find_few_groups(predictions, {key: records[0][key] for key in ("analysis", "task")})
+    bench = Bench(jobs, classes, resamples, seed)
+    arms = bench.score(metric, resamples)
+    points = {
+        name: bench.score(name, 0)
+        for name in (*COUNT_METRICS, *RANK_METRICS)
+        if name != metric and serves(jobs, classes, name)
+    } | {metric: arms}
+    absent = [arm for arm in design if arm not in arms[next(iter(arms))]]
+    scores, comparisons, estimates = [], [], {}
+    for selection, scored in arms.items():
+        values = {name: found[selection] for name, found in points.items()}
+        scores += [_score_row(bench, arm, scored, values, metric, selection) for arm in scored]
+        for model, init, versus, reference in _pairs(jobs, scored, metric, selection, baselines, absent):
+            compare = compare_paired if versus in SAME_WEIGHTS else compare_arms
+            mine, theirs = bench.runs((model, init), selection), bench.runs(reference, selection)
+            first, second = scored[model, init], scored[reference]
+            if versus != "baseline":
+                (first, mine), (second, theirs), note = _on_common_folds(first, mine, second, theirs)
+                holes += (
+                    [hole(bench.identity((model, init)), "folds", note)] if note and selection == "validation" else []
+                )
+                if not mine:
+                    continue
+            estimate = compare(first, second, seed)
+            estimates[selection, model, init, versus] = estimate
+            comparisons.append(
+                bench.identity((model, init))
+                | {"versus": versus, "reference": reference[0], "metric": metric, "selection": selection}
+                | {"delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": estimate.p}
+                | {"verdict": estimate.verdict(margin), "margin": margin, "resamples": resamples}
+                | sizes(mine)
+                | {"reference_seeds": len(np.unique(scored[reference].seeds))}
+                | {"se": estimate.se, "mde": estimate.mde}
+                | _tests(mine, theirs, metric, classes)
+                | _over_folds(bench, mine, theirs, first.points, second.points)
+            )
+    holes += _unpaired(bench, baselines) + _unreferenced(bench, absent, baselines)
+    effects, found = find_effects(bench, records, arms, estimates, metric, audit)
+    holes += found
+    return Summary(pd.DataFrame(scores), pd.DataFrame(comparisons, columns=COMPARISONS), effects, holes, flat)
 
 
-def _score_rows(results: TaskResults, arms: Arms, metric: str) -> Rows:
-    """Rows of every arm under each selection, with every metric that serves."""
-    others = [name for name in CLASS_METRICS if name != metric and serves(results.cells, results.classes, name)]
-    points = {name: results.score(name, 0) for name in others} | {metric: arms}
+def _unpaired(bench: Bench, baselines: Sequence[str]) -> list[dict[str, Any]]:
+    """Holes: arms of which the other, pretrained or random, is missing."""
+    pair = ("pretrained", "random")
     return [
-        _score_row(results, arm, {name: scored[selection][arm] for name, scored in points.items()}, metric, selection)
-        for selection, scored in arms.items()
-        for arm in scored
+        hole(
+            bench.identity((model, init)) | {"init": other},
+            "arm",
+            f"{model} has no {other} arm, so nothing is paired with its {init} arm",
+        )
+        for model, init in bench.order
+        if init in pair and model not in baselines and (model, other := pair[pair.index(init) - 1]) not in bench.order
     ]
 
 
 def _score_row(
-    results: TaskResults, arm: Name, scored: Mapping[str, Arm], metric: str, selection: str
+    bench: Bench,
+    arm: Name,
+    arms: Mapping[Name, Arm],
+    points: Mapping[str, Mapping[Name, Arm]],
+    metric: str,
+    selection: str,
 ) -> dict[str, Any]:
-    """One arm; `scored` are its runs by metric."""
-    mine = results.of(arm)
-    estimate, by_seed = interval(scored[metric], results.seed), scored[metric].by_seed()
+    mine = bench.of(arm)
+    estimate, by_seed = interval(arms[arm], bench.seed), arms[arm].by_seed()
     return (
-        results.identity(arm)
+        bench.identity(arm)
         | {"metric": metric, "selection": selection}
-        | {"value": estimate.value, "low": max(estimate.low, METRICS[metric].lowest), "high": estimate.high}
+        | {"value": estimate.value, "low": max(estimate.low, -1.0 if metric == "mcc" else 0.0), "high": estimate.high}
         | {"sd": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan}
-        | sizes(results.runs(arm, selection))
-        | {"parameters": mine[0].record["parameters"], "seconds": sum(cell.record["cost"]["seconds"] for cell in mine)}
-        | {name: runs.value for name, runs in scored.items()}
-        | calibrations(results, arm, selection)
+        | sizes(bench.runs(arm, selection))
+        | {"parameters": mine[0].record["parameters"], "seconds": sum(job.record["cost"]["seconds"] for job in mine)}
+        | {name: scored[arm].value for name, scored in points.items()}
+        | calibrations(bench, arm, selection)
     )
-
-
-def _compare(
-    results: TaskResults, arms: Arms, metric: str, margin: float, rivals: Rivals
-) -> tuple[Rows, Estimates, Rows]:
-    """Rows of all comparisons, the differences by (selection, model, init, versus), and notes."""
-    rows, estimates, notes = [], {}, []
-    for selection, scored in arms.items():
-        for arm, versus, reference in _pairs(results, scored, metric, selection, rivals):
-            mine = _Side(scored[arm], results.runs(arm, selection))
-            theirs = _Side(scored[reference], results.runs(reference, selection))
-            if versus != "baseline":
-                mine, theirs, text = _on_common_folds(mine, theirs)
-                if text and selection == "validation":
-                    notes.append(note(results.identity(arm), "folds", text))
-                if not mine.runs:
-                    continue
-            compare = compare_paired if versus in SAME_WEIGHTS else compare_arms
-            estimate = compare(mine.arm, theirs.arm, results.seed)
-            estimates[selection, *arm, versus] = estimate
-            rows.append(
-                results.identity(arm)
-                | {"versus": versus, "reference": reference[0], "metric": metric, "selection": selection}
-                | _difference(estimate, margin)
-                | {"resamples": results.resamples, "reference_seeds": len(np.unique(scored[reference].seeds))}
-                | sizes(mine.runs)
-                | _tests(mine.runs, theirs.runs, metric, results.classes)
-                | _over_folds(results, mine, theirs)
-            )
-    return rows, estimates, notes
-
-
-def _difference(estimate: Estimate, margin: float) -> dict[str, Any]:
-    return {
-        "delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": estimate.p, "se": estimate.se,
-        "mde": estimate.mde, "verdict": estimate.verdict(margin), "margin": margin,
-    }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One side of a comparison: an arm's runs, and the same under the resamples."""
-
-    arm: Arm
-    runs: list[Run]
-
-    def on_folds(self, folds: set[int]) -> "_Side":
-        keep = np.array([run.fold in folds for run in self.runs])
-        return _Side(self.arm.subset(keep), [run for run in self.runs if run.fold in folds])
 
 
 def _matched(mine: Sequence[Run], theirs: Sequence[Run]) -> list[tuple[int, int]]:
@@ -234,153 +196,138 @@ def _tests(mine: Sequence[Run], theirs: Sequence[Run], metric: str, classes: Seq
     Both take test items as independent, so there is none where groups of them are drawn together. Runs of the same seed
     and fold are tested, and their p values combined (`combine_dependent`): noise of items alone, not of seeds.
     """
+    found = {"test": "", "p_test": np.nan}
     pairs = [(mine[first], theirs[second]) for first, second in _matched(mine, theirs)]
-    independent = all(count_groups(run) == len(run.labels) for run in (mine[0], theirs[0]))
-    if pairs and independent and metric in COUNT_METRICS:
+    if not pairs or not all(count_groups(run) == len(run.labels) for run in (mine[0], theirs[0])):
+        return found
+    if metric in COUNT_METRICS:
         ps = [mcnemar(one.labels, np.asarray(one.predicted), np.asarray(other.predicted)) for one, other in pairs]
         return {"test": "mcnemar", "p_test": combine_dependent(ps)}
-    if pairs and independent and metric == "auroc" and len(classes) == 2:
+    if metric == "auroc" and len(classes) == 2:
         ps = [
-            delong(one.labels == classes[1], one.ranking, other.ranking)[2]
+            delong(one.labels == classes[1], one.probabilities[:, 1], other.probabilities[:, 1])[2]
             for one, other in pairs
-            if one.ranking is not None and other.ranking is not None
+            if one.probabilities is not None and other.probabilities is not None
         ]
         return {"test": "delong", "p_test": combine_dependent(ps)}
-    return {"test": "", "p_test": np.nan}
+    return found
 
 
-def _on_common_folds(mine: _Side, theirs: _Side) -> tuple[_Side, _Side, str]:
-    """Both sides on the folds that every seed of both has, and a sentence where one has more.
+def _on_common_folds(
+    first: Arm, mine: list[Run], second: Arm, theirs: list[Run]
+) -> tuple[tuple[Arm, list[Run]], tuple[Arm, list[Run]], str]:
+    """Both arms and their runs on the folds that every seed of both has, and a sentence where one has more.
 
     Folds differ in how hard they are, so means over different folds are no pair.
     """
     have = [
-        {run.fold for run in side.runs if run.seed == seed}
-        for side in (mine, theirs)
-        for seed in {run.seed for run in side.runs}
+        {run.fold for run in runs if run.seed == seed} for runs in (mine, theirs) for seed in {r.seed for r in runs}
     ]
     common, every = set.intersection(*have), set.union(*have)
     if common == every:
-        return mine, theirs, ""
+        return (first, mine), (second, theirs), ""
+    kept = []
+    for arm, runs in ((first, mine), (second, theirs)):
+        keep = np.array([run.fold in common for run in runs])
+        kept.append((arm.subset(keep), [run for run in runs if run.fold in common]))
     words = ", ".join(map(str, sorted(every - common)))
-    text = f"fold(s) {words} lack a run in some seed or arm, and are left out of its differences"
-    return mine.on_folds(common), theirs.on_folds(common), text
+    return kept[0], kept[1], f"fold(s) {words} lack a run in some seed or arm, and are left out of its differences"
 
 
-def _over_folds(results: TaskResults, mine: _Side, theirs: _Side) -> dict[str, float]:
+def _over_folds(
+    bench: Bench,
+    mine: Sequence[Run],
+    theirs: Sequence[Run],
+    values: NDArray[np.float64],
+    others: NDArray[np.float64],
+) -> dict[str, float]:
     """The corrected t test over pairs of runs of the same seed and fold (Nadeau and Bengio); NaN for a single fold.
 
-    Folds may be some of those that a set was cut into (the paper: 0, 5 and 9 of 10): the cut says what each leaves out.
+    Folds may be some of those that a set was cut into (the study: 0, 5 and 9 of 10): the cut says what each leaves out.
     """
-    pairs = _matched(mine.runs, theirs.runs)
-    folds = len({mine.runs[first].fold for first, _ in pairs})
+    pairs = _matched(mine, theirs)
+    folds = len({mine[first].fold for first, _ in pairs})
     if folds < 2:
         return dict.fromkeys(("nb_low", "nb_high", "nb_p"), np.nan)
-    cut = max(cell.record.get("settings", {}).get("fold_count", folds) for cell in results.cells)
-    differences = [mine.arm.points[first] - theirs.arm.points[second] for first, second in pairs]
+    cut = max(job.record.get("settings", {}).get("fold_count", folds) for job in bench.jobs)
+    differences = [values[first] - others[second] for first, second in pairs]
     _, low, high, p = nadeau_bengio(differences, train=cut - 1, test=1)
     return {"nb_low": low, "nb_high": high, "nb_p": p}
 
 
-# ---- whom an arm is compared with
+def _is_cheap(arm: Name, baselines: Sequence[str]) -> bool:
+    return arm[1] == "baseline" or arm[0] in baselines
+
+
+def _unreferenced(bench: Bench, absent: Sequence[Name], baselines: Sequence[str]) -> list[dict[str, Any]]:
+    """Holes: references that are the best of several arms of which some are absent."""
+    cheap = [model for model, init in absent if _is_cheap((model, init), baselines)]
+    random = [model for model, init in absent if init == "random" and model not in cheap]
+    task = {key: bench.jobs[0].record[key] for key in ("analysis", "task")}
+    return [
+        hole(
+            task,
+            "reference",
+            f"without {', '.join(names)} the best {what} is not known, so nothing is compared with it",
+        )
+        for what, names in (("baseline", cheap), ("random arm", random))
+        if names
+    ]
 
 
 def _pairs(
-    results: TaskResults, arms: Mapping[Name, Arm], metric: str, selection: str, rivals: Rivals
-) -> Iterator[tuple[Name, str, Name]]:
-    """(arm, versus, reference arm) of every comparison that the arms allow."""
-    best_baseline = _best_baseline(results, arms, metric, selection, rivals)
-    for arm in arms:
-        if rivals.is_cheap(arm):
+    jobs: Sequence[Job],
+    arms: Mapping[Name, Arm],
+    metric: str,
+    selection: str,
+    baselines: Sequence[str],
+    absent: Sequence[Name],
+) -> list[tuple[str, str, str, Name]]:
+    """(model, init, versus, reference arm) of every comparison that the arms allow."""
+    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    cheap = [arm for arm in arms if _is_cheap(arm, baselines)]
+    random = [arm for arm in arms if arm[1] == "random" and arm not in cheap]
+    lost = {_is_cheap(arm, baselines) for arm in absent if arm[1] == "random" or _is_cheap(arm, baselines)}
+    validated = {arm: value for arm in cheap if (value := _validation_value(jobs, arm, metric)) is not None}
+    values = validated if validated and selection == "validation" else {arm: arms[arm].value for arm in cheap}
+    best_baseline = None if True in lost else max(values, key=lambda arm: sign * values[arm], default=None)
+    pairs = []
+    for model, init in arms:
+        if (model, init) in cheap:
             continue
-        model, init = arm
+        if init == "pretrained" and (model, "random") in arms:
+            pairs.append((model, init, "random", (model, "random")))
         if init == "pretrained":
-            own = [(model, other) for other in ("random", *CONTROL_ARMS)]
-            yield from ((arm, other[1], other) for other in own if other in arms)
-            if best := _best_random(arms, metric, model, rivals):
-                yield arm, "best_random", best
+            pairs += [(model, init, arm, (model, arm)) for arm in CONTROL_ARMS if (model, arm) in arms]
+            # What the study misread is no rival of what is read rightly.
+            rivals = [arm for arm in random if is_reading(model) or not is_reading(arm[0])]
+            if rivals and False not in lost:
+                best = max(rivals, key=lambda arm: sign * arms[arm].value)
+                pairs.append((model, init, "best_random", best))
         if best_baseline:
-            yield arm, "baseline", best_baseline
-        if _is_misread(model) and (mended := (without(model, "reading"), init)) in arms:
-            yield arm, "reading", mended
+            pairs.append((model, init, "baseline", best_baseline))
+        if is_reading(model) and (mended := (without_reading(model), init)) in arms:
+            pairs.append((model, init, "reading", mended))
+    return pairs
 
 
-def _best_baseline(
-    results: TaskResults, arms: Mapping[Name, Arm], metric: str, selection: str, rivals: Rivals
-) -> Name | None:
-    """The best baseline, by validation where that selects and some record says it; None if one is absent."""
-    if rivals.lost_baselines:
-        return None
-    cheap = [arm for arm in arms if rivals.is_cheap(arm)]
-    values = {arm: arms[arm].value for arm in cheap}
-    validated = {arm: value for arm in cheap if (value := _validation_value(results.of(arm), metric)) is not None}
-    return _best(validated if validated and selection == "validation" else values, metric)
-
-
-def _best_random(arms: Mapping[Name, Arm], metric: str, model: str, rivals: Rivals) -> Name | None:
-    """The random arm of any model with the best test score; None if one is absent.
-
-    What the paper misread is no rival of what is read rightly.
-    """
-    if rivals.lost_random:
-        return None
-    random = [arm for arm in arms if arm[1] == "random" and not rivals.is_cheap(arm)]
-    return _best({arm: arms[arm].value for arm in random if _is_misread(model) or not _is_misread(arm[0])}, metric)
-
-
-def _best(values: Mapping[Name, float], metric: str) -> Name | None:
-    sign = 1 if METRICS[metric].higher_is_better else -1
-    return max(values, key=lambda arm: sign * values[arm], default=None)
-
-
-def _is_misread(model: str) -> bool:
-    return parse_model(model).reading != "published"
-
-
-def _validation_value(cells: Sequence[CellResult], metric: str) -> float | None:
+def _validation_value(jobs: Sequence[Job], arm: Name, metric: str) -> float | None:
     """Mean validation value of an arm's selected runs; None where none is recorded."""
     values = [
         result["value"]
-        for cell in cells
-        for result in cell.record["results"]
+        for job in jobs
+        if job.arm == arm
+        for result in job.record["results"]
         if result["split"] == "validation" and result["metric"] == metric and result["extra"].get("selected", True)
     ]
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
-def _unpaired(results: TaskResults, baselines: Sequence[str]) -> Rows:
-    """Notes on arms of which the other, pretrained or random, is missing."""
-    pair = ("pretrained", "random")
-    return [
-        note(
-            results.identity((model, init)) | {"init": other},
-            "arm",
-            f"{model} has no {other} arm, so nothing is paired with its {init} arm",
-        )
-        for model, init in results.order
-        if init in pair and model not in baselines and (model, other := pair[pair.index(init) - 1]) not in results.order
-    ]
-
-
-def _unreferenced(results: TaskResults, rivals: Rivals) -> Rows:
-    """Notes on references that are the best of several arms of which some are absent."""
-    return [
-        results.note(
-            "reference", f"without {', '.join(names)} the best {what} is not known, so nothing is compared with it"
-        )
-        for what, names in (("baseline", rivals.lost_baselines), ("random arm", rivals.lost_random))
-        if names
-    ]
-
-
-# ---- analyses without predictions
-
-
 def summarise_unpaired(records: Sequence[Mapping[str, Any]]) -> Summary:
     """Scores (`average_records`) and selections of an analysis without predictions."""
-    empty = pd.DataFrame(columns=COMPARISONS)
-    return Summary(average_records(records), empty, select_only(records), [], flatten(records))
+    effects = join_effects(selection=flatten_selections(records))
+    return Summary(average_records(records), pd.DataFrame(columns=COMPARISONS), effects, [], flatten(records))
 
 
 def average_records(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Where the variance of a score comes from: test items, seeds, folds, and what is left."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,24 +49,22 @@ def _moments(score: Floats, effects: dict[str, Floats]) -> dict[str, float]:
     n, full = len(score), _projection(np.hstack([np.ones((len(score), 1)), *several.values()]))
     free = n - np.trace(full)
     residual = float(score @ score - score @ full @ score) / free if free > 0.5 else float("nan")
-    parts = {"residual": residual}
+    found = {"residual": residual}
     for name, other in (("seed", "fold"), ("fold", "seed")):
         reduced = full - _projection(several[other])  # what this effect explains beyond the other
         scale = float(np.einsum("ij,ik,jk->", reduced, several[name], several[name]))
         if np.isfinite(residual) and scale > 1e-9:
-            parts[name] = max(0.0, (float(score @ reduced @ score) - np.trace(reduced) * residual) / scale)
+            found[name] = max(0.0, (float(score @ reduced @ score) - np.trace(reduced) * residual) / scale)
     if not np.isfinite(residual):  # as many effects as runs
-        parts = {"residual": float(score.var(ddof=1))}
-    return parts
+        found = {"residual": float(score.var(ddof=1))}
+    return found
 
 
-def _indicators(levels: NDArray[Any]) -> Floats:
+def _indicators(levels: NDArray) -> Floats:
     """[runs, levels]: 1 where a run is of a level."""
-    of: Floats = (levels[:, None] == np.unique(levels)[None]).astype(np.float64)
-    return of
+    return (levels[:, None] == np.unique(levels)[None]).astype(np.float64)
 
 
 def _projection(design: Floats) -> Floats:
     """The matrix [runs, runs] that fits `design` [runs, effects]."""
-    hat: Floats = design @ np.linalg.pinv(design)
-    return hat
+    return design @ np.linalg.pinv(design)

@@ -56,7 +56,7 @@ def cluster(
         extra: joins every result's `extra`.
 
     Returns:
-        Every metric twice, with `extra.condition` `observed` (`low` and `high`: 95 % bootstrap interval over rows,
+        Every metric twice, with `extra.variant` `observed` (`low` and `high`: 95 % bootstrap interval over rows,
         clusters held fixed) and `permuted_labels` (mean and 95 % range of the null); `explained_variance` of both
         components of the map; the map; and the p-values, (1 + permutations at least as high) / (1 + permutations).
 
@@ -103,10 +103,10 @@ def cluster(
         p[metric] = float((1 + (null >= observed - 1e-12).sum()) / (1 + permutations))
         for variant, value, draws in (("observed", observed, boot), ("permuted_labels", null.mean(), null)):
             low, high = np.quantile(draws, [0.025, 0.975])
-            facts = {**(extra or {}), "condition": variant, "low": float(low), "high": float(high)}
+            facts = {**(extra or {}), "variant": variant, "low": float(low), "high": float(high)}
             results.append(Result(metric, float(value), len(chosen), extra=facts))
     for number, share in enumerate(components.explained_variance_ratio_, start=1):
-        facts = {**(extra or {}), "condition": "observed", "component": number}
+        facts = {**(extra or {}), "variant": "observed", "component": number}
         results.append(Result("explained_variance", finite(share), len(rows), extra=facts))
     found = {"id": rows["id"].to_numpy(), "label": classes[labels], "x": places[:, 0], "y": places[:, 1]}
     return Clustering(results, pd.DataFrame(found), p)

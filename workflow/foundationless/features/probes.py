@@ -16,11 +16,10 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import evaluate
+from foundationless.evaluation.metrics import METRICS, evaluate
 from foundationless.evaluation.records import Result, Stopwatch, write_record
 from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, finite, fit, reduce_width, score_rows
 from foundationless.runtime.files import atomic_path
-from foundationless.study.vocabulary import CLASS_METRICS
 from foundationless.tasks.sequence_sets import COLUMNS, read_sequences
 
 
@@ -233,8 +232,8 @@ def _folds(frame: pd.DataFrame, settings: ProbeSettings) -> np.ndarray:
 
 
 def _check_metric(metric: str) -> None:
-    if metric not in CLASS_METRICS:
-        raise UserError(f"metric '{metric}' is none of a classifier; choose among {', '.join(CLASS_METRICS)}.")
+    if metric not in METRICS or metric == "spearman":
+        raise UserError(f"metric '{metric}' is none of a classifier; choose among {', '.join(METRICS[:-1])}.")
 
 
 def run_job(

@@ -1,6 +1,6 @@
 """Mutation sensitivity: how far random substitutions move an embedding (paper, "Variation", Fig 6a).
 
-Every similarity is reported under three conditions (`extra.condition`):
+Every similarity is reported in three variants (`extra.variant`):
 
 - `raw`: cosine of the two embeddings, as in the study, at the job's own precision.
 - `centred`: cosine after the mean embedding of the unmutated windows is subtracted from both. Embeddings of one model
@@ -90,7 +90,7 @@ def score_sensitivity(
             found["cosine"] = _similarity(mutant, unmutated, variant, center)
             rows.append(found)
             for count, some in found.groupby("mutations"):
-                extra = {"pooling": pooling, "condition": variant, "mutations": int(str(count)), "null": False}
+                extra = {"pooling": pooling, "variant": variant, "mutations": int(str(count)), "null": False}
                 results += _describe(some, extra | {"windows": int(some["window"].nunique())}, rng)
             if pooling != "site" and len(origin) > 1:  # unrelated windows share no sites
                 results.append(_null(mutant[origin], pooling, variant, center, rng))
@@ -136,6 +136,6 @@ def _null(
     pairs = weight.sum(axis=1) ** 2 - (weight**2).sum(axis=1)
     means = np.einsum("ri,ij,rj->r", weight, similarity, weight, optimize=True)[pairs > 0] / pairs[pairs > 0]
     low, high = np.quantile(means, [0.025, 0.975])
-    extra = {"pooling": pooling, "condition": variant, "mutations": None, "null": True, "windows": count}
+    extra = {"pooling": pooling, "variant": variant, "mutations": None, "null": True, "windows": count}
     spread = {"sd": deviation(values), "low": finite(low), "high": finite(high)}
     return Result("cosine", finite(values.mean()), len(values), extra=extra | spread)

@@ -1,7 +1,5 @@
 """What a study may name: analyses, arms, readers, features, metrics, figures; and the recipe version of every rule."""
 
-from typing import NamedTuple
-
 # Snakemake does not see edits behind `python -m foundationless`: raise a number here when a rule's result would change.
 RECIPES = {
     "fetch_region": 1,
@@ -63,12 +61,6 @@ ANALYSES = {
 }
 
 CLASSIFICATIONS = tuple(name for name, rule in ANALYSES.items() if rule in ("finetune_model", "probe"))
-
-# Analyses whose records are the result: nothing is predicted, or what is predicted has no label.
-UNPAIRED = ("sensitivity", "similarity", "mutagenesis", "clustering", "pretrain")
-
-# Analyses with confusion matrices.
-CONFUSED = ("biotype", "ancestry", "finetune")
 
 # Poolings of embeddings in the order in which they are stored, and the one that is clustered.
 POOLINGS = ("max", "mean", "cls")
@@ -153,55 +145,7 @@ GENOTYPES = ("genotype", "genotype_pca")
 
 FEATURES = ("majority", "length", "gc", "length_gc", "kmer", "gapped_kmer", "random_conv", *GENOTYPES)
 
-
-class Metric(NamedTuple):
-    """How a metric is read; `evaluation.metrics` has the function of its name.
-
-    `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not.
-    """
-
-    label: str
-    kind: str
-    higher_is_better: bool = True
-    lowest: float = 0.0  # value, where intervals end
-
-
-METRICS = {
-    "mcc": Metric("MCC", "count", lowest=-1.0),
-    "macro_f1": Metric("macro F1", "count"),
-    "weighted_f1": Metric("weighted F1", "count"),
-    "accuracy": Metric("accuracy", "count"),
-    "auroc": Metric("AUROC", "rank"),
-    "auprc": Metric("AUPRC", "rank"),
-    "spearman": Metric("Spearman's ρ", "correlation", lowest=-1.0),
-    "ece": Metric("expected calibration error", "calibration", higher_is_better=False),
-    "brier": Metric("Brier score", "calibration", higher_is_better=False),
-    "loss": Metric("loss", "loss", higher_is_better=False),
-    "bits_per_base": Metric("bits per base", "loss", higher_is_better=False),
-}
-
-COUNT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "count")
-
-RANK_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "rank")
-
-CLASS_METRICS = (*COUNT_METRICS, *RANK_METRICS)
-
-HIGHER_IS_BETTER = {name: metric.higher_is_better for name, metric in METRICS.items()}
-
-# Tables of numbers about the evaluation itself, which summarise_analysis and collect_tables write beside scores and
-# comparisons; `evaluation.diagnostics` declares their columns.
-DIAGNOSTICS = (
-    "optimism",
-    "oracle",
-    "leakage",
-    "calibration",
-    "components",
-    "runs",
-    "roc",
-    "confusion",
-    "selections",
-    "settings",
-)
+CLASS_METRICS = ("mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc")
 
 # Files that the rules simulate_genome, simulate_population and simulate_variants write.
 SIMULATED = (

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import confusion, evaluate, from_confusion
+from foundationless.evaluation.metrics import COUNT_METRICS, confusion, evaluate, from_confusion
 from foundationless.models.batching import collate, token_batches
 from foundationless.models.contract import GenomicModel
 from foundationless.models.pooling import pool, special_mask
 from foundationless.models.tokenizers import Tokenizer
-from foundationless.study.vocabulary import COUNT_METRICS
 from foundationless.training.sweep import Fold
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
+from foundationless.evaluation.metrics import COUNT_METRICS, RANK_METRICS
 from foundationless.evaluation.records import Result
 from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
-from foundationless.study.vocabulary import CLASS_METRICS
 from foundationless.training.compute import log
 
 FOLD_SEED = 42  # the study's folds
@@ -46,8 +46,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        if self.metric not in CLASS_METRICS:
-            raise UserError(f"--metric {self.metric}: unknown for classes; use one of {', '.join(CLASS_METRICS)}.")
+        known = (*COUNT_METRICS, *RANK_METRICS)
+        if self.metric not in known:
+            raise UserError(f"--metric {self.metric}: unknown for classes; use one of {', '.join(known)}.")
         if not self.learning_rates or min(self.learning_rates) <= 0:
             raise UserError("--learning-rates: give one or more positive numbers.")
         for flag, values in (("--learning-rates", self.learning_rates), ("--folds", self.folds)):

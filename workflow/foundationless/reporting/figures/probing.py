@@ -132,7 +132,7 @@ def clustering(tables: Tables) -> Figure:
     """How well labels show in embeddings that were never taught them, and maps of the test rows."""
     title = "Clustering · Classes in frozen embeddings, without any training"
     found = tables.scored("clustering")
-    if found.empty or "condition" not in found:
+    if found.empty or "variant" not in found:
         return style.missing(title, "No scores of analysis clustering.")
     tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
     shown = tasks[:2]
@@ -173,7 +173,7 @@ def _cluster_rows(strip: SubFigure, tables: Tables, rows: pd.DataFrame, names: S
     panels = strip.subplots(1, len(CLUSTER_METRICS))
     for axes, (metric, label) in zip(panels, CLUSTER_METRICS.items(), strict=True):
         part = rows[rows["metric"] == metric]
-        null, observed = (part[part["condition"] == name] for name in ("permuted_labels", "observed"))
+        null, observed = (part[part["variant"] == name] for name in ("permuted_labels", "observed"))
         arms = set(observed["init"])
         layout.model_rows(axes, tables, observed, names, labels=axes is panels[0])
         for row in each(null):

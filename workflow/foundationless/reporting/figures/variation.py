@@ -38,7 +38,7 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
             "a, mean cosine similarity of a mutant's embedding with its reference's, 95 % bootstrap intervals over "
             "windows; short dotted lines at the right: embeddings of different, unmutated windows (null). "
         )
-    if (found["condition"] == "centred").any():
+    if (found["variant"] == "centred").any():
         caption += (
             "Lower panels: after the mean embedding of all unmutated windows is subtracted, because embeddings share a "
             "large common part and unrelated windows look alike with it. "
@@ -49,14 +49,14 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
         handles[0] += style.reported_handles(set(windows["init"]))
     rows_b = len(tables.order(people["model"]))
     poolings = [pooling for pooling in POOLINGS if len(found) and (found["pooling"] == pooling).any()]
-    lines = [name for name in VARIANTS if (found["condition"] == name).any()]
+    lines = [name for name in VARIANTS if (found["variant"] == name).any()]
     heights = [52.0 * bool(poolings) for _ in lines] + [(13 + layout.ROW_MM * rows_b) * (rows_b > 0)]
     figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=handles)
     with style.sheet():
         parts = _stack(body, heights)
         for line in lines:
             panels = next(parts).subplots(1, len(poolings), squeeze=False, sharey=True)[0]
-            own = found[found["condition"] == line]
+            own = found[found["variant"] == line]
             for place, (axes, pooling) in enumerate(zip(panels, poolings, strict=True)):
                 _similarity(axes, tables, own[own["pooling"] == pooling], names)
                 first = "a  " if place == 0 and line == lines[0] else ""
@@ -79,7 +79,7 @@ def mutations(tables: Tables) -> Figure:
     pooling = next(name for name in ("max", "mean", *POOLINGS) if (curve["pooling"] == name).any())
     tasks = tables.task_rows(curve["task"])["task"].tolist()
     found = found[(found["pooling"] == pooling) & (found["task"] == tasks[0])]
-    names, variants = tables.order(found["model"]), [name for name in VARIANTS if (found["condition"] == name).any()]
+    names, variants = tables.order(found["model"]), [name for name in VARIANTS if (found["variant"] == name).any()]
     windows = found["windows"].max() if "windows" in found else float("nan")
     caption = (
         f"{tables.task_label(tasks[0])}, {POOLING_LABELS.get(pooling, pooling)} pooling: mean cosine of mutants with "
@@ -98,7 +98,7 @@ def mutations(tables: Tables) -> Figure:
         panels = body.subplots(len(names), len(variants), squeeze=False, sharex=True)
         for line, name in zip(panels, names, strict=True):
             for axes, variant in zip(line, variants, strict=True):
-                _beside_null(axes, tables, found[(found["condition"] == variant) & (found["model"] == name)], name)
+                _beside_null(axes, tables, found[(found["variant"] == variant) & (found["model"] == name)], name)
             line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.8, fontweight="bold",
                                color=tables.looks[name].color)  # fmt: skip
         for axes, variant in zip(panels[0], variants, strict=True):
@@ -136,8 +136,8 @@ def _sensitivity(tables: Tables) -> pd.DataFrame:
     if not {"pooling", "mutations"} <= set(found.columns):
         found = found.iloc[:0].assign(pooling="", mutations=0)
     found = found[found["metric"] == "cosine"]
-    found = found.assign(condition=found["condition"].astype(object).fillna("raw") if "condition" in found else "raw")
-    return found[found["condition"].isin(VARIANTS)]
+    found = found.assign(variant=found["variant"].astype(object).fillna("raw") if "variant" in found else "raw")
+    return found[found["variant"].isin(VARIANTS)]
 
 
 def _stack(body: SubFigure, heights: Sequence[float]) -> Iterator[SubFigure]:
