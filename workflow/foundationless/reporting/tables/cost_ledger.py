@@ -1,7 +1,7 @@
 """The cost ledger: what every job of a study took, each once however many analyses share it, and sums of it.
 
 GPU-hours are hours of jobs times their GPUs, CPU-hours hours times their threads, busy or not: what a cluster bills.
-Tries that were interrupted count where the record counts them (`usage.Stopwatch`).
+Attempts that were interrupted count where the record counts them (`usage.JobUsage`).
 """
 
 import logging
