@@ -1,11 +1,5 @@
 # Tables that the report of Snakemake shows; the report of our own has all.
-REPORTED_TABLES = (
-    "across_tasks",
-    "reported_comparison",
-    "claims",
-    "defects",
-    "holes",
-)
+from foundationless.reporting.tables.catalogue import SHOWN as REPORTED_TABLES
 
 
 # Categories of Snakemake's report, which sorts them by name: numbers keep them in this order. The report of our own and

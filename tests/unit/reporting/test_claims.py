@@ -1,14 +1,13 @@
-"""The study's claims: which contrast each selection uses, how tasks are put together, and what a verdict means."""
+"""The paper's claims: which contrast each selection uses, how tasks are put together, and what a verdict means."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from foundationless.evaluation.table_files import add_name_parts
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.reporting.paper.claims import CLAIMS, find_claims
-
-BASES = {"a.demo": "a", "a.demo.char.w8": "a", "a.demo.char": "a"}
 
 
 def pair(analysis, task, versus, delta, selection="validation", half=0.01, model="a.demo", metric="mcc"):
@@ -23,7 +22,7 @@ def score(analysis, task, init, value, selection="validation", model="a.demo", m
 
 def claims(scores=(), pairs=(), margin=0.02, clusters=None):
     tables = pd.DataFrame(scores, columns=SCORES), pd.DataFrame(pairs, columns=COMPARISONS)
-    return find_claims(*tables, BASES, margin, clusters).set_index(["claim", "selection"])
+    return find_claims(*map(add_name_parts, tables), margin, clusters).set_index(["claim", "selection"])
 
 
 def test_fine_tuning_is_paired_with_the_best_random_model_on_paper_and_with_its_own_self_here():
@@ -100,10 +99,11 @@ def test_adapters_and_likelihoods():
     adapters = found.loc[("low-rank adapters are no better than full fine-tuning", "validation")]
     assert adapters["difference"] == pytest.approx(-0.1) and adapters["holds"] == "yes"
     ranked = found.xs("likelihood ratios do not rank pathogenic variants")
-    assert ranked["difference"].to_dict() == pytest.approx({"test": -0.2, "validation": 0.2}), "the study took +LLR"
+    assert ranked["difference"].to_dict() == pytest.approx({"test": -0.2, "validation": 0.2}), "the paper took +LLR"
     assert ranked.loc["test", ["low", "high"]].tolist() == pytest.approx([-0.25, -0.15])
 
 
 def test_without_data_there_is_a_header():
-    found = find_claims(pd.DataFrame(columns=SCORES), pd.DataFrame(columns=COMPARISONS), {}, 0.02)
+    tables = pd.DataFrame(columns=SCORES), pd.DataFrame(columns=COMPARISONS)
+    found = find_claims(*map(add_name_parts, tables), 0.02)
     assert found.empty and list(found.columns) == CLAIMS

@@ -10,12 +10,18 @@ import sklearn.metrics as sk
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.evaluation import across_tasks, table_files, task_results
+from foundationless.evaluation import across_tasks, diagnostics, table_files, task_results
 from foundationless.evaluation.records import Result, write_record
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.reporting.paper import paper_tables
 from foundationless.reporting.paper.defects import find_defects
+from foundationless.reporting.paper.published import Reported
 from foundationless.reporting.tables import collect as tables
+from foundationless.reporting.tables.catalogue import TABLES, columns_of
+from foundationless.reporting.tables.inputs import Inputs, check_distinct
+from support import ROOT
+
+NUMBERS = ROOT / "resources" / "lists" / "reported.tsv"
 
 CLASSES = np.array(["a", "b", "c"])
 
@@ -74,7 +80,7 @@ def summarise(
         flags = [*flags, "--audits", str(directory / "audits"), "--audited", task]
     code = main(
         ["summarise_analysis", "--analysis", analysis, "--directory", str(directory / analysis), "--seed", "1",
-         "--cells", json.dumps([{"metric": metric, "tasks": [task], "jobs": names}]), "--resamples", "200",
+         "--cells", json.dumps([{"metric": metric, "tasks": [task], "cells": names}]), "--resamples", "200",
          "--output", str(directory), *flags]
     )  # fmt: skip
     assert code == 0
@@ -83,9 +89,16 @@ def summarise(
     return tuple(frame[frame["selection"] == selection].reset_index(drop=True) for frame in both)
 
 
-def effects_of(directory, kind):
-    frame = pd.read_csv(directory / "effects.csv", low_memory=False)
-    return frame[frame["effect"] == kind].dropna(axis=1, how="all").reset_index(drop=True)
+def diagnostic(directory, name):
+    return table_files.read_table(directory / f"{name}.csv", name)
+
+
+def no_diagnostics():
+    return {name: pd.DataFrame(columns=columns) for name, columns in diagnostics.COLUMNS.items()}
+
+
+def all_diagnostics(directory):
+    return {name: diagnostic(directory, name) for name in diagnostics.COLUMNS}
 
 
 @pytest.fixture
@@ -152,14 +165,14 @@ def test_the_selection_by_test_takes_the_runs_chosen_on_the_test_set(jobs, tmp_p
     corrected, _ = summarise(tmp_path, jobs)
     paper, _ = summarise(tmp_path, jobs, selection="test")
     assert (paper["value"] > corrected["value"]).mean() > 0.5
-    optimism = effects_of(tmp_path, "optimism")
+    optimism = diagnostic(tmp_path, "optimism")
     arms = optimism[optimism["versus"].isna()].set_index(["model", "init"])
     for frame, column in ((paper, "value_by_test"), (corrected, "value_by_validation")):
         pd.testing.assert_series_equal(
             arms[column], frame.set_index(["model", "init"])["value"], check_names=False, rtol=1e-12
         )
-    np.testing.assert_allclose(arms["delta"], arms["value_by_test"] - arms["value_by_validation"], atol=1e-12)
-    assert (arms["low"] < arms["delta"]).all() and (arms["delta"] < arms["high"]).all()
+    np.testing.assert_allclose(arms["optimism"], arms["value_by_test"] - arms["value_by_validation"], atol=1e-12)
+    assert (arms["low"] < arms["optimism"]).all() and (arms["optimism"] < arms["high"]).all()
 
 
 def test_the_optimism_of_one_choice_is_zero_and_that_of_a_pair_is_the_difference_of_its_arms(jobs, tmp_path):
@@ -167,14 +180,15 @@ def test_the_optimism_of_one_choice_is_zero_and_that_of_a_pair_is_the_difference
         frame = pd.read_parquet(path)
         frame.assign(selected_paper=frame["selected"]).to_parquet(path)
     summarise(tmp_path, jobs)
-    optimism = effects_of(tmp_path, "optimism").set_index(["model", "init", "versus"])
-    assert not optimism.loc[["tiny", "kmer", "cnn"], ["delta", "low", "high"]].to_numpy().any()
+    optimism = diagnostic(tmp_path, "optimism").set_index(["model", "init", "versus"])
+    assert not optimism.loc[["tiny", "kmer", "cnn"], ["optimism", "low", "high"]].to_numpy().any()
     arms = optimism.loc["big"].reset_index()
     own = {
-        init: arms[(arms["init"] == init) & arms["versus"].isna()]["delta"].iloc[0] for init in ("pretrained", "random")
+        init: arms[(arms["init"] == init) & arms["versus"].isna()]["optimism"].iloc[0]
+        for init in ("pretrained", "random")
     }
     pair = arms[arms["versus"] == "random"].iloc[0]
-    assert pair["delta"] == pytest.approx(own["pretrained"] - own["random"])
+    assert pair["optimism"] == pytest.approx(own["pretrained"] - own["random"])
 
 
 def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_path):
@@ -188,7 +202,7 @@ def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_pa
     ids = [f"s{i}" for i in range(120)]
     audit = pd.DataFrame({"id": [*ids, "trained"], "near": [*(name in near for name in ids), False]})
     scores, _ = summarise(tmp_path, jobs, audit=audit)
-    leak = effects_of(tmp_path, "leakage").query("selection == 'validation'").set_index(["model", "init"])
+    leak = diagnostic(tmp_path, "leakage").query("selection == 'validation'").set_index(["model", "init"])
     assert leak["value_all"].tolist() == pytest.approx(scores["value"].tolist())
     assert (leak["value_near"] == 1).all() and (leak["n_distant"] == 80).all() and (leak["n_near"] == 40).all()
     assert (leak["delta"] > 0).all() and leak.loc[("kmer", "baseline"), "low"] > 0
@@ -201,17 +215,17 @@ def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_pa
         values += [sk.matthews_corrcoef(part["label"], part["predicted"]) for _, part in frame.groupby("fold")]
     assert leak.loc[("big", "pretrained"), "value_distant"] == pytest.approx(np.mean(values))
     summarise(tmp_path, jobs, audit=pd.DataFrame({"id": ids, "near": False}))
-    leak = effects_of(tmp_path, "leakage")
+    leak = diagnostic(tmp_path, "leakage")
     assert (leak["value_all"] == leak["value_distant"]).all() and not leak[["delta", "low", "high"]].to_numpy().any()
 
 
 def test_an_audit_of_other_rows_is_said_and_leaves_the_leak_out(jobs, tmp_path, capsys):
     summarise(tmp_path, jobs, audit=pd.DataFrame({"id": ["haplotype"], "near": [True]}))
     assert "the audit does not know all test items" in capsys.readouterr().err
-    assert effects_of(tmp_path, "leakage").empty
+    assert diagnostic(tmp_path, "leakage").empty
 
 
-def test_a_reading_of_the_study_is_compared_with_the_right_one_seed_by_seed(jobs, tmp_path):
+def test_a_reading_of_the_paper_is_compared_with_the_right_one_seed_by_seed(jobs, tmp_path):
     readings = [
         write_job(tmp_path, model="big.paper", init=init, seed=seed, accuracy=0.3)
         for init in ("pretrained", "random")
@@ -227,13 +241,13 @@ def test_a_reading_of_the_study_is_compared_with_the_right_one_seed_by_seed(jobs
     assert "reading" not in comparisons.loc[comparisons["model"] == "big", "versus"].tolist()
     better = write_job(tmp_path, model="tiny.paper", init="random", accuracy=0.99)
     _, comparisons = summarise(tmp_path, [*jobs, better])
-    rivals = comparisons[(comparisons["versus"] == "best_random") & ~comparisons["model"].str.contains("paper")]
-    assert "tiny.paper" not in set(rivals["reference"]), "what the study misread is no rival of what is read rightly"
+    rivals = comparisons[(comparisons["versus"] == "best_random") & (comparisons["reading"] == "published")]
+    assert "tiny.paper" not in set(rivals["reference"]), "what the paper misread is no rival of what is read rightly"
 
 
 def test_reliability_bins_hold_every_prediction(jobs, tmp_path):
     scores, _ = summarise(tmp_path, jobs)
-    bins = effects_of(tmp_path, "calibration").groupby(["model", "init"], sort=False)
+    bins = diagnostic(tmp_path, "calibration").groupby(["model", "init"], sort=False)
     assert bins["count"].sum().tolist() == (scores["runs"] * scores["n_test"]).tolist()
     accuracy = bins.apply(lambda part: np.average(part["accuracy"], weights=part["count"]))
     np.testing.assert_allclose(accuracy, scores["accuracy"])
@@ -314,7 +328,7 @@ def test_unpaired_analyses_average_their_records(tmp_path):
     assert comparisons.empty
 
 
-def collect(directory, jobs, scores, comparisons):
+def collect(directory, jobs, scores, comparisons, *flags):
     tasks, models = directory / "tasks.csv", directory / "models.json"
     tasks.write_text("task,suite,suite_label,group,label\nH3,nt,NT benchmark,histone,H3\nH4,gue,GUE,histone,H4\n")
     cards = {"tiny": 1, "big": 0, "kmer": 2, "cnn": 3}
@@ -327,8 +341,7 @@ def collect(directory, jobs, scores, comparisons):
     code = main(
         ["collect_tables", "--scores", *map(str, scores), "--comparisons", *map(str, comparisons),
          "--records", *[str(job[0]) for job in jobs], "--tasks", str(tasks), "--models", str(models),
-         "--holes", str(directory / "holes.csv"),
-         "--output", str(output)]
+         "--notes", str(directory / "notes.csv"), "--reported", str(NUMBERS), *flags, "--output", str(output)]
     )  # fmt: skip
     assert code == 0
     return output
@@ -341,9 +354,9 @@ def test_a_pretrained_arm_that_is_the_random_one_is_refused(tmp_path):
         cards.append(tmp_path / name / "weights.json")
         cards[-1].parent.mkdir()
         cards[-1].write_text(json.dumps({"model": model, "sha256": digest}))
-    tables.check_distinct(cards[:3])
+    check_distinct(cards[:3])
     with pytest.raises(UserError, match=r"copy and .*random hold the same weights"):
-        tables.check_distinct(cards)
+        check_distinct(cards)
 
 
 def test_collected_tables(jobs, tmp_path):
@@ -352,14 +365,14 @@ def test_collected_tables(jobs, tmp_path):
         table = pd.read_csv(tmp_path / f"{name}.csv")
         table.assign(task="H4").to_csv(tmp_path / f"{name}.H4.csv", index=False)
         table.assign(task="H4.pct10").to_csv(tmp_path / f"{name}.low.csv", index=False)
-    hole = dict.fromkeys(task_results.KEYS, "") | {
+    missing = dict.fromkeys(task_results.KEYS, "") | {
         "task": "H3",
         "model": "late",
         "seed": 0,
         "what": "record",
         "note": "none",
     }
-    pd.DataFrame([hole])[task_results.HOLES].to_csv(tmp_path / "holes.csv", index=False)
+    pd.DataFrame([missing])[task_results.NOTES].to_csv(tmp_path / "notes.csv", index=False)
     output = collect(
         tmp_path,
         jobs,
@@ -367,11 +380,11 @@ def test_collected_tables(jobs, tmp_path):
         [tmp_path / f"comparisons{part}.csv" for part in ("", ".H4", ".low")],
     )
     over = pd.read_csv(output / "across_tasks.csv")
-    over = over[over["family"].isna() & over["derivation"].isna()].set_index(["suite", "versus", "model"])
+    over = over[over["family"].isna() & over["variant"].isna()].set_index(["suite", "versus", "model"])
     assert over.loc[("all", "random", "big"), ["n", "wins", "losses"]].tolist() == [2, 2, 0]  # pct10 is no task
     assert over.loc[("nt", "random", "big"), "n"] == 1
     assert over.loc[("all", "random", "big"), "verdict"] == "better"
-    assert (output / "optimism.csv").read_text().count("\n") == 1, "no effects were given"
+    assert (output / "optimism.csv").read_text().count("\n") == 1, "no diagnostics were given"
     table = pd.read_csv(output / "table_18_finetune.csv")
     assert table.loc[0, ["task", "model", "model_label", "suite"]].tolist() == ["H3", "big", "BIG", "nt"]
     assert table.loc[0, "delta"] == pytest.approx(table.loc[0, "pretrained"] - table.loc[0, "random"])
@@ -380,22 +393,63 @@ def test_collected_tables(jobs, tmp_path):
         assert pd.read_csv(output / f"{name}.csv").empty
     assert pd.read_csv(output / "table_01_models.csv")["model"].tolist() == ["big", "tiny", "kmer", "cnn"]
     names = {path.stem for path in output.glob("*.csv")}
-    assert {path.stem for path in output.glob("*.parquet")} == names | {"maps", "mutagenesis"}
-    assert {path.stem for path in output.glob("*.tex")} == {"all", *tables.PRINTED} | {
-        name for name in names if name.startswith("table_")
-    }
+    assert names == {name for name, table in TABLES.items() if table.csv}
+    assert {path.stem for path in output.glob("*.parquet")} == set(TABLES)
+    printed = {name for name, table in TABLES.items() if table.printed is not None}
+    assert {path.stem for path in output.glob("*.tex")} == printed | {"all"}
+    assert {name for name in names if name.startswith("table_")} <= printed
     assert {f"table_{number:02d}" for number in range(1, 19)} == {name[:8] for name in names if name[:6] == "table_"}
     for name in names:
         frames = pd.read_csv(output / f"{name}.csv"), pd.read_parquet(output / f"{name}.parquet")
         assert frames[0].columns.tolist() == frames[1].columns.tolist() and len(frames[0]) == len(frames[1])
-    holes = pd.read_csv(output / "holes.csv")
-    assert holes[["task", "model", "what"]].to_numpy().tolist() == [["H3", "late", "record"]]
+    missing = pd.read_csv(output / "missing.csv")
+    assert missing[["task", "model", "what"]].to_numpy().tolist() == [["H3", "late", "record"]]
     flat = pd.read_parquet(output / "records.parquet")
     assert (
         len(flat)
         == len(pd.read_csv(output / "records.csv"))
         == sum(4 if "kmer" not in str(job[0]) else 2 for job in jobs)
     )
+
+
+def test_every_table_is_as_the_catalogue_declares_it(jobs, tmp_path):
+    """Its columns first and in their order, and no two rows with the same keys."""
+    audit = pd.DataFrame({"id": [f"s{i}" for i in range(120)], "near": np.arange(120) < 30})
+    summarise(tmp_path, jobs, "--baselines", "cnn", audit=audit)
+    given = [str(tmp_path / f"{name}.csv") for name in diagnostics.COLUMNS]
+    output = collect(
+        tmp_path, jobs, [tmp_path / "scores.csv"], [tmp_path / "comparisons.csv"], "--diagnostics", *given
+    )  # fmt: skip
+    filled = set()
+    for name, table in TABLES.items():
+        frame = pd.read_parquet(output / f"{name}.parquet")
+        if name != "records":  # a number says more of where it comes from than any key
+            assert not frame.duplicated([key for key in table.keys if key in frame]).any(), name
+        assert {"base", "reading"} <= set(frame) if table.parts else True, name
+        declared = list(columns_of(name))
+        if name in ("models", "tasks", "records", "table_01_models"):  # as they are given, or recorded
+            assert set(declared) <= set(frame), name
+        else:
+            assert frame.columns.tolist()[: len(declared)] == declared, name
+        filled |= {name} if len(frame) else set()
+    assert filled >= {"optimism", "leakage", "calibration", "components", "runs", "confusion", "claims", "defects"}
+
+
+def test_without_the_papers_numbers_there_is_no_table_of_the_paper(jobs, tmp_path):
+    empty = pd.DataFrame(columns=SCORES)
+    tasks = pd.DataFrame({"task": ["a"], "suite": ["nt"]})
+    tables.collect(tmp_path / "t", Inputs(empty, pd.DataFrame(columns=COMPARISONS), empty, tasks, {"m": {}}, 0.02))
+    left_out = {name for name, table in TABLES.items() if table.group == "Tables of the paper"}
+    left_out |= {"claims", "defects", "reported_across", "reported_comparison"}
+    assert {path.stem for path in (tmp_path / "t").glob("*.parquet")} == set(TABLES) - left_out
+
+
+def test_a_diagnostic_that_nobody_knows_is_refused(jobs, tmp_path, capsys):
+    summarise(tmp_path, jobs)
+    with pytest.raises(AssertionError):
+        collect(tmp_path, jobs, [tmp_path / "scores.csv"], [tmp_path / "comparisons.csv"],
+                "--diagnostics", str(tmp_path / "scores.csv"))  # fmt: skip
+    assert "scores.csv: no diagnostic of that name; use optimism, " in capsys.readouterr().err
 
 
 def test_a_record_given_twice_is_refused(jobs, tmp_path, capsys):
@@ -411,7 +465,7 @@ def test_a_broken_table_of_scores_is_named(jobs, tmp_path, column, value):
     frame[column] = value
     frame.to_csv(tmp_path / "broken.csv", index=False)
     with pytest.raises(UserError, match=f"broken.csv: the column {column} "):
-        table_files.read_table(tmp_path / "broken.csv", "value")
+        table_files.read_table(tmp_path / "broken.csv", "scores")
 
 
 def test_tables_are_the_same_bytes_twice(jobs, tmp_path):
@@ -460,7 +514,8 @@ def score_rows(*rows):
     half = frame.pop("half")
     frame = frame.assign(low=frame["value"] - half, high=frame["value"] + half)
     columns = list(dict.fromkeys([*SCORES, *frame.columns]))
-    return frame.reindex(columns=columns).assign(n_test=100, seeds=frame.get("seeds", 1))
+    frame = frame.reindex(columns=columns).assign(n_test=100, seeds=frame.get("seeds", 1))
+    return table_files.add_name_parts(frame)
 
 
 def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
@@ -490,8 +545,7 @@ def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
         ("sensitivity", "m", "late", "pretrained", "identical", 0.0, 0.0, mutants | {"condition": "raw", "n": 50}),
         ("sensitivity", "m", "late", "pretrained", "identical", 0.4, 0.0, mutants | {"condition": "rounded", "n": 50}),
     )  # fmt: skip
-    effects = pd.read_csv(tmp_path / "effects.csv", low_memory=False)
-    both = [pd.read_csv(tmp_path / f"{name}.csv") for name in ("scores", "comparisons")]
+    both = [table_files.read_table(tmp_path / f"{name}.csv", name) for name in ("scores", "comparisons")]
     deltas = pd.DataFrame(
         {"analysis": "finetune", "task": [f"t{i}" for i in range(6)], "model": "late", "init": "pretrained",
          "versus": "random", "delta": np.linspace(0, 0.1, 6), "selection": "validation"}
@@ -499,7 +553,7 @@ def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
     tasks = pd.DataFrame({"task": deltas["task"], "suite": "nt"})
     clusters = {"t0": "1", "t1": "1", "t2": "1"}
     evidence = across_tasks.summarise_tasks(deltas, tasks, {}, 0.02, clusters)
-    table = find_defects(pd.concat([both[0], made]), both[1], effects, evidence)
+    table = find_defects(pd.concat([both[0], made]), both[1], all_diagnostics(tmp_path), evidence)
     assert table["item"].tolist() == sorted(table["item"]) and set(table["item"]) == set(range(1, 13))
     known = table.dropna(subset="low")
     assert (known["low"] <= known["difference"] + 1e-12).all() and (known["difference"] <= known["high"] + 1e-12).all()
@@ -529,13 +583,14 @@ def test_defects_of_a_study_that_has_them_all(jobs, tmp_path):
 
 def test_means_of_defects_take_tasks_for_units_and_leave_permuted_labels_out():
     rows = [
-        {"analysis": "finetune", "task": task, "model": "late", "init": "random", "metric": "mcc", "effect": "oracle",
+        {"analysis": "finetune", "task": task, "model": "late", "init": "random", "metric": "mcc",
          "value_best_random": delta, "value_random": 0.0, "delta": delta, "low": delta, "high": delta, "n_test": 9}
         for task, delta in (("t", 0.1), ("t.ep3", 0.3), ("u", 0.4), ("v", 0.4), ("u.permuted", 9.0))
     ]  # fmt: skip
-    none = pd.DataFrame(columns=[*SCORES]), pd.DataFrame(columns=COMPARISONS)
+    empty = [table_files.add_name_parts(pd.DataFrame(columns=columns)) for columns in (SCORES, COMPARISONS)]
     evidence = pd.DataFrame(columns=across_tasks.ACROSS)
-    table = find_defects(*none, pd.DataFrame(rows), evidence, {"u": "u", "v": "u"})
+    oracle = no_diagnostics() | {"oracle": pd.DataFrame(rows)}
+    table = find_defects(*empty, oracle, evidence, {"u": "u", "v": "u"})
     mean = table[table["task"] == "all"].iloc[0]
     assert mean[["with_defect", "difference", "n"]].tolist() == pytest.approx([1 / 3, 1 / 3, 3])
     error = np.sqrt(2 * 2 * (2 / 15) ** 2) / 3  # two clusters: t alone, u with v
@@ -548,15 +603,22 @@ def test_mutants_of_one_window_are_not_independent():
         ("sensitivity", "m", "late", "pretrained", "identical", value, 0.0, shared | {"condition": variant})
         for variant, value in (("raw", 0.0), ("rounded", 0.4))
     ])  # fmt: skip
-    empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
-    row = find_defects(made, empty, empty, pd.DataFrame(columns=across_tasks.ACROSS)).iloc[0]
+    empty = pd.DataFrame(columns=COMPARISONS)
+    row = find_defects(made, empty, no_diagnostics(), pd.DataFrame(columns=across_tasks.ACROSS)).iloc[0]
     wilson = scipy.stats.binomtest(4, 10).proportion_ci(method="wilson")
     assert (row["low"], row["high"]) == pytest.approx((wilson.low, wilson.high))
 
 
-def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree():
+def paper_tables_of(scores, tasks, models, printed):
+    empty = pd.DataFrame(columns=COMPARISONS)
+    inputs = Inputs(scores, empty, scores, tasks, models, 0.02).arranged()
+    made = {"scores": inputs.scores, "comparisons": inputs.comparisons, **inputs.diagnostics}
+    return paper_tables.paper_tables(inputs, made, Reported(printed, tasks, inputs.labels))
+
+
+def test_the_papers_numbers_stand_beside_ours_where_task_and_architecture_agree():
     names = ["hyenadna.demo", "hyenadna.demo.char.w64", "hyenadna.demo.char.w128", "caduceus.paper", "ntv2", "cnn"]
-    catalogue = pd.DataFrame({"model": names, "base": [name.split(".")[0] for name in names], "label": names})
+    models = {name: {"label": name} for name in names}
     tasks = pd.DataFrame(
         {"task": ["ours", "mini", "marks", "bio", "w0", "w1", "w2", "simulated", "other"]}
         | {"suite": ["nt", "gue", "gue", "biotype", *["ancestry"] * 4, "nt"]}
@@ -570,12 +632,8 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
         ("ancestry", "mean11regions", "NTv2-50M", "random", 0.6),
         ("gue_finetune", "EMP", "HyenaDNA", "random", 0.4),
     ]  # fmt: skip
-    numbers_of_study = pd.DataFrame(numbers, columns=["experiment", "task", "model", "arm", "value"]).assign(
-        source="Table"
-    )
-    numbers_of_study["metric"] = (
-        numbers_of_study["experiment"].map({"biotype": "f1_weighted", "ancestry": "f1_weighted"}).fillna("mcc")
-    )
+    printed = pd.DataFrame(numbers, columns=["experiment", "task", "model", "arm", "value"]).assign(source="Table")
+    printed["metric"] = printed["experiment"].map({"biotype": "f1_weighted", "ancestry": "f1_weighted"}).fillna("mcc")
     scores = score_rows(
         ("finetune", "other", "hyenadna.demo", "random", "accuracy", 0.5, 0.01),
         ("finetune", "ours", "hyenadna.demo", "pretrained", "mcc", 0.5, 0.01),
@@ -588,8 +646,7 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
         ("finetune", "ours.pct1", "hyenadna.demo", "random", "mcc", 0.5, 0.01),
         ("likelihood", "v", "ntv2", "pretrained", "auroc", 0.635, 0.01),
     )
-    empty = pd.DataFrame(columns=[*COMPARISONS, "effect"])
-    found = paper_tables.paper_tables(scores, empty, empty, empty, tasks, catalogue, [], [], numbers_of_study, 0.02)
+    found = paper_tables_of(scores, tasks, models, printed)
     finetuned = found["table_18_finetune"].set_index(["task", "model"])
     numbers = ["reported_pretrained", "reported_random"]
     assert finetuned.loc[("ours", "hyenadna.demo"), numbers].tolist() == [0.78, 0.77]
@@ -607,12 +664,12 @@ def test_the_studys_numbers_stand_beside_ours_where_task_and_architecture_agree(
     assert (window["mean"], window["windows"], window["reported"]) == (pytest.approx(0.6), 3, 0.6)
     assert window["variance"] == pytest.approx(0.01)
     derived = (
-        found["table_14_windows"].set_index("derivation").loc["family"],
+        found["table_14_windows"].set_index("variant").loc["family"],
         finetuned.loc[("ours.pct1", "hyenadna.demo")],
     )
-    assert np.isnan(derived[0]["reported"]) and np.isnan(derived[1]["reported_random"]), "no set of the study"
+    assert np.isnan(derived[0]["reported"]) and np.isnan(derived[1]["reported_random"]), "no set of the paper"
     mine = score_rows(("ancestry", "simulated", "ntv2", "random", "weighted_f1", 0.5, 0.01))
-    found_alone = paper_tables.paper_tables(mine, empty, empty, empty, tasks, catalogue, [], [], numbers_of_study, 0.02)
+    found_alone = paper_tables_of(mine, tasks, models, printed)
     assert found_alone["table_14_windows"]["reported"].isna().all()
     assert (window["low"], window["high"]) == pytest.approx(scipy.stats.t.interval(0.95, 2, 0.6, 0.1 / np.sqrt(3)))
 
@@ -640,18 +697,23 @@ def test_crossvalidation_is_widened_for_shared_training_rows():
 def test_settings_and_selections_of_all_tasks_become_tables(tmp_path):
     shared = {"analysis": "finetune", "model": "m", "init": "random"}
     settings = [
-        shared | {"task": task, "effect": "setting", "setting": "epochs", "text": value}
+        shared | {"task": task, "setting": "epochs", "text": value}
         for task, value in (("a", "3"), ("b", "3"), ("c", "10"))
     ]
-    chosen = shared | {"task": "a", "seed": 0, "effect": "selection", "what": "learning_rate", "within": "published"}
+    chosen = shared | {"task": "a", "seed": 0, "what": "learning_rate", "within": "published"}
     chosen |= {"split": "validation", "metric": "mcc", "value": 0.5, "chosen": True, "tried": 1, "candidate": "0.00001"}
-    path = tmp_path / "effects.csv"
-    table_files.write_table(path, pd.DataFrame([*settings, chosen]))
-    effects = table_files.read_table(path)
-    empty = pd.DataFrame(columns=SCORES)
+    for name, rows in (("settings", settings), ("selections", [chosen])):
+        table_files.write_table(tmp_path / f"{name}.csv", pd.DataFrame(rows))
+    empty, known = (
+        pd.DataFrame(columns=SCORES),
+        {name: diagnostic(tmp_path, name) for name in ("settings", "selections")},
+    )
     tables.collect(
-        tmp_path / "t", scores=empty, comparisons=pd.DataFrame(columns=COMPARISONS), records=empty, effects=effects,
-        tasks=pd.DataFrame({"task": ["a"], "suite": ["nt"]}), models={"m": {"label": "M"}}, margin=0.02,
+        tmp_path / "t",
+        Inputs(
+            empty, pd.DataFrame(columns=COMPARISONS), empty, tasks=pd.DataFrame({"task": ["a"], "suite": ["nt"]}),
+            models={"m": {"label": "M"}}, margin=0.02, diagnostics=known, reported=NUMBERS,
+        ),
     )  # fmt: skip
     table = pd.read_csv(tmp_path / "t" / "table_09_finetuning.csv", dtype=str)
     assert table[["setting", "value", "tasks"]].to_numpy().tolist() == [["epochs", "3", "2"], ["epochs", "10", "1"]]
@@ -676,23 +738,16 @@ def test_class_counts_are_those_of_the_whole_set(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("name", "change", "sentence"),
     [
-        ({"effect": None}, "no column effect"),
-        ({"delta": "much"}, "column delta holds other than numbers"),
-        ({"confidence": "high"}, "column confidence holds other than numbers"),
+        ("optimism", {"optimism": None}, "no column optimism"),
+        ("optimism", {"optimism": "much"}, "column optimism holds other than numbers"),
+        ("calibration", {"confidence": "high"}, "column confidence holds other than numbers"),
     ],
 )
-def test_broken_effects_are_one_sentence(tmp_path, change, sentence):
-    row = {
-        "analysis": "finetune",
-        "task": "t",
-        "model": "m",
-        "init": "random",
-        "effect": "optimism",
-        "delta": 0.1,
-    } | change
-    path = tmp_path / "effects.csv"
+def test_a_broken_diagnostic_is_one_sentence(tmp_path, name, change, sentence):
+    row = dict.fromkeys(diagnostics.COLUMNS[name], 0.1) | {"analysis": "finetune", "task": "t"} | change
+    path = tmp_path / f"{name}.csv"
     pd.DataFrame([{key: value for key, value in row.items() if value is not None}]).to_csv(path, index=False)
     with pytest.raises(UserError, match=sentence):
-        table_files.read_effects(path)
+        table_files.read_table(path, name)

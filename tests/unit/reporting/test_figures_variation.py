@@ -9,7 +9,8 @@ from foundationless.errors import UserError
 from foundationless.reporting.figures import style, variation
 from foundationless.reporting.figures.inputs import Tables, read
 from foundationless.reporting.figures.mutagenesis import POSITIONS, mutagenesis
-from foundationless.reporting.tables.collect import collect, read_substitutions
+from foundationless.reporting.tables.collect import collect
+from foundationless.reporting.tables.inputs import Inputs, read_substitutions
 from support.figures import STUDY, everything_fits, make_tables, texts
 
 
@@ -108,12 +109,11 @@ def test_collected_maps_are_those_of_the_first_window(tmp_path):
     frame = pd.concat([maps(["hyenadna"]), maps(["hyenadna"]).assign(window="v")])
     frame.to_parquet(tmp_path / "p.parquet")
     empty = pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"])
-    collect(
-        tmp_path / "tables", scores=empty, comparisons=empty.assign(versus="", delta=0.0), records=empty,
-        tasks=pd.DataFrame([{"task": "BRCA2", "suite": "v", "suite_label": "V", "group": "g", "label": "BRCA2"}]),
-        models={"hyenadna": {"label": "HyenaDNA", "tokenizer_class": "character", "order": 0, "kind": "model"}},
-        margin=0.02, substitutions=[read_substitutions(tmp_path / "p.parquet")],
-    )  # fmt: skip
+    tasks = pd.DataFrame([{"task": "BRCA2", "suite": "v", "suite_label": "V", "group": "g", "label": "BRCA2"}])
+    models = {"hyenadna": {"label": "HyenaDNA", "tokenizer_class": "character", "order": 0, "kind": "model"}}
+    maps_of = [read_substitutions(tmp_path / "p.parquet")]
+    inputs = Inputs(empty, empty.assign(versus="", delta=0.0), empty, tasks, models, 0.02, substitutions=maps_of)
+    collect(tmp_path / "tables", inputs)
     found = read(tmp_path / "tables").substitutions
     assert set(found["window"]) == {"w"} and len(found) == 2 * 600
     everything_fits(draw(mutagenesis(read(tmp_path / "tables"))))

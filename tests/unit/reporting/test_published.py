@@ -1,4 +1,4 @@
-"""The study's own numbers: read whole, put beside ours, and through the same statistics."""
+"""The paper's own numbers: read whole, put beside ours, and through the same statistics."""
 
 import numpy as np
 import pandas as pd
@@ -6,12 +6,16 @@ import pytest
 import scipy.stats
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import HIGHER_IS_BETTER
+from foundationless.evaluation.across_tasks import ACROSS
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.reporting.paper import paper_tables
 from foundationless.reporting.paper import published as reported
-from foundationless.reporting.tables.collect import read_tasks
+from foundationless.reporting.paper.compare import paper_outputs
+from foundationless.reporting.tables.inputs import Inputs, read_tasks
+from foundationless.study.vocabulary import METRICS
 from support import ROOT
+
+NUMBERS = ROOT / "resources" / "lists" / "reported.tsv"
 
 TABLE_18 = {  # model -> wins of 18 tasks, p of Wilcoxon's test
     "mistral": (17, 3e-4), "ntv2": (18, 8e-6), "genalm": (18, 8e-6), "nt500m": (17, 3e-4), "dnabert2": (17, 5e-5),
@@ -21,7 +25,7 @@ TABLE_18 = {  # model -> wins of 18 tasks, p of Wilcoxon's test
 
 @pytest.fixture(scope="module")
 def numbers():
-    return reported.read_reported(ROOT / "resources" / "lists" / "reported.tsv")
+    return reported.read_reported(NUMBERS)
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +38,9 @@ def evidence(numbers, tasks):
     return reported.reported_across(numbers, tasks, 0.02)
 
 
-def test_the_studys_own_table_is_read_whole(numbers):
+def test_the_papers_own_table_is_read_whole(numbers):
     assert set(numbers["model"]) == set(reported.PAPER_MODELS)
-    ours = set(HIGHER_IS_BETTER) | {"delta", "cosine"}
+    ours = set(METRICS) | {"delta", "cosine"}
     assert {reported.PAPER_METRICS.get(name, name) for name in numbers["metric"]} <= ours
     known = set(reported.EXPERIMENTS.values())
     assert set(numbers["experiment"]) - known == {"ancestry", "clinvar_cosine", "fig1_delta", "gue_finetune"}
@@ -46,7 +50,7 @@ def test_the_studys_own_table_is_read_whole(numbers):
 
 def test_table_18_through_our_statistics_gives_its_wins_and_wilcoxon_p(evidence):
     suite = evidence[(evidence["suite"] == "nt") & (evidence["versus"] == "random")].set_index("model")
-    assert suite.index.tolist() == list(dict.fromkeys(name for name, _ in reported.PAPER_MODELS.values()))
+    assert suite.index.tolist() == list(reported.ARCHITECTURES)
     for model, (wins, p) in TABLE_18.items():
         row = suite.loc[model]
         assert (row["wins"], row["n"], row["source"]) == (wins, 18, "Table 18")
@@ -55,13 +59,13 @@ def test_table_18_through_our_statistics_gives_its_wins_and_wilcoxon_p(evidence)
 
 
 def test_best_pretrained_beats_best_random_on_every_task_of_table_18(numbers):
-    """What the study's Figure 7 hides: see item 4 of the list of defects."""
+    """What the paper's Figure 7 hides: see item 4 of the list of defects."""
     mine = numbers[numbers["experiment"] == "nt_finetune"]
     best = mine.groupby(["task", "arm"])["value"].max().unstack()
     assert (best["pretrained"] > best["random"]).all() and len(best) == 18
 
 
-def test_marks_of_the_study_that_stand_in_two_suites_are_one_family(evidence, tasks):
+def test_marks_of_the_paper_that_stand_in_two_suites_are_one_family(evidence, tasks):
     whole = evidence[(evidence["suite"] == "all") & (evidence["family"] == "") & (evidence["versus"] == "random")]
     assert set(whole["n"]) == {18 + 6 + 6} and set(whole["unit"]) == {"families"} and set(whole["families"]) == {8}
     marks = evidence[(evidence["family"] == "histone marks (yeast)") & (evidence["versus"] == "random")]
@@ -76,9 +80,8 @@ def test_against_the_best_random_model_nobody_gains(evidence):
     assert (both["best_random"] <= both["random"]).all()
 
 
-def test_what_our_tasks_answer_is_compared_and_signed(tasks):
-    """Ours is 0.1 above every number of the study, with an interval of 0.03."""
-    catalogue = pd.DataFrame({"model": ["hyenadna", "ntv2.mini"], "base": ["hyenadna", "ntv2"], "label": ["H", "N"]})
+def test_what_our_tasks_answer_is_compared_and_signed(tasks, tmp_path):
+    """Ours is 0.1 above every number of the paper, with an interval of 0.03."""
     numbers = pd.DataFrame(
         [
             ("nt_finetune", "H3", "HyenaDNA", "pretrained", "mcc", 0.5, 0.01),
@@ -103,15 +106,8 @@ def test_what_our_tasks_answer_is_compared_and_signed(tasks):
         ("finetune", "nt_H4", "hyenadna", "pretrained", "mcc", 0.9),
         ("finetune", "nt_H3.pct10", "hyenadna", "pretrained", "mcc", 0.9),
     ]
-    scores = pd.DataFrame(rows, columns=["analysis", "task", "model", "init", "metric", "value"])
-    scores = scores.assign(low=scores["value"] - 0.03, high=scores["value"] + 0.03).reindex(columns=SCORES)
-    pair = {"analysis": "finetune", "task": "nt_H3", "model": "hyenadna", "init": "pretrained", "versus": "random"}
-    comparisons = pd.DataFrame([pair | {"metric": "mcc", "delta": 0.1, "low": 0.05, "high": 0.15}])
-    comparisons = comparisons.reindex(columns=[*COMPARISONS])
-    effects = pd.DataFrame(columns=["analysis", "task", "model", "init", "effect"])
-    found = paper_tables.paper_tables(
-        scores, comparisons, effects, scores, tasks, catalogue, [], [], numbers, 0.02
-    )["reported_comparison"]  # fmt: skip
+    pairs = [("nt_H3", "hyenadna", "mcc", 0.1)]
+    found = tables_of(rows, numbers, tasks, ["hyenadna", "ntv2.mini"], tmp_path, pairs)["reported_comparison"]
     assert found.columns.tolist() == reported.COMPARISON
     by = found.set_index(["experiment", "model", "arm"])
     first = by.loc[("nt_finetune", "hyenadna", "pretrained")]
@@ -134,25 +130,26 @@ def test_what_our_tasks_answer_is_compared_and_signed(tasks):
     assert partial["ours"].notna().all() and partial["verdict"].eq("").all()
     assert partial[["difference", "difference_low", "difference_high"]].isna().all(axis=None)
     likelihood = by.loc[("clinvar_llr", "hyenadna", "pretrained")]
-    assert likelihood[["ours", "low", "high"]].tolist() == pytest.approx([0.4, 0.37, 0.43]), "the study ranks by +LLR"
+    assert likelihood[["ours", "low", "high"]].tolist() == pytest.approx([0.4, 0.37, 0.43]), "the paper ranks by +LLR"
     assert by.loc[("ancestry", "hyenadna", "random"), "ours"] == pytest.approx(0.5)
     mean = by.loc[("fig1_delta", "hyenadna", "delta")]
     assert mean["ours"] == pytest.approx(0.1)
-    assert len(found) == 8, "neither a derived set nor a task that the study did not print"
+    assert len(found) == 8, "neither a derived set nor a task that the paper did not print"
     whole = found[found["tasks"] == "1 of 1"]
     np.testing.assert_allclose(whole["difference"], whole["ours"] - whole["reported"])
 
 
-def test_table_2_has_the_studys_arms_and_its_widest(tasks):
-    row = {"tokenizer": "default", "width": pd.NA, "widest": False}
+def test_table_2_has_the_papers_arms_and_its_widest():
+    row = {"tokenizer": "default", "width": pd.NA, "layers": pd.NA, "widest": False}
     assert [arm for _, arm in reported.factorial_arms(row)] == ["pretrained/default_tok", "random/default_tok"]
-    row = {"tokenizer": "char", "width": 64, "widest": True}
+    row = {"tokenizer": "char", "width": 64, "layers": pd.NA, "widest": True}
     assert reported.factorial_arms(row) == [("random", "random/char_tok+larger_dim")]
     assert reported.factorial_arms(row | {"widest": False}) == []
-    assert reported.factorial_arms({"tokenizer": "kmer", "width": pd.NA, "widest": False}) == []
+    assert reported.factorial_arms(row | {"layers": 2}) == [], "the paper has no other depth"
+    assert reported.factorial_arms(row | {"tokenizer": "kmer", "width": pd.NA, "widest": False}) == []
 
 
-def test_tables_6_and_7_set_the_studys_mistral_beside_ours():
+def test_tables_6_and_7_set_the_papers_mistral_beside_ours():
     catalogue = pd.DataFrame(
         [
             {"model": "mistral", "base": "mistral", "label": "M", "config": {"hidden_size": 1408, "vocab_size": 12}},
@@ -174,7 +171,7 @@ def test_tables_6_and_7_set_the_studys_mistral_beside_ours():
     assert settings.loc["AdamW, betas", ["reported", "ours"]].tolist() == ["0.9, 0.95"] * 2
     assert settings.loc["held-out loss at the end", "ours"] == "1.3" and settings.loc["GPUs", "ours"] == "4"
     alone = paper_tables._mistral_pretraining([])
-    assert alone["ours"].eq("").all() and alone["reported"].ne("").any(), "the study's settings stand there anyway"
+    assert alone["ours"].eq("").all() and alone["reported"].ne("").any(), "the paper's settings stand there anyway"
 
 
 def test_a_table_that_is_none_is_one_sentence(tmp_path):
@@ -199,19 +196,25 @@ def test_twins_of_the_task_table_are_the_same_question_and_metric_family(tasks):
     assert len(both) == 10 and all(words[gue] == words[nt] for gue, nt in both.items())
 
 
-def tables_of(rows, numbers, tasks, models, pairs=()):
-    """Paper tables of scores (analysis, task, model, init, metric, value) and pairs (task, model, metric, delta)."""
+def tables_of(rows, numbers, tasks, models, tmp_path, pairs=()):
+    """The paper's tables, of scores (analysis, task, model, init, metric, value), pairs (task, model, metric, delta)"""
     scores = pd.DataFrame(rows, columns=["analysis", "task", "model", "init", "metric", "value"])
     scores = scores.assign(low=scores["value"] - 0.03, high=scores["value"] + 0.03).reindex(columns=SCORES)
-    comparisons = pd.DataFrame(list(pairs), columns=["task", "model", "metric", "delta"]).assign(
-        analysis="finetune", init="pretrained", versus="random"
+    comparisons = pd.DataFrame(list(pairs), columns=["task", "model", "metric", "delta"])
+    comparisons = comparisons.assign(analysis="finetune", init="pretrained", versus="random").assign(
+        low=comparisons["delta"] - 0.05, high=comparisons["delta"] + 0.05
     ).reindex(columns=COMPARISONS)  # fmt: skip
-    catalogue = pd.DataFrame({"model": models, "base": [name.split(".")[0] for name in models], "label": models})
-    effects = pd.DataFrame(columns=["analysis", "task", "model", "init", "effect"])
-    return paper_tables.paper_tables(scores, comparisons, effects, scores, tasks, catalogue, [], [], numbers, 0.02)
+    numbers.to_csv(tmp_path / "reported.tsv", sep="\t", index=False)
+    inputs = Inputs(
+        scores, comparisons, records=scores, tasks=tasks, models={name: {} for name in models}, margin=0.02,
+        reported=tmp_path / "reported.tsv",
+    ).arranged()  # fmt: skip
+    across = pd.DataFrame(columns=ACROSS)
+    tables = {"scores": inputs.scores, "comparisons": inputs.comparisons, "across_tasks": across}
+    return paper_outputs(inputs, tables | dict(inputs.diagnostics))
 
 
-def test_the_task_table_holds_every_task_behind_a_mean_of_the_study(numbers, tasks):
+def test_the_task_table_holds_every_task_behind_a_mean_of_the_paper(numbers, tasks, tmp_path):
     """Whole means of ours are compared, and one task fewer empties the difference."""
     published = tasks[~tasks["task"].str.startswith("mini_") & (tasks["paper_task"].fillna("") != "")]
     known = published[published["suite"].isin(["nt", "gue", "gb", "ancestry"])]
@@ -223,7 +226,7 @@ def test_the_task_table_holds_every_task_behind_a_mean_of_the_study(numbers, tas
     means = ["gue_finetune", "ancestry", "fig1_delta"]
 
     def compared(left_out):
-        found = tables_of([row for row in rows if row[1] not in left_out], numbers, tasks, ["hyenadna"],
+        found = tables_of([row for row in rows if row[1] not in left_out], numbers, tasks, ["hyenadna"], tmp_path,
                           [pair for pair in pairs if pair[0] not in left_out])["reported_comparison"]  # fmt: skip
         return found[found["experiment"].isin(means)].set_index("paper_task")
 
@@ -273,20 +276,19 @@ def test_the_means_of_figure_1_are_over_the_tasks_that_we_count(numbers):
         ("ntv2.char.w64", []),
     ],
 )
-def test_a_name_of_the_study_is_one_tokenizer_width_and_depth(numbers, tasks, model, names):
-    catalogue = pd.DataFrame({"model": [model], "base": [model.split(".")[0]]})
-    study = reported.Reported(numbers, tasks, catalogue)
-    assert study.names(model) == names
+def test_a_name_of_the_paper_is_one_tokenizer_width_and_depth(numbers, tasks, model, names):
+    paper = reported.Reported(numbers, tasks)
+    assert paper.names(model) == names
     plain = [name for name in names if "-d2048" not in name and "-6mer" not in name]
-    assert np.isfinite(study.find("finetune", "nt_H3", model, "random").value) == bool(plain)
-    assert np.isfinite(study.mean("gue_finetune", "EMP", model, "random").value) == bool(plain)
+    assert np.isfinite(paper.find("finetune", "nt_H3", model, "random").value) == bool(plain)
+    assert np.isfinite(paper.mean("gue_finetune", "EMP", model, "random").value) == bool(plain)
 
 
-def test_variants_have_no_number_of_the_plain_model_in_any_table(numbers, tasks):
+def test_variants_have_no_number_of_the_plain_model_in_any_table(numbers, tasks, tmp_path):
     models = ["hyenadna.kmer", "mistral.w64", "genalm.l2", "nt500m.char", "ntv2.char.w64.l2", "hyenadna"]
     rows = [("finetune", "nt_H3", model, "random", "mcc", 0.5) for model in models]
     rows += [("width", "biotype", model, "random", "weighted_f1", 0.5) for model in models]
-    found = tables_of(rows, numbers, tasks, models)
+    found = tables_of(rows, numbers, tasks, models, tmp_path)
     finetuned = found["table_18_finetune"].set_index("model")["reported_random"]
     assert finetuned.index[finetuned.notna()].tolist() == ["hyenadna"]
     biotype = found["table_02_biotype"].set_index("model")["reported_random"].dropna()
@@ -295,21 +297,26 @@ def test_variants_have_no_number_of_the_plain_model_in_any_table(numbers, tasks)
     assert set(compared["model"]) == {"hyenadna", "nt500m.char"} and compared["same_model"].all()
 
 
-def test_the_widest_of_ours_is_the_studys_only_at_its_width(numbers, tasks):
+def test_the_widest_of_ours_is_the_papers_only_at_its_width(numbers, tasks, tmp_path):
     for widths, same in (((64, 128), False), ((64, 4096), True)):
         models = [f"ntv2.char.w{width}" for width in widths]
         rows = [("width", "biotype", model, "random", "weighted_f1", 0.5) for model in models]
-        found = tables_of(rows, numbers, tasks, models)["reported_comparison"]
+        found = tables_of(rows, numbers, tasks, models, tmp_path)["reported_comparison"]
         assert found[["model", "reported", "same_model"]].to_numpy().tolist() == [[models[1], 0.703, same]]
     assert not reported.same_model("ntv2.mini", "random") and reported.same_model("hyenadna.w2048", "random")
 
 
 @pytest.mark.filterwarnings("error")
-def test_tables_without_rows_or_names_warn_of_nothing(numbers, tasks):
-    tables_of([], numbers, tasks, ["hyenadna"])
+def test_tables_without_rows_or_names_warn_of_nothing(numbers, tasks, tmp_path):
+    tables_of([], numbers, tasks, ["hyenadna"], tmp_path)
     rows = [("biotype", "biotype", "hyenadna", "random", "weighted_f1", 0.5)]
-    tables_of(rows, numbers, tasks.assign(paper_task=np.nan), ["hyenadna"])
-    tables_of(rows, numbers, tasks, [])
+    tables_of(rows, numbers, tasks.assign(paper_task=np.nan), ["hyenadna"], tmp_path)
+    tables_of(rows, numbers, tasks, [], tmp_path)
+
+
+def test_without_the_papers_numbers_there_is_nothing_of_the_paper():
+    empty = pd.DataFrame(columns=SCORES)
+    assert paper_outputs(Inputs(empty, empty, empty, empty, {}, 0.02), {}) == {}
 
 
 def drawn_caption(monkeypatch, found, selection):

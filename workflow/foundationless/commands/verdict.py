@@ -7,7 +7,7 @@ model or family.
 import argparse
 from pathlib import Path
 
-WORDS = ("better", "equivalent", "worse", "undecided")
+from foundationless.study.vocabulary import VERDICTS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", nargs="+", default=[], metavar="NAME", help="these models (default: all that were compared)")
     add("--versus", choices=["random", "baseline"], default="random", help="its random self, or the best baseline")
     add("--family", metavar="NAME", help="over tasks of this family alone, e.g. 'splice sites'")
-    add("--fail-unless", nargs="+", choices=WORDS, default=[], metavar="WORD", help=f"of {', '.join(WORDS)}")
+    add("--fail-unless", nargs="+", choices=VERDICTS, default=[], metavar="WORD", help=f"of {', '.join(VERDICTS)}")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -24,9 +24,9 @@ def run(arguments: argparse.Namespace) -> None:
 
     from foundationless.reporting.tables import verdict
 
-    found = verdict.read(arguments.verdict)
-    chosen = verdict.select(found, arguments.model, arguments.versus, arguments.family)
-    print(verdict.describe(found, chosen))
+    written = verdict.read(arguments.verdict)
+    chosen = verdict.select(written, arguments.model, arguments.versus, arguments.family)
+    print(verdict.describe(written, chosen))
     if arguments.fail_unless and (
         names := verdict.unmet(chosen, arguments.fail_unless) or ([] if chosen else ["none"])
     ):

@@ -1,6 +1,6 @@
 """Write the machine-readable verdict: each model against its random self and the best baseline, with its evidence.
 
-The keys of the file are described in workflow/schemas/verdict.schema.yaml, against which it is checked.
+The keys of the file are described in study/schemas/verdict.schema.yaml of the package, against which it is checked.
 """
 
 import argparse
@@ -20,5 +20,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.reporting.tables import verdict
 
-    found = verdict.build(arguments.tables, arguments.study, arguments.title)
-    verdict.write(arguments.output, found)
+    verdict.write(arguments.output, verdict.build(arguments.tables, arguments.study, arguments.title))

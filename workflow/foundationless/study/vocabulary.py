@@ -183,6 +183,9 @@ SIMULATED = (
     "variants.vcf.gz",
 )
 
+# What an interval at the margin, and so a model's verdict, may say.
+VERDICTS = ("better", "equivalent", "worse", "undecided")
+
 # Every figure in the order of all.pdf, and what it belongs to.
 VERDICT, STUDY, FURTHER, CONTROLS = "Verdict", "Figures of the study", "More analyses", "Controls and costs"
 

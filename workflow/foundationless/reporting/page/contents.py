@@ -12,73 +12,16 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
+from foundationless.reporting.tables.catalogue import captions_by_group
 from foundationless.study.vocabulary import FIGURES
 
-# Tables by what they belong to, in this order; what stands here of a name is its caption. Others follow as "Further".
-TABLES = {
-    "Verdict": {
-        "across_tasks": "Mean paired difference of each model over tasks: interval, tests, equivalence, verdict",
-        "ranks": "Mean rank of every arm and baseline over tasks",
-        "rank_pairs": "Nemenyi's test of every pair of arms",
-        "claims": "Claims of the study, judged under both selections",
-        "reported_comparison": "The study's own numbers beside ours",
-        "reported_across": "The study's own numbers through the same statistics",
-    },
-    "Results": {
-        "comparisons": "Every paired difference, with interval and tests",
-        "scores": "Every arm with its interval",
-        "runs": "Test score of each selected run",
-        "components": "Variance by test items, seed and fold",
-        "optimism": "Chosen by validation and by test score: the optimism of the latter",
-        "leakage": "Scores with and without test rows that are near training rows",
-        "crossvalidation": "Probes scored by cross-validation over the whole set",
-        "calibration": "Reliability curves",
-        "confusion": "Confusion matrices",
-        "roc": "ROC curves of the likelihood ratio",
-        "selections": "What was tried and what was chosen, by which split",
-    },
-    "Tables of the study": {
-        "table_01_models": "Models and their sizes",
-        "table_02_biotype": "Biotypes from frozen features",
-        "table_03_tokenizer": "Tokenizers, the architecture being the same",
-        "table_04_likelihood": "AUROC of the likelihood ratio",
-        "table_05_similarity": "Similarity of variants with their reference",
-        "table_06_mistral": "Architecture of Mistral, ours and the study's",
-        "table_07_mistral_pretraining": "Pretraining of Mistral, ours and the study's",
-        "table_08_lora": "LoRA against full fine-tuning",
-        "table_09_finetuning": "Settings of fine-tuning",
-        "figure_09_categories": "Means of GUE categories (Figure 9)",
-        "table_10_biotype_counts": "Sequences per biotype",
-        "table_11_widths": "Biotypes by width",
-        "table_12_xgboost_biotype": "Settings of XGBoost for biotypes",
-        "table_13_frozen": "Histone marks from frozen features",
-        "table_14_ancestry": "Ancestry per window",
-        "table_14_windows": "Ancestry: mean and variance over windows",
-        "table_15_xgboost_ancestry": "Settings of XGBoost for ancestry",
-        "table_16_mutations": "Variants per chunk and class",
-        "table_17_checkpoints": "Every weight set: source, revision, checksum",
-        "table_18_finetune": "Fine-tuning, all tasks",
-    },
-    "Controls and costs": {
-        "defects": "What each error of the study is worth",
-        "audits": "Test rows that other splits hold",
-        "corpora": "Test rows that pretraining corpora hold",
-        "holes": "What is missing",
-        "notes": "What could not be computed from what is there",
-        "cost": "Every job that ran: device, seconds, memory, energy",
-        "cost_by_model": "Costs by model, task and arm",
-    },
-    "Study": {
-        "tasks": "Tasks",
-        "models": "Models and baselines",
-        "records": "One row per recorded number",
-    },
-}
+# Tables by what they belong to, in this order, with their captions. Others follow as "Further".
+TABLES = captions_by_group()
 FURTHER = "Further tables"
 # Those that a model's own page shows its rows of; they come before others where there is not room for all.
 OF_A_MODEL = ("comparisons", "scores", "components", "cost", "table_17_checkpoints")
 # Tables without which a page would say less than the truth, and what of them it reads besides what figures read.
-REQUIRED: dict[str, tuple[str, ...]] = {"scores": (), "tasks": ("sources",), "models": (), "holes": ()}
+REQUIRED: dict[str, tuple[str, ...]] = {"scores": (), "tasks": ("sources",), "models": (), "missing": ()}
 NEVER = ("records",)  # what the tables before say, spread over a hundred columns
 TABLE_BYTES, ALL_BYTES = 3_000_000, 8_000_000  # of JSON: a page with more opens slowly
 

@@ -1,10 +1,10 @@
-"""Which claims of the study survive the cure: each contrast under the paper's selection, and under a sound one.
+"""Which claims of the paper survive the cure: each contrast under the paper's selection, and under a sound one.
 
-The study's claims all say that something does *not* help: pretraining, adapters, likelihoods. So each is one contrast,
+The paper's claims all say that something does *not* help: pretraining, adapters, likelihoods. So each is one contrast,
 positive where it would help, and a verdict of its interval at the study's margin: the claim holds if the contrast is
-`worse` or `equivalent`, fails if it is `better`, and is open if it is `undecided`. Under `paper` runs are chosen by
-their test score and arms are paired as the study pairs them; under `corrected` validation chooses, each model is
-compared with its own random self, and the defect of the task is taken out where a derived set does so.
+`worse` or `equivalent`, fails if it is `better`, and is open if it is `undecided`. Under the selection `test` runs are
+chosen by their test score and arms are paired as the paper pairs them; under `validation` validation chooses, each
+model is compared with its own random self, and the defect of the task is taken out where a derived set does so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,10 +15,9 @@ import pandas as pd
 
 from foundationless.evaluation.aggregate import across_clusters, independent_difference
 from foundationless.evaluation.bootstrap import verdict
+from foundationless.reporting.tables.catalogue import columns_of
 
-CLAIMS = [
-    "claim", "source", "selection", "model", "contrast", "metric", "difference", "low", "high", "n", "verdict", "holds",
-]  # fmt: skip
+CLAIMS = list(columns_of("claims"))
 HOLDS = {"better": "no", "undecided": "open", "worse": "yes", "equivalent": "yes"}
 SELECTED_BY = ("test", "validation")
 
@@ -29,27 +28,28 @@ Interval = tuple[float, float, float]
 def find_claims(
     scores: pd.DataFrame,
     comparisons: pd.DataFrame,
-    bases: Mapping[str, str],
     margin: float,
     clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """One row per claim, selection and model (the model that is said not to be helped).
 
-    `scores` and `comparisons` hold both selections (`summaries`), `bases` maps a model's name to its entry in the model
-    table. A mean over tasks has a t interval over tasks, the value of one task its bootstrap. Under `corrected` tasks
-    of one of the `clusters` (task -> group of tasks that share sequences) count as one in that interval. `n` counts
-    tasks; sets derived from one (shares of its training rows, drawn several times) share its test set, so they are
-    averaged first, ends of intervals too. What the study has no data for has no row.
+    `scores` and `comparisons` hold both selections, and the parts of names as columns. A mean over tasks has a t
+    interval over tasks, the value of one task its bootstrap. Under `validation` tasks of one of the `clusters` (task ->
+    group of tasks that share sequences) count as one in that interval. `n` counts tasks; sets derived from one (shares
+    of its training rows, drawn several times) share its test set, so they are averaged first, ends of intervals too.
+    What there is no data for has no row.
     """
     rows: list[Row] = []
     for selection in SELECTED_BY:
-        ours = scores[(scores["selection"] == selection) & ~_reading(scores)]
-        pairs = comparisons[(comparisons["selection"] == selection) & ~_reading(comparisons)]
+        ours, pairs = (
+            frame[(frame["selection"] == selection) & (frame["reading"] == "published")]  # another reading, no claim
+            for frame in (scores, comparisons)
+        )
         paper = selection == "test"
         linked = {} if paper else clusters or {}
         rows += [{"selection": selection, **row} for row in _pretraining(pairs, paper, linked)]
         rows += [{"selection": selection, **row} for row in _low_data(pairs, linked)]
-        rows += [{"selection": selection, **row} for row in _biotype(ours, pairs, bases, paper)]
+        rows += [{"selection": selection, **row} for row in _biotype(ours, pairs, paper)]
         rows += [{"selection": selection, **row} for row in _ancestry(pairs, paper)]
         rows += [{"selection": selection, **row} for row in _adapters(ours, linked)]
         rows += [{"selection": selection, **row} for row in _likelihood(ours, pairs, paper)]
@@ -63,17 +63,12 @@ def find_claims(
     ).reset_index(drop=True)
 
 
-def _reading(frame: pd.DataFrame) -> pd.Series:
-    """Models read as the study's code read them are another function, not another claim."""
-    return frame["model"].str.contains(r"\.paper(?:\.|$)", regex=True, na=False)
-
-
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[~frame["task"].str.contains(".", regex=False, na=False)]
+    return frame[frame["variant"] == ""]
 
 
-def _row(claim: str, source: str, model: str, contrast: str, metric: str, found: Interval, n: int) -> Row:
-    names = dict(zip(("difference", "low", "high"), found, strict=True))
+def _row(claim: str, source: str, model: str, contrast: str, metric: str, interval: Interval, n: int) -> Row:
+    names = dict(zip(("difference", "low", "high"), interval, strict=True))
     return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names, "n": n}
 
 
@@ -86,14 +81,14 @@ def _means(
         if known.empty:
             continue
         metric = "+".join(dict.fromkeys(known["metric"]))
-        base = known["task"].astype(str).str.partition(".")[0]
-        tasks = known[["delta", "low", "high"]].astype(float).groupby(base.to_numpy(), sort=False).mean()
+        base = known["base_task"].to_numpy()
+        tasks = known[["delta", "low", "high"]].astype(float).groupby(base, sort=False).mean()
         groups = [(linked or {}).get(str(task), str(task)) for task in tasks.index]
-        found = tuple(map(float, tasks.mean(skipna=False)))
+        interval = tuple(map(float, tasks.mean(skipna=False)))
         if len(set(groups)) > 1:
             mean = across_clusters(tasks["delta"].to_numpy(), groups)
-            found = mean.mean, mean.low, mean.high
-        yield _row(claim, source, str(model), contrast, metric, found, len(tasks))  # type: ignore[arg-type]
+            interval = mean.mean, mean.low, mean.high
+        yield _row(claim, source, str(model), contrast, metric, interval, len(tasks))  # type: ignore[arg-type]
 
 
 def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) -> Iterator[Row]:
@@ -106,36 +101,36 @@ def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) ->
 
 def _low_data(pairs: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     mine = pairs[(pairs["analysis"] == "lowdata") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
-    mine = mine[mine["task"].str.contains(r"\.pct\d+(?:d\d+)?$", na=False)]
+    mine = mine[mine["percent"].notna() & mine["epochs"].isna()]
     claim = "pretrained models are no better with less training data"
     words = "pretrained minus its own random self, shares of the training data"
     yield from _means(mine, claim, "Fig 3", words, linked)
 
 
-def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, bases: Mapping[str, str], paper: bool) -> Iterator[Row]:
+def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
     claim, source = "frozen, a random model tells biotypes apart as well", "Table 2"
     if not paper:
         mine = pairs[(pairs["analysis"] == "biotype") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
-        matched = mine[mine["task"].str.endswith(".matched", na=False)]
+        matched = mine[mine["variant"] == "matched"]
         words = "pretrained minus its own random self" + (", lengths matched" if len(matched) else "")
         yield from _means(matched if len(matched) else _plain(mine), claim, source, words)
         return
     shown = _plain(scores[scores["analysis"].isin(["biotype", "width"])])
-    for _, part in shown.groupby(["task", shown["model"].map(bases).fillna(shown["model"])], sort=False):
+    for _, part in shown.groupby(["task", "base"], sort=False):
         pretrained = part[(part["analysis"] == "biotype") & (part["init"] == "pretrained")]
         random = part[part["init"] == "random"].sort_values("value", ascending=False, kind="stable")
         if len(pretrained) and len(random):
             first, second = (tuple(map(float, row[["value", "low", "high"]])) for row in
                              (pretrained.iloc[0], random.iloc[0]))  # fmt: skip
             words = f"pretrained minus its best random variant of {len(random)} (tokenizer, width; chosen on test)"
-            found = independent_difference(first, second)  # type: ignore[arg-type]
+            interval = independent_difference(first, second)  # type: ignore[arg-type]
             model, metric = str(pretrained.iloc[0]["model"]), str(pretrained.iloc[0]["metric"])
-            yield _row(claim, source, model, words, metric, found, 1)
+            yield _row(claim, source, model, words, metric, interval, 1)
 
 
 def _ancestry(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
     mine = pairs[(pairs["analysis"] == "ancestry") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
-    families = mine[mine["task"].str.endswith(".family", na=False)]
+    families = mine[mine["variant"] == "family"]
     cured = not paper and len(families)
     words = "pretrained minus its own random self" + (", families kept together" if cured else "")
     claim = "frozen, a random model tells superpopulations apart as well"
@@ -153,9 +148,9 @@ def _adapters(scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
         )
         for row in both.to_dict("records")
     ]
-    found = both.assign(**{key: [x[i] for x in intervals] for i, key in enumerate(("delta", "low", "high"))})
+    differences = both.assign(**{key: [x[i] for x in intervals] for i, key in enumerate(("delta", "low", "high"))})
     claim = "low-rank adapters are no better than full fine-tuning"
-    yield from _means(found, claim, "Table 8", "adapters minus full", linked)
+    yield from _means(differences, claim, "Table 8", "adapters minus full", linked)
 
 
 def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
@@ -166,6 +161,6 @@ def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Itera
         return
     mine = scores[(scores["analysis"] == "likelihood") & (scores["metric"] == "auroc")]
     mine = _plain(mine[mine["init"] == "pretrained"])
-    # The study ranked by +LLR, the score of harmlessness: the mirror image of ours.
+    # The paper ranked by +LLR, the score of harmlessness: the mirror image of ours.
     turned = mine.assign(delta=0.5 - mine["value"], low=0.5 - mine["high"], high=0.5 - mine["low"])
     yield from _means(turned, claim, source, "AUROC of +LLR, pretrained minus chance")

@@ -1,8 +1,8 @@
-"""Where the study and its code go wrong, as numbers: each score with the defect, without it, and the difference.
+"""Where the paper and its code go wrong, as numbers: each score with the defect, without it, and the difference.
 
-Items are numbered as in the README's list of them. `difference` is always with minus without the defect, and `method`
+Items are numbered as in the list of results/README.md. `difference` is always with minus without the defect. `method`
 says where its interval comes from: the same resamples of the same test items where both numbers come from one task and
-the same runs, otherwise two independent intervals put together (`statistics.independent_difference`), which is wider
+the same runs, otherwise two independent intervals put together (`aggregate.independent_difference`), which is wider
 where the two are correlated. Rows whose task is `all` are means over tasks with t intervals, tasks being the units.
 """
 
@@ -14,18 +14,18 @@ import pandas as pd
 
 from foundationless.evaluation.aggregate import across_clusters, independent_difference
 from foundationless.evaluation.bootstrap import LEVEL
+from foundationless.evaluation.table_files import add_name_parts
+from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.vocabulary import ANALYSES
 
-DEFECTS = [
-    "item", "what", "analysis", "task", "model", "init", "metric", "with_defect", "without", "difference", "low",
-    "high", "n", "method",
-]  # fmt: skip
+DEFECTS = list(columns_of("defects"))
 PAIRED = "paired: same resamples of the same test items"
 INDEPENDENT = "difference of two independent intervals (MOVER)"
 CLUSTERED = "Student's t against cluster-robust (CR1); widths have no interval"
 OVER_TASKS = "mean over tasks, t interval over tasks, those that share sequences as one"
 SWEEP = "learning rate chosen on the test set"
 LENGTH, MAJORITY = ("length", "length_gc"), "majority"
+FINETUNED = [name for name, analysis in ANALYSES.items() if getattr(analysis, "rule", analysis) == "finetune_model"]
 
 Row = dict[str, Any]
 
@@ -33,24 +33,24 @@ Row = dict[str, Any]
 def find_defects(
     scores: pd.DataFrame,
     comparisons: pd.DataFrame,
-    effects: pd.DataFrame,
+    diagnostics: Mapping[str, pd.DataFrame],
     across: pd.DataFrame,
     clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Rows of every defect that the tables can show, by item; see the module for the columns.
 
-    `scores` and `comparisons` hold both selections (`summaries`), `effects` the rows of all kinds, `across` the means
-    over tasks of `across.summarise_tasks`, `clusters` the group of tasks that share sequences, by task. In a mean over
-    tasks such a group counts as one, sets derived from a task are averaged first, and permuted labels are left out.
-    What the study lacks data for has no row.
+    `scores` and `comparisons` hold both selections, and the parts of names as columns, as `diagnostics` do; `across`
+    are the means over tasks of `summarise_tasks`, `clusters` the group of tasks that share sequences, by task. In a
+    mean over tasks such a group counts as one, sets derived from a task are averaged first, and permuted labels are
+    left out. What there is no data for has no row.
     """
     linked = clusters or {}
     ours = scores[scores["selection"] != "test"]
     pairs = comparisons[comparisons["selection"] != "test"]
     finders: list[Callable[[], Iterator[Row]]] = [
         lambda: _readings(pairs, ours, linked),
-        lambda: _optimism(effects, linked),
-        lambda: _oracle(effects, linked),
+        lambda: _optimism(diagnostics["optimism"], diagnostics["selections"], linked),
+        lambda: _oracle(diagnostics["oracle"], linked),
         lambda: _less_data(ours),
         lambda: _signs(ours),
         lambda: _derived(
@@ -62,7 +62,7 @@ def find_defects(
         lambda: _rounding(ours),
         lambda: _unseeded(ours),
         lambda: _dependent_tasks(across),
-        lambda: _leakage(effects, linked),
+        lambda: _leakage(diagnostics["leakage"], linked),
         lambda: _derived(
             ours, 12, None, {"dedup": "test rows in training", "distant": "near duplicates in the test"}, linked
         ),
@@ -82,13 +82,11 @@ def _with_mean(rows: list[Row], linked: Mapping[str, str]) -> Iterator[Row]:
     yield from rows
     if not rows:
         return
-    found = pd.DataFrame(rows)
-    found = found[~found["task"].str.contains(r"\.permuted(?:\.|$)", na=False)]
-    found = found.assign(base=found["task"].str.partition(".")[0])
+    single = add_name_parts(pd.DataFrame(rows))
     keys = ["item", "what", "analysis", "model", "init"]
-    for names, part in found.groupby(keys, sort=False, dropna=False):
+    for names, part in single[single["derivation"] != "permuted"].groupby(keys, sort=False, dropna=False):
         numbers = ["with_defect", "without", "difference"]
-        tasks = part.astype(dict.fromkeys(numbers, float)).groupby("base", sort=False)[numbers].mean()
+        tasks = part.astype(dict.fromkeys(numbers, float)).groupby("base_task", sort=False)[numbers].mean()
         if len(tasks) > 1:
             groups = [linked.get(str(task), str(task)) for task in tasks.index]
             over = across_clusters(tasks["difference"].to_numpy(), groups)
@@ -102,13 +100,13 @@ def _with_mean(rows: list[Row], linked: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _readings(pairs: pd.DataFrame, scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
-    """1 and 2: weights as the study read them (norms of Caduceus lost; padding pooled) against a right reading."""
+    """1, 2: weights as the paper's code read them (norms of Caduceus lost; padding pooled) against a right reading."""
     values = scores.drop_duplicates(["analysis", "task", "model", "init"]).set_index(
         ["analysis", "task", "model", "init"]
     )["value"]
     rows = []
     for pair in pairs[pairs["versus"] == "reading"].to_dict("records"):
-        unfused = pair["model"].split(".")[0] == "caduceus"
+        unfused = pair["base"] == "caduceus"
         lost = unfused and pair["init"] == "pretrained"  # of random weights the norms are 1 either way
         what = "padding, special tokens pooled"
         if unfused:
@@ -123,44 +121,35 @@ def _readings(pairs: pd.DataFrame, scores: pd.DataFrame, linked: Mapping[str, st
     yield from _with_mean(rows, linked)
 
 
-def _optimism(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _optimism(optimism: pd.DataFrame, selections: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     """3: learning rates chosen by test score against those chosen by validation, where there was anything to choose."""
-    found = effects[effects["effect"] == "optimism"]
-    if found.empty:
-        return
-    found = found[found["versus"].isna() & found["analysis"].map(ANALYSES).eq("finetune_model")]
-    chosen = effects[effects["effect"] == "selection"]
-    choice = set()
-    if len(chosen):
-        tried = chosen[(chosen["what"] == "learning_rate") & (chosen["tried"] > 1)]
-        choice = set(tried[["analysis", "task", "model", "init"]].itertuples(index=False, name=None))
+    tuned = optimism[optimism["versus"].isna() & optimism["analysis"].isin(FINETUNED)]
+    tried = selections[(selections["what"] == "learning_rate") & (selections["tried"] > 1)]
+    choice = set(tried[["analysis", "task", "model", "init"]].itertuples(index=False, name=None))
     rows = [
-        _row(3, SWEEP, row, PAIRED, with_defect=row["value_by_test"])
-        | {"without": row["value_by_validation"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
-        | {"n": row["n_test"]}
-        for row in found.to_dict("records")
-        if row["delta"] or (row["analysis"], row["task"], row["model"], row["init"]) in choice
+        _row(3, SWEEP, row, PAIRED, with_defect=row["value_by_test"], without=row["value_by_validation"])
+        | {"difference": row["optimism"], "low": row["low"], "high": row["high"], "n": row["n_test"]}
+        for row in tuned.to_dict("records")
+        if row["optimism"] or (row["analysis"], row["task"], row["model"], row["init"]) in choice
     ]
     yield from _with_mean(rows, linked)
 
 
-def _oracle(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _oracle(oracle: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     """4: difference to the best random model of any kind, chosen on the test set, against that to its own."""
     rows = [
         _row(4, "compared with the best of all random models", row, PAIRED, with_defect=row["value_best_random"])
         | {"without": row["value_random"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
         | {"n": row["n_test"]}
-        for row in effects[effects["effect"] == "oracle"].to_dict("records")
+        for row in oracle.to_dict("records")
     ]
     yield from _with_mean(rows, linked)
 
 
 def _less_data(scores: pd.DataFrame) -> Iterator[Row]:
-    """5: a share of the training rows against all of them. The study's Figure 3 against its Table 18: above 0."""
-    mine = scores[scores["task"].str.contains(r"\.pct\d+(?:d\d+)?$", na=False)]
-    yield from _against_base(
-        mine, scores, 5, lambda task: f"{task.split('.pct')[1].split('d')[0]} % of the training rows"
-    )
+    """5: a share of the training rows against all of them. The paper's Figure 3 against its Table 18: above 0."""
+    mine = scores[scores["percent"].notna() & scores["epochs"].isna()]
+    yield from _against_base(mine, scores, 5, lambda row: f"{row['percent']} % of the training rows")
 
 
 def _signs(scores: pd.DataFrame) -> Iterator[Row]:
@@ -180,7 +169,7 @@ def _derived(
 ) -> Iterator[Row]:
     """A task as published against a derivation of it that lacks the defect."""
     for derivation, what in derivations.items():
-        mine = scores[scores["task"].str.endswith(f".{derivation}", na=False)]
+        mine = scores[scores["variant"] == derivation]
         if analysis is not None:
             mine = mine[mine["analysis"] == analysis]
         rows = _against_base(mine, scores, item, lambda _, what=what: what, defect_in_base=True)  # type: ignore[misc]
@@ -191,17 +180,15 @@ def _against_base(
     mine: pd.DataFrame,
     scores: pd.DataFrame,
     item: int,
-    what: Callable[[str], str],
+    what: Callable[[Mapping[Any, Any]], str],
     defect_in_base: bool = False,
 ) -> Iterator[Row]:
     """Arms on derived tasks against the same arms on the tasks themselves, in the same analysis or in fine-tuning."""
     keys = ["analysis", "task", "model", "init", "metric"]
     known = {tuple(row[key] for key in keys): row for row in scores.drop_duplicates(keys).to_dict("records")}
     for row in mine.to_dict("records"):
-        base = row["task"].split(".")[0]
-        homes = [
-            (analysis, base, row["model"], row["init"], row["metric"]) for analysis in (row["analysis"], "finetune")
-        ]
+        base = row["base_task"], row["model"], row["init"], row["metric"]
+        homes = [(analysis, *base) for analysis in (row["analysis"], "finetune")]
         whole = next((known[place] for place in homes if place in known), None)
         if whole is None:
             continue
@@ -209,15 +196,15 @@ def _against_base(
         first, second = ends if defect_in_base else ends[::-1]
         difference, low, high = independent_difference(first, second)
         yield (
-            _row(item, what(row["task"]), row, INDEPENDENT, with_defect=first[0], without=second[0])
+            _row(item, what(row), row, INDEPENDENT, with_defect=first[0], without=second[0])
             | {"difference": difference, "low": low, "high": high, "n": row["n_test"]}
         )
 
 
 def _lengths(scores: pd.DataFrame) -> Iterator[Row]:
     """8: what length alone scores on biotypes, against the majority class."""
-    mine = scores[(scores["analysis"] == "biotype") & scores["model"].str.split(".").str[0].isin(LENGTH)]
-    blind = scores[(scores["analysis"] == "biotype") & (scores["model"].str.split(".").str[0] == MAJORITY)]
+    mine = scores[(scores["analysis"] == "biotype") & scores["base"].isin(LENGTH)]
+    blind = scores[(scores["analysis"] == "biotype") & (scores["base"] == MAJORITY)]
     known = {row["task"]: row for row in blind.to_dict("records")}
     for row in mine.to_dict("records"):
         if (chance := known.get(row["task"])) is None:
@@ -290,7 +277,7 @@ def _wilson(share: float, n: float) -> tuple[float, float]:
 def _unseeded(scores: pd.DataFrame) -> Iterator[Row]:
     """10: what an unseeded random arm moves by: standard deviation between seeds of its initialisation."""
     mine = scores[(scores["init"] == "random") & scores["analysis"].isin(["finetune", "biotype", "ancestry", "frozen"])]
-    mine = mine[mine["sd"].notna() & (mine["seeds"] > 1) & ~mine["task"].str.contains(".", regex=False)]
+    mine = mine[mine["sd"].notna() & (mine["seeds"] > 1) & (mine["variant"] == "")]
     yield from _deviations(
         mine.assign(deviation=mine["sd"], draws=mine["seeds"]), "unseeded initialisation: sd of seeds"
     )
@@ -320,7 +307,7 @@ def _deviations(rows: pd.DataFrame, what: str) -> Iterator[Row]:
 
 def _dependent_tasks(across: pd.DataFrame) -> Iterator[Row]:
     """11: half width of the interval over tasks, all taken for independent against sharers of sequences as one."""
-    mine = across[(across["derivation"] == "") & (across["suite"] == "all") & (across["family"] == "")]
+    mine = across[(across["variant"] == "") & (across["suite"] == "all") & (across["family"] == "")]
     mine = mine[mine["clusters"].notna() & (mine["n"] > 1)]
     for place, row in enumerate(mine[mine["versus"] == "random"].to_dict("records")):
         if not place:
@@ -337,16 +324,13 @@ def _dependent_tasks(across: pd.DataFrame) -> Iterator[Row]:
         )
 
 
-def _leakage(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _leakage(leakage: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     """12: all test rows against those without a near duplicate in train or validation."""
-    found = effects[effects["effect"] == "leakage"]
-    if found.empty:
-        return
-    found = found[(found["selection"] == "validation") & (found["n_near"] > 0)]
+    leaky = leakage[(leakage["selection"] == "validation") & (leakage["n_near"] > 0)]
     rows = [
         _row(12, "test rows near training rows", row, PAIRED, with_defect=row["value_all"])
         | {"without": row["value_distant"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
         | {"n": row["n_all"]}
-        for row in found.to_dict("records")
+        for row in leaky.to_dict("records")
     ]
     yield from _with_mean(rows, linked)

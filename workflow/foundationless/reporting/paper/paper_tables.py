@@ -1,6 +1,6 @@
-"""The study's tables, by its numbers, each with the study's own number beside ours where task and model agree.
+"""The paper's tables, by its numbers, each with the paper's own number beside ours where task and model agree.
 
-Which of the study's numbers stands beside ours is said in `reported`.
+Which of the paper's numbers stands beside ours is said in `published`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from foundationless.reporting.paper.published import (
     WINDOWS,
     Number,
     Reported,
-    compare_reported,
     factorial_arms,
-    reported_across,
 )
-from foundationless.study.names import has_depth, qualifiers
+from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.reporting.tables.inputs import Inputs
+from foundationless.study.names import parse_model
 
 ARM_TABLES: dict[str, tuple[str, ...]] = {
     "table_03_tokenizer": ("tokenizer",),
@@ -36,7 +36,7 @@ SETTING_TABLES: dict[str, tuple[str, ...]] = {
     "table_12_xgboost_biotype": ("biotype", "width", "frozen"),
     "table_15_xgboost_ancestry": ("ancestry",),
 }
-# Its Mistral (Tables 6 and 7): key of our configuration or settings, words, the study's value.
+# Its Mistral (Tables 6 and 7): key of our configuration or settings, words, the paper's value.
 ARCHITECTURE: dict[str, tuple[str, str]] = {
     "num_hidden_layers": ("layers", "16"),
     "num_attention_heads": ("attention heads", "16"),
@@ -64,75 +64,58 @@ PRETRAINING: dict[str, tuple[str, str]] = {
     "gpus": ("GPUs", "48 (6 x 8 H100)"),
     "loss": ("held-out loss at the end", ""),
 }
-BESIDE = ["setting", "reported", "model", "ours", "reported_source"]
-SETTINGS = ["analysis", "model", "setting", "value", "tasks"]
 OF_A_JOB = ("seed", "sequences", "weights", "recipe")  # settings that say which job it is, not how it was done
-CLASSES = ["task", "label", "train", "validation", "test", "total"]
-CARD = [
-    "model", "init", "seed", "family", "tokenizer", "source", "repository", "revision", "path", "selection",
-    "parameters", "sha256",
-]  # fmt: skip
 
 
-def paper_tables(
-    scores: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    effects: pd.DataFrame,
-    records: pd.DataFrame,
-    tasks: pd.DataFrame,
-    catalogue: pd.DataFrame,
-    cards: Sequence[Mapping[str, Any]],
-    audits: Sequence[Mapping[str, Any]],
-    reported: pd.DataFrame | None,
-    margin: float,
-    pretraining: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, pd.DataFrame]:
+def paper_tables(inputs: Inputs, tables: Mapping[str, pd.DataFrame], paper: Reported) -> dict[str, pd.DataFrame]:
     """Every table by its file name. Without data a table has a header and no rows.
 
-    `pretraining` are records of pretraining; `margin` is that of equivalence with the study's own numbers.
+    `tables` are those that `collect` made: scores and comparisons of the study's selection.
     """
-    study = Reported(reported, tasks, catalogue)
-    labels = study.labels
-    found = {
-        "table_01_models": _models(catalogue, scores),
-        "table_02_biotype": _factorial(scores, comparisons, tasks, labels, study),
-        "table_05_similarity": _similarity(scores, tasks, labels, study),
-        "table_06_mistral": _mistral(catalogue, scores),
-        "table_07_mistral_pretraining": _mistral_pretraining(pretraining),
-        "table_10_biotype_counts": _class_sizes(audits, set(scores.loc[scores["analysis"] == "biotype", "task"])),
-        "table_14_windows": _windows(scores, labels, study),
+    scores, comparisons, models = tables["scores"], tables["comparisons"], inputs.model_table
+    factorial = _factorial(scores, comparisons, paper)
+    biotype = set(scores.loc[scores["analysis"] == "biotype", "task"])
+    made = {
+        "table_01_models": _models(models, scores),
+        "table_02_biotype": factorial,
+        "table_05_similarity": _similarity(scores, paper),
+        "table_06_mistral": _mistral(models, scores),
+        "table_07_mistral_pretraining": _mistral_pretraining(inputs.pretraining),
+        "table_10_biotype_counts": _class_sizes(inputs.audits, biotype),
+        "table_11_widths": factorial.dropna(subset="width").reset_index(drop=True),
+        "table_14_windows": _windows(scores, paper),
         "table_16_mutations": _mutations(scores),
-        "figure_09_categories": _categories(scores, labels, study),
-        "table_17_checkpoints": pd.DataFrame([dict(card) for card in cards]).reindex(columns=CARD),
+        "figure_09_categories": _categories(scores, paper),
+        "table_17_checkpoints": _checkpoints(inputs.cards),
     }
-    found["table_11_widths"] = found["table_02_biotype"].dropna(subset="width").reset_index(drop=True)
-    for name, analyses in ARM_TABLES.items():
-        found[name] = _arms(scores, comparisons, analyses, tasks, labels, study)
-    for name, analyses in SETTING_TABLES.items():
-        found[name] = _settings(effects, analyses)
-    likelihood = found["table_04_likelihood"]  # ours ranks by -LLR; the study, and so its numbers, by +LLR
+    made |= {name: _arms(scores, comparisons, analyses, paper) for name, analyses in ARM_TABLES.items()}
+    made |= {name: _settings(tables["settings"], name, analyses) for name, analyses in SETTING_TABLES.items()}
+    likelihood = made["table_04_likelihood"]  # ours ranks by -LLR; the paper, and so its numbers, by +LLR
     signs = {f"{init}_plus_llr": 1 - likelihood[init].where(likelihood["metric"] == "auroc")
              for init in ("pretrained", "random")}  # fmt: skip
-    found["table_04_likelihood"] = likelihood.assign(**signs)
-    if len(found["table_08_lora"]):
-        found["table_08_lora"] = _with_full(found["table_08_lora"], scores, study)
-    found["reported_comparison"] = compare_reported(scores, comparisons, found, study, margin)
-    found["reported_across"] = reported_across(reported, tasks, margin)
-    return dict(sorted(found.items()))
+    made["table_04_likelihood"] = likelihood.assign(**signs)
+    if len(made["table_08_lora"]):
+        made["table_08_lora"] = _with_full(made["table_08_lora"], scores, paper)
+    return made
 
 
-def _settings(effects: pd.DataFrame, analyses: Sequence[str]) -> pd.DataFrame:
+def _checkpoints(cards: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Table 17: every weight set; cards of before do not say their reading, but the names of models do."""
+    rows = [{**card, "reading": parse_model(card["model"]).reading} for card in cards]
+    return pd.DataFrame(rows).reindex(columns=_columns("table_17_checkpoints"))
+
+
+def _columns(name: str) -> list[str]:
+    return list(columns_of(name))
+
+
+def _settings(settings: pd.DataFrame, name: str, analyses: Sequence[str]) -> pd.DataFrame:
     """Tables 9, 12 and 15: settings of the jobs, and how many tasks share each."""
-    mine = effects[(effects["effect"] == "setting") & effects["analysis"].isin(analyses)]
+    mine = settings[settings["analysis"].isin(analyses) & ~settings["setting"].isin(OF_A_JOB)]
     if mine.empty:
-        return pd.DataFrame(columns=SETTINGS)
-    mine = mine[~mine["setting"].isin(OF_A_JOB)].rename(columns={"value": "number", "text": "value"})
-    return mine.groupby(SETTINGS[:-1], sort=False)["task"].nunique().reset_index(name="tasks")
-
-
-def _effect(effects: pd.DataFrame, kind: str, columns: Sequence[str], analyses: Sequence[str]) -> pd.DataFrame:
-    mine = effects[(effects["effect"] == kind) & effects["analysis"].isin(analyses)]
-    return mine.reindex(columns=list(columns)).drop_duplicates().reset_index(drop=True)
+        return pd.DataFrame(columns=_columns(name))
+    shared = mine.rename(columns={"text": "value"}).groupby(_columns(name)[:-1], sort=False)
+    return shared["task"].nunique().reset_index(name="tasks")
 
 
 def _class_sizes(audits: Sequence[Mapping[str, Any]], tasks: set[str]) -> pd.DataFrame:
@@ -143,32 +126,32 @@ def _class_sizes(audits: Sequence[Mapping[str, Any]], tasks: set[str]) -> pd.Dat
         if audit["task"] in tasks
         for label, splits in audit["classes"].items()
     ]
-    return pd.DataFrame(rows, columns=CLASSES)
+    return pd.DataFrame(rows, columns=_columns("table_10_biotype_counts"))
 
 
-def _models(catalogue: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+def _models(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Table 1: the models with their parameters, as the records count them."""
-    counted = scores.groupby("model")["parameters"].max() if "parameters" in scores else pd.Series(dtype=float)
-    return catalogue.drop(columns="config", errors="ignore").assign(
-        parameters=catalogue["model"].map(counted).astype("Int64")
+    counted = scores.groupby("model")["parameters"].max()
+    return models.drop(columns="config", errors="ignore").assign(
+        parameters=models["model"].map(counted).astype("Int64")
     )
 
 
-def _mistral(catalogue: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Table 6: architecture of the study's Mistral, and of each of ours."""
-    counted = scores.groupby("model")["parameters"].max() if "parameters" in scores else pd.Series(dtype=float)
+def _mistral(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Table 6: architecture of the paper's Mistral, and of each of ours."""
+    counted = scores.groupby("model")["parameters"].max()
     rows = []
-    for card in _of_mistral(catalogue.to_dict("records")):
+    for card in _of_mistral(models.to_dict("records")):
         config = card.get("config")
         known = dict(config) if isinstance(config, Mapping) else {}
         if np.isfinite(count := counted.get(card["model"], np.nan)):
             known["parameters"] = int(count)
         rows += _beside(str(card["model"]), ARCHITECTURE, known, "Table 6")
-    return pd.DataFrame(rows or _beside("", ARCHITECTURE, {}, "Table 6"), columns=BESIDE)
+    return pd.DataFrame(rows or _beside("", ARCHITECTURE, {}, "Table 6"), columns=_columns("table_06_mistral"))
 
 
 def _mistral_pretraining(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Table 7: how the study's Mistral was pretrained, and each of ours was."""
+    """Table 7: how the paper's Mistral was pretrained, and each of ours was."""
     rows = []
     for record in _of_mistral(records):
         settings = record.get("settings", {})
@@ -177,12 +160,14 @@ def _mistral_pretraining(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         known = {**settings, "corpus": ", ".join(corpus.get("genomes", [])), "people": corpus.get("people")}
         known |= {"gpus": record["cost"].get("gpus"), "loss": losses[-1] if losses else None}
         rows += _beside(str(record["model"]), PRETRAINING, known, "Table 7")
-    return pd.DataFrame(rows or _beside("", PRETRAINING, {}, "Table 7"), columns=BESIDE)
+    rows = rows or _beside("", PRETRAINING, {}, "Table 7")
+    return pd.DataFrame(rows, columns=_columns("table_07_mistral_pretraining"))
 
 
 def _of_mistral(rows: Sequence[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
     """The models themselves, not their widths and tokenizers."""
-    return [row for row in rows if row["model"].split(".")[0] == "mistral" and not qualifiers(row["model"])]
+    names = [parse_model(str(row["model"])) for row in rows]
+    return [row for row, name in zip(rows, names, strict=True) if name.base == "mistral" and not name.qualified]
 
 
 def _beside(
@@ -197,18 +182,12 @@ def _beside(
     return rows
 
 
-def _arms(
-    scores: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    analyses: Sequence[str],
-    tasks: pd.DataFrame,
-    labels: Mapping[str, str],
-    study: Reported,
-) -> pd.DataFrame:
-    """One row per task and model: both arms (or the baseline) with intervals, their difference, the study's numbers."""
+def _arms(scores: pd.DataFrame, comparisons: pd.DataFrame, analyses: Sequence[str], paper: Reported) -> pd.DataFrame:
+    """One row per task and model: both arms (or the baseline) with intervals, their difference, the paper's numbers."""
     keys = ["task", "model"]
     mine = scores[scores["analysis"].isin(analyses)].drop_duplicates([*keys, "init"])
-    table = mine.drop_duplicates(keys)[["analysis", *keys, "metric", "n_test", "seeds", "folds", "parameters"]]
+    own = ["analysis", *keys, "metric", "n_test", "seeds", "folds", "parameters", "base_task"]
+    table = mine.drop_duplicates(keys)[own]
     for init in ("pretrained", "random", "baseline"):
         arm = mine[mine["init"] == init].set_index(keys)[["value", "low", "high", "sd"]]
         arm.columns = pd.Index([init, f"{init}_low", f"{init}_high", f"{init}_sd"])
@@ -219,7 +198,7 @@ def _arms(
     table = table.join(difference, on=keys)
     for init, suffix in (("pretrained", "/LoRA"), ("random", "")):
         numbers = [
-            study.find(str(analysis), str(task), str(model), init, f"{init}{suffix}")
+            paper.find(str(analysis), str(task), str(model), init, f"{init}{suffix}")
             for analysis, task, model in table[["analysis", *keys]].to_numpy()
         ]
         table[f"reported_{init}"] = [number.value for number in numbers]
@@ -227,15 +206,15 @@ def _arms(
             known or number.source
             for known, number in zip(table.get("reported_source", [""] * len(table)), numbers, strict=True)
         ]
-    table.insert(0, "suite", table["task"].str.split(".").str[0].map(tasks.set_index("task")["suite"]))
-    table.insert(4, "model_label", [labels.get(model, model) for model in table["model"]])
-    return table.drop(columns="analysis").reset_index(drop=True)
+    table.insert(0, "suite", table["base_task"].map(paper.suites))
+    table.insert(4, "model_label", [paper.labels.get(model, model) for model in table["model"]])
+    return table.drop(columns=["analysis", "base_task"]).reset_index(drop=True)
 
 
-def _with_full(lora: pd.DataFrame, scores: pd.DataFrame, study: Reported) -> pd.DataFrame:
+def _with_full(lora: pd.DataFrame, scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
     """Table 8: beside the adapters, full fine-tuning of the same task and model."""
     full = scores[scores["analysis"] == "finetune"].set_index(["task", "model", "init"])["value"]
-    numbers = [study.find("lora", task, model, "pretrained/Full") for task, model in lora[["task", "model"]].to_numpy()]
+    numbers = [paper.find("lora", task, model, "pretrained/Full") for task, model in lora[["task", "model"]].to_numpy()]
     columns = {
         f"full_{init}": [
             full.get((task, model, init), np.nan) for task, model in lora[["task", "model"]].to_numpy()
@@ -245,96 +224,87 @@ def _with_full(lora: pd.DataFrame, scores: pd.DataFrame, study: Reported) -> pd.
     return lora.assign(**columns, reported_full_pretrained=[number.value for number in numbers])
 
 
-def _factorial(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, str], study: Reported
-) -> pd.DataFrame:
+def _factorial(scores: pd.DataFrame, comparisons: pd.DataFrame, paper: Reported) -> pd.DataFrame:
     """Tables 2 and 11: initialisation × tokenizer × width; a row per variant of a model, a column per initialisation.
 
-    The study's "larger" arm, its widest model of characters, stands beside the widest of ours.
+    The paper's "larger" arm, its widest model of characters, stands beside the widest of ours.
     """
-    analyses = ("biotype", "width")
-    table = _arms(scores, comparisons, analyses, tasks, labels, study)
-    names = table["model"].map(qualifiers)
-    table["base"] = [study.bases.get(model, model) for model in table["model"]]
-    table["tokenizer"] = ["char" if "char" in part else "kmer" if "kmer" in part else "default" for part in names]
-    wide = [next((int(name[1:]) for name in part if name[0] == "w"), None) for part in names]
-    table["width"] = pd.array(wide, dtype="Int64")
-    character = (table["tokenizer"] == "char") & ~table["model"].map(has_depth).astype(bool)
+    table = _arms(scores, comparisons, ("biotype", "width"), paper)
+    parts = scores.drop_duplicates("model").set_index("model")[["base", "tokenizer", "width", "layers"]]
+    table = table.join(parts, on="model")
+    character = (table["tokenizer"] == "char") & table["layers"].isna()
     widest = table["width"].where(character).groupby([table["task"], table["base"]]).transform("max")
+    table["tokenizer"] = table["tokenizer"].replace("", "default")
     table["widest"] = character & (table["width"] == widest).fillna(False).astype(bool)
     for place, row in enumerate(table.to_dict("records")):
         for init, arm in factorial_arms(row):
-            number = study.find("biotype", str(row["task"]), str(row["base"]), arm)
+            number = paper.find("biotype", str(row["task"]), str(row["base"]), arm)
             table.loc[place, f"reported_{init}"] = number.value
             table.loc[place, "reported_source"] = number.source
     return table
 
 
-def _similarity(scores: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, str], study: Reported) -> pd.DataFrame:
+def _similarity(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
     """Table 5: cosine similarity by gene, class of variant and pooling, one column per arm."""
     extra = ["gene", "label", "pooling", "unit", "matched"]
     mine = scores[(scores["analysis"] == "similarity") & (scores["metric"] == "cosine")]
     keys = ["task", "model", *(column for column in extra if column in mine and mine[column].notna().any())]
     if mine.empty:
-        return pd.DataFrame(columns=["task", "model", "model_label", *extra, "pretrained", "random"])
+        return pd.DataFrame(columns=[*_columns("table_05_similarity"), *extra, "pretrained", "random"])
     table = mine.pivot_table(index=keys, columns="init", values="value", aggfunc="mean", sort=False).reset_index()
-    table.insert(2, "model_label", [labels.get(model, model) for model in table["model"]])
+    table.insert(2, "model_label", [paper.labels.get(model, model) for model in table["model"]])
 
     def number(row: Mapping[Any, Any]) -> float:
         as_published = (row.get("pooling"), row.get("unit"), str(row.get("matched"))) == ("max", "chunk", "False")
-        as_published &= study.tasks.get(str(row["task"])) == row.get("gene")
+        as_published &= paper.tasks.get(str(row["task"])) == row.get("gene")
         task = f"{row.get('gene')} {str(row.get('label')).lower()}"
-        return study.mean("clinvar_cosine", task, str(row["model"]), "pretrained").value if as_published else np.nan
+        return paper.mean("clinvar_cosine", task, str(row["model"]), "pretrained").value if as_published else np.nan
 
     numbers = [number(row) for row in table.to_dict("records")]
     source = ["Table 5" if np.isfinite(value) else "" for value in numbers]
     return table.rename_axis(columns=None).assign(reported_pretrained=numbers, reported_source=source)
 
 
-def _windows(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -> pd.DataFrame:
+def _windows(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
     """Figure 6b: mean over the windows of ancestry, its t interval and the variance between windows, per arm.
 
-    Tasks of one derivation (all people, without relatives, by family) are windows of one mean. The study's number is
+    Tasks of one variant (all people, without relatives, by family) are windows of one mean. The paper's number is
     the mean over `reported_windows`; ours is set against it in `reported_comparison` only where it holds as many.
     """
     mine = scores[scores["analysis"] == "ancestry"]
-    mine = mine.assign(derivation=[task.partition(".")[2] for task in mine["task"].astype(str)])
     rows = []
-    for (derivation, model, init), part in mine.groupby(["derivation", "model", "init"], sort=False):
+    for (variant, model, init), part in mine.groupby(["variant", "model", "init"], sort=False):
         over = across_tasks(part["value"].to_numpy())
         number = Number()
-        if all(study.tasks.get(task) == ALL_WINDOWS for task in part["task"]):
-            number = study.mean("ancestry", ALL_WINDOWS, str(model), str(init))
+        if all(paper.tasks.get(task) == ALL_WINDOWS for task in part["task"]):
+            number = paper.mean("ancestry", ALL_WINDOWS, str(model), str(init))
         rows.append(
-            {"derivation": derivation, "model": model, "model_label": labels.get(str(model), model), "init": init}
+            {"variant": variant, "model": model, "model_label": paper.labels.get(str(model), model), "init": init}
             | {"metric": part["metric"].iloc[0], "windows": over.tasks, "mean": over.mean, "low": over.low}
             | {"high": over.high, "sd": part["value"].std(ddof=1), "variance": part["value"].var(ddof=1)}
             | {name: part[name].mean() for name in ("accuracy", "auroc") if name in part}
             | {"reported": number.value, "reported_source": number.source}
             | {"reported_windows": WINDOWS if number.source else None}
         )
-    columns = ["derivation", "model", "model_label", "init", "metric", "windows", "mean", "low", "high", "sd"]
-    columns += ["variance", "accuracy", "auroc", "reported", "reported_source", "reported_windows"]
-    return pd.DataFrame(rows).reindex(columns=columns).astype({"reported_windows": "Int64"})
+    return pd.DataFrame(rows).reindex(columns=_columns("table_14_windows")).astype({"reported_windows": "Int64"})
 
 
-def _categories(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported) -> pd.DataFrame:
-    """Figure 9: means over the GUE tasks of a category, with t intervals; the study prints no single ones.
+def _categories(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
+    """Figure 9: means over the GUE tasks of a category, with t intervals; the paper prints no single ones.
 
-    `tasks` are those that ours is the mean of, `reported_tasks` those of the study's number; the two are set against
+    `tasks` are those that ours is the mean of, `reported_tasks` those of the paper's number; the two are set against
     each other in `reported_comparison` only where ours holds as many.
     """
-    columns = ["category", "model", "model_label", "init", "metric", "tasks", "mean", "low", "high", "reported"]
-    mine = scores[(scores["analysis"] == "finetune") & (scores["task"].map(study.suites) == "gue")]
+    mine = scores[(scores["analysis"] == "finetune") & (scores["task"].map(paper.suites) == "gue")]
     rows = []
     for category in CATEGORIES:
-        part = mine[study.in_category(category, mine["task"])]
+        part = mine[paper.in_category(category, mine["task"])]
         for (model, init), arm in part.groupby(["model", "init"], sort=False):
-            number = study.mean("gue_finetune", category, str(model), str(init))
+            number = paper.mean("gue_finetune", category, str(model), str(init))
             over = across_tasks(arm["value"].to_numpy())
-            held = study.distinct(arm.loc[arm["value"].notna(), "task"])
+            held = paper.distinct(arm.loc[arm["value"].notna(), "task"])
             rows.append(
-                {"category": category, "model": model, "model_label": labels.get(str(model), model), "init": init}
+                {"category": category, "model": model, "model_label": paper.labels.get(str(model), model), "init": init}
                 | {"metric": arm["metric"].iloc[0], "tasks": held, "mean": over.mean, "low": over.low}
                 | {
                     "high": over.high,
@@ -343,12 +313,11 @@ def _categories(scores: pd.DataFrame, labels: Mapping[str, str], study: Reported
                     "reported_tasks": SIZES[category],
                 }
             )
-    return pd.DataFrame(rows, columns=[*columns, "reported_source", "reported_tasks"])
+    return pd.DataFrame(rows, columns=_columns("figure_09_categories"))
 
 
 def _mutations(scores: pd.DataFrame) -> pd.DataFrame:
     """Table 16: variants per chunk and class; they belong to the task, so one model tells them."""
-    columns = ["task", "gene", "chunk", "gene_start", "label", "mutations"]
     mine = scores[(scores["analysis"] == "similarity") & (scores["metric"] == "mutations")]
     mine = mine.drop(columns="mutations", errors="ignore").rename(columns={"value": "mutations"})
-    return mine.reindex(columns=columns).drop_duplicates().reset_index(drop=True)
+    return mine.reindex(columns=_columns("table_16_mutations")).drop_duplicates().reset_index(drop=True)

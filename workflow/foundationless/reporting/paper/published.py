@@ -1,11 +1,11 @@
-"""The study's own numbers: which of them our tasks and models answer, and what they say through our statistics.
+"""The paper's own numbers: which of them our tasks and models answer, and what they say through our statistics.
 
-A number of the study is beside ours where the task says that it is that task (`paper_task` of the task table) and the
+A number of the paper is beside ours where the task says that it is that task (`paper_task` of the task table) and the
 model has that architecture; a small model of it is still another model: `same_model` says so.
 
-The two are not chosen alike: the study prints the best test score of its learning rates; ours are chosen by validation
-and tested once (selection `validation`), unless a study of ours is set to the selection `test`. So the study's are too
-high by what its choice is worth (`optimism.csv`), which is part of every difference.
+The two are not chosen alike: the paper prints the best test score of its learning rates; ours are chosen by validation
+and tested once (selection `validation`), unless a study is set to the selection `test`. So the paper's are too high by
+what its choice is worth (`optimism.csv`), which is part of every difference.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,33 +19,31 @@ from foundationless.errors import UserError
 from foundationless.evaluation.across_tasks import ACROSS, summarise_tasks, task_kinds
 from foundationless.evaluation.aggregate import across_tasks, independent_difference
 from foundationless.evaluation.bootstrap import verdict
-from foundationless.study.names import has_depth, qualifiers
+from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.study.names import parse_model
 
 REPORTED = ["experiment", "task", "model", "arm", "metric", "value", "sd", "source"]
-COMPARISON = [
-    "experiment", "source", "task", "paper_task", "tasks", "model", "model_label", "arm", "metric", "reported",
-    "reported_sd", "ours", "low", "high", "difference", "difference_low", "difference_high", "verdict", "same_model",
-]  # fmt: skip
+COMPARISON = list(columns_of("reported_comparison"))
 REPORTED_ACROSS = [*ACROSS[:5], "model_label", *ACROSS[5 : ACROSS.index("clusters")], "source"]
 
-# The study's names of models: architecture, and the qualifiers that tell its variants from the plain one.
-PAPER_MODELS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "HyenaDNA": ("hyenadna", ()),
-    "Caduceus": ("caduceus", ()),
-    "Mistral": ("mistral", ()),
-    "NT-500M": ("nt500m", ()),
-    "NTv2-50M": ("ntv2", ()),
-    "GENA-LM": ("genalm", ()),
-    "DNABERT-2": ("dnabert2", ()),
-    "HyenaDNA-char": ("hyenadna", ("char",)),
-    "HyenaDNA-6mer": ("hyenadna", ("kmer",)),
-    "HyenaDNA-d2048": ("hyenadna", ("w2048",)),
+# The paper's names of models -> ours.
+PAPER_MODELS = {
+    "HyenaDNA": "hyenadna",
+    "Caduceus": "caduceus",
+    "Mistral": "mistral",
+    "NT-500M": "nt500m",
+    "NTv2-50M": "ntv2",
+    "GENA-LM": "genalm",
+    "DNABERT-2": "dnabert2",
+    "HyenaDNA-char": "hyenadna.char",
+    "HyenaDNA-6mer": "hyenadna.kmer",
+    "HyenaDNA-d2048": "hyenadna.w2048",
 }
+ARCHITECTURES = tuple(dict.fromkeys(parse_model(name).base for name in PAPER_MODELS.values()))
 CHARACTERS = ("hyenadna", "caduceus", "mistral")  # their own tokenizer is characters: `.char` is the plain model
 # Its widest models (Table 11), which are its arm `char_tok+larger_dim` of Table 2.
 WIDEST = {
-    "hyenadna": "w4096", "ntv2": "w4096", "mistral": "w4096", "caduceus": "w2048", "dnabert2": "w3072",
-    "genalm": "w3072", "nt500m": "w3840",
+    "hyenadna": 4096, "ntv2": 4096, "mistral": 4096, "caduceus": 2048, "dnabert2": 3072, "genalm": 3072, "nt500m": 3840,
 }  # fmt: skip
 LARGER = "random/char_tok+larger_dim"
 PAPER_METRICS = {
@@ -54,7 +52,7 @@ PAPER_METRICS = {
     "cosine_maxpool_mean5chunks": "cosine",
     "mcc_category_mean": "mcc",
 }
-# What the study calls the experiment behind an analysis of ours on the tasks of a suite (one task name stands in two).
+# What the paper calls the experiment behind an analysis of ours on the tasks of a suite (one task name stands in two).
 EXPERIMENTS: dict[tuple[str, str], str] = {
     ("finetune", "nt"): "nt_finetune",
     ("finetune", "gb"): "gb_finetune",
@@ -93,7 +91,7 @@ Row = dict[str, Any]
 
 
 class Number(NamedTuple):
-    """A number of the study: value and sd (NaN: none), table or figure, and its own names of what was measured."""
+    """A number of the paper: value and sd (NaN: none), table or figure, and its own names of what was measured."""
 
     value: float = float("nan")
     sd: float = float("nan")
@@ -104,7 +102,7 @@ class Number(NamedTuple):
 
 
 def read_reported(path: Path) -> pd.DataFrame:
-    """The study's own numbers: tab-separated, comments behind #; a file that is none is a `UserError`."""
+    """The paper's own numbers: tab-separated, comments behind #; a file that is none is a `UserError`."""
     try:
         frame = pd.read_csv(path, sep="\t", comment="#", dtype={"task": str, "model": str, "arm": str})
     except FileNotFoundError:
@@ -117,29 +115,27 @@ def read_reported(path: Path) -> pd.DataFrame:
 
 
 class Reported:
-    """Look-up of the study's numbers by our analysis, task, model and arm."""
+    """Look-up of the paper's numbers by our analysis, task, model and arm; `labels` are our models' names in lists."""
 
-    def __init__(self, frame: pd.DataFrame | None, tasks: pd.DataFrame, catalogue: pd.DataFrame) -> None:
-        paper = tasks["paper_task"].tolist() if "paper_task" in tasks else []
+    def __init__(self, frame: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, str] | None = None) -> None:
+        names = tasks["paper_task"].tolist() if "paper_task" in tasks else []
         self.tasks = {
-            task: "" if pd.isna(name) else str(name) for task, name in zip(tasks["task"], paper, strict=False)
+            task: "" if pd.isna(name) else str(name) for task, name in zip(tasks["task"], names, strict=False)
         }
         self.suites = dict(zip(tasks["task"], tasks["suite"].astype(str), strict=True))
-        bases = catalogue["base"] if "base" in catalogue else catalogue["model"].str.split(".").str[0]
-        self.bases = dict(zip(catalogue["model"], bases, strict=True))
-        self.labels = dict(zip(catalogue["model"], catalogue.get("label", catalogue["model"]), strict=True))
+        self.labels = labels or {}
         self.metrics = dict(zip(tasks["task"], tasks["metric"], strict=True)) if "metric" in tasks else {}
         self.rows: dict[tuple[str, str, str, str], Number] = {}
         self.measured: dict[tuple[str, str, str, str], str] = {}
-        for row in [] if frame is None else frame.to_dict("records"):
+        for row in frame.to_dict("records"):
             key = str(row["experiment"]), str(row["task"]), str(row["model"]), str(row["arm"])
             sd = float(row.get("sd", np.nan))
             self.rows[key] = Number(float(row["value"]), sd, str(row["source"]), key[0], key[1], key[3])
             self.measured[key] = PAPER_METRICS.get(str(row["metric"]), str(row["metric"]))
 
     def find(self, analysis: str, task: str, model: str, *arms: str) -> Number:
-        """The first of `arms` that the study reports by our metric; an empty `Number` of none."""
-        paper_task = self.tasks.get(task, "")  # nothing for derived sets: `biotype.matched` is no task of the study
+        """The first of `arms` that the paper reports by our metric; an empty `Number` of none."""
+        paper_task = self.tasks.get(task, "")  # nothing for derived sets: `biotype.matched` is no task of the paper
         experiment = EXPERIMENTS.get((analysis, self.suites.get(task, "")), "")
         names = {paper_task, PAPER_TASKS.get(paper_task, paper_task), paper_task.removeprefix("EMP_")} - {""}
         for name in self.names(model):
@@ -151,22 +147,19 @@ class Reported:
         return Number()
 
     def mean(self, experiment: str, task: str, model: str, arm: str) -> Number:
-        """A number that the study gives for several of our tasks together."""
+        """A number that the paper gives for several of our tasks together."""
         names = self.names(model)
         return next((self.rows[key] for name in names if (key := (experiment, task, name, arm)) in self.rows), Number())
 
     def names(self, model: str) -> list[str]:
-        """The study's names of a model of ours: its plain name of a model as published, a variant's of that variant.
+        """The paper's names of a model of ours: its plain name of a model as published, a variant's of that variant.
 
-        Tokenizer, width and depth must be those of the name; a reading (`paper`) is no other model.
+        Tokenizer, width and layers must be those of the name; another reading or size is no other name.
         """
-        base = self.bases.get(model, model.split(".")[0])
-        own = {"paper", "char"} if base in CHARACTERS else {"paper"}
-        mine = set(qualifiers(model)) - own
-        return [name for name, (family, needed) in PAPER_MODELS.items() if family == base and set(needed) - own == mine]
+        return [name for name, other in PAPER_MODELS.items() if _architecture(other) == _architecture(model)]
 
     def distinct(self, tasks: Iterable[str]) -> int:
-        """How many tasks of the study these are."""
+        """How many tasks of the paper these are."""
         return len({self.tasks[task].removeprefix("EMP_") for task in tasks})
 
     def in_category(self, category: str, tasks: "pd.Series[str]") -> "pd.Series[bool]":
@@ -175,32 +168,38 @@ class Reported:
         return tasks.isin([task for task in names if self.suites[task] == "gue"])
 
 
+def _architecture(model: str) -> tuple[Any, ...]:
+    parts = parse_model(model)
+    own = parts.tokenizer == "char" and parts.base in CHARACTERS
+    return parts.base, "" if own else parts.tokenizer, parts.width, parts.layers
+
+
 def same_model(model: str, arm: str) -> bool:
-    """Whether a model that has the number of an arm of the study is the study's: its size, tokenizer and width.
+    """Whether a model that has the number of an arm of the paper is the paper's: its size, tokenizer and width.
 
     Everything but the widest arm of Table 2 has its number by the name of that very variant; there ours is the widest
     that we ran, whichever that is.
     """
-    parts = model.split(".")
-    return parts[1:] == qualifiers(model) and (arm != LARGER or WIDEST.get(parts[0]) in parts)
+    parts = parse_model(model)
+    return not parts.size and (arm != LARGER or parts.width == WIDEST.get(parts.base, 0))
 
 
 def compare_reported(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], study: Reported, margin: float
+    scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], paper: Reported, margin: float
 ) -> pd.DataFrame:
-    """One row per number of the study that one of our tasks and models answers (columns: `COMPARISON`).
+    """One row per number of the paper that one of our tasks and models answers (columns: `COMPARISON`).
 
-    `difference` is ours minus the study's. Its interval puts ours together with that of the study's number (MOVER): t
+    `difference` is ours minus the paper's. Its interval puts ours together with that of the paper's number (MOVER): t
     on 2 of its three runs where it states an sd, else the number is taken as exact. `verdict` at the margin is
     `equivalent`, `higher`, `lower` or `undecided`, and `undecided` where ours has no interval. `tables` are those of
     `paper_tables`, for the numbers that are means over several of our tasks.
 
     The interval of ours (`low`, `high`) is that of the score (bootstrap) or, of a mean over tasks, Student's t over
-    tasks. `tasks` says how many of the study's tasks ours holds; of a part of them (`3 of 10`) there is no difference,
+    tasks. `tasks` says how many of the paper's tasks ours holds; of a part of them (`3 of 10`) there is no difference,
     interval or verdict: a mean over other tasks is another quantity.
     """
     rows = []
-    for task, model, metric, ours, number, (held, size) in _answered(scores, comparisons, tables, study):
+    for task, model, metric, ours, number, (held, size) in _answered(scores, comparisons, tables, paper):
         if not (np.isfinite(number.value) and np.isfinite(ours[0])):
             continue
         half = 0.0 if np.isnan(number.sd) else _t975(RUNS - 1) * number.sd / RUNS**0.5
@@ -212,7 +211,7 @@ def compare_reported(
         rows.append(
             {"experiment": number.experiment, "source": number.source, "task": task, "paper_task": number.task}
             | {"tasks": f"{held} of {size}"}
-            | {"model": model, "model_label": study.labels.get(model, model), "arm": number.arm, "metric": metric}
+            | {"model": model, "model_label": paper.labels.get(model, model), "arm": number.arm, "metric": metric}
             | {"reported": number.value, "reported_sd": number.sd}
             | dict(zip(("ours", "low", "high"), ours, strict=True))
             | {"difference": difference, "difference_low": low, "difference_high": high}
@@ -227,100 +226,92 @@ def _t975(df: int) -> float:
     return float(stats.t.ppf(0.975, df))
 
 
+# (task, model, metric, (ours, low, high), the paper's number, (tasks held, its tasks))
 Answer = tuple[str, str, str, tuple[float, float, float], Number, tuple[int, int]]
 ONE = (1, 1)
 
 
 def _answered(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], study: Reported
+    scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], paper: Reported
 ) -> Iterator[Answer]:
-    """(task, model, metric, (ours, low, high), the study's number, (held, its tasks)) of all that both measured."""
-
-    def interval(
-        row: Mapping[Any, Any], value: str, low: str = "low", high: str = "high"
-    ) -> tuple[float, float, float]:
-        return float(row[value]), float(row.get(low, np.nan)), float(row.get(high, np.nan))
-
-    own = scores[scores["init"] != "baseline"].to_dict("records")
-    for row in own:
-        analysis, task, model, init = (str(row[key]) for key in ("analysis", "task", "model", "init"))
-        ours = interval(row, "value")
-        if analysis in ("biotype", "width"):
-            continue  # the arms of a factorial, below
-        if analysis == "likelihood":  # ours ranks by -LLR; the study by +LLR
-            ours = 1 - ours[0], 1 - ours[2], 1 - ours[1]
-        adapted = (f"{init}/LoRA",) if analysis == "lora" else ()
-        yield task, model, str(row["metric"]), ours, study.find(analysis, task, model, init, *adapted), ONE
-        if analysis == "finetune":
-            yield task, model, str(row["metric"]), ours, study.find("lora", task, model, f"{init}/Full"), ONE
+    """All that both measured: single scores, the arms of a factorial, means over tasks, and differences."""
+    yield from _single(scores, paper)
     for row in tables["table_02_biotype"].to_dict("records"):
         for init, arm in factorial_arms(row):
             if init in row:
-                number = study.find("biotype", str(row["task"]), str(row["base"]), arm)
-                yield str(row["task"]), str(row["model"]), str(row["metric"]), interval(
-                    row, init, f"{init}_low", f"{init}_high"
-                ), number, ONE  # fmt: skip
+                number = paper.find("biotype", str(row["task"]), str(row["base"]), arm)
+                ours = _interval(row, init, f"{init}_low", f"{init}_high")
+                yield str(row["task"]), str(row["model"]), str(row["metric"]), ours, number, ONE
     for row in tables["table_14_windows"].dropna(subset="reported").to_dict("records"):
-        number = study.mean("ancestry", ALL_WINDOWS, str(row["model"]), str(row["init"]))
-        yield (
-            f"{row['windows']} windows",
-            str(row["model"]),
-            str(row["metric"]),
-            interval(row, "mean"),
-            number,
-            (int(row["windows"]), WINDOWS),
-        )
+        number = paper.mean("ancestry", ALL_WINDOWS, str(row["model"]), str(row["init"]))
+        yield _mean(row, f"{row['windows']} windows", number, (int(row["windows"]), WINDOWS))
     for row in tables["figure_09_categories"].to_dict("records"):
-        number = study.mean("gue_finetune", str(row["category"]), str(row["model"]), str(row["init"]))
-        yield (
-            f"{row['tasks']} of {row['category']}",
-            str(row["model"]),
-            str(row["metric"]),
-            interval(row, "mean"),
-            number,
-            (int(row["tasks"]), SIZES[str(row["category"])]),
-        )
+        category = str(row["category"])
+        number = paper.mean("gue_finetune", category, str(row["model"]), str(row["init"]))
+        yield _mean(row, f"{row['tasks']} of {category}", number, (int(row["tasks"]), SIZES[category]))
     for row in tables["table_05_similarity"].to_dict("records"):
         if row.get("reported_source"):
             name = f"{row['gene']} {str(row['label']).lower()}"
-            number = study.mean("clinvar_cosine", name, str(row["model"]), "pretrained")
-            yield str(row["task"]), str(row["model"]), "cosine", interval(row, "pretrained"), number, ONE
-    yield from _differences(comparisons, study)
+            number = paper.mean("clinvar_cosine", name, str(row["model"]), "pretrained")
+            yield str(row["task"]), str(row["model"]), "cosine", _interval(row, "pretrained"), number, ONE
+    yield from _differences(comparisons, paper)
 
 
-def _differences(comparisons: pd.DataFrame, study: Reported) -> Iterator[Answer]:
+def _single(scores: pd.DataFrame, paper: Reported) -> Iterator[Answer]:
+    """Scores of single tasks; those of the factorial (biotype, width) have arms of their own."""
+    own = scores[(scores["init"] != "baseline") & ~scores["analysis"].isin(["biotype", "width"])]
+    for row in own.to_dict("records"):
+        analysis, task, model, init = (str(row[key]) for key in ("analysis", "task", "model", "init"))
+        ours = _interval(row, "value")
+        if analysis == "likelihood":  # ours ranks by -LLR; the paper by +LLR
+            ours = 1 - ours[0], 1 - ours[2], 1 - ours[1]
+        adapted = (f"{init}/LoRA",) if analysis == "lora" else ()
+        yield task, model, str(row["metric"]), ours, paper.find(analysis, task, model, init, *adapted), ONE
+        if analysis == "finetune":
+            yield task, model, str(row["metric"]), ours, paper.find("lora", task, model, f"{init}/Full"), ONE
+
+
+def _mean(row: Mapping[Any, Any], task: str, number: Number, held: tuple[int, int]) -> Answer:
+    return task, str(row["model"]), str(row["metric"]), _interval(row, "mean"), number, held
+
+
+def _interval(row: Mapping[Any, Any], value: str, low: str = "low", high: str = "high") -> tuple[float, float, float]:
+    return float(row[value]), float(row.get(low, np.nan)), float(row.get(high, np.nan))
+
+
+def _differences(comparisons: pd.DataFrame, paper: Reported) -> Iterator[Answer]:
     """Pretrained minus random: of each fine-tuned task, and the means that Figure 1 states."""
     own = comparisons[
         (comparisons["analysis"] == "finetune") & (comparisons["versus"] == "random")
-        & (comparisons["init"] == "pretrained") & ~comparisons["task"].astype(str).str.contains(".", regex=False)
+        & (comparisons["init"] == "pretrained") & (comparisons["variant"] == "")
     ]  # fmt: skip
     for row in own.to_dict("records"):
         task, model = str(row["task"]), str(row["model"])
-        first, second = (study.find("finetune", task, model, init) for init in ("pretrained", "random"))
+        first, second = (paper.find("finetune", task, model, init) for init in ("pretrained", "random"))
         sd = float(np.hypot(first.sd, second.sd))
         change = first._replace(value=first.value - second.value, sd=sd, arm="delta")
         yield task, model, str(row["metric"]), (row["delta"], row["low"], row["high"]), change, ONE
     for name, (suite, metric, size) in FIGURE_1.items():
-        mine = own[(own["task"].map(study.suites) == suite) & (own["metric"] == metric) & own["delta"].notna()]
-        # Only tasks that the study has: of GUE its categories, each of which counts as one.
-        mine = mine[mine["task"].isin([task for task, paper in study.tasks.items() if paper])]
+        mine = own[(own["task"].map(paper.suites) == suite) & (own["metric"] == metric) & own["delta"].notna()]
+        # Only tasks that the paper has: of GUE its categories, each of which counts as one.
+        mine = mine[mine["task"].isin([task for task, other in paper.tasks.items() if other])]
         part = mine["task"]
         if suite == "gue":
             part = pd.Series("COVID", index=mine.index)
             for category in CATEGORIES:
-                part = part.mask(study.in_category(category, mine["task"]), category)
+                part = part.mask(paper.in_category(category, mine["task"]), category)
         for named, rows in mine.groupby("model", sort=False):
             means = rows["delta"].groupby(part.loc[rows.index]).mean()
             over = across_tasks(means.to_numpy())
-            number = study.mean("fig1_delta", name, str(named), "pretrained-random")._replace(arm="delta")
+            number = paper.mean("fig1_delta", name, str(named), "pretrained-random")._replace(arm="delta")
             ours = over.mean, over.low, over.high
-            held = study.distinct(rows["task"])
+            held = paper.distinct(rows["task"])
             yield f"{over.tasks} of {suite}", str(named), metric, ours, number, (held, size)
 
 
 def factorial_arms(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
-    """(arm of ours, the study's name of it) of a row of table 2: tokenizer, width, and whether it is the widest."""
-    if has_depth(str(row.get("model", ""))):
+    """(arm of ours, the paper's name of it) of a row of table 2: tokenizer, width, and whether it is the widest."""
+    if pd.notna(row["layers"]):
         return []
     if row["tokenizer"] == "default" and pd.isna(row["width"]):
         return [("pretrained", "pretrained/default_tok"), ("random", "random/default_tok")]
@@ -331,16 +322,14 @@ def factorial_arms(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
     return []
 
 
-def reported_across(reported: pd.DataFrame | None, tasks: pd.DataFrame, margin: float) -> pd.DataFrame:
-    """The study's own fine-tuning through `summarise_tasks` (columns: `REPORTED_ACROSS`).
+def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margin: float) -> pd.DataFrame:
+    """The paper's own fine-tuning through `summarise_tasks` (columns: `REPORTED_ACROSS`).
 
     Each model against its own random self, and against the best random model of each task, as its Figure 7 does. The
-    tasks are the study's, GUE by its categories; families and twins are those of the tasks of ours that they are.
+    tasks are the paper's, GUE by its categories; families and twins are those of the tasks of ours that they are.
     `model` is the architecture in the model table. Single tasks have no standard error, so a scope of fewer than three
     has no interval.
     """
-    if reported is None:
-        return pd.DataFrame(columns=REPORTED_ACROSS)
     mine = reported[reported["experiment"].isin(FINETUNED) & reported["arm"].isin(["pretrained", "random"])]
     mine = mine.assign(suite=mine["experiment"].map(FINETUNED), metric=mine["metric"].replace(PAPER_METRICS))
     keys = ["suite", "task", "metric", "model"]
@@ -353,14 +342,14 @@ def reported_across(reported: pd.DataFrame | None, tasks: pd.DataFrame, margin: 
         arms.assign(versus="random", delta=arms["pretrained"] - arms["random"]),
         arms.assign(versus="best_random", delta=arms["pretrained"] - best),
     ])  # fmt: skip
-    pairs = pairs.assign(label=pairs["model"], model=pairs["model"].map(PAPER_MODELS).str[0])
-    study = Reported(reported, tasks, pd.DataFrame({"model": [], "base": []}))
+    pairs = pairs.assign(label=pairs["model"], model=[parse_model(PAPER_MODELS[name]).base for name in pairs["model"]])
+    paper = Reported(reported, tasks)
     kinds = task_kinds(tasks)
     cards = [
-        {"task": name, "suite": suite, "group": suite} | _kind(study, kinds, suite, task)
+        {"task": name, "suite": suite, "group": suite} | _kind(paper, kinds, suite, task)
         for name, suite, task in arms[["name", "suite", "task"]].drop_duplicates().to_numpy()
     ]
-    order = {name: place for place, name in enumerate(dict.fromkeys(name for name, _ in PAPER_MODELS.values()))}
+    order = {name: place for place, name in enumerate(ARCHITECTURES)}
     table = summarise_tasks(
         pairs.assign(task=pairs["name"]), pd.DataFrame(cards, columns=["task", "suite", "group", "family", "twin"]),
         order, margin,
@@ -380,12 +369,12 @@ def _join(sources: "pd.Series[str]") -> str:
     return "; ".join(dict.fromkeys(sources.astype(str)))
 
 
-def _kind(study: Reported, kinds: pd.DataFrame, suite: str, task: str) -> dict[str, str]:
-    """Family and twin of a task of the study; a category's is the family of its first task, and nobody's twin."""
+def _kind(paper: Reported, kinds: pd.DataFrame, suite: str, task: str) -> dict[str, str]:
+    """Family and twin of a task of the paper; a category's is the family of its first task, and nobody's twin."""
     if suite == "gue":
-        found = kinds.index[study.in_category(task, kinds.index.to_series()).to_numpy()]
-        return {"family": kinds.loc[found[0], "family"] if len(found) else task, "twin": ""}
-    same = [name for name, paper in study.tasks.items() if paper == task and study.suites[name] == suite]
+        members = kinds.index[paper.in_category(task, kinds.index.to_series()).to_numpy()]
+        return {"family": kinds.loc[members[0], "family"] if len(members) else task, "twin": ""}
+    same = [name for name, other in paper.tasks.items() if other == task and paper.suites[name] == suite]
     return {"family": kinds.loc[same[0], "family"], "twin": kinds.loc[same[0], "twin"]} if same else {
         "family": task, "twin": ""
     }  # fmt: skip

@@ -13,22 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RECIPES
+from foundationless.reporting.tables.catalogue import TABLES, columns_of
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
-IDENTITY = ["rule", "analysis", "task", "model", "init", "seed"]
-LEDGER = [
-    *IDENTITY, "device", "gpus", "threads", "seconds", "gpu_hours", "cpu_hours", "peak_memory_mb",
-    "peak_device_memory_mb", "energy_kwh", "attempts",
-]  # fmt: skip
-BY_MODEL = [
-    "model", "task", "init", "jobs", "gpu_hours", "cpu_hours", "peak_memory_mb", "peak_device_memory_mb", "energy_kwh",
-    "attempts",
-]  # fmt: skip
+IDENTITY = list(TABLES["cost"].keys)
+LEDGER, BY_MODEL = (list(columns_of(name)) for name in ("cost", "cost_by_model"))
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
 _ARMS = ("pretrained", "random", "baseline", *CONTROL_ARMS)
-# Rules that may have left a benchmark; files of others are from before they had another name.
-_RULES = frozenset((*RECIPES, "fetch"))
+_RULE_OF = {name: getattr(analysis, "rule", analysis) for name, analysis in ANALYSES.items()}
+_COMMANDS = Path(__file__).parents[2] / "commands"  # a rule has the name of its command
 _JOULES = 3.6e6  # of a kWh
 
 
@@ -38,7 +32,7 @@ def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFram
     `records` are flat tables of records: several rows of a record are one job, and an embedding that several records
     name is one. What no record tells is read from Snakemake's `benchmarks` (RULE/…/NAME.tsv), if they are given and
     there: there `threads`, which they do not tell, count as one, and only the last try is known. Benchmarks of rules
-    that are no longer there are left alone.
+    that are no longer there, by that name, are left alone.
     """
     jobs = pd.concat([_recorded(records), _embedded(records)], ignore_index=True)
     if benchmarks is not None and benchmarks.is_dir():
@@ -59,10 +53,10 @@ def by_model(jobs: pd.DataFrame) -> pd.DataFrame:
 
     Energy is that of all GPU jobs of a row, or unknown if one of them did not tell.
     """
-    found = jobs[jobs["model"] != ""]
-    told = found["energy_kwh"].where(found["gpus"] > 0, found["energy_kwh"].fillna(0.0))
-    some = (found["gpus"] > 0) | found["energy_kwh"].notna()
-    grouped = found.assign(told=told, some=some).groupby(["model", "task", "init"], sort=True)
+    mine = jobs[jobs["model"] != ""]
+    told = mine["energy_kwh"].where(mine["gpus"] > 0, mine["energy_kwh"].fillna(0.0))
+    some = (mine["gpus"] > 0) | mine["energy_kwh"].notna()
+    grouped = mine.assign(told=told, some=some).groupby(["model", "task", "init"], sort=True)
     summed = grouped.agg(
         jobs=("rule", "size"), gpu_hours=("gpu_hours", "sum"), cpu_hours=("cpu_hours", "sum"),
         peak_memory_mb=("peak_memory_mb", "max"), peak_device_memory_mb=("peak_device_memory_mb", "max"),
@@ -85,7 +79,7 @@ def _recorded(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rule(analysis: str, init: str) -> str:
-    return "fit_baseline" if init == "baseline" else ANALYSES.get(analysis, analysis)
+    return "fit_baseline" if init == "baseline" else _RULE_OF.get(analysis, analysis)
 
 
 def _embedded(records: pd.DataFrame) -> pd.DataFrame:
@@ -109,12 +103,13 @@ def _jobs(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _benchmarked(directory: Path, known: pd.DataFrame) -> pd.DataFrame:
     """Jobs of the rules that write no record; of `embed` those too that no record names."""
-    recorded = {"fit_baseline", "pretrain", *ANALYSES.values()}
+    recorded = {"fit_baseline", "pretrain", *_RULE_OF.values()}
     seen = {tuple(row) for row in known[IDENTITY].itertuples(index=False, name=None)}
     rows = []
     for path in sorted(directory.rglob("*.tsv")):
         job = _identify(path.relative_to(directory).with_suffix("").parts)
-        if job["rule"] not in _RULES or job["rule"] in recorded or tuple(job[key] for key in IDENTITY) in seen:
+        gone = not (_COMMANDS / f"{job['rule']}.py").is_file()
+        if gone or job["rule"] in recorded or tuple(job[key] for key in IDENTITY) in seen:
             continue
         if measured := _read_benchmark(path):
             rows.append(job | measured)
@@ -124,19 +119,19 @@ def _benchmarked(directory: Path, known: pd.DataFrame) -> pd.DataFrame:
 def _identify(parts: Sequence[str]) -> dict[str, Any]:
     """Identity of a job from the path of its benchmark: RULE/… and, of what is there, TASK, MODEL, INIT, seedN."""
     rule, *names = parts if len(parts) > 1 else (parts[0],)
-    found: dict[str, Any] = dict.fromkeys(IDENTITY, "") | {"rule": rule, "seed": math.nan}
+    job: dict[str, Any] = dict.fromkeys(IDENTITY, "") | {"rule": rule, "seed": math.nan}
     if rule == "summarise_analysis":
-        return found | dict(zip(("analysis",), names, strict=False))
+        return job | dict(zip(("analysis",), names, strict=False))
     if names and names[-1].startswith("seed") and names[-1][4:].isdigit():
-        found["seed"] = float(names.pop()[4:])
+        job["seed"] = float(names.pop()[4:])
         if names and names[-1] in _ARMS:
-            found["init"] = names.pop()
-        found["model"] = names.pop() if names else ""
+            job["init"] = names.pop()
+        job["model"] = names.pop() if names else ""
         if rule == "embed":
-            found["analysis"] = EMBEDDINGS
+            job["analysis"] = EMBEDDINGS
     elif rule.endswith("_tokenizer"):
-        return found | {"model": "/".join(names)}
-    return found | {"task": "/".join(names)}
+        return job | {"model": "/".join(names)}
+    return job | {"task": "/".join(names)}
 
 
 def _read_benchmark(path: Path) -> dict[str, float]:

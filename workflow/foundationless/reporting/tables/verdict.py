@@ -17,13 +17,13 @@ from foundationless.evaluation.aggregate import ALPHA
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
 from foundationless.study.config import check_schema, read_schema
+from foundationless.study.vocabulary import VERDICTS
 
-SCHEMA_VERSION = 1
-WORDS = ("better", "equivalent", "worse", "undecided")
+SCHEMA_VERSION = 2
 REFERENCES = ("random", "baseline")
 QUESTION = "Does a pretrained model do better than the same model at random initialisation?"
-LISTED_HOLES = 200
-NEEDED = ("analysis", "derivation", "suite", "family", "model", "versus", *(
+LISTED_CELLS = 200
+NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", *(
     "delta", "low", "high", "p_holm", "p_tost_holm", "rope_within", "unit", "mde", "verdict", "margin"
 ))  # fmt: skip
 NUMBERS = ("delta", "se", "low", "high", "p_holm", "p_tost_holm", "mde")
@@ -40,18 +40,18 @@ def build(tables: Path, study: str, title: str) -> Fact:
     """
     across = _read(tables / "across_tasks.csv", NEEDED)
     models = _read(tables / "models.csv", ("model", "label", "kind"))
-    holes = _read(tables / "holes.csv", ("analysis", "task", "model", "init", "what", "note"))
-    across = across.assign(**{name: across[name].fillna("") for name in ("derivation", "family")})
-    whole = across[across["derivation"] == ""]
+    missing = _read(tables / "missing.csv", ("analysis", "task", "model", "init", "what", "note"))
+    across = across.assign(**{name: across[name].fillna("") for name in ("variant", "family")})
+    whole = across[across["variant"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
     analysis = _main_analysis(everything)
     labels = dict(zip(models["model"], models["label"].fillna(models["model"]), strict=True))
-    arms = holes[(holes["analysis"] == analysis) & holes["init"].isin(["pretrained", "random"])]
+    arms = missing[(missing["analysis"] == analysis) & missing["init"].isin(["pretrained", "random"])]
     lost = set(arms["model"]) - set(everything.loc[everything["analysis"] == analysis, "model"])
     lost -= set(models.loc[models["kind"] == "baseline", "model"])
     judged = [name for name in models["model"] if name in {*everything["model"], *lost}]
     margin = float(across["margin"].iloc[0]) if len(across) else None
-    found: Fact = {
+    verdict: Fact = {
         "schema_version": SCHEMA_VERSION,
         "study": study,
         "title": title,
@@ -65,14 +65,14 @@ def build(tables: Path, study: str, title: str) -> Fact:
         "alpha": ALPHA,
         "models": {name: _judge(name, labels[name], analysis, whole, everything) | {"lost": name in lost}
                    for name in judged},
-        "holes": {"count": len(holes), "cells": list(_cells(holes))},
+        "missing": {"count": len(missing), "cells": list(_cells(missing))},
     }  # fmt: skip
-    return found | {"sentences": sentences(found)}
+    return verdict | {"sentences": sentences(verdict)}
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
-        words = dict.fromkeys(("task", "model", "label", "derivation", "family"), object)
+        words = dict.fromkeys(("task", "model", "label", "variant", "family"), object)
         frame = pd.read_csv(path, dtype=words, low_memory=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; make the tables with collect_tables first.") from None
@@ -128,8 +128,8 @@ def _number(value: Any) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
 
 
-def _cells(holes: pd.DataFrame) -> Iterator[dict[str, str]]:
-    for row in holes.head(LISTED_HOLES).to_dict("records"):
+def _cells(missing: pd.DataFrame) -> Iterator[dict[str, str]]:
+    for row in missing.head(LISTED_CELLS).to_dict("records"):
         yield {
             name: str(row[name])
             for name in ("analysis", "task", "model", "init", "seed", "what", "note")
@@ -142,9 +142,9 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     judged = {name: fact for name, fact in verdict["models"].items() if fact["versus_random"]}
     margin = verdict["margin"]
     if not judged or margin is None:
-        return ["No model has both arms, so nothing is judged.", "No difference was measured.", _holes(verdict)]
+        return ["No model has both arms, so nothing is judged.", "No difference was measured.", _missing(verdict)]
     facts = [fact["versus_random"] for fact in judged.values()]
-    by_word = {word: [fact["label"] for fact in judged.values() if fact["verdict"] == word] for word in WORDS}
+    by_word = {word: [fact["label"] for fact in judged.values() if fact["verdict"] == word] for word in VERDICTS}
     words = {
         "better": "helps",
         "equivalent": f"makes no difference (within ±{margin:g}) for",
@@ -161,7 +161,7 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     )
     if lost := [fact["label"] for fact in verdict["models"].values() if fact["lost"]]:
         first = f"{first[:-1]}; not compared for want of records: {_list(lost)}."
-    return [first, _sizes(judged), _power(facts, margin) + " " + _holes(verdict)]
+    return [first, _sizes(judged), _power(facts, margin) + " " + _missing(verdict)]
 
 
 def _sizes(judged: Mapping[str, Any]) -> str:
@@ -179,10 +179,10 @@ def _sizes(judged: Mapping[str, Any]) -> str:
 
 
 def _power(facts: Sequence[Mapping[str, Any]], margin: float) -> str:
-    found = [fact["mde"] for fact in facts if fact["mde"] is not None]
-    if not found:
+    sizes = [fact["mde"] for fact in facts if fact["mde"] is not None]
+    if not sizes:
         return "What difference these data could have shown is not known."
-    low, high = min(found), max(found)
+    low, high = min(sizes), max(sizes)
     size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
     return (
         f"With a power of 80 % these data would show a difference of {size} (adjusted over models); ±{margin:g} counts "
@@ -190,11 +190,9 @@ def _power(facts: Sequence[Mapping[str, Any]], margin: float) -> str:
     )
 
 
-def _holes(verdict: Mapping[str, Any]) -> str:
-    count = verdict["holes"]["count"]
-    return f"{_count(count, 'hole').capitalize()} in the data {'is' if count == 1 else 'are'} named." if count else (
-        "No cell of the design is missing."
-    )  # fmt: skip
+def _missing(verdict: Mapping[str, Any]) -> str:
+    count = verdict["missing"]["count"]
+    return f"{_count(count, 'cell') if count else 'No cell'} of the design {'are' if count > 1 else 'is'} missing."
 
 
 def _delta(fact: Mapping[str, Any]) -> float:
@@ -227,9 +225,9 @@ def write(path: Path, verdict: Fact) -> None:
 
 def read(path: Path) -> Fact:
     """A verdict that `write` wrote; a file that is none is a `UserError`."""
-    found = read_json(path)
-    check_schema(found, read_schema("verdict"), str(path))
-    return found
+    verdict: Fact = read_json(path)
+    check_schema(verdict, read_schema("verdict"), str(path))
+    return verdict
 
 
 def select(
@@ -248,10 +246,10 @@ def select(
     if family is not None and family not in families:
         raise UserError(f"family '{family}': not in this verdict; it knows {', '.join(families) or 'none'}.")
     chosen = {name: known[name] for name in models or known}
-    found = {
+    facts = {
         name: fact[f"versus_{versus}"] if family is None else fact[key].get(family) for name, fact in chosen.items()
     }
-    return {name: fact for name, fact in found.items() if models or fact is not None or known[name]["lost"]}
+    return {name: fact for name, fact in facts.items() if models or fact is not None or known[name]["lost"]}
 
 
 def unmet(chosen: Mapping[str, Fact | None], words: Sequence[str]) -> list[str]:

@@ -1,0 +1,34 @@
+"""The one way into the paper: its tables, claims and defects, and its numbers beside ours.
+
+What the publication prints, claims and gets wrong is known in this folder alone. Whoever puts a model of their own on
+trial gives no file of reported numbers, and meets none of it.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from foundationless.reporting.paper.claims import find_claims
+from foundationless.reporting.paper.defects import find_defects
+from foundationless.reporting.paper.paper_tables import paper_tables
+from foundationless.reporting.paper.published import Reported, compare_reported, read_reported, reported_across
+from foundationless.reporting.tables.inputs import Inputs
+
+
+def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Every table that sets ours beside the paper, from `tables` that `collect` made; none without `inputs.reported`.
+
+    Claims and defects need both selections, and so take scores and comparisons from the (arranged) `inputs`.
+    """
+    if inputs.reported is None:
+        return {}
+    numbers = read_reported(inputs.reported)
+    paper = Reported(numbers, inputs.tasks, inputs.labels)
+    printed = paper_tables(inputs, tables, paper)
+    scores, comparisons, clusters = inputs.scores, inputs.comparisons, inputs.clusters
+    return printed | {
+        "reported_comparison": compare_reported(tables["scores"], tables["comparisons"], printed, paper, inputs.margin),
+        "reported_across": reported_across(numbers, inputs.tasks, inputs.margin),
+        "defects": find_defects(scores, comparisons, inputs.diagnostics, tables["across_tasks"], clusters),
+        "claims": find_claims(scores, comparisons, inputs.margin, clusters),
+    }

@@ -1,0 +1,264 @@
+"""Every table of `collect_tables`, declared once: its group, caption, columns and keys, and who else shows it.
+
+Standard library only, so that the workflow, the report and the README read it. A new table is the function that makes
+it and its entry here.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a study.
+
+    `columns` are those that it always has, first and in this order, or where the room that fills them declares them
+    (`module:NAME`, of this table where several are declared by name); rows may bring more. `keys` say what a row is of,
+    as far as a study has them. `printed` are the columns that a page of LaTeX has room for (empty: all; None: not
+    printed). `shown`: Snakemake's report shows it too. `parts`: the parts of its names of tasks and models follow as
+    columns. `csv`: it is written as CSV beside Parquet.
+    """
+
+    group: str
+    caption: str
+    columns: tuple[str, ...] | str
+    keys: tuple[str, ...] = ()
+    printed: tuple[str, ...] | None = None
+    shown: bool = False
+    parts: bool = False
+    csv: bool = True
+
+
+VERDICT, RESULTS, PAPER = "Verdict", "Results", "Tables of the paper"
+CONTROLS, STUDY = "Controls and costs", "Study"
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _table(group: str, caption: str, columns: str, keys: str = "", printed: str | None = None, **more: bool) -> Table:
+    """A table whose names of columns stand in one text each; `:` makes `columns` a reference."""
+    declared = columns if ":" in columns else _words(columns)
+    return Table(group, caption, declared, _words(keys), None if printed is None else _words(printed), **more)
+
+
+ALL = ""  # of the columns are printed
+_ARM = "analysis task model init"
+_EVIDENCE = "metrics delta low high unit n distinct families wins"
+_CLAIMS = "claim source selection model contrast metric difference low high n verdict holds"
+_DEFECTS = "item what analysis task model init metric with_defect without difference low high n method"
+_RANKS = "analysis model init label rank n p_friedman"
+_COSTS = "gpu_hours cpu_hours peak_memory_mb peak_device_memory_mb energy_kwh attempts"
+_BY_ARM = " ".join(
+    f"{arm}{part}" for arm in ("pretrained", "random", "baseline") for part in ("", "_low", "_high", "_sd")
+)
+_ARMS = (
+    f"suite task model model_label metric n_test seeds folds parameters {_BY_ARM} delta delta_low delta_high p verdict "
+    "reported_pretrained reported_source reported_random"
+)
+_FACTORIAL = f"{_ARMS} base tokenizer width layers widest"
+_SETTINGS = "analysis model setting value tasks"
+_BESIDE = "setting reported model ours reported_source"
+_DIFFERENCE = "difference difference_low difference_high verdict same_model"
+_SUMMARY, _ACROSS, _NOTES = "evaluation.task_summary", "evaluation.across_tasks", "evaluation.task_results:NOTES"
+_DIAGNOSTICS = "evaluation.diagnostics:COLUMNS"
+
+TABLES: dict[str, Table] = {
+    "across_tasks": _table(
+        VERDICT, "What the paired differences of each model add up to, per analysis, variant of the tasks, scope (all "
+        "tasks, a suite, a family) and reference: mean, 95 % interval and the unit that it generalises to, tests of "
+        "difference and of equivalence, probabilities below, within and above the margin, detectable difference, and "
+        "verdict",
+        f"{_ACROSS}:ACROSS", "analysis variant suite family model versus",
+        f"analysis suite family model versus {_EVIDENCE} p_holm p_tost_holm mde verdict", shown=True, parts=True,
+    ),
+    "ranks": _table(
+        VERDICT, "Mean rank of every arm and baseline over tasks, with Friedman's p",
+        f"{_ACROSS}:RANKS", "analysis model init", _RANKS, parts=True,
+    ),
+    "rank_pairs": _table(
+        VERDICT, "Nemenyi's test of every pair of arms",
+        f"{_ACROSS}:RANK_PAIRS", "analysis first_model first_init second_model second_init",
+    ),
+    "claims": _table(
+        VERDICT, "Claims of the paper, judged under both selections",
+        _CLAIMS, "claim selection model", _CLAIMS, shown=True, parts=True,
+    ),
+    "reported_comparison": _table(
+        VERDICT, "The paper's own numbers beside ours: difference, interval and verdict, how many of the paper's tasks "
+        "stand behind ours (no verdict where fewer), and whether the model is the paper's or a smaller one",
+        "experiment source task paper_task tasks model model_label arm metric reported reported_sd ours low high "
+        f"{_DIFFERENCE}", "experiment task model arm metric",
+        f"experiment source task tasks model_label arm metric reported reported_sd ours low high {_DIFFERENCE}",
+        shown=True,
+    ),
+    "reported_across": _table(
+        VERDICT, "The paper's own numbers through the same statistics",
+        "reporting.paper.published:REPORTED_ACROSS", "suite family model versus",
+        f"suite family model_label versus {_EVIDENCE} wilcoxon_p verdict",
+    ),
+    "comparisons": _table(
+        RESULTS, "Every paired difference, with interval, standard error, detectable difference and tests",
+        f"{_SUMMARY}:COMPARISONS", f"{_ARM} versus metric selection", parts=True,
+    ),
+    "scores": _table(
+        RESULTS, "Every arm with its interval", f"{_SUMMARY}:SCORES",
+        f"{_ARM} metric selection pooling condition component mutations gene matched label chunk measure", parts=True,
+    ),
+    "runs": _table(
+        RESULTS, "Test score of each selected run", _DIAGNOSTICS, f"{_ARM} selection metric seed fold", parts=True
+    ),
+    "components": _table(
+        RESULTS, "Variance of a single run by test items, seed, fold and the rest",
+        _DIAGNOSTICS, f"{_ARM} metric selection component", parts=True,
+    ),
+    "optimism": _table(
+        RESULTS, "Chosen by validation and by test score: the optimism of the latter (of probes by_test is the paper's "
+        "one classifier, by_validation the one that validation chose)",
+        _DIAGNOSTICS, f"{_ARM} versus metric", parts=True,
+    ),
+    "oracle": _table(
+        RESULTS, "Pretrained against the best random arm of any model, chosen by test score, and against their own",
+        _DIAGNOSTICS, f"{_ARM} metric selection", parts=True,
+    ),
+    "leakage": _table(
+        RESULTS, "Scores with and without test rows that are near training rows",
+        _DIAGNOSTICS, f"{_ARM} metric selection", parts=True,
+    ),
+    "crossvalidation": _table(
+        RESULTS, "Probes scored by cross-validation over the whole set",
+        f"{_ARM} metric run value sd low high folds seeds", f"{_ARM} metric run", parts=True,
+    ),
+    "calibration": _table(RESULTS, "Reliability curves", _DIAGNOSTICS, f"{_ARM} selection bin", parts=True),
+    "confusion": _table(
+        RESULTS, "Confusion matrices: who is taken for whom",
+        _DIAGNOSTICS, f"{_ARM} selection actual predicted", parts=True,
+    ),
+    "roc": _table(RESULTS, "ROC curves of the likelihood ratio", _DIAGNOSTICS, f"{_ARM} selection fpr", parts=True),
+    "selections": _table(
+        RESULTS, "What was tried and what was chosen, by which split",
+        _DIAGNOSTICS, f"{_ARM} seed what within split candidate", parts=True,
+    ),
+    "maps": _table(
+        RESULTS, "Two coordinates of every sequence on every map of embeddings",
+        "task model init seed id label x y", "task model init seed id", csv=False,
+    ),
+    "mutagenesis": _table(
+        RESULTS, "Every substitution of in-silico mutagenesis in the window that the figure shows",
+        "task model init seed window id position ref alt label", "task model init seed position alt", csv=False,
+    ),
+    "table_01_models": _table(
+        PAPER, "Models and their sizes", "model parameters", "model",
+        "label family tokenizer objective max_tokens parameters pretrained",
+    ),
+    "table_02_biotype": _table(PAPER, "Biotypes from frozen features", _FACTORIAL, "task model", ALL),
+    "table_03_tokenizer": _table(PAPER, "Tokenizers, the architecture being the same", _ARMS, "task model", ALL),
+    "table_04_likelihood": _table(
+        PAPER, "AUROC of the likelihood ratio; the paper ranked by +LLR, ours by -LLR",
+        f"{_ARMS} pretrained_plus_llr random_plus_llr", "task model", ALL,
+    ),
+    "table_05_similarity": _table(
+        PAPER, "Similarity of variants with their reference",
+        "task model model_label", "task model gene label pooling unit matched", ALL,
+    ),
+    "table_06_mistral": _table(PAPER, "Architecture of Mistral, ours and the paper's", _BESIDE, "setting model", ALL),
+    "table_07_mistral_pretraining": _table(
+        PAPER, "Pretraining of Mistral, ours and the paper's", _BESIDE, "setting model", ALL
+    ),
+    "table_08_lora": _table(PAPER, "LoRA against full fine-tuning", _ARMS, "task model", ALL),
+    "table_09_finetuning": _table(
+        PAPER, "Settings of fine-tuning, and how many tasks share each", _SETTINGS, "analysis model setting value", ALL
+    ),
+    "figure_09_categories": _table(
+        PAPER, "Means of GUE categories (Figure 9)",
+        "category model model_label init metric tasks mean low high reported reported_source reported_tasks",
+        "category model init",
+    ),
+    "table_10_biotype_counts": _table(
+        PAPER, "Sequences per biotype", "task label train validation test total", "task label", ALL
+    ),
+    "table_11_widths": _table(PAPER, "Biotypes by width", _FACTORIAL, "task model", ALL),
+    "table_12_xgboost_biotype": _table(
+        PAPER, "Settings of XGBoost for biotypes", _SETTINGS, "analysis model setting value", ALL
+    ),
+    "table_13_frozen": _table(PAPER, "Histone marks from frozen features", _ARMS, "task model", ALL),
+    "table_14_ancestry": _table(PAPER, "Ancestry per window", _ARMS, "task model", ALL),
+    "table_14_windows": _table(
+        PAPER, "Ancestry: mean and variance over windows",
+        "variant model model_label init metric windows mean low high sd variance accuracy auroc reported "
+        "reported_source reported_windows", "variant model init", ALL,
+    ),
+    "table_15_xgboost_ancestry": _table(
+        PAPER, "Settings of XGBoost for ancestry", _SETTINGS, "analysis model setting value", ALL
+    ),
+    "table_16_mutations": _table(
+        PAPER, "Variants per chunk and class",
+        "task gene chunk gene_start label mutations", "task gene chunk label", ALL,
+    ),
+    "table_17_checkpoints": _table(
+        PAPER, "Every weight set: source, revision, checksum",
+        "model init seed family tokenizer source repository revision path reading parameters sha256",
+        "model init seed", "model init seed tokenizer repository revision parameters",
+    ),
+    "table_18_finetune": _table(PAPER, "Fine-tuning, all tasks", _ARMS, "task model", ALL),
+    "defects": _table(
+        CONTROLS, "What each error of the paper is worth: with it, without it, difference",
+        _DEFECTS, "item what analysis task model init metric", _DEFECTS, shown=True, parts=True,
+    ),
+    "audits": _table(
+        CONTROLS, "Test rows that other splits hold",
+        "task split against rows exact reverse_complement near conflict duplicate duplicate_share near_share",
+        "task split against",
+    ),
+    "corpora": _table(
+        CONTROLS, "Test rows that pretraining corpora hold",
+        "task corpus rows whole half part whole_share half_share part_share mean_share", "task corpus",
+    ),
+    "missing": _table(
+        CONTROLS, "Cells of the design without a record or predictions", _NOTES, f"{_ARM} seed what", shown=True,
+        parts=True,
+    ),
+    "notes": _table(
+        CONTROLS, "What could not be computed from what is there, and why", _NOTES, f"{_ARM} seed what note", parts=True
+    ),
+    "settings": _table(CONTROLS, "Settings of every arm", _DIAGNOSTICS, f"{_ARM} setting", parts=True),
+    "cost": _table(
+        CONTROLS, "Every job that ran, once: device, seconds, GPU-hours (seconds × GPUs), CPU-hours (seconds × "
+        "threads), peak memory (MiB), energy (kWh, where every GPU tells), tries; embeddings and pretraining have rows "
+        "of their own",
+        f"rule {_ARM} seed device gpus threads seconds {_COSTS}", f"rule {_ARM} seed", parts=True,
+    ),
+    "cost_by_model": _table(
+        CONTROLS, "Costs by model, task and arm (peaks: the highest)",
+        f"model task init jobs {_COSTS}", "model task init", parts=True,
+    ),
+    "tasks": _table(STUDY, "What tables and figures call tasks", "task suite suite_label group label", "task"),
+    "models": _table(STUDY, "What tables and figures call models and baselines", "model", "model"),
+    "records": _table(
+        STUDY, "Every recorded number",
+        f"{_ARM} metric value", f"{_ARM} seed metric split selection fold run", parts=True,
+    ),
+}  # fmt: skip
+
+
+def columns_of(name: str) -> tuple[str, ...]:
+    """Columns that a table always has; those that another room declares are imported."""
+    declared = TABLES[name].columns
+    if isinstance(declared, str):
+        module, _, constant = declared.partition(":")
+        declared = getattr(import_module(f"foundationless.{module}"), constant)
+        declared = declared[name] if isinstance(declared, dict) else declared
+    return tuple(declared)
+
+
+def captions_by_group() -> dict[str, dict[str, str]]:
+    """Group -> name -> caption of the tables that are written as CSV, as the report lists them."""
+    groups: dict[str, dict[str, str]] = {}
+    for name, table in TABLES.items():
+        if table.csv:
+            groups.setdefault(table.group, {})[name] = table.caption
+    return groups
+
+
+SHOWN = tuple(name for name, table in TABLES.items() if table.shown)

@@ -1,0 +1,208 @@
+"""What tables are made of: read from the files that the command's flags name, checked, and put in order once."""
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from foundationless.errors import UserError
+from foundationless.evaluation import diagnostics, table_files
+from foundationless.evaluation.across_tasks import cluster_tasks
+from foundationless.evaluation.task_results import IDENTITY, KEYS
+from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.runtime.files import read_json
+
+_TEXTS = (*KEYS, "metric", "selection", "versus")  # columns of text, whatever an empty table says
+
+Cards = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What all analyses and audits of a study tell.
+
+    `scores` and `comparisons` hold both selections, of which `selection` is the study's; `records` are the flat tables
+    of all records; `tasks` has task, suite, group and label; `models` maps names to cards with label, order,
+    tokenizer_class and kind (`baseline` or another); `diagnostics` are those of all analyses by name, `notes` what is
+    missing or could not be computed; `reported` is the file of the numbers that the paper prints; `overlap`, `audits`
+    and `corpora` come from `audit_overlap`, `audit_task` and `audit_corpus`; `maps` are those of embeddings,
+    `substitutions` those of mutagenesis, `cards` those of weights, `pretraining` the records of pretraining, and
+    `benchmarks` the directory of Snakemake's benchmarks, for the cost of what writes no record.
+    """
+
+    scores: pd.DataFrame
+    comparisons: pd.DataFrame
+    records: pd.DataFrame
+    tasks: pd.DataFrame
+    models: Cards
+    margin: float
+    selection: str = "validation"
+    diagnostics: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    notes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reported: Path | None = None
+    overlap: pd.DataFrame | None = None
+    audits: Sequence[Mapping[str, Any]] = ()
+    corpora: Sequence[Mapping[str, Any]] = ()
+    maps: Sequence[pd.DataFrame] = ()
+    substitutions: Sequence[pd.DataFrame] = ()
+    cards: Sequence[Mapping[str, Any]] = ()
+    pretraining: Sequence[Mapping[str, Any]] = ()
+    benchmarks: Path | None = None
+
+    @cached_property
+    def ranks(self) -> dict[str, int]:
+        """Model -> its place in lists."""
+        return {name: card.get("order", len(self.models)) for name, card in self.models.items()}
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Model -> its name in lists."""
+        return {name: str(card.get("label", name)) for name, card in self.models.items()}
+
+    @cached_property
+    def model_table(self) -> pd.DataFrame:
+        """One row per card, in order."""
+        names = sorted(self.models, key=self.ranks.__getitem__)
+        cards = pd.DataFrame([{"model": name, **dict(self.models[name])} for name in names])
+        return cards.reindex(columns=list(dict.fromkeys(["model", *cards])))
+
+    @cached_property
+    def clusters(self) -> dict[str, str]:
+        """Task -> its group of tasks that share sequences."""
+        return cluster_tasks(self.overlap)
+
+    def sort(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Rows by analysis, task, model and init, tasks and models in the order of their tables."""
+        tasks = {task: place for place, task in enumerate(self.tasks["task"])}
+        places = {"task": tasks, "model": self.ranks}
+        by = [column for column in ("analysis", "task", "model", "init") if column in frame]
+
+        def place(values: "pd.Series[Any]") -> "pd.Series[Any]":
+            known = places.get(str(values.name))
+            return values if known is None else values.map(known).fillna(len(tasks) + 1)
+
+        return frame.sort_values(by, kind="stable", key=place).reset_index(drop=True)
+
+    def arranged(self) -> "Inputs":
+        """The same with every table sorted, its columns first and the parts of its names last."""
+
+        def whole(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+            return self.sort(table_files.add_name_parts(with_columns(frame, columns)))
+
+        return replace(
+            self,
+            scores=whole(self.scores, columns_of("scores")),
+            comparisons=whole(self.comparisons, columns_of("comparisons")),
+            records=self.sort(table_files.add_name_parts(self.records)),
+            diagnostics={
+                name: whole(self.diagnostics.get(name, pd.DataFrame()), columns)
+                for name, columns in diagnostics.COLUMNS.items()
+            },
+        )
+
+
+def with_columns(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """`frame` with at least `columns`, these first: a study without paired analyses has none of some."""
+    known = frame.reindex(columns=list(dict.fromkeys([*columns, *frame.columns])))
+    return known.astype({name: object for name in _TEXTS if name in known})
+
+
+def read_inputs(given: argparse.Namespace) -> Inputs:
+    """Read every file that the flags of `collect_tables` name; what is wrong with one is a `UserError`."""
+    check_distinct(given.weights)
+
+    def joined(name: str, paths: Sequence[Path]) -> pd.DataFrame:
+        return table_files.join_tables([table_files.read_table(path, name) for path in paths], columns_of(name))
+
+    if odd := [path for path in given.diagnostics if path.stem not in diagnostics.COLUMNS]:
+        raise UserError(f"{odd[0]}: no diagnostic of that name; use {', '.join(diagnostics.COLUMNS)}.")
+    records = [table_files.read_flat(path) for path in given.records + given.pretraining]
+    return Inputs(
+        scores=joined("scores", given.scores),
+        comparisons=joined("comparisons", given.comparisons),
+        records=table_files.join_tables(records, IDENTITY),
+        tasks=read_tasks(given.tasks),
+        models=read_models(given.models),
+        margin=given.margin,
+        selection=given.selection,
+        diagnostics={
+            name: joined(name, [path for path in given.diagnostics if path.stem == name])
+            for name in diagnostics.COLUMNS
+        },
+        notes=joined("notes", given.notes),
+        reported=given.reported,
+        overlap=given.overlap and table_files.read_table(given.overlap),
+        audits=[read_json(path) for path in given.audits],
+        corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
+        maps=[read_map(path) for path in given.maps],
+        substitutions=[read_substitutions(path) for path in given.mutagenesis],
+        cards=[read_json(path) for path in given.weights],
+        pretraining=[read_json(path) for path in given.pretraining],
+        benchmarks=given.benchmarks,
+    )
+
+
+def read_tasks(path: Path) -> pd.DataFrame:
+    """The task table: at least task, suite, suite_label, group and label, each task once."""
+    tasks = table_files.read_table(path)
+    if missing := {*columns_of("tasks")} - set(tasks.columns):
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; see --help for its columns.")
+    if len(tasks["task"]) > tasks["task"].nunique():
+        raise UserError(f"{path}: a task stands there twice; leave one out.")
+    return tasks
+
+
+def read_models(given: str) -> dict[str, dict[str, Any]]:
+    """Cards of models by name, from JSON or from a file of it."""
+    try:
+        models: Any = json.loads(given) if given.lstrip().startswith("{") else read_json(Path(given))
+    except json.JSONDecodeError as error:
+        raise UserError(f"--models: not valid JSON ({error}).") from None
+    cards = models.values() if isinstance(models, dict) else []
+    if not cards or not all(isinstance(card, dict) and isinstance(card.get("order", 0), int) for card in cards):
+        raise UserError("--models: not a mapping of model names to their cards; see --help.")
+    return dict(models)
+
+
+def read_map(path: Path) -> pd.DataFrame:
+    """An embedding map: model, init, seed, id, label, x, y and task of every point."""
+    try:
+        return pd.read_parquet(path)[list(columns_of("maps"))]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: not an embedding map ({' '.join(str(error).split())[:120]}); make it again."
+        ) from None
+
+
+def read_substitutions(path: Path) -> pd.DataFrame:
+    """First window of the saturation maps of one job (`score_mutagenesis`): the one that the figure shows."""
+    try:
+        frame = pd.read_parquet(path)
+        missing = sorted({*columns_of("mutagenesis"), "llr"} - set(frame.columns))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a mutagenesis map ({' '.join(str(error).split())[:120]}); make it again."
+        ) from None
+    if missing:
+        raise UserError(f"{path}: the mutagenesis map has no column {', '.join(missing)}; make it again.")
+    return pd.DataFrame(frame[frame["window"] == frame["window"].iloc[0]])
+
+
+def check_distinct(cards: Iterable[Path]) -> None:
+    """`UserError` if two weight directories of a model hold the same bytes: a comparison of weights with themselves."""
+    seen: dict[tuple[str, str], Path] = {}
+    for path in cards:
+        card = read_json(path)
+        if card.get("init") == "copy":
+            continue  # the same on purpose
+        other = seen.setdefault((card["model"], card["sha256"]), path)
+        if other != path:
+            raise UserError(
+                f"{path.parent} and {other.parent} hold the same weights, so the arms would be compared with "
+                "themselves; find out which of them is not what its name says, and make it again."
+            )
