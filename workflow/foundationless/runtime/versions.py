@@ -12,7 +12,7 @@ from foundationless import __version__
 @cache
 def versions() -> dict[str, str]:
     """Versions of the package, its commit (if it runs from a checkout), Python and the libraries already imported."""
-    known = {"knownationless": __version__, "python": platform.python_version()}
+    known = {"foundationless": __version__, "python": platform.python_version()}
     for name in ("torch", "transformers", "sklearn", "xgboost", "numpy"):
         if name in sys.modules:
             known[name] = str(sys.modules[name].__version__)
