@@ -17,7 +17,7 @@ from foundationless.errors import UserError
 from foundationless.models.bpe_training import train_pieces
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise, load_checkpoint
-from foundationless.study.plan import read_yaml
+from foundationless.study.config import read_yaml
 from support import ROOT
 
 PACKAGE = ROOT / "workflow" / "foundationless"

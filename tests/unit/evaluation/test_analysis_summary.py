@@ -11,7 +11,8 @@ import sklearn.metrics as sk
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.evaluation import analysis_summary, task_results
-from foundationless.study import plan
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_yaml
 from support import ROOT
 from support.simulated_study import classes_of, true_mcc, write_records
 
@@ -22,9 +23,9 @@ MODELS = list(DELTAS)
 
 
 def study(**analyses):
-    config = plan.read_yaml(ROOT / "config/config.yaml")
+    config = read_yaml(ROOT / "config/config.yaml")
     config["tables"] = {key: str(ROOT / path) for key, path in config["tables"].items()}
-    return plan.read_study(config | {"seeds": SEEDS, "analyses": analyses})
+    return read_study(config | {"seeds": SEEDS, "analyses": analyses})
 
 
 @pytest.fixture(scope="module")

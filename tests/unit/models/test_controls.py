@@ -33,7 +33,7 @@ def save(directory, family, init, seed, config=None, **card):
 
 def derive(directory, pretrained, random, init, seed=1):
     flags = {"pretrained": pretrained, "random": random, "init": init, "seed": seed, "model": "m", "output": directory}
-    return main(["derive_weights", *(str(word) for flag, value in flags.items() for word in (f"--{flag}", value))])
+    return main(["make_control_arm", *(str(word) for flag, value in flags.items() for word in (f"--{flag}", value))])
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from foundationless.__main__ import main
 from foundationless.data.reference import Piece, prepare_genome
 from foundationless.errors import UserError
 from foundationless.study import plan, vocabulary
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_table, read_yaml
 from foundationless.tasks.sequence_sets import read_sequences
 
 
@@ -157,9 +159,9 @@ def test_genes_are_drawn_to_counts(tmp_path, capsys, genome):
 
 
 def study_tables():
-    tasks = plan.read_table("config/tasks.tsv", ["task"])
+    tasks = read_table("config/tasks.tsv", ["task"])
     return {row["task"]: row for row in tasks}, {
-        row["name"]: row for row in plan.read_table("config/datasets.tsv", ["name"])
+        row["name"]: row for row in read_table("config/datasets.tsv", ["name"])
     }
 
 
@@ -184,7 +186,7 @@ def test_the_study_has_its_tasks_and_each_file_is_in_the_ledger(monkeypatch, req
 
 def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
-    study = plan.read_study(plan.read_yaml("config/paper.yaml"))
+    study = read_study(read_yaml("config/paper.yaml"))
     finetuned = [task for analysis, task in study.summaries if analysis == "finetune"]
     assert Counter(study.tasks[task]["suite"] for task in finetuned) == {"nt": 18, "gue": 28, "gb": 6}
     settings = [study.finetuning(task, "finetune") for task in ("nt_H3", "gue_emp_H3", "gb_demo_human_or_worm")]
@@ -208,7 +210,7 @@ def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
 )
 def test_impossible_regions_are_one_sentence(monkeypatch, request, source, words):
     monkeypatch.chdir(request.config.rootpath)
-    study = plan.read_study(plan.read_yaml("config/paper.yaml"))
+    study = read_study(read_yaml("config/paper.yaml"))
     study._check_source("region:kgp_chr1/chr1.4-5", "here")
     with pytest.raises(UserError, match=re.escape(words)):
         study._check_source(source, "here")

@@ -16,6 +16,7 @@ from foundationless.evaluation import table_files, task_summary
 from foundationless.evaluation.records import check_once, read_record
 from foundationless.evaluation.task_results import HOLES, IDENTITY, KEYS, hole, read_predictions
 from foundationless.runtime.processes import counted, map_forked
+from foundationless.study.vocabulary import UNPAIRED
 
 FILES = ("scores.csv", "comparisons.csv", "effects.csv", "holes.csv", "records.parquet")
 
@@ -98,7 +99,7 @@ def _tell(text: str) -> None:
 def summarise_cell(analysis: Analysis, cell: Cell) -> task_summary.Summary:
     """Read the files of one task's jobs and summarise them; holes of what is not there come first."""
     records, predictions, holes = [], [], []
-    paired = analysis.name not in task_summary.UNPAIRED
+    paired = analysis.name not in UNPAIRED
     for job, record, missing in _records(analysis, cell):
         holes += missing
         if record is None:

@@ -29,6 +29,7 @@ from foundationless.evaluation.metrics import BINS, calibration, confusion, reli
 from foundationless.evaluation.records import flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, SELECTED_BY, Bench, Name, hole, sizes
 from foundationless.evaluation.variance_components import variance_components
+from foundationless.study.vocabulary import CONFUSED
 
 OPTIMISM = [
     *KEYS, "versus", "metric", "value_by_test", "value_by_validation", "delta", "low", "high", "p", "n_test", "seeds",
@@ -45,8 +46,7 @@ CONFUSION = [*KEYS, "selection", "actual", "predicted", "count"]
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
 ROC_RESAMPLES = 1000  # at most: a band is looked at, and no verdict hangs on it
-CONFUSED = ("biotype", "ancestry", "finetune")  # analyses with confusion matrices, of tasks of so many classes
-CONFUSED_CLASSES = range(3, 21)
+CONFUSED_CLASSES = range(3, 21)  # of tasks whose confusion matrices are summarised
 LONGEST_SETTING = 200  # characters
 
 Arms = Mapping[str, Mapping[Name, Arm]]  # selection -> arm -> its runs

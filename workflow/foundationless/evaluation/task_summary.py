@@ -37,8 +37,6 @@ from foundationless.evaluation.task_results import (
 from foundationless.study.names import is_reading, without_reading
 from foundationless.study.vocabulary import CONTROL_ARMS
 
-# Analyses whose records are the result: nothing is predicted, or what is predicted has no label.
-UNPAIRED = ("sensitivity", "similarity", "mutagenesis", "clustering", "pretrain")
 SAME_WEIGHTS = ("reading", "copy")  # comparisons whose arms share weights and seeds
 SCORES = [
     *IDENTITY, "value", "low", "high", "sd", "seeds", "folds", "runs", "n_test", "groups", "parameters", "seconds",

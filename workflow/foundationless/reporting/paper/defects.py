@@ -128,7 +128,8 @@ def _optimism(effects: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]
     found = effects[effects["effect"] == "optimism"]
     if found.empty:
         return
-    found = found[found["versus"].isna() & found["analysis"].map(ANALYSES).eq("finetune_model")]
+    tuned = [name for name, analysis in ANALYSES.items() if analysis.rule == "finetune_model"]
+    found = found[found["versus"].isna() & found["analysis"].isin(tuned)]
     chosen = effects[effects["effect"] == "selection"]
     choice = set()
     if len(chosen):

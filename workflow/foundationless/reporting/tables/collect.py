@@ -20,12 +20,13 @@ from foundationless.evaluation.diagnostics import COMPONENTS, CONFUSION, LEAKAGE
 from foundationless.evaluation.records import SELECTIONS
 from foundationless.evaluation.table_files import join_tables, read_table, write_csv, write_parquet
 from foundationless.evaluation.task_results import HOLES, KEYS, MISSING
-from foundationless.evaluation.task_summary import COMPARISONS, SCORES, UNPAIRED
+from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.reporting.paper.claims import find_claims
 from foundationless.reporting.paper.defects import find_defects
 from foundationless.reporting.paper.paper_tables import paper_tables
 from foundationless.reporting.tables import cost_ledger, latex
 from foundationless.runtime.files import atomic_directory, read_json
+from foundationless.study.vocabulary import UNPAIRED
 
 CROSSVALIDATION = [*KEYS, "metric", "run", "value", "sd", "low", "high", "folds", "seeds"]
 COUNTS = ("seed", "seeds", "n_test", "n_all", "n_distant", "n_near", "bin", "count", "tried", "fold")

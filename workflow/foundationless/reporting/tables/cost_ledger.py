@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RECIPES
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RULES
 
 IDENTITY = ["rule", "analysis", "task", "model", "init", "seed"]
 LEDGER = [
@@ -28,7 +28,6 @@ EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding,
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
 _ARMS = ("pretrained", "random", "baseline", *CONTROL_ARMS)
 # Rules that may have left a benchmark; files of others are from before they had another name.
-_RULES = frozenset((*RECIPES, "fetch"))
 _JOULES = 3.6e6  # of a kWh
 
 
@@ -85,7 +84,9 @@ def _recorded(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rule(analysis: str, init: str) -> str:
-    return "fit_baseline" if init == "baseline" else ANALYSES.get(analysis, analysis)
+    if init == "baseline":
+        return "fit_baseline"
+    return ANALYSES[analysis].rule if analysis in ANALYSES else analysis
 
 
 def _embedded(records: pd.DataFrame) -> pd.DataFrame:
@@ -109,12 +110,12 @@ def _jobs(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _benchmarked(directory: Path, known: pd.DataFrame) -> pd.DataFrame:
     """Jobs of the rules that write no record; of `embed` those too that no record names."""
-    recorded = {"fit_baseline", "pretrain", *ANALYSES.values()}
+    recorded = {"fit_baseline", "pretrain", *(analysis.rule for analysis in ANALYSES.values())}
     seen = {tuple(row) for row in known[IDENTITY].itertuples(index=False, name=None)}
     rows = []
     for path in sorted(directory.rglob("*.tsv")):
         job = _identify(path.relative_to(directory).with_suffix("").parts)
-        if job["rule"] not in _RULES or job["rule"] in recorded or tuple(job[key] for key in IDENTITY) in seen:
+        if job["rule"] not in RULES or job["rule"] in recorded or tuple(job[key] for key in IDENTITY) in seen:
             continue
         if measured := _read_benchmark(path):
             rows.append(job | measured)
