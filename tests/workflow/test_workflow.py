@@ -249,7 +249,7 @@ def test_a_copy_of_the_weights_is_no_different_and_both_protocols_share_their_ru
     copies = pairs[pairs["versus"] == "copy"]
     assert len(copies) >= 2 and (copies[["delta", "low", "high"]] == 0).all(axis=None)
     selections = pd.read_csv(demo / "tables/optimism.csv")
-    tuned = [name for name, rule in vocabulary.ANALYSES.items() if rule == "finetune_model"]
+    tuned = [name for name, analysis in vocabulary.ANALYSES.items() if analysis.rule == "finetune_model"]
     arms = selections[selections["versus"].isna() & selections["analysis"].isin(tuned)]
     assert len(arms) > 50 and (arms["optimism"] >= -1e-12).all() and (arms["optimism"] > 0).any()
 

@@ -28,7 +28,7 @@ def let_script_wait():
 
 
 def set_software(image, modules, get_group):
-    """Image, modules and group of every rule that computes: directives would say the same in each."""
+    """Image, modules and group of all that computes: directives would say the same in every rule."""
     for computing in workflow.rules:
         if computing.conda_env:
             computing.container_img = image
@@ -40,14 +40,14 @@ def set_software(image, modules, get_group):
 # ---- what the command line and the profile ask for
 
 
-def get_set_resources(rulename):
-    """What `set-resources` says of a rule: requests must fit the GPUs that it has in the end."""
-    said = workflow.resource_settings.overwrite_resources.get(rulename, {})
-    return {name: getattr(value, "value", value) for name, value in said.items()}
+def get_set_resource(rulename, name):
+    """What `set-resources` says of a rule, or None: requests must fit the GPUs that it has in the end."""
+    said = workflow.resource_settings.overwrite_resources.get(rulename, {}).get(name)
+    return getattr(said, "value", said)
 
 
 def get_group_size(rulename):
-    """How many jobs of a rule share a job of the cluster (`group-components`); None: none do."""
+    """How many jobs of a rule share a job of the cluster (`group-components`), or None."""
     return workflow.group_settings.group_components.get(rulename)
 
 

@@ -32,10 +32,10 @@ def get_partitions():
 
 def get_gpus(rulename):
     """GPUs of a rule where the command line or a profile decides them with `set-resources`."""
-    said = get_set_resources(rulename)
-    if gres := re.search(r"\bgpu:(?:[^:,]+:)?(\d+)", str(said.get("gres"))):
-        return int(gres[1])
-    return None if said.get("gpu") is None else int(said["gpu"])
+    gpu, gres = (get_set_resource(rulename, name) for name in ("gpu", "gres"))
+    if said := re.search(r"\bgpu:(?:[^:,]+:)?(\d+)", str(gres)):
+        return int(said[1])
+    return None if gpu is None else int(gpu)
 
 
 def get_fitting(rulename, wildcards, memory=0):
