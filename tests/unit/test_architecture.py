@@ -114,7 +114,7 @@ def loaded(code: str, *modules: str) -> str:
 
 
 def test_snakefile_imports_nothing_heavy():
-    code = "from foundationless.study import job_counts, plan, progress, requests, status"
+    code = "from foundationless.study import checks, job_counts, progress, requests, status\nimport foundationless.commands"
     assert loaded(code, "torch", "pandas", "numpy", "transformers") == "[]"
 
 

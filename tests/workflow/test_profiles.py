@@ -233,9 +233,7 @@ def test_weights_of_before_are_found_complete(elsewhere):
         "['--family', 'dnabert2', '--protocol', 'paper', '--tokenizer', 'dnabert2']",
     ]
     recipe, flags, tokenizer = recorded["initialise", "hyenadna.demo"]
-    start = (
-        "['--family', 'hyenadna', '--protocol', 'corrected', '--config', '{\"activation_freq\": 10, \"d_inner\": 128, "
-    )
+    start = "['--family', 'hyenadna', '--protocol', 'corrected', '--config', '{\"activation_freq\": 10, "
     assert flags.startswith(start) and (recipe, tokenizer) == ("3", "['--tokenizer', 'hyenadna']")
     assert recorded["make_control_arm", "dnabert2.demo"] == ["1"]
 

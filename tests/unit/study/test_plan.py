@@ -6,7 +6,7 @@ import json
 import pytest
 
 from foundationless.errors import UserError
-from foundationless.study import plan, vocabulary
+from foundationless.study import families, plan, vocabulary
 from foundationless.study.checks import check_plan
 from foundationless.study.config import check_schema, read_schema, read_table, read_yaml
 from foundationless.study.names import sequence_set
@@ -180,6 +180,10 @@ def test_only_the_analysis_lora_trains_adapters(parts):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        (
+            {"analyses__finetun": {"tasks": ["sim_mark"]}},
+            "config, analyses: unknown analysis 'finetun'; did you mean 'finetune'?",
+        ),
         ({"analyses__finetune__tasks": ["sim_marc"]}, "unknown task 'sim_marc'; did you mean 'sim_mark'?"),
         ({"models__hyenadnna": {}}, "unknown model 'hyenadnna'; did you mean 'hyenadna'?"),
         (
@@ -412,6 +416,18 @@ def test_transfer_reads_sets_and_not_itself(parts):
         ]
         with pytest.raises(UserError, match=sentence):
             checked(config, models, changed, datasets)
+
+
+def test_the_tokenizers_of_the_schema_are_those_of_the_program():
+    kinds = read_schema("models")["additionalProperties"]["properties"]
+    assert {*kinds["tokenizer"]["enum"]} == {*families.TOKENIZERS, None}
+    assert {*kinds["tokenizer_class"]["enum"]} == {*families.TOKENIZERS.values(), None}
+
+
+def test_every_analysis_says_what_it_asks_and_where_it_is_seen():
+    for name, analysis in vocabulary.ANALYSES.items():
+        assert analysis.rule in vocabulary.RULES and analysis.figure in vocabulary.FIGURES, name
+        assert analysis.question.endswith("?") and set(analysis.readers) <= set(vocabulary.READERS), name
 
 
 def test_every_analysis_belongs_to_one_named_target():

@@ -48,6 +48,8 @@ def read_study(config: Mapping[str, Any]) -> Plan:
 
 def check_plan(plan: Plan) -> None:
     """Raise `UserError` for the first thing in which config and tables do not fit together."""
+    if odd := [analysis for analysis in plan.config["analyses"] if analysis not in ANALYSES]:
+        raise UserError("config, analyses: " + unknown("analysis", odd[0], ANALYSES))
     _check_genomes(plan)
     for name, corpus in plan.config["corpora"].items():
         _check_corpus(plan, name, corpus)
@@ -141,7 +143,7 @@ def _check_entry(plan: Plan, name: str) -> None:
         raise UserError(f"model '{name}': a model with weights needs a tokenizer; add one to the model table.")
     if model.tokenizer in PIECES:
         _check_pieces(plan, model)
-    settings = plan.config["pretraining"] | dict(model.entry.get("pretraining") or {})
+    settings = plan.pretraining(name)
     if settings["warmup"] > settings["steps"] or settings["minimum_learning_rate"] > settings["learning_rate"]:
         raise UserError(
             f"model '{name}', pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate."

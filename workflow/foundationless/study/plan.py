@@ -19,7 +19,7 @@ from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, D
 
 
 class Cell(NamedTuple):
-    """One cell of the design: one record."""
+    """One cell of a study: one record."""
 
     analysis: str
     task: str
@@ -117,13 +117,13 @@ class Plan:
 
     @cached_property
     def networks(self) -> tuple[str, ...]:
-        """Every model with weights that a job of the design uses."""
+        """Every model with weights that a cell uses."""
         return tuple(dict.fromkeys(cell.model for cell in self.cells if cell.init != "baseline"))
 
     def networks_from(self, source: str) -> tuple[str, ...]:
         """Networks whose pretrained arm comes from `hub`, `local` or `workflow`."""
         models = [self.model(name) for name in self.networks if "pretrained" in self.model(name).arms]
-        # What the paper read of weights that are made here is read of the model's own, in the design or not.
+        # What the paper read of weights that are made here is read of the model's own, in the study or not.
         models += [self.model(model.published) for model in models if model.source == "local"]
         return tuple(dict.fromkeys(model.name for model in models if model.source == source))
 
@@ -172,7 +172,12 @@ class Plan:
 
     def probing(self, analysis: str) -> dict[str, Any]:
         """Settings of the probes of an analysis: the config's, and the analysis's own over them."""
-        return self.config["probing"] | self.config["analyses"].get(analysis, {}).get("probing", {})
+        return {**self.config["probing"], **self.config["analyses"].get(analysis, {}).get("probing", {})}
+
+    def pretraining(self, name: str) -> dict[str, Any]:
+        """Settings of a model's pretraining: the config's, its own precision, and its own settings over them."""
+        own = self.model(name).entry.get("pretraining") or {}
+        return {**self.config["pretraining"], "precision": self.precision(name, "pretraining"), **own}
 
     def poolings(self, task: str, model: str) -> list[str]:
         """Poolings in which a model embeds a task's own set: all that an analysis reads of it or of sets derived."""
@@ -205,7 +210,7 @@ class Plan:
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """Every cell of the design, in the order of the config."""
+        """Every cell of the study, in the order of the config."""
         return tuple(self._each_cell())
 
     def _each_cell(self) -> Iterator[Cell]:

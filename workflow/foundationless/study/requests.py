@@ -75,7 +75,8 @@ class Allocation:
         if rule in OF_INPUT and input_mb:
             least, times, most = OF_INPUT[rule]
             need = max(need, least + times * min(input_mb, most))
-        return max(FLOOR_MEMORY, min(CAP_MEMORY, math.ceil(need * 2 ** (min(attempt, 3) - 1) / 100) * 100))
+        asked = math.ceil(need * (1, 2, 4)[min(attempt, 3) - 1] / 100) * 100
+        return max(FLOOR_MEMORY, min(CAP_MEMORY, asked))
 
     def minutes(self, rule: str, attempt: int = 1, gpu: int | None = None, **names: str) -> int:
         """Minutes of wall time; arguments as `memory`'s."""
@@ -156,11 +157,11 @@ class Allocation:
 
     def _activations(self, model: Model, rule: str, analysis: str, task: str) -> float:
         """Bytes of one batch on the CPU: every layer's with the backward pass, otherwise those alive at once."""
+        width, depth = width_of(model.config), depth_of(model.config)
         if rule == "pretrain":
-            settings = self.plan.config["pretraining"] | dict(model.entry.get("pretraining") or {})
-            return 4 * KEPT * settings.get("token_budget", BUDGET) * width_of(model.config) * depth_of(model.config)
+            tokens = int(self.plan.pretraining(model.name).get("token_budget", BUDGET))
+            return 4 * KEPT * tokens * width * depth
         longest = self.workload.tokens(model, self.workload.rows(task)["length"])[1]
         if rule == "finetune_model":
-            tokens = self.plan.finetuning(task, analysis)["batch_size"] * longest
-            return 4 * KEPT * tokens * width_of(model.config) * depth_of(model.config)
-        return 4 * ALIVE * max(BATCH_ON_CPU, longest * width_of(model.config))
+            return 4 * KEPT * int(self.plan.finetuning(task, analysis)["batch_size"]) * longest * width * depth
+        return 4 * ALIVE * max(BATCH_ON_CPU, longest * width)

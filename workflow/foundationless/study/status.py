@@ -170,7 +170,7 @@ def _processes() -> tuple[list[int], list[int]]:
 
 
 def count_records(cells: Iterable[Cell], results: Path) -> list[tuple[str, str, int, int]]:
-    """(target, analysis, cells whose record is there, cells) of a design, in the order of the targets."""
+    """(target, analysis, cells whose record is there, cells) of a study, in the order of the targets."""
     counts: dict[str, list[int]] = {}
     for cell in cells:
         count = counts.setdefault(cell.analysis, [0, 0])

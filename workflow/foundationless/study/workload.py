@@ -111,8 +111,7 @@ class Workload:
         """GPUs that a job works on at once: pretraining's processes, otherwise one."""
         if rule != "pretrain":
             return 1
-        own = self.plan.model(model).entry.get("pretraining") or {}
-        return int((self.plan.config["pretraining"] | dict(own)).get("processes", 1))
+        return int(self.plan.pretraining(model).get("processes", 1))
 
     def _count(self, rule: str, analysis: str, task: str, model: str, init: str) -> Work:
         if rule == "finetune_model":
@@ -221,7 +220,7 @@ class Workload:
     def _weights(self, rule: str, model: Model) -> Work:
         size = 4.0 * self.parameters(model)
         if rule == "pretrain":
-            settings = self.plan.config["pretraining"] | dict(model.entry.get("pretraining") or {})
+            settings = self.plan.pretraining(model.name)
             processes = int(settings.get("processes", 1))  # each has a GPU and takes its share of every batch
             share = settings["batch_size"] / processes
             passes = max(1.0, share * settings["window"] / settings.get("token_budget", BUDGET))
@@ -266,10 +265,10 @@ def baseline_columns(entry: Mapping[str, Any]) -> int:
     """Features of a baseline's family with its options, as the room `features` makes them."""
     options = entry.get("options") or {}
     if entry["family"] == "kmer":
-        return sum(4**k for k in range(1, int(options.get("k_max", 6)) + 1))
+        return sum(int(4**k) for k in range(1, int(options.get("k_max", 6)) + 1))
     if entry["family"] == "gapped_kmer":
         k = int(options.get("k", 4))
-        return math.comb(int(options.get("l", 7)) - 1, k - 1) * 4**k
+        return math.comb(int(options.get("l", 7)) - 1, k - 1) * int(4**k)
     if entry["family"] == "random_conv":
         return int(options.get("width", 512))
     return 2000 if entry["family"].startswith("genotype") else 3
