@@ -114,7 +114,8 @@ def loaded(code: str, *modules: str) -> str:
 
 
 def test_snakefile_imports_nothing_heavy():
-    code = "from foundationless.study import checks, job_counts, progress, requests, status\nimport foundationless.commands"
+    modules = "checks, job_counts, progress, requests, status"
+    code = f"import foundationless.commands\nfrom foundationless.study import {modules}"
     assert loaded(code, "torch", "pandas", "numpy", "transformers") == "[]"
 
 

@@ -9,7 +9,7 @@ from foundationless.study import vocabulary
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.estimate import Calibration, Machine, estimate, list_jobs, longest_chain
-from foundationless.study.workload import Workload, parameters
+from foundationless.study.workload import START, Workload, parameters
 from support import ROOT
 
 SIZES = {"EMP_H3": {"train": 1000, "validation": 100, "test": 100, "length": 600}}
@@ -90,10 +90,14 @@ def test_a_ledger_corrects_the_estimate_by_rule_and_model():
     assert made["gpu_hours"] == pytest.approx(measured[measured["rule"] == "finetune_model"]["seconds"].sum() / 3600)
     table = calibration.table.set_index("rule")
     assert table.loc["finetune_model", "median_ratio"] == pytest.approx(2.0)
-    share = table["measured_hours"] / table["estimated_hours"]
-    assert share["probe"] == pytest.approx(
-        measured[measured["rule"] == "probe"]["seconds"].sum() / 3600 / table.loc["probe", "estimated_hours"]
+    counted = sum(
+        workload.of("probe", cell.analysis, cell.task, cell.model, cell.init).seconds
+        for cell in study.cells
+        if cell.init != "baseline" and vocabulary.ANALYSES[cell.analysis].rule == "probe"
     )
+    hours = measured[measured["rule"] == "probe"]["seconds"].sum() / 3600
+    assert table.loc["probe", "measured_hours"] == pytest.approx(hours)
+    assert table.loc["probe", "estimated_hours"] == pytest.approx(counted / 3600)
 
 
 def test_a_ledger_without_its_columns_or_jobs_is_refused():
@@ -134,10 +138,19 @@ def test_every_job_waits_for_jobs_that_are_there():
     assert first == {"embed", "build_sequences", "derive_sequences"}
 
 
-def test_more_probes_poolings_and_folds_cost_more(config):
-    workload = Workload(paper(), SIZES)
-    task = {"task": "gue_emp_H3", "model": "ntv2"}
-    assert workload.of("probe", "biotype", **task).cpu > 10 * workload.of("probe", "frozen", **task).cpu
+def test_more_probes_poolings_components_and_folds_cost_more():
+    """Each by itself: a fit for every probe, pooling, number of components and fold."""
+
+    def seconds(**over):
+        changed = read_yaml(ROOT / "config/paper.yaml")
+        changed["probing"] |= {"probes": ["xgboost"], "poolings": ["max"]} | over
+        changed["analyses"]["frozen"].pop("probing", None)
+        return Workload(read_study(changed), SIZES).of("probe", "frozen", "gue_emp_H3", "ntv2").cpu - START
+
+    one = seconds()
+    assert seconds(probes=["xgboost", "logistic"]) > 1.001 * one
+    assert seconds(poolings=["max", "mean"]) == seconds(pca=[16]) == pytest.approx(2 * one)
+    assert seconds(cv_folds=5) == pytest.approx(6 * one)
 
 
 def test_command(capsys, tmp_path, monkeypatch):
