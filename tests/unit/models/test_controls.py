@@ -6,9 +6,9 @@ import torch
 from safetensors.numpy import load_file
 
 from foundationless.__main__ import main
-from foundationless.models.registry import FAMILIES
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise, load_weights, retokenized, save_weights
+from foundationless.study.families import FAMILIES
 from support.networks import TINY
 
 TOKENIZER = "character"

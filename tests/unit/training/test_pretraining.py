@@ -18,12 +18,13 @@ from foundationless.__main__ import main
 from foundationless.data.reference import Genome
 from foundationless.evaluation.records import comparable, read_record
 from foundationless.models.bpe_training import train_pieces
-from foundationless.models.registry import FAMILIES, family_class
+from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PIECES, load_tokenizer
 from foundationless.models.weights import initialise, load_weights, save_weights
 from foundationless.runtime.files import sha256
 from foundationless.study import plan
 from foundationless.study.config import check_schema, read_schema, read_table, read_yaml
+from foundationless.study.families import FAMILIES
 from foundationless.training import pretraining
 from foundationless.training.objectives import IGNORED, Counts, Objective
 from foundationless.training.pretraining import Settings, decay_groups

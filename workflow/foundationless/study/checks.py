@@ -76,7 +76,7 @@ def check_plan(plan: Plan) -> None:
 def _check_genomes(plan: Plan) -> None:
     for name, genome in plan.config["genomes"].items():
         for piece in genome["pieces"]:
-            _check_source(plan, piece["source"], f"genome '{name}'")
+            check_source(plan, piece["source"], f"genome '{name}'")
             if piece["source"].startswith("genome:"):
                 raise UserError(f"genome '{name}': a piece is a dataset or 'simulated:FILE', not another genome.")
 
@@ -88,13 +88,14 @@ def _check_corpus(plan: Plan, name: str, corpus: Mapping[str, Any]) -> None:
             raise UserError(f"corpus '{name}': region '{region}' is not CONTIG:START-END (1-based, inclusive).")
     people = corpus.get("people", {})
     for source in [*people.get("vcf", []), *([people["panel"]] if "panel" in people else [])]:
-        _check_source(plan, source, f"corpus '{name}'")
+        check_source(plan, source, f"corpus '{name}'")
     for genome in corpus["genomes"]:
         if genome not in plan.config["genomes"]:
             raise UserError(f"corpus '{name}': " + unknown("genome", genome, plan.config["genomes"]))
 
 
-def _check_source(plan: Plan, source: str, where: str) -> None:
+def check_source(plan: Plan, source: str, where: str) -> None:
+    """Raise `UserError` for a source of a task, a genome or a corpus that is none; `where` begins the sentence."""
     kind, _, name = source.rpartition(":")
     if kind == "region":
         name, _, window = name.partition("/")
@@ -117,7 +118,7 @@ def _check_source(plan: Plan, source: str, where: str) -> None:
         if plan.tasks[name]["reader"] in SPECIAL:
             raise UserError(f"{where}: task '{name}' has no classes to learn; name one that has.")
         for role, inner in plan.sources(name).items():
-            _check_source(plan, inner, f"task '{name}', source '{role}'")
+            check_source(plan, inner, f"task '{name}', source '{role}'")
 
 
 # ---- models
@@ -276,7 +277,7 @@ def _check_task(plan: Plan, analysis: str, task: str) -> None:
     _check_qualifiers(plan, analysis, task)
     _check_set(plan, analysis, base)
     for role, source in plan.sources(base).items():
-        _check_source(plan, source, f"task '{task}', source '{role}'")
+        check_source(plan, source, f"task '{task}', source '{role}'")
 
 
 def _check_qualifiers(plan: Plan, analysis: str, task: str) -> None:
