@@ -4,40 +4,13 @@ from dataclasses import dataclass
 
 # Rules of the workflow, each of which calls the command of its name.
 RULES = (
-    "fetch",
-    "fetch_region",
-    "prepare_genome",
-    "simulate_genome",
-    "simulate_population",
-    "simulate_variants",
-    "build_sequences",
-    "derive_sequences",
-    "audit_task",
-    "audit_overlap",
-    "audit_corpus",
-    "initialise",
-    "download_weights",
-    "import_weights",
-    "make_control_arm",
-    "download_tokenizer",
-    "train_tokenizer",
-    "pretrain",
-    "finetune_model",
-    "fit_baseline",
-    "embed",
-    "probe",
-    "cluster_embeddings",
-    "score_sensitivity",
-    "score_similarity",
-    "score_likelihood",
-    "score_mutagenesis",
-    "summarise_analysis",
-    "collect_tables",
-    "draw_figures",
-    "bind_figures",
-    "write_verdict",
-    "write_report",
-)
+    "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_population", "simulate_variants",
+    "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
+    "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "train_tokenizer", "pretrain",
+    "finetune_model", "fit_baseline", "embed", "probe", "cluster_embeddings", "score_sensitivity",
+    "score_similarity", "score_likelihood", "score_mutagenesis", "summarise_analysis", "collect_tables",
+    "draw_figures", "bind_figures", "write_verdict", "write_report",
+)  # fmt: skip
 
 # Families of baselines whose features are drawn anew with each seed, as a random network's are.
 DRAWN = ("random_conv",)
@@ -52,7 +25,7 @@ _VARIANTS = ("clinical", "sge", "tp53_missense")
 
 @dataclass(frozen=True)
 class Analysis:
-    """An experiment. An analysis on an existing rule is one entry of `ANALYSES` and a line of the config's schema.
+    """An experiment: an analysis on an existing rule is one entry of `ANALYSES`.
 
     `rule`: what computes a network's cell. `target`: the named target of the workflow that it belongs to. `question`:
     what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `readers`: whose
@@ -92,109 +65,68 @@ class Analysis:
 
 ANALYSES = {
     "finetune": Analysis(
-        "finetune_model",
-        "finetune",
-        "is the model better than its random self after fine-tuning?",
-        "Fig 1, 7–10, Table 18",
-        "figure_01_benchmarks",
-        confusion=True,
+        "finetune_model", "finetune", "is the model better than its random self after fine-tuning?",
+        "Fig 1, 7–10, Table 18", "figure_01_benchmarks", confusion=True,
     ),
     "lowdata": Analysis(
-        "finetune_model",
-        "finetune",
-        "… with 1 to 50 % of the training data, drawn several times?",
-        "Fig 3",
-        "figure_03_low_data",
+        "finetune_model", "finetune", "… with 1 to 50 % of the training data, drawn several times?",
+        "Fig 3", "figure_03_low_data",
     ),
     "epochs": Analysis(
-        "finetune_model", "finetune", "… with another budget of epochs, or stopped early?", figure="epochs"
+        "finetune_model", "finetune", "… with another budget of epochs, or stopped early?",
+        figure="epochs",
     ),
     "lora": Analysis("finetune_model", "finetune", "… with low-rank adapters?", "Table 8", "lora"),
     "biotype": Analysis(
-        "probe",
-        "biotype",
-        "do its frozen features tell gene biotypes apart, also where lengths are matched?",
-        "Table 2",
-        "biotype",
-        confusion=True,
+        "probe", "biotype", "do its frozen features tell gene biotypes apart, also where lengths are matched?",
+        "Table 2", "biotype", confusion=True,
     ),
     "width": Analysis(
-        "probe",
-        "biotype",
-        "… as a function of width and tokenizer, random and pretrained?",
-        "Fig 4, 5, Table 11",
-        "figure_04_width_random",
+        "probe", "biotype", "… as a function of width and tokenizer, random and pretrained?",
+        "Fig 4, 5, Table 11", "figure_04_width_random",
     ),
     "frozen": Analysis("probe", "biotype", "do they tell histone marks apart?", "Table 13", "probing"),
     "transfer": Analysis(
-        "probe", "biotype", "… learned on one species or mark, asked about another?", figure="probing"
+        "probe", "biotype", "… learned on one species or mark, asked about another?",
+        figure="probing",
     ),
     "fewshot": Analysis("probe", "biotype", "… with 1, 5 or 10 examples a class?", figure="fewshot"),
     "clustering": Analysis(
-        "cluster_embeddings",
-        "biotype",
-        "… with no labels at all (and maps of the embeddings)?",
-        figure="clustering",
-        paired=False,
+        "cluster_embeddings", "biotype", "… with no labels at all (and maps of the embeddings)?",
+        figure="clustering", paired=False,
     ),
     "ancestry": Analysis(
-        "probe",
-        "ancestry",
-        "do they tell superpopulations apart, with relatives kept together or left out?",
-        "Fig 6b, Table 14",
-        "figure_06_sensitivity_ancestry",
-        confusion=True,
+        "probe", "ancestry", "do they tell superpopulations apart, with relatives kept together or left out?",
+        "Fig 6b, Table 14", "figure_06_sensitivity_ancestry", confusion=True,
     ),
     "sensitivity": Analysis(
-        "score_sensitivity",
-        "variants",
-        "how far does a mutation move an embedding?",
-        "Fig 6a",
-        "figure_06_sensitivity_ancestry",
-        ("mutants",),
-        paired=False,
+        "score_sensitivity", "variants", "how far does a mutation move an embedding?",
+        "Fig 6a", "figure_06_sensitivity_ancestry", ("mutants",), paired=False,
     ),
     "similarity": Analysis(
-        "score_similarity",
-        "variants",
-        "do pathogenic variants move it further than benign ones?",
-        "Table 5",
-        "variants",
-        _VARIANTS,
-        paired=False,
+        "score_similarity", "variants", "do pathogenic variants move it further than benign ones?",
+        "Table 5", "variants", _VARIANTS, paired=False,
     ),
     "likelihood": Analysis(
-        "score_likelihood",
-        "variants",
-        "does the likelihood ratio rank pathogenic variants?",
-        "Table 4",
-        "variants",
-        _VARIANTS,
+        "score_likelihood", "variants", "does the likelihood ratio rank pathogenic variants?",
+        "Table 4", "variants", _VARIANTS,
     ),
     "mutagenesis": Analysis(
-        "score_mutagenesis",
-        "variants",
-        "which of all substitutions of a window does the model notice?",
-        figure="mutagenesis",
-        readers=("mutants", *_VARIANTS),
-        paired=False,
+        "score_mutagenesis", "variants", "which of all substitutions of a window does the model notice?",
+        figure="mutagenesis", readers=("mutants", *_VARIANTS), paired=False,
     ),
     "tokenizer": Analysis(
-        "finetune_model",
-        "ablations",
-        "what is the tokenizer worth, the architecture being the same?",
-        "Table 3",
-        "factorial",
+        "finetune_model", "ablations", "what is the tokenizer worth, the architecture being the same?",
+        "Table 3", "factorial",
     ),
     "controls": Analysis(
-        "finetune_model",
-        "ablations",
+        "finetune_model", "ablations",
         "are permuted labels at chance, and is a copy of the weights no different? what were duplicates across splits "
         "worth? and weights that are pretrained in their values but not in their order, or in their embedding table "
         "alone?",
         figure="controls",
     ),
-}
+}  # fmt: skip
 
 CLASSIFICATIONS = tuple(name for name, analysis in ANALYSES.items() if analysis.classifies)
 
@@ -209,7 +141,7 @@ SPECIAL = tuple(dict.fromkeys(reader for analysis in ANALYSES.values() for reade
 # Named targets of the workflow and the analyses that they compute.
 TARGETS = {
     target: tuple(name for name, analysis in ANALYSES.items() if analysis.target == target)
-    for target in ("finetune", "biotype", "ancestry", "variants", "ablations")
+    for target in dict.fromkeys(analysis.target for analysis in ANALYSES.values())
 }
 
 # Poolings of embeddings in the order in which they are stored, and the one that is clustered.
