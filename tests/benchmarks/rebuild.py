@@ -27,6 +27,7 @@ from setting import ROOT, call, table
 from foundationless.commands._flags import count
 from foundationless.errors import UserError
 from foundationless.study import plan
+from foundationless.study.checks import read_study
 
 sys.path.insert(0, str(ROOT / "tests"))
 from support.simulated_study import write_records
@@ -46,7 +47,7 @@ def reduce_study(path: Path, smoke: bool) -> plan.Plan:
     config["statistics"]["resamples"] = 100 if smoke else config["statistics"]["resamples"]
     path.write_text(yaml.safe_dump(config))
     config["tables"] = {key: str(ROOT / name) for key, name in config["tables"].items()}
-    return plan.read_study(config)
+    return read_study(config)
 
 
 def memory_below(parent: int) -> int:

@@ -23,9 +23,9 @@ import torch
 from safetensors.torch import load_file
 
 from foundationless.errors import UserError
-from foundationless.models.registry import FAMILIES
 from foundationless.models.weights import initialise, load_checkpoint, save_weights
 from foundationless.reporting.tables.inputs import check_distinct
+from foundationless.study.families import FAMILIES
 
 SETS = {
     "hyenadna": "hyenadna",

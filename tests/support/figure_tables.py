@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
-from foundationless.study.plan import Plan, read_study
+from foundationless.study.plan import Plan
 from support import ROOT
 
 STUDY = "Synthetic tables of the tests; no number here is a result."

@@ -22,6 +22,7 @@ def describe(job):
         "rules": sorted({member.rule.name for member in job}) if grouped else [job.rule.name],
         "jobs": len(job.jobs) if grouped else 1,
         "wildcards": [dict(member.wildcards_dict) for member in (job if grouped else [job])],
+        "recorded": [] if grouped else [repr(value) for value in job.non_derived_params],
         "threads": job.threads,
         # where jobs run is not known before they do
         "local": not grouped and job.rule.name in job.rule.workflow._localrules,

@@ -17,7 +17,7 @@ from foundationless.errors import UserError
 from foundationless.models.bpe_training import train_pieces
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise, load_checkpoint
-from foundationless.study.plan import read_yaml
+from foundationless.study.config import read_yaml
 from support import ROOT
 
 PACKAGE = ROOT / "workflow" / "foundationless"
@@ -144,7 +144,8 @@ def test_no_network_at_import(tmp_path):
         "assert len(names) > 60, names\n"
         "for name in names:\n"
         "    if not name.endswith('__main__'): importlib.import_module(name)\n"
-        "from foundationless.models.registry import FAMILIES, family_class\n"
+        "from foundationless.models.registry import family_class\n"
+        "from foundationless.study.families import FAMILIES\n"
         "from foundationless.models.tokenizers import load_tokenizer\n"
         "for family in FAMILIES: family_class(family)\n"
         "for name in ('hyenadna', 'nt_v2'): load_tokenizer(name)\n"

@@ -62,7 +62,7 @@ def test_every_job_of_the_study_fits_the_partition_of_its_kind(study):
         "finetune_model",
         "pretrain",
         "embed",
-        *(name for name in vocabulary.RECIPES if name.startswith("score_")),
+        *(name for name in vocabulary.RULES if name.startswith("score_")),
     }
     assert {rule for job in sent if job["resources"].get("gpu") for rule in job["rules"]} == networks
 
@@ -153,7 +153,7 @@ def test_a_table_that_would_be_misread_is_refused(elsewhere, tmp_path, text, sai
 
 def test_every_group_of_the_profile_is_a_rule():
     for section in ("group-components", "set-threads", "set-resources"):
-        assert set(SETTINGS[section]) <= set(vocabulary.RECIPES) | {"fetch"}, section
+        assert set(SETTINGS[section]) <= set(vocabulary.RULES), section
 
 
 def test_jobs_that_keep_checkpoints_are_told_before_their_time_is_up(study):
@@ -221,3 +221,25 @@ def test_images_hold_the_lock():
     for text in (dockerfile, definition):
         assert "requirements.txt /tmp/requirements.txt" in text
         assert "--requirement /tmp/requirements.txt" in text
+
+
+def test_weights_of_before_are_found_complete(elsewhere):
+    """What is recorded of them names the reading as flags called it when their recipes were last raised."""
+    jobs = planned(elsewhere, "--quiet", "--configfile", "config/config.yaml")
+    recorded = {(job["rules"][0], job["wildcards"][0].get("model")): job["recorded"] for job in jobs}
+    assert recorded["import_weights", "dnabert2.demo.paper"] == [
+        "1",
+        "'results/weights/dnabert2.demo/pretrained/seed0'",
+        "['--family', 'dnabert2', '--protocol', 'paper', '--tokenizer', 'dnabert2']",
+    ]
+    recipe, flags, tokenizer = recorded["initialise", "hyenadna.demo"]
+    start = "['--family', 'hyenadna', '--protocol', 'corrected', '--config', '{\"activation_freq\": 10, "
+    assert flags.startswith(start) and (recipe, tokenizer) == ("3", "['--tokenizer', 'hyenadna']")
+    assert recorded["make_control_arm", "dnabert2.demo"] == ["1"]
+
+
+def test_a_study_that_was_run_is_complete_whatever_else_was_edited():
+    """Locally as on a cluster: neither a new flag of a command nor another environment makes its results anew."""
+    for path in (ROOT / "profiles/default/config.yaml", PROFILE / "config.v9+.yaml"):
+        said = re.findall(r"^rerun-triggers: (.*)$", path.read_text(), re.M)
+        assert said == (["[mtime, params, input]"] if "default" in path.parts else []), path

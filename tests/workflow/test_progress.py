@@ -19,10 +19,13 @@ ENVIRONMENT = os.environ | {
     "FOUNDATIONLESS_PROGRESS_SECONDS": "0.5",
 }
 SNAKEFILE = """
+import os
 import sys
+from pathlib import Path
 sys.path.insert(0, {package!r})
-from foundationless.study import plan
-include: {hooks!r}
+from foundationless.study import job_counts, progress, status, vocabulary
+include: {package!r} + "/rules/internals.smk"
+include: {package!r} + "/rules/progress.smk"
 
 rule all:
     input:
@@ -51,7 +54,7 @@ rule collect:
 @pytest.fixture
 def toy(tmp_path):
     (tmp_path / "workflow").mkdir()
-    text = SNAKEFILE.format(package=str(ROOT / "workflow"), hooks=str(ROOT / "workflow" / "rules" / "progress.smk"))
+    text = SNAKEFILE.format(package=str(ROOT / "workflow"))
     (tmp_path / "workflow" / "Snakefile").write_text(text)
     return tmp_path
 

@@ -13,7 +13,10 @@ import pytest
 import yaml
 from pypdf import PdfReader
 
-from foundationless.study import plan, vocabulary
+from foundationless.runtime.files import read_table
+from foundationless.study import vocabulary
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_yaml
 from foundationless.study.estimate import estimate
 from support import ROOT
 from support.studies import ENVIRONMENT, checkout, outcome, snakemake, write_study
@@ -47,7 +50,7 @@ def test_every_named_target_plans(elsewhere, target):
 def test_the_estimate_counts_the_jobs_that_snakemake_plans(elsewhere, whole_study, study):
     answer = whole_study if study == "paper" else snakemake("-n", directory=elsewhere)
     planned = dict(re.findall(r"^(\w+) +(\d+)$", answer.stdout.split("Job stats:")[1], flags=re.MULTILINE))
-    design = plan.read_study(plan.read_yaml(ROOT / f"config/{study}.yaml"))
+    design = read_study(read_yaml(ROOT / f"config/{study}.yaml"))
     found, _ = estimate(design, {}, 1e12)
     counted = found[(found["target"] == "all") & (found["rule"] != "total")].set_index("rule")["jobs"]
     assert {"finetune_model", "probe", "embed", "fit_baseline", "initialise", "score_likelihood"} <= set(counted.index)
@@ -247,7 +250,7 @@ def test_a_copy_of_the_weights_is_no_different_and_both_protocols_share_their_ru
     copies = pairs[pairs["versus"] == "copy"]
     assert len(copies) >= 2 and (copies[["delta", "low", "high"]] == 0).all(axis=None)
     selections = pd.read_csv(demo / "tables/optimism.csv")
-    tuned = [name for name, rule in vocabulary.ANALYSES.items() if rule == "finetune_model"]
+    tuned = [name for name, analysis in vocabulary.ANALYSES.items() if analysis.rule == "finetune_model"]
     arms = selections[selections["versus"].isna() & selections["analysis"].isin(tuned)]
     assert len(arms) > 50 and (arms["optimism"] >= -1e-12).all() and (arms["optimism"] > 0).any()
 
@@ -294,7 +297,7 @@ def test_every_record_says_where_it_comes_from(demo):
     pair = tuned[tuned["split"].eq("test")].pivot_table(
         index=["task", "model", "init", "seed", "metric"], columns="selection", values="value", aggfunc="first"
     )
-    main = {row["task"]: row["metric"] for row in plan.read_table(ROOT / "config/tasks.tsv", ["task"])}
+    main = {row["task"]: row["metric"] for row in read_table(ROOT / "config/tasks.tsv", ["task"])}
     chosen = pair[[metric == main[task] for task, *_, metric in pair.index]]
     assert len(chosen) and (chosen["test"] >= chosen["validation"] - 1e-12).all()
 

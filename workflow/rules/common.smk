@@ -1,5 +1,7 @@
 import functools
 import gc
+import importlib
+import json
 import os
 import re
 import shlex
@@ -9,14 +11,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
 from foundationless.errors import UserError
-from foundationless.study import plan, vocabulary, workload
+from foundationless.study import checks, job_counts, names, progress, status
+from foundationless.study import vocabulary, workload
+from foundationless.study.families import PIECES
 from foundationless.study.requests import FLOOR_MINUTES, Allocation
 
 
 def get_study(config):
-    """The design behind this config; a mistake in it is one sentence and exit code 2."""
+    """The plan of this config; a mistake in it is one sentence and exit code 2."""
     try:
-        return plan.read_study(config)
+        return checks.read_study(config)
     except UserError as error:
         print(f"foundationless: error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -38,11 +42,7 @@ allocation = Allocation(workload.Workload(study, workload.read_sizes(sizes)))
 # above it have to wait for that, or SLURM takes the step for over and kills what is still keeping. `trap :`, unlike
 # `trap ""`, is not inherited by the command.
 signal.signal(signal.SIGUSR1, lambda *_: None)
-if "--slurm-jobstep-pass-command-as-script" in sys.argv:
-    # … and so has the shell that reads this script between srun and the next Snakemake, which no option reaches
-    from snakemake.spawn_jobs import SpawnedJobArgsFactory
-
-    SpawnedJobArgsFactory.precommand = lambda *_, **__: "trap : TERM USR1"
+let_script_wait()
 # The package lies beside the Snakefile; conda environments drop PYTHONPATH, a prefix survives them.
 shell.prefix(
     f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; "
@@ -60,9 +60,15 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-def get_analyses(rule):
+def get_recipe(rulename):
+    """The number that stands for edits behind `python -m foundationless`, which Snakemake does not see."""
+    return importlib.import_module(f"foundationless.commands.{rulename}").RECIPE
+
+
+def get_analyses(rulename):
     """A pattern of the analyses whose cells this rule computes."""
-    return "|".join(name for name, made in vocabulary.ANALYSES.items() if made == rule)
+    computed = vocabulary.ANALYSES.items()
+    return "|".join(name for name, analysis in computed if analysis.rule == rulename)
 
 
 def get_source(source):
@@ -112,7 +118,7 @@ def get_task_files(wildcards):
 
 
 def get_reader_flags(wildcards):
-    flags = ["--reader", study.tasks[wildcards.task]["reader"]]
+    flags = ["--reader", study.task(wildcards.task)["reader"]]
     for role, source in study.sources(wildcards.task).items():
         flags += ["--source", f"{role}={get_source(source)}"]
     for option in study.options(wildcards.task):
@@ -121,12 +127,3 @@ def get_reader_flags(wildcards):
     for split, number in limits.get(wildcards.task, limits.get("default", {})).items():
         flags += ["--limit", f"{split}={number}"]
     return flags
-
-
-include: "progress.smk"
-include: "lookups.smk"
-include: "requests.smk"
-include: "model_lookups.smk"
-include: "corpus_lookups.smk"
-include: "results_lookups.smk"
-include: "report_lookups.smk"

@@ -49,17 +49,9 @@ def get_corpus_flags(wildcards):
     return [*flags, "--people", *people["samples"]] if "samples" in people else flags
 
 
-def get_pretraining(wildcards):
-    """Settings of a model's pretraining: the study's, with its own precision and its own settings laid over them."""
-    model = study.model(wildcards.model)
-    precision = study.precision(wildcards.model, "pretraining")
-    own = dict(model.entry.get("pretraining") or {})
-    return study.config["pretraining"] | {"precision": precision} | own
-
-
 def get_pretraining_flags(wildcards):
     flags = []
-    settings = get_pretraining(wildcards)
+    settings = study.pretraining(wildcards.model)
     if settings.pop("shard", False):
         flags += ["--shard"]
     for key, value in settings.items():
@@ -70,7 +62,7 @@ def get_pretraining_flags(wildcards):
 
 
 def get_processes(wildcards):
-    return get_pretraining(wildcards).get("processes", 1)
+    return study.pretraining(wildcards.model).get("processes", 1)
 
 
 def get_launcher(wildcards):

@@ -1,6 +1,3 @@
-include: "retrieval.smk"
-
-
 rule prepare_genome:
     input:
         get_pieces,
@@ -18,7 +15,7 @@ rule prepare_genome:
         mem_mb=get_memory_of_input,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["prepare_genome"],
+        recipe=get_recipe("prepare_genome"),
         pieces=get_piece_flags,
     message:
         "Merge and index genome {wildcards.genome}"
@@ -45,7 +42,7 @@ rule simulate_genome:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["simulate_genome"],
+        recipe=get_recipe("simulate_genome"),
         seed=config["seed"],
         directory=subpath(output.genome, parent=True),
     message:
@@ -73,7 +70,7 @@ rule simulate_population:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["simulate_population"],
+        recipe=get_recipe("simulate_population"),
         seed=config["seed"],
         place=config["simulation"],
         directory=subpath(output.vcf, parent=True),
@@ -105,7 +102,7 @@ rule simulate_variants:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["simulate_variants"],
+        recipe=get_recipe("simulate_variants"),
         seed=config["seed"],
         directory=subpath(output.vcf, parent=True),
     message:

@@ -1,6 +1,3 @@
-include: "variants.smk"
-
-
 rule embed:
     input:
         weights=get_weights,
@@ -21,7 +18,7 @@ rule embed:
         runtime=get_runtime,
         gpu=1,
     params:
-        recipe=vocabulary.RECIPES["embed"],
+        recipe=get_recipe("embed"),
         weights=subpath(input.weights, parent=True),
         poolings=lambda w: study.poolings(w.task, w.model),
         settings=config["embedding"],
@@ -56,7 +53,7 @@ rule probe:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["probe"],
+        recipe=get_recipe("probe"),
         metric=get_metric,
         probes=get_probe_flags,
         trees=get_tree_flags,
@@ -91,7 +88,7 @@ rule cluster_embeddings:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["cluster_embeddings"],
+        recipe=get_recipe("cluster_embeddings"),
         people=get_aggregate_flags,
     message:
         "Cluster {wildcards.task} as {wildcards.model} embeds it ({wildcards.init}, seed {wildcards.seed})"

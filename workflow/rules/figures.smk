@@ -16,7 +16,7 @@ rule draw_figures:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["draw_figures"],
+        recipe=get_recipe("draw_figures"),
         tables=subpath(input[0], parent=True),
         title=config["title"],
         directory=get_figure_directory,
@@ -44,7 +44,7 @@ rule bind_figures:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["bind_figures"],
+        recipe=get_recipe("bind_figures"),
         tables=subpath(input.records, parent=True),
         title=config["title"],
         notes=config["notes"],
@@ -75,10 +75,10 @@ rule write_report:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["write_report"],
+        recipe=get_recipe("write_report"),
         tables=subpath(input.records, parent=True),
         figures=get_picture_directory,
-        config=plan.json.dumps(config),
+        config=json.dumps(config),
     message:
         "Write the report"
     shell:

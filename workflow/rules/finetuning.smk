@@ -20,7 +20,7 @@ rule finetune_model:
         runtime=get_runtime,
         gpu=1,
     params:
-        recipe=vocabulary.RECIPES["finetune_model"],
+        recipe=get_recipe("finetune_model"),
         weights=subpath(input.weights, parent=True),
         directory=subpath(output.record, parent=True),
         metric=get_metric,
@@ -59,7 +59,7 @@ rule fit_baseline:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["fit_baseline"],
+        recipe=get_recipe("fit_baseline"),
         baseline=get_baseline_flags,
         metric=get_metric,
         trees=get_tree_flags,

@@ -1,10 +1,10 @@
 def get_sequences(wildcards):
-    return f"results/sequences/{study.sequences(wildcards.task)}.parquet"
+    return f"results/sequences/{names.sequence_set(wildcards.task)}.parquet"
 
 
 def get_embeddings(wildcards):
     """Of the task's own set: a derived one takes rows away, deals labels anew or splits anew, and embeds nothing."""
-    task = wildcards.task.split(".")[0]
+    task = names.parse_task(wildcards.task).base_task
     seed = study.weight_seed(wildcards.init, int(wildcards.seed))
     return f"results/embeddings/{task}/{wildcards.model}/{wildcards.init}/seed{seed}/embeddings.parquet"
 
@@ -32,7 +32,7 @@ def get_finetuning(wildcards):
 
 
 def get_chunk_flags(wildcards):
-    """The study's own chunks, for what it evaluated; otherwise the model's maximum."""
+    """The paper's chunks, for what it evaluated; otherwise the model's maximum."""
     model = study.model(wildcards.model)
     longest = model.entry.get("max_tokens")
     return (
@@ -51,7 +51,7 @@ def get_precision(section):
 
 def get_baseline_flags(wildcards):
     entry = study.model(wildcards.model).entry
-    options = plan.json.dumps(entry.get("options", {}), sort_keys=True)
+    options = json.dumps(entry.get("options", {}), sort_keys=True)
     return [
         "--family",
         entry["family"],
@@ -79,7 +79,7 @@ def get_tree_flags(wildcards):
 
 
 def get_genome_flags(wildcards):
-    sources = study.sources(wildcards.task.split(".")[0])
+    sources = study.sources(wildcards.task)
     return ["--genome", get_source(sources["genome"])] if "genome" in sources else []
 
 
@@ -88,15 +88,15 @@ def get_genome_files(wildcards):
 
 
 def get_records(*analyses):
-    """Records of every job of these analyses (of all, if none is named).
+    """Records of every cell of these analyses (of all, if none is named).
 
     Targets name them: Snakemake makes a missing file that only a finished summary needs where it is asked for alone.
     """
     return get_present(
         [
-            get_job_path(job, "record.json")
-            for job in study.cells
-            if not analyses or job.analysis in analyses
+            get_cell_path(cell, "record.json")
+            for cell in study.cells
+            if not analyses or cell.analysis in analyses
         ]
     )
 

@@ -3,9 +3,27 @@ def get_family_flags(wildcards):
     return ["--family", model.family, "--reading", model.reading]
 
 
-def get_model_flags(wildcards):
-    config = plan.json.dumps(dict(study.model(wildcards.model).config), sort_keys=True)
+def get_model_flags(wildcards, output):
+    config = json.dumps(dict(study.model(wildcards.model).config), sort_keys=True)
     return [*get_family_flags(wildcards), "--config", config]
+
+
+def get_recorded(get_flags):
+    """The param that stands for these flags, with what `--reading published` was called when recipes were last raised.
+
+    The flags read `output`, so derived to Snakemake, which records this param alone: weights of that time are complete.
+    With the next raise of the recipes of initialise, download_weights and import_weights it goes, and so does `output`.
+    """
+    before = {
+        "--reading": "--protocol",
+        "published": "corrected",
+        "as_in_paper": "paper",
+    }
+
+    def get(wildcards):
+        return [before.get(word, word) for word in get_flags(wildcards, None)]
+
+    return get
 
 
 def get_family_files(wildcards):
@@ -14,7 +32,7 @@ def get_family_files(wildcards):
     return [family.rpartition(":")[0]] if ":" in family else []
 
 
-def get_checkpoint_flags(wildcards):
+def get_checkpoint_flags(wildcards, output):
     """What a published checkpoint is, and the bytes that it must have."""
     model = study.model(wildcards.model)
     pretrained = model.entry["pretrained"]
@@ -56,10 +74,7 @@ def get_pretrained(wildcards, key):
 
 def get_constraint(source):
     """A pattern of the networks whose pretrained arm has this source (one that matches nothing if there are none)."""
-    return (
-        "|".join(plan.re.escape(name) for name in study.networks_from(source))
-        or "none^"
-    )
+    return "|".join(re.escape(name) for name in study.networks_from(source)) or "none^"
 
 
 def get_tokenizer_file(wildcards, key):
@@ -73,7 +88,7 @@ def get_tokenizer_name(wildcards):
 def get_tokenizer_files(wildcards):
     """The file of pieces that a byte-pair tokenizer needs, or none."""
     model = study.model(wildcards.model)
-    if model.tokenizer not in vocabulary.PIECES:
+    if model.tokenizer not in PIECES:
         return []
     if get_tokenizer_file(wildcards, "source") == "local":
         return [get_tokenizer_file(wildcards, "path")]
@@ -116,4 +131,4 @@ def get_tokenizer_corpus_flags(wildcards):
 def get_tokenizer_constraint(source):
     """A pattern of the models whose byte-pair tokenizer has this source."""
     names = study.tokenizers_from(source)
-    return "|".join(plan.re.escape(name) for name in names) or "none^"
+    return "|".join(re.escape(name) for name in names) or "none^"

@@ -26,7 +26,7 @@ rule pretrain:
         runtime=get_runtime,
         gpu=get_processes,
     params:
-        recipe=vocabulary.RECIPES["pretrain"],
+        recipe=get_recipe("pretrain"),
         weights=subpath(input.weights, parent=True),
         directory=subpath(output.card, parent=True),
         checkpoints=subpath(output.record, parent=True),
@@ -62,7 +62,7 @@ rule audit_corpus:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["audit_corpus"],
+        recipe=get_recipe("audit_corpus"),
         corpus=get_reference_flags,
     message:
         "Look for the test sequences of {wildcards.task} in the corpus {wildcards.corpus}"

@@ -3,26 +3,18 @@
 
 @functools.cache
 def get_partitions():
-    """Limits of the partitions in the profile's table; none where jobs run here. A broken table is one sentence.
-
-    Asked when the first job is planned, for the settings of the executor are not known before.
-    """
-    settings = workflow.executor_settings
-    if not hasattr(settings, "partition_config"):
-        return []
-    table = settings.partition_config or os.environ.get("SNAKEMAKE_SLURM_PARTITIONS")
+    """Limits of the partitions in the profile's table; none where jobs run here. A broken table is one sentence."""
+    table = get_partition_table()
     if not table:
         return []
-    from snakemake_executor_plugin_slurm.partitions import read_partition_file
-
     try:
         # YAML takes unquoted 6:00:00 for the number 21600, and that for minutes.
         for line in Path(table).read_text().splitlines():
-            if found := re.match(
+            if time := re.match(
                 r"[^#]*\bmax_runtime:\s*([1-9]\d*(:[0-5]?\d)+)\s*([#,}]|$)", line
             ):
-                raise ValueError(f"put quotes around {found[1]}, or write 90m, 6h, 2d")
-        limits = [partition.limits for partition in read_partition_file(Path(table))]
+                raise ValueError(f"put quotes around {time[1]}, or write 90m, 6h, 2d")
+        limits = read_partitions(table)
         for key, value in (item for limit in limits for item in vars(limit).items()):
             if key.startswith("max_") and not isinstance(value, int | float):
                 raise ValueError(f"{key}: '{value}' is no number; memory is in MiB")
@@ -40,12 +32,9 @@ def get_partitions():
 
 def get_gpus(rulename):
     """GPUs of a rule where the command line or a profile decides them with `set-resources`."""
-    said = workflow.resource_settings.overwrite_resources.get(rulename, {})
-    gpu, gres = (
-        getattr(said.get(name), "value", said.get(name)) for name in ("gpu", "gres")
-    )
-    if found := re.search(r"\bgpu:(?:[^:,]+:)?(\d+)", str(gres)):
-        return int(found[1])
+    gpu, gres = (get_set_resource(rulename, name) for name in ("gpu", "gres"))
+    if said := re.search(r"\bgpu:(?:[^:,]+:)?(\d+)", str(gres)):
+        return int(said[1])
     return None if gpu is None else int(gpu)
 
 
@@ -83,15 +72,13 @@ def get_runtime(wildcards, rulename, attempt):
     fitting = get_fitting(rulename, wildcards, get_memory(wildcards, rulename, attempt))
     most = max((each.max_runtime for each in fitting), default=float("inf"))
     if is_grouped(rulename, wildcards):  # a group asks for the sum
-        most /= workflow.group_settings.group_components[rulename]
+        most /= get_group_size(rulename)
     return max(1, int(min(asked, most)))
 
 
 def is_grouped(rulename, wildcards):
     """Whether a job asks for the least time, and the profile's `group-components` has groups for its rule."""
-    if rulename not in workflow.group_settings.group_components:
+    if get_group_size(rulename) is None:
         return False
-    return (
-        allocation.minutes(rulename, 1, get_gpus(rulename), **wildcards)
-        <= FLOOR_MINUTES
-    )
+    minutes = allocation.minutes(rulename, 1, get_gpus(rulename), **wildcards)
+    return minutes <= FLOOR_MINUTES

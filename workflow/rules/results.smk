@@ -1,7 +1,7 @@
 rule summarise_analysis:
     input:
-        records=get_job_files("record.json"),
-        predictions=get_job_files("predictions.parquet"),
+        records=get_cell_files("record.json"),
+        predictions=get_cell_files("predictions.parquet"),
         audits=get_audit_rows,
     output:
         scores="results/{analysis}/scores.csv",
@@ -22,7 +22,7 @@ rule summarise_analysis:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["summarise_analysis"],
+        recipe=get_recipe("summarise_analysis"),
         directory=subpath(output.scores, parent=True),
         cells=get_cells,  # not the paths: one argument may have 128 KiB, and there are thousands
         statistics=config["statistics"],
@@ -74,7 +74,7 @@ rule collect_tables:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["collect_tables"],
+        recipe=get_recipe("collect_tables"),
         weights=get_weight_names(),
         models=study.describe_models(),
         margin=config["statistics"]["margin"],
@@ -111,7 +111,7 @@ rule write_verdict:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["write_verdict"],
+        recipe=get_recipe("write_verdict"),
         tables=subpath(input[0], parent=True),
         study=config["study"],
         title=config["title"],

@@ -7,16 +7,17 @@ def get_present(files):
     return [file for file in files if os.path.isfile(file)] if FROM_RECORDS else files
 
 
-def get_job_path(job, name):
-    return f"results/{job.analysis}/{job.task}/{job.model}/{job.init}/seed{job.seed}/{name}"
+def get_cell_path(cell, name):
+    *names, seed = cell
+    return f"results/{'/'.join(names)}/seed{seed}/{name}"
 
 
-def get_job_files(name):
+def get_cell_files(name):
     """Files called `name` of all cells of one analysis."""
 
     def get(wildcards):
-        jobs = [job for job in study.cells if job.analysis == wildcards.analysis]
-        return get_present([get_job_path(job, name) for job in jobs])
+        cells = [cell for cell in study.cells if cell.analysis == wildcards.analysis]
+        return get_present([get_cell_path(cell, name) for cell in cells])
 
     return get
 
@@ -36,7 +37,7 @@ def get_cells(wildcards):
         {"metric": metric, "tasks": tasks, "cells": places}
         for (metric, places), tasks in groups.items()
     ]
-    return plan.json.dumps(cells, separators=(",", ":"))
+    return json.dumps(cells, separators=(",", ":"))
 
 
 def get_processes_of_tasks(wildcards):
@@ -64,9 +65,9 @@ def get_audit_rows(wildcards):
 
 
 def get_predictions(analysis):
-    """Predictions of every job of an analysis: of clustering its maps, of mutagenesis every substitution."""
-    jobs = [job for job in study.cells if job.analysis == analysis]
-    return get_present([get_job_path(job, "predictions.parquet") for job in jobs])
+    """Predictions of every cell of an analysis: of clustering its maps, of mutagenesis every substitution."""
+    cells = [cell for cell in study.cells if cell.analysis == analysis]
+    return get_present([get_cell_path(cell, "predictions.parquet") for cell in cells])
 
 
 def get_corpus_audits():
@@ -90,11 +91,11 @@ def get_pretraining_records(wildcards):
 
 
 def get_weight_names():
-    """All weights that the design evaluates."""
+    """All weights that the study evaluates."""
     names = dict.fromkeys(
-        f"{job.model}/{job.init}/seed{study.weight_seed(job.init, job.seed)}"
-        for job in study.cells
-        if job.init != "baseline"
+        f"{cell.model}/{cell.init}/seed{study.weight_seed(cell.init, cell.seed)}"
+        for cell in study.cells
+        if cell.init != "baseline"
     )
     paths = {f"results/weights/{name}/weights.json": name for name in names}
     return [paths[path] for path in get_present(list(paths))]
@@ -107,8 +108,8 @@ def get_weight_cards(wildcards):
 def say_what_is_missing():
     """Name the records and predictions that are not there; all of them stand in results/tables/missing.csv."""
     paths = [
-        get_job_path(job, name)
-        for job in study.cells
+        get_cell_path(cell, name)
+        for cell in study.cells
         for name in ("record.json", "predictions.parquet")
     ]
     missing = [path for path in paths if not os.path.isfile(path)]
@@ -121,5 +122,5 @@ def say_what_is_missing():
         )
 
 
-if FROM_RECORDS and workflow.is_main_process:
+if FROM_RECORDS and is_main_process():
     say_what_is_missing()

@@ -45,7 +45,7 @@ rule fetch_region:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["fetch_region"],
+        recipe=get_recipe("fetch_region"),
         url=lambda w: study.datasets[w.dataset]["url"],
         mirror=get_mirror_flags,
     message:

@@ -16,7 +16,7 @@ rule build_sequences:
         mem_mb=get_memory_of_input,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["build_sequences"],
+        recipe=get_recipe("build_sequences"),
         seed=config["seed"],
         reader=get_reader_flags,
     message:
@@ -44,7 +44,7 @@ rule derive_sequences:
         mem_mb=get_memory_of_input,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["derive_sequences"],
+        recipe=get_recipe("derive_sequences"),
         seed=config["seed"],
     message:
         "Derive {wildcards.derivation} of sequence set {wildcards.task}"
@@ -72,7 +72,7 @@ rule audit_task:
         mem_mb=get_memory_of_input,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["audit_task"],
+        recipe=get_recipe("audit_task"),
     message:
         "Audit the splits of {wildcards.task} for leaks"
     shell:
@@ -96,7 +96,7 @@ rule audit_overlap:
         mem_mb=get_memory_of_input,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["audit_overlap"],
+        recipe=get_recipe("audit_overlap"),
         names=list(study.audited),
     message:
         "Count the sequences that tasks share"

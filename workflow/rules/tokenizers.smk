@@ -16,7 +16,7 @@ rule train_tokenizer:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["train_tokenizer"],
+        recipe=get_recipe("train_tokenizer"),
         tokenizer=get_tokenizer_name,
         corpus=get_tokenizer_corpus_flags,
         size=lambda w: get_tokenizer_file(w, "size"),
@@ -44,7 +44,7 @@ rule download_tokenizer:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["download_tokenizer"],
+        recipe=get_recipe("download_tokenizer"),
         tokenizer=get_tokenizer_name,
         repository=lambda w: get_tokenizer_file(w, "repository"),
         revision=lambda w: get_tokenizer_file(w, "revision"),

@@ -20,7 +20,7 @@ rule score_sensitivity:
         runtime=get_runtime,
         gpu=1,
     params:
-        recipe=vocabulary.RECIPES["score_sensitivity"],
+        recipe=get_recipe("score_sensitivity"),
         weights=subpath(input.weights, parent=True),
         poolings=config["scoring"]["poolings"],
         compute=config["embedding"],
@@ -58,7 +58,7 @@ rule score_similarity:
         runtime=get_runtime,
         gpu=1,
     params:
-        recipe=vocabulary.RECIPES["score_similarity"],
+        recipe=get_recipe("score_similarity"),
         weights=subpath(input.weights, parent=True),
         poolings=config["scoring"]["poolings"],
         compute=config["embedding"],
@@ -96,7 +96,7 @@ rule score_likelihood:
         runtime=get_runtime,
         gpu=1,
     params:
-        recipe=vocabulary.RECIPES["score_likelihood"],
+        recipe=get_recipe("score_likelihood"),
         weights=subpath(input.weights, parent=True),
         compute=config["embedding"],
         precision=get_precision("embedding"),
@@ -133,7 +133,7 @@ rule score_mutagenesis:
         runtime=get_runtime,
         gpu=1,
     params:
-        recipe=vocabulary.RECIPES["score_mutagenesis"],
+        recipe=get_recipe("score_mutagenesis"),
         weights=subpath(input.weights, parent=True),
         compute=config["embedding"],
         precision=get_precision("embedding"),

@@ -1,6 +1,3 @@
-include: "tokenizers.smk"
-
-
 rule initialise:
     input:
         get_family_files,
@@ -20,8 +17,9 @@ rule initialise:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["initialise"],
+        recipe=get_recipe("initialise"),
         model=get_model_flags,
+        recorded=get_recorded(get_model_flags),
         tokenizer=get_tokenizer_flags,
         directory=subpath(output.card, parent=True),
     message:
@@ -49,10 +47,11 @@ rule download_weights:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["download_weights"],
+        recipe=get_recipe("download_weights"),
         repository=lambda w: get_pretrained(w, "repository"),
         revision=lambda w: get_pretrained(w, "revision"),
         checkpoint=get_checkpoint_flags,
+        recorded=get_recorded(get_checkpoint_flags),
         hub=get_hub_flags,
         directory=subpath(output.card, parent=True),
     message:
@@ -82,9 +81,10 @@ rule import_weights:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["import_weights"],
+        recipe=get_recipe("import_weights"),
         path=get_published_directory,
         checkpoint=get_checkpoint_flags,
+        recorded=get_recorded(get_checkpoint_flags),
         directory=subpath(output.card, parent=True),
     message:
         "Import the checkpoint in {params.path} as {wildcards.model}"
@@ -93,7 +93,7 @@ rule import_weights:
         " --model {wildcards.model} --output {params.directory:q} 2> {log:q}"
 
 
-rule derive_weights:
+rule make_control_arm:
     input:
         pretrained="results/weights/{model}/pretrained/seed0/weights.json",
         random="results/weights/{model}/random/seed{seed}/weights.json",
@@ -102,9 +102,9 @@ rule derive_weights:
         config="results/weights/{model}/{init}/seed{seed}/config.json",
         tensors="results/weights/{model}/{init}/seed{seed}/model.safetensors",
     log:
-        "logs/derive_weights/{model}/{init}/seed{seed}.log",
+        "logs/make_control_arm/{model}/{init}/seed{seed}.log",
     benchmark:
-        "benchmarks/derive_weights/{model}/{init}/seed{seed}.tsv"
+        "benchmarks/make_control_arm/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         init="|".join(vocabulary.CONTROL_ARMS),
     conda:
@@ -114,13 +114,13 @@ rule derive_weights:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=vocabulary.RECIPES["derive_weights"],
+        recipe=get_recipe("make_control_arm"),
         pretrained=subpath(input.pretrained, parent=True),
         random=subpath(input.random, parent=True),
         directory=subpath(output.card, parent=True),
     message:
         "Control weights of {wildcards.model}: {wildcards.init}, seed {wildcards.seed}"
     shell:
-        "python -m foundationless derive_weights --pretrained {params.pretrained:q} --random {params.random:q}"
+        "python -m foundationless make_control_arm --pretrained {params.pretrained:q} --random {params.random:q}"
         " --init {wildcards.init} --seed {wildcards.seed} --model {wildcards.model}"
         " --output {params.directory:q} 2> {log:q}"

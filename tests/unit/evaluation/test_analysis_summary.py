@@ -12,7 +12,8 @@ from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.evaluation import analysis_summary, diagnostics, table_files, task_results
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
-from foundationless.study import plan
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_yaml
 from foundationless.study.vocabulary import DIAGNOSTICS
 from support import ROOT
 from support.simulated_study import classes_of, true_mcc, write_records
@@ -24,9 +25,9 @@ MODELS = list(DELTAS)
 
 
 def study(**analyses):
-    config = plan.read_yaml(ROOT / "config/config.yaml")
+    config = read_yaml(ROOT / "config/config.yaml")
     config["tables"] = {key: str(ROOT / path) for key, path in config["tables"].items()}
-    return plan.read_study(config | {"seeds": SEEDS, "analyses": analyses})
+    return read_study(config | {"seeds": SEEDS, "analyses": analyses})
 
 
 @pytest.fixture(scope="module")

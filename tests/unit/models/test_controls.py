@@ -6,9 +6,9 @@ import torch
 from safetensors.numpy import load_file
 
 from foundationless.__main__ import main
-from foundationless.models.registry import FAMILIES
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise, load_weights, retokenized, save_weights
+from foundationless.study.families import FAMILIES
 from support.networks import TINY
 
 TOKENIZER = "character"
@@ -33,7 +33,7 @@ def save(directory, family, init, seed, config=None, **card):
 
 def derive(directory, pretrained, random, init, seed=1):
     flags = {"pretrained": pretrained, "random": random, "init": init, "seed": seed, "model": "m", "output": directory}
-    return main(["derive_weights", *(str(word) for flag, value in flags.items() for word in (f"--{flag}", value))])
+    return main(["make_control_arm", *(str(word) for flag, value in flags.items() for word in (f"--{flag}", value))])
 
 
 @pytest.fixture

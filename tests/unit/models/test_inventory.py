@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 from foundationless.__main__ import main
 from foundationless.models.inventory import align, describe
-from foundationless.models.registry import FAMILIES
 from foundationless.models.tokenizers import TOKENIZERS
 from foundationless.models.weights import initialise, save_weights
+from foundationless.study.families import FAMILIES
 
 CONFIG = dict(d_model=16, n_layer=1, d_inner=32, vocab_size=12, max_seq_len=34, emb_dim=3, filter_order=8,
               num_inner_mlps=1)  # fmt: skip

@@ -15,10 +15,11 @@ from scipy.signal import convolve
 from foundationless.errors import UserError
 from foundationless.features.composition import features, gapped_names, kmer_names
 from foundationless.models.architectures.hyenadna import causal_convolution, fast_length
-from foundationless.models.registry import FAMILIES, family_class
+from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise, retokenized
 from foundationless.runtime.files import sha256
+from foundationless.study.families import FAMILIES
 from support.networks import TINY, tokens
 
 PAD = {

@@ -16,7 +16,8 @@ from foundationless.errors import UserError
 from foundationless.models import onboarding
 from foundationless.models.hub import Description, describe_directory
 from foundationless.models.weights import initialise
-from foundationless.study import plan
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_yaml
 from support import ROOT
 from support.hub import REVISION, run_commands, serving
 
@@ -37,12 +38,12 @@ PUBLISHED = {  # official config -> (model of the table, tokenizer files)
 
 @pytest.fixture(scope="module")
 def mini():
-    return plan.read_yaml(ROOT / "config/mini.yaml")
+    return read_yaml(ROOT / "config/mini.yaml")
 
 
 @pytest.fixture(scope="module")
 def table():
-    return plan.read_yaml(ROOT / "config/models.yaml")
+    return read_yaml(ROOT / "config/models.yaml")
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_the_mini_study_has_the_model_wherever_it_makes_sense(mini, checkpoint):
     entry = entry_of(checkpoint)
     study, remarks = onboarding.put_on_trial(mini, "tiny", entry)
     assert mini == before
-    design = plan.read_study(study)
+    design = read_study(study)
     assert set(before["analyses"]) - set(study["analyses"]) == set(onboarding.VARIANTS)
     assert all(word in " ".join(remarks) for word in (*onboarding.VARIANTS, "caduceus.mini.paper", "3e-05"))
     assert set(design.networks) == {"tiny", "cnn.mini"}
@@ -137,7 +138,7 @@ def test_the_mini_study_has_the_model_wherever_it_makes_sense(mini, checkpoint):
     for analysis, task in design.summaries:
         arms = {job.init for job in of_tiny if (job.analysis, job.task) == (analysis, task)}
         assert {"pretrained", "random"} <= arms, (analysis, task)
-    originally = plan.read_study(before)
+    originally = read_study(before)
     assert set(design.summaries) == {pair for pair in originally.summaries if pair[0] not in onboarding.VARIANTS}
     assert {job for job in design.cells if job.init == "baseline"} == {
         job for job in originally.cells if job.init == "baseline"
@@ -152,10 +153,10 @@ def test_an_entry_stands_in_the_study_or_in_the_table(mini, checkpoint):
     for name, sentence in (("hyenadna", "has an entry of that name"), ("tiny.big", "does not match")):
         config = study | {"models": {name: study["models"]["tiny"]}}
         with pytest.raises(UserError, match=sentence):
-            plan.read_study(config)
+            read_study(config)
     incomplete = {key: value for key, value in study["models"]["tiny"].items() if key != "label"}
     with pytest.raises(UserError, match="config, models, tiny: 'label' is a required property"):
-        plan.read_study(study | {"models": {"tiny": incomplete}})
+        read_study(study | {"models": {"tiny": incomplete}})
 
 
 def test_a_directory_is_entered_and_entered_again(tmp_path, checkpoint, capsys):
@@ -163,7 +164,7 @@ def test_a_directory_is_entered_and_entered_again(tmp_path, checkpoint, capsys):
     assert enter(*flags) == 0
     first = capsys.readouterr()
     assert first.out == f"{tmp_path}/trials/tiny.yaml\n" and "Left out: the analyses tokenizer and width" in first.err
-    study = plan.read_yaml(tmp_path / "trials/tiny.yaml")
+    study = read_yaml(tmp_path / "trials/tiny.yaml")
     weights = hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()
     assert study["models"]["tiny1k"]["pretrained"] == {"source": "local", "path": str(checkpoint), "sha256": weights}
     before = (tmp_path / "trials/tiny.yaml").stat().st_mtime_ns
@@ -282,7 +283,7 @@ def test_a_hub_is_asked_and_its_answers_are_sentences(tmp_path, checkpoint):
         assert done.stdout.splitlines()[-1] == "[0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 2]", done.stderr
         told = run([calls[2]], **address, HF_TOKEN="hf_password")
         assert told.stdout.splitlines()[-1] == "[0]", told.stderr
-    study = plan.read_yaml(tmp_path / "good.yaml")
+    study = read_yaml(tmp_path / "good.yaml")
     weights = hashlib.sha256(held["model.safetensors"]).hexdigest()
     assert study["models"]["tiny"]["pretrained"] == {**HUB, "revision": REVISION, "sha256": weights}
     assert (tmp_path / "again.yaml").read_bytes() == (tmp_path / "good.yaml").read_bytes()
@@ -309,7 +310,7 @@ def test_a_mirror_is_a_hub(tmp_path, checkpoint, capsys):
     shutil.copytree(checkpoint, place / REVISION)
     flags = ["--repository", "lab/tiny", "--mirror", tmp_path / "mirror", "--output", tmp_path / "t.yaml"]
     assert enter(*flags) == 0
-    study = plan.read_yaml(tmp_path / "t.yaml")
+    study = read_yaml(tmp_path / "t.yaml")
     assert study["mirror"] == str(tmp_path / "mirror")
     assert study["models"]["tiny"]["pretrained"]["revision"] == REVISION
     shutil.copytree(checkpoint, place / ("f" * 40))

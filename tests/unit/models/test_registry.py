@@ -8,14 +8,35 @@ import pytest
 import torch
 
 from foundationless.errors import UserError
+from foundationless.models import tokenizers
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise, load_weights, save_weights
+from foundationless.study import families
+from foundationless.study.config import read_yaml
+from foundationless.study.families import FAMILIES, class_path, size_keys
 from support import ROOT
 
 OWN = ROOT / "tests/support/recurrent.py"
 CONFIG = {"width": 8, "vocab_size": 10, "max_tokens": 40}
 CARD = {"model": "own", "tokenizer": "character", "init": "random", "seed": 3, "source": "test"}
+
+
+def test_every_row_is_a_class_and_names_keys_of_its_configuration():
+    table = read_yaml(ROOT / "config/models.yaml")
+    configs = {entry["family"]: entry["config"] for entry in table.values() if entry.get("config")}
+    for name, row in FAMILIES.items():
+        assert family_class(name).__name__ == class_path(name)[1]
+        assert row.width and row.layers, name
+        assert set(size_keys(name)) <= set(configs.get(name, size_keys(name))), name
+        assert family_class(row.paper_random or name) and not (row.only and not row.reason)
+
+
+def test_the_tokenizers_declared_are_those_that_load():
+    assert (tuple(families.TOKENIZERS), families.PIECES) == (tokenizers.TOKENIZERS, tuple(tokenizers.PIECES))
+    for name, kind in families.TOKENIZERS.items():
+        if kind != "bpe":
+            assert (load_tokenizer(name).k > 1) == (kind == "kmer"), name
 
 
 def test_a_file_beside_the_study(tmp_path, monkeypatch):

@@ -5,9 +5,11 @@ import pytest
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.study import plan, vocabulary
-from foundationless.study.estimate import Calibration, Machine, estimate, list_jobs, longest_chain, parameters
-from foundationless.study.workload import Workload
+from foundationless.study import vocabulary
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_yaml
+from foundationless.study.estimate import Calibration, Machine, estimate, list_jobs, longest_chain
+from foundationless.study.workload import START, Workload, parameters
 from support import ROOT
 
 SIZES = {"EMP_H3": {"train": 1000, "validation": 100, "test": 100, "length": 600}}
@@ -15,11 +17,11 @@ SIZES = {"EMP_H3": {"train": 1000, "validation": 100, "test": 100, "length": 600
 
 @pytest.fixture
 def config():
-    return plan.read_yaml(ROOT / "config/mistral.yaml")
+    return read_yaml(ROOT / "config/mistral.yaml")
 
 
 def total(config, sizes=SIZES, flops=1e12, rule="total", target="all"):
-    found, _ = estimate(plan.read_study(config), sizes, flops)
+    found, _ = estimate(read_study(config), sizes, flops)
     return found[(found["target"] == target) & (found["rule"] == rule)].iloc[0]
 
 
@@ -39,32 +41,32 @@ def test_a_faster_gpu_and_less_data_cost_less(config):
 
 
 def test_what_targets_share_counts_once(config):
-    found, _ = estimate(plan.read_study(config), SIZES, 1e12)
+    found, _ = estimate(read_study(config), SIZES, 1e12)
     made = found[found["rule"] == "pretrain"].set_index("target")["jobs"]
     assert made["all"] == 1 and made.drop("all").sum() > 1
 
 
 def test_tasks_of_unknown_size_are_named(config, capsys):
-    _, unknown = estimate(plan.read_study(config), SIZES, 1e12)
+    _, unknown = estimate(read_study(config), SIZES, 1e12)
     assert "mini_H3" not in unknown and "mini_splice" in unknown
 
 
 @pytest.mark.parametrize(("width", "layers", "times"), [(128, 2, 1), (256, 2, 4), (128, 4, 2)])
 def test_parameters_grow_with_depth_and_the_square_of_the_width(width, layers, times):
-    entry = plan.read_yaml(ROOT / "config/models.yaml")["hyenadna"]
+    entry = read_yaml(ROOT / "config/models.yaml")["hyenadna"]
     config = entry["config"] | {"d_model": width, "n_layer": layers}
     assert parameters(entry, config) == times * entry["parameters"]
 
 
 def paper():
-    return plan.read_study(plan.read_yaml(ROOT / "config/paper.yaml"))
+    return read_study(read_yaml(ROOT / "config/paper.yaml"))
 
 
 def ledger(workload, rules, factor):
     """What jobs would have cost that took `factor(rule, model)` times the estimate, and one that nobody knows."""
     rows = []
     for job in workload.plan.cells:
-        rule = "fit_baseline" if job.init == "baseline" else vocabulary.ANALYSES[job.analysis]
+        rule = "fit_baseline" if job.init == "baseline" else vocabulary.ANALYSES[job.analysis].rule
         if rule in rules:
             work = workload.of(rule, job.analysis, job.task, job.model, job.init)
             rows.append({"rule": rule, **job._asdict(), "gpus": 1, "seconds": work.seconds * factor(rule, job.model)})
@@ -88,10 +90,14 @@ def test_a_ledger_corrects_the_estimate_by_rule_and_model():
     assert made["gpu_hours"] == pytest.approx(measured[measured["rule"] == "finetune_model"]["seconds"].sum() / 3600)
     table = calibration.table.set_index("rule")
     assert table.loc["finetune_model", "median_ratio"] == pytest.approx(2.0)
-    share = table["measured_hours"] / table["estimated_hours"]
-    assert share["probe"] == pytest.approx(
-        measured[measured["rule"] == "probe"]["seconds"].sum() / 3600 / table.loc["probe", "estimated_hours"]
+    counted = sum(
+        workload.of("probe", cell.analysis, cell.task, cell.model, cell.init).seconds
+        for cell in study.cells
+        if cell.init != "baseline" and vocabulary.ANALYSES[cell.analysis].rule == "probe"
     )
+    hours = measured[measured["rule"] == "probe"]["seconds"].sum() / 3600
+    assert table.loc["probe", "measured_hours"] == pytest.approx(hours)
+    assert table.loc["probe", "estimated_hours"] == pytest.approx(counted / 3600)
 
 
 def test_a_ledger_without_its_columns_or_jobs_is_refused():
@@ -132,10 +138,19 @@ def test_every_job_waits_for_jobs_that_are_there():
     assert first == {"embed", "build_sequences", "derive_sequences"}
 
 
-def test_more_probes_poolings_and_folds_cost_more(config):
-    workload = Workload(paper(), SIZES)
-    task = {"task": "gue_emp_H3", "model": "ntv2"}
-    assert workload.of("probe", "biotype", **task).cpu > 10 * workload.of("probe", "frozen", **task).cpu
+def test_more_probes_poolings_components_and_folds_cost_more():
+    """Each by itself: a fit for every probe, pooling, number of components and fold."""
+
+    def seconds(**over):
+        changed = read_yaml(ROOT / "config/paper.yaml")
+        changed["probing"] |= {"probes": ["xgboost"], "poolings": ["max"]} | over
+        changed["analyses"]["frozen"].pop("probing", None)
+        return Workload(read_study(changed), SIZES).of("probe", "frozen", "gue_emp_H3", "ntv2").cpu - START
+
+    one = seconds()
+    assert seconds(probes=["xgboost", "logistic"]) > 1.001 * one
+    assert seconds(poolings=["max", "mean"]) == seconds(pca=[16]) == pytest.approx(2 * one)
+    assert seconds(cv_folds=5) == pytest.approx(6 * one)
 
 
 def test_command(capsys, tmp_path, monkeypatch):

@@ -1,20 +1,26 @@
 """The design matrix: names with qualifiers, cells, and one clear sentence for every inconsistency."""
 
 import copy
+import json
 
 import pytest
 
 from foundationless.errors import UserError
-from foundationless.study import plan, vocabulary
+from foundationless.runtime.files import read_table
+from foundationless.study import families, plan, vocabulary
+from foundationless.study.checks import check_plan
+from foundationless.study.config import check_schema, read_schema, read_yaml
+from foundationless.study.names import sequence_set
+from foundationless.study.readers import READERS
 from support import ROOT
 
 
 @pytest.fixture(scope="module")
 def parts():
-    models = plan.read_yaml(ROOT / "config/models.yaml")
-    tasks = plan.read_table(ROOT / "config/tasks.tsv", ["task"])
-    datasets = plan.read_table(ROOT / "config/datasets.tsv", ["name"])
-    return plan.read_yaml(ROOT / "config/config.yaml"), models, tasks, datasets
+    models = read_yaml(ROOT / "config/models.yaml")
+    tasks = read_table(ROOT / "config/tasks.tsv", ["task"])
+    datasets = read_table(ROOT / "config/datasets.tsv", ["name"])
+    return read_yaml(ROOT / "config/config.yaml"), models, tasks, datasets
 
 
 def study(parts, **changes):
@@ -25,7 +31,13 @@ def study(parts, **changes):
         for key in keys:
             place = place[key]
         place[last] = value
-    return plan.Plan(config, *parts[1:])
+    return checked(config, *parts[1:])
+
+
+def checked(*parts):
+    design = plan.Plan(*parts)
+    check_plan(design)
+    return design
 
 
 def test_every_cell_of_a_network_has_both_arms_at_the_same_seeds(parts):
@@ -91,7 +103,7 @@ def test_a_wider_published_checkpoint_exists_at_random_only(parts):
     assert design.model("hyenadna.paper").arms == ("pretrained", "random")
 
 
-def test_what_the_study_read_is_an_import_of_what_is_pretrained_here(parts):
+def test_what_the_paper_read_is_an_import_of_what_is_pretrained_here(parts):
     """`.paper` is another way to read the same weights; only the hub's own have to be fetched for it."""
     design = study(parts, models__hyenadna={}, analyses__width__models=["ntv2.demo.paper", "hyenadna.paper"])
     assert [design.model(name).source for name in ("ntv2.demo.paper", "hyenadna.paper")] == ["local", "hub"]
@@ -121,19 +133,19 @@ def test_a_family_of_ones_own_says_what_its_width_is(parts):
     config = {**parts[0], "models": {"mine": {}}}
     config["analyses"] = {"width": {"tasks": ["sim_biotype"], "models": ["mine.w8"], "baselines": []}}
     with pytest.raises(UserError, match="add scaling to its entry"):
-        plan.Plan(config, own, *parts[2:])
+        checked(config, own, *parts[2:])
     own["mine"]["scaling"] = {"width": {"width": 1, "inner": 3}}
-    assert plan.Plan(config, own, *parts[2:]).model("mine.w8").config == {"width": 8, "inner": 24}
+    assert checked(config, own, *parts[2:]).model("mine.w8").config == {"width": 8, "inner": 24}
     own["mine"]["family"] = "absent.py:Mine"
     with pytest.raises(UserError, match=r"no file 'absent\.py' of its family"):
-        plan.Plan(config, own, *parts[2:])
+        checked(config, own, *parts[2:])
 
 
 def test_figures_tell_variants_of_a_model_apart(parts):
     design = study(parts, analyses__lora__models=["ntv2.demo.char.l3", "ntv2.demo.paper", "ntv2.demo.w8"])
-    labels = {name: card["label"] for name, card in plan.json.loads(design.describe_models()).items()}
+    labels = {name: card["label"] for name, card in json.loads(design.describe_models()).items()}
     assert labels["ntv2.demo.char.l3"] == "NTv2 demo, characters, 3 layers"
-    assert labels["ntv2.demo.paper"] == "NTv2 demo, as the study read it"
+    assert labels["ntv2.demo.paper"] == "NTv2 demo, as the paper read it"
     assert labels["ntv2.demo"] == labels["ntv2.demo.w8"] == "NTv2 demo", "a width is told by its axis"
 
 
@@ -170,6 +182,10 @@ def test_only_the_analysis_lora_trains_adapters(parts):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        (
+            {"analyses__finetun": {"tasks": ["sim_mark"]}},
+            "config, analyses: unknown analysis 'finetun'; did you mean 'finetune'?",
+        ),
         ({"analyses__finetune__tasks": ["sim_marc"]}, "unknown task 'sim_marc'; did you mean 'sim_mark'?"),
         ({"models__hyenadnna": {}}, "unknown model 'hyenadnna'; did you mean 'hyenadna'?"),
         (
@@ -189,8 +205,8 @@ def test_only_the_analysis_lora_trains_adapters(parts):
             },
             "analysis 'lora': none of its models has one of its arms",
         ),
-        ({"analyses__likelihood__models": ["ntv2.demo.paper"]}, "is not what the study evaluated"),
-        ({"analyses__similarity__models": ["caduceus.demo.paper"]}, "is not what the study evaluated"),
+        ({"analyses__likelihood__models": ["ntv2.demo.paper"]}, "is not what the paper evaluated"),
+        ({"analyses__similarity__models": ["caduceus.demo.paper"]}, "is not what the paper evaluated"),
         ({"corpora__simulated__genomes": ["simulatd"]}, "unknown genome 'simulatd'; did you mean 'simulated'?"),
         ({"genomes__simulated__pieces": [{"source": "yeast"}]}, "unknown dataset 'yeast'"),
     ],
@@ -202,12 +218,12 @@ def test_inconsistencies_are_one_sentence(parts, changes, sentence):
 
 
 def test_schema_names_the_place_and_the_nearest_key(parts):
-    schema = plan.read_schema("config")
+    schema = read_schema("config")
     config = copy.deepcopy(parts[0])
-    plan.check_schema(config, schema, "config")
+    check_schema(config, schema, "config")
     config["finetuning"]["epoch"] = 3
     with pytest.raises(UserError, match=r"config, finetuning: unknown key 'epoch'; did you mean 'epochs'\?"):
-        plan.check_schema(config, schema, "config")
+        check_schema(config, schema, "config")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +238,7 @@ def test_broken_tables_are_one_sentence(tmp_path, text, sentence):
     path = tmp_path / "tasks.tsv"
     path.write_text(text)
     with pytest.raises(UserError, match=sentence):
-        plan.read_table(path, ["task"])
+        read_table(path, ["task"])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +259,7 @@ def test_broken_tables_are_one_sentence(tmp_path, text, sentence):
 def test_a_task_that_cannot_be_built_is_named(parts, column, text, sentence):
     tasks = [row | ({column: text} if row["task"] == "sim_mark" else {}) for row in parts[2]]
     with pytest.raises(UserError, match=sentence):
-        plan.Plan(parts[0], parts[1], tasks, parts[3])
+        checked(parts[0], parts[1], tasks, parts[3])
 
 
 @pytest.mark.parametrize(
@@ -296,7 +312,7 @@ def test_what_would_break_a_path_or_a_flag_is_refused(parts, path, value, senten
         place = place[key]
     place[last] = value
     with pytest.raises(UserError, match=sentence):
-        plan.check_schema(config, plan.read_schema("config"), "config")
+        check_schema(config, read_schema("config"), "config")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +325,7 @@ def test_what_would_break_a_path_or_a_flag_is_refused(parts, path, value, senten
 def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sentence):
     models = {**parts[1], "hyenadna": {**parts[1]["hyenadna"], key: value}}
     with pytest.raises(UserError, match=sentence):
-        plan.check_schema(models, plan.read_schema("models"), "models")
+        check_schema(models, read_schema("models"), "models")
 
 
 def test_the_families_of_features_are_those_of_the_program():
@@ -321,24 +337,24 @@ def test_the_families_of_features_are_those_of_the_program():
 
 def test_numbers_that_are_not_finite_are_refused():
     with pytest.raises(UserError, match=r"config, a.rates.1: not a finite number"):
-        plan.check_schema({"a": {"rates": [1.0, float("nan")]}}, {"type": "object"}, "config")
+        check_schema({"a": {"rates": [1.0, float("nan")]}}, {"type": "object"}, "config")
 
 
 def test_a_directory_or_a_binary_file_is_no_table(tmp_path):
     with pytest.raises(UserError, match="not readable"):
-        plan.read_table(tmp_path, ["task"])
+        read_table(tmp_path, ["task"])
     with pytest.raises(UserError, match="cannot be read"):
-        plan.read_yaml(tmp_path)
+        read_yaml(tmp_path)
     (tmp_path / "t.tsv").write_bytes(bytes(range(256)))
     with pytest.raises(UserError, match="not readable"):
-        plan.read_table(tmp_path / "t.tsv", ["task"])
+        read_table(tmp_path / "t.tsv", ["task"])
 
 
 def test_derived_sets_and_numbers_of_epochs_are_qualifiers_of_a_task(parts):
     """What changes only a run reads the same sequences; what takes rows away, deals labels or splits anew is a set."""
     epochs = ["sim_promoter.ep7", "sim_promoter.pct10.ep9p2"]
     design = study(parts, analyses__epochs__tasks=epochs, finetuning__folds=[0])
-    assert [design.sequences(task) for task in epochs] == ["sim_promoter", "sim_promoter.pct10"]
+    assert [sequence_set(task) for task in epochs] == ["sim_promoter", "sim_promoter.pct10"]
     settings = [design.finetuning(task, "epochs") for task in epochs]
     assert [(found["epochs"], found["patience"], found["folds"]) for found in settings] == [(7, 0, [0]), (9, 2, [])]
     assert "sim_promoter" in design.audited and not any("." in task for task in design.audited)
@@ -401,7 +417,21 @@ def test_transfer_reads_sets_and_not_itself(parts):
             {**row, "sources": f"train={source};test=task:sim_mark"} if row is found else found for found in tasks
         ]
         with pytest.raises(UserError, match=sentence):
-            plan.Plan(config, models, changed, datasets)
+            checked(config, models, changed, datasets)
+
+
+def test_the_tokenizers_of_the_schema_are_those_of_the_program():
+    kinds = read_schema("models")["additionalProperties"]["properties"]
+    assert {*kinds["tokenizer"]["enum"]} == {*families.TOKENIZERS, None}
+    assert {*kinds["tokenizer_class"]["enum"]} == {*families.TOKENIZERS.values(), None}
+
+
+def test_every_analysis_says_what_it_asks_and_where_it_is_seen():
+    for name, analysis in vocabulary.ANALYSES.items():
+        assert analysis.rule in vocabulary.RULES and analysis.figure in vocabulary.FIGURES, name
+        assert analysis.question.endswith("?") and set(analysis.sets) <= {
+            reader.makes for reader in READERS.values()
+        }, name
 
 
 def test_every_analysis_belongs_to_one_named_target():
@@ -415,8 +445,8 @@ def test_a_tokenizer_must_fit_the_vocabulary(parts):
 
 
 def test_people_of_a_corpus_are_named_one_way(parts):
-    schema = plan.read_schema("config")
+    schema = read_schema("config")
     config = copy.deepcopy(parts[0])
     config["corpora"]["simulated"]["people"] = {"vcf": ["simulated:population.vcf.gz"]}
     with pytest.raises(UserError, match="give either samples or panel with per_superpopulation"):
-        plan.check_schema(config, schema, "config")
+        check_schema(config, schema, "config")

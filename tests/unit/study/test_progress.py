@@ -548,8 +548,8 @@ def test_status_of_an_empty_directory(place, capsys):
 
 def test_status_counts_records_on_disk(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
+    from foundationless.study.checks import read_study
     from foundationless.study.config import read_yaml
-    from foundationless.study.plan import read_study
 
     study = read_study(read_yaml("config/config.yaml"))
     for job in study.cells[:3]:

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundationless.study import plan, vocabulary, workload
+from foundationless.study import vocabulary, workload
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_yaml
 from foundationless.study.estimate import Calibration, list_jobs
+from foundationless.study.families import width_of
 from foundationless.study.requests import CAP_MEMORY, CAP_MINUTES, FLOOR_MEMORY, FLOOR_MINUTES, Allocation
 from support import ROOT
 
@@ -21,9 +24,9 @@ GPU_RULES = {
 
 
 def study(name="paper", **changes):
-    config = plan.read_yaml(ROOT / f"config/{name}.yaml") | changes
+    config = read_yaml(ROOT / f"config/{name}.yaml") | changes
     config["tables"] = {key: str(ROOT / path) for key, path in config["tables"].items()}
-    return plan.read_study(config)
+    return read_study(config)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def requests(paper):
         elif len(rest) == 3:
             names = {"model": rest[0], "init": rest[1]}
         found[rule, *names.items()] = rule, names
-    for rule in [*vocabulary.RECIPES, "fetch"]:
+    for rule in vocabulary.RULES:
         if not any(known == rule for known, _ in found.values()):
             found[rule,] = rule, {"audit_corpus": {"task": "nt_H3"}, "import_weights": {"model": "ntv2"}}.get(rule, {})
     return list(found.values())
@@ -56,7 +59,7 @@ def requests(paper):
 
 def test_every_rule_asks_within_bounds_and_for_more_when_tried_again(paper, requests):
     allocation = Allocation(workload.Workload(paper, SIZES))
-    assert {rule for rule, _ in requests} == {*vocabulary.RECIPES, "fetch"}
+    assert {rule for rule, _ in requests} == {*vocabulary.RULES}
     assert len(requests) > 2000
     for rule, names in requests:
         gpus = allocation.gpus(rule, **names)
@@ -126,7 +129,7 @@ PAPER = study()
 
 def test_epochs_folds_rates_and_rounds_take_time():
     def asked(rule, model, **changes):
-        config = plan.read_yaml(ROOT / "config/paper.yaml")
+        config = read_yaml(ROOT / "config/paper.yaml")
         for section, values in changes.items():
             config[section] = config[section] | values
         found = study(**{section: config[section] for section in changes})
@@ -160,7 +163,7 @@ def test_a_size_of_the_study_counts_as_that_size():
     assert small
     for name in small:
         entry = found.entries[name.split(".")[0]]
-        if workload.width(found.model(name)) < workload.width_of(entry["config"]):
+        if width_of(found.model(name).config) < width_of(entry["config"]):
             assert work.parameters(found.model(name)) < entry["parameters"] / 2, name
 
 
@@ -176,7 +179,8 @@ def test_rules_ask_by_function():
 
 
 def test_what_the_snakefile_imports_is_light():
-    code = "import foundationless.study.requests, sys; print([m for m in ('torch', 'numpy', 'pandas') if m in sys.modules])"
+    heavy = ("torch", "numpy", "pandas")
+    code = f"import foundationless.study.requests, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "workflow", capture_output=True, text=True, check=True
     )

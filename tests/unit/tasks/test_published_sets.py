@@ -12,7 +12,11 @@ import pytest
 from foundationless.__main__ import main
 from foundationless.data.reference import Piece, prepare_genome
 from foundationless.errors import UserError
-from foundationless.study import plan, vocabulary
+from foundationless.runtime.files import read_table
+from foundationless.study import vocabulary
+from foundationless.study.checks import REGION, check_source, read_study
+from foundationless.study.config import read_yaml
+from foundationless.study.plan import read_pairs
 from foundationless.study.readers import READERS
 from foundationless.tasks.sequence_sets import read_sequences
 
@@ -158,9 +162,9 @@ def test_genes_are_drawn_to_counts(tmp_path, capsys, genome):
 
 
 def study_tables():
-    tasks = plan.read_table("config/tasks.tsv", ["task"])
+    tasks = read_table("config/tasks.tsv", ["task"])
     return {row["task"]: row for row in tasks}, {
-        row["name"]: row for row in plan.read_table("config/datasets.tsv", ["name"])
+        row["name"]: row for row in read_table("config/datasets.tsv", ["name"])
     }
 
 
@@ -170,22 +174,22 @@ def test_the_study_has_its_tasks_and_each_file_is_in_the_ledger(monkeypatch, req
     suites = Counter(name.partition("_")[0] for name in tasks)
     assert (suites["nt"], suites["nt2"], suites["gue"], suites["gb"], suites["ancestry"]) == (18, 18, 28, 9, 11)
     for name, row in tasks.items():
-        for _, source in plan._pairs(row["sources"]):
+        for _, source in read_pairs(row["sources"]):
             kind, _, rest = source.rpartition(":")
             if kind in ("", "region"):
                 assert rest.partition("/")[0] in datasets, name
-        assert not set(dict(plan._pairs(row["options"]))) - READERS[row["reader"]].options.keys(), name
+        assert not set(dict(read_pairs(row["options"]))) - READERS[row["reader"]].options.keys(), name
     # The window of the file and the window of the reader are the same, and 32 kb long.
     for name in (name for name in tasks if name.startswith("ancestry")):
-        options = dict(plan._pairs(tasks[name]["options"]))
-        window = plan.REGION.fullmatch(tasks[name]["sources"].split(";")[0].partition("/")[2])
+        options = dict(read_pairs(tasks[name]["options"]))
+        window = REGION.fullmatch(tasks[name]["sources"].split(";")[0].partition("/")[2])
         assert window is not None and window.groupdict() == options
         assert int(options["end"]) - int(options["start"]) == 31_999
 
 
 def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
-    study = plan.read_study(plan.read_yaml("config/paper.yaml"))
+    study = read_study(read_yaml("config/paper.yaml"))
     finetuned = [task for analysis, task in study.summaries if analysis == "finetune"]
     assert Counter(study.tasks[task]["suite"] for task in finetuned) == {"nt": 18, "gue": 28, "gb": 6}
     settings = [study.finetuning(task, "finetune") for task in ("nt_H3", "gue_emp_H3", "gb_demo_human_or_worm")]
@@ -209,10 +213,10 @@ def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
 )
 def test_impossible_regions_are_one_sentence(monkeypatch, request, source, words):
     monkeypatch.chdir(request.config.rootpath)
-    study = plan.read_study(plan.read_yaml("config/paper.yaml"))
-    study._check_source("region:kgp_chr1/chr1.4-5", "here")
+    study = read_study(read_yaml("config/paper.yaml"))
+    check_source(study, "region:kgp_chr1/chr1.4-5", "here")
     with pytest.raises(UserError, match=re.escape(words)):
-        study._check_source(source, "here")
+        check_source(study, source, "here")
 
 
 def test_the_studys_names_of_tasks_are_those_of_its_tables(monkeypatch, request, shared):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from foundationless.errors import UserError
-from foundationless.models.registry import FAMILIES
 from foundationless.models.weights import initialise
+from foundationless.study.families import FAMILIES
 from foundationless.training.lora import add_adapters, linear_maps
 from support.networks import TINY, tokens
 

@@ -18,11 +18,13 @@ from foundationless.__main__ import main
 from foundationless.data.reference import Genome
 from foundationless.evaluation.records import comparable, read_record
 from foundationless.models.bpe_training import train_pieces
-from foundationless.models.registry import FAMILIES, family_class
+from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PIECES, load_tokenizer
 from foundationless.models.weights import initialise, load_weights, save_weights
-from foundationless.runtime.files import sha256
+from foundationless.runtime.files import read_table, sha256
 from foundationless.study import plan
+from foundationless.study.config import check_schema, read_schema, read_yaml
+from foundationless.study.families import FAMILIES
 from foundationless.training import pretraining
 from foundationless.training.objectives import IGNORED, Counts, Objective
 from foundationless.training.pretraining import Settings, decay_groups
@@ -139,7 +141,7 @@ SMALL = {
 
 def small_model(directory: Path, family: str, genome: Path) -> Path:
     """Weights of a miniature with the model table's other settings, its own tokenizer included."""
-    entry = plan.read_yaml(ROOT / "config/models.yaml")[ENTRIES.get(family, family)]
+    entry = read_yaml(ROOT / "config/models.yaml")[ENTRIES.get(family, family)]
     save_model(directory, family, {**entry["config"], **SMALL[family]}, entry["tokenizer"])
     if family in PIECES:
         sequences = [sequence for _, _, sequence in Genome(genome).pieces(["chrN"])]
@@ -161,7 +163,7 @@ def test_every_family_learns_a_repeat(tmp_path, genome, family):
 
 def test_the_studys_mistral_takes_a_step_at_full_width(tmp_path, genome):
     """Tables 6 and 7: 580 M parameters in 16 layers (meta device); one step of width, heads and FFN in one layer."""
-    config = plan.read_yaml(ROOT / "config/models.yaml")["mistral"]["config"]
+    config = read_yaml(ROOT / "config/models.yaml")["mistral"]["config"]
     with torch.device("meta"):
         whole = family_class("mistral")(config)
     parameters = list(whole.parameters())
@@ -182,10 +184,10 @@ def test_the_studys_mistral_takes_a_step_at_full_width(tmp_path, genome):
 
 
 def study(name: str) -> plan.Plan:
-    config = plan.read_yaml(ROOT / f"config/{name}.yaml")
-    plan.check_schema(config, plan.read_schema("config"), name)
-    tables = (plan.read_table(ROOT / f"config/{table}.tsv", [key]) for table, key in TABLES.items())
-    return plan.Plan(config, plan.read_yaml(ROOT / "config/models.yaml"), *tables)
+    config = read_yaml(ROOT / f"config/{name}.yaml")
+    check_schema(config, read_schema("config"), name)
+    tables = (read_table(ROOT / f"config/{table}.tsv", [key]) for table, key in TABLES.items())
+    return plan.Plan(config, read_yaml(ROOT / "config/models.yaml"), *tables)
 
 
 def test_the_mistral_study_has_the_settings_of_tables_6_and_7():
@@ -210,7 +212,7 @@ def test_the_ablations_pretrain_both_tokenizers_and_every_width():
 
 def test_only_maps_convolutions_and_embeddings_decay():
     for family, kept in (("hyenadna", ("freq", "bias", "norm")), ("caduceus", ("A_log", ".D", "bias", "norm"))):
-        entry = plan.read_yaml(ROOT / "config/models.yaml")[family]
+        entry = read_yaml(ROOT / "config/models.yaml")[family]
         model = initialise(family, {**entry["config"], **SMALL[family]}, 0)
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         decaying, fixed = ([names[id(p)] for p in group["params"]] for group in decay_groups(model, 0.1))

@@ -12,13 +12,14 @@ import pytest
 import torch
 from sklearn.model_selection import KFold
 
+from foundationless.commands import finetune_model
 from foundationless.errors import UserError
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise
 from foundationless.tasks.sequence_sets import write_sequences
 from foundationless.training import classifier as sequence_classifier
 from foundationless.training import compute as training
-from foundationless.training import finetuning, loop, sweep
+from foundationless.training import loop, sweep
 from foundationless.training.classifier import Classifier, prepare_examples, tokenise
 from foundationless.training.compute import Compute
 from foundationless.training.stacking import Alone
@@ -442,7 +443,7 @@ def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weigh
     assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
     (tmp_path / "runs" / "published_lr0.01.parquet").write_bytes(b"cut")
     assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
-    monkeypatch.setitem(finetuning.RECIPES, "finetune_model", finetuning.RECIPES["finetune_model"] + 1)
+    monkeypatch.setattr(finetune_model, "RECIPE", finetune_model.RECIPE + 1)
     assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
 
 

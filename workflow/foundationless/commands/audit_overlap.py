@@ -10,6 +10,8 @@ from pathlib import Path
 
 from foundationless.commands._flags import output_file, positive
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequences", required=True, nargs="+", type=Path, help="sequence sets of the tasks")

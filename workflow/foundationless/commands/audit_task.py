@@ -11,6 +11,8 @@ from pathlib import Path
 
 from foundationless.commands._flags import count, output_file, positive
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", required=True, help="name of the task, for the summary")

@@ -18,6 +18,9 @@ class Explain(argparse.Action):
         parser.exit()
 
 
+RECIPE = 2  # raise it when a result would change
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reader", required=True, help=f"one of {', '.join(READERS)}")
     parser.add_argument("--explain", nargs=0, action=Explain, help="print the sources and options of all readers")

@@ -6,6 +6,8 @@ from pathlib import Path
 from foundationless.commands import add_identity, add_sequences
 from foundationless.commands._flags import count, output_file
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embeddings", required=True, type=Path, help="embeddings of the set (Parquet, from embed)")

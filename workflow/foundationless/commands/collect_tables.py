@@ -10,6 +10,8 @@ from pathlib import Path
 
 from foundationless.commands._flags import output_directory, positive
 
+RECIPE = 5  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument

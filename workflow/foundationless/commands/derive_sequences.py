@@ -15,6 +15,8 @@ from pathlib import Path
 
 from foundationless.commands._flags import output_file, seed
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequences", required=True, type=Path, help="sequence set to start from")

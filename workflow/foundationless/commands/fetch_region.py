@@ -8,6 +8,8 @@ looked at before the network.
 import argparse
 from pathlib import Path
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `fetch_region`."""

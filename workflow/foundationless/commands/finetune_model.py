@@ -6,6 +6,8 @@ from pathlib import Path
 from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
 from foundationless.commands._flags import count, number, output_directory
 
+RECIPE = 2  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the fine-tuning job."""
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         **{name: getattr(arguments, name) for name in names},
     )
     paths = (arguments.weights, arguments.sequences, settings, compute, arguments.runs)
-    outcome = finetuning.finetune(*paths, arguments.checkpoint_seconds, arguments.pack)
+    outcome = finetuning.finetune(*paths, RECIPE, arguments.checkpoint_seconds, arguments.pack)
     with atomic_path(arguments.predictions) as part:
         outcome.predictions.to_parquet(part, index=False)
     records.write_record(

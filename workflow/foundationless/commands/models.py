@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from foundationless.errors import UserError
     from foundationless.models import inventory
-    from foundationless.study.plan import read_yaml
+    from foundationless.study.config import read_yaml
 
     if arguments.families:
         families, tokenizers = inventory.list_families(), inventory.list_tokenizers()

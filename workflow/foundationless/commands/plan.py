@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.errors import UserError
+    from foundationless.study.checks import read_study
     from foundationless.study.config import read_yaml
     from foundationless.study.estimate import Calibration, Machine, describe_chain, estimate, read_ledger
-    from foundationless.study.plan import read_study
     from foundationless.study.workload import Workload, read_sizes
 
     config = read_yaml(arguments.configfile)
@@ -46,8 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
     calibration = Calibration()
     if arguments.ledger:
         calibration = Calibration.read(read_ledger(arguments.ledger), workload)
-    found, unknown = estimate(study, sizes, flops, machine, calibration)
-    shown = found if arguments.rules else found[found["rule"] == "total"].drop(columns="rule")
+    costs, unknown = estimate(study, sizes, flops, machine, calibration)
+    shown = costs if arguments.rules else costs[costs["rule"] == "total"].drop(columns="rule")
     print(shown.to_string(index=False, float_format="{:,.1f}".format))
     print("Targets share sequence sets, embeddings and weights, which `all` counts once. Retrieval is not counted.")
     print(

@@ -10,6 +10,8 @@ import argparse
 
 from foundationless.commands._flags import output_file
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

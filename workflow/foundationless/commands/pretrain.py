@@ -9,6 +9,8 @@ from pathlib import Path
 from foundationless.commands import add_compute, add_corpus, read_corpus
 from foundationless.commands._flags import number, output_directory, output_file, positive, seed
 
+RECIPE = 3  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         compute = training.Compute(group.device, threads, arguments.precision, arguments.token_budget)
         ledger = arguments.checkpoints / "cost.json" if group.leads else None
         usage = JobUsage(compute.device, ledger, threads=threads * group.size, processes=group.size)
-        places = (arguments.checkpoints, arguments.output, arguments.model, group, arguments.checkpoint_seconds)
+        places = (arguments.checkpoints, arguments.output, arguments.model, group, RECIPE, arguments.checkpoint_seconds)
         outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places)
     if not group.leads:
         return

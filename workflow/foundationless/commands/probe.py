@@ -7,6 +7,8 @@ from foundationless.commands import add_identity, add_record_outputs, add_sequen
 from foundationless.commands._flags import count, number
 from foundationless.study.vocabulary import CLASS_METRICS
 
+RECIPE = 3  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embeddings", required=True, type=Path, help="embeddings of the set (Parquet, from embed)")

@@ -4,6 +4,8 @@ import argparse
 
 from foundationless.commands.score_sensitivity import add_scoring, shared
 
+RECIPE = 2  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scoring(parser)

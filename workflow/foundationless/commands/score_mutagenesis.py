@@ -5,6 +5,8 @@ import argparse
 from foundationless.commands._flags import count
 from foundationless.commands.score_sensitivity import add_scoring, shared
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scoring(parser)

@@ -7,6 +7,8 @@ import argparse
 
 from foundationless.commands._flags import output_directory, seed
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `simulate_genome`."""

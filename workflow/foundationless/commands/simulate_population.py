@@ -8,6 +8,8 @@ from pathlib import Path
 
 from foundationless.commands._flags import output_directory, seed
 
+RECIPE = 2  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `simulate_population`."""

@@ -18,9 +18,9 @@ def run(arguments: argparse.Namespace) -> None:
     import time
 
     from foundationless.errors import UserError
+    from foundationless.study.checks import read_study
     from foundationless.study.config import read_yaml
     from foundationless.study.job_counts import failure_table
-    from foundationless.study.plan import read_study
     from foundationless.study.status import count_records, describe_lock, describe_run, read_run
 
     last = read_run()

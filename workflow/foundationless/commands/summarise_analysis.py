@@ -18,6 +18,8 @@ from pathlib import Path
 
 from foundationless.commands._flags import count, output_directory, positive, seed
 
+RECIPE = 5  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from foundationless.errors import UserError
-from foundationless.models.registry import ENTRY_POINTS, FAMILIES, family_class
+from foundationless.models.registry import ENTRY_POINTS, family_class
 from foundationless.models.tokenizers import PIECES, TOKENIZERS, load_tokenizer
+from foundationless.study.families import FAMILIES
 
 _MIB = 2**20
 _NUMBER = re.compile(r"[\d,.]+|None|-|\?")

@@ -12,28 +12,19 @@ import torch
 from foundationless.errors import UserError
 from foundationless.models.hub import Description
 from foundationless.models.inventory import describe
-from foundationless.models.registry import FAMILIES, family_class
-from foundationless.models.tokenizers import PIECES, TOKENIZERS, load_tokenizer
+from foundationless.models.registry import family_class
+from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import CONFIG, PIECE_FILE, parse_config
 from foundationless.runtime.files import atomic_path
+from foundationless.study import families
+from foundationless.study.checks import read_study
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
-from foundationless.study.plan import read_study
+from foundationless.study.families import PIECES, TOKENIZERS
+from foundationless.study.names import parse_model
 
-# What the published config.json of a family says and no other's does: a key, and its value (None: any). In this order:
-# four of them are kinds of BERT or ESM, and say so by what they add. DNABERT-2 and NT v2 have no `model_type`.
-SIGNS = (
-    ("dnabert2", "alibi_starting_size", None),
-    ("gena_lm", "pre_layer_norm", None),
-    ("nt_v2", "add_bias_fnn", None),
-    ("hyenadna", "model_type", "hyenadna"),
-    ("caduceus", "model_type", "caduceus"),
-    ("mistral", "model_type", "mistral"),
-    ("nt_v1", "model_type", "esm"),
-    ("bert", "model_type", "bert"),
-)
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
-# A rate at which published checkpoints are fine-tuned (the study sweeps 1e-5 to 3e-4); miniatures need larger ones.
+# A rate at which published checkpoints are fine-tuned (the paper sweeps 1e-5 to 3e-4); miniatures need larger ones.
 LEARNING_RATE = 3.0e-5
 # Rows that an embedding table may have beyond the tokenizer's ids: published ones are padded to a multiple of 8.
 _PADDING = 8
@@ -45,14 +36,13 @@ def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
 
     `where` is its path, for the sentence.
     """
-    for family, key, value in SIGNS:
-        if key in config and value in (None, config[key]):
-            return family
+    if family := families.recognise(config):
+        return family
     said = config.get("model_type") or ", ".join(map(str, config.get("architectures") or ())) or "nothing"
-    published = {family for family, *_ in SIGNS}
+    published = ", ".join(name for name, row in families.FAMILIES.items() if row.sign)
     raise UserError(
-        f"{where}: no family is known by it (it calls itself {said!r:.60}); name one with --family: "
-        f"{', '.join(name for name in FAMILIES if name in published)}, or PATH.py:Class for one of your own."
+        f"{where}: no family is known by it (it calls itself {said!r:.60}); name one with --family: {published}, or "
+        "PATH.py:Class for one of your own."
     )
 
 
@@ -88,7 +78,7 @@ def describe_model(
         "label": label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…",
         "family": family,
         "tokenizer": tokenizer,
-        "tokenizer_class": "bpe" if tokenizer in PIECES else "kmer" if tokenizer.startswith("nt_") else "character",
+        "tokenizer_class": TOKENIZERS[tokenizer],
         "objective": facts["objective"],
         "max_tokens": facts["limit"],
         "parameters": facts["parameters"],
@@ -131,7 +121,7 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
 
     What an analysis did with models that it named, it does with this one; `VARIANTS` are left out.
     """
-    if name in {stem.split(".")[0] for stem in study["baselines"]}:
+    if name in {parse_model(stem).base for stem in study["baselines"]}:
         raise UserError(f"model '{name}': a baseline of the study has that name; give another with --name.")
     trial = copy.deepcopy(dict(study))
     where = entry["pretrained"].get("repository") or Path(entry["pretrained"]["path"]).name

@@ -1,4 +1,4 @@
-"""The registry of architecture families; a new architecture is one file, here or anywhere, and one line.
+"""From the name of an architecture family to its class; `study.families` has a row for each of the program's.
 
 Outside the package a family is named `PATH.py:Class` (relative to the working directory), or by an entry point of the
 group `foundationless.families` whose value is `MODULE:Class`.
@@ -14,22 +14,9 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel
+from foundationless.study.families import FAMILIES, class_path
 
-FAMILIES = {
-    "hyenadna": "foundationless.models.architectures.hyenadna:HyenaDNA",
-    "caduceus": "foundationless.models.architectures.caduceus:Caduceus",
-    "mistral": "foundationless.models.architectures.mistral:Mistral",
-    "nt_v1": "foundationless.models.architectures.nt_v1:NucleotideTransformer",
-    "nt_v2": "foundationless.models.architectures.nt_v2:NucleotideTransformerV2",
-    "dnabert2": "foundationless.models.architectures.dnabert2:DNABERT2",
-    "gena_lm": "foundationless.models.architectures.gena_lm:GenaLM",
-    "bert": "foundationless.models.architectures.bert:Bert",
-    "cnn": "foundationless.models.architectures.cnn:ConvolutionalNetwork",
-}
 ENTRY_POINTS = "foundationless.families"
-# What the study's code built where it asked for a random model of the family (models.md: without remote code,
-# `AutoModel.from_config` of GENA-LM is transformers' post-LayerNorm BERT).
-PAPER_RANDOM = {"gena_lm": "bert"}
 
 
 def family_class(family: str) -> type[GenomicModel]:
@@ -37,7 +24,7 @@ def family_class(family: str) -> type[GenomicModel]:
     outside = {point.name: point for point in entry_points(group=ENTRY_POINTS)} if family not in FAMILIES else {}
     try:
         if family in FAMILIES:
-            module, name = FAMILIES[family].split(":")
+            module, name = class_path(family)
             found: Any = getattr(importlib.import_module(module), name)
         elif family in outside:
             found = outside[family].load()

@@ -22,9 +22,10 @@ from torch import Tensor
 from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel, Reading
 from foundationless.models.portable_rng import PortableDraws, WithoutDraws
-from foundationless.models.registry import PAPER_RANDOM, family_class
+from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import Tokenizer, load_tokenizer
 from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
+from foundationless.study.families import FAMILIES
 
 CONFIG, TENSORS, PICKLE, CARD, PIECE_FILE = (
     "config.json",
@@ -80,7 +81,8 @@ def _config(where: str, read: Callable[[], Any]) -> dict[str, Any]:
 
 def study_family(family: str, reading: Reading) -> str:
     """The family that a random model of `family` is: under `paper`, the one that the study's code built."""
-    return PAPER_RANDOM.get(family, family) if reading == "as_in_paper" else family
+    built = FAMILIES[family].paper_random if family in FAMILIES else ""
+    return built if built and reading == "as_in_paper" else family
 
 
 def initialise(family: str, config: Mapping[str, Any], seed: int, reading: Reading = "published") -> GenomicModel:

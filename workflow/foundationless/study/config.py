@@ -14,7 +14,7 @@ SCHEMAS = Path(__file__).parent / "schemas"
 
 def read_schema(name: str) -> dict[str, Any]:
     """JSON schema of `config`, `models`, `tasks`, `datasets` or `verdict`."""
-    return read_yaml(SCHEMAS / f"{name}.schema.yaml")
+    return dict(read_yaml(SCHEMAS / f"{name}.schema.yaml"))
 
 
 def read_yaml(path: str | Path) -> Any:

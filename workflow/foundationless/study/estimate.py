@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
+from foundationless.study.names import parse_task, sequence_set
 from foundationless.study.plan import Cell, Plan
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RECIPES, TARGETS
-from foundationless.study.workload import Work, Workload, parameters, weight_rule
-
-__all__ = ["Calibration", "Machine", "describe_chain", "estimate", "parameters", "read_ledger"]
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RULES, TARGETS
+from foundationless.study.workload import Work, Workload, weight_rule
 
 Key = tuple[str, ...]
+_COUNTED = frozenset(RULES) - {"fetch"}
 LEDGER = ("rule", "analysis", "task", "model", "init", "gpus", "seconds")  # columns of a ledger that are read
 
 
@@ -69,7 +69,7 @@ class Calibration:
             names = {name: str(row[name]) for name in ("analysis", "task", "model", "init")}
             measured = pd.to_numeric(row["seconds"], errors="coerce")
             try:
-                work = workload.of(str(row["rule"]), **names) if row["rule"] in RECIPES else None
+                work = workload.of(str(row["rule"]), **names) if row["rule"] in _COUNTED else None
             except (UserError, KeyError):
                 work = None
             if work is None or not measured > 0:
@@ -79,9 +79,9 @@ class Calibration:
             rows.append({"rule": row["rule"], "model": names["model"], "measured": measured, "expected": expected})
         if not rows:
             raise UserError("the ledger has no job of this study's rules, models and tasks; leave it out.")
-        found = pd.DataFrame(rows)
-        found["ratio"] = found["measured"] / found["expected"]
-        grouped = found.groupby("rule")
+        jobs = pd.DataFrame(rows)
+        jobs["ratio"] = jobs["measured"] / jobs["expected"]
+        grouped = jobs.groupby("rule")
         table = pd.DataFrame(
             {
                 "jobs": grouped.size(),
@@ -92,10 +92,10 @@ class Calibration:
                 "p90": grouped["ratio"].quantile(0.9),
             }
         ).reset_index()
-        each = found.groupby(["rule", "model"])["ratio"].median().reset_index()
+        each = jobs.groupby(["rule", "model"])["ratio"].median().reset_index()
         pairs = {(row["rule"], row["model"]): float(row["ratio"]) for row in each.to_dict("records")}
         rules = dict(zip(table["rule"], table["median_ratio"].astype(float), strict=True))
-        return cls(pairs, rules, table, len(ledger) - len(found))
+        return cls(pairs, rules, table, len(ledger) - len(jobs))
 
 
 def read_ledger(path: Path) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def estimate(
     workload = Workload(plan, sizes, flops)
     rows = []
     for target, analyses in {**TARGETS, "all": tuple(ANALYSES)}.items():
-        cells = [job for job in plan.cells if job.analysis in analyses]
+        cells = [cell for cell in plan.cells if cell.analysis in analyses]
         jobs = list_jobs(workload, cells, calibration or Calibration(), whole=target == "all")
         for rule in dict.fromkeys(node.rule for node in jobs.values()):
             those = [node for node in jobs.values() if node.rule == rule]
@@ -162,65 +162,73 @@ def _row(target: str, rule: str, nodes: Sequence[Node], machine: Machine, least:
 def list_jobs(workload: Workload, cells: Iterable[Cell], calibration: Calibration, whole: bool) -> dict[Key, Node]:
     """Every job that these cells need, parents first; `whole`: and what is made of all of them."""
     plan = workload.plan
-    nodes: dict[Key, Node] = {}
-
-    def add(key: Key, parents: Iterable[Key] = (), **names: str) -> Key:
-        if key not in nodes:
-            rule, model = key[0], names.get("model", "")
-            factor, work = calibration.factor(rule, model), workload.of(rule, **names)
-            work = Work(work.gpu * factor, work.cpu * factor, work.size)
-            seconds = work.gpu / workload.processes(rule, model) + work.cpu
-            nodes[key] = Node(rule, model, work, seconds, tuple(parents))
-        return key
-
-    def sequences(task: str) -> Key:
-        base = task.split(".")[0]
-        read = [source.removeprefix("task:") for source in plan.sources(base).values() if source.startswith("task:")]
-        built = add(("build_sequences", base), [sequences(name) for name in read], task=base)
-        name = plan.sequences(task)
-        return add(("derive_sequences", name), [built], task=base) if name != base else built
-
-    def weights(name: str, init: str, seed: int) -> Key:
-        model = plan.model(name)
-        rule = weight_rule(model, init)
-        parents: list[Key] = []
-        if init in CONTROL_ARMS:
-            parents = [weights(name, "pretrained", 0), weights(name, "random", seed)]
-        elif rule == "pretrain":
-            parents = [weights(name, "random", seed)]
-        elif rule == "import_weights" and plan.model(model.published).source == "workflow":
-            parents = [weights(model.published, "pretrained", 0)]
-        return add((rule, name, init, str(seed)), parents, model=name, init=init)
-
+    graph = _Graph(workload, calibration)
     records: dict[str, list[Key]] = {}
-    for job in cells:
-        rule = "fit_baseline" if job.init == "baseline" else ANALYSES[job.analysis]
-        names = {"analysis": job.analysis, "task": job.task, "model": job.model, "init": job.init}
-        parents = [sequences(job.task)]
-        if job.init != "baseline":
-            made = weights(job.model, job.init, plan.weight_seed(job.init, job.seed))
-            if rule in ("probe", "cluster_embeddings"):
-                base = job.task.split(".")[0]
-                whole_set = sequences(base)
-                key = ("embed", base, *made[1:])
-                parents.append(add(key, [made, whole_set], task=base, model=job.model, init=job.init))
-            else:
-                parents.append(made)
-        cell = add((rule, *map(str, job)), parents, **names)
-        records.setdefault(job.analysis, []).append(cell)
-        if job.task in plan.audited:
-            records[job.analysis].append(add(("audit_task", job.task), [sequences(job.task)], task=job.task))
+    for cell in cells:
+        records.setdefault(cell.analysis, []).append(graph.add_cell(cell))
+        if cell.task in plan.audited:
+            records[cell.analysis].append(graph.add_audit(cell.task))
     summaries = [
-        add(("summarise_analysis", analysis), dict.fromkeys(parents), analysis=analysis)
+        graph.add(("summarise_analysis", analysis), dict.fromkeys(parents), analysis=analysis)
         for analysis, parents in records.items()
     ]
     if whole:
-        audits = [add(("audit_task", task), [sequences(task)], task=task) for task in plan.audited]
-        tables = add(("collect_tables",), [*summaries, *audits])
-        drawn, verdict = add(("draw_figures",), [tables]), add(("write_verdict",), [tables])
-        add(("bind_figures",), [drawn])
-        add(("write_report",), [drawn, verdict])
-    return nodes
+        audits = [graph.add_audit(task) for task in plan.audited]
+        tables = graph.add(("collect_tables",), [*summaries, *audits])
+        drawn, verdict = graph.add(("draw_figures",), [tables]), graph.add(("write_verdict",), [tables])
+        graph.add(("bind_figures",), [drawn])
+        graph.add(("write_report",), [drawn, verdict])
+    return graph.nodes
+
+
+class _Graph:
+    """Jobs with what they wait for, each once; every method adds a job with all that it needs and returns its key."""
+
+    def __init__(self, workload: Workload, calibration: Calibration) -> None:
+        self.workload, self.plan, self.calibration = workload, workload.plan, calibration
+        self.nodes: dict[Key, Node] = {}
+
+    def add(self, key: Key, parents: Iterable[Key] = (), **names: str) -> Key:
+        if key not in self.nodes:
+            rule, model = key[0], names.get("model", "")
+            factor, work = self.calibration.factor(rule, model), self.workload.of(rule, **names)
+            work = Work(work.gpu * factor, work.cpu * factor, work.size)
+            seconds = work.gpu / self.workload.processes(rule, model) + work.cpu
+            self.nodes[key] = Node(rule, model, work, seconds, tuple(parents))
+        return key
+
+    def add_sequences(self, task: str) -> Key:
+        base, name = parse_task(task).base_task, sequence_set(task)
+        read = [source.removeprefix("task:") for source in self.plan.sources(base).values() if "task:" in source]
+        built = self.add(("build_sequences", base), [self.add_sequences(other) for other in read], task=base)
+        return self.add(("derive_sequences", name), [built], task=base) if name != base else built
+
+    def add_audit(self, task: str) -> Key:
+        return self.add(("audit_task", task), [self.add_sequences(task)], task=task)
+
+    def add_weights(self, name: str, init: str, seed: int) -> Key:
+        model = self.plan.model(name)
+        rule = weight_rule(model, init)
+        parents: list[Key] = []
+        if init in CONTROL_ARMS:
+            parents = [self.add_weights(name, "pretrained", 0), self.add_weights(name, "random", seed)]
+        elif rule == "pretrain":
+            parents = [self.add_weights(name, "random", seed)]
+        elif rule == "import_weights" and self.plan.model(model.published).source == "workflow":
+            parents = [self.add_weights(model.published, "pretrained", 0)]
+        return self.add((rule, name, init, str(seed)), parents, model=name, init=init)
+
+    def add_cell(self, cell: Cell) -> Key:
+        baseline, names = cell.init == "baseline", {name: getattr(cell, name) for name in Cell._fields[:-1]}
+        rule, parents = "fit_baseline" if baseline else ANALYSES[cell.analysis].rule, [self.add_sequences(cell.task)]
+        if not baseline:
+            parents.append(self.add_weights(cell.model, cell.init, self.plan.weight_seed(cell.init, cell.seed)))
+        if not baseline and ANALYSES[cell.analysis].embeds:
+            made, base = parents.pop(), parse_task(cell.task).base_task
+            read = [made, self.add_sequences(base)]
+            key = ("embed", base, *made[1:])
+            parents.append(self.add(key, read, task=base, model=cell.model, init=cell.init))
+        return self.add((rule, *map(str, cell)), parents, **names)
 
 
 def longest_chain(nodes: Mapping[Key, Node]) -> tuple[float, list[Key]]:

@@ -1,4 +1,4 @@
-"""The grammar of names: what the words behind the dots of a model's and a task's name say. Nothing else takes them apart.
+"""The grammar of names: what the words behind the dots of a model's and a task's name say; taken apart here alone.
 
     hyenadna.demo.char.w64.paper    base hyenadna, size demo, tokenizer char, width 64, reading as_in_paper
     H3.pct10d1.ep30p5               base task H3, derivation pct10 (percent 10), draw 1, epochs 30, patience 5
@@ -41,9 +41,7 @@ class TaskName(NamedTuple):
     """Parts of a task's name; columns of these names stand in every summary."""
 
     base_task: str
-    variant: (
-        str  # all that is behind the base, further draws left out: `pct10.ep30`; empty for a task as its table has it
-    )
+    variant: str  # all behind the base, further draws left out: `pct10.ep30`; empty for a task as its table has it
     derivation: str  # the derived set, further draws left out: `pct10`, `matched`
     percent: int | None
     shots: int | None
@@ -54,7 +52,7 @@ class TaskName(NamedTuple):
 
 def is_qualifier(word: str) -> bool:
     """Whether a word behind a dot of a model's name is a qualifier, and so no size."""
-    return word == "paper" or word in TOKENIZERS or _SCALED.fullmatch(word) is not None
+    return kind_of(word) != "size"
 
 
 def is_derivation(word: str) -> bool:
@@ -71,7 +69,7 @@ def is_budget(word: str) -> bool:
 def parse_model(name: str) -> ModelName:
     """Parts of a model's name; of two qualifiers of one kind the last one counts."""
     base, *words = name.split(".")
-    scaled = {found[1]: int(found[2]) for word in words if (found := _SCALED.fullmatch(word))}
+    scaled = {said[1]: int(said[2]) for word in words if (said := _SCALED.fullmatch(word))}
     return ModelName(
         base=base,
         size=".".join(word for word in words if not is_qualifier(word)),
@@ -89,7 +87,7 @@ def parse_task(name: str) -> TaskName:
     derived = next((word for word in words if is_derivation(word)), "")
     drawn = _DRAWN.fullmatch(derived)
     plain = f"{drawn['kind']}{drawn['number']}" if drawn else derived
-    budget = next((found for word in words if (found := _EPOCHS.fullmatch(word))), None)
+    budget = next((said for word in words if (said := _EPOCHS.fullmatch(word))), None)
     number = int(drawn["number"]) if drawn else None
     return TaskName(
         base_task=base,
@@ -109,22 +107,28 @@ def without(name: str, *kinds: str) -> str:
     `without("caduceus.paper.w64", "reading")` is `caduceus.w64`: the same weights, read as published.
     """
     base, *words = name.split(".")
-    return ".".join([base, *(word for word in words if _kind(word) not in kinds)])
+    return ".".join([base, *(word for word in words if kind_of(word) not in kinds)])
 
 
-def sequence_set(task: str) -> str:
-    """The sequence set that a task reads: its name without the budget of epochs, which only changes a run."""
-    base, *words = task.split(".")
-    return ".".join([base, *(word for word in words if not is_budget(word))])
+def words_behind(name: str, stem: str) -> list[str]:
+    """The words of a name behind its stem, as they stand: `char`, `w64` of `hyenadna.demo.char.w64`."""
+    return name.removeprefix(stem).split(".")[1:]
 
 
-def _kind(word: str) -> str:
+def kind_of(word: str) -> str:
+    """What a word behind a dot of a model's name says: `reading`, `tokenizer`, `width`, `layers` or `size`."""
     if word == "paper":
         return "reading"
     if word in TOKENIZERS:
         return "tokenizer"
     scaled = _SCALED.fullmatch(word)
     return {"w": "width", "l": "layers"}[scaled[1]] if scaled else "size"
+
+
+def sequence_set(task: str) -> str:
+    """The sequence set that a task reads: its name without the budget of epochs, which only changes a run."""
+    base, *words = task.split(".")
+    return ".".join([base, *(word for word in words if not is_budget(word))])
 
 
 # ---- superseded: callers move to the parts above

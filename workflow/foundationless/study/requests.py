@@ -9,8 +9,10 @@ pretraining and embedding continue where they stopped and need only the rest.
 
 import math
 
+from foundationless.study.families import depth_of, width_of
+from foundationless.study.names import parse_task
 from foundationless.study.plan import Model
-from foundationless.study.workload import BUDGET, Work, Workload, baseline_columns, depth, width
+from foundationless.study.workload import BUDGET, Work, Workload, baseline_columns
 
 MIB = 2**20
 FLOOR_MEMORY = 1000  # MiB: a SLURM job is three Python processes deep, 125 MB each, and less kills even a trivial one
@@ -73,7 +75,8 @@ class Allocation:
         if rule in OF_INPUT and input_mb:
             least, times, most = OF_INPUT[rule]
             need = max(need, least + times * min(input_mb, most))
-        return max(FLOOR_MEMORY, min(CAP_MEMORY, math.ceil(need * 2 ** (min(attempt, 3) - 1) / 100) * 100))
+        asked = math.ceil(need * (1, 2, 4)[min(attempt, 3) - 1] / 100) * 100
+        return max(FLOOR_MEMORY, min(CAP_MEMORY, asked))
 
     def minutes(self, rule: str, attempt: int = 1, gpu: int | None = None, **names: str) -> int:
         """Minutes of wall time; arguments as `memory`'s."""
@@ -106,7 +109,7 @@ class Allocation:
             rows = self.workload.rows(task)  # one stretch of the genome at a time, and pieces of all test sequences
             return (PYTHON + 2 * GENOME_ON_READ) * MIB + 40 * rows["test"] * rows["length"]
         if rule in ("audit_task", "derive_sequences"):  # k-mers as 64-bit keys, sorted: key, owner, both again
-            return PYTHON * MIB + 40 * self.workload.nucleotides(task.split(".")[0])
+            return PYTHON * MIB + 40 * self.workload.nucleotides(parse_task(task).base_task)
         if rule == "build_sequences":  # text as Python strings and in columns; genomes are read by index
             return PYTHON * MIB + 8 * self.workload.nucleotides(task)
         if rule == "audit_overlap":  # one set at a time, and one hash of each sequence and strand of all
@@ -130,21 +133,21 @@ class Allocation:
         if rule == "fit_baseline":
             return 32 * rows * baseline_columns(model.entry) + PER_NUCLEOTIDE * self.workload.nucleotides(task)
         if rule == "cluster_embeddings":  # distances between a few thousand rows, twice
-            return 16 * rows * width(model) + 20 * min(5000.0, rows) ** 2
-        return (32 + 4 * len(self.plan.probing(analysis)["poolings"])) * rows * width(model)
+            return 16 * rows * width_of(model.config) + 20 * min(5000.0, rows) ** 2
+        return (32 + 4 * len(self.plan.probing(analysis)["poolings"])) * rows * width_of(model.config)
 
     def _network(self, rule: str, gpu: int, analysis: str, task: str, model: Model) -> float:
         """Weights as often as the host holds them, the set, and without a GPU what the GPU would hold."""
         weights = 4 * self.workload.parameters(model)
-        if rule in ("initialise", "download_weights", "import_weights", "derive_weights"):
-            copies = {"derive_weights": 4, "download_weights": 3, "import_weights": 3}.get(rule, 3)
+        if rule in ("initialise", "download_weights", "import_weights", "make_control_arm"):
+            copies = {"make_control_arm": 4, "download_weights": 3, "import_weights": 3}.get(rule, 3)
             return TORCH * MIB + copies * weights  # as read, as a network, and as bytes to be written
         if rule == "pretrain":  # a process each: weights, gradients, two moments, and a checkpoint of three of them
             each = CUDA * MIB + 7 * weights + GENOME_ON_READ * MIB
             return max(1, gpu) * each + (0 if gpu else self._activations(model, rule, analysis, task))
-        held = PER_NUCLEOTIDE * self.workload.nucleotides(task.split(".")[0])
+        held = PER_NUCLEOTIDE * self.workload.nucleotides(parse_task(task).base_task)
         if rule == "embed":  # vectors in every pooling, and once more while they are written
-            held += 8 * len(self.plan.poolings(task, model.name)) * self.workload.total(task) * width(model)
+            held += 8 * len(self.plan.poolings(task, model.name)) * self.workload.total(task) * width_of(model.config)
         # Fine-tuning keeps the start of every run, and a checkpoint passes through the host: weights, two moments.
         copies = 5 if rule == "finetune_model" else 2
         if gpu:
@@ -154,11 +157,11 @@ class Allocation:
 
     def _activations(self, model: Model, rule: str, analysis: str, task: str) -> float:
         """Bytes of one batch on the CPU: every layer's with the backward pass, otherwise those alive at once."""
+        width, depth = width_of(model.config), depth_of(model.config)
         if rule == "pretrain":
-            settings = self.plan.config["pretraining"] | dict(model.entry.get("pretraining") or {})
-            return 4 * KEPT * settings.get("token_budget", BUDGET) * width(model) * depth(model)
+            tokens = int(self.plan.pretraining(model.name).get("token_budget", BUDGET))
+            return 4 * KEPT * tokens * width * depth
         longest = self.workload.tokens(model, self.workload.rows(task)["length"])[1]
         if rule == "finetune_model":
-            tokens = self.plan.finetuning(task, analysis)["batch_size"] * longest
-            return 4 * KEPT * tokens * width(model) * depth(model)
-        return 4 * ALIVE * max(BATCH_ON_CPU, longest * width(model))
+            return 4 * KEPT * int(self.plan.finetuning(task, analysis)["batch_size"]) * longest * width * depth
+        return 4 * ALIVE * max(BATCH_ON_CPU, longest * width)

@@ -169,14 +169,14 @@ def _processes() -> tuple[list[int], list[int]]:
     return sorted(managers), sorted(jobs)
 
 
-def count_records(jobs: Iterable[Cell], results: Path) -> list[tuple[str, str, int, int]]:
-    """(target, analysis, cells whose record is there, cells) of a design, in the order of the targets."""
+def count_records(cells: Iterable[Cell], results: Path) -> list[tuple[str, str, int, int]]:
+    """(target, analysis, cells whose record is there, cells) of a study, in the order of the targets."""
     counts: dict[str, list[int]] = {}
-    for job in jobs:
-        found = counts.setdefault(job.analysis, [0, 0])
-        cell = results.joinpath(job.analysis, job.task, job.model, job.init, f"seed{job.seed}")
-        found[0] += cell.joinpath("record.json").is_file()
-        found[1] += 1
+    for cell in cells:
+        count = counts.setdefault(cell.analysis, [0, 0])
+        *names, seed = cell
+        count[0] += results.joinpath(*names, f"seed{seed}", "record.json").is_file()
+        count[1] += 1
     return [
         (target, analysis, counts[analysis][0], counts[analysis][1])
         for target, analyses in TARGETS.items()

@@ -1,124 +1,177 @@
-"""What a study may name: analyses, arms, features, metrics, figures; and the recipe version of every rule."""
+"""What a study may name: rules, analyses, arms, features, metrics, tables of diagnostics, figures."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
-# Snakemake does not see edits behind `python -m foundationless`: raise a number here when a rule's result would change.
-RECIPES = {
-    "fetch_region": 1,
-    "prepare_genome": 1,
-    "simulate_genome": 1,
-    "simulate_population": 2,
-    "simulate_variants": 1,
-    "build_sequences": 2,
-    "derive_sequences": 1,
-    "audit_task": 1,
-    "audit_overlap": 1,
-    "audit_corpus": 1,
-    "initialise": 3,
-    "download_weights": 1,
-    "import_weights": 1,
-    "derive_weights": 1,
-    "download_tokenizer": 1,
-    "train_tokenizer": 1,
-    "pretrain": 3,
-    "finetune_model": 2,
-    "fit_baseline": 3,
-    "embed": 2,
-    "probe": 3,
-    "cluster_embeddings": 1,
-    "score_sensitivity": 2,
-    "score_similarity": 2,
-    "score_likelihood": 2,
-    "score_mutagenesis": 1,
-    "summarise_analysis": 5,
-    "collect_tables": 5,
-    "draw_figures": 3,
-    "bind_figures": 2,
-    "write_verdict": 1,
-    "write_report": 1,
-}
+# Rules of the workflow, each of which calls the command of its name.
+RULES = (
+    "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_population", "simulate_variants",
+    "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
+    "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "train_tokenizer", "pretrain",
+    "finetune_model", "fit_baseline", "embed", "probe", "cluster_embeddings", "score_sensitivity",
+    "score_similarity", "score_likelihood", "score_mutagenesis", "summarise_analysis", "collect_tables",
+    "draw_figures", "bind_figures", "write_verdict", "write_report",
+)  # fmt: skip
 
-# Families of baselines whose features are drawn anew with each seed, as a random network's are.
-DRAWN = ("random_conv",)
+# Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
+# of the pretrained weights, which must make no difference.
+CONTROL_ARMS = ("embedding", "permuted", "copy")
 
-# Which rule computes a network's cell of each analysis, and which of them are classifications that baselines join.
+
+@dataclass(frozen=True)
+class Analysis:
+    """An experiment: an analysis on an existing rule is one entry of `ANALYSES`.
+
+    `rule`: what computes a network's cell. `target`: the named target of the workflow that it belongs to. `question`:
+    what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `sets`: kinds of sequence
+    sets (`readers.Reader.makes`) that it reads. `paired`: whether arms are compared sample by sample.
+    `confusion`: whether its confusion matrices are summarised.
+    """
+
+    rule: str
+    target: str
+    question: str
+    paper: str = ""
+    figure: str = ""
+    sets: tuple[str, ...] = ("classes", "transfer")
+    paired: bool = True
+    confusion: bool = False
+
+    @property
+    def classifies(self) -> bool:
+        """A classification: baselines join it, its sets may be derived ones, every arm has every seed."""
+        return self.rule in ("finetune_model", "probe")
+
+    @property
+    def budgeted(self) -> bool:
+        """Whether a task may say for how many epochs it is learned."""
+        return self.rule == "finetune_model"
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it reads embeddings."""
+        return self.rule in ("probe", "cluster_embeddings")
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Arms that it may have."""
+        return ("pretrained", "random", *CONTROL_ARMS, *(("baseline",) if self.classifies else ()))
+
+
 ANALYSES = {
-    "finetune": "finetune_model",
-    "lowdata": "finetune_model",
-    "epochs": "finetune_model",
-    "tokenizer": "finetune_model",
-    "controls": "finetune_model",
-    "lora": "finetune_model",
-    "biotype": "probe",
-    "width": "probe",
-    "frozen": "probe",
-    "ancestry": "probe",
-    "transfer": "probe",
-    "fewshot": "probe",
-    "clustering": "cluster_embeddings",
-    "sensitivity": "score_sensitivity",
-    "similarity": "score_similarity",
-    "likelihood": "score_likelihood",
-    "mutagenesis": "score_mutagenesis",
+    "finetune": Analysis(
+        "finetune_model", "finetune", "is the model better than its random self after fine-tuning?",
+        "Fig 1, 7–10, Table 18", "figure_01_benchmarks", confusion=True,
+    ),
+    "lowdata": Analysis(
+        "finetune_model", "finetune", "… with 1 to 50 % of the training data, drawn several times?",
+        "Fig 3", "figure_03_low_data",
+    ),
+    "epochs": Analysis(
+        "finetune_model", "finetune", "… with another budget of epochs, or stopped early?",
+        figure="epochs",
+    ),
+    "lora": Analysis("finetune_model", "finetune", "… with low-rank adapters?", "Table 8", "lora"),
+    "biotype": Analysis(
+        "probe", "biotype", "do its frozen features tell gene biotypes apart, also where lengths are matched?",
+        "Table 2", "biotype", confusion=True,
+    ),
+    "width": Analysis(
+        "probe", "biotype", "… as a function of width and tokenizer, random and pretrained?",
+        "Fig 4, 5, Table 11", "figure_04_width_random",
+    ),
+    "frozen": Analysis("probe", "biotype", "do they tell histone marks apart?", "Table 13", "probing"),
+    "transfer": Analysis(
+        "probe", "biotype", "… learned on one species or mark, asked about another?",
+        figure="probing",
+    ),
+    "fewshot": Analysis("probe", "biotype", "… with 1, 5 or 10 examples a class?", figure="fewshot"),
+    "clustering": Analysis(
+        "cluster_embeddings", "biotype", "… with no labels at all (and maps of the embeddings)?",
+        figure="clustering", paired=False,
+    ),
+    "ancestry": Analysis(
+        "probe", "ancestry", "do they tell superpopulations apart, with relatives kept together or left out?",
+        "Fig 6b, Table 14", "figure_06_sensitivity_ancestry", confusion=True,
+    ),
+    "sensitivity": Analysis(
+        "score_sensitivity", "variants", "how far does a mutation move an embedding?",
+        "Fig 6a", "figure_06_sensitivity_ancestry", ("mutants",), paired=False,
+    ),
+    "similarity": Analysis(
+        "score_similarity", "variants", "do pathogenic variants move it further than benign ones?",
+        "Table 5", "variants", ("variants",), paired=False,
+    ),
+    "likelihood": Analysis(
+        "score_likelihood", "variants", "does the likelihood ratio rank pathogenic variants?",
+        "Table 4", "variants", ("variants",),
+    ),
+    "mutagenesis": Analysis(
+        "score_mutagenesis", "variants", "which of all substitutions of a window does the model notice?",
+        figure="mutagenesis", sets=("mutants", "variants"), paired=False,
+    ),
+    "tokenizer": Analysis(
+        "finetune_model", "ablations", "what is the tokenizer worth, the architecture being the same?",
+        "Table 3", "factorial",
+    ),
+    "controls": Analysis(
+        "finetune_model", "ablations",
+        "are permuted labels at chance, and is a copy of the weights no different? what were duplicates across splits "
+        "worth? and weights that are pretrained in their values but not in their order, or in their embedding table "
+        "alone?",
+        figure="controls",
+    ),
+}  # fmt: skip
+
+CLASSIFICATIONS = tuple(name for name, analysis in ANALYSES.items() if analysis.classifies)
+
+# Analyses whose records are the result: nothing is predicted, or what is predicted has no label; and pretraining.
+UNPAIRED = (*(name for name, analysis in ANALYSES.items() if not analysis.paired), "pretrain")
+
+CONFUSED = tuple(name for name, analysis in ANALYSES.items() if analysis.confusion)
+
+# Named targets of the workflow and the analyses that they compute.
+TARGETS = {
+    target: tuple(name for name, analysis in ANALYSES.items() if analysis.target == target)
+    for target in dict.fromkeys(analysis.target for analysis in ANALYSES.values())
 }
-
-CLASSIFICATIONS = tuple(name for name, rule in ANALYSES.items() if rule in ("finetune_model", "probe"))
-
-# Analyses whose records are the result: nothing is predicted, or what is predicted has no label.
-UNPAIRED = ("sensitivity", "similarity", "mutagenesis", "clustering", "pretrain")
-
-# Analyses with confusion matrices.
-CONFUSED = ("biotype", "ancestry", "finetune")
 
 # Poolings of embeddings in the order in which they are stored, and the one that is clustered.
 POOLINGS = ("max", "mean", "cls")
 
 CLUSTERED = "max"
 
-# Named targets of the workflow and the analyses that they compute.
-TARGETS = {
-    "finetune": ("finetune", "lowdata", "epochs", "lora"),
-    "biotype": ("biotype", "width", "frozen", "transfer", "fewshot", "clustering"),
-    "ancestry": ("ancestry",),
-    "variants": ("sensitivity", "similarity", "likelihood", "mutagenesis"),
-    "ablations": ("tokenizer", "controls"),
+
+class Features(NamedTuple):
+    """A family of hand-made features: the function of its name in `features.composition`, or in `features.genotypes`.
+
+    `drawn`: anew with each seed, as a random network is. `of_genotypes`: read from sets of people alone.
+    """
+
+    drawn: bool = False
+    of_genotypes: bool = False
+
+
+# Families of features of the baselines, and the classifiers on features, made by hand or by a network.
+FEATURES = {
+    "majority": Features(),
+    "length": Features(),
+    "gc": Features(),
+    "length_gc": Features(),
+    "kmer": Features(),
+    "gapped_kmer": Features(),
+    "random_conv": Features(drawn=True),
+    "genotype": Features(of_genotypes=True),
+    "genotype_pca": Features(of_genotypes=True),
 }
 
-# Width of a family's states and what follows it (paper Table 11: intermediate = 4 x width).
-WIDTHS = {
-    "hyenadna": {"d_model": 1, "d_inner": 4},
-    "caduceus": {"d_model": 1},
-    "mistral": {"hidden_size": 1, "intermediate_size": 4},
-    "nt_v1": {"hidden_size": 1, "intermediate_size": 4},
-    "nt_v2": {"hidden_size": 1, "intermediate_size": 4},
-    "dnabert2": {"hidden_size": 1, "intermediate_size": 4},
-    "gena_lm": {"hidden_size": 1, "intermediate_size": 4},
-    "bert": {"hidden_size": 1, "intermediate_size": 4},
-}
+DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
 
-# Number of layers of a family.
-LAYERS = dict.fromkeys(("hyenadna", "caduceus"), "n_layer") | dict.fromkeys(
-    ("mistral", "nt_v1", "nt_v2", "dnabert2", "gena_lm", "bert"), "num_hidden_layers"
-)
+GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotypes)
 
-# Tokenizers that need a file of pieces, which the model table says where to get.
-PIECES = ("dnabert2", "gena_lm")
-
-# Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
-# of the pretrained weights, which must make no difference.
-CONTROL_ARMS = ("embedding", "permuted", "copy")
-
-# Kinds of sequence sets (`readers.Reader.makes`) that an analysis reads, where it is not a classification.
-SPECIAL = {
-    "sensitivity": ("mutants",),
-    "mutagenesis": ("mutants", "variants"),
-    **dict.fromkeys(("similarity", "likelihood"), ("variants",)),
-}
-
-# Families of baselines, which `fit_baseline` knows; those of genotypes read sets of people alone.
-GENOTYPES = ("genotype", "genotype_pca")
-
-FEATURES = ("majority", "length", "gc", "length_gc", "kmer", "gapped_kmer", "random_conv", *GENOTYPES)
+CLASSIFIERS = ("xgboost", "logistic", "svm", "knn", "prototype", "majority")
 
 
 class Metric(NamedTuple):
@@ -186,42 +239,51 @@ SIMULATED = (
 # What an interval at the margin, and so a model's verdict, may say.
 VERDICTS = ("better", "equivalent", "worse", "undecided")
 
-# Every figure in the order of all.pdf, and what it belongs to.
-VERDICT, STUDY, FURTHER, CONTROLS = "Verdict", "Figures of the study", "More analyses", "Controls and costs"
+# Every figure in the order of all.pdf.
+VERDICT, PAPER, FURTHER, CONTROLS = "Verdict", "Figures of the paper", "More analyses", "Controls and costs"
+
+
+class Figure(NamedTuple):
+    """What a figure belongs to, the function of `reporting.figures` that draws it, and its arguments."""
+
+    group: str
+    draw: str  # module:function
+    arguments: Mapping[str, str] = MappingProxyType({})
+
 
 FIGURES = {
-    "verdict_forest": VERDICT,
-    "critical_difference": VERDICT,
-    "claims": VERDICT,
-    "reported": VERDICT,
-    "figure_01_benchmarks": STUDY,
-    "figure_03_low_data": STUDY,
-    "figure_04_width_random": STUDY,
-    "figure_05_width_pretrained": STUDY,
-    "figure_06_sensitivity_ancestry": STUDY,
-    "figure_07_best_random": STUDY,
-    "figure_08_nt": STUDY,
-    "figure_09_gue": STUDY,
-    "figure_10_gb": STUDY,
-    "factorial": FURTHER,
-    "learning_curves": FURTHER,
-    "biotype": FURTHER,
-    "confusion": FURTHER,
-    "fewshot": FURTHER,
-    "probing": FURTHER,
-    "clustering": FURTHER,
-    "variants": FURTHER,
-    "roc": FURTHER,
-    "mutations": FURTHER,
-    "mutagenesis": FURTHER,
-    "lora": FURTHER,
-    "epochs": FURTHER,
-    "controls": CONTROLS,
-    "seed_variance": CONTROLS,
-    "optimism": CONTROLS,
-    "leakage": CONTROLS,
-    "calibration": CONTROLS,
-    "defects": CONTROLS,
-    "pretraining": CONTROLS,
-    "cost": CONTROLS,
+    "verdict_forest": Figure(VERDICT, "verdict:forest"),
+    "critical_difference": Figure(VERDICT, "verdict:critical_difference"),
+    "claims": Figure(VERDICT, "claims:claims"),
+    "reported": Figure(VERDICT, "verdict:reported"),
+    "figure_01_benchmarks": Figure(PAPER, "benchmarks:means"),
+    "figure_03_low_data": Figure(PAPER, "data_and_width:low_data"),
+    "figure_04_width_random": Figure(PAPER, "data_and_width:width_random"),
+    "figure_05_width_pretrained": Figure(PAPER, "data_and_width:width_pretrained"),
+    "figure_06_sensitivity_ancestry": Figure(PAPER, "variation:sensitivity_ancestry"),
+    "figure_07_best_random": Figure(PAPER, "benchmarks:best_random"),
+    "figure_08_nt": Figure(PAPER, "benchmarks:suite", {"name": "nt"}),
+    "figure_09_gue": Figure(PAPER, "benchmarks:suite", {"name": "gue"}),
+    "figure_10_gb": Figure(PAPER, "benchmarks:suite", {"name": "gb"}),
+    "factorial": Figure(FURTHER, "factorial:factorial"),
+    "learning_curves": Figure(FURTHER, "curves:learning_curves"),
+    "biotype": Figure(FURTHER, "data_and_width:biotype"),
+    "confusion": Figure(FURTHER, "confusion:confusion"),
+    "fewshot": Figure(FURTHER, "probing:fewshot"),
+    "probing": Figure(FURTHER, "probing:probing"),
+    "clustering": Figure(FURTHER, "probing:clustering"),
+    "variants": Figure(FURTHER, "variation:variants"),
+    "roc": Figure(FURTHER, "curves:roc"),
+    "mutations": Figure(FURTHER, "variation:mutations"),
+    "mutagenesis": Figure(FURTHER, "mutagenesis:mutagenesis"),
+    "lora": Figure(FURTHER, "controls:adapters"),
+    "epochs": Figure(FURTHER, "defects:epochs"),
+    "controls": Figure(CONTROLS, "controls:controls"),
+    "seed_variance": Figure(CONTROLS, "variability:seed_variance"),
+    "optimism": Figure(CONTROLS, "defects:optimism"),
+    "leakage": Figure(CONTROLS, "leakage:leakage"),
+    "calibration": Figure(CONTROLS, "defects:calibration"),
+    "defects": Figure(CONTROLS, "defects:defects"),
+    "pretraining": Figure(CONTROLS, "controls:pretraining"),
+    "cost": Figure(CONTROLS, "cost:cost"),
 }

@@ -1,6 +1,6 @@
 """How much work one job of a study is: seconds on a GPU, seconds on a CPU core, bytes kept. Standard library only.
 
-What `plan` adds up before anything runs and what a job's requests to a cluster are made of (`allocation`). Estimates,
+What `estimate` adds up before anything runs and what a job's requests to a cluster are made of (`requests`). Estimates,
 not promises. A network's work is counted in floating-point operations, 2 per parameter and token forward and 6 with
 the backward pass (Kaplan et al. 2020, Table 1), at a stated sustained speed of the device, and every pass takes at
 least `STEP` seconds: small models are bound by what surrounds the arithmetic. Lengths and numbers of sequences are the
@@ -15,6 +15,8 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
+from foundationless.study.families import TOKENIZERS, depth_of, width_of
+from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
 from foundationless.study.vocabulary import CONTROL_ARMS
 
@@ -109,8 +111,7 @@ class Workload:
         """GPUs that a job works on at once: pretraining's processes, otherwise one."""
         if rule != "pretrain":
             return 1
-        own = self.plan.model(model).entry.get("pretraining") or {}
-        return int((self.plan.config["pretraining"] | dict(own)).get("processes", 1))
+        return int(self.plan.pretraining(model).get("processes", 1))
 
     def _count(self, rule: str, analysis: str, task: str, model: str, init: str) -> Work:
         if rule == "finetune_model":
@@ -119,12 +120,12 @@ class Workload:
             return self._fits(rule, analysis, task, self.plan.model(model))
         if rule == "embed" or rule.startswith("score_"):
             return self._reading(rule, task, self.plan.model(model))
-        if rule in ("initialise", "derive_weights", "download_weights", "import_weights", "pretrain"):
+        if rule in ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain"):
             return self._weights(rule, self.plan.model(model))
         if rule == "cluster_embeddings":
             return Work(cpu=START + 45.0)  # permutations over a few thousand test rows
         if rule in NUCLEOTIDE:
-            tasks = self.plan.audited if rule == "audit_overlap" else (task.split(".")[0],)
+            tasks = self.plan.audited if rule == "audit_overlap" else (parse_task(task).base_task,)
             return Work(cpu=START + NUCLEOTIDE[rule] * sum(self.nucleotides(name) for name in tasks))
         if rule == "audit_corpus":
             return Work(cpu=START + 2e-7 * GENOME)
@@ -153,8 +154,8 @@ class Workload:
         return self.total(task) * self.rows(task)["length"]
 
     def _size(self, task: str) -> dict[str, float]:
-        name, *parts = task.split(".")
-        row = self.plan.tasks[name]
+        parts, row = parse_task(task), self.plan.task(task)
+        name = parts.base_task
         known = self.sizes.get(name) or self.sizes.get(row["paper_task"])
         if row["reader"] == "transfer":
             sources = self.plan.sources(name)
@@ -165,11 +166,10 @@ class Workload:
         rows = {key: float(value) for key, value in (known or UNKNOWN).items()}
         limits = self.plan.config["limits"].get(name, self.plan.config["limits"].get("default", {}))
         rows |= {split: min(rows[split], most) for split, most in limits.items()}
-        for part in parts:
-            if part.startswith("pct"):
-                rows["train"] *= float(part[3:].split("d")[0]) / 100
-            if part.startswith("shot"):
-                rows["train"] = CLASSES * float(part[4:].split("d")[0])
+        if parts.percent:
+            rows["train"] *= parts.percent / 100
+        if parts.shots:
+            rows["train"] = float(CLASSES * parts.shots)
         return rows
 
     def predicted(self, analysis: str) -> dict[str, float]:
@@ -181,11 +181,11 @@ class Workload:
 
     def parameters(self, model: Model) -> float:
         """Numbers that a network has, in the size that the study or a qualifier gives it."""
-        return parameters(self.plan.entries[model.name.split(".")[0]], model.config)
+        return parameters(self.plan.entries[model.base], model.config)
 
     def tokens(self, model: Model, length: float) -> tuple[float, float]:
         """Tokens of a sequence of `length` nucleotides, and of the longest piece of it that the model takes."""
-        tokens = length / NUCLEOTIDES[_tokenizer_class(model)]
+        tokens = length / NUCLEOTIDES[TOKENIZERS.get(str(model.tokenizer), "character")]
         return tokens, min(tokens, float(model.entry.get("max_tokens") or tokens))
 
     def _forward(self, model: Model, rows: float, length: float, factor: int, batch: float = 0) -> float:
@@ -220,7 +220,7 @@ class Workload:
     def _weights(self, rule: str, model: Model) -> Work:
         size = 4.0 * self.parameters(model)
         if rule == "pretrain":
-            settings = self.plan.config["pretraining"] | dict(model.entry.get("pretraining") or {})
+            settings = self.plan.pretraining(model.name)
             processes = int(settings.get("processes", 1))  # each has a GPU and takes its share of every batch
             share = settings["batch_size"] / processes
             passes = max(1.0, share * settings["window"] / settings.get("token_budget", BUDGET))
@@ -257,49 +257,25 @@ class Workload:
 def weight_rule(model: Model, init: str) -> str:
     """Which rule makes a weight set of an arm."""
     if init != "pretrained":
-        return "derive_weights" if init in CONTROL_ARMS else "initialise"
+        return "make_control_arm" if init in CONTROL_ARMS else "initialise"
     return {"hub": "download_weights", "local": "import_weights"}.get(str(model.source), "pretrain")
 
 
 def baseline_columns(entry: Mapping[str, Any]) -> int:
-    """Features of a baseline's family with its options, as `models.baselines` makes them."""
+    """Features of a baseline's family with its options, as the room `features` makes them."""
     options = entry.get("options") or {}
     if entry["family"] == "kmer":
-        return sum(4**k for k in range(1, int(options.get("k_max", 6)) + 1))
+        return sum(int(4**k) for k in range(1, int(options.get("k_max", 6)) + 1))
     if entry["family"] == "gapped_kmer":
         k = int(options.get("k", 4))
-        return math.comb(int(options.get("l", 7)) - 1, k - 1) * 4**k
+        return math.comb(int(options.get("l", 7)) - 1, k - 1) * int(4**k)
     if entry["family"] == "random_conv":
         return int(options.get("width", 512))
     return 2000 if entry["family"].startswith("genotype") else 3
-
-
-def _tokenizer_class(model: Model) -> str:
-    named = {"character": "character", "nt_v2": "kmer", "nt_v1": "kmer"}
-    return named.get(str(model.tokenizer), str(model.entry.get("tokenizer_class") or "character"))
-
-
-def width_of(config: Mapping[str, Any]) -> int:
-    """Width of the states that an architecture's configuration gives."""
-    return int(config.get("d_model") or config.get("hidden_size") or config.get("width") or 128)
-
-
-def _depth(config: Mapping[str, Any]) -> float:
-    return float(config.get("n_layer") or config.get("num_hidden_layers") or config.get("depth") or 1)
-
-
-def width(model: Model) -> int:
-    """Width of a network's states."""
-    return width_of(model.config)
-
-
-def depth(model: Model) -> float:
-    """Layers of a network."""
-    return _depth(model.config)
 
 
 def parameters(entry: Mapping[str, Any], config: Mapping[str, Any]) -> float:
     """Parameters of a model in another size than the published: with the square of its width, and with its depth."""
     published = float(entry.get("parameters") or 1e6)
     own = entry.get("config") or {}
-    return published * (width_of(config) / width_of(own)) ** 2 * _depth(config) / _depth(own)
+    return published * (width_of(config) / width_of(own)) ** 2 * depth_of(config) / depth_of(own)

@@ -27,7 +27,6 @@ from foundationless.evaluation.records import Result
 from foundationless.models.weights import load_weights
 from foundationless.runtime.files import sha256
 from foundationless.runtime.signals import STATUS, termination
-from foundationless.study.vocabulary import RECIPES
 from foundationless.tasks.sequence_sets import read_sequences
 from foundationless.training.checkpoints import fingerprint, load_state
 from foundationless.training.classifier import Classifier, check_classes, prepare_examples
@@ -67,12 +66,14 @@ def finetune(
     settings: Settings,
     compute: Compute,
     directory: Path,
+    recipe: int,
     checkpoint_seconds: float = 300.0,
     pack: int = 0,
 ) -> Outcome:
     """Every run of the job, those already kept in `directory` excepted, and what each reading selects from them.
 
-    `pack`: how many runs are trained at once (0: as many as is sensible on the device, see `packing.capacity`).
+    `recipe`: kept runs of another one are made again. `pack`: how many runs are trained at once (0: as many as is
+    sensible on the device, see `stacking.capacity`).
     """
     if pack < 0 or checkpoint_seconds < 0:
         raise UserError("--pack and --checkpoint-seconds must be at least 0.")
@@ -94,7 +95,7 @@ def finetune(
         seed = derived_seed(settings.seed, ADAPTERS)
         add_adapters(model, settings.lora_rank, settings.lora_alpha, settings.lora_dropout, seed)
     decisive |= {"max_tokens": limit, "precision": compute.precision, "betas": BETAS, "splitter": how}
-    decisive["recipe"] = RECIPES["finetune_model"]
+    decisive["recipe"] = recipe
     decisive |= {"sequences": sha256(sequences), "weights": sha256(weights / "weights.json")}
     # not the bare seed: random weights of that seed began with the same draws
     torch.manual_seed(derived_seed(settings.seed, HEAD))

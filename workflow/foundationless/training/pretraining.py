@@ -39,7 +39,6 @@ from foundationless.models.contract import GenomicModel
 from foundationless.models.weights import load_weights, save_weights
 from foundationless.runtime.files import atomic_path, sha256
 from foundationless.runtime.signals import STATUS, termination
-from foundationless.study.vocabulary import RECIPES
 from foundationless.training.checkpoints import fingerprint, load_state, save_state
 from foundationless.training.compute import AdamW, Compute, derived_seed, log, progress
 from foundationless.training.corpus import Corpus, Windows, bases_by_contig
@@ -152,7 +151,9 @@ class Run:
     `step` counts the steps done, `tokens` what they read, all processes together; `rows` is the loss curve so far.
     """
 
-    def __init__(self, weights: Path, corpus: Corpus, settings: Settings, compute: Compute, group: Group) -> None:
+    def __init__(
+        self, weights: Path, corpus: Corpus, settings: Settings, compute: Compute, group: Group, recipe: int
+    ) -> None:
         for flag, count in (("batch-size", settings.batch_size), ("heldout-windows", settings.heldout_windows)):
             if count < group.size:
                 raise UserError(f"--{flag} {count}: must be at least the number of processes, {group.size}.")
@@ -174,7 +175,7 @@ class Run:
             self.scored = Counts(*group.total(*self.heldout.counts))
         self.decisive: dict[str, Any] = asdict(settings) | {"precision": compute.precision}
         self.decisive |= corpus.facts(self.people) | {"weights": sha256(weights / "weights.json")}
-        self.decisive |= {"recipe": RECIPES["pretrain"]}
+        self.decisive |= {"recipe": recipe}
         self.step, self.tokens, self.rows = 0, 0, list[tuple[Any, ...]]()
 
     def prepare(self, checkpoint: Path) -> None:
@@ -278,6 +279,7 @@ def pretrain(
     output: Path,
     name: str,
     group: Group,
+    recipe: int,
     checkpoint_seconds: float = 600.0,
 ) -> Outcome:
     """Pretrain from a weight directory and write another one (`init` "pretrained"); continue a matching checkpoint.
@@ -289,7 +291,7 @@ def pretrain(
     `heldout` rows after 0, `checkpoint_every`, … and all steps: nats per predicted token, bits per base, and the share
     of N among the letters read. Every process of `group` must call this; the one that leads it writes.
     """
-    run, checkpoint = Run(weights, corpus, settings, compute, group), checkpoints / CHECKPOINT
+    run, checkpoint = Run(weights, corpus, settings, compute, group, recipe), checkpoints / CHECKPOINT
     run.prepare(checkpoint)
     if not run.rows:
         run.score()

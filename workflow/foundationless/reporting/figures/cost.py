@@ -130,7 +130,7 @@ def _own_costs(ledger: pd.DataFrame, analysis: str, unit: str) -> pd.Series:
     """Cost of every task, model and arm of an analysis, over seeds, with that of the embeddings that it read."""
     keys = ["task", "model", "init"]
     costs = ledger[ledger["analysis"] == analysis].groupby(keys)[unit].sum()
-    if ANALYSES[analysis] != "probe":
+    if ANALYSES[analysis].rule != "probe":
         return costs
     read = ledger[ledger["analysis"] == EMBEDDINGS].groupby(keys)[unit].sum()
     return costs.add(read.reindex(costs.index).fillna(0.0))

@@ -25,7 +25,7 @@ CLUSTERED = "Student's t against cluster-robust (CR1); widths have no interval"
 OVER_TASKS = "mean over tasks, t interval over tasks, those that share sequences as one"
 SWEEP = "learning rate chosen on the test set"
 LENGTH, MAJORITY = ("length", "length_gc"), "majority"
-FINETUNED = [name for name, analysis in ANALYSES.items() if getattr(analysis, "rule", analysis) == "finetune_model"]
+FINETUNED = [name for name, analysis in ANALYSES.items() if analysis.rule == "finetune_model"]
 
 Row = dict[str, Any]
 

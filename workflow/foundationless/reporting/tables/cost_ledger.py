@@ -21,7 +21,7 @@ LEDGER, BY_MODEL = (list(columns_of(name)) for name in ("cost", "cost_by_model")
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
 _ARMS = ("pretrained", "random", "baseline", *CONTROL_ARMS)
-_RULE_OF = {name: getattr(analysis, "rule", analysis) for name, analysis in ANALYSES.items()}
+_RULE_OF = {name: analysis.rule for name, analysis in ANALYSES.items()}
 _COMMANDS = Path(__file__).parents[2] / "commands"  # a rule has the name of its command
 _JOULES = 3.6e6  # of a kWh
 

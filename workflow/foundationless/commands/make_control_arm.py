@@ -9,6 +9,8 @@ from pathlib import Path
 
 from foundationless.commands._flags import output_directory, seed
 
+RECIPE = 1  # raise it when a result would change
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained", required=True, type=Path, help="weight directory of the pretrained model")

@@ -1,0 +1,329 @@
+"""What is refused of a study before anything runs: one sentence for every mistake, with the nearest that is known."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foundationless.errors import UserError
+from foundationless.runtime.files import read_table
+from foundationless.study.config import check_schema, read_schema, read_yaml, unknown
+from foundationless.study.families import FAMILIES, PIECES, TOKENIZERS, size_keys
+from foundationless.study.names import is_budget, is_derivation, is_qualifier, kind_of, parse_model, parse_task
+from foundationless.study.names import words_behind as words
+from foundationless.study.plan import Model, Plan, read_pairs
+from foundationless.study.readers import READERS
+from foundationless.study.vocabulary import (
+    ANALYSES,
+    CLASS_METRICS,
+    CONTROL_ARMS,
+    FEATURES,
+    SIMULATED,
+)
+
+# A window of a dataset that has an index in the ledger: `region:DATASET/CONTIG.START-END`, 1-based, inclusive.
+REGION = re.compile(r"(?P<contig>[A-Za-z0-9_]+)\.(?P<start>[0-9]+)-(?P<end>[0-9]+)")
+
+
+def read_study(config: Mapping[str, Any]) -> Plan:
+    """The plan of a config and the tables that it names, all checked against the JSON schemas and each other."""
+    check_schema(config, read_schema("config"), "config")
+    tables = config["tables"]
+    models = read_yaml(tables["models"])
+    # A model that says its own family is an entry by itself, and stands in the study instead of the table.
+    own = {name: entry for name, entry in (config["models"] | config["baselines"]).items() if "family" in entry}
+    if twice := [name for name in own if name in models]:
+        raise UserError(f"model '{twice[0]}': {tables['models']} has an entry of that name; give yours another.")
+    for where, entries in ((tables["models"], models), ("config, models", own)):
+        check_schema(entries, read_schema("models"), where)
+    rows = {}
+    for name in ("tasks", "datasets"):
+        schema = read_schema(name)
+        rows[name] = read_table(tables[name], schema["items"]["required"])
+        check_schema(rows[name], schema, tables[name])
+    plan = Plan(config, models | own, rows["tasks"], rows["datasets"])
+    check_plan(plan)
+    return plan
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise `UserError` for the first thing in which config and tables do not fit together."""
+    if odd := [analysis for analysis in plan.config["analyses"] if analysis not in ANALYSES]:
+        raise UserError("config, analyses: " + unknown("analysis", odd[0], ANALYSES))
+    _check_genomes(plan)
+    for name, corpus in plan.config["corpora"].items():
+        _check_corpus(plan, name, corpus)
+    for name in (*plan.config["models"], *plan.config["baselines"]):
+        _check_entry(plan, name)
+    _check_finetuning(plan)
+    for analysis, spec in plan.config["analyses"].items():
+        _check_sections(plan, analysis, spec)
+        for task in spec["tasks"]:
+            _check_task(plan, analysis, task)
+        for name in plan.names_of(analysis):
+            _check_model(plan.model(name))
+            _check_arms(analysis, spec, plan.model(name))
+    for task in plan.config["limits"]:
+        if task != "default" and task not in plan.tasks:
+            raise UserError("limits: " + unknown("task", task, plan.tasks))
+    if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
+        raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
+
+
+# ---- what is read
+
+
+def _check_genomes(plan: Plan) -> None:
+    for name, genome in plan.config["genomes"].items():
+        for piece in genome["pieces"]:
+            check_source(plan, piece["source"], f"genome '{name}'")
+            if piece["source"].startswith("genome:"):
+                raise UserError(f"genome '{name}': a piece is a dataset or 'simulated:FILE', not another genome.")
+
+
+def _check_corpus(plan: Plan, name: str, corpus: Mapping[str, Any]) -> None:
+    for region in (*corpus["exclude"], *corpus["holdout"]):
+        first, _, last = region.partition(":")[2].partition("-")
+        if last and not 1 <= int(first) <= int(last):
+            raise UserError(f"corpus '{name}': region '{region}' is not CONTIG:START-END (1-based, inclusive).")
+    people = corpus.get("people", {})
+    for source in [*people.get("vcf", []), *([people["panel"]] if "panel" in people else [])]:
+        check_source(plan, source, f"corpus '{name}'")
+    for genome in corpus["genomes"]:
+        if genome not in plan.config["genomes"]:
+            raise UserError(f"corpus '{name}': " + unknown("genome", genome, plan.config["genomes"]))
+
+
+def check_source(plan: Plan, source: str, where: str) -> None:
+    """Raise `UserError` for a source of a task, a genome or a corpus that is none; `where` begins the sentence."""
+    kind, _, name = source.rpartition(":")
+    if kind == "region":
+        name, _, window = name.partition("/")
+        place = REGION.fullmatch(window)
+        if not place or not 1 <= int(place["start"]) <= int(place["end"]) <= 1 << 29:
+            raise UserError(f"{where}: '{source}' is not region:DATASET/CONTIG.START-END (1-based, inclusive).")
+        if name in plan.datasets and not plan.datasets[name].get("index"):
+            raise UserError(f"{where}: dataset '{name}' has no index in the ledger: no region of it can be read.")
+        kind = ""
+    places: dict[str, Mapping[str, Any]] = {"": plan.datasets, "genome": plan.config["genomes"]}
+    known = (places | {"simulated": dict.fromkeys(SIMULATED), "task": plan.tasks}).get(kind)
+    if known is None or (kind == "task" and not where.startswith("task ")):
+        raise UserError(f"{where}: '{source}' is no dataset, 'genome:NAME', 'region:…' or 'simulated:FILE'.")
+    if name not in known:
+        what = {"": "dataset", "genome": "genome", "simulated": "simulated file", "task": "task"}[kind]
+        raise UserError(f"{where}: " + unknown(what, name, known))
+    if kind == "task":
+        if plan.tasks[name]["reader"] == "transfer":
+            raise UserError(f"{where}: task '{name}' is itself one of transfer; name the set that it reads.")
+        if (learned := READERS.get(plan.tasks[name]["reader"])) and learned.makes in ("variants", "mutants"):
+            raise UserError(f"{where}: task '{name}' has no classes to learn; name one that has.")
+        for role, inner in plan.sources(name).items():
+            check_source(plan, inner, f"task '{name}', source '{role}'")
+
+
+# ---- models
+
+
+def _check_entry(plan: Plan, name: str) -> None:
+    """A model or a baseline of the config, with its entry of the model table."""
+    parts = parse_model(name)
+    if odd := [word for word in words(name, parts.base) if is_qualifier(word)]:
+        raise UserError(
+            f"model '{name}': '.{odd[0]}' is a qualifier, not a size; name '{parts.base}' here, and '{name}' in an "
+            "analysis."
+        )
+    model = plan.model(name)
+    _check_model(model)
+    pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
+    _check_pretrained(plan, name, pretrained)
+    if model.is_baseline and model.family not in FEATURES:
+        raise UserError(f"model '{name}': " + unknown("family of features", model.family, FEATURES))
+    if model.is_baseline and "classifier" not in model.entry:
+        raise UserError(f"model '{name}': a baseline needs a classifier; add one to the model table.")
+    if not model.is_baseline and model.tokenizer is None:
+        raise UserError(f"model '{name}': a model with weights needs a tokenizer; add one to the model table.")
+    if model.tokenizer in PIECES:
+        _check_pieces(plan, model)
+    settings = plan.pretraining(name)
+    if settings["warmup"] > settings["steps"] or settings["minimum_learning_rate"] > settings["learning_rate"]:
+        raise UserError(
+            f"model '{name}', pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate."
+        )
+    if pretrained.get("source") == "hub" and not pretrained.get("revision"):
+        raise UserError(
+            f"model '{name}': its hub revision is not pinned; put the 40-digit commit into the model table."
+        )
+
+
+def _check_pretrained(plan: Plan, name: str, pretrained: Mapping[str, Any]) -> None:
+    """Where the weights of a pretrained arm come from."""
+    corpora = plan.config["corpora"]
+    if pretrained.get("source") == "workflow" and pretrained.get("corpus") not in corpora:
+        raise UserError(f"model '{name}': " + unknown("corpus", str(pretrained.get("corpus")), corpora))
+    for source, key in (("hub", "repository"), ("local", "path")):
+        if pretrained.get("source") == source and not pretrained.get(key):
+            raise UserError(f"model '{name}': its pretrained arm comes from source '{source}'; add {key}.")
+    if pretrained.get("source") == "local" and not Path(pretrained["path"]).is_dir():
+        raise UserError(f"model '{name}': no checkpoint directory '{pretrained['path']}'; correct its path.")
+
+
+def _check_model(model: Model) -> None:
+    """A model under any of its names: its qualifiers, its tokenizer, its shape."""
+    qualifiers, row = words(model.name, model.stem), FAMILIES.get(model.family)
+    if odd := [word for word in qualifiers if word and not is_qualifier(word)]:
+        raise UserError(
+            f"model '{model.name}': qualifier '.{odd[0]}' is none of .char, .kmer, .paper, a width like .w64 or a "
+            "depth like .l4."
+        )
+    if "" in qualifiers or len({kind_of(word) for word in qualifiers}) < len(qualifiers):
+        raise UserError(f"model '{model.name}': two qualifiers say the same thing (or one is empty); leave one out.")
+    if row and row.only and TOKENIZERS.get(str(model.tokenizer), row.only) != row.only:
+        raise UserError(f"model '{model.name}': {row.reason}.")
+    settings = model.config
+    for key in size_keys(model.family):
+        if key in settings and (not isinstance(settings[key], int) or settings[key] < 1):
+            raise UserError(f"model '{model.name}', config: {key} '{settings[key]}' is not a whole number from 1.")
+    width, heads = settings.get("hidden_size"), settings.get("num_attention_heads")
+    if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
+        raise UserError(
+            f"model '{model.name}': its {heads} attention heads do not divide its width {width}; choose others."
+        )
+    path = model.family.rpartition(":")[0]
+    if path.endswith(".py") and not Path(path).is_file():
+        raise UserError(f"model '{model.name}': no file '{path}' of its family; correct its path.")
+
+
+def _check_pieces(plan: Plan, model: Model) -> None:
+    """Where a byte-pair tokenizer's file comes from, and that its pieces fit the vocabulary."""
+    file: Mapping[str, Any] = model.entry.get("tokenizer_file") or {}
+    where, corpora = f"model '{model.name}', tokenizer_file:", plan.config["corpora"]
+    needed = {"hub": ("repository", "revision"), "local": ("path",), "workflow": ("corpus", "size")}
+    keys = needed.get(str(file.get("source")))
+    if keys is None:
+        raise UserError(f"model '{model.name}': its tokenizer needs a file; add tokenizer_file with a source.")
+    if missing := [key for key in keys if not file.get(key)]:
+        raise UserError(f"{where} source '{file['source']}' needs {missing[0]}.")
+    if file["source"] == "workflow" and file["corpus"] not in corpora:
+        raise UserError(f"{where} " + unknown("corpus", file["corpus"], corpora))
+    if file["source"] == "local" and not (Path(file["path"]).is_file() and file["path"].endswith("tokenizer.json")):
+        raise UserError(f"{where} '{file['path']}' is no file tokenizer.json; correct its path.")
+    size, held = file.get("size"), model.config.get("vocab_size")
+    if size and held and size > held:
+        raise UserError(
+            f"model '{model.name}': a tokenizer of {size} pieces does not fit a vocabulary of {held}; make "
+            "tokenizer_file.size at most config.vocab_size."
+        )
+
+
+# ---- settings
+
+
+def _check_finetuning(plan: Plan) -> None:
+    _check_folds(plan, plan.config["finetuning"], "finetuning")
+    suites = {row["suite"] for row in plan.tasks.values()}
+    for suite, over in plan.config["finetuning"].get("suites", {}).items():
+        if suite not in suites:
+            raise UserError("config, finetuning.suites: " + unknown("suite", suite, sorted(suites)))
+        _check_folds(plan, over, f"finetuning.suites.{suite}")
+
+
+def _check_folds(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
+    most = plan.config["finetuning"]["fold_count"] - 1
+    if any(fold > most for fold in settings.get("folds", ())):
+        raise UserError(f"config, {where}.folds: folds lie between 0 and {most}.")
+
+
+# ---- analyses
+
+
+def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
+    """What an analysis says of itself alone must be of what it does."""
+    for section, rule in (("finetuning", "finetune_model"), ("probing", "probe")):
+        if section in spec and ANALYSES[analysis].rule != rule:
+            fits = ", ".join(name for name, other in ANALYSES.items() if other.rule == rule)
+            raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
+    _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
+    names = plan.names_of(analysis)
+    if not ANALYSES[analysis].classifies:
+        if spec.get("baselines"):
+            raise UserError(f"analysis '{analysis}': baselines join classifications only; leave them out here.")
+        if odd := [name for name in names if plan.model(name).is_baseline]:
+            raise UserError(f"analysis '{analysis}': '{odd[0]}' has no weights, which are scored here; leave it out.")
+    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
+
+
+def _check_arms(analysis: str, spec: Mapping[str, Any], model: Model) -> None:
+    cosine = analysis in ("similarity", "sensitivity") and model.family == "caduceus"
+    if model.reading == "as_in_paper" and (analysis == "likelihood" or cosine):
+        why = "its cosine code read Caduceus as published" if cosine else "likelihoods have no defect to show"
+        raise UserError(f"analysis '{analysis}': '{model.name}' is not what the paper evaluated ({why}); drop .paper.")
+    wanted = () if model.is_baseline or model.reading == "as_in_paper" else spec.get("arms", ())
+    if "pretrained" not in model.arms and (odd := [arm for arm in wanted if arm in CONTROL_ARMS]):
+        raise UserError(
+            f"analysis '{analysis}': arm '{odd[0]}' of '{model.name}' is made from pretrained weights, which this "
+            "model does not have; leave one of them out."
+        )
+
+
+def _check_task(plan: Plan, analysis: str, task: str) -> None:
+    """A task as an analysis names it: its entry, its qualifiers, its set, and the files of that."""
+    base = parse_task(task).base_task
+    if base not in plan.tasks:
+        raise UserError(f"analysis '{analysis}': " + unknown("task", base, plan.tasks))
+    spec, where = plan.config["analyses"][analysis], f"analysis '{analysis}', task '{task}'"
+    if odd := [name for name in spec.get("baselines", ()) if not plan.fits(name, task)]:
+        raise UserError(f"{where}: baseline '{odd[0]}' reads genotypes, which sets of people alone have; leave it out.")
+    _check_qualifiers(plan, analysis, task)
+    _check_set(plan, analysis, base)
+    for role, source in plan.sources(base).items():
+        check_source(plan, source, f"task '{task}', source '{role}'")
+
+
+def _check_qualifiers(plan: Plan, analysis: str, task: str) -> None:
+    parts = parse_task(task)
+    behind, where = words(task, parts.base_task), f"analysis '{analysis}', task '{task}'"
+    derived = [word for word in behind if is_derivation(word)]
+    budgets = [word for word in behind if is_budget(word)]
+    if odd := [word for word in behind if word not in derived + budgets]:
+        raise UserError(
+            f"{where}: qualifier '.{odd[0]}' is none of .pctN, .shotN (drawn again: .pctNdK), .dedup, .distant, "
+            ".matched, .permuted, .unrelated, .family and .epN or .epNpM."
+        )
+    if behind != derived + budgets or len(derived) > 1 or len(budgets) > 1:
+        raise UserError(f"{where}: one derived set, then one number of epochs; write '{parts.base_task}.pct10.ep30'.")
+    if (parts.percent or 0) > 100:
+        raise UserError(f"{where}: a share of the training set is at most 100 %; correct '.{derived[0]}'.")
+    if budgets and not ANALYSES[analysis].budgeted:
+        raise UserError(f"{where}: nothing is fine-tuned here, so leave '.{budgets[0]}' out.")
+    if derived and not ANALYSES[analysis].classifies:
+        raise UserError(f"{where}: derived sets are for classifications; leave '.{derived[0]}' out.")
+    if parts.derivation in ("unrelated", "family") and "families" not in plan.sources(task):
+        raise UserError(f"{where}: relatives are known from a pedigree; add families=... to the task's sources.")
+
+
+def _check_set(plan: Plan, analysis: str, task: str) -> None:
+    """Whether an analysis reads the sets of a task's reader, and whether that has the sources and options it needs."""
+    row, where = plan.tasks[task], f"analysis '{analysis}', task '{task}'"
+    if row["reader"] not in READERS:
+        raise UserError(f"{where}: " + unknown("reader", row["reader"], READERS))
+    reader = READERS[row["reader"]]
+    fits = [name for name, other in READERS.items() if other.makes in ANALYSES[analysis].sets]
+    if row["reader"] not in fits:
+        raise UserError(f"{where}: this analysis reads sets of {', '.join(fits)}, not of {row['reader']}.")
+    if ANALYSES[analysis].classifies and row["metric"] not in CLASS_METRICS:
+        raise UserError(f"{where}: metric '{row['metric']}' is none of classes ({', '.join(CLASS_METRICS)}).")
+    sources = plan.sources(task)
+    for role, source in sources.items():
+        if (source.partition(":")[0] == "task") != (row["reader"] == "transfer"):
+            raise UserError(
+                f"{where}: '{role}={source}' does not fit: sources of the reader transfer are 'task:NAME', and of "
+                "no other reader."
+            )
+        if not reader.knows(role):
+            raise UserError(f"{where}: " + unknown("source", role, reader.sources))
+    if missing := [role for role in reader.required if role not in sources]:
+        raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
+    for option, _ in read_pairs(row["options"]):
+        if option not in reader.options:
+            raise UserError(f"{where}: " + unknown("option", option, reader.options))

@@ -1,0 +1,125 @@
+# Every touch of what Snakemake does not promise to keep, each with its reason: nothing else of the workflow touches more
+# than `workflow.basedir`, and tests/unit/test_internals.py fails when one of these changes.
+from snakemake.deployment.env_modules import EnvModules
+from snakemake.logging import logger as manager_log
+
+
+def is_study_given():
+    """Another --configfile replaces the demo, where Snakemake would lay it over the demo."""
+    return bool(workflow.overwrite_configfiles)
+
+
+def is_main_process():
+    """Jobs parse all this again; what is said once, this process says."""
+    return workflow.is_main_process
+
+
+def keep_local(*rulenames):
+    """`localrules:` takes no list that is made."""
+    workflow.localrules(*rulenames)
+
+
+def let_script_wait():
+    """The shell that reads a job's script between srun and the next Snakemake: no option reaches it."""
+    if "--slurm-jobstep-pass-command-as-script" in sys.argv:
+        from snakemake.spawn_jobs import SpawnedJobArgsFactory
+
+        SpawnedJobArgsFactory.precommand = lambda *_, **__: "trap : TERM USR1"
+
+
+def set_software(image, modules, get_group):
+    """Image, modules and group of all that computes: directives would say the same in every rule."""
+    for computing in workflow.rules:
+        if computing.conda_env:
+            computing.container_img = image
+            computing.env_modules = EnvModules(*modules)
+            if group := get_group(computing.name):
+                computing.group = group
+
+
+# ---- what the command line and the profile ask for
+
+
+def get_set_resource(rulename, name):
+    """What `set-resources` says of a rule, or None: requests must fit the GPUs that it has in the end."""
+    said = workflow.resource_settings.overwrite_resources.get(rulename, {}).get(name)
+    return getattr(said, "value", said)
+
+
+def get_group_size(rulename):
+    """How many jobs of a rule share a job of the cluster (`group-components`), or None."""
+    return workflow.group_settings.group_components.get(rulename)
+
+
+def keep_group(group, rulename):
+    """As Snakemake does with `group: "{rule}_{model}"`, which could not be left out for a long job."""
+    workflow.parent_groupids[group] = rulename
+
+
+def get_partition_table():
+    """Path of the table of partitions, which the plugin keeps to itself; None where jobs run here.
+
+    Asked when the first job is planned, for the settings of the executor are not known before.
+    """
+    settings = workflow.executor_settings
+    if not hasattr(settings, "partition_config"):
+        return None
+    return settings.partition_config or os.environ.get("SNAKEMAKE_SLURM_PARTITIONS")
+
+
+def read_partitions(table):
+    """Limits of the partitions in a table, as the plugin reads it."""
+    from snakemake_executor_plugin_slurm.partitions import read_partition_file
+
+    return [partition.limits for partition in read_partition_file(Path(table))]
+
+
+# ---- how far a run is
+
+
+def filter_log(*filters):
+    """The manager's own lines pass these."""
+    for each in filters:
+        manager_log.addFilter(each)
+
+
+def get_planned_jobs(get_target):
+    """Every job of the DAG with outputs, those whose outputs are there already too."""
+    return [
+        job_counts.Planned(
+            job.jobid,
+            job.rule.name,
+            job.wildcards.get("model", ""),
+            get_target(job.output[0]),
+            done=not workflow.dag.needrun(job),
+            retries=job.restart_times,
+            benchmark=str(job.benchmark) if job.benchmark else None,
+        )
+        for job in workflow.dag.jobs
+        if job.output
+    ]
+
+
+def get_run_facts():
+    """What the state file needs to say how to go on after this process was killed."""
+    executor = getattr(workflow.scheduler, "_executor", None)
+    return {
+        "snakefile": workflow.main_snakefile,
+        "configfiles": [*map(str, workflow.overwrite_configfiles)],
+        "cluster_name": getattr(executor, "run_uuid", ""),
+    }
+
+
+def start_progress(get_planned):
+    """Count the jobs of a real run from the manager's log; `get_planned` lists them."""
+    if workflow.touch or not workflow.is_main_process:
+        return
+    # With `quiet: progress` ends of jobs are not even logged; those who print them have filters of their own.
+    workflow.scheduler.print_progress = True
+    progress.start(
+        manager_log,
+        get_planned,
+        get_run_facts,
+        remote=not workflow.local_exec,
+        name_failures="rules" in map(str, workflow.output_settings.quiet or ()),
+    )
