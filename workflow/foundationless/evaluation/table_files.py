@@ -10,6 +10,26 @@ from foundationless.evaluation.diagnostics import LEAKAGE, OPTIMISM, RELIABILITY
 from foundationless.evaluation.records import flatten, read_record
 from foundationless.evaluation.task_results import HOLES, KEYS
 from foundationless.runtime.files import atomic_path
+from foundationless.study.names import ModelName, TaskName, parse_model, parse_task
+
+_PARTS = (("task", parse_task, TaskName), ("model", parse_model, ModelName))
+_COUNTS = ("width", "layers", "percent", "shots", "draw", "epochs", "patience")  # parts that are numbers, or missing
+
+
+def add_name_parts(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the parts of its names as last columns (`TaskName` of `task`, `ModelName` of `model`).
+
+    A column that is not there adds none. Parts that a name lacks are empty text, or <NA> where they are numbers.
+    """
+    parts: dict[str, pd.Series] = {}
+    for column, parse, kind in _PARTS:
+        if column in frame:
+            names = frame[column].astype(object).fillna("").astype(str)
+            parsed = {name: parse(name) for name in names.unique()}
+            for place, part in enumerate(kind._fields):
+                values = names.map({name: whole[place] for name, whole in parsed.items()})
+                parts[part] = values.astype("Int64" if part in _COUNTS else object)
+    return frame.drop(columns=[name for name in parts if name in frame]).assign(**parts)
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
