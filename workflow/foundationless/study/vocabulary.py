@@ -1,5 +1,9 @@
 """What a study may name: analyses, arms, readers, features, metrics, figures; and the recipe version of every rule."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
 # Snakemake does not see edits behind `python -m foundationless`: raise a number here when a rule's result would change.
 RECIPES = {
     "fetch_region": 1,
@@ -160,42 +164,51 @@ SIMULATED = (
     "variants.vcf.gz",
 )
 
-# Every figure in the order of all.pdf, and what it belongs to.
-VERDICT, STUDY, FURTHER, CONTROLS = "Verdict", "Figures of the study", "More analyses", "Controls and costs"
+# Every figure in the order of all.pdf.
+VERDICT, PAPER, FURTHER, CONTROLS = "Verdict", "Figures of the paper", "More analyses", "Controls and costs"
+
+
+class Figure(NamedTuple):
+    """What a figure belongs to, the function of `reporting.figures` that draws it (`module:function`), its arguments."""
+
+    group: str
+    draw: str
+    arguments: Mapping[str, str] = MappingProxyType({})
+
 
 FIGURES = {
-    "verdict_forest": VERDICT,
-    "critical_difference": VERDICT,
-    "claims": VERDICT,
-    "reported": VERDICT,
-    "figure_01_benchmarks": STUDY,
-    "figure_03_low_data": STUDY,
-    "figure_04_width_random": STUDY,
-    "figure_05_width_pretrained": STUDY,
-    "figure_06_sensitivity_ancestry": STUDY,
-    "figure_07_best_random": STUDY,
-    "figure_08_nt": STUDY,
-    "figure_09_gue": STUDY,
-    "figure_10_gb": STUDY,
-    "factorial": FURTHER,
-    "learning_curves": FURTHER,
-    "biotype": FURTHER,
-    "confusion": FURTHER,
-    "fewshot": FURTHER,
-    "probing": FURTHER,
-    "clustering": FURTHER,
-    "variants": FURTHER,
-    "roc": FURTHER,
-    "mutations": FURTHER,
-    "mutagenesis": FURTHER,
-    "lora": FURTHER,
-    "epochs": FURTHER,
-    "controls": CONTROLS,
-    "seed_variance": CONTROLS,
-    "optimism": CONTROLS,
-    "leakage": CONTROLS,
-    "calibration": CONTROLS,
-    "defects": CONTROLS,
-    "pretraining": CONTROLS,
-    "cost": CONTROLS,
+    "verdict_forest": Figure(VERDICT, "verdict:forest"),
+    "critical_difference": Figure(VERDICT, "verdict:critical_difference"),
+    "claims": Figure(VERDICT, "claims:claims"),
+    "reported": Figure(VERDICT, "verdict:reported"),
+    "figure_01_benchmarks": Figure(PAPER, "benchmarks:means"),
+    "figure_03_low_data": Figure(PAPER, "data_and_width:low_data"),
+    "figure_04_width_random": Figure(PAPER, "data_and_width:width_random"),
+    "figure_05_width_pretrained": Figure(PAPER, "data_and_width:width_pretrained"),
+    "figure_06_sensitivity_ancestry": Figure(PAPER, "variation:sensitivity_ancestry"),
+    "figure_07_best_random": Figure(PAPER, "benchmarks:best_random"),
+    "figure_08_nt": Figure(PAPER, "benchmarks:suite", {"name": "nt"}),
+    "figure_09_gue": Figure(PAPER, "benchmarks:suite", {"name": "gue"}),
+    "figure_10_gb": Figure(PAPER, "benchmarks:suite", {"name": "gb"}),
+    "factorial": Figure(FURTHER, "factorial:factorial"),
+    "learning_curves": Figure(FURTHER, "curves:learning_curves"),
+    "biotype": Figure(FURTHER, "data_and_width:biotype"),
+    "confusion": Figure(FURTHER, "confusion:confusion"),
+    "fewshot": Figure(FURTHER, "probing:fewshot"),
+    "probing": Figure(FURTHER, "probing:probing"),
+    "clustering": Figure(FURTHER, "probing:clustering"),
+    "variants": Figure(FURTHER, "variation:variants"),
+    "roc": Figure(FURTHER, "curves:roc"),
+    "mutations": Figure(FURTHER, "variation:mutations"),
+    "mutagenesis": Figure(FURTHER, "mutagenesis:mutagenesis"),
+    "lora": Figure(FURTHER, "controls:adapters"),
+    "epochs": Figure(FURTHER, "defects:epochs"),
+    "controls": Figure(CONTROLS, "controls:controls"),
+    "seed_variance": Figure(CONTROLS, "variability:seed_variance"),
+    "optimism": Figure(CONTROLS, "defects:optimism"),
+    "leakage": Figure(CONTROLS, "leakage:leakage"),
+    "calibration": Figure(CONTROLS, "defects:calibration"),
+    "defects": Figure(CONTROLS, "defects:defects"),
+    "pretraining": Figure(CONTROLS, "controls:pretraining"),
+    "cost": Figure(CONTROLS, "cost:cost"),
 }

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import style
-from foundationless.reporting.figures.inputs import Tables
+from foundationless.reporting.figures.inputs import Tables, of_plain_tasks
 
 ARMS = ("pretrained", "random")
 ANALYSES = {"biotype": "Biotype", "ancestry": "Ancestry", "finetune": "Fine-tuning"}
@@ -84,8 +84,7 @@ def confusion(tables: Tables) -> Figure:
 def _matrices(tables: Tables, found: pd.DataFrame, analysis: str) -> Matrices | None:
     """Counts of an analysis over its whole tasks; of several sets of classes (other tasks), the commonest."""
     found = tables.own(found[(found["analysis"] == analysis) & found["init"].isin(ARMS)])
-    found = found[found["model"].isin(tables.looks) & ~found["task"].str.contains(".", regex=False)]
-    found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
+    found = of_plain_tasks(found[found["model"].isin(tables.looks) & (found["reading"] == "published")])
     if "selection" in found and (found["selection"] == "validation").any():
         found = found[found["selection"] == "validation"]
     if found.empty:

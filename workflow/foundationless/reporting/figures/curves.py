@@ -11,14 +11,15 @@ from matplotlib.lines import Line2D
 
 from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
+from foundationless.reporting.figures.data_and_width import at_amounts
 from foundationless.reporting.figures.inputs import Tables, each
 
 ARM_LINES = {"pretrained": "-", "random": "--"}
 SMALL = 5.2  # points of the numbers beside rows
-# Analysis: the axis, what is read from a task's name, and the words for it.
+# Analysis: the axis, the part of a task's name that stands on it, and the words for it.
 SOURCES = {
-    "lowdata": ("Training data (%)", r"^([^.]+)\.pct(\d+)(?:d\d+)?$", "fine-tuning"),
-    "fewshot": ("Training rows per class", r"^([^.]+)\.shot(\d+)(?:d\d+)?$", "frozen features"),
+    "lowdata": ("Training data (%)", "percent", "fine-tuning"),
+    "fewshot": ("Training rows per class", "shots", "frozen features"),
 }
 ROW_MM, CURVE_MM, ROC_MM = 3.6, 38.0, 17.0
 MOST_TASKS = 4  # columns of the grid of ROC curves
@@ -81,41 +82,40 @@ def _areas(tables: Tables, analysis: str) -> list[Area]:
     """Areas of every model, over the tasks in which both its arms have every x that any arm of the task has."""
     found = tables.own(tables.scored(analysis, plain=False))
     found = found[found["init"].isin(ARM_LINES) & found["model"].isin(tables.looks)]
-    parts = found["task"].str.extract(SOURCES[analysis][1]) if len(found) else pd.DataFrame(columns=[0, 1])
-    found = found.assign(base=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
+    found = at_amounts(found, SOURCES[analysis][1])
     if found.empty:
         return []
     pairs = tables.comparisons[tables.comparisons["versus"] == "random"]
     if analysis == "lowdata":  # the whole training set: of the same analysis, which has its own epochs, if it is there
         whole = tables.own(tables.scored("lowdata", "finetune"))
-        whole = whole[whole["task"].isin(found["base"]) & whole["model"].isin(found["model"])]
+        whole = whole[whole["task"].isin(found["base_task"]) & whole["model"].isin(found["model"])]
         whole = whole[whole["init"].isin(ARM_LINES)].sort_values("analysis", ascending=False, kind="stable")
         whole = whole.drop_duplicates(["task", "model", "init"])
-        found = pd.concat([found, whole.assign(base=whole["task"], x=100.0)], ignore_index=True)
+        found = pd.concat([found, whole.assign(x=100.0)], ignore_index=True)
     deltas = found.merge(pairs[["analysis", "task", "model", "delta", "low", "high"]], on=["analysis", "task", "model"],
                          suffixes=("_score", ""))  # fmt: skip
-    drawn = found.groupby(["model", "base", "init", "x"], as_index=False).agg(
+    drawn = found.groupby(["model", "base_task", "init", "x"], as_index=False).agg(
         value=("value", "mean"), metric=("metric", "first")
     )
-    changes = deltas.groupby(["model", "base", "x"])[["delta", "low", "high"]].mean()
-    grids = {str(base): sorted(part["x"].unique()) for base, part in drawn.groupby("base")}
+    changes = deltas.groupby(["model", "base_task", "x"])[["delta", "low", "high"]].mean()
+    grids = {str(task): sorted(part["x"].unique()) for task, part in drawn.groupby("base_task")}
     areas = []
     for name in tables.order(drawn["model"]):
-        mine = drawn[drawn["model"] == name].set_index(["base", "init", "x"])["value"]
+        mine = drawn[drawn["model"] == name].set_index(["base_task", "init", "x"])["value"]
         whole_tasks = [
-            base for base, grid in grids.items()
+            task for task, grid in grids.items()
             if len(grid) > 1
-            and all((base, init, x) in mine.index for init in ARM_LINES for x in grid)
-            and all((name, base, x) in changes.index for x in grid)
+            and all((task, init, x) in mine.index for init in ARM_LINES for x in grid)
+            and all((name, task, x) in changes.index for x in grid)
         ]  # fmt: skip
         # A mean over tasks is one curve only where all stand on the same grid: the commonest of them.
-        wanted = max((grids[base] for base in whole_tasks), key=[grids[b] for b in whole_tasks].count, default=[])
-        whole_tasks = [base for base in whole_tasks if grids[base] == wanted]
+        wanted = max((grids[task] for task in whole_tasks), key=[grids[t] for t in whole_tasks].count, default=[])
+        whole_tasks = [task for task in whole_tasks if grids[task] == wanted]
         if not whole_tasks:
             continue
         weights = _weights(wanted)
-        curves = {init: np.array([[mine[base, init, x] for x in wanted] for base in whole_tasks]) for init in ARM_LINES}
-        by_task = np.array([changes.loc[[(name, base, x) for x in wanted]].to_numpy() for base in whole_tasks])
+        curves = {init: np.array([[mine[task, init, x] for x in wanted] for task in whole_tasks]) for init in ARM_LINES}
+        by_task = np.array([changes.loc[[(name, task, x) for x in wanted]].to_numpy() for task in whole_tasks])
         differences = np.einsum("txc,x->tc", by_task, weights)  # [tasks, (delta, low, high)]
         delta, low, high = differences.mean(axis=0)
         if len(whole_tasks) > 2:
@@ -125,7 +125,7 @@ def _areas(tables: Tables, analysis: str) -> list[Area]:
             {"init": init, "x": x, "value": value}
             for init, values in curves.items() for x, value in zip(wanted, values.mean(axis=0), strict=True)
         ]  # fmt: skip
-        metrics = drawn.loc[drawn["base"].isin(whole_tasks) & (drawn["model"] == name), "metric"].unique().tolist()
+        metrics = drawn.loc[drawn["base_task"].isin(whole_tasks) & (drawn["model"] == name), "metric"].unique().tolist()
         means = {init: float((values @ weights).mean()) for init, values in curves.items()}
         areas.append(
             Area(analysis, name, len(whole_tasks), metrics, pd.DataFrame(curve), means, differences[:, 0].tolist(),

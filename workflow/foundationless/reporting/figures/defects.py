@@ -1,4 +1,4 @@
-"""What the study's errors are worth: every defect, the optimism of its selection, calibration, and the epoch budget."""
+"""What the paper's errors are worth: every defect, the optimism of its selection, calibration, and the epoch budget."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.data_and_width import curves
-from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
 
 ROW_MM = 5.0
 FEW = 12  # rows of one defect whose intervals are drawn
@@ -18,13 +18,13 @@ DOTS = 400  # rows of one defect that are drawn; beyond, every k-th of the sorte
 
 
 def defects(tables: Tables) -> Figure:
-    """Each defect of the study: score with it minus without it, single comparisons as dots and their median."""
-    title = "What the study's errors change: score with the defect minus score without it"
+    """Each defect of the paper: score with it minus without it, single comparisons as dots and their median."""
+    title = "What the paper's errors change: score with the defect minus score without it"
     found = tables.extra("defects")
     if len(found):
         found = found[(found["task"] != "all") & (found["metric"] != "count") & found["difference"].notna()]
     if found.empty:
-        return style.missing(title, "No defect of the study can be shown with these data (defects.csv has no rows).")
+        return style.missing(title, "No defect of the paper can be shown with these data (defects.csv has no rows).")
     found = found.assign(name=found["what"].str.split(" (", regex=False).str[0])
     groups = [(item, name, part) for (item, name), part in found.groupby(["item", "name"], sort=False)]
     ends = _reach([part for _, _, part in groups])
@@ -94,15 +94,15 @@ def optimism(tables: Tables) -> Figure:
     found = tables.extra("optimism")
     if len(found):
         found = found[(found["analysis"] == "finetune") & found["versus"].isna()]
-        found = tables.own(found[~found["task"].str.contains(".", regex=False) & found["optimism"].notna()])
+        found = tables.own(of_plain_tasks(found[found["optimism"].notna()]))
     if found.empty:
         return style.missing(title, "No fine-tuned arm has predictions of both selections (optimism.csv).")
     names, tasks = tables.order(found["model"]), layout.ordered_tasks(tables, found["task"].tolist())
     means = found.groupby("init")["optimism"].mean()
     words = ", ".join(f"{init} {mean:+.4f}" for init, mean in means.items()).replace("-", "−")
     caption = (
-        "Selection by test score minus selection by validation, same runs, same resamples; lines are 95 % bootstrap intervals. Mean "
-        f"over models and tasks: {words}. {_items(found)}One learning rate leaves nothing to "
+        "Selection by test score minus selection by validation, same runs, same resamples; lines are 95 % bootstrap "
+        f"intervals. Mean over models and tasks: {words}. {_items(found)}One learning rate leaves nothing to "
         f"choose, and no optimism. {tables.study}"
     )
     figure, body = style.page(
@@ -137,7 +137,7 @@ def calibration(tables: Tables) -> Figure:
     title = "Calibration: how often a prediction of a confidence is right"
     found = tables.extra("calibration")
     if len(found):
-        found = tables.own(found[(found["analysis"] == "finetune") & ~found["task"].str.contains(".", regex=False)])
+        found = tables.own(of_plain_tasks(found[found["analysis"] == "finetune"]))
     if found.empty:
         return style.missing(title, "No fine-tuned arm has class probabilities (calibration.csv).")
     names = tables.order(found["model"])
@@ -195,12 +195,11 @@ def epochs(tables: Tables) -> Figure:
     """Score against the budget of epochs, both arms."""
     title = "Fine-tuning for longer: score against the budget of epochs"
     found = tables.scored("epochs", plain=False)
-    parts = found["task"].str.extract(r"^([^.]+)\.ep(\d+)$") if len(found) else pd.DataFrame(columns=[0, 1])
-    found = found.assign(panel=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
-    found = tables.own(found)
+    found = tables.own(found[found["epochs"].notna() & (found["derivation"] == "") & found["patience"].isna()])
+    found = found.assign(x=found["epochs"].astype(float))
     if found.empty:
         return style.missing(title, "No scores of analysis epochs on tasks named TASK.epN.")
-    tasks = tables.task_rows(found["panel"].tolist())["task"].tolist()
+    tasks = tables.task_rows(found["base_task"])["task"].tolist()
     caption = (
         "Each budget is a schedule of its own (the cosine ends with it); tested at the epoch that validation chose. "
         f"{layout.sizes(found)} {tables.study}"

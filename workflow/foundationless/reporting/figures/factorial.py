@@ -1,6 +1,5 @@
 """Tokenizer × initialisation × width: every cell of the factorial, and what each factor alone is worth."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from foundationless.evaluation.aggregate import independent_difference
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables, each, width
+from foundationless.reporting.figures.inputs import Tables, each, plainest
 
 ARMS = ("pretrained", "random")
 TOKENIZERS: Any = {"characters": "-", "6-mers": "--", "byte pairs": ":"}  # and how they are drawn
@@ -67,48 +66,51 @@ def factorial(tables: Tables) -> Figure:
     return figure
 
 
-def tokenizer(tables: Tables, model: str) -> str:
+def tokenizers(tables: Tables) -> dict[str, str]:
     """Word of `TOKENIZERS` for the tokenizer that a model's name states, or else its card; another's own class."""
-    parts = model.split(".")[1:]
-    if "char" in parts or "kmer" in parts:
-        return "characters" if "char" in parts else "6-mers"
-    card = tables.models.loc[tables.models["model"] == model, "tokenizer_class"].iloc[0]
-    return CLASSES.get(style.tokenizer_class(card), str(card))
+    stated = {"char": "characters", "kmer": "6-mers"}
+    return {
+        card.model: stated.get(card.tokenizer)
+        or CLASSES.get(style.tokenizer_class(card.tokenizer_class), str(card.tokenizer_class))
+        for card in each(tables.models)
+    }
 
 
-def stem(tables: Tables, model: str) -> str:
-    """The model of which this one is a cell, by its name without tokenizer and width, or its entry in the model table.
+def stems(tables: Tables) -> dict[str, str]:
+    """The model of which each one is a cell: with its own tokenizer and width, or else its entry in the model table.
 
     Where neither is a model of the study (random arms alone, at some widths), its first cell stands for them.
     """
-    name = _plain(model)
-    known = [other for other in (name, name.split(".")[0]) if other in tables.looks]
-    return (known or [other for other in tables.models["model"] if _plain(other) == name])[0]
-
-
-def _plain(model: str) -> str:
-    return re.sub(r"\.(char|kmer|w\d+)(?=\.|$)", "", model)
+    cards = tables.models.assign(stem=plainest(tables.models, ["base", "size", "layers", "reading"]))
+    own = set(cards.loc[cards["width"].isna() & (cards["tokenizer"] == ""), "model"])
+    return {
+        card.model: card.base if card.stem not in own and card.base in tables.looks else card.stem
+        for card in each(cards)
+    }
 
 
 def _cells(tables: Tables) -> tuple[pd.DataFrame, str]:
     """Scores of analysis width on its first task, and of the same models at their own width (analysis biotype)."""
     found = tables.own(tables.scored("width"))
     found = found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)]
-    found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
+    found = found[found["reading"] == "published"]
     if found.empty:
         return found.assign(base="", tokenizer="", width=np.nan), ""
     task = str(tables.task_rows(found["task"])["task"].iloc[0])
     found = found[found["task"] == task]
     own = tables.own(tables.scored("biotype"))
     own = own[(own["task"] == task) & own["init"].isin(ARMS) & own["metric"].isin(found["metric"])]
-    own = own[own["model"].isin({stem(tables, name) for name in found["model"]})]
-    found = pd.concat([found, own], ignore_index=True)
-    found = found.assign(
-        base=[stem(tables, name) for name in found["model"]],
-        tokenizer=[tokenizer(tables, name) for name in found["model"]],
-        width=found["model"].map(width).astype(float),
-    )
+    own = own[own["model"].isin(found["model"].map(stems(tables)))]
+    found = _with_factors(tables, pd.concat([found, own], ignore_index=True))
     return found.drop_duplicates(["base", "tokenizer", "init", "width"]), task
+
+
+def _with_factors(tables: Tables, rows: pd.DataFrame) -> pd.DataFrame:
+    """Scores with the model of which each is a cell (base), the word for its tokenizer, and its width."""
+    return rows.assign(
+        base=rows["model"].map(stems(tables)), tokenizer=rows["model"].map(tokenizers(tables)),
+        width=rows["width"].astype(float),
+    )  # fmt: skip
 
 
 def _effects(tables: Tables, cells: pd.DataFrame) -> pd.DataFrame:
@@ -138,11 +140,7 @@ def _tokenizer_effects(tables: Tables, tuned: pd.DataFrame) -> pd.DataFrame:
     pairs = tables.comparisons[
         (tables.comparisons["versus"] == "random") & (tables.comparisons["init"] == "pretrained")
     ]
-    tuned = tuned.assign(
-        base=[stem(tables, name) for name in tuned["model"]],
-        tokenizer=[tokenizer(tables, name) for name in tuned["model"]],
-    )
-    for name, part in tuned.groupby("base", sort=False):
+    for name, part in _with_factors(tables, tuned).groupby("base", sort=False):
         paired = pairs.merge(part[part["init"] == "pretrained"][["analysis", "task", "model"]])
         rows.append(_mean(str(name), "init", paired[["delta", "low", "high"]].to_numpy()))
         of = {(row.tokenizer, row.init, row.task): (row.value, row.low, row.high) for row in each(part)}

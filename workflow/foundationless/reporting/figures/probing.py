@@ -1,4 +1,4 @@
-"""Frozen features beyond the study: few rows per class, every probe side by side, and clusters without any training."""
+"""Frozen features beyond the paper: few rows per class, every probe side by side, and clusters without any training."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from foundationless.reporting.figures import data_and_width, layout, style
-from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
 
 PROBED = ("biotype", "frozen", "transfer", "ancestry")
 MOST_PANELS, MOST_MM = 4, 220  # tasks on a page, and what all of them may take of its height
@@ -31,25 +31,24 @@ def fewshot(tables: Tables) -> Figure:
     """Score of the best head on frozen features against the number of training rows per class."""
     title = "Few-shot · Heads on frozen features, from a few rows per class"
     found = tables.scored("fewshot", plain=False)
-    parts = found["task"].str.extract(r"^([^.]+)\.shot(\d+)(?:d\d+)?$") if len(found) else pd.DataFrame(columns=[0, 1])
-    found = found.assign(panel=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
+    found = data_and_width.at_amounts(found, "shots")
     if found.empty:
         return style.missing(title, "No scores of analysis fewshot on tasks named TASK.shotN.")
     drawn, words = data_and_width.average_draws(found)
-    tasks = tables.task_rows(drawn["panel"].tolist())["task"].tolist()
+    tasks = tables.task_rows(drawn["base_task"])["task"].tolist()
     caption = f"The head is chosen on the validation rows, which outnumber the training rows. {words} {tables.study}"
     return data_and_width.curves(tables, drawn, title, caption, tasks,
                            xlabel="Training rows per class", ticks=sorted(drawn["x"].unique()))  # fmt: skip
 
 
 def probing(tables: Tables) -> Figure:
-    """Every probe on every pooling, and the chosen one under cross-validation beside the study's split."""
+    """Every probe on every pooling, and the chosen one under cross-validation beside the paper's split."""
     title = "Probes · Every classifier and pooling on frozen features"
     found = tables.records
     if {"run", "selection", "split", "selected"} <= set(found.columns):
         found = found[found["analysis"].isin(PROBED) & found["value"].notna() & found["run"].notna()]
         found = found[(found["split"] == "test") & found["model"].isin(tables.order(found["model"]))]
-        found = found[~found["model"].isin(tables.baselines) & ~found["task"].str.contains(".", regex=False)]
+        found = of_plain_tasks(found[~found["model"].isin(tables.baselines)])
     runs = found[found["selection"] == "run"] if "run" in found else pd.DataFrame()
     if runs.empty:
         return style.missing(title, f"No recorded runs of analyses {', '.join(PROBED)} on models.")
@@ -132,7 +131,7 @@ def clustering(tables: Tables) -> Figure:
     """How well labels show in embeddings that were never taught them, and maps of the test rows."""
     title = "Clustering · Classes in frozen embeddings, without any training"
     found = tables.scored("clustering")
-    if found.empty or "variant" not in found:
+    if found.empty or "condition" not in found:
         return style.missing(title, "No scores of analysis clustering.")
     tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
     shown = tasks[:2]
@@ -173,7 +172,7 @@ def _cluster_rows(strip: SubFigure, tables: Tables, rows: pd.DataFrame, names: S
     panels = strip.subplots(1, len(CLUSTER_METRICS))
     for axes, (metric, label) in zip(panels, CLUSTER_METRICS.items(), strict=True):
         part = rows[rows["metric"] == metric]
-        null, observed = (part[part["variant"] == name] for name in ("permuted_labels", "observed"))
+        null, observed = (part[part["condition"] == name] for name in ("permuted_labels", "observed"))
         arms = set(observed["init"])
         layout.model_rows(axes, tables, observed, names, labels=axes is panels[0])
         for row in each(null):

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables
+from foundationless.reporting.figures.inputs import Tables, of_plain_tasks
 
 ARMS = ("pretrained", "random")
 COMPONENTS = {"items": "#d9d9d9", "seed": "#5c4b8a", "fold": "#c3b8dd", "residual": "#f7c98b"}
@@ -72,8 +72,7 @@ def _repeated(tables: Tables) -> tuple[pd.DataFrame, str]:
     if found.empty:
         return found, ""
     found = tables.own(found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)])
-    found = found[~found["task"].str.contains(".", regex=False) & found["value"].notna()]
-    found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
+    found = of_plain_tasks(found[found["value"].notna() & (found["reading"] == "published")])
     if "selection" in found and (found["selection"] == "validation").any():
         found = found[found["selection"] == "validation"]
     keys = ["analysis", "task", "model", "init", "metric"]

@@ -38,25 +38,25 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
             "a, mean cosine similarity of a mutant's embedding with its reference's, 95 % bootstrap intervals over "
             "windows; short dotted lines at the right: embeddings of different, unmutated windows (null). "
         )
-    if (found["variant"] == "centred").any():
+    if (found["condition"] == "centred").any():
         caption += (
             "Lower panels: after the mean embedding of all unmutated windows is subtracted, because embeddings share a "
             "large common part and unrelated windows look alike with it. "
         )
     if not people.empty:
-        windows = study_windows(tables)
-        caption += f"b, ancestry. {_people_caption(people)} {layout.study_words(windows)} "
+        windows = paper_windows(tables)
+        caption += f"b, ancestry. {_people_caption(people)} {layout.paper_words(tables, windows)} "
         handles[0] += style.reported_handles(set(windows["init"]))
     rows_b = len(tables.order(people["model"]))
     poolings = [pooling for pooling in POOLINGS if len(found) and (found["pooling"] == pooling).any()]
-    lines = [name for name in VARIANTS if (found["variant"] == name).any()]
+    lines = [name for name in VARIANTS if (found["condition"] == name).any()]
     heights = [52.0 * bool(poolings) for _ in lines] + [(13 + layout.ROW_MM * rows_b) * (rows_b > 0)]
     figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=handles)
     with style.sheet():
         parts = _stack(body, heights)
         for line in lines:
             panels = next(parts).subplots(1, len(poolings), squeeze=False, sharey=True)[0]
-            own = found[found["variant"] == line]
+            own = found[found["condition"] == line]
             for place, (axes, pooling) in enumerate(zip(panels, poolings, strict=True)):
                 _similarity(axes, tables, own[own["pooling"] == pooling], names)
                 first = "a  " if place == 0 and line == lines[0] else ""
@@ -79,7 +79,7 @@ def mutations(tables: Tables) -> Figure:
     pooling = next(name for name in ("max", "mean", *POOLINGS) if (curve["pooling"] == name).any())
     tasks = tables.task_rows(curve["task"])["task"].tolist()
     found = found[(found["pooling"] == pooling) & (found["task"] == tasks[0])]
-    names, variants = tables.order(found["model"]), [name for name in VARIANTS if (found["variant"] == name).any()]
+    names, variants = tables.order(found["model"]), [name for name in VARIANTS if (found["condition"] == name).any()]
     windows = found["windows"].max() if "windows" in found else float("nan")
     caption = (
         f"{tables.task_label(tasks[0])}, {POOLING_LABELS.get(pooling, pooling)} pooling: mean cosine of mutants with "
@@ -98,7 +98,7 @@ def mutations(tables: Tables) -> Figure:
         panels = body.subplots(len(names), len(variants), squeeze=False, sharex=True)
         for line, name in zip(panels, names, strict=True):
             for axes, variant in zip(line, variants, strict=True):
-                _beside_null(axes, tables, found[(found["variant"] == variant) & (found["model"] == name)], name)
+                _beside_null(axes, tables, found[(found["condition"] == variant) & (found["model"] == name)], name)
             line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.8, fontweight="bold",
                                color=tables.looks[name].color)  # fmt: skip
         for axes, variant in zip(panels[0], variants, strict=True):
@@ -131,13 +131,13 @@ def _beside_null(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str) -> N
 
 
 def _sensitivity(tables: Tables) -> pd.DataFrame:
-    """Cosine rows in the variants that the figure shows; the study's rounding stays in the tables."""
+    """Cosine rows in the variants that the figure shows; the paper's rounding stays in the tables."""
     found = tables.scored("sensitivity")
     if not {"pooling", "mutations"} <= set(found.columns):
         found = found.iloc[:0].assign(pooling="", mutations=0)
     found = found[found["metric"] == "cosine"]
-    found = found.assign(variant=found["variant"].astype(object).fillna("raw") if "variant" in found else "raw")
-    return found[found["variant"].isin(VARIANTS)]
+    found = found.assign(condition=found["condition"].astype(object).fillna("raw") if "condition" in found else "raw")
+    return found[found["condition"].isin(VARIANTS)]
 
 
 def _stack(body: SubFigure, heights: Sequence[float]) -> Iterator[SubFigure]:
@@ -188,18 +188,18 @@ def _ancestry(axes: Axes, tables: Tables, people: pd.DataFrame) -> None:
         shown = people
     names = tables.order(people["model"])
     layout.model_rows(axes, tables, shown, names)
-    layout.study_rows(axes, study_windows(tables), names, set(shown["init"]))
+    layout.paper_rows(axes, paper_windows(tables), names, set(shown["init"]))
     windows = people["task"].nunique()
     axes.set_title("b  Ancestry" + (f", mean of {windows} windows" if windows > 1 else ""))
     axes.set_xlabel(layout.metric_label(people["metric"].unique().tolist()))
 
 
-def study_windows(tables: Tables) -> pd.DataFrame:
-    """The study's means over its windows of ancestry (Figure 6b), of the models and arms that it has."""
+def paper_windows(tables: Tables) -> pd.DataFrame:
+    """The paper's means over its windows of ancestry (Figure 6b), of the models and arms that it has."""
     found = tables.extra("table_14_windows")
     if found.empty:
         return pd.DataFrame(columns=["model", "init", "reported", "source"])
-    found = found[found["derivation"].isna() & found["reported"].notna() & found["model"].isin(tables.looks)]
+    found = found[(found["variant"] == "") & found["reported"].notna() & found["model"].isin(tables.looks)]
     return found.assign(source=found.get("reported_source"))
 
 
@@ -251,7 +251,7 @@ def variants(tables: Tables) -> Figure:
 
 
 def _similar(tables: Tables) -> pd.DataFrame:
-    """Cosine rows of one pooling (the study's max, if there) and unit (single variants, if there)."""
+    """Cosine rows of one pooling (the paper's max, if there) and unit (single variants, if there)."""
     found = tables.scored("similarity")
     if found.empty or not {"gene", "label", "pooling"} <= set(found.columns):
         return found.iloc[:0]

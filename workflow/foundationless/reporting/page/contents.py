@@ -20,7 +20,7 @@ TABLES = {
         "across_tasks": "Mean paired difference of each model over tasks: interval, tests, equivalence, verdict",
         "ranks": "Mean rank of every arm and baseline over tasks",
         "rank_pairs": "Nemenyi's test of every pair of arms",
-        "claims": "Claims of the study, judged under both selections",
+        "claims": "Claims of the paper, judged under both selections",
         "reported_comparison": "The study's own numbers beside ours",
         "reported_across": "The study's own numbers through the same statistics",
     },
@@ -63,7 +63,7 @@ TABLES = {
         "defects": "What each error of the study is worth",
         "audits": "Test rows that other splits hold",
         "corpora": "Test rows that pretraining corpora hold",
-        "holes": "What is missing",
+        "missing": "What is missing",
         "notes": "What could not be computed from what is there",
         "cost": "Every job that ran: device, seconds, memory, energy",
         "cost_by_model": "Costs by model, task and arm",
@@ -78,7 +78,7 @@ FURTHER = "Further tables"
 # Those that a model's own page shows its rows of; they come before others where there is not room for all.
 OF_A_MODEL = ("comparisons", "scores", "components", "cost", "table_17_checkpoints")
 # Tables without which a page would say less than the truth, and what of them it reads besides what figures read.
-REQUIRED: dict[str, tuple[str, ...]] = {"scores": (), "tasks": ("sources",), "models": (), "holes": ()}
+REQUIRED: dict[str, tuple[str, ...]] = {"scores": (), "tasks": ("sources",), "models": (), "missing": ()}
 NEVER = ("records",)  # what the tables before say, spread over a hundred columns
 TABLE_BYTES, ALL_BYTES = 3_000_000, 8_000_000  # of JSON: a page with more opens slowly
 
@@ -172,10 +172,10 @@ def _cells(column: pd.Series) -> Any:
 
 
 def read_pictures(directory: Path) -> dict[str, list[Picture]]:
-    """Every figure of the plan by category, in its order; a missing one is a `UserError`."""
+    """Every figure by group, in the order of the vocabulary; a missing one is a `UserError`."""
     found: dict[str, list[Picture]] = {}
-    for name, category in FIGURES.items():
-        found.setdefault(category, []).append(read_picture(directory / f"{name}.png"))
+    for name, figure in FIGURES.items():
+        found.setdefault(figure.group, []).append(read_picture(directory / f"{name}.png"))
     return found
 
 
