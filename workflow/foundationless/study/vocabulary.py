@@ -169,10 +169,10 @@ VERDICT, PAPER, FURTHER, CONTROLS = "Verdict", "Figures of the paper", "More ana
 
 
 class Figure(NamedTuple):
-    """What a figure belongs to, the function of `reporting.figures` that draws it (`module:function`), its arguments."""
+    """What a figure belongs to, the function of `reporting.figures` that draws it, and its arguments."""
 
     group: str
-    draw: str
+    draw: str  # module:function
     arguments: Mapping[str, str] = MappingProxyType({})
 
 
