@@ -243,6 +243,8 @@ def save(figure: Figure, path: Path) -> None:
     """
     words = [str(figure.get_label()), *(str(part.get_label()) for part in figure.subfigs)]
     text = "\n\n".join(re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(word.split())) for word in words if word)
+    for strip in figure.findobj(SubFigure):  # they have no colour, and an edge at 0 that rounding may turn into -0
+        strip.patch.set_visible(False)
     with sheet():
         with atomic_path(path) as part:
             figure.savefig(part, format="pdf", metadata=NO_DATES)
