@@ -23,6 +23,7 @@ MARGIN = 0.02
 KEYS = ["analysis", "task", "model", "init"]
 BENCHMARKS = ("nt", "gue", "gb")
 SIZES = {"seeds": 3, "folds": 3, "runs": 9, "n_test": 2987, "groups": 2987}
+WITHOUT_PARTS = ("tasks", "models", "audits", "rank_pairs", "reported_comparison", "reported_across")  # of names
 SKILL = {"random": 0.0, "pretrained": 0.05, "copy": 0.05, "permuted": 0.01, "embedding": 0.02, "baseline": -0.03}
 EXPERIMENTS = {
     "finetune": "nt_finetune", "biotype": "biotype", "width": "biotype", "frozen": "gue_histone_frozen_xgb",
@@ -76,12 +77,11 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= _diagnostics(scores, tasks, rng) | _cost(arms, rng) | _claims(cards, rng)
     frames |= _ranks(scores) | _reported(scores, cards, rng)
     for name, frame in frames.items():
-        parts = frame if "variant" in frame else add_name_parts(frame)
+        parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
         parts.to_csv(directory / f"{name}.csv", index=False)
-    for name, frame in (
-        ("records", frames["records"]), ("maps", _maps(arms, rng)), ("mutagenesis", _substitutions(arms, rng)),
-    ):  # fmt: skip
-        add_name_parts(frame).to_parquet(directory / f"{name}.parquet", index=False)
+    add_name_parts(frames["records"]).to_parquet(directory / "records.parquet", index=False)
+    _maps(arms, rng).to_parquet(directory / "maps.parquet", index=False)
+    _substitutions(arms).to_parquet(directory / "mutagenesis.parquet", index=False)
     return directory
 
 
@@ -371,19 +371,24 @@ def _records(scores: pd.DataFrame, arms: pd.DataFrame, rng: np.random.Generator)
     probed = scores[scores["analysis"].isin(["biotype", "frozen", "ancestry"]) & (scores["kind"] == "model")]
     probed = probed[probed["variant"] == ""]
     probed = probed[[*KEYS, "metric", "value"]]
-    names = [f"xgboost_{pooling}{pca}" for pooling in ("max", "mean") for pca in ("", "_pca64")]
+    names = [
+        f"{kind}_{pooling}{pca}"
+        for kind, pooling, pca in product(("xgboost", "logistic", "svm"), ("max", "mean"), ("", "_pca64"))
+    ]
     runs = probed.merge(pd.DataFrame({"run": names}), "cross").merge(pd.DataFrame({"seed": range(2)}), "cross")
     runs["value"] += rng.normal(scale=0.02, size=len(runs))
     runs = runs.assign(selection="run", split="test", selected=runs["run"] == names[0], n=2987)
     folds = probed[probed["analysis"] == "biotype"].merge(pd.DataFrame({"fold": range(5)}), "cross")
     folds = folds.assign(selection="crossvalidation", split="test", run="chosen", seed=0, n=2987)
     runs, folds = (frame.astype({"selected": object}) if "selected" in frame else frame for frame in (runs, folds))
-    return pd.concat([losses, runs, folds], ignore_index=True)
+    explained = arms.loc[arms["analysis"] == "clustering", KEYS].merge(pd.DataFrame({"component": [1, 2]}), "cross")
+    explained = explained.assign(seed=0, metric="explained_variance", value=0.2)
+    return pd.concat([losses, runs, folds, explained], ignore_index=True)
 
 
 def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     shown = arms[arms["analysis"] == "clustering"][["task", "model", "init"]]
-    found = shown.merge(pd.DataFrame({"id": [f"r{i}" for i in range(40)]}), "cross").assign(seed=0)
+    found = shown.merge(pd.DataFrame({"id": [f"r{i}" for i in range(500)]}), "cross").assign(seed=0)
     labels = found["id"].str[1:].astype(int)
     names = np.array(CLASSES["biotype"])
     return found.assign(
@@ -391,15 +396,23 @@ def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _substitutions(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    shown = arms[(arms["analysis"] == "mutagenesis") & arms["init"].isin(["pretrained", "random"])]
-    text = rng.choice(list("ACGT"), 150)
-    sites = pd.DataFrame(
-        [(i, ref, alt) for i, ref in enumerate(text) for alt in "ACGT".replace(ref, "")],
-        columns=["position", "ref", "alt"],
-    )
-    found = shown[["task", "model", "init"]].merge(sites, "cross").assign(seed=0, window="w")
-    places = found["position"]
-    label = np.where((places > 60) & (places < 80), np.where(places % 2, "pathogenic", "benign"), None)
-    found = found.assign(id="w:" + (places + 1).astype(str) + ":" + found["ref"] + ":" + found["alt"], label=label)
-    return found.assign(shift_max=rng.random(len(found)), llr=rng.normal(size=len(found)))
+def _substitutions(arms: pd.DataFrame) -> pd.DataFrame:
+    shown = arms[arms["analysis"] == "mutagenesis"].groupby("task", sort=False)["model"].unique()
+    return pd.concat([substitutions(task, names, told=60, length=150) for task, names in shown.items()])
+
+
+def substitutions(
+    task: str, models: Collection[str], *, length: int = 200, told: int = 150, likelihood: bool = True
+) -> pd.DataFrame:
+    """Every substitution of one window in both arms of `models`; those of ten positions from `told` on are labelled."""
+    rng = np.random.default_rng(3)
+    letters = rng.choice(list("ACGT"), length)
+    rows = [
+        {"position": i, "id": f"w:{i + 1}:{ref}:{alt}", "ref": ref, "alt": alt}
+        | {"label": ("pathogenic" if i % 2 else "benign") if told <= i < told + 10 else None}
+        for i, ref in enumerate(letters) for alt in "ACGT".replace(ref, "")
+    ]  # fmt: skip
+    arms = pd.DataFrame(product(models, ("pretrained", "random")), columns=["model", "init"])
+    every = arms.assign(task=task, seed=0, window="w").merge(pd.DataFrame(rows), "cross")
+    llr = rng.normal(size=len(every)) if likelihood else np.nan
+    return every.assign(shift_max=rng.random(len(every)), llr=llr)

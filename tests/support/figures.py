@@ -24,7 +24,7 @@ def laid_out(figure: Figure) -> Figure:
 
 def panels(figure) -> list[Axes]:
     """Every panel of a figure and of the strips within it."""
-    return [axes for part in _parts(figure) for axes in part.axes]
+    return list(dict.fromkeys(axes for part in _parts(figure) for axes in part.axes))
 
 
 def texts(figure) -> list[Text]:
@@ -43,10 +43,15 @@ def words(figure) -> list[str]:
     return [" ".join(text.get_text().split()) for text in texts(figure)]
 
 
-def points(figure, marker: str, face=None) -> np.ndarray:
-    """Places [n, 2] of every mark of a kind within panels; `face`: of that filling only."""
+def marks_of(figure, look: style.Look, init: str) -> np.ndarray:
+    """Places [n, 2] of the marks of one arm of a model."""
+    return points(figure, look.marker, color=look.color, markerfacecolor=style.filling(look, init)["markerfacecolor"])
+
+
+def points(figure, marker: str, **having) -> np.ndarray:
+    """Places [n, 2] of every mark of a kind within panels, of those `having` a `color` or `markerfacecolor` only."""
     lines = [line for line in figure.findobj(Line2D) if line.axes is not None and line.get_marker() == marker]
-    lines = [line for line in lines if face is None or line.get_markerfacecolor() == face]
+    lines = [line for line in lines if all(getattr(line, f"get_{name}")() == value for name, value in having.items())]
     return np.concatenate([np.empty((0, 2)), *(line.get_xydata() for line in lines)])
 
 

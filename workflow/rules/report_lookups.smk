@@ -4,7 +4,7 @@ REPORTED_TABLES = (
     "reported_comparison",
     "claims",
     "defects",
-    "missing",
+    "holes",
 )
 
 

@@ -1,4 +1,4 @@
-"""Every figure at full size, small and without data: nothing overlaps, is clipped or too small; fonts are in the file."""
+"""Every figure at full size, small and without data: nothing overlaps, is cut or too small; fonts are in the file."""
 
 import shutil
 import subprocess

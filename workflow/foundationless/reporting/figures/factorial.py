@@ -122,7 +122,8 @@ def _effects(tables: Tables, cells: pd.DataFrame) -> pd.DataFrame:
     for name, part in cells.groupby("base", sort=False):
         paired = pairs.merge(part[part["init"] == "pretrained"][["analysis", "task", "model"]])
         rows.append(_mean(name, "init", paired[["delta", "low", "high"]].to_numpy()))
-        of = {(row.tokenizer, row.init, row.width): (row.value, row.low, row.high) for row in each(part.fillna({"width": 0}))}
+        keyed = part.assign(width=part["width"].fillna(0))
+        of = {(row.tokenizer, row.init, row.width): (row.value, row.low, row.high) for row in each(keyed)}
         rows.append(_mean(name, "tokenizer", _by_tokenizer(of)))
         ends = []
         for _, curve in part.dropna(subset=["width"]).groupby(["tokenizer", "init"]):

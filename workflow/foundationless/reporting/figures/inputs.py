@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
+from foundationless.evaluation.table_files import add_name_parts
 from foundationless.reporting.figures import style
 from foundationless.study.names import parse_task
 
@@ -20,7 +21,7 @@ NEEDED = {
     "comparisons": ("analysis", "task", "model", "init", "versus", "delta", "low", "high", "variant"),
     "across_tasks": ("suite", "model", "versus", "delta", "low", "high", "wins", "n", "verdict", "margin"),
     "tasks": ("task", "suite", "suite_label", "group", "label"),
-    "models": ("model", "label", "kind", "tokenizer_class", "base", "size", "tokenizer", "width", "layers", "reading"),
+    "models": ("model", "label", "kind", "tokenizer_class"),
 }  # fmt: skip
 # What only tables of the weighed evidence have; older ones are read without it.
 WEIGHED = (
@@ -52,7 +53,7 @@ EXTRA = {  # of those that only some figures read
 PARQUET = {  # those of many rows
     "records": ("analysis", "task", "model", "variant"),
     "maps": ("task", "model", "init", "seed", "label", "x", "y"),
-    "mutagenesis": ("task", "model", "init", "seed", "window", "position", "id", "label", "ref", "alt", "variant"),
+    "mutagenesis": ("task", "model", "init", "seed", "window", "position", "id", "label", "ref", "alt"),
 }
 # Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
 NUMBERS = (
@@ -90,7 +91,8 @@ METRIC_LABELS = {
 class Tables:
     """Frames of one study; every frame is ordered by task and model as the study's tables are.
 
-    `evidence` is the whole of across_tasks.csv: every analysis, variant of tasks, scope and reference.
+    `evidence` is the whole of across_tasks.csv: every analysis, variant of tasks, scope and reference. `models` has the
+    parts of its names: its tokenizer is the one that a name states.
     """
 
     scores: pd.DataFrame
@@ -268,6 +270,6 @@ def read(directory: Path, study: str = "") -> Tables:
     )
     across = _with_parts(across.reindex(columns=list(dict.fromkeys([*across.columns, *WEIGHED]))))
     return Tables(
-        scores, comparisons, across, tasks, models, records, study,
+        scores, comparisons, across, tasks, add_name_parts(models), records, study,
         maps=maps, substitutions=substitutions, directory=directory,
     )  # fmt: skip

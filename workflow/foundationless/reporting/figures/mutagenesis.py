@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foundationless.reporting.figures import style
-from foundationless.reporting.figures.inputs import Tables, of_plain_tasks
+from foundationless.reporting.figures.inputs import Tables
 from foundationless.reporting.figures.layout import metric_label
 
 POSITIONS = 96  # of the window that are drawn
@@ -72,7 +72,7 @@ def _window(tables: Tables) -> tuple[pd.DataFrame, str]:
     rows = tables.substitutions
     if rows.empty:
         return rows, ""
-    rows = of_plain_tasks(rows[rows["init"].isin(ARMS)])
+    rows = rows[rows["init"].isin(ARMS) & rows["task"].isin(tables.tasks["task"])]
     tasks = tables.task_rows(rows["task"].tolist())["task"].tolist() if len(rows) else []
     if not tasks:
         return rows.iloc[:0], ""

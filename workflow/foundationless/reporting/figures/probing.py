@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
@@ -121,6 +122,7 @@ def _grid_of_runs(strip: SubFigure, tables: Tables, runs: pd.DataFrame, folds: p
             dots.plot(by_fold.mean(), y, "x", color=style.INK, markersize=3, markeredgewidth=0.8, zorder=4)
     if len(names) > MOST_NUMBERS:
         strip.colorbar(image, ax=heat, fraction=0.04, pad=0.01).ax.tick_params(labelsize=5.5)
+    dots.xaxis.set_major_locator(ticker.MaxNLocator(4))  # whatever width the layout gives it
     dots.set_ylim(len(arms) - 0.5, -0.5)
     dots.set_yticks([])
     dots.set_xlabel(layout.metric_label([metric]))

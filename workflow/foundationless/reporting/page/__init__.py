@@ -60,7 +60,7 @@ def write_report(
         anchors={model.name: model.anchor for model in models},
         of_a_model=[table for name in contents.OF_A_MODEL for table in listed if table.name == name],
         costs=contents.sum_costs(contents.read_csv(tables / "cost.csv")),
-        missing=contents.read_csv(tables / "missing.csv").fillna("").to_dict("records"),
+        missing=contents.read_missing(tables / "missing.csv"),
         versions=contents.versions(tables / "records.parquet"),
         data=contents.data_files(read_table(datasets, ["name", "file"]), [*sources, *contents.texts(config)]),
     )

@@ -20,7 +20,7 @@ TABLES = {
         "across_tasks": "Mean paired difference of each model over tasks: interval, tests, equivalence, verdict",
         "ranks": "Mean rank of every arm and baseline over tasks",
         "rank_pairs": "Nemenyi's test of every pair of arms",
-        "claims": "Claims of the paper, judged under both selections",
+        "claims": "Claims of the study, judged under both selections",
         "reported_comparison": "The study's own numbers beside ours",
         "reported_across": "The study's own numbers through the same statistics",
     },
@@ -63,7 +63,7 @@ TABLES = {
         "defects": "What each error of the study is worth",
         "audits": "Test rows that other splits hold",
         "corpora": "Test rows that pretraining corpora hold",
-        "missing": "What is missing",
+        "holes": "What is missing",
         "notes": "What could not be computed from what is there",
         "cost": "Every job that ran: device, seconds, memory, energy",
         "cost_by_model": "Costs by model, task and arm",
@@ -128,6 +128,13 @@ def read_csv(path: Path) -> pd.DataFrame:
     if missing := [name for name in REQUIRED.get(path.stem, ()) if name not in frame.columns]:
         raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
     return frame
+
+
+def read_missing(path: Path) -> list[dict[str, Any]]:
+    """Cells that have no record or no predictions, without the parts of their names."""
+    frame = read_csv(path)
+    shown = ("analysis", "task", "model", "init", "seed", "what", "note")
+    return frame[[name for name in shown if name in frame]].astype(object).fillna("").to_dict("records")
 
 
 def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
