@@ -21,9 +21,9 @@ CHANCE = {"mcc": 0.0, "auroc": 0.5}
 def controls(tables: Tables) -> Figure:
     """Permuted labels must teach nothing, a test set without its leaks must not be easier; what weights alone carry."""
     title = "Controls"
-    found = tables.scored("finetune", "controls", plain=False)
-    derived = found["derivation"].isin(["permuted", "dedup"]) & found["epochs"].isna()
-    shown = found[(found["analysis"] == "controls") & (found["variant"] == "") | derived]
+    scores = tables.scored("finetune", "controls", plain=False)
+    derived = scores["derivation"].isin(["permuted", "dedup"]) & scores["epochs"].isna()
+    shown = scores[(scores["analysis"] == "controls") & (scores["variant"] == "") | derived]
     if shown.empty:
         return style.missing(title, "No scores of analysis controls, nor of tasks named TASK.permuted or TASK.dedup.")
     tasks = tables.task_rows(shown["task"])["task"].tolist()
@@ -60,7 +60,7 @@ def controls(tables: Tables) -> Figure:
             if derivation == "permuted" and metric in CHANCE:
                 axes.axvline(CHANCE[metric], color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
             if derivation == "dedup":
-                published = found[(found["analysis"] == "finetune") & found["task"].isin(part["base_task"])]
+                published = scores[(scores["analysis"] == "finetune") & scores["task"].isin(part["base_task"])]
                 _published(axes, tables, of_plain_tasks(published), names)
             axes.set_title(tables.task_label(task))
             axes.set_xlabel(layout.metric_label([metric]))
@@ -105,34 +105,36 @@ def adapters(tables: Tables) -> Figure:
 def pretraining(tables: Tables) -> Figure:
     """Held-out bits per base (or loss) while the pretrained arms were made."""
     title = "Pretraining · Held-out loss"
-    found = tables.records
-    if "step" in found:
-        found = found[(found["analysis"] == "pretrain") & found["metric"].isin(["bits_per_base", "loss"])]
-        found = found[found["step"].notna() & found["value"].notna()]
-    if "step" not in found or found.empty:
+    losses = tables.records
+    if "step" in losses:
+        losses = losses[(losses["analysis"] == "pretrain") & losses["metric"].isin(["bits_per_base", "loss"])]
+        losses = losses[losses["step"].notna() & losses["value"].notna()]
+    if "step" not in losses or losses.empty:
         return style.missing(title, "No records of analysis pretrain: no arm of this study was pretrained here.")
-    metric = "bits_per_base" if (found["metric"] == "bits_per_base").any() else "loss"
-    found = found[found["metric"] == metric]
-    names = tables.order(found["model"])
-    unknown = [name for name in found["model"].unique() if name not in names]
+    metric = "bits_per_base" if (losses["metric"] == "bits_per_base").any() else "loss"
+    losses = losses[losses["metric"] == metric]
+    names = tables.order(losses["model"])
+    unknown = [name for name in losses["model"].unique() if name not in names]
     if not names:
         return style.missing(title, f"The models table does not know the pretrained {', '.join(unknown)}.")
-    steps, points = (found[found["model"].isin(names)].groupby("model")["step"].agg(how) for how in ("max", "nunique"))
+    steps = losses[losses["model"].isin(names)].groupby("model")["step"].agg(["max", "nunique"])
     caption = "Sequences held out from pretraining; masked models predict fewer bases per sequence. n = "
-    if "n" in found and found["n"].notna().any():
-        caption += f"{layout.span(found['n'].dropna())} predicted tokens a point, "
-    caption += f"{layout.span(points)} points over {layout.span(steps)} steps a model, and no interval. {tables.study}"
+    if "n" in losses and losses["n"].notna().any():
+        caption += f"{layout.span(losses['n'].dropna())} predicted tokens a point, "
+    caption += (
+        f"{layout.span(steps['nunique'])} points over {layout.span(steps['max'])} steps a model, and no interval. "
+    )
     lines = _variant_lines(tables, names)
     marks = {name: style.filling(tables.looks[name], "pretrained") | {"markersize": 3} | lines[name] for name in names}
     handles = [[Line2D([], [], label=_variant_label(tables, name), **mark) for name, mark in marks.items()]]
     chance: Any = {"color": style.INK, "linewidth": 0.5, "linestyle": "--"}
     if metric == "bits_per_base":
         handles[0].append(Line2D([], [], label="2 bits: all bases alike", **chance))
-    figure, body = style.page(55, title=title, caption=caption, handles=handles, width_mm=style.TWO_COLUMNS)
+    figure, body = style.page(55, title=title, caption=caption + tables.study, handles=handles)
     with style.sheet():
         axes = body.subplots()
         for name in names:
-            curve = found[found["model"] == name].sort_values("step")
+            curve = losses[losses["model"] == name].sort_values("step")
             every = max(1, len(curve) // 8)
             axes.plot(
                 curve["step"],

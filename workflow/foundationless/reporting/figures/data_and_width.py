@@ -19,20 +19,20 @@ def low_data(tables: Tables) -> Figure:
         return style.missing(title, "No scores of analysis lowdata on tasks named TASK.pctN.")
     full = tables.own(tables.scored("finetune")).assign(x=100.0)
     full = full[full["base_task"].isin(low["base_task"]) & full["model"].isin(low["model"])]
-    found = pd.concat([low, full], ignore_index=True)
-    tasks = tables.task_rows(found["base_task"])["task"].tolist()
-    drawn, words = average_draws(found)
+    scores = pd.concat([low, full], ignore_index=True)
+    tasks = tables.task_rows(scores["base_task"])["task"].tolist()
+    drawn, words = average_draws(scores)
     printed = layout.paper_numbers(tables, "nt_finetune")
     printed = printed[printed["task"].isin(tasks) & printed["arm"].isin(style.PAPER_MARKS)]
     printed = printed.assign(base_task=printed["task"], x=100.0, stem=printed["model"].map(tables.stems))
-    printed = printed[printed["stem"].isin(found["model"].map(tables.stems))]
+    printed = printed[printed["stem"].isin(scores["model"].map(tables.stems))]
     caption = (
         f"100 %: the whole training set of the same task. {words} No test: arms are compared in the table of paired "
         f"differences. {layout.paper_words(tables, printed)}{RIGHT if len(printed) else ''} The paper "
         f"prints no numbers with less data. {tables.study}"
     )
     return curves(tables, drawn, title, caption, tasks, printed,
-                  xlabel="Training data (%)", ticks=sorted(found["x"].unique()))  # fmt: skip
+                  xlabel="Training data (%)", ticks=sorted(scores["x"].unique()))  # fmt: skip
 
 
 def at_amounts(rows: pd.DataFrame, part: str) -> pd.DataFrame:
@@ -40,17 +40,17 @@ def at_amounts(rows: pd.DataFrame, part: str) -> pd.DataFrame:
     return rows[rows[part].notna() & rows["epochs"].isna()].assign(x=lambda kept: kept[part].astype(float))
 
 
-def average_draws(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def average_draws(scores: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Scores with `base_task` and `x`, averaged over draws of the training rows, and what the lines are, for a caption.
 
     `low` and `high` are the range over draws; where there is one draw, its bootstrap interval.
     """
     keys = ["base_task", "x", "model", "init", "metric"]
-    spread = found.groupby(keys, sort=False)["value"].agg(["mean", "min", "max", "size"]).reset_index()
-    drawn = spread.merge(found.drop_duplicates(keys)[[*keys, "low", "high"]], on=keys)
+    spread = scores.groupby(keys, sort=False)["value"].agg(["mean", "min", "max", "size"]).reset_index()
+    drawn = spread.merge(scores.drop_duplicates(keys)[[*keys, "low", "high"]], on=keys)
     several = drawn["size"] > 1
     low, high = (drawn[name].where(~several, drawn[end]) for name, end in (("low", "min"), ("high", "max")))
-    words = layout.sizes(found)
+    words = layout.sizes(scores)
     if several.any():
         draws = int(drawn["size"].max())
         rest = (
@@ -111,7 +111,7 @@ def _paper_widths(tables: Tables, found: pd.DataFrame) -> pd.DataFrame:
 
 def curves(
     tables: Tables,
-    found: pd.DataFrame,
+    scores: pd.DataFrame,
     title: str,
     caption: str,
     tasks: list[str],
@@ -125,13 +125,13 @@ def curves(
     `printed` are numbers of the paper (columns base_task, stem, arm, x, reported).
     """
     printed = pd.DataFrame(columns=["base_task", "stem", "arm", "x", "reported"]) if printed is None else printed
-    found = found.assign(stem=found["model"].map(tables.stems))
-    stems = [stem for stem in dict.fromkeys(tables.stems.values()) if (found["stem"] == stem).any()]
+    scores = scores.assign(stem=scores["model"].map(tables.stems))
+    stems = [stem for stem in dict.fromkeys(tables.stems.values()) if (scores["stem"] == stem).any()]
     shown = {stem: tables.looks[stem] for stem in stems}
     columns = min(len(tasks), 4)
     lines = -(-len(tasks) // columns)
     wide = style.TWO_COLUMNS if columns > 1 else style.ONE_COLUMN
-    arms = style.arm_handles(layout.shown_arms(tables, found), lines=True)
+    arms = style.arm_handles(layout.shown_arms(tables, scores), lines=True)
     handles = [arms + style.reported_handles(set(printed["arm"])), style.model_handles(list(shown.values()))]
     figure, body = style.page(52 * lines, title=title, caption=caption, handles=handles, width_mm=wide)
     with style.sheet():
@@ -139,7 +139,7 @@ def curves(
         for axes in panels[len(tasks) :]:
             axes.set_axis_off()
         for axes, task in zip(panels, tasks, strict=False):
-            part = found[found["base_task"] == task]
+            part = scores[scores["base_task"] == task]
             spread = np.linspace(-0.02, 0.02, max(2, len(shown)))
             for (name, look), shift in zip(shown.items(), spread, strict=False):
                 for init, line in ARM_LINES.items():
@@ -148,9 +148,9 @@ def curves(
                     axes.plot(x, arm["value"], zorder=3, **(style.filling(look, init) | {"linestyle": line}))
                     style.interval(axes, x, arm["low"], arm["high"], look.color, vertical=True)
                 own = printed[(printed["base_task"] == task) & (printed["stem"] == name)]
-                for init, arm in own.groupby("arm"):
+                for selected, arm in own.groupby("arm"):
                     place = arm["x"].to_numpy(dtype=float) * (1.3 + 2 * shift)
-                    mark = style.reported(str(init)) | {"color": look.color, "markeredgewidth": 0.9}
+                    mark = style.reported(str(selected)) | {"color": look.color, "markeredgewidth": 0.9}
                     axes.plot(place, arm["reported"], zorder=4, **mark)
             layout.logarithmic(axes, ticks, size=6.5)
             axes.set_title(tables.task_label(task))
@@ -168,26 +168,26 @@ def biotype(tables: Tables) -> Figure:
 
 def dots(tables: Tables, analysis: str, title: str) -> Figure:
     """One panel per task of an analysis, one row per model."""
-    found = tables.scored(analysis)
-    if found.empty:
+    scores = tables.scored(analysis)
+    if scores.empty:
         return style.missing(title, f"No scores of analysis {analysis}.")
-    names = tables.order(found["model"])
-    tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
-    handles = [style.arm_handles(layout.shown_arms(tables, found))]
+    names = tables.order(scores["model"])
+    tasks = tables.task_rows(scores["task"].tolist())["task"].tolist()
+    handles = [style.arm_handles(layout.shown_arms(tables, scores))]
     wide = style.ONE_COLUMN if len(tasks) == 1 else style.TWO_COLUMNS
     printed = layout.paper_numbers(tables, analysis)
     printed = printed.assign(init=printed["arm"].str.split("/").str[0])
-    printed = printed[printed["task"].isin(tasks) & printed["model"].isin(names) & printed["init"].isin(found["init"])]
+    printed = printed[printed["task"].isin(tasks) & printed["model"].isin(names) & printed["init"].isin(scores["init"])]
     handles[0] += style.reported_handles(set(printed["init"]))
     caption = (
-        f"{layout.sizes(found)} No test is drawn (comparisons.csv has the paired differences). "
+        f"{layout.sizes(scores)} No test is drawn (comparisons.csv has the paired differences). "
         f"{layout.paper_words(tables, printed)} {tables.study}"
     )
     body_mm = 13 + layout.ROW_MM * len(names)
     figure, body = style.page(body_mm, title=title, caption=caption, handles=handles, width_mm=wide)
     with style.sheet():
         for i, (axes, task) in enumerate(zip(body.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)):
-            part = found[found["task"] == task]
+            part = scores[scores["task"] == task]
             layout.model_rows(axes, tables, part, names, labels=i == 0)
             layout.paper_rows(axes, printed[printed["task"] == task], names, set(part["init"]))
             axes.set_title(tables.task_label(task))

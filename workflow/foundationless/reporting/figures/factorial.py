@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from foundationless.evaluation.aggregate import independent_difference
@@ -131,8 +131,8 @@ def _effects(tables: Tables, cells: pd.DataFrame) -> pd.DataFrame:
             if len(curve) > 1:
                 ends.append(independent_difference(*(tuple(curve[["value", "low", "high"]].iloc[i]) for i in (-1, 0))))
         rows.append(_mean(name, "width", ends))
-    found = pd.DataFrame(rows, columns=["base", "factor", "delta", "low", "high", "cells"])
-    return found[found["cells"] > 0].assign(where="Frozen features")
+    effects = pd.DataFrame(rows, columns=["base", "factor", "delta", "low", "high", "cells"])
+    return effects[effects["cells"] > 0].assign(where="Frozen features")
 
 
 def _tokenizer_effects(tables: Tables, tuned: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +150,7 @@ def _tokenizer_effects(tables: Tables, tuned: pd.DataFrame) -> pd.DataFrame:
     return found[found["cells"] > 0].assign(where="Fine-tuning")
 
 
-def _by_tokenizer(cells: dict[tuple, tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+def _by_tokenizer(cells: dict[tuple[Any, ...], tuple[float, float, float]]) -> list[tuple[float, float, float]]:
     """Differences of characters and another tokenizer, of all cells (tokenizer, ...) that are else the same."""
     return [
         independent_difference(cells["characters", *key[1:]], value)
@@ -159,13 +159,13 @@ def _by_tokenizer(cells: dict[tuple, tuple[float, float, float]]) -> list[tuple[
     ]
 
 
-def _mean(name: object, factor: str, deltas) -> tuple:
+def _mean(name: object, factor: str, deltas: Any) -> tuple[Any, ...]:
     values = np.asarray(deltas, dtype=float).reshape(-1, 3)
     values = values[np.isfinite(values[:, 0])]
     return (name, factor, *(values.mean(axis=0) if len(values) else [np.nan] * 3), len(values))
 
 
-def _grid(body, tables: Tables, cells: pd.DataFrame, names: list[str]) -> None:
+def _grid(body: SubFigure, tables: Tables, cells: pd.DataFrame, names: list[str]) -> None:
     """A panel per model: score against width, both arms, every tokenizer."""
     lines = -(-len(names) // COLUMNS)
     panels = body.subplots(lines, COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
@@ -222,7 +222,9 @@ def _rows(tables: Tables, effects: pd.DataFrame) -> tuple[list[tuple[str, str]],
     return ticks, places
 
 
-def _effect_rows(axes: Axes, effects: pd.DataFrame, ticks, places) -> None:
+def _effect_rows(
+    axes: Axes, effects: pd.DataFrame, ticks: list[tuple[str, str]], places: dict[tuple[str, str], int]
+) -> None:
     axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
     for row in each(effects):
         y = places[row.where, row.base] + 0.27 * (list(EFFECTS).index(row.factor) - 1)
@@ -237,7 +239,7 @@ def _effect_rows(axes: Axes, effects: pd.DataFrame, ticks, places) -> None:
     axes.set_xlabel("Difference in score")
 
 
-def _effect_mark(factor: str) -> dict:
+def _effect_mark(factor: str) -> dict[str, Any]:
     face = {"init": style.INK, "tokenizer": "white", "width": style.GREY}[factor]
     return {"color": style.INK, "marker": EFFECTS[factor][1], "markerfacecolor": face, "markersize": 2.8,
             "markeredgewidth": 0.6, "linestyle": "none"}  # fmt: skip

@@ -45,15 +45,15 @@ def fewshot(tables: Tables) -> Figure:
 def probing(tables: Tables) -> Figure:
     """Every probe on every pooling, and the chosen one under cross-validation beside the paper's split."""
     title = "Probes · Every classifier and pooling on frozen features"
-    found = tables.records
-    if {"run", "selection", "split", "selected"} <= set(found.columns):
-        found = found[found["analysis"].isin(PROBED) & found["value"].notna() & found["run"].notna()]
-        found = found[(found["split"] == "test") & found["model"].isin(tables.order(found["model"]))]
-        found = of_plain_tasks(found[~found["model"].isin(tables.baselines)])
-    runs = found[found["selection"] == "run"] if "run" in found else pd.DataFrame()
+    records = tables.records
+    if {"run", "selection", "split", "selected"} <= set(records.columns):
+        records = records[records["analysis"].isin(PROBED) & records["value"].notna() & records["run"].notna()]
+        records = records[(records["split"] == "test") & records["model"].isin(tables.order(records["model"]))]
+        records = of_plain_tasks(records[~records["model"].isin(tables.baselines)])
+    runs = records[records["selection"] == "run"] if "run" in records else pd.DataFrame()
     if runs.empty:
         return style.missing(title, f"No recorded runs of analyses {', '.join(PROBED)} on models.")
-    folds = found[(found["selection"] == "crossvalidation") & (found["run"] == "chosen")]
+    folds = records[(records["selection"] == "crossvalidation") & (records["run"] == "chosen")]
     # Tasks with the most runs say most about probes; ties: in the study's order.
     counts = runs.groupby(["analysis", "task"])["run"].nunique().sort_values(ascending=False, kind="stable")
     judged = {*counts.index[counts > 1], *map(tuple, folds[["analysis", "task"]].to_numpy())}
@@ -122,7 +122,7 @@ def _grid_of_runs(strip: SubFigure, tables: Tables, runs: pd.DataFrame, folds: p
             dots.plot(by_fold.mean(), y, "x", color=style.INK, markersize=3, markeredgewidth=0.8, zorder=4)
     if len(names) > MOST_NUMBERS:
         strip.colorbar(image, ax=heat, fraction=0.04, pad=0.01).ax.tick_params(labelsize=5.5)
-    dots.xaxis.set_major_locator(ticker.MaxNLocator(4))  # whatever width the layout gives it
+    dots.xaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))  # in whatever width
     dots.set_ylim(len(arms) - 0.5, -0.5)
     dots.set_yticks([])
     dots.set_xlabel(layout.metric_label([metric]))
@@ -132,19 +132,19 @@ def _grid_of_runs(strip: SubFigure, tables: Tables, runs: pd.DataFrame, folds: p
 def clustering(tables: Tables) -> Figure:
     """How well labels show in embeddings that were never taught them, and maps of the test rows."""
     title = "Clustering · Classes in frozen embeddings, without any training"
-    found = tables.scored("clustering")
-    if found.empty or "condition" not in found:
+    scores = tables.scored("clustering")
+    if scores.empty or "condition" not in scores:
         return style.missing(title, "No scores of analysis clustering.")
-    tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
+    tasks = tables.task_rows(scores["task"].tolist())["task"].tolist()
     shown = tasks[:2]
-    names = tables.order(found["model"])
+    names = tables.order(scores["model"])
     maps = tables.maps[tables.maps["task"].isin(shown)] if len(tables.maps) else tables.maps
     caption = (
         "Lines: 95 % bootstrap intervals over test rows; grey bars: 95 % range with permuted labels. k-means has as "
         "many clusters as there are classes. Maps: first two principal components of the standardised embedding of the "
         f"first seed, at most {MOST_POINTS} rows."
     )
-    drawn = found[found["task"].isin(shown)]
+    drawn = scores[scores["task"].isin(shown)]
     if "n" in drawn and drawn["n"].notna().any():
         caption += f" n = {layout.span(drawn['n'].dropna())} test rows, {layout.span(drawn['seeds'])} seed(s)."
     if len(tasks) > len(shown):
@@ -154,13 +154,13 @@ def clustering(tables: Tables) -> Figure:
     arms = {task: _map_arms(maps[maps["task"] == task]) if len(maps) else [] for task in shown}
     dots_mm = 14 + layout.ROW_MM * max(2, len(names))
     heights = [height for task in shown for height in (dots_mm, 8 + 27 * len(arms[task]))]
-    handles = [[*style.arm_handles(layout.shown_arms(tables, found)),
+    handles = [[*style.arm_handles(layout.shown_arms(tables, scores)),
                 Patch(facecolor=style.BAND, edgecolor="none", label="permuted labels")]]  # fmt: skip
     figure, body = style.page(sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles)
     with style.sheet():
         strips = np.atleast_1d(np.asarray(body.subfigures(len(heights), 1, height_ratios=heights)))
         for i, task in enumerate(shown):
-            _cluster_rows(strips[2 * i], tables, found[found["task"] == task], names)
+            _cluster_rows(strips[2 * i], tables, scores[scores["task"] == task], names)
             if arms[task]:
                 _maps(strips[2 * i + 1], tables, maps[maps["task"] == task], names[:MOST_MAPS], arms[task])
     return figure

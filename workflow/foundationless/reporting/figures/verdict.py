@@ -182,33 +182,33 @@ def _forest_caption(
 def critical_difference(tables: Tables) -> Figure:
     """Mean rank of every arm and baseline over fine-tuning tasks; bars join those that no test tells apart."""
     title = "Ranks of all arms and baselines"
-    found, pairs = tables.extra("ranks"), tables.extra("rank_pairs")
-    if len(found):
-        found = found[(found["analysis"] == "finetune") & found["model"].isin(tables.looks)]
-    if len(found) < 2:
+    ranks, pairs = tables.extra("ranks"), tables.extra("rank_pairs")
+    if len(ranks):
+        ranks = ranks[(ranks["analysis"] == "finetune") & ranks["model"].isin(tables.looks)]
+    if len(ranks) < 2:
         return style.missing(title, "No two arms were fine-tuned on the same tasks, so there are no ranks to compare.")
-    found = found.sort_values("rank", kind="stable").reset_index(drop=True)
-    p = _pair_matrix(found, pairs)
+    ranks = ranks.sort_values("rank", kind="stable").reset_index(drop=True)
+    p = _pair_matrix(ranks, pairs)
     bars = maximal_runs(p, ALPHA)
     lanes = _lanes(bars)
-    friedman = float(found["p_friedman"].iloc[0])
+    friedman = float(ranks["p_friedman"].iloc[0])
     caption = (
-        f"Mean rank over n = {int(found['n'].max())} tasks that all arms were run on (1: highest score); it has no "
+        f"Mean rank over n = {int(ranks['n'].max())} tasks that all arms were run on (1: highest score); it has no "
         f"interval. Friedman test that all are alike: p = {friedman:.2g}. A bar joins arms of which no two differ at "
         "5 % (Nemenyi's post-hoc test, which adjusts for all pairs); an arm that is joined to no other has no bar. "
         f"Tasks that are the same data in two suites count once. {tables.study}"
     )
-    handles = [style.arm_handles(layout.shown_arms(tables, found))]
+    handles = [style.arm_handles(layout.shown_arms(tables, ranks))]
     figure, body = style.page(
-        10 + RANK_MM * len(found), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
+        10 + RANK_MM * len(ranks), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
     )
     with style.sheet():
         width = BAR_MM * max(1, max(lanes, default=0) + 1)
         axes, side = body.subplots(1, 2, sharey=True, width_ratios=[50 - width, width])
         for panel in (axes, side):
-            for y in range(0, len(found), 2):
+            for y in range(0, len(ranks), 2):
                 panel.axhspan(y - 0.5, y + 0.5, color="#f4f4f4", zorder=0)
-        for y, row in enumerate(each(found)):
+        for y, row in enumerate(each(ranks)):
             look = tables.looks[row.model]
             arm = "baseline" if row.model in tables.baselines else row.init
             color = style.GREY if arm == "baseline" else look.color
@@ -221,11 +221,11 @@ def critical_difference(tables: Tables) -> Figure:
         side.set_xlim(-0.7, max(lanes, default=0) + 0.7)
         side.set_axis_off()
         side.set_xticks([])
-        labels = [arm_label(tables, row.model, row.init) for row in each(found)]
-        axes.set_yticks(range(len(found)), labels)
+        labels = [arm_label(tables, row.model, row.init) for row in each(ranks)]
+        axes.set_yticks(range(len(ranks)), labels)
         axes.tick_params(axis="y", length=0, labelsize=5.8)
-        axes.set_ylim(len(found) - 0.4, -0.6)
-        axes.set_xlim(0.5, found["rank"].max() + 0.16 * (found["rank"].max() - 0.5))
+        axes.set_ylim(len(ranks) - 0.4, -0.6)
+        axes.set_xlim(0.5, ranks["rank"].max() + 0.16 * (ranks["rank"].max() - 0.5))
         axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
         axes.set_xlabel("Mean rank")
         axes.grid(axis="x")
@@ -278,22 +278,22 @@ def _lanes(bars: Sequence[tuple[int, int]]) -> list[int]:
 def reported(tables: Tables) -> Figure:
     """Our scores against those that the paper printed, and their differences by experiment."""
     title = "Our numbers against the paper's"
-    found = tables.extra("reported_comparison")
-    if len(found):
-        found = found[found["reported"].notna() & found["ours"].notna() & found["model"].isin(tables.looks)]
-    partial = found["difference"].isna() if len(found) else pd.Series(dtype=bool)
-    found = found[~partial] if len(found) else found
-    if found.empty:
+    numbers = tables.extra("reported_comparison")
+    if len(numbers):
+        numbers = numbers[numbers["reported"].notna() & numbers["ours"].notna() & numbers["model"].isin(tables.looks)]
+    partial = numbers["difference"].isna() if len(numbers) else pd.Series(dtype=bool)
+    numbers = numbers[~partial] if len(numbers) else numbers
+    if numbers.empty:
         return style.missing(title, "No number of ours answers one that the paper printed (reported_comparison.csv).")
-    deltas = found["arm"] == "delta"
-    found = found.assign(init=found["arm"].str.extract(r"(pretrained|random)", expand=False).fillna("pretrained"))
-    found["experiment"] = [EXPERIMENTS.get(name, name.replace("_", " ")) for name in found["experiment"]]
-    names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *found["experiment"]])
-             if (found["experiment"] == name).any()]  # fmt: skip
+    deltas = numbers["arm"] == "delta"
+    numbers = numbers.assign(init=numbers["arm"].str.extract(r"(pretrained|random)", expand=False).fillna("pretrained"))
+    numbers["experiment"] = [EXPERIMENTS.get(name, name.replace("_", " ")) for name in numbers["experiment"]]
+    names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *numbers["experiment"]])
+             if (numbers["experiment"] == name).any()]  # fmt: skip
     published = "selection" in tables.scores and bool(tables.scores["selection"].eq("test").all())
-    caption = _reported_caption(tables, found, int(partial.sum()), published)
-    models = [tables.looks[name] for name in tables.order(found["model"])]
-    handles = [style.arm_handles(set(found["init"])), style.model_handles(list(dict.fromkeys(models)))]
+    caption = _reported_caption(tables, numbers, int(partial.sum()), published)
+    models = [tables.looks[name] for name in tables.order(numbers["model"])]
+    handles = [style.arm_handles(set(numbers["init"])), style.model_handles(list(dict.fromkeys(models)))]
     heights = [58.0 * bool((~deltas).any()), 14 + 4.6 * len(names)]
     figure, body = style.page(
         sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles, width_mm=style.ONE_COLUMN
@@ -301,8 +301,8 @@ def reported(tables: Tables) -> Figure:
     with style.sheet():
         parts: Any = body.subfigures(2, 1, height_ratios=heights) if heights[0] else [None, body]
         if parts[0] is not None:
-            _against(parts[0].subplots(), tables, found[~deltas])
-        _differences(parts[1].subplots(), tables, found, names)
+            _against(parts[0].subplots(), tables, numbers[~deltas])
+        _differences(parts[1].subplots(), tables, numbers, names)
     return figure
 
 
@@ -322,11 +322,11 @@ def _against(axes: Axes, tables: Tables, found: pd.DataFrame) -> None:
     axes.grid()
 
 
-def _differences(axes: Axes, tables: Tables, found: pd.DataFrame, names: Sequence[str]) -> None:
+def _differences(axes: Axes, tables: Tables, numbers: pd.DataFrame, names: Sequence[str]) -> None:
     """A strip per experiment, its median as a bar, and how many are equivalent, higher, lower or undecided."""
     axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
     for y, name in enumerate(names):
-        part = found[found["experiment"] == name]
+        part = numbers[numbers["experiment"] == name]
         place = y + np.linspace(-0.3, 0.3, len(part)) * (len(part) > 1)
         for (model, init), rows in part.assign(place=place).groupby(["model", "init"], sort=False):
             mark = style.filling(tables.looks[str(model)], str(init)) | {"markersize": 2.2, "markeredgewidth": 0.5}
@@ -347,11 +347,11 @@ def _differences(axes: Axes, tables: Tables, found: pd.DataFrame, names: Sequenc
     axes.grid(axis="x")
 
 
-def _reported_caption(tables: Tables, found: pd.DataFrame, partial: int, published: bool) -> str:
+def _reported_caption(tables: Tables, numbers: pd.DataFrame, partial: int, published: bool) -> str:
     """Caption of the rows that are drawn; `partial` means hold too few tasks, `published`: selection by test score."""
-    sources = ", ".join(dict.fromkeys(str(source) for source in found["source"]))
+    sources = ", ".join(dict.fromkeys(str(source) for source in numbers["source"]))
     words = [
-        f"n = {len(found):,} numbers that one of our tasks answers ({sources}). Vertical lines: 95 % intervals of "
+        f"n = {len(numbers):,} numbers that one of our tasks answers ({sources}). Vertical lines: 95 % intervals of "
         "ours, by bootstrap; of means over tasks by Student's t.",
         "The paper reports the best test score of its learning rates; "
         + ("so do ours (selection: test)." if published else "ours are chosen by validation (selection: validation)."),
@@ -362,6 +362,6 @@ def _reported_caption(tables: Tables, found: pd.DataFrame, partial: int, publish
     ]
     if partial:
         words.append(f"Not drawn: {partial:,} means of ours over fewer tasks than the paper's.")
-    if not (found["same_model"].all() if "same_model" in found else layout.same_models(tables, found["model"])):
+    if not (numbers["same_model"].all() if "same_model" in numbers else layout.same_models(tables, numbers["model"])):
         words.append(layout.SMALLER)
     return " ".join(words)

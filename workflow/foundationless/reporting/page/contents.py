@@ -134,7 +134,8 @@ def read_missing(path: Path) -> list[dict[str, Any]]:
     """Cells that have no record or no predictions, without the parts of their names."""
     frame = read_csv(path)
     shown = ("analysis", "task", "model", "init", "seed", "what", "note")
-    return frame[[name for name in shown if name in frame]].astype(object).fillna("").to_dict("records")
+    rows = frame[[name for name in shown if name in frame]].astype(object).fillna("").to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
@@ -142,11 +143,11 @@ def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; make the tables with collect_tables first.")
     known = [name for group in TABLES.values() for name in group]
-    found = {path.stem: path for path in sorted(directory.glob("*.csv"))}
-    order = [name for name in dict.fromkeys((*OF_A_MODEL, *known, *found)) if name in found]
+    paths = {path.stem: path for path in sorted(directory.glob("*.csv"))}
+    order = [name for name in dict.fromkeys((*OF_A_MODEL, *known, *paths)) if name in paths]
     left, made = ALL_BYTES, {}
     for name in order:
-        frame = read_csv(found[name]).dropna(axis="columns", how="all")
+        frame = read_csv(paths[name]).dropna(axis="columns", how="all")
         data = "" if name in NEVER else as_json(frame)
         if len(data) > min(TABLE_BYTES, left):
             data = ""
