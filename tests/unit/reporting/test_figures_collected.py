@@ -55,7 +55,7 @@ def test_inline_models_of_a_plan_are_understood(tmp_path):
     cards = json.dumps({"a.demo": {"label": "A", "tokenizer_class": "bpe", "order": 0, "kind": "model"}})
     (tmp_path / "tasks.tsv").write_text("task\tsuite\tsuite_label\tgroup\tlabel\nH3\tnt\tNT\tmarks\tH3\n")
     for name in ("s", "c"):
-        (tmp_path / f"{name}.csv").write_text("analysis,task,model,init,metric,value,delta\n")
+        (tmp_path / f"{name}.csv").write_text("analysis,task,model,init,versus,metric,value,delta\n")
     pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"]).to_parquet(tmp_path / "r.parquet")
     given = {"scores": "s.csv", "comparisons": "c.csv", "records": "r.parquet", "tasks": "tasks.tsv", "output": "t"}
     flags = [word for flag, name in given.items() for word in (f"--{flag}", str(tmp_path / name))]
