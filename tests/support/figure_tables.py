@@ -1,26 +1,30 @@
-"""Tables of a made-up study of full size: the design, names and labels are those of `config/paper.yaml`, the numbers
-are drawn. Figures are drawn from them in tests; the files are written as `collect_tables` writes them, not by it.
+"""Tables of a made-up study: the design, names and labels are those of `config/paper.yaml`, the numbers are drawn.
+
+Figures are drawn from them in tests; the files are written as `collect_tables` writes them, not by it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from foundationless.evaluation.table_files import add_name_parts
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.plan import Plan
 from support import ROOT
 
-STUDY = "Synthetic tables of the tests; no number here is a result."
+SENTENCE = "Synthetic tables of the tests; no number here is a result."
 MARGIN = 0.02
 KEYS = ["analysis", "task", "model", "init"]
+BENCHMARKS = ("nt", "gue", "gb")
 SIZES = {"seeds": 3, "folds": 3, "runs": 9, "n_test": 2987, "groups": 2987}
+WITHOUT_PARTS = ("tasks", "models", "audits", "rank_pairs", "reported_comparison", "reported_across")  # of names
 SKILL = {"random": 0.0, "pretrained": 0.05, "copy": 0.05, "permuted": 0.01, "embedding": 0.02, "baseline": -0.03}
 EXPERIMENTS = {
     "finetune": "nt_finetune", "biotype": "biotype", "width": "biotype", "frozen": "gue_histone_frozen_xgb",
@@ -43,20 +47,19 @@ def study() -> Plan:
     return read_study({**config, "tables": tables})
 
 
-def write_tables(directory: Path, seed: int = 0) -> Path:
-    """Write every table that figures read into `directory`, 7 models × 52 tasks and every other analysis."""
+def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = BENCHMARKS, seed: int = 0) -> Path:
+    """Write every table that figures read into `directory`: 7 models × 52 tasks and every other analysis.
+
+    Fewer `models` (with their widths and readings) and `suites` of fine-tuning make a smaller study.
+    """
     rng = np.random.default_rng(seed)
     directory.mkdir(parents=True, exist_ok=True)
-    plan = study()
-    cards = json.loads(plan.describe_models())
-    tasks = pd.DataFrame(plan.tasks.values())
-    if "family" not in tasks:
-        tasks = tasks.assign(family=tasks["group"], twin="")
-    tasks = tasks[tasks["task"].isin({job.task.split(".")[0] for job in plan.cells})].reset_index(drop=True)
-    arms = pd.DataFrame([job[:4] for job in plan.cells], columns=KEYS).drop_duplicates(ignore_index=True)
-    arms = arms[arms["task"].str.split(".").str[0].isin(tasks["task"])]
-    arms["metric"] = arms["task"].str.split(".").str[0].map(tasks.set_index("task")["metric"])
-    arms["kind"] = arms["model"].map({name: card["kind"] for name, card in cards.items()})
+    cards = json.loads(study().describe_models())
+    arms = _arms(cards, models, suites)
+    cards = {name: card for name, card in cards.items() if name in set(arms["model"])}
+    tasks = pd.DataFrame(study().tasks.values())
+    tasks = tasks[tasks["task"].isin(arms["base_task"])].reset_index(drop=True)
+    arms["metric"] = arms["base_task"].map(tasks.set_index("task")["metric"])
     unpaired = arms["analysis"].isin(["sensitivity", "similarity", "mutagenesis", "clustering"])
     scores = _scores(arms[~unpaired].reset_index(drop=True), cards, rng)
     comparisons = _comparisons(scores, rng)
@@ -69,16 +72,29 @@ def write_tables(directory: Path, seed: int = 0) -> Path:
         "models": pd.DataFrame([{"model": name, **card} for name, card in cards.items()]).sort_values(
             "order", kind="stable"
         ),
-        "holes": pd.DataFrame(columns=[*KEYS, "seed", "what", "note"]),
+        "missing": pd.DataFrame(columns=[*KEYS, "seed", "what", "note"]),
+        "records": _records(scores, arms, rng),
     }
-    frames |= _effects(scores, tasks, rng) | _cost(arms, rng) | _claims(cards, rng)
+    frames |= _diagnostics(scores, tasks, rng) | _cost(arms, rng) | _claims(cards, rng)
     frames |= _ranks(scores) | _reported(scores, cards, rng)
     for name, frame in frames.items():
-        frame.to_csv(directory / f"{name}.csv", index=False)
-    _records(scores, arms, rng).to_parquet(directory / "records.parquet", index=False)
+        parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
+        parts.to_csv(directory / f"{name}.csv", index=False)
+    add_name_parts(frames["records"]).to_parquet(directory / "records.parquet", index=False)
     _maps(arms, rng).to_parquet(directory / "maps.parquet", index=False)
-    _substitutions(arms, rng).to_parquet(directory / "mutagenesis.parquet", index=False)
+    _substitutions(arms).to_parquet(directory / "mutagenesis.parquet", index=False)
     return directory
+
+
+def _arms(cards: dict, models: int, suites: Collection[str]) -> pd.DataFrame:
+    """Cells of the plan without their seeds, with the parts of their names."""
+    every = add_name_parts(pd.DataFrame([cell[:4] for cell in study().cells], columns=KEYS).drop_duplicates())
+    arms = every.assign(kind=every["model"].map({name: card["kind"] for name, card in cards.items()}))
+    own = list(dict.fromkeys(arms.loc[arms["kind"] == "model", "base"]))[:models]
+    dropped = {task for task, row in study().tasks.items() if row["suite"] in {*BENCHMARKS} - {*suites}}
+    kept = (arms["kind"] == "baseline") | arms["base"].isin(own)
+    kept &= (arms["analysis"] != "finetune") | ~arms["base_task"].isin(dropped)
+    return arms[kept].reset_index(drop=True)
 
 
 def change_tables(source: Path, directory: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
@@ -95,11 +111,6 @@ def change_tables(source: Path, directory: Path, change: Callable[[pd.DataFrame]
     return directory
 
 
-def empty_tables(source: Path, directory: Path) -> Path:
-    """The same tables without a row."""
-    return change_tables(source, directory, _nothing)
-
-
 def half_tables(source: Path, directory: Path, seed: int = 0) -> Path:
     """The same tables without half of their rows, at random."""
     rng = np.random.default_rng(seed)
@@ -110,23 +121,18 @@ def half_tables(source: Path, directory: Path, seed: int = 0) -> Path:
     return change_tables(source, directory, half)
 
 
-def _nothing(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.iloc[:0]
-
-
 def _scores(arms: pd.DataFrame, cards: dict, rng: np.random.Generator) -> pd.DataFrame:
     names = list(cards)
-    hard = {name: rng.normal(0.62, 0.12) for name in sorted({task.split(".")[0] for task in arms["task"]})}
-    base = arms["task"].str.split(".").str[0].map(hard)
-    percent = pd.to_numeric(arms["task"].str.extract(r"\.pct(\d+)")[0]).fillna(100)
-    shots = pd.to_numeric(arms["task"].str.extract(r"\.shot(\d+)")[0])
-    width = pd.to_numeric(arms["model"].str.extract(r"\.w(\d+)")[0])
-    model = arms["model"].str.split(".").str[0].map({name: 0.01 * (i % 7) for i, name in enumerate(names)})
+    hard = {name: rng.normal(0.62, 0.12) for name in sorted(set(arms["base_task"]))}
+    base = arms["base_task"].map(hard)
+    percent, shots, width = (arms[part].astype(float) for part in ("percent", "shots", "width"))
+    percent = percent.fillna(100)
+    model = arms["base"].map({name: 0.01 * (i % 7) for i, name in enumerate(names)})
     value = base + arms["init"].map(SKILL) + model + 0.07 * np.log10(percent / 100)
     value += (0.1 * np.log10(shots / 20)).fillna(0) + (0.05 * np.log10(width / 512)).fillna(0)
-    value -= 0.04 * arms["model"].str.contains(".char", regex=False)
+    value -= 0.04 * (arms["tokenizer"] == "char")
     value = (value + rng.normal(scale=0.02, size=len(arms))).clip(-0.05, 0.985)
-    value[arms["task"].str.endswith(".permuted")] = rng.normal(scale=0.01)
+    value[arms["derivation"] == "permuted"] = rng.normal(scale=0.01)
     value[arms["analysis"] == "likelihood"] -= 0.1
     half = rng.uniform(0.008, 0.03, len(arms))
     found = arms.assign(selection="validation", value=value, low=value - half, high=value + half, sd=half / 2)
@@ -163,12 +169,12 @@ def _comparisons(scores: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame
 
 def _across(comparisons: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
     known = tasks.set_index("task")
-    rows = comparisons.assign(base=comparisons["task"].str.split(".").str[0])
-    rows["derivation"] = rows["task"].str.extract(r"\.(.+)$")[0].str.replace(r"d\d+$", "", regex=True).fillna("")
-    rows = rows.assign(suite=rows["base"].map(known["suite"]), family=rows["base"].map(known["family"]))
+    rows = comparisons.assign(
+        suite=comparisons["base_task"].map(known["suite"]), family=comparisons["base_task"].map(known["family"])
+    )
     scopes = [rows.assign(suite="all", family=""), rows.assign(family=""), rows.assign(suite="all")]
     found = []
-    keys = ["analysis", "derivation", "suite", "family", "versus", "model"]
+    keys = ["analysis", "variant", "suite", "family", "versus", "model"]
     for names, part in pd.concat(scopes).groupby(keys, sort=False):
         n, delta = len(part), part["delta"].mean()
         se = part["delta"].std(ddof=1) / np.sqrt(n) if n > 2 else part["se"].mean()
@@ -182,7 +188,7 @@ def _across(comparisons: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
             dict(zip(keys, names, strict=True))
             | {"delta": delta, "se": se, "df": df, "unit": unit, "low": delta - half, "high": delta + half}
             | {"wins": (part["delta"] > 0).sum(), "losses": (part["delta"] < 0).sum(), "n": n, "distinct": n}
-            | {"families": part["base"].map(known["family"]).nunique(), "metrics": "mcc", "p": p, "p_holm": p}
+            | {"families": part["base_task"].map(known["family"]).nunique(), "metrics": "mcc", "p": p, "p_holm": p}
             | {"p_tost": tost, "p_tost_holm": tost, "rope_below": below, "rope_within": 1 - below - above}
             | {"rope_above": above, "wilcoxon_p": p, "wilcoxon_p_holm": p, "mde": 2.8 * se, "verdict": word}
             | {"margin": MARGIN, "clusters": n, "cluster_low": delta - half, "cluster_high": delta + half}
@@ -201,12 +207,12 @@ def _unpaired_scores(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFra
             rows.append(found | {"seeds": 3, "n": 400, "n_test": 400, "groups": 400, "folds": 1} | extra)
 
         if arm["analysis"] == "sensitivity":
-            for variant, pooling in ((v, p) for v in ("raw", "centred", "rounded") for p in ("cls", "mean", "max")):
-                shared = {"condition": variant, "pooling": pooling, "windows": 8}
+            for condition, pooling in product(("raw", "centred", "rounded"), ("cls", "site", "mean", "max")):
+                shared = {"condition": condition, "pooling": pooling, "windows": 8}
                 for count in (1, 64, 128, 256, 512, 1024):
-                    value = 1 - drift * np.log10(count + 1) / 3 * (1 if variant == "raw" else 1.5)
+                    value = 1 - drift * np.log10(count + 1) / 3 * (1 if condition == "raw" else 1.5)
                     add("cosine", value, mutations=count, null=False, **shared)
-                add("cosine", 0.7 - drift if variant == "raw" else -0.14, null=True, **shared)
+                add("cosine", 0.7 - drift if condition == "raw" else -0.14, null=True, **shared)
         elif arm["analysis"] == "similarity":
             for label in ("benign", "pathogenic"):
                 distance = 10 ** rng.uniform(-4, -1)
@@ -223,13 +229,13 @@ def _unpaired_scores(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def _effects(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+def _diagnostics(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
     shown = scores[(scores["analysis"] == "finetune")]
     own = shown[shown["kind"] == "model"]
     identity = own[[*KEYS, "metric"]]
     drawn = rng.gamma(1, 0.01, len(own))
     optimism = identity.assign(versus=None, optimism=drawn, low=drawn - 0.01, high=drawn + 0.01)
-    optimism["value_by_validation"] = own["value"]
+    optimism = optimism.assign(value_by_validation=own["value"], value_by_test=own["value"] + drawn)
     leaks = {task: float(rng.choice([0, rng.uniform(0, 0.7)])) for task in shown["task"].unique()}
     near = shown["task"].map(leaks)
     delta = near / 15 + rng.normal(scale=0.01, size=len(shown))
@@ -272,7 +278,7 @@ def _effects(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Generator
     suites = tasks.set_index("task")["suite"]
     counted = []
     for arm in scores[scores["analysis"].isin(CLASSES)].to_dict("records"):
-        names = CLASSES[suites[arm["task"].split(".")[0]]]
+        names = CLASSES[suites[arm["base_task"]]]
         table = rng.poisson(8, (len(names), len(names))) + np.diag(rng.poisson(90 * arm["value"], len(names)))
         counted += [
             {key: arm[key] for key in (*KEYS, "selection")} | {"actual": a, "predicted": b, "count": table[i, j]}
@@ -300,7 +306,7 @@ def _cost(arms: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFram
 
 
 def _claims(cards: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    models = [name for name in cards if "." not in name and cards[name]["kind"] == "model"]
+    models = [name for name, card in cards.items() if name == card["base"] and card["kind"] == "model"]
     rows = []
     for claim in ("pretraining does not help fine-tuning", "pretraining does not help frozen features",
                   "6-mers are no better than characters"):  # fmt: skip
@@ -315,7 +321,7 @@ def _claims(cards: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
 
 
 def _ranks(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    shown = scores[(scores["analysis"] == "finetune") & ~scores["task"].str.contains(".", regex=False)]
+    shown = scores[(scores["analysis"] == "finetune") & (scores["variant"] == "")]
     table = shown.pivot_table(index="task", columns=["model", "init"], values="value").dropna()
     ranks = table.rank(axis=1, ascending=False).mean()
     rows = [{"analysis": "finetune", "model": m, "init": i, "label": f"{m} {i}", "rank": rank, "n": len(table),
@@ -358,27 +364,32 @@ def _reported(scores: pd.DataFrame, cards: dict, rng: np.random.Generator) -> di
 def _records(scores: pd.DataFrame, arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     steps = pd.DataFrame({"step": range(0, 572_001, 20_000)})
     made = [{"analysis": "pretrain", "task": "genome", "model": name, "init": "pretrained", "seed": 0}
-            for name in dict.fromkeys(arms["model"]) if name.startswith(("mistral", "hyenadna.scratch"))
-            and ".char" not in name]  # fmt: skip
+            for name in dict.fromkeys(arms.loc[arms["tokenizer"] != "char", "model"])
+            if name.startswith(("mistral", "hyenadna.scratch"))]  # fmt: skip
     losses = pd.DataFrame(made).merge(steps, "cross")
     losses["value"] = 1.88 + 0.1 * np.exp(-losses["step"] / 1e5) + 0.002 * losses["model"].str.len()
     losses = losses.assign(metric="bits_per_base", n=1000, selection="run")
     probed = scores[scores["analysis"].isin(["biotype", "frozen", "ancestry"]) & (scores["kind"] == "model")]
-    probed = probed[~probed["task"].str.contains(".", regex=False)]
+    probed = probed[probed["variant"] == ""]
     probed = probed[[*KEYS, "metric", "value"]]
-    names = [f"xgboost_{pooling}{pca}" for pooling in ("max", "mean") for pca in ("", "_pca64")]
+    names = [
+        f"{kind}_{pooling}{pca}"
+        for kind, pooling, pca in product(("xgboost", "logistic", "svm"), ("max", "mean"), ("", "_pca64"))
+    ]
     runs = probed.merge(pd.DataFrame({"run": names}), "cross").merge(pd.DataFrame({"seed": range(2)}), "cross")
     runs["value"] += rng.normal(scale=0.02, size=len(runs))
     runs = runs.assign(selection="run", split="test", selected=runs["run"] == names[0], n=2987)
     folds = probed[probed["analysis"] == "biotype"].merge(pd.DataFrame({"fold": range(5)}), "cross")
     folds = folds.assign(selection="crossvalidation", split="test", run="chosen", seed=0, n=2987)
     runs, folds = (frame.astype({"selected": object}) if "selected" in frame else frame for frame in (runs, folds))
-    return pd.concat([losses, runs, folds], ignore_index=True)
+    explained = arms.loc[arms["analysis"] == "clustering", KEYS].merge(pd.DataFrame({"component": [1, 2]}), "cross")
+    explained = explained.assign(seed=0, metric="explained_variance", value=0.2)
+    return pd.concat([losses, runs, folds, explained], ignore_index=True)
 
 
 def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     shown = arms[arms["analysis"] == "clustering"][["task", "model", "init"]]
-    found = shown.merge(pd.DataFrame({"id": [f"r{i}" for i in range(40)]}), "cross").assign(seed=0)
+    found = shown.merge(pd.DataFrame({"id": [f"r{i}" for i in range(500)]}), "cross").assign(seed=0)
     labels = found["id"].str[1:].astype(int)
     names = np.array(CLASSES["biotype"])
     return found.assign(
@@ -386,15 +397,23 @@ def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _substitutions(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    shown = arms[(arms["analysis"] == "mutagenesis") & arms["init"].isin(["pretrained", "random"])]
-    text = rng.choice(list("ACGT"), 150)
-    sites = pd.DataFrame(
-        [(i, ref, alt) for i, ref in enumerate(text) for alt in "ACGT".replace(ref, "")],
-        columns=["position", "ref", "alt"],
-    )
-    found = shown[["task", "model", "init"]].merge(sites, "cross").assign(seed=0, window="w")
-    places = found["position"]
-    label = np.where((places > 60) & (places < 80), np.where(places % 2, "pathogenic", "benign"), None)
-    found = found.assign(id="w:" + (places + 1).astype(str) + ":" + found["ref"] + ":" + found["alt"], label=label)
-    return found.assign(shift_max=rng.random(len(found)), llr=rng.normal(size=len(found)))
+def _substitutions(arms: pd.DataFrame) -> pd.DataFrame:
+    shown = arms[arms["analysis"] == "mutagenesis"].groupby("task", sort=False)["model"].unique()
+    return pd.concat([substitutions(task, names, told=60, length=150) for task, names in shown.items()])
+
+
+def substitutions(
+    task: str, models: Collection[str], *, length: int = 200, told: int = 150, likelihood: bool = True
+) -> pd.DataFrame:
+    """Every substitution of one window in both arms of `models`; those of ten positions from `told` on are labelled."""
+    rng = np.random.default_rng(3)
+    letters = rng.choice(list("ACGT"), length)
+    rows = [
+        {"position": i, "id": f"w:{i + 1}:{ref}:{alt}", "ref": ref, "alt": alt}
+        | {"label": ("pathogenic" if i % 2 else "benign") if told <= i < told + 10 else None}
+        for i, ref in enumerate(letters) for alt in "ACGT".replace(ref, "")
+    ]  # fmt: skip
+    arms = pd.DataFrame(product(models, ("pretrained", "random")), columns=["model", "init"])
+    every = arms.assign(task=task, seed=0, window="w").merge(pd.DataFrame(rows), "cross")
+    llr = rng.normal(size=len(every)) if likelihood else np.nan
+    return every.assign(shift_max=rng.random(len(every)), llr=llr)

@@ -1,224 +1,120 @@
-"""Synthetic tables of a study, and what a drawn figure shows."""
-
-from itertools import combinations, product
-from pathlib import Path
+"""What a drawn figure shows, and what is wrong with how it lies on its page."""
 
 import numpy as np
-import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from foundationless.evaluation.bootstrap import verdict
-from foundationless.reporting.tables.collect import collect
+from foundationless.reporting.figures import style
 
-CARDS = {
-    "hyenadna": ("HyenaDNA", "character"),
-    "caduceus": ("Caduceus-PS", "character"),
-    "mistral": ("Mistral", "character"),
-    "nt500m": ("NT-500M", "kmer"),
-    "ntv2": ("NTv2-50M", "kmer"),
-    "gena_lm": ("GENA-LM", "bpe"),
-    "dnabert2": ("DNABERT-2", "bpe"),
-}
+SMALLEST = 5.0  # points of a text
+TALLEST = 260.0  # mm of a page
+SLACK = 1.0  # pixels of 100 to the inch: 0.25 mm
+LEAST = 20  # pixels of a panel's height and width
 
 
-GREY = {"length_gc": "length + GC", "kmer_xgboost": "k-mers + XGBoost", "cnn": "one-hot CNN"}
+def laid_out(figure: Figure) -> Figure:
+    """The figure once its layout is done."""
+    with style.sheet():
+        FigureCanvasAgg(figure).draw()
+    return figure
 
 
-MARKS = ["H3", "H3K14ac", "H3K36me3", "H3K4me1", "H3K4me2", "H3K4me3", "H3K79me3", "H3K9ac", "H4", "H4ac"]
+def panels(figure) -> list[Axes]:
+    """Every panel of a figure and of the strips within it."""
+    return list(dict.fromkeys(axes for part in _parts(figure) for axes in part.axes))
 
 
-NT = {
-    "Histone marks (yeast)": MARKS,
-    "Enhancers (human)": ["enhancers", "enhancers_types"],
-    "Promoters (human)": ["promoter_all", "promoter_no_tata", "promoter_tata"],
-    "Splice sites (human)": ["splice_sites_all", "splice_sites_acceptors", "splice_sites_donors"],
-}
+def texts(figure) -> list[Text]:
+    """Texts that are drawn; of tick labels those of ticks in view."""
+    every = panels(figure)
+    axis = [one for panel in every for one in (panel.xaxis, panel.yaxis)]
+    ticks = {label for one in axis for label in one.get_ticklabels(which="both")}
+    shown = {tick.label1 for one in axis if one.axes.axison for tick in one._update_ticks()}
+    hidden = {text for panel in every if not panel.get_visible() for text in panel.findobj(Text)}
+    written = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [text for text in written if text not in hidden and (text not in ticks or text in shown)]
 
 
-GUE = {
-    "Histone marks (yeast)": [f"EMP_{mark}" for mark in MARKS],
-    "TF binding (human)": [f"tf_human_{i}" for i in range(5)],
-    "TF binding (mouse)": [f"tf_mouse_{i}" for i in range(5)],
-    "Virus": ["covid"],
-    "Promoters (human)": ["prom_300_all", "prom_300_notata", "prom_300_tata"],
-    "Core promoters (human)": ["prom_core_all", "prom_core_notata", "prom_core_tata"],
-    "Splice sites (human)": ["splice_reconstructed"],
-}
+def words(figure) -> list[str]:
+    """The same as plain text, without line breaks."""
+    return [" ".join(text.get_text().split()) for text in texts(figure)]
 
 
-GB = {
-    "Human": ["human_nontata_promoters", "human_ensembl_regulatory", "human_enhancers_ensembl", "human_enhancers_cohn"],
-    "Other": ["drosophila_enhancers_stark", "demo_human_or_worm"],
-}
+def marks_of(figure, look: style.Look, init: str) -> np.ndarray:
+    """Places [n, 2] of the marks of one arm of a model."""
+    return points(figure, look.marker, color=look.color, markerfacecolor=style.filling(look, init)["markerfacecolor"])
 
 
-SUITES = {"nt": ("NT benchmark", NT, "mcc"), "gue": ("GUE", GUE, "mcc"), "gb": ("Genomic Benchmarks", GB, "accuracy")}
+def points(figure, marker: str, **having) -> np.ndarray:
+    """Places [n, 2] of every mark of a kind within panels, of those `having` a `color` or `markerfacecolor` only."""
+    lines = [line for line in figure.findobj(Line2D) if line.axes is not None and line.get_marker() == marker]
+    lines = [line for line in lines if all(getattr(line, f"get_{name}")() == value for name, value in having.items())]
+    return np.concatenate([np.empty((0, 2)), *(line.get_xydata() for line in lines)])
 
 
-POOLINGS, GENES = ("cls", "site", "mean", "max"), ("TP53", "BRCA2", "CFTR")
+def faults(figure) -> list[str]:
+    """What no page may show: texts one on the other, off the page, cut or too small; panels and pages without room."""
+    shown = texts(figure)
+    sentences = [*_misplaced(figure, shown), *_squeezed(figure)]
+    for text in shown:
+        if text.get_fontsize() < SMALLEST:
+            sentences.append(f"'{text.get_text()}' is too small to read")
+        if text.get_clip_on() and (text.get_clip_box() or text.get_clip_path()):
+            sentences.append(f"'{text.get_text()}' is cut by its panel")
+    return sentences
 
 
-STUDY = "Synthetic tables of the tests; no number here is a result."
+def _parts(figure) -> list:
+    return [figure, *(inner for part in figure.subfigs for inner in _parts(part))]
 
 
-def make_tables(directory: Path, models: int = 7, suites=tuple(SUITES), seed: int = 0) -> Path:
-    """Tables as `collect_tables` writes them, of `models` models on all tasks of `suites` and every other analysis."""
-    generator = np.random.default_rng(seed)
-    names = list(CARDS)[:models]
-    shared = {
-        "selection": "validation",
-        "seeds": 3,
-        "folds": 3,
-        "runs": 9,
-        "n_test": 1500,
-        "groups": 1500,
-        "seconds": 60.0,
-    }
-    scores, comparisons, tasks = [], [], []
-
-    def score(analysis, task, model, init, metric, value, **extra):
-        half = generator.uniform(0.005, 0.03)
-        scores.append(
-            {"analysis": analysis, "task": task, "model": model, "init": init, "metric": metric, "value": value}
-            | {"low": value - half, "high": value + half, "sd": half / 2, "parameters": 10**6} | shared | extra
-        )  # fmt: skip
-        return value
-
-    def compare(analysis, task, model, metric, versus, reference, delta):
-        low, high = delta - 0.02, delta + 0.02
-        comparisons.append(
-            {"analysis": analysis, "task": task, "model": model, "init": "pretrained", "versus": versus}
-            | {"reference": reference, "metric": metric, "delta": delta, "low": low, "high": high, "p": 0.01}
-            | {"verdict": verdict(low, high, 0.02), "margin": 0.02, "reference_seeds": 3, "resamples": 200} | shared
-        )  # fmt: skip
-
-    def classification(analysis, task, metric, chosen, center=0.7):
-        center += generator.normal(scale=0.08)
-        randoms = {m: score(analysis, task, m, "random", metric, center - 0.05 * i / 3) for i, m in enumerate(chosen)}
-        baseline = max(
-            score(analysis, task, m, "random" if m == "cnn" else "baseline", metric, center - 0.1 * (i + 1))
-            for i, m in enumerate(GREY)
-        )
-        for model in chosen:
-            value = score(analysis, task, model, "pretrained", metric, randoms[model] + generator.normal(0.04, 0.04))
-            compare(analysis, task, model, metric, "random", model, value - randoms[model])
-            compare(analysis, task, model, metric, "best_random", chosen[0], value - max(randoms.values()))
-            compare(analysis, task, model, metric, "baseline", "kmer_xgboost", value - baseline)
-
-    for suite in suites:
-        label, groups, metric = SUITES[suite]
-        for group, members in groups.items():
-            for task in members:
-                tasks.append({"task": task, "suite": suite, "suite_label": label, "group": group, "label": task})
-                classification("finetune", task, metric, names)
-    for task in ("biotype", "ancestry", "chr2", "BRCA2", "CFTR"):
-        tasks.append({"task": task, "suite": task, "suite_label": task, "group": task, "label": task.capitalize()})
-    first = [task["task"] for task in tasks[:4]]
-    for task, percent in product(first, (1, 5, 10, 50)):
-        classification("lowdata", f"{task}.pct{percent}", "mcc", names[:4], 0.3 + percent / 150)
-    classification("finetune", f"{first[0]}.permuted", "mcc", names, 0.0)
-    classification("finetune", f"{first[1]}.dedup", "mcc", names)
-    classification("biotype", "biotype", "weighted_f1", names)
-    classification("ancestry", "ancestry", "weighted_f1", names)
-    widths = {}
-    for i, model in enumerate(names):
-        for width in (64, 256, 1024, 4096):
-            widths[f"{model}.char.w{width}"] = model
-            score(
-                "width",
-                "biotype",
-                f"{model}.char.w{width}",
-                "random",
-                "weighted_f1",
-                0.4 + 0.03 * np.log2(width) - 0.02 * i,
-            )
-    for width, init in product((64, 256, 1024), ("pretrained", "random")):
-        widths[f"hyenadna.w{width}"] = "hyenadna"
-        score("width", "biotype", f"hyenadna.w{width}", init, "weighted_f1", 0.4 + 0.03 * np.log2(width))
-    for i, (model, init) in enumerate(product(names, ("pretrained", "random"))):
-        for pooling in POOLINGS:
-            for mutations in (1, 64, 128, 256, 512, 1024):
-                value = 1 - 0.03 * (i + 1) * np.log10(mutations + 1) / 4
-                score(
-                    "sensitivity",
-                    "chr2",
-                    model,
-                    init,
-                    "cosine",
-                    value,
-                    pooling=pooling,
-                    mutations=mutations,
-                    null=False,
-                )
-            score(
-                "sensitivity", "chr2", model, init, "cosine", 0.8 - i / 50, pooling=pooling, mutations=None, null=True
-            )
-        for gene, label in product(GENES, ("benign", "pathogenic")):
-            distance = 10 ** generator.uniform(-4, -1)
-            score("similarity", "BRCA2", model, init, "cosine", 1 - distance, gene=gene, label=label, pooling="max",
-                  unit="variant", low=1 - 1.3 * distance, high=1 - 0.7 * distance)  # fmt: skip
-        for task in ("BRCA2", "CFTR"):
-            score("likelihood", task, model, init, "auroc", generator.uniform(0.4, 0.7))
-    steps = [
-        {"analysis": "pretrain", "task": "genome", "model": model, "init": "pretrained", "seed": 0}
-        | {"metric": "bits_per_base", "value": 1.9 + 0.1 * np.exp(-step / 300) - i / 100}
-        | {"step": step, "n": 1000, "selection": "run"}
-        for i, model in enumerate(names) for step in range(0, 1001, 50)
-    ]  # fmt: skip
-    cards = {
-        name: {
-            "label": CARDS[base][0],
-            "tokenizer_class": CARDS[base][1],
-            "order": list(CARDS).index(base),
-            "kind": "model",
-        }
-        for name, base in ({name: name for name in names} | widths).items()
-    } | {
-        name: {"label": label, "tokenizer_class": None, "order": 9, "kind": "baseline"} for name, label in GREY.items()
-    }
-    output = directory / "tables"
-    collect(
-        output, scores=pd.DataFrame(scores), comparisons=pd.DataFrame(comparisons), records=pd.DataFrame(steps),
-        tasks=pd.DataFrame(tasks), models=cards, margin=0.02,
-    )  # fmt: skip
-    return output
+def _squeezed(figure) -> list[str]:
+    size = figure.get_size_inches() * 25.4
+    width = any(np.isclose(size[0], known) for known in (style.ONE_COLUMN, style.TWO_COLUMNS))
+    sentences = [] if width and size[1] < TALLEST else [f"the page is {size[0]:.0f} x {size[1]:.0f} mm"]
+    boxes = [axes.get_window_extent() for axes in panels(figure) if axes.axison]
+    return sentences + [f"{box} leaves no room" for box in boxes if min(box.height, box.width) <= LEAST]
 
 
-def texts(figure):
-    """Every text that is drawn, tick labels of ticks in view included."""
-    axes = [panel for part in parts(figure) for panel in part.axes]
-    ticks = {
-        label for panel in axes for axis in (panel.xaxis, panel.yaxis) for label in axis.get_ticklabels(which="both")
-    }
-    seen = {
-        tick.label1 for panel in axes for axis in (panel.xaxis, panel.yaxis) for tick in axis._update_ticks()
-    }  # fmt: skip
-    found = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    return [text for text in found if text not in ticks or text in seen]
+def _misplaced(figure, shown: list[Text]) -> list[str]:
+    outlines, page = [_outline(text) for text in shown], figure.bbox
+    outside = [
+        f"'{text.get_text()}' leaves the page"
+        for text, shape in zip(shown, outlines, strict=True)
+        if (shape < -SLACK).any() or (shape > [page.x1 + SLACK, page.y1 + SLACK]).any()
+    ]
+    lows, highs = (np.array([getattr(shape, name)(axis=0) for shape in outlines]) for name in ("min", "max"))
+    near = ((lows[:, None] < highs[None] - SLACK) & (highs[:, None] > lows[None] + SLACK)).all(axis=2)
+    pairs = [(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i < j]
+    return outside + [
+        f"'{shown[i].get_text()}' lies on '{shown[j].get_text()}'"
+        for i, j in pairs
+        if _depth(outlines[i], outlines[j]) > SLACK
+    ]
 
 
-def parts(figure):
-    return [figure, *(inner for part in figure.subfigs for inner in parts(part))]
+def _outline(text: Text) -> np.ndarray:
+    """Corners [4, 2] of what a text covers, turned as it is."""
+    angle = text.get_rotation()
+    if angle % 90 == 0:
+        return text.get_window_extent().corners()[[0, 1, 3, 2]]
+    text.set_rotation(0)
+    level = text.get_window_extent()
+    text.set_rotation(angle)
+    box, turn = text.get_window_extent(), np.deg2rad(angle)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [level.width / 2, level.height / 2]
+    return np.array([(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]) + half @ matrix.T
 
 
-def everything_fits(figure):
-    """No text and no panel leaves the page, and no two level texts overlap."""
-    page, shown = figure.bbox, [(text, text.get_window_extent()) for text in texts(figure)]
-    for text, box in shown:
-        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1
-        assert inside, f"'{text.get_text()}' leaves the page: {box} in {page}"
-    for part in parts(figure):
-        for axes in part.axes:
-            box = axes.get_window_extent()
-            assert not axes.axison or (box.width > 20 and box.height > 20)
-    level = [(text, box) for text, box in shown if text.get_rotation() % 90 == 0]  # slanted boxes exceed their ink
-    for (one, first), (two, second) in combinations(level, 2):
-        beside = first.x1 < second.x0 + 1 or second.x1 < first.x0 + 1
-        above = first.y1 < second.y0 + 1 or second.y1 < first.y0 + 1
-        assert beside or above, f"'{one.get_text()}' lies on '{two.get_text()}'"
-
-
-def marks(figure, marker, face=None):
-    found = [line for line in figure.findobj(Line2D) if line.axes is not None and line.get_marker() == marker]
-    return sum(len(line.get_xdata()) for line in found if face is None or line.get_markerfacecolor() == face)
+def _depth(first: np.ndarray, second: np.ndarray) -> float:
+    """How far two convex outlines lie over each other, in pixels; at most 0 where they are apart."""
+    axes = [np.diff(np.vstack([shape, shape[:1]]), axis=0) for shape in (first, second)]
+    normals = np.vstack(axes) @ np.array([[0, 1], [-1, 0]])
+    lengths = np.linalg.norm(normals, axis=1)
+    normals = normals[lengths > 0] / lengths[lengths > 0, None]
+    one, two = first @ normals.T, second @ normals.T
+    return float((np.minimum(one.max(0), two.max(0)) - np.maximum(one.min(0), two.min(0))).min())

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 
+from foundationless.evaluation.table_files import add_name_parts
 from foundationless.reporting.figures import style
 from foundationless.reporting.page import contents
 from foundationless.study.config import check_schema, read_schema, read_yaml
@@ -43,7 +44,7 @@ def study(tmp_path_factory):
         for number in range(20) for place, (model, label) in enumerate(models)
         for task in ("mark", "promoter") for versus in ("random", "baseline")
     ]  # fmt: skip
-    comparisons = pd.DataFrame(rows)
+    comparisons = add_name_parts(pd.DataFrame(rows))
     written = {
         "comparisons": comparisons,
         "scores": comparisons.drop(columns="versus").rename(columns={"delta": "value"}),
@@ -56,7 +57,7 @@ def study(tmp_path_factory):
         "cost": pd.DataFrame({"rule": ["embed", "embed", "probe"], "analysis": "biotype", "task": "mark0",
                               "model": "lab.one", "init": "random", "seconds": [3600, 1800, 36],
                               "device": ["cpu", HOSTILE, None], "gpu_hours": 0.0, "cpu_hours": 0.5}),
-        "holes": pd.DataFrame({"analysis": ["finetune"], "task": ["mark1"], "model": "lab.two",
+        "missing": pd.DataFrame({"analysis": ["finetune"], "task": ["mark1"], "model": "lab.two",
                                "init": "random", "what": ["record"], "note": [HOSTILE]}),
         "records": comparisons,
         HOSTILE.replace("/", "").replace("<", "[")[:40]: pd.DataFrame({HOSTILE: [1, 2]}),
@@ -72,7 +73,7 @@ def study(tmp_path_factory):
     judged = evidence(0.1, "better")
     verdict = {
         "schema_version": 1, "study": "made-up", "title": "Made up", "question": "Is it?", "margin": 0.02,
-        "alpha": 0.05, "holes": {"count": 1, "cells": []},
+        "alpha": 0.05, "missing": {"count": 1, "cells": []},
         "generated_from": {"package": "1", "commit": HOSTILE, "analysis": "finetune", "tables": "t", "records": 240},
         "models": {
             name: {"label": label, "verdict": word, "lost": False,

@@ -4,7 +4,7 @@ from foundationless.reporting.tables.catalogue import SHOWN as REPORTED_TABLES
 
 # Categories of Snakemake's report, which sorts them by name: numbers keep them in this order. The report of our own and
 # all.pdf are linked from its first page: it shows files in frames, where browsers take 2 MB at most.
-CATEGORIES = (*dict.fromkeys(vocabulary.FIGURES.values()), "Tables")
+CATEGORIES = (*dict.fromkeys(figure.group for figure in vocabulary.FIGURES.values()), "Tables")
 
 
 def get_category(name):
@@ -28,7 +28,7 @@ def get_reported_figure(name):
     return report(
         f"results/figures/{name}.png",
         os.path.abspath(f"results/figures/{name}.rst"),
-        get_category(vocabulary.FIGURES[name]),
+        get_category(vocabulary.FIGURES[name].group),
         labels={"#": f"{place:02}", "figure": name.replace("_", " ")},
     )
 

@@ -35,7 +35,7 @@ READ = [
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return write_tables(tmp_path_factory.mktemp("whole"))
+    return write_tables(tmp_path_factory.mktemp("whole") / "tables")
 
 
 @pytest.fixture
@@ -104,11 +104,7 @@ def page(tables, tmp_path):
     for name in FIGURES:
         (tmp_path / "figures").mkdir(exist_ok=True)
         Image.new("RGB", (4, 4)).save(tmp_path / "figures" / f"{name}.png")
-    tasks = pd.read_csv(tables / "tasks.csv")
-    if "sources" not in tasks:
-        tasks.assign(sources="").to_csv(tables / "tasks.csv", index=False)
     verdict = tmp_path / "verdict.json"
-    pd.read_parquet(tables / "records.parquet").to_csv(tables / "records.csv", index=False)
     verdict.write_text(json.dumps(build(tables, "s", "S")))
     return {
         "tables": tables, "figures": tmp_path / "figures", "verdict": verdict, "config": json.dumps(CONFIG),
@@ -125,7 +121,7 @@ def test_the_report_of_a_whole_study_is_written(page):
     assert "Nothing: every cell of the design has its result." in page["output"].read_text()
 
 
-@pytest.mark.parametrize("name", ["scores", "tasks", "models", "holes"])
+@pytest.mark.parametrize("name", ["scores", "tasks", "models", "missing"])
 def test_a_report_needs_its_tables_whole(page, capsys, name):
     path = page["tables"] / f"{name}.csv"
     for broken, sentence in ((b"", "it is empty"), (b"a\n1\n", "no column"), (b"a,b\n1", "cut short")):

@@ -1,80 +1,51 @@
 """Figures of variation: maps of substitutions where the table says, and sensitivities as they are and centred."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from foundationless.errors import UserError
-from foundationless.reporting.figures import style, variation
+from foundationless.evaluation.table_files import add_name_parts
+from foundationless.reporting.figures import variation
 from foundationless.reporting.figures.inputs import Tables, read
 from foundationless.reporting.figures.mutagenesis import POSITIONS, mutagenesis
-from foundationless.reporting.tables.collect import collect
-from foundationless.reporting.tables.inputs import Inputs, read_substitutions
-from support.figures import STUDY, everything_fits, make_tables, texts
+from support.figure_tables import SENTENCE, substitutions
+from support.figures import faults, laid_out, panels, words
 
 
-def maps(models, length=200, told=150, likelihood=True, seed=0) -> pd.DataFrame:
-    """Substitutions of one window; those of 10 positions from `told` on are labelled."""
-    rng = np.random.default_rng(3)
-    text = rng.choice(list("ACGT"), length)
-    rows = []
-    for model in models:
-        for init in ("pretrained", "random"):
-            for place, ref in enumerate(text):
-                for alt in "ACGT".replace(ref, ""):
-                    label = ("pathogenic" if place % 2 else "benign") if told <= place < told + 10 else None
-                    llr = rng.normal() if likelihood else np.nan
-                    name = f"w:{place + 1}:{ref}:{alt}"
-                    rows.append(("BRCA2", model, init, seed, "w", name, place, ref, alt, label, rng.random(), llr))
-    columns = ["task", "model", "init", "seed", "window", "id", "position", "ref", "alt", "label", "shift_max", "llr"]
-    return pd.DataFrame(rows, columns=columns)
+def with_maps(full, frame, **scores) -> Tables:
+    tables = replace(read(full, SENTENCE), substitutions=frame)
+    if not scores:
+        return tables
+    rows = [
+        {"analysis": "mutagenesis", "task": "clinvar_BRCA2", "model": m, "init": i, "window": "all", "value": v}
+        | scores
+        for m in frame["model"].unique()
+        for i, v in (("pretrained", 0.83), ("random", 0.47))
+    ]
+    return replace(tables, scores=pd.concat([tables.scores, add_name_parts(pd.DataFrame(rows))]))
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory):
-    return make_tables(tmp_path_factory.mktemp("tables"), suites=("gb",))
-
-
-def with_maps(directory, frame, **scores) -> Tables:
-    tables = read(directory, STUDY)
-    if scores:
-        rows = [
-            {"analysis": "mutagenesis", "task": "BRCA2", "model": m, "init": i, "window": "all", "value": v} | scores
-            for m in frame["model"].unique()
-            for i, v in (("pretrained", 0.83), ("random", 0.47))
-        ]
-        object.__setattr__(tables, "scores", pd.concat([tables.scores, pd.DataFrame(rows)]))
-    object.__setattr__(tables, "substitutions", frame)
-    return tables
-
-
-def draw(figure):
-    with style.sheet():
-        FigureCanvasAgg(figure).draw()
-    return figure
-
-
-MODELS = ["hyenadna", "caduceus", "mistral", "nt500m", "ntv2", "gena_lm", "dnabert2"]
+MODELS = ["hyenadna", "caduceus", "mistral", "nt500m", "ntv2", "genalm", "dnabert2"]
 
 
 @pytest.mark.parametrize("count", [1, 7])
-def test_maps_fit_the_page(directory, count):
-    tables = with_maps(directory, maps(MODELS[:count]), metric="auroc", measure="llr")
-    figure = draw(mutagenesis(tables))
-    everything_fits(figure)
-    assert figure.get_figheight() * 25.4 < 260
-    said = [text.get_text() for text in texts(figure)]
-    assert "HyenaDNA · pretrained · AUROC 0.83" in said and "HyenaDNA · random · AUROC 0.47" in said
+def test_maps_fit_the_page(full, count):
+    tables = with_maps(full, substitutions("clinvar_BRCA2", MODELS[:count]), metric="auroc", measure="llr")
+    figure = laid_out(mutagenesis(tables))
+    assert not faults(figure)
+    label = tables.looks["hyenadna"].label
+    assert {f"{label} · pretrained · AUROC 0.83", f"{label} · random · AUROC 0.47"} <= set(words(figure))
 
 
-def test_pixels_are_the_numbers_of_the_table(directory):
-    frame = maps(MODELS[:2])
-    figure = mutagenesis(with_maps(directory, frame))
-    panels = [axes for part in figure.subfigs for axes in part.axes if axes.images]
-    assert len(panels) == 2 * 2 * 2  # models, arms, measures
+def test_pixels_are_the_numbers_of_the_table(full):
+    frame = substitutions("clinvar_BRCA2", MODELS[:2])
+    figure = mutagenesis(with_maps(full, frame))
+    heats = [axes for axes in panels(figure) if axes.images]
+    assert len(heats) == 2 * 2 * 2  # models, arms, measures
     order = [(m, i, c) for m in MODELS[:2] for i in ("pretrained", "random") for c in ("shift_max", "llr")]
-    for axes, (model, init, column) in zip(panels, order, strict=True):
+    for axes, (model, init, column) in zip(heats, order, strict=True):
         image = axes.images[0].get_array().filled(np.nan)
         left, right, *_ = axes.images[0].get_extent()
         assert image.shape == (4, POSITIONS) and right - left == POSITIONS
@@ -92,64 +63,38 @@ def test_pixels_are_the_numbers_of_the_table(directory):
         assert low == -high  # white is zero
 
 
-def test_short_windows_and_models_without_likelihood_have_one_column(directory):
-    figure = draw(mutagenesis(with_maps(directory, maps(MODELS[:1], length=30, told=90, likelihood=False))))
-    panels = [axes for part in figure.subfigs for axes in part.axes if axes.images]
-    assert len(panels) == 2 and panels[0].images[0].get_array().shape == (4, 30)
-    everything_fits(figure)
+def test_short_windows_and_models_without_likelihood_have_one_column(full):
+    figure = laid_out(
+        mutagenesis(with_maps(full, substitutions("clinvar_BRCA2", MODELS[:1], length=30, told=90, likelihood=False)))
+    )
+    heats = [axes for axes in panels(figure) if axes.images]
+    assert len(heats) == 2 and heats[0].images[0].get_array().shape == (4, 30)
+    assert not faults(figure)
 
 
-def test_no_maps_are_a_sentence(directory):
-    for frame in (pd.DataFrame(), maps(["hyenadna"]).iloc[:0]):
-        figure = draw(mutagenesis(with_maps(directory, frame)))
-        assert any(text.get_text().startswith("No maps") for text in texts(figure))
+def test_no_maps_are_a_sentence(full):
+    for frame in (pd.DataFrame(), substitutions("clinvar_BRCA2", ["hyenadna"]).iloc[:0]):
+        figure = laid_out(mutagenesis(with_maps(full, frame)))
+        assert any(text.startswith("No maps") for text in words(figure))
 
 
-def test_collected_maps_are_those_of_the_first_window(tmp_path):
-    frame = pd.concat([maps(["hyenadna"]), maps(["hyenadna"]).assign(window="v")])
-    frame.to_parquet(tmp_path / "p.parquet")
-    empty = pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"])
-    tasks = pd.DataFrame([{"task": "BRCA2", "suite": "v", "suite_label": "V", "group": "g", "label": "BRCA2"}])
-    models = {"hyenadna": {"label": "HyenaDNA", "tokenizer_class": "character", "order": 0, "kind": "model"}}
-    maps_of = [read_substitutions(tmp_path / "p.parquet")]
-    inputs = Inputs(empty, empty.assign(versus="", delta=0.0), empty, tasks, models, 0.02, substitutions=maps_of)
-    collect(tmp_path / "tables", inputs)
-    found = read(tmp_path / "tables").substitutions
-    assert set(found["window"]) == {"w"} and len(found) == 2 * 600
-    everything_fits(draw(mutagenesis(read(tmp_path / "tables"))))
-    frame.drop(columns="llr").to_parquet(tmp_path / "p.parquet")
-    with pytest.raises(UserError, match="no column llr"):
-        read_substitutions(tmp_path / "p.parquet")
-
-
-def test_sensitivity_shows_raw_and_centred_and_not_the_rounding(tmp_path):
-    directory = make_tables(tmp_path, models=3, suites=("gb",))
-    tables = read(directory, STUDY)
+def test_sensitivity_shows_raw_and_centred_and_not_the_rounding(full):
+    tables = read(full, SENTENCE)
     rows = tables.scores[tables.scores["analysis"] == "sensitivity"]
+    raw = rows[rows["condition"] == "raw"]
     others = tables.scores[tables.scores["analysis"] != "sensitivity"]
     shifted = [
-        rows.assign(condition="raw"),
-        rows.assign(condition="centred", value=rows["value"] - 0.7),
-        rows.assign(condition="rounded", value=7.0),
-        rows.assign(condition="raw", metric="identical", value=8.0),
+        raw,
+        raw.assign(condition="centred", value=raw["value"] - 0.7),
+        raw.assign(condition="rounded", value=7.0),
+        raw.assign(metric="identical", value=8.0),
     ]
-    object.__setattr__(tables, "scores", pd.concat([others, *shifted]))
-    figure = draw(variation.sensitivity_ancestry(tables))
-    everything_fits(figure)
-    assert figure.get_figheight() * 25.4 < 260
-    lines = [line for axes in everything(figure) for line in axes.lines if axes.get_xscale() == "log"]
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in lines])
+    figure = laid_out(variation.sensitivity_ancestry(replace(tables, scores=pd.concat([others, *shifted]))))
+    assert not faults(figure)
+    curves = [axes for axes in panels(figure) if axes.get_xscale() == "log"]
+    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for axes in curves for line in axes.lines])
     assert values.max() <= 1 and values.min() < 0.3
-    once = draw(variation.sensitivity_ancestry(read(directory, STUDY)))
-    assert 2 * sum(axes.get_xscale() == "log" for axes in everything(once)) == sum(
-        axes.get_xscale() == "log" for axes in everything(figure)
-    )
-    assert any("Cosine, centred" in text.get_text() for text in texts(figure))
-    assert not any("Cosine, centred" in text.get_text() for text in texts(once))
-
-
-def everything(figure):
-    found = list(figure.axes)
-    for part in figure.subfigs:
-        found += [axes for axes in everything(part) if axes not in found]
-    return found
+    once = laid_out(variation.sensitivity_ancestry(replace(tables, scores=pd.concat([others, raw]))))
+    assert 2 * sum(axes.get_xscale() == "log" for axes in panels(once)) == len(curves)
+    assert any("Cosine, centred" in text for text in words(figure))
+    assert not any("Cosine, centred" in text for text in words(once))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,61 +16,11 @@ if TYPE_CHECKING:
     from foundationless.reporting.figures.inputs import Tables
 
 
-def _drawings() -> "dict[str, Callable[[Tables], Figure]]":
-    from foundationless.reporting.figures import (
-        benchmarks,
-        claims,
-        confusion,
-        controls,
-        cost,
-        curves,
-        data_and_width,
-        defects,
-        factorial,
-        leakage,
-        mutagenesis,
-        probing,
-        variability,
-        variation,
-        verdict,
-    )
-
-    return {
-        "verdict_forest": verdict.forest,
-        "critical_difference": verdict.critical_difference,
-        "reported": verdict.reported,
-        "figure_01_benchmarks": benchmarks.means,
-        "figure_03_low_data": data_and_width.low_data,
-        "figure_04_width_random": data_and_width.width_random,
-        "figure_05_width_pretrained": data_and_width.width_pretrained,
-        "figure_06_sensitivity_ancestry": variation.sensitivity_ancestry,
-        "figure_07_best_random": benchmarks.best_random,
-        "figure_08_nt": partial(benchmarks.suite, name="nt"),
-        "figure_09_gue": partial(benchmarks.suite, name="gue"),
-        "figure_10_gb": partial(benchmarks.suite, name="gb"),
-        "factorial": factorial.factorial,
-        "learning_curves": curves.learning_curves,
-        "biotype": data_and_width.biotype,
-        "confusion": confusion.confusion,
-        "fewshot": probing.fewshot,
-        "probing": probing.probing,
-        "clustering": probing.clustering,
-        "variants": variation.variants,
-        "roc": curves.roc,
-        "mutations": variation.mutations,
-        "mutagenesis": mutagenesis.mutagenesis,
-        "controls": controls.controls,
-        "seed_variance": variability.seed_variance,
-        "lora": controls.adapters,
-        "leakage": leakage.leakage,
-        "epochs": defects.epochs,
-        "optimism": defects.optimism,
-        "calibration": defects.calibration,
-        "defects": defects.defects,
-        "claims": claims.claims,
-        "pretraining": controls.pretraining,
-        "cost": cost.cost,
-    }
+def resolve(name: str) -> "Callable[[Tables], Figure]":
+    """The function that draws figure `name`, as its declaration in the vocabulary names it."""
+    declared = FIGURES[name]
+    module, _, function = declared.draw.partition(":")
+    return partial(getattr(import_module(f"{__name__}.{module}"), function), **declared.arguments)
 
 
 def draw(name: str, tables: Path, study: str, output: Path) -> "Figure":
@@ -89,7 +40,7 @@ def draw_all(names: Sequence[str], tables: Path, study: str, output: Path, proce
 
     for name in names:
         _check(name, output / f"{name}.pdf")
-    _drawings()  # imports them once, before the processes fork
+        resolve(name)  # imports its module once, before the processes fork
     frames = read(tables, study)
     work = map_forked(partial(_draw_into, frames, output), names, processes)
     for _ in counted(names, work):
@@ -110,6 +61,6 @@ def _draw_into(tables: "Tables", directory: Path, name: str) -> None:
 def _draw(name: str, tables: "Tables", output: Path) -> "Figure":
     from foundationless.reporting.figures import style
 
-    figure = _drawings()[name](tables)
+    figure = resolve(name)(tables)
     style.save(figure, output)
     return figure

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import SUITES, Tables, each
+from foundationless.reporting.figures.inputs import SUITES, Tables, each, of_plain_tasks
 from foundationless.reporting.paper.published import CATEGORIES
 
 PLACES = {"pretrained": -0.18, "random": 0.18}  # of an arm beside its model's tick
@@ -20,34 +21,34 @@ SUITE_TITLES = {"nt": "Figure 8", "gue": "Figure 9", "gb": "Figure 10"}
 def means(tables: Tables) -> Figure:
     """Figure 1: pretrained against random on each benchmark, tasks as dots and means over tasks with intervals."""
     title = "Figure 1 · Pretrained against random initialisation"
-    found = tables.scored("finetune")
+    scores = tables.scored("finetune")
     suites = tables.tasks.set_index("task")["suite"]
-    found = found.assign(suite=found["task"].map(suites))
-    found = found[found["suite"].isin(SUITES)]
-    if found.empty:
+    scores = scores.assign(suite=scores["task"].map(suites))
+    scores = scores[scores["suite"].isin(SUITES)]
+    if scores.empty:
         return style.missing(title, "No scores of fine-tuning (analysis finetune) on the NT, GUE or GB tasks.")
-    names = tables.order(found["model"])
-    own = tables.order(tables.own(found)["model"])
-    present = [suite for suite in SUITES if (found["suite"] == suite).any()]
-    counts = ", ".join(f"{found.loc[found['suite'] == suite, 'task'].nunique()} ({_suite_label(tables, suite)})"
+    names = tables.order(scores["model"])
+    own = tables.order(tables.own(scores)["model"])
+    present = [suite for suite in SUITES if (scores["suite"] == suite).any()]
+    counts = ", ".join(f"{scores.loc[scores['suite'] == suite, 'task'].nunique()} ({_suite_label(tables, suite)})"
                        for suite in present)  # fmt: skip
-    study = _study_means(tables, found)
+    printed = _paper_means(tables, scores)
     caption = (
         "Large marks: mean over the tasks of a benchmark with 95 % t intervals over three or more tasks; small "
-        f"marks: single tasks (mean over seeds and folds). n = {counts} tasks; {layout.sizes(found).split(';')[0]}. No "
-        "test: the arms of a model are paired; comparisons.csv tests their differences on each task, verdict_forest "
-        f"over tasks. {_study_words(study)} {tables.study}"
+        f"marks: single tasks (mean over seeds and folds). n = {counts} tasks; {layout.sizes(scores).split(';')[0]}. "
+        "No test: the arms of a model are paired; comparisons.csv tests their differences on each task, verdict_forest "
+        f"over tasks. {_paper_words(tables, printed)} {tables.study}"
     )
-    arms = style.arm_handles(layout.shown_arms(tables, found)) + style.reported_handles(set(study["arm"]))
+    arms = style.arm_handles(layout.shown_arms(tables, scores)) + style.reported_handles(set(printed["arm"]))
     handles = [arms, style.model_handles([tables.looks[name] for name in own])]
     body_mm = 62 if len(names) < 10 else 70  # slanted names of baselines take room
     figure, body = style.page(body_mm, title=title, caption=caption, handles=handles)
     with style.sheet():
         panels = np.atleast_1d(body.subplots(1, len(present), sharey=True))
         for axes, suite in zip(panels, present, strict=True):
-            part = found[found["suite"] == suite]
+            part = scores[scores["suite"] == suite]
             _mean_panel(axes, tables, part, names)
-            for row in each(study[(study["suite"] == suite) & study["model"].isin(names)]):
+            for row in each(printed[(printed["suite"] == suite) & printed["model"].isin(names)]):
                 axes.plot(names.index(row.model) + PLACES[row.arm], row.reported, zorder=4, **style.reported(row.arm))
             count = part["task"].nunique()
             axes.set_title(f"{_suite_label(tables, suite)} ({count} task{'s' if count > 1 else ''})")
@@ -55,14 +56,14 @@ def means(tables: Tables) -> Figure:
     return figure
 
 
-def _study_scores(tables: Tables, tasks: Iterable[str]) -> pd.DataFrame:
-    """The study's scores of these tasks, task by task, of both arms."""
-    found = layout.study_numbers(tables, *EXPERIMENTS)
+def _paper_scores(tables: Tables, tasks: Iterable[str]) -> pd.DataFrame:
+    """The paper's scores of these tasks, task by task, of both arms."""
+    found = layout.paper_numbers(tables, *EXPERIMENTS)
     return found[found["task"].isin(set(tasks)) & found["arm"].isin(PLACES)]
 
 
-def _study_categories(tables: Tables) -> pd.DataFrame:
-    """The study's means of GUE categories (it prints no single tasks of GUE), with ours of the same category."""
+def _paper_categories(tables: Tables) -> pd.DataFrame:
+    """The paper's means of GUE categories (it prints no single tasks of GUE), with ours of the same category."""
     found = tables.extra("figure_09_categories")
     if found.empty:
         return pd.DataFrame(columns=["category", "model", "init", "mean", "reported", "tasks", "arm", "source"])
@@ -70,11 +71,11 @@ def _study_categories(tables: Tables) -> pd.DataFrame:
     return found[found["model"].isin(tables.looks) & found["arm"].isin(PLACES)]
 
 
-def _study_means(tables: Tables, shown: pd.DataFrame) -> pd.DataFrame:
-    """Mean of the study's scores per suite, model and arm, of the tasks that it reports and we ran."""
-    single = _study_scores(tables, shown["task"])
+def _paper_means(tables: Tables, shown: pd.DataFrame) -> pd.DataFrame:
+    """Mean of the paper's scores per suite, model and arm, of the tasks that it reports and we ran."""
+    single = _paper_scores(tables, shown["task"])
     single = single.assign(suite=single["task"].map(tables.tasks.set_index("task")["suite"]), weight=1.0)
-    several = _study_categories(tables).dropna(subset="reported")
+    several = _paper_categories(tables).dropna(subset="reported")
     several = several[~several["model"].isin(single.loc[single["suite"] == "gue", "model"])]
     several = several.assign(suite="gue", weight=several["tasks"])
     parts = [part for part in (single, several) if len(part)]
@@ -88,12 +89,12 @@ def _study_means(tables: Tables, shown: pd.DataFrame) -> pd.DataFrame:
     return table.assign(reported=table["weighted"] / table["weight"]).reset_index()
 
 
-def _study_words(study: pd.DataFrame) -> str:
-    words = layout.study_words(study)
-    return words.replace("as the study printed them", "means of what the study printed for these tasks")
+def _paper_words(tables: Tables, printed: pd.DataFrame) -> str:
+    words = layout.paper_words(tables, printed)
+    return words.replace("as the paper printed them", "means of what the paper printed for these tasks")
 
 
-def _mean_panel(axes, tables: Tables, part: pd.DataFrame, names: list[str]) -> None:
+def _mean_panel(axes: Axes, tables: Tables, part: pd.DataFrame, names: list[str]) -> None:
     for place, name in enumerate(names):
         for init, values in part[part["model"] == name].groupby("init")["value"]:
             arm = "baseline" if name in tables.baselines else str(init)
@@ -121,25 +122,25 @@ def suite(tables: Tables, name: str) -> Figure:
     members = tables.tasks.loc[tables.tasks["suite"] == name, "task"]
     label = _suite_label(tables, name) if len(members) else name
     title = f"{SUITE_TITLES[name]} · {label}: every task"
-    found = tables.scored("finetune")
-    found = found[found["task"].isin(members)]
-    own, others = tables.own(found), tables.others(found)
+    scores = tables.scored("finetune")
+    scores = scores[scores["task"].isin(members)]
+    own, others = tables.own(scores), tables.others(scores)
     if own.empty:
         return style.missing(title, f"No scores of fine-tuning (analysis finetune) on tasks of the suite {name}.")
     names, tasks = tables.order(own["model"]), layout.ordered_tasks(tables, own["task"].tolist())
     metrics = own.groupby("task")["metric"].first()
-    study, categories = _study_scores(tables, tasks["task"]), _by_heading(tables, tasks)
+    printed, categories = _paper_scores(tables, tasks["task"]), _by_heading(tables, tasks)
     categories = categories[categories["model"].isin(names)]
     drawn = pd.concat(
-        [part[["arm", "model", "source", "reported"]] for part in (study, categories) if len(part)] or [study]
+        [part[["arm", "model", "source", "reported"]] for part in (printed, categories) if len(part)] or [printed]
     )
     caption = (
         f"Grey ticks: baselines (the same in every panel). {layout.sizes(own)} No test here: figure 7 has the paired "
-        f"differences. {layout.study_words(drawn.dropna(subset='reported'))} "
+        f"differences. {layout.paper_words(tables, drawn.dropna(subset='reported'))} "
     )
     if len(categories):
         caption += "In the rows of headings: means over the tasks of the category, without intervals. "
-    arms = style.arm_handles(layout.shown_arms(tables, found)) + style.reported_handles(set(drawn["arm"]))
+    arms = style.arm_handles(layout.shown_arms(tables, scores)) + style.reported_handles(set(drawn["arm"]))
     figure, body = style.page(layout.grid_height(tasks), title=title, caption=caption + tables.study, handles=[arms])
     with style.sheet():
         panels, heights = layout.task_grid(body, tables, tasks, names)
@@ -153,7 +154,7 @@ def suite(tables: Tables, name: str) -> Figure:
                 style.interval(axes, arm["y"], arm["low"], arm["high"], look.color)
                 mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3.2}
                 axes.plot(arm["value"], arm["y"], zorder=3, **mark)
-            for init, arm in study[study["model"] == model].groupby("arm"):
+            for init, arm in printed[printed["model"] == model].groupby("arm"):
                 y = arm["task"].map(heights) + 0.28  # below ours, which it would hide
                 axes.plot(arm["reported"], y, zorder=4, **style.reported(str(init)))
             for init, arm in categories[categories["model"] == model].groupby("arm"):
@@ -166,11 +167,11 @@ def suite(tables: Tables, name: str) -> Figure:
 
 
 def _by_heading(tables: Tables, tasks: pd.DataFrame) -> pd.DataFrame:
-    """Means of the study's categories of tasks that are one group of ours, with the `first` task of that group."""
-    found = _study_categories(tables)
+    """Means of the paper's categories of tasks that are one group of ours, with the `first` task of that group."""
+    categories = _paper_categories(tables)
     paper = tables.tasks.set_index("task").get("paper_task")
-    if found.empty or paper is None or not (tasks["suite"] == "gue").all():
-        return found.iloc[:0].assign(first="")
+    if categories.empty or paper is None or not (tasks["suite"] == "gue").all():
+        return categories.iloc[:0].assign(first="")
     firsts = {}
     for _, group in tasks.groupby("group", sort=False):
         names = {
@@ -181,35 +182,33 @@ def _by_heading(tables: Tables, tasks: pd.DataFrame) -> pd.DataFrame:
         }
         if len(names) == 1:
             firsts[names.pop()] = group["task"].iloc[0]
-    return found[found["category"].isin(firsts)].assign(first=found["category"].map(firsts))
+    return categories[categories["category"].isin(firsts)].assign(first=categories["category"].map(firsts))
 
 
 def best_random(tables: Tables) -> Figure:
     """Figure 7: each pretrained model against the best random model of the task, and against its own random arm."""
     title = "Figure 7 · Difference to the best random model, and the paired difference"
-    found = tables.comparisons
-    plain = (found["analysis"] == "finetune") & (found["init"] == "pretrained")
-    found = found[
-        plain & ~found["task"].str.contains(".", regex=False) & found["versus"].isin(["random", "best_random"])
-    ]
+    pairs = tables.comparisons
+    pairs = of_plain_tasks(pairs[(pairs["analysis"] == "finetune") & (pairs["init"] == "pretrained")])
+    pairs = pairs[pairs["versus"].isin(["random", "best_random"])]
     known = set(tables.tasks.loc[tables.tasks["suite"].isin(SUITES), "task"])
-    found = found[found["task"].isin(known)]
-    if found.empty:
+    pairs = pairs[pairs["task"].isin(known)]
+    if pairs.empty:
         return style.missing(title, "No paired comparisons of fine-tuned pretrained and random arms.")
-    names, tasks = tables.order(found["model"]), layout.ordered_tasks(tables, found["task"].tolist())
-    margin, study = float(found["margin"].max()), _study_differences(tables, tasks["task"])
-    study = study[study["model"].isin(names)]
+    names, tasks = tables.order(pairs["model"]), layout.ordered_tasks(tables, pairs["task"].tolist())
+    margin, printed = float(pairs["margin"].max()), _paper_differences(tables, tasks["task"])
+    printed = printed[printed["model"].isin(names)]
     caption = (
         "Filled: pretrained minus the random arm of the same model (paired). Grey diamonds: pretrained minus the best "
-        "random arm of any model on that task, chosen on the test set (an oracle, the study's way). "
-        f"{layout.sizes(found)} No test is drawn: comparisons.csv has p of every pair (bootstrap, McNemar or DeLong), "
+        "random arm of any model on that task, chosen on the test set (an oracle, the paper's way). "
+        f"{layout.sizes(pairs)} No test is drawn: comparisons.csv has p of every pair (bootstrap, McNemar or DeLong), "
         "across_tasks.csv and verdict_forest the tests over tasks. "
-        f"{_study_words(study).replace('means', 'differences')} {tables.study}"
+        f"{_paper_words(tables, printed).replace('means', 'differences')} {tables.study}"
     )
     own, oracle = style.arm_handles()
     own.set_label("to its own random arm")
     oracle.set(label="to the best random model", marker="D", color=style.GREY, markerfacecolor="white")
-    crosses = style.reported_handles({"pretrained"} if len(study) else ())
+    crosses = style.reported_handles({"pretrained"} if len(printed) else ())
     handles = [[own, oracle, style.band_handle(margin), *crosses]]
     figure, body = style.page(layout.grid_height(tasks), title=title, caption=caption, handles=handles)
     with style.sheet():
@@ -218,7 +217,7 @@ def best_random(tables: Tables) -> Figure:
             look = tables.looks[model]
             axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
             axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-            mine = found[found["model"] == model].assign(y=lambda rows: rows["task"].map(heights))
+            mine = pairs[pairs["model"] == model].assign(y=lambda rows: rows["task"].map(heights))
             for versus, rows in mine.groupby("versus"):
                 mark = style.filling(look, "pretrained") | {"linestyle": "none", "markersize": 3}
                 if versus == "best_random":
@@ -226,16 +225,16 @@ def best_random(tables: Tables) -> Figure:
                 y = rows["y"] + (0.2 if versus == "best_random" else -0.2)
                 style.interval(axes, y, rows["low"], rows["high"], mark["color"])
                 axes.plot(rows["delta"], y, zorder=3, **mark)
-            for versus, rows in study[study["model"] == model].groupby("versus"):
+            for versus, rows in printed[printed["model"] == model].groupby("versus"):
                 y = rows["task"].map(heights) + (0.2 if versus == "best_random" else -0.2)
                 axes.plot(rows["reported"], y, zorder=4, **(style.reported() | {"markersize": 2.6}))
         body.supxlabel("Difference in score (metric of the task)", fontsize=7)
     return figure
 
 
-def _study_differences(tables: Tables, tasks: Iterable[str]) -> pd.DataFrame:
-    """The study's pretrained score minus its random one, and minus the best random one of the task (`versus`)."""
-    found = _study_scores(tables, tasks)
+def _paper_differences(tables: Tables, tasks: Iterable[str]) -> pd.DataFrame:
+    """The paper's pretrained score minus its random one, and minus the best random one of the task (`versus`)."""
+    found = _paper_scores(tables, tasks)
     keys = ["task", "model"]
     random = found[found["arm"] == "random"].drop_duplicates(keys)
     own = found[found["arm"] == "pretrained"].drop_duplicates(keys)

@@ -33,12 +33,12 @@ NAMES = {  # where a file's name does not make a title
     "roc": "ROC",
     "lora": "LoRA",
 }
-MOST_HOLES = 30  # lines of the cover
+MOST_MISSING = 30  # lines of the cover
 WRAP = 112  # characters of 7.5 pt in 162 mm
 
 
 def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Path) -> None:
-    """Write `output`: cover, then `pdfs` in order, each bookmarked under its category (`plan.FIGURES`).
+    """Write `output`: cover, then `pdfs` in order, each bookmarked under its group (`vocabulary.FIGURES`).
 
     The same inputs, with the same times, give the same bytes.
     """
@@ -64,11 +64,11 @@ def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Pat
                     if path == front:
                         writer.add_outline_item(title="Cover", page_number=first)
                         continue
-                    category = FIGURES.get(path.stem, "Others")
-                    if category not in chapters:
-                        chapters[category] = writer.add_outline_item(title=category, page_number=first, bold=True)
+                    group = FIGURES[path.stem].group if path.stem in FIGURES else "Others"
+                    if group not in chapters:
+                        chapters[group] = writer.add_outline_item(title=group, page_number=first, bold=True)
                     name = bookmark(path.stem)
-                    writer.add_outline_item(title=name, page_number=first, parent=chapters[category])
+                    writer.add_outline_item(title=name, page_number=first, parent=chapters[group])
                 writer.add_metadata({"/Title": f"foundationless: {study}"})
                 writer.page_mode = "/UseOutlines"
                 writer.compress_identical_objects()
@@ -96,7 +96,7 @@ def cover(tables: Tables, notes: str) -> Figure:
         ("Design", design(tables)),
         ("Verdict", verdict_sentences(tables)),
         ("Behind it", [counts(tables), *sample_sizes(tables)]),
-        ("Holes", holes(tables)),
+        ("Missing", missing(tables)),
         ("Date of the data", [dated(tables)]),
         (
             "Versions",
@@ -122,8 +122,8 @@ def cover(tables: Tables, notes: str) -> Figure:
 
 def design(tables: Tables) -> list[str]:
     """What was compared with what, by which tests, in sentences."""
-    found = tables.scored("finetune") if len(tables.scored("finetune")) else tables.scores
-    own = tables.own(found)
+    scores = tables.scored("finetune") if len(tables.scored("finetune")) else tables.scores
+    own = tables.own(scores)
     sentences = [
         "Each pretrained model and the same architecture at random initialisation run through the same lines, as do "
         "baselines of sequence composition; validation data choose, the test set is read once, and every prediction is "
@@ -131,8 +131,8 @@ def design(tables: Tables) -> list[str]:
     ]
     if len(own) and {"seeds", "folds"} <= set(own.columns):
         sentences.append(
-            f"{own['model'].nunique()} models and {tables.others(found)['model'].nunique()} baselines on "
-            f"{found['task'].nunique()} tasks, {span(own['seeds'])} seed(s) and {span(own['folds'])} fold(s)."
+            f"{own['model'].nunique()} models and {tables.others(scores)['model'].nunique()} baselines on "
+            f"{scores['task'].nunique()} tasks, {span(own['seeds'])} seed(s) and {span(own['folds'])} fold(s)."
         )
     margin = tables.comparisons["margin"].max() if "margin" in tables.comparisons else float("nan")
     if margin == margin:
@@ -147,28 +147,28 @@ def design(tables: Tables) -> list[str]:
 
 def verdict_sentences(tables: Tables) -> list[str]:
     """The three sentences of verdict.json, made from the same tables."""
-    if tables.directory is None or not (tables.directory / "holes.csv").is_file():
+    if tables.directory is None or not (tables.directory / "missing.csv").is_file():
         return ["The tables are not those of collect_tables, so there is no verdict."]
     return [str(sentence) for sentence in build(tables.directory, tables.study, tables.study)["sentences"]]
 
 
-def holes(tables: Tables) -> list[str]:
-    """What is missing, a line per analysis, model and arm with its tasks and seeds; the rest is in holes.csv."""
-    found = tables.extra("holes")
-    if found.empty:
+def missing(tables: Tables) -> list[str]:
+    """What is missing, a line per analysis, model and arm with its tasks and seeds; the rest is in missing.csv."""
+    cells = tables.extra("missing")
+    if cells.empty:
         return ["None: no cell of the design is missing."]
-    found = found.astype(object).fillna("")
+    cells = cells.astype(object).fillna("")
     lines = []
-    for keys, part in found.groupby(["what", "analysis", "model", "init"], sort=False):
+    for keys, part in cells.groupby(["what", "analysis", "model", "init"], sort=False):
         tasks = [
             " ".join(filter(None, [str(task), f"(seed {', '.join(seeds)})" if (seeds := _seeds(rows)) else ""]))
             for task, rows in part.groupby("task", sort=False)
         ]
         what, *cell = (str(key) for key in keys)
         lines.append(f"{what.capitalize()}: {'/'.join(filter(None, cell))}: {', '.join(filter(None, tasks))}.")
-    shown = lines[:MOST_HOLES]
-    rest = [f"… and {len(lines) - len(shown)} more lines like these: holes.csv."] if len(lines) > len(shown) else []
-    return [f"{len(found):,} holes.", *shown, *rest]
+    shown = lines[:MOST_MISSING]
+    rest = [f"… and {len(lines) - len(shown)} more lines like these: missing.csv."] if len(lines) > len(shown) else []
+    return [f"{len(cells):,} missing.", *shown, *rest]
 
 
 def _seeds(rows: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which claims of the study survive: each contrast as the study made it, and cured."""
+"""Which claims of the paper survive: each contrast as the paper made it, and cured."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,26 +16,26 @@ WORDS = {"yes": "holds", "no": "fails", "open": "open"}
 
 def claims(tables: Tables) -> Figure:
     """A block per claim, a row per model, two marks a row: the paper's selection and ours."""
-    title = "Claims of the study, as it made them and cured"
-    found = tables.extra("claims")
-    if len(found):
-        found = found[found["model"].isin(tables.looks) & found["difference"].notna()]
-    if found.empty:
-        return style.missing(title, "No claim of the study can be judged with these data (claims.csv has no rows).")
+    title = "Claims of the paper, as it made them and cured"
+    contrasts = tables.extra("claims")
+    if len(contrasts):
+        contrasts = contrasts[contrasts["model"].isin(tables.looks) & contrasts["difference"].notna()]
+    if contrasts.empty:
+        return style.missing(title, "No claim of the paper can be judged with these data (claims.csv has no rows).")
     margin = float(tables.comparisons["margin"].max()) if "margin" in tables.comparisons else float("nan")
-    blocks = found.groupby("claim", sort=False)
+    blocks = contrasts.groupby("claim", sort=False)
     rows = [(str(claim), name) for claim, part in blocks for name in ["", *tables.order(part["model"])]]
     caption = (
         "Every claim says that something does not help: it holds where the contrast is equivalent (within the grey "
         "band) or below 0, fails where it is above, and is open where the 95 % interval allows both. Open circle: runs "
-        "chosen by test score, arms paired as in the study; filled: chosen by validation, each model against its own "
+        "chosen by test score, arms paired as in the paper; filled: chosen by validation, each model against its own "
         "random self, the task without its defect where a derived set exists (column contrast of claims.csv). Right: "
-        f"as made → cured. {_counted(found)} {tables.study}"
+        f"as made → cured. {_counted(contrasts)} {tables.study}"
     )
     handles = [
         [
             Line2D([], [], color=style.INK, marker="o", markerfacecolor=face, linestyle="none", label=label)
-            for label, (face, _) in zip(("as the study made it", "cured"), LOOKS.values(), strict=True)
+            for label, (face, _) in zip(("as the paper made it", "cured"), LOOKS.values(), strict=True)
         ]
     ]
     figure, body = style.page(10 + ROW_MM * len(rows), title=title, caption=caption, handles=handles)
@@ -46,7 +46,7 @@ def claims(tables: Tables) -> Figure:
             axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
         for y, (claim, name) in enumerate(rows):
             if name:
-                _row(axes, tables, y, found[(found["claim"] == claim) & (found["model"] == name)], name)
+                _row(axes, tables, y, contrasts[(contrasts["claim"] == claim) & (contrasts["model"] == name)], name)
         labels = [tables.looks[name].label if name else claim[:1].upper() + claim[1:] for claim, name in rows]
         axes.set_yticks(range(len(rows)), labels)
         for text, (_, name) in zip(axes.get_yticklabels(), rows, strict=True):

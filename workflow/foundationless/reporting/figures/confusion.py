@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import style
-from foundationless.reporting.figures.inputs import Tables
+from foundationless.reporting.figures.inputs import Tables, of_plain_tasks
 
 ARMS = ("pretrained", "random")
 ANALYSES = {"biotype": "Biotype", "ancestry": "Ancestry", "finetune": "Fine-tuning"}
@@ -35,11 +36,11 @@ class Matrices:
 def confusion(tables: Tables) -> Figure:
     """Row-normalised confusion matrices, models in rows, analyses and arms in columns."""
     title = "Confusion · Which classes are taken for which"
-    found = tables.extra("confusion")
-    known = [_matrices(tables, found, analysis) for analysis in ("biotype", "ancestry")] if len(found) else []
+    cells = tables.extra("confusion")
+    known = [_matrices(tables, cells, analysis) for analysis in ("biotype", "ancestry")] if len(cells) else []
     shown = [matrices for matrices in known if matrices]
-    if not shown and len(found):
-        shown = [matrices for matrices in [_matrices(tables, found, "finetune")] if matrices]
+    if not shown and len(cells):
+        shown = [matrices for matrices in [_matrices(tables, cells, "finetune")] if matrices]
     if not shown:
         return style.missing(title, "No counts of classes of analyses biotype and ancestry (confusion.csv).")
     names = tables.order(model for matrices in shown for model, _ in matrices.counts)
@@ -81,16 +82,15 @@ def confusion(tables: Tables) -> Figure:
     return figure
 
 
-def _matrices(tables: Tables, found: pd.DataFrame, analysis: str) -> Matrices | None:
+def _matrices(tables: Tables, cells: pd.DataFrame, analysis: str) -> Matrices | None:
     """Counts of an analysis over its whole tasks; of several sets of classes (other tasks), the commonest."""
-    found = tables.own(found[(found["analysis"] == analysis) & found["init"].isin(ARMS)])
-    found = found[found["model"].isin(tables.looks) & ~found["task"].str.contains(".", regex=False)]
-    found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
-    if "selection" in found and (found["selection"] == "validation").any():
-        found = found[found["selection"] == "validation"]
-    if found.empty:
+    cells = tables.own(cells[(cells["analysis"] == analysis) & cells["init"].isin(ARMS)])
+    cells = of_plain_tasks(cells[cells["model"].isin(tables.looks) & (cells["reading"] == "published")])
+    if "selection" in cells and (cells["selection"] == "validation").any():
+        cells = cells[cells["selection"] == "validation"]
+    if cells.empty:
         return None
-    words = found.astype({"actual": str, "predicted": str})
+    words = cells.astype({"actual": str, "predicted": str})
     sets = {task: frozenset(part["actual"]) for task, part in words.groupby("task", sort=False)}
     commonest = max(sets.values(), key=list(sets.values()).count)
     words = words[words["task"].isin([task for task, names in sets.items() if names == commonest])]
@@ -116,7 +116,7 @@ def _matrix(axes: Axes, matrices: Matrices, init: str, name: str, color: str, *,
     axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(len(places) - 0.5, -0.5))
     sums = table.sum(axis=1, keepdims=True)
     shares = np.divide(table, sums, out=np.full_like(table, np.nan), where=sums > 0)
-    ramp = style.colors.LinearSegmentedColormap.from_list("share", ["white", color]).with_extremes(bad=style.BAND)
+    ramp = colors.LinearSegmentedColormap.from_list("share", ["white", color]).with_extremes(bad=style.BAND)
     axes.imshow(shares, cmap=ramp, vmin=0, vmax=1, aspect="auto", interpolation="none")
     axes.set_title(f"{np.nanmean(np.diag(shares)):.2f}", fontsize=5.2, loc="center", pad=1.5)
     for side in axes.spines.values():

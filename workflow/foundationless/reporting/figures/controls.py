@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables, base, each, width
+from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
 
 LINES: Any = (  # of the variants of one model
     "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 4)), (0, (3, 1)), (0, (12, 3, 2, 3)),
@@ -21,14 +21,14 @@ CHANCE = {"mcc": 0.0, "auroc": 0.5}
 def controls(tables: Tables) -> Figure:
     """Permuted labels must teach nothing, a test set without its leaks must not be easier; what weights alone carry."""
     title = "Controls"
-    found = tables.scored("finetune", "controls", plain=False)
-    plain = ~found["task"].str.contains(".", regex=False)
-    shown = found[(found["analysis"] == "controls") & plain | found["task"].str.contains(r"\.(?:permuted|dedup)$")]
+    scores = tables.scored("finetune", "controls", plain=False)
+    derived = scores["derivation"].isin(["permuted", "dedup"]) & scores["epochs"].isna()
+    shown = scores[(scores["analysis"] == "controls") & (scores["variant"] == "") | derived]
     if shown.empty:
         return style.missing(title, "No scores of analysis controls, nor of tasks named TASK.permuted or TASK.dedup.")
     tasks = tables.task_rows(shown["task"])["task"].tolist()
     names = tables.order(shown["model"])
-    permuted, dedup = (shown[shown["task"].str.endswith(end)] for end in (".permuted", ".dedup"))
+    permuted, dedup = (shown[shown["derivation"] == name] for name in ("permuted", "dedup"))
     topics = {
         "permuted labels": len(permuted),
         "deduplicated test sets": len(dedup),
@@ -56,11 +56,12 @@ def controls(tables: Tables) -> Figure:
             part = shown[shown["task"] == task]
             metric = str(part["metric"].iloc[0])
             layout.model_rows(axes, tables, part, names, labels=i % columns == 0)
-            if task.endswith(".permuted") and metric in CHANCE:
+            derivation = part["derivation"].iloc[0]
+            if derivation == "permuted" and metric in CHANCE:
                 axes.axvline(CHANCE[metric], color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
-            if task.endswith(".dedup"):
-                published = (found["task"] == task.removesuffix(".dedup")) & (found["analysis"] == "finetune")
-                _published(axes, tables, found[published], names)
+            if derivation == "dedup":
+                published = scores[(scores["analysis"] == "finetune") & scores["task"].isin(part["base_task"])]
+                _published(axes, tables, of_plain_tasks(published), names)
             axes.set_title(tables.task_label(task))
             axes.set_xlabel(layout.metric_label([metric]))
     return figure
@@ -104,34 +105,36 @@ def adapters(tables: Tables) -> Figure:
 def pretraining(tables: Tables) -> Figure:
     """Held-out bits per base (or loss) while the pretrained arms were made."""
     title = "Pretraining · Held-out loss"
-    found = tables.records
-    if "step" in found:
-        found = found[(found["analysis"] == "pretrain") & found["metric"].isin(["bits_per_base", "loss"])]
-        found = found[found["step"].notna() & found["value"].notna()]
-    if "step" not in found or found.empty:
+    losses = tables.records
+    if "step" in losses:
+        losses = losses[(losses["analysis"] == "pretrain") & losses["metric"].isin(["bits_per_base", "loss"])]
+        losses = losses[losses["step"].notna() & losses["value"].notna()]
+    if "step" not in losses or losses.empty:
         return style.missing(title, "No records of analysis pretrain: no arm of this study was pretrained here.")
-    metric = "bits_per_base" if (found["metric"] == "bits_per_base").any() else "loss"
-    found = found[found["metric"] == metric]
-    names = tables.order(found["model"])
-    unknown = [name for name in found["model"].unique() if name not in names]
+    metric = "bits_per_base" if (losses["metric"] == "bits_per_base").any() else "loss"
+    losses = losses[losses["metric"] == metric]
+    names = tables.order(losses["model"])
+    unknown = [name for name in losses["model"].unique() if name not in names]
     if not names:
         return style.missing(title, f"The models table does not know the pretrained {', '.join(unknown)}.")
-    steps, points = (found[found["model"].isin(names)].groupby("model")["step"].agg(how) for how in ("max", "nunique"))
+    steps = losses[losses["model"].isin(names)].groupby("model")["step"].agg(["max", "nunique"])
     caption = "Sequences held out from pretraining; masked models predict fewer bases per sequence. n = "
-    if "n" in found and found["n"].notna().any():
-        caption += f"{layout.span(found['n'].dropna())} predicted tokens a point, "
-    caption += f"{layout.span(points)} points over {layout.span(steps)} steps a model, and no interval. {tables.study}"
-    lines = _variant_lines(names)
+    if "n" in losses and losses["n"].notna().any():
+        caption += f"{layout.span(losses['n'].dropna())} predicted tokens a point, "
+    caption += (
+        f"{layout.span(steps['nunique'])} points over {layout.span(steps['max'])} steps a model, and no interval. "
+    )
+    lines = _variant_lines(tables, names)
     marks = {name: style.filling(tables.looks[name], "pretrained") | {"markersize": 3} | lines[name] for name in names}
     handles = [[Line2D([], [], label=_variant_label(tables, name), **mark) for name, mark in marks.items()]]
     chance: Any = {"color": style.INK, "linewidth": 0.5, "linestyle": "--"}
     if metric == "bits_per_base":
         handles[0].append(Line2D([], [], label="2 bits: all bases alike", **chance))
-    figure, body = style.page(55, title=title, caption=caption, handles=handles, width_mm=style.TWO_COLUMNS)
+    figure, body = style.page(55, title=title, caption=caption + tables.study, handles=handles)
     with style.sheet():
         axes = body.subplots()
         for name in names:
-            curve = found[found["model"] == name].sort_values("step")
+            curve = losses[losses["model"] == name].sort_values("step")
             every = max(1, len(curve) // 8)
             axes.plot(
                 curve["step"],
@@ -147,17 +150,18 @@ def pretraining(tables: Tables) -> Figure:
     return figure
 
 
-def _variant_lines(names: list[str]) -> dict[str, Any]:
+def _variant_lines(tables: Tables, names: list[str]) -> dict[str, Any]:
     """Line of each model: variants in width and tokenizer share colour and mark, and differ by their dashes."""
     seen: dict[str, int] = {}
     found = {}
     for name in names:
-        place = seen[base(name)] = seen.get(base(name), -1) + 1
+        stem = tables.stems[name]
+        place = seen[stem] = seen.get(stem, -1) + 1
         mark: Any = {} if place == 0 else {"markerfacecolor": "white"}
         found[name] = {"linestyle": LINES[place % len(LINES)], **mark}
     return found
 
 
 def _variant_label(tables: Tables, name: str) -> str:
-    label = str(tables.models.set_index("model")["label"].get(name, name))
-    return label if width(name) is None else f"{label}, width {width(name)}"
+    card = tables.models.set_index("model").loc[name]
+    return str(card["label"]) if pd.isna(card["width"]) else f"{card['label']}, width {card['width']:.0f}"

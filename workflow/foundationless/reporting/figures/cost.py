@@ -16,6 +16,7 @@ from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables
 from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
+from foundationless.study.names import without
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
 TITLE = "Cost · What pretraining took, and what it bought"
@@ -165,8 +166,7 @@ def _panel(
             low, high = over.low, over.high
         spent = costs.reindex([(task, model, init) for task in tasks]).sum()
         made = init in ("pretrained", *CONTROL_ARMS)
-        published = ".".join(word for word in str(model).split(".") if word != "paper")
-        before = pretraining.get(published, float("nan")) if made else 0.0
+        before = pretraining.get(without(str(model), "reading"), float("nan")) if made else 0.0
         rows.append(
             {"model": model, "init": init, "value": means.mean(), "low": low, "high": high}
             | {"cost": spent + (before if before == before else 0.0), "unknown": before != before}

@@ -11,14 +11,15 @@ from matplotlib.lines import Line2D
 
 from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
+from foundationless.reporting.figures.data_and_width import at_amounts
 from foundationless.reporting.figures.inputs import Tables, each
 
 ARM_LINES = {"pretrained": "-", "random": "--"}
 SMALL = 5.2  # points of the numbers beside rows
-# Analysis: the axis, what is read from a task's name, and the words for it.
+# Analysis: the axis, the part of a task's name that stands on it, and the words for it.
 SOURCES = {
-    "lowdata": ("Training data (%)", r"^([^.]+)\.pct(\d+)(?:d\d+)?$", "fine-tuning"),
-    "fewshot": ("Training rows per class", r"^([^.]+)\.shot(\d+)(?:d\d+)?$", "frozen features"),
+    "lowdata": ("Training data (%)", "percent", "fine-tuning"),
+    "fewshot": ("Training rows per class", "shots", "frozen features"),
 }
 ROW_MM, CURVE_MM, ROC_MM = 3.6, 38.0, 17.0
 MOST_TASKS = 4  # columns of the grid of ROC curves
@@ -44,12 +45,12 @@ def learning_curves(tables: Tables) -> Figure:
     """Score against the amount of training data, mean over tasks, and the area under the curves of both arms."""
     title = "Learning curves · Does pretraining save data?"
     areas = {analysis: _areas(tables, analysis) for analysis in SOURCES}
-    areas = {analysis: found for analysis, found in areas.items() if found}
+    areas = {analysis: group for analysis, group in areas.items() if group}
     if not areas:
         return style.missing(
             title, "No model has both arms at every share or number of training rows (analyses lowdata and fewshot)."
         )
-    every = [area for found in areas.values() for area in found]
+    every = [area for group in areas.values() for area in group]
     names = tables.order(area.model for area in every)
     counts = [str(number) for number in sorted({area.tasks for area in every})]
     caption = (
@@ -59,7 +60,7 @@ def learning_curves(tables: Tables) -> Figure:
         "bootstrap intervals over items and seeds as if they were fully dependent, which is too wide rather than too "
         f"narrow. n = {' or '.join(counts)} task(s) a model, those with both arms at every x. {tables.study}"
     )
-    lines = sum(len(found) + 1 for found in areas.values())
+    lines = sum(len(group) + 1 for group in areas.values())
     heights = [CURVE_MM, 11 + ROW_MM * lines]
     handles = [style.arm_handles(lines=True), style.model_handles([tables.looks[name] for name in names])]
     figure, body = style.page(
@@ -68,54 +69,53 @@ def learning_curves(tables: Tables) -> Figure:
     with style.sheet():
         halves: Any = body.subfigures(2, 1, height_ratios=heights)
         top, bottom = halves
-        for axes, (analysis, found) in zip(top.subplots(1, len(areas), squeeze=False)[0], areas.items(), strict=True):
-            _curves(axes, tables, found)
+        for axes, (analysis, group) in zip(top.subplots(1, len(areas), squeeze=False)[0], areas.items(), strict=True):
+            _curves(axes, tables, group)
             axes.set_xlabel(SOURCES[analysis][0])
             axes.set_title(SOURCES[analysis][2].capitalize())
-            axes.set_ylabel(layout.metric_label(found[0].metrics))
+            axes.set_ylabel(layout.metric_label(group[0].metrics))
         _area_rows(bottom.subplots(), tables, areas)
     return figure
 
 
 def _areas(tables: Tables, analysis: str) -> list[Area]:
     """Areas of every model, over the tasks in which both its arms have every x that any arm of the task has."""
-    found = tables.own(tables.scored(analysis, plain=False))
-    found = found[found["init"].isin(ARM_LINES) & found["model"].isin(tables.looks)]
-    parts = found["task"].str.extract(SOURCES[analysis][1]) if len(found) else pd.DataFrame(columns=[0, 1])
-    found = found.assign(base=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
-    if found.empty:
+    scores = tables.own(tables.scored(analysis, plain=False))
+    scores = scores[scores["init"].isin(ARM_LINES) & scores["model"].isin(tables.looks)]
+    scores = at_amounts(scores, SOURCES[analysis][1])
+    if scores.empty:
         return []
     pairs = tables.comparisons[tables.comparisons["versus"] == "random"]
     if analysis == "lowdata":  # the whole training set: of the same analysis, which has its own epochs, if it is there
         whole = tables.own(tables.scored("lowdata", "finetune"))
-        whole = whole[whole["task"].isin(found["base"]) & whole["model"].isin(found["model"])]
+        whole = whole[whole["task"].isin(scores["base_task"]) & whole["model"].isin(scores["model"])]
         whole = whole[whole["init"].isin(ARM_LINES)].sort_values("analysis", ascending=False, kind="stable")
         whole = whole.drop_duplicates(["task", "model", "init"])
-        found = pd.concat([found, whole.assign(base=whole["task"], x=100.0)], ignore_index=True)
-    deltas = found.merge(pairs[["analysis", "task", "model", "delta", "low", "high"]], on=["analysis", "task", "model"],
-                         suffixes=("_score", ""))  # fmt: skip
-    drawn = found.groupby(["model", "base", "init", "x"], as_index=False).agg(
+        scores = pd.concat([scores, whole.assign(x=100.0)], ignore_index=True)
+    pairs = pairs[["analysis", "task", "model", "delta", "low", "high"]]
+    deltas = scores.merge(pairs, on=["analysis", "task", "model"], suffixes=("_score", ""))
+    drawn = scores.groupby(["model", "base_task", "init", "x"], as_index=False).agg(
         value=("value", "mean"), metric=("metric", "first")
     )
-    changes = deltas.groupby(["model", "base", "x"])[["delta", "low", "high"]].mean()
-    grids = {str(base): sorted(part["x"].unique()) for base, part in drawn.groupby("base")}
+    changes = deltas.groupby(["model", "base_task", "x"])[["delta", "low", "high"]].mean()
+    grids = {str(task): sorted(part["x"].unique()) for task, part in drawn.groupby("base_task")}
     areas = []
     for name in tables.order(drawn["model"]):
-        mine = drawn[drawn["model"] == name].set_index(["base", "init", "x"])["value"]
+        mine = drawn[drawn["model"] == name].set_index(["base_task", "init", "x"])["value"]
         whole_tasks = [
-            base for base, grid in grids.items()
+            task for task, grid in grids.items()
             if len(grid) > 1
-            and all((base, init, x) in mine.index for init in ARM_LINES for x in grid)
-            and all((name, base, x) in changes.index for x in grid)
+            and all((task, init, x) in mine.index for init in ARM_LINES for x in grid)
+            and all((name, task, x) in changes.index for x in grid)
         ]  # fmt: skip
         # A mean over tasks is one curve only where all stand on the same grid: the commonest of them.
-        wanted = max((grids[base] for base in whole_tasks), key=[grids[b] for b in whole_tasks].count, default=[])
-        whole_tasks = [base for base in whole_tasks if grids[base] == wanted]
+        wanted = max((grids[task] for task in whole_tasks), key=[grids[t] for t in whole_tasks].count, default=[])
+        whole_tasks = [task for task in whole_tasks if grids[task] == wanted]
         if not whole_tasks:
             continue
         weights = _weights(wanted)
-        curves = {init: np.array([[mine[base, init, x] for x in wanted] for base in whole_tasks]) for init in ARM_LINES}
-        by_task = np.array([changes.loc[[(name, base, x) for x in wanted]].to_numpy() for base in whole_tasks])
+        curves = {init: np.array([[mine[task, init, x] for x in wanted] for task in whole_tasks]) for init in ARM_LINES}
+        by_task = np.array([changes.loc[[(name, task, x) for x in wanted]].to_numpy() for task in whole_tasks])
         differences = np.einsum("txc,x->tc", by_task, weights)  # [tasks, (delta, low, high)]
         delta, low, high = differences.mean(axis=0)
         if len(whole_tasks) > 2:
@@ -125,7 +125,7 @@ def _areas(tables: Tables, analysis: str) -> list[Area]:
             {"init": init, "x": x, "value": value}
             for init, values in curves.items() for x, value in zip(wanted, values.mean(axis=0), strict=True)
         ]  # fmt: skip
-        metrics = drawn.loc[drawn["base"].isin(whole_tasks) & (drawn["model"] == name), "metric"].unique().tolist()
+        metrics = drawn.loc[drawn["base_task"].isin(whole_tasks) & (drawn["model"] == name), "metric"].unique().tolist()
         means = {init: float((values @ weights).mean()) for init, values in curves.items()}
         areas.append(
             Area(analysis, name, len(whole_tasks), metrics, pd.DataFrame(curve), means, differences[:, 0].tolist(),
@@ -134,7 +134,7 @@ def _areas(tables: Tables, analysis: str) -> list[Area]:
     return areas
 
 
-def _weights(grid: list[float]) -> np.ndarray:
+def _weights(grid: list[float]) -> Any:
     """Weights [x] of the trapezoidal rule over log x, which sum to 1: the area as the curve's mean height."""
     steps = np.diff(np.log(grid))
     weights = np.zeros(len(grid))
@@ -157,9 +157,9 @@ def _curves(axes: Axes, tables: Tables, areas: list[Area]) -> None:
 def _area_rows(axes: Axes, tables: Tables, areas: dict[str, list[Area]]) -> None:
     """A row per model under a heading for each analysis: both areas, and the difference in words at the right."""
     ticks: list[tuple[str, str]] = []
-    for analysis, found in areas.items():
+    for analysis, group in areas.items():
         ticks.append((f"Area, {SOURCES[analysis][2]}", "bold"))
-        for area in found:
+        for area in group:
             y, look = len(ticks), tables.looks[area.model]
             ticks.append((look.label, "normal"))
             axes.plot(list(area.means.values()), [y, y], color=look.color, linewidth=0.6, zorder=1)
@@ -168,25 +168,25 @@ def _area_rows(axes: Axes, tables: Tables, areas: dict[str, list[Area]]) -> None
             text = layout.signed(area.delta, area.low, area.high)
             axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), fontsize=SMALL, va="center")
     layout.named_rows(axes, ticks)
-    metrics = list(dict.fromkeys(metric for found in areas.values() for area in found for metric in area.metrics))
+    metrics = list(dict.fromkeys(metric for group in areas.values() for area in group for metric in area.metrics))
     axes.set_xlabel(f"Mean height of the curve, {layout.metric_label(metrics)}")
 
 
 def roc(tables: Tables) -> Figure:
     """ROC of −LLR with its bootstrap band, the same with the sign turned, and AUROCs with intervals."""
     title = "ROC of log-likelihood ratios, in both signs"
-    found = tables.extra("roc")
+    curves = tables.extra("roc")
     ratios = tables.own(tables.scored("likelihood"))
     ratios = ratios[(ratios["metric"] == "auroc") & ratios["init"].isin(ARM_LINES)]
-    if len(found):
-        found = found[(found["analysis"] == "likelihood") & found["model"].isin(tables.looks)]
-        found = found[found["init"].isin(ARM_LINES)].dropna(subset=["tpr"])
-    if found.empty or ratios.empty:
+    if len(curves):
+        curves = curves[(curves["analysis"] == "likelihood") & curves["model"].isin(tables.looks)]
+        curves = curves[curves["init"].isin(ARM_LINES)].dropna(subset=["tpr"])
+    if curves.empty or ratios.empty:
         return style.missing(title, "No ROC curves of analysis likelihood (roc.csv), or no AUROCs beside them.")
-    tasks = tables.task_rows({*found["task"]} & {*ratios["task"]})["task"].tolist()
+    tasks = tables.task_rows({*curves["task"]} & {*ratios["task"]})["task"].tolist()
     kept, tasks = len(tasks), tasks[:MOST_TASKS]
-    found, ratios = (frame[frame["task"].isin(tasks)] for frame in (found, ratios))
-    names = tables.order([*found["model"], *ratios["model"]])
+    curves, ratios = (frame[frame["task"].isin(tasks)] for frame in (curves, ratios))
+    names = tables.order([*curves["model"], *ratios["model"]])
     if not names or not tasks:
         return style.missing(title, "No task of analysis likelihood has both ROC curves (roc.csv) and AUROCs.")
     caption = (
@@ -211,7 +211,7 @@ def roc(tables: Tables) -> Figure:
             *[heights[0] / len(names)] * len(names), heights[1]])  # fmt: skip
         for line, name in zip(panels, names, strict=False):
             for axes, task in zip(line, tasks, strict=True):
-                _roc(axes, tables, found[(found["task"] == task) & (found["model"] == name)], name)
+                _roc(axes, tables, curves[(curves["task"] == task) & (curves["model"] == name)], name)
                 axes.tick_params(labelbottom=name == names[-1], labelleft=axes is line[0], labelsize=SMALL)
             line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.5, fontweight="bold",
                                color=tables.looks[name].color)  # fmt: skip

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables, base, each, width
+from foundationless.reporting.figures.inputs import Tables
 
 RIGHT = " They stand right of ours, in their model's colour."
 ARM_LINES = {"pretrained": "-", "random": "--", "baseline": ":"}
@@ -14,42 +14,43 @@ ARM_LINES = {"pretrained": "-", "random": "--", "baseline": ":"}
 def low_data(tables: Tables) -> Figure:
     """Figure 3: score against the share of training data, mean over its draws."""
     title = "Figure 3 · Fine-tuning with less data"
-    low = tables.scored("lowdata", plain=False)
-    parts = low["task"].str.extract(r"^([^.]+)\.pct(\d+)(?:d\d+)?$") if len(low) else pd.DataFrame(columns=[0, 1])
-    low = low.assign(plain=parts[0], percent=pd.to_numeric(parts[1])).dropna(subset=["percent"])
-    low = tables.own(low)
+    low = tables.own(at_amounts(tables.scored("lowdata", plain=False), "percent"))
     if low.empty:
         return style.missing(title, "No scores of analysis lowdata on tasks named TASK.pctN.")
-    full = tables.own(tables.scored("finetune")).assign(percent=100.0)
-    full = full.assign(plain=full["task"])
-    full = full[full["plain"].isin(low["plain"]) & full["model"].isin(low["model"])]
-    found = pd.concat([low, full], ignore_index=True)
-    tasks = tables.task_rows(found["plain"].tolist())["task"].tolist()
-    drawn, words = average_draws(found.assign(x=found["percent"], panel=found["plain"]))
-    study = layout.study_numbers(tables, "nt_finetune")
-    study = study[study["task"].isin(tasks) & study["arm"].isin(style.STUDY_MARKS)]
-    study = study.assign(panel=study["task"], x=100.0, base=study["model"].map(base))
-    study = study[study["base"].isin(found["model"].map(base))]
+    full = tables.own(tables.scored("finetune")).assign(x=100.0)
+    full = full[full["base_task"].isin(low["base_task"]) & full["model"].isin(low["model"])]
+    scores = pd.concat([low, full], ignore_index=True)
+    tasks = tables.task_rows(scores["base_task"])["task"].tolist()
+    drawn, words = average_draws(scores)
+    printed = layout.paper_numbers(tables, "nt_finetune")
+    printed = printed[printed["task"].isin(tasks) & printed["arm"].isin(style.PAPER_MARKS)]
+    printed = printed.assign(base_task=printed["task"], x=100.0, stem=printed["model"].map(tables.stems))
+    printed = printed[printed["stem"].isin(scores["model"].map(tables.stems))]
     caption = (
         f"100 %: the whole training set of the same task. {words} No test: arms are compared in the table of paired "
-        f"differences. {layout.study_words(study)}{RIGHT if len(study) else ''} The study prints no numbers with less "
-        f"data. {tables.study}"
+        f"differences. {layout.paper_words(tables, printed)}{RIGHT if len(printed) else ''} The paper "
+        f"prints no numbers with less data. {tables.study}"
     )
-    return curves(tables, drawn, title, caption, tasks, study,
-                  xlabel="Training data (%)", ticks=sorted(found["percent"].unique()))  # fmt: skip
+    return curves(tables, drawn, title, caption, tasks, printed,
+                  xlabel="Training data (%)", ticks=sorted(scores["x"].unique()))  # fmt: skip
 
 
-def average_draws(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Scores with `panel` and `x`, averaged over draws of the training rows, and what the lines are, for a caption.
+def at_amounts(rows: pd.DataFrame, part: str) -> pd.DataFrame:
+    """Rows of tasks whose name states a number as `part` (percent, shots), as `x`, and no budget of epochs."""
+    return rows[rows[part].notna() & rows["epochs"].isna()].assign(x=lambda kept: kept[part].astype(float))
+
+
+def average_draws(scores: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Scores with `base_task` and `x`, averaged over draws of the training rows, and what the lines are, for a caption.
 
     `low` and `high` are the range over draws; where there is one draw, its bootstrap interval.
     """
-    keys = ["panel", "x", "model", "init", "metric"]
-    spread = found.groupby(keys, sort=False)["value"].agg(["mean", "min", "max", "size"]).reset_index()
-    drawn = spread.merge(found.drop_duplicates(keys)[[*keys, "low", "high"]], on=keys)
+    keys = ["base_task", "x", "model", "init", "metric"]
+    spread = scores.groupby(keys, sort=False)["value"].agg(["mean", "min", "max", "size"]).reset_index()
+    drawn = spread.merge(scores.drop_duplicates(keys)[[*keys, "low", "high"]], on=keys)
     several = drawn["size"] > 1
     low, high = (drawn[name].where(~several, drawn[end]) for name, end in (("low", "min"), ("high", "max")))
-    words = layout.sizes(found)
+    words = layout.sizes(scores)
     if several.any():
         draws = int(drawn["size"].max())
         rest = (
@@ -73,8 +74,9 @@ def width_pretrained(tables: Tables) -> Figure:
     """Figure 5: both arms of models that were pretrained again at each width."""
     title = "Figure 5 · Pretrained again at each width"
     found = _at_widths(tables, characters=False)
-    arms = found.groupby(found["model"].map(base))["init"].nunique()
-    found = found[found["model"].map(base).isin(arms.index[arms > 1])]
+    stems = found["model"].map(tables.stems)
+    arms = found.groupby(stems)["init"].nunique()
+    found = found[stems.isin(arms.index[arms > 1])]
     sentence = "No scores of analysis width for models named MODEL.wN with a pretrained and a random arm."
     return _widths(tables, found, title, sentence)
 
@@ -82,75 +84,73 @@ def width_pretrained(tables: Tables) -> Figure:
 def _at_widths(tables: Tables, *, characters: bool) -> pd.DataFrame:
     """Scores of models whose names state a width, with the character tokenizer in place of their own or not."""
     found = tables.scored("width")
-    names = [name for name in found["model"].unique() if width(name) and (".char" in name) == characters]
-    return found[found["model"].isin(names)]
+    return found[found["width"].notna() & ((found["tokenizer"] == "char") == characters)]
 
 
 def _widths(tables: Tables, found: pd.DataFrame, title: str, sentence: str) -> Figure:
     if found.empty:
         return style.missing(title, sentence)
-    found = found.assign(x=found["model"].map(width), panel=found["task"])
+    found = found.assign(x=found["width"].astype(float))
     tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
-    study = _study_widths(tables, found)
+    printed = _paper_widths(tables, found)
     words = f"{layout.sizes(found)} No test is drawn (comparisons.csv has the paired differences)."
-    if len(study):
-        words += f" {layout.study_words(study)}{RIGHT} Its widest random model stands at the widest of ours."
-    return curves(tables, found, title, f"{words} {tables.study}", tasks, study,
+    if len(printed):
+        words += f" {layout.paper_words(tables, printed)}{RIGHT} Its widest random model stands at the widest of ours."
+    return curves(tables, found, title, f"{words} {tables.study}", tasks, printed,
                    xlabel="Width of the hidden states", ticks=sorted(found["x"].unique()))  # fmt: skip
 
 
-def _study_widths(tables: Tables, found: pd.DataFrame) -> pd.DataFrame:
-    """The study's numbers of these models of stated width (Table 2: default and widest)."""
-    study = layout.study_numbers(tables, "biotype")
-    study = study.assign(x=study["model"].map(width), panel=study["task"], base=study["model"].map(base))
-    study = study.assign(arm=study["arm"].str.split("/").str[0])
-    shown = found[["task", "model", "init"]].rename(columns={"init": "arm"}).drop_duplicates()
-    return study.merge(shown, on=["task", "model", "arm"])
+def _paper_widths(tables: Tables, found: pd.DataFrame) -> pd.DataFrame:
+    """The paper's numbers of these models of stated width (Table 2: default and widest)."""
+    printed = layout.paper_numbers(tables, "biotype")
+    printed = printed[["task", "model", "arm", "reported", "source"]]
+    printed = printed.assign(stem=printed["model"].map(tables.stems), arm=printed["arm"].str.split("/").str[0])
+    shown = found[["task", "base_task", "model", "init", "x"]].rename(columns={"init": "arm"}).drop_duplicates()
+    return printed.merge(shown, on=["task", "model", "arm"])
 
 
 def curves(
     tables: Tables,
-    found: pd.DataFrame,
+    scores: pd.DataFrame,
     title: str,
     caption: str,
     tasks: list[str],
-    study: pd.DataFrame | None = None,
+    printed: pd.DataFrame | None = None,
     *,
     xlabel: str,
     ticks: list[float],
 ) -> Figure:
-    """Score against `x` (logarithmic), one panel per task (column `panel`), one line per model and arm.
+    """Score against `x` (logarithmic), one panel per base task, one line per model and arm.
 
-    `study` are numbers that the study printed (columns panel, base, arm, x, reported).
+    `printed` are numbers of the paper (columns base_task, stem, arm, x, reported).
     """
-    study = pd.DataFrame(columns=["panel", "base", "arm", "x", "reported"]) if study is None else study
-    found = found.assign(base=found["model"].map(base))
-    names = tables.models.assign(base=tables.models["model"].map(base)).drop_duplicates("base")
-    names = names[names["base"].isin(found["base"])]
-    shown = {row.base: tables.looks[row.model] for row in each(names)}
+    printed = pd.DataFrame(columns=["base_task", "stem", "arm", "x", "reported"]) if printed is None else printed
+    scores = scores.assign(stem=scores["model"].map(tables.stems))
+    stems = [stem for stem in dict.fromkeys(tables.stems.values()) if (scores["stem"] == stem).any()]
+    shown = {stem: tables.looks[stem] for stem in stems}
     columns = min(len(tasks), 4)
     lines = -(-len(tasks) // columns)
     wide = style.TWO_COLUMNS if columns > 1 else style.ONE_COLUMN
-    arms = style.arm_handles(layout.shown_arms(tables, found), lines=True)
-    handles = [arms + style.reported_handles(set(study["arm"])), style.model_handles(list(shown.values()))]
+    arms = style.arm_handles(layout.shown_arms(tables, scores), lines=True)
+    handles = [arms + style.reported_handles(set(printed["arm"])), style.model_handles(list(shown.values()))]
     figure, body = style.page(52 * lines, title=title, caption=caption, handles=handles, width_mm=wide)
     with style.sheet():
         panels = body.subplots(lines, columns, squeeze=False).ravel()
         for axes in panels[len(tasks) :]:
             axes.set_axis_off()
         for axes, task in zip(panels, tasks, strict=False):
-            part = found[found["panel"] == task]
+            part = scores[scores["base_task"] == task]
             spread = np.linspace(-0.02, 0.02, max(2, len(shown)))
             for (name, look), shift in zip(shown.items(), spread, strict=False):
                 for init, line in ARM_LINES.items():
-                    arm = part[(part["base"] == name) & (part["init"] == init)].sort_values("x")
+                    arm = part[(part["stem"] == name) & (part["init"] == init)].sort_values("x")
                     x = arm["x"].to_numpy() * (1 + shift)  # neighbours' intervals stay apart
                     axes.plot(x, arm["value"], zorder=3, **(style.filling(look, init) | {"linestyle": line}))
                     style.interval(axes, x, arm["low"], arm["high"], look.color, vertical=True)
-                own = study[(study["panel"] == task) & (study["base"] == name)]
-                for init, arm in own.groupby("arm"):
+                own = printed[(printed["base_task"] == task) & (printed["stem"] == name)]
+                for selected, arm in own.groupby("arm"):
                     place = arm["x"].to_numpy(dtype=float) * (1.3 + 2 * shift)
-                    mark = style.reported(str(init)) | {"color": look.color, "markeredgewidth": 0.9}
+                    mark = style.reported(str(selected)) | {"color": look.color, "markeredgewidth": 0.9}
                     axes.plot(place, arm["reported"], zorder=4, **mark)
             layout.logarithmic(axes, ticks, size=6.5)
             axes.set_title(tables.task_label(task))
@@ -168,28 +168,28 @@ def biotype(tables: Tables) -> Figure:
 
 def dots(tables: Tables, analysis: str, title: str) -> Figure:
     """One panel per task of an analysis, one row per model."""
-    found = tables.scored(analysis)
-    if found.empty:
+    scores = tables.scored(analysis)
+    if scores.empty:
         return style.missing(title, f"No scores of analysis {analysis}.")
-    names = tables.order(found["model"])
-    tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
-    handles = [style.arm_handles(layout.shown_arms(tables, found))]
+    names = tables.order(scores["model"])
+    tasks = tables.task_rows(scores["task"].tolist())["task"].tolist()
+    handles = [style.arm_handles(layout.shown_arms(tables, scores))]
     wide = style.ONE_COLUMN if len(tasks) == 1 else style.TWO_COLUMNS
-    study = layout.study_numbers(tables, analysis)
-    study = study.assign(init=study["arm"].str.split("/").str[0])
-    study = study[study["task"].isin(tasks) & study["model"].isin(names) & study["init"].isin(found["init"])]
-    handles[0] += style.reported_handles(set(study["init"]))
+    printed = layout.paper_numbers(tables, analysis)
+    printed = printed.assign(init=printed["arm"].str.split("/").str[0])
+    printed = printed[printed["task"].isin(tasks) & printed["model"].isin(names) & printed["init"].isin(scores["init"])]
+    handles[0] += style.reported_handles(set(printed["init"]))
     caption = (
-        f"{layout.sizes(found)} No test is drawn (comparisons.csv has the paired differences). "
-        f"{layout.study_words(study)} {tables.study}"
+        f"{layout.sizes(scores)} No test is drawn (comparisons.csv has the paired differences). "
+        f"{layout.paper_words(tables, printed)} {tables.study}"
     )
     body_mm = 13 + layout.ROW_MM * len(names)
     figure, body = style.page(body_mm, title=title, caption=caption, handles=handles, width_mm=wide)
     with style.sheet():
         for i, (axes, task) in enumerate(zip(body.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)):
-            part = found[found["task"] == task]
+            part = scores[scores["task"] == task]
             layout.model_rows(axes, tables, part, names, labels=i == 0)
-            layout.study_rows(axes, study[study["task"] == task], names, set(part["init"]))
+            layout.paper_rows(axes, printed[printed["task"] == task], names, set(part["init"]))
             axes.set_title(tables.task_label(task))
             axes.set_xlabel(layout.metric_label(part["metric"].unique().tolist()))
     return figure

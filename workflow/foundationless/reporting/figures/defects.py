@@ -1,4 +1,4 @@
-"""What the study's errors are worth: every defect, the optimism of its selection, calibration, and the epoch budget."""
+"""What the paper's errors are worth: every defect, the optimism of its selection, calibration, and the epoch budget."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.data_and_width import curves
-from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
 
 ROW_MM = 5.0
 FEW = 12  # rows of one defect whose intervals are drawn
@@ -18,15 +18,16 @@ DOTS = 400  # rows of one defect that are drawn; beyond, every k-th of the sorte
 
 
 def defects(tables: Tables) -> Figure:
-    """Each defect of the study: score with it minus without it, single comparisons as dots and their median."""
-    title = "What the study's errors change: score with the defect minus score without it"
-    found = tables.extra("defects")
-    if len(found):
-        found = found[(found["task"] != "all") & (found["metric"] != "count") & found["difference"].notna()]
-    if found.empty:
-        return style.missing(title, "No defect of the study can be shown with these data (defects.csv has no rows).")
-    found = found.assign(name=found["what"].str.split(" (", regex=False).str[0])
-    groups = [(item, name, part) for (item, name), part in found.groupby(["item", "name"], sort=False)]
+    """Each defect of the paper: score with it minus without it, single comparisons as dots and their median."""
+    title = "What the paper's errors change: score with the defect minus score without it"
+    differences = tables.extra("defects")
+    if len(differences):
+        single = (differences["task"] != "all") & (differences["metric"] != "count")
+        differences = differences[single & differences["difference"].notna()]
+    if differences.empty:
+        return style.missing(title, "No defect of the paper can be shown with these data (defects.csv has no rows).")
+    differences = differences.assign(name=differences["what"].str.split(" (", regex=False).str[0])
+    groups = [(item, name, part) for (item, name), part in differences.groupby(["item", "name"], sort=False)]
     ends = _reach([part for _, _, part in groups])
     units = {item: UNITS[item] for item, _, _ in groups if item in UNITS}
     caption = (
@@ -35,9 +36,9 @@ def defects(tables: Tables) -> Figure:
         "Numbers on the left are the items of the README's list. Units: metric of the task"
         f"{''.join(f'; in {item:.0f}, {unit}' for item, unit in units.items())}. {tables.study}"
     )
-    names = tables.order(name for name in found["model"] if name not in tables.baselines)
+    names = tables.order(name for name in differences["model"] if name not in tables.baselines)
     handles = [
-        style.arm_handles(layout.shown_arms(tables, found)),
+        style.arm_handles(layout.shown_arms(tables, differences)),
         style.model_handles(list(dict.fromkeys(tables.looks[name] for name in names))),
     ]
     figure, body = style.page(12 + ROW_MM * len(groups), title=title, caption=caption, handles=handles)
@@ -91,31 +92,31 @@ def _defect(axes: Axes, tables: Tables, y: float, part: pd.DataFrame, ends: tupl
 def optimism(tables: Tables) -> Figure:
     """What choosing runs by their test score adds to each arm of each fine-tuning task."""
     title = "Optimism: runs chosen by their test score against the same runs chosen by validation"
-    found = tables.extra("optimism")
-    if len(found):
-        found = found[(found["analysis"] == "finetune") & found["versus"].isna()]
-        found = tables.own(found[~found["task"].str.contains(".", regex=False) & found["optimism"].notna()])
-    if found.empty:
+    gains = tables.extra("optimism")
+    if len(gains):
+        gains = gains[(gains["analysis"] == "finetune") & gains["versus"].isna()]
+        gains = tables.own(of_plain_tasks(gains[gains["optimism"].notna()]))
+    if gains.empty:
         return style.missing(title, "No fine-tuned arm has predictions of both selections (optimism.csv).")
-    names, tasks = tables.order(found["model"]), layout.ordered_tasks(tables, found["task"].tolist())
-    means = found.groupby("init")["optimism"].mean()
+    names, tasks = tables.order(gains["model"]), layout.ordered_tasks(tables, gains["task"].tolist())
+    means = gains.groupby("init")["optimism"].mean()
     words = ", ".join(f"{init} {mean:+.4f}" for init, mean in means.items()).replace("-", "−")
     caption = (
-        "Selection by test score minus selection by validation, same runs, same resamples; lines are 95 % bootstrap intervals. Mean "
-        f"over models and tasks: {words}. {_items(found)}One learning rate leaves nothing to "
+        "Selection by test score minus selection by validation, same runs, same resamples; lines are 95 % bootstrap "
+        f"intervals. Mean over models and tasks: {words}. {_items(gains)}One learning rate leaves nothing to "
         f"choose, and no optimism. {tables.study}"
     )
     figure, body = style.page(
         layout.grid_height(tasks), title=title, caption=caption,
-        handles=[style.arm_handles(layout.shown_arms(tables, found))],
+        handles=[style.arm_handles(layout.shown_arms(tables, gains))],
     )  # fmt: skip
     with style.sheet():
         panels, heights = layout.task_grid(body, tables, tasks, names)
         for axes, model in zip(panels, names, strict=True):
             look = tables.looks[model]
             axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-            for init, arm in found[found["model"] == model].groupby("init"):
-                y = arm["task"].map(heights) + layout.offset(str(init), set(found["init"]))
+            for init, arm in gains[gains["model"] == model].groupby("init"):
+                y = arm["task"].map(heights) + layout.offset(str(init), set(gains["init"]))
                 style.interval(axes, y, arm["low"], arm["high"], look.color)
                 mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3}
                 axes.plot(arm["optimism"], y, zorder=3, **mark)
@@ -135,14 +136,14 @@ def _items(found: pd.DataFrame) -> str:
 def calibration(tables: Tables) -> Figure:
     """Reliability curves of both arms of every model, predictions of all fine-tuning tasks pooled."""
     title = "Calibration: how often a prediction of a confidence is right"
-    found = tables.extra("calibration")
-    if len(found):
-        found = tables.own(found[(found["analysis"] == "finetune") & ~found["task"].str.contains(".", regex=False)])
-    if found.empty:
+    bins = tables.extra("calibration")
+    if len(bins):
+        bins = tables.own(of_plain_tasks(bins[bins["analysis"] == "finetune"]))
+    if bins.empty:
         return style.missing(title, "No fine-tuned arm has class probabilities (calibration.csv).")
-    names = tables.order(found["model"])
+    names = tables.order(bins["model"])
     scores = tables.scored("finetune")
-    tasks, counts = found["task"].nunique(), found.groupby(["model", "init"])["count"].sum()
+    tasks, counts = bins["task"].nunique(), bins.groupby(["model", "init"])["count"].sum()
     caption = (
         "Confidence: probability of the predicted class, in fifteen equal bins, those with fewer than five predictions "
         f"left out; n = {layout.span(counts)} predictions an arm, of {tasks} task(s), all seeds and folds pooled; no "
@@ -151,7 +152,7 @@ def calibration(tables: Tables) -> Figure:
     )
     columns = min(len(names), 4)
     lines = -(-len(names) // columns)
-    handles = [style.arm_handles(layout.shown_arms(tables, found), lines=True)]
+    handles = [style.arm_handles(layout.shown_arms(tables, bins), lines=True)]
     figure, body = style.page(50 * lines, title=title, caption=caption, handles=handles)
     with style.sheet():
         panels = body.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
@@ -161,8 +162,8 @@ def calibration(tables: Tables) -> Figure:
             look = tables.looks[model]
             axes.plot([0, 1], [0, 1], color=style.GREY, linestyle=":", linewidth=0.7, zorder=1)
             words = []
-            for init in [arm for arm in style.ARMS if (found["init"] == arm).any()]:
-                curve = _pooled(found[(found["model"] == model) & (found["init"] == init)])
+            for init in [arm for arm in style.ARMS if (bins["init"] == arm).any()]:
+                curve = _pooled(bins[(bins["model"] == model) & (bins["init"] == init)])
                 if curve.empty:
                     continue
                 line = "-" if init == "pretrained" else "--" if init == "random" else "none"
@@ -195,12 +196,11 @@ def epochs(tables: Tables) -> Figure:
     """Score against the budget of epochs, both arms."""
     title = "Fine-tuning for longer: score against the budget of epochs"
     found = tables.scored("epochs", plain=False)
-    parts = found["task"].str.extract(r"^([^.]+)\.ep(\d+)$") if len(found) else pd.DataFrame(columns=[0, 1])
-    found = found.assign(panel=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
-    found = tables.own(found)
+    found = tables.own(found[found["epochs"].notna() & (found["derivation"] == "") & found["patience"].isna()])
+    found = found.assign(x=found["epochs"].astype(float))
     if found.empty:
         return style.missing(title, "No scores of analysis epochs on tasks named TASK.epN.")
-    tasks = tables.task_rows(found["panel"].tolist())["task"].tolist()
+    tasks = tables.task_rows(found["base_task"])["task"].tolist()
     caption = (
         "Each budget is a schedule of its own (the cosine ends with it); tested at the epoch that validation chose. "
         f"{layout.sizes(found)} {tables.study}"

@@ -1,17 +1,16 @@
 """Tokenizer × initialisation × width: every cell of the factorial, and what each factor alone is worth."""
 
-import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from foundationless.evaluation.aggregate import independent_difference
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables, each, width
+from foundationless.reporting.figures.inputs import Tables, each, plainest
 
 ARMS = ("pretrained", "random")
 TOKENIZERS: Any = {"characters": "-", "6-mers": "--", "byte pairs": ":"}  # and how they are drawn
@@ -67,48 +66,51 @@ def factorial(tables: Tables) -> Figure:
     return figure
 
 
-def tokenizer(tables: Tables, model: str) -> str:
+def tokenizers(tables: Tables) -> dict[str, str]:
     """Word of `TOKENIZERS` for the tokenizer that a model's name states, or else its card; another's own class."""
-    parts = model.split(".")[1:]
-    if "char" in parts or "kmer" in parts:
-        return "characters" if "char" in parts else "6-mers"
-    card = tables.models.loc[tables.models["model"] == model, "tokenizer_class"].iloc[0]
-    return CLASSES.get(style.tokenizer_class(card), str(card))
+    stated = {"char": "characters", "kmer": "6-mers"}
+    return {
+        card.model: stated.get(card.tokenizer)
+        or CLASSES.get(style.tokenizer_class(card.tokenizer_class), str(card.tokenizer_class))
+        for card in each(tables.models)
+    }
 
 
-def stem(tables: Tables, model: str) -> str:
-    """The model of which this one is a cell, by its name without tokenizer and width, or its entry in the model table.
+def stems(tables: Tables) -> dict[str, str]:
+    """The model of which each one is a cell: with its own tokenizer and width, or else its entry in the model table.
 
     Where neither is a model of the study (random arms alone, at some widths), its first cell stands for them.
     """
-    name = _plain(model)
-    known = [other for other in (name, name.split(".")[0]) if other in tables.looks]
-    return (known or [other for other in tables.models["model"] if _plain(other) == name])[0]
-
-
-def _plain(model: str) -> str:
-    return re.sub(r"\.(char|kmer|w\d+)(?=\.|$)", "", model)
+    cards = tables.models.assign(stem=plainest(tables.models, ["base", "size", "layers", "reading"]))
+    own = set(cards.loc[cards["width"].isna() & (cards["tokenizer"] == ""), "model"])
+    return {
+        card.model: card.base if card.stem not in own and card.base in tables.looks else card.stem
+        for card in each(cards)
+    }
 
 
 def _cells(tables: Tables) -> tuple[pd.DataFrame, str]:
     """Scores of analysis width on its first task, and of the same models at their own width (analysis biotype)."""
     found = tables.own(tables.scored("width"))
     found = found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)]
-    found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
+    found = found[found["reading"] == "published"]
     if found.empty:
         return found.assign(base="", tokenizer="", width=np.nan), ""
     task = str(tables.task_rows(found["task"])["task"].iloc[0])
     found = found[found["task"] == task]
     own = tables.own(tables.scored("biotype"))
     own = own[(own["task"] == task) & own["init"].isin(ARMS) & own["metric"].isin(found["metric"])]
-    own = own[own["model"].isin({stem(tables, name) for name in found["model"]})]
-    found = pd.concat([found, own], ignore_index=True)
-    found = found.assign(
-        base=[stem(tables, name) for name in found["model"]],
-        tokenizer=[tokenizer(tables, name) for name in found["model"]],
-        width=found["model"].map(width).astype(float),
-    )
+    own = own[own["model"].isin(found["model"].map(stems(tables)))]
+    found = _with_factors(tables, pd.concat([found, own], ignore_index=True))
     return found.drop_duplicates(["base", "tokenizer", "init", "width"]), task
+
+
+def _with_factors(tables: Tables, rows: pd.DataFrame) -> pd.DataFrame:
+    """Scores with the model of which each is a cell (base), the word for its tokenizer, and its width."""
+    return rows.assign(
+        base=rows["model"].map(stems(tables)), tokenizer=rows["model"].map(tokenizers(tables)),
+        width=rows["width"].astype(float),
+    )  # fmt: skip
 
 
 def _effects(tables: Tables, cells: pd.DataFrame) -> pd.DataFrame:
@@ -120,7 +122,8 @@ def _effects(tables: Tables, cells: pd.DataFrame) -> pd.DataFrame:
     for name, part in cells.groupby("base", sort=False):
         paired = pairs.merge(part[part["init"] == "pretrained"][["analysis", "task", "model"]])
         rows.append(_mean(name, "init", paired[["delta", "low", "high"]].to_numpy()))
-        of = {(row.tokenizer, row.init, row.width): (row.value, row.low, row.high) for row in each(part.fillna(0))}
+        keyed = part.assign(width=part["width"].fillna(0))
+        of = {(row.tokenizer, row.init, row.width): (row.value, row.low, row.high) for row in each(keyed)}
         rows.append(_mean(name, "tokenizer", _by_tokenizer(of)))
         ends = []
         for _, curve in part.dropna(subset=["width"]).groupby(["tokenizer", "init"]):
@@ -128,8 +131,8 @@ def _effects(tables: Tables, cells: pd.DataFrame) -> pd.DataFrame:
             if len(curve) > 1:
                 ends.append(independent_difference(*(tuple(curve[["value", "low", "high"]].iloc[i]) for i in (-1, 0))))
         rows.append(_mean(name, "width", ends))
-    found = pd.DataFrame(rows, columns=["base", "factor", "delta", "low", "high", "cells"])
-    return found[found["cells"] > 0].assign(where="Frozen features")
+    effects = pd.DataFrame(rows, columns=["base", "factor", "delta", "low", "high", "cells"])
+    return effects[effects["cells"] > 0].assign(where="Frozen features")
 
 
 def _tokenizer_effects(tables: Tables, tuned: pd.DataFrame) -> pd.DataFrame:
@@ -138,11 +141,7 @@ def _tokenizer_effects(tables: Tables, tuned: pd.DataFrame) -> pd.DataFrame:
     pairs = tables.comparisons[
         (tables.comparisons["versus"] == "random") & (tables.comparisons["init"] == "pretrained")
     ]
-    tuned = tuned.assign(
-        base=[stem(tables, name) for name in tuned["model"]],
-        tokenizer=[tokenizer(tables, name) for name in tuned["model"]],
-    )
-    for name, part in tuned.groupby("base", sort=False):
+    for name, part in _with_factors(tables, tuned).groupby("base", sort=False):
         paired = pairs.merge(part[part["init"] == "pretrained"][["analysis", "task", "model"]])
         rows.append(_mean(str(name), "init", paired[["delta", "low", "high"]].to_numpy()))
         of = {(row.tokenizer, row.init, row.task): (row.value, row.low, row.high) for row in each(part)}
@@ -151,7 +150,7 @@ def _tokenizer_effects(tables: Tables, tuned: pd.DataFrame) -> pd.DataFrame:
     return found[found["cells"] > 0].assign(where="Fine-tuning")
 
 
-def _by_tokenizer(cells: dict[tuple, tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+def _by_tokenizer(cells: dict[tuple[Any, ...], tuple[float, float, float]]) -> list[tuple[float, float, float]]:
     """Differences of characters and another tokenizer, of all cells (tokenizer, ...) that are else the same."""
     return [
         independent_difference(cells["characters", *key[1:]], value)
@@ -160,13 +159,13 @@ def _by_tokenizer(cells: dict[tuple, tuple[float, float, float]]) -> list[tuple[
     ]
 
 
-def _mean(name: object, factor: str, deltas) -> tuple:
+def _mean(name: object, factor: str, deltas: Any) -> tuple[Any, ...]:
     values = np.asarray(deltas, dtype=float).reshape(-1, 3)
     values = values[np.isfinite(values[:, 0])]
     return (name, factor, *(values.mean(axis=0) if len(values) else [np.nan] * 3), len(values))
 
 
-def _grid(body, tables: Tables, cells: pd.DataFrame, names: list[str]) -> None:
+def _grid(body: SubFigure, tables: Tables, cells: pd.DataFrame, names: list[str]) -> None:
     """A panel per model: score against width, both arms, every tokenizer."""
     lines = -(-len(names) // COLUMNS)
     panels = body.subplots(lines, COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
@@ -223,7 +222,9 @@ def _rows(tables: Tables, effects: pd.DataFrame) -> tuple[list[tuple[str, str]],
     return ticks, places
 
 
-def _effect_rows(axes: Axes, effects: pd.DataFrame, ticks, places) -> None:
+def _effect_rows(
+    axes: Axes, effects: pd.DataFrame, ticks: list[tuple[str, str]], places: dict[tuple[str, str], int]
+) -> None:
     axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
     for row in each(effects):
         y = places[row.where, row.base] + 0.27 * (list(EFFECTS).index(row.factor) - 1)
@@ -238,7 +239,7 @@ def _effect_rows(axes: Axes, effects: pd.DataFrame, ticks, places) -> None:
     axes.set_xlabel("Difference in score")
 
 
-def _effect_mark(factor: str) -> dict:
+def _effect_mark(factor: str) -> dict[str, Any]:
     face = {"init": style.INK, "tokenizer": "white", "width": style.GREY}[factor]
     return {"color": style.INK, "marker": EFFECTS[factor][1], "markerfacecolor": face, "markersize": 2.8,
             "markeredgewidth": 0.6, "linestyle": "none"}  # fmt: skip

@@ -1,6 +1,5 @@
 """The directory of tables that `collect_tables` wrote, as figures see it."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,42 +9,49 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
+from foundationless.evaluation.table_files import add_name_parts
 from foundationless.reporting.figures import style
+from foundationless.study.names import parse_task
 
 NEEDED = {
-    "scores": ("analysis", "task", "model", "init", "metric", "value", "low", "high"),
-    "comparisons": ("analysis", "task", "model", "init", "versus", "delta", "low", "high"),
+    "scores": (
+        "analysis", "task", "model", "init", "metric", "value", "low", "high", "base_task", "variant", "derivation",
+        "percent", "shots", "epochs", "patience", "tokenizer", "width", "reading",
+    ),
+    "comparisons": ("analysis", "task", "model", "init", "versus", "delta", "low", "high", "variant"),
     "across_tasks": ("suite", "model", "versus", "delta", "low", "high", "wins", "n", "verdict", "margin"),
     "tasks": ("task", "suite", "suite_label", "group", "label"),
     "models": ("model", "label", "kind", "tokenizer_class"),
-}
+}  # fmt: skip
 # What only tables of the weighed evidence have; older ones are read without it.
 WEIGHED = (
-    "analysis", "derivation", "family", "unit", "losses", "distinct", "families", "p_holm", "p_tost_holm", "mde",
+    "analysis", "variant", "family", "unit", "losses", "distinct", "families", "p_holm", "p_tost_holm", "mde",
 )  # fmt: skip
 EXTRA = {  # of those that only some figures read
     "audits": ("task", "split", "against", "rows"),
-    "calibration": ("analysis", "task", "model", "init", "count", "confidence", "accuracy"),
+    "calibration": ("analysis", "task", "model", "init", "count", "confidence", "accuracy", "variant"),
     "claims": ("claim", "selection", "model", "difference", "low", "high", "verdict"),
     "components": ("analysis", "task", "model", "init", "component", "variance", "share"),
-    "confusion": ("analysis", "task", "model", "init", "actual", "predicted", "count"),
+    "confusion": ("analysis", "task", "model", "init", "actual", "predicted", "count", "variant", "reading"),
     "cost": ("analysis", "task", "model", "init", "gpu_hours", "cpu_hours"),
     "defects": ("item", "what", "task", "model", "init", "metric", "difference", "low", "high"),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),
-    "holes": ("analysis", "task", "model", "init", "what", "note"),
     "leakage": ("analysis", "task", "model", "init", "delta", "low", "high"),
-    "optimism": ("analysis", "task", "model", "init", "optimism", "low", "high"),
+    "missing": ("analysis", "task", "model", "init", "what", "note"),
+    "optimism": ("analysis", "task", "model", "init", "optimism", "low", "high", "variant"),
     "rank_pairs": ("analysis", "first_model", "first_init", "second_model", "second_init", "p"),
     "ranks": ("analysis", "model", "init", "rank", "n", "p_friedman"),
     "reported_across": ("suite", "family", "model", "versus", "delta"),
     "reported_comparison": ("experiment", "source", "task", "model", "arm", "metric", "reported", "ours", "verdict"),
     "roc": ("analysis", "task", "model", "init", "fpr", "tpr", "low", "high"),
-    "runs": ("analysis", "task", "model", "init", "selection", "metric", "seed", "fold", "value"),
+    "runs": (
+        "analysis", "task", "model", "init", "selection", "metric", "seed", "fold", "value", "variant", "reading",
+    ),
     "table_11_widths": ("task", "model", "width"),
-    "table_14_windows": ("derivation", "model", "init", "mean", "reported"),
-}
+    "table_14_windows": ("variant", "model", "init", "mean", "reported"),
+}  # fmt: skip
 PARQUET = {  # those of many rows
-    "records": ("analysis", "task", "model"),
+    "records": ("analysis", "task", "model", "variant"),
     "maps": ("task", "model", "init", "seed", "label", "x", "y"),
     "mutagenesis": ("task", "model", "init", "seed", "window", "position", "id", "label", "ref", "alt"),
 }
@@ -65,7 +71,9 @@ KEYS = {
     "tasks": ("task", "suite"),
     "models": ("model", "kind"),
 }
-_TEXTS = dict.fromkeys(("task", "model", "label", "init"), str)
+# Parts of names that a name may lack; a CSV file says an empty text and a missing one alike.
+PARTS = ("variant", "derivation", "size", "tokenizer")
+_TEXTS = dict.fromkeys(("task", "model", "label", "init", *PARTS), str)
 SUITES = ("nt", "gue", "gb")
 METRIC_LABELS = {
     "mcc": "MCC",
@@ -83,7 +91,8 @@ METRIC_LABELS = {
 class Tables:
     """Frames of one study; every frame is ordered by task and model as the study's tables are.
 
-    `evidence` is the whole of across_tasks.csv: every analysis, derivation, scope and reference.
+    `evidence` is the whole of across_tasks.csv: every analysis, variant of tasks, scope and reference. `models` has the
+    parts of its names: its tokenizer is the one that a name states.
     """
 
     scores: pd.DataFrame
@@ -103,34 +112,37 @@ class Tables:
         A file that is no table, or not this one, is a `UserError`.
         """
         path = (self.directory or Path()) / f"{name}.csv"
-        return pd.DataFrame() if self.directory is None or not path.exists() else read_table(path)
+        return pd.DataFrame() if self.directory is None or not path.exists() else _with_parts(read_table(path))
 
     @property
     def across(self) -> pd.DataFrame:
         """Evidence of fine-tuning on whole tasks, over all tasks (suite `all`) and within each suite."""
-        found = self._finetuned
-        return found[found["family"].isna()].reset_index(drop=True)
+        return self._finetuned[self._finetuned["family"].isna()].reset_index(drop=True)
 
     @property
     def families(self) -> pd.DataFrame:
         """The same within each family of tasks, across suites."""
-        found = self._finetuned
-        return found[found["family"].notna() & (found["suite"] == "all")].reset_index(drop=True)
+        rows = self._finetuned
+        return rows[rows["family"].notna() & (rows["suite"] == "all")].reset_index(drop=True)
 
     @cached_property
     def _finetuned(self) -> pd.DataFrame:
-        found = self.evidence
-        return found[found["analysis"].fillna("finetune").eq("finetune") & found["derivation"].isna()]
+        return of_plain_tasks(self.evidence[self.evidence["analysis"].fillna("finetune").eq("finetune")])
 
     @cached_property
     def looks(self) -> dict[str, style.Look]:
-        """Colour, marker and label of every model; widths and tokenizers of one model share those of the plain one."""
-        cards = self.models.assign(base=self.models["model"].map(base))
-        order = list(dict.fromkeys(cards["base"]))
-        plain = cards.assign(variant=cards["model"] != cards["base"]).sort_values("variant", kind="stable")
-        firsts = plain.drop_duplicates("base").set_index("base").loc[order].reset_index()
-        known = style.looks(firsts.assign(model=firsts["base"]).to_dict("records"))  # type: ignore[arg-type]
-        return {name: known[base(name)] for name in self.models["model"]}
+        """Colour, marker and label of every model; widths of one model, and characters as tokens, share its look."""
+        order = list(dict.fromkeys(self.stems.values()))
+        cards = self.models.drop_duplicates("model").set_index("model", drop=False).loc[order]
+        known = style.looks(cards.to_dict("records"))  # type: ignore[arg-type]
+        return {name: known[stem] for name, stem in self.stems.items()}
+
+    @cached_property
+    def stems(self) -> dict[str, str]:
+        """The model whose curve each one is a point of: that of its size, depth and reading, 6-mers apart."""
+        cards = self.models.assign(kmer=self.models["tokenizer"] == "kmer")
+        stems = plainest(cards, ["base", "size", "layers", "reading", "kmer"])
+        return dict(zip(cards["model"], stems, strict=True))
 
     @cached_property
     def baselines(self) -> list[str]:
@@ -138,9 +150,9 @@ class Tables:
         return self.models.loc[self.models["kind"] == "baseline", "model"].tolist()
 
     def scored(self, *analyses: str, plain: bool = True) -> pd.DataFrame:
-        """Scores of analyses; `plain` keeps tasks without a qualifier only (`H3`, not `H3.pct10`)."""
+        """Scores of analyses; `plain` keeps tasks as the task table has them only (`H3`, not `H3.pct10`)."""
         rows = self.scores[self.scores["analysis"].isin(analyses) & self.scores["value"].notna()]
-        return rows[~rows["task"].str.contains(".", regex=False)] if plain else rows
+        return of_plain_tasks(rows) if plain else rows
 
     def own(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Rows of models that are no baselines."""
@@ -156,17 +168,19 @@ class Tables:
         return [name for name in self.models["model"] if name in present]
 
     def task_rows(self, names: Iterable[str]) -> pd.DataFrame:
-        """Rows of the task table for these tasks (qualifiers kept in `task`, dropped for the look-up), in its order."""
-        frame = pd.DataFrame({"task": sorted(set(names))})
-        frame = frame.assign(plain=frame["task"].str.split(".").str[0])
-        places = self.tasks.rename(columns={"task": "plain"}).reset_index(names="place")
-        return frame.merge(places, on="plain").sort_values(["place", "task"]).reset_index(drop=True)
+        """Rows of the task table for these tasks (a variant has those of its base task), in its order."""
+        frame = pd.DataFrame({"task": sorted(set(names))}, dtype=object)
+        frame = frame.assign(base_task=[parse_task(name).base_task for name in frame["task"]])
+        places = self.tasks.drop(columns="base_task", errors="ignore").rename(columns={"task": "base_task"})
+        places = places.reset_index(names="place")
+        return frame.merge(places, on="base_task").sort_values(["place", "task"]).reset_index(drop=True)
 
     def task_label(self, task: str) -> str:
-        """Label of a task, its qualifiers behind it."""
-        plain, *qualifiers = task.split(".")
-        known = self.tasks.set_index("task")["label"]
-        return " ".join([str(known.get(plain, plain)), *(f"({part})" for part in qualifiers)])
+        """Label of a task, what makes it a variant behind it."""
+        parts = parse_task(task)
+        label = str(self.tasks.set_index("task")["label"].get(parts.base_task, parts.base_task))
+        words = [parts.variant, f"draw {parts.draw}" if parts.draw else ""]
+        return f"{label} ({', '.join(filter(None, words))})" if parts.variant else label
 
 
 def each(frame: pd.DataFrame) -> Iterator[Any]:
@@ -174,15 +188,20 @@ def each(frame: pd.DataFrame) -> Iterator[Any]:
     return frame.itertuples(index=False)
 
 
-def base(model: str) -> str:
-    """Model name without tokenizer and width: `hyenadna.demo` of `hyenadna.demo.char.w64`."""
-    return re.sub(r"\.(char|w\d+)(?=\.|$)", "", model)
+def of_plain_tasks(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of tasks as the task table has them: neither derived nor of another budget of epochs."""
+    return rows[rows["variant"] == ""]
 
 
-def width(model: str) -> int | None:
-    """Width that a model's name states (`.w64`), or None."""
-    found = re.search(r"\.w(\d+)(?:\.|$)", model)
-    return int(found[1]) if found else None
+def plainest(cards: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """For every model, of those that are alike in `keys`, the one whose name changes width and tokenizer least."""
+    changes = cards["width"].notna().astype(int) + (cards["tokenizer"] != "")
+    ordered = cards.assign(changes=changes).sort_values("changes", kind="stable")
+    return ordered.groupby(keys, dropna=False)["model"].transform("first").reindex(cards.index)
+
+
+def _with_parts(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.fillna({name: "" for name in PARTS if name in frame})
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -242,14 +261,15 @@ def read(directory: Path, study: str = "") -> Tables:
     """Read the tables; a directory without them is a `UserError`."""
     records = read_table(directory / "records.parquet")
     scores, comparisons, across, tasks, models = (
-        read_table(directory / f"{name}.csv") for name in ("scores", "comparisons", "across_tasks", "tasks", "models")
+        _with_parts(read_table(directory / f"{name}.csv"))
+        for name in ("scores", "comparisons", "across_tasks", "tasks", "models")
     )
     maps, substitutions = (
         read_table(path) if (path := directory / f"{name}.parquet").exists() else pd.DataFrame()
         for name in ("maps", "mutagenesis")
     )
-    across = across.reindex(columns=list(dict.fromkeys([*across.columns, *WEIGHED])))
+    across = _with_parts(across.reindex(columns=list(dict.fromkeys([*across.columns, *WEIGHED]))))
     return Tables(
-        scores, comparisons, across, tasks, models, records, study,
+        scores, comparisons, across, tasks, add_name_parts(models), records, study,
         maps=maps, substitutions=substitutions, directory=directory,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Two layouts that most figures share: one row per model, and tasks in rows by models in columns."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from matplotlib.figure import SubFigure
 
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables, each
-from foundationless.study.names import qualifiers
 
 SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
 SMALLER = (
@@ -32,26 +31,26 @@ def sizes(rows: pd.DataFrame) -> str:
     return ", ".join(words) + "; lines are 95 % bootstrap intervals over items (or groups) and seeds."
 
 
-def study_numbers(tables: Tables, *experiments: str) -> pd.DataFrame:
-    """What the study printed for our tasks in these experiments: task, model, arm, reported, source, same_model."""
-    found = tables.extra("reported_comparison")
-    if found.empty:
+def paper_numbers(tables: Tables, *experiments: str) -> pd.DataFrame:
+    """What the paper printed for our tasks in these experiments: task, model, arm, reported, source, same_model."""
+    rows = tables.extra("reported_comparison")
+    if rows.empty:
         return pd.DataFrame(columns=["task", "model", "arm", "reported", "source", "same_model"])
-    return found[found["experiment"].isin(experiments) & found["reported"].notna() & found["model"].isin(tables.looks)]
+    return rows[rows["experiment"].isin(experiments) & rows["reported"].notna() & rows["model"].isin(tables.looks)]
 
 
-def study_words(found: pd.DataFrame) -> str:
-    """Sentence of a caption on the study's numbers (rows of reported_comparison.csv); nothing where there are none."""
-    if found.empty:
+def paper_words(tables: Tables, printed: pd.DataFrame) -> str:
+    """Sentence of a caption on the paper's numbers (rows of reported_comparison.csv); nothing where there are none."""
+    if printed.empty:
         return ""
-    sources = ", ".join(dict.fromkeys(str(source) for source in found["source"].dropna()))
-    words = f"Crosses: as the study printed them ({sources}), without intervals."
-    return words if same_models(found) else f"{words} {SMALLER}"
+    sources = ", ".join(dict.fromkeys(str(source) for source in printed["source"].dropna()))
+    words = f"Crosses: as the paper printed them ({sources}), without intervals."
+    return words if same_models(tables, printed["model"]) else f"{words} {SMALLER}"
 
 
-def same_models(found: pd.DataFrame) -> bool:
+def same_models(tables: Tables, names: Iterable[str]) -> bool:
     """Whether all models are the published ones, not smaller ones of the same architecture (`hyenadna.mini`)."""
-    return all(name.split(".")[1:] == qualifiers(name) for name in found["model"].unique())
+    return bool((tables.models.loc[tables.models["model"].isin(set(names)), "size"] == "").all())
 
 
 def span(values: pd.Series) -> str:
@@ -94,9 +93,9 @@ def model_rows(axes: Axes, tables: Tables, rows: pd.DataFrame, names: Sequence[s
     axes.grid(axis="x")
 
 
-def study_rows(axes: Axes, found: pd.DataFrame, names: Sequence[str], arms: Collection[str]) -> None:
-    """The study's numbers (columns model, init, reported) in the rows of `model_rows` with these `arms`."""
-    for init, rows in found[found["model"].isin(names)].groupby("init"):
+def paper_rows(axes: Axes, printed: pd.DataFrame, names: Sequence[str], arms: Collection[str]) -> None:
+    """The paper's numbers (columns model, init, reported) in the rows of `model_rows` with these `arms`."""
+    for init, rows in printed[printed["model"].isin(names)].groupby("init"):
         y = rows["model"].map(names.index) + offset(str(init), arms)
         axes.plot(rows["reported"], y, zorder=4, **style.reported(str(init)))
 

@@ -1,6 +1,6 @@
 """Leakage: how much of each test set an earlier split holds already, what it adds, and where scores are high."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from scipy import stats
 
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables, each
 
 MOST_MM = 160  # height of the rows of tasks
 AGAINST_MM = 46  # height of the panels of scores against leakage
@@ -29,31 +29,15 @@ def leakage(tables: Tables) -> Figure:
     tasks = layout.ordered_tasks(tables, audits["task"].tolist()) if len(audits) else pd.DataFrame()
     if tasks.empty:
         return style.missing(title, "No audits of tasks: collect_tables was given no summaries of audit_task.")
-    effects = _effects(tables, tasks["task"].tolist())
-    names = tables.order(effects["model"]) if len(effects) else []
+    differences = _differences(tables, tasks["task"].tolist())
+    names = tables.order(differences["model"]) if len(differences) else []
     against = _against(tables, audits, tasks["task"].tolist())
-    drawn = ["what they add to scores"] * (len(effects) > 0) + ["scores against them"] * (len(against) > 0)
+    drawn = ["what they add to scores"] * (len(differences) > 0) + ["scores against them"] * (len(against) > 0)
     title += "".join(f", {part}" for part in drawn[:-1]) + (" and " + drawn[-1] if drawn else "")
-    caption = (
-        "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand; "
-        f"n = {layout.span(audits['rows'])} test rows a task. "
-    )
-    if len(effects):
-        caption += (
-            f"{'Top right' if len(against) else 'Right'}: the score on all test rows minus that on the rows without "
-            "near duplicates, for the same predictions; above 0, leaks made the test easier. Lines are 95 % bootstrap "
-            "intervals. No mark: nothing to leave out, or nothing left. "
-        )
-    if len(against):
-        caption += (
-            f"Below: each of n = {against['task'].nunique()} tasks at its share of near duplicates; scores are means "
-            "over models (interval: the models' range), differences paired, pretrained minus random. ρ: Spearman's "
-            "rank correlation over tasks of the means over models, with its two-sided p (t approximation). "
-        )
-    caption += tables.study
+    caption = _caption(audits, differences, against) + tables.study
     bars = [Patch(color=DUPLICATE, label="the same sequence, or its reverse complement"),
             Patch(color=NEAR, label="near duplicate")]  # fmt: skip
-    arms = style.arm_handles(layout.shown_arms(tables, effects)) if len(effects) else []
+    arms = style.arm_handles(layout.shown_arms(tables, differences)) if len(differences) else []
     models = style.model_handles([tables.looks[name] for name in names if name not in tables.baselines])
     lines = len(tasks) + tasks["group"].nunique()
     height = 14 + lines * min(layout.ROW_MM, MOST_MM / lines)
@@ -63,36 +47,64 @@ def leakage(tables: Tables) -> Figure:
         parts = np.atleast_1d(np.asarray(body.subfigures(len(heights_mm), 1, height_ratios=heights_mm)))
         if len(against):
             _scatter(parts[1].subplots(1, 2), tables, against)
-        ratios = (1, 1.2)[: 1 + bool(len(effects))]
+        ratios = (1, 1.2)[: 1 + bool(len(differences))]
         panels = parts[0].subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
-        left = panels[0]
-        heights = _rows(left, tables, tasks)
-        for row in each(audits[audits["task"].isin(heights)]):
-            y, near, same = heights[row.task], 100 * row.near_share, 100 * row.duplicate_share
-            left.barh(y, near, height=0.7, color=NEAR, linewidth=0)
-            left.barh(y, same, height=0.7, color=DUPLICATE, linewidth=0)
-            label = f"{near:.1f} %" if near else "0"
-            left.text(near + 1, y, label, va="center", fontsize=5.2, color=style.INK)
-        left.set_xlim(0, 112)
-        left.set_xticks([0, 25, 50, 75, 100])
-        left.set_xlabel("Share of test rows (%)")
+        heights = _rows(panels[0], tables, tasks)
+        _shares(panels[0], audits[audits["task"].isin(heights)], heights)
         for axes in panels:
             axes.grid(axis="x")
-        if effects.empty:
-            return figure
-        right = panels[1]
-        right.axvline(0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
-        keys = [(name, arm) for name in names if name not in tables.baselines for arm in ("pretrained", "random")]
-        places = dict(zip(keys, np.linspace(-0.38, 0.26, max(2, len(keys))), strict=False))
-        for row in each(effects):
-            look, baseline = tables.looks[row.model], row.model in tables.baselines
-            y = heights[row.task] + places.get((row.model, row.init), 0.4)
-            style.interval(right, y, row.low, row.high, style.GREY if baseline else look.color)
-            mark = style.filling(look, "baseline" if baseline else row.init)
-            right.plot(row.delta, y, zorder=3, **(mark | {"markersize": 2.6, "markeredgewidth": 0.6}))
-        right.set_xlabel(f"Score on all − on distant test rows ({_names(effects['metric'].unique().tolist())})")
-        right.tick_params(axis="y", length=0)
+        if len(differences):
+            _added(panels[1], tables, differences, names, heights)
     return figure
+
+
+def _caption(audits: pd.DataFrame, differences: pd.DataFrame, against: pd.DataFrame) -> str:
+    words = (
+        "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand; "
+        f"n = {layout.span(audits['rows'])} test rows a task. "
+    )
+    if len(differences):
+        words += (
+            f"{'Top right' if len(against) else 'Right'}: the score on all test rows minus that on the rows without "
+            "near duplicates, for the same predictions; above 0, leaks made the test easier. Lines are 95 % bootstrap "
+            "intervals. No mark: nothing to leave out, or nothing left. "
+        )
+    if len(against):
+        words += (
+            f"Below: each of n = {against['task'].nunique()} tasks at its share of near duplicates; scores are means "
+            "over models (interval: the models' range), differences paired, pretrained minus random. ρ: Spearman's "
+            "rank correlation over tasks of the means over models, with its two-sided p (t approximation). "
+        )
+    return words
+
+
+def _shares(axes: Axes, audits: pd.DataFrame, heights: Mapping[str, float]) -> None:
+    """Bars of the shares of test rows that are known, near and to the letter."""
+    for row in each(audits):
+        y, near, same = heights[row.task], 100 * row.near_share, 100 * row.duplicate_share
+        axes.barh(y, near, height=0.7, color=NEAR, linewidth=0)
+        axes.barh(y, same, height=0.7, color=DUPLICATE, linewidth=0)
+        axes.text(near + 1, y, f"{near:.1f} %" if near else "0", va="center", fontsize=5.2, color=style.INK)
+    axes.set_xlim(0, 112)
+    axes.set_xticks([0, 25, 50, 75, 100])
+    axes.set_xlabel("Share of test rows (%)")
+
+
+def _added(
+    axes: Axes, tables: Tables, differences: pd.DataFrame, names: Sequence[str], heights: Mapping[str, float]
+) -> None:
+    """What known rows add to the score of every arm, models side by side within a task's row."""
+    axes.axvline(0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+    keys = [(name, arm) for name in names if name not in tables.baselines for arm in ARMS]
+    places = dict(zip(keys, np.linspace(-0.38, 0.26, max(2, len(keys))), strict=False))
+    for row in each(differences):
+        look, baseline = tables.looks[row.model], row.model in tables.baselines
+        y = heights[row.task] + places.get((row.model, row.init), 0.4)
+        style.interval(axes, y, row.low, row.high, style.GREY if baseline else look.color)
+        mark = style.filling(look, "baseline" if baseline else row.init)
+        axes.plot(row.delta, y, zorder=3, **(mark | {"markersize": 2.6, "markeredgewidth": 0.6}))
+    axes.set_xlabel(f"Score on all − on distant test rows ({_names(differences['metric'].unique().tolist())})")
+    axes.tick_params(axis="y", length=0)
 
 
 def _against(tables: Tables, audits: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
@@ -112,12 +124,12 @@ def _against(tables: Tables, audits: pd.DataFrame, tasks: list[str]) -> pd.DataF
     return found if found["share"].nunique() > 1 else found.iloc[:0]  # one share is no axis
 
 
-def _scatter(panels: Sequence[Axes], tables: Tables, found: pd.DataFrame) -> None:
+def _scatter(panels: Sequence[Axes], tables: Tables, scores: pd.DataFrame) -> None:
     """Scores (left) and paired differences (right) against the share of leaked test rows."""
     left, right = panels
     words = []
     for init in ARMS:
-        part = found.dropna(subset=[init]).groupby(["task", "share"])[init].agg(["mean", "min", "max"]).reset_index()
+        part = scores.dropna(subset=[init]).groupby(["task", "share"])[init].agg(["mean", "min", "max"]).reset_index()
         shift = -0.4 if init == "pretrained" else 0.4
         style.interval(left, part["share"] + shift, part["min"], part["max"], style.GREY, vertical=True)
         face = style.INK if init == "pretrained" else "white"
@@ -125,7 +137,7 @@ def _scatter(panels: Sequence[Axes], tables: Tables, found: pd.DataFrame) -> Non
                   markeredgewidth=0.6, zorder=3)  # fmt: skip
         words.append(init + _correlation(part["share"], part["mean"]))
     right.axhline(0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
-    known = found.dropna(subset=["delta"])
+    known = scores.dropna(subset=["delta"])
     for name in tables.order(known["model"]):
         mine = known[known["model"] == name]
         mark = style.filling(tables.looks[name], "pretrained") | {"linestyle": "none", "markersize": 2.4}
@@ -149,10 +161,10 @@ def _correlation(shares: pd.Series, values: pd.Series) -> str:
 
 
 def _names(metrics: list[str]) -> str:
-    return ", ".join(layout.METRIC_LABELS.get(metric, metric) for metric in metrics)
+    return ", ".join(METRIC_LABELS.get(metric, metric) for metric in metrics)
 
 
-def _effects(tables: Tables, tasks: list[str]) -> pd.DataFrame:
+def _differences(tables: Tables, tasks: list[str]) -> pd.DataFrame:
     """Differences under the study's selection, one per task, model and arm; models at their own width only."""
     found = tables.extra("leakage")
     if found.empty:

@@ -57,9 +57,9 @@ def mutagenesis(tables: Tables) -> Figure:
         panels = body.subplots(len(strips), len(measures), squeeze=False, sharex=True)
         for place, (line, (name, arm)) in enumerate(zip(panels, strips, strict=True), 1):
             for axes, measure in zip(line, measures, strict=True):
-                found = _arm(rows, name, arm)
-                values = -found[measure] if measure == "llr" else found[measure]
-                _heat(axes, found.assign(damage=values), start, tables.looks[name].color)
+                substitutions = _arm(rows, name, arm)
+                values = -substitutions[measure] if measure == "llr" else substitutions[measure]
+                _heat(axes, substitutions.assign(damage=values), start, tables.looks[name].color)
                 value = _summary(tables, task, name, arm, measure)
                 axes.set_title(" · ".join(part for part in (tables.looks[name].label, arm, value) if part), fontsize=6)
                 if place == len(strips):
@@ -72,7 +72,7 @@ def _window(tables: Tables) -> tuple[pd.DataFrame, str]:
     rows = tables.substitutions
     if rows.empty:
         return rows, ""
-    rows = rows[rows["init"].isin(ARMS) & ~rows["task"].str.contains(".", regex=False)]
+    rows = rows[rows["init"].isin(ARMS) & rows["task"].isin(tables.tasks["task"])]
     tasks = tables.task_rows(rows["task"].tolist())["task"].tolist() if len(rows) else []
     if not tasks:
         return rows.iloc[:0], ""
@@ -102,11 +102,11 @@ def _densest(rows: pd.DataFrame) -> int:
     return int(np.convolve(counts, np.ones(min(POSITIONS, length)), "valid")[:starts].argmax())
 
 
-def _heat(axes: Axes, found: pd.DataFrame, start: int, color: str) -> None:
+def _heat(axes: Axes, substitutions: pd.DataFrame, start: int, color: str) -> None:
     """One map: rows A, C, G, T, columns positions."""
-    end = int(found["position"].max())
+    end = int(substitutions["position"].max())
     image = np.full((4, end - start + 1), np.nan)
-    image[found["alt"].map("ACGT".index), found["position"] - start] = found["damage"]
+    image[substitutions["alt"].map("ACGT".index), substitutions["position"] - start] = substitutions["damage"]
     reach = float(np.nanquantile(np.abs(image), 0.99)) if np.isfinite(image).any() else 0.0
     ramp = colors.LinearSegmentedColormap.from_list("damage", [style.GREY, "white", color])
     shades = ramp.with_extremes(bad=style.BAND)
@@ -114,10 +114,10 @@ def _heat(axes: Axes, found: pd.DataFrame, start: int, color: str) -> None:
         image, cmap=shades, vmin=-(reach or 1), vmax=reach or 1, aspect="auto", interpolation="none",
         extent=(start + 0.5, end + 1.5, 3.5, -0.5),
     )  # fmt: skip
-    references = found.drop_duplicates("position")
+    references = substitutions.drop_duplicates("position")
     axes.plot(references["position"] + 1, references["ref"].map("ACGT".index), ".", color=style.GREY, markersize=0.8)
     for label, mark in MARKS.items():
-        told = found[found["label"] == label]
+        told = substitutions[substitutions["label"] == label]
         places = told["alt"].map("ACGT".index)
         axes.plot(told["position"] + 1, places, mark, color=style.INK, markersize=2.2, markerfacecolor="white",
                   markeredgewidth=0.4)  # fmt: skip

@@ -1,16 +1,17 @@
-"""Frozen features beyond the study: few rows per class, every probe side by side, and clusters without any training."""
+"""Frozen features beyond the paper: few rows per class, every probe side by side, and clusters without any training."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from foundationless.reporting.figures import data_and_width, layout, style
-from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
 
 PROBED = ("biotype", "frozen", "transfer", "ancestry")
 MOST_PANELS, MOST_MM = 4, 220  # tasks on a page, and what all of them may take of its height
@@ -31,29 +32,28 @@ def fewshot(tables: Tables) -> Figure:
     """Score of the best head on frozen features against the number of training rows per class."""
     title = "Few-shot · Heads on frozen features, from a few rows per class"
     found = tables.scored("fewshot", plain=False)
-    parts = found["task"].str.extract(r"^([^.]+)\.shot(\d+)(?:d\d+)?$") if len(found) else pd.DataFrame(columns=[0, 1])
-    found = found.assign(panel=parts[0], x=pd.to_numeric(parts[1])).dropna(subset=["x"])
+    found = data_and_width.at_amounts(found, "shots")
     if found.empty:
         return style.missing(title, "No scores of analysis fewshot on tasks named TASK.shotN.")
     drawn, words = data_and_width.average_draws(found)
-    tasks = tables.task_rows(drawn["panel"].tolist())["task"].tolist()
+    tasks = tables.task_rows(drawn["base_task"])["task"].tolist()
     caption = f"The head is chosen on the validation rows, which outnumber the training rows. {words} {tables.study}"
     return data_and_width.curves(tables, drawn, title, caption, tasks,
                            xlabel="Training rows per class", ticks=sorted(drawn["x"].unique()))  # fmt: skip
 
 
 def probing(tables: Tables) -> Figure:
-    """Every probe on every pooling, and the chosen one under cross-validation beside the study's split."""
+    """Every probe on every pooling, and the chosen one under cross-validation beside the paper's split."""
     title = "Probes · Every classifier and pooling on frozen features"
-    found = tables.records
-    if {"run", "selection", "split", "selected"} <= set(found.columns):
-        found = found[found["analysis"].isin(PROBED) & found["value"].notna() & found["run"].notna()]
-        found = found[(found["split"] == "test") & found["model"].isin(tables.order(found["model"]))]
-        found = found[~found["model"].isin(tables.baselines) & ~found["task"].str.contains(".", regex=False)]
-    runs = found[found["selection"] == "run"] if "run" in found else pd.DataFrame()
+    records = tables.records
+    if {"run", "selection", "split", "selected"} <= set(records.columns):
+        records = records[records["analysis"].isin(PROBED) & records["value"].notna() & records["run"].notna()]
+        records = records[(records["split"] == "test") & records["model"].isin(tables.order(records["model"]))]
+        records = of_plain_tasks(records[~records["model"].isin(tables.baselines)])
+    runs = records[records["selection"] == "run"] if "run" in records else pd.DataFrame()
     if runs.empty:
         return style.missing(title, f"No recorded runs of analyses {', '.join(PROBED)} on models.")
-    folds = found[(found["selection"] == "crossvalidation") & (found["run"] == "chosen")]
+    folds = records[(records["selection"] == "crossvalidation") & (records["run"] == "chosen")]
     # Tasks with the most runs say most about probes; ties: in the study's order.
     counts = runs.groupby(["analysis", "task"])["run"].nunique().sort_values(ascending=False, kind="stable")
     judged = {*counts.index[counts > 1], *map(tuple, folds[["analysis", "task"]].to_numpy())}
@@ -122,6 +122,7 @@ def _grid_of_runs(strip: SubFigure, tables: Tables, runs: pd.DataFrame, folds: p
             dots.plot(by_fold.mean(), y, "x", color=style.INK, markersize=3, markeredgewidth=0.8, zorder=4)
     if len(names) > MOST_NUMBERS:
         strip.colorbar(image, ax=heat, fraction=0.04, pad=0.01).ax.tick_params(labelsize=5.5)
+    dots.xaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))  # in whatever width
     dots.set_ylim(len(arms) - 0.5, -0.5)
     dots.set_yticks([])
     dots.set_xlabel(layout.metric_label([metric]))
@@ -131,19 +132,19 @@ def _grid_of_runs(strip: SubFigure, tables: Tables, runs: pd.DataFrame, folds: p
 def clustering(tables: Tables) -> Figure:
     """How well labels show in embeddings that were never taught them, and maps of the test rows."""
     title = "Clustering · Classes in frozen embeddings, without any training"
-    found = tables.scored("clustering")
-    if found.empty or "condition" not in found:
+    scores = tables.scored("clustering")
+    if scores.empty or "condition" not in scores:
         return style.missing(title, "No scores of analysis clustering.")
-    tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
+    tasks = tables.task_rows(scores["task"].tolist())["task"].tolist()
     shown = tasks[:2]
-    names = tables.order(found["model"])
+    names = tables.order(scores["model"])
     maps = tables.maps[tables.maps["task"].isin(shown)] if len(tables.maps) else tables.maps
     caption = (
         "Lines: 95 % bootstrap intervals over test rows; grey bars: 95 % range with permuted labels. k-means has as "
         "many clusters as there are classes. Maps: first two principal components of the standardised embedding of the "
         f"first seed, at most {MOST_POINTS} rows."
     )
-    drawn = found[found["task"].isin(shown)]
+    drawn = scores[scores["task"].isin(shown)]
     if "n" in drawn and drawn["n"].notna().any():
         caption += f" n = {layout.span(drawn['n'].dropna())} test rows, {layout.span(drawn['seeds'])} seed(s)."
     if len(tasks) > len(shown):
@@ -153,13 +154,13 @@ def clustering(tables: Tables) -> Figure:
     arms = {task: _map_arms(maps[maps["task"] == task]) if len(maps) else [] for task in shown}
     dots_mm = 14 + layout.ROW_MM * max(2, len(names))
     heights = [height for task in shown for height in (dots_mm, 8 + 27 * len(arms[task]))]
-    handles = [[*style.arm_handles(layout.shown_arms(tables, found)),
+    handles = [[*style.arm_handles(layout.shown_arms(tables, scores)),
                 Patch(facecolor=style.BAND, edgecolor="none", label="permuted labels")]]  # fmt: skip
     figure, body = style.page(sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles)
     with style.sheet():
         strips = np.atleast_1d(np.asarray(body.subfigures(len(heights), 1, height_ratios=heights)))
         for i, task in enumerate(shown):
-            _cluster_rows(strips[2 * i], tables, found[found["task"] == task], names)
+            _cluster_rows(strips[2 * i], tables, scores[scores["task"] == task], names)
             if arms[task]:
                 _maps(strips[2 * i + 1], tables, maps[maps["task"] == task], names[:MOST_MAPS], arms[task])
     return figure

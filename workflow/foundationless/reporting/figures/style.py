@@ -39,7 +39,7 @@ ARMS = ("pretrained", "copy", "embedding", "permuted", "random")
 CONTROL_ARMS: Any = {"copy": "top", "embedding": "bottom", "permuted": "left"}  # which half of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
-STUDY_MARKS = {"pretrained": "x", "random": "+"}  # the numbers that the study printed, beside ours
+PAPER_MARKS = {"pretrained": "x", "random": "+"}  # the numbers that the paper printed, beside ours
 CAPTION_POINTS, TITLE_POINTS, LEGEND_POINTS = 6.0, 8.0, 6.5
 
 SHEET: Any = {
@@ -145,15 +145,15 @@ def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool
 
 
 def reported(init: str = "pretrained") -> dict[str, Any]:
-    """Keywords of `plot` for a number that the study printed: a thin black cross, upright for random arms."""
-    marker = STUDY_MARKS.get(init, "x")
+    """Keywords of `plot` for a number that the paper printed: a thin black cross, upright for random arms."""
+    marker = PAPER_MARKS.get(init, "x")
     return {"color": "black", "marker": marker, "markersize": 3.6, "markeredgewidth": 0.6, "linestyle": "none"}
 
 
 def reported_handles(arms: Collection[str]) -> list[Line2D]:
-    """Legend entries of the study's numbers, of the arms that are shown."""
-    shown = [arm for arm in STUDY_MARKS if arm in arms]
-    words = {arm: f"reported by the study ({arm})" if len(shown) > 1 else "reported by the study" for arm in shown}
+    """Legend entries of the paper's numbers, of the arms that are shown."""
+    shown = [arm for arm in PAPER_MARKS if arm in arms]
+    words = {arm: f"reported by the paper ({arm})" if len(shown) > 1 else "reported by the paper" for arm in shown}
     return [Line2D([], [], label=words[arm], **reported(arm)) for arm in shown]
 
 
@@ -243,6 +243,8 @@ def save(figure: Figure, path: Path) -> None:
     """
     words = [str(figure.get_label()), *(str(part.get_label()) for part in figure.subfigs)]
     text = "\n\n".join(re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(word.split())) for word in words if word)
+    for strip in figure.findobj(SubFigure):  # they have no colour, and an edge at 0 that rounding may turn into -0
+        strip.patch.set_visible(False)
     with sheet():
         with atomic_path(path) as part:
             figure.savefig(part, format="pdf", metadata=NO_DATES)

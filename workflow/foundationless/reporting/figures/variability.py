@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables
+from foundationless.reporting.figures.inputs import Tables, of_plain_tasks
 
 ARMS = ("pretrained", "random")
 COMPONENTS = {"items": "#d9d9d9", "seed": "#5c4b8a", "fold": "#c3b8dd", "residual": "#f7c98b"}
@@ -68,22 +68,21 @@ def seed_variance(tables: Tables) -> Figure:
 
 def _repeated(tables: Tables) -> tuple[pd.DataFrame, str]:
     """Runs of the analysis with the most arms that have several, as distances from their arm's mean."""
-    found = tables.extra("runs")
-    if found.empty:
-        return found, ""
-    found = tables.own(found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)])
-    found = found[~found["task"].str.contains(".", regex=False) & found["value"].notna()]
-    found = found[~found["model"].str.contains(r"\.paper(?:\.|$)")]
-    if "selection" in found and (found["selection"] == "validation").any():
-        found = found[found["selection"] == "validation"]
+    runs = tables.extra("runs")
+    if runs.empty:
+        return runs, ""
+    runs = tables.own(runs[runs["init"].isin(ARMS) & runs["model"].isin(tables.looks)])
+    runs = of_plain_tasks(runs[runs["value"].notna() & (runs["reading"] == "published")])
+    if "selection" in runs and (runs["selection"] == "validation").any():
+        runs = runs[runs["selection"] == "validation"]
     keys = ["analysis", "task", "model", "init", "metric"]
-    groups = found.groupby(keys)["value"]
-    found = found.assign(away=found["value"] - groups.transform("mean"))[groups.transform("size") > 1]
-    if found.empty:
-        return found, ""
-    counts = found.groupby("analysis").size()
+    groups = runs.groupby(keys)["value"]
+    runs = runs.assign(away=runs["value"] - groups.transform("mean"))[groups.transform("size") > 1]
+    if runs.empty:
+        return runs, ""
+    counts = runs.groupby("analysis").size()
     analysis = "finetune" if "finetune" in counts.index else str(counts.idxmax())
-    return found[found["analysis"] == analysis], analysis
+    return runs[runs["analysis"] == analysis], analysis
 
 
 def _shares(tables: Tables, analysis: str) -> pd.DataFrame:

@@ -16,52 +16,52 @@ from foundationless.reporting.figures.inputs import Tables, each
 ARMS = ("pretrained", "random")
 MODEL_MM = 17.0  # height of a model's row of curves
 POOLINGS = ("cls", "last", "site", "mean", "max")
-VARIANTS = {"raw": "Cosine similarity", "centred": "Cosine, centred"}
+CONDITIONS = {"raw": "Cosine similarity", "centred": "Cosine, centred"}
 POOLING_LABELS = {"cls": "cls / last token", "last": "last token", "site": "mutated sites"}
 
 
 def sensitivity_ancestry(tables: Tables) -> Figure:
     """Figure 6: (a) cosine similarity against the number of mutations, as it is and centred, (b) ancestry."""
     title = "Figure 6 · Mutation sensitivity and ancestry"
-    found = _sensitivity(tables)
+    cosines = _sensitivity(tables)
     people = tables.scored("ancestry")
-    if found.empty and people.empty:
+    if cosines.empty and people.empty:
         return style.missing(title, "No scores of analysis sensitivity and none of analysis ancestry.")
-    names = tables.order([*tables.own(found)["model"], *tables.own(people)["model"]])
+    names = tables.order([*tables.own(cosines)["model"], *tables.own(people)["model"]])
     handles = [
-        style.arm_handles(layout.shown_arms(tables, found, people), lines=not found.empty),
+        style.arm_handles(layout.shown_arms(tables, cosines, people), lines=not cosines.empty),
         style.model_handles([tables.looks[name] for name in names]),
     ]
     caption = ""
-    if not found.empty:
+    if not cosines.empty:
         caption = (
             "a, mean cosine similarity of a mutant's embedding with its reference's, 95 % bootstrap intervals over "
             "windows; short dotted lines at the right: embeddings of different, unmutated windows (null). "
         )
-    if (found["condition"] == "centred").any():
+    if (cosines["condition"] == "centred").any():
         caption += (
             "Lower panels: after the mean embedding of all unmutated windows is subtracted, because embeddings share a "
             "large common part and unrelated windows look alike with it. "
         )
     if not people.empty:
-        windows = study_windows(tables)
-        caption += f"b, ancestry. {_people_caption(people)} {layout.study_words(windows)} "
+        windows = paper_windows(tables)
+        caption += f"b, ancestry. {_people_caption(people)} {layout.paper_words(tables, windows)} "
         handles[0] += style.reported_handles(set(windows["init"]))
     rows_b = len(tables.order(people["model"]))
-    poolings = [pooling for pooling in POOLINGS if len(found) and (found["pooling"] == pooling).any()]
-    lines = [name for name in VARIANTS if (found["condition"] == name).any()]
+    poolings = [pooling for pooling in POOLINGS if len(cosines) and (cosines["pooling"] == pooling).any()]
+    lines = [name for name in CONDITIONS if (cosines["condition"] == name).any()]
     heights = [52.0 * bool(poolings) for _ in lines] + [(13 + layout.ROW_MM * rows_b) * (rows_b > 0)]
     figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=handles)
     with style.sheet():
         parts = _stack(body, heights)
         for line in lines:
             panels = next(parts).subplots(1, len(poolings), squeeze=False, sharey=True)[0]
-            own = found[found["condition"] == line]
+            own = cosines[cosines["condition"] == line]
             for place, (axes, pooling) in enumerate(zip(panels, poolings, strict=True)):
                 _similarity(axes, tables, own[own["pooling"] == pooling], names)
                 first = "a  " if place == 0 and line == lines[0] else ""
                 axes.set_title(first + POOLING_LABELS.get(pooling, pooling))
-            panels[0].set_ylabel(VARIANTS[line])
+            panels[0].set_ylabel(CONDITIONS[line])
         if rows_b:
             _ancestry(next(parts).subplots(), tables, people)
     return figure
@@ -70,17 +70,18 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
 def mutations(tables: Tables) -> Figure:
     """Similarity against the number of mutations, a row per model: both arms, each beside its own null."""
     title = "Similarity against mutations, beside that of unrelated windows"
-    found = tables.own(_sensitivity(tables))
-    found = found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)]
-    curve = found[found["mutations"] > 0]
+    cosines = tables.own(_sensitivity(tables))
+    cosines = cosines[cosines["init"].isin(ARMS) & cosines["model"].isin(tables.looks)]
+    curve = cosines[cosines["mutations"] > 0]
     if curve.empty:
         return style.missing(title, "No scores of analysis sensitivity (cosine of mutants with their windows).")
     # Unrelated windows share no sites, so `site` has no null.
     pooling = next(name for name in ("max", "mean", *POOLINGS) if (curve["pooling"] == name).any())
     tasks = tables.task_rows(curve["task"])["task"].tolist()
-    found = found[(found["pooling"] == pooling) & (found["task"] == tasks[0])]
-    names, variants = tables.order(found["model"]), [name for name in VARIANTS if (found["condition"] == name).any()]
-    windows = found["windows"].max() if "windows" in found else float("nan")
+    cosines = cosines[(cosines["pooling"] == pooling) & (cosines["task"] == tasks[0])]
+    names = tables.order(cosines["model"])
+    conditions = [name for name in CONDITIONS if (cosines["condition"] == name).any()]
+    windows = cosines["windows"].max() if "windows" in cosines else float("nan")
     caption = (
         f"{tables.task_label(tasks[0])}, {POOLING_LABELS.get(pooling, pooling)} pooling: mean cosine of mutants with "
         "their unmutated window (solid and filled: pretrained; dashed and open: random), vertical lines: 95 % "
@@ -88,22 +89,23 @@ def mutations(tables: Tables) -> Figure:
         "null of the same arm, cosine of different unmutated windows with its 95 % interval (light: random): "
         "a curve within it has lost the window. "
     )
-    if "centred" in variants:
+    if "centred" in conditions:
         caption += "Right: after the mean embedding of all windows, which embeddings share, is subtracted. "
     figure, body = style.page(
         10 + MODEL_MM * len(names), title=title, caption=caption + tables.study, width_mm=style.ONE_COLUMN,
         handles=[[*style.arm_handles(lines=True), Patch(facecolor=style.GREY, alpha=0.4, label="null")]],
     )  # fmt: skip
     with style.sheet():
-        panels = body.subplots(len(names), len(variants), squeeze=False, sharex=True)
+        panels = body.subplots(len(names), len(conditions), squeeze=False, sharex=True)
         for line, name in zip(panels, names, strict=True):
-            for axes, variant in zip(line, variants, strict=True):
-                _beside_null(axes, tables, found[(found["condition"] == variant) & (found["model"] == name)], name)
+            for axes, condition in zip(line, conditions, strict=True):
+                mine = cosines[(cosines["condition"] == condition) & (cosines["model"] == name)]
+                _beside_null(axes, tables, mine, name)
             line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.8, fontweight="bold",
                                color=tables.looks[name].color)  # fmt: skip
-        for axes, variant in zip(panels[0], variants, strict=True):
-            axes.set_title(VARIANTS[variant])
-        ticks = sorted(found.loc[found["mutations"] > 0, "mutations"].unique())
+        for axes, condition in zip(panels[0], conditions, strict=True):
+            axes.set_title(CONDITIONS[condition])
+        ticks = sorted(cosines.loc[cosines["mutations"] > 0, "mutations"].unique())
         for axes in panels.ravel():
             layout.logarithmic(axes, ticks, size=5.5)
             axes.tick_params(labelsize=5.5, labelbottom=axes in panels[-1])
@@ -113,9 +115,9 @@ def mutations(tables: Tables) -> Figure:
 
 
 def _beside_null(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str) -> None:
-    """One model in one variant: similarity of both arms, and the range of their nulls behind them."""
+    """One model under one condition: similarity of both arms, and the range of their nulls behind them."""
     look = tables.looks[name]
-    null = rows["null"].fillna(False).astype(bool) if "null" in rows else pd.Series(False, index=rows.index)
+    null = _nulls(rows)
     for init, line, alpha in (("pretrained", "-", 0.4), ("random", "--", 0.15)):
         arm = rows[rows["init"] == init]
         base = arm[null[arm.index]]
@@ -130,14 +132,19 @@ def _beside_null(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str) -> N
     axes.locator_params(axis="y", nbins=4)
 
 
+def _nulls(rows: pd.DataFrame) -> pd.Series:
+    """Which rows compare unrelated windows."""
+    return rows["null"].fillna(False).astype(bool) if "null" in rows else pd.Series(False, index=rows.index)
+
+
 def _sensitivity(tables: Tables) -> pd.DataFrame:
-    """Cosine rows in the variants that the figure shows; the study's rounding stays in the tables."""
+    """Cosine rows under the conditions that the figure shows; the paper's rounding stays in the tables."""
     found = tables.scored("sensitivity")
     if not {"pooling", "mutations"} <= set(found.columns):
         found = found.iloc[:0].assign(pooling="", mutations=0)
     found = found[found["metric"] == "cosine"]
     found = found.assign(condition=found["condition"].astype(object).fillna("raw") if "condition" in found else "raw")
-    return found[found["condition"].isin(VARIANTS)]
+    return found[found["condition"].isin(CONDITIONS)]
 
 
 def _stack(body: SubFigure, heights: Sequence[float]) -> Iterator[SubFigure]:
@@ -147,10 +154,10 @@ def _stack(body: SubFigure, heights: Sequence[float]) -> Iterator[SubFigure]:
     return iter(parts[:, 0])
 
 
-def _similarity(axes: Axes, tables: Tables, found: pd.DataFrame, names: list[str]) -> None:
+def _similarity(axes: Axes, tables: Tables, cosines: pd.DataFrame, names: list[str]) -> None:
     """One pooling: a line per model and arm over mutations, the null as a dotted stub at the right."""
-    null = found["null"].fillna(False).astype(bool) if "null" in found else pd.Series(False, index=found.index)
-    curve = found[~null & (found["mutations"] > 0)]
+    null = _nulls(cosines)
+    curve = cosines[~null & (cosines["mutations"] > 0)]
     edge = curve["mutations"].max()
     for name in names:
         look = tables.looks[name]
@@ -163,7 +170,7 @@ def _similarity(axes: Axes, tables: Tables, found: pd.DataFrame, names: list[str
                 **(style.filling(look, init) | {"linestyle": line, "markersize": 3}),
             )
             style.interval(axes, arm["mutations"], arm["low"], arm["high"], look.color, vertical=True)
-            base = found[null & (found["model"] == name) & (found["init"] == init)]["value"]
+            base = cosines[null & (cosines["model"] == name) & (cosines["init"] == init)]["value"]
             if len(base):
                 axes.plot([edge * 1.3, edge * 3], [base.mean()] * 2, color=look.color, linestyle=":",
                           linewidth=1.0 if init == "pretrained" else 0.6)  # fmt: skip
@@ -188,18 +195,18 @@ def _ancestry(axes: Axes, tables: Tables, people: pd.DataFrame) -> None:
         shown = people
     names = tables.order(people["model"])
     layout.model_rows(axes, tables, shown, names)
-    layout.study_rows(axes, study_windows(tables), names, set(shown["init"]))
+    layout.paper_rows(axes, paper_windows(tables), names, set(shown["init"]))
     windows = people["task"].nunique()
     axes.set_title("b  Ancestry" + (f", mean of {windows} windows" if windows > 1 else ""))
     axes.set_xlabel(layout.metric_label(people["metric"].unique().tolist()))
 
 
-def study_windows(tables: Tables) -> pd.DataFrame:
-    """The study's means over its windows of ancestry (Figure 6b), of the models and arms that it has."""
+def paper_windows(tables: Tables) -> pd.DataFrame:
+    """The paper's means over its windows of ancestry (Figure 6b), of the models and arms that it has."""
     found = tables.extra("table_14_windows")
     if found.empty:
         return pd.DataFrame(columns=["model", "init", "reported", "source"])
-    found = found[found["derivation"].isna() & found["reported"].notna() & found["model"].isin(tables.looks)]
+    found = found[(found["variant"] == "") & found["reported"].notna() & found["model"].isin(tables.looks)]
     return found.assign(source=found.get("reported_source"))
 
 
@@ -251,7 +258,7 @@ def variants(tables: Tables) -> Figure:
 
 
 def _similar(tables: Tables) -> pd.DataFrame:
-    """Cosine rows of one pooling (the study's max, if there) and unit (single variants, if there)."""
+    """Cosine rows of one pooling (the paper's max, if there) and unit (single variants, if there)."""
     found = tables.scored("similarity")
     if found.empty or not {"gene", "label", "pooling"} <= set(found.columns):
         return found.iloc[:0]
@@ -263,12 +270,12 @@ def _similar(tables: Tables) -> pd.DataFrame:
     return found
 
 
-def _distances(axes: Axes, tables: Tables, found: pd.DataFrame, names: list[str], *, labels: bool) -> None:
+def _distances(axes: Axes, tables: Tables, distances: pd.DataFrame, names: list[str], *, labels: bool) -> None:
     shift = {("pretrained", 0): -0.3, ("pretrained", 1): -0.1, ("random", 0): 0.1, ("random", 1): 0.3}
-    classes = sorted(found["label"].unique())
+    classes = sorted(distances["label"].unique())
     for y, name in enumerate(names):
         look = tables.looks[name]
-        for row in each(found[found["model"] == name]):
+        for row in each(distances[distances["model"] == name]):
             rank = min(classes.index(row.label), 1)
             place = y + shift[row.init, rank]
             style.interval(axes, place, max(1 - row.high, 1e-9), max(1 - row.low, 1e-9), look.color)

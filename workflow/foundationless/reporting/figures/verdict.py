@@ -1,4 +1,4 @@
-"""The verdict: differences with their evidence, the ranks of all arms, and our numbers against the study's."""
+"""The verdict: differences with their evidence, the ranks of all arms, and our numbers against the paper's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from foundationless.evaluation.aggregate import ALPHA
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.study.names import qualifiers
 
 SMALL = 5.2  # pt: two text columns beside the panel at 85 mm
 ROW_MM, CLOSE_MM, RANK_MM, BAR_MM = 2.45, 2.25, 3.0, 1.5
@@ -47,10 +46,10 @@ def forest(tables: Tables) -> Figure:
     whole = whole.assign(family="")
     parts = families[families["versus"] == "random"]
     blocks = _forest_blocks(tables, whole, parts)
-    margin, study = float(whole["margin"].max()), _study_deltas(tables)
-    study = study[study["model"].isin(whole["model"]) & study["versus"].isin(HEADINGS)]
-    handles = [[style.band_handle(margin), *style.reported_handles({"pretrained"} if len(study) else ())]]
-    caption = _forest_caption(whole, parts, study, margin)
+    margin, printed = float(whole["margin"].max()), _paper_deltas(tables)
+    printed = printed[printed["model"].isin(whole["model"]) & printed["versus"].isin(HEADINGS)]
+    handles = [[style.band_handle(margin), *style.reported_handles({"pretrained"} if len(printed) else ())]]
+    caption = _forest_caption(tables, whole, parts, printed, margin)
     counts = [len(lines) for lines in blocks.values()]
     body_mm = 5 + 4 * len(counts) + (ROW_MM if sum(counts) < 60 else CLOSE_MM) * sum(counts)
     figure, body = style.page(
@@ -71,8 +70,8 @@ def forest(tables: Tables) -> Figure:
                     _beside(axes, y, ("verdict", "n") if axes is panels[0] else ("", ""), "bold")
                     continue
                 _forest_row(axes, tables, y, row, ends)
-                same = (study["versus"] == versus) & (study["model"] == row.model) & (study["family"] == row.family)
-                for value in study.loc[same, "delta"]:
+                same = (printed["model"] == row.model) & (printed["family"] == row.family)
+                for value in printed.loc[same & (printed["versus"] == versus), "delta"]:
                     axes.plot(np.clip(value, *ends), y, zorder=4, **style.reported())
             _forest_labels(axes, lines, longest)
             axes.spines["left"].set_visible(False)
@@ -144,18 +143,21 @@ def _reach(rows: pd.DataFrame, whole: pd.DataFrame, margin: float) -> tuple[floa
     return float(values.min() - pad), float(values.max() + pad)
 
 
-def _study_deltas(tables: Tables) -> pd.DataFrame:
-    """The study's own differences through the same code, of models that are drawn on tasks of the study."""
-    found, same = tables.extra("reported_across"), tables.extra("reported_comparison")
+def _paper_deltas(tables: Tables) -> pd.DataFrame:
+    """The paper's own differences through the same code, of models that are drawn on tasks of the paper."""
+    found, same, cards = tables.extra("reported_across"), tables.extra("reported_comparison"), tables.models
     if found.empty or same.empty:
         return pd.DataFrame(columns=["versus", "model", "family", "delta"])
     found = found[(found["suite"] == "all") & found["delta"].notna()].rename(columns={"model": "architecture"})
-    plain = [name for name in tables.models["model"] if not qualifiers(name) and name in set(same["model"])]
-    ours = pd.DataFrame({"model": plain, "architecture": [name.split(".")[0] for name in plain]})
+    plain = (cards["tokenizer"] == "") & cards["width"].isna() & cards["layers"].isna()
+    plain &= (cards["reading"] == "published") & cards["model"].isin(same["model"])
+    ours = cards.loc[plain, ["model", "base"]].rename(columns={"base": "architecture"})
     return found.assign(family=found["family"].astype(object).fillna("")).merge(ours, on="architecture")
 
 
-def _forest_caption(whole: pd.DataFrame, parts: pd.DataFrame, study: pd.DataFrame, margin: float) -> str:
+def _forest_caption(
+    tables: Tables, whole: pd.DataFrame, parts: pd.DataFrame, printed: pd.DataFrame, margin: float
+) -> str:
     words = ["Pretrained minus reference; lines: 95 % intervals (arrow: it goes on)."]
     for name, frame in (("Models", whole), ("Families", parts)):
         units = [UNITS[unit] for unit in UNITS if (frame["unit"] == unit).any()]
@@ -170,9 +172,9 @@ def _forest_caption(whole: pd.DataFrame, parts: pd.DataFrame, study: pd.DataFram
     if len(least):
         span = f"{least.min():.3f}" + (f"–{least.max():.3f}" if f"{least.max():.3f}" > f"{least.min():.3f}" else "")
         words.append(f"Detectable with 80 % power: {span}.")
-    if len(study):
-        words.append("Crosses: the study's printed scores, weighed in the same way (reported_across.csv).")
-        if any("." in name for name in study["model"]):
+    if len(printed):
+        words.append("Crosses: the paper's printed scores, weighed in the same way (reported_across.csv).")
+        if not layout.same_models(tables, printed["model"]):
             words.append(layout.SMALLER)
     return " ".join(words)
 
@@ -180,33 +182,33 @@ def _forest_caption(whole: pd.DataFrame, parts: pd.DataFrame, study: pd.DataFram
 def critical_difference(tables: Tables) -> Figure:
     """Mean rank of every arm and baseline over fine-tuning tasks; bars join those that no test tells apart."""
     title = "Ranks of all arms and baselines"
-    found, pairs = tables.extra("ranks"), tables.extra("rank_pairs")
-    if len(found):
-        found = found[(found["analysis"] == "finetune") & found["model"].isin(tables.looks)]
-    if len(found) < 2:
+    ranks, pairs = tables.extra("ranks"), tables.extra("rank_pairs")
+    if len(ranks):
+        ranks = ranks[(ranks["analysis"] == "finetune") & ranks["model"].isin(tables.looks)]
+    if len(ranks) < 2:
         return style.missing(title, "No two arms were fine-tuned on the same tasks, so there are no ranks to compare.")
-    found = found.sort_values("rank", kind="stable").reset_index(drop=True)
-    p = _pair_matrix(found, pairs)
+    ranks = ranks.sort_values("rank", kind="stable").reset_index(drop=True)
+    p = _pair_matrix(ranks, pairs)
     bars = maximal_runs(p, ALPHA)
     lanes = _lanes(bars)
-    friedman = float(found["p_friedman"].iloc[0])
+    friedman = float(ranks["p_friedman"].iloc[0])
     caption = (
-        f"Mean rank over n = {int(found['n'].max())} tasks that all arms were run on (1: highest score); it has no "
+        f"Mean rank over n = {int(ranks['n'].max())} tasks that all arms were run on (1: highest score); it has no "
         f"interval. Friedman test that all are alike: p = {friedman:.2g}. A bar joins arms of which no two differ at "
         "5 % (Nemenyi's post-hoc test, which adjusts for all pairs); an arm that is joined to no other has no bar. "
         f"Tasks that are the same data in two suites count once. {tables.study}"
     )
-    handles = [style.arm_handles(layout.shown_arms(tables, found))]
+    handles = [style.arm_handles(layout.shown_arms(tables, ranks))]
     figure, body = style.page(
-        10 + RANK_MM * len(found), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
+        10 + RANK_MM * len(ranks), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
     )
     with style.sheet():
         width = BAR_MM * max(1, max(lanes, default=0) + 1)
         axes, side = body.subplots(1, 2, sharey=True, width_ratios=[50 - width, width])
         for panel in (axes, side):
-            for y in range(0, len(found), 2):
+            for y in range(0, len(ranks), 2):
                 panel.axhspan(y - 0.5, y + 0.5, color="#f4f4f4", zorder=0)
-        for y, row in enumerate(each(found)):
+        for y, row in enumerate(each(ranks)):
             look = tables.looks[row.model]
             arm = "baseline" if row.model in tables.baselines else row.init
             color = style.GREY if arm == "baseline" else look.color
@@ -219,11 +221,11 @@ def critical_difference(tables: Tables) -> Figure:
         side.set_xlim(-0.7, max(lanes, default=0) + 0.7)
         side.set_axis_off()
         side.set_xticks([])
-        labels = [arm_label(tables, row.model, row.init) for row in each(found)]
-        axes.set_yticks(range(len(found)), labels)
+        labels = [arm_label(tables, row.model, row.init) for row in each(ranks)]
+        axes.set_yticks(range(len(ranks)), labels)
         axes.tick_params(axis="y", length=0, labelsize=5.8)
-        axes.set_ylim(len(found) - 0.4, -0.6)
-        axes.set_xlim(0.5, found["rank"].max() + 0.16 * (found["rank"].max() - 0.5))
+        axes.set_ylim(len(ranks) - 0.4, -0.6)
+        axes.set_xlim(0.5, ranks["rank"].max() + 0.16 * (ranks["rank"].max() - 0.5))
         axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
         axes.set_xlabel("Mean rank")
         axes.grid(axis="x")
@@ -274,24 +276,24 @@ def _lanes(bars: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def reported(tables: Tables) -> Figure:
-    """Our scores against those that the study printed, and their differences by experiment."""
-    title = "Our numbers against the study's"
-    found = tables.extra("reported_comparison")
-    if len(found):
-        found = found[found["reported"].notna() & found["ours"].notna() & found["model"].isin(tables.looks)]
-    partial = found["difference"].isna() if len(found) else pd.Series(dtype=bool)
-    found = found[~partial] if len(found) else found
-    if found.empty:
-        return style.missing(title, "No number of ours answers one that the study printed (reported_comparison.csv).")
-    deltas = found["arm"] == "delta"
-    found = found.assign(init=found["arm"].str.extract(r"(pretrained|random)", expand=False).fillna("pretrained"))
-    found["experiment"] = [EXPERIMENTS.get(name, name.replace("_", " ")) for name in found["experiment"]]
-    names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *found["experiment"]])
-             if (found["experiment"] == name).any()]  # fmt: skip
+    """Our scores against those that the paper printed, and their differences by experiment."""
+    title = "Our numbers against the paper's"
+    numbers = tables.extra("reported_comparison")
+    if len(numbers):
+        numbers = numbers[numbers["reported"].notna() & numbers["ours"].notna() & numbers["model"].isin(tables.looks)]
+    partial = numbers["difference"].isna() if len(numbers) else pd.Series(dtype=bool)
+    numbers = numbers[~partial] if len(numbers) else numbers
+    if numbers.empty:
+        return style.missing(title, "No number of ours answers one that the paper printed (reported_comparison.csv).")
+    deltas = numbers["arm"] == "delta"
+    numbers = numbers.assign(init=numbers["arm"].str.extract(r"(pretrained|random)", expand=False).fillna("pretrained"))
+    numbers["experiment"] = [EXPERIMENTS.get(name, name.replace("_", " ")) for name in numbers["experiment"]]
+    names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *numbers["experiment"]])
+             if (numbers["experiment"] == name).any()]  # fmt: skip
     published = "selection" in tables.scores and bool(tables.scores["selection"].eq("test").all())
-    caption = _reported_caption(found, int(partial.sum()), published)
-    models = [tables.looks[name] for name in tables.order(found["model"])]
-    handles = [style.arm_handles(set(found["init"])), style.model_handles(list(dict.fromkeys(models)))]
+    caption = _reported_caption(tables, numbers, int(partial.sum()), published)
+    models = [tables.looks[name] for name in tables.order(numbers["model"])]
+    handles = [style.arm_handles(set(numbers["init"])), style.model_handles(list(dict.fromkeys(models)))]
     heights = [58.0 * bool((~deltas).any()), 14 + 4.6 * len(names)]
     figure, body = style.page(
         sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles, width_mm=style.ONE_COLUMN
@@ -299,8 +301,8 @@ def reported(tables: Tables) -> Figure:
     with style.sheet():
         parts: Any = body.subfigures(2, 1, height_ratios=heights) if heights[0] else [None, body]
         if parts[0] is not None:
-            _against(parts[0].subplots(), tables, found[~deltas])
-        _differences(parts[1].subplots(), tables, found, names)
+            _against(parts[0].subplots(), tables, numbers[~deltas])
+        _differences(parts[1].subplots(), tables, numbers, names)
     return figure
 
 
@@ -315,16 +317,16 @@ def _against(axes: Axes, tables: Tables, found: pd.DataFrame) -> None:
         axes.plot(rows["reported"], rows["ours"], zorder=3, **mark)
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     axes.set_title("a  Scores; on the line they agree")
-    axes.set_xlabel("Reported by the study (metric of the task)")
+    axes.set_xlabel("Reported by the paper (metric of the task)")
     axes.set_ylabel("Ours (same metric)")
     axes.grid()
 
 
-def _differences(axes: Axes, tables: Tables, found: pd.DataFrame, names: Sequence[str]) -> None:
+def _differences(axes: Axes, tables: Tables, numbers: pd.DataFrame, names: Sequence[str]) -> None:
     """A strip per experiment, its median as a bar, and how many are equivalent, higher, lower or undecided."""
     axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
     for y, name in enumerate(names):
-        part = found[found["experiment"] == name]
+        part = numbers[numbers["experiment"] == name]
         place = y + np.linspace(-0.3, 0.3, len(part)) * (len(part) > 1)
         for (model, init), rows in part.assign(place=place).groupby(["model", "init"], sort=False):
             mark = style.filling(tables.looks[str(model)], str(init)) | {"markersize": 2.2, "markeredgewidth": 0.5}
@@ -345,21 +347,21 @@ def _differences(axes: Axes, tables: Tables, found: pd.DataFrame, names: Sequenc
     axes.grid(axis="x")
 
 
-def _reported_caption(found: pd.DataFrame, partial: int, published: bool) -> str:
-    """Caption of the rows that are drawn; `partial` means of ours hold too few tasks, `published`: selection by test score."""
-    sources = ", ".join(dict.fromkeys(str(source) for source in found["source"]))
+def _reported_caption(tables: Tables, numbers: pd.DataFrame, partial: int, published: bool) -> str:
+    """Caption of the rows that are drawn; `partial` means hold too few tasks, `published`: selection by test score."""
+    sources = ", ".join(dict.fromkeys(str(source) for source in numbers["source"]))
     words = [
-        f"n = {len(found):,} numbers that one of our tasks answers ({sources}). Vertical lines: 95 % intervals of "
+        f"n = {len(numbers):,} numbers that one of our tasks answers ({sources}). Vertical lines: 95 % intervals of "
         "ours, by bootstrap; of means over tasks by Student's t.",
-        "The study reports the best test score of its learning rates; "
+        "The paper reports the best test score of its learning rates; "
         + ("so do ours (selection: test)." if published else "ours are chosen by validation (selection: validation)."),
         "b: every number and every difference of arms, their median (bar), and how many are equivalent (=), higher "
         "(↑), lower (↓) or undecided (?): whether the 95 % interval of ours − reported lies within the margin, beyond "
-        "0, or neither. It takes the study's sd over its three runs into account where it prints one; else its number "
+        "0, or neither. It takes the paper's sd over its three runs into account where it prints one; else its number "
         "counts as exact. No test, no adjustment for how many they are.",
     ]
     if partial:
-        words.append(f"Not drawn: {partial:,} means of ours over fewer tasks than the study's.")
-    if not (found["same_model"].all() if "same_model" in found else layout.same_models(found)):
+        words.append(f"Not drawn: {partial:,} means of ours over fewer tasks than the paper's.")
+    if not (numbers["same_model"].all() if "same_model" in numbers else layout.same_models(tables, numbers["model"])):
         words.append(layout.SMALLER)
     return " ".join(words)

@@ -43,7 +43,7 @@ def write_report(
     groups = contents.read_tables(tables, os.path.relpath(tables, output.parent))
     listed = [table for group in groups.values() for table in group]
     tasks, scores = contents.read_csv(tables / "tasks.csv"), contents.read_csv(tables / "scores.csv")
-    scored = {str(name).split(".")[0] for name in scores["task"]}
+    scored = set(scores["base_task"])
     sources = tasks.loc[tasks["task"].isin(scored), "sources"].dropna().astype(str)
     models = contents.read_models(contents.read_csv(tables / "models.csv"), answer["models"])
     page = _template().render(
@@ -60,7 +60,7 @@ def write_report(
         anchors={model.name: model.anchor for model in models},
         of_a_model=[table for name in contents.OF_A_MODEL for table in listed if table.name == name],
         costs=contents.sum_costs(contents.read_csv(tables / "cost.csv")),
-        holes=contents.read_csv(tables / "holes.csv").fillna("").to_dict("records"),
+        missing=contents.read_missing(tables / "missing.csv"),
         versions=contents.versions(tables / "records.parquet"),
         data=contents.data_files(read_table(datasets, ["name", "file"]), [*sources, *contents.texts(config)]),
     )

@@ -73,16 +73,24 @@ def read_csv(path: Path) -> pd.DataFrame:
     return frame
 
 
+def read_missing(path: Path) -> list[dict[str, Any]]:
+    """Cells that have no record or no predictions, without the parts of their names."""
+    frame = read_csv(path)
+    shown = ("analysis", "task", "model", "init", "seed", "what", "note")
+    rows = frame[[name for name in shown if name in frame]].astype(object).fillna("").to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
 def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
     """Every CSV table of `directory` by group; `place` is where the report finds them (`tables`, relative to it)."""
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; make the tables with collect_tables first.")
     known = [name for group in TABLES.values() for name in group]
-    found = {path.stem: path for path in sorted(directory.glob("*.csv"))}
-    order = [name for name in dict.fromkeys((*OF_A_MODEL, *known, *found)) if name in found]
+    paths = {path.stem: path for path in sorted(directory.glob("*.csv"))}
+    order = [name for name in dict.fromkeys((*OF_A_MODEL, *known, *paths)) if name in paths]
     left, made = ALL_BYTES, {}
     for name in order:
-        frame = read_csv(found[name]).dropna(axis="columns", how="all")
+        frame = read_csv(paths[name]).dropna(axis="columns", how="all")
         data = "" if name in NEVER else as_json(frame)
         if len(data) > min(TABLE_BYTES, left):
             data = ""
@@ -115,10 +123,10 @@ def _cells(column: pd.Series) -> Any:
 
 
 def read_pictures(directory: Path) -> dict[str, list[Picture]]:
-    """Every figure of the plan by category, in its order; a missing one is a `UserError`."""
+    """Every figure by group, in the order of the vocabulary; a missing one is a `UserError`."""
     found: dict[str, list[Picture]] = {}
-    for name, category in FIGURES.items():
-        found.setdefault(category, []).append(read_picture(directory / f"{name}.png"))
+    for name, figure in FIGURES.items():
+        found.setdefault(figure.group, []).append(read_picture(directory / f"{name}.png"))
     return found
 
 

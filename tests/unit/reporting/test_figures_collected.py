@@ -1,0 +1,64 @@
+"""Figures of what `collect_tables` itself writes: of nothing yet, of maps of substitutions, of models given inline."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from foundationless.__main__ import main
+from foundationless.errors import UserError
+from foundationless.reporting.figures import resolve
+from foundationless.reporting.figures.inputs import read
+from foundationless.reporting.figures.mutagenesis import mutagenesis
+from foundationless.reporting.tables.collect import collect
+from foundationless.reporting.tables.inputs import Inputs, read_substitutions
+from foundationless.study.vocabulary import FIGURES
+from support.figure_tables import SENTENCE, substitutions
+from support.figures import faults, laid_out, words
+
+
+def collected(directory, **given):
+    """The tables of a study of one model and one task of which only `given` has been computed."""
+    none = pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"])
+    tasks = pd.DataFrame([{"task": "BRCA2", "suite": "v", "suite_label": "V", "group": "g", "label": "BRCA2"}])
+    models = {"hyenadna": {"label": "HyenaDNA", "tokenizer_class": "character", "order": 0, "kind": "model"}}
+    collect(directory, Inputs(none, none.assign(versus="", delta=0.0), none, tasks, models, 0.02, **given))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory):
+    return collected(tmp_path_factory.mktemp("nothing") / "tables")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_of_nothing_every_page_says_what_it_lacks(name, nothing, drawn):
+    figure = drawn(name, nothing)
+    assert not faults(figure)
+    assert any(text.startswith("No ") for text in words(figure))
+
+
+def test_collected_maps_are_those_of_the_first_window(tmp_path):
+    frame = substitutions("BRCA2", ["hyenadna"])
+    frame = pd.concat([frame, frame.assign(window="v")])
+    frame.to_parquet(tmp_path / "p.parquet")
+    directory = collected(tmp_path / "tables", substitutions=[read_substitutions(tmp_path / "p.parquet")])
+    kept = read(directory).substitutions
+    assert set(kept["window"]) == {"w"} and len(kept) == 2 * 600
+    assert not faults(laid_out(mutagenesis(read(directory, SENTENCE))))
+    frame.drop(columns="llr").to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(UserError, match="no column llr"):
+        read_substitutions(tmp_path / "p.parquet")
+
+
+def test_inline_models_of_a_plan_are_understood(tmp_path):
+    cards = json.dumps({"a.demo": {"label": "A", "tokenizer_class": "bpe", "order": 0, "kind": "model"}})
+    (tmp_path / "tasks.tsv").write_text("task\tsuite\tsuite_label\tgroup\tlabel\nH3\tnt\tNT\tmarks\tH3\n")
+    for name in ("s", "c"):
+        (tmp_path / f"{name}.csv").write_text("analysis,task,model,init,versus,metric,value,delta\n")
+    pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"]).to_parquet(tmp_path / "r.parquet")
+    given = {"scores": "s.csv", "comparisons": "c.csv", "records": "r.parquet", "tasks": "tasks.tsv", "output": "t"}
+    flags = [word for flag, name in given.items() for word in (f"--{flag}", str(tmp_path / name))]
+    assert main(["collect_tables", *flags, "--models", cards]) == 0
+    assert pd.read_csv(tmp_path / "t" / "models.csv")["label"].tolist() == ["A"]
+    assert words(resolve("verdict_forest")(read(tmp_path / "t")))[0] == "Does pretraining pay?"
