@@ -46,7 +46,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--reading",
         choices=["published", "as_in_paper"],
         default="published",
-        help="as_in_paper: the function that the study's code evaluated, its loading defects included",
+        help="as_in_paper: the function that the paper's code evaluated, its loading defects included",
     )
 
 

@@ -2,15 +2,16 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
 from foundationless.commands._flags import count, number
+from foundationless.study.vocabulary import CLASS_METRICS, CLASSIFIERS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embeddings", required=True, type=Path, help="embeddings of the set (Parquet, from embed)")
-    kinds = ["xgboost", "logistic", "svm", "knn", "prototype"]
-    parser.add_argument("--probes", required=True, nargs="+", choices=kinds, help="classifiers")
+    parser.add_argument("--probes", required=True, nargs="+", choices=CLASSIFIERS, help="classifiers")
     parser.add_argument("--poolings", required=True, nargs="+", help="poolings, columns of the embeddings")
     add_settings(parser)
 
@@ -20,8 +21,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
     parser.add_argument("--aggregate", help="average the features of rows that share this column, such as sample")
-    metrics = ["mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc"]
-    parser.add_argument("--metric", required=True, choices=metrics, help="main metric; it chooses on validation")
+    parser.add_argument("--metric", required=True, choices=CLASS_METRICS, help="main metric; it chooses on validation")
     parser.add_argument("--rounds", type=count, default=1000, help="XGBoost: trees per class")
     parser.add_argument("--depth", type=count, default=3, help="XGBoost: depth of a tree")
     parser.add_argument("--eta", type=number, default=0.1, help="XGBoost: learning rate")
@@ -36,7 +36,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_record_outputs(parser)
 
 
-def shared(arguments: argparse.Namespace) -> dict:
+def shared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The values of those flags, the identity and the settings, as `probes.run_job` takes them."""
     from foundationless.features.probes import ProbeSettings
 

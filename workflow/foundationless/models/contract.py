@@ -59,8 +59,8 @@ class GenomicModel(nn.Module):
     objective: what the vocabulary projection was made for, `causal` or `masked`.
     padding: `mask`, the attention mask makes padding inert on either side; `right`, the model is causal and padding on
         the right cannot reach a valid token; `equal`, padding is never inert and a batch holds one length.
-    reading: `published`, or `as_in_paper`: the function that the study's code evaluated, defects included.
-    study_masked: whether the study passed an attention mask to this family.
+    reading: `published`, or `as_in_paper`: the function that the paper's code evaluated, defects included.
+    paper_masked: whether the paper passed an attention mask to this family.
     """
 
     family: ClassVar[str] = "of your own"
@@ -74,8 +74,8 @@ class GenomicModel(nn.Module):
     ignored: ClassVar[Mapping[str, str]] = {}  # keys without effect in the official code, with the reason
     may_be_unexpected: ClassVar[Mapping[str, str]] = {}  # key suffix -> why a file may hold it and it is not read
     may_be_missing: ClassVar[Mapping[str, str]] = {}  # key prefix -> why a file may lack it (then 0)
-    study_masked: ClassVar[bool] = True
-    paper_ignores: ClassVar[Mapping[str, str]] = {}  # pattern of names that the study's loading lost -> how
+    paper_masked: ClassVar[bool] = True
+    paper_ignores: ClassVar[Mapping[str, str]] = {}  # pattern of names that the paper's loading lost -> how
 
     reading: Reading = "published"
     width: int
@@ -194,7 +194,7 @@ class GenomicModel(nn.Module):
 
     @classmethod
     def paper_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration that the study in effect evaluated where it meant `config`."""
+        """The configuration that the paper in effect evaluated where it meant `config`."""
         return dict(config)
 
     @classmethod
@@ -232,7 +232,7 @@ class GenomicModel(nn.Module):
         """Copy published tensors in; any missing, unexpected, misshaped or contradictory one is a `UserError`.
 
         Both published forms are read: each shared tensor once (safetensors), or under all its names (pickled). Under
-        the reading `as_in_paper`, what the study's loading lost (`paper_ignores`) is left as construction made it.
+        the reading `as_in_paper`, what the paper's loading lost (`paper_ignores`) is left as construction made it.
         """
         own = self.state_dict()
         lost = [re.compile(pattern) for pattern in self.paper_ignores] if self.reading == "as_in_paper" else []

@@ -68,8 +68,8 @@ def run_network(
     cuda = place.type == "cuda"
     model = weights.model.to(place).eval()
     lengths = np.array([len(ids) for ids in inputs], dtype=np.int64)
-    # Models that the study gave no mask see padding as it read them, and it embedded sequences one by one.
-    equal = model.padding == "equal" or (model.reading == "as_in_paper" and not model.study_masked)
+    # Models that the paper gave no mask see padding as it read them, and it embedded sequences one by one.
+    equal = model.padding == "equal" or (model.reading == "as_in_paper" and not model.paper_masked)
     if (longest := int(lengths.max(initial=0))) > token_budget:
         tqdm.write(
             f"{label}: an input of {longest} tokens exceeds --token-budget {token_budget}; it runs by itself.",

@@ -4,7 +4,7 @@
 |---|---|---|---|
 | `hyenadna` | characters, case-sensitive | ... [SEP] | left |
 | `caduceus` | characters, upper-cased | ... [SEP] | left |
-| `paper_char` | characters (the study's Mistral) | [CLS] ... [SEP] | left |
+| `paper_char` | characters (the paper's Mistral) | [CLS] ... [SEP] | left |
 | `character` | characters, for any encoder | [CLS] ... [SEP] | right |
 | `nt_v1`, `nt_v2` | 6-mers, single letters where none fits | <cls> ... | right |
 | `dnabert2`, `gena_lm` | byte-pair pieces, from a `tokenizer.json` | [CLS] ... [SEP] | right |
@@ -304,7 +304,7 @@ def _ids(tokens: str) -> dict[str, int]:
 
 
 _HYENA = _ids("[CLS] [SEP] [BOS] [MASK] [PAD] [RESERVED] [UNK] A C G T N")
-# The study's tokenizer gives [MASK] the id 12, outside its own 12-row table: there is no usable mask token.
+# The paper's tokenizer gives [MASK] the id 12, outside its own 12-row table: there is no usable mask token.
 _PAPER = _ids("D N A T G C [CLS] [SEP] [UNK] [PAD] [EOS] [BOS]")
 _GENERIC = _ids("[PAD] [UNK] [CLS] [SEP] [MASK] A C G T N")
 _CHARACTER: dict[str, tuple[dict[str, int], tuple[str | None, str | None], Literal["left", "right"], bool]] = {

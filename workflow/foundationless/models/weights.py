@@ -78,8 +78,8 @@ def _config(where: str, read: Callable[[], Any]) -> dict[str, Any]:
     return config
 
 
-def study_family(family: str, reading: Reading) -> str:
-    """The family that a random model of `family` is: under `paper`, the one that the study's code built."""
+def paper_family(family: str, reading: Reading) -> str:
+    """The family that a random model of `family` is: under `paper`, the one that the paper's code built."""
     return PAPER_RANDOM.get(family, family) if reading == "as_in_paper" else family
 
 
@@ -88,9 +88,9 @@ def initialise(family: str, config: Mapping[str, Any], seed: int, reading: Readi
 
     The seed is set before construction and the global generator is left as it was: the same seed gives the same bytes,
     on every machine.
-    Under the reading `as_in_paper`, what the study's code built for it (`study_family`, `paper_config`).
+    Under the reading `as_in_paper`, what the paper's code built for it (`paper_family`, `paper_config`).
     """
-    model_class = family_class(study_family(family, reading))
+    model_class = family_class(paper_family(family, reading))
     checked = model_class.check_config(model_class.paper_config(config) if reading == "as_in_paper" else config)
     with torch.random.fork_rng(devices=[]), PortableDraws(seed):
         torch.random.default_generator.manual_seed(seed)  # for what `PortableDraws` does not know
@@ -104,7 +104,7 @@ def load_checkpoint(directory: str | Path, family: str, reading: Reading = "publ
 
     Strict: a missing, unexpected or misshaped tensor, an architecture switch that is not implemented, a pickle that
     would run code or a damaged file is a `UserError` that names it. Half-precision tensors become float32. Under
-    the reading `as_in_paper`, the function that the study's code evaluated with this checkpoint, its silent losses included.
+    the reading `as_in_paper`, the function that the paper's code evaluated with this checkpoint, its silent losses included.
     """
     directory = Path(directory)
     model_class = family_class(family)

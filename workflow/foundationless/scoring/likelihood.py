@@ -1,7 +1,7 @@
 """Log-likelihood ratio of ALT against REF, and how well it ranks variants (paper, "Variation", Table 4).
 
 Sign: the ratio is log P(ALT) − log P(REF), and the score of pathogenicity is its negative, because a model that knows
-the genome finds the damaging allele the less likely one. Several AUROCs of the study lie significantly below 0.5: a
+the genome finds the damaging allele the less likely one. Several AUROCs of the paper lie significantly below 0.5: a
 ratio ranked with the wrong sign has 1 − AUROC. Every record holds that number too (`extra.defect` is `sign`).
 """
 

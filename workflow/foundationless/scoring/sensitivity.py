@@ -2,11 +2,11 @@
 
 Every similarity is reported in three variants (`extra.variant`):
 
-- `raw`: cosine of the two embeddings, as in the study, at the job's own precision.
+- `raw`: cosine of the two embeddings, as in the paper, at the job's own precision.
 - `centred`: cosine after the mean embedding of the unmutated windows is subtracted from both. Embeddings of one model
   share a large common part (anisotropy), so that the raw cosine of unrelated windows is near 1 too. The null of
   `centred` is −1 / (windows − 1) for windows that share nothing else. Not given for fewer than three windows.
-- `rounded`: what the study printed: embeddings held in half precision (bfloat16), the cosine rounded to three
+- `rounded`: what the paper printed: embeddings held in half precision (bfloat16), the cosine rounded to three
   decimals. Where the job runs in fp32 only the embeddings are cut, not the network's arithmetic, so the loss is the
   least there can be.
 
@@ -29,7 +29,7 @@ from foundationless.scoring.measures import RESAMPLES, cosine, deviation, finite
 if TYPE_CHECKING:
     from foundationless.models.weights import Weights
 
-DECIMALS = 3  # that the study reports
+DECIMALS = 3  # that the paper reports
 FEWEST_WINDOWS = 3  # to centre: two centred embeddings are each other's negative
 
 

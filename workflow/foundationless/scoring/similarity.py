@@ -37,7 +37,7 @@ def score_similarity(
     chunk: int = 1024,
     most: int = 5,
 ) -> tuple[list[Result], pd.DataFrame]:
-    """Cosine similarity of REF and ALT embeddings, one variant at a time and, with a genome, the study's way (Table 5).
+    """Cosine similarity of REF and ALT embeddings, one variant at a time and, with a genome, the paper's way (Table 5).
 
     Unit `variant`: REF window against ALT window; `site` pools over the tokens that cover the allele in each. Besides
     the mean per gene, label and pooling, the AUROC of the distance 1 − cosine, pathogenic against benign. Unit
@@ -104,7 +104,7 @@ def score_similarity(
 
 
 def _chunk_gaps(found: pd.DataFrame, pooling: str, rng: np.random.Generator) -> list[Result]:
-    """`cosine_gap` of chunks as the study has them and with matched counts, and `count_effect`, their difference."""
+    """`cosine_gap` of chunks as the paper has them and with matched counts, and `count_effect`, their difference."""
     results = []
     wide = found.pivot(index=["gene", "chunk"], columns=["matched", "label"], values="cosine")
     gaps = {matched: wide[matched, PATHOGENIC] - wide[matched, BENIGN] for matched in (False, True)}
@@ -129,7 +129,7 @@ def _mean_result(
 
 
 def _mutation_counts(chunks: pd.DataFrame) -> list[Result]:
-    """Number of variants in every chunk as the study has it."""
+    """Number of variants in every chunk as the paper has it."""
     results = []
     for gene, chunk, start, label, count in chunks[["gene", "chunk", "gene_start", "label", "mutations"]].itertuples(
         index=False

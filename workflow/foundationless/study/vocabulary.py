@@ -1,5 +1,7 @@
 """What a study may name: analyses, arms, readers, features, metrics, figures; and the recipe version of every rule."""
 
+from typing import NamedTuple
+
 # Snakemake does not see edits behind `python -m foundationless`: raise a number here when a rule's result would change.
 RECIPES = {
     "fetch_region": 1,
@@ -35,9 +37,6 @@ RECIPES = {
     "write_verdict": 1,
     "write_report": 1,
 }
-
-# Families of baselines whose features are drawn anew with each seed, as a random network's are.
-DRAWN = ("random_conv",)
 
 # Which rule computes a network's cell of each analysis, and which of them are classifications that baselines join.
 ANALYSES = {
@@ -140,10 +139,35 @@ SPECIAL = {
     **dict.fromkeys(("similarity", "likelihood"), _VARIANTS),
 }
 
-# Families of baselines, which `fit_baseline` knows; those of genotypes read sets of people alone.
-GENOTYPES = ("genotype", "genotype_pca")
 
-FEATURES = ("majority", "length", "gc", "length_gc", "kmer", "gapped_kmer", "random_conv", *GENOTYPES)
+class Features(NamedTuple):
+    """A family of hand-made features: the function of its name in `features.composition`, or in `features.genotypes`.
+
+    `drawn`: anew with each seed, as a random network is. `of_genotypes`: read from sets of people alone.
+    """
+
+    drawn: bool = False
+    of_genotypes: bool = False
+
+
+# Families of features of the baselines, and the classifiers on features, made by hand or by a network.
+FEATURES = {
+    "majority": Features(),
+    "length": Features(),
+    "gc": Features(),
+    "length_gc": Features(),
+    "kmer": Features(),
+    "gapped_kmer": Features(),
+    "random_conv": Features(drawn=True),
+    "genotype": Features(of_genotypes=True),
+    "genotype_pca": Features(of_genotypes=True),
+}
+
+DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
+
+GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotypes)
+
+CLASSIFIERS = ("xgboost", "logistic", "svm", "knn", "prototype", "majority")
 
 CLASS_METRICS = ("mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc")
 

@@ -35,9 +35,9 @@ def tokenise(tokenizer: Tokenizer, sequences: Sequence[str], limit: int) -> tupl
 
 
 class Classifier(nn.Module):
-    """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the study's).
+    """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the paper's).
 
-    Under the reading `as_in_paper` batches are as the study's code made them: `batch_size` rows in their order, padded to the
+    Under the reading `as_in_paper` batches are as the paper's code made them: `batch_size` rows in their order, padded to the
     longest on the tokenizer's official side, the mask passed to some families only, and pooling over every position,
     padding and special tokens included. A prediction then depends on what shares its batch.
     """
@@ -79,7 +79,7 @@ class Classifier(nn.Module):
         """
         ids, mask = (part.to(self.head.weight.device) for part in collate(tokens, self.pad_id, self.side, length))
         padded = min(map(len, tokens)) < ids.shape[1]  # attention is faster without a mask
-        masked = self.backbone.study_masked if self.paper else self.backbone.padding == "mask" and padded
+        masked = self.backbone.paper_masked if self.paper else self.backbone.padding == "mask" and padded
         counts = torch.ones_like(mask) if self.paper else mask.bool() & self.counted[ids]
         return ids, mask if masked else None, counts
 

@@ -1,11 +1,11 @@
 """Fine-tuning: the runs (fold × learning rate) of one task × model × init × seed, all through one loop.
 
-The recipe is the study's (paper, "Fine-tuning"): every weight is trained, AdamW (0.9, 0.999), cosine to zero without
+The recipe is the paper's (paper, "Fine-tuning"): every weight is trained, AdamW (0.9, 0.999), cosine to zero without
 warm-up, the final hidden states pooled over the tokens that stand for nucleotides, a linear head without bias, and the
-test set read once per run, at the epoch that validation likes best. It departs where the study errs: padding and
-special tokens are never pooled, and a learning rate is chosen by validation; the study's own choice, by test score,
+test set read once per run, at the epoch that validation likes best. It departs where the paper errs: padding and
+special tokens are never pooled, and a learning rate is chosen by validation; the paper's own choice, by test score,
 is computed from the same runs for comparison. With `lora_rank` low-rank adapters are trained instead of the weights
-(Table 8); weights read `as_in_paper` are padded and pooled as the study did (`Classifier`).
+(Table 8); weights read `as_in_paper` are padded and pooled as the paper did (`Classifier`).
 
 Order of data, dropout and head depend on seed, fold and epoch alone, never on what ran before, so a job that was
 killed continues to the same bits, and both arms of a comparison see the same batches. Small networks are trained

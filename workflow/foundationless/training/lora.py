@@ -7,7 +7,7 @@ the encoder's body gets an adapter: the `nn.Linear` modules that the last hidden
 embedding nor the vocabulary head. Maps that share their weights share their adapter, so what a model ties (both
 directions of Caduceus) stays tied.
 
-The study's Table 8 compares LoRA with full fine-tuning without saying rank, alpha or dropout; the defaults here are the
+The paper's Table 8 compares LoRA with full fine-tuning without saying rank, alpha or dropout; the defaults here are the
 usual ones of the field.
 """
 

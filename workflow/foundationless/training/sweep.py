@@ -15,7 +15,7 @@ from foundationless.evaluation.records import Result
 from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
 from foundationless.training.compute import log
 
-FOLD_SEED = 42  # the study's folds
+FOLD_SEED = 42  # the paper's folds
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def run_name(fold: Fold, learning_rate: float) -> str:
 def split_folds(frame: pd.DataFrame, fold_count: int, folds: Sequence[int]) -> tuple[list[Fold], str]:
     """Folds of a sequence set, and in words how they were made.
 
-    With `folds`: the train and validation rows cut by KFold(fold_count, shuffled, seed 42) as the study did, or, where
+    With `folds`: the train and validation rows cut by KFold(fold_count, shuffled, seed 42) as the paper did, or, where
     rows share groups, by StratifiedGroupKFold, so that no group stands on both sides. Without: the set's own split.
     """
     split = frame["split"].to_numpy()

@@ -28,7 +28,7 @@ class ConvolutionalNetwork(GenomicModel):
     padding = "mask"
     tokenizer = "character"
     implementation = "here"
-    study_masked = False
+    paper_masked = False
     required: ClassVar = integers("width depth kernel_size vocab_size max_tokens")
 
     def __init__(self, config: Mapping[str, Any]) -> None:

@@ -103,12 +103,12 @@ class DNABERT2(BertEncoder):
     Random initialisation, as measured on the official code: linear and embedding weights N(0, `initializer_range`),
     biases 0, LayerNorms 1 and 0. The row `pad_token_id` (absent: 0, which is [UNK]) is drawn like the others, through
     the tied decoder, but takes no gradient as an embedding. Under the reading `as_in_paper` the attention mask is ignored:
-    the study passed none, so that [PAD] was a token like any other.
+    the paper passed none, so that [PAD] was a token like any other.
     """
 
     family = "dnabert2"
     tokenizer = "dnabert2"
-    study_masked = False
+    paper_masked = False
     switches: ClassVar = {"hidden_act": ("gelu",)}
     defaults: ClassVar = {**BertEncoder.defaults, "attention_probs_dropout_prob": 0.0}
     ignored: ClassVar = {

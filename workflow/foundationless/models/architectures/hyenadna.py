@@ -225,7 +225,7 @@ class HyenaDNA(GenomicModel):
     padding = "right"
     tokenizer = "hyenadna"
     implementation = "here"
-    study_masked = False
+    paper_masked = False
     required: ClassVar = integers("d_model n_layer d_inner vocab_size max_seq_len emb_dim filter_order num_inner_mlps")
     optional = keys("activation_freq layer_norm_epsilon initializer_range pad_vocab_size_multiple tie_word_embeddings")
     switches: ClassVar = {

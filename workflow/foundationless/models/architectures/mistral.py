@@ -66,7 +66,7 @@ class Mistral(GenomicModel):
 
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         mask = None if attention_mask is None else attention_mask.long()
-        # The study pooled padding too, and what padding attends to differs between kernels: eager is the official one.
+        # The paper pooled padding too, and what padding attends to differs between kernels: eager is the official one.
         self.model.config._attn_implementation = "eager" if self.reading == "as_in_paper" else "sdpa"
         return self.model(input_ids.long(), mask, use_cache=False, output_hidden_states=every, return_dict=True)
 
