@@ -45,7 +45,8 @@ if "--slurm-jobstep-pass-command-as-script" in sys.argv:
     SpawnedJobArgsFactory.precommand = lambda *_, **__: "trap : TERM USR1"
 # The package lies beside the Snakefile; conda environments drop PYTHONPATH, a prefix survives them.
 shell.prefix(
-    f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; "
+    f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}"
+    f"{' FOUNDATIONLESS_ENERGY=1' if config.get('energy') else ''}; "
 )
 
 

@@ -128,6 +128,9 @@ def test_the_thread_samples_power(monkeypatch):
     monkeypatch.setattr(usage, "SAMPLE", 0.005)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    silent = usage._Tally("cuda", None, 1, 1)
+    assert silent.energy is None and "energy_j" not in silent._totals(), "nobody asked"
+    monkeypatch.setenv(usage.ENERGY, "1")
     tally = usage._Tally("cuda", None, 1, 1)
     for _ in range(400):
         if len(reads) > 5:

@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foundationless.commands._flags import count, output_file, seed
+
+if TYPE_CHECKING:
+    from foundationless.training.corpus import Corpus
 
 
 def add_identity(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +75,8 @@ def add_corpus(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--people-per-superpopulation", type=count, help="how many are chosen (paper: 10)")
 
 
-def read_corpus(arguments: argparse.Namespace):
-    """The `windows.Corpus` that the flags of `add_corpus` describe."""
+def read_corpus(arguments: argparse.Namespace) -> "Corpus":
+    """The corpus that the flags of `add_corpus` describe."""
     from foundationless.training.corpus import Corpus
 
     people = (arguments.vcf, arguments.people, arguments.panel, arguments.people_per_superpopulation)

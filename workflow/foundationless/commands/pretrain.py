@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
     parser.add_argument("--record", required=True, type=output_file, help="JSON record to write")
     parser.add_argument("--losses", required=True, type=output_file, help="loss curve to write (TSV)")
-    parser.add_argument("--shard", action="store_true", help="share the model out among the processes, too (FSDP)")
+    text = "share the model out among the processes, too (FSDP); off by default, for nobody has measured it on GPUs yet"
+    parser.add_argument("--shard", action="store_true", help=text)
     add_compute(parser)
 
 

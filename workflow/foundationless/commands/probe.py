@@ -38,7 +38,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def shared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The values of those flags, the identity and the settings, as `probes.run_job` takes them."""
-    from foundationless.features.probes import ProbeSettings
+    from foundationless.features.classifiers import ProbeSettings
 
     values = {name: getattr(arguments, name) for name in ProbeSettings.__dataclass_fields__}
     settings = ProbeSettings(**values | {"pca": tuple(arguments.pca)})

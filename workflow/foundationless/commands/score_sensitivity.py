@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
 
@@ -22,7 +23,7 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
     add_compute(parser)
 
 
-def shared(arguments: argparse.Namespace) -> dict:
+def shared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The values of those flags and of the identity, as `scoring.run_job` takes them."""
     files = ["weights", "sequences", "strict_alphabet", "record", "predictions"]
     flags = [*files, "device", "threads", "precision", "token_budget"]

@@ -153,7 +153,8 @@ def _reverse_complements(k: int) -> np.ndarray:
 
 def _strands(k: int) -> np.ndarray:
     """For each k-mer code the lesser of the codes of its two strands."""
-    return np.minimum(np.arange(4**k), _reverse_complements(k))
+    lesser: np.ndarray = np.minimum(np.arange(4**k), _reverse_complements(k))
+    return lesser
 
 
 def _fold(k: int) -> np.ndarray:

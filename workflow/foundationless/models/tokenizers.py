@@ -84,7 +84,8 @@ def _edges(inside: np.ndarray) -> np.ndarray:
     """Starts and ends, by turns, of the stretches of True in a bool array."""
     padded = np.zeros(len(inside) + 2, dtype=bool)
     padded[1:-1] = inside
-    return (padded[1:] != padded[:-1]).nonzero()[0]
+    edges: np.ndarray = (padded[1:] != padded[:-1]).nonzero()[0]
+    return edges
 
 
 def _ordinary(size: int, special_ids: frozenset[int]) -> np.ndarray:

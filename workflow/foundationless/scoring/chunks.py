@@ -117,7 +117,7 @@ def _choose_chunks(
 ) -> Iterator[tuple[_Chunk, dict[str, pd.DataFrame]]]:
     """At most `most` chunks with both classes and, per class, one variant a position; see `mutated_chunks`."""
     for places in (_published(gene, contig, own, length), _tiles(own, length)):
-        found = []
+        usable = []
         for place in places:
             some = own[(own["position"] > place.begin) & (own["position"] <= place.begin + length)]
             chosen = {
@@ -125,10 +125,10 @@ def _choose_chunks(
                 for label, same in some.groupby(some["label"].astype(str))
             }
             if len(chosen) == 2:
-                found.append((place, chosen))
-        if found:
-            found.sort(key=lambda item: -min(map(len, item[1].values())))
-            yield from found[:most]
+                usable.append((place, chosen))
+        if usable:
+            usable.sort(key=lambda item: -min(map(len, item[1].values())))
+            yield from usable[:most]
             return
 
 

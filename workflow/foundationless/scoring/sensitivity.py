@@ -11,7 +11,7 @@ Every similarity is reported in three variants (`extra.variant`):
   least there can be.
 
 Beside the mean cosine, `identical` is the share of mutants whose cosine reads exactly 1, and `draw_sd` the standard
-deviation of the mean between replicates: by how much an experiment with unseeded mutations differs from run to run.
+deviation of the mean between replicates: by how much an experiment with unseeded mutations differs when repeated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,10 +86,10 @@ def score_sensitivity(
         for variant in ("raw", "centred", "rounded"):
             if variant == "centred" and center is None:
                 continue
-            found = frame[["id", "window", "mutations", "replicate"]].assign(pooling=pooling, variant=variant)
-            found["cosine"] = _similarity(mutant, unmutated, variant, center)
-            rows.append(found)
-            for count, some in found.groupby("mutations"):
+            mutants = frame[["id", "window", "mutations", "replicate"]].assign(pooling=pooling, variant=variant)
+            mutants["cosine"] = _similarity(mutant, unmutated, variant, center)
+            rows.append(mutants)
+            for count, some in mutants.groupby("mutations"):
                 extra = {"pooling": pooling, "variant": variant, "mutations": int(str(count)), "null": False}
                 results += _describe(some, extra | {"windows": int(some["window"].nunique())}, rng)
             if pooling != "site" and len(origin) > 1:  # unrelated windows share no sites

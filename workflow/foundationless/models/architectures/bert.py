@@ -65,7 +65,8 @@ class Bert(GenomicModel):
         return list(self._run(input_ids, attention_mask, every=True).hidden_states)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        return self._run(input_ids, attention_mask).last_hidden_state
+        hidden: Tensor = self._run(input_ids, attention_mask).last_hidden_state
+        return hidden
 
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         self._check_length(input_ids)

@@ -68,7 +68,8 @@ class Submodule(nn.Module):
         self.submodule = submodule
 
     def forward(self, *inputs: Any) -> Tensor:
-        return self.submodule(*inputs)
+        states: Tensor = self.submodule(*inputs)
+        return states
 
 
 class Block(nn.Module):
@@ -133,7 +134,8 @@ class StrandHead(nn.Module):
         self.lm_head.weight = embedding.weight
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return self.lm_head(first) + self.lm_head(second).flip(1)[..., self.complement_map]
+        logits: Tensor = self.lm_head(first) + self.lm_head(second).flip(1)[..., self.complement_map]
+        return logits
 
 
 class _Embeddings(nn.Module):
@@ -160,7 +162,7 @@ class Caduceus(GenomicModel):
     """Caduceus-PS with its masked head; see the module's docstring for equations, shapes and key names.
 
     Hidden states: the embedding, the output of every mixer but the last (without its residual), and, fused only, the
-    final state. `encode` gives the final state in both forms. Under the reading `as_in_paper` it gives what the paper pooled:
+    final state. `encode` gives the final state in both forms; under the reading `as_in_paper` what the paper pooled:
     of the unfused form, the last of the hidden states, which is the input of the last block.
 
     Random initialisation, as measured on the official code: embedding N(0, `initializer_range`), the head tied to it;
@@ -293,7 +295,8 @@ class Caduceus(GenomicModel):
 
     def project(self, hidden: Tensor) -> Tensor:
         first, second = hidden.chunk(2, dim=-1)
-        return self.lm_head(first.contiguous(), flip(second))
+        logits: Tensor = self.lm_head(first.contiguous(), flip(second))
+        return logits
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(final state [batch, tokens, width], its logits [batch, tokens, vocabulary]), under `paper` too."""

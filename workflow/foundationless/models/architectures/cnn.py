@@ -62,7 +62,8 @@ class ConvolutionalNetwork(GenomicModel):
         return [*states, self.norm(states[-1])]
 
     def project(self, hidden: Tensor) -> Tensor:
-        return self.head(hidden)
+        logits: Tensor = self.head(hidden)
+        return logits
 
 
 class _Block(nn.Module):
