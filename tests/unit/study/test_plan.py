@@ -313,10 +313,11 @@ def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sen
 
 
 def test_the_families_of_features_are_those_of_the_program():
-    from foundationless.features.composition import BASELINES
-    from foundationless.features.genotypes import GENOTYPES
+    from foundationless.features import composition, genotypes
 
-    assert {*vocabulary.FEATURES} == {*BASELINES, *GENOTYPES} and {*vocabulary.GENOTYPES} == {*GENOTYPES}
+    for name, family in vocabulary.FEATURES.items():
+        assert callable(getattr(genotypes if family.of_genotypes else composition, name)), name
+    assert vocabulary.DRAWN == ("random_conv",) and vocabulary.GENOTYPES == ("genotype", "genotype_pca")
 
 
 def test_numbers_that_are_not_finite_are_refused():

@@ -262,9 +262,9 @@ class PieceTokenizer:
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         for index, token in enumerate([token for tokens in PIECES[name] for token in tokens]):
             if vocabulary.get(token) != index:
-                found = "missing" if token not in vocabulary else f"number {vocabulary[token]}"
+                place = "missing" if token not in vocabulary else f"number {vocabulary[token]}"
                 raise UserError(
-                    f"{path}: the token {token} is {found} and not number {index}; this is not a tokenizer of {name}."
+                    f"{path}: the token {token} is {place} and not number {index}; this is not a tokenizer of {name}."
                 )
         if getattr(self._tokenizer.model, "dropout", None):
             raise UserError(f"{path}: it drops merges at random (BPE dropout); set its 'dropout' to null.")

@@ -29,11 +29,11 @@ def score_likelihood(
 ) -> tuple[list[Result], pd.DataFrame]:
     """Log-likelihood ratio log P(ALT) − log P(REF) of every variant, in nats (Table 4), and how it ranks them.
 
-    Scores (`run` in files), the reported one first. Causal models: `site`, the alleles' tokens given what stands left of them; `window`,
-    all tokens of the window (the consequence of the allele for what follows counts too). Masked models with k-mer
-    tokens (SNVs only): `marginal`, see `marginal_ratios`; then `site`. Other masked models: `site`, see
-    `masked_ratios`. AUROC and AUPRC judge the score −LLR against `label`; `spearman` correlates the LLR with the set's
-    function score `score` (both high for a working allele). Further results:
+    Scores (`run` in files), the reported one first. Causal models: `site`, the alleles' tokens given what stands left
+    of them; `window`, all tokens of the window (the consequence of the allele for what follows counts too). Masked
+    models with k-mer tokens (SNVs only): `marginal`, see `marginal_ratios`; then `site`. Other masked models: `site`,
+    see `masked_ratios`. AUROC and AUPRC judge the score −LLR against `label`; `spearman` correlates the LLR with the
+    set's function score `score` (both high for a working allele). Further results:
 
     - `auroc` with `extra.defect` = `sign`: that of +LLR, the wrong sign.
     - byte-pair tokens only: `retokenised`, the share of variants whose ALT changes tokens beside the site (on either

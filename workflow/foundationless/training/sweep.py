@@ -141,12 +141,12 @@ def kept_run(runs: Path, name: str, expected: str) -> dict[str, Any] | None:
     return None
 
 
-def keep_run(runs: Path, name: str, found: dict[str, Any], probabilities: np.ndarray) -> None:
+def keep_run(runs: Path, name: str, kept: dict[str, Any], probabilities: np.ndarray) -> None:
     """Test probabilities first, then the JSON that vouches for them."""
     with atomic_path(runs / f"{name}.parquet") as part:
         pd.DataFrame({"probabilities": list(probabilities)}).to_parquet(part)
-    found["probabilities"] = sha256(runs / f"{name}.parquet")
-    write_json(runs / f"{name}.json", found)
+    kept["probabilities"] = sha256(runs / f"{name}.parquet")
+    write_json(runs / f"{name}.json", kept)
 
 
 def choose(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], split: str, metric: str) -> dict[int, str]:
