@@ -54,11 +54,12 @@ class Cards:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that stands still until a test moves it, in a process without torch's GPUs."""
+    """Time that stands still until a test moves it, in a process without torch's GPUs that is to measure energy."""
     found = SimpleNamespace(now=0.0)
     monkeypatch.setattr(usage.time, "monotonic", lambda: found.now)
     monkeypatch.setattr(usage, "SAVE", 3600.0)
     monkeypatch.setattr(usage, "SAMPLE", 3600.0)
+    monkeypatch.setenv(usage.ENERGY, "1")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     yield found
