@@ -54,12 +54,11 @@ class Cards:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Time that stands still until a test moves it, in a process without torch's GPUs that is to measure energy."""
+    """Time that stands still until a test moves it, in a process without torch's GPUs."""
     found = SimpleNamespace(now=0.0)
     monkeypatch.setattr(usage.time, "monotonic", lambda: found.now)
     monkeypatch.setattr(usage, "SAVE", 3600.0)
     monkeypatch.setattr(usage, "SAMPLE", 3600.0)
-    monkeypatch.setenv(usage.ENERGY, "1")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     yield found
@@ -129,9 +128,6 @@ def test_the_thread_samples_power(monkeypatch):
     monkeypatch.setattr(usage, "SAMPLE", 0.005)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    silent = usage._Tally("cuda", None, 1, 1)
-    assert silent.energy is None and "energy_j" not in silent._totals(), "nobody asked"
-    monkeypatch.setenv(usage.ENERGY, "1")
     tally = usage._Tally("cuda", None, 1, 1)
     for _ in range(400):
         if len(reads) > 5:

@@ -27,7 +27,7 @@ FAMILIES = {
     "cnn": "foundationless.models.architectures.cnn:ConvolutionalNetwork",
 }
 ENTRY_POINTS = "foundationless.families"
-# What the paper's code built where it asked for a random model of the family (models.md: without remote code,
+# What the study's code built where it asked for a random model of the family (models.md: without remote code,
 # `AutoModel.from_config` of GENA-LM is transformers' post-LayerNorm BERT).
 PAPER_RANDOM = {"gena_lm": "bert"}
 

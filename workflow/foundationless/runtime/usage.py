@@ -2,9 +2,7 @@
 
 Energy is the card's own counter (NVML `nvmlDeviceGetTotalEnergyConsumption`, mJ, Volta and later) or, on a card without
 one, its power (`nvmlDeviceGetPowerUsage`, mW) sampled every second and integrated by trapezoids. Both are of whole
-cards: what another job on the same card takes counts too. Where not all of it can be told, none is. It is off by
-default, for nobody has checked these numbers on a GPU yet; `FOUNDATIONLESS_ENERGY=1` in the environment (in a study's
-config `energy: true`) asks for it.
+cards: what another job on the same card takes counts too. Where not all of it can be told, none is.
 """
 
 import logging
@@ -23,7 +21,6 @@ from typing import Any, Self
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_json, write_json
 
-ENERGY = "FOUNDATIONLESS_ENERGY"  # variable of the environment: 1 to measure energy
 SAVE = 60.0  # seconds between two states of the ledger: what a job killed without warning forgets at most
 SAMPLE = 1.0  # seconds between two samples of the power
 _SUMS = ("seconds", "energy_j")
@@ -50,7 +47,7 @@ class Stopwatch:
 
     def cost(self) -> dict[str, Any]:
         """`device`, `seconds`, `peak_memory_mb` (host, MiB), `gpus`, `attempts`, and what could be told of `threads`,
-        `peak_device_memory_mb` (MiB that torch allocated) and, where asked for, `energy_j` (of the GPUs, J).
+        `peak_device_memory_mb` (MiB that torch allocated) and `energy_j` (of the GPUs, J).
         """
         return self._tally.cost()
 
@@ -80,8 +77,7 @@ class _Tally:
         self.start = time.monotonic()
         self.process, self.warned = os.getpid(), False
         self.earlier = _read_ledger(ledger) if ledger is not None else {}
-        asked = self.gpus and os.environ.get(ENERGY) == "1"
-        self.energy = _Energy(_torch_indices(device, processes)) if asked else None
+        self.energy = _Energy(_torch_indices(device, processes)) if self.gpus else None
         self.lock = threading.RLock()  # garbage may be collected, and a watch with it, while it is held
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
