@@ -1,4 +1,4 @@
-"""The stopwatch of a job: energy from a made-up NVML, and tries that were interrupted."""
+"""What a job takes: energy from a made-up NVML, and attempts that were interrupted."""
 
 import gc
 import json
@@ -10,9 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from foundationless.evaluation import records
-from foundationless.evaluation.records import Stopwatch
 from foundationless.runtime import usage
+from foundationless.runtime.usage import JobUsage
 
 
 class NVMLError(Exception):
@@ -128,14 +127,14 @@ def test_the_thread_samples_power(monkeypatch):
     monkeypatch.setattr(usage, "SAMPLE", 0.005)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    tally = usage._Tally("cuda", None, 1, 1)
+    attempt = usage._Attempt("cuda", None, 1, 1, True)
     for _ in range(400):
         if len(reads) > 5:
             break
         time.sleep(0.005)
-    tally.stop()
-    assert len(reads) > 5 and not tally.thread.is_alive()
-    totals = tally._totals()
+    attempt.stop()
+    assert len(reads) > 5 and not attempt.thread.is_alive()
+    totals = attempt._totals()
     assert totals["energy_j"] == pytest.approx(50 * totals["seconds"], rel=0.05, abs=0.5)
 
 
@@ -147,7 +146,7 @@ def test_what_nvml_does_not_tell_is_left_out(clock, monkeypatch, missing):
     nvml.broken = missing == "later"
     assert meter.joules() is None
     nvml.broken = False
-    assert meter.joules() is None, "a hole in the middle is not a small number"
+    assert meter.joules() is None, "a gap in the middle is not a small number"
 
 
 def test_the_made_up_library_promises_nothing_that_the_true_one_lacks():
@@ -158,35 +157,44 @@ def test_the_made_up_library_promises_nothing_that_the_true_one_lacks():
 
 def test_a_cpu_job_asks_no_card(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    cost = Stopwatch(threads=3).cost()
+    cost = JobUsage(threads=3).cost()
     assert cost["gpus"] == 0 and cost["threads"] == 3 and cost["attempts"] == 1 and cost["device"] == "cpu"
     assert cost["peak_memory_mb"] > 1 and not {"energy_j", "peak_device_memory_mb"} & cost.keys()
-    assert not any(thread.name == "stopwatch" for thread in threading.enumerate())
+    assert not any(thread.name == "usage" for thread in threading.enumerate())
 
 
-def test_tries_add_up_and_the_ledger_goes_with_the_record(tmp_path, clock):
+def test_energy_is_off_by_default(clock, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", Cards(clock))
+    shares = {"device": "cuda", "threads": 1}
+    assert "energy_j" not in JobUsage(**shares)._attempt._totals()
+    job = JobUsage(**shares, energy=True)
+    clock.now += 10.0
+    assert job._attempt._totals()["energy_j"] == 1000
+
+
+def test_attempts_add_up_and_the_ledger_goes_with_the_record(tmp_path, clock):
     path = tmp_path / "runs" / "cost.ledger"
     for attempt, seconds in enumerate((10.0, 20.0, 5.0), start=1):
-        with pytest.raises(KeyboardInterrupt), Stopwatch(ledger=path) as watch:
+        with pytest.raises(KeyboardInterrupt), JobUsage(ledger=path) as job:
             clock.now += seconds
             raise KeyboardInterrupt
         assert json.loads(path.read_text())["attempts"] == attempt
-    with Stopwatch(ledger=path) as watch:
+    with JobUsage(ledger=path) as job:
         clock.now += 1.0
-        cost = watch.cost()
+        cost = job.cost()
         assert (cost["seconds"], cost["attempts"]) == (36.0, 4)
     assert not path.exists() and list(path.parent.iterdir()) == []
-    assert Stopwatch(ledger=path).cost()["attempts"] == 1
+    assert JobUsage(ledger=path).cost()["attempts"] == 1
 
 
-def test_energy_is_of_all_tries_or_unknown(tmp_path, clock, monkeypatch):
+def test_energy_is_of_all_attempts_or_unknown(tmp_path, clock, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", Cards(clock))
     path = tmp_path / "ledger"
 
     def again(seconds):
-        tally = usage._Tally("cuda", path, 1, 1)
+        attempt = usage._Attempt("cuda", path, 1, 1, True)
         clock.now += seconds
-        tally.stop()
+        attempt.stop()
         return json.loads(path.read_text())
 
     assert again(10.0)["energy_j"] == 1000 and again(10.0)["energy_j"] == 2000
@@ -197,10 +205,10 @@ def test_energy_is_of_all_tries_or_unknown(tmp_path, clock, monkeypatch):
     assert "energy_j" not in found and found["seconds"] == 40.0 and found["attempts"] == 4
 
 
-def test_peaks_are_the_highest_of_all_tries(tmp_path):
+def test_peaks_are_the_highest_of_all_attempts(tmp_path):
     path = tmp_path / "ledger"
     path.write_text('{"seconds": 2.0, "peak_memory_mb": 9e9, "peak_device_memory_mb": 7.5, "attempts": 2}')
-    cost = Stopwatch(ledger=path).cost()
+    cost = JobUsage(ledger=path).cost()
     assert cost["peak_memory_mb"] == 9e9 and cost["peak_device_memory_mb"] == 7.5 and cost["attempts"] == 3
 
 
@@ -208,16 +216,16 @@ def test_peaks_are_the_highest_of_all_tries(tmp_path):
 def test_a_broken_ledger_costs_the_count_not_the_job(tmp_path, text):
     path = tmp_path / "ledger"
     path.write_text(text)
-    cost = Stopwatch(ledger=path).cost()
+    cost = JobUsage(ledger=path).cost()
     assert cost["attempts"] == 1 and cost["seconds"] < 60
 
 
 def test_a_ledger_that_cannot_be_written_is_said_once_and_stops_nothing(tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    watch = Stopwatch(ledger=tmp_path / "file" / "ledger")
-    watch._tally.save()
-    assert watch.cost()["attempts"] == 1 and caplog.text.count("cannot be kept") == 1
-    watch.close()
+    job = JobUsage(ledger=tmp_path / "file" / "ledger")
+    job._attempt.save()
+    assert job.cost()["attempts"] == 1 and caplog.text.count("cannot be kept") == 1
+    job.close()
 
 
 DIES = """
@@ -225,7 +233,7 @@ import sys, time, os
 from pathlib import Path
 from foundationless.runtime import usage
 usage.SAVE = 0.02
-watch = usage.Stopwatch(ledger=Path(sys.argv[1]))
+job = usage.JobUsage(ledger=Path(sys.argv[1]))
 time.sleep(0.3)
 how = sys.argv[2]
 sys.exit(143) if how == "exit" else os.kill(os.getpid(), 9)
@@ -235,7 +243,7 @@ sys.exit(143) if how == "exit" else os.kill(os.getpid(), 9)
 @pytest.mark.parametrize("how, code", [("exit", 143), ("kill", -9)])
 def test_the_ledger_outlives_the_process(tmp_path, how, code):
     path = tmp_path / "ledger"
-    where = records.__file__.rpartition("/foundationless/")[0]
+    where = usage.__file__.rpartition("/foundationless/")[0]
     for attempt in (1, 2):
         done = subprocess.run([sys.executable, "-c", DIES, path, how], cwd=where, check=False)
         found = json.loads(path.read_text())
@@ -243,10 +251,10 @@ def test_the_ledger_outlives_the_process(tmp_path, how, code):
     assert 0.35 < found["seconds"] < 5
 
 
-def test_a_watch_that_is_dropped_ends_its_thread(tmp_path):
-    watch = Stopwatch(ledger=tmp_path / "ledger")
-    thread = watch._tally.thread
+def test_a_count_that_is_dropped_ends_its_thread(tmp_path):
+    job = JobUsage(ledger=tmp_path / "ledger")
+    thread = job._attempt.thread
     assert thread is not None and thread.is_alive()
-    del watch
+    del job
     gc.collect()
     assert not thread.is_alive() and (tmp_path / "ledger").exists()

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     write_json(
         arguments.output,
         {"task": arguments.task, "genomes": [path.name for path in arguments.genome], "rows": len(test)}
-        | {name: int(found.sum()) for name, found in counts.items()}
-        | {f"{name}_share": float(found.mean()) for name, found in counts.items()}
+        | {name: int(held.sum()) for name, held in counts.items()}
+        | {f"{name}_share": float(held.mean()) for name, held in counts.items()}
         | {"mean_share": float(share.mean())},
     )

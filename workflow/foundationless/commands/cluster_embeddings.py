@@ -24,13 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from threadpoolctl import threadpool_limits
 
-    from foundationless.evaluation.records import Stopwatch, write_record
+    from foundationless.evaluation.records import write_record
     from foundationless.features.clustering import NEIGHBOURS, cluster
     from foundationless.features.embedding_files import of_embedding, read_embeddings
     from foundationless.features.probes import align, read_samples
     from foundationless.runtime.files import atomic_path
+    from foundationless.runtime.usage import JobUsage
 
-    watch = Stopwatch(threads=arguments.threads)
+    usage = JobUsage(threads=arguments.threads)
     pooling = arguments.pooling
     ids, vectors, facts = read_embeddings(arguments.embeddings, [pooling])
     samples = read_samples(
@@ -57,5 +58,5 @@ def run(arguments: argparse.Namespace) -> None:
         parameters=facts["parameters"],
         settings=settings | {"permutation_p": found.p, "precision": facts["precision"]},
         results=found.results,
-        cost=watch.cost() | of_embedding(arguments.task, facts),
+        cost=usage.cost() | of_embedding(arguments.task, facts),
     )

@@ -23,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import torch
 
-    from foundationless.evaluation.records import Stopwatch
     from foundationless.features.embedding import cut_sequences, embed_chunks
     from foundationless.features.embedding_checkpoint import Shards
     from foundationless.features.embedding_files import write_embeddings
     from foundationless.models.inference import choose_device
     from foundationless.models.weights import load_weights
     from foundationless.runtime.files import sha256
+    from foundationless.runtime.usage import JobUsage
     from foundationless.runtime.versions import versions
     from foundationless.study.vocabulary import RECIPES
     from foundationless.tasks.sequence_sets import read_sequences
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = {name: getattr(arguments, name) for name in ("max_tokens", "precision", "token_budget")}
     with (
         Shards(arguments.output, arguments.checkpoint_seconds) as shards,
-        Stopwatch(str(device), shards.ledger) as watch,
+        JobUsage(str(device), shards.ledger) as usage,
     ):
         weights = load_weights(arguments.weights, str(device))
         sites = ["sites"] if "site" in poolings else []
@@ -62,6 +62,6 @@ def run(arguments: argparse.Namespace) -> None:
         )
         facts = {name: weights.card[name] for name in ("model", "init", "seed", "parameters")}
         facts |= {"max_tokens": arguments.max_tokens or weights.model.max_tokens, "precision": arguments.precision}
-        cost = watch.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)}
+        cost = usage.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)}
         facts |= {"reading": weights.model.reading, "cost": cost, "versions": versions()}
         write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts)

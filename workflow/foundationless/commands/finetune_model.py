@@ -38,12 +38,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Train, select, and write predictions and record."""
     from foundationless.evaluation import records
     from foundationless.runtime.files import atomic_path
+    from foundationless.runtime.usage import JobUsage
     from foundationless.training import compute as training
     from foundationless.training import finetuning
     from foundationless.training.sweep import Settings
 
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
-    watch = records.Stopwatch(compute.device, arguments.runs / "cost.json")
+    usage = JobUsage(compute.device, arguments.runs / "cost.json")
     names = Settings.__dataclass_fields__.keys() - {"learning_rates", "folds"}
     settings = Settings(
         learning_rates=tuple(arguments.learning_rates),
@@ -61,6 +62,6 @@ def run(arguments: argparse.Namespace) -> None:
         settings=outcome.settings,
         results=outcome.results,
         selections=outcome.selections,
-        cost=watch.cost(),
+        cost=usage.cost(),
     )
-    watch.close()
+    usage.close()

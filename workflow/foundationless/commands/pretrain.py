@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.evaluation import records
+    from foundationless.runtime.usage import JobUsage
     from foundationless.training import compute as training
     from foundationless.training import distributed, pretraining
 
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
         threads = max(1, arguments.threads // group.size)
         compute = training.Compute(group.device, threads, arguments.precision, arguments.token_budget)
         ledger = arguments.checkpoints / "cost.json" if group.leads else None
-        watch = records.Stopwatch(compute.device, ledger, threads=threads * group.size, processes=group.size)
+        usage = JobUsage(compute.device, ledger, threads=threads * group.size, processes=group.size)
         places = (arguments.checkpoints, arguments.output, arguments.model, group, arguments.checkpoint_seconds)
         outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places)
     if not group.leads:
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
         parameters=outcome.parameters,
         settings=outcome.settings,
         results=outcome.results,
-        cost=watch.cost() | {"processes": group.size, "tokens_per_second": round(outcome.tokens_per_second, 1)},
+        cost=usage.cost() | {"processes": group.size, "tokens_per_second": round(outcome.tokens_per_second, 1)},
     )
     (arguments.checkpoints / pretraining.CHECKPOINT).unlink(missing_ok=True)
-    watch.close()
+    usage.close()

@@ -14,7 +14,6 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_json, write_json
-from foundationless.runtime.usage import Stopwatch as Stopwatch
 from foundationless.runtime.versions import versions
 
 SCHEMA = 2

@@ -17,9 +17,10 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import METRICS, evaluate
-from foundationless.evaluation.records import Result, Stopwatch, write_record
+from foundationless.evaluation.records import Result, write_record
 from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, finite, fit, reduce_width, score_rows
 from foundationless.runtime.files import atomic_path
+from foundationless.runtime.usage import JobUsage
 from foundationless.tasks.sequence_sets import COLUMNS, read_sequences
 
 
@@ -256,7 +257,7 @@ def run_job(
     `identity` has analysis, task, model, init and seed; `details` and `cost` join the record's settings and cost; the
     others are as in `read_samples` and `run_probes`.
     """
-    watch = Stopwatch(threads=settings.threads)
+    usage = JobUsage(threads=settings.threads)
     samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
     kinds = list(dict.fromkeys(kinds))
     results, rows, choice, selections = run_probes(samples, kinds, settings)
@@ -274,5 +275,5 @@ def run_job(
         settings={**details, **chosen, **hyperparameters},
         results=results,
         selections=selections,
-        cost=watch.cost() | dict(cost),
+        cost=usage.cost() | dict(cost),
     )

@@ -1,8 +1,9 @@
-"""What a job costs: seconds, memory and energy, over all the tries that it took.
+"""What a job costs: seconds, memory and energy, over all the attempts that it took.
 
-Energy is the card's own counter (NVML `nvmlDeviceGetTotalEnergyConsumption`, mJ, Volta and later) or, on a card without
-one, its power (`nvmlDeviceGetPowerUsage`, mW) sampled every second and integrated by trapezoids. Both are of whole
-cards: what another job on the same card takes counts too. Where not all of it can be told, none is.
+Energy is off by default: no GPU has been measured yet to show that the number is right. Where it is asked for, it is
+the card's own counter (NVML `nvmlDeviceGetTotalEnergyConsumption`, mJ, Volta and later) or, on a card without one, its
+power (`nvmlDeviceGetPowerUsage`, mW) sampled every second and integrated by trapezoids. Both are of whole cards: what
+another job on the same card takes counts too. Where not all of it can be told, none is.
 """
 
 import logging
@@ -21,40 +22,46 @@ from typing import Any, Self
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_json, write_json
 
-SAVE = 60.0  # seconds between two states of the ledger: what a job killed without warning forgets at most
+SAVE = 60.0  # seconds between two states of the ledger: what an attempt killed without warning forgets at most
 SAMPLE = 1.0  # seconds between two samples of the power
 _SUMS = ("seconds", "energy_j")
 _PEAKS = ("peak_memory_mb", "peak_device_memory_mb")
 
 
-class Stopwatch:
+class JobUsage:
     """Cost of a job from construction to `cost()`.
 
     `device` is cpu or cuda[:N] as torch counts them; `processes` is how many share the job, each with a GPU of its own
-    on such a device; `threads` are the CPU threads of all of them (None: torch's, where it is loaded). With `ledger`, a
-    file beside the job's checkpoints, tries that were interrupted count too: the file is kept once a minute by a daemon
-    thread and when the process ends, the next try adds to what it says, and `close()`, after the record is written,
-    removes it. As a context manager it closes at the end of the block, or keeps the ledger if an exception ends it.
+    on such a device; `threads` are the CPU threads of all of them (None: torch's, where it is loaded); `energy` asks
+    for that of the GPUs. With `ledger`, a file beside the job's checkpoints, attempts that were interrupted count too:
+    a daemon thread keeps the file once a minute and the process when it ends, the next attempt adds to what it says,
+    and `close()`, after the record is written, removes it. As a context manager it closes at the end of the block, or
+    keeps the ledger if an exception ends it.
     """
 
     def __init__(
-        self, device: str = "cpu", ledger: Path | None = None, *, threads: int | None = None, processes: int = 1
+        self,
+        device: str = "cpu",
+        ledger: Path | None = None,
+        *,
+        threads: int | None = None,
+        processes: int = 1,
+        energy: bool = False,
     ) -> None:
-        self.device = device
-        self._tally = _Tally(device, ledger, threads, processes)
-        # The thread holds the tally, not this object: one that a failed job drops ends its thread, its ledger kept.
-        self._end = weakref.finalize(self, self._tally.stop)
+        self._attempt = _Attempt(device, ledger, threads, processes, energy)
+        # The thread holds the attempt, not this object: one that a failed job drops ends its thread, its ledger kept.
+        self._end = weakref.finalize(self, self._attempt.stop)
 
     def cost(self) -> dict[str, Any]:
         """`device`, `seconds`, `peak_memory_mb` (host, MiB), `gpus`, `attempts`, and what could be told of `threads`,
         `peak_device_memory_mb` (MiB that torch allocated) and `energy_j` (of the GPUs, J).
         """
-        return self._tally.cost()
+        return self._attempt.cost()
 
     def close(self) -> None:
-        """End the watch; the ledger has served and is removed."""
+        """End the count; the ledger has served and is removed."""
         self._end.detach()
-        self._tally.stop(done=True)
+        self._attempt.stop(done=True)
 
     def __enter__(self) -> Self:
         return self
@@ -68,22 +75,22 @@ class Stopwatch:
             self._end()
 
 
-class _Tally:
-    """The state of a stopwatch, which its thread shares."""
+class _Attempt:
+    """One attempt at a job: what it took, on top of what the ledger says of earlier ones; shared with its thread."""
 
-    def __init__(self, device: str, ledger: Path | None, threads: int | None, processes: int) -> None:
+    def __init__(self, device: str, ledger: Path | None, threads: int | None, processes: int, energy: bool) -> None:
         self.device, self.ledger, self.threads, self.processes = device, ledger, threads, processes
         self.gpus = processes if device.startswith("cuda") else 0
         self.start = time.monotonic()
         self.process, self.warned = os.getpid(), False
         self.earlier = _read_ledger(ledger) if ledger is not None else {}
-        self.energy = _Energy(_torch_indices(device, processes)) if self.gpus else None
-        self.lock = threading.RLock()  # garbage may be collected, and a watch with it, while it is held
+        self.energy = _Energy(_torch_indices(device, processes)) if self.gpus and energy else None
+        self.lock = threading.RLock()  # garbage may be collected, and a job's count with it, while it is held
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
         self.save()
         if ledger is not None or (self.energy is not None and self.energy.sampled):
-            self.thread = threading.Thread(target=self._keep, name="stopwatch", daemon=True)
+            self.thread = threading.Thread(target=self._keep, name="usage", daemon=True)
             self.thread.start()
 
     def _keep(self) -> None:
@@ -99,16 +106,16 @@ class _Tally:
 
     def cost(self) -> dict[str, Any]:
         with self.lock:
-            found = self._totals()
+            totals = self._totals()
         if self.device.startswith("cuda"):
             import torch
 
-            found["device"] = torch.cuda.get_device_name(self.device)
-        return found
+            totals["device"] = torch.cuda.get_device_name(self.device)
+        return totals
 
     def _totals(self) -> dict[str, Any]:
         unit = 1024 if sys.platform != "darwin" else 1024**2  # ru_maxrss: KiB on Linux, bytes on macOS
-        found: dict[str, Any] = {
+        totals: dict[str, Any] = {
             "device": self.device,
             "seconds": time.monotonic() - self.start,
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
@@ -117,25 +124,25 @@ class _Tally:
         }
         torch = sys.modules.get("torch")
         if self.gpus and torch is not None and torch.cuda.is_initialized():
-            found["peak_device_memory_mb"] = torch.cuda.max_memory_allocated(self.device) / 2**20
+            totals["peak_device_memory_mb"] = torch.cuda.max_memory_allocated(self.device) / 2**20
         joules = self.energy.joules() if self.energy is not None else None
         if joules is not None:
-            found["energy_j"] = joules
+            totals["energy_j"] = joules
         if self.threads is not None:
-            found["threads"] = self.threads
+            totals["threads"] = self.threads
         elif torch is not None:
-            found["threads"] = torch.get_num_threads() * self.processes
+            totals["threads"] = torch.get_num_threads() * self.processes
         if self.earlier:
-            found["seconds"] += self.earlier["seconds"]
-            if "energy_j" in found and "energy_j" in self.earlier:
-                found["energy_j"] += self.earlier["energy_j"]
+            totals["seconds"] += self.earlier["seconds"]
+            if "energy_j" in totals and "energy_j" in self.earlier:
+                totals["energy_j"] += self.earlier["energy_j"]
             else:
-                found.pop("energy_j", None)  # of some tries only: less than it took
+                totals.pop("energy_j", None)  # of some attempts only: less than it took
             for key in _PEAKS:
                 if key in self.earlier:
-                    found[key] = max(found.get(key, 0.0), self.earlier[key])
+                    totals[key] = max(totals.get(key, 0.0), self.earlier[key])
         digits = dict.fromkeys(_SUMS, 3) | dict.fromkeys(_PEAKS, 1)
-        return {key: round(value, digits[key]) if key in digits else value for key, value in found.items()}
+        return {key: round(value, digits[key]) if key in digits else value for key, value in totals.items()}
 
     def save(self) -> None:
         """Keep the ledger; a full disk costs the job its count, not its life."""
@@ -147,7 +154,7 @@ class _Tally:
                 write_json(self.ledger, {key: totals[key] for key in (*_SUMS, *_PEAKS, "attempts") if key in totals})
         except (OSError, UserError) as error:
             if not self.warned:
-                logging.getLogger(__name__).warning("the cost of this try cannot be kept: %s", error)
+                logging.getLogger(__name__).warning("the cost of this attempt cannot be kept: %s", error)
             self.warned = True
 
     def stop(self, done: bool = False) -> None:
@@ -164,15 +171,15 @@ class _Tally:
 
 
 def _read_ledger(path: Path) -> dict[str, Any]:
-    """Sums and peaks of earlier tries; none where there is no such file or it cannot be read."""
+    """Sums and peaks of earlier attempts; none where there is no such file or it cannot be read."""
     try:
-        found = read_json(path)
+        said = read_json(path)
     except (UserError, OSError):
         return {}
-    if not isinstance(found, dict) or not isinstance(found.get("attempts"), int) or "seconds" not in found:
+    if not isinstance(said, dict) or not isinstance(said.get("attempts"), int) or "seconds" not in said:
         return {}
-    numbers = {key: found[key] for key in (*_SUMS, *_PEAKS) if isinstance(found.get(key), int | float)}
-    return numbers | {"attempts": found["attempts"]} if "seconds" in numbers else {}
+    numbers = {key: said[key] for key in (*_SUMS, *_PEAKS) if isinstance(said.get(key), int | float)}
+    return numbers | {"attempts": said["attempts"]} if "seconds" in numbers else {}
 
 
 def _torch_indices(device: str, processes: int) -> list[int]:
@@ -220,7 +227,7 @@ class _Energy:
             self._read = None
             return None
         if not self.sampled:
-            return value - self._start
+            return float(value - self._start)
         self._joules += (now - self._last[0]) * (value + self._last[1]) / 2
         self._last = (now, value)
         return self._joules
@@ -247,6 +254,6 @@ def _handle(nvml: Any, index: int) -> Any:
 def _divided(nvml: Any, handle: Any) -> bool:
     """Whether a card is cut into instances (MIG)."""
     try:
-        return nvml.nvmlDeviceGetMigMode(handle)[0] != 0
+        return bool(nvml.nvmlDeviceGetMigMode(handle)[0])
     except nvml.NVMLError:  # the card knows no instances
         return False

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from foundationless.evaluation.records import Result, Stopwatch, write_record
+from foundationless.evaluation.records import Result, write_record
 from foundationless.models.inference import choose_device
 from foundationless.runtime.files import atomic_path
+from foundationless.runtime.usage import JobUsage
 from foundationless.tasks.sequence_sets import read_sequences
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run_job(
 
     torch.set_num_threads(threads)
     place = choose_device(device)
-    watch = Stopwatch(str(place))
+    usage = JobUsage(str(place))
     frame = read_sequences(sequences, strict_alphabet=strict_alphabet)
     loaded = load_weights(weights, str(place))
     compute = {"token_budget": token_budget, "device": place, "precision": precision}
@@ -53,5 +54,5 @@ def run_job(
         parameters=loaded.card["parameters"],
         settings={**settings, "precision": precision},
         results=results,
-        cost=watch.cost(),
+        cost=usage.cost(),
     )
