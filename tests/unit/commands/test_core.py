@@ -17,6 +17,7 @@ from foundationless.data import dna
 from foundationless.errors import UserError
 from foundationless.evaluation import records
 from foundationless.runtime.files import atomic_directory, atomic_path, read_json, write_json
+from foundationless.runtime.usage import JobUsage
 from foundationless.tasks import sequence_sets
 
 DNA = st.text("ACGTN", max_size=200)
@@ -95,7 +96,7 @@ def test_json_refuses_not_a_number(tmp_path):
 
 def test_record_round_trip_and_flat_table(tmp_path):
     path = tmp_path / "record.json"
-    watch = records.Stopwatch()
+    usage = JobUsage()
     records.write_record(
         path,
         analysis="finetune",
@@ -106,7 +107,7 @@ def test_record_round_trip_and_flat_table(tmp_path):
         parameters=7,
         settings={"epochs": 2},
         results=[records.Result("mcc", 0.5, 10, fold=0, learning_rate=1e-3, extra={"run": "r"})],
-        cost=watch.cost(),
+        cost=usage.cost(),
     )
     record = records.read_record(path)
     row = records.flatten([record]).iloc[0]

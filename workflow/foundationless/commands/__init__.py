@@ -1,6 +1,7 @@
 """One file per command: a docstring, `add_arguments(parser)` and `run(arguments)`; heavy imports live inside `run`."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,8 @@ from foundationless.commands._flags import count, output_file, seed
 
 if TYPE_CHECKING:
     from foundationless.training.corpus import Corpus
+
+ENERGY = "FOUNDATIONLESS_ENERGY"  # environment; a study's `energy: true` sets it
 
 
 def add_identity(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +45,8 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, default=1, help="CPU threads")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="autocast precision")
     parser.add_argument("--token-budget", type=count, default=16384, help="tokens per batch, padding included")
+    text = "measure the energy of GPUs (also FOUNDATIONLESS_ENERGY=1); off by default, for nobody has checked it yet"
+    parser.add_argument("--energy", action="store_true", default=os.environ.get(ENERGY) == "1", help=text)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.training.sweep import Settings
 
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
-    usage = JobUsage(compute.device, arguments.runs / "cost.json")
+    usage = JobUsage(compute.device, arguments.runs / "cost.json", energy=arguments.energy)
     names = Settings.__dataclass_fields__.keys() - {"learning_rates", "folds"}
     settings = Settings(
         learning_rates=tuple(arguments.learning_rates),

@@ -50,7 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
         threads = max(1, arguments.threads // group.size)
         compute = training.Compute(group.device, threads, arguments.precision, arguments.token_budget)
         ledger = arguments.checkpoints / "cost.json" if group.leads else None
-        usage = JobUsage(compute.device, ledger, threads=threads * group.size, processes=group.size)
+        shares = {"threads": threads * group.size, "processes": group.size}
+        usage = JobUsage(compute.device, ledger, **shares, energy=arguments.energy)
         places = (arguments.checkpoints, arguments.output, arguments.model, group, arguments.checkpoint_seconds)
         outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places)
     if not group.leads:

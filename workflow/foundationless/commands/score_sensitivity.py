@@ -26,7 +26,7 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
 def shared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The values of those flags and of the identity, as `scoring.run_job` takes them."""
     files = ["weights", "sequences", "strict_alphabet", "record", "predictions"]
-    flags = [*files, "device", "threads", "precision", "token_budget"]
+    flags = [*files, "device", "threads", "precision", "token_budget", "energy"]
     identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
     return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity}
 

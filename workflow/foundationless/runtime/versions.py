@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 from foundationless import __version__
-from foundationless.runtime.usage import Stopwatch as Stopwatch
 
 
 @cache
