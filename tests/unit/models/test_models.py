@@ -213,7 +213,8 @@ def test_model_table(pytestconfig, shared):
 def test_import_is_light():
     code = (
         "import sys, foundationless.features.composition; assert 'torch' not in sys.modules\n"
-        "from foundationless.models.weights import load_weights; assert not {'transformers', 'scipy'} & set(sys.modules)"
+        "from foundationless.models.weights import load_weights\n"
+        "assert not {'transformers', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

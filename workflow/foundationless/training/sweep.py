@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import COUNT_METRICS, RANK_METRICS
 from foundationless.evaluation.records import Result
 from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
 from foundationless.runtime.log import tell
+from foundationless.study.vocabulary import CLASS_METRICS
 
 FOLD_SEED = 42  # the paper's folds
 
@@ -46,9 +46,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        known = (*COUNT_METRICS, *RANK_METRICS)
-        if self.metric not in known:
-            raise UserError(f"--metric {self.metric}: unknown for classes; use one of {', '.join(known)}.")
+        if self.metric not in CLASS_METRICS:
+            raise UserError(f"--metric {self.metric}: unknown for classes; use one of {', '.join(CLASS_METRICS)}.")
         if not self.learning_rates or min(self.learning_rates) <= 0:
             raise UserError("--learning-rates: give one or more positive numbers.")
         for flag, values in (("--learning-rates", self.learning_rates), ("--folds", self.folds)):
