@@ -312,14 +312,6 @@ def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sen
         plan.check_schema(models, plan.read_schema("models"), "models")
 
 
-def test_the_families_of_features_are_those_of_the_program():
-    from foundationless.features import composition, genotypes
-
-    for name, family in vocabulary.FEATURES.items():
-        assert callable(getattr(genotypes if family.of_genotypes else composition, name)), name
-    assert vocabulary.DRAWN == ("random_conv",) and vocabulary.GENOTYPES == ("genotype", "genotype_pca")
-
-
 def test_numbers_that_are_not_finite_are_refused():
     with pytest.raises(UserError, match=r"config, a.rates.1: not a finite number"):
         plan.check_schema({"a": {"rates": [1.0, float("nan")]}}, {"type": "object"}, "config")

@@ -11,7 +11,7 @@
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -117,7 +117,8 @@ def fit(kind: str, matrix: np.ndarray, samples: Samples, settings: ProbeSettings
         return Fitted(np.tile((share / share.sum()).astype(np.float32), (len(labels), 1)), {})
     if not matrix.shape[1]:
         raise UserError(f"classifier {kind} has no features to read; use the classifier majority.")
-    return _FITTERS[kind](matrix, labels, samples, settings)
+    fitter: Callable[..., Fitted] = globals()[f"_fit_{kind}"]
+    return fitter(matrix, labels, samples, settings)
 
 
 def reduce_width(
@@ -330,12 +331,3 @@ def _fit_prototype(matrix: np.ndarray, labels: np.ndarray, samples: Samples, set
     means = np.stack([unit[rows][labels[rows] == code].mean(axis=0) for code in range(len(samples.classes))])
     # |x - m|^2 without |x|^2, which is the same for every class
     return Fitted(_softmax(2 * unit @ means.T - (means**2).sum(axis=1)), {})
-
-
-_FITTERS: Mapping[str, Callable[[np.ndarray, np.ndarray, Samples, ProbeSettings], Fitted]] = {
-    "xgboost": _fit_xgboost,
-    "logistic": _fit_logistic,
-    "svm": _fit_svm,
-    "knn": _fit_knn,
-    "prototype": _fit_prototype,
-}
