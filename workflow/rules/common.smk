@@ -26,8 +26,9 @@ def get_study(config):
 gc.set_threshold(100_000, 50, 100)
 
 # What `--config from_records=true` says arrives as text.
-if config.get("from_records") in ("true", "false"):
-    config["from_records"] = config["from_records"] == "true"
+for key in ("from_records", "energy"):
+    if config.get(key) in ("true", "false"):
+        config[key] = config[key] == "true"
 
 study = get_study(config)
 FROM_RECORDS = config.get("from_records", False)
