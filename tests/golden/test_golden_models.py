@@ -79,7 +79,7 @@ def test_padded_positions_under_the_reading_of_the_paper(case):
     _, source, load = case
     model, inputs, golden = load(), load_file(source / "inputs.safetensors"), load_file(source / "outputs.safetensors")
     model.reading = "as_in_paper"
-    name = "batch" if model.study_masked or "batch_nomask.input_ids" not in inputs else "batch_nomask"
+    name = "batch" if model.paper_masked or "batch_nomask.input_ids" not in inputs else "batch_nomask"
     last, _ = model(inputs[f"{name}.input_ids"], inputs.get("batch.attention_mask"))
     torch.testing.assert_close(last, golden[f"{name}.last_hidden_state"], atol=1e-4, rtol=0)
 

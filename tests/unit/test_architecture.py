@@ -135,6 +135,7 @@ def test_commands_are_small_light_and_documented():
             "foundationless",
             "collections",
             "json",
+            "typing",
         }
         assert not heavy, f"{path.name} imports {heavy} before it runs"
         shared = path.name == "__init__.py"  # flags of several commands, no command

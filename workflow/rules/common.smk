@@ -30,8 +30,9 @@ def get_study(config):
 gc.set_threshold(100_000, 50, 100)
 
 # What `--config from_records=true` says arrives as text.
-if config.get("from_records") in ("true", "false"):
-    config["from_records"] = config["from_records"] == "true"
+for key in ("from_records", "energy"):
+    if config.get(key) in ("true", "false"):
+        config[key] = config[key] == "true"
 
 study = get_study(config)
 FROM_RECORDS = config.get("from_records", False)
@@ -45,7 +46,8 @@ signal.signal(signal.SIGUSR1, lambda *_: None)
 let_script_wait()
 # The package lies beside the Snakefile; conda environments drop PYTHONPATH, a prefix survives them.
 shell.prefix(
-    f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}; "
+    f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}"
+    f"{' FOUNDATIONLESS_ENERGY=1' if config.get('energy') else ''}; "
 )
 
 

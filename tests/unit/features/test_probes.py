@@ -404,7 +404,8 @@ def test_a_probe_imports_neither_torch_nor_scikit_learn(tmp_path):
     arguments += ["--probes", "xgboost", "--poolings", "max", "--record", str(tmp_path / "r.json")]
     code = (
         f"import sys; from foundationless.__main__ import main; assert main({arguments!r}) == 0; "
-        "print(*({'torch', 'sklearn', 'foundationless.features.embedding'} & set(sys.modules))); import sklearn.linear_model"
+        "print(*({'torch', 'sklearn', 'foundationless.features.embedding'} & set(sys.modules))); "
+        "import sklearn.linear_model"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.models.weights import initialise, load_checkpoint, load_weights, save_weights
+from foundationless.runtime.cards import read_card
 from support.hub import REVISION, run_commands, serving
 
 CONFIG = {
@@ -237,7 +238,8 @@ def test_local_hub(tmp_path, checkpoint, model, capsys):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("family", ["a"]), ("tokenizer", None), ("parameters", "many"), ("sha256", 5)]
+    ("key", "value"),
+    [("family", ["a"]), ("tokenizer", None), ("parameters", "many"), ("sha256", 5), ("reading", "paper")],
 )
 def test_a_broken_card_is_named(tmp_path, model, key, value):
     save_weights(tmp_path / "w", model, CARD)
@@ -245,6 +247,23 @@ def test_a_broken_card_is_named(tmp_path, model, key, value):
     (tmp_path / "w/weights.json").write_text(json.dumps(card))
     with pytest.raises(UserError, match=f"'{key}' is"):
         load_weights(tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    ("before", "reading"),
+    [({"protocol": "paper"}, "as_in_paper"), ({"protocol": "corrected"}, "published"), ({}, "published")],
+)
+def test_a_card_of_before_is_read_on(tmp_path, model, before, reading):
+    """Cards once said `protocol` for the reading, and the first ones nothing; results trees keep them."""
+    save_weights(tmp_path / "w", model, CARD)
+    path = tmp_path / "w/weights.json"
+    card = json.loads(path.read_text())
+    del card["reading"]
+    path.write_text(json.dumps(card | before))
+    loaded = load_weights(tmp_path / "w")
+    assert read_card(path) == loaded.card == card | {"reading": reading} and loaded.model.reading == reading
+    save_weights(tmp_path / "again", loaded.model, loaded.card)
+    assert read_card(tmp_path / "again/weights.json") == loaded.card, "in today's words"
 
 
 def test_a_tokenizer_beyond_the_table_is_refused(tmp_path, model):

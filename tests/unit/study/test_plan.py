@@ -328,13 +328,6 @@ def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sen
         check_schema(models, read_schema("models"), "models")
 
 
-def test_the_families_of_features_are_those_of_the_program():
-    from foundationless.features.composition import BASELINES
-    from foundationless.features.genotypes import GENOTYPES
-
-    assert {*vocabulary.FEATURES} == {*BASELINES, *GENOTYPES} and {*vocabulary.GENOTYPES} == {*GENOTYPES}
-
-
 def test_numbers_that_are_not_finite_are_refused():
     with pytest.raises(UserError, match=r"config, a.rates.1: not a finite number"):
         check_schema({"a": {"rates": [1.0, float("nan")]}}, {"type": "object"}, "config")

@@ -47,13 +47,15 @@ def classifier_of(family: str, config: dict, tokenizer: str, reading: str = "pub
     return classifier, prepare_examples(planted(160), "toy", tokens_of, 66)
 
 
-def trained(network, rates: list[float], examples, folds: list[np.ndarray], steps: int = 4) -> list[dict]:
-    """The states of the runs after some steps, with weight decay."""
+def trained(
+    network, rates: list[float], examples, rows: dict[int, np.ndarray], folds: list[int], steps: int = 4
+) -> list[dict]:
+    """The states of the runs, one of each of `folds`, after some steps, with weight decay."""
     made = optimizer(network, rates, 0.1, [[] for _ in rates])
     for step in range(steps):
         torch.manual_seed(step)
-        rows = {id(fold): fold[step * 8 : step * 8 + 8 - step] for fold in folds}
-        network.gradient(examples, [rows[id(fold)] for fold in folds], Compute("cpu", token_budget=300))
+        batch = {fold: some[step * 8 : step * 8 + 8 - step] for fold, some in rows.items()}
+        network.gradient(examples, batch, folds, Compute("cpu", token_budget=300))
         made.step()
     return [network.copy(run) for run in range(len(rates))]
 
@@ -70,22 +72,23 @@ def test_a_stack_computes_what_its_runs_compute_alone(family, reading, lora, mon
     monkeypatch.setattr(torch.Tensor, "float", lambda value: value)  # float64 throughout, where models say float32
     generator = np.random.default_rng(0)
     first = 100 + generator.permutation(50)
-    folds = [first, 90 + generator.permutation(60)[:49]] if together and reading == "published" else [first, first]
+    rows = {3: first, 7: 90 + generator.permutation(60)[:49]}
+    folds = [3, 7] if together and reading == "published" else [3, 3]
     rates = [0.01, 0.003]
     stack = Stack(classifier, 2)
-    found = trained(stack, rates, examples, folds)
-    tested = {id(fold): fold[:19] for fold in folds}
-    together_now = stack.probabilities(examples, [tested[id(fold)] for fold in folds], Compute("cpu", token_budget=300))
+    found = trained(stack, rates, examples, rows, folds)
+    tested = {fold: some[:19] for fold, some in rows.items()}
+    together_now = stack.probabilities(examples, tested, folds, Compute("cpu", token_budget=300))
     initial = stacking.changeable(classifier)
     for run, (rate, fold) in enumerate(zip(rates, folds, strict=True)):
         classifier.train()
         alone = Alone(classifier)
         alone.restore(0, initial)
-        (expected,) = trained(alone, [rate], examples, [fold])
+        (expected,) = trained(alone, [rate], examples, rows, [fold])
         assert set(found[run]) <= set(expected)
         for name, value in found[run].items():
             torch.testing.assert_close(value, expected[name], atol=1e-9, rtol=1e-7, msg=name)
-        (probabilities,) = alone.probabilities(examples, [fold[:19]], Compute("cpu", token_budget=300))
+        (probabilities,) = alone.probabilities(examples, tested, [fold], Compute("cpu", token_budget=300))
         np.testing.assert_allclose(together_now[run], probabilities, atol=1e-6)
     assert any(not torch.equal(found[0][name], found[1][name]) for name in found[0])
 
@@ -96,7 +99,7 @@ def test_the_stack_is_of_the_weights_that_are_trained_and_leaves_the_classifier_
         classifier, examples = classifier_of(family, *STACKED[family][:2])
         before = stacking.changeable(classifier)
         stack = Stack(classifier, 3)
-        trained(stack, [0.1, 0.1, 0.2], examples, [np.arange(100, 140)] * 3)
+        trained(stack, [0.1, 0.1, 0.2], examples, {0: np.arange(100, 140)}, [0, 0, 0])
         for name, value in stacking.changeable(classifier).items():
             assert torch.equal(value, before[name]), name
         assert not any(torch._C._functorch.is_batchedtensor(value) for value in classifier.parameters())
@@ -382,9 +385,20 @@ def test_one_run_too_large_is_the_users_mistake(monkeypatch):
 
     monkeypatch.setattr(Stack, "_logits", full)
     with pytest.raises(CrowdedError):
-        Stack(classifier, 2).gradient(examples, [np.arange(100, 104)] * 2, Compute("cpu"))
+        Stack(classifier, 2).gradient(examples, {0: np.arange(100, 104)}, [0, 0], Compute("cpu"))
     with pytest.raises(Exception, match="out of memory with one sequence"):
-        Stack(classifier, 1).gradient(examples, [np.arange(100, 104)], Compute("cpu"))
+        Stack(classifier, 1).gradient(examples, {0: np.arange(100, 104)}, [0], Compute("cpu"))
+
+
+def test_a_fold_is_known_by_its_number():
+    """Runs of one fold share one pass over its rows; of two folds, equal rows or not, each has its own."""
+    classifier, examples = classifier_of("hyenadna", HYENA, "hyenadna")
+    rows = np.arange(100, 108)
+    for folds, several in (([4, 4], False), ([4, 9], True)):
+        parts = list(Stack(classifier, 2)._passes(examples, {4: rows, 9: rows.copy()}, folds, 10**6))
+        assert [part.several for part in parts] == [several]
+    copied = Stack(classifier, 2).probabilities(examples, {4: rows.copy()}, [4, 4], Compute("cpu"))
+    np.testing.assert_array_equal(copied[0], copied[1])
 
 
 def test_impossible_packs_are_refused(tmp_path, hyena, capsys):

@@ -1,9 +1,16 @@
 """One file per command: a docstring, `add_arguments(parser)` and `run(arguments)`; heavy imports live inside `run`."""
 
 import argparse
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foundationless.commands._flags import count, output_file, seed
+
+if TYPE_CHECKING:
+    from foundationless.training.corpus import Corpus
+
+ENERGY = "FOUNDATIONLESS_ENERGY"  # environment; a study's `energy: true` sets it
 
 
 def add_identity(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +45,8 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, default=1, help="CPU threads")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="autocast precision")
     parser.add_argument("--token-budget", type=count, default=16384, help="tokens per batch, padding included")
+    text = "measure the energy of GPUs (also FOUNDATIONLESS_ENERGY=1); off by default, for nobody has checked it yet"
+    parser.add_argument("--energy", action="store_true", default=os.environ.get(ENERGY) == "1", help=text)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +55,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--reading",
         choices=["published", "as_in_paper"],
         default="published",
-        help="as_in_paper: the function that the study's code evaluated, its loading defects included",
+        help="as_in_paper: the function that the paper's code evaluated, its loading defects included",
     )
 
 
@@ -71,8 +80,8 @@ def add_corpus(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--people-per-superpopulation", type=count, help="how many are chosen (paper: 10)")
 
 
-def read_corpus(arguments: argparse.Namespace):
-    """The `windows.Corpus` that the flags of `add_corpus` describe."""
+def read_corpus(arguments: argparse.Namespace) -> "Corpus":
+    """The corpus that the flags of `add_corpus` describe."""
     from foundationless.training.corpus import Corpus
 
     people = (arguments.vcf, arguments.people, arguments.panel, arguments.people_per_superpopulation)

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = {name: getattr(arguments, name) for name in ("max_tokens", "precision", "token_budget")}
     with (
         Shards(arguments.output, arguments.checkpoint_seconds) as shards,
-        JobUsage(str(device), shards.ledger) as usage,
+        JobUsage(str(device), shards.ledger, energy=arguments.energy) as usage,
     ):
         weights = load_weights(arguments.weights, str(device))
         sites = ["sites"] if "site" in poolings else []

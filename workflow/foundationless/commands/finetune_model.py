@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lora-alpha", type=count, default=16, help="the adapters' scale is alpha / rank")
     parser.add_argument("--lora-dropout", type=number, default=0.0, help="on what the adapters read")
     parser.add_argument("--runs", required=True, type=output_directory, help="directory that keeps finished runs")
-    parser.add_argument("--pack", type=int, default=0, help="runs trained at once (0: what a GPU holds, 1 on a CPU)")
+    text = "runs trained at once (default 1; 0: as many as a GPU holds, which nobody has measured on a GPU yet)"
+    parser.add_argument("--pack", type=int, default=1, help=text)
     parser.add_argument("--checkpoint-seconds", type=number, default=300.0, help="between checkpoints inside a run")
     add_record_outputs(parser)
     add_compute(parser)
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.training.sweep import Settings
 
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
-    usage = JobUsage(compute.device, arguments.runs / "cost.json")
+    usage = JobUsage(compute.device, arguments.runs / "cost.json", energy=arguments.energy)
     names = Settings.__dataclass_fields__.keys() - {"learning_rates", "folds"}
     settings = Settings(
         learning_rates=tuple(arguments.learning_rates),

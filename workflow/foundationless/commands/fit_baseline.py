@@ -4,17 +4,21 @@ Of people also their genotypes: allele dosages, or principal components of these
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from foundationless.commands.probe import add_settings, shared
-from foundationless.study.vocabulary import FEATURES
+from foundationless.study.vocabulary import CLASSIFIERS, FEATURES, GENOTYPES
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 RECIPE = 3  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", required=True, choices=FEATURES, help="features")
-    kinds = ["logistic", "svm", "xgboost", "majority"]
-    parser.add_argument("--classifier", required=True, choices=kinds, help="classifier")
+    parser.add_argument("--classifier", required=True, choices=CLASSIFIERS, help="classifier")
     parser.add_argument("--options", default="{}", help="options of the features, as a JSON object")
     add_settings(parser)
 
@@ -23,8 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     import json
 
     from foundationless.errors import UserError
-    from foundationless.features import genotypes
-    from foundationless.features.composition import features
+    from foundationless.features import composition, genotypes
     from foundationless.features.probes import run_job
 
     family = arguments.family
@@ -34,13 +37,11 @@ def run(arguments: argparse.Namespace) -> None:
         options = None
     if not isinstance(options, dict):
         raise UserError(f"--options {arguments.options}: not a JSON object; write for example '{{}}'.")
-    if taken := sorted({"family", "sequences", "frame", "seed"} & options.keys()):
-        raise UserError(f"--options: baseline family '{family}' has no option '{taken[0]}'.")
 
-    def featurise(frame):
-        if family in genotypes.GENOTYPES:
+    def featurise(frame: "pd.DataFrame") -> "dict[str, np.ndarray]":
+        if family in GENOTYPES:
             return {family: genotypes.features(family, frame, **options)}
-        return {family: features(family, frame["sequence"].tolist(), arguments.seed, **options)}
+        return {family: composition.features(family, frame["sequence"].tolist(), arguments.seed, **options)}
 
     run_job(
         featurise,

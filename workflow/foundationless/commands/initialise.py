@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.errors import UserError
     from foundationless.models.tokenizers import load_tokenizer
-    from foundationless.models.weights import initialise, parse_config, retokenized, save_weights, study_family
+    from foundationless.models.weights import initialise, paper_family, parse_config, retokenized, save_weights
 
     if arguments.tokenizer_file is not None and arguments.tokenizer_file.name != "tokenizer.json":
         raise UserError(f"{arguments.tokenizer_file}: --tokenizer-file takes the published file named tokenizer.json.")
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     model = initialise(arguments.family, config, arguments.seed, arguments.reading)
     card = {
         "model": arguments.model,
-        "family": study_family(arguments.family, arguments.reading),
+        "family": paper_family(arguments.family, arguments.reading),
         "tokenizer": arguments.tokenizer,
         "init": "random",
         "seed": arguments.seed,

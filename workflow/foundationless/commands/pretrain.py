@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
     parser.add_argument("--record", required=True, type=output_file, help="JSON record to write")
     parser.add_argument("--losses", required=True, type=output_file, help="loss curve to write (TSV)")
-    parser.add_argument("--shard", action="store_true", help="share the model out among the processes, too (FSDP)")
+    text = "share the model out among the processes, too (FSDP); off by default, for nobody has measured it on GPUs yet"
+    parser.add_argument("--shard", action="store_true", help=text)
     add_compute(parser)
 
 
@@ -51,7 +52,8 @@ def run(arguments: argparse.Namespace) -> None:
         threads = max(1, arguments.threads // group.size)
         compute = training.Compute(group.device, threads, arguments.precision, arguments.token_budget)
         ledger = arguments.checkpoints / "cost.json" if group.leads else None
-        usage = JobUsage(compute.device, ledger, threads=threads * group.size, processes=group.size)
+        shares = {"threads": threads * group.size, "processes": group.size}
+        usage = JobUsage(compute.device, ledger, **shares, energy=arguments.energy)
         places = (arguments.checkpoints, arguments.output, arguments.model, group, RECIPE, arguments.checkpoint_seconds)
         outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places)
     if not group.leads:

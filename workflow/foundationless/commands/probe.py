@@ -2,18 +2,18 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
 from foundationless.commands._flags import count, number
-from foundationless.study.vocabulary import CLASS_METRICS
+from foundationless.study.vocabulary import CLASS_METRICS, CLASSIFIERS
 
 RECIPE = 3  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embeddings", required=True, type=Path, help="embeddings of the set (Parquet, from embed)")
-    kinds = ["xgboost", "logistic", "svm", "knn", "prototype"]
-    parser.add_argument("--probes", required=True, nargs="+", choices=kinds, help="classifiers")
+    parser.add_argument("--probes", required=True, nargs="+", choices=CLASSIFIERS, help="classifiers")
     parser.add_argument("--poolings", required=True, nargs="+", help="poolings, columns of the embeddings")
     add_settings(parser)
 
@@ -38,9 +38,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_record_outputs(parser)
 
 
-def shared(arguments: argparse.Namespace) -> dict:
+def shared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The values of those flags, the identity and the settings, as `probes.run_job` takes them."""
-    from foundationless.features.probes import ProbeSettings
+    from foundationless.features.classifiers import ProbeSettings
 
     values = {name: getattr(arguments, name) for name in ProbeSettings.__dataclass_fields__}
     settings = ProbeSettings(**values | {"pca": tuple(arguments.pca)})

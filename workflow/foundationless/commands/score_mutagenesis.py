@@ -1,9 +1,16 @@
 """In-silico mutagenesis: every substitution of some windows, by embedding shift and log-likelihood ratio."""
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from foundationless.commands._flags import count
 from foundationless.commands.score_sensitivity import add_scoring, shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from foundationless.evaluation.records import Result
+    from foundationless.models.weights import Weights
 
 RECIPE = 1  # raise it when a result would change
 
@@ -24,7 +31,9 @@ def run(arguments: argparse.Namespace) -> None:
     poolings, most, both = list(dict.fromkeys(arguments.poolings)), arguments.windows, arguments.both_strands
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
 
-    def score(weights, frame, compute):
+    def score(
+        weights: "Weights", frame: "pd.DataFrame", compute: dict[str, Any]
+    ) -> "tuple[list[Result], pd.DataFrame]":
         results, rows = score_mutagenesis(weights, frame, poolings, most, arguments.seed, compute, both)
         return results, rows.assign(**identity)  # maps of several jobs are joined to one table
 

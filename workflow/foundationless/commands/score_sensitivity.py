@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
 
@@ -24,10 +25,10 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
     add_compute(parser)
 
 
-def shared(arguments: argparse.Namespace) -> dict:
+def shared(arguments: argparse.Namespace) -> dict[str, Any]:
     """The values of those flags and of the identity, as `scoring.run_job` takes them."""
     files = ["weights", "sequences", "strict_alphabet", "record", "predictions"]
-    flags = [*files, "device", "threads", "precision", "token_budget"]
+    flags = [*files, "device", "threads", "precision", "token_budget", "energy"]
     identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
     return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity}
 

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     poolings = ["max", "mean", "cls", "site"]
     parser.add_argument("--poolings", nargs="+", choices=poolings, default=poolings, help="poolings of the embedding")
     parser.add_argument(
-        "--genome", type=Path, help="reference FASTA: score chunks with many variants too, as the study"
+        "--genome", type=Path, help="reference FASTA: score chunks with many variants too, as the paper"
     )
     parser.add_argument("--chunk", type=count, default=1024, help="length of such a chunk in bp")
     parser.add_argument("--chunks", type=count, default=5, help="chunks per gene at most")

@@ -1,6 +1,6 @@
 """Classifiers on fixed features, each trained on train rows and tuned on validation rows.
 
-`xgboost`    as the study ran it (Tables 12 and 15)
+`xgboost`    as the paper ran it (Tables 12 and 15)
 `logistic`   logistic regression on standardised features
 `svm`        linear support vector machine on standardised features
 `knn`        votes of the nearest training rows
@@ -11,19 +11,18 @@
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
+from foundationless.runtime.log import progress
 
-KINDS = ("xgboost", "logistic", "svm", "knn", "prototype", "majority")
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of logistic regression; without a validation split 1
 SVM_STRENGTHS = (0.00001, 0.0001, 0.001, 0.01, 0.1)  # of thousands of features; 0.01 without a validation split
 NEIGHBOURS = (1, 3, 5, 10, 20)  # 5 without a validation split
@@ -31,7 +30,7 @@ NEIGHBOURS = (1, 3, 5, 10, 20)  # 5 without a validation split
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """Settings of the classifiers; defaults are the study's for biotype (depth 3, rate 0.1, 1,000 trees, hist).
+    """Settings of the classifiers; defaults are the paper's for biotype (depth 3, rate 0.1, 1,000 trees, hist).
 
     Its ancestry task has `colsample` 0.5 and `early_stopping` 100 (rounds without a lower validation loss; 0: never).
     `pca` names widths that features are reduced to, beside themselves; `cv_folds` (0: none) cuts all rows into folds.
@@ -111,14 +110,15 @@ class Fitted(NamedTuple):
 
 
 def fit(kind: str, matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
-    """Train the classifier `kind` of `KINDS` on the train rows of `matrix` [n, d]."""
+    """Train the classifier `kind` of `vocabulary.CLASSIFIERS` on the train rows of `matrix` [n, d]."""
     labels = np.searchsorted(samples.classes, samples.frame["label"].astype(str).to_numpy(dtype=str))
     if kind == "majority":
         share = np.bincount(labels[samples.rows("train")], minlength=len(samples.classes))
         return Fitted(np.tile((share / share.sum()).astype(np.float32), (len(labels), 1)), {})
     if not matrix.shape[1]:
         raise UserError(f"classifier {kind} has no features to read; use the classifier majority.")
-    return _FITTERS[kind](matrix, labels, samples, settings)
+    fitter: Callable[..., Fitted] = globals()[f"_fit_{kind}"]
+    return fitter(matrix, labels, samples, settings)
 
 
 def reduce_width(
@@ -138,8 +138,8 @@ def reduce_width(
     solver = "covariance_eigh" if len(train) > matrix.shape[1] else "full"  # both exact: no seed decides
     with threadpool_limits(settings.threads):
         model = PCA(components, svd_solver=solver).fit(scaled[train])
-        found = model.transform(scaled).astype(np.float32)
-    return found, {"components": components, "explained": round(float(model.explained_variance_ratio_.sum()), 6)}
+        reduced = model.transform(scaled).astype(np.float32)
+    return reduced, {"components": components, "explained": round(float(model.explained_variance_ratio_.sum()), 6)}
 
 
 def score_rows(samples: Samples, rows: np.ndarray, probabilities: np.ndarray, metric: str) -> float:
@@ -165,16 +165,16 @@ def _tune(
     """Train with each candidate and keep the best on validation (ties: the first), or train once with the default."""
     validation = samples.rows("validation")
     if not len(validation):
-        found, facts = train(default)
-        return Fitted(found, {what: default, **facts})
+        probabilities, facts = train(default)
+        return Fitted(probabilities, {what: default, **facts})
     best: tuple[float, np.ndarray, dict[str, Any]] | None = None
     tried = {}
     for candidate in candidates:
-        found, facts = train(candidate)
-        score = score_rows(samples, validation, found, metric)
+        probabilities, facts = train(candidate)
+        score = score_rows(samples, validation, probabilities, metric)
         tried[candidate] = finite(score)
         if best is None or score > best[0]:
-            best = score, found, {what: candidate, **facts}
+            best = score, probabilities, {what: candidate, **facts}
     assert best is not None
     selection = {"what": what, "split": "validation", "metric": metric, "tried": tried, "chosen": best[2][what]}
     return Fitted(best[1], best[2], selection)
@@ -183,7 +183,8 @@ def _tune(
 def _standardise(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
     from sklearn.preprocessing import StandardScaler
 
-    return StandardScaler().fit(matrix[train].astype(np.float64)).transform(matrix.astype(np.float64))
+    scaled: np.ndarray = StandardScaler().fit(matrix[train].astype(np.float64)).transform(matrix.astype(np.float64))
+    return scaled
 
 
 def _directions(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
@@ -194,12 +195,14 @@ def _directions(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
     """
     centred = matrix.astype(np.float64) - matrix[train].mean(axis=0, dtype=np.float64)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred / np.where(length > 0, length, 1.0)
+    directions: np.ndarray = centred / np.where(length > 0, length, 1.0)
+    return directions
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: np.ndarray = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 @contextmanager
@@ -242,8 +245,7 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
     if settings.early_stopping:
         watched = [(xgboost.DMatrix(matrix[validation], labels[validation], nthread=settings.threads), "validation")]
     history: dict[str, dict[str, list[float]]] = {}
-    interval = 0.1 if sys.stderr.isatty() else 10
-    with tqdm(total=settings.rounds, desc="xgboost", unit="round", mininterval=interval) as bar:
+    with progress(settings.rounds, "xgboost", "round") as bar:
         booster = xgboost.train(
             parameters,
             data,
@@ -256,13 +258,13 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
         )
     rounds = booster.best_iteration + 1 if settings.early_stopping else settings.rounds
     every = xgboost.DMatrix(matrix, nthread=settings.threads)
-    found = booster.predict(every, iteration_range=(0, rounds)).astype(np.float32)
+    probabilities = booster.predict(every, iteration_range=(0, rounds)).astype(np.float32)
     if not watched:
-        return Fitted(found, {"epoch": rounds})
+        return Fitted(probabilities, {"epoch": rounds})
     ((metric, losses),) = history["validation"].items()
     tried = {number: round(loss, 6) for number, loss in enumerate(losses, start=1)}
     selection = {"what": "epoch", "split": "validation", "metric": metric, "tried": tried, "chosen": rounds}
-    return Fitted(found, {"epoch": rounds}, selection)
+    return Fitted(probabilities, {"epoch": rounds}, selection)
 
 
 def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -275,8 +277,7 @@ def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, sett
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
         model = LogisticRegression(C=strength, max_iter=1000).fit(scaled[rows], labels[rows])
-        found = model.predict_proba(scaled).astype(np.float32)
-        return found, {"converged": bool(model.n_iter_.max() < 1000)}
+        return model.predict_proba(scaled).astype(np.float32), {"converged": bool(model.n_iter_.max() < 1000)}
 
     with threadpool_limits(settings.threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
@@ -330,12 +331,3 @@ def _fit_prototype(matrix: np.ndarray, labels: np.ndarray, samples: Samples, set
     means = np.stack([unit[rows][labels[rows] == code].mean(axis=0) for code in range(len(samples.classes))])
     # |x - m|^2 without |x|^2, which is the same for every class
     return Fitted(_softmax(2 * unit @ means.T - (means**2).sum(axis=1)), {})
-
-
-_FITTERS: Mapping[str, Callable[[np.ndarray, np.ndarray, Samples, ProbeSettings], Fitted]] = {
-    "xgboost": _fit_xgboost,
-    "logistic": _fit_logistic,
-    "svm": _fit_svm,
-    "knn": _fit_knn,
-    "prototype": _fit_prototype,
-}

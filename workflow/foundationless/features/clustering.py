@@ -108,8 +108,8 @@ def cluster(
     for number, share in enumerate(components.explained_variance_ratio_, start=1):
         facts = {**(extra or {}), "condition": "observed", "component": number}
         results.append(Result("explained_variance", finite(share), len(rows), extra=facts))
-    found = {"id": rows["id"].to_numpy(), "label": classes[labels], "x": places[:, 0], "y": places[:, 1]}
-    return Clustering(results, pd.DataFrame(found), p)
+    columns = {"id": rows["id"].to_numpy(), "label": classes[labels], "x": places[:, 0], "y": places[:, 1]}
+    return Clustering(results, pd.DataFrame(columns), p)
 
 
 def _nearest(scaled: np.ndarray) -> np.ndarray:
@@ -117,13 +117,15 @@ def _nearest(scaled: np.ndarray) -> np.ndarray:
     from sklearn.neighbors import NearestNeighbors
 
     model = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(scaled)
-    return model.kneighbors(return_distance=False)  # of the rows themselves: none is its own neighbour
+    nearest: np.ndarray = model.kneighbors(return_distance=False)  # of the rows themselves: none is its own neighbour
+    return nearest
 
 
 def _distances(scaled: np.ndarray) -> np.ndarray:
     from scipy.spatial.distance import pdist, squareform
 
-    return squareform(pdist(scaled)).astype(np.float32)
+    distances: np.ndarray = squareform(pdist(scaled)).astype(np.float32)
+    return distances
 
 
 def _measure(
@@ -179,12 +181,14 @@ def compare_partitions(tables: np.ndarray, metric: str) -> np.ndarray:
 
 
 def _pairs(counts: np.ndarray) -> np.ndarray:
-    return counts * (counts - 1) / 2
+    pairs: np.ndarray = counts * (counts - 1) / 2
+    return pairs
 
 
 def _entropy(shares: np.ndarray) -> np.ndarray:
     """Natural-logarithm entropy over the last axis; 0 log 0 is 0."""
-    return -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=-1)
+    entropy: np.ndarray = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=-1)
+    return entropy
 
 
 def _resample(

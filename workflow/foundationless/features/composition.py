@@ -1,90 +1,112 @@
 """Features that cost nothing: what a classifier gets from length, composition, words and untrained filters alone."""
 
+import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from foundationless.errors import UserError
+from foundationless.study.vocabulary import FEATURES, GENOTYPES
+
+Reader = Callable[[np.ndarray], np.ndarray]  # from base codes [length] to features [d]
 
 _BASES = "ACGT"
 _CODES = np.full(256, 4, dtype=np.uint8)
 _CODES[[ord(base) for base in _BASES]] = range(4)
 _DILATIONS = (1, 2, 4, 8, 16)  # with 9 positions: 9 to 129 bases, the reach of the `cnn` family's layers
 _BLOCK = 1 << 16  # positions convolved at once: a gene of 2 Mb would need gigabytes
-# family -> its options and their defaults
-BASELINES: dict[str, dict[str, int | bool]] = {
-    "majority": {},
-    "length": {},
-    "gc": {},
-    "length_gc": {},
-    "kmer": {"k_max": 6, "canonical": False},
-    "gapped_kmer": {"l": 7, "k": 4, "canonical": False},
-    "random_conv": {"width": 512, "kernel_size": 9},
-}
 
 
-def features(family: str, sequences: Sequence[str], seed: int = 0, **options: int | bool) -> np.ndarray:
-    """Features [sequences, d], float32, of a baseline family.
+def features(family: str, sequences: Sequence[str], seed: int = 0, /, **options: Any) -> np.ndarray:
+    """Features [sequences, d], float32, of a family: those that the function of its name, given `options`, reads.
 
-    - `majority` (d = 0): none, for the classifier of that name.
-    - `length` (d = 1): natural logarithm of the length in nucleotides.
-    - `gc` (d = 1): share of G and C among A, C, G, T.
-    - `length_gc` (d = 3): both, and the share of all other letters.
-    - `kmer`: for each k = 1 ... `k_max` (default 6) the relative frequencies of all k-mers over A, C, G, T in the order
-      of `kmer_names`; windows with another letter are not counted; `canonical` (default False) adds a k-mer and its
-      reverse complement together.
-    - `gapped_kmer`: words of `k` (default 4) letters that stand anywhere within `l` (default 7) positions, as in
-      gkm-SVM (Ghandi et al. 2014, doi:10.1371/journal.pcbi.1003711); names and order are those of `gapped_names`. A
-      pattern of gaps starts with a letter, so it is counted once and not at every shift. Frequencies are relative per
-      pattern; `canonical` as above.
-    - `random_conv` (d = `width`, default 512): `width` / 2 untrained filters over one-hot bases, each read as its
-      maximum over the sequence and as its share of positive positions, as in ROCKET (Dempster et al. 2020,
-      doi:10.1007/s10618-020-00701-z): normal weights of mean 0, bias uniform in ±1, dilation 1 to 16, zeros beyond the
-      ends. `seed` alone decides the filters: two seeds are two draws, as with a random network.
-
-    An unknown family or option, or an empty sequence, is a `UserError`.
+    `seed` counts for families that are drawn. An unknown family or option, or an empty sequence, is a `UserError`.
     """
-    if family not in BASELINES:
-        raise UserError(f"no baseline family '{family}'; the families are {', '.join(BASELINES)}.")
-    if unknown := sorted(options.keys() - BASELINES[family].keys()):
-        raise UserError(f"baseline family '{family}' has no option '{unknown[0]}'.")
-    if any(not sequence for sequence in sequences):
-        raise UserError(f"baseline family '{family}': an empty sequence has no features.")
-    chosen = BASELINES[family] | options
-    for name, default in BASELINES[family].items():
-        if type(chosen[name]) is not type(default):
+    if family not in FEATURES or family in GENOTYPES:
+        known = ", ".join(name for name in FEATURES if name not in GENOTYPES)
+        raise UserError(f"no baseline family '{family}'; the families are {known}.")
+    make: Callable[..., Reader] = globals()[family]
+    for name, default in check_names(family, make, options).items():
+        if type(options.get(name, default)) is not type(default):
             kind = "true or false" if isinstance(default, bool) else "a whole number"
             raise UserError(f"baseline family '{family}': '{name}' is {kind}.")
+    if any(not sequence for sequence in sequences):
+        raise UserError(f"baseline family '{family}': an empty sequence has no features.")
+    read = make(seed, **options) if FEATURES[family].drawn else make(**options)
     codes = (_CODES[np.frombuffer(s.encode("ascii", "replace"), dtype=np.uint8)] for s in sequences)
-    read = _reader(family, chosen, seed)
     return np.array([read(c) for c in codes], dtype=np.float32).reshape(len(sequences), -1)
 
 
-def _reader(family: str, options: Mapping[str, int | bool], seed: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The function from base codes [length] to features [d] of a family with checked options."""
-    if family == "kmer":
-        k_max = _within(family, options, "k_max", 1, 10)
-        fold = [_fold(k) for k in range(1, k_max + 1)] if options["canonical"] else None
-        return partial(_spectra, k_max=k_max, fold=fold)
-    if family == "gapped_kmer":
-        k = _within(family, options, "k", 1, 8)
-        patterns = _patterns(_within(family, options, "l", k, 12), k)
-        if len(patterns) * 4**k > 100_000:
-            raise UserError(f"baseline family '{family}': {len(patterns)} patterns of {4**k} words; lower 'l' or 'k'.")
-        return partial(_gapped, patterns=patterns, mates=_mates(patterns, k) if options["canonical"] else None)
-    if family == "random_conv":
-        width = _within(family, options, "width", 2, 65536)
-        return _random_filters(width, _within(family, options, "kernel_size", 1, 101), seed)
-    columns = {"majority": [], "length": [0], "gc": [1], "length_gc": [0, 1, 2]}[family]
-    return lambda codes: _composition(codes)[columns]
+def check_names(family: str, make: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a family (what its function takes by keyword only) and their defaults; `UserError` for others."""
+    known = inspect.getfullargspec(make).kwonlydefaults or {}
+    if unknown := sorted(options.keys() - known.keys()):
+        raise UserError(f"baseline family '{family}' has no option '{unknown[0]}'.")
+    return known
 
 
-def _within(family: str, options: Mapping[str, int | bool], name: str, low: int, high: int) -> int:
-    if not low <= (value := options[name]) <= high:
+def majority() -> Reader:
+    """None (d = 0), for the classifier of that name."""
+    return lambda codes: _composition(codes)[:0]
+
+
+def length() -> Reader:
+    """Natural logarithm of the length in nucleotides (d = 1)."""
+    return lambda codes: _composition(codes)[:1]
+
+
+def gc() -> Reader:
+    """Share of G and C among A, C, G, T (d = 1)."""
+    return lambda codes: _composition(codes)[1:2]
+
+
+def length_gc() -> Reader:
+    """Both, and the share of all other letters (d = 3)."""
+    return _composition
+
+
+def kmer(*, k_max: int = 6, canonical: bool = False) -> Reader:
+    """For each k = 1 ... `k_max` the relative frequencies of all k-mers over A, C, G, T, in the order of `kmer_names`.
+
+    Windows with another letter are not counted; `canonical` adds a k-mer and its reverse complement together.
+    """
+    _check_range("kmer", "k_max", k_max, 1, 10)
+    return partial(_spectra, k_max=k_max, fold=[_fold(k) for k in range(1, k_max + 1)] if canonical else None)
+
+
+def gapped_kmer(*, l: int = 7, k: int = 4, canonical: bool = False) -> Reader:  # noqa: E741 - gkm-SVM's own letter
+    """Words of `k` letters that stand anywhere within `l` positions, as in gkm-SVM (Ghandi et al. 2014).
+
+    doi:10.1371/journal.pcbi.1003711; names and order are those of `gapped_names`. A pattern of gaps starts with a
+    letter, so it is counted once and not at every shift. Frequencies are relative per pattern;
+    `canonical` as of `kmer`.
+    """
+    _check_range("gapped_kmer", "k", k, 1, 8)
+    _check_range("gapped_kmer", "l", l, k, 12)
+    patterns = _patterns(l, k)
+    if len(patterns) * 4**k > 100_000:
+        raise UserError(f"baseline family 'gapped_kmer': {len(patterns)} patterns of {4**k} words; lower 'l' or 'k'.")
+    return partial(_gapped, patterns=patterns, mates=_mates(patterns, k) if canonical else None)
+
+
+def random_conv(seed: int, *, width: int = 512, kernel_size: int = 9) -> Reader:
+    """Half of `width` untrained filters over one-hot bases, each read as its maximum and its share of positives.
+
+    As in ROCKET (Dempster et al. 2020, doi:10.1007/s10618-020-00701-z): normal weights of mean 0, bias uniform in ±1,
+    dilation 1 to 16, zeros beyond the ends. `seed` alone decides the filters: two seeds are two draws, as with a random
+    network.
+    """
+    _check_range("random_conv", "width", width, 2, 65536)
+    _check_range("random_conv", "kernel_size", kernel_size, 1, 101)
+    return _random_filters(width, kernel_size, seed)
+
+
+def _check_range(family: str, name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
         raise UserError(f"baseline family '{family}': '{name}' = {value} must be between {low} and {high}.")
-    return int(value)
 
 
 def kmer_names(k_max: int = 6, canonical: bool = False) -> list[str]:
@@ -121,16 +143,18 @@ def _spectra(codes: np.ndarray, k_max: int, fold: list[np.ndarray] | None) -> np
 
 def _reverse_complements(k: int) -> np.ndarray:
     """For each k-mer code the code of its reverse complement (the complement of a base code b is 3 - b)."""
-    rest = np.arange(4**k)
-    reverse = np.zeros_like(rest)
+    rest: np.ndarray = np.arange(4**k)
+    reverse: np.ndarray = np.zeros_like(rest)
     for _ in range(k):
-        reverse, rest = reverse * 4 + 3 - rest % 4, rest // 4
+        reverse = reverse * 4 + 3 - rest % 4
+        rest = rest // 4
     return reverse
 
 
 def _strands(k: int) -> np.ndarray:
     """For each k-mer code the lesser of the codes of its two strands."""
-    return np.minimum(np.arange(4**k), _reverse_complements(k))
+    lesser: np.ndarray = np.minimum(np.arange(4**k), _reverse_complements(k))
+    return lesser
 
 
 def _fold(k: int) -> np.ndarray:
@@ -178,15 +202,15 @@ def _gapped(codes: np.ndarray, patterns: Sequence[tuple[int, ...]], mates: np.nd
             valid &= known[at : at + length]
         counts = np.bincount(word[valid], minlength=4**k)
         parts.append(counts / max(counts.sum(), 1))
-    found = np.concatenate(parts)
+    columns = np.concatenate(parts)
     if mates is None:
-        return found
-    own = np.arange(len(found))
+        return columns
+    own = np.arange(len(columns))
     # A word and its other strand, which a mirrored pattern may count, make one column.
-    return np.where(mates == own, found, found + found[mates])[mates >= own]
+    return np.where(mates == own, columns, columns + columns[mates])[mates >= own]
 
 
-def _random_filters(width: int, size: int, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+def _random_filters(width: int, size: int, seed: int) -> Reader:
     generator = np.random.default_rng(seed)
     filters = -(-width // 2)
     weights = generator.normal(size=(filters, size, 4))

@@ -2,14 +2,14 @@
 
 A sequence that fits the model is read in its official encoding, special tokens included, and the special tokens are
 not pooled. A longer one is tokenised without special tokens and cut into chunks of the model's maximum; every chunk is
-pooled, and the sequence's vector is the mean over its chunks. (The study tokenised without special tokens always in its
-biotype code; the command `embed` does so with weights read `as_in_paper`.) Identical inputs run through the network
+pooled, and the sequence's vector is the mean over its chunks. (The paper's biotype code never used special tokens; the
+command `embed` does so with weights read `as_in_paper`.) Identical inputs run through the network
 once.
 
 Memory is that of one batch of `token_budget` tokens, whatever their number and the sequences' lengths, and besides it
 one or two bytes per distinct token and the vectors. The vocabulary projection is never computed.
 
-Poolings: `max`, `mean` (over the tokens that stand for nucleotides), `cls` (the study's "cls/last": the [CLS] token
+Poolings: `max`, `mean` (over the tokens that stand for nucleotides), `cls` (the paper's "cls/last": the [CLS] token
 where the encoding starts with one and the model is bidirectional, otherwise the last token, which has seen all others)
 and `site` (mean over the tokens that cover given nucleotides).
 """
@@ -60,7 +60,7 @@ def cut_sequences(
 ) -> Chunks:
     """Tokenise sequences and cut those that exceed `max_tokens` (default and upper bound: the model's maximum).
 
-    Without `special` tokens, as the study tokenised for its biotypes, a sequence that fits is a chunk like any other.
+    Without `special` tokens, as the paper tokenised for its biotypes, a sequence that fits is a chunk like any other.
     Memory: two bytes per distinct token for vocabularies up to 65,536, one up to 256. Raises `UserError` for a sequence
     without tokens and for `max_tokens` outside 1…model maximum.
     """
@@ -117,6 +117,20 @@ def embed_chunks(
 
     With `shards` what they hold is not computed again, and SIGTERM and SIGUSR1 end the process after the batch.
     """
+    _check_poolings(chunks, poolings, sites)
+    vectors = _Vectors(weights, chunks, poolings, sites or (), shards)
+    compute: dict[str, Any] = {"token_budget": token_budget, "device": device, "precision": precision}
+    if shards is None:
+        run_network(weights, chunks.inputs, vectors.handle, **compute)
+        return vectors.total
+    keep, compute["done"] = shards.after, shards.resume(vectors.total)
+    with termination() as terminated:
+        compute["after"] = lambda done: keep(done, terminated.is_set())
+        run_network(weights, chunks.inputs, vectors.handle, **compute)
+    return vectors.total
+
+
+def _check_poolings(chunks: Chunks, poolings: Sequence[str], sites: Sequence[Sequence[int]] | None) -> None:
     unknown = sorted(set(poolings) - set(POOLINGS))
     if unknown or not poolings:
         raise UserError(f"pooling '{', '.join(unknown)}': choose among {', '.join(POOLINGS)}.")
@@ -128,58 +142,64 @@ def embed_chunks(
         )
     if "site" in poolings and (sites is None or len(sites) != len(chunks.parts)):
         raise UserError("site pooling needs a list of sites for every sequence; the set has none.")
-    tokenizer = weights.tokenizer
-    total = {name: np.zeros((len(chunks.parts), weights.model.width), dtype=np.float32) for name in poolings}
-    # Per token id, padding included: does it stand for nucleotides?
-    rows_of_table = 1 + max(weights.model.vocabulary_size - 1, tokenizer.size - 1, *tokenizer.special_ids)
-    counted = torch.from_numpy(~special_mask(tokenizer, np.arange(rows_of_table)))
 
-    def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> Callable[[], None]:
+
+class _Vectors:
+    """The vectors of some sequences in the making: `total` {pooling: float32 [sequences, width]}."""
+
+    def __init__(
+        self,
+        weights: "Weights",
+        chunks: Chunks,
+        poolings: Sequence[str],
+        sites: Sequence[Sequence[int]],
+        shards: "Shards | None",
+    ) -> None:
+        self.weights, self.chunks, self.sites, self.shards = weights, chunks, sites, shards
+        self.total = {name: np.zeros((len(chunks.parts), weights.model.width), dtype=np.float32) for name in poolings}
+        tokenizer = weights.tokenizer
+        # Per token id, padding included: does it stand for nucleotides?
+        rows_of_table = 1 + max(weights.model.vocabulary_size - 1, tokenizer.size - 1, *tokenizer.special_ids)
+        self.counted = torch.from_numpy(~special_mask(tokenizer, np.arange(rows_of_table)))
+
+    def handle(self, rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> Callable[[], None]:
+        """Pool a batch of `run_network`; what is returned adds it to the sequences that own its rows."""
         valid = mask.bool()
-        counts = valid & counted.to(ids.device)[ids]
+        counts = valid & self.counted.to(ids.device)[ids]
         counts |= valid & ~counts.any(dim=1, keepdim=True)  # nothing but special tokens: they are what there is
-        owned = [list(chunks.owners[row].items()) for row in rows]
+        owned = [list(self.chunks.owners[row].items()) for row in rows]
         members = np.array([sequence for items in owned for sequence, _ in items])
         times = np.array([count for items in owned for _, count in items])
         batch = np.repeat(np.arange(len(rows)), [len(items) for items in owned])
-        share = (times / chunks.parts[members]).astype(np.float32)[:, None]
-        found = {}
-        for name in poolings:
+        share = (times / self.chunks.parts[members]).astype(np.float32)[:, None]
+        parts = {}
+        for name in self.total:
             if name == "site":
-                pooled = torch.stack([site_mean(hidden[i], rows[i], m) for i, m in zip(batch, members, strict=True)])
+                means = [self._site_mean(hidden[i], rows[i], m) for i, m in zip(batch, members, strict=True)]
+                pooled = torch.stack(means)
             elif name == "cls":
-                first = tokenizer.cls_id if weights.model.objective == "masked" else None
-                starts = ids[:, :1] == (-1 if first is None else first)
-                pooled = torch.where(starts, pool(hidden, mask, "first"), pool(hidden, mask, "last"))
+                tokenizer, masked = self.weights.tokenizer, self.weights.model.objective == "masked"
+                first = -1 if tokenizer.cls_id is None or not masked else tokenizer.cls_id
+                pooled = torch.where(ids[:, :1] == first, pool(hidden, mask, "first"), pool(hidden, mask, "last"))
             else:
                 pooled = pool(hidden, counts, name)
-            found[name] = pooled.to("cpu", non_blocking=True)
+            parts[name] = pooled.to("cpu", non_blocking=True)
 
         def add() -> None:
-            for name, pooled in found.items():
+            for name, pooled in parts.items():
                 values = pooled.numpy() if name == "site" else pooled.numpy()[batch]
-                np.add.at(total[name], members, values * share)
-            if shards is not None:
-                shards.touch(members)
+                np.add.at(self.total[name], members, values * share)
+            if self.shards is not None:
+                self.shards.touch(members)
 
         return add
 
-    def site_mean(hidden: Tensor, row: int, member: int) -> Tensor:
-        assert sites is not None
-        ids = chunks.inputs[row]
-        places = site_tokens(tokenizer, chunks.sequences[member], ids, sites[member], chunks.special[row])
+    def _site_mean(self, hidden: Tensor, row: int, member: int) -> Tensor:
+        sequence, ids, special = self.chunks.sequences[member], self.chunks.inputs[row], self.chunks.special[row]
+        places = site_tokens(self.weights.tokenizer, sequence, ids, self.sites[member], special)
         if not len(places):
             raise UserError(f"sequence {member + 1}: no token covers its sites; give sites inside the sequence.")
         return hidden[torch.from_numpy(places).to(hidden.device)].float().mean(dim=0)
-
-    compute: dict[str, Any] = {"token_budget": token_budget, "device": device, "precision": precision}
-    if shards is None:
-        run_network(weights, chunks.inputs, handle, **compute)
-        return total
-    keep, done = shards.after, shards.resume(total)
-    with termination() as terminated:
-        run_network(weights, chunks.inputs, handle, **compute, done=done, after=lambda n: keep(n, terminated.is_set()))
-    return total
 
 
 def embed_sequences(

@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from tqdm import tqdm
 
 from foundationless.runtime.files import atomic_path
+from foundationless.runtime.log import tell
 from foundationless.runtime.signals import STATUS
 
 LEDGER = "cost.json"
@@ -128,4 +128,4 @@ class Shards:
                 path.unlink(missing_ok=True)
 
     def _say(self, message: str) -> None:
-        tqdm.write(f"{self.directory.name}: {message}", sys.stderr)
+        tell(f"{self.directory.name}: {message}")

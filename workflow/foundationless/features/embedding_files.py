@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
+from foundationless.study.names import parse_task
 
 METADATA = b"foundationless"
 
@@ -65,7 +66,7 @@ def read_embeddings(path: Path, poolings: Sequence[str]) -> tuple[list[str], dic
 def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the record of a job that reads an embedding says of it: `cost` and whose it is, under the key `embedding`.
 
-    `facts` are those of `vectors.read_embeddings`; derived sets of `task` read its own embedding.
+    `facts` are those of `read_embeddings`; derived sets of `task` read its own embedding.
     """
     whose = {key: facts[key] for key in ("model", "init", "seed") if key in facts}
-    return {"embedding": {"task": task.split(".")[0], **whose, **facts["cost"]}}
+    return {"embedding": {"task": parse_task(task).base_task, **whose, **facts["cost"]}}

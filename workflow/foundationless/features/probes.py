@@ -1,10 +1,10 @@
 """Classifiers on frozen features, from a sequence set and its features to predictions and a record.
 
 Embeddings (`probe`) and cheap features (`fit_baseline`) take the same path. Each pair of classifier and feature matrix
-is a run, `xgboost_max` for instance, or `xgboost_max_pca64` where the features were first reduced to 64 components.
-Runs are chosen by the validation split; a set without one reports the run that was named first as chosen, and its
-settings say so. Under selection `test` the run named first is reported: the study had one classifier and one pooling.
-What was tried and chosen, here and within a run, stands in the record's `selections`.
+is a candidate (`run` in files): `xgboost_max`, or `xgboost_max_pca64` where features were first reduced to 64
+components. The validation split chooses among candidates; a set without one reports the first, and its settings say so.
+Under selection `test` the first is reported: the paper had one classifier and one pooling. What was tried and chosen,
+here and within a candidate, stands in the record's `selections`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +79,7 @@ class Outcome(NamedTuple):
     """What the probes of a set gave.
 
     `results` and `predictions` (of the test split) are as `records` describes them; `choice` says what chose the
-    selected run, `validation` or `first named`; `selections` are what was tried and chosen.
+    selected candidate, `validation` or `first named`; `selections` are what was tried and chosen.
     """
 
     results: list[Result]
@@ -88,44 +88,46 @@ class Outcome(NamedTuple):
     selections: list[dict[str, Any]]
 
 
-def _fit_runs(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> dict[str, Fitted]:
-    """Every classifier on every feature matrix and its reductions, by run name."""
+def _fit_candidates(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> dict[str, Fitted]:
+    """Every classifier on every feature matrix and its reductions, by name."""
     views: dict[str, tuple[np.ndarray, dict[str, Any]]] = {}
     for name, matrix in samples.features.items():
         views[name] = matrix, {}
         for width in dict.fromkeys(settings.pca):
             views[f"{name}_pca{width}"] = reduce_width(matrix, width, samples, settings)
-    runs = {}
+    candidates = {}
     for kind in kinds:
         for name, (matrix, facts) in views.items():
-            found = fit(kind, matrix, samples, settings)
-            runs[f"{kind}_{name}"] = found._replace(chosen=found.chosen | facts)
-    return runs
+            fitted = fit(kind, matrix, samples, settings)
+            candidates[f"{kind}_{name}"] = fitted._replace(chosen=fitted.chosen | facts)
+    return candidates
 
 
-def _score_runs(samples: Samples, split: str, runs: Mapping[str, Fitted], metric: str) -> dict[str, float]:
-    """The metric of every run on a split; nothing where the set has no such split."""
+def _score(samples: Samples, split: str, candidates: Mapping[str, Fitted], metric: str) -> dict[str, float]:
+    """The metric of every candidate on a split; nothing where the set has no such split."""
     rows = samples.rows(split)
-    return {run: score_rows(samples, rows, found.probabilities, metric) for run, found in runs.items() if len(rows)}
+    if not len(rows):
+        return {}
+    return {name: score_rows(samples, rows, one.probabilities, metric) for name, one in candidates.items()}
 
 
 def _selection(split: str, metric: str, scores: Mapping[str, float], within: str | None = None) -> dict[str, Any]:
-    """The choice of a run as the record tells it; ties: the run named first."""
-    tried = {run: finite(score) for run, score in scores.items()}
+    """The choice of a candidate as the record tells it; ties: the first."""
+    tried = {name: finite(score) for name, score in scores.items()}
     chosen = max(scores, key=scores.__getitem__)
     return {"what": "run", "within": within, "split": split, "metric": metric, "tried": tried, "chosen": chosen}
 
 
 def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> Outcome:
-    """Fit every classifier of `kinds` (of `classifiers.KINDS`) on every feature matrix; validation chooses one."""
+    """Fit every classifier of `kinds` (of `vocabulary.CLASSIFIERS`) on every feature matrix; validation chooses one."""
     _check_metric(settings.metric)
     test, validation = samples.rows("test"), samples.rows("validation")
-    runs = _fit_runs(samples, kinds, settings)
-    on_test = _score_runs(samples, "test", runs, settings.metric)
-    on_validation = _score_runs(samples, "validation", runs, settings.metric)
-    selections = [{**found.selection, "within": run} for run, found in runs.items() if found.selection]
-    # The study had one classifier on one pooling: to choose among ours by test score was not its error.
-    selected = selected_paper = next(iter(runs))
+    candidates = _fit_candidates(samples, kinds, settings)
+    on_test = _score(samples, "test", candidates, settings.metric)
+    on_validation = _score(samples, "validation", candidates, settings.metric)
+    selections = [{**one.selection, "within": name} for name, one in candidates.items() if one.selection]
+    # The paper had one classifier on one pooling: to choose among ours by test score was not its error.
+    selected = selected_paper = next(iter(candidates))
     if on_validation:
         selections.append(_selection("validation", settings.metric, on_validation))
         selected = selections[-1]["chosen"]
@@ -133,32 +135,32 @@ def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) 
     results = []
     frames = []
     frame = samples.frame.iloc[test]
-    names = np.asarray(samples.classes)
-    for run, (found, chosen, _) in runs.items():
-        extra = {"run": run, "epoch": None, **chosen, "selected": run == selected}
+    classes = np.asarray(samples.classes)
+    for name, (probabilities, chosen, _) in candidates.items():
+        extra = {"run": name, "epoch": None, **chosen, "selected": name == selected}
         for split, scores, n in (("validation", on_validation, len(validation)), ("test", on_test, len(test))):
             if scores:
-                results.append(Result(settings.metric, finite(scores[run]), n, split, "run", extra=extra))
+                results.append(Result(settings.metric, finite(scores[name]), n, split, "run", extra=extra))
         frames.append(
             pd.DataFrame(
                 {
                     "id": frame["id"].to_numpy(),
                     "group": frame["group"].to_numpy(),
                     "label": frame["label"].astype(str).to_numpy(),
-                    "predicted": names[found[test].argmax(axis=1)],
-                    "probabilities": list(found[test]),
-                    "run": run,
+                    "predicted": classes[probabilities[test].argmax(axis=1)],
+                    "probabilities": list(probabilities[test]),
+                    "run": name,
                     "fold": -1,
-                    "selected": run == selected,
-                    "selected_paper": run == selected_paper,
+                    "selected": name == selected,
+                    "selected_paper": name == selected_paper,
                     "split": "test",
                 }
             )
         )
     truth = frame["label"].astype(str).to_numpy()
-    for selection, run in (("validation", selected), ("test", selected_paper)):
-        for metric, value in evaluate(truth, runs[run].probabilities[test], samples.classes).items():
-            results.append(Result(metric, finite(value), len(test), "test", selection, extra={"run": run}))
+    for selection, name in (("validation", selected), ("test", selected_paper)):
+        for metric, value in evaluate(truth, candidates[name].probabilities[test], samples.classes).items():
+            results.append(Result(metric, finite(value), len(test), "test", selection, extra={"run": name}))
     choice = "validation" if on_validation else "first named"
     return Outcome(results, pd.concat(frames, ignore_index=True), choice, selections)
 
@@ -166,12 +168,12 @@ def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) 
 def cross_validate(
     samples: Samples, kinds: Sequence[str], settings: ProbeSettings
 ) -> tuple[list[Result], list[dict[str, Any]]]:
-    """The probes under cross-validation over all rows, beside the study's one split.
+    """The probes under cross-validation over all rows, beside the paper's one split.
 
     Rows of train, validation and test are cut into `settings.cv_folds` folds, stratified by label, groups kept
-    together. In turn a fold tests, the next one chooses hyperparameters and run, and the others train: nothing is
+    together. In turn a fold tests, the next one chooses hyperparameters and candidate, and the others train: nothing is
     chosen on what is tested. Returns results of selection `crossvalidation`, `fold` numbering the tested fold, and the
-    selections: the main metric of every run, and every metric of the one that was chosen in each fold, as run `chosen`.
+    selections: the main metric of every candidate, and every metric of the one chosen in each fold, as run `chosen`.
     """
     _check_metric(settings.metric)
     folds = _folds(samples.frame, settings)
@@ -186,25 +188,23 @@ def cross_validate(
                 f"left to train on beside fold {fold} and the one that chooses; take other --cv-folds, or 0."
             )
         part = Samples(samples.frame.assign(split=split), samples.features)
-        runs = _fit_runs(part, kinds, settings)
+        candidates = _fit_candidates(part, kinds, settings)
         where = f"crossvalidation fold {fold}"
-        chosen = _selection(
-            "validation", settings.metric, _score_runs(part, "validation", runs, settings.metric), where
-        )
-        selections += [{**f.selection, "within": f"{where}, {run}"} for run, f in runs.items() if f.selection]
+        scores = _score(part, "validation", candidates, settings.metric)
+        chosen = _selection("validation", settings.metric, scores, where)
+        tuned = {name: one.selection for name, one in candidates.items() if one.selection}
+        selections += [{**selection, "within": f"{where}, {name}"} for name, selection in tuned.items()]
         selections.append(chosen)
         test = part.rows("test")
         truth = part.frame["label"].astype(str).to_numpy()[test]
-        for run, found in runs.items():
-            extra = {"run": run, "epoch": None, **found.chosen, "selected": run == chosen["chosen"]}
-            for metric, value in evaluate(truth, found.probabilities[test], part.classes).items():
-                names = [run] * (metric == settings.metric) + ["chosen"] * extra["selected"]
-                results += [
-                    Result(
-                        metric, finite(value), len(test), "test", "crossvalidation", fold, extra=extra | {"run": name}
+        for name, one in candidates.items():
+            extra = {"run": name, "epoch": None, **one.chosen, "selected": name == chosen["chosen"]}
+            for metric, value in evaluate(truth, one.probabilities[test], part.classes).items():
+                for told in [name] * (metric == settings.metric) + ["chosen"] * extra["selected"]:
+                    facts = extra | {"run": told}
+                    results.append(
+                        Result(metric, finite(value), len(test), "test", "crossvalidation", fold, extra=facts)
                     )
-                    for name in names
-                ]
     return results, selections
 
 
@@ -227,10 +227,10 @@ def _folds(frame: pd.DataFrame, settings: ProbeSettings) -> np.ndarray:
         cuts = StratifiedKFold(**options).split(np.zeros(len(frame)), labels)
     else:
         cuts = StratifiedGroupKFold(**options).split(np.zeros(len(frame)), labels, groups)
-    found = np.zeros(len(frame), dtype=np.int64)
+    numbers = np.zeros(len(frame), dtype=np.int64)
     for fold, (_, rows) in enumerate(cuts):
-        found[rows] = fold
-    return found
+        numbers[rows] = fold
+    return numbers
 
 
 def _check_metric(metric: str) -> None:

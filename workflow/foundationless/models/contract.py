@@ -49,7 +49,7 @@ class GenomicModel(nn.Module):
     """A genomic language model; `state_dict()` has exactly the key names of the published checkpoint.
 
     A subclass is constructed from its checked configuration (`cls(config)`) and draws its parameters, in construction,
-    from the published random initialisation, by torch's random functions (`draws` makes their numbers portable).
+    from the published random initialisation, by torch's random functions (`portable_rng` makes their numbers portable).
 
     Attributes
     ----------
@@ -59,8 +59,8 @@ class GenomicModel(nn.Module):
     objective: what the vocabulary projection was made for, `causal` or `masked`.
     padding: `mask`, the attention mask makes padding inert on either side; `right`, the model is causal and padding on
         the right cannot reach a valid token; `equal`, padding is never inert and a batch holds one length.
-    reading: `published`, or `as_in_paper`: the function that the study's code evaluated, defects included.
-    study_masked: whether the study passed an attention mask to this family.
+    reading: `published`, or `as_in_paper`: the function that the paper's code evaluated, defects included.
+    paper_masked: whether the paper passed an attention mask to this family.
     """
 
     family: ClassVar[str] = "of your own"
@@ -74,8 +74,8 @@ class GenomicModel(nn.Module):
     ignored: ClassVar[Mapping[str, str]] = {}  # keys without effect in the official code, with the reason
     may_be_unexpected: ClassVar[Mapping[str, str]] = {}  # key suffix -> why a file may hold it and it is not read
     may_be_missing: ClassVar[Mapping[str, str]] = {}  # key prefix -> why a file may lack it (then 0)
-    study_masked: ClassVar[bool] = True
-    paper_ignores: ClassVar[Mapping[str, str]] = {}  # pattern of names that the study's loading lost -> how
+    paper_masked: ClassVar[bool] = True
+    paper_ignores: ClassVar[Mapping[str, str]] = {}  # pattern of names that the paper's loading lost -> how
 
     reading: Reading = "published"
     width: int
@@ -152,19 +152,8 @@ class GenomicModel(nn.Module):
                 )
         optional = cls.optional | {"initializer_range"} | {key for key in config if key.endswith("_token_id")}
         for key in sorted((optional & config.keys()) - cls.required.keys() - cls.switches.keys()):
-            value = config[key]
-            if value is None and key != "num_key_value_heads":
-                continue
-            if _FLAG.search(key):
-                if not isinstance(value, bool):
-                    raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be true or false.")
-            elif _NUMBER.search(key):
-                if not is_number(value) or not 0 <= value <= _LARGEST_NUMBER:
-                    raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be a number from 0.")
-                if _SHARE.search(key) and value >= 1:
-                    raise UserError(f"{where}: '{key}' is {value!r:.60}; it must lie between 0 and 1.")
-            elif _COUNT.search(key) or key.endswith("_token_id"):
-                _check_integer(where, key, value)
+            if config[key] is not None or key == "num_key_value_heads":
+                _check_value(where, key, config[key])
         rows = config.get("vocab_size")
         for key in ("pad_token_id", "mask_token_id"):
             if isinstance(rows, int) and isinstance(config.get(key), int) and not 0 <= config[key] < rows:
@@ -194,7 +183,7 @@ class GenomicModel(nn.Module):
 
     @classmethod
     def paper_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration that the study in effect evaluated where it meant `config`."""
+        """The configuration that the paper in effect evaluated where it meant `config`."""
         return dict(config)
 
     @classmethod
@@ -232,42 +221,29 @@ class GenomicModel(nn.Module):
         """Copy published tensors in; any missing, unexpected, misshaped or contradictory one is a `UserError`.
 
         Both published forms are read: each shared tensor once (safetensors), or under all its names (pickled). Under
-        the reading `as_in_paper`, what the study's loading lost (`paper_ignores`) is left as construction made it.
+        the reading `as_in_paper`, what the paper's loading lost (`paper_ignores`) is left as construction made it.
         """
-        own = self.state_dict()
+        own, shared = self.state_dict(), self.shared_names()
         lost = [re.compile(pattern) for pattern in self.paper_ignores] if self.reading == "as_in_paper" else []
         tensors = {n: t for n, t in tensors.items() if n in own or not any(p.search(n) for p in lost)}
-        kept = {name for name in own if name not in tensors and any(p.search(name) for p in lost)}
-        shared = self.shared_names()
-        groups: dict[str, list[str]] = {}
-        for name in own:
-            groups.setdefault(shared.get(name, name), []).append(name)
         _complain(
             where,
             "is unexpected",
             (n for n in tensors if n not in own and not any(n.endswith(s) for s in self.may_be_unexpected)),
         )
+        groups: dict[str, list[str]] = {}  # of the names of one tensor, but for what was lost
+        for name in own:
+            groups.setdefault(shared.get(name, name), []).append(name)
+        kept = {name for name in own if name not in tensors and any(p.search(name) for p in lost)}
         groups = {first: names for first, names in groups.items() if first not in kept}
         missing = (names[0] for names in groups.values() if not any(n in tensors for n in names))
         _complain(where, "is missing", (n for n in missing if not any(n.startswith(p) for p in self.may_be_missing)))
         with torch.no_grad():
             for names in groups.values():
-                present = [n for n in names if n in tensors]
+                present = [name for name in names if name in tensors]
                 for name in present:
-                    value, target = tensors[name], own[name]
-                    if value.shape != target.shape:
-                        raise UserError(
-                            f"{where}: tensor '{name}' has shape {list(value.shape)}, the configuration asks for "
-                            f"{list(target.shape)}; the weights and config.json do not belong together."
-                        )
-                    if value.is_floating_point() != target.is_floating_point():
-                        raise UserError(
-                            f"{where}: tensor '{name}' is of type {value.dtype}, the architecture asks for "
-                            f"{target.dtype}; is this a checkpoint of the family named?"
-                        )
-                    if value.is_floating_point() and not value.float().isfinite().all():
-                        raise UserError(f"{where}: tensor '{name}' holds values that are not finite numbers.")
-                    if name != present[0] and not torch.equal(value, tensors[present[0]]):
+                    _check_tensor(where, name, tensors[name], own[name])
+                    if name != present[0] and not torch.equal(tensors[name], tensors[present[0]]):
                         raise UserError(
                             f"{where}: '{present[0]}' and '{name}' are one shared tensor in this architecture, but the "
                             "file holds two different ones."
@@ -289,8 +265,38 @@ def _check_integer(where: str, key: str, value: Any) -> None:
         raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be an integer from {least} to {most}.")
 
 
+def _check_value(where: str, key: str, value: Any) -> None:
+    """`UserError` for a value of an optional key that is not of the kind that the key's name tells."""
+    if _FLAG.search(key):
+        if not isinstance(value, bool):
+            raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be true or false.")
+    elif _NUMBER.search(key):
+        if not is_number(value) or not 0 <= value <= _LARGEST_NUMBER:
+            raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be a number from 0.")
+        if _SHARE.search(key) and value >= 1:
+            raise UserError(f"{where}: '{key}' is {value!r:.60}; it must lie between 0 and 1.")
+    elif _COUNT.search(key) or key.endswith("_token_id"):
+        _check_integer(where, key, value)
+
+
+def _check_tensor(where: str, name: str, value: Tensor, target: Tensor) -> None:
+    """`UserError` for a published tensor that is not one of the architecture's, or not of finite numbers."""
+    if value.shape != target.shape:
+        raise UserError(
+            f"{where}: tensor '{name}' has shape {list(value.shape)}, the configuration asks for "
+            f"{list(target.shape)}; the weights and config.json do not belong together."
+        )
+    if value.is_floating_point() != target.is_floating_point():
+        raise UserError(
+            f"{where}: tensor '{name}' is of type {value.dtype}, the architecture asks for "
+            f"{target.dtype}; is this a checkpoint of the family named?"
+        )
+    if value.is_floating_point() and not value.float().isfinite().all():
+        raise UserError(f"{where}: tensor '{name}' holds values that are not finite numbers.")
+
+
 def _complain(where: str, what: str, names: Iterable[str]) -> None:
-    found = sorted(names)
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise UserError(f"{where}: tensor '{found[0]}' {what}{more}; is this a checkpoint of the family named?")
+    odd = sorted(names)
+    if odd:
+        more = f" (and {len(odd) - 1} more)" if len(odd) > 1 else ""
+        raise UserError(f"{where}: tensor '{odd[0]}' {what}{more}; is this a checkpoint of the family named?")

@@ -45,8 +45,8 @@ def describe_repository(
         if revision is None and len(held) != 1:
             raise UserError(f"{local_hub / repository}: {len(held)} revisions are there; name one of 40 digits.")
         revision = revision or held[0].name
-        found = describe_directory(_fetch(repository, revision, [], cache, local_hub, offline=False))
-        return Description(found.directory, revision, found.sha256)
+        local = describe_directory(_fetch(repository, revision, [], cache, local_hub, offline=False))
+        return Description(local.directory, revision, local.sha256)
     with _hub_errors(repository, revision):
         from huggingface_hub import HfApi
 
@@ -139,10 +139,10 @@ def _fetch(
         from huggingface_hub import snapshot_download
 
         for files in choices:
-            found = snapshot_download(
+            snapshot = snapshot_download(
                 repository, revision=revision, allow_patterns=list(files), cache_dir=cache, local_files_only=offline
             )
-            directory = Path(found)
+            directory = Path(snapshot)
             if (directory / files[-1]).is_file():
                 break
     return directory

@@ -1,16 +1,18 @@
 """The forward pass of a network over many inputs: batches by token budget, sorted by length."""
 
-import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from foundationless.errors import UserError
 from foundationless.models.batching import collate, token_batches
 from foundationless.models.weights import Weights
+from foundationless.runtime.log import progress, tell
+
+Handle = Callable[[np.ndarray, Tensor, Tensor, Tensor], Callable[[], None] | None]
 
 # Numbers of a batch's hidden states (tokens × width) beyond which a CPU only gets slower: what its caches hold.
 # Measured for widths 128 to 1280; batches of 16,384 tokens take 1.3 to 1.8 times as long.
@@ -33,9 +35,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def run_network(
-    weights: "Weights",
+    weights: Weights,
     inputs: Sequence[np.ndarray],
-    handle: Callable[[np.ndarray, Tensor, Tensor, Tensor], Callable[[], None] | None],
+    handle: Handle,
     *,
     token_budget: int,
     device: str | torch.device,
@@ -64,75 +66,94 @@ def run_network(
             a CPU the batches that follow are those of a run that began at 0.
         after: called with their number, `done` included, whenever a batch is finished.
     """
-    place = choose_device(str(device))
-    cuda = place.type == "cuda"
-    model = weights.model.to(place).eval()
-    lengths = np.array([len(ids) for ids in inputs], dtype=np.int64)
-    # Models that the study gave no mask see padding as it read them, and it embedded sequences one by one.
-    equal = model.padding == "equal" or (model.reading == "as_in_paper" and not model.study_masked)
+    passes = _Passes(weights, inputs, handle, choose_device(str(device)))
+    cuda, lengths = passes.place.type == "cuda", passes.lengths
     if (longest := int(lengths.max(initial=0))) > token_budget:
-        tqdm.write(
-            f"{label}: an input of {longest} tokens exceeds --token-budget {token_budget}; it runs by itself.",
-            sys.stderr,
-        )
+        tell(f"{label}: an input of {longest} tokens exceeds --token-budget {token_budget}; it runs by itself.")
+    if not cuda:
+        token_budget = min(token_budget, CACHED // passes.model.width)
 
-    def run(rows: np.ndarray) -> Callable[[], None]:
-        """Put one batch through network and `handle`; what remains to be done once its results are on the host."""
-        ids, mask = collate([inputs[row] for row in rows], weights.tokenizer.pad_id)
-        if cuda:
-            ids, mask = (part.pin_memory().to(place, non_blocking=True) for part in (ids, mask))
-        # Attention without a mask is faster and needs no memory that grows with the square of the length.
-        padded = model.padding == "mask" and lengths[rows[-1]] < lengths[rows[0]]
-        hidden = model.encode(ids, mask if padded else None)
-        with torch.autocast(place.type, enabled=False):
-            following = handle(rows, ids, mask, hidden)
-        arrived = torch.cuda.current_stream(place).record_event() if cuda else None
-
-        def finish() -> None:
-            nonlocal done
-            if arrived is not None:
-                arrived.synchronize()
-            if following is not None:
-                following()
+    def finish(started: tuple[np.ndarray, Callable[[], None]] | None) -> None:
+        """Use a batch's results, once they are on the host."""
+        nonlocal done
+        if started is not None:
+            rows, use = started
+            use()
             done += len(rows)
             if after is not None:
                 after(done)
 
-        return finish
-
-    if not cuda:
-        token_budget = min(token_budget, CACHED // model.width)
-    order = np.concatenate([np.zeros(0, dtype=np.int64), *token_batches(lengths, token_budget, equal)])[done:]
-    todo = [order[batch] for batch in token_batches(lengths[order], token_budget, equal)]
-    finish: Callable[[], None] | None = None
-    interval = 0.1 if sys.stderr.isatty() else 10
+    order = passes.cut(np.arange(len(inputs)), token_budget)
+    left = np.concatenate([np.zeros(0, dtype=np.int64), *order])[done:]
+    waiting, started = deque(passes.cut(left, token_budget)), None
     with (
-        tqdm(total=int(lengths[order].sum()), desc=label, unit="tok", unit_scale=True, mininterval=interval) as bar,
+        progress(int(lengths[left].sum()), label, "tok", scale=True) as bar,
         # Autocast keeps its bfloat16 weights until it is left, hence one context around all batches; under
         # inference_mode it would keep none, hence no_grad.
         torch.no_grad(),
-        torch.autocast(place.type, torch.bfloat16, precision == "bf16"),
+        torch.autocast(passes.place.type, torch.bfloat16, precision == "bf16"),
     ):
-        while todo:
-            rows = todo[0]
+        while waiting:
+            rows = waiting[0]
             try:
-                following = run(rows)
+                use = passes.start(rows)
             except torch.cuda.OutOfMemoryError:
-                if len(rows) == 1:
-                    raise UserError(
-                        f"{label}: one input of {len(inputs[rows[0]])} tokens does not fit the GPU's memory; "
-                        "use --precision bf16, a smaller --max-tokens or --device cpu."
-                    ) from None
-                torch.cuda.empty_cache()
-                token_budget = max(1, min(token_budget, int(lengths[rows].max()) * len(rows)) // 2)
-                left = np.concatenate(todo)
-                todo = [left[batch] for batch in token_batches(lengths[left], token_budget, equal)]
-                tqdm.write(f"{label}: GPU memory is short; going on with --token-budget {token_budget}.", sys.stderr)
+                token_budget = _halved(token_budget, lengths[rows], label)
+                waiting = deque(passes.cut(np.concatenate(waiting), token_budget))
                 continue
-            todo.pop(0)
-            if finish is not None:
-                finish()
-            finish = following
+            waiting.popleft()
+            finish(started)  # the device is busy with the next batch already
+            started = rows, use
             bar.update(int(lengths[rows].sum()))
-        if finish is not None:
-            finish()
+        finish(started)
+
+
+def _halved(token_budget: int, lengths: np.ndarray, label: str) -> int:
+    """A budget of half the tokens of a batch that was too large; `UserError` where it was one input."""
+    if len(lengths) == 1:
+        raise UserError(
+            f"{label}: one input of {lengths[0]} tokens does not fit the GPU's memory; "
+            "use --precision bf16, a smaller --max-tokens or --device cpu."
+        ) from None
+    torch.cuda.empty_cache()
+    budget = max(1, min(token_budget, int(lengths.max()) * len(lengths)) // 2)
+    tell(f"{label}: GPU memory is short; going on with --token-budget {budget}.")
+    return budget
+
+
+class _Passes:
+    """A network on its device, what it is given and what is done with its hidden states; see `run_network`."""
+
+    def __init__(self, weights: Weights, inputs: Sequence[np.ndarray], handle: Handle, place: torch.device) -> None:
+        self.inputs, self.handle, self.place = inputs, handle, place
+        self.model = weights.model.to(place).eval()
+        self.pad_id = weights.tokenizer.pad_id
+        self.lengths = np.array([len(ids) for ids in inputs], dtype=np.int64)
+        # Models that the paper gave no mask see padding as it read them, and it embedded sequences one by one.
+        unmasked = self.model.reading == "as_in_paper" and not self.model.paper_masked
+        self.equal = self.model.padding == "equal" or unmasked
+
+    def cut(self, rows: np.ndarray, token_budget: int) -> list[np.ndarray]:
+        """Rows in batches of at most so many tokens, longest first."""
+        return [rows[batch] for batch in token_batches(self.lengths[rows], token_budget, self.equal)]
+
+    def start(self, rows: np.ndarray) -> Callable[[], None]:
+        """Put one batch through network and `handle`; what remains to be done once its results are on the host."""
+        cuda = self.place.type == "cuda"
+        ids, mask = collate([self.inputs[row] for row in rows], self.pad_id)
+        if cuda:
+            ids, mask = (part.pin_memory().to(self.place, non_blocking=True) for part in (ids, mask))
+        # Attention without a mask is faster and needs no memory that grows with the square of the length.
+        padded = self.model.padding == "mask" and self.lengths[rows[-1]] < self.lengths[rows[0]]
+        hidden = self.model.encode(ids, mask if padded else None)
+        with torch.autocast(self.place.type, enabled=False):
+            following = self.handle(rows, ids, mask, hidden)
+        arrived = torch.cuda.current_stream(self.place).record_event() if cuda else None
+
+        def use() -> None:
+            if arrived is not None:
+                arrived.synchronize()
+            if following is not None:
+                following()
+
+        return use

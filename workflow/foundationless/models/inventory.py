@@ -136,7 +136,7 @@ def list_families() -> list[dict[str, Any]]:
     rows = []
     for name in dict.fromkeys([*FAMILIES, *(point.name for point in entry_points(group=ENTRY_POINTS))]):
         family = family_class(name)
-        facts = ("objective", "padding", "tokenizer", "study_masked", "implementation")
+        facts = ("objective", "padding", "tokenizer", "paper_masked", "implementation")
         rows.append({"family": name} | {fact: getattr(family, fact) for fact in facts})
     return rows
 

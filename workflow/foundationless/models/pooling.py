@@ -1,4 +1,4 @@
-"""Which states of a sequence become its embedding: masks of special tokens, tokens of a site, and how they are pooled."""
+"""Which states of a sequence become its embedding, and how they are pooled: special tokens, tokens of a site."""
 
 from collections.abc import Sequence
 

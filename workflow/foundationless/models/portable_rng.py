@@ -5,11 +5,16 @@ first of them all others differ too. Within `PortableDraws` the random numbers t
 whatever function, come from NumPy's generator instead: whole numbers, products and a table in float64, rounded once.
 """
 
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+
+if TYPE_CHECKING:  # torch's own class has no types
+    TorchDispatchMode = nullcontext[None]
+else:
+    from torch.utils._python_dispatch import TorchDispatchMode
 
 _ATEN = torch.ops.aten
 _NORMAL = (_ATEN.normal_.default, _ATEN.randn.default)

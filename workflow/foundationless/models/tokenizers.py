@@ -4,7 +4,7 @@
 |---|---|---|---|
 | `hyenadna` | characters, case-sensitive | ... [SEP] | left |
 | `caduceus` | characters, upper-cased | ... [SEP] | left |
-| `paper_char` | characters (the study's Mistral) | [CLS] ... [SEP] | left |
+| `paper_char` | characters (the paper's Mistral) | [CLS] ... [SEP] | left |
 | `character` | characters, for any encoder | [CLS] ... [SEP] | right |
 | `nt_v1`, `nt_v2` | 6-mers, single letters where none fits | <cls> ... | right |
 | `dnabert2`, `gena_lm` | byte-pair pieces, from a `tokenizer.json` | [CLS] ... [SEP] | right |
@@ -84,7 +84,8 @@ def _edges(inside: np.ndarray) -> np.ndarray:
     """Starts and ends, by turns, of the stretches of True in a bool array."""
     padded = np.zeros(len(inside) + 2, dtype=bool)
     padded[1:-1] = inside
-    return (padded[1:] != padded[:-1]).nonzero()[0]
+    edges: np.ndarray = (padded[1:] != padded[:-1]).nonzero()[0]
+    return edges
 
 
 def _ordinary(size: int, special_ids: frozenset[int]) -> np.ndarray:
@@ -261,9 +262,9 @@ class PieceTokenizer:
         vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
         for index, token in enumerate([token for tokens in PIECES[name] for token in tokens]):
             if vocabulary.get(token) != index:
-                found = "missing" if token not in vocabulary else f"number {vocabulary[token]}"
+                place = "missing" if token not in vocabulary else f"number {vocabulary[token]}"
                 raise UserError(
-                    f"{path}: the token {token} is {found} and not number {index}; this is not a tokenizer of {name}."
+                    f"{path}: the token {token} is {place} and not number {index}; this is not a tokenizer of {name}."
                 )
         if getattr(self._tokenizer.model, "dropout", None):
             raise UserError(f"{path}: it drops merges at random (BPE dropout); set its 'dropout' to null.")
@@ -304,7 +305,7 @@ def _ids(tokens: str) -> dict[str, int]:
 
 
 _HYENA = _ids("[CLS] [SEP] [BOS] [MASK] [PAD] [RESERVED] [UNK] A C G T N")
-# The study's tokenizer gives [MASK] the id 12, outside its own 12-row table: there is no usable mask token.
+# The paper's tokenizer gives [MASK] the id 12, outside its own 12-row table: there is no usable mask token.
 _PAPER = _ids("D N A T G C [CLS] [SEP] [UNK] [PAD] [EOS] [BOS]")
 _GENERIC = _ids("[PAD] [UNK] [CLS] [SEP] [MASK] A C G T N")
 _CHARACTER: dict[str, tuple[dict[str, int], tuple[str | None, str | None], Literal["left", "right"], bool]] = {

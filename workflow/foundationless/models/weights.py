@@ -24,6 +24,7 @@ from foundationless.models.contract import GenomicModel, Reading
 from foundationless.models.portable_rng import PortableDraws, WithoutDraws
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import Tokenizer, load_tokenizer
+from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
 from foundationless.study.families import FAMILIES
 
@@ -35,8 +36,6 @@ CONFIG, TENSORS, PICKLE, CARD, PIECE_FILE = (
     "tokenizer.json",
 )
 _CARD_KEYS = ("model", "family", "tokenizer", "init", "seed", "source")
-
-_READINGS_OF_BEFORE = {"corrected": "published", "paper": "as_in_paper"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ def _config(where: str, read: Callable[[], Any]) -> dict[str, Any]:
     return config
 
 
-def study_family(family: str, reading: Reading) -> str:
-    """The family that a random model of `family` is: under `paper`, the one that the study's code built."""
+def paper_family(family: str, reading: Reading) -> str:
+    """The family that a random model of `family` is: under the reading `as_in_paper`, what the paper's code built."""
     built = FAMILIES[family].paper_random if family in FAMILIES else ""
     return built if built and reading == "as_in_paper" else family
 
@@ -89,13 +88,12 @@ def initialise(family: str, config: Mapping[str, Any], seed: int, reading: Readi
     """A model at its family's published random initialisation, in evaluation mode.
 
     The seed is set before construction and the global generator is left as it was: the same seed gives the same bytes,
-    on every machine.
-    Under the reading `as_in_paper`, what the study's code built for it (`study_family`, `paper_config`).
+    on every machine. Under the reading `as_in_paper`, what the paper's code built (`paper_family`, `paper_config`).
     """
-    model_class = family_class(study_family(family, reading))
+    model_class = family_class(paper_family(family, reading))
     checked = model_class.check_config(model_class.paper_config(config) if reading == "as_in_paper" else config)
     with torch.random.fork_rng(devices=[]), PortableDraws(seed):
-        torch.random.default_generator.manual_seed(seed)  # for what `PortableDraws` does not know
+        torch.default_generator.manual_seed(seed)  # for what `PortableDraws` does not know
         model = model_class(checked).eval()
     model.reading = reading
     return model
@@ -105,8 +103,8 @@ def load_checkpoint(directory: str | Path, family: str, reading: Reading = "publ
     """Read an official checkpoint (`config.json` with `model.safetensors` or `pytorch_model.bin`), in evaluation mode.
 
     Strict: a missing, unexpected or misshaped tensor, an architecture switch that is not implemented, a pickle that
-    would run code or a damaged file is a `UserError` that names it. Half-precision tensors become float32. Under
-    the reading `as_in_paper`, the function that the study's code evaluated with this checkpoint, its silent losses included.
+    would run code or a damaged file is a `UserError` that names it. Half-precision tensors become float32. Under the
+    reading `as_in_paper`, the function that the paper's code evaluated with it, silent losses included.
     """
     directory = Path(directory)
     model_class = family_class(family)
@@ -192,17 +190,14 @@ def save_weights(
 def load_weights(directory: str | Path, device: str = "cpu") -> Weights:
     """Read a weight directory and check its bytes against its card; a damaged or foreign directory is a `UserError`."""
     directory = Path(directory)
-    card = read_json(directory / CARD)
-    if not isinstance(card, dict) or (
-        missing := [key for key in (*_CARD_KEYS, "parameters", "sha256") if key not in card]
-    ):
-        lack = f" (no '{missing[0]}')" if isinstance(card, dict) else ""
-        raise UserError(f"{directory / CARD}: not the card of a weight directory{lack}; make the weights again.")
-    # Cards of before said `protocol` for the reading, and the first ones nothing.
-    reading = card.get("reading", _READINGS_OF_BEFORE.get(str(card.get("protocol")), "published"))
+    card = read_card(directory / CARD)
+    if missing := [key for key in (*_CARD_KEYS, "parameters", "sha256") if key not in card]:
+        raise UserError(
+            f"{directory / CARD}: not the card of a weight directory (no '{missing[0]}'); make the weights again."
+        )
     good = {key: isinstance(card[key], str) for key in ("model", "family", "tokenizer", "init", "sha256")}
     good["parameters"] = type(card["parameters"]) is int and card["parameters"] >= 0
-    good["reading"] = reading in get_args(Reading)
+    good["reading"] = card["reading"] in get_args(Reading)
     for key in good:
         if not good[key]:
             raise UserError(f"{directory / CARD}: '{key}' is {card[key]!r:.60}; make the weights again.")
@@ -211,7 +206,7 @@ def load_weights(directory: str | Path, device: str = "cpu") -> Weights:
         raise UserError(f"{tensors}: no such file; make the weights again.")
     if sha256(tensors) != card["sha256"]:
         raise UserError(f"{tensors}: the bytes are not those of the card (sha256 differs); make the weights again.")
-    model = load_checkpoint(directory, card["family"], reading)
+    model = load_checkpoint(directory, card["family"], card["reading"])
     tokenizer = load_tokenizer(card["tokenizer"], directory)
     if model.vocabulary_size < tokenizer.size:
         raise UserError(

@@ -1,8 +1,8 @@
 """Zero-shot use of a model on variation: how far a mutation moves the embedding, and how likely the model finds it.
 
 Mutation sensitivity (paper, "Variation", Fig 6a), cosine similarity of REF and ALT (Table 5), the log-likelihood ratio
-(Table 4), and in-silico mutagenesis. Nothing is trained and nothing is chosen: where a score has runs or variants, the
-one named first is the reported one.
+(Table 4), and in-silico mutagenesis. Nothing is trained and nothing is chosen: where there are several scores or
+variants of one, the first is the reported one.
 """
 
 from foundationless.scoring.jobs import run_job

@@ -1,4 +1,4 @@
-"""The study's unit of similarity: chunks of a gene that carry all variants of a class (paper, Tables 5 and 16)."""
+"""The paper's unit of similarity: chunks of a gene that carry all variants of a class (paper, Tables 5 and 16)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PublishedChunks:
-    """Where the study's chunks of a gene start: 0-based offsets in the gene body as it is transcribed.
+    """Where the paper's chunks of a gene start: 0-based offsets in the gene body as it is transcribed.
 
     `start` (0-based) and `end` are those of the body on the plus strand of GRCh38. That the offsets are 0-based is
     inferred: the first four lie 1,024 apart, as slices of a string do.
@@ -39,13 +39,13 @@ class PublishedChunks:
 PUBLISHED = {
     "TP53": PublishedChunks("chr17", 7668420, 7687490, "-", 1024, (10500, 11524, 12548, 13572, 16750)),
 }
-"""Chunks that the study states. It does not state the gene body: that of NCBI Gene 7157 on GRCh38 is inferred, and
-with it the five chunks hold parts of coding exons 2 to 10. For other genes the study states no starts."""
+"""Chunks that the paper states. It does not state the gene body: that of NCBI Gene 7157 on GRCh38 is inferred, and
+with it the five chunks hold parts of coding exons 2 to 10. For other genes the paper states no starts."""
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """One stretch of a gene, 0-based on the plus strand, and the offset in the gene where the study states it."""
+    """One stretch of a gene, 0-based on the plus strand, and the offset in the gene where the paper states it."""
 
     begin: int
     gene_start: int | None = None
@@ -55,18 +55,18 @@ class _Chunk:
 def mutated_chunks(
     frame: pd.DataFrame, genome: "Genome", chunk: int, most: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """The study's unit: a chunk of a gene with all its benign, or all its pathogenic, SNVs put into one sequence.
+    """The paper's unit: a chunk of a gene with all its benign, or all its pathogenic, SNVs put into one sequence.
 
-    For genes of `PUBLISHED`, given the study's chunk length and variants within the gene body, the chunks are the
-    study's own, read along the gene. Otherwise they are consecutive tiles of `chunk` bp from the gene's first variant
+    For genes of `PUBLISHED`, given the paper's chunk length and variants within the gene body, the chunks are the
+    paper's own, read along the gene. Otherwise they are consecutive tiles of `chunk` bp from the gene's first variant
     on, read along the plus strand. Those with both classes are kept, at most `most` of them, first those with most
     variants of the rarer class. One allele fits a position: of several ALTs of one class the first in alphabetical
     order goes in. Because sequences with more mutations are farther from the reference whatever their class, every
-    chunk comes twice: as the study has it, and `matched`, where a random subset of the larger class has as many
+    chunk comes twice: as the paper has it, and `matched`, where a random subset of the larger class has as many
     mutations as the smaller one.
 
     Returns one row per chunk, label and `matched`: id, group, gene, label, unit, matched, mutations, before, after,
-    sites_before, sites_after, chunk (CONTIG:START-END, 1-based), gene_start (the study's offset, or null). Raises
+    sites_before, sites_after, chunk (CONTIG:START-END, 1-based), gene_start (the paper's offset, or null). Raises
     `UserError` if a REF differs from the genome or no gene has such a chunk.
     """
     require(frame, ["contig", "position", "gene"], "chunks")
@@ -117,7 +117,7 @@ def _choose_chunks(
 ) -> Iterator[tuple[_Chunk, dict[str, pd.DataFrame]]]:
     """At most `most` chunks with both classes and, per class, one variant a position; see `mutated_chunks`."""
     for places in (_published(gene, contig, own, length), _tiles(own, length)):
-        found = []
+        usable = []
         for place in places:
             some = own[(own["position"] > place.begin) & (own["position"] <= place.begin + length)]
             chosen = {
@@ -125,15 +125,15 @@ def _choose_chunks(
                 for label, same in some.groupby(some["label"].astype(str))
             }
             if len(chosen) == 2:
-                found.append((place, chosen))
-        if found:
-            found.sort(key=lambda item: -min(map(len, item[1].values())))
-            yield from found[:most]
+                usable.append((place, chosen))
+        if usable:
+            usable.sort(key=lambda item: -min(map(len, item[1].values())))
+            yield from usable[:most]
             return
 
 
 def _published(gene: str, contig: str, own: pd.DataFrame, length: int) -> list[_Chunk]:
-    """The study's chunks of a gene; none where it states none or the variants are not on that gene body."""
+    """The paper's chunks of a gene; none where it states none or the variants are not on that gene body."""
     known = PUBLISHED.get(gene)
     if known is None or known.length != length or canonical_contig(contig) != canonical_contig(known.contig):
         return []

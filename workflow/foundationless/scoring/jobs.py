@@ -31,6 +31,7 @@ def run_job(
     threads: int,
     precision: str,
     token_budget: int,
+    energy: bool,
 ) -> None:
     """Load weights and sequence set, call `score(weights, frame, compute)` and write what it returns.
 
@@ -41,7 +42,7 @@ def run_job(
 
     torch.set_num_threads(threads)
     place = choose_device(device)
-    usage = JobUsage(str(place))
+    usage = JobUsage(str(place), energy=energy)
     frame = read_sequences(sequences, strict_alphabet=strict_alphabet)
     loaded = load_weights(weights, str(place))
     compute = {"token_budget": token_budget, "device": place, "precision": precision}

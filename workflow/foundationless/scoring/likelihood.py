@@ -1,7 +1,7 @@
 """Log-likelihood ratio of ALT against REF, and how well it ranks variants (paper, "Variation", Table 4).
 
 Sign: the ratio is log P(ALT) − log P(REF), and the score of pathogenicity is its negative, because a model that knows
-the genome finds the damaging allele the less likely one. Several AUROCs of the study lie significantly below 0.5: a
+the genome finds the damaging allele the less likely one. Several AUROCs of the paper lie significantly below 0.5: a
 ratio ranked with the wrong sign has 1 − AUROC. Every record holds that number too (`extra.defect` is `sign`).
 """
 
@@ -29,11 +29,11 @@ def score_likelihood(
 ) -> tuple[list[Result], pd.DataFrame]:
     """Log-likelihood ratio log P(ALT) − log P(REF) of every variant, in nats (Table 4), and how it ranks them.
 
-    Runs, the reported one first. Causal models: `site`, the alleles' tokens given what stands left of them; `window`,
-    all tokens of the window (the consequence of the allele for what follows counts too). Masked models with k-mer
-    tokens (SNVs only): `marginal`, see `marginal_ratios`; then `site`. Other masked models: `site`, see
-    `masked_ratios`. AUROC and AUPRC judge the score −LLR against `label`; `spearman` correlates the LLR with the set's
-    function score `score` (both high for a working allele). Further results:
+    Scores (`run` in files), the reported one first. Causal models: `site`, the alleles' tokens given what stands left
+    of them; `window`, all tokens of the window (the consequence of the allele for what follows counts too). Masked
+    models with k-mer tokens (SNVs only): `marginal`, see `marginal_ratios`; then `site`. Other masked models: `site`,
+    see `masked_ratios`. AUROC and AUPRC judge the score −LLR against `label`; `spearman` correlates the LLR with the
+    set's function score `score` (both high for a working allele). Further results:
 
     - `auroc` with `extra.defect` = `sign`: that of +LLR, the wrong sign.
     - byte-pair tokens only: `retokenised`, the share of variants whose ALT changes tokens beside the site (on either
@@ -56,9 +56,9 @@ def score_likelihood(
     if frame["label"].isna().all() and measured.isna().all():
         raise UserError("likelihood: no variant has a label or a function score; there is nothing to judge against.")
     variants = list(zip(frame["sequence"], frame["offset"].astype(int), frame["ref"], frame["alt"], strict=True))
-    runs = ratios(weights, variants, compute, both_strands)
-    first = next(iter(runs))
-    if (blind := np.isnan(runs[first])).any():
+    scores = ratios(weights, variants, compute, both_strands)
+    first = next(iter(scores))
+    if (blind := np.isnan(scores[first])).any():
         raise UserError(
             f"variant '{frame['id'][blind].iloc[0]}' lies in the first token of its window, which has no left context; "
             "widen it."
@@ -67,17 +67,12 @@ def score_likelihood(
     changed = np.zeros(len(frame), dtype=bool)
     for strand in (variants, [flip(variant) for variant in variants]) if both_strands else (variants,):
         changed |= retokenised(weights, strand) if cut else False
-    parts: list[tuple[dict[str, Any], np.ndarray]] = [({}, np.ones(len(frame), dtype=bool))]
-    if "gene" in frame.columns and frame["gene"].nunique() > 1:
-        parts += [
-            ({"gene": gene}, (frame["gene"] == gene).to_numpy())
-            for gene in sorted(frame["gene"].dropna().unique(), key=str)
-        ]
+    parts = _parts(frame)
     results = []
     rows = []
-    for run, ratio in runs.items():
+    for name, ratio in scores.items():
         for part, rows_of in parts:
-            extra = {"run": run, "selected": run == first} | (part or {"epoch": None})
+            extra = {"run": name, "selected": name == first} | (part or {"epoch": None})
             results += _judge_ranking(frame[rows_of], ratio[rows_of], measured[rows_of], extra, "run")
         rows.append(
             frame[["id", "group", "label"]].assign(
@@ -85,25 +80,34 @@ def score_likelihood(
                 llr=ratio,
                 function_score=measured,
                 retokenised=changed,
-                run=run,
+                run=name,
                 fold=-1,
-                selected=run == first,
-                selected_paper=run == first,
+                selected=name == first,
+                selected_paper=name == first,
                 split="test",
             )
         )
     for selection in ("validation", "test"):
-        results += _judge_ranking(frame, runs[first], measured, {"run": first}, selection)
+        results += _judge_ranking(frame, scores[first], measured, {"run": first}, selection)
     for part, rows_of in parts:
         extra = {"run": first, "defect": "sign", **part}
         if frame["label"].notna().any():
-            results += rank_variants(frame["label"][rows_of], runs[first][rows_of], ["auroc"], extra, "run")
+            results += rank_variants(frame["label"][rows_of], scores[first][rows_of], ["auroc"], extra, "run")
     if cut:
         results.append(Result("retokenised", float(changed.mean()), len(frame), selection="run", extra={"run": first}))
         if (same := ~changed).any():
             extra = {"run": first, "subset": "same_tokens"}
-            results += _judge_ranking(frame[same], runs[first][same], measured[same], extra, "run")
+            results += _judge_ranking(frame[same], scores[first][same], measured[same], extra, "run")
     return results, pd.concat(rows, ignore_index=True)
+
+
+def _parts(frame: pd.DataFrame) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """All rows and, of several genes, those of each: (what `extra` says of them, bool [n])."""
+    parts: list[tuple[dict[str, Any], np.ndarray]] = [({}, np.ones(len(frame), dtype=bool))]
+    if "gene" in frame.columns and frame["gene"].nunique() > 1:
+        for gene in sorted(frame["gene"].dropna().unique(), key=str):
+            parts.append(({"gene": gene}, (frame["gene"] == gene).to_numpy()))
+    return parts
 
 
 def function_scores(frame: pd.DataFrame) -> pd.Series:

@@ -41,25 +41,25 @@ def flip(variant: Variant) -> Variant:
 def ratios(
     weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any], both_strands: bool = False
 ) -> dict[str, np.ndarray]:
-    """{run: log-likelihood ratio [n] in nats}, the reported run first; runs are those of `score_likelihood`.
+    """{score: log-likelihood ratio [n] in nats}, the reported one first; scores are those of `score_likelihood`.
 
     With `both_strands` a ratio is the mean of the window's and its reverse complement's. NaN: a causal model has no
     left context for the allele.
     """
-    runs = _ratios(weights, variants, compute)
+    scores = _ratios(weights, variants, compute)
     if both_strands:
         other = _ratios(weights, [flip(variant) for variant in variants], compute)
-        runs = {run: (values + other[run]) / 2 for run, values in runs.items()}
-    return runs
+        scores = {name: (values + other[name]) / 2 for name, values in scores.items()}
+    return scores
 
 
 def _ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if weights.model.objective == "causal":
         return causal_ratios(weights, variants, compute)
-    runs = {}
+    scores = {}
     if (weights.tokenizer.k or 1) > 1 and all(len(ref) == len(alt) == 1 for _, _, ref, alt in variants):
-        runs["marginal"] = marginal_ratios(weights, variants, compute)
-    return runs | {"site": masked_ratios(weights, variants, compute)}
+        scores["marginal"] = marginal_ratios(weights, variants, compute)
+    return scores | {"site": masked_ratios(weights, variants, compute)}
 
 
 def retokenised(weights: "Weights", variants: Sequence[Variant]) -> np.ndarray:
@@ -97,12 +97,12 @@ def encode(weights: "Weights", sequence: str) -> np.ndarray:
 
 def _log_probabilities(weights: "Weights", hidden: Tensor, targets: Tensor) -> Tensor:
     """Log probability [tokens] of `targets` [tokens] given hidden states [tokens, width]; logits are made in parts."""
-    found = []
+    parts = []
     for start in range(0, len(hidden), PROJECTED):
         logits = weights.model.project(hidden[None, start : start + PROJECTED].float())[0]
         chosen = logits.gather(1, targets[start : start + PROJECTED, None])[:, 0]
-        found.append(chosen - logits.logsumexp(dim=1))
-    return torch.cat(found)
+        parts.append(chosen - logits.logsumexp(dim=1))
+    return torch.cat(parts)
 
 
 def _merge(keys: Iterable[bytes]) -> tuple[list[int], np.ndarray]:
@@ -151,7 +151,7 @@ def causal_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapp
     return {"site": site[1] - site[0], "window": window[1] - window[0]}
 
 
-def _masked_runs(
+def _read_masked(
     weights: "Weights",
     masked: Sequence[tuple[np.ndarray, np.ndarray]],
     read: Callable[[int, Tensor], None],
@@ -205,7 +205,7 @@ def masked_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapp
         wanted = torch.from_numpy(targets[request]).to(logits.device)
         scores[request] = float(logits.log_softmax(dim=1).gather(1, wanted[:, None]).double().sum())
 
-    _masked_runs(weights, requests, read, compute)
+    _read_masked(weights, requests, read, compute)
     return scores[1::2] - scores[0::2]
 
 
@@ -246,5 +246,5 @@ def marginal_ratios(weights: "Weights", variants: Sequence[Variant], compute: Ma
         bases = logits[0].double()[members].logsumexp(dim=1)
         scores[request] = float(bases[alt] - bases[ref])
 
-    _masked_runs(weights, requests, read, compute)
+    _read_masked(weights, requests, read, compute)
     return scores

@@ -21,7 +21,8 @@ def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     a, b = first.astype(np.float64), second.astype(np.float64)
     dot, aa, bb = (a * b).sum(axis=1), (a * a).sum(axis=1), (b * b).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.clip(dot / np.sqrt(aa * bb), -1.0, 1.0)
+        cosines: np.ndarray = np.clip(dot / np.sqrt(aa * bb), -1.0, 1.0)
+    return cosines
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], what: str) -> None:
@@ -115,11 +116,13 @@ def rank_variants(
             return [
                 Result(metric, None, len(scores), selection=selection, extra={**extra, **reason}) for metric in metrics
             ]
-    found = evaluate_ranking(positive, scores)
+    values = evaluate_ranking(positive, scores)
     results = []
     for metric in metrics:
         ends = {}
         if rng is not None:
             ends = dict(zip(("low", "high"), ranking_interval(positive, scores, rng, metric), strict=True))
-        results.append(Result(metric, finite(found[metric]), len(scores), selection=selection, extra={**extra, **ends}))
+        results.append(
+            Result(metric, finite(values[metric]), len(scores), selection=selection, extra={**extra, **ends})
+        )
     return results

@@ -78,8 +78,8 @@ def choose_windows(frame: pd.DataFrame, most: int) -> list[Window]:
             if best["sequence"][place] != ref:
                 raise UserError(f"variant '{name}': REF is {ref}, another window disagrees; build the set again.")
         columns = {"place": "position", "alt": "alt", "label": "label", "function_score": "function_score"}
-        found = inside[list(columns)].rename(columns=columns).drop_duplicates(["position", "alt"])
-        windows.append(Window(f"{contig}:{start + 1}-{end}", best["sequence"], found))
+        told_of = inside[list(columns)].rename(columns=columns).drop_duplicates(["position", "alt"])
+        windows.append(Window(f"{contig}:{start + 1}-{end}", best["sequence"], told_of))
         apart = (candidates["start"] >= end) | (candidates["start"] + candidates["length"] <= start)
         candidates = candidates[apart | (candidates["contig"] != contig)]
     return windows
@@ -129,31 +129,10 @@ def score_mutagenesis(
     windows = choose_windows(frame, most)
     if not windows:
         raise UserError("mutagenesis: the set has no window; build a variant set or a sensitivity set.")
-    maps = []
     reason = None
     if weights.model.objective == "masked" and weights.tokenizer.mask_id is None:
         reason = f"tokenizer '{weights.tokenizer.name}' has no mask token"
-    for window in windows:
-        variants = substitutions(window.sequence)
-        if not variants:
-            raise UserError(f"mutagenesis: window {window.name} has no letters of ACGT; leave it out.")
-        found = pd.DataFrame(
-            [(position, ref, alt) for _, position, ref, alt in variants], columns=["position", "ref", "alt"]
-        )
-        found.insert(0, "id", [f"{window.name}:{place + 1}:{ref}:{alt}" for _, place, ref, alt in variants])
-        found.insert(1, "window", window.name)
-        keys = ["position", "alt"]
-        found = found.merge(window.known.astype({"position": found["position"].dtype}), "left", keys)
-        found["label"] = found["label"].astype(object).where(found["label"].notna(), None)
-        found["function_score"] = found["function_score"].astype(np.float64)
-        for pooling, values in _shifts(weights, window.sequence, variants, poolings, compute).items():
-            found[f"shift_{pooling}"] = values
-        if reason is None:
-            runs = ratios(weights, variants, compute, both_strands)
-            found["llr"] = next(iter(runs.values()))
-        else:
-            found["llr"] = np.nan
-        maps.append(found)
+    maps = [_map(weights, window, poolings, compute, both_strands, reason is None) for window in windows]
     rows = pd.concat(maps, ignore_index=True)
     rng = np.random.default_rng(seed)
     damages = {name: rows[name].to_numpy() for name in rows.columns if name.startswith("shift_")}
@@ -172,6 +151,33 @@ def score_mutagenesis(
     if reason is not None:
         results.append(Result("agreement", None, 0, extra={"measure": "llr", "window": "all", "reason": reason}))
     return results, rows
+
+
+def _map(
+    weights: "Weights",
+    window: Window,
+    poolings: Sequence[str],
+    compute: Mapping[str, Any],
+    both_strands: bool,
+    likely: bool,
+) -> pd.DataFrame:
+    """A row per substitution of a window, as `score_mutagenesis` returns them; `likely`: whether ratios can be told."""
+    variants = substitutions(window.sequence)
+    if not variants:
+        raise UserError(f"mutagenesis: window {window.name} has no letters of ACGT; leave it out.")
+    rows = pd.DataFrame(
+        [(position, ref, alt) for _, position, ref, alt in variants], columns=["position", "ref", "alt"]
+    )
+    rows.insert(0, "id", [f"{window.name}:{place + 1}:{ref}:{alt}" for _, place, ref, alt in variants])
+    rows.insert(1, "window", window.name)
+    known = window.known.astype({"position": rows["position"].dtype})
+    rows = rows.merge(known, "left", ["position", "alt"])
+    rows["label"] = rows["label"].astype(object).where(rows["label"].notna(), None)
+    rows["function_score"] = rows["function_score"].astype(np.float64)
+    for pooling, values in _shifts(weights, window.sequence, variants, poolings, compute).items():
+        rows[f"shift_{pooling}"] = values
+    rows["llr"] = next(iter(ratios(weights, variants, compute, both_strands).values())) if likely else np.nan
+    return rows
 
 
 def _shifts(

@@ -2,16 +2,16 @@
 
 Every similarity is reported under three conditions (`extra.condition`):
 
-- `raw`: cosine of the two embeddings, as in the study, at the job's own precision.
+- `raw`: cosine of the two embeddings, as in the paper, at the job's own precision.
 - `centred`: cosine after the mean embedding of the unmutated windows is subtracted from both. Embeddings of one model
   share a large common part (anisotropy), so that the raw cosine of unrelated windows is near 1 too. The null of
   `centred` is −1 / (windows − 1) for windows that share nothing else. Not given for fewer than three windows.
-- `rounded`: what the study printed: embeddings held in half precision (bfloat16), the cosine rounded to three
+- `rounded`: what the paper printed: embeddings held in half precision (bfloat16), the cosine rounded to three
   decimals. Where the job runs in fp32 only the embeddings are cut, not the network's arithmetic, so the loss is the
   least there can be.
 
 Beside the mean cosine, `identical` is the share of mutants whose cosine reads exactly 1, and `draw_sd` the standard
-deviation of the mean between replicates: by how much an experiment with unseeded mutations differs from run to run.
+deviation of the mean between replicates: by how much an experiment with unseeded mutations differs when repeated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from foundationless.scoring.measures import RESAMPLES, cosine, deviation, finite
 if TYPE_CHECKING:
     from foundationless.models.weights import Weights
 
-DECIMALS = 3  # that the study reports
+DECIMALS = 3  # that the paper reports
 FEWEST_WINDOWS = 3  # to centre: two centred embeddings are each other's negative
 
 
@@ -86,10 +86,10 @@ def score_sensitivity(
         for variant in ("raw", "centred", "rounded"):
             if variant == "centred" and center is None:
                 continue
-            found = frame[["id", "window", "mutations", "replicate"]].assign(pooling=pooling, variant=variant)
-            found["cosine"] = _similarity(mutant, unmutated, variant, center)
-            rows.append(found)
-            for count, some in found.groupby("mutations"):
+            mutants = frame[["id", "window", "mutations", "replicate"]].assign(pooling=pooling, variant=variant)
+            mutants["cosine"] = _similarity(mutant, unmutated, variant, center)
+            rows.append(mutants)
+            for count, some in mutants.groupby("mutations"):
                 extra = {"pooling": pooling, "condition": variant, "mutations": int(str(count)), "null": False}
                 results += _describe(some, extra | {"windows": int(some["window"].nunique())}, rng)
             if pooling != "site" and len(origin) > 1:  # unrelated windows share no sites

@@ -37,7 +37,7 @@ def score_similarity(
     chunk: int = 1024,
     most: int = 5,
 ) -> tuple[list[Result], pd.DataFrame]:
-    """Cosine similarity of REF and ALT embeddings, one variant at a time and, with a genome, the study's way (Table 5).
+    """Cosine similarity of REF and ALT embeddings, one variant at a time and, with a genome, the paper's way (Table 5).
 
     Unit `variant`: REF window against ALT window; `site` pools over the tokens that cover the allele in each. Besides
     the mean per gene, label and pooling, the AUROC of the distance 1 − cosine, pathogenic against benign. Unit
@@ -82,10 +82,10 @@ def score_similarity(
     rows = []
     for pooling in poolings:
         before, after = np.split(vectors[pooling], 2)
-        found = units[["id", "group", "gene", "label", "unit", "matched", "mutations"]].assign(pooling=pooling)
-        found["cosine"] = cosine(before, after)
-        rows.append(found)
-        for (unit, matched, gene), some in found.groupby(["unit", "matched", "gene"], sort=False):
+        pooled = units[["id", "group", "gene", "label", "unit", "matched", "mutations"]].assign(pooling=pooling)
+        pooled["cosine"] = cosine(before, after)
+        rows.append(pooled)
+        for (unit, matched, gene), some in pooled.groupby(["unit", "matched", "gene"], sort=False):
             extra = {"pooling": pooling, "gene": gene, "unit": unit, "matched": bool(matched)}
             for label, same in some.groupby("label"):
                 values = same["cosine"].to_numpy()
@@ -97,16 +97,16 @@ def score_similarity(
                 distance = 1 - some["cosine"].to_numpy()
                 results += rank_variants(some["label"], distance, ["auroc"], extra, "validation", rng)
         if genome is not None:
-            results += _chunk_gaps(found[found["unit"] == "chunk"].assign(chunk=units["chunk"]), pooling, rng)
+            results += _chunk_gaps(pooled[pooled["unit"] == "chunk"].assign(chunk=units["chunk"]), pooling, rng)
     if genome is not None:
         results += _mutation_counts(units[(units["unit"] == "chunk") & ~units["matched"].astype(bool)])
     return results, pd.concat(rows, ignore_index=True)
 
 
-def _chunk_gaps(found: pd.DataFrame, pooling: str, rng: np.random.Generator) -> list[Result]:
-    """`cosine_gap` of chunks as the study has them and with matched counts, and `count_effect`, their difference."""
+def _chunk_gaps(pooled: pd.DataFrame, pooling: str, rng: np.random.Generator) -> list[Result]:
+    """`cosine_gap` of chunks as the paper has them and with matched counts, and `count_effect`, their difference."""
     results = []
-    wide = found.pivot(index=["gene", "chunk"], columns=["matched", "label"], values="cosine")
+    wide = pooled.pivot(index=["gene", "chunk"], columns=["matched", "label"], values="cosine")
     gaps = {matched: wide[matched, PATHOGENIC] - wide[matched, BENIGN] for matched in (False, True)}
     genes = wide.index.get_level_values("gene")
     named = sorted(set(genes))
@@ -129,7 +129,7 @@ def _mean_result(
 
 
 def _mutation_counts(chunks: pd.DataFrame) -> list[Result]:
-    """Number of variants in every chunk as the study has it."""
+    """Number of variants in every chunk as the paper has it."""
     results = []
     for gene, chunk, start, label, count in chunks[["gene", "chunk", "gene_start", "label", "mutations"]].itertuples(
         index=False

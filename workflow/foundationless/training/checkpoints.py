@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from foundationless.runtime.files import atomic_path
-from foundationless.training.compute import log
+from foundationless.runtime.log import tell
 
 
 def fingerprint(parts: Mapping[str, Any]) -> str:
@@ -26,7 +26,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> bool:
         with atomic_path(path) as part:
             torch.save(dict(state), part)
     except OSError as error:
-        log(f"{path}: no checkpoint could be kept ({error.strerror or error}); free space, the job goes on")
+        tell(f"{path}: no checkpoint could be kept ({error.strerror or error}); free space, the job goes on")
         return False
     return True
 
@@ -36,11 +36,11 @@ def load_state(path: Path, expected: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file may raise nearly anything; starting anew is always right
-        log(f"{path.name}: unreadable checkpoint ({type(error).__name__}), starting anew")
+        tell(f"{path.name}: unreadable checkpoint ({type(error).__name__}), starting anew")
         return None
     if state.get("fingerprint") != expected:
-        log(f"{path.name}: checkpoint of other settings, starting anew")
+        tell(f"{path.name}: checkpoint of other settings, starting anew")
         return None
     return state

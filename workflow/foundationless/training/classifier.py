@@ -36,11 +36,11 @@ def tokenise(tokenizer: Tokenizer, sequences: Sequence[str], limit: int) -> tupl
 
 
 class Classifier(nn.Module):
-    """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the study's).
+    """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the paper's).
 
-    Under the reading `as_in_paper` batches are as the study's code made them: `batch_size` rows in their order, padded to the
-    longest on the tokenizer's official side, the mask passed to some families only, and pooling over every position,
-    padding and special tokens included. A prediction then depends on what shares its batch.
+    Under the reading `as_in_paper` batches are as the paper's code made them: `batch_size` rows in their order, padded
+    to the longest on the tokenizer's official side, the mask passed to some families only, and pooling over every
+    position, padding and special tokens included. A prediction then depends on what shares its batch.
     """
 
     counted: Tensor
@@ -65,13 +65,13 @@ class Classifier(nn.Module):
         if not self.paper:
             parts = token_batches(lengths, budget, equal_length=self.backbone.padding == "equal")
             return [(part, int(lengths[part].max())) for part in parts]
-        found = []
+        passes = []
         for first in range(0, len(lengths), self.batch_size):
             batch = np.arange(first, min(first + self.batch_size, len(lengths)))
             longest = int(lengths[batch].max())
             rows = max(1, budget // longest)
-            found += [(batch[start : start + rows], longest) for start in range(0, len(batch), rows)]
-        return found
+            passes += [(batch[start : start + rows], longest) for start in range(0, len(batch), rows)]
+        return passes
 
     def inputs(self, tokens: Sequence[np.ndarray], length: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
         """What `forward` takes, of rows of token ids padded to `length` or the longest: ids, mask, which tokens count.
@@ -80,7 +80,7 @@ class Classifier(nn.Module):
         """
         ids, mask = (part.to(self.head.weight.device) for part in collate(tokens, self.pad_id, self.side, length))
         padded = min(map(len, tokens)) < ids.shape[1]  # attention is faster without a mask
-        masked = self.backbone.study_masked if self.paper else self.backbone.padding == "mask" and padded
+        masked = self.backbone.paper_masked if self.paper else self.backbone.padding == "mask" and padded
         counts = torch.ones_like(mask) if self.paper else mask.bool() & self.counted[ids]
         return ids, mask if masked else None, counts
 
@@ -88,7 +88,8 @@ class Classifier(nn.Module):
         """Logits [rows, classes], float32 or wider."""
         pooled = pool(self.backbone.encode(ids, mask), counts, self.pooling)
         with torch.autocast(ids.device.type, enabled=False):
-            return self.head(pooled)
+            logits: Tensor = self.head(pooled)
+        return logits
 
 
 @dataclass(frozen=True)

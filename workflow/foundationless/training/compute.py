@@ -1,31 +1,19 @@
-"""What fine-tuning and pretraining share: device and precision, the optimizer, seeds, checkpoints, lines and bars."""
+"""What fine-tuning and pretraining share: device and precision, the optimizer, seeds."""
 
 import contextlib
 import inspect
 import os
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from foundationless.errors import UserError
 from foundationless.models.inference import choose_device
+from foundationless.runtime.log import tell
 
 BETAS = (0.9, 0.999)
-
-
-def log(message: str) -> None:
-    """One line on stderr that does not tear a progress bar."""
-    tqdm.write(message, file=sys.stderr)
-
-
-def progress(total: int, description: str, unit: str) -> tqdm:
-    """A bar on stderr; in a log file it moves every ten seconds at most."""
-    quiet = 0.1 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, desc=description, unit=unit, mininterval=quiet, file=sys.stderr)
 
 
 def derived_seed(*parts: int) -> int:
@@ -79,4 +67,4 @@ class Compute:
             )
         self.token_budget = max(longest, self.token_budget // 2)
         torch.cuda.empty_cache()
-        log(f"{self.device}: out of memory, token budget halved to {self.token_budget}")
+        tell(f"{self.device}: out of memory, token budget halved to {self.token_budget}")

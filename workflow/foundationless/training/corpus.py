@@ -5,10 +5,10 @@ than half N is drawn again (paper, "Models"). Nothing is held in memory but indi
 genome of 3 Gb costs what one of 3 Mb costs.
 
 With people, a window is `window` nucleotides of one haplotype of one of them, from the drawn start of the reference on:
-as many bases of the reference as that takes, with the person's alleles in place by the rules of `variants.haplotypes`
+as many bases of the reference as that takes, with the person's alleles in place by the rules of `data.haplotypes`
 (those of `bcftools consensus` on the stretch from that start). A window never reaches into what is excluded: where
 deletions leave less than `window` nucleotides before the end of a stretch, another one is drawn. Contigs that no VCF
-covers are read as the reference. (The study wrote one consensus genome for each of 50 people, 10 per superpopulation.)
+covers are read as the reference. (The paper wrote one consensus genome for each of 50 people, 10 per superpopulation.)
 """
 
 from collections import Counter

@@ -5,10 +5,10 @@ summed, one all-reduce per tensor, before the one optimizer step that every proc
 wrapper around the model and nothing to hold back between passes, and the step is the one that a single process takes,
 but for the order in which floating-point numbers are added.
 
-A model whose weights, gradients and moments (16 bytes per parameter in float32) are too much for one GPU is sharded
-(`fully_shard`, FSDP2): each process keeps its share of every tensor and gathers one block at a time. Then all processes
-must take equally many passes, and checkpoints are put together by the process that leads: a run may be continued with
-another number of processes, sharded or not.
+A model whose weights, gradients and moments (16 bytes per parameter in float32) are too much for one GPU can be sharded
+(`fully_shard`, FSDP2; off by default, for nobody has measured it on GPUs yet): each process keeps its share of every
+tensor and gathers one block at a time. Then all processes must take equally many passes, and checkpoints are put
+together by the process that leads: a run may be continued with another number of processes, sharded or not.
 """
 
 import os

@@ -1,15 +1,15 @@
 """Fine-tuning: the runs (fold × learning rate) of one task × model × init × seed, all through one loop.
 
-The recipe is the study's (paper, "Fine-tuning"): every weight is trained, AdamW (0.9, 0.999), cosine to zero without
+The recipe is the paper's (paper, "Fine-tuning"): every weight is trained, AdamW (0.9, 0.999), cosine to zero without
 warm-up, the final hidden states pooled over the tokens that stand for nucleotides, a linear head without bias, and the
-test set read once per run, at the epoch that validation likes best. It departs where the study errs: padding and
-special tokens are never pooled, and a learning rate is chosen by validation; the study's own choice, by test score,
+test set read once per run, at the epoch that validation likes best. It departs where the paper errs: padding and
+special tokens are never pooled, and a learning rate is chosen by validation; the paper's own choice, by test score,
 is computed from the same runs for comparison. With `lora_rank` low-rank adapters are trained instead of the weights
-(Table 8); weights read `as_in_paper` are padded and pooled as the study did (`Classifier`).
+(Table 8); weights read `as_in_paper` are padded and pooled as the paper did (`Classifier`).
 
 Order of data, dropout and head depend on seed, fold and epoch alone, never on what ran before, so a job that was
 killed continues to the same bits, and both arms of a comparison see the same batches. Small networks are trained
-several runs at once (`packing`), which is no part of a result's identity.
+several runs at once where asked for (`stacking`), which is no part of a result's identity.
 """
 
 import sys
@@ -26,11 +26,12 @@ from foundationless.errors import UserError
 from foundationless.evaluation.records import Result
 from foundationless.models.weights import load_weights
 from foundationless.runtime.files import sha256
+from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, termination
 from foundationless.tasks.sequence_sets import read_sequences
 from foundationless.training.checkpoints import fingerprint, load_state
 from foundationless.training.classifier import Classifier, check_classes, prepare_examples
-from foundationless.training.compute import BETAS, Compute, derived_seed, log, progress
+from foundationless.training.compute import BETAS, Compute, derived_seed
 from foundationless.training.loop import Job, Pack, Run
 from foundationless.training.stacking import capacity, changeable, packs, refusal, stackable_folds
 from foundationless.training.sweep import (
@@ -68,12 +69,12 @@ def finetune(
     directory: Path,
     recipe: int,
     checkpoint_seconds: float = 300.0,
-    pack: int = 0,
+    pack: int = 1,
 ) -> Outcome:
-    """Every run of the job, those already kept in `directory` excepted, and what each reading selects from them.
+    """Every run of the job, those already kept in `directory` excepted, and what each selection takes of them.
 
-    `recipe`: kept runs of another one are made again. `pack`: how many runs are trained at once (0: as many as is
-    sensible on the device, see `stacking.capacity`).
+    `recipe`: kept runs of another one are made again. `pack`: how many runs are trained at once (0: as many as the
+    device holds, see `stacking.capacity`).
     """
     if pack < 0 or checkpoint_seconds < 0:
         raise UserError("--pack and --checkpoint-seconds must be at least 0.")
@@ -86,17 +87,12 @@ def finetune(
     examples = prepare_examples(frame, sequences.name, tokenizer, limit)
     check_classes(examples, folds, sequences.name)
     test = np.flatnonzero((frame["split"] == "test").to_numpy())
-    outside = {"folds", "learning_rates", "strict_alphabet"}  # of the name of a run, or without effect on one
-    outside |= set() if settings.lora_rank else {"lora_alpha", "lora_rank", "lora_dropout"}
-    decisive = {name: value for name, value in asdict(settings).items() if name not in outside}
     if settings.lora_rank:
         from foundationless.training.lora import add_adapters
 
         seed = derived_seed(settings.seed, ADAPTERS)
         add_adapters(model, settings.lora_rank, settings.lora_alpha, settings.lora_dropout, seed)
-    decisive |= {"max_tokens": limit, "precision": compute.precision, "betas": BETAS, "splitter": how}
-    decisive["recipe"] = recipe
-    decisive |= {"sequences": sha256(sequences), "weights": sha256(weights / "weights.json")}
+    decisive = _decisive(weights, sequences, settings, compute.precision, limit, how, recipe)
     # not the bare seed: random weights of that seed began with the same draws
     torch.manual_seed(derived_seed(settings.seed, HEAD))
     classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling, settings.batch_size)
@@ -110,7 +106,7 @@ def finetune(
             examples, test, settings, compute, directory, fingerprint(decisive), terminated, bar, checkpoint_seconds
         )
         _train(job, classifier.to(compute.device), runs, pack)
-    kept = {run.name: _found(directory, run) for run in runs}
+    kept = {run.name: _kept(directory, run) for run in runs}
     chosen = {split: choose(plan, kept, split, settings.metric) for split in ("validation", "test")}
     described = decisive | {"learning_rates": sorted(settings.learning_rates), "folds": list(settings.folds)}
     described |= {"truncated": examples.truncated, "classes": examples.classes}
@@ -126,11 +122,22 @@ def finetune(
     )
 
 
-def _found(directory: Path, run: Run) -> Mapping[str, Any]:
-    found = kept_run(directory, run.name, run.expected)
-    if found is None:
+def _decisive(
+    weights: Path, sequences: Path, settings: Settings, precision: str, limit: int, splitter: str, recipe: int
+) -> dict[str, Any]:
+    """All that decides the runs of a job, but for their folds and learning rates."""
+    outside = {"folds", "learning_rates", "strict_alphabet"}  # of the name of a run, or without effect on one
+    outside |= set() if settings.lora_rank else {"lora_alpha", "lora_rank", "lora_dropout"}
+    decisive = {name: value for name, value in asdict(settings).items() if name not in outside}
+    decisive |= {"max_tokens": limit, "precision": precision, "betas": BETAS, "splitter": splitter, "recipe": recipe}
+    return decisive | {"sequences": sha256(sequences), "weights": sha256(weights / "weights.json")}
+
+
+def _kept(directory: Path, run: Run) -> Mapping[str, Any]:
+    kept = kept_run(directory, run.name, run.expected)
+    if kept is None:
         raise OSError(f"{directory / run.name}.json changed while the job ran; nobody else may write there.")
-    return found
+    return kept
 
 
 def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None:
@@ -138,7 +145,7 @@ def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None
     pending = [run for run in runs if kept_run(job.directory, run.name, run.expected) is None]
     for run in runs:
         if run not in pending:
-            log(f"{run.name}: kept from an earlier start")
+            tell(f"{run.name}: kept from an earlier start")
             job.bar.update(job.settings.epochs)
     if not pending:
         return
@@ -154,7 +161,7 @@ def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None
                 job.bar.update(run.epoch)
         if members:
             if job.terminated.is_set():
-                log("what was computed is kept; run the same command to continue")
+                tell("what was computed is kept; run the same command to continue")
                 sys.exit(STATUS)
             # of its size, too: a smaller pack must not write over the checkpoint that holds other runs as well
             path = job.directory / f"{runs[places[0]].name}_{len(places)}.checkpoint"
@@ -165,13 +172,13 @@ def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None
 
 def _checkpoints(directory: Path, identity: str) -> dict[str, dict[str, Any]]:
     """The furthest state of every run that a checkpoint of this job holds."""
-    found: dict[str, dict[str, Any]] = {}
+    furthest: dict[str, dict[str, Any]] = {}
     for path in sorted(directory.glob("*.checkpoint")):
         for name, state in (load_state(path, identity) or {"runs": {}})["runs"].items():
-            other = found.setdefault(name, state)
+            other = furthest.setdefault(name, state)
             if (other["epoch"], other["step"]) < (state["epoch"], state["step"]):
-                found[name] = state
-    return found
+                furthest[name] = state
+    return furthest
 
 
 def _pack_size(job: Job, classifier: Classifier, folds: list[Fold], pack: int) -> tuple[int, bool]:
@@ -192,7 +199,7 @@ def _pack_size(job: Job, classifier: Classifier, folds: list[Fold], pack: int) -
         reason = refusal(classifier, job.examples, probed, job.compute, together)
         if not reason:
             most = max(map(len, packs(folds, size, job.settings.batch_size, together)))
-            log(f"{family}: up to {most} runs at once{'' if together else ', each of one fold'}")
+            tell(f"{family}: up to {most} runs at once{'' if together else ', each of one fold'}")
             return size, together
-    log(f"{family}: runs one after another, for they cannot be stacked ({reason})")
+    tell(f"{family}: runs one after another, for they cannot be stacked ({reason})")
     return 1, False

@@ -15,10 +15,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from foundationless.evaluation.metrics import evaluate
+from foundationless.runtime.log import tell
 from foundationless.runtime.signals import STATUS, Flag
 from foundationless.training.checkpoints import save_state
 from foundationless.training.classifier import Classifier, Examples, validation_score
-from foundationless.training.compute import Compute, derived_seed, log
+from foundationless.training.compute import Compute, derived_seed
 from foundationless.training.stacking import Alone, CrowdedError, Network, Stack, State, copy_moments, optimizer
 from foundationless.training.sweep import Fold, Settings, keep_run, plain, shown
 
@@ -56,7 +57,7 @@ class Run:
     def continued(self, state: Mapping[str, Any]) -> None:
         """Be where `state` says."""
         vars(self).update(state)
-        log(f"{self.name}: continued in epoch {self.epoch + 1} after step {self.step}")
+        tell(f"{self.name}: continued in epoch {self.epoch + 1} after step {self.step}")
 
     def over(self, settings: Settings) -> bool:
         """Whether it has ended: diverged, out of patience, or through all epochs."""
@@ -144,13 +145,11 @@ class Pack:
     def _epoch(self) -> None:
         """One epoch, or what is left of it, of all active runs."""
         runs, settings, examples, compute = self.active, self.job.settings, self.job.examples, self.job.compute
-        first = runs[0]
+        first, folds = runs[0], [run.fold.number for run in runs]
         epoch, steps = first.epoch, math.ceil(len(first.fold.train) / settings.batch_size)
         orders = {
-            run.fold.number: np.random.default_rng([settings.seed, run.fold.number + 1, epoch]).permutation(
-                run.fold.train
-            )
-            for run in {run.fold.number: run for run in runs}.values()
+            fold.number: np.random.default_rng([settings.seed, fold.number + 1, epoch]).permutation(fold.train)
+            for fold in {run.fold.number: run.fold for run in runs}.values()
         }
         if first.step == 0:
             torch.manual_seed(derived_seed(settings.seed, first.fold.number + 1, epoch))
@@ -161,10 +160,10 @@ class Pack:
                 group["lr"] = run.rate * 0.5 * (1 + math.cos(math.pi * done))
             batch = slice(step * settings.batch_size, (step + 1) * settings.batch_size)
             rows = {number: order[batch] for number, order in orders.items()}
-            losses = self.network.gradient(examples, [rows[run.fold.number] for run in runs], compute)
+            losses = self.network.gradient(examples, rows, folds, compute)
             for run, loss, own in zip(runs, losses, self.network.parameters, strict=True):
                 if not run.diverged and not math.isfinite(loss):
-                    log(f"{run.name}: loss not finite in epoch {epoch + 1}, run ended there")
+                    tell(f"{run.name}: loss not finite in epoch {epoch + 1}, run ended there")
                     run.diverged = True
                 if run.diverged:
                     for parameter in own:
@@ -175,13 +174,20 @@ class Pack:
             for run in runs:
                 run.step = step + 1
             self._pause()
-        found = self.network.probabilities(examples, [run.fold.validation for run in runs], compute, self._pause)
-        for place, (run, probabilities) in enumerate(zip(runs, found, strict=True)):
+        self._validate()
+
+    def _validate(self) -> None:
+        """End the epoch of all active runs, each with its validation value."""
+        runs, settings, examples = self.active, self.job.settings, self.job.examples
+        rows = {run.fold.number: run.fold.validation for run in runs}
+        folds = [run.fold.number for run in runs]
+        predicted = self.network.probabilities(examples, rows, folds, self.job.compute, self._pause)
+        for place, (run, probabilities) in enumerate(zip(runs, predicted, strict=True)):
             if run.diverged:
                 continue
             labels = examples.labels[run.fold.validation]
             value = validation_score(labels, probabilities, examples.classes, settings.metric)
-            run.epoch, run.step = epoch + 1, 0
+            run.epoch, run.step = run.epoch + 1, 0
             run.history.append(value)
             if value > run.best_value:
                 run.best_value, run.best_epoch, run.best = value, run.epoch, self.network.copy(place)
@@ -194,27 +200,31 @@ class Pack:
         network = self.network if len(runs) == len(self.active) else self.network.select(places)
         for place, run in enumerate(runs):
             network.restore(place, run.best or self.initial)
-        found: list[dict[str, Any]] = [
+        kept: list[dict[str, Any]] = [
             {"fingerprint": run.expected, "epoch": run.best_epoch, "history": [plain(value) for value in run.history]}
             for run in runs
         ]
         try:
             for split in ("validation", "test"):
-                rows = [run.fold.validation if split == "validation" else job.test for run in runs]
-                probabilities = network.probabilities(job.examples, rows, job.compute, self._pause)
-                for one, own, values in zip(found, rows, probabilities, strict=True):
-                    metrics = evaluate(job.examples.labels[own], values, job.examples.classes)
+                # every run has the same test rows, hence one fold
+                folds = [run.fold.number if split == "validation" else 0 for run in runs]
+                rows = (
+                    {run.fold.number: run.fold.validation for run in runs} if split == "validation" else {0: job.test}
+                )
+                probabilities = network.probabilities(job.examples, rows, folds, job.compute, self._pause)
+                for one, fold, values in zip(kept, folds, probabilities, strict=True):
+                    metrics = evaluate(job.examples.labels[rows[fold]], values, job.examples.classes)
                     one[split] = {metric: plain(value) for metric, value in metrics.items()}
         except CrowdedError:
             self._finish(places[: len(places) // 2])
             return
         self._charge()
-        for run, one, values in zip(runs, found, probabilities, strict=True):
+        for run, one, values in zip(runs, kept, probabilities, strict=True):
             keep_run(job.directory, run.name, one | {"seconds": round(run.seconds, 3)}, values)
             run.best = {}  # else a job would end with the weights of all its runs in memory
             metric = job.settings.metric
             reached = [f"{split} {shown(one[split][metric])}" for split in ("validation", "test")]
-            log(f"{run.name}: epoch {run.best_epoch}, {metric} {', '.join(reached)}, {run.seconds:.1f} s")
+            tell(f"{run.name}: epoch {run.best_epoch}, {metric} {', '.join(reached)}, {run.seconds:.1f} s")
         job.bar.update(sum(job.settings.epochs - run.epoch for run in runs))
         left = [place for place, run in enumerate(self.active) if run not in runs]
         if left:
@@ -229,7 +239,7 @@ class Pack:
         for place, run in enumerate(later, half):
             vars(run).update(self._held(place))
         self.waiting.appendleft(later)
-        log(f"{self.job.compute.device}: out of memory, {half} of {len(self.active)} runs at once, the others later")
+        tell(f"{self.job.compute.device}: out of memory, {half} of {len(self.active)} runs at once, the others later")
         self._keep(range(half))
         self.job.compute.token_budget = self.budget  # half the runs need half the memory
         torch.cuda.empty_cache()
@@ -263,7 +273,7 @@ class Pack:
             others = f" and {len(states) - 1} more" if len(states) > 1 else ""
             where = f"epoch {first.epoch + 1}, step {first.step}" if not first.over(self.job.settings) else "its end"
             what = f"{where} is kept" if kept else f"{where} is lost, an older checkpoint is not"
-            log(f"{first.name}{others}: terminated, {what}; run the same command to continue")
+            tell(f"{first.name}{others}: terminated, {what}; run the same command to continue")
             sys.exit(STATUS)
 
     def _charge(self) -> None:

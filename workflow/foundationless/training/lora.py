@@ -7,7 +7,7 @@ the encoder's body gets an adapter: the `nn.Linear` modules that the last hidden
 embedding nor the vocabulary head. Maps that share their weights share their adapter, so what a model ties (both
 directions of Caduceus) stays tied.
 
-The study's Table 8 compares LoRA with full fine-tuning without saying rank, alpha or dropout; the defaults here are the
+The paper's Table 8 compares LoRA with full fine-tuning without saying rank, alpha or dropout; the defaults here are the
 usual ones of the field.
 """
 
@@ -52,7 +52,7 @@ def add_adapters(model: GenomicModel, rank: int, alpha: int, dropout: float, see
         raise UserError(f"family '{model.family}': no linear map in its encoder to adapt; use --lora-rank 0.")
     settings = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(maps))
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         inject_adapter_in_model(settings, model)
     for first, shared in maps.items():
         for name in shared[1:]:

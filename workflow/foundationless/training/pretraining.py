@@ -1,6 +1,6 @@
 """Pretraining on a genome: next token for causal models, masked token for encoders.
 
-`windows` draws what is read. Special tokens and tokens of N alone are never predicted. AdamW with decoupled decay,
+`corpus` draws what is read. Special tokens and tokens of N alone are never predicted. AdamW with decoupled decay,
 linear warm-up, cosine to the minimum learning rate, gradients clipped to norm 1.
 
 What decays are the matrices of linear maps, convolutions and embeddings (`nn.Linear`, `nn.Conv*`, `nn.Embedding`);
@@ -9,7 +9,7 @@ biases, norms, and whatever else a family trains (frequencies of HyenaDNA's sine
 One step reads `batch_size` windows and minimises the mean loss over all the tokens that they predict. The step is cut
 into passes of at most `token_budget` padded tokens, whose gradients add up to exactly that mean's (gradient
 accumulation: the budget decides memory, never the result but for rounding), and its windows are dealt out to the
-processes of `torchrun` (`parallel`).
+processes of `torchrun` (`distributed`).
 
 Everything random about window i of step n is derived from (seed, n, i), so a checkpoint needs no generator state, a run
 that was killed continues to the same bits (on one machine, with one number of threads and processes), and any number
@@ -20,7 +20,7 @@ tokenised by a thread while this one computes.
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,9 +38,10 @@ from foundationless.models.batching import collate, token_batches
 from foundationless.models.contract import GenomicModel
 from foundationless.models.weights import load_weights, save_weights
 from foundationless.runtime.files import atomic_path, sha256
+from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, termination
 from foundationless.training.checkpoints import fingerprint, load_state, save_state
-from foundationless.training.compute import AdamW, Compute, derived_seed, log, progress
+from foundationless.training.compute import AdamW, Compute, derived_seed
 from foundationless.training.corpus import Corpus, Windows, bases_by_contig
 from foundationless.training.distributed import Group
 from foundationless.training.objectives import IGNORED, Batch, Counts, Objective
@@ -125,7 +126,7 @@ def losses(
                 part = nn.functional.cross_entropy(logits.float(), targets[wanted], reduction="sum")
                 part = part * (weight / predicted)
                 if backward:
-                    part.backward()
+                    torch.autograd.backward(part)
                 total += part.detach()
             return total.item()
         except torch.OutOfMemoryError:
@@ -253,7 +254,7 @@ class Run:
     def say(self, message: str) -> None:
         """One line on stderr, of the leading process only."""
         if self.group.leads:
-            log(message)
+            tell(message)
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,34 @@ def pretrain(
     if not run.rows:
         run.score()
     began, before = time.monotonic(), run.tokens
-    next_save = began + checkpoint_seconds
+    _advance(run, checkpoint, checkpoint_seconds)
+    speed = (run.tokens - before) / (time.monotonic() - began)
+    names = [path.name for path in corpus.genomes]
+    facts = {"genomes": names, "bases": sum(run.bases.values()), "people": len(run.people)}
+    source = {
+        "corpus": facts,
+        "excluded": sorted(corpus.exclude),
+        "heldout": sorted(corpus.holdout),
+        "steps": run.step,
+        "tokens": run.tokens,
+    }
+    _write_weights(run, weights, output, {"model": name, "init": "pretrained", "source": source})
+    curve = pd.DataFrame(run.rows, columns=list(COLUMNS))
+    unknown = float(curve.loc[curve["split"] == "train", "unknown"].mean())
+    measured = {"corpus": facts, "tokens": run.tokens, "unknown_share": unknown, "contigs": run.bases}
+    return Outcome(
+        results=_results(curve, int(run.scored.predicted)),
+        curve=curve,
+        settings=run.decisive | measured,
+        parameters=sum(parameter.numel() for parameter in run.model.parameters()),
+        tokens_per_second=speed,
+    )
+
+
+def _advance(run: Run, checkpoint: Path, checkpoint_seconds: float) -> None:
+    """Take all the steps that are left; exits with `STATUS`, its state kept, where the job is asked to leave."""
+    settings, group = run.settings, run.group
+    next_save = time.monotonic() + checkpoint_seconds
     with ThreadPoolExecutor(1) as ahead, termination() as terminated, _bar(settings.steps, group) as bar:
         bar.update(run.step)
 
@@ -319,38 +347,21 @@ def pretrain(
                 what = "is kept" if kept else "could not be kept"
                 run.say(f"terminated: step {run.step} {what}; run the same command to continue")
                 sys.exit(STATUS)
-    speed = (run.tokens - before) / (time.monotonic() - began)
-    names = [path.name for path in corpus.genomes]
-    facts = {"genomes": names, "bases": sum(run.bases.values()), "people": len(run.people)}
-    source = {
-        "corpus": facts,
-        "excluded": sorted(corpus.exclude),
-        "heldout": sorted(corpus.holdout),
-        "steps": run.step,
-        "tokens": run.tokens,
-    }
-    finished = group.whole(run.model.state_dict())
-    if group.leads:
+
+
+def _write_weights(run: Run, weights: Path, output: Path, facts: Mapping[str, Any]) -> None:
+    """Write the weight directory of a finished run: the card of those that it began with, and `facts`."""
+    finished = run.group.whole(run.model.state_dict())
+    if run.group.leads:
         model = run.model
-        if group.sharded:
+        if run.group.sharded:
             model = load_weights(weights).model
             model.load_state_dict(finished)
         pieces = weights / "tokenizer.json"
-        card = run.card | {"model": name, "init": "pretrained", "source": source}
-        save_weights(output, model, card, pieces if pieces.exists() else None)
-    curve = pd.DataFrame(run.rows, columns=list(COLUMNS))
-    unknown = float(curve.loc[curve["split"] == "train", "unknown"].mean())
-    measured = {"corpus": facts, "tokens": run.tokens, "unknown_share": unknown, "contigs": run.bases}
-    return Outcome(
-        results=_results(curve, int(run.scored.predicted)),
-        curve=curve,
-        settings=run.decisive | measured,
-        parameters=sum(parameter.numel() for parameter in run.model.parameters()),
-        tokens_per_second=speed,
-    )
+        save_weights(output, model, {**run.card, **facts}, pieces if pieces.exists() else None)
 
 
-def _bar(steps: int, group: Group) -> tqdm:
+def _bar(steps: int, group: Group) -> Any:
     return progress(steps, "pretraining", "step") if group.leads else tqdm(disable=True)
 
 
@@ -361,12 +372,12 @@ def _bits(loss: float, counts: Counts) -> float:
 
 def _results(curve: pd.DataFrame, scored: int) -> list[Result]:
     """Held-out loss and bits per base at every scored step (`extra`: step, tokens read until then)."""
-    found = []
+    results = []
     for row in curve[curve["split"] == "heldout"].itertuples():
         extra = {"step": row.step, "tokens": row.tokens}
         for metric in ("loss", "bits_per_base"):
-            found.append(Result(metric, getattr(row, metric), scored, "heldout", "run", extra=extra))
-    return found
+            results.append(Result(metric, getattr(row, metric), scored, "heldout", "run", extra=extra))
+    return results
 
 
 def write_curve(path: Path, curve: pd.DataFrame) -> None:

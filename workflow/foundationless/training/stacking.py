@@ -1,10 +1,12 @@
 """Several runs of one fine-tuning job at once: their weights stacked, one pass for all of them.
 
+Off by default (`--pack 1`): on a CPU it gains nothing, and on a GPU nobody has measured it yet.
+
 A small network leaves most of a GPU idle: its time goes into starting kernels, one after another. `Stack` holds the
 trained weights of R runs as tensors [R, ...] and computes all runs with `torch.func.vmap`, R times the work for each
 kernel; the optimizer steps over views of these tensors, one parameter group for each run, and so is torch's AdamW with
 every run's own learning rate. `Alone` is the same for one run in the network itself. Both give the same numbers within
-float noise, and the loop (`finetuning`) knows no difference.
+float noise, and `loop` knows no difference.
 
 What is stacked must agree in what it reads. Learning rates of one fold see the same batches and the same dropout. Runs
 of several folds are stacked where the epochs have as many steps, nothing is drawn (each fold has its own draws), and
@@ -28,6 +30,7 @@ from foundationless.training.compute import BETAS, AdamW, Compute
 from foundationless.training.sweep import Fold
 
 State = dict[str, Tensor]
+Rows = Mapping[int, np.ndarray]  # by the number of a fold
 KEPT_COPIES = 5  # of what is trained: weight, gradient, two moments, the best epoch's weights
 MEMORY_SHARE = 0.8  # of a GPU's free memory; the rest is for what the allocator cannot use, and for other kernels
 _NOISE = {"fp32": 1e-3, "bf16": 5e-2}  # of a gradient, by its largest number
@@ -57,80 +60,85 @@ class Network:
     classifier: Classifier
     parameters: list[list[Tensor]]
 
-    def gradient(self, examples: Examples, rows: Sequence[np.ndarray], compute: Compute) -> list[float]:
-        """Losses of the runs; leaves in `parameters` the gradients of the mean cross-entropy over each run's `rows`.
+    def gradient(self, examples: Examples, rows: Rows, folds: Sequence[int], compute: Compute) -> list[float]:
+        """Losses of the runs; leaves in `parameters` the gradients of the mean cross-entropy over each run's rows.
 
-        The batch goes in passes that fit the token budget, which is halved when memory runs out. Raises `CrowdedError`
-        where several runs are too many for one sequence each, `UserError` where one is.
+        `folds` says for each run which of the `rows` are its own. The batch goes in passes that fit the token budget,
+        which is halved when memory runs out. Raises `CrowdedError` where several runs are too many for one sequence
+        each, `UserError` where one is.
         """
         while True:
             self.clear()
-            losses = torch.zeros(len(rows), dtype=torch.float64)
+            losses = torch.zeros(len(folds), dtype=torch.float64)
             try:
-                for part in self._passes(examples, rows, compute.token_budget):
+                for part in self._passes(examples, rows, folds, compute.token_budget):
                     with compute.autocast():
                         logits = self._logits(part)
                     loss = nn.functional.cross_entropy(
                         logits.flatten(0, 1), part.targets.expand(logits.shape[:2]).flatten(), reduction="none"
                     )
                     each = (loss.view(logits.shape[:2]) * part.weights).sum(1)
-                    each.sum().backward()
+                    torch.autograd.backward(each.sum())
                     losses += each.detach().cpu()
                 self._share_gradients()
                 return losses.tolist()
             except torch.OutOfMemoryError:
                 self.clear()
-            self._shrink(examples, rows, compute)  # outside `except`, which holds on to what the pass had computed
+            self._shrink(
+                examples, rows, folds, compute
+            )  # outside `except`, which holds on to what the pass had computed
 
     def probabilities(
         self,
         examples: Examples,
-        rows: Sequence[np.ndarray],
+        rows: Rows,
+        folds: Sequence[int],
         compute: Compute,
         pause: Callable[[], None] = _no_pause,
     ) -> list[np.ndarray]:
         """Class probabilities float32 [rows, classes] of each run; `pause` is called between passes and may raise.
 
-        But for the reading `as_in_paper` they do not depend on batch mates. Errors as of `gradient`.
+        But for the reading `as_in_paper` they do not depend on batch mates. `folds` and errors as of `gradient`.
         """
         self.classifier.eval()
         while True:
-            found = [torch.zeros(len(some), len(examples.classes)) for some in rows]
+            logits = [torch.zeros(len(rows[fold]), len(examples.classes)) for fold in folds]
             try:
                 with torch.inference_mode(), compute.autocast():
-                    for part in self._passes(examples, rows, compute.token_budget):
-                        logits = self._logits(part).to("cpu", torch.float32)
-                        for own, values, places in zip(found, logits, part.places, strict=True):
+                    for part in self._passes(examples, rows, folds, compute.token_budget):
+                        computed = self._logits(part).to("cpu", torch.float32)
+                        for own, values, places in zip(logits, computed, part.places, strict=True):
                             own[places] = values[: len(places)]
                         pause()
-                return [torch.softmax(own, dim=1).numpy() for own in found]
+                return [torch.softmax(own, dim=1).numpy() for own in logits]
             except torch.OutOfMemoryError:
                 pass
-            self._shrink(examples, rows, compute)
+            self._shrink(examples, rows, folds, compute)
 
-    def _shrink(self, examples: Examples, rows: Sequence[np.ndarray], compute: Compute) -> None:
-        longest = max(int(examples.lengths[some].max()) for some in rows)
-        if compute.token_budget <= longest and len(rows) > 1:
+    def _shrink(self, examples: Examples, rows: Rows, folds: Sequence[int], compute: Compute) -> None:
+        longest = max(int(examples.lengths[rows[fold]].max()) for fold in folds)
+        if compute.token_budget <= longest and len(folds) > 1:
             raise CrowdedError
         compute.halve(longest)
 
-    def _passes(self, examples: Examples, rows: Sequence[np.ndarray], budget: int) -> Iterator[_Pass]:
-        """Passes over as many rows of every run; runs that hold the same array of rows are of one fold."""
-        folds = list({id(some): some for some in rows}.values())
-        which = [next(place for place, some in enumerate(folds) if some is own) for own in rows]
+    def _passes(self, examples: Examples, rows: Rows, folds: Sequence[int], budget: int) -> Iterator[_Pass]:
+        """Passes over as many rows of every run; runs of one fold share theirs."""
+        numbers = list(dict.fromkeys(folds))
+        which = [numbers.index(fold) for fold in folds]
+        several = [rows[number] for number in numbers]
         device = self.classifier.head.weight.device
         # by length, so that what the folds have in one pass is about as long
-        lengths = [examples.lengths[some] for some in folds]
-        orders = [np.arange(len(own)) if len(folds) == 1 else np.argsort(-own, kind="stable") for own in lengths]
+        lengths = [examples.lengths[some] for some in several]
+        orders = [np.arange(len(own)) if len(several) == 1 else np.argsort(-own, kind="stable") for own in lengths]
         most = max(map(len, orders))
         filled = [np.pad(order, (0, most - len(order)), mode="edge") for order in orders]
         longest = np.max([own[order] for own, order in zip(lengths, filled, strict=True)], axis=0)
         for part, length in self.classifier.passes(longest, budget):
-            taken = np.stack([some[order[part]] for some, order in zip(folds, filled, strict=True)])
-            counts = np.array([len(some) for some in folds])[:, None]
+            taken = np.stack([some[order[part]] for some, order in zip(several, filled, strict=True)])
+            counts = np.array([len(some) for some in several])[:, None]
             weights, targets = (part < counts) / counts, examples.targets[taken]
             ids, mask, counted = self.classifier.inputs([examples.tokens[row] for row in taken.flat], length)
-            if len(folds) > 1:
+            if len(several) > 1:
                 ids, counted = (one.view(*taken.shape, -1)[which] for one in (ids, counted))
                 mask = None if mask is None else mask.view(*taken.shape, -1)[which]
                 weights, targets = weights[which], targets[which]
@@ -139,7 +147,7 @@ class Network:
                 torch.from_numpy(targets).to(device),
                 torch.from_numpy(weights).to(device, self.classifier.head.weight.dtype),
                 [orders[fold][part[part < len(orders[fold])]] for fold in which],
-                len(folds) > 1,
+                len(several) > 1,
             )
 
     def _logits(self, part: _Pass) -> Tensor:
@@ -174,7 +182,8 @@ class Alone(Network):
         self.parameters = [[value for value in classifier.parameters() if value.requires_grad]]
 
     def _logits(self, part: _Pass) -> Tensor:
-        return self.classifier(*part.inputs)[None]
+        logits: Tensor = self.classifier(*part.inputs)
+        return logits[None]
 
     def clear(self) -> None:
         self.classifier.zero_grad()
@@ -217,12 +226,14 @@ class Stack(Network):
 
         def run(weights: State, ids: Tensor, mask: Tensor | None, counts: Tensor) -> Tensor:
             named = {name: weights[first] for name, first in self._names.items()}
-            return functional_call(self.classifier, named, (ids, mask, counts), tie_weights=False)
+            logits: Tensor = functional_call(self.classifier, named, (ids, mask, counts), tie_weights=False)
+            return logits
 
         axes = (0, axis, None if mask is None else axis, axis)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop")
-            return vmap(run, in_dims=axes, randomness="same")(self._stacked, ids, mask, counts)
+            logits: Tensor = vmap(run, in_dims=axes, randomness="same")(self._stacked, ids, mask, counts)
+        return logits
 
     def clear(self) -> None:
         for value in self._stacked.values():
@@ -284,7 +295,7 @@ def refusal(classifier: Classifier, examples: Examples, rows: np.ndarray, comput
     before = changeable(classifier)
     alone = Alone(classifier)
     torch.manual_seed(0)
-    alone.gradient(examples, [rows], compute)
+    alone.gradient(examples, {0: rows}, [0], compute)
     expected = {name: value.grad for name, value in classifier.named_parameters() if value.requires_grad}
     alone.clear()
     after = changeable(classifier)
@@ -294,16 +305,16 @@ def refusal(classifier: Classifier, examples: Examples, rows: np.ndarray, comput
     stack = Stack(classifier, 2)
     torch.manual_seed(0)
     try:
-        stack.gradient(examples, [rows, rows.copy() if together else rows], compute)
+        stack.gradient(examples, {0: rows, 1: rows}, [0, int(together)], compute)
     except CrowdedError:
         return "out of memory with two runs"
     except RuntimeError as error:  # the same rows went well alone; not all that vmap cannot take is said in its name
         return re.split(r"[.;\n]\s", str(error))[0]
-    found = {name: value.grad for name, value in stack._stacked.items()}
-    if {name for name, value in expected.items() if value is None} != {n for n, v in found.items() if v is None}:
+    stacked = {name: value.grad for name, value in stack._stacked.items()}
+    if {name for name, value in expected.items() if value is None} != {n for n, v in stacked.items() if v is None}:
         return "its stack trains other weights"
     pairs = [
-        (value, other) for name, value in expected.items() if value is not None and (other := found[name]) is not None
+        (value, other) for name, value in expected.items() if value is not None and (other := stacked[name]) is not None
     ]
     # torch's maxima, for Python's lose NaN, which is no agreement
     largest = torch.stack([value.abs().max() for value, _ in pairs]).max()
@@ -318,7 +329,7 @@ def draws(classifier: Classifier, examples: Examples, rows: np.ndarray, compute:
         generators.append(lambda: torch.cuda.get_rng_state(compute.device))
     before = [state() for state in generators]
     alone = Alone(classifier)
-    alone.gradient(examples, [rows], compute)
+    alone.gradient(examples, {0: rows}, [0], compute)
     alone.clear()
     return not all(torch.equal(old, state()) for old, state in zip(before, generators, strict=True))
 
@@ -336,7 +347,7 @@ def capacity(classifier: Classifier, examples: Examples, rows: np.ndarray, batch
     torch.cuda.reset_peak_memory_stats(compute.device)
     held = torch.cuda.memory_allocated(compute.device)
     alone = Alone(classifier)
-    alone.gradient(examples, [longest], compute)
+    alone.gradient(examples, {0: longest}, [0], compute)
     alone.clear()
     peak = torch.cuda.max_memory_allocated(compute.device) - held
     cached = torch.cuda.memory_reserved(compute.device) - torch.cuda.memory_allocated(compute.device)

@@ -1,4 +1,4 @@
-"""The runs (fold × learning rate) of one fine-tuning job: their settings, folds, files, choices and report."""
+"""The runs (fold × learning rate) of one fine-tuning job: their settings, folds, files, choices and results."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.records import Result
 from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
+from foundationless.runtime.log import tell
 from foundationless.study.vocabulary import CLASS_METRICS
-from foundationless.training.compute import log
 
-FOLD_SEED = 42  # the study's folds
+FOLD_SEED = 42  # the paper's folds
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Settings:
 
     `folds` empty: the set's own validation split. `patience`: epochs without a better validation value before a run
     ends (0: never). `max_tokens`: a limit below the model's own (None: the model's). `strict_alphabet`: as in
-    `sequences.read_sequences`. `lora_rank`: of the adapters that are trained instead of the model (0: the model is; see
-    `adapters`).
+    `read_sequences`. `lora_rank`: of the adapters that are trained instead of the model (0: the model is; see
+    `lora`).
     """
 
     metric: str
@@ -85,7 +85,7 @@ def run_name(fold: Fold, learning_rate: float) -> str:
 def split_folds(frame: pd.DataFrame, fold_count: int, folds: Sequence[int]) -> tuple[list[Fold], str]:
     """Folds of a sequence set, and in words how they were made.
 
-    With `folds`: the train and validation rows cut by KFold(fold_count, shuffled, seed 42) as the study did, or, where
+    With `folds`: the train and validation rows cut by KFold(fold_count, shuffled, seed 42) as the paper did, or, where
     rows share groups, by StratifiedGroupKFold, so that no group stands on both sides. Without: the set's own split.
     """
     split = frame["split"].to_numpy()
@@ -130,22 +130,22 @@ def kept_run(runs: Path, name: str, expected: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        found = read_json(path)
-        whole = found["probabilities"] == sha256(runs / f"{name}.parquet")
+        kept: dict[str, Any] = read_json(path)
+        whole = kept["probabilities"] == sha256(runs / f"{name}.parquet")
     except (UserError, OSError, KeyError, TypeError):
-        whole, found = False, {}
-    if whole and found["fingerprint"] == expected:
-        return found
-    log(f"{name}: kept run is {'of other settings, data or weights' if whole else 'incomplete'}, computed again")
+        whole, kept = False, {}
+    if whole and kept["fingerprint"] == expected:
+        return kept
+    tell(f"{name}: kept run is {'of other settings, data or weights' if whole else 'incomplete'}, computed again")
     return None
 
 
-def keep_run(runs: Path, name: str, found: dict[str, Any], probabilities: np.ndarray) -> None:
+def keep_run(runs: Path, name: str, kept: dict[str, Any], probabilities: np.ndarray) -> None:
     """Test probabilities first, then the JSON that vouches for them."""
     with atomic_path(runs / f"{name}.parquet") as part:
         pd.DataFrame({"probabilities": list(probabilities)}).to_parquet(part)
-    found["probabilities"] = sha256(runs / f"{name}.parquet")
-    write_json(runs / f"{name}.json", found)
+    kept["probabilities"] = sha256(runs / f"{name}.parquet")
+    write_json(runs / f"{name}.json", kept)
 
 
 def choose(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], split: str, metric: str) -> dict[int, str]:
@@ -192,12 +192,12 @@ def selections(
 
     A run that diverged before its first epoch chose none.
     """
-    found: list[dict[str, Any]] = []
+    made: list[dict[str, Any]] = []
     for fold, rate in plan:
         name = run_name(fold, rate)
         history = {str(epoch): value for epoch, value in enumerate(kept[name]["history"], 1)}
         if str(kept[name]["epoch"]) in history:
-            found.append(
+            made.append(
                 {"what": "epoch", "within": name, "split": "validation", "metric": metric, "tried": history}
                 | {"chosen": str(kept[name]["epoch"])}
             )
@@ -205,12 +205,12 @@ def selections(
         runs = {f"{rate:g}": run_name(fold, rate) for fold, rate in plan if fold.number == number}
         where = next(fold.name for fold, _ in plan if fold.number == number)
         for split, by_fold in chosen.items():
-            found.append(
+            made.append(
                 {"what": "learning_rate", "within": where, "split": split, "metric": metric}
                 | {"tried": {rate: kept[name][split][metric] for rate, name in runs.items()}}
                 | {"chosen": next(rate for rate, name in runs.items() if name == by_fold[number])}
             )
-    return found
+    return made
 
 
 def predictions_of(

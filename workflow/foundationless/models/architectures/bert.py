@@ -1,4 +1,4 @@
-"""Plain post-LayerNorm BERT (Devlin et al. 2019) as `transformers` has it: what the study's *random* GENA-LM was.
+"""Plain post-LayerNorm BERT (Devlin et al. 2019) as `transformers` has it: what the paper's *random* GENA-LM was.
 
 `AutoModel.from_config` without remote code builds this network, not GENA-LM's pre-LayerNorm one. It is a `BertModel`
 with pooler and without a vocabulary head. Keys, without prefix: embeddings.*, encoder.layer.N.*, pooler.dense.*.
@@ -37,8 +37,8 @@ class Bert(GenomicModel):
     )
     switches: ClassVar = {"hidden_act": ("gelu",), "position_embedding_type": ("absolute",)}
     ignored: ClassVar = {
-        "pre_layer_norm": "a key of GENA-LM's own code; the plain class that the study built never reads it",
-        "last_layer_norm": "a key of GENA-LM's own code; the plain class that the study built never reads it",
+        "pre_layer_norm": "a key of GENA-LM's own code; the plain class that the paper built never reads it",
+        "last_layer_norm": "a key of GENA-LM's own code; the plain class that the paper built never reads it",
     }
     may_be_unexpected: ClassVar = {"embeddings.position_ids": "0, 1, 2, ...: a constant that older versions stored"}
 
@@ -65,7 +65,8 @@ class Bert(GenomicModel):
         return list(self._run(input_ids, attention_mask, every=True).hidden_states)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        return self._run(input_ids, attention_mask).last_hidden_state
+        hidden: Tensor = self._run(input_ids, attention_mask).last_hidden_state
+        return hidden
 
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         self._check_length(input_ids)

@@ -83,7 +83,8 @@ class Dense(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.dense(x))
+        states: Tensor = self.dropout(self.dense(x))
+        return states
 
 
 class SelfAttention(nn.Module):
@@ -130,7 +131,8 @@ class BertEmbeddings(nn.Module):
                 # Counted from the first valid token: padding on the left must not move the others.
                 places = (places - attention_mask.int().argmax(1, keepdim=True)).clamp(min=0)
             x = x + self.position_embeddings(self.position_ids[0][places])
-        return self.dropout(self.LayerNorm(x))
+        states: Tensor = self.dropout(self.LayerNorm(x))
+        return states
 
 
 class _Transform(nn.Module):
@@ -140,7 +142,8 @@ class _Transform(nn.Module):
         self.LayerNorm = nn.LayerNorm(width, eps=epsilon)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.LayerNorm(F.gelu(self.dense(hidden)))
+        states: Tensor = self.LayerNorm(F.gelu(self.dense(hidden)))
+        return states
 
 
 class Predictions(nn.Module):
@@ -154,7 +157,8 @@ class Predictions(nn.Module):
             self.bias = self.decoder.bias
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.decoder(self.transform(hidden))
+        logits: Tensor = self.decoder(self.transform(hidden))
+        return logits
 
 
 class BertEncoder(GenomicModel):
@@ -212,4 +216,5 @@ class BertEncoder(GenomicModel):
         return hidden, self.project(hidden)
 
     def project(self, hidden: Tensor) -> Tensor:
-        return self.cls["predictions"](hidden)
+        logits: Tensor = self.cls["predictions"](hidden)
+        return logits

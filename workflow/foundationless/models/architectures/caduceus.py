@@ -68,7 +68,8 @@ class Submodule(nn.Module):
         self.submodule = submodule
 
     def forward(self, *inputs: Any) -> Tensor:
-        return self.submodule(*inputs)
+        states: Tensor = self.submodule(*inputs)
+        return states
 
 
 class Block(nn.Module):
@@ -133,7 +134,8 @@ class StrandHead(nn.Module):
         self.lm_head.weight = embedding.weight
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return self.lm_head(first) + self.lm_head(second).flip(1)[..., self.complement_map]
+        logits: Tensor = self.lm_head(first) + self.lm_head(second).flip(1)[..., self.complement_map]
+        return logits
 
 
 class _Embeddings(nn.Module):
@@ -160,7 +162,7 @@ class Caduceus(GenomicModel):
     """Caduceus-PS with its masked head; see the module's docstring for equations, shapes and key names.
 
     Hidden states: the embedding, the output of every mixer but the last (without its residual), and, fused only, the
-    final state. `encode` gives the final state in both forms. Under the reading `as_in_paper` it gives what the study pooled:
+    final state. `encode` gives the final state in both forms; under the reading `as_in_paper` what the paper pooled:
     of the unfused form, the last of the hidden states, which is the input of the last block.
 
     Random initialisation, as measured on the official code: embedding N(0, `initializer_range`), the head tied to it;
@@ -174,7 +176,7 @@ class Caduceus(GenomicModel):
     padding = "equal"
     tokenizer = "caduceus"
     implementation = "here"
-    study_masked = False
+    paper_masked = False
     max_tokens = 131072  # what the published model was trained for; the architecture has no limit
     required: ClassVar = integers("d_model n_layer vocab_size")
     optional = keys("norm_epsilon pad_vocab_size_multiple complement_map ssm_cfg initializer_cfg")
@@ -189,7 +191,7 @@ class Caduceus(GenomicModel):
         "tie_word_embeddings": (True,),
     }
     paper_ignores: ClassVar = {
-        r"^caduceus\.backbone\.(layers\.\d+\.norm|norm_f)(\.submodule)?\.weight$": "the study built the unfused form, "
+        r"^caduceus\.backbone\.(layers\.\d+\.norm|norm_f)(\.submodule)?\.weight$": "the paper built the unfused form, "
         "whose norms have other names than those of the published, fused, one; they stayed at 1"
     }
 
@@ -293,7 +295,8 @@ class Caduceus(GenomicModel):
 
     def project(self, hidden: Tensor) -> Tensor:
         first, second = hidden.chunk(2, dim=-1)
-        return self.lm_head(first.contiguous(), flip(second))
+        logits: Tensor = self.lm_head(first.contiguous(), flip(second))
+        return logits
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(final state [batch, tokens, width], its logits [batch, tokens, vocabulary]), under `paper` too."""

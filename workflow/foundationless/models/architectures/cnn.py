@@ -28,7 +28,7 @@ class ConvolutionalNetwork(GenomicModel):
     padding = "mask"
     tokenizer = "character"
     implementation = "here"
-    study_masked = False
+    paper_masked = False
     required: ClassVar = integers("width depth kernel_size vocab_size max_tokens")
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -62,7 +62,8 @@ class ConvolutionalNetwork(GenomicModel):
         return [*states, self.norm(states[-1])]
 
     def project(self, hidden: Tensor) -> Tensor:
-        return self.head(hidden)
+        logits: Tensor = self.head(hidden)
+        return logits
 
 
 class _Block(nn.Module):

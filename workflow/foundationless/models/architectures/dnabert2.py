@@ -65,7 +65,8 @@ class _AttentionOutput(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, mixed: Tensor, x: Tensor) -> Tensor:
-        return self.LayerNorm(x + self.dropout(self.dense(mixed)))
+        states: Tensor = self.LayerNorm(x + self.dropout(self.dense(mixed)))
+        return states
 
 
 class GatedMLP(nn.Module):
@@ -80,7 +81,8 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.gated_layers(x).chunk(2, dim=-1)
-        return self.layernorm(x + self.wo(self.dropout(F.gelu(gate).mul_(value))))
+        states: Tensor = self.layernorm(x + self.wo(self.dropout(F.gelu(gate).mul_(value))))
+        return states
 
 
 class Block(nn.Module):
@@ -94,7 +96,8 @@ class Block(nn.Module):
         self.mlp = GatedMLP(width, settings["intermediate_size"], epsilon, dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        return self.mlp(self.attention["output"](self.attention["self"](x, bias), x))
+        states: Tensor = self.mlp(self.attention["output"](self.attention["self"](x, bias), x))
+        return states
 
 
 class DNABERT2(BertEncoder):
@@ -102,13 +105,13 @@ class DNABERT2(BertEncoder):
 
     Random initialisation, as measured on the official code: linear and embedding weights N(0, `initializer_range`),
     biases 0, LayerNorms 1 and 0. The row `pad_token_id` (absent: 0, which is [UNK]) is drawn like the others, through
-    the tied decoder, but takes no gradient as an embedding. Under the reading `as_in_paper` the attention mask is ignored:
-    the study passed none, so that [PAD] was a token like any other.
+    the tied decoder, but takes no gradient as an embedding. Under the reading `as_in_paper` no attention mask
+    counts: the paper passed none, so that [PAD] was a token like any other.
     """
 
     family = "dnabert2"
     tokenizer = "dnabert2"
-    study_masked = False
+    paper_masked = False
     switches: ClassVar = {"hidden_act": ("gelu",)}
     defaults: ClassVar = {**BertEncoder.defaults, "attention_probs_dropout_prob": 0.0}
     ignored: ClassVar = {

@@ -54,7 +54,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         x = x + self.attention["output"](self.attention["self"](self.pre_attention_ln(x), bias))
-        return x + self.output(F.gelu(self.intermediate(self.post_attention_ln(x))))
+        states: Tensor = x + self.output(F.gelu(self.intermediate(self.post_attention_ln(x))))
+        return states
 
 
 class GenaLM(BertEncoder):

@@ -48,7 +48,8 @@ _AT_ONCE = 1 << 18  # numbers transformed at once, or an eighth of them: bounds 
 def fast_length(least: int) -> int:
     """The smallest product of powers of 2, 3 and 5 from `least` on: a length that real FFTs are fast for."""
     odd = [3**b * 5**c for b in range(20) for c in range(14)]
-    return min(k << (-(-least // k) - 1).bit_length() for k in odd)
+    size: int = min(k << (-(-least // k) - 1).bit_length() for k in odd)
+    return size
 
 
 def causal_convolution(signal: Tensor, kernel: Tensor) -> Tensor:
@@ -62,11 +63,12 @@ def causal_convolution(signal: Tensor, kernel: Tensor) -> Tensor:
 
     def convolve(some: Tensor, taps: Tensor) -> Tensor:
         spectrum = torch.fft.rfft(some.float(), n=size) * torch.fft.rfft(taps.float(), n=size)
-        return torch.fft.irfft(spectrum, n=size)[..., :length]
+        convolved: Tensor = torch.fft.irfft(spectrum, n=size)[..., :length]
+        return convolved
 
     if channels >= signal.shape[1]:
         return convolve(signal, kernel)
-    blocks = zip(signal.split(channels, dim=1), kernel.split(channels), strict=True)
+    blocks = zip(torch.split(signal, channels, dim=1), torch.split(kernel, channels), strict=True)
     return torch.cat([convolve(*block).contiguous() for block in blocks], dim=1)
 
 
@@ -136,7 +138,8 @@ class ImplicitFilter(nn.Module):
     def forward(self, length: int) -> Tensor:
         with torch.autocast(self.bias.device.type, enabled=False):
             z, t = self.pos_emb.z[:, :length], self.pos_emb.t[:, :length]
-            return (self.implicit_filter(z) * self.modulation(t))[0].T
+            kernel: Tensor = (self.implicit_filter(z) * self.modulation(t))[0].T
+            return kernel
 
 
 class HyenaOperator(nn.Module):
@@ -162,7 +165,8 @@ class HyenaOperator(nn.Module):
         del projected, wholes, thirds
         v = v * x1
         y = torch.addcmul(causal_convolution(v, kernel), v, self.filter_fn.bias[:, None])
-        return self.out_proj((y * x0).transpose(1, 2).to(u.dtype))
+        states: Tensor = self.out_proj((y * x0).transpose(1, 2).to(u.dtype))
+        return states
 
 
 class MLP(nn.Module):
@@ -174,7 +178,8 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        states: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return states
 
 
 class Block(nn.Module):
@@ -189,7 +194,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.mixer(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        states: Tensor = x + self.mlp(self.norm2(x))
+        return states
 
 
 class _Embeddings(nn.Module):
@@ -225,7 +231,7 @@ class HyenaDNA(GenomicModel):
     padding = "right"
     tokenizer = "hyenadna"
     implementation = "here"
-    study_masked = False
+    paper_masked = False
     required: ClassVar = integers("d_model n_layer d_inner vocab_size max_seq_len emb_dim filter_order num_inner_mlps")
     optional = keys("activation_freq layer_norm_epsilon initializer_range pad_vocab_size_multiple tie_word_embeddings")
     switches: ClassVar = {
@@ -282,4 +288,5 @@ class HyenaDNA(GenomicModel):
         yield backbone.ln_f(x)
 
     def project(self, hidden: Tensor) -> Tensor:
-        return self.lm_head(hidden)
+        logits: Tensor = self.lm_head(hidden)
+        return logits

@@ -85,7 +85,7 @@ class BiMamba(nn.Module):
         """[batch, tokens, D] of the normed `u`."""
         whole = torch.is_grad_enabled() or u.device.type != "cpu"
         size = u.shape[1] if whole else max(1, _CPU_PIECE * torch.get_num_threads() // len(u))
-        projected = [self.mamba_fwd.in_proj(norm(piece)).chunk(2, dim=-1) for piece in u.split(size, dim=1)]
+        projected = [self.mamba_fwd.in_proj(norm(piece)).chunk(2, dim=-1) for piece in torch.split(u, size, dim=1)]
         x, gates = zip(*projected, strict=True)
         ahead, back = list(self.mamba_fwd(x)), self.mamba_rev(x, reverse=True)
         outputs = [

@@ -62,13 +62,15 @@ class Mistral(GenomicModel):
         return list(self._run(input_ids, attention_mask, every=True).hidden_states)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        return self._run(input_ids, attention_mask).last_hidden_state
+        hidden: Tensor = self._run(input_ids, attention_mask).last_hidden_state
+        return hidden
 
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         mask = None if attention_mask is None else attention_mask.long()
-        # The study pooled padding too, and what padding attends to differs between kernels: eager is the official one.
+        # The paper pooled padding too, and what padding attends to differs between kernels: eager is the official one.
         self.model.config._attn_implementation = "eager" if self.reading == "as_in_paper" else "sdpa"
         return self.model(input_ids.long(), mask, use_cache=False, output_hidden_states=every, return_dict=True)
 
     def project(self, hidden: Tensor) -> Tensor:
-        return self.lm_head(hidden)
+        logits: Tensor = self.lm_head(hidden)
+        return logits

@@ -78,7 +78,8 @@ class NucleotideTransformer(GenomicModel):
         return list(self._run(input_ids, attention_mask, every=True).hidden_states)
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        return self._run(input_ids, attention_mask).last_hidden_state
+        hidden: Tensor = self._run(input_ids, attention_mask).last_hidden_state
+        return hidden
 
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         self._check_length(input_ids)
@@ -87,4 +88,5 @@ class NucleotideTransformer(GenomicModel):
         return self.esm(input_ids.long(), mask.long(), output_hidden_states=every, return_dict=True)
 
     def project(self, hidden: Tensor) -> Tensor:
-        return self.lm_head(hidden)
+        logits: Tensor = self.lm_head(hidden)
+        return logits

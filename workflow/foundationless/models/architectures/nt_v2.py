@@ -83,7 +83,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         x = x + self.attention["output"](self.attention["self"](self.attention["LayerNorm"](x), bias))
         gate, value = self.intermediate(self.LayerNorm(x)).chunk(2, dim=-1)
-        return x + self.output(F.silu(gate).mul_(value))
+        states: Tensor = x + self.output(F.silu(gate).mul_(value))
+        return states
 
 
 class VocabularyHead(nn.Module):
@@ -97,7 +98,8 @@ class VocabularyHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(rows))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.decoder(self.layer_norm(F.gelu(self.dense(hidden)))) + self.bias
+        logits: Tensor = self.decoder(self.layer_norm(F.gelu(self.dense(hidden)))) + self.bias
+        return logits
 
 
 class NucleotideTransformerV2(GenomicModel):
@@ -191,4 +193,5 @@ class NucleotideTransformerV2(GenomicModel):
         return run_layers(x, esm.encoder.layer, bias, esm.encoder.emb_layer_norm_after)
 
     def project(self, hidden: Tensor) -> Tensor:
-        return self.lm_head(hidden)
+        logits: Tensor = self.lm_head(hidden)
+        return logits

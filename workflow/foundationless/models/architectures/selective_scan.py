@@ -12,8 +12,8 @@ with gradients, also the state at every chunk's start, from which the backward p
 """
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,7 +57,8 @@ def selective_scan(
     if torch.is_grad_enabled() and any(value.requires_grad for value in (x, delta, A, B, C)):
         if state is not None:
             raise ValueError("a scan with gradients starts from the state 0")
-        return _SelectiveScan.apply(x, delta, A, B, C)
+        apply: Callable[..., Tensor] = _SelectiveScan.apply
+        return apply(x, delta, A, B, C)
     return _scan(_plan(x, A, 1), x, delta, A, B, C, state=state)
 
 
@@ -70,7 +71,7 @@ class _Plan(NamedTuple):
 
     def chunks(self, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
         """Chunks of values [batch, tokens, ...]."""
-        return zip(*(value.split(self.steps, dim=1) for value in values), strict=True)
+        return zip(*(torch.split(value, self.steps, dim=1) for value in values), strict=True)
 
 
 def _plan(x: Tensor, A: Tensor, least_steps: int) -> _Plan:
@@ -194,7 +195,7 @@ class _SelectiveScan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x, delta, A, B, C):
+    def forward(ctx: Any, x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
         plan = _plan(x, A, _SAVED_STEPS)
         borders = x.new_empty(-(-x.shape[1] // plan.steps), len(x), A.shape[1], A.shape[0])
         y = _scan(plan, x, delta, A, B, C, borders)
@@ -204,7 +205,7 @@ class _SelectiveScan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, dy):
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
         return _gradients(ctx.plan, dy, *ctx.saved_tensors)
 
 
