@@ -39,6 +39,6 @@ def tool():
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Say, or leave to `make test` to say, what was skipped; under xdist only the process that sees all reports does."""
+    """Say what was skipped, or leave it to `make test`; under xdist, the process that sees all reports does."""
     reports = terminalreporter.stats.get("skipped", [])
     tell([report.longrepr[2].removeprefix("Skipped: ") for report in reports], terminalreporter.write_line)

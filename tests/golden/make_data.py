@@ -5,6 +5,7 @@ Kept whole: weights, configurations, parameter counts, statistics of the initial
 merges that the golden sequences need are kept, as ids. Gradients of parameters are rounded to float16.
 """
 
+import itertools
 import json
 import re
 import sys
@@ -60,7 +61,7 @@ def documents(golden: Path, name: str) -> dict[str, object]:
 def applied_merges(vocabulary: dict[str, int], ranks: dict[tuple[str, str], int], text: str) -> set[tuple[str, str]]:
     """The merges by which byte-pair encoding makes the pieces of `text`."""
     pieces, applied = list(text), set[tuple[str, str]]()
-    while pairs := [pair for pair in zip(pieces, pieces[1:], strict=False) if pair in ranks]:
+    while pairs := [pair for pair in itertools.pairwise(pieces) if pair in ranks]:
         best = min(pairs, key=ranks.__getitem__)
         applied.add(best)
         merged: list[str] = []

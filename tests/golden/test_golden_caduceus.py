@@ -1,4 +1,4 @@
-"""Conformance of Caduceus-PS, fused, unfused and as the study loaded it (golden/caduceus_ps)."""
+"""Conformance of Caduceus-PS, fused, unfused and as the paper loaded it (golden/caduceus_ps)."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_states_and_logits(caduceus, load, form, sub, tolerance):
         found |= {f"{case}.hidden_states.{i}": state for i, state in enumerate(states)}
         found[f"{case}.hf_hidden_states_-1"] = states[-1]
         found[f"{case}.last_hidden_state"], found[f"{case}.logits"] = model(ids)
-        # What is pooled: the final state, except as the study did it.
+        # What is pooled: the final state, except as the paper did it.
         pooled = "hf_hidden_states_-1" if model.reading == "as_in_paper" else "last_hidden_state"
         torch.testing.assert_close(model.encode(ids), found[f"{case}.{pooled}"], atol=1e-6, rtol=0)
     assert found.keys() == expected.keys()
@@ -97,7 +97,7 @@ def test_both_published_forms(caduceus, load, form, tmp_path):
 
 
 def test_the_fused_file_is_not_the_unfused_model(caduceus, load, tmp_path):
-    """What the study did silently is an error, and under `paper` loses the norms alone."""
+    """What the paper did silently is an error, and read `as_in_paper` loses the norms alone."""
     paper, fused = load("unfused_paper_loading").state_dict(), load("fused").state_dict()
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"fused_add_norm": False}))

@@ -76,7 +76,7 @@ def test_states_and_logits(case, sub, tolerance):
 
 @torch.no_grad()
 def test_padded_positions_under_the_reading_of_the_paper(case):
-    """The study pooled padding too, so what stands there must be the official numbers as well."""
+    """The paper pooled padding too, so what stands there must be the official numbers as well."""
     _, source, load = case
     model, inputs, official = (
         load(),
@@ -117,7 +117,7 @@ def test_saved_again_it_is_the_published_file(case):
 
 
 @pytest.mark.parametrize("case", ["dnabert2/a"], indirect=True)
-def test_the_study_passed_dnabert2_no_mask(case):
+def test_the_paper_passed_dnabert2_no_mask(case):
     """Under the reading `as_in_paper` a mask changes nothing: [PAD] is a token like any other."""
     _, source, load = case
     model, inputs, official = (
