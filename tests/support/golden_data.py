@@ -1,7 +1,7 @@
 """The committed part of the golden sets: one file a set, unpacked into the layout that the full sets have.
 
-A file is xz over an npz: `index` (JSON: file -> name -> dtype, offset, shape; and whole JSON documents), and one array of
-bytes per dtype, in which the first bytes of all numbers stand before their second bytes, because so they pack well.
+A file is xz over an npz: `index` (JSON: file -> name -> dtype, offset, shape; and whole JSON documents), and one array
+of bytes per dtype, in which the first bytes of all numbers stand before their second bytes, because so they pack well.
 """
 
 import hashlib
