@@ -40,5 +40,7 @@ def tool():
 
 def pytest_terminal_summary(terminalreporter) -> None:
     """Say what was skipped, or leave it to `make test`; under xdist, the process that sees all reports does."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return
     reports = terminalreporter.stats.get("skipped", [])
     tell([report.longrepr[2].removeprefix("Skipped: ") for report in reports], terminalreporter.write_line)
