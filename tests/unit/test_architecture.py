@@ -1,6 +1,7 @@
 """The house rules that a machine can check: who imports whom, what is light, what is refused."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -214,14 +215,15 @@ def test_every_rule_is_one_command_with_all_directives():
         assert f'"logs/{name}' in body and f'"benchmarks/{name}' in body
         assert name in summaries()
         if name != "fetch":
-            assert f'recipe=vocabulary.RECIPES["{name}"]' in body
-    assert set(vocabulary.RECIPES) == set(blocks) - {"fetch"}
-    readme = (ROOT / "README.md").read_text()
-    assert not [name for name in blocks if name not in readme], "the rule graph of the README misses rules"
+            assert f'recipe=get_recipe("{name}")' in body
+            assert importlib.import_module(f"foundationless.commands.{name}").RECIPE >= 1
+    assert set(vocabulary.RULES) == set(blocks)
+    graph = re.search(r"```mermaid\n(.*?)```", (ROOT / "ARCHITECTURE.md").read_text(), re.S)[1]
+    assert set(re.findall(r"[a-z]+(?:_[a-z]+)*", graph)) >= set(blocks), "the rule graph misses rules"
 
 
 def test_rules_files_stay_short():
-    assert len((ROOT / "workflow" / "Snakefile").read_text().splitlines()) <= 60
+    assert len((ROOT / "workflow" / "Snakefile").read_text().splitlines()) <= 70
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
         assert len(path.read_text().splitlines()) <= 150, path.name
 
