@@ -42,10 +42,14 @@ report: $(VENV)/.installed  ## results/report.html, and Snakemake's own report.h
 status: $(VENV)/.installed  ## how the study stands: records, the run that is going on, failures (STUDY=config/mini.yaml)
 	python -m foundationless status $(if $(STUDY),--configfile $(STUDY))
 
-test: $(VENV)/.installed  ## everything that CI runs
+# Where the pytest runs of `make test` note what they skipped.
+test: export FOUNDATIONLESS_SKIPPED := $(CURDIR)/.pytest_cache/skipped.txt
+test: $(VENV)/.installed  ## everything that CI runs; the last line says what was skipped, and how to run it
+	@mkdir -p "$$(dirname "$$FOUNDATIONLESS_SKIPPED")"; rm -f "$$FOUNDATIONLESS_SKIPPED"
 	$(MAKE) lint
 	pytest -n 2 --dist worksteal tests/unit tests/golden tests/realdata
 	$(MAKE) --jobs 2 test-workflow test-cluster  # at once: a cluster mostly waits
+	@python tests/support/skipped.py "$$FOUNDATIONLESS_SKIPPED"
 
 test-workflow: $(VENV)/.installed
 	pytest tests/workflow

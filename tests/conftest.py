@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(os.environ.get("FOUNDATIONLESS_SHARED", Path(__file__).parents[1].parent / "shared"))
+from support import SHARED
+from support.skipped import SHARED_DATA, tell
 
 
 def _missing(what: str) -> None:
@@ -20,7 +21,7 @@ def _missing(what: str) -> None:
 def shared() -> Path:
     """Directory of the conformance data (`golden/`), the mirror of public files and fixtures derived from it."""
     if not SHARED.is_dir():
-        _missing(f"shared test data ({SHARED})")
+        _missing(f"{SHARED_DATA} ({SHARED})")
     return SHARED
 
 
@@ -35,3 +36,11 @@ def tool():
         return str(path)
 
     return find
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Say what was skipped, or leave it to `make test`; under xdist, the process that sees all reports does."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return
+    reports = terminalreporter.stats.get("skipped", [])
+    tell([report.longrepr[2].removeprefix("Skipped: ") for report in reports], terminalreporter.write_line)

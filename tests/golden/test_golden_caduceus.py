@@ -1,4 +1,4 @@
-"""Conformance of Caduceus-PS, fused, unfused and as the study loaded it (golden/caduceus_ps)."""
+"""Conformance of Caduceus-PS, fused, unfused and as the paper loaded it (golden/caduceus_ps)."""
 
 import json
 import shutil
@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from foundationless.errors import UserError
 from foundationless.models.registry import family_class
 from foundationless.models.weights import initialise, load_checkpoint
+from support.golden_data import assert_gradients_close
 
 # outputs -> (weights, fused_add_norm in config.json, reading)
 FORMS = {
@@ -20,19 +21,19 @@ FORMS = {
 
 
 @pytest.fixture
-def golden(shared):
-    return shared / "golden" / "caduceus_ps"
+def caduceus(golden):
+    return golden / "caduceus_ps"
 
 
 @pytest.fixture
-def load(golden, tmp_path):
+def load(caduceus, tmp_path):
     """Function that loads one form of the published file, from `a` or from `a/init`."""
 
     def load_form(form, sub="."):
         weights, fused, reading = FORMS[form]
-        config = json.loads((golden / "a" / "config.json").read_text()) | {"fused_add_norm": fused}
+        config = json.loads((caduceus / "a" / "config.json").read_text()) | {"fused_add_norm": fused}
         (tmp_path / "config.json").write_text(json.dumps(config))
-        shutil.copy(golden / "a" / sub / f"weights_{weights}.safetensors", tmp_path / "model.safetensors")
+        shutil.copy(caduceus / "a" / sub / f"weights_{weights}.safetensors", tmp_path / "model.safetensors")
         return load_checkpoint(tmp_path, "caduceus", reading)
 
     return load_form
@@ -43,17 +44,17 @@ def load(golden, tmp_path):
     [*((form, ".", 1e-4) for form in FORMS), ("fused", "init", 2e-5), ("unfused", "init", 2e-5)],
 )
 @torch.no_grad()
-def test_states_and_logits(golden, load, form, sub, tolerance):
-    model, inputs = load(form, sub), load_file(golden / "a" / "inputs.safetensors")
-    expected = load_file(golden / "a" / sub / f"outputs_{form}.safetensors")
+def test_states_and_logits(caduceus, load, form, sub, tolerance):
+    model, inputs = load(form, sub), load_file(caduceus / "a" / "inputs.safetensors")
+    expected = load_file(caduceus / "a" / sub / f"outputs_{form}.safetensors")
     found = {}
-    for case in {name.split(".")[0] for name in inputs}:
+    for case in {name.split(".")[0] for name in expected}:
         ids = inputs[f"{case}.input_ids"]
         states = model.hidden_states(ids)
         found |= {f"{case}.hidden_states.{i}": state for i, state in enumerate(states)}
         found[f"{case}.hf_hidden_states_-1"] = states[-1]
         found[f"{case}.last_hidden_state"], found[f"{case}.logits"] = model(ids)
-        # What is pooled: the final state, except as the study did it.
+        # What is pooled: the final state, except as the paper did it.
         pooled = "hf_hidden_states_-1" if model.reading == "as_in_paper" else "last_hidden_state"
         torch.testing.assert_close(model.encode(ids), found[f"{case}.{pooled}"], atol=1e-6, rtol=0)
     assert found.keys() == expected.keys()
@@ -62,9 +63,9 @@ def test_states_and_logits(golden, load, form, sub, tolerance):
 
 
 @pytest.mark.parametrize("form", ["fused", "unfused"])
-def test_gradients(golden, load, form):
-    model, expected = load(form), load_file(golden / "a" / f"grads_{form}.safetensors")
-    hidden, logits = model(load_file(golden / "a" / "inputs.safetensors")["batch.input_ids"])
+def test_gradients(caduceus, load, form):
+    model, expected = load(form), load_file(caduceus / "a" / f"grads_{form}.safetensors")
+    hidden, logits = model(load_file(caduceus / "a" / "inputs.safetensors")["batch.input_ids"])
     loss = (hidden * expected["cotangent.last_hidden_state"]).sum() / hidden.numel()
     loss = loss + (logits * expected["cotangent.logits"]).sum() / logits.numel()
     loss.backward()
@@ -72,16 +73,14 @@ def test_gradients(golden, load, form):
     parameters = dict(model.named_parameters())
     assert {f"grad.{name}" for name in parameters} == {key for key in expected if key.startswith("grad.")}
     for name, parameter in parameters.items():
-        torch.testing.assert_close(
-            parameter.grad, expected[f"grad.{name}"], rtol=1e-3, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        assert_gradients_close(parameter.grad, expected[f"grad.{name}"], name)
 
 
 @pytest.mark.parametrize("form", ["fused", "unfused"])
-def test_both_published_forms(golden, load, form, tmp_path):
+def test_both_published_forms(caduceus, load, form, tmp_path):
     """Saved again it is the published file; the pickled form, with every tied name, gives the same model."""
     model = load(form)
-    published, state = load_file(golden / "a" / f"weights_{form}.safetensors"), model.published_state()
+    published, state = load_file(caduceus / "a" / f"weights_{form}.safetensors"), model.published_state()
     assert state.keys() == published.keys()
     assert all(torch.equal(state[name], published[name]) for name in state)
     (tmp_path / "model.safetensors").unlink()
@@ -97,8 +96,8 @@ def test_both_published_forms(golden, load, form, tmp_path):
         load_checkpoint(tmp_path, "caduceus")
 
 
-def test_the_fused_file_is_not_the_unfused_model(golden, load, tmp_path):
-    """What the study did silently is an error, and under `paper` loses the norms alone."""
+def test_the_fused_file_is_not_the_unfused_model(caduceus, load, tmp_path):
+    """What the paper did silently is an error, and read `as_in_paper` loses the norms alone."""
     paper, fused = load("unfused_paper_loading").state_dict(), load("fused").state_dict()
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"fused_add_norm": False}))
@@ -109,8 +108,8 @@ def test_the_fused_file_is_not_the_unfused_model(golden, load, tmp_path):
     assert all(torch.equal(paper[name], fused[name]) for name in paper.keys() - lost)
 
 
-def test_full_size_keys_and_parameters(golden):
-    full = golden / "full_size"
+def test_full_size_keys_and_parameters(caduceus):
+    full = caduceus / "full_size"
     keys, summary = (json.loads((full / f"{name}.json").read_text()) for name in ("keys", "summary"))
     model_class = family_class("caduceus")
     with torch.device("meta"):
@@ -124,9 +123,9 @@ def test_full_size_keys_and_parameters(golden):
     assert sum(p.numel() for p in model.parameters()) == summary["parameters"] == 7725312
 
 
-def test_initialisation(golden):
+def test_initialisation(caduceus):
     """Every tensor as the official one: constant, normal or uniform with the same bounds, mean and spread."""
-    full = golden / "full_size"
+    full = caduceus / "full_size"
     stats = json.loads((full / "init_stats.json").read_text())["stats"]
     state = initialise("caduceus", json.loads((full / "config.json").read_text()), 5).state_dict()
     assert state.keys() == stats.keys()

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from foundationless.models.registry import family_class
 from foundationless.models.weights import load_checkpoint
+from support.golden_data import assert_gradients_close
 
 SETS = {
     "hyenadna/a": "hyenadna",
@@ -25,10 +26,10 @@ PICKLED = ("dnabert2", "gena_lm")  # published as pytorch_model.bin, with every 
 
 
 @pytest.fixture(params=SETS)
-def case(request, shared, tmp_path):
+def case(request, golden, tmp_path):
     """(family, directory of the set, function that loads its weights or those of its `init`)."""
     name = request.param
-    source = shared / "golden" / name
+    source = golden / name
 
     def load(sub=".", **how):
         shutil.copy(source / "config.json", tmp_path / "config.json")
@@ -41,7 +42,7 @@ def case(request, shared, tmp_path):
 @pytest.mark.parametrize(("sub", "tolerance"), [(".", 1e-4), ("init", 2e-5)])
 def test_states_and_logits(case, sub, tolerance):
     family, source, load = case
-    model, inputs, golden = (
+    model, inputs, official = (
         load(sub),
         load_file(source / "inputs.safetensors"),
         load_file(source / sub / "outputs.safetensors"),
@@ -59,48 +60,50 @@ def test_states_and_logits(case, sub, tolerance):
         found |= {f"{name}.hidden_states.{i}": state for i, state in enumerate(states)}
         # The official DNABERT-2 returns its inner states for the valid tokens alone, and none for the embedding.
         packed = {f"{name}.unpadded_layer.{i}": state[valid] for i, state in enumerate(states[1:])}
-        for key in found.keys() & golden.keys():
-            assert found[key].shape == golden[key].shape
-            torch.testing.assert_close(found[key][valid], golden[key][valid], atol=tolerance, rtol=0)
-        for key in packed.keys() & golden.keys():
-            torch.testing.assert_close(packed[key], golden[key], atol=tolerance, rtol=0)
-        compared |= (found.keys() | packed.keys()) & golden.keys()
+        for key in found.keys() & official.keys():
+            assert found[key].shape == official[key].shape
+            torch.testing.assert_close(found[key][valid], official[key][valid], atol=tolerance, rtol=0)
+        for key in packed.keys() & official.keys():
+            torch.testing.assert_close(packed[key], official[key], atol=tolerance, rtol=0)
+        compared |= (found.keys() | packed.keys()) & official.keys()
         if family == "dnabert2":
             assert (
                 not any(state[~valid].any() for state in states)
                 and len(states) == model.config["num_hidden_layers"] + 1
             )
-    assert compared == set(golden)
+    assert compared == set(official)
 
 
 @torch.no_grad()
 def test_padded_positions_under_the_reading_of_the_paper(case):
-    """The study pooled padding too, so what stands there must be the official numbers as well."""
+    """The paper pooled padding too, so what stands there must be the official numbers as well."""
     _, source, load = case
-    model, inputs, golden = load(), load_file(source / "inputs.safetensors"), load_file(source / "outputs.safetensors")
+    model, inputs, official = (
+        load(),
+        load_file(source / "inputs.safetensors"),
+        load_file(source / "outputs.safetensors"),
+    )
     model.reading = "as_in_paper"
     name = "batch" if model.paper_masked or "batch_nomask.input_ids" not in inputs else "batch_nomask"
     last, _ = model(inputs[f"{name}.input_ids"], inputs.get("batch.attention_mask"))
-    torch.testing.assert_close(last, golden[f"{name}.last_hidden_state"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(last, official[f"{name}.last_hidden_state"], atol=1e-4, rtol=0)
 
 
 def test_gradients(case):
     _, source, load = case
-    model, inputs, golden = load(), load_file(source / "inputs.safetensors"), load_file(source / "grads.safetensors")
+    model, inputs, official = load(), load_file(source / "inputs.safetensors"), load_file(source / "grads.safetensors")
     ids, mask = inputs["batch.input_ids"], inputs.get("batch.attention_mask")
     hidden, logits = model(ids, mask)
     if mask is not None:
         hidden, logits = hidden * mask[:, :, None], logits * mask[:, :, None]
-    loss = (hidden * golden["cotangent.last_hidden_state"]).sum() / hidden.numel()
-    loss = loss + (logits * golden["cotangent.logits"]).sum() / logits.numel()
+    loss = (hidden * official["cotangent.last_hidden_state"]).sum() / hidden.numel()
+    loss = loss + (logits * official["cotangent.logits"]).sum() / logits.numel()
     loss.backward()
-    torch.testing.assert_close(loss, golden["loss"][0], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(loss, official["loss"][0], atol=1e-5, rtol=1e-4)
     parameters = dict(model.named_parameters())
-    expected = {key.removeprefix("grad."): value for key, value in golden.items() if key.startswith("grad.")}
+    expected = {key.removeprefix("grad."): value for key, value in official.items() if key.startswith("grad.")}
     for name, value in expected.items():
-        torch.testing.assert_close(
-            parameters[name].grad, value, rtol=1e-3, atol=1e-6, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        assert_gradients_close(parameters[name].grad, value, name)
     for name in parameters.keys() - expected.keys():
         assert parameters[name].grad is None or not parameters[name].grad.any(), name
 
@@ -114,22 +117,22 @@ def test_saved_again_it_is_the_published_file(case):
 
 
 @pytest.mark.parametrize("case", ["dnabert2/a"], indirect=True)
-def test_the_study_passed_dnabert2_no_mask(case):
+def test_the_paper_passed_dnabert2_no_mask(case):
     """Under the reading `as_in_paper` a mask changes nothing: [PAD] is a token like any other."""
     _, source, load = case
-    model, inputs, golden = (
+    model, inputs, official = (
         load(reading="as_in_paper"),
         load_file(source / "inputs.safetensors"),
         load_file(source / "outputs.safetensors"),
     )
     hidden, logits = model(inputs["batch.input_ids"], inputs["batch.attention_mask"])
-    torch.testing.assert_close(hidden, golden["batch_nomask.last_hidden_state"], atol=1e-4, rtol=0)
-    torch.testing.assert_close(logits, golden["batch_nomask.logits"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(hidden, official["batch_nomask.last_hidden_state"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(logits, official["batch_nomask.logits"], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", FULL_SIZES)
-def test_full_size_keys_and_parameters(name, shared):
-    full = shared / "golden" / name / "full_size"
+def test_full_size_keys_and_parameters(name, golden):
+    full = golden / name / "full_size"
     keys, summary = (json.loads((full / f"{f}.json").read_text()) for f in ("keys", "summary"))
     model_class = family_class(next(family for place, family in SETS.items() if place.startswith(f"{name}/")))
     with torch.device("meta"):
@@ -141,9 +144,9 @@ def test_full_size_keys_and_parameters(name, shared):
     assert len(state) - (0 if name in PICKLED else len(model.shared_names())) == summary["published_tensors"]
 
 
-def test_hyenadna_pickled_form_with_every_copy(shared, tmp_path):
+def test_hyenadna_pickled_form_with_every_copy(golden, tmp_path):
     """The pickled files hold the shared sine under all its names; a copy that differs cannot be loaded."""
-    source = shared / "golden" / "hyenadna" / "a"
+    source = golden / "hyenadna" / "a"
     shutil.copy(source / "config.json", tmp_path)
     shutil.copy(source / "weights.safetensors", tmp_path / "model.safetensors")
     model = load_checkpoint(tmp_path, "hyenadna")

@@ -23,34 +23,34 @@ SETS = {
 
 
 @pytest.fixture(params=SETS)
-def published(request, shared):
-    files = shared / "golden" / "tokenizers"
+def published(request, golden):
+    files = golden / "tokenizers"
     tokenizer = load_tokenizer(SETS[request.param], files / "files" / request.param)
     return tokenizer, json.loads((files / "a" / f"{request.param}.json").read_text())
 
 
 def test_ids(published):
-    tokenizer, golden = published
-    assert len(golden["cases"]) >= 20
-    for case in golden["cases"]:
+    tokenizer, official = published
+    assert len(official["cases"]) >= 20
+    for case in official["cases"]:
         sequence = case["sequence"]
         assert tokenizer.encode(sequence).tolist() == case["input_ids"], sequence[:60]
         assert tokenizer.encode(sequence, special=False).tolist() == case["input_ids_no_special"], sequence[:60]
 
 
 def test_batch_and_special_tokens(published):
-    tokenizer, golden = published
-    batch = golden["batch"]
+    tokenizer, official = published
+    batch = official["batch"]
     rows = [tokenizer.encode(sequence) for sequence in batch["sequences"]]
     ids, mask = collate(rows, tokenizer.pad_id, tokenizer.padding_side)
     assert ids.tolist() == batch["input_ids"]
     assert mask.tolist() == batch["attention_mask"]
-    assert tokenizer.padding_side == golden["padding_side"]
-    special = golden["special"]
+    assert tokenizer.padding_side == official["padding_side"]
+    special = official["special"]
     assert tokenizer.pad_id == special["pad_token"][1]
     assert tokenizer.unknown_id == special["unk_token"][1]
     assert tokenizer.mask_id in (special["mask_token"][1], None)
-    assert tokenizer.size <= golden["vocab_size"]
+    assert tokenizer.size <= official["vocab_size"]
 
 
 def test_spans_tile_the_sequence(published):
@@ -83,11 +83,13 @@ CELLS = {
 
 
 @pytest.fixture(params=["nt_500m", "nt_v2", "dnabert2", "gena_lm"])
-def official(request, shared):
+def official(request, golden):
     """(ours, the tokenizer as transformers makes it from the published files)."""
     from transformers import EsmTokenizer, PreTrainedTokenizerFast
 
-    files = shared / "golden" / "tokenizers" / "files" / request.param
+    if request.param in PIECES:
+        request.getfixturevalue("published_files")
+    files = golden / "tokenizers" / "files" / request.param
     if request.param.startswith("nt"):
         theirs = EsmTokenizer(vocab_file=str(files / "vocab.txt"), eos_token=None)
     else:
@@ -114,9 +116,9 @@ def test_random_sequences_as_transformers_has_them(official):
 
 
 @pytest.mark.parametrize("name", PIECES)
-def test_letters_of_the_piece_tokenizers(name, shared):
+def test_letters_of_the_piece_tokenizers(name, golden):
     """Those cells of the table that a byte-pair tokenizer decides letter by letter."""
-    ours = load_tokenizer(name, shared / "golden" / "tokenizers" / "files" / name)
+    ours = load_tokenizer(name, golden / "tokenizers" / "files" / name)
     letters = "ACGTNacgtnRYSWKMBDHVU-."
     known = {"dnabert2": {"A": 5, "C": 6, "G": 7, "T": 8}, "gena_lm": {
         "-": 5, "A": 6, "B": 7, "C": 8, "G": 9, "K": 10, "M": 11, "N": 12, "R": 13, "S": 14, "T": 15, "W": 16, "Y": 17,
@@ -131,14 +133,13 @@ def test_letters_of_the_piece_tokenizers(name, shared):
 
 
 @pytest.fixture(params=PIECES)
-def pair(request, shared):
+def pair(request, published_files, golden):
     """(name, a tokenizer.json trained here, the published one, its golden cases)."""
     rng = np.random.default_rng(7)
     trained = train_pieces(request.param, ("".join(rng.choice(list("ACGTN"), 500)) for _ in range(20)), 64)
-    files = shared / "golden" / "tokenizers"
-    published = json.loads((files / "files" / request.param / "tokenizer.json").read_text())
-    golden = json.loads((files / "a" / f"{request.param}.json").read_text())
-    return request.param, json.loads(trained), published, golden["cases"]
+    published = json.loads((published_files / request.param / "tokenizer.json").read_text())
+    cases = json.loads((golden / "tokenizers/a" / f"{request.param}.json").read_text())["cases"]
+    return request.param, json.loads(trained), published, cases
 
 
 def test_all_but_the_vocabulary_is_the_published_file(pair):
@@ -164,16 +165,16 @@ def test_with_the_published_vocabulary_it_gives_the_published_ids(pair, tmp_path
         assert tokenizer.encode(case["sequence"]).tolist() == case["input_ids"], case["sequence"][:60]
 
 
-def test_the_file_of_another_tokenizer_is_refused(shared):
-    files = shared / "golden" / "tokenizers" / "files"
+def test_the_file_of_another_tokenizer_is_refused(golden):
+    files = golden / "tokenizers" / "files"
     for name, other in itertools.permutations(PIECES):
         with pytest.raises(UserError, match=f"not a tokenizer of {name}"):
             load_tokenizer(name, files / other)
 
 
-def test_runs_of_unknown_letters_say_no_letter(shared):
+def test_runs_of_unknown_letters_say_no_letter(published_files):
     """GENA-LM has pieces of N alone; a model that is asked for them learns where the assembly has gaps."""
     for name in PIECES:
-        tokenizer = load_tokenizer(name, shared / "golden" / "tokenizers" / "files" / name)
+        tokenizer = load_tokenizer(name, published_files / name)
         pieces = set(tokenizer.encode("N" * 30, special=False)) | set(tokenizer.encode("ANNT", special=False)[1:-1])
         assert pieces <= tokenizer.unknown_ids and not tokenizer.unknown_ids & set(tokenizer.encode("GATTACA"))

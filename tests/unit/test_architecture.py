@@ -16,6 +16,7 @@ from support import ROOT
 
 PACKAGE = ROOT / "workflow" / "foundationless"
 FILES = sorted(PACKAGE.rglob("*.py"))
+RULES = [ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
 
 # Floors, lowest first, as ARCHITECTURE.md says them: a room imports from lower floors only.
 (ORDER,) = re.findall(r"^errors < .*$", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
@@ -103,8 +104,56 @@ def test_package_knows_neither_workflow_nor_paths(path):
             assert not re.match(r"(results|resources|config)/", node.value), f"a path of the workflow: {node.value!r}"
 
 
-def test_no_module_is_called_utils():
-    assert not [path for path in FILES if path.stem in {"utils", "helpers", "common", "misc"}]
+def test_modules_are_named_for_what_is_in_them():
+    empty = {"utils", "util", "helpers", "common", "misc", "core", "base", "tools", "lib", "shared", "general", "main"}
+    assert not [path for path in FILES if path.stem.strip("_") in empty and path.name != "__main__.py"]
+
+
+def calls(path: Path) -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+
+
+def test_a_job_says_something_in_one_way():
+    """`runtime.log.tell` writes a job's lines; `__main__` says why a command ended."""
+    for path in FILES:
+        if path.relative_to(PACKAGE).as_posix() not in ("runtime/log.py", "__main__.py"):
+            words = [(call.lineno, ast.unparse(call)) for call in calls(path)]
+            said = [
+                line
+                for line, text in words
+                if re.match(r"(partial\()?print\b.*file=sys\.stderr|sys\.stderr\.write", text)
+            ]
+            assert not said, f"{path.name}:{said[0]} writes to standard error; use `runtime.log.tell`"
+
+
+# Words of names behind a dot, as `study.names` has them; a call that cuts or searches text by one takes a name apart.
+WORD = re.compile(
+    r"(^\.|\\\.)\(?(\?:)?(paper|char|kmer|pct|shot|ep(?!o)|dedup|distant|matched|permuted|unrelated|family|[wl](\d|\\d|\[|\())"
+)
+CUTS = {"split", "rsplit", "partition", "rpartition", "contains"}  # also at the dot alone
+SEARCHES = {"extract", "extractall", "match", "fullmatch", "search", "findall", "sub", "compile", "replace",
+            "startswith", "endswith", "removesuffix", "removeprefix"}  # fmt: skip
+# Dots of other things than names of models and tasks.
+OTHER_DOTS = {
+    "path.name.split('.')": "the file of a genome",
+    "header.split()[0].split('.')": "the version of a transcript",
+    "source.partition('.')": "a role of a source, split.class",
+}
+
+
+def test_names_are_taken_apart_in_one_module():
+    """Tables have the parts as columns, and whatever holds a name asks `study.names` for them."""
+    taken = []
+    for path in FILES:
+        for call in calls(path) if path.relative_to(PACKAGE).as_posix() != "study/names.py" else []:
+            if isinstance(call.func, ast.Attribute) and call.func.attr in CUTS | SEARCHES:
+                texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+                cut = any((text == "." and call.func.attr in CUTS) or WORD.search(text) for text in texts)
+                if cut and not any(ast.unparse(call).endswith(known) for known in OTHER_DOTS):
+                    taken.append(f"{path.relative_to(PACKAGE)}:{call.lineno}: {ast.unparse(call)}")
+    assert not taken, "\n".join(taken)
+    for path in RULES:
+        assert not re.search(r"split\([\"']\.[\"']|partition\([\"']\.[\"']", path.read_text()), path.name
 
 
 def loaded(code: str, *modules: str) -> str:
@@ -113,33 +162,45 @@ def loaded(code: str, *modules: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent, check=True).stdout.strip()
 
 
-def test_snakefile_imports_nothing_heavy():
-    modules = "checks, job_counts, progress, requests, status"
-    code = f"import foundationless.commands\nfrom foundationless.study import {modules}"
-    assert loaded(code, "torch", "pandas", "numpy", "transformers") == "[]"
+def import_all(*rooms: str) -> str:
+    """Code that imports every module of some rooms."""
+    names = [module_name(path) for path in FILES if path.relative_to(PACKAGE).parts[0] in rooms]
+    return f"import {', '.join(names)}"
 
 
-def test_figures_run_without_torch():
-    code = (
-        "import pkgutil, importlib, foundationless.reporting.figures as f, foundationless.evaluation.bootstrap, foundationless.reporting.tables.collect\n"
-        "for m in pkgutil.iter_modules(f.__path__): importlib.import_module(f'{f.__name__}.{m.name}')"
-    )
+def test_what_rules_import_is_light():
+    """The room `study`, the commands, of which rules may read the recipe, and whatever else a rules file names.
+
+    `study.estimate` makes a table for the command `plan`, and no rule imports it.
+    """
+    text = "\n".join(map(Path.read_text, RULES))
+    named = set(re.findall(r"^\s*from (foundationless\.[\w.]+) import", text, re.M))
+    code = import_all("study", "commands").replace("foundationless.study.estimate, ", "")
+    code += "".join(f"\nimport {name}" for name in sorted(named))
+    assert "foundationless.study.estimate" not in code and not re.search(r"study import .*\bestimate\b", text)
+    assert loaded(code, "torch", "pandas", "numpy", "scipy", "transformers") == "[]"
+
+
+def test_tables_and_figures_need_no_torch():
+    code = import_all("reporting", "evaluation")
     assert loaded(code, "torch", "foundationless.models", "foundationless.tasks") == "[]"
 
 
+def test_one_file_touches_what_snakemake_does_not_promise():
+    for path in RULES:
+        if path.name != "internals.smk":
+            code = re.sub(r"#.*", "", path.read_text())
+            touched = set(re.findall(r"(?<!/)\bworkflow\.(\w+)", code)) - {"basedir"}
+            modules = set(re.findall(r"^\s*(?:from|import) (snakemake[\w.]*)", code, re.M)) - {"snakemake.utils"}
+            assert not touched | modules, f"{path.name} touches {touched | modules}: internals.smk is the place"
+
+
 def test_commands_are_small_light_and_documented():
+    light = {"argparse", "collections", "foundationless", "json", "pathlib", "typing"}
     for path in sorted((PACKAGE / "commands").glob("[a-z]*.py")):
-        heavy = {name.split(".")[0] for name in imports(path, top_level_only=True)} - {
-            "argparse",
-            "pathlib",
-            "foundationless",
-            "collections",
-            "json",
-            "typing",
-        }
+        heavy = {name.split(".")[0] for name in imports(path, top_level_only=True)} - light
         assert not heavy, f"{path.name} imports {heavy} before it runs"
-        shared = path.name == "__init__.py"  # flags of several commands, no command
-        assert shared or len(path.read_text().splitlines()) <= 75, f"{path.name} is more than a parser and a call"
+        assert len(path.read_text().splitlines()) <= 75, f"{path.name} is more than a parser and a call"
     assert all(summaries().values()), "every command's docstring is its help"
 
 
@@ -162,8 +223,8 @@ def test_every_rule_is_one_command_with_all_directives():
             assert f'recipe=get_recipe("{name}")' in body
             assert importlib.import_module(f"foundationless.commands.{name}").RECIPE >= 1
     assert set(vocabulary.RULES) == set(blocks)
-    readme = (ROOT / "README.md").read_text()
-    assert not [name for name in blocks if name not in readme], "the rule graph of the README misses rules"
+    graph = re.search(r"```mermaid\n(.*?)```", (ROOT / "ARCHITECTURE.md").read_text(), re.S)[1]
+    assert set(re.findall(r"[a-z]+(?:_[a-z]+)*", graph)) >= set(blocks), "the rule graph misses rules"
 
 
 def test_rules_files_stay_short():
@@ -188,11 +249,8 @@ def test_environments_carry_the_locked_versions():
 
 def test_no_path_of_a_machine_is_committed():
     tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=True).stdout.split()
+    texts = {".py", ".smk", ".yaml", ".md", ".toml", ".tsv", ".txt", ""}
     for name in tracked:
         path = ROOT / name
-        if (
-            path.is_file()
-            and not path.is_symlink()
-            and path.suffix in {".py", ".smk", ".yaml", ".md", ".toml", ".tsv", ".txt", ""}
-        ):
+        if path.is_file() and not path.is_symlink() and path.suffix in texts:
             assert not re.search(r"(?<![\w.])/(work|home|root|Users)/", path.read_text(errors="ignore")), name
