@@ -30,11 +30,13 @@ def code(words: Iterable[str]) -> str:
     return " ".join(f"`{word}`" for word in words)
 
 
-def first_line(path: Path, function: str = "") -> str:
-    """First line of the docstring of a module, or of a function in it."""
+def summary(path: Path, function: str = "") -> str:
+    """First line of the docstring of a module, or of a function in it, with what its sentence needs of the next ones."""
     tree = ast.parse(path.read_text())
     nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function]
-    return (ast.get_docstring(nodes[0] if function else tree) or "").split("\n")[0]
+    lines = (ast.get_docstring(nodes[0] if function else tree) or "").split("\n\n")[0].split("\n")
+    last = next((place for place, line in enumerate(lines) if line.endswith((".", "?"))), len(lines))
+    return " ".join(lines[: last + 1])
 
 
 def rooms() -> list[str]:
@@ -52,9 +54,9 @@ def modules() -> str:
             for path in sorted((PACKAGE / room).rglob("*.py")):
                 name = path.relative_to(PACKAGE / room).as_posix().removesuffix(".py")
                 if path.name != "__init__.py":
-                    yield f"- `{name}`: {first_line(path)}"
+                    yield f"- `{name}`: {summary(path)}"
                 elif path.parent.name in ("figures", "page"):  # packages that compute
-                    yield f"- `{name.removesuffix('/__init__')}`: {first_line(path)}"
+                    yield f"- `{name.removesuffix('/__init__')}`: {summary(path)}"
 
     return "\n".join(lines()).strip()
 
@@ -103,12 +105,16 @@ def figures() -> str:
     for name, figure in FIGURES.items():
         module, function = figure.draw.split(":")
         path = FIGURES_ROOM / f"{module}.py"
-        rows.append((f"`{name}`", figure.group, first_line(path, function), f"`{module}.py`"))
+        rows.append((f"`{name}`", figure.group, summary(path, function), f"`{module}.py`"))
     return table(("figure", "group", "what it shows", "in `reporting/figures/`"), *rows)
 
 
 def tables() -> str:
-    return table(("table", "what"), *((f"`{name}`", one.caption) for name, one in TABLES.items()))
+    rows = [
+        (f"`{name}`" if one.csv else f"`{name}.parquet`", one.group, one.caption, code(one.keys))
+        for name, one in TABLES.items()
+    ]
+    return table(("table", "group", "what it holds", "one row per"), *rows)
 
 
 PARTS: dict[str, Callable[[], str]] = {

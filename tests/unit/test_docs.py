@@ -10,9 +10,9 @@ from support import ROOT, docs
 PAGES = docs.pages()
 TEXTS = [*PAGES, *sorted((ROOT / "config").glob("*.yaml")), *sorted((ROOT / "workflow" / "report").glob("*.rst"))]
 PLACES = (ROOT, docs.PACKAGE, docs.PACKAGE / "models" / "architectures", docs.FIGURES_ROOM, ROOT / "workflow" / "rules")
-# What a run makes, what a user brings, and what stands for a name.
-MADE = re.compile(r"^(results|resources|logs|benchmarks|config/trials|lab|path|MODEL|OWNER|\.snakemake|\.venv)/|[{}*…<>$ ]")
-ENDINGS = "md py smk yaml tsv toml txt ini cff js"
+# Made by a run, brought along, or a stand-in for a name.
+MADE = re.compile(r"(results|resources|logs|benchmarks|config/trials)/|\.\./shared|.*\b[A-Z]{3,}\b")
+CODE = (".md", ".py", ".smk", ".yaml", ".tsv", ".toml", ".cff")
 
 
 def name(path):
@@ -25,8 +25,9 @@ def anchors(text):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def exists(word, page):
-    return any((place / word).exists() for place in (page.parent, *PLACES))
+def find(file, page):
+    """The file or folder of the repository that a page calls by this path, if there is one."""
+    return next((place / file for place in (page.parent, *PLACES) if (place / file).exists()), None)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -53,23 +54,17 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", TEXTS, ids=name)
 def test_commands_exist(page):
     text = page.read_text()
-    named = {found for found in re.findall(r"python -m\s+foundationless\s+([a-z_]+)", text) if found not in ("see",)}
-    assert named <= summaries().keys()
+    assert set(re.findall(r"python -m\s+foundationless\s+([a-z_]+)", text)) <= summaries().keys()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
-    assert set(re.findall(r"`make ([a-z]+)", text)) <= set(targets)
+    assert set(re.findall(r"`make ([a-z-]+)", text)) <= set(targets)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_paths_exist(page):
-    for word in re.findall(r"`([^`\n]+)`", page.read_text()):
-        file = word.split(":")[0]
-        path = "/" in file or file.rsplit(".", 1)[-1] in ENDINGS.split()
-        if path and re.fullmatch(r"[\w./+-]+", file) and not MADE.search(file) and not file.startswith("/"):
-            assert page.name == "CHANGELOG.md" or exists(file.rstrip("/"), page), f"`{word}`: no such file"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_functions_stand_in_the_files_named(page):
-    for file, known in re.findall(r"`([\w/]+\.(?:py|smk)):(\w+)`", page.read_text()):
-        source = next(place / file for place in (*PLACES, page.parent) if (place / file).exists()).read_text()
-        assert re.search(rf"^(def|class|rule) {known}\b|^{known}\b.* = ", source, re.M), f"{file} has no {known}"
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name)
+def test_files_and_their_functions_exist(page):
+    for file, known in re.findall(r"`([\w./+-]+)(?::(\w+))?`", page.read_text()):
+        if MADE.match(file) or not (file.endswith(CODE) or ("/" in file and find(file.split("/")[0], page))):
+            continue
+        assert (path := find(file, page)), f"`{file}`: no such file"
+        if known:
+            defined = rf"^(def|class|rule) {known}\b|^{known}\b.* = "
+            assert re.search(defined, path.read_text(), re.M), f"{file} has no {known}"
