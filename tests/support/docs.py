@@ -73,7 +73,14 @@ def commands() -> str:
 
 def analyses() -> str:
     rows = [
-        (f"`{name}`", one.question, one.paper or "—", f"`{one.rule}`", f"`{one.target}`", code(filter(None, [one.figure])))
+        (
+            f"`{name}`",
+            one.question,
+            one.paper or "—",
+            f"`{one.rule}`",
+            f"`{one.target}`",
+            code(filter(None, [one.figure])),
+        )
         for name, one in ANALYSES.items()
     ]
     return table(("analysis", "question", "in the paper", "rule", "target", "figure"), *rows)
