@@ -27,11 +27,11 @@ def table(*rows: Iterable[str]) -> str:
 
 
 def code(words: Iterable[str]) -> str:
-    return " ".join(f"`{word}`" for word in words)
+    return " ".join(f"`{word}`" for word in words if word)
 
 
 def summary(path: Path, function: str = "") -> str:
-    """First line of the docstring of a module, or of a function in it, with what its sentence needs of the next ones."""
+    """First line of the docstring of a module, or of a function in it, to the end of its sentence."""
     tree = ast.parse(path.read_text())
     nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function]
     lines = (ast.get_docstring(nodes[0] if function else tree) or "").split("\n\n")[0].split("\n")
@@ -67,20 +67,13 @@ def commands() -> str:
         for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
         for rule in re.findall(r"^rule (\w+):", path.read_text(), re.M)
     }
-    rows = [(f"`{name}`", text, code(filter(None, [files.get(name)]))) for name, text in summaries().items()]
+    rows = [(f"`{name}`", text, code([files.get(name, "")])) for name, text in summaries().items()]
     return table(("command", "what it does", "rule in"), *rows)
 
 
 def analyses() -> str:
     rows = [
-        (
-            f"`{name}`",
-            one.question,
-            one.paper or "—",
-            f"`{one.rule}`",
-            f"`{one.target}`",
-            code(filter(None, [one.figure])),
-        )
+        (f"`{name}`", one.question, one.paper or "—", *map(code, ([one.rule], [one.target], [one.figure])))
         for name, one in ANALYSES.items()
     ]
     return table(("analysis", "question", "in the paper", "rule", "target", "figure"), *rows)
@@ -101,7 +94,7 @@ def readers() -> str:
 
 def families() -> str:
     rows = [
-        (f"`{name}`", f"`{row.path.split(':')[0]}.py`", code(row.width), code(filter(None, [row.layers])))
+        (f"`{name}`", f"`{row.path.split(':')[0]}.py`", code(row.width), code([row.layers]))
         for name, row in FAMILIES.items()
     ]
     return table(("family", "in `models/architectures/`", "keys of `.wN`", "key of `.lN`"), *rows)
