@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 MIRROR ?=
 MINI := snakemake --configfile config/mini.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
 
-.PHONY: install demo mini trial rebuild report status test test-workflow test-cluster lint lock clean help
+.PHONY: install demo mini trial rebuild report status test test-workflow test-cluster lint docs lock clean help
 
 install: $(VENV)/.installed  ## everything into .venv
 
@@ -63,6 +63,9 @@ lint: $(VENV)/.installed  ## formats, types, workflow lint
 	mypy
 	snakefmt --check workflow/Snakefile workflow/rules/*.smk
 	snakemake --lint
+
+docs: $(VENV)/.installed  ## the generated parts of the Markdown files
+	PYTHONPATH=workflow:tests python -m support.docs
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

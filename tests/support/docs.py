@@ -1,0 +1,139 @@
+"""The parts of the Markdown files that are generated from declarations and docstrings: `make docs` writes them.
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a function of `PARTS`.
+"""
+
+import ast
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from foundationless.__main__ import summaries
+from foundationless.reporting.tables.catalogue import TABLES
+from foundationless.study.families import FAMILIES
+from foundationless.study.readers import READERS
+from foundationless.study.vocabulary import ANALYSES, FIGURES
+from support import ROOT
+
+PACKAGE = ROOT / "workflow" / "foundationless"
+FIGURES_ROOM = PACKAGE / "reporting" / "figures"
+
+
+def table(*rows: Iterable[str]) -> str:
+    """A Markdown table; the first row is its head."""
+    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
+
+
+def code(words: Iterable[str]) -> str:
+    return " ".join(f"`{word}`" for word in words if word)
+
+
+def summary(path: Path, function: str = "") -> str:
+    """First line of the docstring of a module, or of a function in it, to the end of its sentence."""
+    tree = ast.parse(path.read_text())
+    nodes = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function]
+    lines = (ast.get_docstring(nodes[0] if function else tree) or "").split("\n\n")[0].split("\n")
+    last = next((place for place, line in enumerate(lines) if line.endswith((".", "?"))), len(lines))
+    return " ".join(lines[: last + 1])
+
+
+def rooms() -> list[str]:
+    """Rooms of ARCHITECTURE.md that are folders with modules of their own, lowest floor first."""
+    (order,) = re.findall(r"^errors < .*$", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
+    return [name for name in re.split(r"[<,]\s*", order.replace(" ", "")) if (PACKAGE / name).is_dir()]
+
+
+def modules() -> str:
+    def lines() -> Iterator[str]:
+        for room in rooms():
+            if room == "commands":
+                continue  # they have a table of their own
+            yield f"\n### {room}\n"
+            for path in sorted((PACKAGE / room).rglob("*.py")):
+                name = path.relative_to(PACKAGE / room).as_posix().removesuffix(".py")
+                if path.name != "__init__.py":
+                    yield f"- `{name}`: {summary(path)}"
+                elif path.parent.name in ("figures", "page"):  # packages that compute
+                    yield f"- `{name.removesuffix('/__init__')}`: {summary(path)}"
+
+    return "\n".join(lines()).strip()
+
+
+def commands() -> str:
+    files = {
+        rule: path.name
+        for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+        for rule in re.findall(r"^rule (\w+):", path.read_text(), re.M)
+    }
+    rows = [(f"`{name}`", text, code([files.get(name, "")])) for name, text in summaries().items()]
+    return table(("command", "what it does", "rule in"), *rows)
+
+
+def analyses() -> str:
+    rows = [
+        (f"`{name}`", one.question, one.paper or "—", *map(code, ([one.rule], [one.target], [one.figure])))
+        for name, one in ANALYSES.items()
+    ]
+    return table(("analysis", "question", "in the paper", "rule", "target", "figure"), *rows)
+
+
+def readers() -> str:
+    rows = [
+        (
+            f"`{name}`",
+            reader.help,
+            code(source if source in reader.required else f"[{source}]" for source in reader.sources),
+            code(reader.options),
+        )
+        for name, reader in READERS.items()
+    ]
+    return table(("reader", "reads", "sources ([optional])", "options"), *rows)
+
+
+def families() -> str:
+    rows = [
+        (f"`{name}`", f"`{row.path.split(':')[0]}.py`", code(row.width), code([row.layers]))
+        for name, row in FAMILIES.items()
+    ]
+    return table(("family", "in `models/architectures/`", "keys of `.wN`", "key of `.lN`"), *rows)
+
+
+def figures() -> str:
+    rows = []
+    for name, figure in FIGURES.items():
+        module, function = figure.draw.split(":")
+        path = FIGURES_ROOM / f"{module}.py"
+        rows.append((f"`{name}`", figure.group, summary(path, function), f"`{module}.py`"))
+    return table(("figure", "group", "what it shows", "in `reporting/figures/`"), *rows)
+
+
+def tables() -> str:
+    rows = [
+        (f"`{name}`" if one.csv else f"`{name}.parquet`", one.group, one.caption, code(one.keys))
+        for name, one in TABLES.items()
+    ]
+    return table(("table", "group", "what it holds", "one row per"), *rows)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    part.__name__: part for part in (modules, commands, analyses, readers, families, figures, tables)
+}
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def current(text: str) -> str:
+    """The text with its generated parts as they should be."""
+    return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n\n{part[3]}", text)
+
+
+def pages() -> list[Path]:
+    """Every Markdown file of the repository."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    return [ROOT / name for name in listed.splitlines()]
+
+
+if __name__ == "__main__":
+    for page in pages():
+        page.write_text(current(page.read_text()))
