@@ -13,6 +13,7 @@ from pypdf import PdfReader
 from foundationless.evaluation.table_files import add_name_parts
 from foundationless.reporting.figures import style
 from foundationless.reporting.page import contents
+from foundationless.reporting.tables.verdict import SCHEMA_VERSION
 from foundationless.study.config import check_schema, read_schema, read_yaml
 from foundationless.study.vocabulary import FIGURES
 from support import ROOT
@@ -72,7 +73,7 @@ def study(tmp_path_factory):
         style.save(figure, figures / f"{name}.pdf")
     judged = evidence(0.1, "better")
     verdict = {
-        "schema_version": 1, "study": "made-up", "title": "Made up", "question": "Is it?", "margin": 0.02,
+        "schema_version": SCHEMA_VERSION, "study": "made-up", "title": "Made up", "question": "Is it?", "margin": 0.02,
         "alpha": 0.05, "missing": {"count": 1, "cells": []},
         "generated_from": {"package": "1", "commit": HOSTILE, "analysis": "finetune", "tables": "t", "records": 240},
         "models": {

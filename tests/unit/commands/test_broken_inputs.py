@@ -153,7 +153,7 @@ def test_a_report_refuses_what_is_no_config(page, capsys, change):
     refused(capsys, write(page | {"config": json.dumps(CONFIG | change)}), f"--config, {next(iter(change))}")
 
 
-@pytest.mark.parametrize("cells", ["[]", '[{"metric": "mcc", "tasks": [], "jobs": []}]'])
-def test_an_analysis_without_jobs(tmp_path, capsys, cells):
+@pytest.mark.parametrize("cells", ["[]", '[{"metric": "mcc", "tasks": [], "cells": []}]'])
+def test_an_analysis_without_tasks(tmp_path, capsys, cells):
     words = ["summarise_analysis", "--analysis", "finetune", "--directory", tmp_path, "--seed", "0", "--cells", cells]
-    refused(capsys, [*words, "--output", tmp_path / "t"], "--cells: no job is named")
+    refused(capsys, [*words, "--output", tmp_path / "t"], "--cells: no task is named")
