@@ -26,6 +26,16 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def golden(request, tmp_path_factory) -> Path:
+    """Directory of the golden sets: the full ones, or the committed part in the same layout; CI must have the full."""
+    if SHARED.is_dir() or os.environ.get("CI"):
+        return request.getfixturevalue("shared") / "golden"
+    from support.golden_data import unpack  # takes torch, which few tests need
+
+    return unpack(tmp_path_factory.mktemp("golden"))
+
+
+@pytest.fixture(scope="session")
 def tool():
     """Path of a field tool (bcftools, bedtools, samtools) used as an oracle: `tool("bcftools")`."""
 

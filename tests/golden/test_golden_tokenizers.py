@@ -22,6 +22,12 @@ SETS = {
 }
 
 
+@pytest.fixture(scope="session")
+def published_files(shared):
+    """Directory of the published tokenizer files, which are others' and not committed here."""
+    return shared / "golden" / "tokenizers" / "files"
+
+
 @pytest.fixture(params=SETS)
 def published(request, golden):
     files = golden / "tokenizers"

@@ -44,12 +44,12 @@ def test_sizes_are_those_of_the_saved_tensors(tmp_path, model):
     assert large["fp32_mib"] == pytest.approx(2 * large["bf16_mib"], abs=0.1) and large["fp32_mib"] > 4
 
 
-def test_sizes_of_the_published_models(shared):
+def test_sizes_of_the_published_models(golden):
     """Parameters of every published architecture, and the size of its file where that is known."""
     names = {"hyenadna": "hyenadna", "nt_500m": "nt_v1", "gena_native_postln": "bert", "nt_v2": "nt_v2",
              "dnabert2": "dnabert2", "gena_lm": "gena_lm", "caduceus_ps": "caduceus"}  # fmt: skip
     for name, family in names.items():
-        full = shared / "golden" / name / "full_size"
+        full = golden / name / "full_size"
         summary, config = (json.loads((full / file).read_text()) for file in ("summary.json", "config.json"))
         found = describe(family, config)
         assert found["parameters"] == summary["parameters"], name
