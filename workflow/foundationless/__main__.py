@@ -12,7 +12,7 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from foundationless import __version__, commands
 from foundationless.errors import UserError
@@ -41,7 +41,7 @@ _USER_ERRNO = {
 class _Log(io.FileIO):
     """Standard error that drops what its disk does not take: a full log neither ends a job nor hides how it ended."""
 
-    def write(self, data) -> int:
+    def write(self, data: Any) -> int:
         try:
             return super().write(data) or 0
         except OSError as error:

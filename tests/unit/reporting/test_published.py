@@ -331,7 +331,7 @@ def drawn_caption(monkeypatch, found, selection):
     captions = []
 
     def caption(*parts):
-        captions.append((whole_caption(*parts), len(parts[0])))
+        captions.append((whole_caption(*parts), len(parts[1])))
         raise Drawn
 
     whole_caption = verdict._reported_caption

@@ -13,7 +13,7 @@ from foundationless.study.readers import READERS
 class Explain(argparse.Action):
     """Print what every reader takes, and leave."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print("\n\n".join(f"{name}: {reader.explain()}" for name, reader in READERS.items()))
         parser.exit()
 

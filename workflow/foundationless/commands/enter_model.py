@@ -30,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    import sys
-
     from foundationless.models import hub, onboarding
+    from foundationless.runtime.log import tell
 
     study = onboarding.read_base(arguments.study)
     if arguments.path:
@@ -49,5 +48,5 @@ def run(arguments: argparse.Namespace) -> None:
     entry = onboarding.describe_model(source, published, arguments.family, arguments.tokenizer, label)
     output = arguments.output or TRIALS / f"{name}.yaml"
     for remark in onboarding.write_trial(study, name, entry, arguments.mirror, output):
-        print(remark, file=sys.stderr)
+        tell(remark)
     print(output)

@@ -23,6 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     import sys
 
     from foundationless.reporting.tables import verdict
+    from foundationless.runtime.log import tell
 
     written = verdict.read(arguments.verdict)
     chosen = verdict.select(written, arguments.model, arguments.versus, arguments.family)
@@ -30,6 +31,6 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.fail_unless and (
         names := verdict.unmet(chosen, arguments.fail_unless) or ([] if chosen else ["none"])
     ):
-        print(f"Not {' or '.join(arguments.fail_unless)}: {', '.join(names)}.", file=sys.stderr)
+        tell(f"Not {' or '.join(arguments.fail_unless)}: {', '.join(names)}.")
         sys.stdout.flush()
         raise SystemExit(1)

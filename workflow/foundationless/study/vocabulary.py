@@ -25,8 +25,8 @@ class Analysis:
     """An experiment: an analysis on an existing rule is one entry of `ANALYSES`.
 
     `rule`: what computes a network's cell. `target`: the named target of the workflow that it belongs to. `question`:
-    what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `sets`: kinds of sequence
-    sets (`readers.Reader.makes`) that it reads. `paired`: whether arms are compared sample by sample.
+    what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `sets`: kinds of
+    sequence sets (`readers.Reader.makes`) that it reads. `paired`: whether arms are compared sample by sample.
     `confusion`: whether its confusion matrices are summarised.
     """
 
