@@ -357,7 +357,7 @@ def test_the_caption_says_how_each_was_chosen_and_what_is_left_out(monkeypatch):
         ]
     )
     text, rows = drawn_caption(monkeypatch, found, "validation")
-    assert rows == 1 and "Not drawn: 1 means of ours over fewer tasks than the study's." in text
+    assert rows == 1 and "Not drawn: 1 means of ours over fewer tasks than the paper's." in text
     assert "best test score" in text and "ours are chosen by validation (selection: validation)" in text
     assert "bootstrap; of means over tasks by Student's t" in text and SMALLER not in text
     text, _ = drawn_caption(monkeypatch, found.assign(same_model=False), "test")
