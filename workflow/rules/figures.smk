@@ -1,6 +1,6 @@
 rule draw_figures:
     input:
-        "results/tables/records.parquet",
+        rules.collect_tables.output,
     output:
         figures=expand("results/figures/{figure}.pdf", figure=vocabulary.FIGURES),
         pictures=[get_reported_figure(name) for name in vocabulary.FIGURES],

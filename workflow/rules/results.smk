@@ -97,7 +97,7 @@ rule collect_tables:
 
 rule write_verdict:
     input:
-        "results/tables/records.parquet",
+        rules.collect_tables.output,
     output:
         "results/verdict.json",
     log:
