@@ -4,12 +4,13 @@ import argparse
 
 from foundationless.commands import add_hub
 from foundationless.commands._flags import output_file
+from foundationless.study.families import PIECES
 
 RECIPE = 1  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tokenizer", required=True, choices=["dnabert2", "gena_lm"], help="what the file must be")
+    parser.add_argument("--tokenizer", required=True, choices=PIECES, help="what the file must be")
     add_hub(parser)
     parser.add_argument("--sha256", help="expected SHA-256 of the file")
     parser.add_argument("--output", required=True, type=output_file, help="tokenizer.json to write")

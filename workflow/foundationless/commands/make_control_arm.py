@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands._flags import output_directory, seed
+from foundationless.study.vocabulary import CONTROL_ARMS
 
 RECIPE = 1  # raise it when a result would change
 
@@ -15,7 +16,7 @@ RECIPE = 1  # raise it when a result would change
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained", required=True, type=Path, help="weight directory of the pretrained model")
     parser.add_argument("--random", required=True, type=Path, help="weight directory of the random model of this seed")
-    parser.add_argument("--init", required=True, choices=["embedding", "permuted", "copy"], help="which control")
+    parser.add_argument("--init", required=True, choices=CONTROL_ARMS, help="which control")
     parser.add_argument("--seed", required=True, type=seed, help="seed of the random weights and of permutations")
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")

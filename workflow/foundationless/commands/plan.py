@@ -12,8 +12,6 @@ from pathlib import Path
 
 from foundationless.commands._flags import count, positive
 
-ROOT = Path(__file__).parents[3]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
@@ -21,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--tflops", type=positive, default=60.0, help="what a GPU sustains, in 10^12 operations per second (default 60)"
     )
-    lists = ROOT.joinpath("resources", "lists", "task_sizes.tsv")
-    add("--sizes", type=Path, default=lists, help="TSV: task, train, validation, test, length (default: the project's)")
+    lists = Path("resources", "lists", "task_sizes.tsv")
+    add("--sizes", type=Path, default=lists, help=f"TSV: task, train, validation, test, length (default {lists})")
     add("--ledger", type=Path, help="what jobs cost that ran: CSV with rule, model, …, gpus, seconds (default: none)")
     add("--gpus", type=count, default=1, help="GPUs at work at once (default 1)")
     add("--cores", type=count, default=8, help="cores at work at once, one job each (default 8)")

@@ -1,7 +1,7 @@
 """What is refused of a study before anything runs: one sentence for every mistake, with the nearest that is known."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,8 @@ from foundationless.study.names import is_budget, is_derivation, is_qualifier, k
 from foundationless.study.names import words_behind as words
 from foundationless.study.plan import Model, Plan, read_pairs
 from foundationless.study.readers import READERS
-from foundationless.study.vocabulary import (
-    ANALYSES,
-    CLASS_METRICS,
-    CONTROL_ARMS,
-    FEATURES,
-    SIMULATED,
-)
+from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, CLASSIFIERS, CONTROL_ARMS, FEATURES
+from foundationless.study.vocabulary import METRICS, PROBES, SIMULATED
 
 # A window of a dataset that has an index in the ledger: `region:DATASET/CONTIG.START-END`, 1-based, inclusive.
 REGION = re.compile(r"(?P<contig>[A-Za-z0-9_]+)\.(?P<start>[0-9]+)-(?P<end>[0-9]+)")
@@ -50,12 +45,19 @@ def check_plan(plan: Plan) -> None:
     """Raise `UserError` for the first thing in which config and tables do not fit together."""
     if odd := [analysis for analysis in plan.config["analyses"] if analysis not in ANALYSES]:
         raise UserError("config, analyses: " + unknown("analysis", odd[0], ANALYSES))
+    for task, row in plan.tasks.items():
+        _check_known("metric", [row["metric"]], METRICS, f"task '{task}'")
+    for name, entry in plan.entries.items():
+        _check_known(
+            "classifier", [entry["classifier"]] if "classifier" in entry else [], CLASSIFIERS, f"model '{name}'"
+        )
     _check_genomes(plan)
     for name, corpus in plan.config["corpora"].items():
         _check_corpus(plan, name, corpus)
     for name in (*plan.config["models"], *plan.config["baselines"]):
         _check_entry(plan, name)
     _check_finetuning(plan)
+    _check_known("probe", plan.config["probing"]["probes"], PROBES, "config, probing.probes")
     for analysis, spec in plan.config["analyses"].items():
         _check_sections(plan, analysis, spec)
         for task in spec["tasks"]:
@@ -68,6 +70,11 @@ def check_plan(plan: Plan) -> None:
             raise UserError("limits: " + unknown("task", task, plan.tasks))
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
         raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
+
+
+def _check_known(kind: str, names: Sequence[str], known: Collection[str], where: str) -> None:
+    if odd := [name for name in names if name not in known]:
+        raise UserError(f"{where}: " + unknown(kind, odd[0], known))
 
 
 # ---- what is read
@@ -243,6 +250,7 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             fits = ", ".join(name for name, other in ANALYSES.items() if other.rule == rule)
             raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
     _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
+    _check_known("probe", plan.probing(analysis)["probes"], PROBES, f"config, analyses.{analysis}.probing.probes")
     names = plan.names_of(analysis)
     if not ANALYSES[analysis].classifies:
         if spec.get("baselines"):

@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def _not_finite(value: Any) -> str | None:
     return None
 
 
-def unknown(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
     """The sentence for a name that is not known, with the nearest that is."""
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(list(known)[:12])}."
