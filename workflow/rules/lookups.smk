@@ -22,9 +22,7 @@ def get_probe_flags(wildcards):
     flags = ["--probes", *settings["probes"], "--poolings", *settings["poolings"]]
     if settings.get("pca"):
         flags += ["--pca", *map(str, settings["pca"])]
-    return flags + (
-        ["--cv-folds", str(settings["cv_folds"])] if "cv_folds" in settings else []
-    )
+    return flags + (["--cv-folds", str(settings["cv_folds"])] if "cv_folds" in settings else [])
 
 
 def get_finetuning(wildcards):
@@ -35,11 +33,7 @@ def get_chunk_flags(wildcards):
     """The paper's chunks, for what it evaluated; otherwise the model's maximum."""
     model = study.model(wildcards.model)
     longest = model.entry.get("max_tokens")
-    return (
-        ["--max-tokens", str(longest)]
-        if longest and model.reading == "as_in_paper"
-        else []
-    )
+    return ["--max-tokens", str(longest)] if longest and model.reading == "as_in_paper" else []
 
 
 def get_precision(section):
@@ -71,11 +65,7 @@ def get_aggregate_flags(wildcards):
 def get_tree_flags(wildcards):
     settings = study.probing(wildcards.analysis)
     keys = ("rounds", "depth", "eta", "colsample", "early_stopping")
-    return [
-        word
-        for key in keys
-        for word in (f"--{key.replace('_', '-')}", str(settings[key]))
-    ]
+    return [word for key in keys for word in (f"--{key.replace('_', '-')}", str(settings[key]))]
 
 
 def get_genome_flags(wildcards):
@@ -93,11 +83,7 @@ def get_records(*analyses):
     Targets name them: Snakemake makes a missing file that only a finished summary needs where it is asked for alone.
     """
     return get_present(
-        [
-            get_cell_path(cell, "record.json")
-            for cell in study.cells
-            if not analyses or cell.analysis in analyses
-        ]
+        [get_cell_path(cell, "record.json") for cell in study.cells if not analyses or cell.analysis in analyses]
     )
 
 

@@ -120,11 +120,7 @@ def get_tokenizer_corpus_files(wildcards):
 
 def get_tokenizer_corpus_flags(wildcards):
     corpus = get_tokenizer_corpus(wildcards)
-    genomes = [
-        flag
-        for path in get_tokenizer_corpus_files(wildcards)
-        for flag in ("--genome", path)
-    ]
+    genomes = [flag for path in get_tokenizer_corpus_files(wildcards) for flag in ("--genome", path)]
     return [*genomes, "--exclude", *corpus["exclude"], *corpus["holdout"]]
 
 

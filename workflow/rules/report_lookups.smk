@@ -1,7 +1,6 @@
 # Tables that the report of Snakemake shows; the report of our own has all.
 from foundationless.reporting.tables.catalogue import SHOWN as REPORTED_TABLES
 
-
 # Categories of Snakemake's report, which sorts them by name: numbers keep them in this order. The report of our own and
 # all.pdf are linked from its first page: it shows files in frames, where browsers take 2 MB at most.
 CATEGORIES = (*dict.fromkeys(figure.group for figure in vocabulary.FIGURES.values()), "Tables")

@@ -33,10 +33,7 @@ def get_cells(wildcards):
         cells = study.cells_of(wildcards.analysis, task)
         places = tuple(f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in cells)
         groups.setdefault((get_metric_of(task), places), []).append(task)
-    cells = [
-        {"metric": metric, "tasks": tasks, "cells": places}
-        for (metric, places), tasks in groups.items()
-    ]
+    cells = [{"metric": metric, "tasks": tasks, "cells": places} for (metric, places), tasks in groups.items()]
     return json.dumps(cells, separators=(",", ":"))
 
 
@@ -47,11 +44,7 @@ def get_processes_of_tasks(wildcards):
 def get_summaries(*analyses, name="scores.csv"):
     """Summary tables of these analyses (of all, if none is named)."""
     names = dict.fromkeys(analysis for analysis, _ in study.summaries)
-    return [
-        f"results/{analysis}/{name}"
-        for analysis in names
-        if not analyses or analysis in analyses
-    ]
+    return [f"results/{analysis}/{name}" for analysis in names if not analyses or analysis in analyses]
 
 
 def get_audited(wildcards):
@@ -74,20 +67,12 @@ def get_corpus_audits():
     """Audits of every task against every corpus that a model of the study was pretrained on."""
     models = [study.model(name) for name in study.networks_from("workflow")]
     corpora = dict.fromkeys(model.entry["pretrained"]["corpus"] for model in models)
-    return get_present(
-        [
-            f"results/audit/{task}/corpus_{corpus}.json"
-            for task in study.audited
-            for corpus in corpora
-        ]
-    )
+    return get_present([f"results/audit/{task}/corpus_{corpus}.json" for task in study.audited for corpus in corpora])
 
 
 def get_pretraining_records(wildcards):
     models = study.networks_from("workflow")
-    return get_present(
-        [f"results/pretrain/{name}/seed0/record.json" for name in models]
-    )
+    return get_present([f"results/pretrain/{name}/seed0/record.json" for name in models])
 
 
 def get_weight_names():
@@ -107,11 +92,7 @@ def get_weight_cards(wildcards):
 
 def say_what_is_missing():
     """Name the records and predictions that are not there; all of them stand in results/tables/missing.csv."""
-    paths = [
-        get_cell_path(cell, name)
-        for cell in study.cells
-        for name in ("record.json", "predictions.parquet")
-    ]
+    paths = [get_cell_path(cell, name) for cell in study.cells for name in ("record.json", "predictions.parquet")]
     missing = [path for path in paths if not os.path.isfile(path)]
     for path in missing[:SHOWN]:
         print(f"foundationless: there is no {path}", file=sys.stderr)

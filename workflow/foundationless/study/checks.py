@@ -13,8 +13,16 @@ from foundationless.study.names import is_budget, is_derivation, is_qualifier, k
 from foundationless.study.names import words_behind as words
 from foundationless.study.plan import Model, Plan, read_pairs
 from foundationless.study.readers import READERS
-from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, CLASSIFIERS, CONTROL_ARMS, FEATURES
-from foundationless.study.vocabulary import METRICS, PROBES, SIMULATED
+from foundationless.study.vocabulary import (
+    ANALYSES,
+    CLASS_METRICS,
+    CLASSIFIERS,
+    CONTROL_ARMS,
+    FEATURES,
+    METRICS,
+    PROBES,
+    SIMULATED,
+)
 
 # A window of a dataset that has an index in the ledger: `region:DATASET/CONTIG.START-END`, 1-based, inclusive.
 REGION = re.compile(r"(?P<contig>[A-Za-z0-9_]+)\.(?P<start>[0-9]+)-(?P<end>[0-9]+)")
