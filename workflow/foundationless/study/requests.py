@@ -140,8 +140,8 @@ class Allocation:
         """Weights as often as the host holds them, the set, and without a GPU what the GPU would hold."""
         weights = 4 * self.workload.parameters(model)
         if rule in ("initialise", "download_weights", "import_weights", "make_control_arm"):
-            copies = {"make_control_arm": 4, "download_weights": 3, "import_weights": 3}.get(rule, 3)
-            return TORCH * MIB + copies * weights  # as read, as a network, and as bytes to be written
+            copies = 4 if rule == "make_control_arm" else 3  # as read, as a network, and as bytes to be written
+            return TORCH * MIB + copies * weights
         if rule == "pretrain":  # a process each: weights, gradients, two moments, and a checkpoint of three of them
             each = CUDA * MIB + 7 * weights + GENOME_ON_READ * MIB
             return max(1, gpu) * each + (0 if gpu else self._activations(model, rule, analysis, task))

@@ -11,6 +11,7 @@ import shlex
 import socket
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -190,11 +191,8 @@ class LockWords(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Reword a record about the lock; every record passes, whatever happens."""
-        try:
-            if getattr(record, "exception", None) == "LockException" or str(record.msg).startswith(
-                "Error: Directory cannot be locked"
-            ):
+        with suppress(Exception):
+            locked = str(record.msg).startswith("Error: Directory cannot be locked")
+            if locked or getattr(record, "exception", None) == "LockException":
                 record.msg = describe_lock(read_run()) or record.msg
-        except Exception:
-            return True
         return True

@@ -124,10 +124,8 @@ def nearest(queries: Sequence[str], targets: Sequence[str], kmer: int = KMER) ->
     postings = _postings(targets, seeds, kmer)
     sizes = np.diff(sketches.indptr)
     # A k-mer that many rows share says little about which of them is the nearest.
-    weights = csr_array(
-        (postings.data / np.repeat(np.diff(postings.indptr), np.diff(postings.indptr)), *_inner(postings)),
-        shape=postings.shape,
-    )
+    weights = postings.copy()
+    weights.data = postings.data / np.repeat(np.diff(postings.indptr), np.diff(postings.indptr))
     for start in range(0, len(queries), _BLOCK):
         block = sketches[start : start + _BLOCK]
         shared, votes = (block @ postings).tocsr(), (block @ weights).tocsr()
@@ -144,10 +142,6 @@ def nearest(queries: Sequence[str], targets: Sequence[str], kmer: int = KMER) ->
                 best, place = _best(queries[start + row], texts, contained ** (1 / kmer))
                 similarity[start + row], index[start + row] = best, numbers[place] if best else -1
     return similarity, index
-
-
-def _inner(matrix: csr_array) -> tuple[np.ndarray, np.ndarray]:
-    return matrix.indices, matrix.indptr
 
 
 def _best(query: str, targets: Sequence[str], estimates: np.ndarray) -> tuple[float, int]:

@@ -8,13 +8,14 @@ import pandas as pd
 
 from foundationless.data.reference import canonical_contig
 from foundationless.errors import UserError
+from foundationless.tasks.sequence_sets import SPLITS
 
 
-def shares(values: list[float], names: tuple[str, ...] = ("train", "validation", "test")) -> dict[str, float]:
+def shares(values: list[float]) -> dict[str, float]:
     """Shares by split; `UserError` unless there is one each, none negative, with sum 1."""
-    if len(values) != len(names) or min(values) < 0 or abs(sum(values) - 1) > 1e-9:
-        raise UserError(f"fractions {values} are not usable: give {len(names)} ({', '.join(names)}) that sum to 1.")
-    return dict(zip(names, values, strict=True))
+    if len(values) != len(SPLITS) or min(values) < 0 or abs(sum(values) - 1) > 1e-9:
+        raise UserError(f"fractions {values} are not usable: give {len(SPLITS)} ({', '.join(SPLITS)}) that sum to 1.")
+    return dict(zip(SPLITS, values, strict=True))
 
 
 def draw_splits(strata: Iterable[str], groups: Iterable[str], fractions: Mapping[str, float], seed: int) -> np.ndarray:
