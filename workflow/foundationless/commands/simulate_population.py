@@ -29,13 +29,6 @@ def run(arguments: argparse.Namespace) -> None:
     """Write the phased VCF, the panel and the pedigree."""
     from foundationless.data.simulate_population import simulate_population
 
-    simulate_population(
-        arguments.genome,
-        arguments.contig,
-        arguments.start,
-        arguments.length,
-        arguments.people_per_population,
-        arguments.seed,
-        arguments.output,
-        arguments.children_per_population,
-    )
+    window = (arguments.genome, arguments.contig, arguments.start, arguments.length)
+    people, children = arguments.people_per_population, arguments.children_per_population
+    simulate_population(*window, people, arguments.seed, arguments.output, children)
