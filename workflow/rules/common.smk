@@ -96,10 +96,7 @@ def get_piece_flags(wildcards):
     flags = []
     for piece in study.config["genomes"][wildcards.genome]["pieces"]:
         options = [f"{key}={piece[key]}" for key in ("contig", "start", "strand", "prefix") if key in piece]
-        flags += [
-            "--piece",
-            ",".join([f"path={get_source(piece['source'])}", *options]),
-        ]
+        flags += ["--piece", ",".join([f"path={get_source(piece['source'])}", *options])]
     return flags
 
 

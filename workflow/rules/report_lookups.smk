@@ -13,12 +13,7 @@ def get_category(name):
 def get_reported_table(name):
     """A table that the report shows."""
     labels = {"table": name.replace("_", " ")}
-    return report(
-        f"results/tables/{name}.csv",
-        "../report/tables.rst",
-        get_category("Tables"),
-        labels=labels,
-    )
+    return report(f"results/tables/{name}.csv", "../report/tables.rst", get_category("Tables"), labels=labels)
 
 
 def get_reported_figure(name):

@@ -1,7 +1,7 @@
 rule summarise_analysis:
     input:
-        records=get_cell_files("record.json"),
-        predictions=get_cell_files("predictions.parquet"),
+        records=lambda w: get_files("record.json", w.analysis),
+        predictions=lambda w: get_files("predictions.parquet", w.analysis),
         audits=get_audit_rows,
     output:
         scores="results/{analysis}/scores.csv",
@@ -47,8 +47,8 @@ rule collect_tables:
         diagnostics=[get_summaries(name=f"{name}.csv") for name in vocabulary.DIAGNOSTICS],
         pretraining=get_pretraining_records,
         weights=get_weight_cards,
-        maps=get_predictions("clustering"),
-        mutagenesis=get_predictions("mutagenesis"),
+        maps=get_files("predictions.parquet", "clustering"),
+        mutagenesis=get_files("predictions.parquet", "mutagenesis"),
         audits=get_present(expand("results/audit/{task}/audit.json", task=study.audited)),
         overlap=get_present(["results/audit/overlap.csv"] if study.audited else []),
         corpora=get_corpus_audits(),

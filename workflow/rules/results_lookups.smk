@@ -12,14 +12,10 @@ def get_cell_path(cell, name):
     return f"results/{'/'.join(names)}/seed{seed}/{name}"
 
 
-def get_cell_files(name):
-    """Files called `name` of all cells of one analysis."""
-
-    def get(wildcards):
-        cells = [cell for cell in study.cells if cell.analysis == wildcards.analysis]
-        return get_present([get_cell_path(cell, name) for cell in cells])
-
-    return get
+def get_files(name, *analyses):
+    """Files called `name` of every cell of these analyses (of all, if none is named)."""
+    cells = [cell for cell in study.cells if not analyses or cell.analysis in analyses]
+    return get_present([get_cell_path(cell, name) for cell in cells])
 
 
 def get_tasks(analysis):
@@ -32,7 +28,7 @@ def get_cells(wildcards):
     for task in get_tasks(wildcards.analysis):
         cells = study.cells_of(wildcards.analysis, task)
         places = tuple(f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in cells)
-        groups.setdefault((get_metric_of(task), places), []).append(task)
+        groups.setdefault((study.task(task)["metric"], places), []).append(task)
     cells = [{"metric": metric, "tasks": tasks, "cells": places} for (metric, places), tasks in groups.items()]
     return json.dumps(cells, separators=(",", ":"))
 
@@ -55,12 +51,6 @@ def get_audited(wildcards):
 def get_audit_rows(wildcards):
     tasks = get_audited(wildcards)
     return get_present([f"results/audit/{task}/audit.parquet" for task in tasks])
-
-
-def get_predictions(analysis):
-    """Predictions of every cell of an analysis: of clustering its maps, of mutagenesis every substitution."""
-    cells = [cell for cell in study.cells if cell.analysis == analysis]
-    return get_present([get_cell_path(cell, "predictions.parquet") for cell in cells])
 
 
 def get_corpus_audits():
@@ -97,10 +87,7 @@ def say_what_is_missing():
     for path in missing[:SHOWN]:
         print(f"foundationless: there is no {path}", file=sys.stderr)
     if more := missing[SHOWN:]:
-        print(
-            f"foundationless: and {len(more)} more: results/tables/missing.csv",
-            file=sys.stderr,
-        )
+        print(f"foundationless: and {len(more)} more: results/tables/missing.csv", file=sys.stderr)
 
 
 if FROM_RECORDS and is_main_process():
