@@ -18,15 +18,15 @@ def get_files(name, *analyses):
     return get_present([get_cell_path(cell, name) for cell in cells])
 
 
-def get_tasks(analysis):
-    return [task for name, task in study.summaries if name == analysis]
+def get_tasks(wildcards):
+    """Tasks of an analysis with their cells."""
+    return study.by_task.get(wildcards.analysis, {})
 
 
 def get_cells(wildcards):
     """JSON of the cells of an analysis: tasks that have the same ones share a line of them."""
     groups = {}
-    for task in get_tasks(wildcards.analysis):
-        cells = study.cells_of(wildcards.analysis, task)
+    for task, cells in get_tasks(wildcards).items():
         places = tuple(f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in cells)
         groups.setdefault((study.task(task)["metric"], places), []).append(task)
     cells = [{"metric": metric, "tasks": tasks, "cells": places} for (metric, places), tasks in groups.items()]
@@ -34,18 +34,17 @@ def get_cells(wildcards):
 
 
 def get_processes_of_tasks(wildcards):
-    return min(MOST_PROCESSES, len(get_tasks(wildcards.analysis)))
+    return min(MOST_PROCESSES, len(get_tasks(wildcards)))
 
 
 def get_summaries(*analyses, name="scores.csv"):
     """Summary tables of these analyses (of all, if none is named)."""
-    names = dict.fromkeys(analysis for analysis, _ in study.summaries)
-    return [f"results/{analysis}/{name}" for analysis in names if not analyses or analysis in analyses]
+    return [f"results/{analysis}/{name}" for analysis in study.by_task if not analyses or analysis in analyses]
 
 
 def get_audited(wildcards):
     """Tasks of an analysis with an audit of their own splits; a derived set has others."""
-    return [task for task in get_tasks(wildcards.analysis) if task in study.audited]
+    return [task for task in get_tasks(wildcards) if task in study.audited]
 
 
 def get_audit_rows(wildcards):

@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from functools import partial
+
     from threadpoolctl import threadpool_limits
 
     from foundationless.evaluation.records import write_record
@@ -36,9 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     usage = JobUsage(threads=arguments.threads)
     pooling = arguments.pooling
     ids, vectors, facts = read_embeddings(arguments.embeddings, [pooling])
-    samples = read_samples(
-        arguments.sequences, arguments.aggregate, lambda frame: align(ids, vectors, frame), arguments.strict_alphabet
-    )
+    given = (arguments.aggregate, partial(align, ids, vectors), arguments.strict_alphabet)
+    samples = read_samples(arguments.sequences, *given)
     with threadpool_limits(arguments.threads):
         found = cluster(
             samples.frame,

@@ -110,10 +110,9 @@ def read_ledger(path: Path) -> dict[str, Dataset]:
     """Datasets by name, in the ledger's order; any malformed row is a `UserError` that names it."""
     ledger: dict[str, Dataset] = {}
     files: set[str] = set()
-    for number, row in enumerate(
-        read_table(path, ("name", "file", "url", "sha256", "bytes", "licence", "description"))
-    ):
-        dataset = _read_row(row, f"{path}, row {number + 1}")
+    columns = ("name", "file", "url", "sha256", "bytes", "licence", "description")
+    for number, row in enumerate(read_table(path, columns), 1):
+        dataset = _read_row(row, f"{path}, row {number}")
         if dataset.file in files:
             raise UserError(f"{path}: file '{dataset.file}' stands more than once; files must be unique.")
         ledger[dataset.name] = dataset

@@ -340,16 +340,15 @@ def simulate_genome(directory: Path, seed: int) -> None:
                     f'gene_id "SIMG{number:011d}.1"; gene_type "{element.label}"; gene_name "SIM{number}"; level 2;'
                 )
             else:
-                files[f"{element.feature}.bed"].append(
-                    f"{contig}\t{start}\t{end}\t{element.label}\t0\t{element.strand}"
-                )
+                row = (contig, start, end, element.label, 0, element.strand)
+                files[f"{element.feature}.bed"].append("\t".join(map(str, row)))
             for one in planted:
                 first, pattern = start + one.start, MOTIFS[one.motif]
-                row = Truth(
+                truth = Truth(
                     *(contig, first, first + len(pattern), one.strand, one.motif, pattern),
                     *(element.feature, start, end, element.label),
                 )
-                files["truth.tsv"].append("\t".join(map(str, astuple(row))))
+                files["truth.tsv"].append("\t".join(map(str, astuple(truth))))
         files["genome.fa"] += [f">{contig}", *textwrap.wrap("".join(bases), 60)]
     with staged(directory) as stage:
         for name, lines in files.items():

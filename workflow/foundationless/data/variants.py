@@ -269,9 +269,8 @@ def haplotypes(
     vectors = np.ascontiguousarray(np.maximum(matrix, 0).reshape(len(rows), len(names) * ploidy).T)
     distinct, inverse = _distinct_rows(vectors)
     built: dict[str, int] = {}
-    numbers = np.array(
-        [built.setdefault(consensus(reference, sites, row, counts), len(built)) for row in distinct], dtype=np.int32
-    )
+    texts = (consensus(reference, sites, row, counts) for row in distinct)
+    numbers = np.array([built.setdefault(text, len(built)) for text in texts], dtype=np.int32)
     index = numbers[inverse].reshape(len(names), ploidy)
     called = np.ascontiguousarray(np.minimum(matrix, np.iinfo(np.int8).max).astype(np.int8).transpose(1, 2, 0))
     return Haplotypes(names, list(built), np.where(absent_copy, -1, index).astype(np.int32), called, counts)

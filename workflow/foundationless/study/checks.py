@@ -55,9 +55,8 @@ def check_plan(plan: Plan) -> None:
     for task, row in plan.tasks.items():
         _check_known("metric", [row["metric"]], METRICS, f"task '{task}'")
     for name, entry in plan.entries.items():
-        _check_known(
-            "classifier", [entry["classifier"]] if "classifier" in entry else [], CLASSIFIERS, f"model '{name}'"
-        )
+        if "classifier" in entry:
+            _check_known("classifier", [entry["classifier"]], CLASSIFIERS, f"model '{name}'")
     _check_genomes(plan)
     for name, corpus in plan.config["corpora"].items():
         _check_corpus(plan, name, corpus)
@@ -134,70 +133,64 @@ def check_source(plan: Plan, source: str, where: str) -> None:
 
 def _check_entry(plan: Plan, name: str) -> None:
     """A model or a baseline of the config, with its entry of the model table."""
-    parts = parse_model(name)
+    parts, where = parse_model(name), f"model '{name}'"
     if odd := [word for word in words(name, parts.base) if is_qualifier(word)]:
         raise UserError(
-            f"model '{name}': '.{odd[0]}' is a qualifier, not a size; name '{parts.base}' here, and '{name}' in an "
-            "analysis."
+            f"{where}: '.{odd[0]}' is a qualifier, not a size; name '{parts.base}' here, and '{name}' in an analysis."
         )
     model = plan.model(name)
     _check_model(model)
     pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
     _check_pretrained(plan, name, pretrained)
     if model.is_baseline:
-        _check_known("family of features", [model.family], FEATURES, f"model '{name}'")
+        _check_known("family of features", [model.family], FEATURES, where)
     if model.is_baseline and "classifier" not in model.entry:
-        raise UserError(f"model '{name}': a baseline needs a classifier; add one to the model table.")
+        raise UserError(f"{where}: a baseline needs a classifier; add one to the model table.")
     if not model.is_baseline and model.tokenizer is None:
-        raise UserError(f"model '{name}': a model with weights needs a tokenizer; add one to the model table.")
+        raise UserError(f"{where}: a model with weights needs a tokenizer; add one to the model table.")
     if model.tokenizer in PIECES:
         _check_pieces(plan, model)
     settings = plan.pretraining(name)
     if settings["warmup"] > settings["steps"] or settings["minimum_learning_rate"] > settings["learning_rate"]:
-        raise UserError(
-            f"model '{name}', pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate."
-        )
+        raise UserError(f"{where}, pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate.")
     if pretrained.get("source") == "hub" and not pretrained.get("revision"):
-        raise UserError(
-            f"model '{name}': its hub revision is not pinned; put the 40-digit commit into the model table."
-        )
+        raise UserError(f"{where}: its hub revision is not pinned; put the 40-digit commit into the model table.")
 
 
 def _check_pretrained(plan: Plan, name: str, pretrained: Mapping[str, Any]) -> None:
     """Where the weights of a pretrained arm come from."""
+    where = f"model '{name}'"
     if pretrained.get("source") == "workflow":
-        _check_known("corpus", [str(pretrained.get("corpus"))], plan.config["corpora"], f"model '{name}'")
+        _check_known("corpus", [str(pretrained.get("corpus"))], plan.config["corpora"], where)
     for source, key in (("hub", "repository"), ("local", "path")):
         if pretrained.get("source") == source and not pretrained.get(key):
-            raise UserError(f"model '{name}': its pretrained arm comes from source '{source}'; add {key}.")
+            raise UserError(f"{where}: its pretrained arm comes from source '{source}'; add {key}.")
     if pretrained.get("source") == "local" and not Path(pretrained["path"]).is_dir():
-        raise UserError(f"model '{name}': no checkpoint directory '{pretrained['path']}'; correct its path.")
+        raise UserError(f"{where}: no checkpoint directory '{pretrained['path']}'; correct its path.")
 
 
 def _check_model(model: Model) -> None:
     """A model under any of its names: its qualifiers, its tokenizer, its shape."""
+    where = f"model '{model.name}'"
     qualifiers, row = words(model.name, model.stem), FAMILIES.get(model.family)
     if odd := [word for word in qualifiers if word and not is_qualifier(word)]:
         raise UserError(
-            f"model '{model.name}': qualifier '.{odd[0]}' is none of .char, .kmer, .paper, a width like .w64 or a "
-            "depth like .l4."
+            f"{where}: qualifier '.{odd[0]}' is none of .char, .kmer, .paper, a width like .w64 or a depth like .l4."
         )
     if "" in qualifiers or len({kind_of(word) for word in qualifiers}) < len(qualifiers):
-        raise UserError(f"model '{model.name}': two qualifiers say the same thing (or one is empty); leave one out.")
+        raise UserError(f"{where}: two qualifiers say the same thing (or one is empty); leave one out.")
     if row and row.only and TOKENIZERS.get(str(model.tokenizer), row.only) != row.only:
-        raise UserError(f"model '{model.name}': {row.reason}.")
+        raise UserError(f"{where}: {row.reason}.")
     settings = model.config
     for key in size_keys(model.family):
         if key in settings and (not isinstance(settings[key], int) or settings[key] < 1):
-            raise UserError(f"model '{model.name}', config: {key} '{settings[key]}' is not a whole number from 1.")
+            raise UserError(f"{where}, config: {key} '{settings[key]}' is not a whole number from 1.")
     width, heads = settings.get("hidden_size"), settings.get("num_attention_heads")
     if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
-        raise UserError(
-            f"model '{model.name}': its {heads} attention heads do not divide its width {width}; choose others."
-        )
+        raise UserError(f"{where}: its {heads} attention heads do not divide its width {width}; choose others.")
     path = model.family.rpartition(":")[0]
     if path.endswith(".py") and not Path(path).is_file():
-        raise UserError(f"model '{model.name}': no file '{path}' of its family; correct its path.")
+        raise UserError(f"{where}: no file '{path}' of its family; correct its path.")
 
 
 def _check_pieces(plan: Plan, model: Model) -> None:

@@ -210,9 +210,8 @@ def audit(frame: pd.DataFrame, kmer: int = KMER, similarity: float = SIMILARITY)
         rows.loc[inside[better], ["similarity", "nearest"]] = compared.loc[better, ["similarity", "nearest"]]
         for name in ("exact", "reverse_complement", "near", "conflict"):
             rows.loc[inside, name] |= compared[name]
-    counts += [
-        _count(rows[rows["split"] == split], split, "earlier") for split in ("validation", "test") if split in present
-    ]
+    later = [split for split in ("validation", "test") if split in present]
+    counts += [_count(rows[rows["split"] == split], split, "earlier") for split in later]
     return rows, pd.DataFrame(counts)
 
 
@@ -220,9 +219,8 @@ def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int) -> pd.DataFr
     """Rows of `later`, by their index, against those of `earlier`."""
     first = earlier.drop_duplicates("sequence").set_index("sequence")["id"]
     backward = later["sequence"].map(reverse_complement)
-    compared = pd.DataFrame(
-        {"exact": later["sequence"].isin(first.index), "reverse_complement": backward.isin(first.index)}
-    )
+    compared = later["sequence"].isin(first.index).to_frame("exact")
+    compared["reverse_complement"] = backward.isin(first.index)
     compared["nearest"] = later["sequence"].map(first).where(compared["exact"], backward.map(first)).astype(object)
     compared["nearest"] = compared["nearest"].where(compared["nearest"].notna(), None)
     compared["similarity"] = (compared["exact"] | compared["reverse_complement"]).astype(float)
@@ -311,9 +309,8 @@ def overlap(sets: Mapping[str, pd.DataFrame], link: float = 0.05) -> pd.DataFram
     frame = pd.DataFrame(rows, columns=["task", "other", "n", "shared", "share", "equal"])
     linked = frame[(frame["share"] >= link) & (frame["shared"] > 0)]
     numbers = {name: number for number, name in enumerate(names)}
-    graph = csr_array(
-        (np.ones(len(linked)), (linked["task"].map(numbers), linked["other"].map(numbers))), (len(names), len(names))
-    )
+    edges = (linked["task"].map(numbers), linked["other"].map(numbers))
+    graph = csr_array((np.ones(len(linked)), edges), (len(names), len(names)))
     total, component = connected_components(graph, directed=False)
     first: dict[int, int] = {}
     for part in component:

@@ -38,6 +38,17 @@ def draw_splits(strata: Iterable[str], groups: Iterable[str], fractions: Mapping
     return rows["group"].map(chosen).to_numpy(dtype=object)
 
 
+def with_validation(frame: pd.DataFrame, group: str, part: float, seed: int) -> pd.DataFrame:
+    """A set without a validation split, with that part of its train rows as one; no `group` in both."""
+    if "validation" in set(frame["split"]):
+        return frame
+    train = frame[frame["split"] == "train"]
+    frame.loc[train.index, "split"] = draw_splits(
+        train["label"], train[group], {"train": 1 - part, "validation": part}, seed
+    )
+    return frame
+
+
 def contig_splits(contigs: pd.Series, test: list[str], validation: list[str], where: str) -> np.ndarray:
     """A split for every row [rows] by its contig; `UserError` where a contig named holds no row."""
     held = contigs.map(canonical_contig)
