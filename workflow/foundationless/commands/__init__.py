@@ -26,12 +26,8 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
 def add_sequences(parser: argparse.ArgumentParser) -> None:
     """The sequence set, and which letters it may hold."""
     parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
-    parser.add_argument(
-        "--strict-alphabet",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="refuse sequences with other letters than A, C, G, T, N, or leave these to the tokenizer's own rule",
-    )
+    text = "refuse sequences with other letters than A, C, G, T, N, or leave these to the tokenizer's own rule"
+    parser.add_argument("--strict-alphabet", action=argparse.BooleanOptionalAction, default=True, help=text)
 
 
 def add_record_outputs(parser: argparse.ArgumentParser) -> None:
@@ -52,12 +48,8 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Which function the weights stand for."""
-    parser.add_argument(
-        "--reading",
-        choices=["published", "as_in_paper"],
-        default="published",
-        help="as_in_paper: the function that the paper's code evaluated, its loading defects included",
-    )
+    text = "as_in_paper: the function that the paper's code evaluated, its loading defects included"
+    parser.add_argument("--reading", choices=["published", "as_in_paper"], default="published", help=text)
 
 
 def add_hub(parser: argparse.ArgumentParser) -> None:

@@ -41,14 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
     given = (arguments.aggregate, partial(align, ids, vectors), arguments.strict_alphabet)
     samples = read_samples(arguments.sequences, *given)
     with threadpool_limits(arguments.threads):
-        found = cluster(
-            samples.frame,
-            samples.features[pooling],
-            seed=arguments.seed,
-            permutations=arguments.permutations,
-            most_rows=arguments.most_rows,
-            extra={"pooling": pooling},
-        )
+        chosen = {name: getattr(arguments, name) for name in ("seed", "permutations", "most_rows")}
+        found = cluster(samples.frame, samples.features[pooling], **chosen, extra={"pooling": pooling})
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
     with atomic_path(arguments.map) as part:
         found.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)

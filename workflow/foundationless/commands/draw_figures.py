@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         type=output_directory,
-        help="directory to write NAME.pdf, NAME.png and NAME.rst (title and caption) into",
+        help="directory for NAME.pdf, NAME.png and NAME.rst (title, caption)",
     )
 
 

@@ -17,6 +17,8 @@ from foundationless.study.families import PIECES, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
 from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, DRAWN, GENOTYPES, POOLINGS
 
+Rows = Sequence[Mapping[str, str]]  # of a table
+
 
 class Cell(NamedTuple):
     """One cell of a study: one record."""
@@ -74,13 +76,7 @@ class Model:
 class Plan:
     """The study: config and tables laid over each other. `checks.read_study` gives one that fits together."""
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        models: Mapping[str, Any],
-        tasks: Sequence[Mapping[str, str]],
-        datasets: Sequence[Mapping[str, str]],
-    ) -> None:
+    def __init__(self, config: Mapping[str, Any], models: Mapping[str, Any], tasks: Rows, datasets: Rows) -> None:
         self.config = config
         self.entries = models
         self.tasks = {row["task"]: row for row in tasks}

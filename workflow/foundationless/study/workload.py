@@ -242,10 +242,7 @@ class Workload:
             number = len(settings["poolings"]) * (1 + len(settings.get("pca") or ()))
             number *= 1 + int(settings.get("cv_folds") or 0)
             columns = width_of(model.config)
-        seconds = {
-            "xgboost": CPU_SECONDS * settings["rounds"] * settings["depth"] * CLASSES,
-            "majority": 0.0,
-        }
+        seconds = {"xgboost": CPU_SECONDS * settings["rounds"] * settings["depth"] * CLASSES, "majority": 0.0}
         cells = rows["train"] * columns
         work = sum(cells * seconds.get(kind, LINEAR_SECONDS) for kind in kinds) * number
         if rule == "fit_baseline":  # its features are counted first, in Python, sequence by sequence
