@@ -25,11 +25,3 @@ def get_reported_figure(name):
         get_category(vocabulary.FIGURES[name].group),
         labels={"#": f"{place:02}", "figure": name.replace("_", " ")},
     )
-
-
-def get_figure_directory(wildcards, output):
-    return os.path.dirname(output.figures[0])
-
-
-def get_picture_directory(wildcards, input):
-    return os.path.dirname(input.pictures[0])
