@@ -15,7 +15,6 @@ from support.studies import ENVIRONMENT, checkout, snakemake
 
 PACKAGE = "workflow/foundationless"
 VOCABULARY = f"{PACKAGE}/study/vocabulary.py"
-SCHEMA = f"{PACKAGE}/study/schemas/config.schema.yaml"
 MODULE = '"""A module of a test."""\n\n'
 
 Edits = dict[str, str | list[tuple[str, str]]]
@@ -24,7 +23,6 @@ ANALYSIS: Edits = {
     VOCABULARY: [
         ("\nANALYSES = {\n", '    "added": Analysis("probe", "biotype", "is it planned?", figure="probing"),\n')
     ],
-    SCHEMA: [('      finetune: {$ref: "#/$defs/analysis"}\n', '      added: {$ref: "#/$defs/analysis"}\n')],
     "config/config.yaml": [
         ("\nanalyses:\n", "  added: {tasks: [sim_enhancer], models: [ntv2.demo], baselines: [], seeds: [0]}\n")
     ],
@@ -35,10 +33,9 @@ RULE: Edits = {
         ("\nRULES = (\n", '    "score_added",\n'),
         (
             "\nANALYSES = {\n",
-            '    "added": Analysis("score_added", "variants", "is it planned?", readers=("clinical", "sge")),\n',
+            '    "added": Analysis("score_added", "variants", "is it planned?", sets=("variants",)),\n',
         ),
     ],
-    SCHEMA: ANALYSIS[SCHEMA],
     "config/config.yaml": [("\nanalyses:\n", "  added: {tasks: [sim_variants], models: [ntv2.demo], seeds: [0]}\n")],
     f"{PACKAGE}/commands/score_added.py": MODULE
     + """RECIPE = 1
@@ -286,6 +283,9 @@ def test_a_baseline_has_features(add):
 def test_a_metric_scores(add):
     directory = add("metric")
     assert "added" in command(directory, "probe", "--help")
+    table = directory / "config/tasks.tsv"
+    table.write_text(table.read_text().replace("\tmcc\t", "\tadded\t"))
+    assert snakemake("-n", "--quiet", directory=directory, environment=importing(directory)).returncode == 0
     code = (
         "from foundationless.evaluation.metrics import evaluate\n"
         "print(evaluate(['a', 'b', 'b'], [[1, 0], [0, 1], [1, 0]], ['a', 'b'])['added'])"

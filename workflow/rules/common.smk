@@ -89,24 +89,14 @@ def get_source(source):
 
 
 def get_pieces(wildcards):
-    return [
-        get_source(piece["source"])
-        for piece in study.config["genomes"][wildcards.genome]["pieces"]
-    ]
+    return [get_source(piece["source"]) for piece in study.config["genomes"][wildcards.genome]["pieces"]]
 
 
 def get_piece_flags(wildcards):
     flags = []
     for piece in study.config["genomes"][wildcards.genome]["pieces"]:
-        options = [
-            f"{key}={piece[key]}"
-            for key in ("contig", "start", "strand", "prefix")
-            if key in piece
-        ]
-        flags += [
-            "--piece",
-            ",".join([f"path={get_source(piece['source'])}", *options]),
-        ]
+        options = [f"{key}={piece[key]}" for key in ("contig", "start", "strand", "prefix") if key in piece]
+        flags += ["--piece", ",".join([f"path={get_source(piece['source'])}", *options])]
     return flags
 
 

@@ -6,9 +6,7 @@ def get_corpus(wildcards):
 
 
 def get_corpus_files(wildcards):
-    return [
-        f"resources/genomes/{genome}.fa" for genome in get_corpus(wildcards)["genomes"]
-    ]
+    return [f"resources/genomes/{genome}.fa" for genome in get_corpus(wildcards)["genomes"]]
 
 
 def get_variant_files(wildcards):
@@ -23,9 +21,7 @@ def get_people_files(wildcards):
     known = {f"resources/datasets/{file}" for file in study.files}
     files = get_variant_files(wildcards)
     files += [f"{file}{end}" for file in files for end in (".tbi", ".csi")]
-    files = [
-        file for file in files if file in known or not file.endswith((".tbi", ".csi"))
-    ]
+    files = [file for file in files if file in known or not file.endswith((".tbi", ".csi"))]
     return [*files, get_source(people["panel"])] if "panel" in people else files
 
 

@@ -19,12 +19,11 @@ rule draw_figures:
         recipe=get_recipe("draw_figures"),
         tables=subpath(input[0], parent=True),
         title=config["title"],
-        directory=get_figure_directory,
     message:
         "Draw the figures"
     shell:
         "python -m foundationless draw_figures --tables {params.tables:q} --study {params.title:q}"
-        " --processes {threads} --output {params.directory:q} 2> {log:q}"
+        " --processes {threads} --output results/figures 2> {log:q}"
 
 
 rule bind_figures:
@@ -77,11 +76,10 @@ rule write_report:
     params:
         recipe=get_recipe("write_report"),
         tables=subpath(input.records, parent=True),
-        figures=get_picture_directory,
         config=json.dumps(config),
     message:
         "Write the report"
     shell:
-        "python -m foundationless write_report --tables {params.tables:q} --figures {params.figures:q}"
+        "python -m foundationless write_report --tables {params.tables:q} --figures results/figures"
         " --verdict {input.verdict:q} --config {params.config:q} --datasets {input.datasets:q}"
         " --output {output:q} 2> {log:q}"

@@ -10,11 +10,7 @@ def get_embeddings(wildcards):
 
 
 def get_metric(wildcards):
-    return get_metric_of(wildcards.task)
-
-
-def get_metric_of(task):
-    return study.task(task)["metric"]
+    return study.task(wildcards.task)["metric"]
 
 
 def get_probe_flags(wildcards):
@@ -22,9 +18,7 @@ def get_probe_flags(wildcards):
     flags = ["--probes", *settings["probes"], "--poolings", *settings["poolings"]]
     if settings.get("pca"):
         flags += ["--pca", *map(str, settings["pca"])]
-    return flags + (
-        ["--cv-folds", str(settings["cv_folds"])] if "cv_folds" in settings else []
-    )
+    return flags + (["--cv-folds", str(settings["cv_folds"])] if "cv_folds" in settings else [])
 
 
 def get_finetuning(wildcards):
@@ -35,11 +29,7 @@ def get_chunk_flags(wildcards):
     """The paper's chunks, for what it evaluated; otherwise the model's maximum."""
     model = study.model(wildcards.model)
     longest = model.entry.get("max_tokens")
-    return (
-        ["--max-tokens", str(longest)]
-        if longest and model.reading == "as_in_paper"
-        else []
-    )
+    return ["--max-tokens", str(longest)] if longest and model.reading == "as_in_paper" else []
 
 
 def get_precision(section):
@@ -52,14 +42,7 @@ def get_precision(section):
 def get_baseline_flags(wildcards):
     entry = study.model(wildcards.model).entry
     options = json.dumps(entry.get("options", {}), sort_keys=True)
-    return [
-        "--family",
-        entry["family"],
-        "--classifier",
-        entry["classifier"],
-        "--options",
-        options,
-    ]
+    return ["--family", entry["family"], "--classifier", entry["classifier"], "--options", options]
 
 
 def get_aggregate_flags(wildcards):
@@ -71,11 +54,7 @@ def get_aggregate_flags(wildcards):
 def get_tree_flags(wildcards):
     settings = study.probing(wildcards.analysis)
     keys = ("rounds", "depth", "eta", "colsample", "early_stopping")
-    return [
-        word
-        for key in keys
-        for word in (f"--{key.replace('_', '-')}", str(settings[key]))
-    ]
+    return [word for key in keys for word in (f"--{key.replace('_', '-')}", str(settings[key]))]
 
 
 def get_genome_flags(wildcards):
@@ -87,22 +66,9 @@ def get_genome_files(wildcards):
     return get_genome_flags(wildcards)[1:]
 
 
-def get_records(*analyses):
-    """Records of every cell of these analyses (of all, if none is named).
-
-    Targets name them: Snakemake makes a missing file that only a finished summary needs where it is asked for alone.
-    """
-    return get_present(
-        [
-            get_cell_path(cell, "record.json")
-            for cell in study.cells
-            if not analyses or cell.analysis in analyses
-        ]
-    )
-
-
 def get_results(*analyses):
-    return get_summaries(*analyses) + get_records(*analyses)
+    """Records too: Snakemake makes a missing file that only a finished summary needs where it is asked for alone."""
+    return get_summaries(*analyses) + get_files("record.json", *analyses)
 
 
 def get_strand_flags(wildcards):

@@ -14,11 +14,7 @@ def get_recorded(get_flags):
     The flags read `output`, so derived to Snakemake, which records this param alone: weights of that time are complete.
     With the next raise of the recipes of initialise, download_weights and import_weights it goes, and so does `output`.
     """
-    before = {
-        "--reading": "--protocol",
-        "published": "corrected",
-        "as_in_paper": "paper",
-    }
+    before = {"--reading": "--protocol", "published": "corrected", "as_in_paper": "paper"}
 
     def get(wildcards):
         return [before.get(word, word) for word in get_flags(wildcards, None)]
@@ -58,9 +54,8 @@ def get_published_directory(wildcards):
 
 
 def get_published(wildcards):
-    directory = get_published_directory(wildcards)
-    made_here = study.model(wildcards.model).entry["pretrained"]["source"] == "workflow"
-    return f"{directory}/weights.json" if made_here else directory
+    directory, source = get_published_directory(wildcards), get_pretrained(wildcards, "source")
+    return f"{directory}/weights.json" if source == "workflow" else directory
 
 
 def get_weights(wildcards):
@@ -72,9 +67,9 @@ def get_pretrained(wildcards, key):
     return study.model(wildcards.model).entry["pretrained"][key]
 
 
-def get_constraint(source):
-    """A pattern of the networks whose pretrained arm has this source (one that matches nothing if there are none)."""
-    return "|".join(re.escape(name) for name in study.networks_from(source)) or "none^"
+def get_constraint(names):
+    """A pattern of these names (one that matches nothing if there are none)."""
+    return "|".join(map(re.escape, names)) or "none^"
 
 
 def get_tokenizer_file(wildcards, key):
@@ -103,10 +98,7 @@ def get_tokenizer_flags(wildcards):
 
 def get_tokenizer_hub_flags(wildcards, output):
     sha256 = study.model(wildcards.model).entry["tokenizer_file"].get("sha256")
-    return [
-        *get_hub_flags(wildcards, output, "tokenizer_file"),
-        *(["--sha256", sha256] if sha256 else []),
-    ]
+    return [*get_hub_flags(wildcards, output, "tokenizer_file"), *(["--sha256", sha256] if sha256 else [])]
 
 
 def get_tokenizer_corpus(wildcards):
@@ -120,15 +112,5 @@ def get_tokenizer_corpus_files(wildcards):
 
 def get_tokenizer_corpus_flags(wildcards):
     corpus = get_tokenizer_corpus(wildcards)
-    genomes = [
-        flag
-        for path in get_tokenizer_corpus_files(wildcards)
-        for flag in ("--genome", path)
-    ]
+    genomes = [flag for path in get_tokenizer_corpus_files(wildcards) for flag in ("--genome", path)]
     return [*genomes, "--exclude", *corpus["exclude"], *corpus["holdout"]]
-
-
-def get_tokenizer_constraint(source):
-    """A pattern of the models whose byte-pair tokenizer has this source."""
-    names = study.tokenizers_from(source)
-    return "|".join(re.escape(name) for name in names) or "none^"

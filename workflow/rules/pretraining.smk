@@ -15,7 +15,7 @@ rule pretrain:
     benchmark:
         "benchmarks/pretrain/{model}/seed{seed}.tsv"
     wildcard_constraints:
-        model=get_constraint("workflow"),
+        model=get_constraint(study.networks_from("workflow")),
     # The longest jobs: everything of the pretrained arm waits for them.
     priority: 10
     conda:

@@ -1,8 +1,4 @@
-TARGET_OF = {
-    analysis: target
-    for target, names in vocabulary.TARGETS.items()
-    for analysis in names
-}
+TARGET_OF = {analysis: target for target, names in vocabulary.TARGETS.items() for analysis in names}
 
 # Jobs have none of this: they are started with --no-hooks, and lock nothing.
 if is_main_process():

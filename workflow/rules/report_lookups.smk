@@ -1,7 +1,6 @@
 # Tables that the report of Snakemake shows; the report of our own has all.
 from foundationless.reporting.tables.catalogue import SHOWN as REPORTED_TABLES
 
-
 # Categories of Snakemake's report, which sorts them by name: numbers keep them in this order. The report of our own and
 # all.pdf are linked from its first page: it shows files in frames, where browsers take 2 MB at most.
 CATEGORIES = (*dict.fromkeys(figure.group for figure in vocabulary.FIGURES.values()), "Tables")
@@ -14,12 +13,7 @@ def get_category(name):
 def get_reported_table(name):
     """A table that the report shows."""
     labels = {"table": name.replace("_", " ")}
-    return report(
-        f"results/tables/{name}.csv",
-        "../report/tables.rst",
-        get_category("Tables"),
-        labels=labels,
-    )
+    return report(f"results/tables/{name}.csv", "../report/tables.rst", get_category("Tables"), labels=labels)
 
 
 def get_reported_figure(name):
@@ -31,11 +25,3 @@ def get_reported_figure(name):
         get_category(vocabulary.FIGURES[name].group),
         labels={"#": f"{place:02}", "figure": name.replace("_", " ")},
     )
-
-
-def get_figure_directory(wildcards, output):
-    return os.path.dirname(output.figures[0])
-
-
-def get_picture_directory(wildcards, input):
-    return os.path.dirname(input.pictures[0])

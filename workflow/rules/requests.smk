@@ -10,9 +10,7 @@ def get_partitions():
     try:
         # YAML takes unquoted 6:00:00 for the number 21600, and that for minutes.
         for line in Path(table).read_text().splitlines():
-            if time := re.match(
-                r"[^#]*\bmax_runtime:\s*([1-9]\d*(:[0-5]?\d)+)\s*([#,}]|$)", line
-            ):
+            if time := re.match(r"[^#]*\bmax_runtime:\s*([1-9]\d*(:[0-5]?\d)+)\s*([#,}]|$)", line):
                 raise ValueError(f"put quotes around {time[1]}, or write 90m, 6h, 2d")
         limits = read_partitions(table)
         for key, value in (item for limit in limits for item in vars(limit).items()):
@@ -52,12 +50,8 @@ def get_fitting(rulename, wildcards, memory=0):
 
 def get_memory(wildcards, rulename, attempt, input_mb=0.0):
     """MiB: libraries, weights, sequences and what is computed with; a retry asks for twice as much."""
-    asked = allocation.memory(
-        rulename, attempt, get_gpus(rulename), input_mb, **wildcards
-    )
-    most = max(
-        (each.max_mem_mb for each in get_fitting(rulename, wildcards)), default=asked
-    )
+    asked = allocation.memory(rulename, attempt, get_gpus(rulename), input_mb, **wildcards)
+    most = max((each.max_mem_mb for each in get_fitting(rulename, wildcards)), default=asked)
     return int(min(asked, most))
 
 

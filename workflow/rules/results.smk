@@ -1,16 +1,14 @@
 rule summarise_analysis:
     input:
-        records=get_cell_files("record.json"),
-        predictions=get_cell_files("predictions.parquet"),
+        records=lambda w: get_files("record.json", w.analysis),
+        predictions=lambda w: get_files("predictions.parquet", w.analysis),
         audits=get_audit_rows,
     output:
         scores="results/{analysis}/scores.csv",
         comparisons="results/{analysis}/comparisons.csv",
         notes="results/{analysis}/notes.csv",
         records="results/{analysis}/records.parquet",
-        diagnostics=expand(
-            "results/{{analysis}}/{name}.csv", name=vocabulary.DIAGNOSTICS
-        ),
+        diagnostics=expand("results/{{analysis}}/{name}.csv", name=vocabulary.DIAGNOSTICS),
     log:
         "logs/summarise_analysis/{analysis}.log",
     benchmark:
@@ -46,16 +44,12 @@ rule collect_tables:
         comparisons=get_summaries(name="comparisons.csv"),
         notes=get_summaries(name="notes.csv"),
         records=get_summaries(name="records.parquet"),
-        diagnostics=[
-            get_summaries(name=f"{name}.csv") for name in vocabulary.DIAGNOSTICS
-        ],
+        diagnostics=[get_summaries(name=f"{name}.csv") for name in vocabulary.DIAGNOSTICS],
         pretraining=get_pretraining_records,
         weights=get_weight_cards,
-        maps=get_predictions("clustering"),
-        mutagenesis=get_predictions("mutagenesis"),
-        audits=get_present(
-            expand("results/audit/{task}/audit.json", task=study.audited)
-        ),
+        maps=get_files("predictions.parquet", "clustering"),
+        mutagenesis=get_files("predictions.parquet", "mutagenesis"),
+        audits=get_present(expand("results/audit/{task}/audit.json", task=study.audited)),
         overlap=get_present(["results/audit/overlap.csv"] if study.audited else []),
         corpora=get_corpus_audits(),
         reported="resources/lists/reported.tsv",

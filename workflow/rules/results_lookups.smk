@@ -12,51 +12,39 @@ def get_cell_path(cell, name):
     return f"results/{'/'.join(names)}/seed{seed}/{name}"
 
 
-def get_cell_files(name):
-    """Files called `name` of all cells of one analysis."""
-
-    def get(wildcards):
-        cells = [cell for cell in study.cells if cell.analysis == wildcards.analysis]
-        return get_present([get_cell_path(cell, name) for cell in cells])
-
-    return get
+def get_files(name, *analyses):
+    """Files called `name` of every cell of these analyses (of all, if none is named)."""
+    cells = [cell for cell in study.cells if not analyses or cell.analysis in analyses]
+    return get_present([get_cell_path(cell, name) for cell in cells])
 
 
-def get_tasks(analysis):
-    return [task for name, task in study.summaries if name == analysis]
+def get_tasks(wildcards):
+    """Tasks of an analysis with their cells."""
+    return study.by_task.get(wildcards.analysis, {})
 
 
 def get_cells(wildcards):
     """JSON of the cells of an analysis: tasks that have the same ones share a line of them."""
     groups = {}
-    for task in get_tasks(wildcards.analysis):
-        cells = study.cells_of(wildcards.analysis, task)
+    for task, cells in get_tasks(wildcards).items():
         places = tuple(f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in cells)
-        groups.setdefault((get_metric_of(task), places), []).append(task)
-    cells = [
-        {"metric": metric, "tasks": tasks, "cells": places}
-        for (metric, places), tasks in groups.items()
-    ]
+        groups.setdefault((study.task(task)["metric"], places), []).append(task)
+    cells = [{"metric": metric, "tasks": tasks, "cells": places} for (metric, places), tasks in groups.items()]
     return json.dumps(cells, separators=(",", ":"))
 
 
 def get_processes_of_tasks(wildcards):
-    return min(MOST_PROCESSES, len(get_tasks(wildcards.analysis)))
+    return min(MOST_PROCESSES, len(get_tasks(wildcards)))
 
 
 def get_summaries(*analyses, name="scores.csv"):
     """Summary tables of these analyses (of all, if none is named)."""
-    names = dict.fromkeys(analysis for analysis, _ in study.summaries)
-    return [
-        f"results/{analysis}/{name}"
-        for analysis in names
-        if not analyses or analysis in analyses
-    ]
+    return [f"results/{analysis}/{name}" for analysis in study.by_task if not analyses or analysis in analyses]
 
 
 def get_audited(wildcards):
     """Tasks of an analysis with an audit of their own splits; a derived set has others."""
-    return [task for task in get_tasks(wildcards.analysis) if task in study.audited]
+    return [task for task in get_tasks(wildcards) if task in study.audited]
 
 
 def get_audit_rows(wildcards):
@@ -64,30 +52,16 @@ def get_audit_rows(wildcards):
     return get_present([f"results/audit/{task}/audit.parquet" for task in tasks])
 
 
-def get_predictions(analysis):
-    """Predictions of every cell of an analysis: of clustering its maps, of mutagenesis every substitution."""
-    cells = [cell for cell in study.cells if cell.analysis == analysis]
-    return get_present([get_cell_path(cell, "predictions.parquet") for cell in cells])
-
-
 def get_corpus_audits():
     """Audits of every task against every corpus that a model of the study was pretrained on."""
     models = [study.model(name) for name in study.networks_from("workflow")]
     corpora = dict.fromkeys(model.entry["pretrained"]["corpus"] for model in models)
-    return get_present(
-        [
-            f"results/audit/{task}/corpus_{corpus}.json"
-            for task in study.audited
-            for corpus in corpora
-        ]
-    )
+    return get_present([f"results/audit/{task}/corpus_{corpus}.json" for task in study.audited for corpus in corpora])
 
 
 def get_pretraining_records(wildcards):
     models = study.networks_from("workflow")
-    return get_present(
-        [f"results/pretrain/{name}/seed0/record.json" for name in models]
-    )
+    return get_present([f"results/pretrain/{name}/seed0/record.json" for name in models])
 
 
 def get_weight_names():
@@ -107,19 +81,12 @@ def get_weight_cards(wildcards):
 
 def say_what_is_missing():
     """Name the records and predictions that are not there; all of them stand in results/tables/missing.csv."""
-    paths = [
-        get_cell_path(cell, name)
-        for cell in study.cells
-        for name in ("record.json", "predictions.parquet")
-    ]
+    paths = [get_cell_path(cell, name) for cell in study.cells for name in ("record.json", "predictions.parquet")]
     missing = [path for path in paths if not os.path.isfile(path)]
     for path in missing[:SHOWN]:
         print(f"foundationless: there is no {path}", file=sys.stderr)
     if more := missing[SHOWN:]:
-        print(
-            f"foundationless: and {len(more)} more: results/tables/missing.csv",
-            file=sys.stderr,
-        )
+        print(f"foundationless: and {len(more)} more: results/tables/missing.csv", file=sys.stderr)
 
 
 if FROM_RECORDS and is_main_process():

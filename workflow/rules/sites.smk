@@ -1,11 +1,7 @@
 # Included last, for it speaks of every rule: what differs between clusters, and which jobs share a job there.
 ENVS = Path(workflow.basedir).parent / "envs"
 IMAGE = str(ENVS / "foundationless.sif")
-MODULES = [
-    name
-    for name in (ENVS / "modules.txt").read_text().split("\n")
-    if name and not name.startswith("#")
-]
+MODULES = [name for name in (ENVS / "modules.txt").read_text().split("\n") if name and not name.startswith("#")]
 DOWNLOADS = ("fetch", "fetch_region", "download_weights", "download_tokenizer")
 
 

@@ -8,7 +8,7 @@ rule train_tokenizer:
     benchmark:
         "benchmarks/train_tokenizer/{model}.tsv"
     wildcard_constraints:
-        model=get_tokenizer_constraint("workflow"),
+        model=get_constraint(study.tokenizers_from("workflow")),
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -36,7 +36,7 @@ rule download_tokenizer:
     benchmark:
         "benchmarks/download_tokenizer/{model}.tsv"
     wildcard_constraints:
-        model=get_tokenizer_constraint("hub"),
+        model=get_constraint(study.tokenizers_from("hub")),
     conda:
         "../../envs/compute.yaml"
     threads: 1

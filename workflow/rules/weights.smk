@@ -39,7 +39,7 @@ rule download_weights:
     benchmark:
         "benchmarks/download_weights/{model}/seed{seed}.tsv"
     wildcard_constraints:
-        model=get_constraint("hub"),
+        model=get_constraint(study.networks_from("hub")),
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -73,7 +73,7 @@ rule import_weights:
     benchmark:
         "benchmarks/import_weights/{model}/seed{seed}.tsv"
     wildcard_constraints:
-        model=get_constraint("local"),
+        model=get_constraint(study.networks_from("local")),
     conda:
         "../../envs/compute.yaml"
     threads: 1

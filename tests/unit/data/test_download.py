@@ -432,5 +432,5 @@ def test_the_ledger_is_the_mirrors_manifest(shared, tmp_path):
     assert known == {name: (name, ledger[name].url, ledger[name].sha256, str(ledger[name].bytes)) for name in known}
     for name in ("rcrs", "kgp_chrMT", "tp53_gene", "gue_prom_300_tata_dev"):
         output = tmp_path / ledger[name].file
-        download.fetch(ledger[name], output, mirror=shared / "mirror", offline=True)
+        download.fetch(ledger[name], output, download.Access(shared / "mirror", offline=True))
         assert hashlib.sha256(output.read_bytes()).hexdigest() == ledger[name].sha256

@@ -250,6 +250,7 @@ def test_broken_tables_are_one_sentence(tmp_path, text, sentence):
         ("sources", "genome=genome:simulated", "needs the source 'bed'"),
         ("sources", "bed=simulated:foo.bed;genome=genome:simulated", "unknown simulated file 'foo.bed'"),
         ("metric", "cosine", "metric 'cosine' is none of classes"),
+        ("metric", "mcs", "task 'sim_mark': unknown metric 'mcs'; did you mean 'mcc'"),
         ("reader", "mutants", "not of mutants"),
         ("sources", "bed=task:sim_promoter;genome=genome:simulated", "sources of the reader transfer are 'task:NAME'"),
         ("sources", "bed=simulated:mark.bed;bed=simulated:mark.bed;genome=genome:simulated", "its key is there twice"),
@@ -270,6 +271,8 @@ def test_a_task_that_cannot_be_built_is_named(parts, column, text, sentence):
         ({"limits": {"sim_mrak": {"train": 5}}}, "limits: unknown task 'sim_mrak'; did you mean 'sim_mark'"),
         ({"models__hyenadna.demo__pretrained": {"source": "local"}}, "add path"),
         ({"models__hyenadna.demo__pretrained": {"source": "local", "path": "no/where"}}, "no checkpoint directory"),
+        ({"probing__probes": ["majority"]}, "config, probing.probes: unknown probe 'majority'; known: xgboost, "),
+        ({"analyses__width__probing": {"probes": ["smv"]}}, "width.probing.probes: unknown probe 'smv'; did you mean"),
         ({"finetuning__suites": {"gve": {"epochs": 3}}}, "finetuning.suites: unknown suite 'gve'; did you mean 'gue'"),
         ({"finetuning__suites": {"gue": {"folds": [99]}}}, "finetuning.suites.gue.folds: folds lie between 0 and 9"),
         ({"analyses__controls__finetuning": {"folds": [99]}}, "analyses.controls.finetuning.folds: folds lie between"),
@@ -298,7 +301,6 @@ def test_settings_that_contradict_each_other_are_named(parts, changes, sentence)
         ("study", "demo\n", r"config, study: 'demo\\n' does not match"),
         ("baselines", {"majority.x\n": {}}, "does not match"),
         ("probing__cv_folds", 5.0, "config, probing.cv_folds: 5.0 is not of type 'integer'"),
-        ("probing__probes", ["majority"], "'majority' is not one of"),
         ("analyses__finetune__seeds", [0, 0], "has non-unique elements"),
         ("analyses__finetune__seeds", [2**32], "greater than the maximum"),
         ("scoring__poolings", ["max", "max"], "has non-unique elements"),
@@ -326,6 +328,12 @@ def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sen
     models = {**parts[1], "hyenadna": {**parts[1]["hyenadna"], key: value}}
     with pytest.raises(UserError, match=sentence):
         check_schema(models, read_schema("models"), "models")
+
+
+def test_a_classifier_that_is_not_known_is_refused(parts):
+    models = {**parts[1], "gc": {**parts[1]["gc"], "classifier": "svn"}}
+    with pytest.raises(UserError, match="model 'gc': unknown classifier 'svn'; did you mean 'svm'"):
+        checked(parts[0], models, *parts[2:])
 
 
 def test_numbers_that_are_not_finite_are_refused():

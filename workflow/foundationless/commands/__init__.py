@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from foundationless.commands._flags import count, output_file, seed
 
 if TYPE_CHECKING:
+    from foundationless.data.download import Access
     from foundationless.training.corpus import Corpus
 
 ENERGY = "FOUNDATIONLESS_ENERGY"  # environment; a study's `energy: true` sets it
@@ -25,12 +26,8 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
 def add_sequences(parser: argparse.ArgumentParser) -> None:
     """The sequence set, and which letters it may hold."""
     parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet)")
-    parser.add_argument(
-        "--strict-alphabet",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="refuse sequences with other letters than A, C, G, T, N, or leave these to the tokenizer's own rule",
-    )
+    text = "refuse sequences with other letters than A, C, G, T, N, or leave these to the tokenizer's own rule"
+    parser.add_argument("--strict-alphabet", action=argparse.BooleanOptionalAction, default=True, help=text)
 
 
 def add_record_outputs(parser: argparse.ArgumentParser) -> None:
@@ -51,12 +48,8 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Which function the weights stand for."""
-    parser.add_argument(
-        "--reading",
-        choices=["published", "as_in_paper"],
-        default="published",
-        help="as_in_paper: the function that the paper's code evaluated, its loading defects included",
-    )
+    text = "as_in_paper: the function that the paper's code evaluated, its loading defects included"
+    parser.add_argument("--reading", choices=["published", "as_in_paper"], default="published", help=text)
 
 
 def add_hub(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +59,22 @@ def add_hub(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, help="cache of downloaded files (default: the hub library's own)")
     parser.add_argument("--local-hub", type=Path, help="directory of files laid out OWNER/NAME/resolve/REVISION/FILE")
     parser.add_argument("--offline", action="store_true", help="use the cache only, never the network")
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """The ledger of files, and how they are reached."""
+    parser.add_argument("--ledger", required=True, type=Path, help="table of datasets (config/datasets.tsv)")
+    parser.add_argument("--mirror", type=Path, help="directory laid out as host/path, looked at before the network")
+    parser.add_argument("--offline", action="store_true", help="never use the network: the mirror or nothing")
+    parser.add_argument("--retries", type=int, default=5, help="further attempts after a transient failure")
+    parser.add_argument("--timeout", type=float, default=60.0, help="longest silence of the server, in seconds")
+
+
+def read_access(arguments: argparse.Namespace) -> "Access":
+    """The access that the flags of `add_access` describe."""
+    from foundationless.data.download import Access
+
+    return Access(arguments.mirror, arguments.offline, arguments.retries, arguments.timeout)
 
 
 def add_corpus(parser: argparse.ArgumentParser) -> None:

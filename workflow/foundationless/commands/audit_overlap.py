@@ -35,10 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.link > 1:
         raise UserError(f"--link {arguments.link}: a share of the test rows is at most 1.")
     columns = ("id", "sequence", "split")
-    sets = {
-        name: read_sequences(path, columns, strict_alphabet=False)
-        for name, path in zip(names, arguments.sequences, strict=True)
-    }
+    files = zip(names, arguments.sequences, strict=True)
+    sets = {name: read_sequences(path, columns, strict_alphabet=False) for name, path in files}
     shared = overlap(sets, arguments.link)
     with atomic_path(arguments.output) as part:
         shared.to_csv(part, index=False)

@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from functools import partial
+
     from threadpoolctl import threadpool_limits
 
     from foundationless.evaluation.records import write_record
@@ -36,18 +38,11 @@ def run(arguments: argparse.Namespace) -> None:
     usage = JobUsage(threads=arguments.threads)
     pooling = arguments.pooling
     ids, vectors, facts = read_embeddings(arguments.embeddings, [pooling])
-    samples = read_samples(
-        arguments.sequences, arguments.aggregate, lambda frame: align(ids, vectors, frame), arguments.strict_alphabet
-    )
+    given = (arguments.aggregate, partial(align, ids, vectors), arguments.strict_alphabet)
+    samples = read_samples(arguments.sequences, *given)
     with threadpool_limits(arguments.threads):
-        found = cluster(
-            samples.frame,
-            samples.features[pooling],
-            seed=arguments.seed,
-            permutations=arguments.permutations,
-            most_rows=arguments.most_rows,
-            extra={"pooling": pooling},
-        )
+        chosen = {name: getattr(arguments, name) for name in ("seed", "permutations", "most_rows")}
+        found = cluster(samples.frame, samples.features[pooling], **chosen, extra={"pooling": pooling})
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
     with atomic_path(arguments.map) as part:
         found.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)

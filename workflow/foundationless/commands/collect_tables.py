@@ -29,12 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--benchmarks", type=Path, help="directory of Snakemake's benchmarks (RULE/…/NAME.tsv), which need not exist")
     add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
     add("--reported", type=Path, help="TSV of the numbers that the paper reports")
-    add(
-        "--selection",
-        choices=["validation", "test"],
-        default="validation",
-        help="runs chosen by validation, or by test",
-    )
+    add("--selection", choices=["validation", "test"], default="validation", help="chosen by validation, or by test")
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
     add("--margin", type=positive, default=0.02, help="equivalence margin of the mean, in units of the metric")

@@ -4,12 +4,13 @@ import argparse
 
 from foundationless.commands import add_hub
 from foundationless.commands._flags import output_file
+from foundationless.study.families import PIECES
 
 RECIPE = 1  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tokenizer", required=True, choices=["dnabert2", "gena_lm"], help="what the file must be")
+    parser.add_argument("--tokenizer", required=True, choices=PIECES, help="what the file must be")
     add_hub(parser)
     parser.add_argument("--sha256", help="expected SHA-256 of the file")
     parser.add_argument("--output", required=True, type=output_file, help="tokenizer.json to write")
@@ -18,7 +19,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.models.hub import fetch_tokenizer, import_tokenizer
 
-    path = fetch_tokenizer(
-        arguments.repository, arguments.revision, arguments.cache, arguments.local_hub, arguments.offline
-    )
-    import_tokenizer(path, arguments.output, arguments.tokenizer, arguments.sha256)
+    place = (arguments.repository, arguments.revision, arguments.cache, arguments.local_hub, arguments.offline)
+    import_tokenizer(fetch_tokenizer(*place), arguments.output, arguments.tokenizer, arguments.sha256)

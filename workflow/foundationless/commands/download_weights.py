@@ -6,34 +6,19 @@ weights are loaded strictly once, so a checkpoint that this program would misrea
 
 import argparse
 
-from foundationless.commands import add_hub, add_reading
-from foundationless.commands._flags import output_directory
+from foundationless.commands import add_hub
+from foundationless.commands.import_weights import add_checkpoint, write_checkpoint
 
 RECIPE = 1  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_hub(parser)
-    parser.add_argument("--sha256", help="expected SHA-256 of the published weight file")
-    parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
-    parser.add_argument("--tokenizer", required=True, help="tokenizer of the checkpoint")
-    add_reading(parser)
-    parser.add_argument("--model", required=True, help="model of config/models.yaml")
-    parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
+    add_checkpoint(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.models.hub import fetch_checkpoint, import_checkpoint
+    from foundationless.models.hub import fetch_checkpoint
 
-    directory = fetch_checkpoint(
-        arguments.repository, arguments.revision, arguments.cache, arguments.local_hub, arguments.offline
-    )
-    card = {
-        "model": arguments.model,
-        "family": arguments.family,
-        "tokenizer": arguments.tokenizer,
-        "init": "pretrained",
-        "seed": None,
-        "source": f"{arguments.repository}@{arguments.revision}",
-    }
-    import_checkpoint(directory, arguments.output, card, arguments.sha256, arguments.reading)
+    place = (arguments.repository, arguments.revision, arguments.cache, arguments.local_hub, arguments.offline)
+    write_checkpoint(arguments, fetch_checkpoint(*place), f"{arguments.repository}@{arguments.revision}")

@@ -14,17 +14,16 @@ RECIPE = 3  # raise it when a result would change
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
-    parser.add_argument(
-        "--figures", nargs="*", help="names, e.g. figure_01_benchmarks or verdict_forest (default: all)"
-    )
-    parser.add_argument("--tables", required=True, type=Path, help="directory of collect_tables")
-    parser.add_argument("--study", default="", help="what the study is; ends every caption")
-    parser.add_argument("--processes", type=count, default=1, help="figures drawn at once")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--figures", nargs="*", help="names, e.g. figure_01_benchmarks or verdict_forest (default: all)")
+    add("--tables", required=True, type=Path, help="directory of collect_tables")
+    add("--study", default="", help="what the study is; ends every caption")
+    add("--processes", type=count, default=1, help="figures drawn at once")
+    add(
         "--output",
         required=True,
         type=output_directory,
-        help="directory to write NAME.pdf, NAME.png and NAME.rst (title and caption) into",
+        help="directory for NAME.pdf, NAME.png and NAME.rst (title, caption)",
     )
 
 

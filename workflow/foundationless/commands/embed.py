@@ -10,15 +10,14 @@ RECIPE = 2  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", required=True, type=Path, help="weight directory")
+    add = parser.add_argument
+    add("--weights", required=True, type=Path, help="weight directory")
     add_sequences(parser)
-    parser.add_argument("--poolings", required=True, nargs="+", choices=["max", "mean", "cls", "site"], help="poolings")
-    parser.add_argument(
-        "--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)"
-    )
-    parser.add_argument("--output", required=True, type=output_file, help="embeddings to write (Parquet)")
+    add("--poolings", required=True, nargs="+", choices=["max", "mean", "cls", "site"], help="poolings")
+    add("--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)")
+    add("--output", required=True, type=output_file, help="embeddings to write (Parquet)")
     text = "time between two shards of OUTPUT.shards/, from which an interrupted job goes on (default 600)"
-    parser.add_argument("--checkpoint-seconds", type=positive, default=600.0, help=text)
+    add("--checkpoint-seconds", type=positive, default=600.0, help=text)
     add_compute(parser)
 
 

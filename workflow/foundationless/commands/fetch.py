@@ -9,18 +9,16 @@ is looked at before the network: on a connected machine,
 import argparse
 from pathlib import Path
 
+from foundationless.commands import add_access, read_access
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `fetch`; --name and --output go together, --list stands alone."""
-    parser.add_argument("--ledger", required=True, type=Path, help="table of datasets (config/datasets.tsv)")
+    add_access(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--name", help="dataset to fetch, as the ledger calls it")
     what.add_argument("--list", action="store_true", help="print url, sha256 and bytes of every dataset, tab-separated")
     parser.add_argument("--output", type=Path, help="file to write (with --name)")
-    parser.add_argument("--mirror", type=Path, help="directory laid out as host/path, looked at before the network")
-    parser.add_argument("--offline", action="store_true", help="never use the network: the mirror or nothing")
-    parser.add_argument("--retries", type=int, default=5, help="further attempts after a transient failure")
-    parser.add_argument("--timeout", type=float, default=60.0, help="longest silence of the server, in seconds")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -35,11 +33,4 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.output is None:
         raise UserError("--name needs --output, the file to write.")
-    fetch(
-        get_dataset(ledger, arguments.name),
-        arguments.output,
-        mirror=arguments.mirror,
-        offline=arguments.offline,
-        retries=arguments.retries,
-        timeout=arguments.timeout,
-    )
+    fetch(get_dataset(ledger, arguments.name), arguments.output, read_access(arguments))

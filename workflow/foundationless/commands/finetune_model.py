@@ -47,12 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
     usage = JobUsage(compute.device, arguments.runs / "cost.json", energy=arguments.energy)
-    names = Settings.__dataclass_fields__.keys() - {"learning_rates", "folds"}
-    settings = Settings(
-        learning_rates=tuple(arguments.learning_rates),
-        folds=tuple(arguments.folds),
-        **{name: getattr(arguments, name) for name in names},
-    )
+    chosen = {name: getattr(arguments, name) for name in Settings.__dataclass_fields__}
+    settings = Settings(**chosen | {name: tuple(chosen[name]) for name in ("learning_rates", "folds")})
     paths = (arguments.weights, arguments.sequences, settings, compute, arguments.runs)
     outcome = finetuning.finetune(*paths, RECIPE, arguments.checkpoint_seconds, arguments.pack)
     with atomic_path(arguments.predictions) as part:

@@ -43,11 +43,5 @@ def run(arguments: argparse.Namespace) -> None:
             return {family: genotypes.features(family, frame, **options)}
         return {family: composition.features(family, frame["sequence"].tolist(), arguments.seed, **options)}
 
-    run_job(
-        featurise,
-        [arguments.classifier],
-        parameters=0,
-        details={"family": family, "options": options},
-        cost={},
-        **shared(arguments),
-    )
+    details = {"family": family, "options": options}
+    run_job(featurise, [arguments.classifier], parameters=0, details=details, cost={}, **shared(arguments))

@@ -35,12 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
     tokenizer = load_tokenizer(arguments.tokenizer, directory)
     config = retokenized(arguments.family, parse_config(arguments.config), tokenizer)
     model = initialise(arguments.family, config, arguments.seed, arguments.reading)
-    card = {
-        "model": arguments.model,
-        "family": paper_family(arguments.family, arguments.reading),
-        "tokenizer": arguments.tokenizer,
-        "init": "random",
-        "seed": arguments.seed,
-        "source": "published random initialisation",
-    }
+    card = {name: getattr(arguments, name) for name in ("model", "tokenizer", "seed")}
+    card |= {"family": paper_family(arguments.family, arguments.reading)}
+    card |= {"init": "random", "source": "published random initialisation"}
     save_weights(arguments.output, model, card, arguments.tokenizer_file)

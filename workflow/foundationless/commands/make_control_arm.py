@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands._flags import output_directory, seed
+from foundationless.study.vocabulary import CONTROL_ARMS
 
 RECIPE = 1  # raise it when a result would change
 
@@ -15,7 +16,7 @@ RECIPE = 1  # raise it when a result would change
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained", required=True, type=Path, help="weight directory of the pretrained model")
     parser.add_argument("--random", required=True, type=Path, help="weight directory of the random model of this seed")
-    parser.add_argument("--init", required=True, choices=["embedding", "permuted", "copy"], help="which control")
+    parser.add_argument("--init", required=True, choices=CONTROL_ARMS, help="which control")
     parser.add_argument("--seed", required=True, type=seed, help="seed of the random weights and of permutations")
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
@@ -26,14 +27,9 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.models.weights import PIECE_FILE, load_weights, save_weights
 
     pretrained, random = load_weights(arguments.pretrained), load_weights(arguments.random)
-    card = {
-        "model": arguments.model,
-        "family": random.card["family"],
-        "tokenizer": random.card["tokenizer"],
-        "init": arguments.init,
-        "seed": arguments.seed,
-        "source": f"pretrained {pretrained.card['sha256']}, random {random.card['sha256']}",
-    }
+    card = {name: getattr(arguments, name) for name in ("model", "init", "seed")}
+    card |= {name: random.card[name] for name in ("family", "tokenizer")}
+    card |= {"source": f"pretrained {pretrained.card['sha256']}, random {random.card['sha256']}"}
     model = derive(arguments.init, pretrained, random, arguments.seed)
     pieces = arguments.random / PIECE_FILE
     save_weights(arguments.output, model, card, pieces if pieces.is_file() else None)

@@ -12,17 +12,13 @@ from pathlib import Path
 
 from foundationless.commands._flags import count, positive
 
-ROOT = Path(__file__).parents[3]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--configfile", required=True, type=Path, help="the study, as given to snakemake")
-    add(
-        "--tflops", type=positive, default=60.0, help="what a GPU sustains, in 10^12 operations per second (default 60)"
-    )
-    lists = ROOT.joinpath("resources", "lists", "task_sizes.tsv")
-    add("--sizes", type=Path, default=lists, help="TSV: task, train, validation, test, length (default: the project's)")
+    add("--tflops", type=positive, default=60.0, help="what a GPU sustains, 10^12 operations per second (default 60)")
+    lists = Path("resources", "lists", "task_sizes.tsv")
+    add("--sizes", type=Path, default=lists, help=f"TSV: task, train, validation, test, length (default {lists})")
     add("--ledger", type=Path, help="what jobs cost that ran: CSV with rule, model, …, gpus, seconds (default: none)")
     add("--gpus", type=count, default=1, help="GPUs at work at once (default 1)")
     add("--cores", type=count, default=8, help="cores at work at once, one job each (default 8)")
@@ -50,9 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
     shown = costs if arguments.rules else costs[costs["rule"] == "total"].drop(columns="rule")
     print(shown.to_string(index=False, float_format="{:,.1f}".format))
     print("Targets share sequence sets, embeddings and weights, which `all` counts once. Retrieval is not counted.")
-    print(
-        f"Wall time: {machine.gpus} GPUs, {machine.cores} cores. Longest chain {describe_chain(workload, calibration)}."
-    )
+    chain = describe_chain(workload, calibration)
+    print(f"Wall time: {machine.gpus} GPUs, {machine.cores} cores. Longest chain {chain}.")
     print(f"Assumed: {arguments.tflops:g} TFLOP/s sustained on a GPU, one run after the other in each job.")
     if arguments.ledger:
         print("\nMeasured over estimated seconds of the ledger's jobs, by which the numbers above are multiplied:")

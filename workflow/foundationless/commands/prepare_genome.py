@@ -14,13 +14,8 @@ RECIPE = 1  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--piece",
-        action="append",
-        required=True,
-        metavar="SPEC",
-        help="path=FILE[,contig=NAME][,start=N][,strand=+|-][,prefix=chr]; may be repeated",
-    )
+    text = "path=FILE[,contig=NAME][,start=N][,strand=+|-][,prefix=chr]; may be repeated"
+    parser.add_argument("--piece", action="append", required=True, metavar="SPEC", help=text)
     parser.add_argument("--output", required=True, type=output_file, help="FASTA to write; its .fai is put beside it")
 
 

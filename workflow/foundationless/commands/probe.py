@@ -20,20 +20,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Flags that probes on embeddings and on cheap features share."""
+    add = parser.add_argument
     add_sequences(parser)
-    parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
-    parser.add_argument("--aggregate", help="average the features of rows that share this column, such as sample")
-    parser.add_argument("--metric", required=True, choices=CLASS_METRICS, help="main metric; it chooses on validation")
-    parser.add_argument("--rounds", type=count, default=1000, help="XGBoost: trees per class")
-    parser.add_argument("--depth", type=count, default=3, help="XGBoost: depth of a tree")
-    parser.add_argument("--eta", type=number, default=0.1, help="XGBoost: learning rate")
-    parser.add_argument("--colsample", type=number, default=1.0, help="XGBoost: share of the columns per tree")
-    parser.add_argument(
-        "--early-stopping", type=int, default=0, help="XGBoost: patience in rounds; 0 never stops early"
-    )
-    parser.add_argument("--pca", type=count, nargs="+", default=[], help="also read so many principal components")
-    parser.add_argument("--cv-folds", type=int, default=0, help="also cross-validate over all rows; 0: never")
-    parser.add_argument("--threads", type=count, default=1, help="CPU threads")
+    add("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
+    add("--aggregate", help="average the features of rows that share this column, such as sample")
+    add("--metric", required=True, choices=CLASS_METRICS, help="main metric; it chooses on validation")
+    add("--rounds", type=count, default=1000, help="XGBoost: trees per class")
+    add("--depth", type=count, default=3, help="XGBoost: depth of a tree")
+    add("--eta", type=number, default=0.1, help="XGBoost: learning rate")
+    add("--colsample", type=number, default=1.0, help="XGBoost: share of the columns per tree")
+    add("--early-stopping", type=int, default=0, help="XGBoost: patience in rounds; 0 never stops early")
+    add("--pca", type=count, nargs="+", default=[], help="also read so many principal components")
+    add("--cv-folds", type=int, default=0, help="also cross-validate over all rows; 0: never")
+    add("--threads", type=count, default=1, help="CPU threads")
     add_identity(parser)
     add_record_outputs(parser)
 

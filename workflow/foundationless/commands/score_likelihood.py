@@ -1,6 +1,7 @@
 """Log-likelihood ratio of ALT against REF, and how well it ranks variants."""
 
 import argparse
+from functools import partial
 
 from foundationless.commands.score_sensitivity import add_scoring, shared
 
@@ -16,8 +17,5 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.scoring import run_job, score_likelihood
 
     both = arguments.both_strands
-    run_job(
-        lambda weights, frame, compute: score_likelihood(weights, frame, compute, both),
-        settings={"both_strands": both},
-        **shared(arguments),
-    )
+    score = partial(score_likelihood, both_strands=both)
+    run_job(score, settings={"both_strands": both}, **shared(arguments))

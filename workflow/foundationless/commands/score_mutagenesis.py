@@ -16,13 +16,12 @@ RECIPE = 1  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add_scoring(parser)
-    parser.add_argument("--windows", type=count, required=True, help="windows at most; each costs 3 inputs per base")
+    add("--windows", type=count, required=True, help="windows at most; each costs 3 inputs per base")
     poolings = ["max", "mean", "cls", "site"]
-    parser.add_argument(
-        "--poolings", nargs="+", choices=poolings, default=["max", "mean"], help="poolings of the embedding"
-    )
-    parser.add_argument("--both-strands", action="store_true", help="average with the reverse complement's ratio")
+    add("--poolings", nargs="+", choices=poolings, default=["max", "mean"], help="poolings of the embedding")
+    add("--both-strands", action="store_true", help="average with the reverse complement's ratio")
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -31,14 +30,8 @@ def run(arguments: argparse.Namespace) -> None:
     poolings, most, both = list(dict.fromkeys(arguments.poolings)), arguments.windows, arguments.both_strands
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
 
-    def score(
-        weights: "Weights", frame: "pd.DataFrame", compute: dict[str, Any]
-    ) -> "tuple[list[Result], pd.DataFrame]":
+    def score(weights: "Weights", frame: "pd.DataFrame", compute: Any) -> "tuple[list[Result], pd.DataFrame]":
         results, rows = score_mutagenesis(weights, frame, poolings, most, arguments.seed, compute, both)
         return results, rows.assign(**identity)  # maps of several jobs are joined to one table
 
-    run_job(
-        score,
-        settings={"poolings": poolings, "windows": most, "both_strands": both},
-        **shared(arguments),
-    )
+    run_job(score, settings={"poolings": poolings, "windows": most, "both_strands": both}, **shared(arguments))

@@ -10,14 +10,13 @@ RECIPE = 2  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add_scoring(parser)
     poolings = ["max", "mean", "cls", "site"]
-    parser.add_argument("--poolings", nargs="+", choices=poolings, default=poolings, help="poolings of the embedding")
-    parser.add_argument(
-        "--genome", type=Path, help="reference FASTA: score chunks with many variants too, as the paper"
-    )
-    parser.add_argument("--chunk", type=count, default=1024, help="length of such a chunk in bp")
-    parser.add_argument("--chunks", type=count, default=5, help="chunks per gene at most")
+    add("--poolings", nargs="+", choices=poolings, default=poolings, help="poolings of the embedding")
+    add("--genome", type=Path, help="reference FASTA: score chunks with many variants too, as the paper")
+    add("--chunk", type=count, default=1024, help="length of such a chunk in bp")
+    add("--chunks", type=count, default=5, help="chunks per gene at most")
 
 
 def run(arguments: argparse.Namespace) -> None:

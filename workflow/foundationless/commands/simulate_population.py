@@ -13,29 +13,21 @@ RECIPE = 2  # raise it when a result would change
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `simulate_population`."""
-    parser.add_argument("--genome", required=True, type=Path, help="FASTA whose bases become REF")
-    parser.add_argument("--contig", required=True, help="contig of the window")
-    parser.add_argument("--start", required=True, type=int, help="first base of the window, 0-based")
-    parser.add_argument("--length", required=True, type=int, help="length of the window in bp")
-    parser.add_argument("--people-per-population", required=True, type=int, help="diploid people of each population")
-    parser.add_argument(
-        "--children-per-population", type=int, default=0, help="children of couples among them, besides (default: none)"
-    )
-    parser.add_argument("--seed", required=True, type=seed, help="seed; the same one gives the same bytes")
-    parser.add_argument("--output", required=True, type=output_directory, help="directory to write into")
+    add = parser.add_argument
+    add("--genome", required=True, type=Path, help="FASTA whose bases become REF")
+    add("--contig", required=True, help="contig of the window")
+    add("--start", required=True, type=int, help="first base of the window, 0-based")
+    add("--length", required=True, type=int, help="length of the window in bp")
+    add("--people-per-population", required=True, type=int, help="diploid people of each population")
+    add("--children-per-population", type=int, default=0, help="children of couples among them (default: none)")
+    add("--seed", required=True, type=seed, help="seed; the same one gives the same bytes")
+    add("--output", required=True, type=output_directory, help="directory to write into")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write the phased VCF, the panel and the pedigree."""
     from foundationless.data.simulate_population import simulate_population
 
-    simulate_population(
-        arguments.genome,
-        arguments.contig,
-        arguments.start,
-        arguments.length,
-        arguments.people_per_population,
-        arguments.seed,
-        arguments.output,
-        arguments.children_per_population,
-    )
+    window = (arguments.genome, arguments.contig, arguments.start, arguments.length)
+    people, children = arguments.people_per_population, arguments.children_per_population
+    simulate_population(*window, people, arguments.seed, arguments.output, children)

@@ -7,12 +7,13 @@ import argparse
 
 from foundationless.commands import add_corpus, read_corpus
 from foundationless.commands._flags import count, output_file, seed
+from foundationless.study.families import PIECES
 
 RECIPE = 1  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tokenizer", required=True, choices=["dnabert2", "gena_lm"], help="the kind of tokenizer")
+    parser.add_argument("--tokenizer", required=True, choices=PIECES, help="the kind of tokenizer")
     add_corpus(parser)
     parser.add_argument("--size", required=True, type=count, help="tokens of the vocabulary, special ones included")
     parser.add_argument("--windows", type=count, default=4000, help="windows to learn from")

@@ -27,9 +27,5 @@ def run(arguments: argparse.Namespace) -> None:
     """Gather and write."""
     from foundationless.reporting.page import read_config, write_report
 
-    given = vars(arguments)
-    write_report(
-        given["output"],
-        config=read_config(given["config"]),
-        **{name: given[name] for name in ("tables", "figures", "verdict", "datasets")},
-    )
+    files = {name: getattr(arguments, name) for name in ("tables", "figures", "verdict", "datasets")}
+    write_report(arguments.output, config=read_config(arguments.config), **files)

@@ -64,6 +64,24 @@ class Dataset:
         return bool(self.sha256 or self.md5)
 
 
+@dataclass(frozen=True)
+class Access:
+    """How files are reached: in `mirror`, else, unless `offline`, over the network.
+
+    `timeout` is the longest silence in seconds, `retries` the number of further attempts after connection errors,
+    truncation, wrong content and the statuses 5xx, 408, 425, 429.
+    """
+
+    mirror: Path | None = None
+    offline: bool = False
+    retries: int = 5
+    timeout: float = 60.0
+
+    def place(self, url: str) -> Path | str:
+        """Where the file of `url` would be looked for before the network."""
+        return mirror_path(self.mirror, url) if self.mirror else "a directory given as --mirror"
+
+
 class TransientError(Exception):
     """A failure that another attempt may mend; `wait` is the pause that the server asks for, in seconds."""
 
@@ -92,10 +110,9 @@ def read_ledger(path: Path) -> dict[str, Dataset]:
     """Datasets by name, in the ledger's order; any malformed row is a `UserError` that names it."""
     ledger: dict[str, Dataset] = {}
     files: set[str] = set()
-    for number, row in enumerate(
-        read_table(path, ("name", "file", "url", "sha256", "bytes", "licence", "description"))
-    ):
-        dataset = _read_row(row, f"{path}, row {number + 1}")
+    columns = ("name", "file", "url", "sha256", "bytes", "licence", "description")
+    for number, row in enumerate(read_table(path, columns), 1):
+        dataset = _read_row(row, f"{path}, row {number}")
         if dataset.file in files:
             raise UserError(f"{path}: file '{dataset.file}' stands more than once; files must be unique.")
         ledger[dataset.name] = dataset
@@ -148,40 +165,24 @@ def mirror_path(mirror: Path, url: str) -> Path:
     return mirror / parts.netloc / (unquote(parts.path).lstrip("/") + (f"?{parts.query}" if parts.query else ""))
 
 
-def fetch(
-    dataset: Dataset,
-    output: Path,
-    *,
-    mirror: Path | None = None,
-    offline: bool = False,
-    retries: int = 5,
-    timeout: float = 60.0,
-    record: bool = True,
-) -> None:
-    """Put a dataset at `output`: nothing to do if it is there, else from `mirror`, else from the network.
+def fetch(dataset: Dataset, output: Path, access: Access, record: bool = True) -> None:
+    """Put a dataset at `output`: nothing to do if it is there, else from the mirror, else from the network.
 
     Size and checksum (see the module) are verified before the file appears under its name. A download grows in
     `OUTPUT.part`, which a later attempt resumes by HTTP Range, and a later call too where the ledger knows the content.
-    `timeout` is the longest silence in seconds, `retries` the number of further attempts after connection errors,
-    truncation, wrong content and the statuses 5xx, 408, 425, 429. `record=False` leaves no record of a first fetch.
-    Every failure is a `UserError`.
+    `record=False` leaves no record of a first fetch. Every failure is a `UserError`.
     """
-    if retries < 0 or not timeout > 0:
-        raise UserError(f"--retries {retries} --timeout {timeout}: retries must be 0 or more, the timeout positive.")
+    if access.retries < 0 or not access.timeout > 0:
+        given = f"--retries {access.retries} --timeout {access.timeout}"
+        raise UserError(f"{given}: retries must be 0 or more, the timeout positive.")
     try:
         dataset = _recorded(dataset, output)
         if output.is_file() and dataset.is_known and _mismatch(output, dataset) is None:
             return
         output.parent.mkdir(parents=True, exist_ok=True)
         if not dataset.is_known and dataset.checksums:
-            dataset = _published(dataset, mirror, offline, retries, timeout)
-        if mirror is None or not _copy_from_mirror(dataset, output, mirror):
-            if offline:
-                place = mirror_path(mirror, dataset.url) if mirror else "a directory given as --mirror"
-                raise UserError(
-                    f"{dataset.name} is not in a mirror and --offline forbids {dataset.url}; put it at {place}."
-                )
-            _download(dataset, output, retries, timeout)
+            dataset = _published(dataset, access)
+        _retrieve(dataset, output, access)
         if record and not dataset.sha256:
             _record(dataset, output)
     except OSError as error:
@@ -212,16 +213,26 @@ def _record(dataset: Dataset, output: Path) -> None:
     tell(f"{dataset.name}: {how}; sha256 {digest} recorded in {path}, later fetches must equal it.")
 
 
-def _published(dataset: Dataset, mirror: Path | None, offline: bool, retries: int, timeout: float) -> Dataset:
+def _retrieve(dataset: Dataset, output: Path, access: Access) -> None:
+    """Put a dataset at `output`, from the mirror or the network."""
+    if access.mirror is None or not _copy_from_mirror(dataset, output, access.mirror):
+        refuse_offline(dataset, access)
+        _download(dataset, output, access)
+
+
+def refuse_offline(dataset: Dataset, access: Access) -> None:
+    """`UserError` where the network must not be used."""
+    if access.offline:
+        place = access.place(dataset.url)
+        raise UserError(f"{dataset.name} is not in a mirror and --offline forbids {dataset.url}; put it at {place}.")
+
+
+def _published(dataset: Dataset, access: Access) -> Dataset:
     """The dataset with the checksum that its published list names."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "checksums"
         table = replace(dataset, name=f"{dataset.name}, list of checksums", url=dataset.checksums, bytes=None)
-        if mirror is None or not _copy_from_mirror(table, path, mirror):
-            if offline:
-                place = mirror_path(mirror, table.url) if mirror else "a directory given as --mirror"
-                raise UserError(f"--offline forbids {table.url}, the checksum of {dataset.name}; put it at {place}.")
-            _download(table, path, retries, timeout)
+        _retrieve(table, path, access)
         if path.stat().st_size > _LARGEST_LIST_BYTES:
             raise UserError(f"{dataset.checksums}: too large for a list of checksums; correct the ledger.")
         lines = path.read_text(errors="replace").splitlines()
@@ -230,8 +241,7 @@ def _published(dataset: Dataset, mirror: Path | None, offline: bool, retries: in
         words = line.replace("*", " ").split()
         digests = [word.lower() for word in words if re.fullmatch("[0-9a-fA-F]{32}|[0-9a-fA-F]{64}", word)]
         if digests and any(word.rpartition("/")[2] == wanted for word in words):
-            kind = "md5" if len(digests[0]) == 32 else "sha256"
-            return replace(dataset, md5=digests[0]) if kind == "md5" else replace(dataset, sha256=digests[0])
+            return replace(dataset, **{"md5" if len(digests[0]) == 32 else "sha256": digests[0]})  # type: ignore[arg-type]
     raise UserError(f"{dataset.checksums}: names no checksum of {wanted}; correct the column checksums of the ledger.")
 
 
@@ -289,12 +299,12 @@ def retried(url: str, retries: int, attempt: Callable[P, T], *arguments: P.args,
         ) from None
 
 
-def _download(dataset: Dataset, output: Path, retries: int, timeout: float) -> None:
+def _download(dataset: Dataset, output: Path, access: Access) -> None:
     part = output.with_name(f"{output.name}.part")
     if not dataset.is_known:  # what is there may be of another version, and nothing could tell
         part.unlink(missing_ok=True)
     with Session() as session:
-        retried(dataset.url, retries, _attempt, session, dataset, part, timeout)
+        retried(dataset.url, access.retries, _attempt, session, dataset, part, access.timeout)
     part.replace(output)
 
 

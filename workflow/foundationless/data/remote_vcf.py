@@ -16,12 +16,13 @@ from pathlib import Path
 import pysam
 
 from foundationless.data.download import (
+    Access,
     Dataset,
     Session,
     TransientError,
     check_status,
     fetch,
-    mirror_path,
+    refuse_offline,
     retried,
     transport_errors,
 )
@@ -54,13 +55,9 @@ class Tabix:
         """Read a .tbi as the specification lays it out (samtools.github.io/hts-specs/tabix.pdf)."""
         try:
             data = gzip.decompress(packed)
-            magic, count, names_length = (
-                data[:4],
-                *struct.unpack_from("<i", data, 4),
-                *struct.unpack_from("<i", data, 32),
-            )
-            if magic != b"TBI\1":
+            if data[:4] != b"TBI\1":
                 raise ValueError("no TBI at its start")
+            (count,), (names_length,) = (struct.unpack_from("<i", data, at) for at in (4, 32))
             names = data[36 : 36 + names_length].split(b"\0")[:count]
             at = 36 + names_length
             bins: dict[str, dict[int, list[tuple[int, int]]]] = {}
@@ -104,18 +101,7 @@ class Tabix:
         return max(earliest, min(c[0] for c in chunks)), min([max(c[1] for c in chunks), *later])
 
 
-def fetch_region(
-    dataset: Dataset,
-    contig: str,
-    start: int,
-    end: int,
-    output: Path,
-    *,
-    mirror: Path | None = None,
-    offline: bool = False,
-    retries: int = 5,
-    timeout: float = 60.0,
-) -> None:
+def fetch_region(dataset: Dataset, contig: str, start: int, end: int, output: Path, access: Access) -> None:
     """Put the records of a VCF that overlap `contig`:`start`-`end` (1-based, inclusive) at `output` (.vcf.gz, .tbi).
 
     Beside it `OUTPUT.json`: url, region, bytes that travelled, records, and the sha256 of the text of the window. An
@@ -138,24 +124,21 @@ def fetch_region(
         return
     with temporary_directory(output) as directory:
         tbi, raw = directory / "index.tbi", directory / "raw.vcf"
-        fetch(_index_of(dataset), tbi, record=False, mirror=mirror, offline=offline, retries=retries, timeout=timeout)
+        fetch(_index_of(dataset), tbi, access, record=False)
         tabix = Tabix.parse(tbi.read_bytes(), dataset.index)
-        text, travelled = _read_window(dataset, tabix, (contig, start, end), mirror, offline, retries, timeout)
+        text, travelled = _read_window(dataset, tabix, (contig, start, end), access)
         raw.write_bytes(text)
         packed = Path(pysam.tabix_index(str(raw), preset="vcf", force=True))
         records = _write(packed, output, resolve_contig(contig, tabix.bins, dataset.url), start, end)
-    if not records:
-        output.unlink()
-        index.unlink()
-        raise UserError(f"{dataset.url}: holds no records at {contig}:{start}-{end}; correct the window.")
     digest = _text_digest(output)
-    if known and digest != known["sha256"]:
+    problem = "" if records else f"holds no records at {asked['region']}; correct the window."
+    if records and known and digest != known["sha256"]:
+        problem = f"the window {asked['region']} is no longer what {card} recorded at the first fetch (sha256 {digest} "
+        problem += f"instead of {known['sha256']}); delete the record to trust the new one."
+    if problem:
         output.unlink()
         index.unlink()
-        raise UserError(
-            f"{dataset.url}: the window {asked['region']} is no longer what {card} recorded at the first fetch "
-            f"(sha256 {digest} instead of {known['sha256']}); delete the record to trust the new one."
-        )
+        raise UserError(f"{dataset.url}: {problem}")
     write_json(card, asked | {"bytes": travelled, "records": records, "sha256": digest})
     tell(
         f"{dataset.name}, {asked['region']}: {records:,} records, {travelled:,} bytes beside the index; "
@@ -163,24 +146,14 @@ def fetch_region(
     )
 
 
-def _read_window(
-    dataset: Dataset,
-    tabix: Tabix,
-    region: tuple[str, int, int],
-    mirror: Path | None,
-    offline: bool,
-    retries: int,
-    timeout: float,
-) -> tuple[bytes, int]:
+def _read_window(dataset: Dataset, tabix: Tabix, region: tuple[str, int, int], access: Access) -> tuple[bytes, int]:
     """What `_window` gives, from the mirror where it holds the file, else from the server."""
-    local = mirror_path(mirror, dataset.url) if mirror else None
-    if local is not None and local.is_file():
+    local = access.place(dataset.url)
+    if isinstance(local, Path) and local.is_file():
         return _window(tabix, _from_file(local), *region, str(local))
-    if offline:
-        where = local or "a directory given as --mirror"
-        raise UserError(f"{dataset.name} is not in a mirror and --offline forbids {dataset.url}; put it at {where}.")
+    refuse_offline(dataset, access)
     with Session() as session:
-        return _window(tabix, _from_server(session, dataset, retries, timeout), *region, dataset.url)
+        return _window(tabix, _from_server(session, dataset, access), *region, dataset.url)
 
 
 def _index_of(dataset: Dataset) -> Dataset:
@@ -232,12 +205,12 @@ def _from_file(path: Path) -> ReadBytes:
     return read
 
 
-def _from_server(session: Session, dataset: Dataset, retries: int, timeout: float) -> ReadBytes:
+def _from_server(session: Session, dataset: Dataset, access: Access) -> ReadBytes:
     def attempt(low: int, high: int) -> bytes:
         headers = {"Accept-Encoding": "identity", "Range": f"bytes={low}-{high - 1}"}
         with (
             transport_errors(dataset.url),
-            session.get(dataset.url, headers=headers, stream=True, timeout=timeout) as response,
+            session.get(dataset.url, headers=headers, stream=True, timeout=access.timeout) as response,
         ):
             check_status(response, dataset.url)
             place = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
@@ -251,10 +224,7 @@ def _from_server(session: Session, dataset: Dataset, retries: int, timeout: floa
             raise TransientError(f"the server sent only {len(body):,} of {expected:,} bytes of a range")
         return body
 
-    def read(low: int, high: int) -> bytes:
-        return retried(dataset.url, retries, attempt, low, high)
-
-    return read
+    return lambda low, high: retried(dataset.url, access.retries, attempt, low, high)
 
 
 def _write(source: Path, output: Path, contig: str, start: int, end: int) -> int:

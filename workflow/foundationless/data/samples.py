@@ -78,9 +78,8 @@ def families(path: Path, samples: Sequence[str]) -> dict[str, str]:
         for link in (person.family and f"family {person.family}", person.father, person.mother)
         if link
     ]
-    nodes = {
-        name: number for number, name in enumerate(dict.fromkeys([*samples, *(n for edge in edges for n in edge)]))
-    }
+    names = dict.fromkeys([*samples, *(name for edge in edges for name in edge)])
+    nodes = {name: number for number, name in enumerate(names)}
     left, right = [nodes[a] for a, _ in edges], [nodes[b] for _, b in edges]
     graph = coo_array(([1] * len(edges), (left, right)), shape=(len(nodes), len(nodes)))
     component = connected_components(graph, directed=False)[1]

@@ -184,10 +184,8 @@ def _promoter(rng: np.random.Generator, label: str) -> Element:
 def _enhancer(rng: np.random.Generator, label: str) -> Element:
     """200 bp: no site (none), 2-3 GATA sites (weak), or GATA sites joined by 2-3 E-boxes (strong)."""
     element = Element("enhancer", label, 200, "+")
-    gata, ebox = (
-        0 if label == "none" else int(rng.integers(2, 4)),
-        int(rng.integers(2, 4)) if label == "strong" else 0,
-    )
+    gata = 0 if label == "none" else int(rng.integers(2, 4))
+    ebox = int(rng.integers(2, 4)) if label == "strong" else 0
     cells = _cells(element.length, 6)
     for cell, motif in zip(rng.permutation(6).tolist(), ["GATA"] * gata + ["EBOX"] * ebox, strict=False):
         element.planted += _unit(rng, [(motif, 0)], cells[cell])
@@ -340,16 +338,13 @@ def simulate_genome(directory: Path, seed: int) -> None:
                     f'gene_id "SIMG{number:011d}.1"; gene_type "{element.label}"; gene_name "SIM{number}"; level 2;'
                 )
             else:
-                files[f"{element.feature}.bed"].append(
-                    f"{contig}\t{start}\t{end}\t{element.label}\t0\t{element.strand}"
-                )
+                row = (contig, start, end, element.label, 0, element.strand)
+                files[f"{element.feature}.bed"].append("\t".join(map(str, row)))
             for one in planted:
                 first, pattern = start + one.start, MOTIFS[one.motif]
-                row = Truth(
-                    *(contig, first, first + len(pattern), one.strand, one.motif, pattern),
-                    *(element.feature, start, end, element.label),
-                )
-                files["truth.tsv"].append("\t".join(map(str, astuple(row))))
+                window = (element.feature, start, end, element.label)
+                truth = Truth(contig, first, first + len(pattern), one.strand, one.motif, pattern, *window)
+                files["truth.tsv"].append("\t".join(map(str, astuple(truth))))
         files["genome.fa"] += [f">{contig}", *textwrap.wrap("".join(bases), 60)]
     with staged(directory) as stage:
         for name, lines in files.items():

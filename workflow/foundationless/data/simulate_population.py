@@ -17,8 +17,11 @@ RECOMBINATION = 1e-8  # crossovers per base and meiosis, the human mean
 CHILDREN_SEED = 2**32 - 5  # beside the seed: with children or without, everything else is drawn alike
 CPG_MUTABILITY = 12.0  # relative to other bases; makes recurrent, hence multi-allelic, sites
 
+Sites = list[tuple[int, np.ndarray]]  # offset in the window, and the haplotypes' alleles there
+Couples = list[tuple[int, int]]  # father and mother of each child
 
-def _haplotypes(window: str, people: int, seed: int) -> tuple[list[str], list[tuple[int, np.ndarray]]]:
+
+def _haplotypes(window: str, people: int, seed: int) -> tuple[list[str], Sites]:
     """Populations of the people, and (offset, allele indices [2 * people], 0 = ancestral) of each polymorphic site."""
     import msprime
     import stdpopsim
@@ -60,7 +63,7 @@ def _indel(rng: np.random.Generator, window: str, offset: int, limit: int) -> tu
     return (anchor + deleted, anchor) if fits and deleted[-1] != anchor else None
 
 
-def _couples(populations: Sequence[str], children: int) -> list[tuple[int, int]]:
+def _couples(populations: Sequence[str], children: int) -> Couples:
     """Father and mother (numbers of people) of every child: `children` of each population, couples taken in turn."""
     parents = []
     for population in dict.fromkeys(populations):
@@ -78,9 +81,7 @@ def _gamete(rng: np.random.Generator, calls: np.ndarray, offsets: np.ndarray, le
     return handed
 
 
-def _with_children(
-    rng: np.random.Generator, sites: list[tuple[int, np.ndarray]], parents: Sequence[tuple[int, int]], length: int
-) -> list[tuple[int, np.ndarray]]:
+def _with_children(rng: np.random.Generator, sites: Sites, parents: Couples, length: int) -> Sites:
     """The sites with the children's alleles behind the others', the father's haplotype first."""
     offsets = np.array([offset for offset, _ in sites])
     calls = np.stack([alleles for _, alleles in sites]).reshape(len(sites), -1, 2)
@@ -174,7 +175,7 @@ def _record(contig: str, position: int, reference: str, alternatives: Sequence[s
 
 
 def _tables_of_people(
-    rng: np.random.Generator, names: Sequence[str], populations: Sequence[str], parents: Sequence[tuple[int, int]]
+    rng: np.random.Generator, names: Sequence[str], populations: Sequence[str], parents: Couples
 ) -> tuple[list[str], list[str]]:
     """Lines of the panel and of the pedigree; the last people are the children, and parents have their sex."""
     panel = ["sample\tpop\tsuper_pop\tgender"]

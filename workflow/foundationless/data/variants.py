@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,14 +40,8 @@ TP53_CODING_EXONS = (
 """Coding parts of the exons of NM_000546.6 (ENST00000269305) on GRCh38 chr17, minus strand, in order of translation,
 1-based with both ends included; they are 1,182 bases: the 393 residues of p53 (UniProt P04637) and a stop."""
 
-_BASES = "TCAG"
-CODONS = dict(
-    zip(
-        (a + b + c for a in _BASES for b in _BASES for c in _BASES),
-        "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG",
-        strict=True,
-    )
-)
+_RESIDUES = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
+CODONS = dict(zip(map("".join, product("TCAG", repeat=3)), _RESIDUES, strict=True))
 """Standard genetic code (NCBI translation table 1)."""
 
 
@@ -274,9 +269,8 @@ def haplotypes(
     vectors = np.ascontiguousarray(np.maximum(matrix, 0).reshape(len(rows), len(names) * ploidy).T)
     distinct, inverse = _distinct_rows(vectors)
     built: dict[str, int] = {}
-    numbers = np.array(
-        [built.setdefault(consensus(reference, sites, row, counts), len(built)) for row in distinct], dtype=np.int32
-    )
+    texts = (consensus(reference, sites, row, counts) for row in distinct)
+    numbers = np.array([built.setdefault(text, len(built)) for text in texts], dtype=np.int32)
     index = numbers[inverse].reshape(len(names), ploidy)
     called = np.ascontiguousarray(np.minimum(matrix, np.iinfo(np.int8).max).astype(np.int8).transpose(1, 2, 0))
     return Haplotypes(names, list(built), np.where(absent_copy, -1, index).astype(np.int32), called, counts)
@@ -352,20 +346,8 @@ def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str
     labels = frame.assign(label=frame["label"].fillna("")).groupby("id")["label"].nunique()
     if (labels > 1).any():
         raise UserError(f"{where}: variant {labels[labels > 1].index[0]} stands there with two labels; remove one.")
-    columns = [
-        "id",
-        "sequence",
-        "label",
-        "split",
-        "group",
-        "contig",
-        "position",
-        "offset",
-        "ref",
-        "alt",
-        "gene",
-        "score",
-    ]
+    columns = ["id", "sequence", "label", "split", "group"]
+    columns += ["contig", "position", "offset", "ref", "alt", "gene", "score"]
     return frame.drop_duplicates("id")[columns].reset_index(drop=True)
 
 

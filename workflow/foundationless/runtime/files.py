@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -162,8 +163,12 @@ def _sweep(target: Path) -> None:
         if entry.name.startswith(".part-") and (found := re.fullmatch(pattern, entry.name)):
             with suppress(OSError):  # another process removed it, or will
                 silent = time.time() - entry.stat().st_mtime
-                if silent > ABANDONED or (found[1] == _machine() and not _lives(int(found[2]))):
-                    _remove(Path(entry.path))
+                if silent <= ABANDONED and (found[1] != _machine() or _lives(int(found[2]))):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry)
+                else:
+                    os.unlink(entry)
 
 
 def _lives(process: int) -> bool:
@@ -174,14 +179,6 @@ def _lives(process: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a whole directory, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -227,13 +224,9 @@ def read_table(path: str | os.PathLike[str], required: Sequence[str]) -> list[di
         if None in row or None in row.values():
             width = len(rows[0].keys() - {None})
             raise UserError(f"{path}: row {number} does not have the {width} tab-separated cells of the header.")
-    if rows:
-        key = required[0]
-        seen: set[str] = set()
-        for row in rows:
-            if row[key] in seen:
-                raise UserError(f"{path}: '{row[key]}' stands twice in column '{key}'.")
-            seen.add(row[key])
+    times = Counter(row[required[0]] for row in rows)
+    if repeated := [name for name in times if times[name] > 1]:
+        raise UserError(f"{path}: '{repeated[0]}' stands twice in column '{required[0]}'.")
     return rows
 
 

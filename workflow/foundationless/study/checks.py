@@ -1,7 +1,7 @@
 """What is refused of a study before anything runs: one sentence for every mistake, with the nearest that is known."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from foundationless.study.readers import READERS
 from foundationless.study.vocabulary import (
     ANALYSES,
     CLASS_METRICS,
+    CLASSIFIERS,
     CONTROL_ARMS,
     FEATURES,
+    METRICS,
+    PROBES,
     SIMULATED,
 )
 
@@ -48,14 +51,19 @@ def read_study(config: Mapping[str, Any]) -> Plan:
 
 def check_plan(plan: Plan) -> None:
     """Raise `UserError` for the first thing in which config and tables do not fit together."""
-    if odd := [analysis for analysis in plan.config["analyses"] if analysis not in ANALYSES]:
-        raise UserError("config, analyses: " + unknown("analysis", odd[0], ANALYSES))
+    _check_known("analysis", plan.config["analyses"], ANALYSES, "config, analyses")
+    for task, row in plan.tasks.items():
+        _check_known("metric", [row["metric"]], METRICS, f"task '{task}'")
+    for name, entry in plan.entries.items():
+        if "classifier" in entry:
+            _check_known("classifier", [entry["classifier"]], CLASSIFIERS, f"model '{name}'")
     _check_genomes(plan)
     for name, corpus in plan.config["corpora"].items():
         _check_corpus(plan, name, corpus)
     for name in (*plan.config["models"], *plan.config["baselines"]):
         _check_entry(plan, name)
     _check_finetuning(plan)
+    _check_known("probe", plan.config["probing"]["probes"], PROBES, "config, probing.probes")
     for analysis, spec in plan.config["analyses"].items():
         _check_sections(plan, analysis, spec)
         for task in spec["tasks"]:
@@ -63,11 +71,14 @@ def check_plan(plan: Plan) -> None:
         for name in plan.names_of(analysis):
             _check_model(plan.model(name))
             _check_arms(analysis, spec, plan.model(name))
-    for task in plan.config["limits"]:
-        if task != "default" and task not in plan.tasks:
-            raise UserError("limits: " + unknown("task", task, plan.tasks))
+    _check_known("task", [task for task in plan.config["limits"] if task != "default"], plan.tasks, "limits")
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
         raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
+
+
+def _check_known(kind: str, names: Iterable[str], known: Collection[str], where: str) -> None:
+    if odd := [name for name in names if name not in known]:
+        raise UserError(f"{where}: " + unknown(kind, odd[0], known))
 
 
 # ---- what is read
@@ -89,9 +100,7 @@ def _check_corpus(plan: Plan, name: str, corpus: Mapping[str, Any]) -> None:
     people = corpus.get("people", {})
     for source in [*people.get("vcf", []), *([people["panel"]] if "panel" in people else [])]:
         check_source(plan, source, f"corpus '{name}'")
-    for genome in corpus["genomes"]:
-        if genome not in plan.config["genomes"]:
-            raise UserError(f"corpus '{name}': " + unknown("genome", genome, plan.config["genomes"]))
+    _check_known("genome", corpus["genomes"], plan.config["genomes"], f"corpus '{name}'")
 
 
 def check_source(plan: Plan, source: str, where: str) -> None:
@@ -109,9 +118,7 @@ def check_source(plan: Plan, source: str, where: str) -> None:
     known = (places | {"simulated": dict.fromkeys(SIMULATED), "task": plan.tasks}).get(kind)
     if known is None or (kind == "task" and not where.startswith("task ")):
         raise UserError(f"{where}: '{source}' is no dataset, 'genome:NAME', 'region:…' or 'simulated:FILE'.")
-    if name not in known:
-        what = {"": "dataset", "genome": "genome", "simulated": "simulated file", "task": "task"}[kind]
-        raise UserError(f"{where}: " + unknown(what, name, known))
+    _check_known({"": "dataset", "simulated": "simulated file"}.get(kind, kind), [name], known, where)
     if kind == "task":
         if plan.tasks[name]["reader"] == "transfer":
             raise UserError(f"{where}: task '{name}' is itself one of transfer; name the set that it reads.")
@@ -126,87 +133,80 @@ def check_source(plan: Plan, source: str, where: str) -> None:
 
 def _check_entry(plan: Plan, name: str) -> None:
     """A model or a baseline of the config, with its entry of the model table."""
-    parts = parse_model(name)
+    parts, where = parse_model(name), f"model '{name}'"
     if odd := [word for word in words(name, parts.base) if is_qualifier(word)]:
         raise UserError(
-            f"model '{name}': '.{odd[0]}' is a qualifier, not a size; name '{parts.base}' here, and '{name}' in an "
-            "analysis."
+            f"{where}: '.{odd[0]}' is a qualifier, not a size; name '{parts.base}' here, and '{name}' in an analysis."
         )
     model = plan.model(name)
     _check_model(model)
     pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
     _check_pretrained(plan, name, pretrained)
-    if model.is_baseline and model.family not in FEATURES:
-        raise UserError(f"model '{name}': " + unknown("family of features", model.family, FEATURES))
+    if model.is_baseline:
+        _check_known("family of features", [model.family], FEATURES, where)
     if model.is_baseline and "classifier" not in model.entry:
-        raise UserError(f"model '{name}': a baseline needs a classifier; add one to the model table.")
+        raise UserError(f"{where}: a baseline needs a classifier; add one to the model table.")
     if not model.is_baseline and model.tokenizer is None:
-        raise UserError(f"model '{name}': a model with weights needs a tokenizer; add one to the model table.")
+        raise UserError(f"{where}: a model with weights needs a tokenizer; add one to the model table.")
     if model.tokenizer in PIECES:
         _check_pieces(plan, model)
     settings = plan.pretraining(name)
     if settings["warmup"] > settings["steps"] or settings["minimum_learning_rate"] > settings["learning_rate"]:
-        raise UserError(
-            f"model '{name}', pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate."
-        )
+        raise UserError(f"{where}, pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate.")
     if pretrained.get("source") == "hub" and not pretrained.get("revision"):
-        raise UserError(
-            f"model '{name}': its hub revision is not pinned; put the 40-digit commit into the model table."
-        )
+        raise UserError(f"{where}: its hub revision is not pinned; put the 40-digit commit into the model table.")
 
 
 def _check_pretrained(plan: Plan, name: str, pretrained: Mapping[str, Any]) -> None:
     """Where the weights of a pretrained arm come from."""
-    corpora = plan.config["corpora"]
-    if pretrained.get("source") == "workflow" and pretrained.get("corpus") not in corpora:
-        raise UserError(f"model '{name}': " + unknown("corpus", str(pretrained.get("corpus")), corpora))
+    where = f"model '{name}'"
+    if pretrained.get("source") == "workflow":
+        _check_known("corpus", [str(pretrained.get("corpus"))], plan.config["corpora"], where)
     for source, key in (("hub", "repository"), ("local", "path")):
         if pretrained.get("source") == source and not pretrained.get(key):
-            raise UserError(f"model '{name}': its pretrained arm comes from source '{source}'; add {key}.")
+            raise UserError(f"{where}: its pretrained arm comes from source '{source}'; add {key}.")
     if pretrained.get("source") == "local" and not Path(pretrained["path"]).is_dir():
-        raise UserError(f"model '{name}': no checkpoint directory '{pretrained['path']}'; correct its path.")
+        raise UserError(f"{where}: no checkpoint directory '{pretrained['path']}'; correct its path.")
 
 
 def _check_model(model: Model) -> None:
     """A model under any of its names: its qualifiers, its tokenizer, its shape."""
+    where = f"model '{model.name}'"
     qualifiers, row = words(model.name, model.stem), FAMILIES.get(model.family)
     if odd := [word for word in qualifiers if word and not is_qualifier(word)]:
         raise UserError(
-            f"model '{model.name}': qualifier '.{odd[0]}' is none of .char, .kmer, .paper, a width like .w64 or a "
-            "depth like .l4."
+            f"{where}: qualifier '.{odd[0]}' is none of .char, .kmer, .paper, a width like .w64 or a depth like .l4."
         )
     if "" in qualifiers or len({kind_of(word) for word in qualifiers}) < len(qualifiers):
-        raise UserError(f"model '{model.name}': two qualifiers say the same thing (or one is empty); leave one out.")
+        raise UserError(f"{where}: two qualifiers say the same thing (or one is empty); leave one out.")
     if row and row.only and TOKENIZERS.get(str(model.tokenizer), row.only) != row.only:
-        raise UserError(f"model '{model.name}': {row.reason}.")
+        raise UserError(f"{where}: {row.reason}.")
     settings = model.config
     for key in size_keys(model.family):
         if key in settings and (not isinstance(settings[key], int) or settings[key] < 1):
-            raise UserError(f"model '{model.name}', config: {key} '{settings[key]}' is not a whole number from 1.")
+            raise UserError(f"{where}, config: {key} '{settings[key]}' is not a whole number from 1.")
     width, heads = settings.get("hidden_size"), settings.get("num_attention_heads")
     if isinstance(width, int) and isinstance(heads, int) and (heads < 1 or width % heads):
-        raise UserError(
-            f"model '{model.name}': its {heads} attention heads do not divide its width {width}; choose others."
-        )
+        raise UserError(f"{where}: its {heads} attention heads do not divide its width {width}; choose others.")
     path = model.family.rpartition(":")[0]
     if path.endswith(".py") and not Path(path).is_file():
-        raise UserError(f"model '{model.name}': no file '{path}' of its family; correct its path.")
+        raise UserError(f"{where}: no file '{path}' of its family; correct its path.")
 
 
 def _check_pieces(plan: Plan, model: Model) -> None:
     """Where a byte-pair tokenizer's file comes from, and that its pieces fit the vocabulary."""
     file: Mapping[str, Any] = model.entry.get("tokenizer_file") or {}
-    where, corpora = f"model '{model.name}', tokenizer_file:", plan.config["corpora"]
+    where = f"model '{model.name}', tokenizer_file"
     needed = {"hub": ("repository", "revision"), "local": ("path",), "workflow": ("corpus", "size")}
     keys = needed.get(str(file.get("source")))
     if keys is None:
         raise UserError(f"model '{model.name}': its tokenizer needs a file; add tokenizer_file with a source.")
     if missing := [key for key in keys if not file.get(key)]:
-        raise UserError(f"{where} source '{file['source']}' needs {missing[0]}.")
-    if file["source"] == "workflow" and file["corpus"] not in corpora:
-        raise UserError(f"{where} " + unknown("corpus", file["corpus"], corpora))
+        raise UserError(f"{where}: source '{file['source']}' needs {missing[0]}.")
+    if file["source"] == "workflow":
+        _check_known("corpus", [file["corpus"]], plan.config["corpora"], where)
     if file["source"] == "local" and not (Path(file["path"]).is_file() and file["path"].endswith("tokenizer.json")):
-        raise UserError(f"{where} '{file['path']}' is no file tokenizer.json; correct its path.")
+        raise UserError(f"{where}: '{file['path']}' is no file tokenizer.json; correct its path.")
     size, held = file.get("size"), model.config.get("vocab_size")
     if size and held and size > held:
         raise UserError(
@@ -220,10 +220,9 @@ def _check_pieces(plan: Plan, model: Model) -> None:
 
 def _check_finetuning(plan: Plan) -> None:
     _check_folds(plan, plan.config["finetuning"], "finetuning")
-    suites = {row["suite"] for row in plan.tasks.values()}
-    for suite, over in plan.config["finetuning"].get("suites", {}).items():
-        if suite not in suites:
-            raise UserError("config, finetuning.suites: " + unknown("suite", suite, sorted(suites)))
+    suites = plan.config["finetuning"].get("suites", {})
+    _check_known("suite", suites, sorted({row["suite"] for row in plan.tasks.values()}), "config, finetuning.suites")
+    for suite, over in suites.items():
         _check_folds(plan, over, f"finetuning.suites.{suite}")
 
 
@@ -243,6 +242,7 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             fits = ", ".join(name for name, other in ANALYSES.items() if other.rule == rule)
             raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
     _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
+    _check_known("probe", plan.probing(analysis)["probes"], PROBES, f"config, analyses.{analysis}.probing.probes")
     names = plan.names_of(analysis)
     if not ANALYSES[analysis].classifies:
         if spec.get("baselines"):
@@ -269,8 +269,7 @@ def _check_arms(analysis: str, spec: Mapping[str, Any], model: Model) -> None:
 def _check_task(plan: Plan, analysis: str, task: str) -> None:
     """A task as an analysis names it: its entry, its qualifiers, its set, and the files of that."""
     base = parse_task(task).base_task
-    if base not in plan.tasks:
-        raise UserError(f"analysis '{analysis}': " + unknown("task", base, plan.tasks))
+    _check_known("task", [base], plan.tasks, f"analysis '{analysis}'")
     spec, where = plan.config["analyses"][analysis], f"analysis '{analysis}', task '{task}'"
     if odd := [name for name in spec.get("baselines", ()) if not plan.fits(name, task)]:
         raise UserError(f"{where}: baseline '{odd[0]}' reads genotypes, which sets of people alone have; leave it out.")
@@ -305,8 +304,7 @@ def _check_qualifiers(plan: Plan, analysis: str, task: str) -> None:
 def _check_set(plan: Plan, analysis: str, task: str) -> None:
     """Whether an analysis reads the sets of a task's reader, and whether that has the sources and options it needs."""
     row, where = plan.tasks[task], f"analysis '{analysis}', task '{task}'"
-    if row["reader"] not in READERS:
-        raise UserError(f"{where}: " + unknown("reader", row["reader"], READERS))
+    _check_known("reader", [row["reader"]], READERS, where)
     reader = READERS[row["reader"]]
     fits = [name for name, other in READERS.items() if other.makes in ANALYSES[analysis].sets]
     if row["reader"] not in fits:
@@ -324,6 +322,4 @@ def _check_set(plan: Plan, analysis: str, task: str) -> None:
             raise UserError(f"{where}: " + unknown("source", role, reader.sources))
     if missing := [role for role in reader.required if role not in sources]:
         raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
-    for option, _ in read_pairs(row["options"]):
-        if option not in reader.options:
-            raise UserError(f"{where}: " + unknown("option", option, reader.options))
+    _check_known("option", [option for option, _ in read_pairs(row["options"])], reader.options, where)

@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,11 @@ def check_schema(value: Any, schema: Mapping[str, Any], where: str) -> None:
     """Check against a JSON schema; the most telling violation becomes one `UserError` sentence with its path."""
     from jsonschema.exceptions import best_match
 
-    if (place := _odd_key(value)) is not None:
-        raise UserError(f"{where}, {place}: this key is not text; put it in quotes or correct it.")
-    if (place := _not_finite(value)) is not None:
-        raise UserError(f"{where}, {place}: not a finite number.")
+    for place, key, inner in _inside(value):
+        if not isinstance(key, str):  # YAML reads `1:` as a number, `no:` as a truth value
+            raise UserError(f"{where}, {place}: this key is not text; put it in quotes or correct it.")
+        if isinstance(inner, float) and not math.isfinite(inner):  # no bound of a JSON schema refuses it
+            raise UserError(f"{where}, {place}: not a finite number.")
     error = best_match(_validator()(schema).iter_errors(value))
     if error is None:
         return
@@ -77,29 +78,15 @@ def _validator() -> Any:
     return extend(Draft202012Validator, {"pattern": pattern}, type_checker=types)
 
 
-def _odd_key(value: Any) -> str | None:
-    """Dotted place of the first key that is not text (YAML reads `1:` as a number, `no:` as a truth value)."""
-    if isinstance(value, Mapping) and (odd := [key for key in value if not isinstance(key, str)]):
-        return str(odd[0])
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        if (place := _odd_key(inner)) is not None:
-            return f"{key}.{place}"
-    return None
+def _inside(value: Any, above: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted place, key and value of everything in a mapping or a list; of a list the keys are its numbers, as text."""
+    known = {str(number): item for number, item in enumerate(value)} if isinstance(value, list) else value
+    for key, inner in known.items() if isinstance(known, Mapping) else ():
+        yield f"{above}{key}", key, inner
+        yield from _inside(inner, f"{above}{key}.")
 
 
-def _not_finite(value: Any) -> str | None:
-    """Dotted place of the first NaN or infinity, which no bound of a JSON schema refuses; None without one."""
-    if isinstance(value, float):
-        return None if math.isfinite(value) else ""
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for key, inner in items:
-        if (place := _not_finite(inner)) is not None:
-            return f"{key}.{place}".rstrip(".")
-    return None
-
-
-def unknown(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+def unknown(kind: str, name: str, known: Collection[str]) -> str:
     """The sentence for a name that is not known, with the nearest that is."""
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(list(known)[:12])}."

@@ -104,11 +104,10 @@ def scaled(name: str, entry: Mapping[str, Any], width: int | None, layers: int |
     own, row = entry.get("scaling") or {}, FAMILIES.get(entry["family"], Family(""))
     factors: Mapping[str, int] = own.get("width", row.width)
     key = own.get("layers", row.layers)
+    family = entry["family"]
     for number, known, what in ((width, factors, "width"), (layers, key, "number of layers")):
         if number and not known:
-            raise UserError(
-                f"model '{name}': no {what} of family '{entry['family']}' is known; add scaling to its entry."
-            )
+            raise UserError(f"model '{name}': no {what} of family '{family}' is known; add scaling to its entry.")
     wide = {setting: factor * width for setting, factor in factors.items()} if width else {}
     return wide | ({key: layers} if layers else {})
 

@@ -129,26 +129,3 @@ def sequence_set(task: str) -> str:
     """The sequence set that a task reads: its name without the budget of epochs, which only changes a run."""
     base, *words = task.split(".")
     return ".".join([base, *(word for word in words if not is_budget(word))])
-
-
-# ---- superseded: callers move to the parts above
-
-
-def is_reading(model: str) -> bool:
-    """Whether a model's weights are read as the paper read them (`caduceus.paper`)."""
-    return parse_model(model).reading == "as_in_paper"
-
-
-def without_reading(model: str) -> str:
-    """The same weights, read as published: `caduceus.w64` of `caduceus.paper.w64`."""
-    return without(model, "reading")
-
-
-def qualifiers(model: str) -> list[str]:
-    """Tokenizer, width, depth and reading that a model's name states: `char`, `w64`, `l4`, `paper`."""
-    return [word for word in model.split(".")[1:] if is_qualifier(word)]
-
-
-def has_depth(model: str) -> bool:
-    """Whether a model's name states a depth, and so not the paper's: `l2`."""
-    return parse_model(model).layers is not None

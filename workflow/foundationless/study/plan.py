@@ -17,6 +17,8 @@ from foundationless.study.families import PIECES, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
 from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, DRAWN, GENOTYPES, POOLINGS
 
+Rows = Sequence[Mapping[str, str]]  # of a table
+
 
 class Cell(NamedTuple):
     """One cell of a study: one record."""
@@ -74,13 +76,7 @@ class Model:
 class Plan:
     """The study: config and tables laid over each other. `checks.read_study` gives one that fits together."""
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        models: Mapping[str, Any],
-        tasks: Sequence[Mapping[str, str]],
-        datasets: Sequence[Mapping[str, str]],
-    ) -> None:
+    def __init__(self, config: Mapping[str, Any], models: Mapping[str, Any], tasks: Rows, datasets: Rows) -> None:
         self.config = config
         self.entries = models
         self.tasks = {row["task"]: row for row in tasks}
@@ -241,21 +237,13 @@ class Plan:
         controls = () if model.reading == "as_in_paper" else CONTROL_ARMS
         return [arm for arm in wanted if arm in (*model.arms, *controls)]
 
-    def cells_of(self, analysis: str, task: str) -> list[Cell]:
-        """Cells of one task in one analysis."""
-        return self._by_task.get((analysis, task), [])
-
     @cached_property
-    def _by_task(self) -> dict[tuple[str, str], list[Cell]]:
-        cells: dict[tuple[str, str], list[Cell]] = {}
+    def by_task(self) -> dict[str, dict[str, list[Cell]]]:
+        """Cells of every task of every analysis."""
+        cells: dict[str, dict[str, list[Cell]]] = {}
         for cell in self.cells:
-            cells.setdefault((cell.analysis, cell.task), []).append(cell)
+            cells.setdefault(cell.analysis, {}).setdefault(cell.task, []).append(cell)
         return cells
-
-    @property
-    def summaries(self) -> list[tuple[str, str]]:
-        """(analysis, task) pairs that are summarised."""
-        return list(self._by_task)
 
     def describe_models(self) -> str:
         """JSON for tables and figures: name -> label, tokenizer class, kind, order, published facts, architecture."""

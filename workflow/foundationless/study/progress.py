@@ -50,9 +50,7 @@ class Reporter(logging.Handler):
     is told not to.
     """
 
-    def __init__(
-        self, logger: logging.Logger, tally: Tally, facts: Mapping[str, Any], name_failures: bool = False
-    ) -> None:
+    def __init__(self, logger: logging.Logger, tally: Tally, facts: Mapping[str, Any], name_failures: bool = False):
         super().__init__(logging.INFO)
         self.logger, self.tally, self.name_failures = logger, tally, name_failures
         self.path = STATE.absolute()
@@ -169,9 +167,8 @@ def start(
     """
     global _reporter
     try:
-        tally = Tally(
-            remote=remote, gpus=remote or any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))
-        )
+        here = any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")))
+        tally = Tally(remote=remote, gpus=remote or here)
         tally.plan(get_planned())
         _reporter = Reporter(logger, tally, get_facts(), name_failures)
         _reporter.start()

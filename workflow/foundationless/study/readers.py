@@ -41,9 +41,8 @@ class Reader:
     def explain(self) -> str:
         """Help, sources and options, one a line."""
         lines = [self.help, "  sources:"]
-        lines += [
-            f"    {name}{'' if name in self.required else ' (optional)'}: {text}" for name, text in self.sources.items()
-        ]
+        for name, text in self.sources.items():
+            lines.append(f"    {name}{'' if name in self.required else ' (optional)'}: {text}")
         lines += ["  options:"] if self.options else []
         lines += [f"    {name}: {option.help} (default {option.default!r})" for name, option in self.options.items()]
         return "\n".join(lines)
@@ -59,9 +58,7 @@ _ALPHABET = {
 _SPLITS = {
     "test_contigs": Option("words", [], "chromosomes of the test split, as chr8,chr9; without it, fractions are drawn"),
     "validation_contigs": Option("words", [], "chromosomes of the validation split"),
-    "fractions": Option(
-        "numbers", [0.72, 0.08, 0.2], "shares of train, validation and test where no contigs are given"
-    ),
+    "fractions": Option("numbers", [0.72, 0.08, 0.2], "shares of train, validation and test without contigs"),
 }
 _CLASSES = {
     "classes": Option("words", [], "biotypes to keep, as lncRNA,miRNA; without it, all"),
@@ -91,9 +88,7 @@ READERS = {
             "test_contigs": Option("words", [], "chromosomes of the test split, as IV,XII; needs the source genome"),
             "sequence": Option("text", "sequence", "column of the sequence"),
             "label": Option("text", "label", "column of the label"),
-            "labels": Option(
-                "label_map", {}, "names of the labels, as 0:none,1:promoter; without it, labels as they stand"
-            ),
+            "labels": Option("label_map", {}, "names of the labels, as 0:none,1:promoter; without it, as they stand"),
             "filter": Option("row_filter", None, "rows to keep of a file that holds several tasks, as task=H3"),
         }
         | _ALPHABET,
@@ -168,16 +163,10 @@ READERS = {
         required=("vcf", "genome", "panel"),
         options={
             "contig": Option("text", "", "contig of the window; must be given"),
-            "start": Option(
-                "at_least_one", None, "first position of the window, 1-based; without it, the start of the contig"
-            ),
-            "end": Option(
-                "at_least_one", None, "last position of the window, included; without it, the end of the contig"
-            ),
+            "start": Option("at_least_one", None, "first position of the window, 1-based; without it, the contig's"),
+            "end": Option("at_least_one", None, "last position of the window, included; without it, the contig's"),
             "label": Option("text", "super_pop", "column of the panel that is the label, or its synonym there"),
-            "fractions": Option(
-                "numbers", [0.72, 0.08, 0.2], "shares of train, validation and test, stratified by label"
-            ),
+            "fractions": Option("numbers", [0.72, 0.08, 0.2], "shares of train, validation and test, by label"),
             "as_written": Option("yes_or_no", False, "yes: take unphased alleles as written; no"),
         },
     ),
@@ -202,9 +191,7 @@ READERS = {
         help="train and validation of one sequence set, test of another with the same classes",
         sources={"train": "sequence set to learn from", "test": "sequence set whose test split tests"},
         required=("train", "test"),
-        options={
-            "labels": Option("label_map", {}, "labels of the test set in words of the training set, as promoter:1")
-        },
+        options={"labels": Option("label_map", {}, "labels of the test set as the training set has them: promoter:1")},
     ),
     "clinical": Reader(
         makes="variants",
@@ -222,9 +209,7 @@ READERS = {
         }
         | _LENGTH
         | {
-            "unlabelled": Option(
-                "yes_or_no", False, "yes: keep variants that are neither benign nor pathogenic; or no"
-            ),
+            "unlabelled": Option("yes_or_no", False, "yes: keep those neither benign nor pathogenic; or no"),
             "score": Option("text", "", "INFO field that becomes the column score"),
         },
     ),
@@ -237,9 +222,7 @@ READERS = {
         options=_LENGTH
         | {
             "offset": Option("whole_number", 1847983, "hg38 position less hg19 position, constant over BRCA1"),
-            "unlabelled": Option(
-                "yes_or_no", True, "yes: keep variants of intermediate function, without label; or no"
-            ),
+            "unlabelled": Option("yes_or_no", True, "yes: keep those of intermediate function, without label; or no"),
         },
     ),
     "tp53_missense": Reader(

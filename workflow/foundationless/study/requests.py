@@ -12,7 +12,7 @@ import math
 from foundationless.study.families import depth_of, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model
-from foundationless.study.workload import BUDGET, Work, Workload, baseline_columns
+from foundationless.study.workload import BUDGET, Workload, baseline_columns
 
 MIB = 2**20
 FLOOR_MEMORY = 1000  # MiB: a SLURM job is three Python processes deep, 125 MB each, and less kills even a trivial one
@@ -58,8 +58,8 @@ class Allocation:
 
     def gpus(self, rule: str, **names: str) -> int:
         """GPUs that a job asks for: none, one, or one per process of pretraining."""
-        work = self._work(self.workload, rule, names)
-        return self.workload.processes(rule, names.get("model", "")) if work.gpu else 0
+        gpu = self.workload.of(rule, **names).gpu
+        return self.workload.processes(rule, names.get("model", "")) if gpu else 0
 
     def memory(self, rule: str, attempt: int = 1, gpu: int | None = None, input_mb: float = 0.0, **names: str) -> int:
         """MiB of host memory.
@@ -89,13 +89,10 @@ class Allocation:
         key = (rule, gpu, *(names.get(name, "") for name in WILDCARDS))
         if key not in self._known:
             gpus = self.gpus(rule, **names) if gpu is None else gpu
-            work = self._work(self.workload if gpus else self._slow, rule, names)
+            work = (self.workload if gpus else self._slow).of(rule, **names)
             wanted = {name: names.get(name, "") for name in WILDCARDS}
             self._known[key] = self._bytes(rule, gpus, **wanted) / MIB, work.gpu / max(1, gpus) + work.cpu
         return self._known[key]
-
-    def _work(self, workload: Workload, rule: str, names: dict[str, str]) -> Work:
-        return workload.of(rule, *(names.get(name, "") for name in WILDCARDS))
 
     def _bytes(self, rule: str, gpu: int, analysis: str, task: str, model: str, init: str) -> float:
         """Bytes of host memory: libraries, what is read, and what is computed with."""
@@ -140,8 +137,8 @@ class Allocation:
         """Weights as often as the host holds them, the set, and without a GPU what the GPU would hold."""
         weights = 4 * self.workload.parameters(model)
         if rule in ("initialise", "download_weights", "import_weights", "make_control_arm"):
-            copies = {"make_control_arm": 4, "download_weights": 3, "import_weights": 3}.get(rule, 3)
-            return TORCH * MIB + copies * weights  # as read, as a network, and as bytes to be written
+            copies = 4 if rule == "make_control_arm" else 3  # as read, as a network, and as bytes to be written
+            return TORCH * MIB + copies * weights
         if rule == "pretrain":  # a process each: weights, gradients, two moments, and a checkpoint of three of them
             each = CUDA * MIB + 7 * weights + GENOME_ON_READ * MIB
             return max(1, gpu) * each + (0 if gpu else self._activations(model, rule, analysis, task))

@@ -10,7 +10,9 @@ import os
 import shlex
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -171,18 +173,13 @@ def _processes() -> tuple[list[int], list[int]]:
 
 def count_records(cells: Iterable[Cell], results: Path) -> list[tuple[str, str, int, int]]:
     """(target, analysis, cells whose record is there, cells) of a study, in the order of the targets."""
-    counts: dict[str, list[int]] = {}
+    done, total = Counter[str](), Counter[str]()
     for cell in cells:
-        count = counts.setdefault(cell.analysis, [0, 0])
         *names, seed = cell
-        count[0] += results.joinpath(*names, f"seed{seed}", "record.json").is_file()
-        count[1] += 1
-    return [
-        (target, analysis, counts[analysis][0], counts[analysis][1])
-        for target, analyses in TARGETS.items()
-        for analysis in analyses
-        if analysis in counts
-    ]
+        done[cell.analysis] += results.joinpath(*names, f"seed{seed}", "record.json").is_file()
+        total[cell.analysis] += 1
+    order = [(target, analysis) for target, analyses in TARGETS.items() for analysis in analyses]
+    return [(target, analysis, done[analysis], total[analysis]) for target, analysis in order if total[analysis]]
 
 
 class LockWords(logging.Filter):
@@ -190,11 +187,8 @@ class LockWords(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Reword a record about the lock; every record passes, whatever happens."""
-        try:
-            if getattr(record, "exception", None) == "LockException" or str(record.msg).startswith(
-                "Error: Directory cannot be locked"
-            ):
+        with suppress(Exception):
+            locked = str(record.msg).startswith("Error: Directory cannot be locked")
+            if locked or getattr(record, "exception", None) == "LockException":
                 record.msg = describe_lock(read_run()) or record.msg
-        except Exception:
-            return True
         return True

@@ -154,7 +154,7 @@ class Features(NamedTuple):
     of_genotypes: bool = False
 
 
-# Families of features of the baselines, and the classifiers on features, made by hand or by a network.
+# Families of features of the baselines; classifiers on features of a network, and on those made by hand.
 FEATURES = {
     "majority": Features(),
     "length": Features(),
@@ -171,7 +171,9 @@ DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
 
 GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotypes)
 
-CLASSIFIERS = ("xgboost", "logistic", "svm", "knn", "prototype", "majority")
+PROBES = ("xgboost", "logistic", "svm", "knn", "prototype")
+
+CLASSIFIERS = (*PROBES, "majority")
 
 
 class Metric(NamedTuple):
@@ -193,6 +195,7 @@ METRICS = {
     "accuracy": Metric("accuracy", "count"),
     "auroc": Metric("AUROC", "rank"),
     "auprc": Metric("AUPRC", "rank"),
+    "cosine": Metric("cosine similarity", "similarity", lowest=-1.0),
     "spearman": Metric("Spearman's ρ", "correlation", lowest=-1.0),
     "ece": Metric("expected calibration error", "calibration", higher_is_better=False),
     "brier": Metric("Brier score", "calibration", higher_is_better=False),
@@ -205,8 +208,6 @@ COUNT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind ==
 RANK_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "rank")
 
 CLASS_METRICS = (*COUNT_METRICS, *RANK_METRICS)
-
-HIGHER_IS_BETTER = {name: metric.higher_is_better for name, metric in METRICS.items()}
 
 # Tables of numbers about the evaluation itself, which summarise_analysis and collect_tables write beside scores and
 # comparisons; `evaluation.diagnostics` declares their columns.

@@ -74,9 +74,8 @@ def read_sizes(path: str | Path) -> dict[str, dict[str, float]]:
     """Task (or its name in the paper) to rows of `train`, `validation`, `test` and mean `length` (nucleotides)."""
     columns = [*SPLITS, "length"]
     try:
-        sizes = {
-            row["task"]: {name: float(row[name]) for name in columns} for row in read_table(path, ["task", *columns])
-        }
+        rows = read_table(path, ["task", *columns])
+        sizes = {row["task"]: {name: float(row[name]) for name in columns} for row in rows}
     except ValueError as error:
         raise UserError(f"{path}: holds other than numbers ({error}).") from None
     for task, size in sizes.items():
@@ -174,8 +173,8 @@ class Workload:
 
     def predicted(self, analysis: str) -> dict[str, float]:
         """Test rows that all jobs of an analysis predict, by task; several runs of a job count once."""
-        tasks = [task for name, task in self.plan.summaries if name == analysis]
-        return {task: len(self.plan.cells_of(analysis, task)) * self.rows(task)["test"] for task in tasks}
+        by_task = self.plan.by_task.get(analysis, {})
+        return {task: len(cells) * self.rows(task)["test"] for task, cells in by_task.items()}
 
     # ---- networks
 
@@ -243,10 +242,7 @@ class Workload:
             number = len(settings["poolings"]) * (1 + len(settings.get("pca") or ()))
             number *= 1 + int(settings.get("cv_folds") or 0)
             columns = width_of(model.config)
-        seconds = {
-            "xgboost": CPU_SECONDS * settings["rounds"] * settings["depth"] * CLASSES,
-            "majority": 0.0,
-        }
+        seconds = {"xgboost": CPU_SECONDS * settings["rounds"] * settings["depth"] * CLASSES, "majority": 0.0}
         cells = rows["train"] * columns
         work = sum(cells * seconds.get(kind, LINEAR_SECONDS) for kind in kinds) * number
         if rule == "fit_baseline":  # its features are counted first, in Python, sequence by sequence

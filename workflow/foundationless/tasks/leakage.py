@@ -124,10 +124,8 @@ def nearest(queries: Sequence[str], targets: Sequence[str], kmer: int = KMER) ->
     postings = _postings(targets, seeds, kmer)
     sizes = np.diff(sketches.indptr)
     # A k-mer that many rows share says little about which of them is the nearest.
-    weights = csr_array(
-        (postings.data / np.repeat(np.diff(postings.indptr), np.diff(postings.indptr)), *_inner(postings)),
-        shape=postings.shape,
-    )
+    weights = postings.copy()
+    weights.data = postings.data / np.repeat(np.diff(postings.indptr), np.diff(postings.indptr))
     for start in range(0, len(queries), _BLOCK):
         block = sketches[start : start + _BLOCK]
         shared, votes = (block @ postings).tocsr(), (block @ weights).tocsr()
@@ -144,10 +142,6 @@ def nearest(queries: Sequence[str], targets: Sequence[str], kmer: int = KMER) ->
                 best, place = _best(queries[start + row], texts, contained ** (1 / kmer))
                 similarity[start + row], index[start + row] = best, numbers[place] if best else -1
     return similarity, index
-
-
-def _inner(matrix: csr_array) -> tuple[np.ndarray, np.ndarray]:
-    return matrix.indices, matrix.indptr
 
 
 def _best(query: str, targets: Sequence[str], estimates: np.ndarray) -> tuple[float, int]:
@@ -216,9 +210,8 @@ def audit(frame: pd.DataFrame, kmer: int = KMER, similarity: float = SIMILARITY)
         rows.loc[inside[better], ["similarity", "nearest"]] = compared.loc[better, ["similarity", "nearest"]]
         for name in ("exact", "reverse_complement", "near", "conflict"):
             rows.loc[inside, name] |= compared[name]
-    counts += [
-        _count(rows[rows["split"] == split], split, "earlier") for split in ("validation", "test") if split in present
-    ]
+    later = [split for split in ("validation", "test") if split in present]
+    counts += [_count(rows[rows["split"] == split], split, "earlier") for split in later]
     return rows, pd.DataFrame(counts)
 
 
@@ -226,9 +219,8 @@ def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int) -> pd.DataFr
     """Rows of `later`, by their index, against those of `earlier`."""
     first = earlier.drop_duplicates("sequence").set_index("sequence")["id"]
     backward = later["sequence"].map(reverse_complement)
-    compared = pd.DataFrame(
-        {"exact": later["sequence"].isin(first.index), "reverse_complement": backward.isin(first.index)}
-    )
+    compared = later["sequence"].isin(first.index).to_frame("exact")
+    compared["reverse_complement"] = backward.isin(first.index)
     compared["nearest"] = later["sequence"].map(first).where(compared["exact"], backward.map(first)).astype(object)
     compared["nearest"] = compared["nearest"].where(compared["nearest"].notna(), None)
     compared["similarity"] = (compared["exact"] | compared["reverse_complement"]).astype(float)
@@ -317,9 +309,8 @@ def overlap(sets: Mapping[str, pd.DataFrame], link: float = 0.05) -> pd.DataFram
     frame = pd.DataFrame(rows, columns=["task", "other", "n", "shared", "share", "equal"])
     linked = frame[(frame["share"] >= link) & (frame["shared"] > 0)]
     numbers = {name: number for number, name in enumerate(names)}
-    graph = csr_array(
-        (np.ones(len(linked)), (linked["task"].map(numbers), linked["other"].map(numbers))), (len(names), len(names))
-    )
+    edges = (linked["task"].map(numbers), linked["other"].map(numbers))
+    graph = csr_array((np.ones(len(linked)), edges), (len(names), len(names)))
     total, component = connected_components(graph, directed=False)
     first: dict[int, int] = {}
     for part in component:

@@ -4,6 +4,7 @@ An option names the kind of its value; `KINDS` has the function that reads it.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,19 +39,9 @@ def parse_options(reader: Reader, given: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-def text(value: str) -> str:
-    """The text as it is."""
-    return value
-
-
 def words(value: str) -> list[str]:
     """`IV,XII` to ["IV", "XII"]."""
     return [word for word in (part.strip() for part in value.split(",")) if word]
-
-
-def whole_number(value: str) -> int:
-    """Any whole number."""
-    return int(value)
 
 
 def whole_numbers(value: str) -> list[int]:
@@ -73,16 +64,9 @@ def share(value: str) -> float:
     return float(value)
 
 
-def at_least_one(value: str) -> int:
-    """A whole number from 1."""
-    if int(value) < 1:
-        raise ValueError(value)
-    return int(value)
-
-
-def at_least_zero(value: str) -> int:
-    """A whole number from 0."""
-    if int(value) < 0:
+def at_least(least: int, value: str) -> int:
+    """A whole number from `least`."""
+    if int(value) < least:
         raise ValueError(value)
     return int(value)
 
@@ -115,7 +99,7 @@ def merged_classes(value: str) -> dict[str, str]:
 
 def class_counts(value: str) -> dict[str, int]:
     """`TEC:1056,lncRNA:3000` to {"TEC": 1056, "lncRNA": 3000}."""
-    counts = {name: at_least_one(number) for name, _, number in (item.partition(":") for item in words(value))}
+    counts = {name: at_least(1, number) for name, _, number in (item.partition(":") for item in words(value))}
     if "" in counts:
         raise ValueError(value)
     return counts
@@ -129,10 +113,8 @@ def row_filter(value: str) -> tuple[str, str]:
     return column, wanted
 
 
+_NAMED = (words, whole_numbers, numbers, share, yes_or_no, label_map, merged_classes, class_counts, row_filter)
 KINDS: dict[str, Callable[[str], Any]] = {
-    kind.__name__: kind
-    for kind in (
-        *(text, words, whole_number, whole_numbers, numbers, share, at_least_one, at_least_zero),
-        *(yes_or_no, label_map, merged_classes, class_counts, row_filter),
-    )
+    **{kind.__name__: kind for kind in _NAMED},
+    **{"text": str, "whole_number": int, "at_least_one": partial(at_least, 1), "at_least_zero": partial(at_least, 0)},
 }

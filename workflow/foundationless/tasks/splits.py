@@ -8,13 +8,14 @@ import pandas as pd
 
 from foundationless.data.reference import canonical_contig
 from foundationless.errors import UserError
+from foundationless.tasks.sequence_sets import SPLITS
 
 
-def shares(values: list[float], names: tuple[str, ...] = ("train", "validation", "test")) -> dict[str, float]:
+def shares(values: list[float]) -> dict[str, float]:
     """Shares by split; `UserError` unless there is one each, none negative, with sum 1."""
-    if len(values) != len(names) or min(values) < 0 or abs(sum(values) - 1) > 1e-9:
-        raise UserError(f"fractions {values} are not usable: give {len(names)} ({', '.join(names)}) that sum to 1.")
-    return dict(zip(names, values, strict=True))
+    if len(values) != len(SPLITS) or min(values) < 0 or abs(sum(values) - 1) > 1e-9:
+        raise UserError(f"fractions {values} are not usable: give {len(SPLITS)} ({', '.join(SPLITS)}) that sum to 1.")
+    return dict(zip(SPLITS, values, strict=True))
 
 
 def draw_splits(strata: Iterable[str], groups: Iterable[str], fractions: Mapping[str, float], seed: int) -> np.ndarray:
@@ -35,6 +36,17 @@ def draw_splits(strata: Iterable[str], groups: Iterable[str], fractions: Mapping
         for group, place in zip(members.index[order], np.searchsorted(bounds, middles, side="right"), strict=True):
             chosen[group] = names[place]
     return rows["group"].map(chosen).to_numpy(dtype=object)
+
+
+def with_validation(frame: pd.DataFrame, group: str, part: float, seed: int) -> pd.DataFrame:
+    """A set without a validation split, with that part of its train rows as one; no `group` in both."""
+    if "validation" in set(frame["split"]):
+        return frame
+    train = frame[frame["split"] == "train"]
+    frame.loc[train.index, "split"] = draw_splits(
+        train["label"], train[group], {"train": 1 - part, "validation": part}, seed
+    )
+    return frame
 
 
 def contig_splits(contigs: pd.Series, test: list[str], validation: list[str], where: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from foundationless.evaluation import diagnostics, table_files
 from foundationless.evaluation.across_tasks import cluster_tasks
 from foundationless.evaluation.task_results import IDENTITY, KEYS
 from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json
 
 _TEXTS = (*KEYS, "metric", "selection", "versus")  # columns of text, whatever an empty table says
@@ -141,7 +142,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
         maps=[read_map(path) for path in given.maps],
         substitutions=[read_substitutions(path) for path in given.mutagenesis],
-        cards=[read_json(path) for path in given.weights],
+        cards=[read_card(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
         benchmarks=given.benchmarks,
     )
@@ -197,7 +198,7 @@ def check_distinct(cards: Iterable[Path]) -> None:
     """`UserError` if two weight directories of a model hold the same bytes: a comparison of weights with themselves."""
     seen: dict[tuple[str, str], Path] = {}
     for path in cards:
-        card = read_json(path)
+        card = read_card(path)
         if card.get("init") == "copy":
             continue  # the same on purpose
         other = seen.setdefault((card["model"], card["sha256"]), path)

@@ -10,16 +10,15 @@ from foundationless.data.reference import Genome, normalise, read_records
 from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.tasks.readers.places import contig_of, extract
-from foundationless.tasks.splits import draw_splits
+from foundationless.tasks.splits import with_validation
 
 
 def read_intervals(path: Path, genome: Genome) -> list[tuple[str, str, str]]:
     """(id, sequence, contig) of the rows of a CSV with region, start, end (0-based, half-open) and strand."""
-    frame = read_text_table(path, ["region", "start", "end", "strand"])
+    columns = ["region", "start", "end", "strand"]
+    frame = read_text_table(path, columns)[columns]
     places = []
-    for row, (contig, start, end, strand) in enumerate(
-        zip(*(frame[name] for name in ("region", "start", "end", "strand")), strict=True), 1
-    ):
+    for row, contig, start, end, strand in frame.set_axis(range(1, len(frame) + 1)).itertuples():
         if not (start.isdecimal() and end.isdecimal() and int(start) < int(end)):
             raise UserError(f"{path}: row {row} is no interval ({start} to {end}).")
         places.append((genome.resolve(contig), int(start), int(end), strand))
@@ -56,10 +55,4 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     for split in ("train", "test"):
         if split not in set(frame["split"]):
             raise UserError(f"no source begins with '{split}.'; add --source {split}.CLASS=PATH for each class.")
-    if "validation" not in set(frame["split"]):
-        train = frame["split"] == "train"
-        part = options["validation_fraction"]
-        frame.loc[train, "split"] = draw_splits(
-            frame.loc[train, "label"], frame.loc[train, "id"], {"train": 1 - part, "validation": part}, seed
-        )
-    return frame
+    return with_validation(frame, "id", options["validation_fraction"], seed)

@@ -43,8 +43,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     """
     path = sources["bed"]
     places = pd.DataFrame(
-        [fields[:6] for fields in read_bed(path, 6)],
-        columns=["contig", "start", "end", "label", "score", "strand"],
+        [fields[:6] for fields in read_bed(path, 6)], columns=["contig", "start", "end", "label", "score", "strand"]
     ).astype({"start": int, "end": int})
     genome = Genome(sources["genome"])
     places = covered_places(genome, places, path.name)

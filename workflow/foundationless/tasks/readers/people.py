@@ -91,10 +91,8 @@ def _kin(sources: dict[str, Path], samples: list[str]) -> dict[str, dict[str, An
             raise UserError(f"{sources['unrelated']}: has no column of people (sample, sampleID, Individual ID).")
         candidates = [sample for sample in samples if sample in set(listed[person])]
     alone = unrelated(sources["families"], candidates)
-    return {
-        "family": families(sources["families"], samples),
-        "unrelated": {sample: sample in alone for sample in samples},
-    }
+    family = families(sources["families"], samples)
+    return {"family": family, "unrelated": {sample: sample in alone for sample in samples}}
 
 
 def _labels(path: Path, name: str) -> pd.Series:

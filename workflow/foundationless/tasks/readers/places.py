@@ -44,10 +44,6 @@ def extract(genome: Genome, places: pd.DataFrame) -> list[str]:
         raise UserError(
             f"strand '{place['strand']}' of {place['contig']}:{place['start']}-{place['end']} is none of +, - and '.'."
         )
-    columns = (places[name] for name in ("contig", "start", "end", "strand"))
-    return [
-        reverse_complement(text) if strand == "-" else text
-        for text, strand in (
-            (genome.fetch(contig, start, end), strand) for contig, start, end, strand in zip(*columns, strict=True)
-        )
-    ]
+    texts = map(genome.fetch, places["contig"], places["start"], places["end"])
+    pairs = zip(texts, places["strand"], strict=True)
+    return [reverse_complement(text) if strand == "-" else text for text, strand in pairs]

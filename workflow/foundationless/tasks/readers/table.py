@@ -12,7 +12,7 @@ from foundationless.data.reference import Genome, read_records
 from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
-from foundationless.tasks.splits import draw_splits
+from foundationless.tasks.splits import with_validation
 
 
 def read_rows(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -44,9 +44,8 @@ def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
     if frame.empty:
         raise UserError(f"{path}: the table has no rows.")
     # A column of whole numbers with nulls is read as floats: 1.0 is the class 1.
-    numbers = {
-        str(name): frame[name].astype("Int64") for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)
-    }
+    whole = [name for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)]
+    numbers = {str(name): frame[name].astype("Int64") for name in whole}
     return frame.assign(**numbers).astype("string").fillna("").astype(object)
 
 
@@ -106,13 +105,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         raise UserError("source genome and option test_contigs go together: give both or neither.")
     if "genome" in sources:
         frame = _by_contig(frame, Genome(sources["genome"]), options["test_contigs"])
-    if "validation" not in sources:
-        train = frame["split"] == "train"
-        part = options["validation_fraction"]
-        frame.loc[train, "split"] = draw_splits(
-            frame.loc[train, "label"], frame.loc[train, "group"], {"train": 1 - part, "validation": part}, seed
-        )
-    return frame
+    return frame if "validation" in sources else with_validation(frame, "group", options["validation_fraction"], seed)
 
 
 def _by_contig(frame: pd.DataFrame, genome: Genome, test_contigs: list[str]) -> pd.DataFrame:

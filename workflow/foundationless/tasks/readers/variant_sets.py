@@ -104,11 +104,9 @@ def read_tp53_missense(sources: dict[str, Path], options: dict[str, Any], seed: 
     tell(f"{int(unique.sum())} of {len(table)} protein changes are made by exactly one SNV; the others are left out")
     table = table[unique]
     snvs = [changes[change][0] for change in table["mutation"]]
-    frame = pd.DataFrame(snvs, columns=["position", "ref", "alt"]).assign(
-        contig="chr17", gene="TP53", label=list(table["label"]), score=float("nan")
-    )
-    proteins = {snv: change for snv, change in zip(snvs, table["mutation"], strict=True)}
+    frame = pd.DataFrame(snvs, columns=["position", "ref", "alt"])
+    frame = frame.assign(contig="chr17", gene="TP53", label=list(table["label"]), score=float("nan"))
+    proteins = dict(zip(map(tuple, snvs), table["mutation"], strict=True))
     result = variant_windows(frame, genome, options["length"], sources["table"].name)
-    return result.assign(
-        protein=[proteins[key] for key in zip(result["position"], result["ref"], result["alt"], strict=True)]  # type: ignore[index]
-    )
+    keys = zip(result["position"], result["ref"], result["alt"], strict=True)
+    return result.assign(protein=[proteins[key] for key in keys])
