@@ -85,8 +85,7 @@ def summarise_analysis(analysis: Analysis, tasks: Sequence[TaskCells], output: P
 
     def write(name: str, frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> None:
         frame = table_files.add_name_parts(table_files.join_tables(frames, columns))
-        place = output / name
-        (table_files.write_flat if place.suffix == ".parquet" else table_files.write_table)(place, frame)
+        table_files.write_table(output / name, frame)
 
     write("scores.csv", [one.scores for one in summaries], task_summary.SCORES)
     write("comparisons.csv", [one.comparisons for one in summaries], task_summary.COMPARISONS)
@@ -150,7 +149,4 @@ def _audit(analysis: Analysis, task: TaskCells) -> tuple[pd.DataFrame | None, li
     if analysis.partial and not path.is_file():
         named = {"analysis": analysis.name, "task": task.task}
         return None, [note(named, "audit", "the splits were not audited, so no leakage is scored")]
-    try:
-        return pd.read_parquet(path, columns=["id", "near"], use_threads=False), []
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not an audit ({' '.join(str(error).split())[:120]}); run audit_task again.") from None
+    return table_files.read_parquet(path, ["id", "near"], "an audit", "run audit_task again", only=True), []

@@ -147,12 +147,7 @@ class Estimate:
 
 
 def score_runs(
-    runs: Sequence[Run],
-    metric: str,
-    classes: Sequence[str],
-    resamples: int,
-    seed: int,
-    whole: Sequence[Run] = (),
+    runs: Sequence[Run], metric: str, classes: Sequence[str], resamples: int, seed: int, whole: Sequence[Run] = ()
 ) -> list[Arm]:
     """Score every run under the same clustered resamples; one single-run `Arm` per run (join them with `join`).
 

@@ -26,10 +26,7 @@ Interval = tuple[float, float, float]
 
 
 def find_claims(
-    scores: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    margin: float,
-    clusters: Mapping[str, str] | None = None,
+    scores: pd.DataFrame, comparisons: pd.DataFrame, margin: float, clusters: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """One row per claim, selection and model (the model that is said not to be helped).
 

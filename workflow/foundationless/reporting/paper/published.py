@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from foundationless.errors import UserError
 from foundationless.evaluation.across_tasks import ACROSS, summarise_tasks, task_kinds
 from foundationless.evaluation.aggregate import across_tasks, independent_difference
 from foundationless.evaluation.bootstrap import verdict
+from foundationless.evaluation.table_files import read_csv
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.names import parse_model
 
@@ -103,15 +103,8 @@ class Number(NamedTuple):
 
 def read_reported(path: Path) -> pd.DataFrame:
     """The paper's own numbers: tab-separated, comments behind #; a file that is none is a `UserError`."""
-    try:
-        frame = pd.read_csv(path, sep="\t", comment="#", dtype={"task": str, "model": str, "arm": str})
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"{path}: not a table of reported numbers ({error}); correct it.") from None
-    if missing := set(REPORTED) - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; it needs {', '.join(REPORTED)}.")
-    return frame
+    again = f"give a table of reported numbers, with {', '.join(REPORTED)}"
+    return read_csv(path, REPORTED, again, sep="\t", comment="#", dtype=dict.fromkeys(("task", "model", "arm"), str))
 
 
 class Reported:

@@ -139,7 +139,10 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         overlap=given.overlap and table_files.read_table(given.overlap),
         audits=[read_json(path) for path in given.audits],
         corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
-        maps=[read_map(path) for path in given.maps],
+        maps=[
+            table_files.read_parquet(path, columns_of("maps"), "an embedding map", "make it again", only=True)
+            for path in given.maps
+        ],
         substitutions=[read_substitutions(path) for path in given.mutagenesis],
         cards=[read_json(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
@@ -150,8 +153,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
 def read_tasks(path: Path) -> pd.DataFrame:
     """The task table: at least task, suite, suite_label, group and label, each task once."""
     tasks = table_files.read_table(path)
-    if missing := {*columns_of("tasks")} - set(tasks.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; see --help for its columns.")
+    table_files.check_columns(path, tasks, columns_of("tasks"), "see --help for its columns")
     if len(tasks["task"]) > tasks["task"].nunique():
         raise UserError(f"{path}: a task stands there twice; leave one out.")
     return tasks
@@ -169,27 +171,9 @@ def read_models(given: str) -> dict[str, dict[str, Any]]:
     return dict(models)
 
 
-def read_map(path: Path) -> pd.DataFrame:
-    """An embedding map: model, init, seed, id, label, x, y and task of every point."""
-    try:
-        return pd.read_parquet(path)[list(columns_of("maps"))]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: not an embedding map ({' '.join(str(error).split())[:120]}); make it again."
-        ) from None
-
-
 def read_substitutions(path: Path) -> pd.DataFrame:
     """First window of the saturation maps of one job (`score_mutagenesis`): the one that the figure shows."""
-    try:
-        frame = pd.read_parquet(path)
-        missing = sorted({*columns_of("mutagenesis"), "llr"} - set(frame.columns))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a mutagenesis map ({' '.join(str(error).split())[:120]}); make it again."
-        ) from None
-    if missing:
-        raise UserError(f"{path}: the mutagenesis map has no column {', '.join(missing)}; make it again.")
+    frame = table_files.read_parquet(path, (*columns_of("mutagenesis"), "llr"), "a mutagenesis map", "make it again")
     return pd.DataFrame(frame[frame["window"] == frame["window"].iloc[0]])
 
 

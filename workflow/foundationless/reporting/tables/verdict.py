@@ -14,6 +14,7 @@ import pandas as pd
 from foundationless import __version__
 from foundationless.errors import UserError
 from foundationless.evaluation.aggregate import ALPHA
+from foundationless.evaluation.table_files import read_csv
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
 from foundationless.study.config import check_schema, read_schema
@@ -71,16 +72,8 @@ def build(tables: Path, study: str, title: str) -> Fact:
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    try:
-        words = dict.fromkeys(("task", "model", "label", "variant", "family"), object)
-        frame = pd.read_csv(path, dtype=words, low_memory=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make the tables with collect_tables first.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"{path}: not a table ({error}); run collect_tables again.") from None
-    if missing := [name for name in columns if name not in frame]:
-        raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
-    return frame
+    words = dict.fromkeys(("task", "model", "label", "variant", "family"), object)
+    return read_csv(path, columns, "run collect_tables again", dtype=words)
 
 
 def _main_analysis(everything: pd.DataFrame) -> str:
