@@ -184,14 +184,12 @@ def sum_costs(costs: pd.DataFrame) -> list[dict[str, Any]]:
     if not {"rule", "seconds"} <= set(costs.columns):
         return []
     numbers = ("seconds", "gpu_hours", "cpu_hours", "peak_memory_mb", "energy_kwh")
-    frame = costs.reindex(columns=["rule", "device", *numbers]).astype(
-        {**dict.fromkeys(numbers, float), "device": object}
-    )
-    frame = frame.assign(device=frame["device"].fillna(""))
-    parts = [(str(rule), part) for rule, part in frame.groupby("rule", sort=False)]
-    rows = [
-        {
-            "rule": rule,
+    frame = costs.reindex(columns=["rule", "device", *numbers])
+    frame = frame.astype({**dict.fromkeys(numbers, float), "device": object}).fillna({"device": ""})
+
+    def summed(rule: Any, part: pd.DataFrame) -> dict[str, Any]:
+        return {
+            "rule": str(rule),
             "jobs": len(part),
             "devices": ", ".join(sorted({device for device in part["device"] if device})),
             "hours": part["seconds"].sum() / 3600,
@@ -200,13 +198,9 @@ def sum_costs(costs: pd.DataFrame) -> list[dict[str, Any]]:
             "peak_gib": part["peak_memory_mb"].max() / 1024,
             "energy_kwh": part["energy_kwh"].sum() if part["energy_kwh"].notna().any() else None,
         }
-        for rule, part in [*parts, ("all", frame)]
-    ]
-    return sorted(rows, key=_by_hours, reverse=True)
 
-
-def _by_hours(row: Mapping[str, Any]) -> tuple[bool, float]:
-    return row["rule"] != "all", row["hours"]
+    rows = [summed(rule, part) for rule, part in frame.groupby("rule", sort=False)]
+    return [*sorted(rows, key=lambda row: -row["hours"]), summed("all", frame)]
 
 
 def versions(records: Path) -> dict[str, str]:

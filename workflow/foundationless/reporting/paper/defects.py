@@ -19,7 +19,6 @@ from foundationless.evaluation.table_files import add_name_parts
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.vocabulary import ANALYSES
 
-DEFECTS = list(columns_of("defects"))
 PAIRED = "paired: same resamples of the same test items"
 INDEPENDENT = "difference of two independent intervals (MOVER)"
 CLUSTERED = "Student's t against cluster-robust (CR1); widths have no interval"
@@ -59,7 +58,7 @@ def find_defects(
     ]
     single = [_less_data(ours), _signs(ours), _lengths(ours), _counts(ours), _rounding(ours), _unseeded(ours)]
     means = [_with_mean(list(rows), clusters or {}) for rows in averaged]
-    table = pd.DataFrame(chain(*single, *means, _dependent_tasks(across)), columns=DEFECTS)
+    table = pd.DataFrame(chain(*single, *means, _dependent_tasks(across)), columns=columns_of("defects"))
     return table.sort_values("item", kind="stable").reset_index(drop=True)
 
 

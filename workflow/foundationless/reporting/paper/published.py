@@ -23,7 +23,6 @@ from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.names import parse_model
 
 REPORTED = ["experiment", "task", "model", "arm", "metric", "value", "sd", "source"]
-COMPARISON = list(columns_of("reported_comparison"))
 REPORTED_ACROSS = [*ACROSS[:5], "model_label", *ACROSS[5 : ACROSS.index("clusters")], "source"]
 
 # The paper's names of models -> ours.
@@ -99,6 +98,7 @@ class Number(NamedTuple):
     experiment: str = ""
     task: str = ""
     arm: str = ""
+    metric: str = ""  # by our name
 
 
 def read_reported(path: Path) -> pd.DataFrame:
@@ -111,20 +111,17 @@ class Reported:
     """Look-up of the paper's numbers by our analysis, task, model and arm; `labels` are our models' names in lists."""
 
     def __init__(self, frame: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, str] | None = None) -> None:
-        names = tasks["paper_task"].tolist() if "paper_task" in tasks else []
-        self.tasks = {
-            task: "" if pd.isna(name) else str(name) for task, name in zip(tasks["task"], names, strict=False)
-        }
+        names = tasks.get("paper_task", pd.Series("", tasks.index)).fillna("").astype(str)
+        self.tasks = dict(zip(tasks["task"], names, strict=True))
         self.suites = dict(zip(tasks["task"], tasks["suite"].astype(str), strict=True))
         self.labels = labels or {}
         self.metrics = dict(zip(tasks["task"], tasks["metric"], strict=True)) if "metric" in tasks else {}
         self.rows: dict[tuple[str, str, str, str], Number] = {}
-        self.measured: dict[tuple[str, str, str, str], str] = {}
         for row in frame.to_dict("records"):
             key = str(row["experiment"]), str(row["task"]), str(row["model"]), str(row["arm"])
-            sd = float(row.get("sd", np.nan))
-            self.rows[key] = Number(float(row["value"]), sd, str(row["source"]), key[0], key[1], key[3])
-            self.measured[key] = PAPER_METRICS.get(str(row["metric"]), str(row["metric"]))
+            metric = PAPER_METRICS.get(str(row["metric"]), str(row["metric"]))
+            value, sd, source = float(row["value"]), float(row["sd"]), str(row["source"])
+            self.rows[key] = Number(value, sd, source, key[0], key[1], key[3], metric)
 
     def find(self, analysis: str, task: str, model: str, *arms: str) -> Number:
         """The first of `arms` that the paper reports by our metric; an empty `Number` of none."""
@@ -134,15 +131,15 @@ class Reported:
         for name in self.names(model):
             for arm in arms:
                 for other in sorted(names):
-                    key = experiment, other, name, arm
-                    if key in self.rows and self.metrics.get(task, self.measured[key]) == self.measured[key]:
-                        return self.rows[key]
+                    number = self.rows.get((experiment, other, name, arm))
+                    if number and self.metrics.get(task, number.metric) == number.metric:
+                        return number
         return Number()
 
     def mean(self, experiment: str, task: str, model: str, arm: str) -> Number:
         """A number that the paper gives for several of our tasks together."""
-        names = self.names(model)
-        return next((self.rows[key] for name in names if (key := (experiment, task, name, arm)) in self.rows), Number())
+        known = (self.rows.get((experiment, task, name, arm)) for name in self.names(model))
+        return next((number for number in known if number), Number())
 
     def names(self, model: str) -> list[str]:
         """The paper's names of a model of ours: its plain name of a model as published, a variant's of that variant.
@@ -180,7 +177,7 @@ def same_model(model: str, arm: str) -> bool:
 def compare_reported(
     scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], paper: Reported, margin: float
 ) -> pd.DataFrame:
-    """One row per number of the paper that one of our tasks and models answers (columns: `COMPARISON`).
+    """One row per number of the paper that one of our tasks and models answers.
 
     `difference` is ours minus the paper's. Its interval puts ours together with that of the paper's number (MOVER): t
     on 2 of its three runs where it states an sd, else the number is taken as exact. `verdict` at the margin is
@@ -203,14 +200,13 @@ def compare_reported(
             difference, low, high, word = np.nan, np.nan, np.nan, ""
         rows.append(
             {"experiment": number.experiment, "source": number.source, "task": task, "paper_task": number.task}
-            | {"tasks": f"{held} of {size}"}
-            | {"model": model, "model_label": paper.labels.get(model, model), "arm": number.arm, "metric": metric}
-            | {"reported": number.value, "reported_sd": number.sd}
+            | {"tasks": f"{held} of {size}", "model": model, "model_label": paper.labels.get(model, model)}
+            | {"arm": number.arm, "metric": metric, "reported": number.value, "reported_sd": number.sd}
             | dict(zip(("ours", "low", "high"), ours, strict=True))
             | {"difference": difference, "difference_low": low, "difference_high": high}
             | {"verdict": DIRECTIONS.get(word, word), "same_model": same_model(model, number.arm)}
         )
-    return pd.DataFrame(rows, columns=COMPARISON)
+    return pd.DataFrame(rows, columns=columns_of("reported_comparison"))
 
 
 def _t975(df: int) -> float:
@@ -308,10 +304,8 @@ def factorial_arms(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
         return []
     if row["tokenizer"] == "default" and pd.isna(row["width"]):
         return [("pretrained", "pretrained/default_tok"), ("random", "random/default_tok")]
-    if row["tokenizer"] == "char" and pd.isna(row["width"]):
-        return [("random", "random/char_tok")]
-    if row["tokenizer"] == "char" and row["widest"]:
-        return [("random", LARGER)]
+    if row["tokenizer"] == "char" and (row["widest"] or pd.isna(row["width"])):
+        return [("random", "random/char_tok" if pd.isna(row["width"]) else LARGER)]
     return []
 
 
@@ -365,9 +359,8 @@ def _join(sources: "pd.Series[str]") -> str:
 def _kind(paper: Reported, kinds: pd.DataFrame, suite: str, task: str) -> dict[str, str]:
     """Family and twin of a task of the paper; a category's is the family of its first task, and nobody's twin."""
     if suite == "gue":
-        members = kinds.index[paper.in_category(task, kinds.index.to_series()).to_numpy()]
-        return {"family": kinds.loc[members[0], "family"] if len(members) else task, "twin": ""}
-    same = [name for name, other in paper.tasks.items() if other == task and paper.suites[name] == suite]
-    return {"family": kinds.loc[same[0], "family"], "twin": kinds.loc[same[0], "twin"]} if same else {
-        "family": task, "twin": ""
-    }  # fmt: skip
+        same = kinds.index[paper.in_category(task, kinds.index.to_series()).to_numpy()].tolist()
+    else:
+        same = [name for name, other in paper.tasks.items() if other == task and paper.suites[name] == suite]
+    family, twin = kinds.loc[same[0], ["family", "twin"]] if same else (task, "")
+    return {"family": family, "twin": "" if suite == "gue" else twin}

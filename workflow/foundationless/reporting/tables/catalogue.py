@@ -242,14 +242,14 @@ TABLES: dict[str, Table] = {
 }  # fmt: skip
 
 
-def columns_of(name: str) -> tuple[str, ...]:
+def columns_of(name: str) -> list[str]:
     """Columns that a table always has; those that another room declares are imported."""
     declared = TABLES[name].columns
     if isinstance(declared, str):
         module, _, constant = declared.partition(":")
         declared = getattr(import_module(f"foundationless.{module}"), constant)
         declared = declared[name] if isinstance(declared, dict) else declared
-    return tuple(declared)
+    return list(declared)
 
 
 def captions_by_group() -> dict[str, dict[str, str]]:

@@ -63,8 +63,8 @@ def _controls(inputs: Inputs) -> Tables:
         "records": inputs.records,
         "tasks": inputs.tasks,
         "models": inputs.model_table.drop(columns="config", errors="ignore"),
-        "audits": pd.DataFrame(pairs, columns=list(columns_of("audits"))),
-        "corpora": pd.DataFrame([dict(audit) for audit in inputs.corpora]).reindex(columns=list(columns_of("corpora"))),
+        "audits": pd.DataFrame(pairs, columns=columns_of("audits")),
+        "corpora": pd.DataFrame([dict(audit) for audit in inputs.corpora]).reindex(columns=columns_of("corpora")),
         "cost": jobs,
         "cost_by_model": inputs.sort(cost_ledger.by_model(jobs)),
         "maps": inputs.sort(with_columns(join_tables(inputs.maps, ()), columns_of("maps"))),
@@ -112,7 +112,7 @@ def crossvalidate(records: pd.DataFrame) -> pd.DataFrame:
     """
     from scipy import stats
 
-    columns = list(columns_of("crossvalidation"))
+    columns = columns_of("crossvalidation")
     if "selection" not in records or "fold" not in records:
         return pd.DataFrame(columns=columns)
     tested = records[(records["selection"] == "crossvalidation") & (records["split"] == "test")]

@@ -17,7 +17,7 @@ from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
 IDENTITY = list(TABLES["cost"].keys)
-LEDGER, BY_MODEL = (list(columns_of(name)) for name in ("cost", "cost_by_model"))
+LEDGER, BY_MODEL = columns_of("cost"), columns_of("cost_by_model")
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
 _ARMS = ("pretrained", "random", "baseline", *CONTROL_ARMS)
@@ -74,12 +74,8 @@ def _recorded(records: pd.DataFrame) -> pd.DataFrame:
     if "seconds" not in records:
         return _jobs(records.iloc[:0])
     jobs = records[records["seconds"].notna()].drop_duplicates(keys)
-    rules = [_rule(analysis, init) for analysis, init in zip(jobs["analysis"], jobs["init"], strict=True)]
+    rules = jobs["analysis"].replace(_RULE_OF).mask(jobs["init"] == "baseline", "fit_baseline")
     return _jobs(jobs.assign(rule=rules))
-
-
-def _rule(analysis: str, init: str) -> str:
-    return "fit_baseline" if init == "baseline" else _RULE_OF.get(analysis, analysis)
 
 
 def _embedded(records: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,6 @@ from foundationless.study.config import check_schema, read_schema
 from foundationless.study.vocabulary import VERDICTS
 
 SCHEMA_VERSION = 2
-REFERENCES = ("random", "baseline")
 QUESTION = "Does a pretrained model do better than the same model at random initialisation?"
 LISTED_CELLS = 200
 NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", *(
@@ -85,14 +84,13 @@ def _main_analysis(everything: pd.DataFrame) -> str:
 
 def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everything: pd.DataFrame) -> Fact:
     mine = everything[everything["model"] == model]
-    main = mine[mine["analysis"] == analysis]
     kinds = whole[(whole["model"] == model) & (whole["analysis"] == analysis) & (whole["family"] != "")]
-    over = {versus: _one(main[main["versus"] == versus]) for versus in REFERENCES}
+    over = _by(mine[mine["analysis"] == analysis], "versus")
     return {
         "label": label,
-        "verdict": over["random"] and over["random"]["verdict"],
-        "versus_random": over["random"],
-        "versus_baseline": over["baseline"],
+        "verdict": over["random"]["verdict"] if "random" in over else None,
+        "versus_random": over.get("random"),
+        "versus_baseline": over.get("baseline"),
         "families": _by(kinds[kinds["versus"] == "random"], "family"),
         "families_versus_baseline": _by(kinds[kinds["versus"] == "baseline"], "family"),
         "analyses": _by(mine[mine["versus"] == "random"], "analysis"),
@@ -101,10 +99,6 @@ def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everythin
 
 def _by(rows: pd.DataFrame, key: str) -> dict[str, Fact]:
     return {str(row[key]): _fact(row) for row in rows.to_dict("records")}
-
-
-def _one(rows: pd.DataFrame) -> Fact | None:
-    return _fact(rows.to_dict("records")[0]) if len(rows) else None
 
 
 def _fact(row: Mapping[Any, Any]) -> Fact:
