@@ -111,7 +111,7 @@ class Reported:
     """Look-up of the paper's numbers by our analysis, task, model and arm; `labels` are our models' names in lists."""
 
     def __init__(self, frame: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, str] | None = None) -> None:
-        names = tasks.get("paper_task", pd.Series("", tasks.index)).fillna("").astype(str)
+        names = tasks.get("paper_task", pd.Series("", tasks.index)).astype(object).fillna("").astype(str)
         self.tasks = dict(zip(tasks["task"], names, strict=True))
         self.suites = dict(zip(tasks["task"], tasks["suite"].astype(str), strict=True))
         self.labels = labels or {}
