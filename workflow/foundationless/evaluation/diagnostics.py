@@ -85,16 +85,14 @@ def find_diagnostics(
         "confusion": _confusion(results),
         "settings": _settings(records),
     }
-    return select_only(records) | {
-        name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()
-    }, notes
+    tables = {name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()}
+    return select_only(records) | tables, notes
 
 
 def select_only(records: Sequence[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
     """The tables where nothing was compared: what was selected, the others without rows."""
-    return {name: pd.DataFrame(columns=columns) for name, columns in COLUMNS.items()} | {
-        "selections": flatten_selections(records)
-    }
+    empty = {name: pd.DataFrame(columns=columns) for name, columns in COLUMNS.items()}
+    return empty | {"selections": flatten_selections(records)}
 
 
 def calibrations(results: TaskResults, arm: Name, selection: str) -> dict[str, float]:
@@ -242,10 +240,8 @@ def _components(results: TaskResults, arms: Arms, metric: str) -> Rows:
             rows += [shared | {"component": name} | part._asdict() for name, part in parts.items()]
             seeds[arm] = parts["seed"].variance
         for model, init in scored:
-            if init == "random" and (model, "pretrained") in seeds:
-                extra = seeds[model, init] - seeds[model, "pretrained"]
-                if np.isnan(extra):
-                    continue
+            extra = seeds[model, init] - seeds.get((model, "pretrained"), np.nan)
+            if init == "random" and not np.isnan(extra):
                 shared = results.identity((model, init)) | {"metric": metric, "selection": selection}
                 rows.append(shared | {"component": "weights", "variance": extra, "sd": np.sqrt(max(extra, 0.0))})
     return rows

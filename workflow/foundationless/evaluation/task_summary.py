@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, compare_paired, interval
+from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, compare_paired, interval, verdict
 from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations, find_diagnostics, select_only
 from foundationless.evaluation.paired_tests import combine_dependent, delong, mcnemar, nadeau_bengio
 from foundationless.evaluation.records import flat_cost, flatten
@@ -189,20 +189,20 @@ def _compare(
             rows.append(
                 results.identity(arm)
                 | {"versus": versus, "reference": reference[0], "metric": metric, "selection": selection}
-                | _difference(estimate, margin)
+                | {
+                    "delta": estimate.value,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                    "p": estimate.p,
+                    "se": estimate.se,
+                }
+                | {"mde": estimate.mde, "verdict": verdict(estimate.low, estimate.high, margin), "margin": margin}
                 | {"resamples": results.resamples, "reference_seeds": len(np.unique(scored[reference].seeds))}
                 | sizes(mine.runs)
                 | _tests(mine.runs, theirs.runs, metric, results.classes)
                 | _over_folds(results, mine, theirs)
             )
     return rows, estimates, notes
-
-
-def _difference(estimate: Estimate, margin: float) -> dict[str, Any]:
-    return {
-        "delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": estimate.p, "se": estimate.se,
-        "mde": estimate.mde, "verdict": estimate.verdict(margin), "margin": margin,
-    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -339,39 +339,31 @@ def _is_misread(model: str) -> bool:
 
 def _validation_value(cells: Sequence[CellResult], metric: str) -> float | None:
     """Mean validation value of an arm's selected runs; None where none is recorded."""
+    results = (result for cell in cells for result in cell.record["results"] if result["value"] is not None)
     values = [
         result["value"]
-        for cell in cells
-        for result in cell.record["results"]
+        for result in results
         if result["split"] == "validation" and result["metric"] == metric and result["extra"].get("selected", True)
     ]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    return float(np.mean(values)) if values else None
 
 
 def _unpaired(results: TaskResults, baselines: Sequence[str]) -> Rows:
     """Notes on arms of which the other, pretrained or random, is missing."""
-    pair = ("pretrained", "random")
-    return [
-        note(
-            results.identity((model, init)) | {"init": other},
-            "arm",
-            f"{model} has no {other} arm, so nothing is paired with its {init} arm",
-        )
-        for model, init in results.order
-        if init in pair and model not in baselines and (model, other := pair[pair.index(init) - 1]) not in results.order
-    ]
+    others, rows = {"pretrained": "random", "random": "pretrained"}, []
+    for model, init in results.order:
+        other = others.get(init)
+        if other and model not in baselines and (model, other) not in results.order:
+            text = f"{model} has no {other} arm, so nothing is paired with its {init} arm"
+            rows.append(note(results.identity((model, init)) | {"init": other}, "arm", text))
+    return rows
 
 
 def _unreferenced(results: TaskResults, rivals: Rivals) -> Rows:
     """Notes on references that are the best of several arms of which some are absent."""
-    return [
-        results.note(
-            "reference", f"without {', '.join(names)} the best {what} is not known, so nothing is compared with it"
-        )
-        for what, names in (("baseline", rivals.lost_baselines), ("random arm", rivals.lost_random))
-        if names
-    ]
+    lost = {"baseline": rivals.lost_baselines, "random arm": rivals.lost_random}
+    text = "without {} the best {} is not known, so nothing is compared with it"
+    return [results.note("reference", text.format(", ".join(names), what)) for what, names in lost.items() if names]
 
 
 # ---- analyses without predictions

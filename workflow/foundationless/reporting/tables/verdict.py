@@ -71,6 +71,8 @@ def build(tables: Path, study: str, title: str) -> Fact:
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; make the tables with collect_tables first.")
     words = dict.fromkeys(("task", "model", "label", "variant", "family"), object)
     return read_csv(path, columns, "run collect_tables again", dtype=words)
 
