@@ -1,11 +1,4 @@
-"""What the results of a task tell beside scores and differences: ten tables, whose columns `COLUMNS` declares.
-
-`optimism` (what choosing runs by test score, as the paper did, adds to choosing by validation), `oracle` (the best
-random arm of any model as opponent, against the model's own), `leakage` (all test rows against those without a near
-duplicate in an earlier split), `calibration` (bins of the reliability curve), `components` (where the variance of a
-score comes from), `runs` (the score of every chosen run), `roc` (curves of likelihood ratios), `confusion` (actual
-against predicted classes), `selections` (what was tried, by which values, and chosen) and `settings` (of an arm).
-"""
+"""What the results of a task tell beside scores and differences: ten tables, whose columns `COLUMNS` declares."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -276,8 +269,8 @@ def _roc(results: TaskResults, metric: str) -> Rows:
             weights = np.concatenate([np.ones((1, len(owner))), drawn[:, owner]])
             curves = np.mean([roc(run, results.classes[1], weights) for run in runs], axis=0)
             low, high = np.nanquantile(curves[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-            shared = results.identity(arm) | {"selection": selection}
             points = zip(ROC_GRID, curves[0], low, high, strict=True)
+            shared = results.identity(arm) | {"selection": selection}
             rows += [shared | dict(zip(("fpr", "tpr", "low", "high"), point, strict=True)) for point in points]
     return rows
 

@@ -110,8 +110,7 @@ def summarise(
     flat = flatten(records)
     if results is None:
         notes += [note(task, "arm", "no arm has predictions")] if records else []
-        scores, comparisons = (pd.DataFrame(columns=columns) for columns in (SCORES, COMPARISONS))
-        return Summary(scores, comparisons, select_only(records), notes, flat)
+        return Summary(pd.DataFrame(), pd.DataFrame(), select_only(records), notes, flat)
     notes += find_few_groups(predictions, task)
     arms = results.score(metric, resamples)
     rivals = Rivals(baselines, [arm for arm in design if arm not in results.order])
@@ -234,19 +233,16 @@ def _tests(mine: Sequence[Run], theirs: Sequence[Run], metric: str, classes: Seq
     Both take test items as independent, so there is none where groups of them are drawn together. Runs of the same seed
     and fold are tested, and their p values combined (`combine_dependent`): noise of items alone, not of seeds.
     """
-    pairs = [(mine[first], theirs[second]) for first, second in _matched(mine, theirs)]
+    test, ps = "", []
     independent = all(count_groups(run) == len(run.labels) for run in (mine[0], theirs[0]))
-    if pairs and independent and metric in COUNT_METRICS:
-        ps = [mcnemar(one.labels, np.asarray(one.predicted), np.asarray(other.predicted)) for one, other in pairs]
-        return {"test": "mcnemar", "p_test": combine_dependent(ps)}
-    if pairs and independent and metric == "auroc" and len(classes) == 2:
-        ps = [
-            delong(one.labels == classes[1], one.ranking, other.ranking)[2]
-            for one, other in pairs
-            if one.ranking is not None and other.ranking is not None
-        ]
-        return {"test": "delong", "p_test": combine_dependent(ps)}
-    return {"test": "", "p_test": np.nan}
+    for one, other in ((mine[first], theirs[second]) for first, second in _matched(mine, theirs) if independent):
+        if metric in COUNT_METRICS:
+            test = "mcnemar"
+            ps.append(mcnemar(one.labels, np.asarray(one.predicted), np.asarray(other.predicted)))
+        elif metric == "auroc" and len(classes) == 2 and one.ranking is not None and other.ranking is not None:
+            test = "delong"
+            ps.append(delong(one.labels == classes[1], one.ranking, other.ranking)[2])
+    return {"test": test, "p_test": combine_dependent(ps)}
 
 
 def _on_common_folds(mine: _Side, theirs: _Side) -> tuple[_Side, _Side, str]:
@@ -371,8 +367,7 @@ def _unreferenced(results: TaskResults, rivals: Rivals) -> Rows:
 
 def summarise_unpaired(records: Sequence[Mapping[str, Any]]) -> Summary:
     """Scores (`average_records`) and selections of an analysis without predictions."""
-    empty = pd.DataFrame(columns=COMPARISONS)
-    return Summary(average_records(records), empty, select_only(records), [], flatten(records))
+    return Summary(average_records(records), pd.DataFrame(), select_only(records), [], flatten(records))
 
 
 def average_records(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -41,7 +41,7 @@ def build(tables: Path, study: str, title: str) -> Fact:
     across = _read(tables / "across_tasks.csv", NEEDED)
     models = _read(tables / "models.csv", ("model", "label", "kind"))
     missing = _read(tables / "missing.csv", ("analysis", "task", "model", "init", "what", "note"))
-    across = across.assign(**{name: across[name].fillna("") for name in ("variant", "family")})
+    across = across.fillna({"variant": "", "family": ""})
     whole = across[across["variant"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
     analysis = _main_analysis(everything)
@@ -118,12 +118,9 @@ def _number(value: Any) -> float | None:
 
 
 def _cells(missing: pd.DataFrame) -> Iterator[dict[str, str]]:
+    names = ("analysis", "task", "model", "init", "seed", "what", "note")
     for row in missing.head(LISTED_CELLS).to_dict("records"):
-        yield {
-            name: str(row[name])
-            for name in ("analysis", "task", "model", "init", "seed", "what", "note")
-            if pd.notna(row.get(name))
-        }
+        yield {name: str(row[name]) for name in names if pd.notna(row.get(name))}
 
 
 def sentences(verdict: Mapping[str, Any]) -> list[str]:
@@ -134,12 +131,8 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
         return ["No model has both arms, so nothing is judged.", "No difference was measured.", _missing(verdict)]
     facts = [fact["versus_random"] for fact in judged.values()]
     by_word = {word: [fact["label"] for fact in judged.values() if fact["verdict"] == word] for word in VERDICTS}
-    words = {
-        "better": "helps",
-        "equivalent": f"makes no difference (within ±{margin:g}) for",
-        "worse": "hurts",
-        "undecided": "remains undecided for",
-    }
+    same = f"makes no difference (within ±{margin:g}) for"
+    words = {"better": "helps", "equivalent": same, "worse": "hurts", "undecided": "remains undecided for"}
     parts = [f"{words[word]} {_list(names)}" for word, names in by_word.items() if names]
     n, distinct, families = (max(fact[name] or 0 for fact in facts) for name in ("n", "distinct", "families"))
     least = min(fact["n"] or 0 for fact in facts)  # models whose tasks are missing have fewer
@@ -158,9 +151,7 @@ def _sizes(judged: Mapping[str, Any]) -> str:
     if not ordered:
         return "No difference was measured."
     shown = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
-    said = " to ".join(
-        f"{_signed(_delta(fact))} {_interval(fact['versus_random'])} for {fact['label']}" for fact in shown
-    )
+    said = " to ".join(f"{_signed(_delta(one))} {_interval(one['versus_random'])} for {one['label']}" for one in shown)
     beaten = [fact["label"] for fact in ordered if (fact["versus_baseline"] or {}).get("verdict") == "better"]
     known = sum(fact["versus_baseline"] is not None for fact in ordered)
     baseline = f"; {len(beaten)} of {known} are better than the best baseline" if known else ""
@@ -173,10 +164,8 @@ def _power(facts: Sequence[Mapping[str, Any]], margin: float) -> str:
         return "What difference these data could have shown is not known."
     low, high = min(sizes), max(sizes)
     size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
-    return (
-        f"With a power of 80 % these data would show a difference of {size} (adjusted over models); ±{margin:g} counts "
-        "as none."
-    )
+    shown = f"With a power of 80 % these data would show a difference of {size} (adjusted over models)"
+    return f"{shown}; ±{margin:g} counts as none."
 
 
 def _missing(verdict: Mapping[str, Any]) -> str:
@@ -193,9 +182,7 @@ def _signed(value: float) -> str:
 
 
 def _interval(fact: Mapping[str, Any]) -> str:
-    if fact["low"] is None:
-        return "[no interval]"
-    return f"[{_signed(fact['low'])}, {_signed(fact['high'])}]"
+    return "[no interval]" if fact["low"] is None else f"[{_signed(fact['low'])}, {_signed(fact['high'])}]"
 
 
 def _count(number: int, one: str, several: str = "") -> str:
@@ -235,9 +222,7 @@ def select(
     if family is not None and family not in families:
         raise UserError(f"family '{family}': not in this verdict; it knows {', '.join(families) or 'none'}.")
     chosen = {name: known[name] for name in models or known}
-    facts = {
-        name: fact[f"versus_{versus}"] if family is None else fact[key].get(family) for name, fact in chosen.items()
-    }
+    facts = {name: one[f"versus_{versus}"] if family is None else one[key].get(family) for name, one in chosen.items()}
     return {name: fact for name, fact in facts.items() if models or fact is not None or known[name]["lost"]}
 
 
