@@ -98,12 +98,8 @@ def summarise(
     `predictions` run parallel to `records` (None: there are none, and the cell is left out); `baselines` names models
     that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
     fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id` and `near` of
-    every row (see `audit_task`). Comparisons of a pretrained arm: with its own random arm (`versus` random), with the
-    best baseline (baseline), with the best random arm of any model (best_random, the paper's Figure 7; chosen on the
-    test set, so it favours the reference), and with the control arms of its own weights (embedding, permuted, copy); of
-    any other arm: with the best baseline. An arm of `X.paper`, weights as the paper read them, is compared with that of
-    `X` (reading), seed by seed. A baseline is chosen by validation among those whose records say it, else by test.
-    Raises `UserError` if two cells predict different test items.
+    every row (see `audit_task`). `_pairs` says what is compared. Raises `UserError` if two cells predict different test
+    items.
     """
     task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
     results, notes = _read_results(records, predictions, resamples, seed)
@@ -284,7 +280,12 @@ def _over_folds(results: TaskResults, mine: _Side, theirs: _Side) -> dict[str, f
 def _pairs(
     results: TaskResults, arms: Mapping[Name, Arm], metric: str, selection: str, rivals: Rivals
 ) -> Iterator[tuple[Name, str, Name]]:
-    """(arm, versus, reference arm) of every comparison that the arms allow."""
+    """(arm, versus, reference arm) of every comparison that the arms allow.
+
+    Of a pretrained arm: with its own random arm (random), the best random arm of any model (best_random, the paper's
+    Figure 7; chosen on the test set, so it favours the reference) and the control arms of its own weights; of every
+    arm: with the best baseline (baseline). `X.paper` is compared with `X` (reading), seed by seed.
+    """
     best_baseline = _best_baseline(results, arms, metric, selection, rivals)
     for arm in arms:
         if rivals.is_cheap(arm):

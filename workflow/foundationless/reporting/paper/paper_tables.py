@@ -197,10 +197,8 @@ def _arms(scores: pd.DataFrame, comparisons: pd.DataFrame, analyses: Sequence[st
             for analysis, task, model in table[["analysis", *keys]].to_numpy()
         ]
         table[f"reported_{init}"] = [number.value for number in numbers]
-        table["reported_source"] = [
-            known or number.source
-            for known, number in zip(table.get("reported_source", [""] * len(table)), numbers, strict=True)
-        ]
+        known = table.get("reported_source", [""] * len(table))
+        table["reported_source"] = [one or number.source for one, number in zip(known, numbers, strict=True)]
     table.insert(0, "suite", table["base_task"].map(paper.suites))
     table.insert(4, "model_label", [paper.labels.get(model, model) for model in table["model"]])
     return table.drop(columns=["analysis", "base_task"]).reset_index(drop=True)

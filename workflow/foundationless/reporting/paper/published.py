@@ -188,11 +188,13 @@ def compare_reported(
     tasks. `tasks` says how many of the paper's tasks ours holds; of a part of them (`3 of 10`) there is no difference,
     interval or verdict: a mean over other tasks is another quantity.
     """
+    from scipy import stats
+
     rows = []
     for task, model, metric, ours, number, (held, size) in _answered(scores, comparisons, tables, paper):
         if not (np.isfinite(number.value) and np.isfinite(ours[0])):
             continue
-        half = 0.0 if np.isnan(number.sd) else _t975(RUNS - 1) * number.sd / RUNS**0.5
+        half = 0.0 if np.isnan(number.sd) else float(stats.t.ppf(0.975, RUNS - 1)) * number.sd / RUNS**0.5
         theirs = number.value, number.value - half, number.value + half
         difference, low, high = independent_difference(ours, theirs)
         word = verdict(low, high, margin)
@@ -209,12 +211,6 @@ def compare_reported(
     return pd.DataFrame(rows, columns=columns_of("reported_comparison"))
 
 
-def _t975(df: int) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf(0.975, df))
-
-
 # (task, model, metric, (ours, low, high), the paper's number, (tasks held, its tasks))
 Answer = tuple[str, str, str, tuple[float, float, float], Number, tuple[int, int]]
 ONE = (1, 1)
@@ -228,21 +224,21 @@ def _answered(
     for row in tables["table_02_biotype"].to_dict("records"):
         for init, arm in factorial_arms(row):
             if init in row:
-                number = paper.find("biotype", str(row["task"]), str(row["base"]), arm)
+                number = paper.find("biotype", row["task"], row["base"], arm)
                 ours = _interval(row, init, f"{init}_low", f"{init}_high")
-                yield str(row["task"]), str(row["model"]), str(row["metric"]), ours, number, ONE
+                yield row["task"], row["model"], row["metric"], ours, number, ONE
     for row in tables["table_14_windows"].dropna(subset="reported").to_dict("records"):
-        number = paper.mean("ancestry", ALL_WINDOWS, str(row["model"]), str(row["init"]))
-        yield _mean(row, f"{row['windows']} windows", number, (int(row["windows"]), WINDOWS))
+        held, number = row["windows"], paper.mean("ancestry", ALL_WINDOWS, row["model"], row["init"])
+        yield f"{held} windows", row["model"], row["metric"], _interval(row, "mean"), number, (held, WINDOWS)
     for row in tables["figure_09_categories"].to_dict("records"):
-        category = str(row["category"])
-        number = paper.mean("gue_finetune", category, str(row["model"]), str(row["init"]))
-        yield _mean(row, f"{row['tasks']} of {category}", number, (int(row["tasks"]), SIZES[category]))
+        held, name = row["tasks"], row["category"]
+        number = paper.mean("gue_finetune", name, row["model"], row["init"])
+        yield f"{held} of {name}", row["model"], row["metric"], _interval(row, "mean"), number, (held, SIZES[name])
     for row in tables["table_05_similarity"].to_dict("records"):
         if row.get("reported_source"):
             name = f"{row['gene']} {str(row['label']).lower()}"
-            number = paper.mean("clinvar_cosine", name, str(row["model"]), "pretrained")
-            yield str(row["task"]), str(row["model"]), "cosine", _interval(row, "pretrained"), number, ONE
+            number = paper.mean("clinvar_cosine", name, row["model"], "pretrained")
+            yield row["task"], row["model"], "cosine", _interval(row, "pretrained"), number, ONE
     yield from _differences(comparisons, paper)
 
 
@@ -250,18 +246,14 @@ def _single(scores: pd.DataFrame, paper: Reported) -> Iterator[Answer]:
     """Scores of single tasks; those of the factorial (biotype, width) have arms of their own."""
     own = scores[(scores["init"] != "baseline") & ~scores["analysis"].isin(["biotype", "width"])]
     for row in own.to_dict("records"):
-        analysis, task, model, init = (str(row[key]) for key in ("analysis", "task", "model", "init"))
+        analysis, task, model, init, metric = (row[key] for key in ("analysis", "task", "model", "init", "metric"))
         ours = _interval(row, "value")
         if analysis == "likelihood":  # ours ranks by -LLR; the paper by +LLR
             ours = 1 - ours[0], 1 - ours[2], 1 - ours[1]
         adapted = (f"{init}/LoRA",) if analysis == "lora" else ()
-        yield task, model, str(row["metric"]), ours, paper.find(analysis, task, model, init, *adapted), ONE
+        yield task, model, metric, ours, paper.find(analysis, task, model, init, *adapted), ONE
         if analysis == "finetune":
-            yield task, model, str(row["metric"]), ours, paper.find("lora", task, model, f"{init}/Full"), ONE
-
-
-def _mean(row: Mapping[Any, Any], task: str, number: Number, held: tuple[int, int]) -> Answer:
-    return task, str(row["model"]), str(row["metric"]), _interval(row, "mean"), number, held
+            yield task, model, metric, ours, paper.find("lora", task, model, f"{init}/Full"), ONE
 
 
 def _interval(row: Mapping[Any, Any], value: str, low: str = "low", high: str = "high") -> tuple[float, float, float]:
@@ -275,11 +267,11 @@ def _differences(comparisons: pd.DataFrame, paper: Reported) -> Iterator[Answer]
         & (comparisons["init"] == "pretrained") & (comparisons["variant"] == "")
     ]  # fmt: skip
     for row in own.to_dict("records"):
-        task, model = str(row["task"]), str(row["model"])
+        task, model = row["task"], row["model"]
         first, second = (paper.find("finetune", task, model, init) for init in ("pretrained", "random"))
         sd = float(np.hypot(first.sd, second.sd))
         change = first._replace(value=first.value - second.value, sd=sd, arm="delta")
-        yield task, model, str(row["metric"]), (row["delta"], row["low"], row["high"]), change, ONE
+        yield task, model, row["metric"], (row["delta"], row["low"], row["high"]), change, ONE
     for name, (suite, metric, size) in FIGURE_1.items():
         mine = own[(own["task"].map(paper.suites) == suite) & (own["metric"] == metric) & own["delta"].notna()]
         # Only tasks that the paper has: of GUE its categories, each of which counts as one.
@@ -293,8 +285,7 @@ def _differences(comparisons: pd.DataFrame, paper: Reported) -> Iterator[Answer]
             means = rows["delta"].groupby(part.loc[rows.index]).mean()
             over = across_tasks(means.to_numpy())
             number = paper.mean("fig1_delta", name, str(named), "pretrained-random")._replace(arm="delta")
-            ours = over.mean, over.low, over.high
-            held = paper.distinct(rows["task"])
+            ours, held = (over.mean, over.low, over.high), paper.distinct(rows["task"])
             yield f"{over.tasks} of {suite}", str(named), metric, ours, number, (held, size)
 
 

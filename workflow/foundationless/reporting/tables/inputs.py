@@ -80,7 +80,7 @@ class Inputs:
         """Rows by analysis, task, model and init, tasks and models in the order of their tables."""
         tasks = {task: place for place, task in enumerate(self.tasks["task"])}
         places = {"task": tasks, "model": self.ranks}
-        by = [column for column in ("analysis", "task", "model", "init") if column in frame]
+        by = [column for column in KEYS if column in frame]
 
         def place(values: "pd.Series[Any]") -> "pd.Series[Any]":
             known = places.get(str(values.name))
@@ -121,6 +121,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
 
     if odd := [path for path in given.diagnostics if path.stem not in diagnostics.COLUMNS]:
         raise UserError(f"{odd[0]}: no diagnostic of that name; use {', '.join(diagnostics.COLUMNS)}.")
+    by_name = {name: [path for path in given.diagnostics if path.stem == name] for name in diagnostics.COLUMNS}
     records = [table_files.read_flat(path) for path in given.records + given.pretraining]
     return Inputs(
         scores=joined("scores", given.scores),
@@ -130,10 +131,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         models=read_models(given.models),
         margin=given.margin,
         selection=given.selection,
-        diagnostics={
-            name: joined(name, [path for path in given.diagnostics if path.stem == name])
-            for name in diagnostics.COLUMNS
-        },
+        diagnostics={name: joined(name, paths) for name, paths in by_name.items()},
         notes=joined("notes", given.notes),
         reported=given.reported,
         overlap=given.overlap and table_files.read_table(given.overlap),
