@@ -1,7 +1,7 @@
 """The results of one task side by side: records, and the runs that each selection chose, under the same resamples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,31 +91,19 @@ class TaskResults:
         # Groups and strata are those of all items: some of them are drawn as all are.
         runs = whole if rows is None else subset_runs(whole, [rows[name] for _, name in names])
         scored = dict(zip(names, score_runs(runs, metric, self.classes, resamples, self.seed, whole), strict=True))
-        return {
-            selection: {
-                arm: join(
-                    [
-                        scored[place, name]
-                        for place, cell in enumerate(self.cells)
-                        if cell.arm == arm
-                        for name in cell.chosen[selection]
-                    ]
-                )
-                for arm in self.order
-            }
-            for selection in SELECTED_BY
-        }
+
+        def chosen(arm: Name, selection: str) -> Arm:
+            mine = ((place, cell) for place, cell in enumerate(self.cells) if cell.arm == arm)
+            return join([scored[place, name] for place, cell in mine for name in cell.chosen[selection]])
+
+        return {selection: {arm: chosen(arm, selection) for arm in self.order} for selection in SELECTED_BY}
 
 
 def sizes(runs: Sequence[Run]) -> dict[str, int]:
     """Seeds, folds, runs, test items and groups of the runs of one arm."""
-    return {
-        "seeds": len({run.seed for run in runs}),
-        "folds": len({run.fold for run in runs}),
-        "runs": len(runs),
-        "n_test": len(runs[0].labels),
-        "groups": count_groups(runs[0]),
-    }
+    seeds, folds = len({run.seed for run in runs}), len({run.fold for run in runs})
+    items, groups = len(runs[0].labels), count_groups(runs[0])
+    return {"seeds": seeds, "folds": folds, "runs": len(runs), "n_test": items, "groups": groups}
 
 
 def count_groups(run: Run) -> int:
@@ -228,11 +216,9 @@ def read_cell(record: Mapping[str, Any], frame: pa.Table, items: Items) -> CellR
 
 def _check_once(record: Mapping[str, Any], ids: pa.ChunkedArray, fold: int) -> None:
     if pc.count_distinct(ids).as_py() < len(ids):
-        counts = pc.value_counts(ids).to_pylist()
-        twice = next(each["values"] for each in counts if each["counts"] > 1)
-        raise UserError(
-            f"{name_of(record)}: item '{twice}' is predicted twice in fold {fold}; one run per fold may be selected."
-        )
+        twice = next(each["values"] for each in pc.value_counts(ids).to_pylist() if each["counts"] > 1)
+        text = f"item '{twice}' is predicted twice in fold {fold}; one run per fold may be selected."
+        raise UserError(f"{name_of(record)}: {text}")
 
 
 def _run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> Run:
@@ -282,10 +268,8 @@ def keep_scored(cells: Sequence[CellResult]) -> tuple[list[CellResult], list[dic
     touched = {key: run for key, run in named.items() if run.fold in lost}
     cut = subset_runs(list(touched.values()), [masks[run.fold] for run in touched.values()])
     named |= dict(zip(touched, cut, strict=True))
-    kept = [
-        CellResult(cell.record, {name: named[place, name] for name in cell.runs}, cell.chosen)
-        for place, cell in enumerate(cells)
-    ]
+    runs = ({name: named[place, name] for name in cell.runs} for place, cell in enumerate(cells))
+    kept = [replace(cell, runs=mine) for cell, mine in zip(cells, runs, strict=True)]
     most = max(int(broken.sum()) for broken in lost.values())
     text = f"{most} test items lack a score in some arm and are left out of all"
     return kept, [note(_task_of(cells), "items", text)]

@@ -85,9 +85,9 @@ def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
     """Every CSV table of `directory` by group; `place` is where the report finds them (`tables`, relative to it)."""
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; make the tables with collect_tables first.")
-    known = [name for group in TABLES.values() for name in group]
+    captions = {name: caption for group in TABLES.values() for name, caption in group.items()}
     paths = {path.stem: path for path in sorted(directory.glob("*.csv"))}
-    order = [name for name in dict.fromkeys((*OF_A_MODEL, *known, *paths)) if name in paths]
+    order = [name for name in dict.fromkeys((*OF_A_MODEL, *captions, *paths)) if name in paths]
     left, made = ALL_BYTES, {}
     for name in order:
         frame = read_csv(paths[name]).dropna(axis="columns", how="all")
@@ -95,10 +95,10 @@ def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
         if len(data) > min(TABLE_BYTES, left):
             data = ""
         left -= len(data)
-        caption = next((group[name] for group in TABLES.values() if name in group), name.replace("_", " "))
+        caption = captions.get(name, name.replace("_", " "))
         made[name] = Table(name, caption, f"{place}/{name}.csv", len(frame), tuple(map(str, frame.columns)), data)
     groups = {group: [made[name] for name in names if name in made] for group, names in TABLES.items()}
-    groups[FURTHER] = [table for name, table in made.items() if name not in known]
+    groups[FURTHER] = [table for name, table in made.items() if name not in captions]
     return {group: tables for group, tables in groups.items() if tables}
 
 

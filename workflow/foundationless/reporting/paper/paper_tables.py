@@ -127,10 +127,8 @@ def _class_sizes(audits: Sequence[Mapping[str, Any]], tasks: set[str]) -> pd.Dat
 
 def _models(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Table 1: the models with their parameters, as the records count them."""
-    counted = scores.groupby("model")["parameters"].max()
-    return models.drop(columns="config", errors="ignore").assign(
-        parameters=models["model"].map(counted).astype("Int64")
-    )
+    counted = models["model"].map(scores.groupby("model")["parameters"].max())
+    return models.drop(columns="config", errors="ignore").assign(parameters=counted.astype("Int64"))
 
 
 def _mistral(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

@@ -39,12 +39,9 @@ def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFram
         jobs = pd.concat([jobs, _benchmarked(benchmarks, jobs)], ignore_index=True)
     jobs["gpus"] = jobs["gpus"].fillna(jobs["peak_device_memory_mb"].notna().astype(float))
     jobs["attempts"] = jobs["attempts"].fillna(1)
-    hours = jobs["seconds"] / 3600
-    jobs = jobs.assign(
-        gpu_hours=hours * jobs["gpus"],
-        cpu_hours=hours * jobs["threads"].fillna(1),
-        energy_kwh=jobs["energy_j"] / _JOULES,
-    ).astype(dict.fromkeys(("seed", "gpus", "threads", "attempts"), "Int64"))
+    hours, energy = jobs["seconds"] / 3600, jobs["energy_j"] / _JOULES
+    sums = {"gpu_hours": hours * jobs["gpus"], "cpu_hours": hours * jobs["threads"].fillna(1), "energy_kwh": energy}
+    jobs = jobs.assign(**sums).astype(dict.fromkeys(("seed", "gpus", "threads", "attempts"), "Int64"))
     return jobs.sort_values(IDENTITY, kind="stable")[LEDGER].reset_index(drop=True)
 
 
@@ -56,7 +53,7 @@ def by_model(jobs: pd.DataFrame) -> pd.DataFrame:
     mine = jobs[jobs["model"] != ""]
     told = mine["energy_kwh"].where(mine["gpus"] > 0, mine["energy_kwh"].fillna(0.0))
     some = (mine["gpus"] > 0) | mine["energy_kwh"].notna()
-    grouped = mine.assign(told=told, some=some).groupby(["model", "task", "init"], sort=True)
+    grouped = mine.assign(told=told, some=some).groupby(["model", "task", "init"])
     summed = grouped.agg(
         jobs=("rule", "size"), gpu_hours=("gpu_hours", "sum"), cpu_hours=("cpu_hours", "sum"),
         peak_memory_mb=("peak_memory_mb", "max"), peak_device_memory_mb=("peak_device_memory_mb", "max"),
