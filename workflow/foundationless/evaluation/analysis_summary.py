@@ -52,12 +52,8 @@ class Analysis:
 def read_cells(text: str) -> list[TaskCells]:
     """Tasks from JSON: a list of {metric, tasks, cells}, each of which stands for all its tasks."""
     try:
-        groups = json.loads(text)
-        tasks = [
-            TaskCells(str(task), str(group["metric"]), tuple(map(str, group["cells"])))
-            for group in groups
-            for task in group["tasks"]
-        ]
+        named = [(task, group["metric"], group["cells"]) for group in json.loads(text) for task in group["tasks"]]
+        tasks = [TaskCells(str(task), str(metric), tuple(map(str, cells))) for task, metric, cells in named]
     except (json.JSONDecodeError, TypeError, KeyError) as error:
         raise UserError(f"--cells: not a JSON list of {{metric, tasks, cells}} ({error!r}).") from None
     if not tasks:

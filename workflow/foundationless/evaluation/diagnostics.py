@@ -202,7 +202,7 @@ def _leakage(results: TaskResults, arms: Arms, metric: str, audit: pd.DataFrame 
 def _near_rows(results: TaskResults, audit: pd.DataFrame) -> dict[str, NDArray[np.bool_]] | None:
     """Name of a run -> which of its test items are near duplicates; None where the audit does not know them all.
 
-    Names of runs differ between cells, but the items of a fold are the same in all (`check_same_items`).
+    Names of runs differ between cells, but the items of a fold are the same in all (`_check_same_items`).
     """
     near = audit.set_index("id")["near"].astype(bool)
     near = near.groupby(near.index.astype(str)).any()

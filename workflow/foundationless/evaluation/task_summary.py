@@ -16,22 +16,7 @@ from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, compare_
 from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations, find_diagnostics, select_only
 from foundationless.evaluation.paired_tests import combine_dependent, delong, mcnemar, nadeau_bengio
 from foundationless.evaluation.records import flat_cost, flatten
-from foundationless.evaluation.task_results import (
-    IDENTITY,
-    CellResult,
-    Items,
-    Name,
-    TaskResults,
-    check_same_items,
-    count_groups,
-    find_classes,
-    find_few_groups,
-    keep_scored,
-    note,
-    read_cell,
-    serves,
-    sizes,
-)
+from foundationless.evaluation.task_results import IDENTITY, Name, TaskResults, count_groups, note, read_results, sizes
 from foundationless.study.names import parse_model, without
 from foundationless.study.vocabulary import CLASS_METRICS, CONTROL_ARMS, COUNT_METRICS, METRICS
 
@@ -102,12 +87,11 @@ def summarise(
     items.
     """
     task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
-    results, notes = _read_results(records, predictions, resamples, seed)
+    results, notes = read_results(records, predictions, resamples, seed)
     flat = flatten(records)
     if results is None:
         notes += [note(task, "arm", "no arm has predictions")] if records else []
         return Summary(pd.DataFrame(), pd.DataFrame(), select_only(records), notes, flat)
-    notes += find_few_groups(predictions, task)
     arms = results.score(metric, resamples)
     rivals = Rivals(baselines, [arm for arm in design if arm not in results.order])
     rows, estimates, uneven = _compare(results, arms, metric, margin, rivals)
@@ -117,26 +101,9 @@ def summarise(
     return Summary(scores, pd.DataFrame(rows, columns=COMPARISONS), diagnostics, notes + unknown, flat)
 
 
-def _read_results(
-    records: Sequence[Mapping[str, Any]], predictions: Sequence[pa.Table | None], resamples: int, seed: int
-) -> tuple[TaskResults | None, Rows]:
-    """The cells that predicted something, on items that all of them scored, and notes; None without any."""
-    items = Items()
-    pairs = zip(records, predictions, strict=True)
-    cells = [read_cell(record, frame, items) for record, frame in pairs if frame is not None]
-    notes = [note(cell.record, "predictions", "no predictions were selected") for cell in cells if not cell.runs]
-    cells = [cell for cell in cells if cell.runs]
-    if not cells:
-        return None, notes
-    check_same_items(cells)
-    cells, unscored = keep_scored(cells)
-    classes, odd = find_classes(cells)
-    return TaskResults(cells, classes, resamples, seed), notes + unscored + odd
-
-
 def _score_rows(results: TaskResults, arms: Arms, metric: str) -> Rows:
     """Rows of every arm under each selection, with every metric that serves."""
-    others = [name for name in CLASS_METRICS if name != metric and serves(results.cells, results.classes, name)]
+    others = [name for name in CLASS_METRICS if name != metric and results.serves(name)]
     points = {name: results.score(name, 0) for name in others} | {metric: arms}
     return [
         _score_row(results, arm, {name: scored[selection][arm] for name, scored in points.items()}, metric, selection)
@@ -246,11 +213,8 @@ def _on_common_folds(mine: _Side, theirs: _Side) -> tuple[_Side, _Side, str]:
 
     Folds differ in how hard they are, so means over different folds are no pair.
     """
-    have = [
-        {run.fold for run in side.runs if run.seed == seed}
-        for side in (mine, theirs)
-        for seed in {run.seed for run in side.runs}
-    ]
+    seeds = ((side.runs, seed) for side in (mine, theirs) for seed in {run.seed for run in side.runs})
+    have = [{run.fold for run in runs if run.seed == seed} for runs, seed in seeds]
     common, every = set.intersection(*have), set.union(*have)
     if common == every:
         return mine, theirs, ""
@@ -310,7 +274,7 @@ def _best_baseline(
         return None
     cheap = [arm for arm in arms if rivals.is_cheap(arm)]
     values = {arm: arms[arm].value for arm in cheap}
-    validated = {arm: value for arm in cheap if (value := _validation_value(results.of(arm), metric)) is not None}
+    validated = {arm: value for arm in cheap if (value := results.validation_value(arm, metric)) is not None}
     return _best(validated if validated and selection == "validation" else values, metric)
 
 
@@ -332,17 +296,6 @@ def _best(values: Mapping[Name, float], metric: str) -> Name | None:
 
 def _is_misread(model: str) -> bool:
     return parse_model(model).reading != "published"
-
-
-def _validation_value(cells: Sequence[CellResult], metric: str) -> float | None:
-    """Mean validation value of an arm's selected runs; None where none is recorded."""
-    results = (result for cell in cells for result in cell.record["results"] if result["value"] is not None)
-    values = [
-        result["value"]
-        for result in results
-        if result["split"] == "validation" and result["metric"] == metric and result["extra"].get("selected", True)
-    ]
-    return float(np.mean(values)) if values else None
 
 
 def _unpaired(results: TaskResults, baselines: Sequence[str]) -> Rows:

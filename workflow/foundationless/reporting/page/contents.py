@@ -92,10 +92,8 @@ def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
     for name in order:
         frame = read_csv(paths[name]).dropna(axis="columns", how="all")
         data = "" if name in NEVER else as_json(frame)
-        if len(data) > min(TABLE_BYTES, left):
-            data = ""
-        left -= len(data)
-        caption = captions.get(name, name.replace("_", " "))
+        data = data if len(data) <= min(TABLE_BYTES, left) else ""
+        left, caption = left - len(data), captions.get(name, name.replace("_", " "))
         made[name] = Table(name, caption, f"{place}/{name}.csv", len(frame), tuple(map(str, frame.columns)), data)
     groups = {group: [made[name] for name in names if name in made] for group, names in TABLES.items()}
     groups[FURTHER] = [table for name, table in made.items() if name not in captions]

@@ -16,6 +16,7 @@ import pandas as pd
 from foundationless.evaluation.aggregate import across_clusters, independent_difference
 from foundationless.evaluation.bootstrap import LEVEL
 from foundationless.evaluation.table_files import add_name_parts
+from foundationless.evaluation.task_results import KEYS
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.vocabulary import ANALYSES
 
@@ -102,26 +103,24 @@ def _with_mean(rows: list[Row], linked: Mapping[str, str]) -> Iterator[Row]:
 
 def _readings(pairs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Row]:
     """1, 2: weights as the paper's code read them (norms of Caduceus lost; padding pooled) against a right reading."""
-    keys = ["analysis", "task", "model", "init"]
-    values = scores.drop_duplicates(keys).set_index(keys)["value"]
+    values = scores.drop_duplicates(KEYS).set_index(KEYS)["value"]
     for pair in pairs[pairs["versus"] == "reading"].to_dict("records"):
         item, what = 2, "padding, special tokens pooled"
         if pair["base"] == "caduceus":
             what = "last block's input pooled"
             if pair["init"] == "pretrained":  # of random weights the norms are 1 either way
                 item, what = 1, f"checkpoint loaded in part (and the {what})"
-        mine = values.get(tuple(pair[key] for key in keys), np.nan)
+        mine = values.get(tuple(pair[key] for key in KEYS), np.nan)
         yield _row(item, what, pair, PAIRED, mine, mine - pair["delta"])
 
 
 def _optimism(optimism: pd.DataFrame, selections: pd.DataFrame) -> Iterator[Row]:
     """3: learning rates chosen by test score against those chosen by validation, where there was anything to choose."""
-    keys = ["analysis", "task", "model", "init"]
     tuned = optimism[optimism["versus"].isna() & optimism["analysis"].isin(FINETUNED)]
     tried = selections[(selections["what"] == "learning_rate") & (selections["tried"] > 1)]
-    choice = set(tried[keys].itertuples(index=False, name=None))
+    choice = set(tried[KEYS].itertuples(index=False, name=None))
     for row in tuned.rename(columns={"optimism": "delta"}).to_dict("records"):
-        if row["delta"] or tuple(row[key] for key in keys) in choice:
+        if row["delta"] or tuple(row[key] for key in KEYS) in choice:
             yield _row(3, SWEEP, row, PAIRED, row["value_by_test"], row["value_by_validation"])
 
 
@@ -157,7 +156,7 @@ def _derived(scores: pd.DataFrame, item: int, analysis: str | None, derivation: 
 
 def _with_base(mine: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
     """Arms on derived tasks, and the same arms on the tasks themselves, in the same analysis or in fine-tuning."""
-    keys = ["analysis", "task", "model", "init", "metric"]
+    keys = [*KEYS, "metric"]
     known = {tuple(row[key] for key in keys): row for row in scores.drop_duplicates(keys).to_dict("records")}
     for row in mine.to_dict("records"):
         base = row["base_task"], row["model"], row["init"], row["metric"]

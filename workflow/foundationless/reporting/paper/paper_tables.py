@@ -10,15 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.aggregate import across_tasks
-from foundationless.reporting.paper.published import (
-    ALL_WINDOWS,
-    CATEGORIES,
-    SIZES,
-    WINDOWS,
-    Number,
-    Reported,
-    factorial_arms,
-)
+from foundationless.reporting.paper.published import ALL_WINDOWS, CATEGORIES, SIZES, WINDOWS, Reported, factorial_arms
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.reporting.tables.inputs import Inputs
 from foundationless.study.names import parse_model
@@ -262,9 +254,8 @@ def _windows(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
     rows = []
     for (variant, model, init), part in mine.groupby(["variant", "model", "init"], sort=False):
         over = across_tasks(part["value"].to_numpy())
-        number = Number()
-        if all(paper.tasks.get(task) == ALL_WINDOWS for task in part["task"]):
-            number = paper.mean("ancestry", ALL_WINDOWS, str(model), str(init))
+        whole = all(paper.tasks.get(task) == ALL_WINDOWS for task in part["task"])
+        number = paper.mean("ancestry", ALL_WINDOWS if whole else "", str(model), str(init))
         rows.append(
             {"variant": variant, "model": model, "model_label": paper.labels.get(str(model), model), "init": init}
             | {"metric": part["metric"].iloc[0], "windows": over.tasks, "mean": over.mean, "low": over.low}

@@ -179,14 +179,11 @@ def compare_reported(
 ) -> pd.DataFrame:
     """One row per number of the paper that one of our tasks and models answers.
 
-    `difference` is ours minus the paper's. Its interval puts ours together with that of the paper's number (MOVER): t
-    on 2 of its three runs where it states an sd, else the number is taken as exact. `verdict` at the margin is
-    `equivalent`, `higher`, `lower` or `undecided`, and `undecided` where ours has no interval. `tables` are those of
-    `paper_tables`, for the numbers that are means over several of our tasks.
-
-    The interval of ours (`low`, `high`) is that of the score (bootstrap) or, of a mean over tasks, Student's t over
-    tasks. `tasks` says how many of the paper's tasks ours holds; of a part of them (`3 of 10`) there is no difference,
-    interval or verdict: a mean over other tasks is another quantity.
+    `difference` is ours minus the paper's. Its interval puts that of ours (bootstrap, or Student's t over tasks of a
+    mean) together with that of the paper's number (MOVER): t on 2 of its three runs where it states an sd, else the
+    number is taken as exact. `verdict` is `equivalent`, `higher`, `lower` or `undecided`. `tables` are those of
+    `paper_tables`, for means over several of our tasks; of a part of the paper's tasks (`3 of 10`) there is no
+    difference: a mean over other tasks is another quantity.
     """
     from scipy import stats
 
@@ -333,13 +330,9 @@ def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margin: float) 
         order, margin,
     )  # fmt: skip
     named = dict(zip(pairs["model"], pairs["label"], strict=True))
-    sources = mine.groupby("suite")["source"].agg(_join)
-    whole = _join(mine["source"])
-    table = table.assign(
-        model_label=table["model"].map(named),
-        source=[sources.get(suite, whole) if not family else whole for suite, family in
-                table[["suite", "family"]].to_numpy()],
-    )  # fmt: skip
+    sources = table["suite"].where(table["family"] == "").map(mine.groupby("suite")["source"].agg(_join))
+    sources = sources.astype(object).fillna(_join(mine["source"]))
+    table = table.assign(model_label=table["model"].map(named), source=sources)
     return table.reindex(columns=REPORTED_ACROSS)
 
 

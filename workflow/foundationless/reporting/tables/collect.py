@@ -39,8 +39,7 @@ def _results(inputs: Inputs) -> Tables:
     comparisons = _selected_by(inputs.comparisons, inputs.selection)
     paired = scores[~scores["analysis"].isin(UNPAIRED)]
     ranked, rank_pairs, unranked = rank_tasks(paired, inputs.tasks, inputs.labels)
-    notes = pd.concat([inputs.notes, unranked])
-    notes = inputs.sort(with_columns(notes, NOTES)).astype({"seed": "Int64"})
+    notes = inputs.sort(with_columns(pd.concat([inputs.notes, unranked]), NOTES)).astype({"seed": "Int64"})
     missing = notes["what"].isin(MISSING)
     return {
         "scores": scores,

@@ -67,10 +67,9 @@ def by_model(jobs: pd.DataFrame) -> pd.DataFrame:
 
 def _recorded(records: pd.DataFrame) -> pd.DataFrame:
     """Jobs of the records themselves."""
-    keys = ["analysis", "task", "model", "init", "seed"]
     if "seconds" not in records:
         return _jobs(records.iloc[:0])
-    jobs = records[records["seconds"].notna()].drop_duplicates(keys)
+    jobs = records[records["seconds"].notna()].drop_duplicates(IDENTITY[1:])
     rules = jobs["analysis"].replace(_RULE_OF).mask(jobs["init"] == "baseline", "fit_baseline")
     return _jobs(jobs.assign(rule=rules))
 

@@ -26,13 +26,11 @@ Cards = Mapping[str, Mapping[str, Any]]
 class Inputs:
     """What all analyses and audits of a study tell.
 
-    `scores` and `comparisons` hold both selections, of which `selection` is the study's; `records` are the flat tables
-    of all records; `tasks` has task, suite, group and label; `models` maps names to cards with label, order,
-    tokenizer_class and kind (`baseline` or another); `diagnostics` are those of all analyses by name, `notes` what is
-    missing or could not be computed; `reported` is the file of the numbers that the paper prints; `overlap`, `audits`
-    and `corpora` come from `audit_overlap`, `audit_task` and `audit_corpus`; `maps` are those of embeddings,
-    `substitutions` those of mutagenesis, `cards` those of weights, `pretraining` the records of pretraining, and
-    `benchmarks` the directory of Snakemake's benchmarks, for the cost of what writes no record.
+    `scores` and `comparisons` hold both selections, of which `selection` is the study's; `records` are flat tables of
+    all records; `models` maps names to cards with label, order, tokenizer_class and kind (`baseline` or another);
+    `diagnostics` are those of all analyses by name; `reported` is the file of the numbers that the paper prints;
+    `substitutions` are the maps of mutagenesis, `cards` those of weights. The others are what the flags of
+    `collect_tables` say.
     """
 
     scores: pd.DataFrame

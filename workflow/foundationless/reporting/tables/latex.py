@@ -87,9 +87,7 @@ def _interval(value: Any, low: Any, high: Any) -> Any:
 
 
 def _cell(value: Any, name: str) -> str:
-    if isinstance(value, list | dict | tuple):
-        return escape(str(value))
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+    if not isinstance(value, list | dict | tuple) and pd.isna(value):
         return ""
     if isinstance(value, float | np.floating):
         return escape(_number(float(value), name).replace("-", "−"))
