@@ -331,7 +331,7 @@ def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margin: float) 
     )  # fmt: skip
     named = dict(zip(pairs["model"], pairs["label"], strict=True))
     sources = table["suite"].where(table["family"] == "").map(mine.groupby("suite")["source"].agg(_join))
-    sources = sources.astype(object).fillna(_join(mine["source"]))
+    sources = sources.astype(object).fillna(_join(mine["source"])).astype(str)
     table = table.assign(model_label=table["model"].map(named), source=sources)
     return table.reindex(columns=REPORTED_ACROSS)
 
