@@ -7,7 +7,8 @@ from scipy import stats
 
 from foundationless.evaluation.table_files import add_name_parts
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
-from foundationless.reporting.paper.claims import CLAIMS, find_claims
+from foundationless.reporting.paper.claims import find_claims
+from foundationless.reporting.tables.catalogue import columns_of
 
 
 def pair(analysis, task, versus, delta, selection="validation", half=0.01, model="a.demo", metric="mcc"):
@@ -106,4 +107,4 @@ def test_adapters_and_likelihoods():
 def test_without_data_there_is_a_header():
     tables = pd.DataFrame(columns=SCORES), pd.DataFrame(columns=COMPARISONS)
     found = find_claims(*map(add_name_parts, tables), 0.02)
-    assert found.empty and list(found.columns) == CLAIMS
+    assert found.empty and list(found.columns) == columns_of("claims")

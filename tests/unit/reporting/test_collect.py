@@ -426,7 +426,7 @@ def test_every_table_is_as_the_catalogue_declares_it(jobs, tmp_path):
         if name != "records":  # a number says more of where it comes from than any key
             assert not frame.duplicated([key for key in table.keys if key in frame]).any(), name
         assert {"base", "reading"} <= set(frame) if table.parts else True, name
-        declared = list(columns_of(name))
+        declared = columns_of(name)
         if name in ("models", "tasks", "records", "table_01_models"):  # as they are given, or recorded
             assert set(declared) <= set(frame), name
         else:

@@ -9,7 +9,7 @@ import pytest
 from foundationless.errors import UserError
 from foundationless.reporting.figures import defects
 from foundationless.reporting.figures.inputs import read
-from foundationless.reporting.paper.defects import DEFECTS
+from foundationless.reporting.tables.catalogue import columns_of
 from support.figure_tables import BENCHMARKS, SENTENCE, write_tables
 from support.figures import faults, laid_out, marks_of, words
 
@@ -43,7 +43,7 @@ def tables(request, tmp_path_factory):
             shared = {"item": item, "what": what, "analysis": analysis, "task": f"t{place}", "metric": "mcc"}
             shared |= {"model": names[place % len(names)], "init": ARMS[place % 2], "difference": value}
             rows.append(shared | {"low": value - 0.08, "high": value + 0.08})
-    pd.DataFrame(rows, columns=DEFECTS).to_csv(directory / "defects.csv", index=False)
+    pd.DataFrame(rows, columns=columns_of("defects")).to_csv(directory / "defects.csv", index=False)
     return read(directory, SENTENCE)
 
 

@@ -11,6 +11,7 @@ from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.reporting.paper import paper_tables
 from foundationless.reporting.paper import published as reported
 from foundationless.reporting.paper.compare import paper_outputs
+from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.reporting.tables.inputs import Inputs, read_tasks
 from foundationless.study.vocabulary import METRICS
 from support import ROOT
@@ -108,7 +109,7 @@ def test_what_our_tasks_answer_is_compared_and_signed(tasks, tmp_path):
     ]
     pairs = [("nt_H3", "hyenadna", "mcc", 0.1)]
     found = tables_of(rows, numbers, tasks, ["hyenadna", "ntv2.mini"], tmp_path, pairs)["reported_comparison"]
-    assert found.columns.tolist() == reported.COMPARISON
+    assert found.columns.tolist() == columns_of("reported_comparison")
     by = found.set_index(["experiment", "model", "arm"])
     first = by.loc[("nt_finetune", "hyenadna", "pretrained")]
     assert first[["task", "paper_task", "reported", "ours", "verdict", "same_model"]].tolist() == [

@@ -6,6 +6,7 @@ values adjusted for the number of models.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -88,9 +89,8 @@ def summarise_tasks(
     ]
     table = pd.DataFrame(weighed).reindex(columns=ACROSS)
     for name in ("p", "p_tost", "wilcoxon_p"):
-        adjusted = table.groupby(SCOPE, sort=False)[name].transform(_holm)
-        table[f"{name}_holm"] = adjusted.astype(float)
-    judged = zip(table["p_holm"], table["p_tost_holm"], table["delta"], strict=True)
+        table[f"{name}_holm"] = table.groupby(SCOPE, sort=False)[name].transform(lambda p: pd.Series(holm(p), p.index))
+    judged = table[["p_holm", "p_tost_holm", "delta"]].itertuples(index=False)
     table["verdict"] = [decide(*numbers) for numbers in judged]
     table = table.assign(rank=table["model"].map(ranks).fillna(len(ranks)))
     return table.sort_values([*SCOPE, "rank"], kind="stable")[ACROSS].reset_index(drop=True)
@@ -110,23 +110,15 @@ def _evidence(tasks: pd.DataFrame, margin: float, clusters: Mapping[str, str], m
     distinct = tasks.groupby("twin", sort=False)["delta"].mean().to_numpy()
     naive = across_clusters(deltas, range(len(deltas)))  # each its own cluster: Student's t
     row = {name: getattr(evidence, name) for name in _WEIGHED} | {
-        "mde": evidence.mde(models),
-        "metrics": "+".join(dict.fromkeys(tasks.loc[tasks["delta"].notna(), "metric"])),
-        "p_tost": evidence.p_tost(margin),
-        "wilcoxon_p": across_tasks(distinct).p,
-        "margin": margin,
-        "naive_low": naive.low,
-        "naive_high": naive.high,
-    }
+        "metrics": "+".join(dict.fromkeys(tasks.loc[tasks["delta"].notna(), "metric"])), "mde": evidence.mde(models),
+        "p_tost": evidence.p_tost(margin), "wilcoxon_p": across_tasks(distinct).p, "margin": margin,
+        "naive_low": naive.low, "naive_high": naive.high,
+    }  # fmt: skip
     row |= dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))
     if clusters:
         grouped = across_clusters(deltas, [clusters.get(task, task) for task in tasks["base_task"]])
         row |= {"clusters": grouped.tasks, "cluster_low": grouped.low, "cluster_high": grouped.high}
     return row
-
-
-def _holm(p: "pd.Series[float]") -> Any:
-    return holm(list(p))
 
 
 def rank_tasks(
@@ -141,34 +133,27 @@ def rank_tasks(
     twins = task_kinds(tasks)["twin"]
     scores = add_name_parts(scores)
     mine = scores[scores["value"].notna() & (scores["variant"] == "")]
-    means: list[Row] = []
-    pairs: list[Row] = []
-    notes: list[Row] = []
+    means, pairs, notes = [], [], []
     for analysis, part in mine.groupby("analysis", sort=False):
         block = part["task"].map(twins).fillna(part["task"])
-        arms = list(dict.fromkeys(zip(part["model"], part["init"], strict=True)))
-        place = {arm: number for number, arm in enumerate(arms)}
-        columns = [place[arm] for arm in zip(part["model"], part["init"], strict=True)]
-        table = part.assign(block=block, arm=columns).pivot_table(
+        arm = part["model"] + " " + part["init"]
+        table = part.assign(block=block, arm=arm).pivot_table(
             index="block", columns="arm", values="value", aggfunc="mean", sort=False
         )
-        ranked = rank_arms(table)
-        lost = [" ".join(arms[int(name)]) if name.isdigit() else name for name in ranked.dropped]
-        if lost:
-            note = f"ranks leave out {', '.join(lost)}: they need every arm on every task"
+        ranked = rank_arms(table[arm.unique()])
+        if ranked.dropped:
+            note = f"ranks leave out {', '.join(ranked.dropped)}: they need every arm on every task"
             notes.append({"analysis": analysis, "what": "ranks", "note": note})
         if len(ranked.mean_ranks) < FEWEST_ARMS or len(ranked.blocks) < FEWEST_BLOCKS:
             continue
-        order = [arms[int(number)] for number in ranked.mean_ranks.index]
+        order = [str(name).split(" ") for name in ranked.mean_ranks.index]
         means += [
             {"analysis": analysis, "model": model, "init": init, "label": f"{labels.get(model, model)}, {init}"}
             | {"rank": rank, "n": len(ranked.blocks), "p_friedman": ranked.p_friedman}
             for (model, init), rank in zip(order, ranked.mean_ranks, strict=True)
         ]
         pairs += [
-            {"analysis": analysis, "first_model": order[i][0], "first_init": order[i][1]}
-            | {"second_model": order[j][0], "second_init": order[j][1], "p": ranked.p_pairs.iloc[i, j]}
-            for i in range(len(order))
-            for j in range(i + 1, len(order))
+            dict(zip(RANK_PAIRS, (analysis, *order[i], *order[j], ranked.p_pairs.iloc[i, j]), strict=True))
+            for i, j in combinations(range(len(order)), 2)
         ]
     return pd.DataFrame(means, columns=RANKS), pd.DataFrame(pairs, columns=RANK_PAIRS), pd.DataFrame(notes)

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from foundationless.evaluation.bootstrap import LEVEL, POWER, verdict
+from foundationless.evaluation.bootstrap import LEVEL, POWER
 
 ALPHA = 0.05
 FEWEST_FAMILIES = 5  # of fewer levels, the variance of a random effect is a guess (Bolker et al. 2009)
@@ -190,12 +190,10 @@ def rank_arms(scores: pd.DataFrame) -> Ranks:
     table, dropped = scores.astype(np.float64), []
     while (missing := table.isna()).to_numpy().any():
         by_block, by_arm = missing.mean(axis=1), missing.mean(axis=0)
-        if by_block.max() >= by_arm.max():
-            dropped.append(str(by_block.idxmax()))
-            table = table.drop(index=by_block.idxmax())
-        else:
-            dropped.append(str(by_arm.idxmax()))
-            table = table.drop(columns=by_arm.idxmax())
+        blocks_first = by_block.max() >= by_arm.max()
+        worst = (by_block if blocks_first else by_arm).idxmax()
+        dropped.append(str(worst))
+        table = table.drop(worst, axis=0 if blocks_first else 1)
     blocks, arms = table.shape
     ranks = table.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
     p, pairs = float("nan"), np.full((arms, arms), np.nan)
@@ -239,10 +237,6 @@ class AcrossTasks:
     tasks: int
     p: float
 
-    def verdict(self, margin: float) -> str:
-        """`verdict` of the interval of the mean."""
-        return verdict(self.low, self.high, margin)
-
 
 def across_tasks(deltas: Sequence[float] | Floats) -> AcrossTasks:
     """Summarise paired differences of tasks [tasks], tasks being the units; NaN are left out.
@@ -255,9 +249,7 @@ def across_tasks(deltas: Sequence[float] | Floats) -> AcrossTasks:
     values = values[np.isfinite(values)]
     n = len(values)
     mean = float(values.mean()) if n else float("nan")
-    half = float("nan")
-    if n > 1:
-        half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
     p = float(stats.wilcoxon(values).pvalue) if values.any() else float("nan")
     return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), n, p)
 
@@ -283,7 +275,7 @@ def across_clusters(deltas: Sequence[float] | Floats, clusters: Sequence[Any]) -
     return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), groups, p)
 
 
-def holm(p: Sequence[float] | Floats) -> Floats:
+def holm(p: ArrayLike) -> Floats:
     """Holm's step-down adjusted p values [tests]; NaN stay NaN and do not count as tests."""
     values = np.asarray(p, dtype=np.float64)
     adjusted = np.full(len(values), np.nan)

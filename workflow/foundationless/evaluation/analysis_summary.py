@@ -1,14 +1,13 @@
 """From the files of all cells of one analysis to its tables: its tasks are summarised side by side (`task_summary`)."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files, task_summary
@@ -53,12 +52,8 @@ class Analysis:
 def read_cells(text: str) -> list[TaskCells]:
     """Tasks from JSON: a list of {metric, tasks, cells}, each of which stands for all its tasks."""
     try:
-        groups = json.loads(text)
-        tasks = [
-            TaskCells(str(task), str(group["metric"]), tuple(map(str, group["cells"])))
-            for group in groups
-            for task in group["tasks"]
-        ]
+        named = [(task, group["metric"], group["cells"]) for group in json.loads(text) for task in group["tasks"]]
+        tasks = [TaskCells(str(task), str(metric), tuple(map(str, cells))) for task, metric, cells in named]
     except (json.JSONDecodeError, TypeError, KeyError) as error:
         raise UserError(f"--cells: not a JSON list of {{metric, tasks, cells}} ({error!r}).") from None
     if not tasks:
@@ -85,8 +80,7 @@ def summarise_analysis(analysis: Analysis, tasks: Sequence[TaskCells], output: P
 
     def write(name: str, frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> None:
         frame = table_files.add_name_parts(table_files.join_tables(frames, columns))
-        place = output / name
-        (table_files.write_flat if place.suffix == ".parquet" else table_files.write_table)(place, frame)
+        table_files.write_table(output / name, frame)
 
     write("scores.csv", [one.scores for one in summaries], task_summary.SCORES)
     write("comparisons.csv", [one.comparisons for one in summaries], task_summary.COMPARISONS)
@@ -100,12 +94,14 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
     """Read the files of one task's cells and summarise them; notes on what is not there come first."""
     records, predictions, notes = [], [], []
     paired = analysis.name not in UNPAIRED
-    for cell, record, missing in _records(analysis, task):
-        notes += missing
-        if record is None:
+    for cell in task.cells:
+        place = analysis.directory / task.task / cell
+        if analysis.partial and not (place / "record.json").is_file():
+            named = dict(zip((*KEYS, "seed"), (analysis.name, task.task, *cell.split("/")), strict=True))
+            notes.append(note(named | {"seed": int(_seed(cell))}, "record", "there is no record"))
             continue
-        path = analysis.directory / task.task / cell / "predictions.parquet"
-        table: pa.Table | None = None
+        record = _read_record(place / "record.json", f"{analysis.name}/{task.task}")
+        path, table = place / "predictions.parquet", None
         if analysis.partial and not path.is_file():
             notes.append(note(record, "predictions", "there is a record, but no predictions"))
         elif paired:
@@ -127,20 +123,11 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
     return summary
 
 
-def _records(analysis: Analysis, task: TaskCells) -> Iterator[tuple[str, dict[str, Any] | None, list[dict[str, Any]]]]:
-    """(cell, its record or None, notes) of every cell of a task."""
-    where = f"{analysis.name}/{task.task}"
-    for cell in task.cells:
-        path = analysis.directory / task.task / cell / "record.json"
-        if analysis.partial and not path.is_file():
-            model, init, _ = cell.split("/")
-            named = dict(zip(KEYS, (analysis.name, task.task, model, init), strict=True)) | {"seed": int(_seed(cell))}
-            yield cell, None, [note(named, "record", "there is no record")]
-            continue
-        record = read_record(path)
-        if (said := f"{record['analysis']}/{record['task']}") != where:
-            raise UserError(f"{path}: a record of {said}, not of {where}; it lies in the wrong place.")
-        yield cell, record, []
+def _read_record(path: Path, where: str) -> dict[str, Any]:
+    record = read_record(path)
+    if (said := f"{record['analysis']}/{record['task']}") != where:
+        raise UserError(f"{path}: a record of {said}, not of {where}; it lies in the wrong place.")
+    return record
 
 
 def _audit(analysis: Analysis, task: TaskCells) -> tuple[pd.DataFrame | None, list[dict[str, Any]]]:
@@ -150,7 +137,4 @@ def _audit(analysis: Analysis, task: TaskCells) -> tuple[pd.DataFrame | None, li
     if analysis.partial and not path.is_file():
         named = {"analysis": analysis.name, "task": task.task}
         return None, [note(named, "audit", "the splits were not audited, so no leakage is scored")]
-    try:
-        return pd.read_parquet(path, columns=["id", "near"], use_threads=False), []
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not an audit ({' '.join(str(error).split())[:120]}); run audit_task again.") from None
+    return table_files.read_parquet(path, ["id", "near"], "an audit", "run audit_task again", only=True), []

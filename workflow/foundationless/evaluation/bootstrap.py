@@ -77,12 +77,9 @@ def subset_runs(runs: Sequence[Run], masks: Sequence[NDArray[np.bool_]]) -> list
         return cut[id(part), id(mask)]
 
     names = ("labels", "groups", "predicted", "probabilities", "ids", "scores")
-    parts: list[dict[str, Any]] = [
-        {name: part for name in names if (part := getattr(run, name)) is not None} for run in runs
-    ]
     return [
-        replace(run, **{name: shared(part, mask) for name, part in known.items()})
-        for run, known, mask in zip(runs, parts, masks, strict=True)
+        replace(run, **{name: shared(part, mask) for name in names if (part := getattr(run, name)) is not None})
+        for run, mask in zip(runs, masks, strict=True)
     ]
 
 
@@ -141,18 +138,9 @@ class Estimate:
         """The smallest true difference that a two-sided test at 5 % finds with a power of 80 %."""
         return (NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)) * self.se
 
-    def verdict(self, margin: float) -> str:
-        """`verdict` of the interval."""
-        return verdict(self.low, self.high, margin)
-
 
 def score_runs(
-    runs: Sequence[Run],
-    metric: str,
-    classes: Sequence[str],
-    resamples: int,
-    seed: int,
-    whole: Sequence[Run] = (),
+    runs: Sequence[Run], metric: str, classes: Sequence[str], resamples: int, seed: int, whole: Sequence[Run] = ()
 ) -> list[Arm]:
     """Score every run under the same clustered resamples; one single-run `Arm` per run (join them with `join`).
 
@@ -172,11 +160,7 @@ def score_runs(
     block = max(1, CELLS_PER_BLOCK // len(names))
     for start in range(0, resamples if len(names) > 1 else 0, block):
         weights = resample_weights(strata, min(block, resamples - start), generator)
-        row = 0
-        for function in scorers:
-            values = function(weights)
-            replicates[row : row + len(values), start : start + len(weights)] = values
-            row += len(values)
+        replicates[:, start : start + len(weights)] = np.concatenate([function(weights) for function in scorers])
     return [
         Arm(np.array([point]), replicates[i : i + 1], np.array([run.seed]))
         for i, (run, point) in enumerate(zip(runs, points, strict=True))
@@ -210,10 +194,8 @@ def _scorers(
     if metric in RANK_METRICS:
         return [_rank_scorer(run, rows, metric, classes) for run, rows in zip(runs, owner, strict=True)]
     together = max(1, COLUMNS // (2 * len(classes)))  # one product of matrices for many runs: weights are read once
-    return [
-        _count_scorer(runs[start : start + together], owner[start : start + together], groups, metric, classes)
-        for start in range(0, len(runs), together)
-    ]
+    parts = (slice(start, start + together) for start in range(0, len(runs), together))
+    return [_count_scorer(runs[part], owner[part], groups, metric, classes) for part in parts]
 
 
 def _count_scorer(

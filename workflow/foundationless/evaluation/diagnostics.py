@@ -1,11 +1,4 @@
-"""What the results of a task tell beside scores and differences: ten tables, whose columns `COLUMNS` declares.
-
-`optimism` (what choosing runs by test score, as the paper did, adds to choosing by validation), `oracle` (the best
-random arm of any model as opponent, against the model's own), `leakage` (all test rows against those without a near
-duplicate in an earlier split), `calibration` (bins of the reliability curve), `components` (where the variance of a
-score comes from), `runs` (the score of every chosen run), `roc` (curves of likelihood ratios), `confusion` (actual
-against predicted classes), `selections` (what was tried, by which values, and chosen) and `settings` (of an arm).
-"""
+"""What the results of a task tell beside scores and differences: ten tables, whose columns `COLUMNS` declares."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -85,16 +78,14 @@ def find_diagnostics(
         "confusion": _confusion(results),
         "settings": _settings(records),
     }
-    return select_only(records) | {
-        name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()
-    }, notes
+    tables = {name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()}
+    return select_only(records) | tables, notes
 
 
 def select_only(records: Sequence[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
     """The tables where nothing was compared: what was selected, the others without rows."""
-    return {name: pd.DataFrame(columns=columns) for name, columns in COLUMNS.items()} | {
-        "selections": flatten_selections(records)
-    }
+    empty = {name: pd.DataFrame(columns=columns) for name, columns in COLUMNS.items()}
+    return empty | {"selections": flatten_selections(records)}
 
 
 def calibrations(results: TaskResults, arm: Name, selection: str) -> dict[str, float]:
@@ -211,7 +202,7 @@ def _leakage(results: TaskResults, arms: Arms, metric: str, audit: pd.DataFrame 
 def _near_rows(results: TaskResults, audit: pd.DataFrame) -> dict[str, NDArray[np.bool_]] | None:
     """Name of a run -> which of its test items are near duplicates; None where the audit does not know them all.
 
-    Names of runs differ between cells, but the items of a fold are the same in all (`check_same_items`).
+    Names of runs differ between cells, but the items of a fold are the same in all (`_check_same_items`).
     """
     near = audit.set_index("id")["near"].astype(bool)
     near = near.groupby(near.index.astype(str)).any()
@@ -242,10 +233,8 @@ def _components(results: TaskResults, arms: Arms, metric: str) -> Rows:
             rows += [shared | {"component": name} | part._asdict() for name, part in parts.items()]
             seeds[arm] = parts["seed"].variance
         for model, init in scored:
-            if init == "random" and (model, "pretrained") in seeds:
-                extra = seeds[model, init] - seeds[model, "pretrained"]
-                if np.isnan(extra):
-                    continue
+            extra = seeds[model, init] - seeds.get((model, "pretrained"), np.nan)
+            if init == "random" and not np.isnan(extra):
                 shared = results.identity((model, init)) | {"metric": metric, "selection": selection}
                 rows.append(shared | {"component": "weights", "variance": extra, "sd": np.sqrt(max(extra, 0.0))})
     return rows
@@ -280,8 +269,8 @@ def _roc(results: TaskResults, metric: str) -> Rows:
             weights = np.concatenate([np.ones((1, len(owner))), drawn[:, owner]])
             curves = np.mean([roc(run, results.classes[1], weights) for run in runs], axis=0)
             low, high = np.nanquantile(curves[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-            shared = results.identity(arm) | {"selection": selection}
             points = zip(ROC_GRID, curves[0], low, high, strict=True)
+            shared = results.identity(arm) | {"selection": selection}
             rows += [shared | dict(zip(("fpr", "tpr", "low", "high"), point, strict=True)) for point in points]
     return rows
 

@@ -43,9 +43,8 @@ def evaluate(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
     counts = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), -1)
     counted = {metric: float(from_confusion(counts, metric)) for metric in COUNT_METRICS}
     ones = np.ones((1, len(truth)))
-    return counted | {
-        metric: float(from_probabilities(truth, scores, classes, ones, metric)[0]) for metric in RANK_METRICS
-    }
+    ranked = {metric: float(from_probabilities(truth, scores, classes, ones, metric)[0]) for metric in RANK_METRICS}
+    return counted | ranked
 
 
 def evaluate_ranking(positive: ArrayLike, scores: ArrayLike) -> dict[str, float]:
@@ -98,9 +97,7 @@ def from_confusion(counts: ArrayLike, metric: str) -> Floats:
 
 def from_margins(hits: ArrayLike, actual: ArrayLike, called: ArrayLike, metric: str) -> Floats:
     """`from_confusion` of diagonals, sums of rows and sums of columns, each [..., k]; they may broadcast."""
-    right: Floats = np.asarray(hits, dtype=np.float64)
-    truths: Floats = np.asarray(actual, dtype=np.float64)
-    answers: Floats = np.asarray(called, dtype=np.float64)
+    right, truths, answers = (np.asarray(part, dtype=np.float64) for part in (hits, actual, called))
     if metric not in COUNT_METRICS:
         raise ValueError(f"{metric} is not a metric of counts ({', '.join(COUNT_METRICS)})")
     total = _sum(truths)
@@ -195,19 +192,13 @@ def from_probabilities(
     A class without both kinds of items in a resample is left out of that resample's mean.
     """
     truth, scores = np.asarray(labels, dtype=str), np.asarray(probabilities, dtype=np.float64)
-    values = np.stack(
-        [from_ranking(truth == classes[j], scores[:, j], weights, metric) for j in _targets(len(classes))]
-    )
+    curves = (1,) if len(classes) == 2 else range(len(classes))
+    values = np.stack([from_ranking(truth == classes[j], scores[:, j], weights, metric) for j in curves])
     present = np.isfinite(values)
     count = np.where(present.any(axis=0), present.sum(axis=0), np.nan)
     with np.errstate(invalid="ignore"):
         value: Floats = np.where(present, values, 0.0).sum(axis=0) / count
     return value
-
-
-def _targets(classes: int) -> Sequence[int]:
-    """The classes whose curves count: the second of two, else all."""
-    return (1,) if classes == 2 else range(classes)
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> Floats:

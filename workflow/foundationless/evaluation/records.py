@@ -27,7 +27,7 @@ SELECTIONS = [
     "tried",
 ]  # fmt: skip
 _KINDS: dict[str, type] = dict.fromkeys(("analysis", "task", "model", "init"), str) | {"seed": int, "parameters": int}
-_KINDS |= {"results": list, "cost": dict, "versions": dict}
+_KINDS |= {"results": list, "cost": dict, "versions": dict, "settings": dict, "selections": list}
 
 
 @dataclass(frozen=True)
@@ -64,24 +64,13 @@ def write_record(
     `tried` (candidate -> value on that split; None: not finite) and `chosen`, one of the candidates; `within` may say
     inside which fold or run. Raises `UserError` for one that cannot be traced.
     """
-    chosen = [_checked_selection(path, selection) for selection in selections]
-    write_json(
-        path,
-        {
-            "schema": SCHEMA,
-            "analysis": analysis,
-            "task": task,
-            "model": model,
-            "init": init,
-            "seed": seed,
-            "parameters": parameters,
-            "settings": dict(settings),
-            "results": [asdict(result) for result in results],
-            "selections": chosen,
-            "cost": dict(cost),
-            "versions": versions(),
-        },
-    )
+    cell = {"analysis": analysis, "task": task, "model": model, "init": init, "seed": seed, "parameters": parameters}
+    measured = {
+        "results": [asdict(result) for result in results],
+        "selections": [_checked_selection(path, selection) for selection in selections],
+    }
+    outside = {"cost": dict(cost), "versions": versions()}
+    write_json(path, {"schema": SCHEMA} | cell | {"settings": dict(settings)} | measured | outside)
 
 
 def _checked_selection(path: Path, selection: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,27 +85,23 @@ def _checked_selection(path: Path, selection: Mapping[str, Any]) -> dict[str, An
 
 def read_record(path: Path) -> dict[str, Any]:
     """Read a record and check that it is one of this schema."""
-    record = _upgraded(read_json(path))
+    record, again = _upgraded(read_json(path)), "delete it and run again"
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise UserError(f"{path}: not a record of schema {SCHEMA}; delete it and run again.")
+        raise UserError(f"{path}: not a record of schema {SCHEMA}; {again}.")
+    record = dict[str, Any](settings={}, selections=[]) | record  # records of before may lack them
     for key, kind in _KINDS.items():
         if not isinstance(record.get(key), kind):
-            raise UserError(f"{path}: the record's '{key}' is missing or broken; delete it and run again.")
+            raise UserError(f"{path}: the record's '{key}' is {'broken' if key in record else 'missing'}; {again}.")
     for result in record["results"]:
-        value = result.get("value") if isinstance(result, dict) else ""
-        whole = (
-            isinstance(value, int | float | None) and {"metric", "n", "split", "selection", "extra"} <= result.keys()
-        )
-        if not whole or not isinstance(result["extra"], dict):
-            raise UserError(f"{path}: a result of the record is broken; delete it and run again.")
-    for key, kind in (("settings", dict), ("selections", list)):  # records of before may lack them
-        if not isinstance(record.setdefault(key, kind()), kind):
-            raise UserError(f"{path}: the record's '{key}' is broken; delete it and run again.")
+        known = result if isinstance(result, dict) else {}
+        whole = {"metric", "n", "split", "selection", "extra"} <= known.keys() and isinstance(known["extra"], dict)
+        if not whole or not isinstance(known.get("value"), int | float | None):
+            raise UserError(f"{path}: a result of the record is broken; {again}.")
     for selection in record["selections"]:
         if not isinstance(selection, dict) or not {"what", "split", "metric", "tried", "chosen"} <= selection.keys():
-            raise UserError(f"{path}: a selection of the record is broken; delete it and run again.")
+            raise UserError(f"{path}: a selection of the record is broken; {again}.")
     if not isinstance(record["cost"].get("seconds"), int | float):
-        raise UserError(f"{path}: the record's cost has no seconds; delete it and run again.")
+        raise UserError(f"{path}: the record's cost has no seconds; {again}.")
     return record
 
 
@@ -153,11 +138,10 @@ def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def flat_cost(record: Mapping[str, Any]) -> dict[str, Any]:
     """The cost of a record with the costs of other jobs in it (`embedding`) flattened: `embedding_seconds`, ..."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in record["cost"].items():
-        inner = {f"{key}_{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}
-        found |= inner
-    return found
+        flat |= {f"{key}_{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
 
 
 def flatten(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -189,6 +173,6 @@ def flatten_selections(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
             for candidate, value in selection["tried"].items():
                 chosen = candidate == selection["chosen"]
                 if chosen or selection["what"] != "epoch":
-                    found = {"candidate": candidate, "value": value, "chosen": chosen}
-                    rows.append(identity | shared | found | {"tried": len(selection["tried"])})
+                    tried = {"candidate": candidate, "value": value, "chosen": chosen, "tried": len(selection["tried"])}
+                    rows.append(identity | shared | tried)
     return pd.DataFrame(rows, columns=SELECTIONS)

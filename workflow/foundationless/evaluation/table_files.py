@@ -1,7 +1,8 @@
 """Tables as files: CSV with every digit and Parquet, written whole, and read with a sentence for what is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -37,23 +38,45 @@ def read_table(path: Path, kind: str | None = None) -> pd.DataFrame:
 
     `kind` (of `COLUMNS`) says which table of summarise_analysis it must be; that one has the parts of its names.
     """
-    try:
-        separator = "\t" if path.suffix == ".tsv" else ","
-        frame = pd.read_csv(path, sep=separator, dtype=_TEXTS, low_memory=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"{path}: not a table ({error}); delete it and run again.") from None
+    again = "delete it and run again" if kind is None else "run summarise_analysis again"
+    separator = "\t" if path.suffix == ".tsv" else ","
+    frame = read_csv(path, COLUMNS[kind] if kind else (), again, sep=separator, dtype=_TEXTS)
     if kind is None:
         return frame
-    if missing := set(COLUMNS[kind]) - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; run summarise_analysis again.")
     if blank := [key for key in (*KEYS, "metric") if kind in _FILLED and frame[key].isna().any()]:
         raise UserError(f"{path}: the column {blank[0]} has empty cells; run summarise_analysis again.")
     for name in frame.columns.intersection(list(NUMBERS)):
         if not pd.api.types.is_numeric_dtype(frame[name]) and frame[name].notna().any():
             raise UserError(f"{path}: the column {name} holds other than numbers; run summarise_analysis again.")
     return add_name_parts(frame)
+
+
+def read_csv(path: Path, columns: Iterable[str], again: str, **options: Any) -> pd.DataFrame:
+    """A CSV table with at least these columns; a missing or broken one is a `UserError` that ends in `again`."""
+    try:
+        frame = pd.DataFrame(pd.read_csv(path, low_memory=False, **options))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; {again}.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserError(f"{path}: not a table ({error}); {again}.") from None
+    check_columns(path, frame, columns, again)
+    return frame
+
+
+def read_parquet(path: Path, columns: Iterable[str], what: str, again: str, only: bool = False) -> pd.DataFrame:
+    """A Parquet table with at least these columns, or `only` these; errors as those of `read_csv`."""
+    try:
+        frame = pd.read_parquet(path, columns=list(columns) if only else None, use_threads=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not {what} ({' '.join(str(error).split())[:120]}); {again}.") from None
+    check_columns(path, frame, columns, again)
+    return frame
+
+
+def check_columns(path: Path, frame: pd.DataFrame, columns: Iterable[str], again: str) -> None:
+    """`UserError` for columns that a table lacks."""
+    if missing := set(columns) - set(frame.columns):
+        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; {again}.")
 
 
 def add_name_parts(frame: pd.DataFrame) -> pd.DataFrame:
@@ -86,30 +109,16 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Write a CSV table whole; floats keep every digit."""
+    """Write CSV or, by its suffix, Parquet, whole."""
     with atomic_path(path) as part:
-        write_csv(part, frame)
+        (write_parquet if path.suffix == ".parquet" else write_csv)(part, frame)
 
 
 def read_flat(path: Path) -> pd.DataFrame:
-    """Rows of records: a JSON record, or the Parquet table of several that `write_flat` wrote."""
+    """Rows of records: a JSON record, or the Parquet table of several of several cells."""
     if path.suffix == ".json":
         return add_name_parts(flatten([read_record(path)]))
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; run its job again.")
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a table of records ({error}); delete it and run again.") from None
-    if missing := {"analysis", "task", "model", "init", "metric", "value"} - set(frame.columns):
-        raise UserError(f"{path}: records lack the column(s) {', '.join(sorted(missing))}; delete it and run again.")
-    return frame
-
-
-def write_flat(path: Path, frame: pd.DataFrame) -> None:
-    """Write rows of records as Parquet; a column that mixes types becomes text."""
-    with atomic_path(path) as part:
-        write_parquet(part, frame)
+    return read_parquet(path, COLUMNS["scores"], "a table of records", "delete it and run again")
 
 
 def join_tables(frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

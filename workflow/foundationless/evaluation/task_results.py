@@ -1,7 +1,7 @@
 """The results of one task side by side: records, and the runs that each selection chose, under the same resamples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,23 @@ class TaskResults:
         """A row of `NOTES` about the whole task."""
         return note(_task_of(self.cells), what, text)
 
+    def serves(self, metric: str) -> bool:
+        """Whether every run can be scored by `metric`."""
+        runs = [run for cell in self.cells for run in cell.runs.values()]
+        if metric in COUNT_METRICS:
+            return all(run.predicted is not None for run in runs)
+        return all(run.width == len(self.classes) for run in runs)
+
+    def validation_value(self, arm: Name, metric: str) -> float | None:
+        """Mean validation value of an arm's selected runs; None where none is recorded."""
+        known = (row for cell in self.of(arm) for row in cell.record["results"] if row["value"] is not None)
+        values = [
+            row["value"]
+            for row in known
+            if row["split"] == "validation" and row["metric"] == metric and row["extra"].get("selected", True)
+        ]
+        return float(np.mean(values)) if values else None
+
     def score(
         self, metric: str, resamples: int, rows: Mapping[str, NDArray[np.bool_]] | None = None
     ) -> dict[str, dict[Name, Arm]]:
@@ -91,31 +108,19 @@ class TaskResults:
         # Groups and strata are those of all items: some of them are drawn as all are.
         runs = whole if rows is None else subset_runs(whole, [rows[name] for _, name in names])
         scored = dict(zip(names, score_runs(runs, metric, self.classes, resamples, self.seed, whole), strict=True))
-        return {
-            selection: {
-                arm: join(
-                    [
-                        scored[place, name]
-                        for place, cell in enumerate(self.cells)
-                        if cell.arm == arm
-                        for name in cell.chosen[selection]
-                    ]
-                )
-                for arm in self.order
-            }
-            for selection in SELECTED_BY
-        }
+
+        def chosen(arm: Name, selection: str) -> Arm:
+            mine = ((place, cell) for place, cell in enumerate(self.cells) if cell.arm == arm)
+            return join([scored[place, name] for place, cell in mine for name in cell.chosen[selection]])
+
+        return {selection: {arm: chosen(arm, selection) for arm in self.order} for selection in SELECTED_BY}
 
 
 def sizes(runs: Sequence[Run]) -> dict[str, int]:
     """Seeds, folds, runs, test items and groups of the runs of one arm."""
-    return {
-        "seeds": len({run.seed for run in runs}),
-        "folds": len({run.fold for run in runs}),
-        "runs": len(runs),
-        "n_test": len(runs[0].labels),
-        "groups": count_groups(runs[0]),
-    }
+    seeds, folds = len({run.seed for run in runs}), len({run.fold for run in runs})
+    items, groups = len(runs[0].labels), count_groups(runs[0])
+    return {"seeds": seeds, "folds": folds, "runs": len(runs), "n_test": items, "groups": groups}
 
 
 def count_groups(run: Run) -> int:
@@ -138,6 +143,24 @@ def name_of(record: Mapping[str, Any]) -> str:
 
 
 # ---- from files to results
+
+
+def read_results(
+    records: Sequence[Mapping[str, Any]], predictions: Sequence[pa.Table | None], resamples: int, seed: int
+) -> tuple[TaskResults | None, list[dict[str, Any]]]:
+    """The cells that predicted something, on items that all of them scored, and notes; None without any."""
+    items = Items()
+    pairs = zip(records, predictions, strict=True)
+    cells = [_read_cell(record, frame, items) for record, frame in pairs if frame is not None]
+    notes = [note(cell.record, "predictions", "no predictions were selected") for cell in cells if not cell.runs]
+    cells = [cell for cell in cells if cell.runs]
+    if not cells:
+        return None, notes
+    _check_same_items(cells)
+    cells, unscored = _keep_scored(cells)
+    classes, odd = _find_classes(cells)
+    notes += [*unscored, *odd, *_find_few_groups(predictions, _task_of(cells))]
+    return TaskResults(cells, classes, resamples, seed), notes
 
 
 def read_predictions(path: Path) -> pa.Table:
@@ -207,7 +230,7 @@ def _text(column: pa.ChunkedArray) -> NDArray[np.str_]:
     return names[places]
 
 
-def read_cell(record: Mapping[str, Any], frame: pa.Table, items: Items) -> CellResult:
+def _read_cell(record: Mapping[str, Any], frame: pa.Table, items: Items) -> CellResult:
     """The runs of a cell that some selection chose, one per fold and selection, items in the order of their ids."""
     frame = frame.filter(frame["label"].is_valid())
     folds = frame["fold"].to_numpy() if frame.num_rows else np.empty(0, dtype=np.int64)
@@ -228,11 +251,9 @@ def read_cell(record: Mapping[str, Any], frame: pa.Table, items: Items) -> CellR
 
 def _check_once(record: Mapping[str, Any], ids: pa.ChunkedArray, fold: int) -> None:
     if pc.count_distinct(ids).as_py() < len(ids):
-        counts = pc.value_counts(ids).to_pylist()
-        twice = next(each["values"] for each in counts if each["counts"] > 1)
-        raise UserError(
-            f"{name_of(record)}: item '{twice}' is predicted twice in fold {fold}; one run per fold may be selected."
-        )
+        twice = next(each["values"] for each in pc.value_counts(ids).to_pylist() if each["counts"] > 1)
+        text = f"item '{twice}' is predicted twice in fold {fold}; one run per fold may be selected."
+        raise UserError(f"{name_of(record)}: {text}")
 
 
 def _run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> Run:
@@ -250,7 +271,7 @@ def _run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> 
 # ---- what all cells of a task must share
 
 
-def check_same_items(cells: Sequence[CellResult]) -> None:
+def _check_same_items(cells: Sequence[CellResult]) -> None:
     """Pairs need the same test items in every run of a fold."""
     first: dict[int, tuple[CellResult, Run]] = {}
     for cell in cells:
@@ -265,7 +286,7 @@ def check_same_items(cells: Sequence[CellResult]) -> None:
                 )
 
 
-def keep_scored(cells: Sequence[CellResult]) -> tuple[list[CellResult], list[dict[str, Any]]]:
+def _keep_scored(cells: Sequence[CellResult]) -> tuple[list[CellResult], list[dict[str, Any]]]:
     """Only items that every run gave a finite score (an allele may lie beyond a model's input), and a note if any."""
     lost: dict[int, NDArray[np.bool_]] = {}
     named = {(place, name): run for place, cell in enumerate(cells) for name, run in cell.runs.items()}
@@ -282,16 +303,14 @@ def keep_scored(cells: Sequence[CellResult]) -> tuple[list[CellResult], list[dic
     touched = {key: run for key, run in named.items() if run.fold in lost}
     cut = subset_runs(list(touched.values()), [masks[run.fold] for run in touched.values()])
     named |= dict(zip(touched, cut, strict=True))
-    kept = [
-        CellResult(cell.record, {name: named[place, name] for name in cell.runs}, cell.chosen)
-        for place, cell in enumerate(cells)
-    ]
+    runs = ({name: named[place, name] for name in cell.runs} for place, cell in enumerate(cells))
+    kept = [replace(cell, runs=mine) for cell, mine in zip(cells, runs, strict=True)]
     most = max(int(broken.sum()) for broken in lost.values())
     text = f"{most} test items lack a score in some arm and are left out of all"
     return kept, [note(_task_of(cells), "items", text)]
 
 
-def find_few_groups(predictions: Sequence[pa.Table | None], task: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _find_few_groups(predictions: Sequence[pa.Table | None], task: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A note where items are dependent, but of too few groups to be drawn by them."""
     table = next((table for table in predictions if table is not None and table.num_rows), None)
     if table is None:
@@ -304,7 +323,7 @@ def find_few_groups(predictions: Sequence[pa.Table | None], task: Mapping[str, A
     return [note(task, "groups", text + "group are alike, intervals are too narrow")]
 
 
-def find_classes(cells: Sequence[CellResult]) -> tuple[list[str], list[dict[str, Any]]]:
+def _find_classes(cells: Sequence[CellResult]) -> tuple[list[str], list[dict[str, Any]]]:
     """Sorted classes among labels and predictions, and a note if the probabilities know others."""
     runs = [run for cell in cells for run in cell.runs.values()]
     named = {id(part): part for run in runs for part in (run.labels, run.predicted) if part is not None}
@@ -314,11 +333,3 @@ def find_classes(cells: Sequence[CellResult]) -> tuple[list[str], list[dict[str,
         return classes, []
     text = f"probabilities of {sorted(widths)} classes against {len(classes)} seen in the test set: no AUROC"
     return classes, [note(_task_of(cells), "classes", text)]
-
-
-def serves(cells: Sequence[CellResult], classes: Sequence[str], metric: str) -> bool:
-    """Whether every run can be scored by `metric`."""
-    runs = [run for cell in cells for run in cell.runs.values()]
-    if metric in COUNT_METRICS:
-        return all(run.predicted is not None for run in runs)
-    return all(run.width == len(classes) for run in runs)

@@ -12,26 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, compare_paired, interval
+from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, compare_paired, interval, verdict
 from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations, find_diagnostics, select_only
 from foundationless.evaluation.paired_tests import combine_dependent, delong, mcnemar, nadeau_bengio
 from foundationless.evaluation.records import flat_cost, flatten
-from foundationless.evaluation.task_results import (
-    IDENTITY,
-    CellResult,
-    Items,
-    Name,
-    TaskResults,
-    check_same_items,
-    count_groups,
-    find_classes,
-    find_few_groups,
-    keep_scored,
-    note,
-    read_cell,
-    serves,
-    sizes,
-)
+from foundationless.evaluation.task_results import IDENTITY, Name, TaskResults, count_groups, note, read_results, sizes
 from foundationless.study.names import parse_model, without
 from foundationless.study.vocabulary import CLASS_METRICS, CONTROL_ARMS, COUNT_METRICS, METRICS
 
@@ -98,21 +83,15 @@ def summarise(
     `predictions` run parallel to `records` (None: there are none, and the cell is left out); `baselines` names models
     that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
     fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id` and `near` of
-    every row (see `audit_task`). Comparisons of a pretrained arm: with its own random arm (`versus` random), with the
-    best baseline (baseline), with the best random arm of any model (best_random, the paper's Figure 7; chosen on the
-    test set, so it favours the reference), and with the control arms of its own weights (embedding, permuted, copy); of
-    any other arm: with the best baseline. An arm of `X.paper`, weights as the paper read them, is compared with that of
-    `X` (reading), seed by seed. A baseline is chosen by validation among those whose records say it, else by test.
-    Raises `UserError` if two cells predict different test items.
+    every row (see `audit_task`). `_pairs` says what is compared. Raises `UserError` if two cells predict different test
+    items.
     """
     task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
-    results, notes = _read_results(records, predictions, resamples, seed)
+    results, notes = read_results(records, predictions, resamples, seed)
     flat = flatten(records)
     if results is None:
         notes += [note(task, "arm", "no arm has predictions")] if records else []
-        scores, comparisons = (pd.DataFrame(columns=columns) for columns in (SCORES, COMPARISONS))
-        return Summary(scores, comparisons, select_only(records), notes, flat)
-    notes += find_few_groups(predictions, task)
+        return Summary(pd.DataFrame(), pd.DataFrame(), select_only(records), notes, flat)
     arms = results.score(metric, resamples)
     rivals = Rivals(baselines, [arm for arm in design if arm not in results.order])
     rows, estimates, uneven = _compare(results, arms, metric, margin, rivals)
@@ -122,26 +101,9 @@ def summarise(
     return Summary(scores, pd.DataFrame(rows, columns=COMPARISONS), diagnostics, notes + unknown, flat)
 
 
-def _read_results(
-    records: Sequence[Mapping[str, Any]], predictions: Sequence[pa.Table | None], resamples: int, seed: int
-) -> tuple[TaskResults | None, Rows]:
-    """The cells that predicted something, on items that all of them scored, and notes; None without any."""
-    items = Items()
-    pairs = zip(records, predictions, strict=True)
-    cells = [read_cell(record, frame, items) for record, frame in pairs if frame is not None]
-    notes = [note(cell.record, "predictions", "no predictions were selected") for cell in cells if not cell.runs]
-    cells = [cell for cell in cells if cell.runs]
-    if not cells:
-        return None, notes
-    check_same_items(cells)
-    cells, unscored = keep_scored(cells)
-    classes, odd = find_classes(cells)
-    return TaskResults(cells, classes, resamples, seed), notes + unscored + odd
-
-
 def _score_rows(results: TaskResults, arms: Arms, metric: str) -> Rows:
     """Rows of every arm under each selection, with every metric that serves."""
-    others = [name for name in CLASS_METRICS if name != metric and serves(results.cells, results.classes, name)]
+    others = [name for name in CLASS_METRICS if name != metric and results.serves(name)]
     points = {name: results.score(name, 0) for name in others} | {metric: arms}
     return [
         _score_row(results, arm, {name: scored[selection][arm] for name, scored in points.items()}, metric, selection)
@@ -189,20 +151,20 @@ def _compare(
             rows.append(
                 results.identity(arm)
                 | {"versus": versus, "reference": reference[0], "metric": metric, "selection": selection}
-                | _difference(estimate, margin)
+                | {
+                    "delta": estimate.value,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                    "p": estimate.p,
+                    "se": estimate.se,
+                }
+                | {"mde": estimate.mde, "verdict": verdict(estimate.low, estimate.high, margin), "margin": margin}
                 | {"resamples": results.resamples, "reference_seeds": len(np.unique(scored[reference].seeds))}
                 | sizes(mine.runs)
                 | _tests(mine.runs, theirs.runs, metric, results.classes)
                 | _over_folds(results, mine, theirs)
             )
     return rows, estimates, notes
-
-
-def _difference(estimate: Estimate, margin: float) -> dict[str, Any]:
-    return {
-        "delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": estimate.p, "se": estimate.se,
-        "mde": estimate.mde, "verdict": estimate.verdict(margin), "margin": margin,
-    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -234,19 +196,16 @@ def _tests(mine: Sequence[Run], theirs: Sequence[Run], metric: str, classes: Seq
     Both take test items as independent, so there is none where groups of them are drawn together. Runs of the same seed
     and fold are tested, and their p values combined (`combine_dependent`): noise of items alone, not of seeds.
     """
-    pairs = [(mine[first], theirs[second]) for first, second in _matched(mine, theirs)]
+    test, ps = "", []
     independent = all(count_groups(run) == len(run.labels) for run in (mine[0], theirs[0]))
-    if pairs and independent and metric in COUNT_METRICS:
-        ps = [mcnemar(one.labels, np.asarray(one.predicted), np.asarray(other.predicted)) for one, other in pairs]
-        return {"test": "mcnemar", "p_test": combine_dependent(ps)}
-    if pairs and independent and metric == "auroc" and len(classes) == 2:
-        ps = [
-            delong(one.labels == classes[1], one.ranking, other.ranking)[2]
-            for one, other in pairs
-            if one.ranking is not None and other.ranking is not None
-        ]
-        return {"test": "delong", "p_test": combine_dependent(ps)}
-    return {"test": "", "p_test": np.nan}
+    for one, other in ((mine[first], theirs[second]) for first, second in _matched(mine, theirs) if independent):
+        if metric in COUNT_METRICS:
+            test = "mcnemar"
+            ps.append(mcnemar(one.labels, np.asarray(one.predicted), np.asarray(other.predicted)))
+        elif metric == "auroc" and len(classes) == 2 and one.ranking is not None and other.ranking is not None:
+            test = "delong"
+            ps.append(delong(one.labels == classes[1], one.ranking, other.ranking)[2])
+    return {"test": test, "p_test": combine_dependent(ps)}
 
 
 def _on_common_folds(mine: _Side, theirs: _Side) -> tuple[_Side, _Side, str]:
@@ -254,11 +213,8 @@ def _on_common_folds(mine: _Side, theirs: _Side) -> tuple[_Side, _Side, str]:
 
     Folds differ in how hard they are, so means over different folds are no pair.
     """
-    have = [
-        {run.fold for run in side.runs if run.seed == seed}
-        for side in (mine, theirs)
-        for seed in {run.seed for run in side.runs}
-    ]
+    seeds = ((side.runs, seed) for side in (mine, theirs) for seed in {run.seed for run in side.runs})
+    have = [{run.fold for run in runs if run.seed == seed} for runs, seed in seeds]
     common, every = set.intersection(*have), set.union(*have)
     if common == every:
         return mine, theirs, ""
@@ -288,7 +244,12 @@ def _over_folds(results: TaskResults, mine: _Side, theirs: _Side) -> dict[str, f
 def _pairs(
     results: TaskResults, arms: Mapping[Name, Arm], metric: str, selection: str, rivals: Rivals
 ) -> Iterator[tuple[Name, str, Name]]:
-    """(arm, versus, reference arm) of every comparison that the arms allow."""
+    """(arm, versus, reference arm) of every comparison that the arms allow.
+
+    Of a pretrained arm: with its own random arm (random), the best random arm of any model (best_random, the paper's
+    Figure 7; chosen on the test set, so it favours the reference) and the control arms of its own weights; of every
+    arm: with the best baseline (baseline). `X.paper` is compared with `X` (reading), seed by seed.
+    """
     best_baseline = _best_baseline(results, arms, metric, selection, rivals)
     for arm in arms:
         if rivals.is_cheap(arm):
@@ -313,7 +274,7 @@ def _best_baseline(
         return None
     cheap = [arm for arm in arms if rivals.is_cheap(arm)]
     values = {arm: arms[arm].value for arm in cheap}
-    validated = {arm: value for arm in cheap if (value := _validation_value(results.of(arm), metric)) is not None}
+    validated = {arm: value for arm in cheap if (value := results.validation_value(arm, metric)) is not None}
     return _best(validated if validated and selection == "validation" else values, metric)
 
 
@@ -337,41 +298,22 @@ def _is_misread(model: str) -> bool:
     return parse_model(model).reading != "published"
 
 
-def _validation_value(cells: Sequence[CellResult], metric: str) -> float | None:
-    """Mean validation value of an arm's selected runs; None where none is recorded."""
-    values = [
-        result["value"]
-        for cell in cells
-        for result in cell.record["results"]
-        if result["split"] == "validation" and result["metric"] == metric and result["extra"].get("selected", True)
-    ]
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
 def _unpaired(results: TaskResults, baselines: Sequence[str]) -> Rows:
     """Notes on arms of which the other, pretrained or random, is missing."""
-    pair = ("pretrained", "random")
-    return [
-        note(
-            results.identity((model, init)) | {"init": other},
-            "arm",
-            f"{model} has no {other} arm, so nothing is paired with its {init} arm",
-        )
-        for model, init in results.order
-        if init in pair and model not in baselines and (model, other := pair[pair.index(init) - 1]) not in results.order
-    ]
+    others, rows = {"pretrained": "random", "random": "pretrained"}, []
+    for model, init in results.order:
+        other = others.get(init)
+        if other and model not in baselines and (model, other) not in results.order:
+            text = f"{model} has no {other} arm, so nothing is paired with its {init} arm"
+            rows.append(note(results.identity((model, init)) | {"init": other}, "arm", text))
+    return rows
 
 
 def _unreferenced(results: TaskResults, rivals: Rivals) -> Rows:
     """Notes on references that are the best of several arms of which some are absent."""
-    return [
-        results.note(
-            "reference", f"without {', '.join(names)} the best {what} is not known, so nothing is compared with it"
-        )
-        for what, names in (("baseline", rivals.lost_baselines), ("random arm", rivals.lost_random))
-        if names
-    ]
+    lost = {"baseline": rivals.lost_baselines, "random arm": rivals.lost_random}
+    text = "without {} the best {} is not known, so nothing is compared with it"
+    return [results.note("reference", text.format(", ".join(names), what)) for what, names in lost.items() if names]
 
 
 # ---- analyses without predictions
@@ -379,8 +321,7 @@ def _unreferenced(results: TaskResults, rivals: Rivals) -> Rows:
 
 def summarise_unpaired(records: Sequence[Mapping[str, Any]]) -> Summary:
     """Scores (`average_records`) and selections of an analysis without predictions."""
-    empty = pd.DataFrame(columns=COMPARISONS)
-    return Summary(average_records(records), empty, select_only(records), [], flatten(records))
+    return Summary(average_records(records), pd.DataFrame(), select_only(records), [], flatten(records))
 
 
 def average_records(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -62,11 +62,9 @@ def _moments(score: Floats, effects: dict[str, Floats]) -> dict[str, float]:
 
 def _indicators(levels: NDArray[Any]) -> Floats:
     """[runs, levels]: 1 where a run is of a level."""
-    of: Floats = (levels[:, None] == np.unique(levels)[None]).astype(np.float64)
-    return of
+    return np.asarray(levels[:, None] == np.unique(levels)[None], dtype=np.float64)
 
 
 def _projection(design: Floats) -> Floats:
     """The matrix [runs, runs] that fits `design` [runs, effects]."""
-    hat: Floats = design @ np.linalg.pinv(design)
-    return hat
+    return np.asarray(design @ np.linalg.pinv(design))

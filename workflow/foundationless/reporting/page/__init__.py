@@ -24,13 +24,7 @@ HERE = Path(__file__).parent
 
 
 def write_report(
-    output: Path,
-    *,
-    tables: Path,
-    figures: Path,
-    verdict: Path,
-    config: Mapping[str, Any],
-    datasets: Path,
+    output: Path, *, tables: Path, figures: Path, verdict: Path, config: Mapping[str, Any], datasets: Path
 ) -> None:
     """Write `output`: one HTML file.
 

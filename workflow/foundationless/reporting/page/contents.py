@@ -85,20 +85,18 @@ def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
     """Every CSV table of `directory` by group; `place` is where the report finds them (`tables`, relative to it)."""
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; make the tables with collect_tables first.")
-    known = [name for group in TABLES.values() for name in group]
+    captions = {name: caption for group in TABLES.values() for name, caption in group.items()}
     paths = {path.stem: path for path in sorted(directory.glob("*.csv"))}
-    order = [name for name in dict.fromkeys((*OF_A_MODEL, *known, *paths)) if name in paths]
+    order = [name for name in dict.fromkeys((*OF_A_MODEL, *captions, *paths)) if name in paths]
     left, made = ALL_BYTES, {}
     for name in order:
         frame = read_csv(paths[name]).dropna(axis="columns", how="all")
         data = "" if name in NEVER else as_json(frame)
-        if len(data) > min(TABLE_BYTES, left):
-            data = ""
-        left -= len(data)
-        caption = next((group[name] for group in TABLES.values() if name in group), name.replace("_", " "))
+        data = data if len(data) <= min(TABLE_BYTES, left) else ""
+        left, caption = left - len(data), captions.get(name, name.replace("_", " "))
         made[name] = Table(name, caption, f"{place}/{name}.csv", len(frame), tuple(map(str, frame.columns)), data)
     groups = {group: [made[name] for name in names if name in made] for group, names in TABLES.items()}
-    groups[FURTHER] = [table for name, table in made.items() if name not in known]
+    groups[FURTHER] = [table for name, table in made.items() if name not in captions]
     return {group: tables for group, tables in groups.items() if tables}
 
 
@@ -184,14 +182,12 @@ def sum_costs(costs: pd.DataFrame) -> list[dict[str, Any]]:
     if not {"rule", "seconds"} <= set(costs.columns):
         return []
     numbers = ("seconds", "gpu_hours", "cpu_hours", "peak_memory_mb", "energy_kwh")
-    frame = costs.reindex(columns=["rule", "device", *numbers]).astype(
-        {**dict.fromkeys(numbers, float), "device": object}
-    )
-    frame = frame.assign(device=frame["device"].fillna(""))
-    parts = [(str(rule), part) for rule, part in frame.groupby("rule", sort=False)]
-    rows = [
-        {
-            "rule": rule,
+    frame = costs.reindex(columns=["rule", "device", *numbers])
+    frame = frame.astype({**dict.fromkeys(numbers, float), "device": object}).fillna({"device": ""})
+
+    def summed(rule: Any, part: pd.DataFrame) -> dict[str, Any]:
+        return {
+            "rule": str(rule),
             "jobs": len(part),
             "devices": ", ".join(sorted({device for device in part["device"] if device})),
             "hours": part["seconds"].sum() / 3600,
@@ -200,13 +196,9 @@ def sum_costs(costs: pd.DataFrame) -> list[dict[str, Any]]:
             "peak_gib": part["peak_memory_mb"].max() / 1024,
             "energy_kwh": part["energy_kwh"].sum() if part["energy_kwh"].notna().any() else None,
         }
-        for rule, part in [*parts, ("all", frame)]
-    ]
-    return sorted(rows, key=_by_hours, reverse=True)
 
-
-def _by_hours(row: Mapping[str, Any]) -> tuple[bool, float]:
-    return row["rule"] != "all", row["hours"]
+    rows = [summed(rule, part) for rule, part in frame.groupby("rule", sort=False)]
+    return [*sorted(rows, key=lambda row: -row["hours"]), summed("all", frame)]
 
 
 def versions(records: Path) -> dict[str, str]:

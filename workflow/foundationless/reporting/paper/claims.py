@@ -8,6 +8,7 @@ model is compared with its own random self, and the defect of the task is taken 
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from foundationless.evaluation.aggregate import across_clusters, independent_dif
 from foundationless.evaluation.bootstrap import verdict
 from foundationless.reporting.tables.catalogue import columns_of
 
-CLAIMS = list(columns_of("claims"))
 HOLDS = {"better": "no", "undecided": "open", "worse": "yes", "equivalent": "yes"}
 SELECTED_BY = ("test", "validation")
 
@@ -26,10 +26,7 @@ Interval = tuple[float, float, float]
 
 
 def find_claims(
-    scores: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    margin: float,
-    clusters: Mapping[str, str] | None = None,
+    scores: pd.DataFrame, comparisons: pd.DataFrame, margin: float, clusters: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """One row per claim, selection and model (the model that is said not to be helped).
 
@@ -47,16 +44,14 @@ def find_claims(
         )
         paper = selection == "test"
         linked = {} if paper else clusters or {}
-        rows += [{"selection": selection, **row} for row in _pretraining(pairs, paper, linked)]
-        rows += [{"selection": selection, **row} for row in _low_data(pairs, linked)]
-        rows += [{"selection": selection, **row} for row in _biotype(ours, pairs, paper)]
-        rows += [{"selection": selection, **row} for row in _ancestry(pairs, paper)]
-        rows += [{"selection": selection, **row} for row in _adapters(ours, linked)]
-        rows += [{"selection": selection, **row} for row in _likelihood(ours, pairs, paper)]
-    for row in rows:
-        row["verdict"] = verdict(row["low"], row["high"], margin)
-        row["holds"] = HOLDS[row["verdict"]]
-    table = pd.DataFrame(rows, columns=CLAIMS)
+        judged = chain(
+            _pretraining(pairs, paper, linked), _low_data(pairs, linked), _biotype(ours, pairs, paper),
+            _ancestry(pairs, paper), _adapters(ours, linked), _likelihood(ours, pairs, paper),
+        )  # fmt: skip
+        for row in judged:
+            word = verdict(row["low"], row["high"], margin)
+            rows.append(row | {"selection": selection, "verdict": word, "holds": HOLDS[word]})
+    table = pd.DataFrame(rows, columns=columns_of("claims"))
     ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *SELECTED_BY])}
     return table.sort_values(
         ["claim", "model", "selection"], key=lambda values: values.map(ranks) if values.name != "model" else values
@@ -142,15 +137,11 @@ def _adapters(scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     keys = ["task", "model", "init", "metric"]
     full = scores[(scores["analysis"] == "finetune") & (scores["init"] == "pretrained")]
     both = scores[scores["analysis"] == "lora"].merge(full, on=keys, suffixes=("", "_full"))
-    intervals = [
-        independent_difference(
-            (row["value"], row["low"], row["high"]), (row["value_full"], row["low_full"], row["high_full"])
-        )
-        for row in both.to_dict("records")
-    ]
-    differences = both.assign(**{key: [x[i] for x in intervals] for i, key in enumerate(("delta", "low", "high"))})
+    sides = (both[[f"{name}{side}" for name in ("value", "low", "high")]].to_numpy() for side in ("", "_full"))
+    changes = [independent_difference(*pair) for pair in zip(*sides, strict=True)]
+    both[["delta", "low", "high"]] = pd.DataFrame(changes, columns=["delta", "low", "high"])
     claim = "low-rank adapters are no better than full fine-tuning"
-    yield from _means(differences, claim, "Table 8", "adapters minus full", linked)
+    yield from _means(both, claim, "Table 8", "adapters minus full", linked)
 
 
 def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:

@@ -6,7 +6,8 @@ the same runs, otherwise two independent intervals put together (`aggregate.inde
 where the two are correlated. Rows whose task is `all` are means over tasks with t intervals, tasks being the units.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ import pandas as pd
 from foundationless.evaluation.aggregate import across_clusters, independent_difference
 from foundationless.evaluation.bootstrap import LEVEL
 from foundationless.evaluation.table_files import add_name_parts
+from foundationless.evaluation.task_results import KEYS
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.vocabulary import ANALYSES
 
-DEFECTS = list(columns_of("defects"))
 PAIRED = "paired: same resamples of the same test items"
 INDEPENDENT = "difference of two independent intervals (MOVER)"
 CLUSTERED = "Student's t against cluster-robust (CR1); widths have no interval"
@@ -44,37 +45,40 @@ def find_defects(
     mean over tasks such a group counts as one, sets derived from a task are averaged first, and permuted labels are
     left out. What there is no data for has no row.
     """
-    linked = clusters or {}
     ours = scores[scores["selection"] != "test"]
-    pairs = comparisons[comparisons["selection"] != "test"]
-    finders: list[Callable[[], Iterator[Row]]] = [
-        lambda: _readings(pairs, ours, linked),
-        lambda: _optimism(diagnostics["optimism"], diagnostics["selections"], linked),
-        lambda: _oracle(diagnostics["oracle"], linked),
-        lambda: _less_data(ours),
-        lambda: _signs(ours),
-        lambda: _derived(
-            ours, 7, "ancestry", {"family": "families on both sides", "unrelated": "relatives in the set"}, linked
-        ),
-        lambda: _lengths(ours),
-        lambda: _derived(ours, 8, "biotype", {"matched": "classes differ in length"}, linked),
-        lambda: _counts(ours),
-        lambda: _rounding(ours),
-        lambda: _unseeded(ours),
-        lambda: _dependent_tasks(across),
-        lambda: _leakage(diagnostics["leakage"], linked),
-        lambda: _derived(
-            ours, 12, None, {"dedup": "test rows in training", "distant": "near duplicates in the test"}, linked
-        ),
+    averaged = [
+        _readings(comparisons[comparisons["selection"] != "test"], ours),
+        _optimism(diagnostics["optimism"], diagnostics["selections"]),
+        _oracle(diagnostics["oracle"]),
+        _derived(ours, 7, "ancestry", "family", "families on both sides"),
+        _derived(ours, 7, "ancestry", "unrelated", "relatives in the set"),
+        _derived(ours, 8, "biotype", "matched", "classes differ in length"),
+        _leakage(diagnostics["leakage"]),
+        _derived(ours, 12, None, "dedup", "test rows in training"),
+        _derived(ours, 12, None, "distant", "near duplicates in the test"),
     ]
-    rows = [row for finder in finders for row in finder()]
-    table = pd.DataFrame(rows, columns=DEFECTS)
+    single = [_less_data(ours), _signs(ours), _lengths(ours), _counts(ours), _rounding(ours), _unseeded(ours)]
+    means = [_with_mean(list(rows), clusters or {}) for rows in averaged]
+    table = pd.DataFrame(chain(*single, *means, _dependent_tasks(across)), columns=columns_of("defects"))
     return table.sort_values("item", kind="stable").reset_index(drop=True)
 
 
-def _row(item: int, what: str, source: Any, method: str, **numbers: Any) -> Row:
-    names = ("analysis", "task", "model", "init", "metric")
-    return {"item": item, "what": what, "method": method} | {name: source.get(name) for name in names} | numbers
+def _row(
+    item: int, what: str, source: Mapping[Any, Any], method: str, with_defect: float, without: float,
+    change: Iterable[float] = (), n: Any = None,
+) -> Row:  # fmt: skip
+    """A row; `change` is the difference with its ends, those of `source` if none is given, as is `n`."""
+    difference, low, high = change or (source["delta"], source["low"], source["high"])
+    return {name: source.get(name) for name in ("analysis", "task", "model", "init", "metric")} | {
+        "item": item, "what": what, "method": method, "with_defect": with_defect, "without": without,
+        "difference": difference, "low": low, "high": high, "n": source["n_test"] if n is None else n,
+    }  # fmt: skip
+
+
+def _independent(item: int, what: str, source: Mapping[Any, Any], *scores: Mapping[Any, Any]) -> Row:
+    """A row of two scores, with the defect and without it, that have an interval each."""
+    first, second = ((float(score["value"]), float(score["low"]), float(score["high"])) for score in scores)
+    return _row(item, what, source, INDEPENDENT, first[0], second[0], independent_difference(first, second))
 
 
 def _with_mean(rows: list[Row], linked: Mapping[str, str]) -> Iterator[Row]:
@@ -91,114 +95,73 @@ def _with_mean(rows: list[Row], linked: Mapping[str, str]) -> Iterator[Row]:
             groups = [linked.get(str(task), str(task)) for task in tasks.index]
             over = across_clusters(tasks["difference"].to_numpy(), groups)
             metrics = part["metric"].unique()
-            yield (
-                dict(zip(keys, names, strict=True))
-                | {"task": "all", "metric": metrics[0] if len(metrics) == 1 else "several"}
-                | {"with_defect": tasks["with_defect"].mean(), "without": tasks["without"].mean()}
-                | {"difference": over.mean, "low": over.low, "high": over.high, "n": len(tasks), "method": OVER_TASKS}
-            )
+            source: Row = dict(zip(keys, names, strict=True)) | {"task": "all"}
+            source["metric"] = metrics[0] if len(metrics) == 1 else "several"
+            values = tasks["with_defect"].mean(), tasks["without"].mean(), (over.mean, over.low, over.high)
+            yield _row(source["item"], source["what"], source, OVER_TASKS, *values, n=len(tasks))
 
 
-def _readings(pairs: pd.DataFrame, scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _readings(pairs: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Row]:
     """1, 2: weights as the paper's code read them (norms of Caduceus lost; padding pooled) against a right reading."""
-    values = scores.drop_duplicates(["analysis", "task", "model", "init"]).set_index(
-        ["analysis", "task", "model", "init"]
-    )["value"]
-    rows = []
+    values = scores.drop_duplicates(KEYS).set_index(KEYS)["value"]
     for pair in pairs[pairs["versus"] == "reading"].to_dict("records"):
-        unfused = pair["base"] == "caduceus"
-        lost = unfused and pair["init"] == "pretrained"  # of random weights the norms are 1 either way
-        what = "padding, special tokens pooled"
-        if unfused:
-            what = (
-                "checkpoint loaded in part (and the last block's input pooled)" if lost else "last block's input pooled"
-            )
-        mine = values.get((pair["analysis"], pair["task"], pair["model"], pair["init"]), np.nan)
-        rows.append(
-            _row(1 if lost else 2, what, pair, PAIRED, with_defect=mine, without=mine - pair["delta"])
-            | {"difference": pair["delta"], "low": pair["low"], "high": pair["high"], "n": pair["n_test"]}
-        )
-    yield from _with_mean(rows, linked)
+        item, what = 2, "padding, special tokens pooled"
+        if pair["base"] == "caduceus":
+            what = "last block's input pooled"
+            if pair["init"] == "pretrained":  # of random weights the norms are 1 either way
+                item, what = 1, f"checkpoint loaded in part (and the {what})"
+        mine = values.get(tuple(pair[key] for key in KEYS), np.nan)
+        yield _row(item, what, pair, PAIRED, mine, mine - pair["delta"])
 
 
-def _optimism(optimism: pd.DataFrame, selections: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _optimism(optimism: pd.DataFrame, selections: pd.DataFrame) -> Iterator[Row]:
     """3: learning rates chosen by test score against those chosen by validation, where there was anything to choose."""
     tuned = optimism[optimism["versus"].isna() & optimism["analysis"].isin(FINETUNED)]
     tried = selections[(selections["what"] == "learning_rate") & (selections["tried"] > 1)]
-    choice = set(tried[["analysis", "task", "model", "init"]].itertuples(index=False, name=None))
-    rows = [
-        _row(3, SWEEP, row, PAIRED, with_defect=row["value_by_test"], without=row["value_by_validation"])
-        | {"difference": row["optimism"], "low": row["low"], "high": row["high"], "n": row["n_test"]}
-        for row in tuned.to_dict("records")
-        if row["optimism"] or (row["analysis"], row["task"], row["model"], row["init"]) in choice
-    ]
-    yield from _with_mean(rows, linked)
+    choice = set(tried[KEYS].itertuples(index=False, name=None))
+    for row in tuned.rename(columns={"optimism": "delta"}).to_dict("records"):
+        if row["delta"] or tuple(row[key] for key in KEYS) in choice:
+            yield _row(3, SWEEP, row, PAIRED, row["value_by_test"], row["value_by_validation"])
 
 
-def _oracle(oracle: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _oracle(oracle: pd.DataFrame) -> Iterator[Row]:
     """4: difference to the best random model of any kind, chosen on the test set, against that to its own."""
-    rows = [
-        _row(4, "compared with the best of all random models", row, PAIRED, with_defect=row["value_best_random"])
-        | {"without": row["value_random"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
-        | {"n": row["n_test"]}
-        for row in oracle.to_dict("records")
-    ]
-    yield from _with_mean(rows, linked)
+    for row in oracle.to_dict("records"):
+        what = "compared with the best of all random models"
+        yield _row(4, what, row, PAIRED, row["value_best_random"], row["value_random"])
 
 
 def _less_data(scores: pd.DataFrame) -> Iterator[Row]:
     """5: a share of the training rows against all of them. The paper's Figure 3 against its Table 18: above 0."""
     mine = scores[scores["percent"].notna() & scores["epochs"].isna()]
-    yield from _against_base(mine, scores, 5, lambda row: f"{row['percent']} % of the training rows")
+    for row, whole in _with_base(mine, scores):
+        yield _independent(5, f"{row['percent']} % of the training rows", row, row, whole)
 
 
 def _signs(scores: pd.DataFrame) -> Iterator[Row]:
     """6: AUROC of +LLR against that of -LLR, the score of pathogenicity; one is 1 minus the other, intervals too."""
     mine = scores[(scores["analysis"] == "likelihood") & (scores["metric"] == "auroc")]
     for row in mine.to_dict("records"):
-        value, low, high = row["value"], row["low"], row["high"]
-        yield (
-            _row(6, "sign of the log-likelihood ratio", row, "bootstrap of the AUROC; its mirror image is exact")
-            | {"with_defect": 1 - value, "without": value, "difference": 1 - 2 * value}
-            | {"low": 1 - 2 * high, "high": 1 - 2 * low, "n": row["n_test"]}
-        )
+        value, change = row["value"], [1 - 2 * row[end] for end in ("value", "high", "low")]
+        method = "bootstrap of the AUROC; its mirror image is exact"
+        yield _row(6, "sign of the log-likelihood ratio", row, method, 1 - value, value, change)
 
 
-def _derived(
-    scores: pd.DataFrame, item: int, analysis: str | None, derivations: dict[str, str], linked: Mapping[str, str]
-) -> Iterator[Row]:
-    """A task as published against a derivation of it that lacks the defect."""
-    for derivation, what in derivations.items():
-        mine = scores[scores["variant"] == derivation]
-        if analysis is not None:
-            mine = mine[mine["analysis"] == analysis]
-        rows = _against_base(mine, scores, item, lambda _, what=what: what, defect_in_base=True)  # type: ignore[misc]
-        yield from _with_mean(list(rows), linked)
+def _derived(scores: pd.DataFrame, item: int, analysis: str | None, derivation: str, what: str) -> Iterator[Row]:
+    """A task as published against a derivation of it that lacks the defect; of all analyses if none is named."""
+    mine = scores[(scores["variant"] == derivation) & ((analysis is None) | (scores["analysis"] == analysis))]
+    for row, whole in _with_base(mine, scores):
+        yield _independent(item, what, row, whole, row)
 
 
-def _against_base(
-    mine: pd.DataFrame,
-    scores: pd.DataFrame,
-    item: int,
-    what: Callable[[Mapping[Any, Any]], str],
-    defect_in_base: bool = False,
-) -> Iterator[Row]:
-    """Arms on derived tasks against the same arms on the tasks themselves, in the same analysis or in fine-tuning."""
-    keys = ["analysis", "task", "model", "init", "metric"]
+def _with_base(mine: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
+    """Arms on derived tasks, and the same arms on the tasks themselves, in the same analysis or in fine-tuning."""
+    keys = [*KEYS, "metric"]
     known = {tuple(row[key] for key in keys): row for row in scores.drop_duplicates(keys).to_dict("records")}
     for row in mine.to_dict("records"):
         base = row["base_task"], row["model"], row["init"], row["metric"]
-        homes = [(analysis, *base) for analysis in (row["analysis"], "finetune")]
-        whole = next((known[place] for place in homes if place in known), None)
-        if whole is None:
-            continue
-        ends = [(float(part["value"]), float(part["low"]), float(part["high"])) for part in (whole, row)]
-        first, second = ends if defect_in_base else ends[::-1]
-        difference, low, high = independent_difference(first, second)
-        yield (
-            _row(item, what(row), row, INDEPENDENT, with_defect=first[0], without=second[0])
-            | {"difference": difference, "low": low, "high": high, "n": row["n_test"]}
-        )
+        if whole := known.get((row["analysis"], *base)) or known.get(("finetune", *base)):
+            yield row, whole
 
 
 def _lengths(scores: pd.DataFrame) -> Iterator[Row]:
@@ -207,14 +170,8 @@ def _lengths(scores: pd.DataFrame) -> Iterator[Row]:
     blind = scores[(scores["analysis"] == "biotype") & (scores["base"] == MAJORITY)]
     known = {row["task"]: row for row in blind.to_dict("records")}
     for row in mine.to_dict("records"):
-        if (chance := known.get(row["task"])) is None:
-            continue
-        ends = [(float(part["value"]), float(part["low"]), float(part["high"])) for part in (row, chance)]
-        difference, low, high = independent_difference(*ends)
-        yield (
-            _row(8, "length alone, against the majority class", row, INDEPENDENT, with_defect=ends[0][0])
-            | {"without": ends[1][0], "difference": difference, "low": low, "high": high, "n": row["n_test"]}
-        )
+        if chance := known.get(row["task"]):
+            yield _independent(8, "length alone, against the majority class", row, row, chance)
 
 
 def _counts(scores: pd.DataFrame) -> Iterator[Row]:
@@ -225,19 +182,11 @@ def _counts(scores: pd.DataFrame) -> Iterator[Row]:
         return
     keys = ["task", "model", "init", "pooling", "gene"]
     gaps = gaps.assign(matched=gaps["matched"].astype(str)).drop_duplicates([*keys, "matched"])
-    known = {tuple(row[key] for key in (*keys, "matched")): row["value"] for row in gaps.to_dict("records")}
-    for row in effect.to_dict("records"):
-        place = tuple(row[key] for key in keys)
-        yield (
-            _row(
-                9,
-                f"classes differ in mutations ({row['gene']}, {row['pooling']})",
-                row,
-                "bootstrap over chunks, paired",
-            )
-            | {"with_defect": known.get((*place, "False"), np.nan), "without": known.get((*place, "True"), np.nan)}
-            | {"difference": row["value"], "low": row["low"], "high": row["high"], "n": row["n"]}
-        )
+    known = gaps.set_index([*keys, "matched"])["value"]
+    for row in effect.rename(columns={"value": "delta"}).to_dict("records"):
+        what = f"classes differ in mutations ({row['gene']}, {row['pooling']})"
+        published, matched = (known.get((*(row[key] for key in keys), same), np.nan) for same in ("False", "True"))
+        yield _row(9, what, row, "bootstrap over chunks, paired", published, matched, n=row["n"])
 
 
 def _rounding(scores: pd.DataFrame) -> Iterator[Row]:
@@ -253,15 +202,9 @@ def _rounding(scores: pd.DataFrame) -> Iterator[Row]:
             continue
         difference = row["value"] - without
         units = row.get("windows", np.nan)  # mutants of one window are no independent ones
-        low, high = _wilson(difference, n if pd.isna(units) else float(units))
-        yield (
-            _row(
-                10, f"similarities rounded ({row['pooling']}, {row['mutations']:g} mutations)", row,
-                "Wilson interval, windows being the units",
-            )
-            | {"with_defect": row["value"], "without": without, "difference": difference}
-            | {"low": low, "high": high, "n": n}
-        )  # fmt: skip
+        change = difference, *_wilson(difference, n if pd.isna(units) else float(units))
+        what = f"similarities rounded ({row['pooling']}, {row['mutations']:g} mutations)"
+        yield _row(10, what, row, "Wilson interval, windows being the units", row["value"], without, change, n)
 
 
 def _wilson(share: float, n: float) -> tuple[float, float]:
@@ -278,9 +221,8 @@ def _unseeded(scores: pd.DataFrame) -> Iterator[Row]:
     """10: what an unseeded random arm moves by: standard deviation between seeds of its initialisation."""
     mine = scores[(scores["init"] == "random") & scores["analysis"].isin(["finetune", "biotype", "ancestry", "frozen"])]
     mine = mine[mine["sd"].notna() & (mine["seeds"] > 1) & (mine["variant"] == "")]
-    yield from _deviations(
-        mine.assign(deviation=mine["sd"], draws=mine["seeds"]), "unseeded initialisation: sd of seeds"
-    )
+    mine = mine.assign(deviation=mine["sd"], draws=mine["seeds"])
+    yield from _deviations(mine, "unseeded initialisation: sd of seeds")
     drawn = scores[(scores["analysis"] == "sensitivity") & (scores["metric"] == "draw_sd")]
     if len(drawn) and "condition" in drawn:
         for (pooling, count), part in drawn[drawn["condition"] == "raw"].groupby(["pooling", "mutations"], sort=False):
@@ -292,45 +234,34 @@ def _deviations(rows: pd.DataFrame, what: str) -> Iterator[Row]:
     from scipy import stats
 
     for row in rows.to_dict("records"):
-        freedom = int(row["draws"]) - 1
-        if freedom < 1 or not np.isfinite(row["deviation"]):
+        sd, freedom = row["deviation"], int(row["draws"]) - 1
+        if freedom < 1 or not np.isfinite(sd):
             continue
         factors = np.sqrt(freedom / stats.chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], freedom))
-        yield (
-            _row(
-                10, what, row, "chi-squared interval of a standard deviation", with_defect=row["deviation"], without=0.0
-            )
-            | {"difference": row["deviation"], "low": row["deviation"] * factors[0]}
-            | {"high": row["deviation"] * factors[1], "n": freedom + 1}
-        )
+        change = sd, *(sd * factors)
+        yield _row(10, what, row, "chi-squared interval of a standard deviation", sd, 0.0, change, freedom + 1)
 
 
 def _dependent_tasks(across: pd.DataFrame) -> Iterator[Row]:
     """11: half width of the interval over tasks, all taken for independent against sharers of sequences as one."""
     mine = across[(across["variant"] == "") & (across["suite"] == "all") & (across["family"] == "")]
-    mine = mine[mine["clusters"].notna() & (mine["n"] > 1)]
-    for place, row in enumerate(mine[mine["versus"] == "random"].to_dict("records")):
+    mine = mine[mine["clusters"].notna() & (mine["n"] > 1) & (mine["versus"] == "random")]
+    what = "dependent tasks taken as independent"
+    for place, row in enumerate(mine.to_dict("records")):
+        n, clusters = row["n"], row["clusters"]
         if not place:
-            yield (
-                _row(11, "dependent tasks taken as independent (number)", row, "linked tasks are one group")
-                | {"task": "all", "model": None, "init": None, "metric": "count", "n": row["n"]}
-                | {"with_defect": row["n"], "without": row["clusters"], "difference": row["n"] - row["clusters"]}
-            )
+            whole = {"analysis": row["analysis"], "task": "all", "metric": "count"}
+            change = n - clusters, np.nan, np.nan
+            yield _row(11, f"{what} (number)", whole, "linked tasks are one group", n, clusters, change, n)
         naive, honest = ((row[f"{part}_high"] - row[f"{part}_low"]) / 2 for part in ("naive", "cluster"))
-        yield (
-            _row(11, "dependent tasks taken as independent (half width of the interval)", row, CLUSTERED)
-            | {"task": f"{row['n']:.0f} tasks", "init": "pretrained", "with_defect": naive, "without": honest}
-            | {"difference": naive - honest, "low": np.nan, "high": np.nan, "n": row["n"]}
-        )
+        arm = row | {"task": f"{n:.0f} tasks", "init": "pretrained"}
+        change = naive - honest, np.nan, np.nan
+        yield _row(11, f"{what} (half width of the interval)", arm, CLUSTERED, naive, honest, change, n)
 
 
-def _leakage(leakage: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _leakage(leakage: pd.DataFrame) -> Iterator[Row]:
     """12: all test rows against those without a near duplicate in train or validation."""
     leaky = leakage[(leakage["selection"] == "validation") & (leakage["n_near"] > 0)]
-    rows = [
-        _row(12, "test rows near training rows", row, PAIRED, with_defect=row["value_all"])
-        | {"without": row["value_distant"], "difference": row["delta"], "low": row["low"], "high": row["high"]}
-        | {"n": row["n_all"]}
-        for row in leaky.to_dict("records")
-    ]
-    yield from _with_mean(rows, linked)
+    for row in leaky.to_dict("records"):
+        values = row["value_all"], row["value_distant"]
+        yield _row(12, "test rows near training rows", row, PAIRED, *values, n=row["n_all"])

@@ -10,15 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.aggregate import across_tasks
-from foundationless.reporting.paper.published import (
-    ALL_WINDOWS,
-    CATEGORIES,
-    SIZES,
-    WINDOWS,
-    Number,
-    Reported,
-    factorial_arms,
-)
+from foundationless.reporting.paper.published import ALL_WINDOWS, CATEGORIES, SIZES, WINDOWS, Reported, factorial_arms
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.reporting.tables.inputs import Inputs
 from foundationless.study.names import parse_model
@@ -102,19 +94,15 @@ def paper_tables(inputs: Inputs, tables: Mapping[str, pd.DataFrame], paper: Repo
 def _checkpoints(cards: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Table 17: every weight set; cards of before do not say their reading, but the names of models do."""
     rows = [{**card, "reading": parse_model(card["model"]).reading} for card in cards]
-    return pd.DataFrame(rows).reindex(columns=_columns("table_17_checkpoints"))
-
-
-def _columns(name: str) -> list[str]:
-    return list(columns_of(name))
+    return pd.DataFrame(rows).reindex(columns=columns_of("table_17_checkpoints"))
 
 
 def _settings(settings: pd.DataFrame, name: str, analyses: Sequence[str]) -> pd.DataFrame:
     """Tables 9, 12 and 15: settings of the jobs, and how many tasks share each."""
     mine = settings[settings["analysis"].isin(analyses) & ~settings["setting"].isin(OF_A_JOB)]
     if mine.empty:
-        return pd.DataFrame(columns=_columns(name))
-    shared = mine.rename(columns={"text": "value"}).groupby(_columns(name)[:-1], sort=False)
+        return pd.DataFrame(columns=columns_of(name))
+    shared = mine.rename(columns={"text": "value"}).groupby(columns_of(name)[:-1], sort=False)
     return shared["task"].nunique().reset_index(name="tasks")
 
 
@@ -126,42 +114,38 @@ def _class_sizes(audits: Sequence[Mapping[str, Any]], tasks: set[str]) -> pd.Dat
         if audit["task"] in tasks
         for label, splits in audit["classes"].items()
     ]
-    return pd.DataFrame(rows, columns=_columns("table_10_biotype_counts"))
+    return pd.DataFrame(rows, columns=columns_of("table_10_biotype_counts"))
 
 
 def _models(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Table 1: the models with their parameters, as the records count them."""
-    counted = scores.groupby("model")["parameters"].max()
-    return models.drop(columns="config", errors="ignore").assign(
-        parameters=models["model"].map(counted).astype("Int64")
-    )
+    counted = models["model"].map(scores.groupby("model")["parameters"].max())
+    return models.drop(columns="config", errors="ignore").assign(parameters=counted.astype("Int64"))
 
 
 def _mistral(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Table 6: architecture of the paper's Mistral, and of each of ours."""
     counted = scores.groupby("model")["parameters"].max()
-    rows = []
+    ours = []
     for card in _of_mistral(models.to_dict("records")):
-        config = card.get("config")
-        known = dict(config) if isinstance(config, Mapping) else {}
+        known = dict(config) if isinstance(config := card.get("config"), Mapping) else {}
         if np.isfinite(count := counted.get(card["model"], np.nan)):
             known["parameters"] = int(count)
-        rows += _beside(str(card["model"]), ARCHITECTURE, known, "Table 6")
-    return pd.DataFrame(rows or _beside("", ARCHITECTURE, {}, "Table 6"), columns=_columns("table_06_mistral"))
+        ours.append((str(card["model"]), known))
+    return _beside("table_06_mistral", ARCHITECTURE, ours, "Table 6")
 
 
 def _mistral_pretraining(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Table 7: how the paper's Mistral was pretrained, and each of ours was."""
-    rows = []
+    ours = []
     for record in _of_mistral(records):
         settings = record.get("settings", {})
         corpus = settings.get("corpus", {})
         losses = [row["value"] for row in record["results"] if row["metric"] == "loss" and row["split"] == "heldout"]
         known = {**settings, "corpus": ", ".join(corpus.get("genomes", [])), "people": corpus.get("people")}
         known |= {"gpus": record["cost"].get("gpus"), "loss": losses[-1] if losses else None}
-        rows += _beside(str(record["model"]), PRETRAINING, known, "Table 7")
-    rows = rows or _beside("", PRETRAINING, {}, "Table 7")
-    return pd.DataFrame(rows, columns=_columns("table_07_mistral_pretraining"))
+        ours.append((str(record["model"]), known))
+    return _beside("table_07_mistral_pretraining", PRETRAINING, ours, "Table 7")
 
 
 def _of_mistral(rows: Sequence[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
@@ -171,15 +155,16 @@ def _of_mistral(rows: Sequence[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
 
 
 def _beside(
-    model: str, settings: Mapping[str, tuple[str, str]], ours: Mapping[str, Any], source: str
-) -> list[dict[str, str]]:
-    """One row per setting, values as text."""
+    name: str, settings: Mapping[str, tuple[str, str]], ours: Sequence[tuple[str, Mapping[str, Any]]], source: str
+) -> pd.DataFrame:
+    """The table `name`: one row per model of ours, or none, and setting, values as text."""
     rows = []
-    for key, (words, value) in settings.items():
-        own = ours.get(key)
-        text = ", ".join(map(str, own)) if isinstance(own, list) else "" if own is None else str(own)
-        rows.append({"setting": words, "reported": value, "model": model, "ours": text, "reported_source": source})
-    return rows
+    for model, known in ours or [("", {})]:
+        for key, (words, value) in settings.items():
+            own = known.get(key)
+            text = ", ".join(map(str, own)) if isinstance(own, list) else "" if own is None else str(own)
+            rows.append({"setting": words, "reported": value, "model": model, "ours": text, "reported_source": source})
+    return pd.DataFrame(rows, columns=columns_of(name))
 
 
 def _arms(scores: pd.DataFrame, comparisons: pd.DataFrame, analyses: Sequence[str], paper: Reported) -> pd.DataFrame:
@@ -202,10 +187,8 @@ def _arms(scores: pd.DataFrame, comparisons: pd.DataFrame, analyses: Sequence[st
             for analysis, task, model in table[["analysis", *keys]].to_numpy()
         ]
         table[f"reported_{init}"] = [number.value for number in numbers]
-        table["reported_source"] = [
-            known or number.source
-            for known, number in zip(table.get("reported_source", [""] * len(table)), numbers, strict=True)
-        ]
+        known = table.get("reported_source", [""] * len(table))
+        table["reported_source"] = [one or number.source for one, number in zip(known, numbers, strict=True)]
     table.insert(0, "suite", table["base_task"].map(paper.suites))
     table.insert(4, "model_label", [paper.labels.get(model, model) for model in table["model"]])
     return table.drop(columns=["analysis", "base_task"]).reset_index(drop=True)
@@ -215,13 +198,9 @@ def _with_full(lora: pd.DataFrame, scores: pd.DataFrame, paper: Reported) -> pd.
     """Table 8: beside the adapters, full fine-tuning of the same task and model."""
     full = scores[scores["analysis"] == "finetune"].set_index(["task", "model", "init"])["value"]
     numbers = [paper.find("lora", task, model, "pretrained/Full") for task, model in lora[["task", "model"]].to_numpy()]
-    columns = {
-        f"full_{init}": [
-            full.get((task, model, init), np.nan) for task, model in lora[["task", "model"]].to_numpy()
-        ]
-        for init in ("pretrained", "random")
-    }  # fmt: skip
-    return lora.assign(**columns, reported_full_pretrained=[number.value for number in numbers])
+    for init in ("pretrained", "random"):
+        lora[f"full_{init}"] = [full.get((*arm, init), np.nan) for arm in lora[["task", "model"]].to_numpy()]
+    return lora.assign(reported_full_pretrained=[number.value for number in numbers])
 
 
 def _factorial(scores: pd.DataFrame, comparisons: pd.DataFrame, paper: Reported) -> pd.DataFrame:
@@ -250,7 +229,7 @@ def _similarity(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
     mine = scores[(scores["analysis"] == "similarity") & (scores["metric"] == "cosine")]
     keys = ["task", "model", *(column for column in extra if column in mine and mine[column].notna().any())]
     if mine.empty:
-        return pd.DataFrame(columns=[*_columns("table_05_similarity"), *extra, "pretrained", "random"])
+        return pd.DataFrame(columns=[*columns_of("table_05_similarity"), *extra, "pretrained", "random"])
     table = mine.pivot_table(index=keys, columns="init", values="value", aggfunc="mean", sort=False).reset_index()
     table.insert(2, "model_label", [paper.labels.get(model, model) for model in table["model"]])
 
@@ -275,9 +254,8 @@ def _windows(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
     rows = []
     for (variant, model, init), part in mine.groupby(["variant", "model", "init"], sort=False):
         over = across_tasks(part["value"].to_numpy())
-        number = Number()
-        if all(paper.tasks.get(task) == ALL_WINDOWS for task in part["task"]):
-            number = paper.mean("ancestry", ALL_WINDOWS, str(model), str(init))
+        whole = all(paper.tasks.get(task) == ALL_WINDOWS for task in part["task"])
+        number = paper.mean("ancestry", ALL_WINDOWS if whole else "", str(model), str(init))
         rows.append(
             {"variant": variant, "model": model, "model_label": paper.labels.get(str(model), model), "init": init}
             | {"metric": part["metric"].iloc[0], "windows": over.tasks, "mean": over.mean, "low": over.low}
@@ -286,7 +264,7 @@ def _windows(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
             | {"reported": number.value, "reported_source": number.source}
             | {"reported_windows": WINDOWS if number.source else None}
         )
-    return pd.DataFrame(rows).reindex(columns=_columns("table_14_windows")).astype({"reported_windows": "Int64"})
+    return pd.DataFrame(rows).reindex(columns=columns_of("table_14_windows")).astype({"reported_windows": "Int64"})
 
 
 def _categories(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
@@ -306,18 +284,14 @@ def _categories(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
             rows.append(
                 {"category": category, "model": model, "model_label": paper.labels.get(str(model), model), "init": init}
                 | {"metric": arm["metric"].iloc[0], "tasks": held, "mean": over.mean, "low": over.low}
-                | {
-                    "high": over.high,
-                    "reported": number.value,
-                    "reported_source": number.source,
-                    "reported_tasks": SIZES[category],
-                }
+                | {"high": over.high, "reported": number.value, "reported_source": number.source}
+                | {"reported_tasks": SIZES[category]}
             )
-    return pd.DataFrame(rows, columns=_columns("figure_09_categories"))
+    return pd.DataFrame(rows, columns=columns_of("figure_09_categories"))
 
 
 def _mutations(scores: pd.DataFrame) -> pd.DataFrame:
     """Table 16: variants per chunk and class; they belong to the task, so one model tells them."""
     mine = scores[(scores["analysis"] == "similarity") & (scores["metric"] == "mutations")]
     mine = mine.drop(columns="mutations", errors="ignore").rename(columns={"value": "mutations"})
-    return mine.reindex(columns=_columns("table_16_mutations")).drop_duplicates().reset_index(drop=True)
+    return mine.reindex(columns=columns_of("table_16_mutations")).drop_duplicates().reset_index(drop=True)

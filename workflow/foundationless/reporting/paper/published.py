@@ -15,15 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from foundationless.errors import UserError
 from foundationless.evaluation.across_tasks import ACROSS, summarise_tasks, task_kinds
 from foundationless.evaluation.aggregate import across_tasks, independent_difference
 from foundationless.evaluation.bootstrap import verdict
+from foundationless.evaluation.table_files import read_csv
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.names import parse_model
 
 REPORTED = ["experiment", "task", "model", "arm", "metric", "value", "sd", "source"]
-COMPARISON = list(columns_of("reported_comparison"))
 REPORTED_ACROSS = [*ACROSS[:5], "model_label", *ACROSS[5 : ACROSS.index("clusters")], "source"]
 
 # The paper's names of models -> ours.
@@ -99,39 +98,30 @@ class Number(NamedTuple):
     experiment: str = ""
     task: str = ""
     arm: str = ""
+    metric: str = ""  # by our name
 
 
 def read_reported(path: Path) -> pd.DataFrame:
     """The paper's own numbers: tab-separated, comments behind #; a file that is none is a `UserError`."""
-    try:
-        frame = pd.read_csv(path, sep="\t", comment="#", dtype={"task": str, "model": str, "arm": str})
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"{path}: not a table of reported numbers ({error}); correct it.") from None
-    if missing := set(REPORTED) - set(frame.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; it needs {', '.join(REPORTED)}.")
-    return frame
+    again = f"give a table of reported numbers, with {', '.join(REPORTED)}"
+    return read_csv(path, REPORTED, again, sep="\t", comment="#", dtype=dict.fromkeys(("task", "model", "arm"), str))
 
 
 class Reported:
     """Look-up of the paper's numbers by our analysis, task, model and arm; `labels` are our models' names in lists."""
 
     def __init__(self, frame: pd.DataFrame, tasks: pd.DataFrame, labels: Mapping[str, str] | None = None) -> None:
-        names = tasks["paper_task"].tolist() if "paper_task" in tasks else []
-        self.tasks = {
-            task: "" if pd.isna(name) else str(name) for task, name in zip(tasks["task"], names, strict=False)
-        }
+        names = tasks.get("paper_task", pd.Series("", tasks.index)).astype(object).fillna("").astype(str)
+        self.tasks = dict(zip(tasks["task"], names, strict=True))
         self.suites = dict(zip(tasks["task"], tasks["suite"].astype(str), strict=True))
         self.labels = labels or {}
         self.metrics = dict(zip(tasks["task"], tasks["metric"], strict=True)) if "metric" in tasks else {}
         self.rows: dict[tuple[str, str, str, str], Number] = {}
-        self.measured: dict[tuple[str, str, str, str], str] = {}
         for row in frame.to_dict("records"):
             key = str(row["experiment"]), str(row["task"]), str(row["model"]), str(row["arm"])
-            sd = float(row.get("sd", np.nan))
-            self.rows[key] = Number(float(row["value"]), sd, str(row["source"]), key[0], key[1], key[3])
-            self.measured[key] = PAPER_METRICS.get(str(row["metric"]), str(row["metric"]))
+            metric = PAPER_METRICS.get(str(row["metric"]), str(row["metric"]))
+            value, sd, source = float(row["value"]), float(row["sd"]), str(row["source"])
+            self.rows[key] = Number(value, sd, source, key[0], key[1], key[3], metric)
 
     def find(self, analysis: str, task: str, model: str, *arms: str) -> Number:
         """The first of `arms` that the paper reports by our metric; an empty `Number` of none."""
@@ -141,15 +131,15 @@ class Reported:
         for name in self.names(model):
             for arm in arms:
                 for other in sorted(names):
-                    key = experiment, other, name, arm
-                    if key in self.rows and self.metrics.get(task, self.measured[key]) == self.measured[key]:
-                        return self.rows[key]
+                    number = self.rows.get((experiment, other, name, arm))
+                    if number and self.metrics.get(task, number.metric) == number.metric:
+                        return number
         return Number()
 
     def mean(self, experiment: str, task: str, model: str, arm: str) -> Number:
         """A number that the paper gives for several of our tasks together."""
-        names = self.names(model)
-        return next((self.rows[key] for name in names if (key := (experiment, task, name, arm)) in self.rows), Number())
+        known = (self.rows.get((experiment, task, name, arm)) for name in self.names(model))
+        return next((number for number in known if number), Number())
 
     def names(self, model: str) -> list[str]:
         """The paper's names of a model of ours: its plain name of a model as published, a variant's of that variant.
@@ -187,22 +177,21 @@ def same_model(model: str, arm: str) -> bool:
 def compare_reported(
     scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], paper: Reported, margin: float
 ) -> pd.DataFrame:
-    """One row per number of the paper that one of our tasks and models answers (columns: `COMPARISON`).
+    """One row per number of the paper that one of our tasks and models answers.
 
-    `difference` is ours minus the paper's. Its interval puts ours together with that of the paper's number (MOVER): t
-    on 2 of its three runs where it states an sd, else the number is taken as exact. `verdict` at the margin is
-    `equivalent`, `higher`, `lower` or `undecided`, and `undecided` where ours has no interval. `tables` are those of
-    `paper_tables`, for the numbers that are means over several of our tasks.
-
-    The interval of ours (`low`, `high`) is that of the score (bootstrap) or, of a mean over tasks, Student's t over
-    tasks. `tasks` says how many of the paper's tasks ours holds; of a part of them (`3 of 10`) there is no difference,
-    interval or verdict: a mean over other tasks is another quantity.
+    `difference` is ours minus the paper's. Its interval puts that of ours (bootstrap, or Student's t over tasks of a
+    mean) together with that of the paper's number (MOVER): t on 2 of its three runs where it states an sd, else the
+    number is taken as exact. `verdict` is `equivalent`, `higher`, `lower` or `undecided`. `tables` are those of
+    `paper_tables`, for means over several of our tasks; of a part of the paper's tasks (`3 of 10`) there is no
+    difference: a mean over other tasks is another quantity.
     """
+    from scipy import stats
+
     rows = []
     for task, model, metric, ours, number, (held, size) in _answered(scores, comparisons, tables, paper):
         if not (np.isfinite(number.value) and np.isfinite(ours[0])):
             continue
-        half = 0.0 if np.isnan(number.sd) else _t975(RUNS - 1) * number.sd / RUNS**0.5
+        half = 0.0 if np.isnan(number.sd) else float(stats.t.ppf(0.975, RUNS - 1)) * number.sd / RUNS**0.5
         theirs = number.value, number.value - half, number.value + half
         difference, low, high = independent_difference(ours, theirs)
         word = verdict(low, high, margin)
@@ -210,20 +199,13 @@ def compare_reported(
             difference, low, high, word = np.nan, np.nan, np.nan, ""
         rows.append(
             {"experiment": number.experiment, "source": number.source, "task": task, "paper_task": number.task}
-            | {"tasks": f"{held} of {size}"}
-            | {"model": model, "model_label": paper.labels.get(model, model), "arm": number.arm, "metric": metric}
-            | {"reported": number.value, "reported_sd": number.sd}
+            | {"tasks": f"{held} of {size}", "model": model, "model_label": paper.labels.get(model, model)}
+            | {"arm": number.arm, "metric": metric, "reported": number.value, "reported_sd": number.sd}
             | dict(zip(("ours", "low", "high"), ours, strict=True))
             | {"difference": difference, "difference_low": low, "difference_high": high}
             | {"verdict": DIRECTIONS.get(word, word), "same_model": same_model(model, number.arm)}
         )
-    return pd.DataFrame(rows, columns=COMPARISON)
-
-
-def _t975(df: int) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf(0.975, df))
+    return pd.DataFrame(rows, columns=columns_of("reported_comparison"))
 
 
 # (task, model, metric, (ours, low, high), the paper's number, (tasks held, its tasks))
@@ -239,21 +221,21 @@ def _answered(
     for row in tables["table_02_biotype"].to_dict("records"):
         for init, arm in factorial_arms(row):
             if init in row:
-                number = paper.find("biotype", str(row["task"]), str(row["base"]), arm)
+                number = paper.find("biotype", row["task"], row["base"], arm)
                 ours = _interval(row, init, f"{init}_low", f"{init}_high")
-                yield str(row["task"]), str(row["model"]), str(row["metric"]), ours, number, ONE
+                yield row["task"], row["model"], row["metric"], ours, number, ONE
     for row in tables["table_14_windows"].dropna(subset="reported").to_dict("records"):
-        number = paper.mean("ancestry", ALL_WINDOWS, str(row["model"]), str(row["init"]))
-        yield _mean(row, f"{row['windows']} windows", number, (int(row["windows"]), WINDOWS))
+        held, number = row["windows"], paper.mean("ancestry", ALL_WINDOWS, row["model"], row["init"])
+        yield f"{held} windows", row["model"], row["metric"], _interval(row, "mean"), number, (held, WINDOWS)
     for row in tables["figure_09_categories"].to_dict("records"):
-        category = str(row["category"])
-        number = paper.mean("gue_finetune", category, str(row["model"]), str(row["init"]))
-        yield _mean(row, f"{row['tasks']} of {category}", number, (int(row["tasks"]), SIZES[category]))
+        held, name = row["tasks"], row["category"]
+        number = paper.mean("gue_finetune", name, row["model"], row["init"])
+        yield f"{held} of {name}", row["model"], row["metric"], _interval(row, "mean"), number, (held, SIZES[name])
     for row in tables["table_05_similarity"].to_dict("records"):
         if row.get("reported_source"):
             name = f"{row['gene']} {str(row['label']).lower()}"
-            number = paper.mean("clinvar_cosine", name, str(row["model"]), "pretrained")
-            yield str(row["task"]), str(row["model"]), "cosine", _interval(row, "pretrained"), number, ONE
+            number = paper.mean("clinvar_cosine", name, row["model"], "pretrained")
+            yield row["task"], row["model"], "cosine", _interval(row, "pretrained"), number, ONE
     yield from _differences(comparisons, paper)
 
 
@@ -261,18 +243,14 @@ def _single(scores: pd.DataFrame, paper: Reported) -> Iterator[Answer]:
     """Scores of single tasks; those of the factorial (biotype, width) have arms of their own."""
     own = scores[(scores["init"] != "baseline") & ~scores["analysis"].isin(["biotype", "width"])]
     for row in own.to_dict("records"):
-        analysis, task, model, init = (str(row[key]) for key in ("analysis", "task", "model", "init"))
+        analysis, task, model, init, metric = (row[key] for key in ("analysis", "task", "model", "init", "metric"))
         ours = _interval(row, "value")
         if analysis == "likelihood":  # ours ranks by -LLR; the paper by +LLR
             ours = 1 - ours[0], 1 - ours[2], 1 - ours[1]
         adapted = (f"{init}/LoRA",) if analysis == "lora" else ()
-        yield task, model, str(row["metric"]), ours, paper.find(analysis, task, model, init, *adapted), ONE
+        yield task, model, metric, ours, paper.find(analysis, task, model, init, *adapted), ONE
         if analysis == "finetune":
-            yield task, model, str(row["metric"]), ours, paper.find("lora", task, model, f"{init}/Full"), ONE
-
-
-def _mean(row: Mapping[Any, Any], task: str, number: Number, held: tuple[int, int]) -> Answer:
-    return task, str(row["model"]), str(row["metric"]), _interval(row, "mean"), number, held
+            yield task, model, metric, ours, paper.find("lora", task, model, f"{init}/Full"), ONE
 
 
 def _interval(row: Mapping[Any, Any], value: str, low: str = "low", high: str = "high") -> tuple[float, float, float]:
@@ -286,11 +264,11 @@ def _differences(comparisons: pd.DataFrame, paper: Reported) -> Iterator[Answer]
         & (comparisons["init"] == "pretrained") & (comparisons["variant"] == "")
     ]  # fmt: skip
     for row in own.to_dict("records"):
-        task, model = str(row["task"]), str(row["model"])
+        task, model = row["task"], row["model"]
         first, second = (paper.find("finetune", task, model, init) for init in ("pretrained", "random"))
         sd = float(np.hypot(first.sd, second.sd))
         change = first._replace(value=first.value - second.value, sd=sd, arm="delta")
-        yield task, model, str(row["metric"]), (row["delta"], row["low"], row["high"]), change, ONE
+        yield task, model, row["metric"], (row["delta"], row["low"], row["high"]), change, ONE
     for name, (suite, metric, size) in FIGURE_1.items():
         mine = own[(own["task"].map(paper.suites) == suite) & (own["metric"] == metric) & own["delta"].notna()]
         # Only tasks that the paper has: of GUE its categories, each of which counts as one.
@@ -304,8 +282,7 @@ def _differences(comparisons: pd.DataFrame, paper: Reported) -> Iterator[Answer]
             means = rows["delta"].groupby(part.loc[rows.index]).mean()
             over = across_tasks(means.to_numpy())
             number = paper.mean("fig1_delta", name, str(named), "pretrained-random")._replace(arm="delta")
-            ours = over.mean, over.low, over.high
-            held = paper.distinct(rows["task"])
+            ours, held = (over.mean, over.low, over.high), paper.distinct(rows["task"])
             yield f"{over.tasks} of {suite}", str(named), metric, ours, number, (held, size)
 
 
@@ -315,10 +292,8 @@ def factorial_arms(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
         return []
     if row["tokenizer"] == "default" and pd.isna(row["width"]):
         return [("pretrained", "pretrained/default_tok"), ("random", "random/default_tok")]
-    if row["tokenizer"] == "char" and pd.isna(row["width"]):
-        return [("random", "random/char_tok")]
-    if row["tokenizer"] == "char" and row["widest"]:
-        return [("random", LARGER)]
+    if row["tokenizer"] == "char" and (row["widest"] or pd.isna(row["width"])):
+        return [("random", "random/char_tok" if pd.isna(row["width"]) else LARGER)]
     return []
 
 
@@ -355,13 +330,9 @@ def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margin: float) 
         order, margin,
     )  # fmt: skip
     named = dict(zip(pairs["model"], pairs["label"], strict=True))
-    sources = mine.groupby("suite")["source"].agg(_join)
-    whole = _join(mine["source"])
-    table = table.assign(
-        model_label=table["model"].map(named),
-        source=[sources.get(suite, whole) if not family else whole for suite, family in
-                table[["suite", "family"]].to_numpy()],
-    )  # fmt: skip
+    sources = table["suite"].where(table["family"] == "").map(mine.groupby("suite")["source"].agg(_join))
+    sources = sources.astype(object).fillna(_join(mine["source"])).astype(str)
+    table = table.assign(model_label=table["model"].map(named), source=sources)
     return table.reindex(columns=REPORTED_ACROSS)
 
 
@@ -372,9 +343,8 @@ def _join(sources: "pd.Series[str]") -> str:
 def _kind(paper: Reported, kinds: pd.DataFrame, suite: str, task: str) -> dict[str, str]:
     """Family and twin of a task of the paper; a category's is the family of its first task, and nobody's twin."""
     if suite == "gue":
-        members = kinds.index[paper.in_category(task, kinds.index.to_series()).to_numpy()]
-        return {"family": kinds.loc[members[0], "family"] if len(members) else task, "twin": ""}
-    same = [name for name, other in paper.tasks.items() if other == task and paper.suites[name] == suite]
-    return {"family": kinds.loc[same[0], "family"], "twin": kinds.loc[same[0], "twin"]} if same else {
-        "family": task, "twin": ""
-    }  # fmt: skip
+        same = kinds.index[paper.in_category(task, kinds.index.to_series()).to_numpy()].tolist()
+    else:
+        same = [name for name, other in paper.tasks.items() if other == task and paper.suites[name] == suite]
+    family, twin = kinds.loc[same[0], ["family", "twin"]] if same else (task, "")
+    return {"family": family, "twin": "" if suite == "gue" else twin}

@@ -33,14 +33,11 @@ VERDICT, RESULTS, PAPER = "Verdict", "Results", "Tables of the paper"
 CONTROLS, STUDY = "Controls and costs", "Study"
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
 def _table(group: str, caption: str, columns: str, keys: str = "", printed: str | None = None, **more: bool) -> Table:
     """A table whose names of columns stand in one text each; `:` makes `columns` a reference."""
-    declared = columns if ":" in columns else _words(columns)
-    return Table(group, caption, declared, _words(keys), None if printed is None else _words(printed), **more)
+    declared = columns if ":" in columns else tuple(columns.split())
+    shown = None if printed is None else tuple(printed.split())
+    return Table(group, caption, declared, tuple(keys.split()), shown, **more)
 
 
 ALL = ""  # of the columns are printed
@@ -242,14 +239,14 @@ TABLES: dict[str, Table] = {
 }  # fmt: skip
 
 
-def columns_of(name: str) -> tuple[str, ...]:
+def columns_of(name: str) -> list[str]:
     """Columns that a table always has; those that another room declares are imported."""
     declared = TABLES[name].columns
     if isinstance(declared, str):
         module, _, constant = declared.partition(":")
         declared = getattr(import_module(f"foundationless.{module}"), constant)
         declared = declared[name] if isinstance(declared, dict) else declared
-    return tuple(declared)
+    return list(declared)
 
 
 def captions_by_group() -> dict[str, dict[str, str]]:

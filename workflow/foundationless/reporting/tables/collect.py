@@ -39,8 +39,7 @@ def _results(inputs: Inputs) -> Tables:
     comparisons = _selected_by(inputs.comparisons, inputs.selection)
     paired = scores[~scores["analysis"].isin(UNPAIRED)]
     ranked, rank_pairs, unranked = rank_tasks(paired, inputs.tasks, inputs.labels)
-    notes = pd.concat([inputs.notes, unranked])
-    notes = inputs.sort(with_columns(notes, NOTES)).astype({"seed": "Int64"})
+    notes = inputs.sort(with_columns(pd.concat([inputs.notes, unranked]), NOTES)).astype({"seed": "Int64"})
     missing = notes["what"].isin(MISSING)
     return {
         "scores": scores,
@@ -63,8 +62,8 @@ def _controls(inputs: Inputs) -> Tables:
         "records": inputs.records,
         "tasks": inputs.tasks,
         "models": inputs.model_table.drop(columns="config", errors="ignore"),
-        "audits": pd.DataFrame(pairs, columns=list(columns_of("audits"))),
-        "corpora": pd.DataFrame([dict(audit) for audit in inputs.corpora]).reindex(columns=list(columns_of("corpora"))),
+        "audits": pd.DataFrame(pairs, columns=columns_of("audits")),
+        "corpora": pd.DataFrame([dict(audit) for audit in inputs.corpora]).reindex(columns=columns_of("corpora")),
         "cost": jobs,
         "cost_by_model": inputs.sort(cost_ledger.by_model(jobs)),
         "maps": inputs.sort(with_columns(join_tables(inputs.maps, ()), columns_of("maps"))),
@@ -112,7 +111,7 @@ def crossvalidate(records: pd.DataFrame) -> pd.DataFrame:
     """
     from scipy import stats
 
-    columns = list(columns_of("crossvalidation"))
+    columns = columns_of("crossvalidation")
     if "selection" not in records or "fold" not in records:
         return pd.DataFrame(columns=columns)
     tested = records[(records["selection"] == "crossvalidation") & (records["split"] == "test")]

@@ -17,7 +17,7 @@ from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
 IDENTITY = list(TABLES["cost"].keys)
-LEDGER, BY_MODEL = (list(columns_of(name)) for name in ("cost", "cost_by_model"))
+LEDGER, BY_MODEL = columns_of("cost"), columns_of("cost_by_model")
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
 _ARMS = ("pretrained", "random", "baseline", *CONTROL_ARMS)
@@ -39,12 +39,9 @@ def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFram
         jobs = pd.concat([jobs, _benchmarked(benchmarks, jobs)], ignore_index=True)
     jobs["gpus"] = jobs["gpus"].fillna(jobs["peak_device_memory_mb"].notna().astype(float))
     jobs["attempts"] = jobs["attempts"].fillna(1)
-    hours = jobs["seconds"] / 3600
-    jobs = jobs.assign(
-        gpu_hours=hours * jobs["gpus"],
-        cpu_hours=hours * jobs["threads"].fillna(1),
-        energy_kwh=jobs["energy_j"] / _JOULES,
-    ).astype(dict.fromkeys(("seed", "gpus", "threads", "attempts"), "Int64"))
+    hours, energy = jobs["seconds"] / 3600, jobs["energy_j"] / _JOULES
+    sums = {"gpu_hours": hours * jobs["gpus"], "cpu_hours": hours * jobs["threads"].fillna(1), "energy_kwh": energy}
+    jobs = jobs.assign(**sums).astype(dict.fromkeys(("seed", "gpus", "threads", "attempts"), "Int64"))
     return jobs.sort_values(IDENTITY, kind="stable")[LEDGER].reset_index(drop=True)
 
 
@@ -56,7 +53,7 @@ def by_model(jobs: pd.DataFrame) -> pd.DataFrame:
     mine = jobs[jobs["model"] != ""]
     told = mine["energy_kwh"].where(mine["gpus"] > 0, mine["energy_kwh"].fillna(0.0))
     some = (mine["gpus"] > 0) | mine["energy_kwh"].notna()
-    grouped = mine.assign(told=told, some=some).groupby(["model", "task", "init"], sort=True)
+    grouped = mine.assign(told=told, some=some).groupby(["model", "task", "init"])
     summed = grouped.agg(
         jobs=("rule", "size"), gpu_hours=("gpu_hours", "sum"), cpu_hours=("cpu_hours", "sum"),
         peak_memory_mb=("peak_memory_mb", "max"), peak_device_memory_mb=("peak_device_memory_mb", "max"),
@@ -70,16 +67,11 @@ def by_model(jobs: pd.DataFrame) -> pd.DataFrame:
 
 def _recorded(records: pd.DataFrame) -> pd.DataFrame:
     """Jobs of the records themselves."""
-    keys = ["analysis", "task", "model", "init", "seed"]
     if "seconds" not in records:
         return _jobs(records.iloc[:0])
-    jobs = records[records["seconds"].notna()].drop_duplicates(keys)
-    rules = [_rule(analysis, init) for analysis, init in zip(jobs["analysis"], jobs["init"], strict=True)]
+    jobs = records[records["seconds"].notna()].drop_duplicates(IDENTITY[1:])
+    rules = jobs["analysis"].replace(_RULE_OF).mask(jobs["init"] == "baseline", "fit_baseline")
     return _jobs(jobs.assign(rule=rules))
-
-
-def _rule(analysis: str, init: str) -> str:
-    return "fit_baseline" if init == "baseline" else _RULE_OF.get(analysis, analysis)
 
 
 def _embedded(records: pd.DataFrame) -> pd.DataFrame:

@@ -27,13 +27,11 @@ Cards = Mapping[str, Mapping[str, Any]]
 class Inputs:
     """What all analyses and audits of a study tell.
 
-    `scores` and `comparisons` hold both selections, of which `selection` is the study's; `records` are the flat tables
-    of all records; `tasks` has task, suite, group and label; `models` maps names to cards with label, order,
-    tokenizer_class and kind (`baseline` or another); `diagnostics` are those of all analyses by name, `notes` what is
-    missing or could not be computed; `reported` is the file of the numbers that the paper prints; `overlap`, `audits`
-    and `corpora` come from `audit_overlap`, `audit_task` and `audit_corpus`; `maps` are those of embeddings,
-    `substitutions` those of mutagenesis, `cards` those of weights, `pretraining` the records of pretraining, and
-    `benchmarks` the directory of Snakemake's benchmarks, for the cost of what writes no record.
+    `scores` and `comparisons` hold both selections, of which `selection` is the study's; `records` are flat tables of
+    all records; `models` maps names to cards with label, order, tokenizer_class and kind (`baseline` or another);
+    `diagnostics` are those of all analyses by name; `reported` is the file of the numbers that the paper prints;
+    `substitutions` are the maps of mutagenesis, `cards` those of weights. The others are what the flags of
+    `collect_tables` say.
     """
 
     scores: pd.DataFrame
@@ -81,7 +79,7 @@ class Inputs:
         """Rows by analysis, task, model and init, tasks and models in the order of their tables."""
         tasks = {task: place for place, task in enumerate(self.tasks["task"])}
         places = {"task": tasks, "model": self.ranks}
-        by = [column for column in ("analysis", "task", "model", "init") if column in frame]
+        by = [column for column in KEYS if column in frame]
 
         def place(values: "pd.Series[Any]") -> "pd.Series[Any]":
             known = places.get(str(values.name))
@@ -122,6 +120,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
 
     if odd := [path for path in given.diagnostics if path.stem not in diagnostics.COLUMNS]:
         raise UserError(f"{odd[0]}: no diagnostic of that name; use {', '.join(diagnostics.COLUMNS)}.")
+    by_name = {name: [path for path in given.diagnostics if path.stem == name] for name in diagnostics.COLUMNS}
     records = [table_files.read_flat(path) for path in given.records + given.pretraining]
     return Inputs(
         scores=joined("scores", given.scores),
@@ -131,16 +130,16 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         models=read_models(given.models),
         margin=given.margin,
         selection=given.selection,
-        diagnostics={
-            name: joined(name, [path for path in given.diagnostics if path.stem == name])
-            for name in diagnostics.COLUMNS
-        },
+        diagnostics={name: joined(name, paths) for name, paths in by_name.items()},
         notes=joined("notes", given.notes),
         reported=given.reported,
         overlap=given.overlap and table_files.read_table(given.overlap),
         audits=[read_json(path) for path in given.audits],
         corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
-        maps=[read_map(path) for path in given.maps],
+        maps=[
+            table_files.read_parquet(path, columns_of("maps"), "an embedding map", "make it again", only=True)
+            for path in given.maps
+        ],
         substitutions=[read_substitutions(path) for path in given.mutagenesis],
         cards=[read_card(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
@@ -151,8 +150,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
 def read_tasks(path: Path) -> pd.DataFrame:
     """The task table: at least task, suite, suite_label, group and label, each task once."""
     tasks = table_files.read_table(path)
-    if missing := {*columns_of("tasks")} - set(tasks.columns):
-        raise UserError(f"{path}: no column {', '.join(sorted(missing))}; see --help for its columns.")
+    table_files.check_columns(path, tasks, columns_of("tasks"), "see --help for its columns")
     if len(tasks["task"]) > tasks["task"].nunique():
         raise UserError(f"{path}: a task stands there twice; leave one out.")
     return tasks
@@ -170,27 +168,9 @@ def read_models(given: str) -> dict[str, dict[str, Any]]:
     return dict(models)
 
 
-def read_map(path: Path) -> pd.DataFrame:
-    """An embedding map: model, init, seed, id, label, x, y and task of every point."""
-    try:
-        return pd.read_parquet(path)[list(columns_of("maps"))]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: not an embedding map ({' '.join(str(error).split())[:120]}); make it again."
-        ) from None
-
-
 def read_substitutions(path: Path) -> pd.DataFrame:
     """First window of the saturation maps of one job (`score_mutagenesis`): the one that the figure shows."""
-    try:
-        frame = pd.read_parquet(path)
-        missing = sorted({*columns_of("mutagenesis"), "llr"} - set(frame.columns))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: not a mutagenesis map ({' '.join(str(error).split())[:120]}); make it again."
-        ) from None
-    if missing:
-        raise UserError(f"{path}: the mutagenesis map has no column {', '.join(missing)}; make it again.")
+    frame = table_files.read_parquet(path, (*columns_of("mutagenesis"), "llr"), "a mutagenesis map", "make it again")
     return pd.DataFrame(frame[frame["window"] == frame["window"].iloc[0]])
 
 

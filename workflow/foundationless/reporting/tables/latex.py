@@ -38,22 +38,20 @@ def write_latex(path: Path, frame: pd.DataFrame) -> None:
     cells = pd.DataFrame({name: [_cell(value, str(name)) for value in shown[name]] for name in shown}, dtype=str)
     cells = cells.loc[:, [bool((cells[name] != "").any()) or not len(cells) for name in cells]]
     columns = [_column(shown[name], cells[name]) for name in cells]
-    lines = [" & ".join(row) + r" \\" for row in cells.to_numpy(dtype=str)]
     head = " & ".join(escape(str(name).replace("_", " ")) for name in cells) + r" \\"
-    body = "\n".join(lines)
+    body = "".join(" & ".join(row) + " \\\\\n" for row in cells.to_numpy(dtype=str))
     kind, repeated = ("longtable", "\\endhead\n") if len(cells) > LONG else ("tabular", "")
     path.write_text(
         f"\\begin{{{kind}}}{{@{{}}{''.join(columns)}@{{}}}}\n\\toprule\n{head}\n\\midrule\n{repeated}"
-        f"{body}{chr(10) if body else ''}\\bottomrule\n\\end{{{kind}}}\n"
+        f"{body}\\bottomrule\n\\end{{{kind}}}\n"
     )
 
 
 def write_document(path: Path, names: Mapping[str, str]) -> None:
     """Write a LaTeX document of the fragments beside it: name of the file without suffix -> heading."""
-    parts = [
-        f"\\section*{{{escape(title)}}}\n\\noindent\\input{{{name}}}\n\\clearpage\n" for name, title in names.items()
-    ]
-    path.write_text(HEAD + "\n".join(parts) + "\\end{document}\n")
+    part = "\\section*{{{}}}\n\\noindent\\input{{{}}}\n\\clearpage\n"
+    body = "\n".join(part.format(escape(title), name) for name, title in names.items())
+    path.write_text(HEAD + body + "\\end{document}\n")
 
 
 def fold_intervals(frame: pd.DataFrame) -> pd.DataFrame:
@@ -69,8 +67,7 @@ def fold_intervals(frame: pd.DataFrame) -> pd.DataFrame:
         near = names[place + 1 : place + 3] == ["low", "high"]
         low, high = ("low", "high") if near else (f"{name}_low", f"{name}_high")
         if {low, high} <= set(names) and pd.api.types.is_numeric_dtype(frame[name]):
-            ends = zip(frame[name], frame[low], frame[high], strict=True)
-            folded[name] = [_interval(*row) for row in ends]
+            folded[name] = [_interval(*row) for row in zip(frame[name], frame[low], frame[high], strict=True)]
         else:
             folded[name] = frame[name].to_numpy(dtype=object)
     return pd.DataFrame(folded, columns=list(folded))
@@ -78,14 +75,9 @@ def fold_intervals(frame: pd.DataFrame) -> pd.DataFrame:
 
 def escape(text: str) -> str:
     """Text as LaTeX prints it."""
-    return "".join(
-        ESCAPED.get(sign) or SYMBOLS.get(sign) or (sign if sign.isascii() else _accent(sign)) for sign in text
-    )
-
-
-def _accent(sign: str) -> str:
-    """A letter that T1 fonts have, else a question mark: a table must compile."""
-    return sign if "\u00c0" <= sign <= "\u017f" else "?"
+    # A letter that T1 fonts lack becomes a question mark: a table must compile.
+    known = ESCAPED | SYMBOLS
+    return "".join(known.get(sign, sign if sign.isascii() or "\u00c0" <= sign <= "\u017f" else "?") for sign in text)
 
 
 def _interval(value: Any, low: Any, high: Any) -> Any:
@@ -95,9 +87,7 @@ def _interval(value: Any, low: Any, high: Any) -> Any:
 
 
 def _cell(value: Any, name: str) -> str:
-    if isinstance(value, list | dict | tuple):
-        return escape(str(value))
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+    if not isinstance(value, list | dict | tuple) and pd.isna(value):
         return ""
     if isinstance(value, float | np.floating):
         return escape(_number(float(value), name).replace("-", "−"))

@@ -14,13 +14,13 @@ import pandas as pd
 from foundationless import __version__
 from foundationless.errors import UserError
 from foundationless.evaluation.aggregate import ALPHA
+from foundationless.evaluation.table_files import read_csv
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
 from foundationless.study.config import check_schema, read_schema
 from foundationless.study.vocabulary import VERDICTS
 
 SCHEMA_VERSION = 2
-REFERENCES = ("random", "baseline")
 QUESTION = "Does a pretrained model do better than the same model at random initialisation?"
 LISTED_CELLS = 200
 NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", *(
@@ -41,7 +41,7 @@ def build(tables: Path, study: str, title: str) -> Fact:
     across = _read(tables / "across_tasks.csv", NEEDED)
     models = _read(tables / "models.csv", ("model", "label", "kind"))
     missing = _read(tables / "missing.csv", ("analysis", "task", "model", "init", "what", "note"))
-    across = across.assign(**{name: across[name].fillna("") for name in ("variant", "family")})
+    across = across.fillna({"variant": "", "family": ""})
     whole = across[across["variant"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
     analysis = _main_analysis(everything)
@@ -71,16 +71,10 @@ def build(tables: Path, study: str, title: str) -> Fact:
 
 
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    try:
-        words = dict.fromkeys(("task", "model", "label", "variant", "family"), object)
-        frame = pd.read_csv(path, dtype=words, low_memory=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make the tables with collect_tables first.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserError(f"{path}: not a table ({error}); run collect_tables again.") from None
-    if missing := [name for name in columns if name not in frame]:
-        raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
-    return frame
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; make the tables with collect_tables first.")
+    words = dict.fromkeys(("task", "model", "label", "variant", "family"), object)
+    return read_csv(path, columns, "run collect_tables again", dtype=words)
 
 
 def _main_analysis(everything: pd.DataFrame) -> str:
@@ -92,14 +86,13 @@ def _main_analysis(everything: pd.DataFrame) -> str:
 
 def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everything: pd.DataFrame) -> Fact:
     mine = everything[everything["model"] == model]
-    main = mine[mine["analysis"] == analysis]
     kinds = whole[(whole["model"] == model) & (whole["analysis"] == analysis) & (whole["family"] != "")]
-    over = {versus: _one(main[main["versus"] == versus]) for versus in REFERENCES}
+    over = _by(mine[mine["analysis"] == analysis], "versus")
     return {
         "label": label,
-        "verdict": over["random"] and over["random"]["verdict"],
-        "versus_random": over["random"],
-        "versus_baseline": over["baseline"],
+        "verdict": over["random"]["verdict"] if "random" in over else None,
+        "versus_random": over.get("random"),
+        "versus_baseline": over.get("baseline"),
         "families": _by(kinds[kinds["versus"] == "random"], "family"),
         "families_versus_baseline": _by(kinds[kinds["versus"] == "baseline"], "family"),
         "analyses": _by(mine[mine["versus"] == "random"], "analysis"),
@@ -108,10 +101,6 @@ def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everythin
 
 def _by(rows: pd.DataFrame, key: str) -> dict[str, Fact]:
     return {str(row[key]): _fact(row) for row in rows.to_dict("records")}
-
-
-def _one(rows: pd.DataFrame) -> Fact | None:
-    return _fact(rows.to_dict("records")[0]) if len(rows) else None
 
 
 def _fact(row: Mapping[Any, Any]) -> Fact:
@@ -129,12 +118,9 @@ def _number(value: Any) -> float | None:
 
 
 def _cells(missing: pd.DataFrame) -> Iterator[dict[str, str]]:
+    names = ("analysis", "task", "model", "init", "seed", "what", "note")
     for row in missing.head(LISTED_CELLS).to_dict("records"):
-        yield {
-            name: str(row[name])
-            for name in ("analysis", "task", "model", "init", "seed", "what", "note")
-            if pd.notna(row.get(name))
-        }
+        yield {name: str(row[name]) for name in names if pd.notna(row.get(name))}
 
 
 def sentences(verdict: Mapping[str, Any]) -> list[str]:
@@ -145,12 +131,8 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
         return ["No model has both arms, so nothing is judged.", "No difference was measured.", _missing(verdict)]
     facts = [fact["versus_random"] for fact in judged.values()]
     by_word = {word: [fact["label"] for fact in judged.values() if fact["verdict"] == word] for word in VERDICTS}
-    words = {
-        "better": "helps",
-        "equivalent": f"makes no difference (within ±{margin:g}) for",
-        "worse": "hurts",
-        "undecided": "remains undecided for",
-    }
+    same = f"makes no difference (within ±{margin:g}) for"
+    words = {"better": "helps", "equivalent": same, "worse": "hurts", "undecided": "remains undecided for"}
     parts = [f"{words[word]} {_list(names)}" for word, names in by_word.items() if names]
     n, distinct, families = (max(fact[name] or 0 for fact in facts) for name in ("n", "distinct", "families"))
     least = min(fact["n"] or 0 for fact in facts)  # models whose tasks are missing have fewer
@@ -169,9 +151,7 @@ def _sizes(judged: Mapping[str, Any]) -> str:
     if not ordered:
         return "No difference was measured."
     shown = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
-    said = " to ".join(
-        f"{_signed(_delta(fact))} {_interval(fact['versus_random'])} for {fact['label']}" for fact in shown
-    )
+    said = " to ".join(f"{_signed(_delta(one))} {_interval(one['versus_random'])} for {one['label']}" for one in shown)
     beaten = [fact["label"] for fact in ordered if (fact["versus_baseline"] or {}).get("verdict") == "better"]
     known = sum(fact["versus_baseline"] is not None for fact in ordered)
     baseline = f"; {len(beaten)} of {known} are better than the best baseline" if known else ""
@@ -184,10 +164,8 @@ def _power(facts: Sequence[Mapping[str, Any]], margin: float) -> str:
         return "What difference these data could have shown is not known."
     low, high = min(sizes), max(sizes)
     size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
-    return (
-        f"With a power of 80 % these data would show a difference of {size} (adjusted over models); ±{margin:g} counts "
-        "as none."
-    )
+    shown = f"With a power of 80 % these data would show a difference of {size} (adjusted over models)"
+    return f"{shown}; ±{margin:g} counts as none."
 
 
 def _missing(verdict: Mapping[str, Any]) -> str:
@@ -204,9 +182,7 @@ def _signed(value: float) -> str:
 
 
 def _interval(fact: Mapping[str, Any]) -> str:
-    if fact["low"] is None:
-        return "[no interval]"
-    return f"[{_signed(fact['low'])}, {_signed(fact['high'])}]"
+    return "[no interval]" if fact["low"] is None else f"[{_signed(fact['low'])}, {_signed(fact['high'])}]"
 
 
 def _count(number: int, one: str, several: str = "") -> str:
@@ -246,9 +222,7 @@ def select(
     if family is not None and family not in families:
         raise UserError(f"family '{family}': not in this verdict; it knows {', '.join(families) or 'none'}.")
     chosen = {name: known[name] for name in models or known}
-    facts = {
-        name: fact[f"versus_{versus}"] if family is None else fact[key].get(family) for name, fact in chosen.items()
-    }
+    facts = {name: one[f"versus_{versus}"] if family is None else one[key].get(family) for name, one in chosen.items()}
     return {name: fact for name, fact in facts.items() if models or fact is not None or known[name]["lost"]}
 
 
