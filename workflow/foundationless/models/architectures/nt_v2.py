@@ -27,15 +27,15 @@ from torch.nn import functional as F
 
 from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import (
-    Dense,
+    Layered,
     SelfAttention,
+    dense,
     draw_normal,
-    last_of,
     padding_bias,
     run_layers,
     working_dtype,
 )
-from foundationless.models.contract import GenomicModel, integers, keys
+from foundationless.models.contract import integers, keys
 
 _BASE = 10000.0
 
@@ -72,13 +72,13 @@ class Block(nn.Module):
         self.attention = nn.ModuleDict(
             {
                 "self": mixer,
-                "output": Dense(width, width, dropout=dropout),
+                "output": dense(width, width, dropout=dropout),
                 "LayerNorm": nn.LayerNorm(width, eps=settings["layer_norm_eps"]),
             }
         )
         self.LayerNorm = nn.LayerNorm(width, eps=settings["layer_norm_eps"])
-        self.intermediate = Dense(width, 2 * inner, bias)
-        self.output = Dense(inner, width, bias, dropout)
+        self.intermediate = dense(width, 2 * inner, bias)
+        self.output = dense(inner, width, bias, dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         x = x + self.attention["output"](self.attention["self"](self.attention["LayerNorm"](x), bias))
@@ -102,7 +102,7 @@ class VocabularyHead(nn.Module):
         return logits
 
 
-class NucleotideTransformerV2(GenomicModel):
+class NucleotideTransformerV2(Layered):
     """Masked encoder over 6-mers; see the module's docstring for equations, shapes and key names.
 
     Random initialisation, as measured on the official code: linear and embedding weights N(0, `initializer_range`),
@@ -178,20 +178,10 @@ class NucleotideTransformerV2(GenomicModel):
             )
         return checked
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
-        """`num_hidden_layers` + 1 states [B, L, D]: the embedding, then each layer; the last after the final norm."""
-        return list(self._states(input_ids, attention_mask))
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        return last_of(self._states(input_ids, attention_mask))
-
     def _states(self, input_ids: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+        """`num_hidden_layers` + 1 states [B, L, D]: the embedding, then each layer; the last after the final norm."""
         esm: Any = self.esm
         x, bias = esm.embeddings.word_embeddings(input_ids.long()), None
         if mask is not None:
             x, bias = x * mask[..., None].to(x.dtype), padding_bias(mask, working_dtype(x))
         return run_layers(x, esm.encoder.layer, bias, esm.encoder.emb_layer_norm_after)
-
-    def project(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.lm_head(hidden)
-        return logits
