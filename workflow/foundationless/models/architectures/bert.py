@@ -54,12 +54,6 @@ class Bert(Wrapped):
         self.vocabulary_size = settings.vocab_size
         self.max_tokens = settings.max_position_embeddings
 
-    @classmethod
-    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        checked = super().check_config(config)
-        cls.check_divides(checked, "num_attention_heads", "hidden_size")
-        return checked
-
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         self._check_length(input_ids)
         mask = positions = None

@@ -139,6 +139,13 @@ class Layered(GenomicModel):
 
     lm_head: nn.Module
 
+    @classmethod
+    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super().check_config(config)
+        if "num_attention_heads" in cls.required and not checked.get("head_dim"):
+            cls.check_divides(checked, "num_attention_heads", "hidden_size")
+        return checked
+
     def _states(self, input_ids: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
         raise NotImplementedError
 
@@ -169,7 +176,7 @@ class Wrapped(Layered):
         return hidden
 
 
-class BertEncoder(GenomicModel):
+class BertEncoder(Layered):
     """What the BERTs have in common; a subclass registers `bert` (embeddings, encoder.layer) and `cls.predictions`.
 
     The third argument of the calls, `token_type_ids` [B, L], is the official one; without it all types are 0.
@@ -193,13 +200,7 @@ class BertEncoder(GenomicModel):
     bert: nn.ModuleDict
     cls: nn.ModuleDict
 
-    @classmethod
-    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        checked = super().check_config(config)
-        cls.check_divides(checked, "num_attention_heads", "hidden_size")
-        return checked
-
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Iterator[Tensor]:
+    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
         raise NotImplementedError
 
     def _shown(self, state: Tensor, mask: Tensor | None) -> Tensor:

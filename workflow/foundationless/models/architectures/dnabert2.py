@@ -147,7 +147,7 @@ class DNABERT2(BertEncoder):
             bias = bias.masked_fill(padded[:, None, None], _MASKED)
         return bias[..., :length]
 
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Iterator[Tensor]:
+    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
         x = self.bert["embeddings"](input_ids, None, types)
         encoder: Any = self.bert["encoder"]
         return run_layers(x, encoder.layer, self._bias(x, mask), None)

@@ -102,7 +102,7 @@ class GenaLM(BertEncoder):
             )
         return checked
 
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Iterator[Tensor]:
+    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
         self._check_length(input_ids)
         x = self.bert["embeddings"](input_ids, mask, types)
         bias = None if mask is None else padding_bias(mask, working_dtype(x))

@@ -48,8 +48,6 @@ class Mistral(Wrapped):
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().check_config(config)
-        if not checked.get("head_dim"):
-            cls.check_divides(checked, "num_attention_heads", "hidden_size")
         head = checked.get("head_dim") or checked["hidden_size"] // checked["num_attention_heads"]
         if head % 2:
             raise UserError(f"configuration of family 'mistral': rotary positions need an even head size, not {head}.")

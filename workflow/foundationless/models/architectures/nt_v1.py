@@ -59,7 +59,6 @@ class NucleotideTransformer(Wrapped):
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().check_config(config)
-        cls.check_divides(checked, "num_attention_heads", "hidden_size")
         if checked["max_position_embeddings"] < checked["pad_token_id"] + 2:
             raise UserError(
                 f"configuration of family '{cls.family}': 'max_position_embeddings' = "

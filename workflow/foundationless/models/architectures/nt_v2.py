@@ -165,7 +165,6 @@ class NucleotideTransformerV2(Layered):
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().check_config(config)
         where = f"configuration of family '{cls.family}'"
-        cls.check_divides(checked, "num_attention_heads", "hidden_size")
         head = checked["hidden_size"] // checked["num_attention_heads"]
         if "position_embedding_type" not in checked:
             raise UserError(f"{where}: 'position_embedding_type' is missing; only 'rotary' is implemented, so set it.")
