@@ -36,10 +36,7 @@ def score_likelihood(
       defined in the same way for all of them: the tokens that cover the allele in each window, however many they are.
 
     Args:
-        weights: model and tokenizer.
         frame: variant set; `score` where a function score is known; `gene` for AUROC per gene.
-        compute: `token_budget`, `device` and `precision` of `run_network`.
-        both_strands: average the ratio with that of the reverse complement.
 
     Returns:
         Results, and rows id, group, label, score (−LLR), llr, function_score, retokenised, run, fold, selected,

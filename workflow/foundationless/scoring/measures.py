@@ -142,7 +142,7 @@ def judge_damage(
     if known["label"].notna().any():
         results += rank_variants(known["label"], damage, ["auroc", "auprc"], extra, selection, rng)
     measured = known["function_score"].to_numpy()
-    both = np.isfinite(measured) & np.isfinite(damage)
+    both = ~np.isnan(measured) & np.isfinite(damage)
     if both.sum() >= fewest:
         value = finite(spearman(-damage[both], measured[both]))
         results.append(Result("spearman", value, int(both.sum()), selection=selection, extra=extra))

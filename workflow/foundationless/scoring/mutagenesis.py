@@ -107,13 +107,9 @@ def score_mutagenesis(
     has a null `llr` result with `extra.reason`, and no ratios.
 
     Args:
-        weights: model and tokenizer.
         frame: variant set with `contig` and `position` (see `choose_windows`), or sensitivity set.
         poolings: of `max`, `mean`, `cls`, `site` (the tokens over the position).
         most: windows at most.
-        seed: of the bootstrap.
-        compute: `token_budget`, `device` and `precision` of `run_network`.
-        both_strands: average the ratio with that of the reverse complement.
 
     Returns:
         Results, and a row per substitution: id, window, position (0-based), ref, alt, label, function_score,

@@ -42,11 +42,8 @@ def score_sensitivity(
     in the variants that the module describes.
 
     Args:
-        weights: model and tokenizer.
         frame: sensitivity set: id, sequence, window, mutations (0: the reference itself), replicate, sites (0-based).
         poolings: of `cls`, `mean`, `max`, `site`.
-        seed: of the bootstrap.
-        compute: `token_budget`, `device` and `precision` of `embed_sequences`.
 
     Returns:
         Results, and one row per mutant, pooling, variant: id, window, mutations, replicate, pooling, variant, cosine.

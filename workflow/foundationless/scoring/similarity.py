@@ -36,11 +36,9 @@ def score_similarity(
     `count_effect`, what that gap loses when the counts are matched, chunk by chunk.
 
     Args:
-        weights: model and tokenizer.
         frame: variant set with `gene`, and for chunks `contig` and `position` (1-based).
         poolings: of `max`, `mean`, `cls`, `site`.
         seed: of subsampling and bootstrap.
-        compute: `token_budget`, `device` and `precision` of `embed_sequences`.
         genome: reference to cut chunks from; without it there is no unit `chunk`.
         chunk: length of a chunk in bp.
         most: chunks per gene at most.

@@ -43,12 +43,8 @@ class Block(nn.Module):
         self.pre_attention_ln, self.post_attention_ln = (
             nn.LayerNorm(width, eps=settings["layer_norm_eps"]) for _ in range(2)
         )
-        self.attention = nn.ModuleDict(
-            {
-                "self": SelfAttention(width, settings["num_attention_heads"], settings["attention_probs_dropout_prob"]),
-                "output": dense(width, width, dropout=dropout),
-            }
-        )
+        mixer = SelfAttention(width, settings["num_attention_heads"], settings["attention_probs_dropout_prob"])
+        self.attention = nn.ModuleDict({"self": mixer, "output": dense(width, width, dropout=dropout)})
         self.intermediate = dense(width, inner)
         self.output = dense(inner, width, dropout=dropout)
 

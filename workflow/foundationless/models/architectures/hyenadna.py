@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.blocks import Layered
+from foundationless.models.architectures.blocks import Layered, draw_normal
 from foundationless.models.contract import integers, keys
 
 _SHORT_TAPS = 3
@@ -226,11 +226,7 @@ class HyenaDNA(Layered):
         backbone = {"embeddings": nn.ModuleDict({"word_embeddings": words}), "layers": layers, "ln_f": last}
         self.hyena = nn.ModuleDict({"backbone": nn.ModuleDict(backbone)})
         self.lm_head = nn.Linear(self.width, self.vocabulary_size, bias=False)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=full["initializer_range"])
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        draw_normal(self, full["initializer_range"])
         if full.get("tie_word_embeddings", False):
             self.lm_head.weight = words.weight
 

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import (
+    BertEncoder,
     Layered,
     SelfAttention,
     dense,
@@ -132,15 +133,7 @@ class NucleotideTransformerV2(Layered):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        settings = {
-            "layer_norm_eps": 1e-12,
-            "hidden_dropout_prob": 0.1,
-            "attention_probs_dropout_prob": 0.1,
-            "initializer_range": 0.02,
-            "add_bias_fnn": True,
-            "tie_word_embeddings": True,
-            **config,
-        }
+        settings = {**BertEncoder.defaults, "add_bias_fnn": True, "tie_word_embeddings": True, **config}
         width, rows, pad = (settings[k] for k in ("hidden_size", "vocab_size", "pad_token_id"))
         depth, heads, epsilon = (settings[k] for k in ("num_hidden_layers", "num_attention_heads", "layer_norm_eps"))
         positions = settings["max_position_embeddings"]
@@ -149,13 +142,9 @@ class NucleotideTransformerV2(Layered):
         unused = nn.Embedding(positions, width, padding_idx=pad)
         layers = nn.ModuleList(Block(settings) for _ in range(depth))
         encoder = {"layer": layers, "emb_layer_norm_after": nn.LayerNorm(width, eps=epsilon)}
-        self.esm = nn.ModuleDict(
-            {
-                "embeddings": nn.ModuleDict({"word_embeddings": words, "position_embeddings": unused}),
-                "encoder": nn.ModuleDict(encoder),
-                "contact_head": nn.ModuleDict({"regression": nn.Linear(depth * heads, 1)}),
-            }
-        )
+        embeddings, contacts = {"word_embeddings": words, "position_embeddings": unused}, nn.Linear(depth * heads, 1)
+        parts: dict[str, Any] = {"embeddings": embeddings, "encoder": encoder, "contact_head": {"regression": contacts}}
+        self.esm = nn.ModuleDict({name: nn.ModuleDict(part) for name, part in parts.items()})
         self.lm_head = VocabularyHead(width, rows, epsilon)
         draw_normal(self, settings["initializer_range"])
         if settings["tie_word_embeddings"]:
