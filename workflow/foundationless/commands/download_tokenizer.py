@@ -19,5 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.models.hub import fetch_tokenizer, import_tokenizer
 
-    place = (arguments.repository, arguments.revision, arguments.cache, arguments.local_hub, arguments.offline)
-    import_tokenizer(fetch_tokenizer(*place), arguments.output, arguments.tokenizer, arguments.sha256)
+    place = {name: getattr(arguments, name) for name in ("cache", "local_hub", "offline")}
+    path = fetch_tokenizer(arguments.repository, arguments.revision, **place)
+    import_tokenizer(path, arguments.output, arguments.tokenizer, arguments.sha256)

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.evaluation import records
+    from foundationless.runtime.files import atomic_path
     from foundationless.runtime.usage import JobUsage
     from foundationless.training import compute as training
     from foundationless.training import distributed, pretraining
@@ -58,7 +59,8 @@ def run(arguments: argparse.Namespace) -> None:
         outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places)
     if not group.leads:
         return
-    pretraining.write_curve(arguments.losses, outcome.curve)
+    with atomic_path(arguments.losses) as part:  # an empty learning rate in held-out rows; floats round-trip
+        outcome.curve.to_csv(part, sep="\t", index=False)
     records.write_record(
         arguments.record,
         analysis="pretrain",

@@ -5,6 +5,7 @@ A record describes one cell of the design (analysis, task, model, init, seed). `
 differ between two runs that agree, so `comparable` leaves them out.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -42,6 +43,11 @@ class Result:
     fold: int | None = None
     learning_rate: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def finite(value: float) -> float | None:
+    """The value, or None for NaN and infinities, which JSON has no words for."""
+    return float(value) if math.isfinite(value) else None
 
 
 def write_record(

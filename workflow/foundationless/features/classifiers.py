@@ -21,7 +21,9 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
+from foundationless.evaluation.records import finite
 from foundationless.runtime.log import progress
+from foundationless.study.vocabulary import CLASS_METRICS
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of logistic regression; without a validation split 1
 SVM_STRENGTHS = (0.00001, 0.0001, 0.001, 0.01, 0.1)  # of thousands of features; 0.01 without a validation split
@@ -49,6 +51,8 @@ class ProbeSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
+        if self.metric not in CLASS_METRICS:
+            raise UserError(f"metric '{self.metric}' is none of a classifier; choose among {', '.join(CLASS_METRICS)}.")
         if self.rounds < 1 or self.depth < 1 or self.early_stopping < 0 or self.seed < 0 or self.threads < 1:
             raise UserError(
                 "--rounds, --depth and --threads must be at least 1; --early-stopping and --seed at least 0."
@@ -147,11 +151,6 @@ def score_rows(samples: Samples, rows: np.ndarray, probabilities: np.ndarray, me
     truth = samples.frame["label"].astype(str).to_numpy()[rows]
     value = evaluate(truth, probabilities[rows], samples.classes)[metric]
     return value if math.isfinite(value) else -math.inf
-
-
-def finite(value: float) -> float | None:
-    """The value as a record holds it: None where it is undefined."""
-    return float(value) if math.isfinite(value) else None
 
 
 def _tune(

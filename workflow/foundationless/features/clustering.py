@@ -20,8 +20,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.records import Result
-from foundationless.features.classifiers import finite
+from foundationless.evaluation.records import Result, finite
 
 METRICS = ("adjusted_rand", "normalised_mutual_information", "silhouette", "neighbour_agreement")
 NEIGHBOURS = 10
@@ -63,8 +62,10 @@ def cluster(
     Raises:
         UserError: fewer than two classes, a class or test split too small, features that are not finite.
     """
+    from scipy.spatial.distance import pdist, squareform
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
+    from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import StandardScaler
 
     generator = np.random.default_rng(seed)
@@ -91,8 +92,9 @@ def cluster(
     thin = np.arange(len(rows))
     if len(rows) > SILHOUETTE_ROWS:
         thin = np.sort(generator.choice(len(rows), SILHOUETTE_ROWS, replace=False))
-    nearest = _nearest(scaled)
-    distances = _distances(scaled[thin])
+    neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(scaled)
+    nearest = neighbours.kneighbors(return_distance=False)  # of the rows themselves: none is its own neighbour
+    distances = squareform(pdist(scaled[thin])).astype(np.float32)
     results, p = [], {}
     for metric in METRICS:
         chosen = thin if metric == "silhouette" else np.arange(len(rows))
@@ -110,22 +112,6 @@ def cluster(
         results.append(Result("explained_variance", finite(share), len(rows), extra=facts))
     columns = {"id": rows["id"].to_numpy(), "label": classes[labels], "x": places[:, 0], "y": places[:, 1]}
     return Clustering(results, pd.DataFrame(columns), p)
-
-
-def _nearest(scaled: np.ndarray) -> np.ndarray:
-    """Positions [n, NEIGHBOURS] of the nearest other rows."""
-    from sklearn.neighbors import NearestNeighbors
-
-    model = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(scaled)
-    nearest: np.ndarray = model.kneighbors(return_distance=False)  # of the rows themselves: none is its own neighbour
-    return nearest
-
-
-def _distances(scaled: np.ndarray) -> np.ndarray:
-    from scipy.spatial.distance import pdist, squareform
-
-    distances: np.ndarray = squareform(pdist(scaled)).astype(np.float32)
-    return distances
 
 
 def _measure(
@@ -151,9 +137,8 @@ def _measure(
         other = means.min(axis=1)
         largest = np.maximum(own, other)
         usual = (counts[labels] > 1) & np.isfinite(other) & (largest > 0)
-        items = np.where(
-            usual, (other - own) / np.where(usual, largest, 1.0), 0.0
-        )  # alone in its class: 0 by convention
+        # alone in its class: 0 by convention
+        items = np.where(usual, (other - own) / np.where(usual, largest, 1.0), 0.0)
         return float(items.mean()), items
 
     return {"silhouette": silhouette, "neighbour_agreement": neighbours}.get(metric, agree)

@@ -17,20 +17,18 @@ and `site` (mean over the tokens that cover given nucleotides).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from foundationless.errors import UserError
+from foundationless.features.embedding_checkpoint import Shards
 from foundationless.models.inference import run_network
 from foundationless.models.pooling import POOLINGS, pool, site_tokens, special_mask
+from foundationless.models.weights import Weights
 from foundationless.runtime.signals import termination
-
-if TYPE_CHECKING:
-    from foundationless.features.embedding_checkpoint import Shards
-    from foundationless.models.weights import Weights
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Chunks:
 
 
 def cut_sequences(
-    weights: "Weights", sequences: Sequence[str], max_tokens: int | None = None, special: bool = True
+    weights: Weights, sequences: Sequence[str], max_tokens: int | None = None, special: bool = True
 ) -> Chunks:
     """Tokenise sequences and cut those that exceed `max_tokens` (default and upper bound: the model's maximum).
 
@@ -103,15 +101,13 @@ def cut_sequences(
 
 
 def embed_chunks(
-    weights: "Weights",
+    weights: Weights,
     chunks: Chunks,
     poolings: Sequence[str],
     *,
-    token_budget: int,
-    device: str | torch.device,
-    precision: str,
     sites: Sequence[Sequence[int]] | None = None,
-    shards: "Shards | None" = None,
+    shards: Shards | None = None,
+    **compute: Any,
 ) -> dict[str, np.ndarray]:
     """Embed what `cut_sequences` cut; arguments, result and errors as in `embed_sequences`.
 
@@ -119,7 +115,6 @@ def embed_chunks(
     """
     _check_poolings(chunks, poolings, sites)
     vectors = _Vectors(weights, chunks, poolings, sites or (), shards)
-    compute: dict[str, Any] = {"token_budget": token_budget, "device": device, "precision": precision}
     if shards is None:
         run_network(weights, chunks.inputs, vectors.handle, **compute)
         return vectors.total
@@ -149,11 +144,11 @@ class _Vectors:
 
     def __init__(
         self,
-        weights: "Weights",
+        weights: Weights,
         chunks: Chunks,
         poolings: Sequence[str],
         sites: Sequence[Sequence[int]],
-        shards: "Shards | None",
+        shards: Shards | None,
     ) -> None:
         self.weights, self.chunks, self.sites, self.shards = weights, chunks, sites, shards
         self.total = {name: np.zeros((len(chunks.parts), weights.model.width), dtype=np.float32) for name in poolings}
@@ -203,15 +198,13 @@ class _Vectors:
 
 
 def embed_sequences(
-    weights: "Weights",
+    weights: Weights,
     sequences: Sequence[str],
     poolings: Sequence[str],
     *,
-    token_budget: int,
-    device: str | torch.device,
-    precision: str,
     max_tokens: int | None = None,
     sites: Sequence[Sequence[int]] | None = None,
+    **compute: Any,
 ) -> dict[str, np.ndarray]:
     """One vector per sequence and pooling.
 
@@ -219,16 +212,11 @@ def embed_sequences(
         weights: model and tokenizer.
         sequences: n sequences over A, C, G, T, N.
         poolings: of `max`, `mean`, `cls`, `site`; the last two only where every sequence fits the model.
-        token_budget: tokens of a batch, padding included.
-        device: as `choose_device` understands it.
-        precision: `fp32` or `bf16`.
         max_tokens: length above which a sequence is cut, and length of its chunks; default the model's maximum.
         sites: for `site`, the 0-based nucleotides of each sequence whose tokens are averaged.
+        compute: `token_budget`, `device` and `precision`, as of `run_network`.
 
     Returns:
         {pooling: float32 [n, width]}; the vectors do not depend on batch mates or budget (within rounding).
     """
-    chunks = cut_sequences(weights, sequences, max_tokens)
-    return embed_chunks(
-        weights, chunks, poolings, token_budget=token_budget, device=device, precision=precision, sites=sites
-    )
+    return embed_chunks(weights, cut_sequences(weights, sequences, max_tokens), poolings, sites=sites, **compute)

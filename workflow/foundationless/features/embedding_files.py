@@ -51,13 +51,8 @@ def read_embeddings(path: Path, poolings: Sequence[str]) -> tuple[list[str], dic
         raise UserError(f"{path}: an id stands there more than once; embed the set again.")
     try:
         facts = json.loads(table.schema.metadata[METADATA])
-        _ = (
-            facts["parameters"],
-            facts["max_tokens"],
-            facts["precision"],
-            facts["cost"]["seconds"],
-            facts["cost"]["tokens"],
-        )
+        _ = [facts[key] for key in ("parameters", "max_tokens", "precision")]
+        _ = [facts["cost"][key] for key in ("seconds", "tokens")]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: does not say how it was embedded; run embed again.") from None
     return ids, vectors, facts

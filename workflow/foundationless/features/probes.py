@@ -8,7 +8,7 @@ here and within a candidate, stands in the record's `selections`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +17,10 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
-from foundationless.evaluation.records import Result, write_record
-from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, finite, fit, reduce_width, score_rows
+from foundationless.evaluation.records import Result, finite, write_record
+from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, fit, reduce_width, score_rows
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.usage import JobUsage
-from foundationless.study.vocabulary import CLASS_METRICS
 from foundationless.tasks.sequence_sets import COLUMNS, read_sequences
 
 
@@ -120,7 +119,6 @@ def _selection(split: str, metric: str, scores: Mapping[str, float], within: str
 
 def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> Outcome:
     """Fit every classifier of `kinds` (of `vocabulary.CLASSIFIERS`) on every feature matrix; validation chooses one."""
-    _check_metric(settings.metric)
     test, validation = samples.rows("test"), samples.rows("validation")
     candidates = _fit_candidates(samples, kinds, settings)
     on_test = _score(samples, "test", candidates, settings.metric)
@@ -134,30 +132,23 @@ def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) 
 
     results = []
     frames = []
-    frame = samples.frame.iloc[test]
-    classes = np.asarray(samples.classes)
+    frame = samples.frame.iloc[test][["id", "group", "label"]].astype({"label": str})
+    truth, classes = frame["label"].to_numpy(), np.asarray(samples.classes)
     for name, (probabilities, chosen, _) in candidates.items():
         extra = {"run": name, "epoch": None, **chosen, "selected": name == selected}
         for split, scores, n in (("validation", on_validation, len(validation)), ("test", on_test, len(test))):
             if scores:
                 results.append(Result(settings.metric, finite(scores[name]), n, split, "run", extra=extra))
-        frames.append(
-            pd.DataFrame(
-                {
-                    "id": frame["id"].to_numpy(),
-                    "group": frame["group"].to_numpy(),
-                    "label": frame["label"].astype(str).to_numpy(),
-                    "predicted": classes[probabilities[test].argmax(axis=1)],
-                    "probabilities": list(probabilities[test]),
-                    "run": name,
-                    "fold": -1,
-                    "selected": name == selected,
-                    "selected_paper": name == selected_paper,
-                    "split": "test",
-                }
-            )
+        own = frame.assign(
+            predicted=classes[probabilities[test].argmax(axis=1)],
+            probabilities=list(probabilities[test]),
+            run=name,
+            fold=-1,
+            selected=name == selected,
+            selected_paper=name == selected_paper,
+            split="test",
         )
-    truth = frame["label"].astype(str).to_numpy()
+        frames.append(own)
     for selection, name in (("validation", selected), ("test", selected_paper)):
         for metric, value in evaluate(truth, candidates[name].probabilities[test], samples.classes).items():
             results.append(Result(metric, finite(value), len(test), "test", selection, extra={"run": name}))
@@ -175,7 +166,6 @@ def cross_validate(
     chosen on what is tested. Returns results of selection `crossvalidation`, `fold` numbering the tested fold, and the
     selections: the main metric of every candidate, and every metric of the one chosen in each fold, as run `chosen`.
     """
-    _check_metric(settings.metric)
     folds = _folds(samples.frame, settings)
     results, selections = [], []
     for fold in range(settings.cv_folds):
@@ -200,11 +190,9 @@ def cross_validate(
         for name, one in candidates.items():
             extra = {"run": name, "epoch": None, **one.chosen, "selected": name == chosen["chosen"]}
             for metric, value in evaluate(truth, one.probabilities[test], part.classes).items():
+                result = Result(metric, finite(value), len(test), "test", "crossvalidation", fold, extra=extra)
                 for told in [name] * (metric == settings.metric) + ["chosen"] * extra["selected"]:
-                    facts = extra | {"run": told}
-                    results.append(
-                        Result(metric, finite(value), len(test), "test", "crossvalidation", fold, extra=facts)
-                    )
+                    results.append(replace(result, extra=extra | {"run": told}))
     return results, selections
 
 
@@ -231,11 +219,6 @@ def _folds(frame: pd.DataFrame, settings: ProbeSettings) -> np.ndarray:
     for fold, (_, rows) in enumerate(cuts):
         numbers[rows] = fold
     return numbers
-
-
-def _check_metric(metric: str) -> None:
-    if metric not in CLASS_METRICS:
-        raise UserError(f"metric '{metric}' is none of a classifier; choose among {', '.join(CLASS_METRICS)}.")
 
 
 def run_job(

@@ -2,15 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
-
-if TYPE_CHECKING:
-    from foundationless.models.tokenizers import Tokenizer
+from foundationless.models.tokenizers import Tokenizer
 
 
 def keys(words: str) -> frozenset[str]:
@@ -169,7 +167,7 @@ class GenomicModel(nn.Module):
         return {key: value for key, value in config.items() if value is not None or key not in absent}
 
     @classmethod
-    def check_tokenizer(cls, config: Mapping[str, Any], tokenizer: "Tokenizer") -> None:
+    def check_tokenizer(cls, config: Mapping[str, Any], tokenizer: Tokenizer) -> None:
         """Raise `UserError` where `config` says of the ids of `tokenizer` what is not so."""
 
     @classmethod
@@ -194,7 +192,7 @@ class GenomicModel(nn.Module):
         return {key: config[key] for key in config if key in used}
 
     @classmethod
-    def vocabulary_config(cls, tokenizer: "Tokenizer") -> dict[str, Any]:
+    def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
         """Configuration keys to replace when another tokenizer is put in front of the model."""
         return {"vocab_size": tokenizer.size, "pad_token_id": tokenizer.pad_id}
 

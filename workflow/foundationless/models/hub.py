@@ -45,7 +45,7 @@ def describe_repository(
         if revision is None and len(held) != 1:
             raise UserError(f"{local_hub / repository}: {len(held)} revisions are there; name one of 40 digits.")
         revision = revision or held[0].name
-        local = describe_directory(_fetch(repository, revision, [], cache, local_hub, offline=False))
+        local = describe_directory(fetch_checkpoint(repository, revision, local_hub=local_hub))
         return Description(local.directory, revision, local.sha256)
     with _hub_errors(repository, revision):
         from huggingface_hub import HfApi
@@ -54,7 +54,7 @@ def describe_repository(
         files = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or ()}
     weights = _weight_file(files, repository)
     # What the branch is called now is what the study is pinned to: a full hash, like every other revision.
-    directory = _fetch(repository, str(info.sha), [(*_SMALL[1:], CONFIG)], cache, None, offline=False)
+    directory = fetch_checkpoint(repository, str(info.sha), cache, choices=((*_SMALL[1:], CONFIG),))
     return Description(directory, str(info.sha), files[weights])
 
 
@@ -75,33 +75,12 @@ def _weight_file(files: Collection[str], where: str) -> str:
     raise UserError(f"{where}: neither {TENSORS} nor {PICKLE} (weights in several files are not read).")
 
 
-def fetch_checkpoint(
-    repository: str,
-    revision: str,
-    cache: Path | None = None,
-    local_hub: Path | None = None,
-    offline: bool = False,
-) -> Path:
-    """Directory with `config.json`, weights and tokenizer files of one hub revision; no other file is ever fetched.
-
-    `local_hub` is a directory laid out as the hub's own paths (`OWNER/NAME/resolve/REVISION/FILE`) for machines without
-    network. safetensors is preferred; a pickle is fetched only where there is nothing else.
-    """
-    return _fetch(repository, revision, [(*_SMALL, TENSORS), (*_SMALL, PICKLE)], cache, local_hub, offline)
-
-
-def fetch_tokenizer(
-    repository: str,
-    revision: str,
-    cache: Path | None = None,
-    local_hub: Path | None = None,
-    offline: bool = False,
-) -> Path:
-    """The `tokenizer.json` of one hub revision, and no other file; arguments as for `fetch_checkpoint`."""
-    path = _fetch(repository, revision, [(PIECE_FILE,)], cache, local_hub, offline) / PIECE_FILE
+def fetch_tokenizer(repository: str, revision: str, **place: Any) -> Path:
+    """The `tokenizer.json` of one hub revision, and no other file; `place` as for `fetch_checkpoint`."""
+    path = fetch_checkpoint(repository, revision, **place, choices=((PIECE_FILE,),)) / PIECE_FILE
     if not path.is_file():
-        place = " in the cache" if offline else ""
-        raise UserError(f"{repository}: revision {revision} has no {PIECE_FILE}{place}; check repository and revision.")
+        where = " in the cache" if place.get("offline") else ""
+        raise UserError(f"{repository}: revision {revision} has no {PIECE_FILE}{where}; check repository and revision.")
     return path
 
 
@@ -118,15 +97,20 @@ def _check_bytes(path: Path, expected_sha256: str | None) -> None:
         raise UserError(f"{path}: sha256 is {sha256(path)}, not {expected_sha256}; fetch it again.")
 
 
-def _fetch(
+def fetch_checkpoint(
     repository: str,
     revision: str,
-    choices: Sequence[tuple[str, ...]],
-    cache: Path | None,
-    local_hub: Path | None,
-    offline: bool,
+    cache: Path | None = None,
+    local_hub: Path | None = None,
+    offline: bool = False,
+    choices: Sequence[tuple[str, ...]] = ((*_SMALL, TENSORS), (*_SMALL, PICKLE)),
 ) -> Path:
-    """Directory with the first of `choices` (names of files) whose last file is there."""
+    """Directory with `config.json`, weights and tokenizer files of one hub revision; no other file is ever fetched.
+
+    `local_hub` is a directory laid out as the hub's own paths (`OWNER/NAME/resolve/REVISION/FILE`) for machines without
+    network. Of `choices` (names of files) the first one counts whose last file is there: safetensors is preferred; a
+    pickle is fetched only where there is nothing else.
+    """
     _check_address(repository, revision)
     if local_hub is not None:
         directory = local_hub / repository / "resolve" / revision

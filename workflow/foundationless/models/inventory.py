@@ -60,12 +60,8 @@ def list_models(table: Mapping[str, Any], weights: Path) -> list[dict[str, Any]]
         pretrained = entry.get("pretrained") or {}
         row: dict[str, Any] = {
             "model": name,
-            "family": entry["family"],
-            "tokenizer": entry.get("tokenizer"),
-            "max_tokens": entry.get("max_tokens"),
-            "licence": entry.get("licence"),
-            "source": pretrained.get("source"),
-            "revision": pretrained.get("revision"),
+            **{key: entry.get(key) for key in ("family", "tokenizer", "max_tokens", "licence")},
+            **{key: pretrained.get(key) for key in ("source", "revision")},
             "published_parameters": entry.get("parameters"),
             "here": weights_here(name, weights),
         }
@@ -105,22 +101,12 @@ def model_table(rows: Iterable[Mapping[str, Any]]) -> str:
             (f"{model}: " if model != row["model"] else "") + "+".join(arms) for model, arms in row["here"].items()
         )
         source = {"workflow": "pretrained here", "local": "local", None: "-"}.get(row["source"], "not pinned")
-        cells.append(
-            (
-                row["model"],
-                row["family"],
-                row["objective"] if known else "?",
-                _count(row["parameters"]) if known else "?",
-                row["tokenizer"] or "-",
-                _count(row["max_tokens"]),
-                _count(row["limit"]) if known else "?",
-                row["licence"] or "-",
-                str(row["revision"])[:8] if row["revision"] else source,
-                f"{row['fp32_mib']:,.1f}" if known else "?",
-                f"{row['bf16_mib']:,.1f}" if known else "?",
-                here or "no",
-            )
-        )
+        revision = str(row["revision"])[:8] if row["revision"] else source
+        objective, parameters, limit = row.get("objective", "?"), row.get("parameters", "?"), row.get("limit", "?")
+        sizes = (f"{row[key]:,.1f}" if known else "?" for key in ("fp32_mib", "bf16_mib"))
+        names = (row["model"], row["family"], objective, _count(parameters), row["tokenizer"] or "-")
+        limits = (_count(row["max_tokens"]), _count(limit))
+        cells.append((*names, *limits, row["licence"] or "-", revision, *sizes, here or "no"))
         if not known:
             notes.append(f"{row['model']}: {row['problem']}")
         elif row["published_parameters"] not in (None, row["parameters"]):

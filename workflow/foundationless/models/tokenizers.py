@@ -88,13 +88,6 @@ def _edges(inside: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _ordinary(size: int, special_ids: frozenset[int]) -> np.ndarray:
-    """Bool [size]: the ids that are not special."""
-    ordinary = np.ones(size, dtype=bool)
-    ordinary[list(special_ids)] = False
-    return ordinary
-
-
 def _spans(count: int, ordinary: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     spans = np.full((count, 2), _SPECIAL_SPAN, dtype=np.int64)
     spans[ordinary, 0], spans[ordinary, 1] = starts, ends
@@ -121,7 +114,7 @@ class CharacterTokenizer:
         self.base_ids = {base: tokens[base] for base in "ACGTN"}
         self.special_ids = frozenset(i for t, i in tokens.items() if len(t) > 1 and t != "[UNK]")
         self.unknown_ids = frozenset({self.unknown_id, tokens["N"]})
-        self._ordinary = _ordinary(size, self.special_ids)
+        self._ordinary = ~np.isin(np.arange(size), list(self.special_ids))
         self._before, self._after = (tokens[t] if t else None for t in around)
         table = bytearray([self.unknown_id] * 256)
         for token, index in tokens.items():
@@ -167,7 +160,7 @@ class KmerTokenizer:
         self.size = single + 5
         self.special_ids = frozenset({1, 2, *range(3, first_kmer)})
         self.unknown_ids = frozenset({self.unknown_id, self.base_ids["N"]})
-        self._ordinary = _ordinary(self.size, self.special_ids)
+        self._ordinary = ~np.isin(np.arange(self.size), list(self.special_ids))
         codes = bytearray([self._OTHER] * 256)
         for code, letter in enumerate(self._LETTERS + "N"):
             codes[ord(letter)] = code

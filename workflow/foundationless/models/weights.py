@@ -28,13 +28,8 @@ from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
 from foundationless.study.families import FAMILIES
 
-CONFIG, TENSORS, PICKLE, CARD, PIECE_FILE = (
-    "config.json",
-    "model.safetensors",
-    "pytorch_model.bin",
-    "weights.json",
-    "tokenizer.json",
-)
+CONFIG, CARD, PIECE_FILE = "config.json", "weights.json", "tokenizer.json"
+TENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 _CARD_KEYS = ("model", "family", "tokenizer", "init", "seed", "source")
 
 

@@ -3,6 +3,10 @@
 Mutation sensitivity (paper, "Variation", Fig 6a), cosine similarity of REF and ALT (Table 5), the log-likelihood ratio
 (Table 4), and in-silico mutagenesis. Nothing is trained and nothing is chosen: where there are several scores or
 variants of one, the first is the reported one.
+
+Every `score_...` takes `weights` (model and tokenizer), a sequence set as a `frame`, the `seed` of its bootstraps and
+`compute`: `token_budget`, `device` and `precision` of `run_network`. With `both_strands` a ratio is averaged with that
+of the reverse complement.
 """
 
 from foundationless.scoring.jobs import run_job

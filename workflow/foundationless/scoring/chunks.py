@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from foundationless.data.dna import reverse_complement
-from foundationless.data.reference import canonical_contig
+from foundationless.data.reference import Genome, canonical_contig
 from foundationless.errors import UserError
 from foundationless.scoring.measures import require
-
-if TYPE_CHECKING:
-    from foundationless.data.reference import Genome
 
 
 @dataclass(frozen=True)
@@ -36,9 +33,7 @@ class PublishedChunks:
         return self.end - offset - self.length if self.strand == "-" else self.start + offset
 
 
-PUBLISHED = {
-    "TP53": PublishedChunks("chr17", 7668420, 7687490, "-", 1024, (10500, 11524, 12548, 13572, 16750)),
-}
+PUBLISHED = {"TP53": PublishedChunks("chr17", 7668420, 7687490, "-", 1024, (10500, 11524, 12548, 13572, 16750))}
 """Chunks that the paper states. It does not state the gene body: that of NCBI Gene 7157 on GRCh38 is inferred, and
 with it the five chunks hold parts of coding exons 2 to 10. For other genes the paper states no starts."""
 
@@ -53,7 +48,7 @@ class _Chunk:
 
 
 def mutated_chunks(
-    frame: pd.DataFrame, genome: "Genome", chunk: int, most: int, rng: np.random.Generator
+    frame: pd.DataFrame, genome: Genome, chunk: int, most: int, rng: np.random.Generator
 ) -> pd.DataFrame:
     """The paper's unit: a chunk of a gene with all its benign, or all its pathogenic, SNVs put into one sequence.
 

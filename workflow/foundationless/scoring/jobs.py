@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import torch
 
 from foundationless.evaluation.records import Result, write_record
 from foundationless.models.inference import choose_device
+from foundationless.models.weights import Weights, load_weights
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.usage import JobUsage
 from foundationless.tasks.sequence_sets import read_sequences
 
-if TYPE_CHECKING:
-    from foundationless.models.weights import Weights
-
 
 def run_job(
-    score: Callable[["Weights", pd.DataFrame, dict[str, Any]], tuple[list[Result], pd.DataFrame]],
+    score: Callable[[Weights, pd.DataFrame, dict[str, Any]], tuple[list[Result], pd.DataFrame]],
     *,
     weights: Path,
     sequences: Path,
@@ -38,8 +36,6 @@ def run_job(
     The record is written last, so that it vouches for the predictions. `identity` has analysis, task, model, init and
     seed; the other arguments are the flags of the same names.
     """
-    from foundationless.models.weights import load_weights
-
     torch.set_num_threads(threads)
     place = choose_device(device)
     usage = JobUsage(str(place), energy=energy)

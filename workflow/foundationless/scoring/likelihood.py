@@ -6,26 +6,20 @@ ratio ranked with the wrong sign has 1 − AUROC. Every record holds that number
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import spearman
 from foundationless.evaluation.records import Result
+from foundationless.models.weights import Weights
 from foundationless.scoring.likelihood_ratios import flip, ratios, retokenised
-from foundationless.scoring.measures import check_variants, finite, rank_variants
-
-if TYPE_CHECKING:
-    from foundationless.models.weights import Weights
+from foundationless.scoring.measures import check_variants, judge_damage, rank_variants
 
 
 def score_likelihood(
-    weights: "Weights",
-    frame: pd.DataFrame,
-    compute: Mapping[str, Any],
-    both_strands: bool = False,
+    weights: Weights, frame: pd.DataFrame, compute: Mapping[str, Any], both_strands: bool = False
 ) -> tuple[list[Result], pd.DataFrame]:
     """Log-likelihood ratio log P(ALT) − log P(REF) of every variant, in nats (Table 4), and how it ranks them.
 
@@ -42,18 +36,15 @@ def score_likelihood(
       defined in the same way for all of them: the tokens that cover the allele in each window, however many they are.
 
     Args:
-        weights: model and tokenizer.
         frame: variant set; `score` where a function score is known; `gene` for AUROC per gene.
-        compute: `token_budget`, `device` and `precision` of `run_network`.
-        both_strands: average the ratio with that of the reverse complement.
 
     Returns:
         Results, and rows id, group, label, score (−LLR), llr, function_score, retokenised, run, fold, selected,
         selected_paper, split.
     """
     frame = check_variants(frame, "likelihood")
-    measured = function_scores(frame)
-    if frame["label"].isna().all() and measured.isna().all():
+    frame = frame.assign(function_score=function_scores(frame))
+    if frame["label"].isna().all() and frame["function_score"].isna().all():
         raise UserError("likelihood: no variant has a label or a function score; there is nothing to judge against.")
     variants = list(zip(frame["sequence"], frame["offset"].astype(int), frame["ref"], frame["alt"], strict=True))
     scores = ratios(weights, variants, compute, both_strands)
@@ -73,12 +64,12 @@ def score_likelihood(
     for name, ratio in scores.items():
         for part, rows_of in parts:
             extra = {"run": name, "selected": name == first} | (part or {"epoch": None})
-            results += _judge_ranking(frame[rows_of], ratio[rows_of], measured[rows_of], extra, "run")
+            results += judge_damage(frame[rows_of], -ratio[rows_of], extra, "run")
         rows.append(
             frame[["id", "group", "label"]].assign(
                 score=-ratio,
                 llr=ratio,
-                function_score=measured,
+                function_score=frame["function_score"],
                 retokenised=changed,
                 run=name,
                 fold=-1,
@@ -88,7 +79,7 @@ def score_likelihood(
             )
         )
     for selection in ("validation", "test"):
-        results += _judge_ranking(frame, scores[first], measured, {"run": first}, selection)
+        results += judge_damage(frame, -scores[first], {"run": first}, selection)
     for part, rows_of in parts:
         extra = {"run": first, "defect": "sign", **part}
         if frame["label"].notna().any():
@@ -97,7 +88,7 @@ def score_likelihood(
         results.append(Result("retokenised", float(changed.mean()), len(frame), selection="run", extra={"run": first}))
         if (same := ~changed).any():
             extra = {"run": first, "subset": "same_tokens"}
-            results += _judge_ranking(frame[same], scores[first][same], measured[same], extra, "run")
+            results += judge_damage(frame[same], -scores[first][same], extra, "run")
     return results, pd.concat(rows, ignore_index=True)
 
 
@@ -118,16 +109,3 @@ def function_scores(frame: pd.DataFrame) -> pd.Series:
     if (odd := measured.isna() & frame["score"].notna()).any():
         raise UserError(f"variant '{frame.loc[odd, 'id'].iloc[0]}': its function score is no number; correct it.")
     return measured
-
-
-def _judge_ranking(
-    frame: pd.DataFrame, ratio: np.ndarray, measured: pd.Series, extra: dict[str, Any], selection: str
-) -> list[Result]:
-    results = []
-    if frame["label"].notna().any():
-        results += rank_variants(frame["label"], -ratio, ["auroc", "auprc"], extra, selection)
-    known = measured.notna().to_numpy() & np.isfinite(ratio)
-    if known.any():
-        value = finite(spearman(ratio[known], measured.to_numpy()[known]))
-        results.append(Result("spearman", value, int(known.sum()), selection=selection, extra=extra))
-    return results

@@ -4,12 +4,12 @@ The sign is that of log P(ALT) − log P(REF): below 0 the model prefers REF. To
 tokenizer, so REF and ALT windows may be cut differently: see `retokenised`.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -17,9 +17,7 @@ from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
 from foundationless.models.inference import run_network
 from foundationless.models.pooling import site_tokens, special_mask
-
-if TYPE_CHECKING:
-    from foundationless.models.weights import Weights
+from foundationless.models.weights import Weights
 
 PROJECTED = 4096  # tokens whose logits over the vocabulary are held at once
 
@@ -39,21 +37,16 @@ def flip(variant: Variant) -> Variant:
 
 
 def ratios(
-    weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any], both_strands: bool = False
+    weights: Weights, variants: Sequence[Variant], compute: Mapping[str, Any], both_strands: bool = False
 ) -> dict[str, np.ndarray]:
     """{score: log-likelihood ratio [n] in nats}, the reported one first; scores are those of `score_likelihood`.
 
     With `both_strands` a ratio is the mean of the window's and its reverse complement's. NaN: a causal model has no
     left context for the allele.
     """
-    scores = _ratios(weights, variants, compute)
     if both_strands:
-        other = _ratios(weights, [flip(variant) for variant in variants], compute)
-        scores = {name: (values + other[name]) / 2 for name, values in scores.items()}
-    return scores
-
-
-def _ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        one, other = (ratios(weights, some, compute) for some in (variants, [flip(variant) for variant in variants]))
+        return {name: (values + other[name]) / 2 for name, values in one.items()}
     if weights.model.objective == "causal":
         return causal_ratios(weights, variants, compute)
     scores = {}
@@ -62,29 +55,23 @@ def _ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[st
     return scores | {"site": masked_ratios(weights, variants, compute)}
 
 
-def retokenised(weights: "Weights", variants: Sequence[Variant]) -> np.ndarray:
+def retokenised(weights: Weights, variants: Sequence[Variant]) -> np.ndarray:
     """Bool [n]: whether ALT changes tokens that do not cover the allele.
 
     Never so for an SNV with characters or k-mers. Byte-pair tokens may be cut anew beside the site, so that the two
     windows condition the allele on different tokens and their ratio also measures the cut.
     """
 
-    def beside(window: str, offset: int, length: int) -> tuple[bytes, bytes]:
+    def beside(window: str, offset: int, allele: str) -> tuple[bytes, bytes]:
         ids = encode(weights, window)
-        places = site_tokens(weights.tokenizer, window, ids, range(offset, offset + length))
+        places = site_tokens(weights.tokenizer, window, ids, range(offset, offset + len(allele)))
         return ids[: places[0]].tobytes(), ids[places[-1] + 1 :].tobytes()
 
-    return np.array(
-        [
-            beside(variant[0], variant[1], len(variant[2]))
-            != beside(alternative(*variant), variant[1], len(variant[3]))
-            for variant in variants
-        ],
-        dtype=bool,
-    )
+    pairs = ((beside(v[0], v[1], v[2]), beside(alternative(*v), v[1], v[3])) for v in variants)
+    return np.array([before != after for before, after in pairs], dtype=bool)
 
 
-def encode(weights: "Weights", sequence: str) -> np.ndarray:
+def encode(weights: Weights, sequence: str) -> np.ndarray:
     """Token ids of a window; one that the model cannot read whole is a `UserError`."""
     ids = weights.tokenizer.encode(sequence)
     if len(ids) > weights.model.max_tokens:
@@ -95,7 +82,7 @@ def encode(weights: "Weights", sequence: str) -> np.ndarray:
     return ids
 
 
-def _log_probabilities(weights: "Weights", hidden: Tensor, targets: Tensor) -> Tensor:
+def _log_probabilities(weights: Weights, hidden: Tensor, targets: Tensor) -> Tensor:
     """Log probability [tokens] of `targets` [tokens] given hidden states [tokens, width]; logits are made in parts."""
     parts = []
     for start in range(0, len(hidden), PROJECTED):
@@ -107,18 +94,11 @@ def _log_probabilities(weights: "Weights", hidden: Tensor, targets: Tensor) -> T
 
 def _merge(keys: Iterable[bytes]) -> tuple[list[int], np.ndarray]:
     """(Positions of the first of each distinct key, index of each key among the distinct ones)."""
-    seen: dict[bytes, int] = {}
-    firsts: list[int] = []
-    index = []
-    for position, key in enumerate(keys):
-        if key not in seen:
-            seen[key] = len(firsts)
-            firsts.append(position)
-        index.append(seen[key])
-    return firsts, np.array(index, dtype=np.int64)
+    values = pd.Series(list(keys), dtype=object)
+    return np.flatnonzero(~values.duplicated()).tolist(), pd.factorize(values)[0]
 
 
-def causal_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def causal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Log-likelihood ratios [n] of a causal model: {`site`, `window`}.
 
     A token's log probability is that given all tokens left of it; the first token of an encoding has none and does not
@@ -152,7 +132,7 @@ def causal_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapp
 
 
 def _read_masked(
-    weights: "Weights",
+    weights: Weights,
     masked: Sequence[tuple[np.ndarray, np.ndarray]],
     read: Callable[[int, Tensor], None],
     compute: Mapping[str, Any],
@@ -169,9 +149,7 @@ def _read_masked(
         inputs.append(ids.copy())
         inputs[-1][places] = mask_id
     firsts, index = _merge(ids.tobytes() for ids in inputs)
-    owners: dict[int, list[int]] = defaultdict(list)
-    for request, place in enumerate(index):
-        owners[int(place)].append(request)
+    owners: Any = pd.Series(index).groupby(index).indices  # requests of each input
 
     def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
         for place, row in enumerate(rows):
@@ -183,7 +161,7 @@ def _read_masked(
     run_network(weights, [inputs[position] for position in firsts], handle, label="likelihood", **compute)
 
 
-def masked_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> np.ndarray:
+def masked_ratios(weights: Weights, variants: Sequence[Variant], compute: Mapping[str, Any]) -> np.ndarray:
     """Log-likelihood ratio [n] of a masked model: the exact tokens of ALT against those of REF.
 
     In each allele's own window all tokens that cover the allele are masked together, and their log probabilities are
@@ -209,7 +187,7 @@ def masked_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapp
     return scores[1::2] - scores[0::2]
 
 
-def carriers(weights: "Weights", length: int) -> np.ndarray:
+def carriers(weights: Weights, length: int) -> np.ndarray:
     """Token ids [length, 4, tokens]: those of `length` bases that have A, C, G or T at an offset.
 
     `length` is the tokenizer's k, or 1 for the single bases that a k-mer tokenizer falls back to.
@@ -220,7 +198,7 @@ def carriers(weights: "Weights", length: int) -> np.ndarray:
     return np.array([[ids[letters[:, place] == base] for base in "ACGT"] for place in range(length)])
 
 
-def marginal_ratios(weights: "Weights", variants: Sequence[Variant], compute: Mapping[str, Any]) -> np.ndarray:
+def marginal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mapping[str, Any]) -> np.ndarray:
     """Log-likelihood ratio [n] of SNVs for a masked model with k-mer tokens: log P(ALT) − log P(REF) of the base.
 
     The k-mer over the site is masked. P(base) is the sum of the probabilities of all k-mers that carry the base at the

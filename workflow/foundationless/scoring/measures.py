@@ -1,6 +1,5 @@
 """What scores of variation are measured with: cosines, intervals, rankings, and the checks of a variant set."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import evaluate_ranking, from_ranking
-from foundationless.evaluation.records import Result
+from foundationless.evaluation.metrics import evaluate_ranking, from_ranking, spearman
+from foundationless.evaluation.records import Result, finite
 
 BENIGN, PATHOGENIC = "benign", "pathogenic"
 RESAMPLES = 2000  # of the percentile bootstraps
@@ -62,9 +61,10 @@ def ranking_interval(
     return float(low), float(high)
 
 
-def finite(value: float) -> float | None:
-    """The value, or None for NaN and infinities, which JSON has no words for."""
-    return float(value) if math.isfinite(value) else None
+def spread(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | None]:
+    """Standard deviation, and the 95 % bootstrap interval of the mean, as `extra` has them."""
+    low, high = interval(values, rng)
+    return {"sd": deviation(values), "low": low, "high": high}
 
 
 def deviation(values: np.ndarray) -> float | None:
@@ -112,17 +112,38 @@ def rank_variants(
     positive, scores = (labels[known] == PATHOGENIC).to_numpy(), scores[known]
     for name, count in ((PATHOGENIC, positive.sum()), (BENIGN, (~positive).sum())):
         if not count:
-            reason = {"reason": f"no {name} variant"}
-            return [
-                Result(metric, None, len(scores), selection=selection, extra={**extra, **reason}) for metric in metrics
-            ]
+            facts = {**extra, "reason": f"no {name} variant"}
+            return [Result(metric, None, len(scores), selection=selection, extra=facts) for metric in metrics]
     values = evaluate_ranking(positive, scores)
     results = []
     for metric in metrics:
         ends = {}
         if rng is not None:
             ends = dict(zip(("low", "high"), ranking_interval(positive, scores, rng, metric), strict=True))
-        results.append(
-            Result(metric, finite(values[metric]), len(scores), selection=selection, extra={**extra, **ends})
-        )
+        facts = {**extra, **ends}
+        results.append(Result(metric, finite(values[metric]), len(scores), selection=selection, extra=facts))
+    return results
+
+
+def judge_damage(
+    known: pd.DataFrame,
+    damage: np.ndarray,
+    extra: Mapping[str, Any],
+    selection: str,
+    rng: np.random.Generator | None = None,
+    fewest: int = 1,
+) -> list[Result]:
+    """What is known of variants (columns label, function_score) against the damage that a model sees in them.
+
+    AUROC and AUPRC as `rank_variants` gives them, and the Spearman correlation of the negative damage with the function
+    score, where at least `fewest` variants have both.
+    """
+    results = []
+    if known["label"].notna().any():
+        results += rank_variants(known["label"], damage, ["auroc", "auprc"], extra, selection, rng)
+    measured = known["function_score"].to_numpy()
+    both = ~np.isnan(measured) & np.isfinite(damage)
+    if both.sum() >= fewest:
+        value = finite(spearman(-damage[both], measured[both]))
+        results.append(Result("spearman", value, int(both.sum()), selection=selection, extra=extra))
     return results

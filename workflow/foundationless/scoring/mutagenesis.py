@@ -8,21 +8,19 @@ the sites that matter; one at random initialisation shows its own architecture.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import spearman
-from foundationless.evaluation.records import Result
+from foundationless.evaluation.records import Result, finite
 from foundationless.features.embedding import embed_sequences
+from foundationless.models.weights import Weights
 from foundationless.scoring.likelihood import function_scores
 from foundationless.scoring.likelihood_ratios import Variant, alternative, ratios
-from foundationless.scoring.measures import check_variants, cosine, finite, rank_variants, require
-
-if TYPE_CHECKING:
-    from foundationless.models.weights import Weights
+from foundationless.scoring.measures import check_variants, cosine, judge_damage, require
 
 FEWEST_SCORES = 3  # for a correlation
 
@@ -87,17 +85,12 @@ def choose_windows(frame: pd.DataFrame, most: int) -> list[Window]:
 
 def substitutions(sequence: str) -> list[Variant]:
     """All SNVs of a sequence, three for each of its A, C, G, T, by position and then by ALT."""
-    return [
-        (sequence, position, ref, alt)
-        for position, ref in enumerate(sequence)
-        if ref in "ACGT"
-        for alt in "ACGT"
-        if alt != ref
-    ]
+    bases = [(position, ref) for position, ref in enumerate(sequence) if ref in "ACGT"]
+    return [(sequence, position, ref, alt) for position, ref in bases for alt in "ACGT" if alt != ref]
 
 
 def score_mutagenesis(
-    weights: "Weights",
+    weights: Weights,
     frame: pd.DataFrame,
     poolings: Sequence[str],
     most: int,
@@ -114,13 +107,9 @@ def score_mutagenesis(
     has a null `llr` result with `extra.reason`, and no ratios.
 
     Args:
-        weights: model and tokenizer.
         frame: variant set with `contig` and `position` (see `choose_windows`), or sensitivity set.
         poolings: of `max`, `mean`, `cls`, `site` (the tokens over the position).
         most: windows at most.
-        seed: of the bootstrap.
-        compute: `token_budget`, `device` and `precision` of `run_network`.
-        both_strands: average the ratio with that of the reverse complement.
 
     Returns:
         Results, and a row per substitution: id, window, position (0-based), ref, alt, label, function_score,
@@ -143,7 +132,8 @@ def score_mutagenesis(
     for measure, damage in damages.items():
         for name in names if len(names) == 1 else [*names, "all"]:
             mine = np.ones(len(rows), dtype=bool) if name == "all" else (rows["window"] == name).to_numpy()
-            results += _judge(rows[mine], damage[mine], {"measure": measure, "window": name}, rng)
+            extra = {"measure": measure, "window": name}
+            results += judge_damage(rows[mine], damage[mine], extra, "validation", rng, FEWEST_SCORES)
         if measure != "llr" and reason is None:
             both = np.isfinite(damage) & np.isfinite(damages["llr"])
             value = finite(spearman(damage[both], damages["llr"][both])) if both.any() else None
@@ -154,7 +144,7 @@ def score_mutagenesis(
 
 
 def _map(
-    weights: "Weights",
+    weights: Weights,
     window: Window,
     poolings: Sequence[str],
     compute: Mapping[str, Any],
@@ -165,9 +155,7 @@ def _map(
     variants = substitutions(window.sequence)
     if not variants:
         raise UserError(f"mutagenesis: window {window.name} has no letters of ACGT; leave it out.")
-    rows = pd.DataFrame(
-        [(position, ref, alt) for _, position, ref, alt in variants], columns=["position", "ref", "alt"]
-    )
+    rows = pd.DataFrame([variant[1:] for variant in variants], columns=["position", "ref", "alt"])
     rows.insert(0, "id", [f"{window.name}:{place + 1}:{ref}:{alt}" for _, place, ref, alt in variants])
     rows.insert(1, "window", window.name)
     known = window.known.astype({"position": rows["position"].dtype})
@@ -181,11 +169,7 @@ def _map(
 
 
 def _shifts(
-    weights: "Weights",
-    sequence: str,
-    variants: Sequence[Variant],
-    poolings: Sequence[str],
-    compute: Mapping[str, Any],
+    weights: Weights, sequence: str, variants: Sequence[Variant], poolings: Sequence[str], compute: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
     """{pooling: cosine distance [n] of each mutated window from the window}."""
     sequences = [alternative(*variant) for variant in variants]
@@ -197,14 +181,3 @@ def _shifts(
         }
     vectors = embed_sequences(weights, sequences + [sequence] * len(variants), poolings, sites=places * 2, **compute)
     return {name: 1 - cosine(*np.split(found, 2)) for name, found in vectors.items()}
-
-
-def _judge(rows: pd.DataFrame, damage: np.ndarray, extra: dict[str, Any], rng: np.random.Generator) -> list[Result]:
-    results = []
-    if rows["label"].notna().any():
-        results += rank_variants(rows["label"], damage, ["auroc", "auprc"], extra, "validation", rng)
-    known = rows["function_score"].notna().to_numpy() & np.isfinite(damage)
-    if known.sum() >= FEWEST_SCORES:
-        value = finite(spearman(-damage[known], rows["function_score"].to_numpy()[known]))
-        results.append(Result("spearman", value, int(known.sum()), extra=extra))
-    return results

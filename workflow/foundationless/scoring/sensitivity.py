@@ -15,26 +15,24 @@ deviation of the mean between replicates: by how much an experiment with unseede
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from foundationless.errors import UserError
-from foundationless.evaluation.records import Result
+from foundationless.evaluation.records import Result, finite
 from foundationless.features.embedding import embed_sequences
-from foundationless.scoring.measures import RESAMPLES, cosine, deviation, finite, interval, require
-
-if TYPE_CHECKING:
-    from foundationless.models.weights import Weights
+from foundationless.models.weights import Weights
+from foundationless.scoring.measures import RESAMPLES, cosine, deviation, interval, require
 
 DECIMALS = 3  # that the paper reports
 FEWEST_WINDOWS = 3  # to centre: two centred embeddings are each other's negative
 
 
 def score_sensitivity(
-    weights: "Weights", frame: pd.DataFrame, poolings: Sequence[str], seed: int, compute: Mapping[str, Any]
+    weights: Weights, frame: pd.DataFrame, poolings: Sequence[str], seed: int, compute: Mapping[str, Any]
 ) -> tuple[list[Result], pd.DataFrame]:
     """Cosine similarity of every mutant's embedding with that of its window's reference (Fig 6a).
 
@@ -44,11 +42,8 @@ def score_sensitivity(
     in the variants that the module describes.
 
     Args:
-        weights: model and tokenizer.
         frame: sensitivity set: id, sequence, window, mutations (0: the reference itself), replicate, sites (0-based).
         poolings: of `cls`, `mean`, `max`, `site`.
-        seed: of the bootstrap.
-        compute: `token_budget`, `device` and `precision` of `embed_sequences`.
 
     Returns:
         Results, and one row per mutant, pooling, variant: id, window, mutations, replicate, pooling, variant, cosine.

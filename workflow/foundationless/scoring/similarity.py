@@ -1,39 +1,27 @@
 """Similarity of REF and ALT embeddings, benign against pathogenic (paper, "Variation", Table 5)."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.records import Result
+from foundationless.data.reference import Genome
+from foundationless.evaluation.records import Result, finite
 from foundationless.features.embedding import embed_sequences
+from foundationless.models.weights import Weights
 from foundationless.scoring.chunks import mutated_chunks
 from foundationless.scoring.likelihood_ratios import alternative
-from foundationless.scoring.measures import (
-    BENIGN,
-    PATHOGENIC,
-    check_variants,
-    cosine,
-    deviation,
-    finite,
-    interval,
-    rank_variants,
-    require,
-)
-
-if TYPE_CHECKING:
-    from foundationless.data.reference import Genome
-    from foundationless.models.weights import Weights
+from foundationless.scoring.measures import BENIGN, PATHOGENIC, check_variants, cosine, rank_variants, require, spread
 
 
 def score_similarity(
-    weights: "Weights",
+    weights: Weights,
     frame: pd.DataFrame,
     poolings: Sequence[str],
     seed: int,
     compute: Mapping[str, Any],
-    genome: "Genome | None" = None,
+    genome: Genome | None = None,
     chunk: int = 1024,
     most: int = 5,
 ) -> tuple[list[Result], pd.DataFrame]:
@@ -48,11 +36,9 @@ def score_similarity(
     `count_effect`, what that gap loses when the counts are matched, chunk by chunk.
 
     Args:
-        weights: model and tokenizer.
         frame: variant set with `gene`, and for chunks `contig` and `position` (1-based).
         poolings: of `max`, `mean`, `cls`, `site`.
         seed: of subsampling and bootstrap.
-        compute: `token_budget`, `device` and `precision` of `embed_sequences`.
         genome: reference to cut chunks from; without it there is no unit `chunk`.
         chunk: length of a chunk in bp.
         most: chunks per gene at most.
@@ -88,11 +74,8 @@ def score_similarity(
         for (unit, matched, gene), some in pooled.groupby(["unit", "matched", "gene"], sort=False):
             extra = {"pooling": pooling, "gene": gene, "unit": unit, "matched": bool(matched)}
             for label, same in some.groupby("label"):
-                values = same["cosine"].to_numpy()
-                low, high = interval(values, rng)
-                spread = {"sd": deviation(values), "low": low, "high": high}
-                more = {"label": label, "mutations": float(same["mutations"].mean())} | spread
-                results.append(Result("cosine", finite(values.mean()), len(values), extra=extra | more))
+                more = {"label": label, "mutations": float(same["mutations"].mean())}
+                results.append(_mean_result("cosine", same["cosine"].to_numpy(), extra | more, rng))
             if unit == "variant":
                 distance = 1 - some["cosine"].to_numpy()
                 results += rank_variants(some["label"], distance, ["auroc"], extra, "validation", rng)
@@ -112,28 +95,24 @@ def _chunk_gaps(pooled: pd.DataFrame, pooling: str, rng: np.random.Generator) ->
     named = sorted(set(genes))
     for gene in named if len(named) == 1 else [*named, "all"]:
         mine = (genes == gene) | (gene == "all")
+        extra = {"pooling": pooling, "gene": gene, "unit": "chunk"}
         for matched in (False, True):
             values = gaps[matched][mine].to_numpy()
-            results.append(_mean_result("cosine_gap", values, {"matched": matched}, gene, pooling, rng))
+            results.append(_mean_result("cosine_gap", values, extra | {"matched": matched}, rng))
         lost = (gaps[False] - gaps[True])[mine].to_numpy()
-        results.append(_mean_result("count_effect", lost, {}, gene, pooling, rng))
+        results.append(_mean_result("count_effect", lost, extra, rng))
     return results
 
 
-def _mean_result(
-    metric: str, values: np.ndarray, more: Mapping[str, Any], gene: str, pooling: str, rng: np.random.Generator
-) -> Result:
-    low, high = interval(values, rng)
-    extra = {"pooling": pooling, "gene": gene, "unit": "chunk", **more, "sd": deviation(values)}
-    return Result(metric, finite(values.mean()), len(values), extra=extra | {"low": low, "high": high})
+def _mean_result(metric: str, values: np.ndarray, extra: dict[str, Any], rng: np.random.Generator) -> Result:
+    return Result(metric, finite(values.mean()), len(values), extra=extra | spread(values, rng))
 
 
 def _mutation_counts(chunks: pd.DataFrame) -> list[Result]:
     """Number of variants in every chunk as the paper has it."""
     results = []
-    for gene, chunk, start, label, count in chunks[["gene", "chunk", "gene_start", "label", "mutations"]].itertuples(
-        index=False
-    ):
+    columns = ["gene", "chunk", "gene_start", "label", "mutations"]
+    for gene, chunk, start, label, count in chunks[columns].itertuples(index=False):
         extra = {"gene": gene, "unit": "chunk", "matched": False, "label": label, "chunk": chunk}
         extra |= {"gene_start": None if pd.isna(start) else int(start)}
         results.append(Result("mutations", float(count), 1, extra=extra))

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -101,11 +102,11 @@ class Examples:
     labels: np.ndarray
     classes: list[str]
     truncated: int
-    lengths: np.ndarray = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Derive the lengths."""
-        object.__setattr__(self, "lengths", np.array([len(ids) for ids in self.tokens]))
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Of every row, in tokens."""
+        return np.array([len(ids) for ids in self.tokens])
 
 
 def prepare_examples(frame: pd.DataFrame, where: str, tokenizer: Tokenizer, limit: int) -> Examples:

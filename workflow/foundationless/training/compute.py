@@ -21,6 +21,11 @@ def derived_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
+def generator_states(device: str) -> list[torch.Tensor]:
+    """The states of torch's generators."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.startswith("cuda") else [])]
+
+
 class AdamW(torch.optim.AdamW):
     """torch's AdamW, bit for bit, without the shields against torch's compiler, whose import costs a job a second."""
 

@@ -15,17 +15,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from foundationless.data.dna import reverse_complement
+from foundationless.data.haplotypes import People, choose_people
 from foundationless.data.reference import Genome, Stretch
 from foundationless.errors import UserError
 from foundationless.runtime.files import sha256
-
-if TYPE_CHECKING:
-    from foundationless.data.haplotypes import People
 
 ATTEMPTS = 1000  # draws in a row that may be N or too short
 
@@ -54,12 +52,10 @@ class Corpus:
         if bool(self.vcfs) != (drawn or bool(self.people)) or (drawn and self.people):
             raise UserError("--vcf needs --people, or --panel with --people-per-superpopulation, and they need --vcf.")
 
-    def population(self, seed: int) -> "People | None":
+    def population(self, seed: int) -> People | None:
         """The people whose haplotypes are read; None: the reference is."""
         if not self.vcfs:
             return None
-        from foundationless.data.haplotypes import People, choose_people
-
         if self.panel is None or self.per_superpopulation is None:
             return People(self.vcfs, sorted(set(self.people)))
         return People(self.vcfs, choose_people(self.vcfs, self.panel, self.per_superpopulation, seed))
@@ -124,7 +120,7 @@ class Windows:
     window: int
     flip: float
     where: str
-    people: "People | None" = None
+    people: People | None = None
     _ends: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:

@@ -120,7 +120,8 @@ def join(device: str, sharded: bool = False) -> Iterator[Group]:
     Messages go through NCCL between GPUs, one process each, and through Gloo between CPU processes. `sharded`: the
     model is to be shared out, too.
     """
-    size, rank, local = (int(os.environ.get(name, default)) for name, default in _ENVIRONMENT.items())
+    told = (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0))
+    size, rank, local = (int(os.environ.get(name, default)) for name, default in told)
     if size == 1:
         yield Group(device)
         return
@@ -134,6 +135,3 @@ def join(device: str, sharded: bool = False) -> Iterator[Group]:
         distributed.init_process_group("nccl", device_id=torch.device("cuda", local))
         yield Group(f"cuda:{local}", rank, size, sharded)
     distributed.destroy_process_group()
-
-
-_ENVIRONMENT = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}

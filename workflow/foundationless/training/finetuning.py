@@ -29,22 +29,13 @@ from foundationless.runtime.files import sha256
 from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, termination
 from foundationless.tasks.sequence_sets import read_sequences
+from foundationless.training import sweep
 from foundationless.training.checkpoints import fingerprint, load_state
 from foundationless.training.classifier import Classifier, check_classes, prepare_examples
 from foundationless.training.compute import BETAS, Compute, derived_seed
 from foundationless.training.loop import Job, Pack, Run
 from foundationless.training.stacking import capacity, changeable, packs, refusal, stackable_folds
-from foundationless.training.sweep import (
-    Fold,
-    Settings,
-    choose,
-    kept_run,
-    predictions_of,
-    results,
-    run_name,
-    selections,
-    split_folds,
-)
+from foundationless.training.sweep import Fold, Settings, kept_run, run_name
 
 HEAD, ADAPTERS = 2**40, 2**41  # stand for the fold in the seeds of heads and of adapters, out of reach of folds
 _PROBED = 2  # longest and shortest training sequences on which a stack is compared with a run alone
@@ -83,7 +74,7 @@ def finetune(
     model, tokenizer = loaded.model, loaded.tokenizer
     parameters = sum(parameter.numel() for parameter in model.parameters())
     limit = min(model.max_tokens, settings.max_tokens or model.max_tokens)
-    folds, how = split_folds(frame, settings.fold_count, settings.folds)
+    folds, how = sweep.split_folds(frame, settings.fold_count, settings.folds)
     examples = prepare_examples(frame, sequences.name, tokenizer, limit)
     check_classes(examples, folds, sequences.name)
     test = np.flatnonzero((frame["split"] == "test").to_numpy())
@@ -102,21 +93,20 @@ def finetune(
         for fold, rate in plan
     ]
     with termination() as terminated, progress(len(runs) * settings.epochs, "fine-tuning", "epoch") as bar:
-        job = Job(
-            examples, test, settings, compute, directory, fingerprint(decisive), terminated, bar, checkpoint_seconds
-        )
+        identity = fingerprint(decisive)
+        job = Job(examples, test, settings, compute, directory, identity, terminated, bar, checkpoint_seconds)
         _train(job, classifier.to(compute.device), runs, pack)
     kept = {run.name: _kept(directory, run) for run in runs}
-    chosen = {split: choose(plan, kept, split, settings.metric) for split in ("validation", "test")}
+    chosen = {split: sweep.choose(plan, kept, split, settings.metric) for split in ("validation", "test")}
     described = decisive | {"learning_rates": sorted(settings.learning_rates), "folds": list(settings.folds)}
     described |= {"truncated": examples.truncated, "classes": examples.classes}
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     described["trainable_parameters"] = trained + model.width * len(examples.classes)
     described["rows"] = {fold.name: [len(fold.train), len(fold.validation), len(test)] for fold in folds}
     return Outcome(
-        results=results(plan, kept, chosen, settings.metric, len(test)),
-        selections=selections(plan, kept, chosen, settings.metric),
-        predictions=predictions_of(frame.iloc[test], directory, plan, examples.classes, chosen),
+        results=sweep.results(plan, kept, chosen, settings.metric, len(test)),
+        selections=sweep.selections(plan, kept, chosen, settings.metric),
+        predictions=sweep.predictions_of(frame.iloc[test], directory, plan, examples.classes, chosen),
         settings=described,
         parameters=parameters,
     )

@@ -15,13 +15,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from foundationless.evaluation.metrics import evaluate
+from foundationless.evaluation.records import finite
 from foundationless.runtime.log import tell
 from foundationless.runtime.signals import STATUS, Flag
 from foundationless.training.checkpoints import save_state
 from foundationless.training.classifier import Classifier, Examples, validation_score
-from foundationless.training.compute import Compute, derived_seed
-from foundationless.training.stacking import Alone, CrowdedError, Network, Stack, State, copy_moments, optimizer
-from foundationless.training.sweep import Fold, Settings, keep_run, plain, shown
+from foundationless.training.compute import Compute, derived_seed, generator_states
+from foundationless.training.stacking import Alone, CrowdedError, Stack, State, copy_moments, optimizer
+from foundationless.training.sweep import Fold, Settings, keep_run, shown
 
 
 @dataclass(eq=False)
@@ -119,7 +120,7 @@ class Pack:
 
     def _enter(self, runs: list[Run]) -> None:
         """Give runs a network."""
-        self.network: Network = Alone(self.classifier)
+        self.network = Alone(self.classifier)
         self.network.restore(0, self.initial)
         if self.stacked:  # also of one run: a run that is continued has the bits of one whose pack has shrunk
             self.network = Stack(self.classifier, len(runs))
@@ -127,7 +128,9 @@ class Pack:
             if run.weights:
                 self.network.restore(place, run.weights)
         if runs[0].draws:
-            _set_draws(runs[0].draws, self.job.compute.device)
+            torch.set_rng_state(runs[0].draws[0])
+            for state in runs[0].draws[1:]:
+                torch.cuda.set_rng_state(state, self.job.compute.device)
         self._use(runs, [run.moments for run in runs])
         for run in runs:
             run.weights, run.moments, run.draws = {}, [], []
@@ -201,20 +204,18 @@ class Pack:
         for place, run in enumerate(runs):
             network.restore(place, run.best or self.initial)
         kept: list[dict[str, Any]] = [
-            {"fingerprint": run.expected, "epoch": run.best_epoch, "history": [plain(value) for value in run.history]}
+            {"fingerprint": run.expected, "epoch": run.best_epoch, "history": [finite(value) for value in run.history]}
             for run in runs
         ]
         try:
-            for split in ("validation", "test"):
-                # every run has the same test rows, hence one fold
+            own = {run.fold.number: run.fold.validation for run in runs}
+            # every run has the same test rows, hence one fold
+            for split, rows in (("validation", own), ("test", {0: job.test})):
                 folds = [run.fold.number if split == "validation" else 0 for run in runs]
-                rows = (
-                    {run.fold.number: run.fold.validation for run in runs} if split == "validation" else {0: job.test}
-                )
                 probabilities = network.probabilities(job.examples, rows, folds, job.compute, self._pause)
                 for one, fold, values in zip(kept, folds, probabilities, strict=True):
                     metrics = evaluate(job.examples.labels[rows[fold]], values, job.examples.classes)
-                    one[split] = {metric: plain(value) for metric, value in metrics.items()}
+                    one[split] = {metric: finite(value) for metric, value in metrics.items()}
         except CrowdedError:
             self._finish(places[: len(places) // 2])
             return
@@ -255,7 +256,7 @@ class Pack:
         return {
             "weights": {name: value.cpu() for name, value in weights.items()},
             "moments": [{name: value.cpu() for name, value in each.items()} for each in moments],
-            "draws": _draws(self.job.compute.device),
+            "draws": generator_states(self.job.compute.device),
         }
 
     def _pause(self) -> None:
@@ -282,14 +283,3 @@ class Pack:
         for run in self.active:
             run.seconds += (now - self.charged) / len(self.active)
         self.charged = now
-
-
-def _draws(device: str) -> list[Tensor]:
-    """The states of torch's generators."""
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.startswith("cuda") else [])]
-
-
-def _set_draws(states: Sequence[Tensor], device: str) -> None:
-    torch.set_rng_state(states[0])
-    for state in states[1:]:
-        torch.cuda.set_rng_state(state, device)

@@ -37,7 +37,7 @@ from foundationless.evaluation.records import Result
 from foundationless.models.batching import collate, token_batches
 from foundationless.models.contract import GenomicModel
 from foundationless.models.weights import load_weights, save_weights
-from foundationless.runtime.files import atomic_path, sha256
+from foundationless.runtime.files import sha256
 from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, termination
 from foundationless.training.checkpoints import fingerprint, load_state, save_state
@@ -77,8 +77,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        counts = ("steps", "window", "batch_size", "checkpoint_every", "heldout_windows")
-        for name in counts:
+        for name in ("steps", "window", "batch_size", "checkpoint_every", "heldout_windows"):
             if getattr(self, name) < 1:
                 raise UserError(f"--{name.replace('_', '-')} must be at least 1.")
         if not 0 <= self.warmup <= self.steps or self.seed < 0:
@@ -213,8 +212,7 @@ class Run:
         """Add the held-out loss to the curve."""
         if self.heldout is not None:
             self.model.eval()
-            loss = self._losses(self.heldout, self.scored, backward=False)
-            (loss,) = self.group.total(loss)
+            (loss,) = self.group.total(self._losses(self.heldout, self.scored, backward=False))
             self._note("heldout", loss, self.scored, math.nan)
             bits = _bits(loss, self.scored)
             self.say(f"step {self.step}: held-out loss {loss:.4f} nats per token, {bits:.4f} bits per base")
@@ -301,13 +299,8 @@ def pretrain(
     speed = (run.tokens - before) / (time.monotonic() - began)
     names = [path.name for path in corpus.genomes]
     facts = {"genomes": names, "bases": sum(run.bases.values()), "people": len(run.people)}
-    source = {
-        "corpus": facts,
-        "excluded": sorted(corpus.exclude),
-        "heldout": sorted(corpus.holdout),
-        "steps": run.step,
-        "tokens": run.tokens,
-    }
+    source: dict[str, Any] = {"corpus": facts, "excluded": sorted(corpus.exclude), "heldout": sorted(corpus.holdout)}
+    source |= {"steps": run.step, "tokens": run.tokens}
     _write_weights(run, weights, output, {"model": name, "init": "pretrained", "source": source})
     curve = pd.DataFrame(run.rows, columns=list(COLUMNS))
     unknown = float(curve.loc[curve["split"] == "train", "unknown"].mean())
@@ -325,7 +318,8 @@ def _advance(run: Run, checkpoint: Path, checkpoint_seconds: float) -> None:
     """Take all the steps that are left; exits with `STATUS`, its state kept, where the job is asked to leave."""
     settings, group = run.settings, run.group
     next_save = time.monotonic() + checkpoint_seconds
-    with ThreadPoolExecutor(1) as ahead, termination() as terminated, _bar(settings.steps, group) as bar:
+    shown: Any = progress(settings.steps, "pretraining", "step") if group.leads else tqdm(disable=True)
+    with ThreadPoolExecutor(1) as ahead, termination() as terminated, shown as bar:
         bar.update(run.step)
 
         def asked() -> tuple[bool, bool]:
@@ -361,10 +355,6 @@ def _write_weights(run: Run, weights: Path, output: Path, facts: Mapping[str, An
         save_weights(output, model, {**run.card, **facts}, pieces if pieces.exists() else None)
 
 
-def _bar(steps: int, group: Group) -> Any:
-    return progress(steps, "pretraining", "step") if group.leads else tqdm(disable=True)
-
-
 def _bits(loss: float, counts: Counts) -> float:
     """Nats per predicted token as bits per predicted base (0 where nothing was predicted)."""
     return loss * counts.predicted / max(counts.bases, 1) / math.log(2)
@@ -378,9 +368,3 @@ def _results(curve: pd.DataFrame, scored: int) -> list[Result]:
         for metric in ("loss", "bits_per_base"):
             results.append(Result(metric, getattr(row, metric), scored, "heldout", "run", extra=extra))
     return results
-
-
-def write_curve(path: Path, curve: pd.DataFrame) -> None:
-    """Write the loss curve as TSV (empty learning rate in held-out rows); floats round-trip."""
-    with atomic_path(path) as part:
-        curve.to_csv(part, sep="\t", index=False)

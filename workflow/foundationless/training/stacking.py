@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from foundationless.training.classifier import Classifier, Examples
-from foundationless.training.compute import BETAS, AdamW, Compute
+from foundationless.training.compute import BETAS, AdamW, Compute, generator_states
 from foundationless.training.sweep import Fold
 
 State = dict[str, Tensor]
@@ -50,15 +50,15 @@ class _Pass(NamedTuple):
     several: bool
 
 
-def _no_pause() -> None:
-    """For callers that need not stop between passes."""
+class Alone:
+    """One run, in the classifier itself; in the words of `Stack`, for which the methods are the same.
 
+    `parameters`: of each run, what the optimizer trains.
+    """
 
-class Network:
-    """Runs that are computed together. `parameters`: of each run, what the optimizer trains."""
-
-    classifier: Classifier
-    parameters: list[list[Tensor]]
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.parameters: list[list[Tensor]] = [[value for value in classifier.parameters() if value.requires_grad]]
 
     def gradient(self, examples: Examples, rows: Rows, folds: Sequence[int], compute: Compute) -> list[float]:
         """Losses of the runs; leaves in `parameters` the gradients of the mean cross-entropy over each run's rows.
@@ -84,9 +84,8 @@ class Network:
                 return losses.tolist()
             except torch.OutOfMemoryError:
                 self.clear()
-            self._shrink(
-                examples, rows, folds, compute
-            )  # outside `except`, which holds on to what the pass had computed
+            # outside `except`, which holds on to what the pass had computed
+            self._shrink(examples, rows, folds, compute)
 
     def probabilities(
         self,
@@ -94,7 +93,7 @@ class Network:
         rows: Rows,
         folds: Sequence[int],
         compute: Compute,
-        pause: Callable[[], None] = _no_pause,
+        pause: Callable[[], None] = lambda: None,
     ) -> list[np.ndarray]:
         """Class probabilities float32 [rows, classes] of each run; `pause` is called between passes and may raise.
 
@@ -152,53 +151,30 @@ class Network:
 
     def _logits(self, part: _Pass) -> Tensor:
         """[runs, rows, classes]."""
-        raise NotImplementedError
+        logits: Tensor = self.classifier(*part.inputs)
+        return logits[None]
 
     def clear(self) -> None:
         """Forget the gradients."""
-        raise NotImplementedError
+        self.classifier.zero_grad()
 
     def _share_gradients(self) -> None:
         """Give every run's parameters their gradients."""
 
     def copy(self, run: int) -> State:
         """A copy of what a run has changed: trained weights, and buffers."""
-        raise NotImplementedError
-
-    def restore(self, run: int, state: State) -> None:
-        """Set a run to what `copy` gave."""
-        raise NotImplementedError
-
-    def select(self, runs: Sequence[int]) -> "Network":
-        """These runs alone, in a network of their own (of one run: this network)."""
-        raise NotImplementedError
-
-
-class Alone(Network):
-    """One run, in the classifier itself."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-        self.parameters = [[value for value in classifier.parameters() if value.requires_grad]]
-
-    def _logits(self, part: _Pass) -> Tensor:
-        logits: Tensor = self.classifier(*part.inputs)
-        return logits[None]
-
-    def clear(self) -> None:
-        self.classifier.zero_grad()
-
-    def copy(self, run: int) -> State:
         return changeable(self.classifier)
 
     def restore(self, run: int, state: State) -> None:
+        """Set a run to what `copy` gave."""
         self.classifier.load_state_dict(state, strict=False)
 
-    def select(self, runs: Sequence[int]) -> Network:
+    def select(self, runs: Sequence[int]) -> "Alone":
+        """These runs alone, in a network of their own (of one run: this network)."""
         return self
 
 
-class Stack(Network):
+class Stack(Alone):
     """`count` runs, all beginning as the classifier is, which stays as it is."""
 
     def __init__(self, classifier: Classifier, count: int) -> None:
@@ -254,7 +230,7 @@ class Stack(Network):
             for name, value in self._stacked.items():
                 value[run].copy_(state[name])
 
-    def select(self, runs: Sequence[int]) -> Network:
+    def select(self, runs: Sequence[int]) -> Alone:
         chosen = object.__new__(Stack)
         chosen.classifier, chosen._names = self.classifier, self._names
         chosen._set({name: value.detach()[list(runs)] for name, value in self._stacked.items()})
@@ -269,7 +245,7 @@ def changeable(module: nn.Module) -> State:
 
 
 def optimizer(
-    network: Network, rates: Sequence[float], weight_decay: float, moments: Sequence[Sequence[Mapping[str, Tensor]]]
+    network: Alone, rates: Sequence[float], weight_decay: float, moments: Sequence[Sequence[Mapping[str, Tensor]]]
 ) -> AdamW:
     """AdamW with one group for each run; `moments` as `copy_moments` gave them, or empty."""
     groups = [{"params": own, "lr": rate} for own, rate in zip(network.parameters, rates, strict=True)]
@@ -313,9 +289,8 @@ def refusal(classifier: Classifier, examples: Examples, rows: np.ndarray, comput
     stacked = {name: value.grad for name, value in stack._stacked.items()}
     if {name for name, value in expected.items() if value is None} != {n for n, v in stacked.items() if v is None}:
         return "its stack trains other weights"
-    pairs = [
-        (value, other) for name, value in expected.items() if value is not None and (other := stacked[name]) is not None
-    ]
+    both = [(value, stacked[name]) for name, value in expected.items()]
+    pairs = [(value, other) for value, other in both if value is not None and other is not None]
     # torch's maxima, for Python's lose NaN, which is no agreement
     largest = torch.stack([value.abs().max() for value, _ in pairs]).max()
     furthest = torch.stack([(value - other).abs().max() for value, other in pairs]).max()
@@ -324,14 +299,11 @@ def refusal(classifier: Classifier, examples: Examples, rows: np.ndarray, comput
 
 def draws(classifier: Classifier, examples: Examples, rows: np.ndarray, compute: Compute) -> bool:
     """Whether training draws random numbers (dropout)."""
-    generators: list[Callable[[], Tensor]] = [torch.get_rng_state]
-    if compute.device.startswith("cuda"):
-        generators.append(lambda: torch.cuda.get_rng_state(compute.device))
-    before = [state() for state in generators]
+    before = generator_states(compute.device)
     alone = Alone(classifier)
     alone.gradient(examples, {0: rows}, [0], compute)
     alone.clear()
-    return not all(torch.equal(old, state()) for old, state in zip(before, generators, strict=True))
+    return not all(map(torch.equal, before, generator_states(compute.device)))
 
 
 def capacity(classifier: Classifier, examples: Examples, rows: np.ndarray, batch_size: int, compute: Compute) -> int:

@@ -115,11 +115,6 @@ def split_folds(frame: pd.DataFrame, fold_count: int, folds: Sequence[int]) -> t
     return [Fold(number, rows[cuts[number][0]], rows[cuts[number][1]]) for number in folds], how
 
 
-def plain(value: float) -> float | None:
-    """A number that JSON can hold; None for what is not finite."""
-    return float(value) if math.isfinite(value) else None
-
-
 def shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
@@ -183,10 +178,7 @@ def results(
 
 
 def selections(
-    plan: list[tuple[Fold, float]],
-    kept: Mapping[str, Any],
-    chosen: Mapping[str, Mapping[int, str]],
-    metric: str,
+    plan: list[tuple[Fold, float]], kept: Mapping[str, Any], chosen: Mapping[str, Mapping[int, str]], metric: str
 ) -> list[dict[str, Any]]:
     """What was chosen: in each run an epoch, by validation; in each fold a learning rate, by validation and by test.
 
@@ -225,7 +217,7 @@ def predictions_of(
     for fold, rate in plan:
         name = run_name(fold, rate)
         probabilities = np.stack(pd.read_parquet(runs / f"{name}.parquet")["probabilities"].to_list())
-        part = tested[["id", "group", "label"]].assign(
+        own = tested[["id", "group", "label"]].assign(
             predicted=np.array(classes, dtype=object)[probabilities.argmax(axis=1)],
             probabilities=list(probabilities),
             run=name,
@@ -234,5 +226,5 @@ def predictions_of(
             selected_paper=chosen["test"][fold.number] == name,
             split="test",
         )
-        parts.append(part)
+        parts.append(own)
     return pd.concat(parts, ignore_index=True)

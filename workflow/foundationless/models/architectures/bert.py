@@ -12,10 +12,11 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from foundationless.errors import UserError
-from foundationless.models.contract import GenomicModel, integers, keys
+from foundationless.models.architectures.blocks import Wrapped
+from foundationless.models.contract import integers, keys
 
 
-class Bert(GenomicModel):
+class Bert(Wrapped):
     """Masked encoder with learned positions; it has no vocabulary head, so `project` is a `UserError`.
 
     `forward` returns as its second value the pooler's output repeated over the positions [batch, tokens, width].
@@ -27,7 +28,6 @@ class Bert(GenomicModel):
     objective = "masked"
     padding = "mask"
     tokenizer = "gena_lm"
-    implementation = "transformers"
     required: ClassVar = integers(
         """hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size
         max_position_embeddings"""
@@ -53,20 +53,6 @@ class Bert(GenomicModel):
         self.width = settings.hidden_size
         self.vocabulary_size = settings.vocab_size
         self.max_tokens = settings.max_position_embeddings
-
-    @classmethod
-    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        checked = super().check_config(config)
-        cls.check_divides(checked, "num_attention_heads", "hidden_size")
-        return checked
-
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
-        """`num_hidden_layers` + 1 states."""
-        return list(self._run(input_ids, attention_mask, every=True).hidden_states)
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        hidden: Tensor = self._run(input_ids, attention_mask).last_hidden_state
-        return hidden
 
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         self._check_length(input_ids)

@@ -10,6 +10,7 @@ Under autocast the residual stream and every LayerNorm that reads it stay in flo
 in the lower precision, the softmax inside attention in float32.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -74,17 +75,9 @@ def draw_normal(model: nn.Module, spread: float) -> None:
             nn.init.zeros_(module.weight[module.padding_idx])
 
 
-class Dense(nn.Module):
+def dense(inputs: int, outputs: int, bias: bool = True, dropout: float = 0.0) -> nn.Module:
     """A linear layer under the name `dense`, and dropout."""
-
-    def __init__(self, inputs: int, outputs: int, bias: bool = True, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.dense = nn.Linear(inputs, outputs, bias=bias)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        states: Tensor = self.dropout(self.dense(x))
-        return states
+    return nn.Sequential(OrderedDict(dense=nn.Linear(inputs, outputs, bias=bias), dropout=nn.Dropout(dropout)))
 
 
 class SelfAttention(nn.Module):
@@ -135,33 +128,55 @@ class BertEmbeddings(nn.Module):
         return states
 
 
-class _Transform(nn.Module):
-    def __init__(self, width: int, epsilon: float) -> None:
-        super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.LayerNorm = nn.LayerNorm(width, eps=epsilon)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        states: Tensor = self.LayerNorm(F.gelu(self.dense(hidden)))
-        return states
+def predictions(width: int, rows: int, epsilon: float) -> nn.Sequential:
+    """BERT's vocabulary head: `transform` and `decoder`."""
+    parts = OrderedDict(dense=nn.Linear(width, width), gelu=nn.GELU(), LayerNorm=nn.LayerNorm(width, eps=epsilon))
+    return nn.Sequential(OrderedDict(transform=nn.Sequential(parts), decoder=nn.Linear(width, rows)))
 
 
-class Predictions(nn.Module):
-    """BERT's vocabulary head; with `bias_twice` the decoder's bias also has the name `bias`."""
+class Layered(GenomicModel):
+    """A model that gives its states one after the other (`_states`), and whose vocabulary head is `lm_head`."""
 
-    def __init__(self, width: int, rows: int, epsilon: float, bias_twice: bool = False) -> None:
-        super().__init__()
-        self.transform = _Transform(width, epsilon)
-        self.decoder = nn.Linear(width, rows)
-        if bias_twice:
-            self.bias = self.decoder.bias
+    lm_head: nn.Module
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.decoder(self.transform(hidden))
+    @classmethod
+    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        checked = super().check_config(config)
+        if "num_attention_heads" in cls.required and not checked.get("head_dim"):
+            cls.check_divides(checked, "num_attention_heads", "hidden_size")
+        return checked
+
+    def _states(self, input_ids: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+        raise NotImplementedError
+
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        return list(self._states(input_ids, attention_mask))
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        return last_of(self._states(input_ids, attention_mask))
+
+    def project(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.lm_head(hidden)
         return logits
 
 
-class BertEncoder(GenomicModel):
+class Wrapped(Layered):
+    """A network of `transformers`, which `_run` calls; `num_hidden_layers` + 1 states, the last normed if at all."""
+
+    implementation = "transformers"
+
+    def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
+        raise NotImplementedError
+
+    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        return list(self._run(input_ids, attention_mask, every=True).hidden_states)
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        hidden: Tensor = self._run(input_ids, attention_mask).last_hidden_state
+        return hidden
+
+
+class BertEncoder(Layered):
     """What the BERTs have in common; a subclass registers `bert` (embeddings, encoder.layer) and `cls.predictions`.
 
     The third argument of the calls, `token_type_ids` [B, L], is the official one; without it all types are 0.
@@ -185,13 +200,7 @@ class BertEncoder(GenomicModel):
     bert: nn.ModuleDict
     cls: nn.ModuleDict
 
-    @classmethod
-    def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        checked = super().check_config(config)
-        cls.check_divides(checked, "num_attention_heads", "hidden_size")
-        return checked
-
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Iterator[Tensor]:
+    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
         raise NotImplementedError
 
     def _shown(self, state: Tensor, mask: Tensor | None) -> Tensor:

@@ -25,7 +25,7 @@ and `mamba_rev.out_proj`, shared with `mamba_fwd`, and `lm_head.lm_head`, shared
 import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +34,7 @@ from foundationless.errors import UserError
 from foundationless.models.architectures.cpu_threads import Map, side_by_side
 from foundationless.models.architectures.mamba import BiMamba
 from foundationless.models.contract import LARGEST_INTEGER, GenomicModel, integers, is_number, keys
-
-if TYPE_CHECKING:
-    from foundationless.models.tokenizers import Tokenizer
+from foundationless.models.tokenizers import Tokenizer
 
 Strands = tuple[Tensor, Tensor]
 # The nested tables of a configuration with the official defaults, and the keys in them that are switches.
@@ -99,10 +97,6 @@ def _norm(config: Mapping[str, Any]) -> nn.Module:
     return norm if config["fused_add_norm"] else Submodule(norm)
 
 
-def _added(one: Strands, other: Strands) -> Strands:
-    return one[0] + other[0], one[1] + other[1]
-
-
 def _joined(strands: Strands) -> Tensor:
     """[batch, tokens, 2 d_model]: the first strand's channels, then the second's, in the order of the first."""
     return torch.cat([strands[0], flip(strands[1])], dim=-1)
@@ -136,26 +130,6 @@ class StrandHead(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         logits: Tensor = self.lm_head(first) + self.lm_head(second).flip(1)[..., self.complement_map]
         return logits
-
-
-class _Embeddings(nn.Module):
-    def __init__(self, complement: Tensor, width: int) -> None:
-        super().__init__()
-        self.word_embeddings = StrandEmbedding(complement, width)
-
-
-class _Backbone(nn.Module):
-    def __init__(self, config: Mapping[str, Any], complement: Tensor) -> None:
-        super().__init__()
-        self.embeddings = _Embeddings(complement, config["d_model"])
-        self.layers = nn.ModuleList(Block(config) for _ in range(config["n_layer"]))
-        self.norm_f = _norm(config)
-
-
-class _Caduceus(nn.Module):
-    def __init__(self, config: Mapping[str, Any], complement: Tensor) -> None:
-        super().__init__()
-        self.backbone = _Backbone(config, complement)
 
 
 class Caduceus(GenomicModel):
@@ -203,10 +177,12 @@ class Caduceus(GenomicModel):
         self.width = 2 * full["d_model"]
         complement = torch.tensor(_complement(full))
         self.vocabulary_size = len(complement)
-        self.caduceus = _Caduceus(full, complement)
-        embedding = self.caduceus.backbone.embeddings.word_embeddings.embedding
-        self.lm_head = StrandHead(complement.clone(), embedding)
-        nn.init.normal_(embedding.weight, std=initial["initializer_range"])
+        words = StrandEmbedding(complement, full["d_model"])
+        layers = nn.ModuleList(Block(full) for _ in range(full["n_layer"]))
+        backbone = {"embeddings": nn.ModuleDict({"word_embeddings": words}), "layers": layers, "norm_f": _norm(full)}
+        self.caduceus = nn.ModuleDict({"backbone": nn.ModuleDict(backbone)})
+        self.lm_head = StrandHead(complement.clone(), words.embedding)
+        nn.init.normal_(words.embedding.weight, std=initial["initializer_range"])
         for module in self.modules():
             if isinstance(module, BiMamba) and initial["rescale_prenorm_residual"]:
                 scale = math.sqrt(initial["n_residuals_per_layer"] * full["n_layer"])
@@ -237,7 +213,7 @@ class Caduceus(GenomicModel):
         return dict(config)
 
     @classmethod
-    def check_tokenizer(cls, config: Mapping[str, Any], tokenizer: "Tokenizer") -> None:
+    def check_tokenizer(cls, config: Mapping[str, Any], tokenizer: Tokenizer) -> None:
         right, given = cls.vocabulary_config(tokenizer)["complement_map"], config.get("complement_map")
         if not isinstance(given, Mapping):
             return  # `check_config` says so
@@ -254,7 +230,7 @@ class Caduceus(GenomicModel):
         return {**config, "fused_add_norm": False}
 
     @classmethod
-    def vocabulary_config(cls, tokenizer: "Tokenizer") -> dict[str, Any]:
+    def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
         if tokenizer.k != 1:
             raise UserError(
                 f"family '{cls.family}' complements token by token, which tokenizer '{tokenizer.name}' does not allow; "
@@ -267,18 +243,19 @@ class Caduceus(GenomicModel):
 
     def _walk(self, input_ids: Tensor) -> Iterator[tuple[Strands, Strands]]:
         """(states, residuals) of both strands before every block and after the last."""
-        strands: Strands = self.caduceus.backbone.embeddings.word_embeddings(input_ids.long())
+        backbone: Any = self.caduceus["backbone"]
+        strands: Strands = backbone.embeddings.word_embeddings(input_ids.long())
         residuals: Strands = (torch.zeros_like(strands[0]), torch.zeros_like(strands[1]))
         yield strands, residuals
         with side_by_side(2, input_ids.device) as both:
-            for block in self.caduceus.backbone.layers:
+            for block in backbone.layers:
                 strands, residuals = block(strands, residuals, both)
                 yield strands, residuals
 
     def _final(self, strands: Strands, residuals: Strands) -> Tensor:
-        first, second = _added(strands, residuals)
-        norm = self.caduceus.backbone.norm_f
-        return _joined((norm(first), norm(second)))
+        first, second = strands[0] + residuals[0], strands[1] + residuals[1]
+        backbone: Any = self.caduceus["backbone"]
+        return _joined((backbone.norm_f(first), backbone.norm_f(second)))
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
         """`n_layer` + 1 states if fused, else `n_layer`; see the class. The official model has no attention mask."""
@@ -288,9 +265,8 @@ class Caduceus(GenomicModel):
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         pooled = self.reading == "as_in_paper" and not self.fused
-        blocks = len(self.caduceus.backbone.layers)
-        for strands, residuals in islice(self._walk(input_ids), blocks + (not pooled)):
-            last = strands, residuals
+        for state in islice(self._walk(input_ids), self.config["n_layer"] + (not pooled)):
+            last = state
         return _joined(last[0]) if pooled else self._final(*last)
 
     def project(self, hidden: Tensor) -> Tensor:

@@ -27,9 +27,9 @@ from torch.nn import functional as F
 from foundationless.models.architectures.blocks import (
     BertEmbeddings,
     BertEncoder,
-    Predictions,
     attend,
     draw_normal,
+    predictions,
     run_layers,
     working_dtype,
 )
@@ -130,7 +130,7 @@ class DNABERT2(BertEncoder):
         layers = nn.ModuleList(Block(settings) for _ in range(settings["num_hidden_layers"]))
         embeddings = BertEmbeddings(settings)
         self.bert = nn.ModuleDict({"embeddings": embeddings, "encoder": nn.ModuleDict({"layer": layers})})
-        head = Predictions(self.width, self.vocabulary_size, _HEAD_EPSILON)
+        head: Any = predictions(self.width, self.vocabulary_size, _HEAD_EPSILON)
         head.decoder.weight = embeddings.word_embeddings.weight
         self.cls = nn.ModuleDict({"predictions": head})
         # After tying: the decoder's draw is the last, and leaves no row at 0.
@@ -147,7 +147,7 @@ class DNABERT2(BertEncoder):
             bias = bias.masked_fill(padded[:, None, None], _MASKED)
         return bias[..., :length]
 
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Iterator[Tensor]:
+    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
         x = self.bert["embeddings"](input_ids, None, types)
         encoder: Any = self.bert["encoder"]
         return run_layers(x, encoder.layer, self._bias(x, mask), None)

@@ -24,11 +24,11 @@ from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import (
     BertEmbeddings,
     BertEncoder,
-    Dense,
-    Predictions,
     SelfAttention,
+    dense,
     draw_normal,
     padding_bias,
+    predictions,
     run_layers,
     working_dtype,
 )
@@ -43,14 +43,10 @@ class Block(nn.Module):
         self.pre_attention_ln, self.post_attention_ln = (
             nn.LayerNorm(width, eps=settings["layer_norm_eps"]) for _ in range(2)
         )
-        self.attention = nn.ModuleDict(
-            {
-                "self": SelfAttention(width, settings["num_attention_heads"], settings["attention_probs_dropout_prob"]),
-                "output": Dense(width, width, dropout=dropout),
-            }
-        )
-        self.intermediate = Dense(width, inner)
-        self.output = Dense(inner, width, dropout=dropout)
+        mixer = SelfAttention(width, settings["num_attention_heads"], settings["attention_probs_dropout_prob"])
+        self.attention = nn.ModuleDict({"self": mixer, "output": dense(width, width, dropout=dropout)})
+        self.intermediate = dense(width, inner)
+        self.output = dense(inner, width, dropout=dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         x = x + self.attention["output"](self.attention["self"](self.pre_attention_ln(x), bias))
@@ -86,7 +82,8 @@ class GenaLM(BertEncoder):
             encoder["last_layer_ln"] = nn.LayerNorm(self.width, eps=settings["layer_norm_eps"])
         embeddings = BertEmbeddings(settings, positions=self.max_tokens)
         self.bert = nn.ModuleDict({"embeddings": embeddings, "encoder": nn.ModuleDict(encoder)})
-        head = Predictions(self.width, self.vocabulary_size, settings["layer_norm_eps"], bias_twice=True)
+        head: Any = predictions(self.width, self.vocabulary_size, settings["layer_norm_eps"])
+        head.bias = head.decoder.bias  # its second name
         self.cls = nn.ModuleDict({"predictions": head})
         draw_normal(self, settings["initializer_range"])
         head.decoder.weight = embeddings.word_embeddings.weight
@@ -101,7 +98,7 @@ class GenaLM(BertEncoder):
             )
         return checked
 
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None) -> Iterator[Tensor]:
+    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
         self._check_length(input_ids)
         x = self.bert["embeddings"](input_ids, mask, types)
         bias = None if mask is None else padding_bias(mask, working_dtype(x))

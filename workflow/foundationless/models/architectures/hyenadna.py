@@ -25,6 +25,7 @@ mlp.fc1 (d_inner, D), mlp.fc2 (D, d_inner). hyena.backbone.ln_f (D); lm_head.wei
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, ClassVar
@@ -34,8 +35,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.blocks import last_of
-from foundationless.models.contract import GenomicModel, integers, keys
+from foundationless.models.architectures.blocks import Layered, draw_normal
+from foundationless.models.contract import integers, keys
 
 _SHORT_TAPS = 3
 _BLOCK_EPSILON = 1e-5  # of norm1 and norm2, whatever `layer_norm_epsilon` says; that one reaches ln_f only
@@ -169,19 +170,6 @@ class HyenaOperator(nn.Module):
         return states
 
 
-class MLP(nn.Module):
-    """Two linear layers with the tanh approximation of GELU between them."""
-
-    def __init__(self, width: int, inner: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, inner)
-        self.fc2 = nn.Linear(inner, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        states: Tensor = self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-        return states
-
-
 class Block(nn.Module):
     """Pre-norm residual block."""
 
@@ -189,7 +177,8 @@ class Block(nn.Module):
         super().__init__()
         self.mixer = HyenaOperator(config)
         self.norm1 = nn.LayerNorm(config["d_model"], eps=_BLOCK_EPSILON)
-        self.mlp = MLP(config["d_model"], config["d_inner"])
+        first, second = nn.Linear(config["d_model"], config["d_inner"]), nn.Linear(config["d_inner"], config["d_model"])
+        self.mlp = nn.Sequential(OrderedDict(fc1=first, gelu=nn.GELU(approximate="tanh"), fc2=second))
         self.norm2 = nn.LayerNorm(config["d_model"], eps=_BLOCK_EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -198,27 +187,7 @@ class Block(nn.Module):
         return states
 
 
-class _Embeddings(nn.Module):
-    def __init__(self, rows: int, width: int) -> None:
-        super().__init__()
-        self.word_embeddings = nn.Embedding(rows, width)
-
-
-class _Backbone(nn.Module):
-    def __init__(self, config: Mapping[str, Any], rows: int) -> None:
-        super().__init__()
-        self.embeddings = _Embeddings(rows, config["d_model"])
-        self.layers = nn.ModuleList(Block(config) for _ in range(config["n_layer"]))
-        self.ln_f = nn.LayerNorm(config["d_model"], eps=config["layer_norm_epsilon"])
-
-
-class _Hyena(nn.Module):
-    def __init__(self, config: Mapping[str, Any], rows: int) -> None:
-        super().__init__()
-        self.backbone = _Backbone(config, rows)
-
-
-class HyenaDNA(GenomicModel):
+class HyenaDNA(Layered):
     """HyenaDNA with its causal head; see the module's docstring for equations, shapes and key names.
 
     Random initialisation, as measured on the official code: linear and embedding weights N(0, `initializer_range`),
@@ -251,15 +220,15 @@ class HyenaDNA(GenomicModel):
         self.width = full["d_model"]
         self.vocabulary_size = -(-full["vocab_size"] // multiple) * multiple
         self.max_tokens = full["max_seq_len"]
-        self.hyena = _Hyena(full, self.vocabulary_size)
+        words = nn.Embedding(self.vocabulary_size, self.width)
+        layers = nn.ModuleList(Block(full) for _ in range(full["n_layer"]))
+        last = nn.LayerNorm(self.width, eps=full["layer_norm_epsilon"])
+        backbone = {"embeddings": nn.ModuleDict({"word_embeddings": words}), "layers": layers, "ln_f": last}
+        self.hyena = nn.ModuleDict({"backbone": nn.ModuleDict(backbone)})
         self.lm_head = nn.Linear(self.width, self.vocabulary_size, bias=False)
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=full["initializer_range"])
-            if isinstance(module, nn.Linear) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+        draw_normal(self, full["initializer_range"])
         if full.get("tie_word_embeddings", False):
-            self.lm_head.weight = self.hyena.backbone.embeddings.word_embeddings.weight
+            self.lm_head.weight = words.weight
 
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,23 +239,13 @@ class HyenaDNA(GenomicModel):
             )
         return checked
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+    def _states(self, input_ids: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
         """`n_layer` + 2 states: embedding, after each block, after ln_f. The official model has no attention mask."""
-        return list(self._states(input_ids))
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        return last_of(self._states(input_ids))
-
-    def _states(self, input_ids: Tensor) -> Iterator[Tensor]:
         self._check_length(input_ids)
-        backbone = self.hyena.backbone
+        backbone: Any = self.hyena["backbone"]
         x = backbone.embeddings.word_embeddings(input_ids.long())
         yield x
         for block in backbone.layers:
             x = block(x)
             yield x
         yield backbone.ln_f(x)
-
-    def project(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.lm_head(hidden)
-        return logits

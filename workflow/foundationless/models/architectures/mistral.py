@@ -11,10 +11,11 @@ from torch import Tensor
 from transformers import MistralConfig, MistralForCausalLM
 
 from foundationless.errors import UserError
-from foundationless.models.contract import GenomicModel, integers, keys
+from foundationless.models.architectures.blocks import Wrapped
+from foundationless.models.contract import integers, keys
 
 
-class Mistral(GenomicModel):
+class Mistral(Wrapped):
     """Causal transformer: RMSNorm, rotary positions, grouped-query attention, gated SiLU feed-forward.
 
     Random initialisation: linear and embedding weights N(0, `initializer_range`), the padding row 0, RMSNorm 1.
@@ -24,7 +25,6 @@ class Mistral(GenomicModel):
     objective = "causal"
     padding = "mask"
     tokenizer = "paper_char"
-    implementation = "transformers"
     required: ClassVar = integers(
         """hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size
         max_position_embeddings"""
@@ -48,8 +48,6 @@ class Mistral(GenomicModel):
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().check_config(config)
-        if not checked.get("head_dim"):
-            cls.check_divides(checked, "num_attention_heads", "hidden_size")
         head = checked.get("head_dim") or checked["hidden_size"] // checked["num_attention_heads"]
         if head % 2:
             raise UserError(f"configuration of family 'mistral': rotary positions need an even head size, not {head}.")
@@ -57,20 +55,8 @@ class Mistral(GenomicModel):
         cls.check_divides({"num_key_value_heads": 8, **checked}, "num_key_value_heads", "num_attention_heads")
         return checked
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
-        """`num_hidden_layers` + 1 states; the last is after the final norm."""
-        return list(self._run(input_ids, attention_mask, every=True).hidden_states)
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        hidden: Tensor = self._run(input_ids, attention_mask).last_hidden_state
-        return hidden
-
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         mask = None if attention_mask is None else attention_mask.long()
         # The paper pooled padding too, and what padding attends to differs between kernels: eager is the official one.
         self.model.config._attn_implementation = "eager" if self.reading == "as_in_paper" else "sdpa"
         return self.model(input_ids.long(), mask, use_cache=False, output_hidden_states=every, return_dict=True)
-
-    def project(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.lm_head(hidden)
-        return logits

@@ -13,11 +13,12 @@ from torch import Tensor
 from transformers import EsmConfig, EsmForMaskedLM
 
 from foundationless.errors import UserError
-from foundationless.models.contract import GenomicModel, integers, keys
+from foundationless.models.architectures.blocks import Wrapped
+from foundationless.models.contract import integers, keys
 from foundationless.models.tokenizers import Tokenizer
 
 
-class NucleotideTransformer(GenomicModel):
+class NucleotideTransformer(Wrapped):
     """Masked encoder over 6-mers.
 
     Random initialisation: linear and embedding weights N(0, `initializer_range`), padding rows 0, biases 0,
@@ -28,7 +29,6 @@ class NucleotideTransformer(GenomicModel):
     objective = "masked"
     padding = "mask"
     tokenizer = "nt_v1"
-    implementation = "transformers"
     required: ClassVar = integers(
         """hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size
         max_position_embeddings pad_token_id mask_token_id"""
@@ -59,7 +59,6 @@ class NucleotideTransformer(GenomicModel):
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().check_config(config)
-        cls.check_divides(checked, "num_attention_heads", "hidden_size")
         if checked["max_position_embeddings"] < checked["pad_token_id"] + 2:
             raise UserError(
                 f"configuration of family '{cls.family}': 'max_position_embeddings' = "
@@ -73,20 +72,8 @@ class NucleotideTransformer(GenomicModel):
         mask = tokenizer.size if tokenizer.mask_id is None else tokenizer.mask_id
         return super().vocabulary_config(tokenizer) | {"mask_token_id": mask}
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
-        """`num_hidden_layers` + 1 states; the last is after the final LayerNorm."""
-        return list(self._run(input_ids, attention_mask, every=True).hidden_states)
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        hidden: Tensor = self._run(input_ids, attention_mask).last_hidden_state
-        return hidden
-
     def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
         self._check_length(input_ids)
         # Token dropout counts masks per valid token, and padding itself is told by its id: without a mask all count.
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         return self.esm(input_ids.long(), mask.long(), output_hidden_states=every, return_dict=True)
-
-    def project(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.lm_head(hidden)
-        return logits

@@ -27,15 +27,16 @@ from torch.nn import functional as F
 
 from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import (
-    Dense,
+    BertEncoder,
+    Layered,
     SelfAttention,
+    dense,
     draw_normal,
-    last_of,
     padding_bias,
     run_layers,
     working_dtype,
 )
-from foundationless.models.contract import GenomicModel, integers, keys
+from foundationless.models.contract import integers, keys
 
 _BASE = 10000.0
 
@@ -72,13 +73,13 @@ class Block(nn.Module):
         self.attention = nn.ModuleDict(
             {
                 "self": mixer,
-                "output": Dense(width, width, dropout=dropout),
+                "output": dense(width, width, dropout=dropout),
                 "LayerNorm": nn.LayerNorm(width, eps=settings["layer_norm_eps"]),
             }
         )
         self.LayerNorm = nn.LayerNorm(width, eps=settings["layer_norm_eps"])
-        self.intermediate = Dense(width, 2 * inner, bias)
-        self.output = Dense(inner, width, bias, dropout)
+        self.intermediate = dense(width, 2 * inner, bias)
+        self.output = dense(inner, width, bias, dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         x = x + self.attention["output"](self.attention["self"](self.attention["LayerNorm"](x), bias))
@@ -102,7 +103,7 @@ class VocabularyHead(nn.Module):
         return logits
 
 
-class NucleotideTransformerV2(GenomicModel):
+class NucleotideTransformerV2(Layered):
     """Masked encoder over 6-mers; see the module's docstring for equations, shapes and key names.
 
     Random initialisation, as measured on the official code: linear and embedding weights N(0, `initializer_range`),
@@ -132,15 +133,7 @@ class NucleotideTransformerV2(GenomicModel):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        settings = {
-            "layer_norm_eps": 1e-12,
-            "hidden_dropout_prob": 0.1,
-            "attention_probs_dropout_prob": 0.1,
-            "initializer_range": 0.02,
-            "add_bias_fnn": True,
-            "tie_word_embeddings": True,
-            **config,
-        }
+        settings = {**BertEncoder.defaults, "add_bias_fnn": True, "tie_word_embeddings": True, **config}
         width, rows, pad = (settings[k] for k in ("hidden_size", "vocab_size", "pad_token_id"))
         depth, heads, epsilon = (settings[k] for k in ("num_hidden_layers", "num_attention_heads", "layer_norm_eps"))
         positions = settings["max_position_embeddings"]
@@ -149,13 +142,9 @@ class NucleotideTransformerV2(GenomicModel):
         unused = nn.Embedding(positions, width, padding_idx=pad)
         layers = nn.ModuleList(Block(settings) for _ in range(depth))
         encoder = {"layer": layers, "emb_layer_norm_after": nn.LayerNorm(width, eps=epsilon)}
-        self.esm = nn.ModuleDict(
-            {
-                "embeddings": nn.ModuleDict({"word_embeddings": words, "position_embeddings": unused}),
-                "encoder": nn.ModuleDict(encoder),
-                "contact_head": nn.ModuleDict({"regression": nn.Linear(depth * heads, 1)}),
-            }
-        )
+        embeddings, contacts = {"word_embeddings": words, "position_embeddings": unused}, nn.Linear(depth * heads, 1)
+        parts: dict[str, Any] = {"embeddings": embeddings, "encoder": encoder, "contact_head": {"regression": contacts}}
+        self.esm = nn.ModuleDict({name: nn.ModuleDict(part) for name, part in parts.items()})
         self.lm_head = VocabularyHead(width, rows, epsilon)
         draw_normal(self, settings["initializer_range"])
         if settings["tie_word_embeddings"]:
@@ -165,7 +154,6 @@ class NucleotideTransformerV2(GenomicModel):
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         checked = super().check_config(config)
         where = f"configuration of family '{cls.family}'"
-        cls.check_divides(checked, "num_attention_heads", "hidden_size")
         head = checked["hidden_size"] // checked["num_attention_heads"]
         if "position_embedding_type" not in checked:
             raise UserError(f"{where}: 'position_embedding_type' is missing; only 'rotary' is implemented, so set it.")
@@ -178,20 +166,10 @@ class NucleotideTransformerV2(GenomicModel):
             )
         return checked
 
-    def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
-        """`num_hidden_layers` + 1 states [B, L, D]: the embedding, then each layer; the last after the final norm."""
-        return list(self._states(input_ids, attention_mask))
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        return last_of(self._states(input_ids, attention_mask))
-
     def _states(self, input_ids: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+        """`num_hidden_layers` + 1 states [B, L, D]: the embedding, then each layer; the last after the final norm."""
         esm: Any = self.esm
         x, bias = esm.embeddings.word_embeddings(input_ids.long()), None
         if mask is not None:
             x, bias = x * mask[..., None].to(x.dtype), padding_bias(mask, working_dtype(x))
         return run_layers(x, esm.encoder.layer, bias, esm.encoder.emb_layer_norm_after)
-
-    def project(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.lm_head(hidden)
-        return logits
