@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from support import ROOT
-from support.slurm_cluster import MODELS, ONE_THREAD, Cluster, payload, stop, wait_until
-from support.studies import checkout, snakemake, write_study
+from support.slurm_cluster import MODELS, ONE_THREAD, Cluster, payload, stop
+from support.studies import checkout, snakemake, wait_until, write_study
 
 # Every rule that a study without downloads has; the second model trains its own tokenizer.
 ANALYSES = {
@@ -91,10 +91,7 @@ def local(study, tmp_path_factory):
 
 
 # First tries that must fail: a minute for what will hang for longer, and less memory than torch itself needs.
-RESOURCES = [
-    "pretrain:runtime=1 if attempt == 1 else 30",
-    "score_sensitivity:mem_mb=500 if attempt == 1 else 4000",
-]
+RESOURCES = ["pretrain:runtime=1 if attempt == 1 else 30", "score_sensitivity:mem_mb=500 if attempt == 1 else 4000"]
 
 
 @pytest.fixture(scope="session")
