@@ -274,8 +274,8 @@ def test_unpaired_analyses_average_their_records(tmp_path):
     for init, seed in ((init, seed) for init in ("pretrained", "random") for seed in (0, 1)):
         records.append(job_files(tmp_path, "sensitivity", "chr2", "big", init, seed))
         results = [
-            Result("cosine", 0.9 + seed / 100 - count / 1e4, 25, extra={"pooling": name, "mutations": count, "low": 0.1})
-            for name in ("mean", "max") for count in (1, 64)
+            Result("cosine", 0.9 + seed / 100 - n / 1e4, 25, extra={"pooling": pooling, "mutations": n, "low": 0.1})
+            for pooling in ("mean", "max") for n in (1, 64)
         ]  # fmt: skip
         write_record(
             records[-1][0], analysis="sensitivity", task="chr2", model="big", init=init, seed=seed, parameters=10,
