@@ -158,6 +158,7 @@ def test_the_command_writes_the_ledger(told, tmp_path):
     flags |= {"tasks": "tasks.tsv", "benchmarks": "benchmarks", "output": "tables"}
     words = [word for flag, name in flags.items() for word in (f"--{flag}", str(tmp_path / name))]
     assert main(["collect_tables", *words, "--models", '{"m": {"label": "M", "order": 0, "kind": "model"}}']) == 0
+    assert pd.read_csv(tmp_path / "tables" / "models.csv")["label"].tolist() == ["M"], "given inline, as a plan does"
     jobs = pd.read_csv(tmp_path / "tables" / "cost.csv")
     assert jobs["rule"].tolist() == ["finetune_model", "finetune_model", "initialise"]
     summed = pd.read_csv(tmp_path / "tables" / "cost_by_model.csv", keep_default_na=False)
