@@ -269,7 +269,7 @@ def test_why_a_job_failed(message, exception, reason):
     assert made.unmended()[0].reason.startswith(reason) and bool(made.unmended()[0].reason) == bool(reason)
 
 
-def test_the_end_of_the_log_that_speaks_is_shown(tmp_path):
+def test_the_end_of_the_log_that_speaks_is_shown_and_many_failures_are_cut(tmp_path):
     empty, spoken = write(tmp_path / "a", ""), tmp_path / "b"
     lines = [f"line {number}" for number in range(5000)]
     spoken.write_bytes("\n".join(lines).encode() + b"\n\n 10%\r 20%\r 30%\n\xff\x1b[31mred\n")
@@ -278,9 +278,6 @@ def test_the_end_of_the_log_that_speaks_is_shown(tmp_path):
     tail = [line.removeprefix("     | ") for line in shown[3:]]
     assert len(tail) == 10 and tail[0] == "line 4992" and tail[-2] == " 30%"
     assert tail[-1] == "�[31mred", "what steers a terminal is left out"
-
-
-def test_many_failures_are_cut_and_the_rest_is_pointed_to():
     failures = [Failure("r", f"task={number}", 1, "", []) for number in range(30)]
     text = "\n".join(failure_table(failures, 20))
     assert "30 jobs failed" in text and "task=19" in text and "task=20" not in text and "and 10 more" in text
@@ -509,12 +506,6 @@ def test_the_manager_s_words_on_the_lock_are_replaced_and_no_others(place):
 # ---- the command
 
 
-def test_status_of_an_empty_directory(place, capsys):
-    assert main(["status"]) == 0
-    said = capsys.readouterr().out
-    assert "No run is known here." in said and "No study to count" in said
-
-
 def test_status_counts_records_on_disk(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     study = read_study(read_yaml("config/config.yaml"))
@@ -531,6 +522,9 @@ def test_status_counts_records_on_disk(capsys, monkeypatch, tmp_path):
 
 
 def test_status_shows_failures_and_all_of_them_on_request(place, capsys):
+    assert main(["status"]) == 0
+    said = capsys.readouterr().out
+    assert "No run is known here." in said and "No study to count" in said
     log = write(place / "x.log", "it broke\n")
     failures = [{"rule": "r", "what": f"task={n}", "tries": 1, "reason": "", "logs": [log]} for n in range(25)]
     state(status="failed", failed=25, failures=failures)
