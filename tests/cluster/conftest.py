@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from support import ROOT
-from support.slurm_cluster import MODELS, ONE_THREAD, Cluster, payload, stop, wait_until
-from support.studies import checkout, snakemake, write_study
+from support.slurm_cluster import MODELS, ONE_THREAD, Cluster, payload, stop
+from support.studies import checkout, snakemake, wait_until, write_study
 
 # Every rule that a study without downloads has; the second model trains its own tokenizer.
 ANALYSES = {
@@ -34,27 +34,18 @@ FIXTURE = Path(__file__).with_name("slurm.sh")
 @pytest.fixture(scope="session")
 def cluster(tool):
     if os.geteuid():
-        pytest.fail("a SLURM with accounting on one machine needs root") if os.environ.get("CI") else pytest.skip(
-            "a SLURM with accounting on one machine needs root"
-        )
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("a SLURM with accounting on one machine needs root")
     for name in ("slurmctld", "slurmd", "slurmdbd", "sbatch", "munged", "mariadbd"):
         tool(name)
     # not in pytest's own directory, which munged, another user, may not enter
     directory = Path(tempfile.mkdtemp(prefix="slurm-"))
     directory.chmod(0o755)
-    settings = {
-        "SLURM_FIXTURE_DBD": "1",
-        "SLURM_FIXTURE_AUTH": "munge",
-        "SLURM_FIXTURE_PORT": "17601",
-        "SLURM_FIXTURE_MEM": "16000",
-        "SLURM_FIXTURE_KILLWAIT": "15",  # half of what clusters have
-    }
     command = ["setsid", "-w", str(FIXTURE)]
     try:
         with (directory / "start.log").open("w") as log:
             answer = subprocess.run(
-                [*command, "start", str(directory)], env=os.environ | settings, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, timeout=120, check=False,
+                [*command, "start", str(directory)], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                timeout=120, check=False,
             )  # fmt: skip
         assert answer.returncode == 0, (directory / "start.log").read_text()[-2000:]
         yield Cluster(directory)
@@ -91,10 +82,7 @@ def local(study, tmp_path_factory):
 
 
 # First tries that must fail: a minute for what will hang for longer, and less memory than torch itself needs.
-RESOURCES = [
-    "pretrain:runtime=1 if attempt == 1 else 30",
-    "score_sensitivity:mem_mb=500 if attempt == 1 else 4000",
-]
+RESOURCES = ["pretrain:runtime=1 if attempt == 1 else 30", "score_sensitivity:mem_mb=500 if attempt == 1 else 4000"]
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,20 @@
 #!/usr/bin/env bash
 # A whole SLURM on one machine, without systemd (Debian's slurm 22.05), for the tests of this folder.
 #
-#   slurm.sh start DIR [PORT]   starts it and writes DIR/env.sh (`. DIR/env.sh` before sbatch, squeue, snakemake ...)
-#   slurm.sh stop DIR           stops exactly the processes that it started
+#   slurm.sh start DIR   starts it and writes DIR/env.sh (`. DIR/env.sh` before sbatch, squeue, snakemake ...)
+#   slurm.sh stop DIR    stops exactly the processes that it started
 #
-# Call it `setsid -w slurm.sh start DIR </dev/null`: daemons started from a terminal would keep it.
-# Needs slurmctld slurmd slurm-client; with SLURM_FIXTURE_DBD=1 also slurmdbd slurm-wlm-mysql-plugin mariadb-server and
-# root (apt-get install --no-install-recommends; .ci/run does it).
+# Call it `setsid -w slurm.sh start DIR </dev/null`: daemons started from a terminal would keep it. Needs root and
+# slurmctld slurmd slurm-client slurmdbd slurm-wlm-mysql-plugin mariadb-server (apt-get install
+# --no-install-recommends; .ci/run does it).
 set -euo pipefail
 cmd=${1:?start|stop}; D=${2:?directory}
-PORT0=${3:-${SLURM_FIXTURE_PORT:-17001}}                # uses PORT .. PORT + nodes, PORT + 90, PORT + 91
-NODES=${SLURM_FIXTURE_NODES:-"cpu1 cpu2 gpu1 gpu2"}     # names starting with gpu get GPUS fake GPUs
-CPUS=${SLURM_FIXTURE_CPUS:-16} MEM=${SLURM_FIXTURE_MEM:-8000} GPUS=${SLURM_FIXTURE_GPUS:-2}  # per node; MEM in MB
-DBD=${SLURM_FIXTURE_DBD:-0}                             # 1: accounting (mariadbd, slurmdbd), so that sacct works
-AUTH=${SLURM_FIXTURE_AUTH:-$([ "$DBD" = 1 ] && echo munge || echo none)}  # slurmdbd insists on munge
-KILLWAIT=${SLURM_FIXTURE_KILLWAIT:-5}                   # seconds from SIGTERM to SIGKILL (30 on most clusters)
-CREDENTIAL=${SLURM_FIXTURE_CREDENTIAL:-20}              # seconds; a requeued job waits this long (120 by default)
-CPU_LIMIT=${SLURM_FIXTURE_CPU_LIMIT:-6:00:00} GPU_LIMIT=${SLURM_FIXTURE_GPU_LIMIT:-12:00:00}  # MaxTime
-PREEMPT=${SLURM_FIXTURE_PREEMPT:-0}                     # 1: jobs of partition `spot` give way to those of gpu (requeued)
+PORT0=17601                     # uses PORT0 .. PORT0 + nodes, PORT0 + 90, PORT0 + 91
+NODES="cpu1 cpu2 gpu1 gpu2"     # names starting with gpu get GPUS fake GPUs
+CPUS=16 MEM=16000 GPUS=2        # per node; MEM in MB
+KILLWAIT=15                     # seconds from SIGTERM to SIGKILL: half of what most clusters have
+CREDENTIAL=20                   # seconds; a requeued job waits this long (120 by default)
+CPU_LIMIT=6:00:00 GPU_LIMIT=12:00:00  # MaxTime
 
 wait_for() {  # TENTHS COMMAND...
   local tenths=$1; shift
@@ -33,19 +30,14 @@ launch() {  # NAME COMMAND...: the name starts with the process's name, which `m
 start() {
   mkdir -p "$D"; D=$(cd "$D" && pwd); mkdir -p "$D"/{state,log,run,spool,bin}; : > "$D/pids"
   H=$(hostname -s)
-  info="cred_expire=$CREDENTIAL" crypto=none
-  if [ "$AUTH" = munge ]; then
-    crypto=munge; mkdir -p -m 0755 "$D/munge"
-    (umask 077; dd if=/dev/urandom of="$D/munge/munge.key" bs=128 count=1 status=none)
-    # --force: pytest's directories are closed to other users, which munged takes for a mistake.
-    launch munged /usr/sbin/munged --foreground --force --num-threads=2 --key-file="$D/munge/munge.key" \
-      --socket="$D/munge/socket" --log-file="$D/log/munged.log" --pid-file="$D/run/munged.pid" \
-      --seed-file="$D/munge/seed"
-    wait_for 50 test -S "$D/munge/socket" || { cat "$D/log/munged.out" >&2; return 1; }
-    info="socket=$D/munge/socket,$info"
-  fi
-  accounting="AccountingStorageType=accounting_storage/none"
-  [ "$DBD" = 1 ] && accounting=$(account)
+  mkdir -p -m 0755 "$D/munge"
+  (umask 077; dd if=/dev/urandom of="$D/munge/munge.key" bs=128 count=1 status=none)
+  # --force: pytest's directories are closed to other users, which munged takes for a mistake.
+  launch munged /usr/sbin/munged --foreground --force --num-threads=2 --key-file="$D/munge/munge.key" \
+    --socket="$D/munge/socket" --log-file="$D/log/munged.log" --pid-file="$D/run/munged.pid" \
+    --seed-file="$D/munge/seed"
+  wait_for 50 test -S "$D/munge/socket" || { cat "$D/log/munged.out" >&2; return 1; }
+  local accounting; accounting=$(account)
   configure > "$D/slurm.conf"
   echo "CgroupPlugin=cgroup/v1" > "$D/cgroup.conf"
   # The jobstep plugin drops every SLURM_* variable but a short list (SLURM_CONF is not on it) before its inner srun,
@@ -53,10 +45,8 @@ start() {
   printf '#!/bin/sh\nSLURM_CONF=%s exec /usr/bin/srun "$@"\n' "$D/slurm.conf" > "$D/bin/srun"; chmod +x "$D/bin/srun"
   printf 'export SLURM_CONF=%s\nexport PATH=%s:$PATH\n' "$D/slurm.conf" "$D/bin" > "$D/env.sh"
   export SLURM_CONF="$D/slurm.conf"
-  if [ "$DBD" = 1 ]; then
-    launch slurmdbd /usr/sbin/slurmdbd -D
-    wait_for 200 grep -q 'slurmdbd version' "$D/log/slurmdbd.log" || { cat "$D"/log/slurmdbd* >&2; return 1; }
-  fi
+  launch slurmdbd /usr/sbin/slurmdbd -D
+  wait_for 200 grep -q 'slurmdbd version' "$D/log/slurmdbd.log" || { cat "$D"/log/slurmdbd* >&2; return 1; }
   launch slurmctld /usr/sbin/slurmctld -D -c
   for n in $NODES; do launch "slurmd-$n" /usr/sbin/slurmd -D -N "$n"; done
   wait_for 600 up || { echo "SLURM did not come up" >&2; timeout 5 sinfo -N -l >&2; tail -20 "$D"/log/*.log >&2; return 1; }
@@ -114,9 +104,9 @@ SlurmctldHost=$H(127.0.0.1)
 SlurmctldPort=$PORT0
 SlurmUser=$(id -un)
 SlurmdUser=$(id -un)
-AuthType=auth/$AUTH
-AuthInfo=$info
-CredType=cred/$crypto
+AuthType=auth/munge
+AuthInfo=socket=$D/munge/socket,cred_expire=$CREDENTIAL
+CredType=cred/munge
 StateSaveLocation=$D/state
 SlurmdSpoolDir=$D/spool/%n
 SlurmctldPidFile=$D/run/slurmctld.pid
@@ -146,7 +136,6 @@ SwitchType=switch/none
 DefMemPerCPU=100
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 CONF
-  [ "$PREEMPT" = 1 ] && printf 'PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\n'
   local i=1 n k cpu=() gpu=(); : > "$D/gres.conf"
   for n in $NODES; do
     local gres=""
@@ -161,11 +150,9 @@ CONF
       "CoresPerSocket=$CPUS ThreadsPerCore=1 RealMemory=$MEM$gres State=UNKNOWN"
     i=$((i+1))
   done
-  local cpus gpus; cpus=$(IFS=,; echo "${cpu[*]-}") gpus=$(IFS=,; echo "${gpu[*]-}")
-  [ -n "$cpus" ] && echo "PartitionName=cpu Nodes=$cpus Default=YES MaxTime=$CPU_LIMIT DefaultTime=10 State=UP PriorityTier=2"
-  [ -n "$gpus" ] && echo "PartitionName=gpu Nodes=$gpus MaxTime=$GPU_LIMIT DefaultTime=10 State=UP PriorityTier=2"
-  [ "$PREEMPT" = 1 ] && echo "PartitionName=spot Nodes=$gpus MaxTime=$GPU_LIMIT DefaultTime=10 State=UP PriorityTier=1 GraceTime=$KILLWAIT"
-  return 0
+  local IFS=,
+  echo "PartitionName=cpu Nodes=${cpu[*]} Default=YES MaxTime=$CPU_LIMIT DefaultTime=10 State=UP PriorityTier=2"
+  echo "PartitionName=gpu Nodes=${gpu[*]} MaxTime=$GPU_LIMIT DefaultTime=10 State=UP PriorityTier=2"
 }
 
 mine() { [ "$(cat "/proc/$1/comm" 2>/dev/null)" = "${2%%-*}" ]; }  # a pid may have been given to another since

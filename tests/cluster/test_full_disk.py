@@ -4,6 +4,7 @@ same command ends in the numbers of a study that had room."""
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -30,15 +31,11 @@ def disk(tmp_path):
 
 def broken(directory):
     """Whatever is not whole."""
+    readers = {".json": lambda path: json.loads(path.read_text()), ".parquet": pd.read_parquet}
     found = [*directory.rglob(".part-*")]
-    for path in directory.rglob("*.json"):
+    for path in directory.rglob("*"):
         try:
-            json.loads(path.read_text())
-        except ValueError:
-            found.append(path)
-    for path in directory.rglob("*.parquet"):
-        try:
-            pd.read_parquet(path)
+            readers.get(path.suffix, Path.exists)(path)
         except Exception:
             found.append(path)
     return found

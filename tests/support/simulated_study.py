@@ -29,7 +29,9 @@ CLASSES = {"nt_enhancers_types": 3, "nt_splice_sites_all": 3, "gue_splice_recons
 OF_ANALYSIS = {"biotype": 9, "width": 9, "ancestry": 5, "clustering": 9}  # classes; two elsewhere
 NAMES = [f"class{letter}" for letter in "ABCDEFGHI"]
 SHARED = 0.5  # correlation of the scores that decide what two runs get right
-RATES = (1e-5, 3e-5, 1e-4)
+RATES = (1e-5, 3e-5)
+NOISE = 0.01  # sd of seeds in MCC
+NEAR = 0.02  # share of test rows that audits call near duplicates
 _NORMAL = NormalDist()
 
 
@@ -40,23 +42,19 @@ def write_records(
     items: int = 3000,
     folds: Sequence[int] = (0, 1, 2),
     deltas: Mapping[str, float] | None = None,
-    noise: float = 0.01,
-    near: float = 0.02,
-    seed: int = 0,
     processes: int = 1,
 ) -> int:
     """Write `directory`/results of a study; returns the number of cells.
 
     `items`: test items of a task; `folds`: of each cell, two learning rates of each are kept; `deltas`: model -> true
-    difference of its pretrained arm to its random one in MCC (of likelihood ratios: half of it in AUROC), 0 for others;
-    `noise`: sd of seeds in MCC; `near`: share of test rows that audits call near duplicates.
+    difference of its pretrained arm to its random one in MCC (of likelihood ratios: half of it in AUROC), 0 for others.
     """
     cells = [cell for cell in study.cells if cell.analysis in (*CLASSIFICATIONS, "likelihood")]
-    work = partial(_write_cell, study, directory / "results", items, tuple(folds), dict(deltas or {}), noise, seed)
+    work = partial(_write_cell, study, directory / "results", items, tuple(folds), dict(deltas or {}))
     for _ in map_forked(work, cells, processes):
         pass
     for task in study.audited:
-        _write_audit(directory / "results", task, items, near)
+        _write_audit(directory / "results", task, items)
     return len(cells)
 
 
@@ -77,38 +75,29 @@ def true_mcc(cell: Cell, deltas: Mapping[str, float]) -> float:
     """Expected MCC of an arm: by task, by model, and the planted difference of a pretrained arm."""
     task, model = parse_task(cell.task).base_task, parse_model(cell.model).base
     middle = 0.35 + 0.4 * _unit("task", task) + 0.06 * (_unit("model", model) - 0.5)
-    return (
-        middle
-        - (0.1 if cell.init == "baseline" else 0.0)
-        + (deltas.get(cell.model, 0.0) if cell.init == "pretrained" else 0.0)
-    )
+    if cell.init == "baseline":
+        return middle - 0.1
+    return middle + (deltas.get(cell.model, 0.0) if cell.init == "pretrained" else 0.0)
 
 
 def _unit(*words: str) -> float:
     return zlib.crc32("/".join(words).encode()) / 2**32
 
 
-def _generator(seed: int, *words: object) -> np.random.Generator:
-    return np.random.default_rng([seed, zlib.crc32("/".join(map(str, words)).encode())])
+def _generator(*words: object) -> np.random.Generator:
+    return np.random.default_rng([0, zlib.crc32("/".join(map(str, words)).encode())])
 
 
 def _write_cell(
-    study: Plan,
-    results: Path,
-    items: int,
-    folds: tuple[int, ...],
-    deltas: Mapping[str, float],
-    noise: float,
-    seed: int,
-    cell: Cell,
+    study: Plan, results: Path, items: int, folds: tuple[int, ...], deltas: Mapping[str, float], cell: Cell
 ) -> None:
     directory = results / cell.analysis / cell.task / cell.model / cell.init / f"seed{cell.seed}"
     directory.mkdir(parents=True, exist_ok=True)
     names = classes_of(cell.analysis, cell.task)
-    shared = _generator(seed, cell.task)
+    shared = _generator(cell.task)
     truth, difficulty = np.arange(items) % len(names), shared.normal(size=items)
-    generator = _generator(seed, *cell)
-    mcc = true_mcc(cell, deltas) + noise * generator.normal()
+    generator = _generator(*cell)
+    mcc = true_mcc(cell, deltas) + NOISE * generator.normal()
     write = _variants if cell.analysis == "likelihood" else _predictions
     frame, values = write(truth, difficulty, names, mcc, folds if cell.init != "baseline" else (-1,), generator)
     pq.write_table(frame, directory / "predictions.parquet")
@@ -124,44 +113,36 @@ def _write_cell(
 def _predictions(truth, difficulty, names, mcc, folds, generator):
     """Two runs a fold: the first chosen by validation, the second by its test score, unless the first is better."""
     n, k = len(truth), len(names)
-    order = np.argsort([f"item{i:06d}" for i in range(n)], kind="stable")  # files are in the order of the set
     parts, values = [], []
     limit = _NORMAL.inv_cdf(accuracy_of(mcc, k))
     for fold in folds:
         runs = []
-        for rate in RATES[:2]:
+        for rate in RATES:
             right = np.sqrt(SHARED) * difficulty + np.sqrt(1 - SHARED) * generator.normal(size=n) < limit
             predicted = np.where(right, truth, (truth + generator.integers(1, k, size=n)) % k)
             sure = generator.uniform(1 / k, 1.0, size=n).astype(np.float32)
             probabilities = np.repeat(((1 - sure) / (k - 1))[:, None], k, axis=1)
             probabilities[np.arange(n), predicted] = sure
-            runs.append((rate, right.mean(), predicted[order], probabilities[order]))
+            runs.append((rate, right.mean(), predicted, probabilities))
         better = int(runs[1][1] > runs[0][1])
         for place, (rate, share, predicted, probabilities) in enumerate(runs):
             if place == 0 or better:
                 marks = {"selected": place == 0, "selected_paper": place == better}
-                parts.append(_frame(order, truth, names, f"fold{fold}_lr{rate}", fold, marks, predicted, probabilities))
+                parts.append(_frame(truth, names, f"fold{fold}_lr{rate}", fold, marks, predicted, probabilities))
             extra = {"run": f"fold{fold}_lr{rate}", "selected": place == 0}
             values.append((float(share), n, "validation", "run", fold, rate, extra))
     return pa.concat_tables(parts), values
 
 
-def _frame(order, truth, names, run, fold, marks, predicted, probabilities):
-    n = len(order)
-    ids = pa.array([f"item{i:06d}" for i in order])
+def _frame(truth, names, run, fold, marks, predicted, probabilities):
+    n = len(truth)
+    ids = pa.array([f"item{i:06d}" for i in range(n)])
     constant = {"run": run, "fold": fold, **marks, "split": "test"}
-    return pa.table(
-        {
-            "id": ids,
-            "group": ids,
-            "label": pa.DictionaryArray.from_arrays(truth[order], names).cast(pa.string()),
-            "predicted": pa.DictionaryArray.from_arrays(predicted, names).cast(pa.string()),
-            "probabilities": pa.ListArray.from_arrays(
-                np.arange(0, probabilities.size + 1, probabilities.shape[1], dtype=np.int32), probabilities.ravel()
-            ),
-        }
-        | {name: pa.array([value] * n) for name, value in constant.items()}
-    )
+    labels, answers = (pa.DictionaryArray.from_arrays(codes, names).cast(pa.string()) for codes in (truth, predicted))
+    offsets = np.arange(0, probabilities.size + 1, probabilities.shape[1], dtype=np.int32)
+    columns = {"id": ids, "group": ids, "label": labels, "predicted": answers}
+    columns |= {"probabilities": pa.ListArray.from_arrays(offsets, probabilities.ravel())}
+    return pa.table(columns | {name: pa.array([value] * n) for name, value in constant.items()})
 
 
 def _variants(truth, difficulty, names, mcc, folds, generator):
@@ -179,10 +160,10 @@ def _variants(truth, difficulty, names, mcc, folds, generator):
     return frame, [((1 + mcc) / 2, n, "test", "run", None, None, extra)]
 
 
-def _write_audit(results: Path, task: str, items: int, near: float) -> None:
+def _write_audit(results: Path, task: str, items: int) -> None:
     directory = results / "audit" / task
     directory.mkdir(parents=True, exist_ok=True)
-    found = np.arange(items) < near * items
+    found = np.arange(items) < NEAR * items
     ids = [f"item{i:06d}" for i in range(items)]
     pd.DataFrame({"id": ids, "split": "test", "near": found}).to_parquet(directory / "audit.parquet")
     counts = {"rows": items, "exact": 0, "reverse_complement": 0, "near": int(found.sum()), "conflict": 0}

@@ -4,12 +4,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 
 import psutil
 import yaml
 
-from support.studies import ENVIRONMENT, checkout, snakemake
+from support.studies import ENVIRONMENT, checkout, snakemake, wait_until
 
 MODELS = ("hyenadna.demo", "genalm.demo")  # the second trains its own tokenizer
 # What this cluster allows, as a user would write it into the profile's table.
@@ -80,15 +79,6 @@ class Cluster:
         table = directory / "profiles/slurm/partitions.yaml"
         table.write_text(yaml.safe_dump({"partitions": PARTITIONS}))
         return directory
-
-
-def wait_until(true, seconds, process=None):
-    """Look until it is true; an error after so many seconds, or when the process has ended before."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        assert process is None or process.poll() is None, "the study ended before"
-        time.sleep(0.2)
 
 
 def stop(process):

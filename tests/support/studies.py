@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,15 @@ def snakemake(*arguments, directory=ROOT, environment=ENVIRONMENT, timeout=None)
         check=False,
         timeout=timeout,
     )
+
+
+def wait_until(true, seconds, process=None):
+    """Look until it is true; an error after so many seconds, or when the process has ended before."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        assert process is None or process.poll() is None, "the study ended before"
+        time.sleep(0.05)
 
 
 def checkout(directory):

@@ -54,17 +54,11 @@ def partition(job, table=PROFILE / "partitions.yaml"):
 def test_every_job_of_the_study_fits_the_partition_of_its_kind(study):
     sent = [job for job in study if not job["local"]]
     assert len(sent) > 5000
-    wrong = [
-        job for job in sent if partition(job) != ("gpu" if job["resources"].get("gpu") else "cpu")
-    ]  # fmt: skip
+    wrong = [job for job in sent if partition(job) != ("gpu" if job["resources"].get("gpu") else "cpu")]
     assert not wrong, (len(wrong), wrong[:5])
-    networks = {
-        "finetune_model",
-        "pretrain",
-        "embed",
-        *(name for name in vocabulary.RULES if name.startswith("score_")),
-    }
+    networks = {"finetune_model", "pretrain", "embed", *(n for n in vocabulary.RULES if n.startswith("score_"))}
     assert {rule for job in sent if job["resources"].get("gpu") for rule in job["rules"]} == networks
+    assert {rule for job in study if job["local"] for rule in job["rules"]} == DOWNLOADS, "on the login node"
 
 
 def test_jobs_keep_their_threads_on_a_login_node_of_few_cores(study):
@@ -77,10 +71,6 @@ def test_jobs_keep_their_threads_on_a_login_node_of_few_cores(study):
             [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
         )
         assert answer.stdout.strip() == cores, arguments
-
-
-def test_only_downloads_run_on_the_login_node(study):
-    assert {rule for job in study if job["local"] for rule in job["rules"]} == DOWNLOADS
 
 
 def test_short_jobs_share_a_job_that_asks_for_one_of_them_at_a_time(study):
@@ -152,12 +142,9 @@ def test_a_table_that_would_be_misread_is_refused(elsewhere, tmp_path, text, sai
         limited(elsewhere, table, "config/config.yaml")
 
 
-def test_every_group_of_the_profile_is_a_rule():
+def test_the_profile_names_rules_and_jobs_that_keep_checkpoints_are_told_before_their_time_is_up(study):
     for section in ("group-components", "set-threads", "set-resources"):
         assert set(SETTINGS[section]) <= set(vocabulary.RULES), section
-
-
-def test_jobs_that_keep_checkpoints_are_told_before_their_time_is_up(study):
     told = {job["rules"][0] for job in study if "--signal=USR1@180" in str(job["resources"].get("slurm_extra"))}
     assert told == {"finetune_model", "pretrain", "embed"}
 
@@ -190,9 +177,8 @@ def test_environment_modules_bring_the_software(elsewhere, tool):
     (elsewhere / ".venv").symlink_to(sys.prefix)
     run = f"{sys.prefix}/bin/snakemake simulate_genome --cores 1 --forceall --sdm env-modules"
     without = login_shell(run, elsewhere)
-    assert (
-        without.returncode != 0 and "python: command not found" in (elsewhere / "logs/simulate_genome.log").read_text()
-    )
+    log = (elsewhere / "logs/simulate_genome.log").read_text()
+    assert without.returncode != 0 and "python: command not found" in log
     loaded = login_shell(f"module use $PWD/envs/modulefiles; {run}", elsewhere)
     assert loaded.returncode == 0, loaded.stdout[-2000:]
     assert "Activating environment modules: foundationless" in loaded.stdout

@@ -6,18 +6,16 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
+import support.studies
 from support import ROOT
+from support.studies import wait_until
 
-ENVIRONMENT = os.environ | {
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "PYTHONPATH": str(ROOT / "workflow"),
-    "FOUNDATIONLESS_PROGRESS_SECONDS": "0.5",
-}
+ENVIRONMENT = support.studies.ENVIRONMENT | {
+    "PYTHONPATH": str(ROOT / "workflow"), "FOUNDATIONLESS_PROGRESS_SECONDS": "0.5",
+}  # fmt: skip
 SNAKEFILE = """
 import os
 import sys
@@ -80,6 +78,17 @@ def state(directory):
     return json.loads((directory / ".snakemake" / "progress.json").read_text())
 
 
+def start(directory, **how):
+    """A run of which two jobs run by now, in a session of its own."""
+    process = subprocess.Popen(
+        ["snakemake", "--cores", "2"], cwd=directory, env=ENVIRONMENT, start_new_session=True,
+        stdin=subprocess.DEVNULL, **how,
+    )  # fmt: skip
+    known = directory / ".snakemake" / "progress.json"
+    wait_until(lambda: known.exists() and state(directory)["states"].get("running", 0) >= 2, 60, process)
+    return process
+
+
 def test_only_real_runs_tell_their_progress(toy):
     snakemake(toy, "-n")
     snakemake(toy, "--summary")
@@ -119,15 +128,8 @@ def test_failures_are_summed_up_and_the_same_command_goes_on(toy):
 
 def test_a_killed_run_leaves_a_lock_that_is_explained(toy):
     (toy / "stop").touch()
-    process = subprocess.Popen(
-        ["snakemake", "--cores", "2"], cwd=toy, env=ENVIRONMENT, start_new_session=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = start(toy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 60
-        while not (toy / ".snakemake" / "progress.json").exists() or state(toy)["states"].get("running", 0) < 2:
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.1)
         said = status(toy).stdout
         assert f"A run is going on (process {process.pid}" in said and "let it end" in said
         second = snakemake(toy)
@@ -150,16 +152,8 @@ def test_a_killed_run_leaves_a_lock_that_is_explained(toy):
 def test_an_interrupted_run_says_what_to_do(toy):
     (toy / "stop").touch()
     with open(toy / "out", "w") as out:
-        process = subprocess.Popen(
-            ["snakemake", "--cores", "2"], cwd=toy, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True,
-            # a shell that runs the tests in the background has SIGINT ignored, and so would this
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
-    end = time.monotonic() + 60
-    while not (toy / ".snakemake" / "progress.json").exists() or state(toy)["states"].get("running", 0) < 2:
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.1)
+        # a shell that runs the tests in the background has SIGINT ignored, and so would this
+        process = start(toy, stdout=out, stderr=out, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 1
     assert "Not finished: " in (toy / "out").read_text() and "the same command goes on" in (toy / "out").read_text()

@@ -49,9 +49,8 @@ def study(tmp_path_factory):
     written = {
         "comparisons": comparisons,
         "scores": comparisons.drop(columns="versus").rename(columns={"delta": "value"}),
-        "models": pd.DataFrame(models, columns=["model", "label"]).assign(
-            kind="model", family="bert", tokenizer_class="bpe"
-        ),
+        "models": pd.DataFrame(models, columns=["model", "label"]).assign(kind="model", family="bert",
+                                                                         tokenizer_class="bpe"),
         "tasks": pd.DataFrame({"task": ["mark0"], "sources": ["train=gue_emp_H3_dev"],
                                "suite": "gue", "suite_label": "GUE",
                                "group": "marks", "label": "Mark"}),
@@ -144,14 +143,12 @@ def test_every_figure_renders_with_its_words(browser, report):
         "[...document.querySelectorAll('#figures figure')].map(figure => [figure.id, figure.querySelector('img')"
         ".naturalWidth, figure.querySelector('img').alt, figure.querySelector('figcaption').textContent])"
     )
-    expected = [
-        [f"figure-{name}", 669, f"{HOSTILE} {name}", f"95 % intervals_ of *{name}*."] for name in FIGURES
-    ]  # 85 mm at 200 dpi
-    assert shown == expected
+    width, opened = 669, "document.querySelector('dialog').open"  # 85 mm at 200 dpi
+    assert shown == [[f"figure-{n}", width, f"{HOSTILE} {n}", f"95 % intervals_ of *{n}*."] for n in FIGURES]
     browser("document.querySelector('#figure-cost .zoom').click()")
-    assert browser("document.querySelector('dialog').open && document.querySelector('dialog img').naturalWidth") == 669
+    assert browser(f"{opened} && document.querySelector('dialog img').naturalWidth") == width
     browser.press("Escape")
-    assert browser("document.querySelector('dialog').open") is False
+    assert browser(opened) is False
 
 
 def test_what_tables_say_is_text_and_never_runs(browser, report):
@@ -212,25 +209,22 @@ def test_it_is_used_by_keyboard_alone(browser, report):
     assert browser(f"{focused}.textContent") == "Skip to the content"
     browser.press("Enter")
     assert browser(f"{focused}.id") == "content"
+
+    def enter(aim):
+        """Press the tabulator until the focus is where it should be, then Enter."""
+        for _ in range(40):
+            browser.press("Tab")
+            if browser(f"{focused}{aim}"):
+                break
+        browser.press("Enter")
+
     browser.open(report)
-    for _ in range(40):
-        browser.press("Tab")
-        if browser(f"{focused}.hash === '#tables'"):
-            break
-    browser.press("Enter")
+    enter(".hash === '#tables'")
     browser.wait(f"{focused}.id === 'tables-head'")
     assert browser("document.title").startswith("Tables – ")
-    for _ in range(40):
-        browser.press("Tab")
-        if browser(f"{focused}.tagName === 'SUMMARY'"):
-            break
-    browser.press("Enter")
+    enter(".tagName === 'SUMMARY'")
     browser.wait("document.querySelector('#tables details[open] table.dataTable') !== null")
-    for _ in range(40):
-        browser.press("Tab")
-        if browser(f"{focused}.closest('thead') !== null"):
-            break
-    browser.press("Enter")
+    enter(".closest('thead') !== null")
     browser.wait(f"{focused}.closest('th').getAttribute('aria-sort') === 'ascending'")
 
 
@@ -244,13 +238,8 @@ def test_a_screen_reader_finds_landmarks_and_a_name_for_everything(browser, repo
         for node, role in zip(nodes, roles, strict=True):
             if role in ("image", "button", "link", "textbox", "searchbox", "combobox", "table", "region", "navigation"):
                 assert node["name"]["value"].strip(), (page, node)
-        levels = [
-            part["value"]["value"]
-            for node, role in zip(nodes, roles, strict=True)
-            if role == "heading"
-            for part in node["properties"]
-            if part["name"] == "level"
-        ]
+        headings = [node for node, role in zip(nodes, roles, strict=True) if role == "heading"]
+        levels = [part["value"]["value"] for node in headings for part in node["properties"] if part["name"] == "level"]
         assert levels[0] == 1 and levels.count(1) == 1
         assert all(after <= before + 1 for before, after in pairwise(levels))
 
@@ -272,17 +261,10 @@ def test_it_prints_every_part(browser, report, tmp_path):
     browser.open(report, "#runtimes")
     browser.print(tmp_path / "printed.pdf")
     text = "\n".join(page.extract_text() for page in PdfReader(tmp_path / "printed.pdf").pages)
-    for words in [
-        "One is better.",
-        "Figure 10: Genomic Benchmarks",
-        "P(within ±0.02)",
-        "What the jobs of each rule took",
-        "not adjusted for the number of models",
-        "not compared",
-        "< 0.001",
-        "families",
-        "gue_emp_H3",
-    ]:
+    for words in (
+        "One is better.", "Figure 10: Genomic Benchmarks", "P(within ±0.02)", "What the jobs of each rule took",
+        "not adjusted for the number of models", "not compared", "< 0.001", "families", "gue_emp_H3",
+    ):  # fmt: skip
         assert words in " ".join(text.split()), words
     assert "Skip to the content" not in text
 

@@ -142,7 +142,5 @@ def test_defaults_of_flags_are_those_of_fields(rule):
 
 def test_what_a_suite_lays_over_are_keys_of_fine_tuning():
     schema = read_schema("config")
-    assert (
-        schema["$defs"]["finetuning_over"]["properties"].keys()
-        <= schema["properties"]["finetuning"]["properties"].keys()
-    )
+    over, under = schema["$defs"]["finetuning_over"], schema["properties"]["finetuning"]
+    assert over["properties"].keys() <= under["properties"].keys()

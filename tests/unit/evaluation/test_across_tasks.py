@@ -44,9 +44,8 @@ def only(table, **where):
 def test_every_scope_has_its_rows_and_counts():
     table = summarise(pairs(TASKS["task"]))
     scopes = table[["suite", "family"]].drop_duplicates().to_numpy().tolist()
-    assert sorted(scopes) == sorted(
-        [["all", ""], ["nt", ""], ["gue", ""], ["all", "marks"], ["all", "promoters"], ["all", "splicing"]]
-    )
+    families = [["all", family] for family in ("", "marks", "promoters", "splicing")]
+    assert sorted(scopes) == [*families, ["gue", ""], ["nt", ""]]
     whole = only(table, suite="all", family="", model="x").iloc[0]
     assert whole[["n", "distinct", "families", "unit"]].tolist() == [8, 6, 3, "tasks"]
     assert only(table, suite="nt", model="x").loc[0, ["n", "distinct", "unit"]].tolist() == [6, 6, "tasks"]
@@ -54,9 +53,8 @@ def test_every_scope_has_its_rows_and_counts():
     kinds = ["marks", "promoters", "splicing", "enhancers", "viruses", "marks", "promoters", "splicing"]
     many = only(summarise(pairs(TASKS["task"]), TASKS.assign(family=kinds, twin="")), suite="all", family="", model="x")
     assert many.loc[0, ["n", "distinct", "families", "unit"]].tolist() == [8, 8, 5, "families"]
-    assert list(table.columns) == across_tasks.ACROSS and only(table, suite="all", family="")["model"].tolist() == list(
-        "xyz"
-    )
+    assert list(table.columns) == across_tasks.ACROSS
+    assert only(table, suite="all", family="")["model"].tolist() == list("xyz")
 
 
 def test_a_second_copy_of_every_task_in_another_suite_adds_no_evidence():
@@ -75,9 +73,8 @@ def test_a_second_copy_of_every_task_in_another_suite_adds_no_evidence():
 
 
 def test_tasks_without_kinds_are_their_groups():
-    kinds = across_tasks.task_kinds(
-        pd.DataFrame({"task": ["t", "u"], "suite": "nt", "group": ["g", "h"], "family": ["", "f"]})
-    )
+    tasks = pd.DataFrame({"task": ["t", "u"], "suite": "nt", "group": ["g", "h"], "family": ["", "f"]})
+    kinds = across_tasks.task_kinds(tasks)
     assert kinds["family"].tolist() == ["g", "f"] and kinds["twin"].tolist() == ["t", "u"]
     bare = across_tasks.task_kinds(pd.DataFrame({"task": ["t"], "suite": "nt"}))
     assert bare.loc["t"].tolist() == ["nt", "nt", "t"]
@@ -158,10 +155,8 @@ def test_ranks_are_those_of_scipy_and_twins_are_one_block():
     assert len(rank_pairs) == 6 and set(ranks.loc[ranks["model"] == "x", "label"]) == {"X, pretrained", "X, random"}
     unit = np.sqrt(4 * 5 / (6 * 6))  # Nemenyi's test by its formula (Demsar 2006)
     for row in rank_pairs.to_dict("records"):
-        apart = abs(
-            expected[row["first_model"] + row["first_init"]] - expected[row["second_model"] + row["second_init"]]
-        )
-        tail = stats.studentized_range.sf(apart / unit * np.sqrt(2), 4, np.inf)
+        first, second = (expected[row[f"{arm}_model"] + row[f"{arm}_init"]] for arm in ("first", "second"))
+        tail = stats.studentized_range.sf(abs(first - second) / unit * np.sqrt(2), 4, np.inf)
         assert row["p"] == pytest.approx(tail, abs=1e-6)
 
 

@@ -188,24 +188,24 @@ def test_words(p, p_tost, delta, word):
 # ---- the paper's own numbers
 
 
-def reported_deltas(shared):
+def test_the_papers_table_gives_its_wins_and_p(shared):
+    """Table 18: the wins and p of Wilcoxon's test that the paper's numbers hold; as tasks, the t test of scipy."""
     reported = pd.read_csv(shared / "paper_reported_numbers.tsv", sep="\t")
-    arms = reported[reported["experiment"] == "nt_finetune"].pivot(
-        index=["task", "model"], columns="arm", values="value"
-    )
-    return (arms["pretrained"] - arms["random"]).unstack("model")
-
-
-def test_the_papers_table_gives_its_wins(shared):
-    """Table 18: the wins that the paper's numbers hold; as tasks, the t test of scipy."""
-    deltas = reported_deltas(shared)
-    wins = {
-        "Mistral": 17, "NTv2-50M": 18, "GENA-LM": 18, "NT-500M": 17, "DNABERT-2": 17, "HyenaDNA": 12, "Caduceus": 7,
+    reported = reported[reported["experiment"] == "nt_finetune"]
+    arms = reported.pivot(index=["task", "model"], columns="arm", values="value")
+    deltas = (arms["pretrained"] - arms["random"]).unstack("model")
+    known = {
+        "Mistral": (17, 3e-4), "NTv2-50M": (18, 8e-6), "GENA-LM": (18, 8e-6), "NT-500M": (17, 3e-4),
+        "DNABERT-2": (17, 5e-5), "HyenaDNA": (12, 0.04), "Caduceus": (7, 0.24),
     }  # fmt: skip
-    for model, expected in wins.items():
-        found = weigh(deltas[model].to_numpy(), ses=np.full(18, np.nan))
-        assert (found.wins, found.n, found.unit) == (expected, 18, "tasks")
-        assert found.p == pytest.approx(scipy.stats.ttest_1samp(deltas[model], 0).pvalue)
+    assert set(deltas.columns) == set(known)
+    for model, (wins, p) in known.items():
+        values, t_test = deltas[model].to_numpy(), scipy.stats.ttest_1samp(deltas[model], 0)
+        plain, found = aggregate.across_tasks(values), weigh(values, ses=np.full(18, np.nan))
+        assert (plain.wins, plain.tasks) == (found.wins, found.n) == (wins, 18) and found.unit == "tasks"
+        assert plain.p == pytest.approx(p, rel=0.35) and found.p == pytest.approx(t_test.pvalue)
+        assert (plain.low, plain.high) == pytest.approx(tuple(t_test.confidence_interval()))
+    assert aggregate.across_tasks(deltas["GENA-LM"].to_numpy()).verdict(0.02) == "better"
 
 
 # ---- ranks

@@ -50,13 +50,10 @@ def files(design, tmp_path_factory):
 def summarise(design, files, output, *flags, name="finetune", processes=1):
     tasks = [task for analysis, task in design.summaries if analysis == name]
     cells = [
-        {
-            "metric": design.task(task)["metric"],
-            "tasks": [task],
-            "cells": [f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in design.cells_of(name, task)],
-        }
+        {"metric": design.task(task)["metric"], "tasks": [task],
+         "cells": [f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in design.cells_of(name, task)]}
         for task in tasks
-    ]
+    ]  # fmt: skip
     output.mkdir(exist_ok=True)
     code = main(
         ["summarise_analysis", "--analysis", name, "--directory", str(files / name), "--cells", json.dumps(cells),
@@ -174,10 +171,7 @@ def test_with_half_of_the_files_gone_the_rest_keeps_its_numbers(design, files, w
     half = summarise(design, copy, tmp_path / "half", "--partial")
     notes = half["notes"]
     told = {(row.task, row.model, row.init, row.seed, row.what) for row in notes.dropna(subset="seed").itertuples()}
-    assert told == {
-        (cell.task, cell.model, cell.init, cell.seed, name.partition(".")[0])
-        for cell, name in zip(lost, names, strict=True)
-    }
+    assert told == {(*cell[1:], name.partition(".")[0]) for cell, name in zip(lost, names, strict=True)}
     assert notes[notes["what"] == "audit"]["task"].tolist() == ["sim_mark"]
     said = capfd.readouterr().err
     assert all("/".join([*cell[:4], f"seed{cell.seed}"]) in said for cell in lost)
@@ -186,10 +180,8 @@ def test_with_half_of_the_files_gone_the_rest_keeps_its_numbers(design, files, w
     scores = whole["scores"]
     untouched = scores[[tuple(arm) not in touched for arm in scores[keys].to_numpy()]]
     assert len(untouched) >= 4
-    pd.testing.assert_frame_equal(
-        untouched.reset_index(drop=True),
-        half["scores"].merge(untouched[keys].drop_duplicates(), on=keys)[scores.columns],
-    )
+    same = half["scores"].merge(untouched[keys].drop_duplicates(), on=keys)[scores.columns]
+    pd.testing.assert_frame_equal(untouched.reset_index(drop=True), same)
     with pytest.raises(AssertionError):
         summarise(design, copy, tmp_path / "half")
     assert "no such file" in capfd.readouterr().err
@@ -227,10 +219,8 @@ def test_a_fold_that_one_arm_lacks_is_left_out_of_both(design, files, whole, tmp
     assert "fold(s) 2 lack a run" in notes.loc[notes["what"] == "folds", "note"].iloc[0]
     runs = whole["runs"].query("task == 'sim_mark' and fold != 2 and model == 'hyenadna.demo'")
     runs = runs[runs["selection"] == "validation"].groupby("init")["value"].mean()
-    row = comparisons[
-        (comparisons["task"] == "sim_mark") & (comparisons["model"] == "hyenadna.demo")
-        & (comparisons["versus"] == "random") & (comparisons["selection"] == "validation")
-    ].iloc[0]  # fmt: skip
+    rows = comparisons.query("task == 'sim_mark' and versus == 'random' and selection == 'validation'")
+    row = rows[rows["model"] == "hyenadna.demo"].iloc[0]
     assert row["delta"] == pytest.approx(runs["pretrained"] - runs["random"]) and row["folds"] == 2
 
 

@@ -10,23 +10,14 @@ NAMES = pd.DataFrame(
     {"task": ["H3.pct10d1.ep30p5", "H4", None], "model": ["hyenadna.demo.char.w64.paper", "cnn.l2", ""]}
 )
 TEXTS = {
-    "base_task": ["H3", "H4", ""],
-    "variant": ["pct10.ep30p5", "", ""],
-    "derivation": ["pct10", "", ""],
-    "base": ["hyenadna", "cnn", ""],
-    "size": ["demo", "", ""],
-    "tokenizer": ["char", "", ""],
+    "base_task": ["H3", "H4", ""], "variant": ["pct10.ep30p5", "", ""], "derivation": ["pct10", "", ""],
+    "base": ["hyenadna", "cnn", ""], "size": ["demo", "", ""], "tokenizer": ["char", "", ""],
     "reading": ["as_in_paper", "published", "published"],
-}
+}  # fmt: skip
 NUMBERS = {
-    "percent": [10, None, None],
-    "shots": [None] * 3,
-    "draw": [1, None, None],
-    "epochs": [30, None, None],
-    "patience": [5, None, None],
-    "width": [64, None, None],
-    "layers": [None, 2, None],
-}
+    "percent": [10, None, None], "shots": [None] * 3, "draw": [1, None, None], "epochs": [30, None, None],
+    "patience": [5, None, None], "width": [64, None, None], "layers": [None, 2, None],
+}  # fmt: skip
 
 
 def test_parts_of_names_stand_last_and_are_added_once():
@@ -61,12 +52,14 @@ def test_a_written_table_is_read_as_it_was(tmp_path):
     ("kind", "change", "sentence"),
     [
         ("scores", {"task": None}, "the column task has empty cells"),
+        ("scores", {"model": None}, "the column model has empty cells"),
         ("scores", {"metric": None}, "the column metric has empty cells"),
         ("scores", {"low": "x"}, "the column low holds other than numbers"),
         ("scores", {"parameters": "x"}, "the column parameters holds other than numbers"),
         ("comparisons", {"delta": "x"}, "the column delta holds other than numbers"),
         ("optimism", {"optimism": "much"}, "the column optimism holds other than numbers"),
         ("calibration", {"confidence": "high"}, "the column confidence holds other than numbers"),
+        ("optimism", {"optimism": ...}, "no column optimism"),
         ("leakage", {"delta": ...}, "no column delta"),
         ("notes", {"note": ...}, "no column note"),
     ],
@@ -76,9 +69,8 @@ def test_a_broken_table_is_one_sentence(tmp_path, kind, change, sentence):
     path = tmp_path / "broken.csv"
     pd.DataFrame([row]).to_csv(path, index=False)
     assert len(table_files.read_table(path, kind)) == 1
-    pd.DataFrame([{name: value for name, value in (row | change).items() if value is not ...}]).to_csv(
-        path, index=False
-    )
+    broken = {name: value for name, value in (row | change).items() if value is not ...}
+    pd.DataFrame([broken]).to_csv(path, index=False)
     with pytest.raises(UserError, match=f"broken.csv: {sentence}"):
         table_files.read_table(path, kind)
 

@@ -18,18 +18,17 @@ CPU = {"device": "cpu", "gpus": 0, "threads": 8, "seconds": 900.0, "peak_memory_
 FACTS = {"model": "m", "init": "pretrained", "seed": 0, "cost": {**GPU, "tokens": 5, "unique_fraction": 1.0}}
 
 
-def record(path, cost, *, analysis="finetune", task="t", model="m", init="pretrained", seed=0, results=()):
-    """A record on disk, read back."""
-    results = results or [Result("mcc", 0.5, 10), Result("mcc", 0.6, 10, selection="test")]
-    identity = {"analysis": analysis, "task": task, "model": model, "init": init, "seed": seed}
-    write_record(path, **identity, parameters=1, settings={}, results=results, cost=cost)
-    return read_record(path)
-
-
 @pytest.fixture
 def told(tmp_path):
-    """`told(cost, **identity)`: a record."""
-    return lambda cost, **identity: record(tmp_path / "record.json", cost, **identity)
+    """`told(cost, **identity)`: a record on disk, read back."""
+
+    def record(cost, *, results=(), **identity):
+        identity = {"analysis": "finetune", "task": "t", "model": "m", "init": "pretrained", "seed": 0} | identity
+        results = results or [Result("mcc", 0.5, 10), Result("mcc", 0.6, 10, selection="test")]
+        write_record(tmp_path / "record.json", **identity, parameters=1, settings={}, results=results, cost=cost)
+        return read_record(tmp_path / "record.json")
+
+    return record
 
 
 def test_a_job_of_two_selections_is_one_row_with_hours_of_gpus_and_threads(told):
@@ -51,10 +50,8 @@ def test_an_embedding_that_several_jobs_read_is_paid_once(told):
     jobs += [told(CPU | embedding_files.of_embedding("t", other), analysis="biotype", init="random", seed=1)]
     found = cost_ledger.ledger(flatten(jobs))
     embedded = found[found["rule"] == "embed"]
-    assert embedded[["analysis", "task", "model", "init", "seed"]].values.tolist() == [
-        ["embeddings", "t", "m", "pretrained", 0],
-        ["embeddings", "t", "m", "random", 1],
-    ]
+    arms = [["embeddings", "t", "m", "pretrained", 0], ["embeddings", "t", "m", "random", 1]]
+    assert embedded[["analysis", "task", "model", "init", "seed"]].values.tolist() == arms
     assert set(embedded["gpu_hours"]) == {1.0} and set(embedded["attempts"]) == {3}
     assert found["gpu_hours"].sum() == 2.0, "the probes of an embedding on a GPU ran without one"
     assert found["rule"].value_counts().to_dict() == {"probe": 6, "embed": 2, "cluster_embeddings": 1}
@@ -154,21 +151,16 @@ def test_the_command_writes_the_ledger(told, tmp_path):
     flat = flatten([told(GPU), told(CPU, seed=1)])
     flat.to_parquet(tmp_path / "records.parquet")
     write(tmp_path, "benchmarks/initialise/m/random/seed0.tsv")
-    (tmp_path / "tasks.tsv").write_text("task\tsuite\tsuite_label\tgroup\tlabel\nt\tnt\tNT\tmarks\tT\n")
-    pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value", "selection"]).to_csv(
-        tmp_path / "scores.csv", index=False
-    )
-    pd.DataFrame(columns=["analysis", "task", "model", "init", "versus", "metric", "delta", "selection"]).to_csv(
-        tmp_path / "comparisons.csv", index=False
-    )
+    write(tmp_path, "tasks.tsv", "task\tsuite\tsuite_label\tgroup\tlabel\nt\tnt\tNT\tmarks\tT\n")
+    for name in ("scores", "comparisons"):
+        write(tmp_path, f"{name}.csv", "analysis,task,model,init,versus,metric,value,delta,selection\n")
     flags = {"scores": "scores.csv", "comparisons": "comparisons.csv", "records": "records.parquet"}
     flags |= {"tasks": "tasks.tsv", "benchmarks": "benchmarks", "output": "tables"}
     words = [word for flag, name in flags.items() for word in (f"--{flag}", str(tmp_path / name))]
     assert main(["collect_tables", *words, "--models", '{"m": {"label": "M", "order": 0, "kind": "model"}}']) == 0
+    assert pd.read_csv(tmp_path / "tables" / "models.csv")["label"].tolist() == ["M"], "given inline, as a plan does"
     jobs = pd.read_csv(tmp_path / "tables" / "cost.csv")
     assert jobs["rule"].tolist() == ["finetune_model", "finetune_model", "initialise"]
     summed = pd.read_csv(tmp_path / "tables" / "cost_by_model.csv", keep_default_na=False)
-    assert summed[["model", "task", "init", "jobs"]].values.tolist() == [
-        ["m", "t", "pretrained", 2],
-        ["m", "", "random", 1],
-    ]
+    expected = [["m", "t", "pretrained", 2], ["m", "", "random", 1]]
+    assert summed[["model", "task", "init", "jobs"]].values.tolist() == expected

@@ -31,19 +31,15 @@ INK = {  # colours that say something else than which model it is
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_fits_at_full_size_and_small(name, full, small, drawn):
+def test_every_figure_fits_at_full_size_and_small_and_draws_its_data(name, full, small, drawn):
     for directory in (full, small):
         figure = drawn(name, directory)
         assert not faults(figure)
         if name in ONE_COLUMN:
             assert figure.get_figwidth() * 25.4 == pytest.approx(style.ONE_COLUMN)
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_draws_its_data_at_full_size(name, full, drawn):
-    """The full study lacks nothing, so no page is one that names what is missing."""
-    assert not [text for text in words(drawn(name, full)) if text.startswith("No ")]
-    assert any(axes.axison for axes in panels(drawn(name, full)))
+    figure = drawn(name, full)
+    assert not [text for text in words(figure) if text.startswith("No ")], "the full study lacks nothing"
+    assert any(axes.axison for axes in panels(figure))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -60,7 +56,6 @@ def halved(full, tmp_path_factory):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_half_of_the_rows_still_draw(name, halved):
-    """Drawn without an error, or a page that names what is missing."""
     figure = figures.resolve(name)(halved)
     assert figure.subfigs
     assert not any(np.isinf(axes.get_position().bounds).any() for axes in panels(figure))
@@ -95,19 +90,10 @@ def test_a_model_keeps_its_look_and_no_other_has_it(full):
     assert tables.stems["hyenadna.scratch.kmer.w64"] == "hyenadna.scratch.kmer"
 
 
-@pytest.mark.parametrize(
-    "name, expected",
-    [
-        ("character", "character"),
-        ("6-mer", "kmer"),
-        ("kmer6", "kmer"),
-        ("BPE", "bpe"),
-        (None, "other"),
-        (np.nan, "other"),
-    ],
-)
-def test_tokenizer_classes(name, expected):
-    assert style.tokenizer_class(name) == expected
+def test_tokenizer_classes():
+    classes = {"character": "character", "6-mer": "kmer", "kmer6": "kmer", "BPE": "bpe", None: "other", np.nan: "other"}
+    for name, expected in classes.items():
+        assert style.tokenizer_class(name) == expected
 
 
 def test_a_task_is_named_with_what_makes_it_a_variant(full):

@@ -1,13 +1,9 @@
-"""Figures of what `collect_tables` itself writes: of nothing yet, of maps of substitutions, of models given inline."""
-
-import json
+"""Figures of what `collect_tables` itself writes: of nothing yet, and of maps of substitutions."""
 
 import pandas as pd
 import pytest
 
-from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.reporting.figures import resolve
 from foundationless.reporting.figures.inputs import read
 from foundationless.reporting.figures.mutagenesis import mutagenesis
 from foundationless.reporting.tables.collect import collect
@@ -49,16 +45,3 @@ def test_collected_maps_are_those_of_the_first_window(tmp_path):
     frame.drop(columns="llr").to_parquet(tmp_path / "p.parquet")
     with pytest.raises(UserError, match="no column llr"):
         read_substitutions(tmp_path / "p.parquet")
-
-
-def test_inline_models_of_a_plan_are_understood(tmp_path):
-    cards = json.dumps({"a.demo": {"label": "A", "tokenizer_class": "bpe", "order": 0, "kind": "model"}})
-    (tmp_path / "tasks.tsv").write_text("task\tsuite\tsuite_label\tgroup\tlabel\nH3\tnt\tNT\tmarks\tH3\n")
-    for name in ("s", "c"):
-        (tmp_path / f"{name}.csv").write_text("analysis,task,model,init,versus,metric,value,delta\n")
-    pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"]).to_parquet(tmp_path / "r.parquet")
-    given = {"scores": "s.csv", "comparisons": "c.csv", "records": "r.parquet", "tasks": "tasks.tsv", "output": "t"}
-    flags = [word for flag, name in given.items() for word in (f"--{flag}", str(tmp_path / name))]
-    assert main(["collect_tables", *flags, "--models", cards]) == 0
-    assert pd.read_csv(tmp_path / "t" / "models.csv")["label"].tolist() == ["A"]
-    assert words(resolve("verdict_forest")(read(tmp_path / "t")))[0] == "Does pretraining pay?"

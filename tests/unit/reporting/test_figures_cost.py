@@ -9,45 +9,16 @@ import pytest
 from foundationless.reporting.figures import resolve
 from foundationless.reporting.figures.inputs import read
 from foundationless.reporting.tables import cost_ledger
-from support.figure_tables import write_tables
+from support.figure_tables import PRETRAINED
 from support.figures import faults, laid_out, marks_of, panels, words
 
-# GPU-hours; of DNABERT-2 nobody knows.
-PRETRAINED = {"hyenadna": 0.5, "caduceus": 2.0, "mistral": 30.0, "nt500m": 900.0, "ntv2": 50.0, "genalm": 20.0}
 MODELS = [*PRETRAINED, "dnabert2"]
 
 
-def ledger(frame, gpu=True, seed=0):
-    """A made-up ledger of two seeds for every scored arm: models on a GPU, baselines on a CPU."""
-    generator = np.random.default_rng(seed)
-    rows = []
-    for row in frame.scores.drop_duplicates(["analysis", "task", "model", "init"]).to_dict("records"):
-        network = row["model"] not in frame.baselines
-        for each in (0, 1):
-            hours = generator.uniform(0.05, 0.2) * (1 + MODELS.index(row["base"]) if network else 0.1)
-            job = {key: row[key] for key in ("analysis", "task", "model", "init")} | {"rule": "r", "seed": each}
-            probed = network and row["analysis"] in ("biotype", "ancestry", "frozen")
-            parts = [(job, 0.1 * hours)] if probed else [(job, hours)]
-            if probed:
-                parts.append((job | {"analysis": cost_ledger.EMBEDDINGS, "rule": "embed"}, hours))
-            for part, time in parts:
-                on_gpu = gpu and network and not (probed and part is job)
-                rows.append(part | {"seconds": 3600 * time, "gpu_hours": time * on_gpu, "cpu_hours": time})
-    for model, hours in PRETRAINED.items():
-        job = {"rule": "pretrain", "analysis": "pretrain", "task": "genome", "model": model, "init": "pretrained"}
-        rows.append(job | {"seed": 0, "seconds": 3600 * hours, "gpu_hours": hours * gpu, "cpu_hours": hours})
-    return pd.DataFrame(rows).reindex(columns=cost_ledger.LEDGER)
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    return write_tables(tmp_path_factory.mktemp("cost") / "tables", suites=("gb",))
-
-
-def tables(plain, directory, *, change=lambda jobs: jobs, **how):
-    shutil.copytree(plain, directory / "tables")
-    jobs = change(ledger(read(plain), **how))
-    jobs.to_csv(directory / "tables" / "cost.csv", index=False)
+def tables(full, directory, *, change):
+    """The tables of a study whose ledger was changed."""
+    shutil.copytree(full, directory / "tables")
+    change(pd.read_csv(full / "cost.csv")).to_csv(directory / "tables" / "cost.csv", index=False)
     return directory / "tables"
 
 
@@ -60,11 +31,8 @@ def panel(figure, title):
     return axes
 
 
-def test_points_are_the_sums_of_the_ledger_and_the_means_of_the_scores(plain, tmp_path):
-    directory = tables(plain, tmp_path)
-    figure, frame = draw(directory), read(directory)
-    assert not faults(figure)
-    jobs = pd.read_csv(directory / "cost.csv")
+def test_points_are_the_sums_of_the_ledger_and_the_means_of_the_scores(full, drawn):
+    figure, frame, jobs = drawn("cost", full), read(full), pd.read_csv(full / "cost.csv")
     members = frame.tasks.loc[frame.tasks["suite"] == "gb", "task"]
     axes = panel(figure, f"Genomic Benchmarks, fine-tuning ({len(members)} tasks)")
     for model, init in ((model, init) for model in MODELS for init in ("pretrained", "random")):
@@ -77,11 +45,7 @@ def test_points_are_the_sums_of_the_ledger_and_the_means_of_the_scores(plain, tm
     links = [line for line in axes.lines if len(line.get_xdata()) == 2]
     assert len(links) == len(MODELS), "a line from the random to the pretrained arm of every model"
 
-
-def test_a_probed_arm_pays_for_its_embedding(plain, tmp_path):
-    directory = tables(plain, tmp_path)
-    axes, frame = panel(draw(directory), "Biotype, frozen features"), read(directory)
-    jobs = pd.read_csv(directory / "cost.csv")
+    axes = panel(figure, "Biotype, frozen features")  # a probed arm pays for its embedding
     mine = jobs[(jobs["task"] == "biotype") & (jobs["model"] == "mistral") & (jobs["init"] == "random")]
     mine = mine[mine["analysis"].isin(["biotype", cost_ledger.EMBEDDINGS])]
     assert mine["analysis"].nunique() == 2
@@ -89,17 +53,17 @@ def test_a_probed_arm_pays_for_its_embedding(plain, tmp_path):
     assert x == pytest.approx(mine["gpu_hours"].sum()) and x > 0
 
 
-def test_without_a_gpu_the_axis_counts_cores(plain, tmp_path):
-    figure = draw(tables(plain, tmp_path, gpu=False))
+def test_without_a_gpu_the_axis_counts_cores(full, tmp_path):
+    figure = draw(tables(full, tmp_path, change=lambda jobs: jobs.assign(gpu_hours=0.0)))
     assert not faults(figure)
     assert "CPU core-hours" in words(figure) and "GPU-hours" not in words(figure)
 
 
-def test_what_is_missing_is_said(plain, tmp_path):
+def test_what_is_missing_is_said(full, tmp_path):
     def without_caduceus(jobs):
         return jobs[(jobs["model"] != "caduceus") | (jobs["analysis"] == "pretrain")]
 
-    figure = draw(tables(plain, tmp_path, change=without_caduceus))
+    figure = draw(tables(full, tmp_path, change=without_caduceus))
     assert not faults(figure)
     caption = " ".join(words(figure))
     assert "The pretraining of DNABERT-2 was paid elsewhere" in caption
@@ -108,20 +72,15 @@ def test_what_is_missing_is_said(plain, tmp_path):
     assert any(axes.texts for part in figure.subfigs for axes in part.axes), "an arrow where a cost is not all"
 
 
-@pytest.mark.parametrize("missing", ["file", "rows", "jobs"])
-def test_no_ledger_is_a_page_that_says_so(plain, tmp_path, missing):
-    changes = {"rows": lambda jobs: jobs.iloc[:0], "jobs": lambda jobs: jobs[jobs["analysis"] == "pretrain"]}
-    directory = tables(plain, tmp_path, change=changes.get(missing, lambda jobs: jobs))
-    if missing == "file":
-        (directory / "cost.csv").unlink()
-    figure = draw(directory)
+def test_a_ledger_of_pretraining_alone_is_a_page_that_says_so(full, tmp_path):
+    figure = draw(tables(full, tmp_path, change=lambda jobs: jobs[jobs["analysis"] == "pretrain"]))
     assert not faults(figure)
     assert any(text.startswith("No ") for text in words(figure))
 
 
-def test_tasks_that_only_some_models_have_do_not_move_the_means(plain, tmp_path):
+def test_tasks_that_only_some_models_have_do_not_move_the_means(full, tmp_path):
     """An arm with a task less is compared on the tasks of all; one with hardly any is left out, and said."""
-    directory = tables(plain, tmp_path)
+    directory = shutil.copytree(full, tmp_path / "tables")
     scores = pd.read_csv(directory / "scores.csv")
     gb = read(directory).tasks.query("suite == 'gb'")["task"].tolist()
     lacking = (scores["model"] == "mistral") & (scores["analysis"] == "finetune") & (scores["task"] == gb[0])

@@ -1,15 +1,13 @@
 """Figures of frozen features on made-up tables: every arm at its number, null bars, maps, and nothing off the page."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
 
-from foundationless.evaluation.table_files import add_name_parts
 from foundationless.reporting.figures import probing
-from foundationless.reporting.figures.inputs import Tables, read
+from foundationless.reporting.figures.inputs import read
 from support.figure_tables import SENTENCE, write_tables
-from support.figures import faults, laid_out, panels, words
+from support.figures import faults, laid_out, panels
 
 FIGURES = ("fewshot", "probing", "clustering")
 
@@ -24,14 +22,6 @@ def tables(request, full, tmp_path_factory):
 @pytest.mark.parametrize("name", FIGURES)
 def test_everything_fits_the_page(tables, name):
     assert not faults(laid_out(getattr(probing, name)(tables)))
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_without_data_a_page_says_so(name):
-    none = add_name_parts(pd.DataFrame(columns=["analysis", "task", "model", "init", "metric", "value"]))
-    empty = Tables(none, none, none, none, add_name_parts(pd.DataFrame(columns=["model", "kind"])), none)
-    said = " ".join(words(getattr(probing, name)(empty)))
-    assert "No scores" in said or "No recorded runs" in said
 
 
 def test_few_shots_are_means_over_draws(tables):

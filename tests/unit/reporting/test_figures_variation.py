@@ -72,12 +72,6 @@ def test_short_windows_and_models_without_likelihood_have_one_column(full):
     assert not faults(figure)
 
 
-def test_no_maps_are_a_sentence(full):
-    for frame in (pd.DataFrame(), substitutions("clinvar_BRCA2", ["hyenadna"]).iloc[:0]):
-        figure = laid_out(mutagenesis(with_maps(full, frame)))
-        assert any(text.startswith("No maps") for text in words(figure))
-
-
 def test_sensitivity_shows_raw_and_centred_and_not_the_rounding(full):
     tables = read(full, SENTENCE)
     rows = tables.scores[tables.scores["analysis"] == "sensitivity"]

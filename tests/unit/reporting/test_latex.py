@@ -63,18 +63,9 @@ def test_powers_and_greek_are_math(text, shown):
 
 
 def test_numbers_are_rounded_and_values_stand_with_their_intervals(tmp_path):
-    frame = pd.DataFrame(
-        {
-            "model": ["m"],
-            "delta": [-0.01234],
-            "low": [-0.5],
-            "high": [0.25],
-            "p_holm": [0.00004],
-            "wilcoxon_p": [0.0406],
-        }
-        | {"n": [18], "value": [0.5], "value_low": [np.nan], "value_high": [np.nan], "tiny": [3.2e-7], "df": [np.inf]}
-    )
-    path = latex(tmp_path, frame)
+    row = {"model": "m", "delta": -0.01234, "low": -0.5, "high": 0.25, "p_holm": 0.00004, "wilcoxon_p": 0.0406}
+    row |= {"n": 18, "value": 0.5, "value_low": np.nan, "value_high": np.nan, "tiny": 3.2e-7, "df": np.inf}
+    path = latex(tmp_path, pd.DataFrame([row]))
     cells = [cell.strip() for cell in rows_of(path)[0]]
     assert cells == [
         "m", "$-$0.012 [$-$0.500, 0.250]", r"\textless{}0.001", "0.041", "18", "0.500", "3.2e$-$07", "inf",

@@ -1,5 +1,7 @@
 """The paper's own numbers: read whole, put beside ours, and through the same statistics."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,8 @@ import scipy.stats
 from foundationless.errors import UserError
 from foundationless.evaluation.across_tasks import ACROSS
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
+from foundationless.reporting.figures import verdict
+from foundationless.reporting.figures.layout import SMALLER
 from foundationless.reporting.paper import paper_tables
 from foundationless.reporting.paper import published as reported
 from foundationless.reporting.paper.compare import paper_outputs
@@ -75,9 +79,8 @@ def test_marks_of_the_paper_that_stand_in_two_suites_are_one_family(evidence, ta
 
 
 def test_against_the_best_random_model_nobody_gains(evidence):
-    both = evidence[(evidence["suite"] == "nt") & (evidence["family"] == "")].pivot(
-        index="model", columns="versus", values="delta"
-    )
+    both = evidence[(evidence["suite"] == "nt") & (evidence["family"] == "")]
+    both = both.pivot(index="model", columns="versus", values="delta")
     assert (both["best_random"] <= both["random"]).all()
 
 
@@ -253,10 +256,8 @@ def test_the_means_of_figure_1_are_over_the_tasks_that_we_count(numbers):
         both = mine.pivot_table(index=["model", "task"], columns="arm", values="value")
         change = (both["pretrained"] - both["random"]).groupby("model")
         assert set(change.size()) == {reported.FIGURE_1[name][2]}
-        stated = numbers[(numbers["experiment"] == "fig1_delta") & (numbers["task"] == name)].set_index("model")[
-            "value"
-        ]
-        assert (change.mean() - stated).abs().max() < 0.02
+        stated = numbers[(numbers["experiment"] == "fig1_delta") & (numbers["task"] == name)].set_index("model")
+        assert (change.mean() - stated["value"]).abs().max() < 0.02
 
 
 @pytest.mark.parametrize(
@@ -315,25 +316,13 @@ def test_tables_without_rows_or_names_warn_of_nothing(numbers, tasks, tmp_path):
     tables_of(rows, numbers, tasks, [], tmp_path)
 
 
-def test_without_the_papers_numbers_there_is_nothing_of_the_paper():
-    empty = pd.DataFrame(columns=SCORES)
-    assert paper_outputs(Inputs(empty, empty, empty, empty, {}, 0.02), {}) == {}
-
-
 def drawn_caption(monkeypatch, found, selection):
     """Caption of the figure of rows `found`, and how many of them it draws."""
-    from types import SimpleNamespace
-
-    from foundationless.reporting.figures import verdict
-
-    class Drawn(Exception):
-        pass
-
-    captions = []
+    said = []
 
     def caption(*parts):
-        captions.append((whole_caption(*parts), len(parts[1])))
-        raise Drawn
+        said.append((whole_caption(*parts), len(parts[1])))
+        raise StopIteration
 
     whole_caption = verdict._reported_caption
     monkeypatch.setattr(verdict, "_reported_caption", caption)
@@ -341,22 +330,17 @@ def drawn_caption(monkeypatch, found, selection):
         extra=lambda name: found, looks={"hyenadna": None, "mistral.w64": None},
         scores=pd.DataFrame({"selection": [selection]}),
     )  # fmt: skip
-    with pytest.raises(Drawn):
+    with pytest.raises(StopIteration):
         verdict.reported(tables)
     monkeypatch.undo()
-    return captions[0]
+    return said[0]
 
 
 def test_the_caption_says_how_each_was_chosen_and_what_is_left_out(monkeypatch):
-    from foundationless.reporting.figures.layout import SMALLER
-
     shared = {"experiment": "gue_finetune", "source": "Fig 9", "arm": "random", "metric": "mcc", "reported": 0.4}
-    found = pd.DataFrame(
-        [
-            shared | {"model": "hyenadna", "ours": 0.5, "difference": 0.1, "verdict": "higher", "same_model": True},
-            shared | {"model": "hyenadna", "ours": 0.5, "difference": np.nan, "verdict": "", "same_model": True},
-        ]
-    )
+    shared |= {"model": "hyenadna", "ours": 0.5, "same_model": True}
+    differences = [{"difference": 0.1, "verdict": "higher"}, {"difference": np.nan, "verdict": ""}]
+    found = pd.DataFrame(shared | difference for difference in differences)
     text, rows = drawn_caption(monkeypatch, found, "validation")
     assert rows == 1 and "Not drawn: 1 means of ours over fewer tasks than the paper's." in text
     assert "best test score" in text and "ours are chosen by validation (selection: validation)" in text

@@ -40,14 +40,10 @@ def test_a_faster_gpu_and_less_data_cost_less(config):
     assert total(config, rule="finetune_model")["gpu_hours"] < whole
 
 
-def test_what_targets_share_counts_once(config):
-    found, _ = estimate(read_study(config), SIZES, 1e12)
+def test_what_targets_share_counts_once_and_tasks_of_unknown_size_are_named(config):
+    found, unknown = estimate(read_study(config), SIZES, 1e12)
     made = found[found["rule"] == "pretrain"].set_index("target")["jobs"]
     assert made["all"] == 1 and made.drop("all").sum() > 1
-
-
-def test_tasks_of_unknown_size_are_named(config, capsys):
-    _, unknown = estimate(read_study(config), SIZES, 1e12)
     assert "mini_H3" not in unknown and "mini_splice" in unknown
 
 
@@ -104,11 +100,9 @@ def test_a_ledger_without_its_columns_or_jobs_is_refused():
     workload = Workload(paper(), SIZES)
     with pytest.raises(UserError, match="no column 'gpus'"):
         Calibration.read(ledger(workload, ("probe",), lambda rule, model: 1).drop(columns="gpus"), workload)
-    foreign = pd.DataFrame(
-        [{"rule": "embed", "analysis": "", "task": "x", "model": "y", "init": "random", "gpus": 1, "seconds": 1.0}]
-    )
+    row = {"rule": "embed", "analysis": "", "task": "x", "model": "y", "init": "random", "gpus": 1, "seconds": 1.0}
     with pytest.raises(UserError, match="no job of this study"):
-        Calibration.read(foreign, workload)
+        Calibration.read(pd.DataFrame([row]), workload)
 
 
 def test_wall_time_is_the_work_shared_out_but_never_less_than_the_longest_chain():
@@ -157,9 +151,8 @@ def test_command(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert main(["plan", "--configfile", "config/paper.yaml", "--rules"]) == 0
     assert "finetune_model" in capsys.readouterr().out
-    (tmp_path / "cost.csv").write_text(
-        "rule,analysis,task,model,init,seed,gpus,seconds\nprobe,frozen,gue_emp_H3,ntv2,random,0,0,7200\n"
-    )
+    rows = "rule,analysis,task,model,init,seed,gpus,seconds\nprobe,frozen,gue_emp_H3,ntv2,random,0,0,7200\n"
+    (tmp_path / "cost.csv").write_text(rows)
     flags = ["--gpus", "4", "--cores", "16", "--ledger", str(tmp_path / "cost.csv")]
     assert main(["plan", "--configfile", "config/paper.yaml", *flags]) == 0
     out = capsys.readouterr().out
@@ -170,9 +163,7 @@ def test_command(capsys, tmp_path, monkeypatch):
     (tmp_path / "broken.yaml").write_text("- 1")
     assert main(["plan", "--configfile", str(tmp_path / "broken.yaml")]) == 2
     assert main(["plan", "--configfile", str(tmp_path / "none.yaml")]) == 2
-    (tmp_path / "sizes.tsv").write_text("task\ttrain\tvalidation\ttest\tlength\nH3\tmany\t1\t1\t1\n")
-    assert main(["plan", "--configfile", "config/paper.yaml", "--sizes", str(tmp_path / "sizes.tsv")]) == 2
-    for cells in ("1\t1\t1\t0", "-5\t1\t1\t1", "nan\t1\t1\t1", "1\tinf\t1\t1"):
+    for cells in ("many\t1\t1\t1", "1\t1\t1\t0", "-5\t1\t1\t1", "nan\t1\t1\t1", "1\tinf\t1\t1"):
         (tmp_path / "sizes.tsv").write_text(f"task\ttrain\tvalidation\ttest\tlength\nH3\t{cells}\n")
         assert main(["plan", "--configfile", "config/config.yaml", "--sizes", str(tmp_path / "sizes.tsv")]) == 2
     assert "Traceback" not in capsys.readouterr().err

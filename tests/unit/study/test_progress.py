@@ -1,5 +1,6 @@
 """Progress of a run: what is counted, what is said, and that nothing of it can end a study."""
 
+import contextlib
 import json
 import logging
 import os
@@ -16,9 +17,12 @@ from hypothesis import strategies as st
 
 from foundationless.__main__ import main
 from foundationless.study import progress, status
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_yaml
 from foundationless.study.job_counts import Failure, Planned, Tally, failure_table, in_words
 from foundationless.study.progress import STATE, Reporter
 from support import ROOT
+from support.studies import wait_until
 
 T0 = 1_700_000_000.0
 TEXT = st.text("ab/{}[]\0\n", max_size=4)
@@ -51,6 +55,10 @@ def tally(jobs=3, retries=0, rule="r", **how):
     made = Tally(began=T0, **how)
     made.plan(Planned(number, rule, "", "finetune", False, retries) for number in range(jobs))
     return made
+
+
+def members(count):
+    return [{"jobid": number, "output": [f"out{number}"]} for number in range(count)]
 
 
 def hear(made, *records):
@@ -94,13 +102,8 @@ def test_counts_are_those_of_the_last_tries(fates, retries, random):
 
 def test_what_was_done_before_counts_and_targets_keep_their_order():
     made = Tally(began=T0)
-    made.plan(
-        [
-            Planned(0, "r", "", "variants", True),
-            Planned(1, "r", "", "variants", False),
-            Planned(2, "s", "", "shared", True),
-        ]
-    )
+    planned = [("r", "", "variants", True), ("r", "", "variants", False), ("s", "", "shared", True)]
+    made.plan(Planned(number, *job) for number, job in enumerate(planned))
     hear(made, info(1), finished(1))
     assert list(made.counts().items()) == [("variants", (2, 2)), ("shared", (1, 1))]
     assert made.states() == {"done": 1}
@@ -119,12 +122,8 @@ def test_seconds_are_those_of_the_benchmark_not_of_the_queue(tmp_path):
     hear(made, info(0, gpu=2, benchmark=benchmark, log=[log]), finished(0, T0 + 9000))
     made.measure(T0 + 9000)
     assert made.gpu_hours(T0 + 9000) == pytest.approx(1.0)
-
-
-def test_a_benchmark_of_an_earlier_run_is_not_this_try_s(tmp_path):
-    benchmark = write(tmp_path / "b.tsv", "s\n99999\n", T0 - 100)
-    made = tally(1)
-    hear(made, info(0, gpu=1, benchmark=benchmark), finished(0, T0 + 360))
+    made = tally(1)  # a benchmark of an earlier run is not this try's
+    hear(made, info(0, gpu=1, benchmark=write(tmp_path / "b.tsv", "s\n99999\n", T0 - 100)), finished(0, T0 + 360))
     made.measure(T0 + 360)
     assert made.gpu_hours(T0 + 360) == pytest.approx(0.1)
 
@@ -172,12 +171,8 @@ def test_of_a_failed_group_only_the_member_that_failed_counts(tmp_path, monkeypa
     write(logs[1], "broke")
     Path("out0").touch()
     made.measure(T0)
-    members = [{"jobid": number, "output": [f"out{number}"]} for number in range(3)]
-    hear(
-        made,
-        record("group_error", T0 + 3600, job_error_info=members),
-        *(error(n, T0 + 3600, log=[logs[n], "slurm.log"]) for n in range(3)),
-    )
+    failed = record("group_error", T0 + 3600, job_error_info=members(3))
+    hear(made, failed, *(error(n, T0 + 3600, log=[logs[n], "slurm.log"]) for n in range(3)))
     assert made.states() == {"waiting": 2, "failed": 1, "queued": 1}
     assert [failure.what for failure in made.unmended()] == ["task=t1"]
     assert made.gpu_hours(T0 + 3600) == pytest.approx(1 / 3), "members share one allocation"
@@ -186,8 +181,7 @@ def test_of_a_failed_group_only_the_member_that_failed_counts(tmp_path, monkeypa
 def test_a_group_that_never_ran_has_failed_as_a_whole():
     made = tally(2, remote=True)
     hear(made, record("group_info", group_id="g", jobs=[0, 1]), *(info(n, indent=True, log=["none"]) for n in (0, 1)))
-    members = [{"jobid": number, "output": [f"out{number}"]} for number in (0, 1)]
-    hear(made, record("group_error", job_error_info=members), error(0), error(1))
+    hear(made, record("group_error", job_error_info=members(2)), error(0), error(1))
     assert made.states() == {"failed": 2} and len(made.unmended()) == 2
 
 
@@ -275,7 +269,7 @@ def test_why_a_job_failed(message, exception, reason):
     assert made.unmended()[0].reason.startswith(reason) and bool(made.unmended()[0].reason) == bool(reason)
 
 
-def test_the_end_of_the_log_that_speaks_is_shown(tmp_path):
+def test_the_end_of_the_log_that_speaks_is_shown_and_many_failures_are_cut(tmp_path):
     empty, spoken = write(tmp_path / "a", ""), tmp_path / "b"
     lines = [f"line {number}" for number in range(5000)]
     spoken.write_bytes("\n".join(lines).encode() + b"\n\n 10%\r 20%\r 30%\n\xff\x1b[31mred\n")
@@ -284,9 +278,6 @@ def test_the_end_of_the_log_that_speaks_is_shown(tmp_path):
     tail = [line.removeprefix("     | ") for line in shown[3:]]
     assert len(tail) == 10 and tail[0] == "line 4992" and tail[-2] == " 30%"
     assert tail[-1] == "�[31mred", "what steers a terminal is left out"
-
-
-def test_many_failures_are_cut_and_the_rest_is_pointed_to():
     failures = [Failure("r", f"task={number}", 1, "", []) for number in range(30)]
     text = "\n".join(failure_table(failures, 20))
     assert "30 jobs failed" in text and "task=19" in text and "task=20" not in text and "and 10 more" in text
@@ -297,9 +288,14 @@ def test_many_failures_are_cut_and_the_rest_is_pointed_to():
 
 
 @pytest.fixture
-def logger(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / ".snakemake").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def logger(place):
+    STATE.parent.mkdir()
     made = logging.Logger("manager", logging.INFO)
     made.said = []
     sink = logging.Handler()
@@ -308,20 +304,13 @@ def logger(tmp_path, monkeypatch):
     return made
 
 
-def wait_for(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def test_it_says_lines_saves_its_state_and_sums_up(logger, monkeypatch):
     monkeypatch.setenv(progress.INTERVAL, "0.05")
     progress.start(logger, lambda: [Planned(0, "r", "", "finetune", False)], lambda: {"snakefile": "S"}, remote=True)
     assert json.loads(STATE.read_text())["status"] == "running"
     logger.handle(info(0))
     logger.handle(error(0))
-    wait_for(lambda: sum("finetune 0/1 | 0 running, 1 failed" in str(entry.msg) for entry in logger.said) >= 2)
+    wait_until(lambda: sum("finetune 0/1 | 0 running, 1 failed" in str(entry.msg) for entry in logger.said) >= 2, 30)
     progress.finish(False)
     progress.finish(False)
     state = json.loads(STATE.read_text())
@@ -344,7 +333,7 @@ def test_failures_are_named_once_where_the_manager_does_not(logger, monkeypatch)
     for attempt in range(2):
         logger.handle(info(0))
         logger.handle(error(0, log=["logs/x.log"]))
-        wait_for(lambda: len(named(logger)) > attempt)  # noqa: B023
+        wait_until(lambda: len(named(logger)) > attempt, 30)  # noqa: B023
     time.sleep(0.15)
     assert named(logger) == [f"Failed: r: task=t0{tries}; log: logs/x.log" for tries in ("", " (2 tries)")]
     reporter.finish(False)
@@ -361,20 +350,9 @@ def test_logging_that_ends_without_a_word_stops_it(logger):
 
 ODD = st.none() | st.integers() | TEXT | st.lists(TEXT, max_size=3)
 SAID = [
-    "event",
-    "jobid",
-    "job_id",
-    "jobs",
-    "output",
-    "log",
-    "msg",
-    "resources",
-    "wildcards",
-    "local",
-    "indent",
-    "thread",
+    "event", "jobid", "job_id", "jobs", "output", "log", "msg", "resources", "wildcards", "local", "indent", "thread",
     "rule_msg",
-]
+]  # fmt: skip
 EVENTS = ("job_info", "job_error", "job_finished", "group_info", "error")
 
 
@@ -451,12 +429,6 @@ def dead_pid():
     return process.pid
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 KEYS = ["host", "pid", "status", "heard", "failures", "configfiles", "rule", "what", "tries", "reason", "logs"]
 VALUES = st.none() | st.booleans() | st.floats() | st.integers() | TEXT | st.just("running")
 STATES = st.recursive(VALUES, lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(KEYS), inner))
@@ -469,16 +441,12 @@ STATES = st.recursive(VALUES, lambda inner: st.lists(inner) | st.dictionaries(st
 @example(json.dumps({"status": "running", "failures": [{"rule": 1, "what": [], "reason": None, "tries": "x"}]}), 200)
 def test_any_state_file_can_be_read(tmp_path_factory, text, length):
     directory = tmp_path_factory.mktemp("state")
-    previous = Path.cwd()
-    os.chdir(directory)
-    try:
+    with contextlib.chdir(directory):
         STATE.parent.mkdir()
         STATE.write_bytes(text.encode(errors="replace")[:length])
         lock()
         run = status.read_run()
         assert status.describe_run(run, T0) and "lock" in status.describe_lock(run)
-    finally:
-        os.chdir(previous)
 
 
 def test_who_lives(place):
@@ -526,9 +494,7 @@ def test_the_manager_s_words_on_the_lock_are_replaced_and_no_others(place):
     lock()
     state(pid=dead_pid(), started=None)
     words = status.LockWords()
-    refused = record(
-        "error", message="LockException:\nError: Directory cannot be locked. Please", exception="LockException"
-    )
+    refused = record("error", message="LockException:\nError: cannot be locked. Please", exception="LockException")
     other = record("error", message="RuleException", exception="RuleException")
     assert words.filter(refused) and words.filter(other)
     assert refused.msg.startswith("The lock is left by process") and other.msg == "RuleException"
@@ -540,17 +506,8 @@ def test_the_manager_s_words_on_the_lock_are_replaced_and_no_others(place):
 # ---- the command
 
 
-def test_status_of_an_empty_directory(place, capsys):
-    assert main(["status"]) == 0
-    said = capsys.readouterr().out
-    assert "No run is known here." in said and "No study to count" in said
-
-
 def test_status_counts_records_on_disk(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
-    from foundationless.study.checks import read_study
-    from foundationless.study.config import read_yaml
-
     study = read_study(read_yaml("config/config.yaml"))
     for job in study.cells[:3]:
         directory = tmp_path / job.analysis / job.task / job.model / job.init / f"seed{job.seed}"
@@ -565,6 +522,9 @@ def test_status_counts_records_on_disk(capsys, monkeypatch, tmp_path):
 
 
 def test_status_shows_failures_and_all_of_them_on_request(place, capsys):
+    assert main(["status"]) == 0
+    said = capsys.readouterr().out
+    assert "No run is known here." in said and "No study to count" in said
     log = write(place / "x.log", "it broke\n")
     failures = [{"rule": "r", "what": f"task={n}", "tries": 1, "reason": "", "logs": [log]} for n in range(25)]
     state(status="failed", failed=25, failures=failures)
