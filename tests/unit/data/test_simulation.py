@@ -36,6 +36,11 @@ def simulate(command, output, *flags, seed=1):
     return output
 
 
+def simulate_people(genome, output, people, children=0, seed=1):
+    size = ("--people-per-population", people, "--children-per-population", children)
+    return simulate("simulate_population", output, "--genome", genome / "genome.fa", *WINDOW, *size, seed=seed)
+
+
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory):
     return simulate("simulate_genome", tmp_path_factory.mktemp("simulated") / "genome")
@@ -43,15 +48,13 @@ def genome(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def population(genome):
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 60)
-    return simulate("simulate_population", genome.parent / "population", *flags)
+    return simulate_people(genome, genome.parent / "population", 60)
 
 
 @pytest.fixture(scope="module")
 def kin(genome):
     """Ten founders and eight children of each population: five couples, so three have a second child."""
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 10, "--children-per-population", 8)
-    return simulate("simulate_population", genome.parent / "kin", *flags)
+    return simulate_people(genome, genome.parent / "kin", 10, 8)
 
 
 @pytest.fixture(scope="module")
@@ -237,8 +240,7 @@ def test_population_agrees_with_the_reference(genome, population, tool):
 
 def test_many_indels_are_left_aligned_and_apart(genome, tool, tmp_path, monkeypatch):
     monkeypatch.setattr(simulate_population, "INDEL_FRACTION", 1.0)
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 60)
-    vcf = simulate("simulate_population", tmp_path, *flags) / "population.vcf.gz"
+    vcf = simulate_people(genome, tmp_path, 60) / "population.vcf.gz"
     total, changed = normalise(tool("bcftools"), genome, vcf)
     records = vcf_records(vcf)
     assert not any(changed) and sum(len(r.ref) > 1 for r in records) > 30
@@ -320,8 +322,7 @@ def test_children_inherit_one_haplotype_of_each_parent(kin, tool):
 
 
 def test_children_change_nothing_of_the_others(genome, kin, tmp_path):
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 10)
-    alone = simulate("simulate_population", tmp_path, *flags)
+    alone = simulate_people(genome, tmp_path, 10)
     assert not read_trios(alone)[1]
     for one, two in zip(vcf_records(alone / "population.vcf.gz"), vcf_records(kin / "population.vcf.gz"), strict=True):
         assert (one.pos, one.ref, one.alts) == (two.pos, two.ref, two.alts)
@@ -330,8 +331,7 @@ def test_children_change_nothing_of_the_others(genome, kin, tmp_path):
 
 def test_a_random_split_of_families_flatters(genome, tmp_path):
     """The nearest neighbour in genotypes scores higher where relatives of test people train; both cures remove that."""
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 40, "--children-per-population", 40)
-    made = simulate("simulate_population", tmp_path, *flags)
+    made = simulate_people(genome, tmp_path, 40, 40)
     roles = {"vcf": "population.vcf.gz", "panel": "panel.tsv", "families": "pedigree.tsv"}
     sources = {role: made / name for role, name in roles.items()} | {"genome": genome / "genome.fa"}
     frame = build_set("people", sources, {"contig": "chr1", "start": "20001", "end": "40000"}, 1)
