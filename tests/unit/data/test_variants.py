@@ -55,16 +55,11 @@ def simulated(genome, seed, samples, count=120):
     generator = random.Random(seed)
     rows = []
     for position in sorted(generator.sample(range(2, 1980), count)):
-        kinds = {}
-        for _ in range(generator.choice([1, 1, 2, 3])):
-            length = generator.choice([1, 1, 1, 2, 4])
-            kinds["".join(generator.choices("ACGT", k=length))] = 1
+        count = generator.choice([1, 1, 2, 3])
+        drawn = ["".join(generator.choices("ACGT", k=generator.choice([1, 1, 1, 2, 4]))) for _ in range(count)]
         ref = genome.fetch("5", position - 1, position - 1 + generator.choice([1, 1, 1, 2, 3, 6]))
-        alts = []
-        for alt in kinds:
-            alt = alt if len(alt) == len(ref) else ref[0] + alt[1:]
-            if alt != ref and alt not in alts:
-                alts.append(alt)
+        fitting = (alt if len(alt) == len(ref) else ref[0] + alt[1:] for alt in drawn)
+        alts = [alt for alt in dict.fromkeys(fitting) if alt != ref]
         if not alts:
             continue
         choices = [0, 0, 0, *range(1, len(alts) + 1)]

@@ -252,12 +252,12 @@ def test_matched_lengths_say_nothing(labelled):
     assert ((means["long"] / means["middle"] - 1).abs() < 0.1).all()
 
 
-def test_matched_without_common_lengths(labelled):
-    apart = labelled[labelled["label"].isin(["short", "giant"])]
-    with pytest.raises(UserError, match="no two classes"):
-        derivations.derive(apart, "matched", 1)
-    with pytest.raises(UserError, match="single sequences"):
-        derivations.derive(labelled.assign(sample="a"), "matched", 1)
+def test_what_a_set_lacks_for_a_derivation_is_a_sentence(labelled):
+    apart, people = labelled[labelled["label"].isin(["short", "giant"])], labelled.assign(sample="a")
+    wrong = [("matched", apart, "no two classes"), ("matched", people, "single sequences")]
+    for derivation, frame, sentence in [*wrong, *((kin, labelled, "pedigree") for kin in ("unrelated", "family"))]:
+        with pytest.raises(UserError, match=sentence):
+            derivations.derive(frame, derivation, 1)
 
 
 def test_matched_of_many_classes():
@@ -277,12 +277,6 @@ def test_distant_takes_near_test_rows_out(planted):
     assert not rows.loc[rows["split"] == "test", "near"].any()
     with pytest.raises(UserError, match="none would be left"):
         derivations.derive(planted[planted["id"] != "e5"], "distant", 1)
-
-
-def test_kin_derivations_need_a_pedigree(labelled):
-    for derivation in ("unrelated", "family"):
-        with pytest.raises(UserError, match="pedigree"):
-            derivations.derive(labelled, derivation, 1)
 
 
 def test_kin_derivations_of_a_pedigree(labelled):

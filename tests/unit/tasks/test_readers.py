@@ -139,19 +139,11 @@ def test_fasta_classes_merges_and_makes_ids_unique(tmp_path):
     assert frame["group"][0] == "chr5" and frame["group"][1] == frame["id"][1]
 
 
-@pytest.mark.parametrize(
-    ("header", "contig"),
-    [
-        ("chr2_87930085_87930285", "chr2"),
-        ("Chr11_6627824_6628024", "chr11"),
-        ("chrX_2970600_2970800", "chrX"),
-        ("hg19_ct_UserTrack_3545_11005range=chr11:132363991-1323641905'pad=0 3'pad=0", "chr11"),
-        ("hg19_ct_UserTrack_3545_158 range=chr12:78319870-78393869 5'pad=0", "chr12"),
-        ("same strong", None),
-    ],
-)
-def test_contig_of_header(header, contig):
-    assert contig_of(header) == contig
+def test_contig_of_header():
+    assert contig_of("chr2_87930085_87930285") == "chr2" and contig_of("Chr11_6627824_6628024") == "chr11"
+    assert contig_of("chrX_2970600_2970800") == "chrX" and contig_of("same strong") is None
+    assert contig_of("hg19_ct_UserTrack_3545_11005range=chr11:132363991-1323641905'pad=0 3'pad=0") == "chr11"
+    assert contig_of("hg19_ct_UserTrack_3545_158 range=chr12:78319870-78393869 5'pad=0") == "chr12"
 
 
 def test_intervals_equal_bedtools(tmp_path, genome, tool):
