@@ -6,7 +6,6 @@ demography, phased, with indels), at the size of the study: 3,202 people and 32 
 scaled; every sequence that it makes is compared.
 """
 
-import argparse
 import os
 import random
 import shutil
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from setting import call, table
+from setting import call, plain_parser, table
 
 from foundationless.commands._flags import count
 from foundationless.data.reference import Genome
@@ -26,15 +25,8 @@ from foundationless.data.variants import haplotypes
 from foundationless.errors import UserError
 
 POPULATIONS = 4  # that are simulated
-HEADER = [
-    "people",
-    "records",
-    "distinct",
-    "program (s)",
-    "bcftools, one (s)",
-    "bcftools, all (s)",
-    "bcftools / program",
-]
+HEADER = ["people", "records", "distinct", "program (s)"]
+HEADER += ["bcftools, one (s)", "bcftools, all (s)", "bcftools / program"]
 
 
 def by_bcftools(bcftools: str, reference: Path, vcf: Path, sample: str, copy: int) -> tuple[str, float]:
@@ -49,13 +41,10 @@ def by_bcftools(bcftools: str, reference: Path, vcf: Path, sample: str, copy: in
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    made = plain_parser(__doc__, "few people and a short window")
     made.add_argument("--people", type=count, default=3202, help="people (default 3202)")
     made.add_argument("--length", type=count, default=32_000, help="bp of the window (default 32000)")
     made.add_argument("--compared", type=count, default=10, help="people whom bcftools builds, both haplotypes")
-    made.add_argument("--smoke", action="store_true", help="few people and a short window: does the script run?")
     arguments = made.parse_args(argv)
     if (bcftools := shutil.which("bcftools")) is None:
         raise UserError("bcftools is not on this machine; install it to compare with.")

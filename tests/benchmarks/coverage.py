@@ -4,13 +4,12 @@ Simulated predictions of two equal arms go through the bootstrap of one task (`b
 equal arms through the mixed model over families of tasks (`aggregate`). Nominal: 95 % and 5 %.
 """
 
-import argparse
 from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
 from numpy.random import Generator
-from setting import call, table
+from setting import call, plain_parser, table
 
 from foundationless.commands._flags import count
 from foundationless.evaluation.aggregate import weigh
@@ -28,9 +27,8 @@ def run_arm(generator: Generator, easy: np.ndarray, seeds: int, spread: float) -
     runs = []
     for seed in range(seeds):
         right = generator.random(len(easy)) < np.clip(easy + generator.normal(0, spread), 0, 1)
-        runs.append(
-            Run(seed, 0, labels, ids, np.where(right, labels, (labels == "0").astype(int).astype(str)), ids=ids)
-        )
+        predicted = np.where(right, labels, (labels == "0").astype(int).astype(str))
+        runs.append(Run(seed, 0, labels, ids, predicted, ids=ids))
     return runs
 
 
@@ -58,10 +56,9 @@ def reject_families(generator: Generator, trials: int, sizes: Sequence[int], sha
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = plain_parser(__doc__, "a few simulations")
     parser.add_argument("--trials", type=count, default=1000, help="simulations per number (default 1000)")
     parser.add_argument("--items", type=count, default=300, help="test items of a task (default 300)")
-    parser.add_argument("--smoke", action="store_true", help="a few simulations, to see that it runs")
     given = parser.parse_args(argv)
     trials = 5 if given.smoke else given.trials
     generator = np.random.default_rng(1)

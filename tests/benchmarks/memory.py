@@ -62,11 +62,8 @@ def measure(name: str, length: int, arguments: argparse.Namespace) -> tuple[int,
 
 def main(argv: Sequence[str] | None = None) -> None:
     made = parser(__doc__)
-    made.add_argument(
-        "--token-budget",
-        type=count,
-        help="tokens per batch (default: 100,002 where the model reads so many, else 16,384)",
-    )
+    told = "tokens per batch (default: 100,002 where the model reads so many, else 16,384)"
+    made.add_argument("--token-budget", type=count, help=told)
     made.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="autocast precision")
     made.add_argument("--jitter", type=number, default=0.0, help="lengths vary by this share (default 0: none)")
     made.add_argument("--lengths", type=count, nargs="+", default=list(LENGTHS), help="nucleotides per sequence")

@@ -43,13 +43,9 @@ def command(place: Path, name: str, rates: Sequence[float], arguments: argparse.
     flags = [word for flag, value in values.items() for word in (f"--{flag}", str(value))]
     folds = ["--folds", *map(str, range(arguments.folds))] if arguments.folds else []
     argv = [sys.executable, "-m", "foundationless", "finetune_model", *flags, *folds]
-    done = subprocess.run(
-        [*argv, "--learning-rates", *map(str, rates)],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    argv += ["--learning-rates", *map(str, rates)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(f"the job of {name} failed: {done.stderr.strip().splitlines()[-1]}")
     json.loads((out / "record.json").read_text())
@@ -92,15 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             each = took["each"]
             rows.append((name, *took.values(), each / took["sequence"], each / took["packed"]))
     print(title(arguments, device))
-    header = [
-        "model",
-        f"a process per {'rate' if arguments.folds else 'run'}, s",
-        "one process, s",
-        "packed, s",
-        "runs per hour: one process",
-        "packed",
-    ]
-    print(table(header, rows))
+    first = f"a process per {'rate' if arguments.folds else 'run'}, s"
+    print(table(["model", first, "one process, s", "packed, s", "runs per hour: one process", "packed"], rows))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ written here, run with the keys of `profiles/default`; beside them stands the sa
 which is what no scheduler can beat, and the CPU seconds of Snakemake's own process.
 """
 
-import argparse
 import os
 import re
 import resource
@@ -22,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from setting import ROOT, call, table
+from setting import ROOT, call, plain_parser, table
 
 from foundationless.commands._flags import count
 from foundationless.errors import UserError
@@ -109,15 +108,8 @@ def plan_study(config: str) -> list[list[Any]]:
         (directory / record).unlink()
         one = snakemake(directory, "-n", "--configfile", config)
         found = planned(one.text)
-        after = {
-            "summarise_analysis",
-            "collect_tables",
-            "draw_figures",
-            "bind_figures",
-            "write_verdict",
-            "write_report",
-        }
-        after |= {"all", "total"}
+        after = {"summarise_analysis", "collect_tables", "draw_figures", "bind_figures"}
+        after |= {"write_verdict", "write_report", "all", "total"}
         once = found.get("finetune_model") == found.get("summarise_analysis") == 1
         if not once or set(found) - after != {"finetune_model"}:
             raise UserError(f"one record of {len(made)} files was missing, and snakemake planned {found}.")
@@ -154,13 +146,10 @@ def run_bare(jobs: int, cores: int, command: str) -> Run:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    made = plain_parser(__doc__, "the demo and few jobs")
     made.add_argument("--configfile", default="config/paper.yaml", help="the study (default: config/paper.yaml)")
     made.add_argument("--jobs", type=count, default=2000, help="short jobs (default 2000: about a minute; 10000: six)")
     made.add_argument("--cores", type=count, default=os.cpu_count() or 1, help="at once (default: all)")
-    made.add_argument("--smoke", action="store_true", help="the demo and few jobs: does the script run?")
     arguments = made.parse_args(argv)
     config = "config/config.yaml" if arguments.smoke else arguments.configfile
     jobs = 10 if arguments.smoke else arguments.jobs
@@ -172,10 +161,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(table(["what", "study", "jobs", "wall (s)", "CPU (s)", "peak MiB"], rows))
     command = "touch {output}"
     rows = []
-    for name, run in (
-        ("snakemake", run_short(jobs, arguments.cores, command)),
-        ("shells alone", run_bare(jobs, arguments.cores, command)),
-    ):
+    for name, way in {"snakemake": run_short, "shells alone": run_bare}.items():
+        run = way(jobs, arguments.cores, command)
         rows.append([name, jobs, f"{run.wall:.1f}", f"{jobs / run.wall:.1f}", f"{run.cpu:.1f}"])
     print("\n" + table(["short jobs", "jobs", "wall (s)", "jobs/s", "CPU (s)"], rows))
 

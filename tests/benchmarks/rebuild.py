@@ -7,7 +7,6 @@ times a second (PSS: a page that several share counts once). The limits, on 2 co
 and 4 GiB for the whole one. On a busy machine only the CPU seconds say much: half of them is what two idle cores take.
 """
 
-import argparse
 import os
 import resource
 import shutil
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from setting import ROOT, call, table
+from setting import ROOT, call, plain_parser, table
 
 from foundationless.commands._flags import count
 from foundationless.errors import UserError
@@ -74,17 +73,8 @@ def memory_below(parent: int) -> int:
 
 def rebuild(directory: Path, config: str, cores: int, target: str) -> tuple[float, float, float]:
     """(seconds, seconds of CPU, GiB) of a rebuild in a checkout."""
-    command = [
-        "snakemake",
-        "--cores",
-        str(cores),
-        "--configfile",
-        config,
-        "--config",
-        "from_records=true",
-        "--",
-        target,
-    ]
+    flags = ["--cores", str(cores), "--configfile", config, "--config", "from_records=true"]
+    command = ["snakemake", *flags, "--", target]
     before, began, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), 0
     with open(directory / "rebuild.log", "w") as log:
         process = subprocess.Popen(command, cwd=directory, env=ENVIRONMENT, stdout=log, stderr=subprocess.STDOUT)
@@ -99,14 +89,11 @@ def rebuild(directory: Path, config: str, cores: int, target: str) -> tuple[floa
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    made = plain_parser(__doc__, "two simulated tasks, and their tables alone")
     made.add_argument("--results", type=Path, help="directory `results` of a study that ran; it is copied")
     made.add_argument("--configfile", default="config/mini.yaml", help="its config (default: config/mini.yaml)")
     made.add_argument("--items", type=count, default=3000, help="test items of a simulated task (default 3000)")
     made.add_argument("--cores", type=count, default=2, help="at once (default 2)")
-    made.add_argument("--smoke", action="store_true", help="two simulated tasks, and their tables alone: does it run?")
     given = made.parse_args(argv)
     cores = f"{given.cores} of {os.cpu_count()} cores"
     print(f"{date.today()}, {cores}, load {os.getloadavg()[0]:.1f}, snakemake {version('snakemake')}\n")

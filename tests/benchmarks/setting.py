@@ -30,38 +30,33 @@ from foundationless.models.weights import Weights
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("FOUNDATIONLESS_SHARED", ROOT.parent / "shared"))
 # `--smoke`: a millionth of the work, so that a test can see that a script still runs.
-SMALL = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "intermediate_size": 64,
-    "d_model": 16,
-    "n_layer": 2,
-    "d_inner": 32,
-    "width": 16,
-    "depth": 2,
-}
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+SMALL |= {"intermediate_size": 64, "d_model": 16, "n_layer": 2, "d_inner": 32, "width": 16, "depth": 2}
+
+
+def plain_parser(description: str, smoke: str) -> argparse.ArgumentParser:
+    """A parser with `--smoke`; a mistake in a flag is one line, as in the program."""
+    made = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    made.add_argument("--smoke", action="store_true", help=f"{smoke}: does the script run?")
+    return made
 
 
 def parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the flags that every benchmark has; a mistake in them is one line, as in the program."""
-    made = _Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    """A parser with the flags that every benchmark of models has."""
+    made = plain_parser(description, "tiny networks and few sequences")
     made.add_argument("--models", nargs="+", help="models of config/models.yaml (default: all that have a network)")
     made.add_argument("--device", default="cpu", help="auto (CUDA if present), cpu, or cuda[:N]")
     made.add_argument("--threads", type=count, default=os.cpu_count() or 1, help="CPU threads (default: all)")
     made.add_argument("--repeats", type=count, default=3, help="runs of each way, in turn; the fastest counts")
-    made.add_argument(
-        "--cpu-seconds", action="store_true", help="time by CPU seconds of all threads (for a busy machine), not wall"
-    )
-    made.add_argument(
-        "--tokenizers",
-        type=Path,
-        default=SHARED / "golden" / "tokenizers" / "files",
-        help="directory with NAME/tokenizer.json of the byte-pair tokenizers",
-    )
-    made.add_argument("--smoke", action="store_true", help="tiny networks and few sequences: does the script run?")
+    told = "time by CPU seconds of all threads (for a busy machine), not wall"
+    made.add_argument("--cpu-seconds", action="store_true", help=told)
+    add_tokenizers(made)
     return made
+
+
+def add_tokenizers(made: argparse.ArgumentParser) -> None:
+    told = "directory with NAME/tokenizer.json of the byte-pair tokenizers"
+    made.add_argument("--tokenizers", type=Path, default=SHARED / "golden" / "tokenizers" / "files", help=told)
 
 
 def call(main: Callable[[Sequence[str] | None], None]) -> None:

@@ -4,16 +4,13 @@
 call a sequence; a busy machine does not count, for waiting is not processor time.
 """
 
-import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from setting import SHARED, call, table, title
+from setting import add_tokenizers, call, plain_parser, table, title
 from torch import device
 
-from foundationless.__main__ import _Parser
 from foundationless.commands._flags import count
 from foundationless.errors import UserError
 from foundationless.models.tokenizers import TOKENIZERS, Tokenizer, load_tokenizer
@@ -40,18 +37,13 @@ def speed(tokenizer: Tokenizer, sequences: Sequence[str], repeats: int) -> float
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = plain_parser(__doc__, "few bases")
     parser.add_argument("--names", nargs="+", default=list(TOKENIZERS), help="tokenizers (default: all)")
-    parser.add_argument(
-        "--lengths", nargs="+", type=count, default=[100, 1000, 10_000, 1_000_000], help="bp a sequence"
-    )
+    lengths = [100, 1000, 10_000, 1_000_000]
+    parser.add_argument("--lengths", nargs="+", type=count, default=lengths, help="bp a sequence")
     parser.add_argument("--bases", type=count, default=2_000_000, help="bases of each measurement")
     parser.add_argument("--repeats", type=count, default=5, help="passes; the fastest counts")
-    files = SHARED / "golden" / "tokenizers" / "files"
-    parser.add_argument(
-        "--tokenizers", type=Path, default=files, help="directory with NAME/tokenizer.json of byte-pair ones"
-    )
-    parser.add_argument("--smoke", action="store_true", help="few bases: does the script run?")
+    add_tokenizers(parser)
     arguments = parser.parse_args(argv)
     if unknown := [name for name in arguments.names if name not in TOKENIZERS]:
         raise UserError(f"--names {unknown[0]}: the tokenizers are {', '.join(TOKENIZERS)}.")

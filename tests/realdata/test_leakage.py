@@ -1,53 +1,25 @@
 """Leakage of published splits: what is known of them must come out, and MMseqs2 must agree."""
 
-import subprocess
-
-import pandas as pd
 import pytest
 
-from foundationless.__main__ import main
 from foundationless.data.dna import reverse_complement
 from foundationless.tasks import derivations, leakage
-from foundationless.tasks.sequence_sets import read_sequences
+from support.commands import built, mmseqs_similarity
 
 
 @pytest.fixture(scope="module")
-def build(shared, tmp_path_factory):
-    """Sequence set of a reader and mirrored files, by their names in the manifest."""
-    manifest = pd.read_csv(shared / "mirror" / "manifest.tsv", sep="\t").set_index("name")["url"]
-
-    def made(reader, options=(), **sources):
-        output = tmp_path_factory.mktemp("set") / "set.parquet"
-        files = {role: shared / "mirror" / manifest[name].removeprefix("https://") for role, name in sources.items()}
-        flags = [f"--source={role.replace('__', '.')}={path}" for role, path in files.items()]
-        flags += [f"--option={option}" for option in options]
-        assert main(["build_sequences", f"--reader={reader}", *flags, "--seed=1", f"--output={output}"]) == 0
-        return read_sequences(output)
-
-    return made
-
-
-@pytest.fixture(scope="module")
-def enhancers(build):
-    sources = {
-        f"{split}__{label}": f"ienhancer_{split}_{label}_enhancers"
-        for split in ("train", "test")
-        for label in ("strong", "weak", "non")
-    }
-    return build("fasta_classes", **sources)
-
-
-@pytest.fixture(scope="module")
-def promoters(build):
+def promoters(mirror, tmp_path_factory):
     sources = {
         "all": {"train": "gue_prom_300_all_dev"},
         "notata": {"train": "gue_prom_300_notata_dev"},
         "tata": {"train": "gue_prom_300_tata_train", "validation": "gue_prom_300_tata_dev"},
     }
-    return {
-        name: build("table", ["validation_fraction=0"][len(held) - 1 :], **held, test=f"gue_prom_300_{name}_test")
-        for name, held in sources.items()
-    }
+    made = {}
+    for name, held in sources.items():
+        files = {role: mirror(file) for role, file in (held | {"test": f"gue_prom_300_{name}_test"}).items()}
+        output = tmp_path_factory.mktemp("promoters") / "set.parquet"
+        made[name] = built(output, "table", files, ["validation_fraction=0"][len(held) - 1 :])
+    return made
 
 
 def test_all_strong_test_enhancers_leak(enhancers):
@@ -60,12 +32,6 @@ def test_all_strong_test_enhancers_leak(enhancers):
     distant, _ = derivations.derive(enhancers, "distant", 1)
     left = distant[distant["split"] == "test"]["label"].value_counts()
     assert "strong" not in left.index and left["non"] > 150
-
-
-def test_splice_shares_thirty(build):
-    frame = build("table", ["validation_fraction=0"], train="gue_splice_dev", test="gue_splice_test")
-    rows, _ = leakage.audit(frame)
-    assert frame.loc[rows["exact"], "sequence"].nunique() == 30
 
 
 def test_promoters_share_sequences_across_splits_and_tasks(promoters):
@@ -92,22 +58,7 @@ def test_promoters_share_sequences_across_splits_and_tasks(promoters):
 def test_near_duplicates_of_enhancers_equal_mmseqs(tmp_path, enhancers, tool):
     """Rows of which a local alignment of MMseqs2 matches 85 % are near, and near rows are no noise."""
     train, test = enhancers[enhancers["split"] != "test"], enhancers[enhancers["split"] == "test"]
-    for name, part in {"train": train, "test": test}.items():
-        rows = zip(part["id"], part["sequence"], strict=True)
-        (tmp_path / f"{name}.fa").write_text("".join(f">{number}\n{text}\n" for number, text in rows))
-    subprocess.run(
-        [
-            *(tool("mmseqs"), "easy-search", "test.fa", "train.fa", "out.m8", "tmp", "--search-type", "3"),
-            *("--strand", "2", "-k", "11", "--max-seqs", "2000", "--mask", "0", "--threads", "1", "-v", "1"),
-            *("--format-output", "query,fident,alnlen,qlen"),
-        ],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    found = pd.read_csv(tmp_path / "out.m8", sep="\t", names=["query", "identity", "aligned", "length"])
-    theirs = (found["identity"] * found["aligned"] / found["length"]).groupby(found["query"].astype(str)).max()
-    theirs = theirs.reindex(test["id"], fill_value=0.0).to_numpy()
+    theirs = mmseqs_similarity(tool("mmseqs"), tmp_path, list(test["sequence"]), list(train["sequence"]))
     ours, _ = leakage.nearest(list(test["sequence"]), list(train["sequence"]))
     assert (theirs >= 0.85).sum() >= 100
     assert (ours[theirs >= 0.85] >= 0.8).mean() > 0.98

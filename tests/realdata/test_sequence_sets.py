@@ -1,6 +1,5 @@
 """Sequence sets from published files: the facts known about them must come out."""
 
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -12,17 +11,10 @@ from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import Genome
 from foundationless.data.variants import haplotypes
 from foundationless.features.genotypes import features
-from foundationless.tasks import derivations
+from foundationless.tasks import derivations, leakage
 from foundationless.tasks.readers.transcripts import transcript_biotypes
-from foundationless.tasks.sequence_sets import read_sequences
 from support import ROOT
-
-
-@pytest.fixture(scope="module")
-def mirror(shared):
-    """Path of a mirrored file by its name in the manifest."""
-    manifest = pd.read_csv(shared / "mirror" / "manifest.tsv", sep="\t").set_index("name")["url"]
-    return lambda name: shared / "mirror" / manifest[name].removeprefix("https://")
+from support.commands import building, built, error_in, output_of
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +32,8 @@ def genome(mirror, tmp_path_factory) -> Path:
     return path
 
 
-def build(folder, reader, sources, options=(), limits=()):
-    flags = [f"--source={role}={path}" for role, path in sources.items()]
-    flags += [f"--option={option}" for option in options] + [f"--limit={limit}" for limit in limits]
-    out = folder / "set.parquet"
-    assert main(["build_sequences", f"--reader={reader}", *flags, "--seed=1", f"--output={out}"]) == 0
-    return read_sequences(out)
+def build(folder, *request):
+    return built(folder / "set.parquet", *request)
 
 
 def canonical(sequences) -> set[str]:
@@ -58,34 +46,19 @@ def test_genome_equals_samtools_faidx(shared, genome, tool):
     regions += [("chr13", 32_299_990, 32_300_500), ("chr13", 32_499_900, 32_500_010), ("chr17", 7_668_400, 7_687_500)]
     regions += [("chr17", 43_000_000, 43_200_000), ("chr17", 20_000_000, 20_000_100)]
     names = [f"{contig}:{start + 1}-{end}" for contig, start, end in regions]
-    answer = subprocess.run(
-        [tool("samtools"), "faidx", str(shared / "realdata" / "hg38_sparse.fa.gz"), *names],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    expected = ["".join(record.splitlines()[1:]).upper() for record in answer.stdout.split(">")[1:]]
+    answer = output_of(tool("samtools"), "faidx", shared / "realdata" / "hg38_sparse.fa.gz", *names)
+    expected = ["".join(record.splitlines()[1:]).upper() for record in answer.split(">")[1:]]
     assert [made.fetch(*region) for region in regions] == expected
     assert made.coverage("chr2") == [(10_000, 2_333_275)]
 
 
-def test_enhancers_leak_and_dedup_mends_it(tmp_path, mirror):
-    sources = {
-        f"{split}.{label}": mirror(f"ienhancer_{split}_{label}_enhancers")
-        for split in ("train", "test")
-        for label in ("strong", "weak", "non")
-    }
-    frame = build(tmp_path, "fasta_classes", sources)
+def test_enhancers_leak_and_dedup_mends_it(enhancers):
+    frame = enhancers
     assert set(frame["sequence"].str.len()) == {200}
     counts = frame.assign(published=frame["split"].where(frame["split"] == "test", "train"))
-    assert counts.groupby(["published", "label"]).size().to_dict() == {
-        ("test", "non"): 200,
-        ("test", "strong"): 100,
-        ("test", "weak"): 100,
-        ("train", "non"): 1484,
-        ("train", "strong"): 742,
-        ("train", "weak"): 742,
-    }
+    sizes = counts.groupby(["published", "label"]).size().unstack()
+    assert sizes.loc["test"].to_dict() == {"non": 200, "strong": 100, "weak": 100}
+    assert sizes.loc["train"].to_dict() == {"non": 1484, "strong": 742, "weak": 742} and len(sizes) == 2
     assert frame["group"].str.fullmatch("chr([0-9]+|X)").mean() == 1
     inside = frame[frame["split"] != "test"]
     strong = frame[(frame["split"] == "test") & (frame["label"] == "strong")]
@@ -102,13 +75,14 @@ def test_splice_shares_thirty_sequences(tmp_path, mirror):
     by_split = {split: set(rows) for split, rows in frame.groupby("split")["sequence"]}
     assert len(by_split["train"] & by_split["test"]) == 30
     assert set(frame["label"]) == {"0", "1", "2"} and len(frame) == 2 * 4562
+    assert frame.loc[leakage.audit(frame)[0]["exact"], "sequence"].nunique() == 30
 
 
 def test_yeast_marks_split_by_chromosome(tmp_path, mirror, capsys):
     yeast = tmp_path / "yeast.fa"
     assert main(["prepare_genome", f"--piece=path={mirror('yeast_genome')}", f"--output={yeast}"]) == 0
     sources = {"train": mirror("gue_emp_H3_dev"), "test": mirror("gue_emp_H3_test"), "genome": yeast}
-    frame = build(tmp_path, "table", sources, ["test_contigs=IV,XII"], ["train=800"])
+    frame = build(tmp_path, "table", sources, ["test_contigs=IV,XII"], "--limit=train=800")
     assert "of 2994 sequences 0 are nowhere" in capsys.readouterr().err
     assert set(frame[frame["split"] == "test"]["group"]) == {"IV", "XII"}
     assert not set(frame[frame["split"] != "test"]["group"]) & {"IV", "XII"}
@@ -130,19 +104,14 @@ def test_mitochondria_equal_bcftools(tmp_path, mirror, genome, tool):
     """All 3,892 REF alleles agree with rCRS, and people come out as bcftools has them."""
     vcf = tmp_path / "mt.vcf.gz"
     vcf.write_bytes(mirror("kgp_chrMT").read_bytes())
-    subprocess.run([tool("bcftools"), "index", "-t", str(vcf)], check=True)
+    output_of(tool("bcftools"), "index", "-t", vcf)
     found = haplotypes(vcf, Genome(genome), "chrM")
     assert found.counts["records"] == 3892
     reference = tmp_path / "mt.fa"
     reference.write_text(">MT\n" + Genome(genome).fetch("MT", 0, 16_569) + "\n")
     for number in range(0, len(found.samples), 300):
-        answer = subprocess.run(
-            [tool("bcftools"), "consensus", "-f", str(reference), "-s", found.samples[number], "-H", "1", str(vcf)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert found.sequences[found.index[number, 0]] == "".join(answer.stdout.splitlines()[1:])
+        answer = output_of(tool("bcftools"), "consensus", "-f", reference, "-s", found.samples[number], "-H", 1, vcf)
+        assert found.sequences[found.index[number, 0]] == "".join(answer.splitlines()[1:])
 
 
 def test_genotypes_tell_mitochondrial_ancestry(tmp_path, mirror, genome):
@@ -164,18 +133,15 @@ def test_wrong_build_is_refused(tmp_path, capsys, shared, mirror):
     wrong = tmp_path / "wrong.fa"
     piece = f"--piece=path={mirror('brca1_hg19')},contig=chr17,start=43000001"
     assert main(["prepare_genome", piece, f"--output={wrong}"]) == 0
-    capsys.readouterr()
-    vcf = shared / "realdata" / "brca1_sge_hg38.vcf.gz"
-    flags = [f"--source=vcf={vcf}", f"--source=genome={wrong}", "--seed=1", f"--output={tmp_path}/set.parquet"]
-    assert main(["build_sequences", "--reader=clinical", *flags]) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
+    sources = {"vcf": shared / "realdata" / "brca1_sge_hg38.vcf.gz", "genome": wrong}
+    assert main(building(tmp_path / "set.parquet", "clinical", sources)) == 2
+    error = error_in(capsys.readouterr().err)
     assert "chr17:43" in error and "REF alleles disagree with the genome" in error
 
 
 def test_transcript_biotypes_agree_with_the_derived_table(shared, mirror):
-    made = transcript_biotypes(
-        mirror("chr21_transcripts"), mirror("annotables_grch38"), mirror("annotables_grch38_tx2gene")
-    )
+    names = ("chr21_transcripts", "annotables_grch38", "annotables_grch38_tx2gene")
+    made = transcript_biotypes(*map(mirror, names))
     path = shared / "realdata" / "chr21_transcript_biotype_DERIVED.tsv.gz"
     expected = pd.read_csv(path, sep="\t", keep_default_na=False)
     assert list(made["transcript"]) == list(expected["transcript"])
@@ -186,12 +152,8 @@ def test_transcript_biotypes_agree_with_the_derived_table(shared, mirror):
 
 def test_brca1_saturation_genome_editing(tmp_path, shared, mirror, genome):
     frame = build(tmp_path, "sge", {"table": mirror("brca1_sge"), "genome": genome}, ["length=256"])
-    answer = build(
-        tmp_path,
-        "clinical",
-        {"vcf": shared / "realdata" / "brca1_sge_hg38.vcf.gz", "genome": genome},
-        ["length=256", "unlabelled=yes", "score=SCORE"],
-    )
+    sources = {"vcf": shared / "realdata" / "brca1_sge_hg38.vcf.gz", "genome": genome}
+    answer = build(tmp_path, "clinical", sources, ["length=256", "unlabelled=yes", "score=SCORE"])
     assert len(frame) == len(answer) == 3893 and set(frame["id"]) == set(answer["id"])
     both = frame.merge(answer, on="id", suffixes=("", "_vcf"), validate="one_to_one")
     assert (both["sequence"] == both["sequence_vcf"]).all() and ((both["score"] - both["score_vcf"]).abs() < 1e-4).all()
@@ -203,18 +165,14 @@ def test_tp53_missense_is_the_derived_table(tmp_path, shared, mirror, genome):
     frame = build(tmp_path, "tp53_missense", {"table": mirror("tp53_missense_protein"), "genome": genome})
     expected = pd.read_csv(shared / "realdata" / "tp53_clinvar_missense_hg38_DERIVED.csv")
     columns = ["position", "ref", "alt", "protein", "label"]
-    assert len(frame) == 321 and set(map(tuple, frame[columns].to_numpy())) == set(
-        map(tuple, expected[["pos_hg38", "ref", "alt", "protein", "label"]].to_numpy())
-    )
-    from_vcf = build(
-        tmp_path,
-        "clinical",
-        {"vcf": shared / "realdata" / "tp53_derived_clinvar_style.vcf.gz", "genome": genome},
-        ["genes=TP53", "consequences=missense_variant"],
-    )
-    assert set(zip(from_vcf["id"], from_vcf["label"], from_vcf["sequence"], strict=True)) == set(
-        zip(frame["id"], frame["label"], frame["sequence"], strict=True)
-    )
+
+    def rows(table, columns):
+        return set(map(tuple, table[columns].to_numpy()))
+
+    assert len(frame) == 321 and rows(frame, columns) == rows(expected, ["pos_hg38", *columns[1:]])
+    sources = {"vcf": shared / "realdata" / "tp53_derived_clinvar_style.vcf.gz", "genome": genome}
+    from_vcf = build(tmp_path, "clinical", sources, ["genes=TP53", "consequences=missense_variant"])
+    assert rows(from_vcf, ["id", "label", "sequence"]) == rows(frame, ["id", "label", "sequence"])
 
 
 def test_mutants_on_chromosome_two(tmp_path, genome):

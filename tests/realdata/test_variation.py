@@ -1,29 +1,23 @@
 """Variation on real genes: the study's chunks of TP53, and maps over saturation genome editing."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from foundationless.__main__ import main
 from foundationless.data.reference import Genome
 from foundationless.scoring.chunks import PUBLISHED, mutated_chunks
 from foundationless.scoring.mutagenesis import choose_windows
-from foundationless.tasks.sequence_sets import read_sequences
+from support.commands import built
 
 
 def build(folder, shared, vcf, *options):
-    output = folder / f"{vcf}.parquet"
-    command = ["build_sequences", "--reader=clinical", f"--source=vcf={shared / 'realdata' / vcf}", "--seed=1"]
-    command += [f"--source=genome={shared / 'realdata' / 'hg38_sparse.fa.gz'}", f"--output={output}", *options]
-    assert main(command) == 0
-    return read_sequences(output)
+    sources = {"vcf": shared / "realdata" / vcf, "genome": shared / "realdata" / "hg38_sparse.fa.gz"}
+    return built(folder / f"{vcf}.parquet", "clinical", sources, options)
 
 
-def test_the_studys_chunks_of_tp53_are_cut_from_the_gene(tmp_path, shared):
-    manifest = pd.read_csv(shared / "mirror" / "manifest.tsv", sep="\t").set_index("name")["url"]
-    lines = (shared / "mirror" / manifest["tp53_gene"].removeprefix("https://")).read_text().splitlines()
+def test_the_studys_chunks_of_tp53_are_cut_from_the_gene(tmp_path, shared, mirror):
+    lines = mirror("tp53_gene").read_text().splitlines()
     gene = "".join(line for line in lines if not line.startswith(">")).upper()  # as transcribed, NCBI
-    frame = build(tmp_path, shared, "tp53_derived_clinvar_style.vcf.gz", "--option=genes=TP53")
+    frame = build(tmp_path, shared, "tp53_derived_clinvar_style.vcf.gz", "genes=TP53")
     genome = Genome(shared / "realdata" / "hg38_sparse.fa.gz")
     chunks = mutated_chunks(frame, genome, 1024, 5, np.random.default_rng(0))
     assert sorted(chunks["gene_start"].unique()) == list(PUBLISHED["TP53"].starts)
@@ -38,8 +32,7 @@ def test_the_studys_chunks_of_tp53_are_cut_from_the_gene(tmp_path, shared):
 
 
 def test_mutagenesis_windows_are_the_densest_of_brca1(tmp_path, shared):
-    options = [f"--option={option}" for option in ("unlabelled=yes", "score=SCORE", "length=256")]
-    frame = build(tmp_path, shared, "brca1_sge_hg38.vcf.gz", *options)
+    frame = build(tmp_path, shared, "brca1_sge_hg38.vcf.gz", "unlabelled=yes", "score=SCORE", "length=256")
     windows = choose_windows(frame, 4)
     sizes = [len(window.known) for window in windows]
     assert len(windows) == 4 and sizes == sorted(sizes, reverse=True)

@@ -11,6 +11,7 @@ from foundationless.__main__ import main
 from foundationless.reporting.tables.verdict import build
 from foundationless.study.vocabulary import FIGURES
 from support import ROOT
+from support.commands import refused, words
 from support.figure_tables import write_tables
 
 CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -18,17 +19,11 @@ CONFIG = yaml.safe_load((ROOT / "config/config.yaml").read_text())
 READ = [
     ("scores", "figure_08_nt", "value"),
     ("comparisons", "figure_08_nt", "delta"),
-    ("across_tasks", "verdict_forest", "wins"),
-    ("across_tasks", "verdict_forest", "margin"),
-    ("across_tasks", "verdict_forest", "se"),
+    *(("across_tasks", "verdict_forest", column) for column in ("wins", "margin", "se")),
     ("ranks", "critical_difference", "rank"),
     ("rank_pairs", "critical_difference", "p"),
-    ("claims", "claims", "difference"),
-    ("confusion", "confusion", "count"),
-    ("calibration", "calibration", "accuracy"),
-    ("leakage", "leakage", "low"),
-    ("roc", "roc", "fpr"),
-    ("cost", "cost", "gpu_hours"),
+    *(("claims", "claims", "difference"), ("confusion", "confusion", "count"), ("leakage", "leakage", "low")),
+    *(("calibration", "calibration", "accuracy"), ("roc", "roc", "fpr"), ("cost", "cost", "gpu_hours")),
     ("runs", "seed_variance", "value"),
 ]
 
@@ -43,39 +38,34 @@ def tables(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "tables")
 
 
-def refused(capsys, words, *sentences):
-    capsys.readouterr()
-    assert main(list(map(str, words))) == 2
-    error = capsys.readouterr().err
-    assert len(error.splitlines()) == 1 and all(sentence in error for sentence in sentences), error
-
-
 def draw(tables, figure):
-    return ["draw_figures", "--figures", figure, "--tables", tables, "--output", tables.parent / "figures"]
+    return words("draw_figures", figures=figure, tables=tables, output=tables.parent / "figures")
+
+
+def change(path, row, **values):
+    """Write a table with another value in one cell."""
+    frame = pd.read_csv(path, low_memory=False).astype(dict.fromkeys(values, object))
+    frame.loc[row, list(values)] = list(values.values())
+    frame.to_csv(path, index=False)
 
 
 @pytest.mark.parametrize(("name", "figure", "column"), READ)
 def test_a_text_where_a_number_belongs(tables, capsys, name, figure, column):
-    path = tables / f"{name}.csv"
-    frame = pd.read_csv(path, low_memory=False).astype({column: object})
-    frame.loc[1, column] = "much"
-    frame.to_csv(path, index=False)
-    refused(capsys, draw(tables, figure), f"{name}.csv: row 2 has 'much' as {column}, which is a number")
+    change(tables / f"{name}.csv", 1, **{column: "much"})
+    sentence = f"{name}.csv: row 2 has 'much' as {column}, which is a number"
+    assert sentence in refused(capsys, draw(tables, figure))
 
 
 @pytest.mark.parametrize(("name", "figure"), sorted({(name, figure) for name, figure, _ in READ}))
 def test_a_table_that_is_empty_cut_short_or_another(tables, capsys, name, figure):
     path = tables / f"{name}.csv"
     content = path.read_bytes()
-    for broken, sentence in (
-        (b"", "it is empty"),
-        (b"\n", "it is empty"),
-        (content[: len(content) // 2].rstrip(b"\n"), "it is cut short"),
-        (b"a,b\n1,2\n", "no column"),
-        (bytes(range(256)) + b"\n", "not a table"),
-    ):
+    half = content[: len(content) // 2].rstrip(b"\n")
+    wrong = {b"": "it is empty", b"\n": "it is empty", half: "it is cut short", b"a,b\n1,2\n": "no column"}
+    for broken, sentence in (wrong | {bytes(range(256)) + b"\n": "not a table"}).items():
         path.write_bytes(broken)
-        refused(capsys, draw(tables, figure), f"{name}.csv: ", sentence)
+        error = refused(capsys, draw(tables, figure))
+        assert f"{name}.csv: " in error and sentence in error
 
 
 @pytest.mark.parametrize("name", ["records", "maps", "mutagenesis"])
@@ -84,16 +74,14 @@ def test_a_parquet_table_that_is_none(tables, capsys, name):
     content = path.read_bytes()
     for broken in (b"", content[: len(content) // 2], b"PAR1"):
         path.write_bytes(broken)
-        refused(capsys, draw(tables, "biotype"), f"{name}.parquet: not a table")
+        assert f"{name}.parquet: not a table" in refused(capsys, draw(tables, "biotype"))
     pd.DataFrame({"a": [1]}).to_parquet(path)
-    refused(capsys, draw(tables, "biotype"), f"{name}.parquet: no column")
+    assert f"{name}.parquet: no column" in refused(capsys, draw(tables, "biotype"))
 
 
 def test_a_row_without_its_task(tables, capsys):
-    frame = pd.read_csv(tables / "scores.csv", low_memory=False)
-    frame.loc[2, "task"] = None
-    frame.to_csv(tables / "scores.csv", index=False)
-    refused(capsys, draw(tables, "figure_08_nt"), "scores.csv: row 3 has no task")
+    change(tables / "scores.csv", 2, task=None)
+    assert "scores.csv: row 3 has no task" in refused(capsys, draw(tables, "figure_08_nt"))
 
 
 @pytest.fixture
@@ -112,12 +100,8 @@ def page(tables, tmp_path):
     }  # fmt: skip
 
 
-def write(page):
-    return ["write_report", *(word for name, value in page.items() for word in (f"--{name}", value))]
-
-
 def test_the_report_of_a_whole_study_is_written(page):
-    assert main(list(map(str, write(page)))) == 0
+    assert main(words("write_report", **page)) == 0
     assert "Nothing: every cell of the design has its result." in page["output"].read_text()
 
 
@@ -126,17 +110,16 @@ def test_a_report_needs_its_tables_whole(page, capsys, name):
     path = page["tables"] / f"{name}.csv"
     for broken, sentence in ((b"", "it is empty"), (b"a\n1\n", "no column"), (b"a,b\n1", "cut short")):
         path.write_bytes(broken)
-        refused(capsys, write(page), f"{name}.csv: ", sentence)
+        error = refused(capsys, words("write_report", **page))
+        assert f"{name}.csv: " in error and sentence in error
     path.unlink()
-    refused(capsys, write(page), f"no {name}.csv")
+    assert f"no {name}.csv" in refused(capsys, words("write_report", **page))
     assert not page["output"].exists()
 
 
 def test_a_report_refuses_a_text_where_a_number_belongs(page, capsys):
-    frame = pd.read_csv(page["tables"] / "cost.csv").astype({"seconds": object})
-    frame.loc[0, "seconds"] = "an hour"
-    frame.to_csv(page["tables"] / "cost.csv", index=False)
-    refused(capsys, write(page), "cost.csv: row 1 has 'an hour' as seconds")
+    change(page["tables"] / "cost.csv", 0, seconds="an hour")
+    assert "cost.csv: row 1 has 'an hour' as seconds" in refused(capsys, words("write_report", **page))
 
 
 @pytest.mark.parametrize(
@@ -145,15 +128,16 @@ def test_a_report_refuses_a_text_where_a_number_belongs(page, capsys):
 def test_a_report_refuses_what_is_no_verdict(page, capsys, change):
     verdict = json.loads(page["verdict"].read_text())
     page["verdict"].write_text(json.dumps(verdict | change))
-    refused(capsys, write(page), f"verdict.json, {next(iter(change))}")
+    assert f"verdict.json, {next(iter(change))}" in refused(capsys, words("write_report", **page))
 
 
 @pytest.mark.parametrize("change", [{"models": ["a"]}, {"models": None}, {"statistics": 3}, {"seeds": 2}])
 def test_a_report_refuses_what_is_no_config(page, capsys, change):
-    refused(capsys, write(page | {"config": json.dumps(CONFIG | change)}), f"--config, {next(iter(change))}")
+    page["config"] = json.dumps(CONFIG | change)
+    assert f"--config, {next(iter(change))}" in refused(capsys, words("write_report", **page))
 
 
 @pytest.mark.parametrize("cells", ["[]", '[{"metric": "mcc", "tasks": [], "cells": []}]'])
 def test_an_analysis_without_tasks(tmp_path, capsys, cells):
-    words = ["summarise_analysis", "--analysis", "finetune", "--directory", tmp_path, "--seed", "0", "--cells", cells]
-    refused(capsys, [*words, "--output", tmp_path / "t"], "--cells: no task is named")
+    flags = {"analysis": "finetune", "directory": tmp_path, "seed": 0, "cells": cells, "output": tmp_path / "t"}
+    assert "--cells: no task is named" in refused(capsys, words("summarise_analysis", **flags))

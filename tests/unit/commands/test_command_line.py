@@ -9,51 +9,34 @@ import pytest
 from foundationless import __main__
 from foundationless.__main__ import main
 from foundationless.commands import _flags
+from support.commands import call, refused
 
 
 def test_help_lists_every_command(capsys):
-    with pytest.raises(SystemExit) as stop:
-        __main__.main(["--help"])
-    assert stop.value.code == 0
+    assert call(["--help"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in __main__.summaries())
 
 
 @pytest.mark.parametrize("command", sorted(__main__.summaries()))
 def test_every_command_explains_itself(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        __main__.main([command, "--help"])
-    assert stop.value.code == 0
+    assert call([command, "--help"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 3
 
 
 def test_unknown_command_and_flag_exit_with_2(capsys):
     for arguments in (["nonsense"], ["fetch", "--nonsense"]):
-        with pytest.raises(SystemExit) as stop:
-            __main__.main(arguments)
-        assert stop.value.code == 2
-    assert "Traceback" not in capsys.readouterr().err
-
-
-def _fails(capsys, *arguments):
-    """The one line on stderr of a command that a user's mistake ends with code 2."""
-    try:
-        code = main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert code == 2 and len(lines) == 1, lines
-    return lines[0]
+        assert refused(capsys, arguments)
 
 
 def test_a_mistake_in_a_flag_is_one_line(capsys, tmp_path):
     derive = ["derive_sequences", "--sequences", "x", "--derivation", "dedup"]
-    assert "--seed" in _fails(capsys, *derive, "--output", tmp_path / "y", "--seed", "abc")
-    assert "-1 is no seed" in _fails(capsys, *derive, "--output", tmp_path / "y", "--seed", "-1")
-    assert "is a directory" in _fails(capsys, *derive, "--output", tmp_path, "--seed", "0")
+    assert "--seed" in refused(capsys, [*derive, "--output", tmp_path / "y", "--seed", "abc"])
+    assert "-1 is no seed" in refused(capsys, [*derive, "--output", tmp_path / "y", "--seed", "-1"])
+    assert "is a directory" in refused(capsys, [*derive, "--output", tmp_path, "--seed", "0"])
     file = tmp_path / "file"
     file.write_text("kept")
-    assert "is no directory" in _fails(capsys, *derive, "--output", file / "y", "--seed", "0")
+    assert "is no directory" in refused(capsys, [*derive, "--output", file / "y", "--seed", "0"])
     assert file.read_text() == "kept" and sorted(tmp_path.iterdir()) == [file]
 
 
@@ -78,7 +61,7 @@ def test_only_expected_system_errors_become_a_sentence(capsys, monkeypatch, tmp_
     monkeypatch.setattr("foundationless.data.reference.prepare_genome", fail)
     command = ["prepare_genome", "--piece", "path=x", "--output", str(tmp_path / "y.fa")]
     if shown:
-        assert f"some/file: {os.strerror(code)}" in _fails(capsys, *command)
+        assert f"some/file: {os.strerror(code)}" in refused(capsys, command)
     else:
         with pytest.raises(OSError, match="some/file"):
             main(command)

@@ -23,13 +23,8 @@ def test_locate_finds_every_occurrence_on_both_strands():
     text = dna(3000, 5)
     pieces = [("x", 1000, text), ("y", 0, dna(500, 6) + text[200:260] + reverse_complement(text[200:260]))]
     found = locate([text[200:260], reverse_complement(text[900:1000]), dna(50, 9), "ACGT", text[-16:]], pieces)
-    assert [tuple(row) for row in found.itertuples(index=False)] == [
-        (0, "x", 1200, "+"),
-        (0, "y", 500, "+"),
-        (0, "y", 560, "-"),
-        (1, "x", 1900, "-"),
-        (4, "x", 3984, "+"),
-    ]
+    first = [(0, "x", 1200, "+"), (0, "y", 500, "+"), (0, "y", 560, "-")]
+    assert list(found.itertuples(index=False, name=None)) == [*first, (1, "x", 1900, "-"), (4, "x", 3984, "+")]
     assert contigs_of([text[200:260], text[10:90] + "A" + text[91:170]], lambda: pieces) == [["x", "y"], ["x"]]
 
 

@@ -4,9 +4,7 @@ import hashlib
 import re
 import shutil
 import subprocess
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -14,116 +12,37 @@ from foundationless.__main__ import main
 from foundationless.data import download
 from foundationless.errors import UserError
 from support import ROOT
+from support.commands import error_in, refused, words
 
 MIRRORED = 53  # files of the ledger that the mirror has
 LEDGER = ROOT / "config" / "datasets.tsv"
 CONTENT = bytes(range(256)) * 4_000  # several socket buffers, so that truncation and stalls happen midway
-COLUMNS = ("name", "file", "url", "sha256", "bytes", "licence", "description", "md5", "checksums")
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves CONTENT; the n-th request misbehaves as the n-th entry of `server.script` says (the last one stays)."""
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        script = self.server.script
-        behaviour = script.pop(0) if len(script) > 1 else script[0]
-        self.server.ranges.append(self.headers.get("Range"))
-        if behaviour.isdigit():
-            self.send_response(int(behaviour))
-            self.send_header("Content-Length", "0")
-            if behaviour == "429":
-                self.send_header("Retry-After", "7")
-            self.end_headers()
-            return
-        if behaviour == "redirect":
-            self.send_response(302)
-            self.send_header("Location", "http://example.org/file.bin")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        body, wanted = CONTENT, re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        start = int(wanted.group(1)) if wanted and behaviour != "no_range" else 0
-        if behaviour == "wrong_byte":
-            body = body[:-1] + bytes([body[-1] ^ 1])
-        if behaviour == "longer":
-            body += b"more"
-        if behaviour == "shorter":
-            body = body[:-5]
-        self.send_response(206 if start else 200)
-        if start:
-            start = 0 if behaviour == "other_range" else start
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        try:
-            if behaviour in ("truncate", "stall"):
-                self.wfile.write(body[start : start + 300_000])
-                self.wfile.flush()
-                if behaviour == "stall":
-                    self.server.released.wait(20)
-                self.close_connection = True
-            else:
-                self.wfile.write(body[start:])
-        except ConnectionError:
-            pass
+ROW = {"name": "thing", "file": "thing.bin", "url": "https://example.org/data/thing.bin"}
+ROW |= {"sha256": hashlib.sha256(CONTENT).hexdigest(), "bytes": str(len(CONTENT))}
+ROW |= {"licence": "CC0", "description": "a thing", "md5": "", "checksums": ""}
 
 
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setenv("no_proxy", "*")
-    instance = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    instance.daemon_threads = True
-    instance.script, instance.ranges, instance.released = ["ok"], [], threading.Event()
-    thread = threading.Thread(target=instance.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield instance
-    instance.released.set()
-    instance.shutdown()
-    thread.join()
-    instance.server_close()
-
-
-def write_ledger(path, **changes):
-    row = {
-        "name": "thing",
-        "file": "thing.bin",
-        "url": "https://example.org/data/thing.bin",
-        "sha256": hashlib.sha256(CONTENT).hexdigest(),
-        "bytes": str(len(CONTENT)),
-        "licence": "CC0",
-        "description": "a thing",
-        "md5": "",
-        "checksums": "",
-    } | changes
-    path.write_text("\t".join(COLUMNS) + "\n" + "\t".join(row[column] for column in COLUMNS) + "\n")
-    return path
+def server(server):
+    server.content = lambda path: CONTENT
+    return server
 
 
 @pytest.fixture
-def fetch(server, tmp_path, capsys):
+def fetch(server, tmp_path, capsys, write_ledger):
     """Run the command against the server with a script of behaviours: (exit code, output path, stderr)."""
 
     def run(*script, flags=(), **changes):
         server.script[:] = script or ["ok"]
-        url = f"http://127.0.0.1:{server.server_address[1]}/data/thing.bin"
-        ledger = write_ledger(tmp_path / "ledger.tsv", **{"url": url, **changes})
+        ledger = write_ledger(ROW | {"url": f"{server.url}/data/thing.bin"} | changes)
         output = tmp_path / "out" / "thing.bin"
-        words = ["fetch", "--ledger", str(ledger), "--name", "thing", "--output", str(output), *flags]
-        code = main([*words, *(() if "--retries" in flags else ("--retries", "2"))])
+        argv = words("fetch", ledger=ledger, name="thing", output=output)
+        code = main([*argv, *flags, *(() if "--retries" in flags else ("--retries", "2"))])
         return code, output, capsys.readouterr().err
 
     return run
-
-
-def one_sentence(stderr):
-    """The error line, which must be the only line that is not a progress bar."""
-    lines = [line for line in re.split("[\r\n]+", stderr) if line.startswith("foundationless fetch: error:")]
-    assert len(lines) == 1 and "Traceback" not in stderr
-    return lines[0]
 
 
 def test_plain_download_leaves_only_the_file(fetch):
@@ -150,7 +69,7 @@ def test_transient_status_is_retried(fetch, server, status):
 def test_permanent_status_is_not_retried(fetch, server, status):
     code, output, stderr = fetch(status, "ok")
     assert code == 2 and not output.exists() and len(server.ranges) == 1
-    assert status in one_sentence(stderr)
+    assert status in error_in(stderr)
 
 
 def test_truncation_is_resumed_by_range(fetch, server):
@@ -169,14 +88,14 @@ def test_stall_times_out_and_is_resumed(fetch, server):
 
 def test_endless_stall_ends_in_one_sentence(fetch):
     code, output, stderr = fetch("stall", flags=("--timeout", "0.2", "--retries", "1"))
-    assert code == 2 and not output.exists() and "timed out" in one_sentence(stderr)
+    assert code == 2 and not output.exists() and "timed out" in error_in(stderr)
 
 
 def test_a_later_call_resumes_the_part(fetch, server):
     code, output, stderr = fetch("truncate", "404")
     part = output.with_name("thing.bin.part")
     assert code == 2 and part.exists() and not output.exists()
-    one_sentence(stderr)
+    error_in(stderr)
     held = part.stat().st_size
     assert fetch("ok")[0] == 0 and output.read_bytes() == CONTENT and not part.exists()
     assert server.ranges[-1] == f"bytes={held}-"
@@ -200,7 +119,7 @@ def test_wrong_content_never_appears(fetch, server, behaviour):
     code, output, stderr = fetch(behaviour)
     assert code == 2 and not output.exists()
     expected = {"wrong_byte": "sha256", "longer": "bytes", "shorter": "bytes"}[behaviour]
-    assert expected in one_sentence(stderr) and len(server.ranges) == 3
+    assert expected in error_in(stderr) and len(server.ranges) == 3
     if behaviour != "shorter":
         assert not list(output.parent.iterdir())
 
@@ -220,28 +139,28 @@ def test_foreign_part_is_discarded(fetch, tmp_path, held):
 
 def test_nobody_listens(fetch, server):
     code, _, stderr = fetch(url="http://127.0.0.1:9/data/thing.bin", flags=("--retries", "1"))
-    assert code == 2 and "refused" in one_sentence(stderr) and "--mirror" in stderr
+    assert code == 2 and "refused" in error_in(stderr) and "--mirror" in stderr
 
 
 def test_redirect_to_unencrypted_transport_is_refused(fetch, server):
     code, _, stderr = fetch("redirect")
-    assert code == 2 and "https" in one_sentence(stderr) and len(server.ranges) == 1
+    assert code == 2 and "https" in error_in(stderr) and len(server.ranges) == 1
 
 
 def test_unwritable_output(fetch, tmp_path):
     (tmp_path / "out").write_text("a file where the directory should be")
     code, _, stderr = fetch("ok")
-    assert code == 2 and str(tmp_path / "out") in one_sentence(stderr)
+    assert code == 2 and str(tmp_path / "out") in error_in(stderr)
 
 
 @pytest.mark.parametrize("flags", [("--retries", "-1"), ("--timeout", "0"), ("--timeout", "-3")])
 def test_senseless_settings(fetch, flags):
     code, _, stderr = fetch("ok", flags=flags)
-    assert code == 2 and flags[0] in one_sentence(stderr)
+    assert code == 2 and flags[0] in error_in(stderr)
 
 
 def fill_mirror(server, root, content):
-    path = root / f"127.0.0.1:{server.server_address[1]}" / "data" / "thing.bin"
+    path = root / server.url.removeprefix("http://") / "data" / "thing.bin"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     return path
@@ -257,7 +176,7 @@ def test_mirror_comes_before_the_network(fetch, server, tmp_path):
 def test_wrong_file_of_the_mirror_is_named(fetch, server, tmp_path, content):
     path = fill_mirror(server, tmp_path / "mirror", content)
     code, output, stderr = fetch("ok", flags=("--mirror", str(tmp_path / "mirror")))
-    assert code == 2 and str(path) in one_sentence(stderr)
+    assert code == 2 and str(path) in error_in(stderr)
     assert not server.ranges and not list(output.parent.iterdir())
 
 
@@ -265,19 +184,16 @@ def test_mirror_without_the_file(fetch, server, tmp_path):
     (tmp_path / "mirror").mkdir()
     flags = ("--mirror", str(tmp_path / "mirror"))
     code, _, stderr = fetch("ok", flags=(*flags, "--offline"))
-    assert code == 2 and not server.ranges and "data/thing.bin" in one_sentence(stderr)
-    assert fetch("ok", flags=flags)[0] == 0 and len(server.ranges) == 1
-
-
-def test_missing_mirror_directory(fetch, tmp_path):
+    assert code == 2 and not server.ranges and "data/thing.bin" in error_in(stderr)
     code, _, stderr = fetch("ok", flags=("--mirror", str(tmp_path / "nowhere")))
-    assert code == 2 and "nowhere" in one_sentence(stderr)
+    assert code == 2 and not server.ranges and "nowhere" in error_in(stderr)
+    assert fetch("ok", flags=flags)[0] == 0 and len(server.ranges) == 1
 
 
 def test_mirror_path_is_that_of_wget(server, tmp_path):
     if shutil.which("wget") is None:
         pytest.skip("wget is not on this machine")
-    url = f"http://127.0.0.1:{server.server_address[1]}/data/a%20b.bin?version=2"
+    url = f"{server.url}/data/a%20b.bin?version=2"
     subprocess.run(["wget", "-q", "-x", url], cwd=tmp_path, check=True)
     assert download.mirror_path(tmp_path, url).read_bytes() == CONTENT
 
@@ -301,15 +217,13 @@ def test_mirror_path_is_that_of_wget(server, tmp_path):
         ({"description": "one\tfield too many"}, "cells"),
     ],
 )
-def test_malformed_ledger_names_the_row(tmp_path, capsys, changes, word):
-    ledger = write_ledger(tmp_path / "ledger.tsv", **changes)
-    assert main(["fetch", "--ledger", str(ledger), "--list"]) == 2
-    sentence = one_sentence(capsys.readouterr().err)
+def test_malformed_ledger_names_the_row(capsys, write_ledger, changes, word):
+    sentence = refused(capsys, ["fetch", "--ledger", write_ledger(ROW | changes), "--list"])
     assert "row 1" in sentence and word in sentence
 
 
-def test_malformed_ledger_as_a_whole(tmp_path):
-    ledger = write_ledger(tmp_path / "ledger.tsv")
+def test_malformed_ledger_as_a_whole(tmp_path, write_ledger):
+    ledger = write_ledger(ROW)
     header, row = ledger.read_text().splitlines()
     broken = {
         "column 'sha256' is missing": header.replace("sha256", "checksum") + "\n" + row,
@@ -331,20 +245,12 @@ def test_malformed_ledger_as_a_whole(tmp_path):
         download.read_ledger(tmp_path / "absent.tsv")
 
 
-def test_unknown_name_suggests(capsys, tmp_path):
-    assert main(["fetch", "--ledger", str(LEDGER), "--name", "rcrz", "--output", str(tmp_path / "x")]) == 2
-    assert "rcrs" in one_sentence(capsys.readouterr().err)
-
-
-def test_name_needs_output(capsys):
-    assert main(["fetch", "--ledger", str(LEDGER), "--name", "rcrs"]) == 2
-    assert "--output" in one_sentence(capsys.readouterr().err)
-
-
-def test_name_or_list_is_required():
-    for words in ([], ["--name", "rcrs", "--list"]):
+def test_flags_that_do_not_go_together(capsys, tmp_path):
+    assert "rcrs" in refused(capsys, words("fetch", ledger=LEDGER, name="rcrz", output=tmp_path / "x"))
+    assert "--output" in refused(capsys, words("fetch", ledger=LEDGER, name="rcrs"))
+    for more in ([], ["--name", "rcrs", "--list"]):
         with pytest.raises(SystemExit) as stop:
-            main(["fetch", "--ledger", str(LEDGER), *words])
+            main([*words("fetch", ledger=LEDGER), *more])
         assert stop.value.code == 2
 
 
@@ -368,10 +274,10 @@ def test_a_file_without_published_checksum_is_trusted_on_first_use(fetch, server
     assert fetch("500", sha256="", bytes="")[0] == 0 and len(server.ranges) == 1
     output.unlink()
     code, output, stderr = fetch("wrong_byte", sha256="", bytes="")
-    assert code == 2 and digest in one_sentence(stderr) and not output.exists()
+    assert code == 2 and digest in error_in(stderr) and not output.exists()
     assert fetch("ok", sha256="", bytes="")[0] == 0 and output.read_bytes() == CONTENT
     record.write_text("torn")
-    assert str(record) in one_sentence(fetch("ok", sha256="", bytes="")[2])
+    assert str(record) in error_in(fetch("ok", sha256="", bytes="")[2])
 
 
 def test_a_file_of_unknown_content_is_never_resumed(fetch, server):
@@ -386,7 +292,7 @@ def test_a_file_of_unknown_content_is_never_resumed(fetch, server):
 def test_a_published_md5_of_the_ledger_is_checked(fetch, good):
     code, output, stderr = fetch("ok", sha256="", md5=hashlib.md5(CONTENT if good else b"x").hexdigest())
     assert output.exists() == good and code == (0 if good else 2)
-    assert "md5" in (stderr if good else one_sentence(stderr))
+    assert "md5" in (stderr if good else error_in(stderr))
 
 
 @pytest.mark.parametrize(
@@ -411,16 +317,15 @@ def test_a_published_list_of_checksums_is_read(fetch, server, tmp_path, line, wo
     if word is None:
         assert code == 0 and output.read_bytes() == CONTENT
     else:
-        assert code == 2 and word in one_sentence(stderr) and not output.exists()
+        assert code == 2 and word in error_in(stderr) and not output.exists()
 
 
-def test_a_branch_of_a_hub_is_refused_unless_its_content_is_known(tmp_path):
+def test_a_branch_of_a_hub_is_refused_unless_its_content_is_known(write_ledger):
     url = "https://huggingface.co/datasets/a/b/resolve/main/x.parquet"
     with pytest.raises(UserError, match=r"row 1.*follows a branch"):
-        download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=url, sha256=""))
-    assert download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=url))
-    pinned = url.replace("main", "0" * 40)
-    assert download.read_ledger(write_ledger(tmp_path / "ledger.tsv", url=pinned, sha256=""))
+        download.read_ledger(write_ledger(ROW | {"url": url, "sha256": ""}))
+    assert download.read_ledger(write_ledger(ROW | {"url": url}))
+    assert download.read_ledger(write_ledger(ROW | {"url": url.replace("main", "0" * 40), "sha256": ""}))
 
 
 def test_the_ledger_is_the_mirrors_manifest(shared, tmp_path):

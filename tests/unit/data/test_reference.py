@@ -2,7 +2,6 @@
 
 import gzip
 import random
-import subprocess
 
 import pysam
 import pytest
@@ -11,6 +10,7 @@ from foundationless.__main__ import main
 from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import Genome, Piece, canonical_contig, prepare_genome
 from foundationless.errors import UserError
+from support.commands import output_of, refused, words
 
 
 def random_dna(length: int, seed: int) -> str:
@@ -51,17 +51,11 @@ def test_contig_names_are_reconciled(sliced):
 
 def test_pieces_leave_out_contigs_and_regions(sliced):
     genome, known, _ = sliced
-    assert [(contig, start, len(text)) for contig, start, text in genome.pieces()] == [
-        ("chr3", 1000, 1000),
-        ("chr3", 3000, 500),
-        ("M", 0, 300),
-    ]
+    held = [(contig, start, len(text)) for contig, start, text in genome.pieces()]
+    assert held == [("chr3", 1000, 1000), ("chr3", 3000, 500), ("M", 0, 300)]
     left = list(genome.pieces(exclude=["MT", "3:1101-1200", "chr3:1901-3100"]))
-    assert [(contig, start, start + len(text)) for contig, start, text in left] == [
-        ("chr3", 1000, 1100),
-        ("chr3", 1200, 1900),
-        ("chr3", 3100, 3500),
-    ]
+    spans = [(contig, start, start + len(text)) for contig, start, text in left]
+    assert spans == [("chr3", 1000, 1100), ("chr3", 1200, 1900), ("chr3", 3100, 3500)]
     assert all(text == known[start : start + len(text)] for _, start, text in left)
 
 
@@ -73,20 +67,9 @@ def test_prepare_merges_normalises_and_trims(tmp_path):
     (tmp_path / "b.txt").write_text(text[:50])
     (tmp_path / "c.fa").write_text(">anything else\n" + reverse_complement(text[:80]) + "\n")
     out = tmp_path / "genome.fa"
-    code = main(
-        [
-            "prepare_genome",
-            "--piece",
-            f"path={tmp_path}/a.fa.gz,prefix=chr",
-            "--output",
-            str(out),
-            "--piece",
-            f"path={tmp_path}/b.txt,contig=chr7,start=101",
-            "--piece",
-            f"path={tmp_path}/c.fa,contig=chr7,start=201,strand=-",
-        ]
-    )
-    assert code == 0 and (tmp_path / "genome.fa.fai").exists()
+    pieces = ["a.fa.gz,prefix=chr", "b.txt,contig=chr7,start=101", "c.fa,contig=chr7,start=201,strand=-"]
+    argv = words("prepare_genome", output=out) + [f"--piece=path={tmp_path}/{piece}" for piece in pieces]
+    assert main(argv) == 0 and (tmp_path / "genome.fa.fai").exists()
     genome = Genome(out)
     assert genome.contigs == ["chr2", "chrshort", "chr7"]
     assert genome.fetch("chr2", 0, len(padded)) == padded
@@ -99,10 +82,8 @@ def test_prepared_genome_is_what_samtools_reads(tmp_path, tool):
     (tmp_path / "a.fa").write_text(">x\n" + random_dna(500, 5) + "\n")
     out = tmp_path / "genome.fa"
     prepare_genome([Piece(tmp_path / "a.fa", contig="chr9", start=1001)], out)
-    answer = subprocess.run(
-        [tool("samtools"), "faidx", str(out), "chr9:1001-1500"], capture_output=True, text=True, check=True
-    )
-    assert "".join(answer.stdout.splitlines()[1:]) == Genome(out).fetch("9", 1000, 1500)
+    lines = output_of(tool("samtools"), "faidx", out, "chr9:1001-1500").splitlines()
+    assert "".join(lines[1:]) == Genome(out).fetch("9", 1000, 1500)
 
 
 def test_same_pieces_same_bytes(tmp_path):
@@ -113,7 +94,7 @@ def test_same_pieces_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "spec", "words"),
+    ("content", "spec", "sentence"),
     [
         (b"", "", "empty"),
         (gzip.compress(b">1\n" + b"ACGT" * 5000, mtime=0)[:-20], "", "truncated"),
@@ -130,12 +111,10 @@ def test_same_pieces_same_bytes(tmp_path):
         (b">1\nNNNN" + b"N" * 1000, "", "nothing but N"),
     ],
 )
-def test_bad_pieces_end_in_one_sentence(tmp_path, capsys, content, spec, words):
+def test_bad_pieces_end_in_one_sentence(tmp_path, capsys, content, spec, sentence):
     (tmp_path / "bad.fa").write_bytes(content)
     out = tmp_path / "out" / "genome.fa"
-    assert main(["prepare_genome", "--piece", f"path={tmp_path}/bad.fa{spec}", "--output", str(out)]) == 2
-    error = capsys.readouterr().err.strip()
-    assert words in error and "\n" not in error
+    assert sentence in refused(capsys, words("prepare_genome", piece=f"path={tmp_path}/bad.fa{spec}", output=out))
     assert not list(tmp_path.glob("out/*"))
 
 

@@ -19,21 +19,26 @@ from sklearn.metrics import matthews_corrcoef
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from foundationless.__main__ import main
 from foundationless.data import simulate_genome, simulate_population
 from foundationless.data.dna import reverse_complement
 from foundationless.features.genotypes import features
 from foundationless.tasks.derivations import draw_families, keep_unrelated
 from foundationless.tasks.readers import build_set
 from foundationless.tasks.splits import draw_splits
+from support.commands import call, output_of, refused, words
 
 HELD_OUT = ("chr5", "chr6")
 WINDOW = ("--contig", "chr1", "--start", "20000", "--length", "20000")
 
 
 def simulate(command, output, *flags, seed=1):
-    assert main([command, "--seed", str(seed), "--output", str(output), *map(str, flags)]) == 0
+    assert call([*words(command, seed=seed, output=output), *flags]) == 0
     return output
+
+
+def simulate_people(genome, output, people, children=0, seed=1):
+    size = ("--people-per-population", people, "--children-per-population", children)
+    return simulate("simulate_population", output, "--genome", genome / "genome.fa", *WINDOW, *size, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +48,13 @@ def genome(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def population(genome):
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 60)
-    return simulate("simulate_population", genome.parent / "population", *flags)
+    return simulate_people(genome, genome.parent / "population", 60)
 
 
 @pytest.fixture(scope="module")
 def kin(genome):
     """Ten founders and eight children of each population: five couples, so three have a second child."""
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 10, "--children-per-population", 8)
-    return simulate("simulate_population", genome.parent / "kin", *flags)
+    return simulate_people(genome, genome.parent / "kin", 10, 8)
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +113,7 @@ def test_population_and_variants_are_reproducible(genome, population, variants, 
 def test_output_directory_keeps_what_else_it_holds(tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     simulate("simulate_genome", tmp_path)
-    assert (tmp_path / "mine.txt").read_text() == "precious"
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".part-")]
+    assert (tmp_path / "mine.txt").read_text() == "precious" and not list(tmp_path.glob(".part-*"))
 
 
 def test_genome_matches_its_index_and_declared_lengths(genome, tool, tmp_path):
@@ -238,8 +240,7 @@ def test_population_agrees_with_the_reference(genome, population, tool):
 
 def test_many_indels_are_left_aligned_and_apart(genome, tool, tmp_path, monkeypatch):
     monkeypatch.setattr(simulate_population, "INDEL_FRACTION", 1.0)
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 60)
-    vcf = simulate("simulate_population", tmp_path, *flags) / "population.vcf.gz"
+    vcf = simulate_people(genome, tmp_path, 60) / "population.vcf.gz"
     total, changed = normalise(tool("bcftools"), genome, vcf)
     records = vcf_records(vcf)
     assert not any(changed) and sum(len(r.ref) > 1 for r in records) > 30
@@ -268,8 +269,7 @@ def test_population_holds_what_it_promises(population, tool):
         assert record.info["AC"] == tuple(alleles.count(index + 1) for index in range(len(record.alts)))
         assert all(0 < count < len(alleles) == record.info["AN"] for count in record.info["AC"])
     command = [tool("bcftools"), "query", "-r", f"chr1:{positions[0] + 1}", "-f", "%POS\n"]
-    found = subprocess.run([*command, population / "population.vcf.gz"], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == [str(positions[0] + 1)]
+    assert output_of(*command, population / "population.vcf.gz").split() == [str(positions[0] + 1)]
 
 
 def test_genotypes_tell_the_superpopulation(population):
@@ -304,8 +304,7 @@ def test_children_inherit_one_haplotype_of_each_parent(kin, tool):
     assert len(people) == 72 and len(trios) == 32 and Counter(len({*trio}) for trio in trios) == {3: 32}
     (kin.parent / "trios.txt").write_text("".join(f"{mother},{father},{child}\n" for child, father, mother in trios))
     command = [tool("bcftools"), "+mendelian", "-m", "c", "-T", kin.parent / "trios.txt", kin / "population.vcf.gz"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    counts = [line.split("\t")[:3] for line in done.stdout.splitlines() if not line.startswith("#")]
+    counts = [line.split("\t")[:3] for line in output_of(*command).splitlines() if not line.startswith("#")]
     records = vcf_records(kin / "population.vcf.gz")
     assert counts == [[str(len(records)), "0", "0"]] * 32  # good, bad, skipped
     calls = {name: np.array([record.samples[name]["GT"] for record in records]) for name in records[0].header.samples}
@@ -323,8 +322,7 @@ def test_children_inherit_one_haplotype_of_each_parent(kin, tool):
 
 
 def test_children_change_nothing_of_the_others(genome, kin, tmp_path):
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 10)
-    alone = simulate("simulate_population", tmp_path, *flags)
+    alone = simulate_people(genome, tmp_path, 10)
     assert not read_trios(alone)[1]
     for one, two in zip(vcf_records(alone / "population.vcf.gz"), vcf_records(kin / "population.vcf.gz"), strict=True):
         assert (one.pos, one.ref, one.alts) == (two.pos, two.ref, two.alts)
@@ -333,8 +331,7 @@ def test_children_change_nothing_of_the_others(genome, kin, tmp_path):
 
 def test_a_random_split_of_families_flatters(genome, tmp_path):
     """The nearest neighbour in genotypes scores higher where relatives of test people train; both cures remove that."""
-    flags = ("--genome", genome / "genome.fa", *WINDOW, "--people-per-population", 40, "--children-per-population", 40)
-    made = simulate("simulate_population", tmp_path, *flags)
+    made = simulate_people(genome, tmp_path, 40, 40)
     roles = {"vcf": "population.vcf.gz", "panel": "panel.tsv", "families": "pedigree.tsv"}
     sources = {role: made / name for role, name in roles.items()} | {"genome": genome / "genome.fa"}
     frame = build_set("people", sources, {"contig": "chr1", "start": "20001", "end": "40000"}, 1)
@@ -345,9 +342,8 @@ def test_a_random_split_of_families_flatters(genome, tmp_path):
         derived = {"family": draw_families(random, seed)[0], "unrelated": keep_unrelated(random)[0]}
         for name, table in ({"random": random} | derived).items():
             people = table.drop_duplicates("sample").set_index("sample")
-            dosage = (
-                pd.DataFrame(features("genotype", table), index=table["sample"]).groupby("sample", sort=False).mean()
-            )
+            calls = pd.DataFrame(features("genotype", table), index=table["sample"])
+            dosage = calls.groupby("sample", sort=False).mean()
             train = (people["split"] == "train").to_numpy()
             model = KNeighborsClassifier(1).fit(dosage[train], people["label"][train])
             scores[name].append(model.score(dosage[~train], people["label"][~train]))
@@ -358,11 +354,9 @@ def test_a_random_split_of_families_flatters(genome, tmp_path):
 def test_crossovers_exchange_the_haplotypes(monkeypatch):
     monkeypatch.setattr(simulate_population, "RECOMBINATION", 1e-2)
     calls = np.stack([np.zeros(1000, dtype=int), np.ones(1000, dtype=int)], axis=1)
-    switches = [
-        np.abs(np.diff(simulate_population._gamete(np.random.default_rng(seed), calls, np.arange(1000), 1000))).sum()
-        for seed in range(300)
-    ]
-    assert 9 < np.mean(switches) < 11  # Poisson of mean 10
+    drawn = (np.random.default_rng(seed) for seed in range(300))
+    gametes = [simulate_population._gamete(generator, calls, np.arange(1000), 1000) for generator in drawn]
+    assert 9 < np.abs(np.diff(gametes, axis=1)).sum(axis=1).mean() < 11  # Poisson of mean 10
 
 
 def test_variants_break_motifs_or_lie_beside_them(genome, variants):
@@ -397,64 +391,48 @@ def test_variants_break_motifs_or_lie_beside_them(genome, variants):
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"--contig": "chr9"}, "chr9"),
-        ({"--start": "-1"}, "--start"),
-        ({"--start": "0"}, "'N' at chr1:1"),
-        ({"--start": "225000"}, "ends at"),
-        ({"--length": "0"}, "--length"),
-        ({"--people-per-population": "0"}, "--people-per-population"),
-        ({"--children-per-population": "-1"}, "--children-per-population"),
-        ({"--children-per-population": "1", "--people-per-population": "1"}, "couples"),
-        ({"--genome": "absent.fa"}, "absent.fa"),
+        ({"contig": "chr9"}, "chr9"),
+        ({"start": -1}, "--start"),
+        ({"start": 0}, "'N' at chr1:1"),
+        ({"start": 225_000}, "ends at"),
+        ({"length": 0}, "--length"),
+        ({"people-per-population": 0}, "--people-per-population"),
+        ({"children-per-population": -1}, "--children-per-population"),
+        ({"children-per-population": 1, "people-per-population": 1}, "couples"),
+        ({"genome": "absent.fa"}, "absent.fa"),
     ],
 )
 def test_population_refuses_nonsense(genome, tmp_path, capsys, changes, word):
-    flags = {
-        "--genome": str(genome / "genome.fa"),
-        "--contig": "chr1",
-        "--start": "20000",
-        "--length": "20000",
-        "--people-per-population": "2",
-        "--seed": "1",
-        "--output": str(tmp_path / "out"),
-    } | changes
-    assert main(["simulate_population", *(word for pair in flags.items() for word in pair)]) == 2
-    assert word in capsys.readouterr().err and not (tmp_path / "out").exists()
+    flags = {"genome": genome / "genome.fa", "contig": "chr1", "start": 20_000, "length": 20_000}
+    flags |= {"people-per-population": 2, "seed": 1, "output": tmp_path / "out"} | changes
+    assert word in refused(capsys, words("simulate_population", **flags)) and not (tmp_path / "out").exists()
 
 
 def test_variants_refuse_a_foreign_truth(genome, tmp_path, capsys):
     def run(text):
         (tmp_path / "truth.tsv").write_text(text)
-        flags = ["--genome", str(genome / "genome.fa"), "--truth", str(tmp_path / "truth.tsv"), "--seed", "1"]
-        code = main(["simulate_variants", *flags, "--output", str(tmp_path / "out")])
-        assert code == 2 and not (tmp_path / "out").exists()
-        return capsys.readouterr().err
+        flags = {"genome": genome / "genome.fa", "truth": tmp_path / "truth.tsv", "output": tmp_path / "out"}
+        error = refused(capsys, words("simulate_variants", **flags, seed=1))
+        assert not (tmp_path / "out").exists()
+        return error
 
     lines = (genome / "truth.tsv").read_text().splitlines(keepends=True)
     last = next(line for line in lines if line.startswith("chr6"))
     contig, start, end, *others = last.split("\t")
     shifted = "\t".join([contig, str(int(start) + 1), str(int(end) + 1), *others])
-    assert "is not at chr6" in run(lines[0] + shifted)
-    assert "is not at chr6" in run(lines[0] + "\t".join([contig, "-5", "4", *others]))
     assert "no column 'pattern'" in run("".join(lines).replace("pattern", "consensus", 1))
-    assert "not a table" in run(lines[0] + last.replace(start, "here"))
-    assert "not a table" in run(lines[0] + f"{contig}\t{start}\n")
-    assert "too few" in run(lines[0] + last)
-    assert "no rows" in run(lines[0])
+    for row in (shifted, "\t".join([contig, "-5", "4", *others])):
+        assert "is not at chr6" in run(lines[0] + row)
+    for row in (last.replace(start, "here"), f"{contig}\t{start}\n"):
+        assert "not a table" in run(lines[0] + row)
+    assert "too few" in run(lines[0] + last) and "no rows" in run(lines[0])
 
 
 def test_malformed_genome_and_arguments(genome, tmp_path, capsys):
     (tmp_path / "broken.fa").write_text("no header here\n")
-    flags = ["--truth", str(genome / "truth.tsv"), "--seed", "1", "--output", str(tmp_path / "out")]
-    assert main(["simulate_variants", "--genome", str(tmp_path / "broken.fa"), *flags]) == 2
+    flags = {"truth": genome / "truth.tsv", "seed": 1, "output": tmp_path / "out"}
+    refused(capsys, words("simulate_variants", genome=tmp_path / "broken.fa", **flags))
     (tmp_path / "file").write_text("")
-    for seed, name in (("1", "file"), ("-1", "out")):
-        with pytest.raises(SystemExit) as stop:
-            main(["simulate_genome", "--seed", seed, "--output", str(tmp_path / name)])
-        assert stop.value.code == 2
-    for line in capsys.readouterr().err.splitlines():
-        assert "Traceback" not in line
-    for words in (["--seed", "one", "--output", "x"], ["--seed", "1"], ["--seed", "1", "--output", "x", "--n", "3"]):
-        with pytest.raises(SystemExit) as stop:
-            main(["simulate_genome", *words])
-        assert stop.value.code == 2
+    for wrong in ({"output": tmp_path / "file"}, {"seed": -1}, {"seed": "one"}, {"n": 3}):
+        refused(capsys, words("simulate_genome", **{"seed": 1, "output": tmp_path / "out"} | wrong))
+    refused(capsys, words("simulate_genome", seed=1))

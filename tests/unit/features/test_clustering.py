@@ -17,6 +17,7 @@ from foundationless.features import clustering
 from foundationless.features.clustering import METRICS, cluster, compare_partitions
 from foundationless.features.embedding_files import write_embeddings
 from foundationless.tasks.sequence_sets import write_sequences
+from support.commands import words
 
 
 def make(n: int = 120, signal: float = 1.5, classes: str = "abc", seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
@@ -123,17 +124,16 @@ def test_the_command_writes_the_same_record_and_map_twice(tmp_path):
     write_sequences(tmp_path / "set.parquet", frame.assign(sequence="ACGT"))
     facts = {"parameters": 7, "max_tokens": 64, "precision": "fp32", "cost": {"seconds": 1.5, "tokens": 99}}
     write_embeddings(tmp_path / "e.parquet", frame["id"].tolist(), {"max": matrix, "mean": matrix}, facts)
-    command = ["cluster_embeddings", "--embeddings", str(tmp_path / "e.parquet"), "--analysis", "clustering",
-               "--sequences", str(tmp_path / "set.parquet"), "--task", "t", "--model", "m", "--init", "random",
-               "--seed", "3", "--permutations", "9", "--threads", "1"]  # fmt: skip
+    flags = {"embeddings": tmp_path / "e.parquet", "sequences": tmp_path / "set.parquet", "analysis": "clustering"}
+    flags |= {"task": "t", "model": "m", "init": "random", "seed": 3, "permutations": 9, "threads": 1}
     seen = []
     for name in "ab":
-        paths = tmp_path / f"{name}.json", tmp_path / f"{name}.parquet"
-        assert main([*command, "--record", str(paths[0]), "--map", str(paths[1])]) == 0
-        seen.append((comparable(read_record(paths[0])), paths[1].read_bytes()))
+        paths = {"record": tmp_path / f"{name}.json", "map": tmp_path / f"{name}.parquet"}
+        assert main(words("cluster_embeddings", **flags, **paths)) == 0
+        seen.append((comparable(read_record(paths["record"])), paths["map"].read_bytes()))
     assert seen[0] == seen[1]
     record, places = seen[0][0], pd.read_parquet(tmp_path / "a.parquet")
     assert places.columns.tolist() == ["task", "model", "init", "seed", "id", "label", "x", "y"] and len(places) == 45
     assert record["parameters"] == 7 and set(record["settings"]["permutation_p"]) == set(METRICS)
     assert {r["extra"]["pooling"] for r in record["results"]} == {"max"}
-    assert main([*command, "--pooling", "cls", "--record", str(paths[0]), "--map", str(paths[1])]) == 2
+    assert main(words("cluster_embeddings", **flags, **paths, pooling="cls")) == 2

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
 from foundationless.features import classifiers, composition, genotypes
 from foundationless.features.composition import features, gapped_names, kmer_names
@@ -21,19 +22,22 @@ def test_what_a_baseline_may_name_is_here():
         assert name == "majority" or callable(getattr(classifiers, f"_fit_{name}")), name
 
 
+def drawn(*lengths: int) -> list[str]:
+    rng = np.random.default_rng(4)
+    return ["".join(rng.choice(list("ACGTN"), length, p=[0.3, 0.2, 0.2, 0.2, 0.1])) for length in lengths]
+
+
 def naive_spectrum(sequence: str, k: int, canonical: bool) -> dict[str, float]:
-    complement = str.maketrans("ACGT", "TGCA")
     words = [sequence[i : i + k] for i in range(len(sequence) - k + 1)]
     words = [w for w in words if set(w) <= set("ACGT")]
     if canonical:
-        words = [min(w, w.translate(complement)[::-1]) for w in words]
+        words = [min(w, reverse_complement(w)) for w in words]
     return {word: count / len(words) for word, count in Counter(words).items()}
 
 
 @pytest.mark.parametrize("canonical", [False, True])
 def test_kmer_spectra_against_a_counter(canonical):
-    rng = np.random.default_rng(4)
-    sequences = ["".join(rng.choice(list("ACGTN"), n, p=[0.3, 0.2, 0.2, 0.2, 0.1])) for n in (1, 3, 50, 300)] + ["NNN"]
+    sequences = [*drawn(1, 3, 50, 300), "NNN"]
     found = features("kmer", sequences, k_max=4, canonical=canonical)
     names = kmer_names(4, canonical)
     assert found.dtype == np.float32 and found.shape == (5, len(names))
@@ -43,28 +47,21 @@ def test_kmer_spectra_against_a_counter(canonical):
     assert features("kmer", ["ACGT"]).shape == (1, 4 + 16 + 64 + 256 + 1024 + 4096)
 
 
-def test_length_gc():
-    found = features("length_gc", ["ACGTNN", "AAAA", "N"])
-    np.testing.assert_allclose(found, [[np.log(6), 0.5, 1 / 3], [np.log(4), 0, 0], [0, 0, 1]], rtol=1e-6)
-
-
-def test_length_and_gc_alone_and_nothing():
+def test_length_and_gc_together_alone_and_nothing():
     sequences = ["ACGTNN", "AAAA", "N"]
     both = features("length_gc", sequences)
+    np.testing.assert_allclose(both, [[np.log(6), 0.5, 1 / 3], [np.log(4), 0, 0], [0, 0, 1]], rtol=1e-6)
     assert (features("length", sequences) == both[:, :1]).all() and (features("gc", sequences) == both[:, 1:2]).all()
     assert features("majority", sequences).shape == (3, 0)
 
 
 def test_gapped_words_against_regular_expressions():
-    rng = np.random.default_rng(5)
-    sequences = ["".join(rng.choice(list("ACGTN"), n, p=[0.3, 0.2, 0.2, 0.2, 0.1])) for n in (2, 6, 90)]
+    sequences = drawn(2, 6, 90)
     names = gapped_names(5, 3)
     found = features("gapped_kmer", sequences, l=5, k=3)
     assert len(names) == found.shape[1] == 6 * 64 and len(set(names)) == len(names)
     for row, sequence in zip(found, sequences, strict=True):
-        counts = Counter()
-        for name in names:
-            counts[name] = len(re.findall(f"(?={name.replace('-', '.')})", sequence))
+        counts = {name: len(re.findall(f"(?={name.replace('-', '.')})", sequence)) for name in names}
         shape = {name: re.sub("[ACGT]", "x", name) for name in names}
         total = Counter()
         for name in names:
@@ -75,7 +72,7 @@ def test_gapped_words_against_regular_expressions():
 def test_canonical_gapped_words_do_not_see_the_strand():
     rng = np.random.default_rng(6)
     sequences = ["".join(rng.choice(list("ACGT"), 80)) for _ in range(4)]
-    turned = [s.translate(str.maketrans("ACGT", "TGCA"))[::-1] for s in sequences]
+    turned = list(map(reverse_complement, sequences))
     found = features("gapped_kmer", sequences, l=6, k=3, canonical=True)
     np.testing.assert_allclose(found, features("gapped_kmer", turned, l=6, k=3, canonical=True), atol=1e-6)
     names = gapped_names(6, 3, canonical=True)

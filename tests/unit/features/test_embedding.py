@@ -1,7 +1,5 @@
 """Embeddings must depend on the sequence alone: not on padding, batch mates, budget or what else is in the set."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -19,38 +17,14 @@ from foundationless.models.pooling import pool, site_tokens
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import Weights, initialise, save_weights
 from foundationless.tasks.sequence_sets import write_sequences
+from support.commands import words
+from support.networks import TINY
 
 COMPUTE = {"token_budget": 300, "device": "cpu", "precision": "fp32"}
 CONFIGS = {
     "cnn": ("character", {"width": 8, "depth": 2, "kernel_size": 5, "vocab_size": 10, "max_tokens": 64}),
-    "nt_v1": (
-        "nt_v1",
-        {
-            "hidden_size": 8,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 16,
-            "vocab_size": 4105,
-            "max_position_embeddings": 42,
-            "pad_token_id": 1,
-            "mask_token_id": 2,
-            "token_dropout": True,
-        },
-    ),
-    "hyenadna": (
-        "hyenadna",
-        {
-            "d_model": 8,
-            "n_layer": 2,
-            "d_inner": 16,
-            "vocab_size": 12,
-            "max_seq_len": 66,
-            "emb_dim": 5,
-            "filter_order": 8,
-            "num_inner_mlps": 2,
-            "pad_vocab_size_multiple": 8,
-        },
-    ),
+    "nt_v1": ("nt_v1", TINY["nt_v1"] | {"hidden_size": 8, "num_attention_heads": 2, "max_position_embeddings": 42}),
+    "hyenadna": ("hyenadna", TINY["hyenadna"] | {"d_model": 8, "d_inner": 16}),
 }
 
 
@@ -73,6 +47,11 @@ def dna(length: int, seed: int, letters: str = "ACGT") -> str:
 def alone(weights: Weights, ids: np.ndarray) -> torch.Tensor:
     with torch.inference_mode():
         return weights.model.encode(torch.from_numpy(ids)[None])[0]
+
+
+def close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], atol: float = 1e-5) -> None:
+    for pooling, vectors in found.items():
+        np.testing.assert_allclose(vectors, expected[pooling], atol=atol, err_msg=pooling)
 
 
 def test_pool_by_hand():
@@ -138,18 +117,15 @@ def test_identical_sequences_and_chunks_run_once_and_give_the_same(weights):
     sequences = [repeat + dna(120, 7), repeat + dna(120, 8), repeat * 3, dna(30, 9), dna(30, 9)]
     limit = 20  # tokens; 120 nucleotides are whole chunks of both characters and 6-mers
     chunks = cut_sequences(weights, sequences, limit)
-    k = weights.tokenizer.k
-    if k == 1:
-        assert len(chunks.inputs) == 6 + 6 + 6 + 2
-    assert chunks.tokens == sum(len(weights.tokenizer.encode(s, special=False)) for s in sequences) + (
-        0 if k == 1 else 2  # the two that fit carry one special token each
-    )
+    kmers = weights.tokenizer.k != 1
+    assert kmers or len(chunks.inputs) == 6 + 6 + 6 + 2
+    own = sum(len(weights.tokenizer.encode(s, special=False)) for s in sequences)
+    assert chunks.tokens == own + (2 if kmers else 0)  # the two that fit carry one special token each
     assert chunks.unique_fraction < 0.8
     together = embed_sequences(weights, sequences, ["max", "mean"], max_tokens=limit, **COMPUTE)
     for index, sequence in enumerate(sequences):
         single = embed_sequences(weights, [sequence], ["max", "mean"], max_tokens=limit, **COMPUTE)
-        for pooling in single:
-            np.testing.assert_allclose(together[pooling][index], single[pooling][0], atol=1e-5)
+        close({pooling: vectors[[index]] for pooling, vectors in together.items()}, single)
 
 
 def test_what_fits_only_without_special_tokens_is_one_chunk_and_merges_with_its_equal():
@@ -162,13 +138,10 @@ def test_what_fits_only_without_special_tokens_is_one_chunk_and_merges_with_its_
 def test_as_in_paper_embeds_without_special_tokens_and_never_pads_the_unmasked(tmp_path, monkeypatch):
     weights = make_weights("cnn")
     weights.model.reading = "as_in_paper"
-    save_weights(tmp_path / "weights", weights.model, weights.card)
     sequences = [dna(length, length) for length in (20, 33, 20, 150)]
-    frame = pd.DataFrame({"id": list("abcd"), "sequence": sequences, "label": "x", "split": "test", "group": "g"})
-    write_sequences(tmp_path / "set.parquet", frame)
-    command = ["embed", "--weights", str(tmp_path / "weights"), "--sequences", str(tmp_path / "set.parquet")]
+    flags = prepared(tmp_path, weights, sequences)
     masks = record_calls(monkeypatch, weights)
-    assert main([*command, "--output", str(tmp_path / "out.parquet"), "--poolings", "max"]) == 0
+    assert main(words("embed", **flags, poolings="max")) == 0
     _, vectors, facts = read_embeddings(tmp_path / "out.parquet", ["max"])
     assert facts["reading"] == "as_in_paper"
     assert masks and not any(masked for _, masked in masks)
@@ -177,6 +150,15 @@ def test_as_in_paper_embeds_without_special_tokens_and_never_pads_the_unmasked(t
         ids = weights.tokenizer.encode(sequence, special=False)
         parts = [alone(weights, ids[start : start + 64]).amax(0).numpy() for start in range(0, len(ids), 64)]
         np.testing.assert_allclose(vector, np.mean(parts, axis=0), atol=1e-5)
+
+
+def prepared(directory, weights: Weights, sequences: list[str]) -> dict[str, object]:
+    """Write the weights and a set of sequences; flags of the command that embeds them."""
+    save_weights(directory / "weights", weights.model, weights.card)
+    frame = pd.DataFrame({"id": [f"s{i}" for i in range(len(sequences))], "sequence": sequences})
+    write_sequences(directory / "set.parquet", frame.assign(label="x", split="test", group="g"))
+    places = {"weights": "weights", "sequences": "set.parquet", "output": "out.parquet"}
+    return {flag: directory / name for flag, name in places.items()}
 
 
 def record_calls(monkeypatch, weights: Weights) -> list[tuple[tuple[int, int], bool]]:
@@ -208,8 +190,7 @@ def test_a_cpu_takes_no_batch_beyond_its_caches(monkeypatch):
     calls = record_calls(monkeypatch, weights)
     found = embed_sequences(weights, sequences, ["max", "mean"], **COMPUTE | {"token_budget": 10**6})
     assert [rows for (rows, _), _ in calls] == [2] * 4
-    for pooling in found:
-        np.testing.assert_allclose(found[pooling], expected[pooling], atol=1e-6)
+    close(found, expected, 1e-6)
 
 
 def test_an_input_beyond_the_budget_is_said(capsys):
@@ -248,10 +229,9 @@ def test_bf16_casts_every_weight_once_and_stays_near_fp32(weights):
     shapes = {module.weight.shape for module in weights.model.modules() if isinstance(module, torch.nn.Linear)}
     casts = {}
     for budget in (1, 10**4):
+        compute = COMPUTE | {"precision": "bf16", "token_budget": budget}
         with CountCasts(shapes) as counted:
-            found = embed_sequences(
-                weights, sequences, ["max", "mean"], **COMPUTE | {"precision": "bf16", "token_budget": budget}
-            )
+            found = embed_sequences(weights, sequences, ["max", "mean"], **compute)
         casts[budget] = counted.count
     assert casts[1] == casts[10**4]
     expected = embed_sequences(weights, sequences, ["max", "mean"], **COMPUTE)
@@ -269,15 +249,9 @@ def test_mean_of_bf16_states_is_summed_and_counted_in_float32():
 
 LONG = 20_002  # tokens
 ROOMY = {
-    "cnn": ("character", {"width": 16, "depth": 3, "kernel_size": 5, "vocab_size": 10, "max_tokens": LONG}),
-    "hyenadna": (
-        "hyenadna",
-        {**CONFIGS["hyenadna"][1], "d_model": 16, "d_inner": 64, "max_seq_len": LONG, "filter_order": 8},
-    ),
-    "nt_v1": (
-        "nt_v1",
-        {**CONFIGS["nt_v1"][1], "hidden_size": 64, "intermediate_size": 256, "max_position_embeddings": 252},
-    ),
+    "cnn": {"width": 16, "depth": 3, "max_tokens": LONG},
+    "hyenadna": {"d_model": 16, "d_inner": 64, "max_seq_len": LONG},
+    "nt_v1": {"hidden_size": 64, "intermediate_size": 256, "max_position_embeddings": 252},
 }
 
 
@@ -292,8 +266,8 @@ def peak_memory(weights: Weights, sequences: list[str], **compute) -> float:
 
 @pytest.mark.parametrize("family", list(ROOMY))
 def test_memory_follows_the_budget_and_not_the_lengths(family, monkeypatch):
-    tokenizer, config = ROOMY[family]
-    weights = Weights(initialise(family, config, 1), load_tokenizer(tokenizer), {})
+    tokenizer, config = CONFIGS[family]
+    weights = Weights(initialise(family, config | ROOMY[family], 1), load_tokenizer(tokenizer), {})
     monkeypatch.setattr(inference, "CACHED", 10**9)  # whole batches, as on a GPU
     peaks = {}
     for length in (50, 1000, LONG - 2):
@@ -359,8 +333,7 @@ def test_short_gpu_memory_halves_the_budget_and_changes_nothing(monkeypatch, cap
 
     monkeypatch.setattr(type(weights.model), "encode", small)
     found = embed_sequences(weights, sequences, ["mean", "max"], **COMPUTE | {"token_budget": 1000})
-    for pooling in expected:
-        np.testing.assert_allclose(found[pooling], expected[pooling], atol=1e-6)
+    close(found, expected, 1e-6)
     assert "--token-budget" in capsys.readouterr().err
     monkeypatch.setattr(type(weights.model), "encode", lambda *_: small(None, torch.zeros(200)))
     with pytest.raises(UserError, match="does not fit"):
@@ -369,30 +342,26 @@ def test_short_gpu_memory_halves_the_budget_and_changes_nothing(monkeypatch, cap
 
 def test_command_writes_what_the_reader_reads(tmp_path):
     weights = make_weights("cnn")
-    save_weights(tmp_path / "weights", weights.model, weights.card)
-    frame = pd.DataFrame({"id": [f"s{i}" for i in range(6)], "sequence": [dna(30 + 40 * i, i % 4) for i in range(6)]})
-    write_sequences(tmp_path / "set.parquet", frame.assign(label="a", split="test", group="g"))
-    command = ["embed", "--weights", str(tmp_path / "weights"), "--sequences", str(tmp_path / "set.parquet")]
-    command += ["--output", str(tmp_path / "out.parquet"), "--poolings", "max", "mean"]
-    assert main(command) == 0
+    sequences = [dna(30 + 40 * i, i % 4) for i in range(6)]
+    flags = prepared(tmp_path, weights, sequences)
+    assert main(words("embed", **flags, poolings=["max", "mean"])) == 0
     ids, vectors, facts = read_embeddings(tmp_path / "out.parquet", ["mean", "max"])
-    assert ids == frame["id"].tolist() and set(vectors) == {"mean", "max"}
-    expected = embed_sequences(weights, frame["sequence"].tolist(), ["mean", "max"], **COMPUTE)
+    assert ids == [f"s{i}" for i in range(6)] and set(vectors) == {"mean", "max"}
+    expected = embed_sequences(weights, sequences, ["mean", "max"], **COMPUTE)
     np.testing.assert_allclose(vectors["mean"], expected["mean"], atol=1e-5)
     assert facts["parameters"] == sum(p.numel() for p in weights.model.parameters())
     assert facts["cost"]["tokens"] > 0 and 0 < facts["cost"]["unique_fraction"] <= 1
     schema = pq.read_schema(tmp_path / "out.parquet")
     assert str(schema.field("max").type).startswith("fixed_size_list<") and schema.field("max").type.list_size == 8
     before = (tmp_path / "out.parquet").read_bytes()
-    bad = [*command[:-2], "site"]
-    assert main([*bad[:-1], "cls"]) == 2 and (tmp_path / "out.parquet").read_bytes() == before
+    assert main(words("embed", **flags, poolings="cls")) == 2 and (tmp_path / "out.parquet").read_bytes() == before
 
 
 def test_foreign_embedding_files_are_sentences(tmp_path):
     path = tmp_path / "e.parquet"
     with pytest.raises(UserError, match="no such file"):
         read_embeddings(path, ["max"])
-    write_embeddings(path, ["a"], {"max": np.ones((1, 3), np.float32)}, json.loads("{}"))
+    write_embeddings(path, ["a"], {"max": np.ones((1, 3), np.float32)}, {})
     with pytest.raises(UserError, match="holds no 'mean'"):
         read_embeddings(path, ["mean"])
     path.write_bytes(path.read_bytes()[:50])

@@ -1,7 +1,5 @@
 """Genotype baselines: dosage against the calls, components against scikit-learn, nothing learned from the test rows."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +7,11 @@ from sklearn.decomposition import PCA
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
+from foundationless.evaluation.records import read_record
 from foundationless.features.genotypes import features
 from foundationless.tasks.sequence_sets import write_sequences
+from support.commands import words
+from support.fine_tuning import metric_of
 
 
 @pytest.fixture
@@ -109,35 +110,14 @@ def test_command_beats_permuted_labels(tmp_path, frame, family):
 
     def score(table):
         write_sequences(path, table)
-        flags = {
-            "sequences": path,
-            "family": family,
-            "classifier": "logistic",
-            "options": "{}",
-            "analysis": "ancestry",
-            "task": "t",
-            "model": "m",
-            "init": "baseline",
-            "seed": "0",
-            "metric": "accuracy",
-            "aggregate": "sample",
-            "record": tmp_path / "r.json",
-            "predictions": tmp_path / "p.parquet",
-        }
-        assert (
-            main(["fit_baseline", *(str(word) for flag, value in flags.items() for word in (f"--{flag}", value))]) == 0
-        )
-        results = json.loads((tmp_path / "r.json").read_text())["results"]
+        flags = {"sequences": path, "family": family, "classifier": "logistic", "options": "{}", "seed": 0}
+        flags |= {"analysis": "ancestry", "task": "t", "model": "m", "init": "baseline", "metric": "accuracy"}
+        flags |= {"aggregate": "sample", "record": tmp_path / "r.json", "predictions": tmp_path / "p.parquet"}
+        assert main(words("fit_baseline", **flags)) == 0
         assert len(pd.read_parquet(tmp_path / "p.parquet")) == 12
-        return next(
-            r["value"]
-            for r in results
-            if r["metric"] == "accuracy" and (r["split"], r["selection"]) == ("test", "validation")
-        )
+        return metric_of(read_record(tmp_path / "r.json"), "validation", metric="accuracy")[0]
 
     assert score(frame) > 0.8
-    names = frame["sample"].unique()
-    dealt = dict(
-        zip(names, np.random.default_rng(0).permutation(frame.drop_duplicates("sample")["label"]), strict=True)
-    )
+    people = frame.drop_duplicates("sample").set_index("sample")["label"]
+    dealt = pd.Series(np.random.default_rng(0).permutation(people), index=people.index)
     assert score(frame.assign(label=frame["sample"].map(dealt))) < 0.7

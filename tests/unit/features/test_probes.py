@@ -2,7 +2,6 @@
 
 import json
 import math
-import subprocess
 import sys
 
 import numpy as np
@@ -25,6 +24,7 @@ from foundationless.features.classifiers import SVM_STRENGTHS, ProbeSettings, Sa
 from foundationless.features.embedding_files import write_embeddings
 from foundationless.features.probes import _folds, aggregate, align, cross_validate, run_probes
 from foundationless.tasks.sequence_sets import write_sequences
+from support.commands import output_of, words
 
 SETTINGS = ProbeSettings(metric="weighted_f1", seed=3, rounds=15)
 
@@ -32,9 +32,7 @@ SETTINGS = ProbeSettings(metric="weighted_f1", seed=3, rounds=15)
 def make(n: int = 150, validation: bool = True, signal: float = 2.0) -> Samples:
     rng = np.random.default_rng(0)
     labels = np.array(["a", "b", "c"])[np.arange(n) % 3]
-    split = rng.permutation(
-        np.array(["train", "train", "train", "validation" if validation else "train", "test"] * (n // 5))
-    )
+    split = rng.permutation([*["train"] * 3, "validation" if validation else "train", "test"] * (n // 5))
     frame = pd.DataFrame({"id": [f"s{i}" for i in range(n)], "label": labels, "split": split, "group": "g"})
     shift = signal * np.stack([labels == name for name in "abc"], axis=1)
     good = (rng.normal(size=(n, 3)) + shift).astype(np.float32)
@@ -47,15 +45,9 @@ def test_xgboost_is_the_library_with_the_studys_parameters():
     found, chosen, _ = fit("xgboost", samples.features["max"], samples, SETTINGS)
     codes = samples.frame["label"].map({"a": 0, "b": 1, "c": 2}).to_numpy()
     train, test = samples.rows("train"), samples.rows("test")
-    model = xgboost.XGBClassifier(
-        objective="multi:softmax",
-        max_depth=3,
-        learning_rate=0.1,
-        n_estimators=15,
-        tree_method="hist",
-        random_state=3,
-        n_jobs=1,
-    ).fit(samples.features["max"][train], codes[train])
+    settings = dict(objective="multi:softmax", max_depth=3, learning_rate=0.1, n_estimators=15, tree_method="hist")
+    model = xgboost.XGBClassifier(**settings, random_state=3, n_jobs=1)
+    model.fit(samples.features["max"][train], codes[train])
     assert (found[test].argmax(1) == model.predict(samples.features["max"][test])).all()
     assert chosen == {"epoch": 15} and found.dtype == np.float32
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
@@ -86,17 +78,13 @@ def test_logistic_is_scikit_learn_with_the_strength_that_validation_chose(valida
     assert (selection is not None) == validation
     labels = samples.frame["label"].to_numpy()
     train, other = samples.rows("train"), samples.rows("validation")
-    scaled = (
-        StandardScaler()
-        .fit(samples.features["max"][train].astype(float))
-        .transform(samples.features["max"].astype(float))
-    )
+    matrix = scaled(samples)
     expected, best = None, -1.0
     for strength in (0.01, 0.1, 1.0, 10.0) if validation else (1.0,):
-        model = LogisticRegression(C=strength, max_iter=1000).fit(scaled[train], labels[train])
-        score = f1_score(labels[other], model.predict(scaled[other]), average="weighted") if validation else 0.0
+        model = LogisticRegression(C=strength, max_iter=1000).fit(matrix[train], labels[train])
+        score = f1_score(labels[other], model.predict(matrix[other]), average="weighted") if validation else 0.0
         if score > best:
-            expected, best = (strength, model.predict_proba(scaled)), score
+            expected, best = (strength, model.predict_proba(matrix)), score
     assert expected is not None and chosen == {"strength": expected[0], "converged": True}
     np.testing.assert_allclose(found, expected[1], atol=1e-5)
 
@@ -374,115 +362,78 @@ def test_features_that_are_not_finite_are_named():
         Samples(samples.frame, {"max": broken})
 
 
-def _write(tmp_path) -> list[str]:
+def _write(tmp_path, **flags) -> dict[str, object]:
+    """Write a set and its embeddings; the flags that read them."""
     samples = make()
     rng = np.random.default_rng(0)
-    sequences = [
-        "".join(rng.choice(list("ACGT"), 40, p=[0.1, 0.4, 0.4, 0.1] if x == "a" else [0.25] * 4))
-        for x in samples.frame["label"]
-    ]
+    shares = [[0.1, 0.4, 0.4, 0.1] if label == "a" else [0.25] * 4 for label in samples.frame["label"]]
+    sequences = ["".join(rng.choice(list("ACGT"), 40, p=share)) for share in shares]
     write_sequences(tmp_path / "set.parquet", samples.frame.assign(sequence=sequences))
     facts = {"parameters": 77, "max_tokens": 64, "precision": "fp32", "cost": {"seconds": 1.5, "tokens": 99}}
     write_embeddings(tmp_path / "e.parquet", samples.frame["id"].tolist(), samples.features, facts)
-    common = ["--sequences", str(tmp_path / "set.parquet"), "--analysis", "biotype", "--task", "t", "--model", "m"]
-    return [
-        *common,
-        "--seed",
-        "1",
-        "--metric",
-        "weighted_f1",
-        "--rounds",
-        "5",
-        "--predictions",
-        str(tmp_path / "p.parquet"),
-    ]
+    common = {"sequences": tmp_path / "set.parquet", "analysis": "biotype", "task": "t", "model": "m", "seed": 1}
+    common |= {"metric": "weighted_f1", "rounds": 5, "predictions": tmp_path / "p.parquet"}
+    return common | {"init": "random", "record": tmp_path / "r.json"} | flags
 
 
 def test_a_probe_imports_neither_torch_nor_scikit_learn(tmp_path):
     """Either would take longer than most probes; and scikit-learn can be imported afterwards."""
-    arguments = ["probe", *_write(tmp_path), "--init", "random", "--embeddings", str(tmp_path / "e.parquet")]
-    arguments += ["--probes", "xgboost", "--poolings", "max", "--record", str(tmp_path / "r.json")]
+    flags = _write(tmp_path, embeddings=tmp_path / "e.parquet", probes="xgboost", poolings="max")
+    arguments = words("probe", **flags)
     code = (
         f"import sys; from foundationless.__main__ import main; assert main({arguments!r}) == 0; "
         "print(*({'torch', 'sklearn', 'foundationless.features.embedding'} & set(sys.modules))); "
         "import sklearn.linear_model"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert output_of(sys.executable, "-c", code).split() == []
 
 
 def test_probe_command_twice_gives_the_same_bytes(tmp_path):
-    common = _write(tmp_path)
-    command = [
-        "probe",
-        "--embeddings",
-        str(tmp_path / "e.parquet"),
-        "--probes",
-        "xgboost",
-        "logistic",
-        "--poolings",
-        "max",
-    ]
+    flags = _write(tmp_path, embeddings=tmp_path / "e.parquet", probes=["xgboost", "logistic"], poolings="max")
     seen = []
     for name in ("a.json", "b.json"):
-        assert main([*command, *common, "--init", "random", "--record", str(tmp_path / name)]) == 0
+        assert main(words("probe", **flags | {"record": tmp_path / name})) == 0
         seen.append((comparable(read_record(tmp_path / name)), (tmp_path / "p.parquet").read_bytes()))
     assert seen[0] == seen[1]
     record = seen[0][0]
     assert record["parameters"] == 77 and record["settings"]["classes"] == ["a", "b", "c"]
     assert record["settings"]["chosen_by"] == "validation"
     predictions = pd.read_parquet(tmp_path / "p.parquet")
-    wanted = [
-        "id",
-        "group",
-        "label",
-        "predicted",
-        "probabilities",
-        "run",
-        "fold",
-        "selected",
-        "selected_paper",
-        "split",
-    ]
-    assert predictions.columns.tolist() == wanted and predictions["probabilities"].iloc[0].dtype == np.float32
+    wanted = "id group label predicted probabilities run fold selected selected_paper split"
+    assert predictions.columns.tolist() == wanted.split() and predictions["probabilities"].iloc[0].dtype == np.float32
 
 
 @pytest.mark.parametrize("classifier", ["logistic", "svm", "xgboost", "majority"])
 def test_baseline_command_writes_the_same_kind_of_record(tmp_path, classifier):
-    common = [*_write(tmp_path), "--init", "baseline", "--record", str(tmp_path / "r.json")]
-    command = ["fit_baseline", "--family", "length_gc", "--classifier", classifier, *common]
+    command = words("fit_baseline", **_write(tmp_path, init="baseline", family="length_gc", classifier=classifier))
     assert main(command) == 0
     record = json.loads((tmp_path / "r.json").read_text())
     assert record["parameters"] == 0 and record["init"] == "baseline"
     assert pd.read_parquet(tmp_path / "p.parquet")["run"].unique().tolist() == [f"{classifier}_length_gc"]
     found = {r["metric"]: r["value"] for r in record["results"] if r["selection"] == "validation"}
     assert (found["mcc"] > 0.2) == (classifier != "majority")
-    assert main([*command, "--options", "[1"]) == 2 and main([*command, "--options", '{"colour": 1}']) == 2
-    for options in ("[[1, 2]]", "[]", '{"family": "gc"}', '{"seed": 3}', '{"sequences": 1}'):
+    for options in ("[1", '{"colour": 1}', "[[1, 2]]", "[]", '{"family": "gc"}', '{"seed": 3}', '{"sequences": 1}'):
         assert main([*command, "--options", options]) == 2
 
 
 @pytest.mark.parametrize(
-    "change", [{"rounds": 0}, {"depth": 0}, {"eta": 0.0}, {"eta": 5.0}, {"colsample": 0.0}, {"pca": (0,)}]
+    ("setting", "value", "sentence"),
+    [
+        *(("rounds", 0, "--rounds"), ("depth", 0, "--depth"), ("eta", 0.0, "--eta"), ("eta", 5.0, "--eta")),
+        *(("colsample", 0.0, "--colsample"), ("pca", (0,), "--pca"), ("cv_folds", 2, "--cv-folds is at least 3")),
+    ],
 )
-def test_settings_that_cannot_be_run_are_sentences(change):
-    with pytest.raises(UserError, match="--" + next(iter(change))):
-        ProbeSettings("mcc", 0, **change)
-
-
-def test_two_folds_are_too_few():
-    with pytest.raises(UserError, match="--cv-folds is at least 3"):
-        ProbeSettings("mcc", 0, cv_folds=2)
+def test_settings_that_cannot_be_run_are_sentences(setting, value, sentence):
+    with pytest.raises(UserError, match=sentence):
+        ProbeSettings("mcc", 0, **{setting: value})
 
 
 def test_probe_command_reads_a_subset_of_what_was_embedded_and_cross_validates(tmp_path):
-    common = _write(tmp_path)
+    flags = _write(tmp_path, embeddings=tmp_path / "e.parquet", probes=["logistic", "knn", "prototype"])
     whole = pd.read_parquet(tmp_path / "set.parquet")
     part = whole.groupby(["split", "label"]).head(4).sample(frac=1, random_state=0).reset_index(drop=True)
     write_sequences(tmp_path / "set.parquet", part.assign(group=part["id"]))
-    command = ["probe", "--embeddings", str(tmp_path / "e.parquet"), *common, "--init", "random", "--poolings", "max"]
-    command += ["--probes", "logistic", "knn", "prototype", "--pca", "2", "--cv-folds", "3"]
-    assert main([*command, "--record", str(tmp_path / "r.json")]) == 0
+    assert main(words("probe", **flags, poolings="max", pca=2, cv_folds=3)) == 0
     record = read_record(tmp_path / "r.json")
     assert record["settings"]["pca"] == [2] and record["settings"]["cv_folds"] == 3
     assert {r["selection"] for r in record["results"]} == {"run", "validation", "test", "crossvalidation"}
@@ -492,7 +443,7 @@ def test_probe_command_reads_a_subset_of_what_was_embedded_and_cross_validates(t
 
 
 def test_a_baseline_without_features_takes_the_majority_alone(tmp_path):
-    common = [*_write(tmp_path), "--init", "baseline", "--record", str(tmp_path / "r.json")]
-    assert main(["fit_baseline", "--family", "majority", "--classifier", "majority", *common]) == 0
+    flags = _write(tmp_path, init="baseline", family="majority")
+    assert main(words("fit_baseline", **flags, classifier="majority")) == 0
     assert pd.read_parquet(tmp_path / "p.parquet")["run"].unique().tolist() == ["majority_majority"]
-    assert main(["fit_baseline", "--family", "majority", "--classifier", "svm", *common]) == 2
+    assert main(words("fit_baseline", **flags, classifier="svm")) == 2

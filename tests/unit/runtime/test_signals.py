@@ -10,35 +10,30 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from foundationless.__main__ import main
 from foundationless.features import embedding_checkpoint
 from foundationless.features.embedding_files import read_embeddings
-from foundationless.models.weights import initialise, save_weights
+from foundationless.runtime.files import write_json
 from foundationless.runtime.signals import SIGNALS, STATUS, orderly_exit, termination
 from foundationless.tasks.sequence_sets import write_sequences
 from support import ROOT
+from support.commands import words
+from support.fine_tuning import HYENA, save_model
 
 PACKAGE = ROOT / "workflow"
-HYENA = dict(
-    d_model=8, n_layer=1, d_inner=16, vocab_size=12, max_seq_len=66, emb_dim=3, filter_order=8, num_inner_mlps=1
-)
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("weights") / "hyena"
-    card = {"model": "toy", "family": "hyenadna", "tokenizer": "hyenadna", "init": "random", "seed": 0, "source": {}}
-    save_weights(directory, initialise("hyenadna", HYENA, 0), card)
-    return directory
+    return save_model(tmp_path_factory.mktemp("weights") / "hyena", "hyenadna", HYENA, "hyenadna")
 
 
 @pytest.fixture(scope="module")
 def sequences(tmp_path_factory) -> Path:
     """Sequences that fit and longer ones, whose chunks add up over several batches."""
-    import pandas as pd
-
     rng = np.random.default_rng(0)
     lengths = rng.integers(20, 300, 60)
     frame = pd.DataFrame({"id": [f"s{i}" for i in range(60)]})
@@ -49,11 +44,8 @@ def sequences(tmp_path_factory) -> Path:
 
 
 def command(weights: Path, sequences: Path, output: Path, **flags: object) -> list[str]:
-    argv = ["embed", "--weights", weights, "--sequences", sequences, "--output", output, "--poolings", "max", "mean"]
-    argv += ["--token-budget", 300, "--device", "cpu"]
-    for flag, value in flags.items():
-        argv += [f"--{flag.replace('_', '-')}", value]
-    return list(map(str, argv))
+    places = {"weights": weights, "sequences": sequences, "output": output}
+    return words("embed", **places | {"poolings": ["max", "mean"], "token_budget": 300, "device": "cpu"} | flags)
 
 
 def same(first: Path, second: Path) -> None:
@@ -83,7 +75,6 @@ def test_an_embedding_that_was_stopped_again_and_again_is_the_undisturbed_one(
     whole, often = tmp_path / "whole.parquet", tmp_path / "often.parquet"
     assert main(command(weights, sequences, whole)) == 0
     kept = tmp_path / "often.parquet.shards"
-    starts = 0
     for starts in range(1, 50):
         with monkeypatch.context() as patch:
             stop_after(patch, 7, number)
@@ -97,8 +88,7 @@ def test_an_embedding_that_was_stopped_again_and_again_is_the_undisturbed_one(
     assert starts > 2
     same(whole, often)
     assert not kept.exists()
-    facts = read_embeddings(often, [])[2]
-    assert facts["cost"]["attempts"] == starts
+    assert read_embeddings(often, [])[2]["cost"]["attempts"] == starts
 
 
 def test_a_disk_without_room_for_a_shard_costs_no_embedding(tmp_path, weights, sequences, monkeypatch, capsys):
@@ -234,8 +224,6 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same(
     killed.kill()
     killed.communicate()
     for name in ("a.json", "b.json"):
-        from foundationless.runtime.files import write_json
-
         write_json(tmp_path / name, {})
     assert len(list(tmp_path.glob(".part-a.json-*"))) == 0
     (part,) = tmp_path.glob(".part-*")  # the other still writes

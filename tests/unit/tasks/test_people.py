@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from foundationless.__main__ import main
 from foundationless.data import samples
 from foundationless.errors import UserError
 from foundationless.tasks.derivations import draw_families, keep_unrelated
 from foundationless.tasks.readers import build_set
 from foundationless.tasks.sequence_sets import read_sequences, write_sequences
+from support.commands import built
 
 HEADER = """##fileformat=VCFv4.2
 ##contig=<ID=chr1,length=3000>
@@ -164,15 +164,8 @@ def test_repeated_haplotypes_cost_little_on_disk_and_in_memory(tmp_path, capsys,
     generator = random.Random(1)
     distinct = ["".join(generator.choices("ACGT", k=30_000)) for _ in range(40)]
     rows = [generator.randrange(40) for _ in range(4_000)]
-    frame = pd.DataFrame(
-        {
-            "id": [str(number) for number in range(len(rows))],
-            "sequence": pd.Series([distinct[row] for row in rows], dtype=object),
-            "label": "x",
-            "split": "test",
-            "group": "g",
-        }
-    )
+    frame = pd.DataFrame({"sequence": pd.Series([distinct[row] for row in rows], dtype=object)})
+    frame = frame.assign(id=frame.index.astype(str), label="x", split="test", group="g")
     write_sequences(tmp_path / "many.parquet", frame)
     write_sequences(tmp_path / "once.parquet", frame[~pd.Series(rows).duplicated()])
     many, once = ((tmp_path / name).stat().st_size for name in ("many.parquet", "once.parquet"))
@@ -180,8 +173,6 @@ def test_repeated_haplotypes_cost_little_on_disk_and_in_memory(tmp_path, capsys,
     assert pq.read_schema(tmp_path / "many.parquet").field("sequence").type == "string"
     read = read_sequences(tmp_path / "many.parquet")
     assert list(read["sequence"]) == list(frame["sequence"]) and len(set(map(id, read["sequence"]))) == 40
-    arguments = ["build_sequences", "--reader=people", *(f"--source={role}={path}" for role, path in sources.items())]
-    assert main([*arguments, "--option=contig=chr1", "--seed=1", f"--output={tmp_path}/set.parquet"]) == 0
+    carried = Counter(built(tmp_path / "set.parquet", "people", sources, ["contig=chr1"])["sequence"])
     error = capsys.readouterr().err
-    carried = Counter(read_sequences(tmp_path / "set.parquet")["sequence"])
     assert f"100 haplotypes, {len(carried)} of them distinct" in error and len(carried) < 100

@@ -2,14 +2,12 @@
 
 import gzip
 import re
-import subprocess
 from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from foundationless.__main__ import main
 from foundationless.data.reference import Piece, prepare_genome
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
@@ -18,41 +16,31 @@ from foundationless.study.checks import REGION, check_source, read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.plan import read_pairs
 from foundationless.study.readers import READERS
-from foundationless.tasks.sequence_sets import read_sequences
+from support.commands import building, built, output_of, refused
 
 
 def dna(length, seed):
     return "".join(np.random.default_rng(seed).choice(list("ACGT"), length))
 
 
-def build(tmp_path, capsys, reader, sources, options=(), name="H3"):
-    """(exit code, the set or None, stderr)."""
-    output = tmp_path / f"{name}.parquet"
-    words = ["build_sequences", "--reader", reader, "--seed", "1", "--output", str(output)]
-    words += [f"--source={role}={path}" for role, path in sources.items()] + [f"--option={text}" for text in options]
-    code = main(words)
-    return code, read_sequences(output) if code == 0 else None, capsys.readouterr().err
-
-
 @pytest.fixture
 def hub(tmp_path):
-    """Two tasks in one Parquet a split, integer labels, as a hub publishes them."""
+    """Two tasks in one Parquet a split, integer labels, as a hub publishes them; and the files."""
     frames = {}
     for split, size in (("train", 40), ("test", 20)):
         rows = [{"seq": dna(30, 100 * size + n), "label": n % 2, "task": ("H3", "H4")[n % 4 // 2]} for n in range(size)]
         frames[split] = pd.DataFrame(rows)
         frames[split].to_parquet(tmp_path / f"{split}.parquet")
-    return frames
+    return frames, {split: tmp_path / f"{split}.parquet" for split in frames}
 
 
 OPTIONS = ["sequence=seq", "labels=0:none,1:marked", "filter=task=H4", "validation_fraction=0.2"]
 
 
-def test_parquet_with_columns_labels_and_a_filter(tmp_path, capsys, hub):
-    sources = {split: tmp_path / f"{split}.parquet" for split in hub}
-    code, frame, stderr = build(tmp_path, capsys, "table", sources, OPTIONS)
-    assert code == 0, stderr
-    for split, original in hub.items():
+def test_parquet_with_columns_labels_and_a_filter(tmp_path, hub):
+    frames, sources = hub
+    frame = built(tmp_path / "H3.parquet", "table", sources, OPTIONS)
+    for split, original in frames.items():
         wanted = original[original["task"] == "H4"]
         got = frame[(frame["split"] == "test") == (split == "test")]
         assert list(got["sequence"]) == list(wanted["seq"])
@@ -61,7 +49,7 @@ def test_parquet_with_columns_labels_and_a_filter(tmp_path, capsys, hub):
 
 
 @pytest.mark.parametrize(
-    ("column", "row", "value", "options", "words"),
+    ("column", "row", "value", "options", "parts"),
     [
         ("label", 7, 2, OPTIONS, ["task 'H3'", "train.parquet", "row 8", "label '2'"]),
         ("label", 6, None, OPTIONS, ["row 7 has no label"]),
@@ -72,20 +60,20 @@ def test_parquet_with_columns_labels_and_a_filter(tmp_path, capsys, hub):
         ("label", 0, 0, [*OPTIONS[:1], "labels=0"], ["labels=0 is not understood"]),
     ],
 )
-def test_errors_name_task_and_row(tmp_path, capsys, hub, column, row, value, options, words):
-    frame = hub["train"].astype({"label": "Int64"})
+def test_errors_name_task_and_row(tmp_path, capsys, hub, column, row, value, options, parts):
+    frames, sources = hub
+    frame = frames["train"].astype({"label": "Int64"})
     frame.loc[row, column] = pd.NA if value is None else value
-    frame.to_parquet(tmp_path / "train.parquet")
-    sources = {split: tmp_path / f"{split}.parquet" for split in hub}
-    code, _, stderr = build(tmp_path, capsys, "table", sources, options)
-    assert code == 2 and all(word in stderr for word in words), stderr
+    frame.to_parquet(sources["train"])
+    error = refused(capsys, building(tmp_path / "H3.parquet", "table", sources, options))
+    assert all(part in error for part in parts), error
 
 
 def test_a_damaged_parquet_is_one_sentence(tmp_path, capsys, hub):
-    (tmp_path / "train.parquet").write_bytes((tmp_path / "train.parquet").read_bytes()[:-20])
-    sources = {split: tmp_path / f"{split}.parquet" for split in hub}
-    code, _, stderr = build(tmp_path, capsys, "table", sources, OPTIONS)
-    assert code == 2 and "train.parquet: cannot be read as Parquet" in stderr
+    _, sources = hub
+    sources["train"].write_bytes(sources["train"].read_bytes()[:-20])
+    error = refused(capsys, building(tmp_path / "H3.parquet", "table", sources, OPTIONS))
+    assert "train.parquet: cannot be read as Parquet" in error
 
 
 def test_fasta_with_labels_in_the_headers(tmp_path, capsys):
@@ -93,15 +81,14 @@ def test_fasta_with_labels_in_the_headers(tmp_path, capsys):
     with gzip.open(tmp_path / "train.fna.gz", "wt") as stream:
         stream.write(text)
     (tmp_path / "test.fna").write_text(text)
-    sources = {"train": tmp_path / "train.fna.gz", "test": tmp_path / "test.fna"}
-    code, frame, stderr = build(tmp_path, capsys, "table", sources, ["labels=0:none,1:site"])
-    assert code == 2 and "stands more than once" in stderr  # the same places in both: ids are the places
+    request = tmp_path / "H3.parquet", "table", {"train": tmp_path / "train.fna.gz", "test": tmp_path / "test.fna"}
+    error = refused(capsys, building(*request, ["labels=0:none,1:site"]))
+    assert "stands more than once" in error  # the same places in both: ids are the places
     (tmp_path / "test.fna").write_text(text.replace("chr1", "chr2"))
-    code, frame, stderr = build(tmp_path, capsys, "table", sources, ["labels=0:none,1:site"])
-    assert code == 0 and list(frame["label"][:2]) == ["none", "site"] and frame["sequence"][0] == dna(20, 0)
+    frame = built(*request, ["labels=0:none,1:site"])
+    assert list(frame["label"][:2]) == ["none", "site"] and frame["sequence"][0] == dna(20, 0)
     (tmp_path / "test.fna").write_text(text + ">chr3:1-20\nACGT\n")
-    code, _, stderr = build(tmp_path, capsys, "table", sources)
-    assert code == 2 and "record 21 ('chr3:1-20') has no label" in stderr
+    assert "record 21 ('chr3:1-20') has no label" in refused(capsys, building(*request))
 
 
 @pytest.fixture
@@ -117,26 +104,23 @@ def test_intervals_by_class_equal_bedtools(tmp_path, capsys, genome, tool):
     sources, expected = {"genome": genome}, []
     for split in ("train", "test"):
         for label in ("negative", "positive"):
-            rows = [
-                (n, generator.choice(["2L", "X"]), start, start + 150, generator.choice(["+", "-"]))
-                for n, start in enumerate(generator.integers(0, 8800, 12))
-            ]
+            starts = enumerate(generator.integers(0, 8800, 12))
+            draw = generator.choice
+            rows = [(n, draw(["2L", "X"]), start, start + 150, draw(["+", "-"])) for n, start in starts]
             path = tmp_path / f"{split}_{label}.csv.gz"
             table = pd.DataFrame(rows, columns=["id", "region", "start", "end", "strand"])
             table.assign(region="chr" + table["region"]).to_csv(path, index=False)  # named as the lists name them
             bed = "".join(f"{c}\t{s}\t{e}\t.\t0\t{strand}\n" for _, c, s, e, strand in rows)
-            command = [tool("bedtools"), "getfasta", "-s", "-tab", "-fi", str(genome), "-bed", "-"]
-            lines = subprocess.run(command, input=bed, text=True, capture_output=True, check=True).stdout.splitlines()
-            expected += [(line.split("\t")[1], label) for line in lines]
+            command = [tool("bedtools"), "getfasta", "-s", "-tab", "-fi", genome, "-bed", "-"]
+            expected += [(line.split("\t")[1], label) for line in output_of(*command, input=bed).splitlines()]
             sources[f"{split}.{label}"] = path
-    code, frame, stderr = build(tmp_path, capsys, "fasta_classes", sources, ["validation_fraction=0.25"])
-    assert code == 0, stderr
+    request = tmp_path / "set.parquet", "fasta_classes", sources
+    frame = built(*request, ["validation_fraction=0.25"])
     assert list(zip(frame["sequence"], frame["label"], strict=True)) == expected
     assert Counter(frame["split"]) == {"train": 18, "validation": 6, "test": 24} and set(frame["group"]) == {"2L", "X"}
     with gzip.open(sources["train.negative"], "at") as stream:
         stream.write("99,chr2L,20,10,+\n")
-    code, _, stderr = build(tmp_path, capsys, "fasta_classes", sources)
-    assert code == 2 and "row 13 is no interval" in stderr
+    assert "row 13 is no interval" in refused(capsys, building(*request))
 
 
 def test_genes_are_drawn_to_counts(tmp_path, capsys, genome):
@@ -146,26 +130,19 @@ def test_genes_are_drawn_to_counts(tmp_path, capsys, genome):
         fields = ["2L", "x", "gene", str(1 + 100 * number), str(80 + 100 * number), ".", "+", "."]
         lines.append("\t".join([*fields, f'gene_id "g{number}"; gene_type "{biotype}";']))
     (tmp_path / "genes.gtf").write_text("\n".join(lines) + "\n")
-    sources = {"genes": tmp_path / "genes.gtf", "genome": genome}
-    code, frame, stderr = build(tmp_path, capsys, "genes", sources, ["counts=lncRNA:7,miRNA:25"])
-    assert code == 0 and Counter(frame["label"]) == {"lncRNA": 7, "miRNA": 20}
-    assert "20 of class miRNA instead of the 25" in stderr
-    again = build(tmp_path, capsys, "genes", sources, ["counts=lncRNA:7,miRNA:25"])[1]
-    assert list(again["id"]) == list(frame["id"])
-    for options, words in (
-        (["counts=snRNA:3"], "class 'snRNA'"),
-        (["counts=TEC:3", "max_per_class=2"], "leave out"),
-        (["counts=TEC"], "not understood"),
-    ):
-        code, _, stderr = build(tmp_path, capsys, "genes", sources, options)
-        assert code == 2 and words in stderr
+    request = tmp_path / "set.parquet", "genes", {"genes": tmp_path / "genes.gtf", "genome": genome}
+    frame = built(*request, ["counts=lncRNA:7,miRNA:25"])
+    assert Counter(frame["label"]) == {"lncRNA": 7, "miRNA": 20}
+    assert "20 of class miRNA instead of the 25" in capsys.readouterr().err
+    assert list(built(*request, ["counts=lncRNA:7,miRNA:25"])["id"]) == list(frame["id"])
+    assert "class 'snRNA'" in refused(capsys, building(*request, ["counts=snRNA:3"]))
+    assert "leave out" in refused(capsys, building(*request, ["counts=TEC:3", "max_per_class=2"]))
+    assert "not understood" in refused(capsys, building(*request, ["counts=TEC"]))
 
 
 def study_tables():
-    tasks = read_table("config/tasks.tsv", ["task"])
-    return {row["task"]: row for row in tasks}, {
-        row["name"]: row for row in read_table("config/datasets.tsv", ["name"])
-    }
+    keys = {"tasks": "task", "datasets": "name"}
+    return [{row[key]: row for row in read_table(f"config/{table}.tsv", [key])} for table, key in keys.items()]
 
 
 def test_the_study_has_its_tasks_and_each_file_is_in_the_ledger(monkeypatch, request):

@@ -2,7 +2,7 @@
 
 import gzip
 import random
-import subprocess
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -23,28 +23,27 @@ from foundationless.tasks.readers.places import contig_of
 from foundationless.tasks.sequence_sets import read_sequences
 from foundationless.tasks.splits import draw_splits
 from support import ROOT
+from support.commands import building, built, output_of, refused, words
 
 
 def dna(length: int, seed: int) -> str:
     return "".join(random.Random(seed).choices("ACGT", k=length))
 
 
-def build(tmp_path, reader, sources, options=(), extra=(), seed=1, name="set.parquet"):
-    """Run build_sequences; the set it made."""
-    flags = [f"--source={role}={path}" for role, path in sources.items()]
-    flags += [f"--option={option}" for option in options]
-    out = tmp_path / name
-    assert main(["build_sequences", "--reader", reader, *flags, *extra, f"--seed={seed}", f"--output={out}"]) == 0
-    return read_sequences(out)
+def build(tmp_path, reader, sources, options=(), *more, name="set.parquet", seed=1):
+    return built(tmp_path / name, reader, sources, options, *more, seed=seed)
+
+
+def prepared(tmp_path, contigs):
+    (tmp_path / "raw.fa").write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items()))
+    prepare_genome([Piece(tmp_path / "raw.fa")], tmp_path / "genome.fa")
+    return tmp_path / "genome.fa"
 
 
 @pytest.fixture
 def genome(tmp_path):
     """Three contigs of 6,000 bases."""
-    text = "".join(f">chr{number}\n{dna(6000, number)}\n" for number in (1, 2, 3))
-    (tmp_path / "raw.fa").write_text(text)
-    prepare_genome([Piece(tmp_path / "raw.fa")], tmp_path / "genome.fa")
-    return tmp_path / "genome.fa"
+    return prepared(tmp_path, {f"chr{number}": dna(6000, number) for number in (1, 2, 3)})
 
 
 def write_table(path, sequences, labels):
@@ -62,12 +61,13 @@ def tables(tmp_path):
     return made
 
 
-def test_help_names_every_reader(capsys):
-    with pytest.raises(SystemExit):
-        main(["build_sequences", "--help"])
-    shown = " ".join(capsys.readouterr().out.split())
-    for name in READERS:
-        assert f"{name}," in shown or f"{name} " in shown
+@pytest.mark.parametrize(("flag", "names"), [("--help", READERS), ("--explain", ["tx2gene", "test_contigs"])])
+def test_what_there_is_to_choose_from_is_told(capsys, flag, names):
+    with pytest.raises(SystemExit) as stopped:
+        main(["build_sequences", flag])
+    assert stopped.value.code == 0
+    shown = re.findall(r"\w+", capsys.readouterr().out)
+    assert set(names) <= set(shown)
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -86,18 +86,7 @@ def test_one_reader_does_not_import_the_libraries_of_another():
         "try: build_set('mutants', {'genome': 'none.fa'}, {}, 0)\n"
         "except UserError: print([name for name in ('cyvcf2', 'openpyxl', 'rdata') if name in sys.modules])"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "workflow"
-    )
-    assert shown.stdout.strip() == "[]"
-
-
-def test_explain_prints_sources_and_options(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["build_sequences", "--explain"])
-    assert stopped.value.code == 0
-    shown = capsys.readouterr().out
-    assert "tx2gene" in shown and "test_contigs" in shown
+    assert output_of(sys.executable, "-c", code, cwd=ROOT / "workflow").strip() == "[]"
 
 
 def test_table_draws_a_stratified_validation_split(tmp_path, tables, capsys):
@@ -119,24 +108,18 @@ def test_table_by_contig_is_safe(tmp_path, genome):
     sequences = [one[100:200], reverse_complement(two[300:400]), dna(100, 77), changed]
     train = write_table(tmp_path / "train.csv", sequences, list("abab"))
     test = write_table(tmp_path / "test.csv", [one[1000:1100], two[500:600], dna(100, 78)], list("aba"))
-    frame = build(
-        tmp_path, "table", {"train": train, "test": test, "genome": genome}, ["test_contigs=1", "validation_fraction=0"]
-    )
-    assert frame[["id", "split", "group"]].to_numpy().tolist() == [
-        ["train_2", "train", "chr2"],
-        ["train_4", "train", "chr2"],
-        ["test_1", "test", "chr1"],
-    ]
+    sources = {"train": train, "test": test, "genome": genome}
+    frame = build(tmp_path, "table", sources, ["test_contigs=1", "validation_fraction=0"])
+    rows = [" ".join(row) for row in frame[["id", "split", "group"]].to_numpy()]
+    assert rows == ["train_2 train chr2", "train_4 train chr2", "test_1 test chr1"]
 
 
 def test_validation_by_contig_takes_whole_contigs(tmp_path):
     """Windows of one chromosome overlap their neighbours, so none may validate what others trained."""
     contigs = {f"chr{number}": dna(2000, number) for number in range(1, 13)}
-    (tmp_path / "raw.fa").write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items()))
-    prepare_genome([Piece(tmp_path / "raw.fa")], tmp_path / "genome.fa")
     windows = [text[at : at + 100] for text in contigs.values() for at in range(0, 1000, 50)]
     table = write_table(tmp_path / "all.csv", windows, ["ab"[n % 2] for n in range(len(windows))])
-    sources = {"train": table, "test": table, "genome": tmp_path / "genome.fa"}
+    sources = {"train": table, "test": table, "genome": prepared(tmp_path, contigs)}
     frame = build(tmp_path, "table", sources, ["test_contigs=1,2", "validation_fraction=0.2"])
     owners = {split: set(rows["group"]) for split, rows in frame.groupby("split")}
     assert owners["test"] == {"chr1", "chr2"} and owners["validation"]
@@ -144,66 +127,38 @@ def test_validation_by_contig_takes_whole_contigs(tmp_path):
 
 
 def test_fasta_classes_merges_and_makes_ids_unique(tmp_path):
-    for name, labels in {"s": "strong", "w": "weak", "n": "non"}.items():
-        (tmp_path / f"{name}.fa").write_text(
-            f">chr5_1_2\n{dna(30, 1)}\n{dna(20, 2)}\n>same {labels}\n{dna(50, 3).lower()}"
-        )
-    sources = {
-        f"{split}.{label}": tmp_path / f"{label[0]}.fa"
-        for split in ("train", "test")
-        for label in ("strong", "weak", "non")
-    }
+    sources = {}
+    for label in ("strong", "weak", "non"):
+        path = tmp_path / f"{label}.fa"
+        path.write_text(f">chr5_1_2\n{dna(30, 1)}\n{dna(20, 2)}\n>same {label}\n{dna(50, 3).lower()}")
+        sources |= {f"{split}.{label}": path for split in ("train", "test")}
     frame = build(tmp_path, "fasta_classes", sources, ["merge=strong+weak:enhancer", "validation_fraction=0"])
-    assert frame.groupby(["split", "label"]).size().to_dict() == {
-        ("test", "enhancer"): 4,
-        ("test", "non"): 2,
-        ("train", "enhancer"): 4,
-        ("train", "non"): 2,
-    }
+    counts = frame.groupby(["split", "label"]).size().unstack()
+    assert counts.index.tolist() == ["test", "train"] and (counts == {"enhancer": 4, "non": 2}).all(axis=None)
     assert frame["sequence"][0] == dna(30, 1) + dna(20, 2) and frame["sequence"][1] == dna(50, 3)
     assert frame["group"][0] == "chr5" and frame["group"][1] == frame["id"][1]
 
 
-@pytest.mark.parametrize(
-    ("header", "contig"),
-    [
-        ("chr2_87930085_87930285", "chr2"),
-        ("Chr11_6627824_6628024", "chr11"),
-        ("chrX_2970600_2970800", "chrX"),
-        ("hg19_ct_UserTrack_3545_11005range=chr11:132363991-1323641905'pad=0 3'pad=0", "chr11"),
-        ("hg19_ct_UserTrack_3545_158 range=chr12:78319870-78393869 5'pad=0", "chr12"),
-        ("same strong", None),
-    ],
-)
-def test_contig_of_header(header, contig):
-    assert contig_of(header) == contig
+def test_contig_of_header():
+    assert contig_of("chr2_87930085_87930285") == "chr2" and contig_of("Chr11_6627824_6628024") == "chr11"
+    assert contig_of("chrX_2970600_2970800") == "chrX" and contig_of("same strong") is None
+    assert contig_of("hg19_ct_UserTrack_3545_11005range=chr11:132363991-1323641905'pad=0 3'pad=0") == "chr11"
+    assert contig_of("hg19_ct_UserTrack_3545_158 range=chr12:78319870-78393869 5'pad=0") == "chr12"
 
 
 def test_intervals_equal_bedtools(tmp_path, genome, tool):
     generator = random.Random(4)
     lines = []
-    for number in range(60):
-        start = generator.randrange(5900)
-        lines.append(
-            f"chr{generator.choice('123')}\t{start}\t{start + 1 + number}\t"
-            f"{'ab'[number % 2]}\t0\t{'+-'[number % 3 == 0]}"
-        )
+    for number, start in enumerate(generator.randrange(5900) for _ in range(60)):
+        cells = f"chr{generator.choice('123')}", start, start + 1 + number, "ab"[number % 2], 0, "+-"[number % 3 == 0]
+        lines.append("\t".join(map(str, cells)))
     bed = tmp_path / "places.bed"
     bed.write_text("\n".join(dict.fromkeys(lines)) + "\n")
     frame = build(tmp_path, "intervals", {"bed": bed, "genome": genome}, ["test_contigs=3", "validation_contigs=2"])
-    answer = subprocess.run(
-        [tool("bedtools"), "getfasta", "-s", "-tab", "-fi", genome, "-bed", bed],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    expected = dict(line.split("\t") for line in answer.stdout.splitlines())
+    answer = output_of(tool("bedtools"), "getfasta", "-s", "-tab", "-fi", genome, "-bed", bed)
+    expected = dict(line.split("\t") for line in answer.splitlines())
     assert dict(zip(frame["id"], frame["sequence"], strict=True)) == expected
-    assert set(zip(frame["split"], frame["group"], strict=True)) == {
-        ("test", "chr3"),
-        ("validation", "chr2"),
-        ("train", "chr1"),
-    }
+    assert set(frame["split"] + " " + frame["group"]) == {"test chr3", "validation chr2", "train chr1"}
 
 
 def test_genes_from_gtf_and_bed(tmp_path, genome):
@@ -211,10 +166,8 @@ def test_genes_from_gtf_and_bed(tmp_path, genome):
     for number in range(40):
         contig, start, strand = "123"[number % 3], 100 * number + 1, "+-"[number % 2]
         kind = ["lncRNA", "miRNA"][number % 4 == 0]
-        rows.append(
-            f'{contig}\tx\tgene\t{start}\t{start + 49}\t.\t{strand}\t.\tgene_id "G{number}"; gene_biotype "{kind}";'
-        )
-        rows.append(f'{contig}\tx\texon\t{start}\t{start + 9}\t.\t{strand}\t.\tgene_id "G{number}";')
+        for feature, end, more in (("gene", start + 49, f' gene_biotype "{kind}";'), ("exon", start + 9, "")):
+            rows.append(f'{contig}\tx\t{feature}\t{start}\t{end}\t.\t{strand}\t.\tgene_id "G{number}";{more}')
         bed.append(f"chr{contig}\t{start - 1}\t{start + 49}\t{strand}\tG{number}\tS{number}\t{kind}")
     bed.append("chr9\t5\t50\t+\tG99\tS99\tlncRNA")
     rows.append('1\tx\tgene\t1\t50\t.\t+\t.\tgene_id "G0.1_PAR_Y"; gene_biotype "lncRNA";')  # a second copy
@@ -222,23 +175,15 @@ def test_genes_from_gtf_and_bed(tmp_path, genome):
         stream.write("#!build\n" + "\n".join(rows) + "\n")
     (tmp_path / "genes.bed").write_text("\n".join(bed) + "\n")
     options = ["max_per_class=20", "fractions=0.6,0.2,0.2"]
-    made = [
-        build(tmp_path, "genes", {"genes": tmp_path / name, "genome": genome}, options)
-        for name in ("genes.gtf.gz", "genes.bed")
-    ]
+    paths = [{"genes": tmp_path / name, "genome": genome} for name in ("genes.gtf.gz", "genes.bed")]
+    made = [build(tmp_path, "genes", sources, options) for sources in paths]
     assert made[0].equals(made[1]) and made[0]["label"].value_counts().to_dict() == {"lncRNA": 20, "miRNA": 10}
     assert made[0].groupby("split").size().to_dict() == {"test": 6, "train": 18, "validation": 6}
     assert not made[0]["id"].str.contains("PAR_Y").any()
-    row = made[0].set_index("id").loc["G4"]
-    assert row["sequence"] == dna(6000, 2)[400:450]
-    row = made[0].set_index("id").loc["G8"]
-    assert row["sequence"] == dna(6000, 3)[800:850]
-    only = build(
-        tmp_path,
-        "genes",
-        {"genes": tmp_path / "genes.bed", "genome": genome},
-        ["classes=miRNA", "test_contigs=chr1", "validation_contigs=chr2"],
-    )
+    by_id = made[0].set_index("id")["sequence"]
+    assert by_id["G4"] == dna(6000, 2)[400:450] and by_id["G8"] == dna(6000, 3)[800:850]
+    options = ["classes=miRNA", "test_contigs=chr1", "validation_contigs=chr2"]
+    only = build(tmp_path, "genes", paths[1], options)
     assert set(only["label"]) == {"miRNA"} and set(only["split"]) == {"train", "validation", "test"}
 
 
@@ -246,16 +191,12 @@ def test_transcripts_keep_genes_together(tmp_path):
     count = 120
     fasta = "".join(f">T{n}.3 cdna\n{dna(40, n)}\n" for n in range(count))
     (tmp_path / "t.fa").write_text(fasta)
-    pd.DataFrame({"enstxp": [f"T{n}" for n in range(count)], "ensgene": [f"G{n // 3}" for n in range(count)]}).to_csv(
-        tmp_path / "tx.csv", index=False
-    )
+    owners = pd.DataFrame([(f"T{n}", f"G{n // 3}") for n in range(count)], columns=["enstxp", "ensgene"])
+    owners.to_csv(tmp_path / "tx.csv", index=False)
     genes = pd.DataFrame({"ensgene": [f"G{n}" for n in range(39)], "biotype": ["x", "y", "y"] * 13})
     genes.to_csv(tmp_path / "g.tsv", sep="\t", index=False)
-    frame = build(
-        tmp_path,
-        "transcripts",
-        {"fasta": tmp_path / "t.fa", "genes": tmp_path / "g.tsv", "tx2gene": tmp_path / "tx.csv"},
-    )
+    sources = {"fasta": tmp_path / "t.fa", "genes": tmp_path / "g.tsv", "tx2gene": tmp_path / "tx.csv"}
+    frame = build(tmp_path, "transcripts", sources)
     assert len(frame) == 117 and (frame.groupby("group")["split"].nunique() == 1).all()
     assert frame.groupby(["split", "label"]).size()["test"].to_dict() == {"x": 9, "y": 15}
 
@@ -282,24 +223,23 @@ def population(tmp_path):
     panel = "sample\tpop\tsuper_pop\tgender\t\t\n"
     panel += "".join(f"P{n}\tx\t{['AFR', 'EUR'][n % 2]}\tmale\n" for n in range(40)) + "P99\tx\tEUR\tmale\n"
     (tmp_path / "panel.txt").write_text(panel)
-    pedigree = "sampleID fatherID motherID sex\n" + "".join(
-        f"P{n} {f'P{n + 1}' if n % 4 == 0 else 0} 0 1\n" for n in range(40)
-    )
-    (tmp_path / "pedigree.txt").write_text(pedigree)
+    pedigree = "".join(f"P{n} {f'P{n + 1}' if n % 4 == 0 else 0} 0 1\n" for n in range(40))
+    (tmp_path / "pedigree.txt").write_text("sampleID fatherID motherID sex\n" + pedigree)
     return {"vcf": tmp_path / "people.vcf", "panel": tmp_path / "panel.txt"}
 
 
 def test_people_rows_splits_and_limit(tmp_path, genome, population):
     window = ["contig=chr1", "start=901", "end=1600"]
-    frame = build(tmp_path, "people", population | {"genome": genome}, window)
+    sources = population | {"genome": genome}
+    frame = build(tmp_path, "people", sources, window)
     assert len(frame) == 80 and set(frame["haplotype"]) == {1, 2} and set(frame["sequence"].str.len()) == {700}
     assert (frame.groupby("sample")["split"].nunique() == 1).all() and (frame["group"] == frame["sample"]).all()
     people_of = frame.drop_duplicates("sample").groupby(["split", "label"]).size()
     assert people_of["test"].to_dict() == {"AFR": 4, "EUR": 4}
-    limited = build(tmp_path, "people", population | {"genome": genome}, window, ["--limit=train=10", "--limit=test=2"])
+    limited = build(tmp_path, "people", sources, window, "--limit=train=10", "--limit=test=2")
     assert limited.groupby("split")["sample"].nunique().to_dict()["train"] == 10
     assert limited.groupby("split").size()["test"] == 4
-    related = build(tmp_path, "people", population | {"genome": genome, "families": tmp_path / "pedigree.txt"}, window)
+    related = build(tmp_path, "people", sources | {"families": tmp_path / "pedigree.txt"}, window)
     first = related.set_index("sample")
     assert (first.loc["P0", "family"] == "P0").all() and (first.loc["P1", "family"] == "P0").all()
     assert (related["group"] == related["sample"]).all()  # the study's split; derivations keep families together
@@ -326,11 +266,10 @@ def test_mutants_differ_where_they_say(tmp_path, genome):
     assert same["sequence"].equals(fewer["sequence"])
 
 
-def test_mutants_move_right_free_of_n(tmp_path, genome):
-    (tmp_path / "n.fa").write_text(">7\n" + "N" * 2500 + dna(2000, 1) + "N" * 3 + dna(3000, 2) + "\n")
-    prepare_genome([Piece(tmp_path / "n.fa")], tmp_path / "n_genome.fa")
+def test_mutants_move_right_free_of_n(tmp_path):
+    genome = prepared(tmp_path, {"7": "N" * 2500 + dna(2000, 1) + "N" * 3 + dna(3000, 2)})
     options = ["contigs=chr7", "starts=0", "length=1200", "mutations=1", "replicates=1"]
-    assert build(tmp_path, "mutants", {"genome": tmp_path / "n_genome.fa"}, options)["window"][0] == "7:3001-4200"
+    assert build(tmp_path, "mutants", {"genome": genome}, options)["window"][0] == "7:3001-4200"
 
 
 def test_substitutions_are_uniform_over_the_other_bases():
@@ -354,20 +293,15 @@ def test_draw_splits_is_stratified_and_keeps_groups():
 def labelled():
     labels = ["a"] * 700 + ["b"] * 250 + ["c"] * 50
     splits = (["train"] * 8 + ["validation", "test"]) * 100
-    names = [f"r{n}" for n in range(1000)]
-    return pd.DataFrame(
-        {"id": names, "sequence": [dna(30, n) for n in range(1000)], "label": labels, "split": splits, "group": names}
-    )
+    frame = pd.DataFrame({"id": [f"r{n}" for n in range(1000)], "sequence": [dna(30, n) for n in range(1000)]})
+    return frame.assign(label=labels, split=splits, group=frame["id"])
 
 
 def test_limit_is_proportional(labelled):
     made = derivations.limit_split(labelled, "train", 80, 1)
     assert made[made["split"] == "train"]["label"].value_counts().to_dict() == {"a": 56, "b": 20, "c": 4}
-    assert (
-        made[made["split"] != "train"]
-        .reset_index(drop=True)
-        .equals(labelled[labelled["split"] != "train"].reset_index(drop=True))
-    )
+    others, before = (frame[frame["split"] != "train"].reset_index(drop=True) for frame in (made, labelled))
+    assert others.equals(before)
     tiny = derivations.limit_split(labelled, "train", 3, 1)
     assert set(tiny[tiny["split"] == "train"]["label"]) == {"a", "b", "c"}
     assert derivations.limit_split(labelled, "test", 5000, 1).equals(labelled)
@@ -389,20 +323,12 @@ def test_training_shares_are_nested(labelled):
 
 def test_dedup_leaves_no_shared_sequence(tmp_path, capsys):
     one, two, three = dna(40, 1), dna(40, 2), dna(40, 3)
-    rows = [
-        ("t1", one, "train"),
-        ("t2", two, "train"),
-        ("t3", three, "train"),
-        ("t4", reverse_complement(three), "train"),
-        ("v1", reverse_complement(two), "validation"),
-        ("v2", one, "validation"),
-        ("e1", one, "test"),
-        ("e2", reverse_complement(one), "test"),
-    ]
-    frame = pd.DataFrame(rows, columns=["id", "sequence", "split"]).assign(label="x", group="g")
-    frame.to_parquet(tmp_path / "a.parquet")
-    flags = ["--seed=1", f"--output={tmp_path}/b.parquet", f"--sequences={tmp_path}/a.parquet"]
-    assert main(["derive_sequences", "--derivation=dedup", *flags]) == 0
+    texts = [one, two, three, reverse_complement(three), reverse_complement(two), one, one, reverse_complement(one)]
+    frame = pd.DataFrame({"id": ["t1", "t2", "t3", "t4", "v1", "v2", "e1", "e2"], "sequence": texts})
+    frame["split"] = frame["id"].str[0].map({"t": "train", "v": "validation", "e": "test"})
+    frame.assign(label="x", group="g").to_parquet(tmp_path / "a.parquet")
+    places = {"sequences": tmp_path / "a.parquet", "output": tmp_path / "b.parquet"}
+    assert main(words("derive_sequences", derivation="dedup", seed=1, **places)) == 0
     assert list(read_sequences(tmp_path / "b.parquet")["id"]) == ["t3", "v1", "e1"]
     assert "dedup removed 3 from train, 1 from validation, 1 from test" in capsys.readouterr().err
 
@@ -418,18 +344,11 @@ def test_permuted_labels_keep_counts_and_people(labelled):
     assert (derivations.permute_labels(both, 1).groupby("sample")["label"].nunique() == 1).all()
 
 
-def check_error(capsys, arguments, words):
-    capsys.readouterr()
-    assert main(arguments) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert words in lines[-1] and "error:" in lines[-1], lines
-
-
 GOOD = "sequence,label\nACGT,a\nACGA,b\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "sentence"),
     [
         ("", "is empty"),
         ("sequence,label\n", "no rows"),
@@ -438,108 +357,83 @@ GOOD = "sequence,label\nACGT,a\nACGA,b\n"
         ("sequence,label\nACGT,a\nACXA,b\n", "'X' at position 3"),
         ("sequence,label\n,a\n", "is empty"),
         ("id,sequence,label\nq,ACGT,a\nq,ACGA,b\n", "id 'q' stands more than once"),
+        ("sequence,label\nACGT,a,b,c\nACGT,b\n", "more cells than the header"),
         (b"\x1f\x8b" + gzip.compress(GOOD.encode() * 500, mtime=0)[2:-30], "truncated"),
     ],
 )
-def test_bad_tables_end_in_one_sentence(tmp_path, capsys, content, words):
+def test_bad_tables_end_in_one_sentence(tmp_path, capsys, content, sentence):
     (tmp_path / "test.csv").write_text(GOOD)
-    bad = tmp_path / "train.csv"
-    bad.write_bytes(content) if isinstance(content, bytes) else bad.write_text(content)
-    out = tmp_path / "out.parquet"
-    check_error(
-        capsys,
-        [
-            "build_sequences",
-            "--reader=table",
-            "--seed=1",
-            f"--output={out}",
-            f"--source=train={bad}",
-            f"--source=test={tmp_path}/test.csv",
-            "--option=validation_fraction=0",
-        ],
-        words,
-    )
+    (tmp_path / "train.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    out, sources = tmp_path / "out.parquet", {split: tmp_path / f"{split}.csv" for split in ("train", "test")}
+    assert sentence in refused(capsys, building(out, "table", sources, ["validation_fraction=0"]))
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("reader", "flags", "sentence"),
     [
-        (["--reader=tabel"], "--reader 'tabel' is not known; it is one of table"),
-        (["--reader=table", "--source=train={train}"], "source 'test' is missing"),
-        (["--reader=table", "--source=trian={train}"], "source 'trian' is not known to this reader; it takes train"),
-        (["--reader=table", "--source=train={train}", "--source=test={train}", "--option=fraction=1"], "it takes val"),
-        (
-            ["--reader=table", "--source=train={train}", "--source=test={train}", "--option=validation_fraction=x"],
-            "not understood",
-        ),
-        (["--reader=table", "--source=train={train}", "--source=test={train}", "--option=test_contigs=1"], "together"),
-        (["--reader=table", "--source=train={train}", "--source=test={train}", "--limit=train=many"], "whole number"),
-        (["--reader=table", "--source=train={train}", "--source=test={train}", "--limit=dev=3"], "limit dev=3"),
-        (["--reader=table", "--source=train"], "not KEY=VALUE"),
-        (["--reader=table", "--source=train=/absent.csv", "--source=test={train}"], "no such file"),
-        (["--reader=fasta_classes", "--source=train.a={train}"], "no nucleotide"),
-        (["--reader=mutants", "--source=genome={genome}", "--option=contigs=chr9", "--option=starts=0"], "no contig"),
-        (["--reader=mutants", "--source=genome={genome}", "--option=contigs=1", "--option=starts=1"], "free of N"),
-        (["--reader=intervals", "--source=genome={genome}", "--source=bed={train}"], "6 are needed"),
+        ("tabel", "", "--reader 'tabel' is not known; it is one of table"),
+        ("table", "--source=train={train}", "source 'test' is missing"),
+        ("table", "--source=trian={train}", "source 'trian' is not known to this reader; it takes train"),
+        ("table", "{both} --option=fraction=1", "it takes val"),
+        ("table", "{both} --option=validation_fraction=x", "not understood"),
+        ("table", "{both} --option=test_contigs=1", "together"),
+        ("table", "{both} --limit=train=many", "whole number"),
+        ("table", "{both} --limit=dev=3", "limit dev=3"),
+        ("table", "--source=train", "not KEY=VALUE"),
+        ("table", "--source=train=/absent.csv --source=test={train}", "no such file"),
+        ("fasta_classes", "--source=train.a={train}", "no nucleotide"),
+        ("mutants", "{of} --option=contigs=chr9 --option=starts=0", "no contig"),
+        ("mutants", "{of} --option=contigs=1 --option=starts=1", "free of N"),
+        ("mutants", "{of} {window} --option=starts=nan", "option starts"),
+        ("mutants", "{of} {window} --option=starts=-1", "option starts"),
+        ("mutants", "{of} --option=contigs=chr1 --option=starts=0 --option=mutations=,", "option mutations"),
+        ("mutants", "{of} {window} --option=starts=0 --option=windows=chr1:\u00b2", "option windows"),
+        ("intervals", "{of} --source=bed={train}", "6 are needed"),
     ],
 )
-def test_bad_requests_end_in_one_sentence(tmp_path, capsys, tables, genome, flags, words):
-    flags = [flag.format(train=tables["train"], genome=genome) for flag in flags]
-    check_error(capsys, ["build_sequences", *flags, "--seed=1", f"--output={tmp_path}/out.parquet"], words)
-
-
-def people_arguments(tmp_path, reference, population, **changed):
-    sources = population | {"genome": reference} | changed
-    return [
-        "build_sequences",
-        "--reader=people",
-        *(f"--source={role}={path}" for role, path in sources.items()),
-        "--option=contig=1",
-        "--seed=1",
-        f"--output={tmp_path}/out.parquet",
-    ]
+def test_bad_requests_end_in_one_sentence(tmp_path, capsys, tables, genome, reader, flags, sentence):
+    train = tables["train"]
+    known = {"train": train, "both": f"--source=train={train} --source=test={train}", "of": f"--source=genome={genome}"}
+    window = "--option=contigs=chr1 --option=length=64 --option=mutations=1"
+    argv = building(tmp_path / "out.parquet", reader, {}, [], *flags.format(**known, window=window).split())
+    assert sentence in refused(capsys, argv) and not (tmp_path / "out.parquet").exists()
 
 
 def test_bad_people_end_in_one_sentence(tmp_path, capsys, genome, population):
+    def error(**changed):
+        sources = population | {"genome": genome} | changed
+        return refused(capsys, building(tmp_path / "out.parquet", "people", sources, ["contig=1"]))
+
     other = tmp_path / "other.fa"
     other.write_text(f">chr1\n{dna(6000, 55)}\n")
-    check_error(capsys, people_arguments(tmp_path, genome, population, genome=other), "REF alleles disagree")
+    assert "REF alleles disagree" in error(genome=other)
     other.write_text(f">chr8\n{dna(6000, 55)}\n")
     Path(f"{other}.fai").unlink()
-    check_error(capsys, people_arguments(tmp_path, genome, population, genome=other), "no contig '1'")
+    assert "no contig '1'" in error(genome=other)
     cut = tmp_path / "cut.vcf.gz"
     cut.write_bytes(gzip.compress(population["vcf"].read_bytes())[:-40])
-    check_error(capsys, people_arguments(tmp_path, genome, population, vcf=cut), "truncated")
+    assert "truncated" in error(vcf=cut)
     import pysam
 
     whole = Path(pysam.tabix_index(str(population["vcf"]), preset="vcf", force=True, keep_original=True))
     cut.write_bytes(whole.read_bytes()[:-300])
-    check_error(capsys, people_arguments(tmp_path, genome, population, vcf=cut), "truncated")
+    assert "truncated" in error(vcf=cut)
     cut.write_bytes(b"")
-    check_error(capsys, people_arguments(tmp_path, genome, population, vcf=cut), "empty")
-    check_error(capsys, people_arguments(tmp_path, genome, population, vcf=population["panel"]), "not a VCF")
+    assert "empty" in error(vcf=cut)
+    assert "not a VCF" in error(vcf=population["panel"])
     strangers = tmp_path / "strangers.txt"
     strangers.write_text("sample\tsuper_pop\nQ1\tAFR\n")
-    check_error(capsys, people_arguments(tmp_path, genome, population, panel=strangers), "none of its 41 samples")
+    assert "none of its 41 samples" in error(panel=strangers)
     strangers.write_text("sample\tsuper_pop\nP1\t\n")
-    check_error(capsys, people_arguments(tmp_path, genome, population, panel=strangers), "has no super_pop")
+    assert "has no super_pop" in error(panel=strangers)
 
 
 def test_bad_derivations_end_in_one_sentence(tmp_path, capsys, labelled):
     labelled.to_parquet(tmp_path / "a.parquet")
-    for derivation, words in {"pct0": "between 0 and 100", "half": "is not known"}.items():
-        check_error(
-            capsys,
-            [
-                "derive_sequences",
-                f"--sequences={tmp_path}/a.parquet",
-                f"--derivation={derivation}",
-                "--seed=1",
-                f"--output={tmp_path}/b.parquet",
-            ],
-            words,
-        )
+    places = {"sequences": tmp_path / "a.parquet", "output": tmp_path / "b.parquet"}
+    for derivation, sentence in {"pct0": "between 0 and 100", "half": "is not known"}.items():
+        assert sentence in refused(capsys, words("derive_sequences", derivation=derivation, seed=1, **places))
 
 
 @pytest.mark.parametrize(
@@ -554,25 +448,6 @@ def test_bad_derivations_end_in_one_sentence(tmp_path, capsys, labelled):
 def test_impossible_places_are_one_sentence(tmp_path, genome, capsys, reader, line, sentence):
     path = tmp_path / ("x.bed" if reader == "intervals" else "x.gtf")
     path.write_text(line)
-    role = "bed" if reader == "intervals" else "genes"
-    flags = ["--source", f"{role}={path}", "--source", f"genome={genome}", "--seed", "0"]
+    sources = {"bed" if reader == "intervals" else "genes": path, "genome": genome}
     out = tmp_path / "set.parquet"
-    assert main(["build_sequences", "--reader", reader, *flags, "--output", str(out)]) == 2
-    assert sentence in capsys.readouterr().err.splitlines()[-1] and not out.exists()
-
-
-@pytest.mark.parametrize("option", ["starts=nan", "starts=-1", "mutations=,", "windows=chr1:\u00b2"])
-def test_impossible_mutants_are_one_sentence(tmp_path, genome, capsys, option):
-    given = {"contigs": "chr1", "starts": "0", "length": "64", "mutations": "1"}
-    key, _, value = option.partition("=")
-    flags = [f"--option={name}={text}" for name, text in (given | {key: value}).items()]
-    flags += ["--source", f"genome={genome}", "--seed", "0", "--output", str(tmp_path / "set.parquet")]
-    assert main(["build_sequences", "--reader", "mutants", *flags]) == 2
-    assert f"option {key}" in capsys.readouterr().err and not (tmp_path / "set.parquet").exists()
-
-
-def test_a_row_longer_than_the_header_is_refused(tmp_path, tables, capsys):
-    tables["train"].write_text("sequence,label\nACGT,a,b,c\nACGT,b\n")
-    flags = [f"--source={split}={path}" for split, path in tables.items()]
-    assert main(["build_sequences", "--reader", "table", *flags, "--seed=0", f"--output={tmp_path}/x.parquet"]) == 2
-    assert "more cells than the header" in capsys.readouterr().err
+    assert sentence in refused(capsys, building(out, reader, sources)) and not out.exists()

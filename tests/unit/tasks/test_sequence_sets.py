@@ -8,26 +8,10 @@ from foundationless.tasks import sequence_sets
 
 
 def frame(**columns):
-    base = {
-        "id": ["a", "b"],
-        "sequence": ["ACGT", "NNGT"],
-        "label": ["0", None],
-        "split": ["train", "test"],
-        "group": ["g", "h"],
-    }
-    return pd.DataFrame(base | columns)
-
-
-def _set(path, **columns):
-    rows = {
-        "id": ["a", "b"],
-        "sequence": ["ACGT", "GGCC"],
-        "label": ["x", "y"],
-        "split": ["train", "test"],
-        "group": ["a", "b"],
-    }
-    pd.DataFrame({key: value for key, value in (rows | columns).items() if value is not None}).to_parquet(path)
-    return path
+    """A set of two rows; a column that is None is left out."""
+    base = {"id": ["a", "b"], "sequence": ["ACGT", "NNGT"], "label": ["0", None], "split": ["train", "test"]}
+    rows = base | {"group": ["g", "h"]} | columns
+    return pd.DataFrame({key: value for key, value in rows.items() if value is not None})
 
 
 def test_sequence_set_round_trip(tmp_path):
@@ -55,11 +39,19 @@ def test_bad_sequence_sets_are_refused(tmp_path, change, sentence):
 
 
 def test_missing_and_foreign_files_are_one_sentence(tmp_path):
-    with pytest.raises(UserError, match="no such file"):
-        sequence_sets.read_sequences(tmp_path / "none.parquet")
-    (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(UserError, match="not a sequence set"):
-        sequence_sets.read_sequences(tmp_path / "text.parquet")
+    (tmp_path / "text").write_text("no parquet")
+    frame().to_parquet(tmp_path / "cut")
+    (tmp_path / "cut").write_bytes((tmp_path / "cut").read_bytes()[:-20])
+    frame().iloc[:0].to_parquet(tmp_path / "none")
+    wrong = {
+        "absent": "no such file",
+        "text": "not a sequence set",
+        "cut": "not a sequence set",
+        "none": "no sequences",
+    }
+    for name, sentence in (wrong | {".": "no such file"}).items():
+        with pytest.raises(UserError, match=sentence):
+            sequence_sets.read_sequences(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -76,18 +68,6 @@ def test_missing_and_foreign_files_are_one_sentence(tmp_path):
     ],
 )
 def test_a_foreign_sequence_set_is_refused_by_name(tmp_path, columns, sentence):
+    frame(**columns).to_parquet(tmp_path / "set.parquet")
     with pytest.raises(UserError, match=sentence):
-        sequence_sets.read_sequences(_set(tmp_path / "set.parquet", **columns))
-
-
-def test_a_cut_sequence_set_and_an_empty_one_are_refused(tmp_path):
-    path = _set(tmp_path / "set.parquet")
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(UserError, match="not a sequence set"):
-        sequence_sets.read_sequences(path)
-    with pytest.raises(UserError, match="no such file"):
-        sequence_sets.read_sequences(tmp_path)
-    none = tmp_path / "none.parquet"
-    pd.read_parquet(_set(none)).iloc[:0].to_parquet(none)
-    with pytest.raises(UserError, match="no sequences"):
-        sequence_sets.read_sequences(none)
+        sequence_sets.read_sequences(tmp_path / "set.parquet")

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from foundationless.__main__ import main
 from foundationless.tasks.sequence_sets import write_sequences
+from support.commands import building, built, refused
 
 
 def rows(*items):
@@ -26,17 +26,13 @@ def sets(tmp_path):
     return tmp_path
 
 
-def build(directory, *more, train="first", test="second"):
-    sources = [f"{role}={directory / name}.parquet" for role, name in (("train", train), ("test", test))]
-    output = directory / "out.parquet"
-    flags = ["--reader", "transfer", "--source", sources[0], "--source", sources[1], "--seed", "1"]
-    return main(["build_sequences", *flags, *more, "--output", str(output)]), output
+def request(directory):
+    sources = {"train": directory / "first.parquet", "test": directory / "second.parquet"}
+    return directory / "out.parquet", "transfer", sources
 
 
 def test_train_of_one_and_test_of_the_other(sets, capsys):
-    code, output = build(sets)
-    assert code == 0
-    found = pd.read_parquet(output).set_index("id")
+    found = built(*request(sets)).set_index("id")
     assert set(found.index) == {"train:a", "train:b", "test:a", "test:y"}
     assert list(found.loc[["train:a", "test:a"], "split"]) == ["train", "test"]
     # the validation row is the reverse complement of a test row
@@ -46,13 +42,11 @@ def test_train_of_one_and_test_of_the_other(sets, capsys):
 def test_classes_must_agree(sets, capsys):
     other = pd.read_parquet(sets / "second.parquet")
     write_sequences(sets / "second.parquet", other.assign(label="enhancer"))
-    code, _ = build(sets)
-    assert code == 2 and "no classes of first.parquet" in capsys.readouterr().err
+    assert "no classes of first.parquet" in refused(capsys, building(*request(sets)))
 
 
 def test_labels_of_the_test_set_are_said_in_words_of_the_training_set(sets):
     other = pd.read_parquet(sets / "second.parquet")
     write_sequences(sets / "second.parquet", other.assign(label=["yes", "no", "no"]))
-    code, output = build(sets, "--option", "labels=yes:1,no:0")
-    assert code == 0
-    assert pd.read_parquet(output).set_index("id").loc[["test:a", "test:y"], "label"].tolist() == ["1", "0"]
+    found = built(*request(sets), ["labels=yes:1,no:0"]).set_index("id")
+    assert found.loc[["test:a", "test:y"], "label"].tolist() == ["1", "0"]
