@@ -24,23 +24,14 @@ from foundationless.models.weights import (
     retokenized,
     save_weights,
 )
+from support.networks import CARD, HYENA, TINY, publish
 
-HYENA = dict(d_model=8, n_layer=1, d_inner=8, vocab_size=12, max_seq_len=34, emb_dim=3, filter_order=4,
-             num_inner_mlps=1)  # fmt: skip
-BERT = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, vocab_size=40)
+# What else a family cannot do without.
+ASKED = {"rcps", "complement_map", "pre_layer_norm", "num_key_value_heads", "position_embedding_type"}
 CONFIGS = {
-    "hyenadna": HYENA,
-    "caduceus": dict(d_model=8, n_layer=1, vocab_size=16, rcps=True,
-                     complement_map={str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)}),
-    "dnabert2": BERT,
-    "gena_lm": BERT | dict(pre_layer_norm=True),
-    "bert": BERT | dict(max_position_embeddings=16),
-    "mistral": BERT | dict(max_position_embeddings=16, num_key_value_heads=2),
-    "nt_v1": BERT | dict(max_position_embeddings=16, pad_token_id=1, mask_token_id=2),
-    "cnn": dict(width=8, depth=2, kernel_size=3, vocab_size=10, max_tokens=16),
-}  # fmt: skip
-CARD = {"model": "tiny", "family": "hyenadna", "tokenizer": "hyenadna", "init": "random", "seed": 4, "source": "test"}
-REVISION = "0" * 40
+    family: {key: value for key, value in config.items() if key in family_class(family).required.keys() | ASKED}
+    for family, config in TINY.items()
+}
 
 
 def refused(words: str):
@@ -58,6 +49,11 @@ def refused(words: str):
         ("hyenadna", {"activation_freq": float("inf")}, "'activation_freq' is inf"),
         ("hyenadna", {"initializer_range": True}, "'initializer_range' is True"),
         ("hyenadna", {"tie_word_embeddings": "no"}, "'tie_word_embeddings' is 'no'; it must be true or false"),
+        ("hyenadna", {"layer_norm_epsilon": "x"}, "'layer_norm_epsilon'"),
+        ("hyenadna", {"initializer_range": -1}, "'initializer_range'"),
+        ("hyenadna", {"pad_vocab_size_multiple": 0}, "'pad_vocab_size_multiple'"),
+        ("hyenadna", {"activation_freq": float("nan")}, "'activation_freq'"),
+        ("hyenadna", {"pad_token_id": 99}, "'pad_token_id'"),
         ("hyenadna", {"eos_token_id": True}, "'eos_token_id' is True; it must be an integer from 0"),
         ("hyenadna", {"pad_token_id": -1}, "'pad_token_id' is -1; it must be an integer from 0"),
         ("hyenadna", {3: 4}, "a table of settings"),
@@ -100,13 +96,6 @@ def test_vocabulary_sizes_that_are_none(rows):
         retokenized("hyenadna", HYENA | {"vocab_size": rows}, load_tokenizer("hyenadna"))
 
 
-def official(directory, model):
-    directory.mkdir()
-    (directory / "config.json").write_text(json.dumps(model.config))
-    save_file(model.published_state(), directory / "model.safetensors")
-    return directory
-
-
 def test_complements_that_are_not_those_of_the_tokenizer(tmp_path):
     wrong = CONFIGS["caduceus"] | {"complement_map": {str(i): i for i in range(16)}}
     words = "'complement_map' makes 7 of 7, the id of A; with tokenizer 'caduceus' its complement is 10"
@@ -114,14 +103,14 @@ def test_complements_that_are_not_those_of_the_tokenizer(tmp_path):
         retokenized("caduceus", wrong, load_tokenizer("caduceus"))
     model, card = initialise("caduceus", wrong, 0), CARD | {"family": "caduceus", "tokenizer": "caduceus"}
     with refused(words):
-        import_checkpoint(official(tmp_path / "official", model), tmp_path / "w", card)
+        import_checkpoint(publish(tmp_path / "official", model), tmp_path / "w", card)
     save_weights(tmp_path / "w", model, card)
     with refused(words):
         load_weights(tmp_path / "w")
 
 
 def test_ids_of_another_tokenizer(tmp_path):
-    source = official(tmp_path / "official", initialise("hyenadna", HYENA, 0))
+    source = publish(tmp_path / "official", initialise("hyenadna", HYENA, 0))
     with refused("tokenizer 'character' has 10 ids, the checkpoint was made for 12"):
         import_checkpoint(source, tmp_path / "w", CARD | {"tokenizer": "character"})
     import_checkpoint(source, tmp_path / "w", CARD | {"tokenizer": "caduceus"})  # the same twelve ids
@@ -136,6 +125,7 @@ def test_ids_of_another_tokenizer(tmp_path):
     ("change", "words"),
     [
         (lambda x: x.fill_(float("inf")), "not finite numbers"),
+        (lambda x: x.index_fill_(0, torch.tensor(0), float("nan")), "not finite numbers"),
         (lambda x: x.double().fill_(1e300), "not finite numbers"),
         (lambda x: x.int(), r"is of type torch\.int32, the architecture asks for torch\.float32"),
     ],
@@ -144,7 +134,7 @@ def test_tensors_of_other_values_and_types(tmp_path, change, words):
     model = initialise("hyenadna", HYENA, 0)
     tensors = {name: tensor.clone() for name, tensor in model.published_state().items()}
     tensors["lm_head.weight"] = change(tensors["lm_head.weight"])
-    directory = official(tmp_path / "official", model)
+    directory = publish(tmp_path / "official", model)
     save_file(tensors, directory / "model.safetensors")
     with refused("'lm_head.weight' .*" + words):
         load_checkpoint(directory, "hyenadna")
@@ -153,7 +143,8 @@ def test_tensors_of_other_values_and_types(tmp_path, change, words):
 @pytest.mark.parametrize(
     "change",
     [{"reading": None}, {"reading": []}, {"reading": "mine"}, {"init": 3}, {"model": None}, {"parameters": -1},
-     {"parameters": True}],
+     {"parameters": True}, {"family": ["a"]}, {"tokenizer": None}, {"parameters": "many"}, {"sha256": 5},
+     {"reading": "paper"}],
 )  # fmt: skip
 def test_cards(tmp_path, change):
     save_weights(tmp_path / "w", initialise("hyenadna", HYENA, 0), CARD)
@@ -195,7 +186,7 @@ def test_piece_tokenizers(tmp_path, change, dropout, words):
 @pytest.mark.parametrize("repository", ["./name", "../name", "owner/.", "owner/..", "../.."])
 def test_repositories_outside_the_hub(tmp_path, repository):
     with refused("give OWNER/NAME"):
-        fetch_checkpoint(repository, REVISION, local_hub=tmp_path)
+        fetch_checkpoint(repository, "0" * 40, local_hub=tmp_path)
 
 
 @pytest.mark.parametrize(
