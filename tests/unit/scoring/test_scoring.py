@@ -98,9 +98,6 @@ def tiny() -> Weights:
     return Weights(initialise("cnn", config, 1), load_tokenizer("character"), card)
 
 
-# Likelihood
-
-
 def test_causal_ratio_is_the_transition_table():
     weights, frame = make_weights("causal"), variant_set()
     table = weights.model.table.double().log_softmax(1).numpy()
@@ -317,9 +314,6 @@ def test_no_left_context_and_no_mask_token_are_sentences():
             score_likelihood(make_weights(*kind), first, COMPUTE)
 
 
-# Similarity
-
-
 def test_cosine_is_exact_bounded_and_blind_to_scale():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 500, 33)).astype(np.float32)
@@ -337,10 +331,8 @@ def test_similarity_of_variants_is_the_cosine_of_the_windows():
     after = [alternative(*variant) for variant in cells(frame)]
     site = [[offset] for offset in frame["offset"]]
     for pooling in ("max", "mean", "cls", "site"):
-        a, b = (
-            embed_sequences(weights, s, [pooling], sites=site, **COMPUTE)[pooling]
-            for s in (frame["sequence"].tolist(), after)
-        )
+        sides = (frame["sequence"].tolist(), after)
+        a, b = (embed_sequences(weights, side, [pooling], sites=site, **COMPUTE)[pooling] for side in sides)
         found = predictions[predictions["pooling"] == pooling]
         np.testing.assert_allclose(found["cosine"], cosine(a, b), atol=1e-6)
         for gene, some in found.groupby("gene"):
@@ -466,9 +458,6 @@ def test_published_chunks_of_tp53_are_slices_of_the_gene(tmp_path):
     assert mutated_chunks(frame, genome, 512, 5, np.random.default_rng(0))["gene_start"].isna().all()
 
 
-# Sensitivity
-
-
 def sensitivity_set(windows: int = 4, length: int = 60) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     rows = []
@@ -575,9 +564,6 @@ def test_sensitivity_sets_without_reference_are_sentences():
     shorter = frame["sequence"].where(frame["mutations"] != 8, frame["sequence"].str[:59])
     with pytest.raises(UserError, match="not as long"):
         score_sensitivity(tiny(), frame.assign(sequence=shorter), ["mean"], 0, COMPUTE)
-
-
-# Commands
 
 
 def test_commands_write_equal_records_twice(tmp_path, genome_and_variants, capsys):

@@ -67,9 +67,6 @@ def vcf(genome, tmp_path_factory) -> Path:
     return packed(tmp_path_factory.mktemp("vcf") / "people.vcf", variants(genome, 7))
 
 
-# ---- draws
-
-
 def test_excluded_and_held_out_sequence_is_never_trained_on(tmp_path):
     path = tmp_path / "g.fa"
     path.write_text(f">chr1\n{'A' * 300}\n>chr2\n{'C' * 300}\n>chr3\n{'G' * 100}{'T' * 200}\n")
@@ -114,9 +111,6 @@ def test_memory_does_not_grow_with_the_genome(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0] < 1_000_000
-
-
-# ---- people
 
 
 @pytest.mark.parametrize("window", [50, 700])

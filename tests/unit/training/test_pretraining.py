@@ -192,6 +192,7 @@ def test_people_are_read_and_recorded_and_the_share_of_n_too(tmp_path, weights):
         assert job(tmp_path, weights, path, vcf=vcf, people=["b", "c"], **settings) == 0
     assert any("GCGT" in window for window in seen)
     record = read_record(tmp_path / "record.json")
+    assert set(curve_of(tmp_path)["split"]) == {"train"} and record["results"] == [], "without a holdout"
     assert record["settings"]["people"] == ["b", "c"] and record["settings"]["vcfs"] == [["v.vcf", vcf.stat().st_size]]
     share = np.mean([window.count("N") / 60 for window in seen[: 6 * 4]])
     assert record["settings"]["unknown_share"] == pytest.approx(share) and 0 < share < 0.5
@@ -205,12 +206,6 @@ def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights, genome
         curves.append(curve_of(tmp_path / str(budget))["loss"])
     np.testing.assert_allclose(*curves, atol=2e-3)
     assert not (tmp_path / "61" / "checkpoints" / pretraining.CHECKPOINT).exists()
-
-
-def test_without_a_holdout_there_is_a_training_curve_only(tmp_path, weights, genome):
-    assert job(tmp_path, weights, genome, holdout=[], steps=2, warmup=0) == 0
-    assert set(curve_of(tmp_path)["split"]) == {"train"}
-    assert read_record(tmp_path / "record.json")["results"] == []
 
 
 @pytest.mark.parametrize("objective", ["causal", "masked"])
@@ -315,13 +310,6 @@ def python(*argv: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
 
 
-@pytest.fixture
-def two_processes(tmp_path) -> Path:
-    script = tmp_path / "two_processes.py"
-    script.write_text(TWO_PROCESSES)
-    return script
-
-
 def same_but_for_rounding(first: Path, second: Path) -> None:
     """Curves agree to five digits; a parameter without gradient (a key's bias) may take steps of rounding noise."""
     pd.testing.assert_frame_equal(curve_of(first), curve_of(second), rtol=1e-5)
@@ -334,11 +322,11 @@ def same_but_for_rounding(first: Path, second: Path) -> None:
 UNEVEN = {"batch_size": 3, "token_budget": 70}
 
 
-def test_two_processes_take_the_steps_of_one_and_survive_a_failure_and_a_kill(tmp_path, weights, genome, two_processes):
+def test_two_processes_take_the_steps_of_one_and_survive_a_failure_and_a_kill(tmp_path, weights, genome):
     alone, both = tmp_path / "alone", tmp_path / "both"
     assert job(alone, weights, genome, **UNEVEN) == 0
     given = command(both, weights, genome, **UNEVEN)
-    disturbed = python(two_processes, "fail:6,term:1", *given)
+    disturbed = python("-c", TWO_PROCESSES, "fail:6,term:1", *given)
     assert disturbed.stdout.splitlines() == ["1 1", "143 143"], disturbed.stderr
     assert "continued after step 3" in disturbed.stderr and "terminated: step 4" in disturbed.stderr
     assert not (both / "weights").exists() and (both / "checkpoints" / pretraining.CHECKPOINT).exists()
@@ -351,11 +339,11 @@ def test_two_processes_take_the_steps_of_one_and_survive_a_failure_and_a_kill(tm
     assert cost["processes"] == 2 and cost["tokens_per_second"] > 0
 
 
-def test_a_sharded_model_takes_the_same_steps_and_continues_sharded_or_whole(tmp_path, weights, genome, two_processes):
+def test_a_sharded_model_takes_the_same_steps_and_continues_sharded_or_whole(tmp_path, weights, genome):
     """Steps 1 to 4 sharded, step 5 sharded again, step 6 by one process."""
     alone, both = tmp_path / "alone", tmp_path / "both"
     assert job(alone, weights, genome, **UNEVEN) == 0
-    killed = python(two_processes, "term:6,term:1", *command(both, weights, genome, **UNEVEN), "--shard")
+    killed = python("-c", TWO_PROCESSES, "term:6,term:1", *command(both, weights, genome, **UNEVEN), "--shard")
     assert killed.stdout.splitlines() == ["143 143", "143 143"], killed.stderr
     assert "continued after step 4" in killed.stderr and "terminated: step 5" in killed.stderr
     assert job(both, weights, genome, **UNEVEN) == 0

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -200,9 +201,7 @@ def test_a_dtype_that_vmap_loses_is_a_reason_too(tmp_path, capsys):
     assert "runs one after another" in capsys.readouterr().err
 
 
-def test_trying_out_a_stack_changes_nothing_and_a_job_does_not_hold_the_weights_of_all_runs(
-    tmp_path, hyena, monkeypatch
-):
+def test_trying_out_a_stack_changes_nothing_and_a_job_holds_no_weights_of_all_runs(tmp_path, hyena, monkeypatch):
     """A model that counts its passes in a buffer, as BatchNorm does: every run starts at the count of the weights."""
     encode, runs, begun = hyenadna.HyenaDNA.encode, [], []
 
@@ -271,10 +270,8 @@ def test_a_smaller_pack_that_is_stopped_too_loses_no_run_of_the_larger(tmp_path,
 
 
 def test_a_checkpoint_that_finds_no_room_costs_no_run(tmp_path, hyena, whole, monkeypatch, capsys):
-    def full(path):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-    monkeypatch.setattr(checkpoints, "atomic_path", full)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "checkpoint")
+    monkeypatch.setattr(checkpoints, "atomic_path", Mock(side_effect=full))
     flags = {"pack": 6, "patience": 1, "checkpoint_seconds": 0, **JOB}
     assert job(tmp_path, hyena, planted(160), **flags) == 0
     assert "no checkpoint could be kept (No space left on device)" in capsys.readouterr().err
@@ -341,10 +338,7 @@ def test_a_pack_too_large_for_the_memory_is_split_and_ends_alike(tmp_path, hyena
 def test_one_run_too_large_is_the_users_mistake(monkeypatch):
     classifier, examples = classifier_of("hyenadna", HYENA, "hyenadna")
 
-    def full(stack, part):
-        raise torch.OutOfMemoryError("injected")
-
-    monkeypatch.setattr(Stack, "_logits", full)
+    monkeypatch.setattr(Stack, "_logits", Mock(side_effect=torch.OutOfMemoryError("injected")))
     with pytest.raises(CrowdedError):
         Stack(classifier, 2).gradient(examples, {0: np.arange(100, 104)}, [0, 0], Compute("cpu"))
     with pytest.raises(Exception, match="out of memory with one sequence"):
@@ -360,8 +354,3 @@ def test_a_fold_is_known_by_its_number():
         assert [part.several for part in parts] == [several]
     copied = Stack(classifier, 2).probabilities(examples, {4: rows.copy()}, [4, 4], Compute("cpu"))
     np.testing.assert_array_equal(copied[0], copied[1])
-
-
-def test_impossible_packs_are_refused(tmp_path, hyena, capsys):
-    assert job(tmp_path, hyena, planted(160), pack=-1) == 2
-    assert "--pack" in capsys.readouterr().err

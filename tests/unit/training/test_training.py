@@ -313,12 +313,6 @@ def test_heads_are_shared_by_arms_and_independent_of_random_weights_of_the_same_
             assert abs(torch.corrcoef(torch.stack([first, heads[0]]))[0, 1]) < 0.5
 
 
-def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights):
-    assert job(tmp_path, weights, planted(160)) == 0
-    assert job(tmp_path / "small", weights, planted(160), token_budget=100) == 0
-    np.testing.assert_allclose(probabilities(tmp_path), probabilities(tmp_path / "small"), atol=2e-3)
-
-
 def test_gradient_accumulation_gives_the_gradient_of_the_batch_mean():
     tokenizer = load_tokenizer("character")
     examples = prepare_examples(planted(160), "toy", tokenizer, 66)
@@ -418,19 +412,15 @@ def test_folds_are_the_studys_and_never_cut_a_group():
     assert published[0].number == -1 and list(published[0].validation) == list(range(20, 30))
 
 
-def test_long_sequences_are_cut_counted_and_stay_closed(tmp_path, weights):
+def test_long_sequences_are_cut_counted_and_stay_closed_and_bfloat16_trains(tmp_path, weights):
     tokenizer = load_tokenizer("hyenadna")
     tokens, truncated = tokenise(tokenizer, ["ACGT" * 10, "ACGT"], 8)
     assert truncated == 1 and [len(ids) for ids in tokens] == [8, 5]
     assert tokens[0].tolist() == tokenizer.encode("ACGTACG").tolist()
-    assert job(tmp_path, weights, planted(160), max_tokens=50, **ONE) == 0
+    assert job(tmp_path, weights, planted(160), max_tokens=50, precision="bf16", **ONE) == 0
     settings = outputs(tmp_path)[0]["settings"]
-    assert settings["truncated"] == sum(planted(160)["sequence"].str.len() > 49) and settings["max_tokens"] == 50
-
-
-def test_bfloat16_trains(tmp_path, weights):
-    assert job(tmp_path, weights, planted(160), precision="bf16", **ONE) == 0
-    assert outputs(tmp_path)[0]["settings"]["precision"] == "bf16"
+    assert settings["truncated"] == sum(planted(160)["sequence"].str.len() > 49)
+    assert settings["max_tokens"] == 50 and settings["precision"] == "bf16"
 
 
 def test_a_diverged_run_is_kept_without_winning(tmp_path, weights):
@@ -478,6 +468,7 @@ MISTAKES: dict[str, dict[str, object]] = {
     "--epochs": {"epochs": 0},
     "--device": {"device": "cuda:77"},
     "--lora-rank": {"lora_rank": -1},
+    "--pack": {"pack": -1},
     "--lora-dropout": {"lora_rank": 1, "lora_dropout": 1.0},
     "no token left": {"max_tokens": 1},
 }
@@ -519,7 +510,7 @@ def test_validation_score_is_the_reported_metric(metric):
     assert np.isnan(score(labels, probabilities, classes, metric))
 
 
-def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weights, monkeypatch, capsys):
+def test_budgets_given_or_halved_for_memory_do_not_change_the_result(tmp_path, weights, monkeypatch, capsys):
     """A GPU that holds 800 tokens: the same batches, gradients of the same mean."""
     original = Classifier.inputs
 
@@ -529,10 +520,12 @@ def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weigh
         return original(self, tokens, length)
 
     assert job(tmp_path / "large", weights, planted(160)) == 0
+    assert job(tmp_path / "small", weights, planted(160), token_budget=100) == 0
     monkeypatch.setattr(Classifier, "inputs", small_memory)
     assert job(tmp_path, weights, planted(160), token_budget=4000) == 0
     assert "halved to 500" in capsys.readouterr().err
-    np.testing.assert_allclose(probabilities(tmp_path), probabilities(tmp_path / "large"), atol=2e-3)
+    for other in (tmp_path, tmp_path / "small"):
+        np.testing.assert_allclose(probabilities(other), probabilities(tmp_path / "large"), atol=2e-3)
     assert job(tmp_path, weights, planted(160), token_budget=10, batch_size=1) == 0
     monkeypatch.setattr(Classifier, "inputs", lambda self, tokens, length=0: small_memory(self, tokens * 50))
     assert job(tmp_path, weights, planted(160), batch_size=2) == 2
