@@ -19,9 +19,8 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow")]
 
 from foundationless.models.tokenizers import PIECES  # noqa: E402
 from support import SHARED  # noqa: E402
-from support.golden_data import DATA, write  # noqa: E402
+from support.golden_data import DATA, SETS, write  # noqa: E402
 
-SETS = ("hyenadna", "caduceus_ps", "mistral", "nt_500m", "nt_v2", "dnabert2", "gena_lm", "gena_native_postln")
 STATISTICS = ("dtype", "shape", "min", "max", "mean", "std")
 
 
@@ -95,9 +94,8 @@ def main(golden: Path, output: Path) -> None:
         files = {str(path.relative_to(golden)): arrays(path) for path in sorted((golden / name).rglob("*.safetensors"))}
         write(output / f"{name}.npz.xz", files, documents(golden, name))
     tokenizers = sorted(path.stem for path in (golden / "tokenizers/a").glob("*.json"))
-    write(
-        output / "tokenizers.npz.xz", {}, {f"tokenizers/a/{name}.json": token_ids(golden, name) for name in tokenizers}
-    )
+    ids = {f"tokenizers/a/{name}.json": token_ids(golden, name) for name in tokenizers}
+    write(output / "tokenizers.npz.xz", {}, ids)
 
 
 if __name__ == "__main__":

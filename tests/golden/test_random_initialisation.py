@@ -12,6 +12,7 @@ import math
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from typing import NamedTuple
@@ -26,17 +27,8 @@ from foundationless.errors import UserError
 from foundationless.models.weights import initialise, load_checkpoint, save_weights
 from foundationless.reporting.tables.inputs import check_distinct
 from foundationless.study.families import FAMILIES
+from support.golden_data import SETS
 
-SETS = {
-    "hyenadna": "hyenadna",
-    "caduceus_ps": "caduceus",
-    "mistral": "mistral",
-    "nt_500m": "nt_v1",
-    "nt_v2": "nt_v2",
-    "dnabert2": "dnabert2",
-    "gena_lm": "gena_lm",
-    "gena_native_postln": "bert",
-}
 FULL = [name for name in SETS if name != "mistral"]  # its full size was never published
 NOT_BUILT = ("caduceus_ph", "plant_caduceus", "scgpt")  # sets of architectures that no family here has
 CHECKS = 50_000  # more than this file makes
@@ -127,8 +119,7 @@ def summarise(tensor: torch.Tensor) -> dict:
 @pytest.mark.parametrize("name", FULL)
 def test_full_size_statistics(name, golden):
     family, config = SETS[name], read(golden, name, "full_size")
-    file = golden / name / "full_size" / "init_stats.json"
-    official = json.loads(file.read_text())["stats"]
+    official = json.loads((golden / name / "full_size" / "init_stats.json").read_text())["stats"]
     state = initialise(family, config | DEPTH.get(name, {}), 11).state_dict()
     shallow = name in DEPTH
     assert state.keys() <= official.keys() and (shallow or state.keys() == official.keys())
@@ -209,33 +200,7 @@ def test_distribution_over_seeds(name, golden):
     assert checked > 5
 
 
-def digests(golden) -> dict[str, dict[str, str]]:
-    """SHA-256 of every tensor of every family at its small size; Caduceus, which computes with its draws, wider."""
-    found = {}
-    for name, family in SETS.items():
-        config = json.loads((golden / name / "a" / "config.json").read_text())
-        wide = {"d_model": 256} if family == "caduceus" else {}
-        state = initialise(family, config | wide, 5).state_dict()
-        found[name] = {key: hashlib.sha256(value.numpy().tobytes()).hexdigest() for key, value in state.items()}
-    return found
-
-
-def test_same_seed_same_bytes_everywhere(golden):
-    """In a fresh process, with other threads, and on a processor without the vector units of this one."""
-    here = digests(golden)
-    assert here == digests(golden)
-    code = (
-        f"import sys, json, pathlib, torch; sys.path[:0] = {[*sys.path, os.path.dirname(__file__)]!r}; "
-        "torch.set_num_threads(3); import test_random_initialisation as t; "
-        f"print(json.dumps(t.digests(pathlib.Path({str(golden)!r}))))"
-    )
-    environment = os.environ | {"ATEN_CPU_CAPABILITY": "default", "PYTHONHASHSEED": "7"}
-    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    there = json.loads(answer.stdout.splitlines()[-1])
-    for name in SETS:
-        assert there[name] == here[name], [key for key in here[name] if here[name][key] != there[name][key]]
-
-
+# A change of the generator or of an order of drawing shows here.
 PINNED = {
     "hyenadna": "ed28fdb7ae9fb440",
     "caduceus_ps": "6a1f6239252f0c94",
@@ -248,11 +213,32 @@ PINNED = {
 }
 
 
-def test_pinned_bytes(golden):
-    """The bytes that every machine must give: a change of the generator or of an order of drawing shows here."""
-    found = {name: hashlib.sha256("".join(tensors.values()).encode()).hexdigest()[:16]
-             for name, tensors in digests(golden).items()}  # fmt: skip
-    assert found == PINNED
+def digests(golden) -> dict[str, dict[str, str]]:
+    """SHA-256 of every tensor of every family at its small size; Caduceus, which computes with its draws, wider."""
+    found = {}
+    for name, family in SETS.items():
+        wide = {"d_model": 256} if family == "caduceus" else {}
+        state = initialise(family, read(golden, name, "a") | wide, 5).state_dict()
+        found[name] = {key: hashlib.sha256(value.numpy().tobytes()).hexdigest() for key, value in state.items()}
+    return found
+
+
+def test_same_seed_same_bytes_everywhere(golden):
+    """In a fresh process, with other threads, on a processor without the vector units of this one; and as pinned."""
+    here = digests(golden)
+    assert here == digests(golden)
+    joined = {name: hashlib.sha256("".join(tensors.values()).encode()) for name, tensors in here.items()}
+    assert {name: digest.hexdigest()[:16] for name, digest in joined.items()} == PINNED
+    code = (
+        f"import sys, json, pathlib, torch; sys.path[:0] = {[*sys.path, os.path.dirname(__file__)]!r}; "
+        "torch.set_num_threads(3); import test_random_initialisation as t; "
+        f"print(json.dumps(t.digests(pathlib.Path({str(golden)!r}))))"
+    )
+    environment = os.environ | {"ATEN_CPU_CAPABILITY": "default", "PYTHONHASHSEED": "7"}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    there = json.loads(answer.stdout.splitlines()[-1])
+    for name in SETS:
+        assert there[name] == here[name], [key for key in here[name] if here[name][key] != there[name][key]]
 
 
 def test_no_other_generator_is_touched(golden):
@@ -276,12 +262,10 @@ def test_what_the_paper_called_random_gena_lm_is_plain_bert(golden):
 @pytest.mark.parametrize("name", SETS)
 def test_random_is_never_pretrained(name, golden, tmp_path):
     """The two arms hold other bytes, and where they do not, the comparison is refused."""
-    family, source = SETS[name], golden / name / "a"
-    weights = source / tensors_file(name)
-    checkpoint = tmp_path / "checkpoint"
+    family, source, checkpoint = SETS[name], golden / name / "a", tmp_path / "checkpoint"
     checkpoint.mkdir()
-    (checkpoint / "config.json").write_bytes((source / "config.json").read_bytes())
-    (checkpoint / "model.safetensors").write_bytes(weights.read_bytes())
+    shutil.copy(source / "config.json", checkpoint)
+    shutil.copy(source / tensors_file(name), checkpoint / "model.safetensors")
     card = {"model": name, "family": family, "tokenizer": "hyenadna", "seed": 0, "source": "test"}
     save_weights(tmp_path / "pretrained", load_checkpoint(checkpoint, family), card | {"init": "pretrained"})
     for seed in (0, 1):

@@ -1,32 +1,20 @@
 """Fine-tuning jobs on planted signals, and what came out of them."""
 
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from foundationless.__main__ import main
 from foundationless.evaluation.records import comparable, read_record
-from foundationless.models.weights import initialise, save_weights
 from foundationless.tasks.sequence_sets import write_sequences
 
 MOTIF = "TATAAAGGC"
-
-
-HYENA = dict(
-    d_model=16, n_layer=1, d_inner=32, vocab_size=12, max_seq_len=66, emb_dim=3, filter_order=8, num_inner_mlps=1
-)
-
-
-CNN = dict(width=16, depth=2, kernel_size=9, vocab_size=10, max_tokens=66)
-
-
-def save_model(
-    directory: Path, family: str, config: dict, tokenizer: str, seed: int = 0, reading: str = "published"
-) -> Path:
-    card = {"model": family, "family": family, "tokenizer": tokenizer, "init": "random", "seed": seed, "source": {}}
-    save_weights(directory, initialise(family, config, seed, reading), card)
-    return directory
 
 
 def planted(count: int = 280, seed: int = 0) -> pd.DataFrame:
@@ -46,30 +34,24 @@ def planted(count: int = 280, seed: int = 0) -> pd.DataFrame:
 
 def job(directory: Path, weights: Path, frame: pd.DataFrame, **flags: object) -> int:
     """Write the set and run the command."""
+    directory.mkdir(exist_ok=True)
     write_sequences(directory / "set.parquet", frame)
     return main(arguments(directory, weights, **flags))
 
 
 def arguments(directory: Path, weights: Path, **flags: object) -> list[str]:
     """The command line; flags override the defaults below."""
-    values: dict[str, object] = {
-        "task": "planted",
-        "model": "hyena",
-        "init": "random",
-        "seed": 1,
-        "weights": weights,
-        "sequences": directory / "set.parquet",
-        "metric": "mcc",
-        "learning_rates": [0.003, 0.01],
-        "epochs": 2,
-        "batch_size": 32,
-        "pooling": "max",
-        "runs": directory / "runs",
-        "record": directory / "record.json",
-        "predictions": directory / "predictions.parquet",
-    } | flags
-    argv = ["finetune_model"]
-    for flag, value in values.items():
+    job = dict(task="planted", model="hyena", init="random", seed=1, metric="mcc", pooling="max")
+    training = dict(learning_rates=[0.003, 0.01], epochs=2, batch_size=32)
+    read = dict(weights=weights, sequences=directory / "set.parquet", runs=directory / "runs")
+    written = dict(record=directory / "record.json", predictions=directory / "predictions.parquet")
+    return command_line("finetune_model", job | training | read | written | flags)
+
+
+def command_line(command: str, flags: dict[str, object]) -> list[str]:
+    """Underscores of the names become hyphens, lists several words."""
+    argv = [command]
+    for flag, value in flags.items():
         argv += [f"--{flag.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
     return argv
 
@@ -88,3 +70,28 @@ def same(first: Path, second: Path) -> None:
 def metric_of(record: dict, selection: str, split: str = "test", metric: str = "mcc") -> list[float]:
     found = [r for r in record["results"] if (r["selection"], r["split"], r["metric"]) == (selection, split, metric)]
     return [r["value"] for r in found]
+
+
+@contextmanager
+def at_call(owner: object, name: str, number: int, action: Callable[[], object]) -> Iterator[None]:
+    """Within, the call of that number of owner.name does `action` first."""
+    original, calls = getattr(owner, name), []
+
+    def disturbed(*given: object, **named: object) -> object:
+        calls.append(1)
+        if len(calls) == number:
+            action()
+        return original(*given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, disturbed)
+        yield
+
+
+def send(number: signal.Signals) -> Callable[[], None]:
+    """What sends that signal to this process."""
+    return lambda: os.kill(os.getpid(), number)
+
+
+def fail() -> None:
+    raise RuntimeError("injected")

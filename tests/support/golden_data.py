@@ -19,6 +19,10 @@ from foundationless.models.bpe_training import train_pieces
 from foundationless.models.tokenizers import PIECES
 
 DATA = Path(__file__).parents[1] / "golden" / "data"
+SETS = dict(
+    hyenadna="hyenadna", caduceus_ps="caduceus", mistral="mistral", nt_500m="nt_v1", nt_v2="nt_v2", dnabert2="dnabert2",
+    gena_lm="gena_lm", gena_native_postln="bert",
+)  # fmt: skip
 # The vocabularies of Nucleotide Transformer follow from a rule: tokens before and behind the 6-mers, and the SHA-256
 # of the published file.
 KMERS = {
@@ -104,9 +108,23 @@ def piece_file(name: str, merges: list[list[int]]) -> str:
     return json.dumps(frame)
 
 
-def assert_gradients_close(ours: torch.Tensor, official: torch.Tensor, name: str) -> None:
+def assert_gradients_as_official(
+    model: torch.nn.Module, official: dict[str, torch.Tensor], ids: torch.Tensor, mask: torch.Tensor | None = None
+) -> None:
     """Within the tolerance of the golden sets, plus the rounding where the official ones are kept as float16."""
-    rounding = 2**-11 if official.dtype == torch.float16 else 0
-    torch.testing.assert_close(
-        ours, official.float(), rtol=1e-3 + rounding, atol=1e-6, msg=lambda message: f"{name}: {message}"
-    )
+    hidden, logits = model(ids, mask)
+    if mask is not None:
+        hidden, logits = hidden * mask[:, :, None], logits * mask[:, :, None]
+    loss = (hidden * official["cotangent.last_hidden_state"]).sum() / hidden.numel()
+    loss = loss + (logits * official["cotangent.logits"]).sum() / logits.numel()
+    loss.backward()
+    torch.testing.assert_close(loss, official["loss"][0], atol=1e-5, rtol=1e-4)
+    parameters = dict(model.named_parameters())
+    expected = {key.removeprefix("grad."): value for key, value in official.items() if key.startswith("grad.")}
+    for name, value in expected.items():
+        near = 1e-3 + (2**-11 if value.dtype == torch.float16 else 0)
+        torch.testing.assert_close(
+            parameters[name].grad, value.float(), rtol=near, atol=1e-6, msg=lambda said, of=name: f"{of}: {said}"
+        )
+    for name in parameters.keys() - expected.keys():
+        assert parameters[name].grad is None or not parameters[name].grad.any(), name

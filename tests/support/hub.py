@@ -22,9 +22,6 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
-    def do_HEAD(self):
-        self.do_GET()
-
     def do_GET(self):
         parts = self.path.split("?")[0].strip("/").split("/")
         api = parts[:2] == ["api", "models"]
@@ -42,6 +39,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.fetched.append(parts[-1])
         tag = hashlib.sha1(held[parts[-1]]).hexdigest()
         return self.answer(200, held[parts[-1]], {"ETag": f'"{tag}"', "X-Repo-Commit": REVISION})
+
+    do_HEAD = do_GET
 
     def listing(self, parts, repository, held):
         if "tree" in parts:
@@ -91,11 +90,9 @@ def run_commands(calls, home, directory, **variables):
 
     In a process of its own: the hub's library reads its address, its token and the place of its cache (`home`) once.
     """
-    script = (
-        "import json, sys; from foundationless.__main__ import main; print([main(c) for c in json.load(sys.stdin)])"
-    )
+    code = "import json, sys; from foundationless.__main__ import main; print([main(c) for c in json.load(sys.stdin)])"
     environment = os.environ | {"HF_HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)} | variables
     return subprocess.run(
-        [sys.executable, "-c", script], env=environment, input=json.dumps(calls), cwd=directory,
+        [sys.executable, "-c", code], env=environment, input=json.dumps(calls), cwd=directory,
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from foundationless.__main__ import main
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise, load_weights, retokenized, save_weights
 from foundationless.study.families import FAMILIES
+from support.fine_tuning import command_line
 from support.networks import TINY
 
 TOKENIZER = "character"
@@ -33,7 +34,7 @@ def save(directory, family, init, seed, config=None, **card):
 
 def derive(directory, pretrained, random, init, seed=1):
     flags = {"pretrained": pretrained, "random": random, "init": init, "seed": seed, "model": "m", "output": directory}
-    return main(["make_control_arm", *(str(word) for flag, value in flags.items() for word in (f"--{flag}", value))])
+    return main(command_line("make_control_arm", flags))
 
 
 @pytest.fixture
@@ -73,9 +74,7 @@ def test_permutation_keeps_the_values_of_every_parameter_and_nothing_of_their_or
     random_of = {1: pair[1], 2: save(tmp_path / "random2", family, "random", 2)}
     for name, seed in (("out", 1), ("same", 1), ("other", 2)):
         assert derive(tmp_path / name, pair[0], random_of[seed], "permuted", seed) == 0
-    before, found, same, other = (
-        tensors(path) for path in (pair[0], *(tmp_path / n for n in ("out", "same", "other")))
-    )
+    before, found, same, other = map(tensors, (pair[0], *(tmp_path / name for name in ("out", "same", "other"))))
     model = load_weights(tmp_path / "out").model
     trained = {name for name, _ in model.named_parameters()}
     assert before.keys() == found.keys()
@@ -98,18 +97,15 @@ def test_a_byte_pair_tokenizer_comes_along(tmp_path):
     assert (tmp_path / "out" / "tokenizer.json").read_text() == "{}"
 
 
-def mistakes(tmp_path):
-    """What is said -> (pretrained, random, seed)."""
+def test_weights_that_do_not_belong_together_are_refused_in_one_sentence(tmp_path, capsys):
     config = retokenized("bert", TINY["bert"], load_tokenizer(TOKENIZER))
     good = save(tmp_path / "p", "bert", "pretrained", 7), save(tmp_path / "r", "bert", "random", 1)
     heads = save(tmp_path / "heads", "bert", "random", 1, config | {"num_attention_heads": 2})
     depth = save(tmp_path / "depth", "bert", "random", 1, config | {"num_hidden_layers": 1})
     loud = save(tmp_path / "loud", "bert", "random", 1, config | {"initializer_range": 0.5})
     family = save(tmp_path / "family", "gena_lm", "random", 1)
-    tokenizer = save(
-        tmp_path / "tokenizer", "bert", "random", 1, tokenizer="hyenadna", config=config | {"vocab_size": 12}
-    )
-    return {
+    tokenizer = save(tmp_path / "words", "bert", "random", 1, config | {"vocab_size": 12}, tokenizer="hyenadna")
+    mistakes = {  # what is said -> (pretrained, random, seed)
         "--pretrained: these weights are of init 'random'": (good[1], good[1], 1),
         "--random: these weights are of init 'pretrained'": (good[0], good[0], 1),
         "--seed 3: the random weights are of seed 1": (*good, 3),
@@ -119,10 +115,7 @@ def mistakes(tmp_path):
         "'tokenizer' is 'character' in the pretrained and 'hyenadna'": (good[0], tokenizer, 1),
         "": (good[0], loud, 1),
     }
-
-
-def test_weights_that_do_not_belong_together_are_refused_in_one_sentence(tmp_path, capsys):
-    for number, (expected, (pretrained, random, seed)) in enumerate(mistakes(tmp_path).items()):
+    for number, (expected, (pretrained, random, seed)) in enumerate(mistakes.items()):
         output = tmp_path / f"out{number}"
         assert derive(output, pretrained, random, "permuted", seed) == (2 if expected else 0)
         assert expected in capsys.readouterr().err and output.exists() == (not expected)

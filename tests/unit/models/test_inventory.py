@@ -11,16 +11,15 @@ from foundationless.models.inventory import align, describe
 from foundationless.models.tokenizers import TOKENIZERS
 from foundationless.models.weights import initialise, save_weights
 from foundationless.study.families import FAMILIES
+from support.golden_data import SETS
+from support.networks import CARD, HYENA
 
-CONFIG = dict(d_model=16, n_layer=1, d_inner=32, vocab_size=12, max_seq_len=34, emb_dim=3, filter_order=8,
-              num_inner_mlps=1)  # fmt: skip
-ENTRY = {"family": "hyenadna", "tokenizer": "hyenadna", "arms": ["pretrained", "random"], "config": CONFIG}
-CARD = {"model": "tiny", "family": "hyenadna", "tokenizer": "hyenadna", "init": "random", "seed": 4, "source": "test"}
+ENTRY = {"family": "hyenadna", "tokenizer": "hyenadna", "arms": ["pretrained", "random"], "config": HYENA}
 
 
 @pytest.fixture
 def model():
-    return initialise("hyenadna", CONFIG, 4)
+    return initialise("hyenadna", HYENA, 4)
 
 
 @pytest.fixture
@@ -37,21 +36,19 @@ def test_sizes_are_those_of_the_saved_tensors(tmp_path, model):
     save_weights(tmp_path / "w", model, CARD)
     card = json.loads((tmp_path / "w" / "weights.json").read_text())
     saved = sum(tensor.nbytes for tensor in load_file(tmp_path / "w" / "model.safetensors").values())
-    found = describe("hyenadna", CONFIG)
-    assert found["parameters"] == card["parameters"] and found["limit"] == 34 and found["objective"] == "causal"
+    found = describe("hyenadna", HYENA)
+    assert found["parameters"] == card["parameters"] and found["limit"] == 66 and found["objective"] == "causal"
     assert found["fp32_mib"] == round(saved / 2**20, 1) and found["bf16_mib"] == round(saved / 2**21, 1)
-    large = describe("hyenadna", CONFIG | {"d_model": 512})
+    large = describe("hyenadna", HYENA | {"d_model": 512})
     assert large["fp32_mib"] == pytest.approx(2 * large["bf16_mib"], abs=0.1) and large["fp32_mib"] > 4
 
 
 def test_sizes_of_the_published_models(golden):
     """Parameters of every published architecture, and the size of its file where that is known."""
-    names = {"hyenadna": "hyenadna", "nt_500m": "nt_v1", "gena_native_postln": "bert", "nt_v2": "nt_v2",
-             "dnabert2": "dnabert2", "gena_lm": "gena_lm", "caduceus_ps": "caduceus"}  # fmt: skip
-    for name, family in names.items():
+    for name in SETS.keys() - {"mistral"}:
         full = golden / name / "full_size"
         summary, config = (json.loads((full / file).read_text()) for file in ("summary.json", "config.json"))
-        found = describe(family, config)
+        found = describe(SETS[name], config)
         assert found["parameters"] == summary["parameters"], name
         if size := summary.get("safetensors_size_official"):
             assert found["fp32_mib"] == pytest.approx(size / 2**20, rel=2e-3), name  # the file has a header
@@ -92,6 +89,7 @@ def test_differences_and_problems_are_shown(table, model, capsys):
 
 
 def test_families_and_tokenizers(capsys):
+    assert main(["models"]) == 0 and "hyenadna  causal" in capsys.readouterr().out, "the table of the studies"
     assert main(["models", "--families"]) == 0
     text = capsys.readouterr().out
     assert all(f"\n{name} " in text for name in [*FAMILIES, *TOKENIZERS])

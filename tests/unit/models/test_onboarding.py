@@ -1,15 +1,13 @@
 """From a published checkpoint to a study of it: every family known by its config, every mistake in one sentence."""
 
-import copy
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-from pathlib import Path
+from functools import partial
 
 import pytest
-from safetensors.torch import save_file
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
@@ -20,11 +18,8 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from support import ROOT
 from support.hub import REVISION, run_commands, serving
+from support.networks import HYENA, publish
 
-CONFIG = {
-    "d_model": 16, "n_layer": 1, "d_inner": 32, "vocab_size": 12, "max_seq_len": 34, "emb_dim": 3, "filter_order": 8,
-    "num_inner_mlps": 1, "model_type": "hyenadna",
-}  # fmt: skip
 HUB = {"source": "hub", "repository": "lab/tiny"}
 PUBLISHED = {  # official config -> (model of the table, tokenizer files)
     "DNABERT-2-117M": ("dnabert2", "dnabert2"),
@@ -36,23 +31,9 @@ PUBLISHED = {  # official config -> (model of the table, tokenizer files)
 }
 
 
-@pytest.fixture(scope="module")
-def mini():
-    return read_yaml(ROOT / "config/mini.yaml")
-
-
-@pytest.fixture(scope="module")
-def table():
-    return read_yaml(ROOT / "config/models.yaml")
-
-
 @pytest.fixture
 def checkpoint(tmp_path):
-    directory = tmp_path / "Tiny-1k"
-    directory.mkdir()
-    (directory / "config.json").write_text(json.dumps(CONFIG))
-    save_file(initialise("hyenadna", CONFIG, 4).published_state(), directory / "model.safetensors")
-    return directory
+    return publish(tmp_path / "Tiny-1k", initialise("hyenadna", HYENA, 4), model_type="hyenadna")
 
 
 def entry_of(directory, **changes):
@@ -60,34 +41,27 @@ def entry_of(directory, **changes):
     return onboarding.describe_model(HUB, published, changes.get("family"), changes.get("tokenizer"), "Tiny")
 
 
-def enter(*flags, directory=ROOT):
-    os.chdir(directory)
+def enter(*flags):
     return main(["enter_model", *map(str, flags)])
 
 
 @pytest.fixture(autouse=True)
-def _stay():
-    here = Path.cwd()
-    os.chdir(ROOT)
-    yield
-    os.chdir(here)
+def _root(monkeypatch):
+    monkeypatch.chdir(ROOT)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_published_config_gives_the_entry_of_the_table(shared, tmp_path, table, name):
+def test_every_published_config_gives_the_entry_of_the_table(shared, tmp_path, name):
     official = next((shared / "golden/official_configs").glob(f"{name}.config*.json"))
     shutil.copy(official, tmp_path / "config.json")
     known, pieces = PUBLISHED[name]
     if pieces:
         shutil.copy(shared / "golden/tokenizers/files" / pieces / "tokenizer.json", tmp_path)
-    entry, expected = entry_of(tmp_path), table[known]
+    entry, expected = entry_of(tmp_path), read_yaml("config/models.yaml")[known]
     for key in ("family", "tokenizer", "tokenizer_class", "objective", "parameters", "arms"):
         assert entry[key] == expected[key], key
     assert entry["max_tokens"] >= expected["max_tokens"]
-    wrong = {
-        key for key in entry["config"] if expected["config"].get(key, entry["config"][key]) != entry["config"][key]
-    }
-    assert not wrong
+    assert expected["config"] | entry["config"] == entry["config"] | expected["config"]
     assert entry["pretrained"] == {**HUB, "revision": REVISION, "sha256": "0" * 64}
     assert entry.get("tokenizer_file") == ({**HUB, "revision": REVISION} if pieces else None)
 
@@ -95,12 +69,13 @@ def test_every_published_config_gives_the_entry_of_the_table(shared, tmp_path, t
 def test_what_else_a_config_may_be():
     assert onboarding.recognise({"model_type": "mistral"}) == "mistral"
     assert onboarding.recognise({"model_type": "bert"}) == "bert"
-    with pytest.raises(UserError, match=r"calls itself 'llama'.*--family: hyenadna, caduceus"):
-        onboarding.recognise({"model_type": "llama"})
-    with pytest.raises(UserError, match="calls itself 'EvoModel'"):
-        onboarding.recognise({"architectures": ["EvoModel"]})
-    with pytest.raises(UserError, match=r"^/a/config\.json: no family is known by it .* bert, or PATH\.py:Class"):
-        onboarding.recognise({}, "/a/config.json")
+    for config, said in (
+        ({"model_type": "llama"}, r"calls itself 'llama'.*--family: hyenadna, caduceus"),
+        ({"architectures": ["EvoModel"]}, "calls itself 'EvoModel'"),
+        ({}, r"^/a/config\.json: no family is known by it .* bert, or PATH\.py:Class"),
+    ):
+        with pytest.raises(UserError, match=said):
+            onboarding.recognise(config, "/a/config.json")
 
 
 def test_vocabularies_that_no_tokenizer_reads_are_refused(tmp_path, shared):
@@ -108,25 +83,24 @@ def test_vocabularies_that_no_tokenizer_reads_are_refused(tmp_path, shared):
     official = next((shared / "golden/official_configs").glob("nucleotide-transformer-500m*"))
     config = json.loads(official.read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 33}))
-    with pytest.raises(UserError, match="it has 33 tokens, and tokenizer 'nt_v1' has 4105"):
-        entry_of(tmp_path)
-    with pytest.raises(UserError, match="family 'caduceus': the key 'd_model' is missing"):
-        entry_of(tmp_path, family="caduceus")
-    with pytest.raises(UserError, match="no tokenizer 'words'"):
-        entry_of(tmp_path, tokenizer="words")
+    for changes, said in (
+        ({}, "it has 33 tokens, and tokenizer 'nt_v1' has 4105"),
+        ({"family": "caduceus"}, "family 'caduceus': the key 'd_model' is missing"),
+        ({"tokenizer": "words"}, "no tokenizer 'words'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            entry_of(tmp_path, **changes)
 
 
 def test_names():
-    assert (
-        onboarding.name_of("lab/HyenaDNA-tiny_1k") == "hyenadnatiny1k"
-        and onboarding.name_of("/a/2nd.model/") == "ndmodel"
-    )
+    assert onboarding.name_of("lab/HyenaDNA-tiny_1k") == "hyenadnatiny1k"
+    assert onboarding.name_of("/a/2nd.model/") == "ndmodel"
     with pytest.raises(UserError, match="--name"):
         onboarding.name_of("lab/---")
 
 
-def test_the_mini_study_has_the_model_wherever_it_makes_sense(mini, checkpoint):
-    before = copy.deepcopy(mini)
+def test_the_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
+    before, mini = read_yaml("config/mini.yaml"), read_yaml("config/mini.yaml")
     entry = entry_of(checkpoint)
     study, remarks = onboarding.put_on_trial(mini, "tiny", entry)
     assert mini == before
@@ -140,16 +114,15 @@ def test_the_mini_study_has_the_model_wherever_it_makes_sense(mini, checkpoint):
         assert {"pretrained", "random"} <= arms, (analysis, task)
     originally = read_study(before)
     assert set(design.summaries) == {pair for pair in originally.summaries if pair[0] not in onboarding.VARIANTS}
-    assert {job for job in design.cells if job.init == "baseline"} == {
-        job for job in originally.cells if job.init == "baseline"
-    }
+    baselines, before = ({job for job in plan.cells if job.init == "baseline"} for plan in (design, originally))
+    assert baselines == before
     assert design.networks_from("hub") == ("tiny",) and not design.networks_from("workflow")
     with pytest.raises(UserError, match="a baseline of the study has that name"):
         onboarding.put_on_trial(mini, "cnn", entry)
 
 
-def test_an_entry_stands_in_the_study_or_in_the_table(mini, checkpoint):
-    study, _ = onboarding.put_on_trial(mini, "tiny", entry_of(checkpoint))
+def test_an_entry_stands_in_the_study_or_in_the_table(checkpoint):
+    study, _ = onboarding.put_on_trial(read_yaml("config/mini.yaml"), "tiny", entry_of(checkpoint))
     for name, sentence in (("hyenadna", "has an entry of that name"), ("tiny.big", "does not match")):
         config = study | {"models": {name: study["models"]["tiny"]}}
         with pytest.raises(UserError, match=sentence):
@@ -257,27 +230,24 @@ def test_a_hub_is_asked_and_its_answers_are_sentences(tmp_path, checkpoint):
         "lab/strange": held | {"config.json": strange},
         "lab/broken": held | {"config.json": b"{"},
     }
-    cases = [
-        ("good", "lab/tiny"),
-        ("again", "lab/tiny", "--revision", REVISION),
-        ("secret", "lab/secret"),
-        ("absent", "lab/absent"),
-        ("gone", "lab/tiny", "--revision", "f" * 40),
-        ("branch", "lab/tiny", "--revision", "main"),
-        ("bare", "lab/bare"),
-        ("empty", "lab/empty"),
-        ("strange", "lab/strange"),
-        ("broken", "lab/broken"),
-        ("odd", "../lab"),
+    cases = [  # name of the output, repository, flags, and the words in which it is refused
+        ("good", "lab/tiny", [], None),
+        ("again", "lab/tiny", ["--revision", REVISION], None),
+        ("secret", "lab/secret", [], "set HF_TOKEN"),
+        ("absent", "lab/absent", [], "no such repository"),
+        ("gone", "lab/tiny", ["--revision", "f" * 40], f"no such repository with revision {'f' * 40}"),
+        ("branch", "lab/tiny", ["--revision", "main"], "not a full commit hash"),
+        ("bare", "lab/bare", [], "no config.json"),
+        ("empty", "lab/empty", [], "neither model.safetensors nor pytorch_model.bin"),
+        ("strange", "lab/strange", [], "calls itself 'llama'"),
+        ("broken", "lab/broken", [], "not valid JSON"),
+        ("odd", "../lab", [], "give OWNER/NAME"),
     ]
     calls = [
         ["enter_model", "--repository", repository, *more, "--name", "tiny", "--output", f"{tmp_path}/{name}.yaml"]
-        for name, repository, *more in cases
+        for name, repository, more, _ in cases
     ]
-
-    def run(calls, **variables):
-        return run_commands(calls, tmp_path / "home", ROOT, **variables)
-
+    run = partial(run_commands, home=tmp_path / "home", directory=ROOT)
     with serving(files, {"lab/secret": "hf_password"}) as (address, fetched):
         done = run(calls, **address)
         assert done.stdout.splitlines()[-1] == "[0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 2]", done.stderr
@@ -290,13 +260,8 @@ def test_a_hub_is_asked_and_its_answers_are_sentences(tmp_path, checkpoint):
     assert "hf_password" not in (tmp_path / "secret.yaml").read_text() + told.stderr
     assert set(fetched) == {"config.json"}, "no weights yet, and no code ever"
     sentences = [line for line in done.stderr.splitlines() if ": error: " in line]
-    expected = (
-        "set HF_TOKEN", "no such repository", f"no such repository with revision {'f' * 40}", "not a full commit hash",
-        "no config.json", "neither model.safetensors nor pytorch_model.bin", "calls itself 'llama'", "not valid JSON",
-        "give OWNER/NAME",
-    )  # fmt: skip
-    assert len(sentences) == len(expected) and "Traceback" not in done.stderr
-    for sentence, words in zip(sentences, expected, strict=True):
+    assert "Traceback" not in done.stderr
+    for sentence, (*_, words) in zip(sentences, cases[2:], strict=True):
         assert words in sentence
     # The server is gone.
     lost = run([[*calls[0][:-1], f"{tmp_path}/lost.yaml"]], HF_ENDPOINT=address["HF_ENDPOINT"])

@@ -22,10 +22,10 @@ from foundationless.models.weights import Weights, initialise, load_weights, ret
 from foundationless.scoring import score_likelihood
 from foundationless.tasks.sequence_sets import read_sequences, write_sequences
 from support.hub import REVISION, run_commands, serving
+from support.networks import CARD, TINY
 
 OFFLINE = [name for name in TOKENIZERS if name not in PIECES]
-HYENA = dict(d_model=16, n_layer=2, d_inner=32, vocab_size=12, max_seq_len=66, emb_dim=5, filter_order=8,
-             num_inner_mlps=2, pad_token_id=4)  # fmt: skip
+HYENA = TINY["hyenadna"] | {"pad_token_id": 4}
 
 
 def draw(rng: np.random.Generator, letters: str, length: int, p=None) -> str:
@@ -120,14 +120,10 @@ RULES = {
 def test_every_cell_of_the_stated_rule(name):
     tokenizer = load_tokenizer(name)
     assert set(RULES) == set(OFFLINE)
+    assert name != "character" or tokenizer.size > tokenizer.mask_id in tokenizer.special_ids, "it can mask"
     for sequence, ids in RULES[name].items():
         assert tokenizer.encode(sequence, special=not sequence).tolist() == ids, repr(sequence)
     assert tokenizer.encode("", special=False).tolist() == [] == tokenizer.spans(np.zeros(0, dtype=np.int64)).tolist()
-
-
-def test_character_tokenizer_can_mask():
-    tokenizer = load_tokenizer("character")
-    assert tokenizer.mask_id in tokenizer.special_ids and tokenizer.mask_id < tokenizer.size
 
 
 def test_wrong_names_and_files(tmp_path):
@@ -148,8 +144,7 @@ def test_kmers_in_front_of_a_causal_model(name, tmp_path):
     tokenizer, rng = load_tokenizer(name), np.random.default_rng(8)
     model = initialise("hyenadna", retokenized("hyenadna", HYENA, tokenizer), 0)
     assert tokenizer.size <= model.vocabulary_size < tokenizer.size + 8 and model.config["pad_token_id"] == 1
-    card = {"model": "m", "family": "hyenadna", "tokenizer": name, "init": "random", "seed": 0, "source": "test"}
-    save_weights(tmp_path / "w", model, card)
+    save_weights(tmp_path / "w", model, CARD | {"tokenizer": name})
     weights = load_weights(tmp_path / "w")
     sequences = [draw(rng, "ACGT", n) for n in (120, 61, 7)]
     compute = {"token_budget": 64, "device": "cpu", "precision": "fp32"}
@@ -163,16 +158,11 @@ def test_kmers_in_front_of_a_causal_model(name, tmp_path):
         whole = len(sequence) // 6 * 6
         token = 1 + (site // 6 if site < whole else whole // 6 + site - whole)
         np.testing.assert_allclose(found["site"][row], hidden[token], atol=1e-5)
-    frame = pd.DataFrame(
-        {"id": ["v"], "sequence": [sequences[0]], "offset": [50], "ref": [sequences[0][50]], "alt": ["N"],
-         "label": ["benign"], "split": ["test"], "group": ["g"]}
-    )  # fmt: skip
-    frame["alt"] = next(base for base in "ACGT" if base != frame["ref"][0])
+    ref = sequences[0][50]
+    frame = pd.DataFrame({"id": ["v"], "sequence": sequences[:1], "label": "benign", "split": "test", "group": "g"})
+    frame = frame.assign(offset=50, ref=ref, alt=next(base for base in "ACGT" if base != ref))
     _, rows = score_likelihood(weights, frame, compute, False)
     assert np.isfinite(rows["llr"]).all() and (rows["llr"] != 0).all()
-
-
-# ---- pieces trained here
 
 
 @pytest.fixture(scope="module")
@@ -204,9 +194,7 @@ def test_trained_pieces(name, genome, tmp_path):
     for index, (start, end) in zip(ids[1:-1].tolist(), tokenizer.spans(ids, sequence=sequence)[1:-1], strict=True):
         assert sequence[start:end] == pieces[index]
     assert tokenizer.spans(tokenizer.encode(""), sequence="").tolist() == [[-1, -1]] * 2
-    config = {"vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-              "intermediate_size": 16, "max_position_embeddings": 512, "pad_token_id": 3}  # fmt: skip
-    assert retokenized("bert", config, tokenizer)["vocab_size"] == 200
+    assert retokenized("bert", TINY["bert"], tokenizer)["vocab_size"] == 200
 
 
 def naive_pieces(words: list[str], alphabet: list[str], size: int) -> list[str]:
@@ -241,11 +229,8 @@ def test_trained_pieces_against_plain_byte_pairs():
 def test_training_is_the_same_in_another_process(genome, tmp_path):
     assert train(genome, tmp_path / "here.json", "--tokenizer", "gena_lm") == 0
     flags = f"--genome {genome} --size 200 --windows 60 --seed 5 --output {tmp_path / 'there.json'} --tokenizer gena_lm"
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "RAYON_NUM_THREADS": "5",
-        "PYTHONHASHSEED": "3",
-    }
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment |= {"RAYON_NUM_THREADS": "5", "PYTHONHASHSEED": "3"}
     command = [sys.executable, "-m", "foundationless", "train_tokenizer", *flags.split()]
     subprocess.run(command, env=environment, check=True)
     assert (tmp_path / "here.json").read_bytes() == (tmp_path / "there.json").read_bytes()
@@ -312,9 +297,6 @@ def test_download_tokenizer_from_a_fake_hub(genome, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-# ---- the strict alphabet
-
-
 @pytest.fixture
 def lenient_set(tmp_path):
     """A set made elsewhere: soft-masked, with an ambiguity letter and an RNA letter."""
@@ -333,10 +315,8 @@ def test_strict_alphabet_of_a_set(lenient_set):
 
 
 def test_strict_alphabet_before_a_network(lenient_set, tmp_path, capsys):
-    tokenizer = load_tokenizer("hyenadna")
-    card = {"model": "m", "family": "hyenadna", "tokenizer": "hyenadna", "init": "random", "seed": 0, "source": "test"}
     model = initialise("hyenadna", HYENA, 0)
-    save_weights(tmp_path / "w", model, card)
+    save_weights(tmp_path / "w", model, CARD)
     output = tmp_path / "vectors.parquet"
     command = ["embed", "--weights", str(tmp_path / "w"), "--sequences", str(lenient_set), "--poolings", "mean"]
     for flags in ([], ["--strict-alphabet"]):
@@ -346,24 +326,15 @@ def test_strict_alphabet_before_a_network(lenient_set, tmp_path, capsys):
     assert main([*command, "--output", str(output), "--no-strict-alphabet"]) == 0
     found = np.stack(pd.read_parquet(output)["mean"].to_list())
     sequences = read_sequences(lenient_set, strict_alphabet=False)["sequence"].tolist()
-    weights = Weights(model, tokenizer, card)
+    weights = Weights(model, load_tokenizer("hyenadna"), CARD)
     expected = embed_sequences(weights, sequences, ["mean"], token_budget=99, device="cpu", precision="fp32")["mean"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "embed",
-        "finetune_model",
-        "probe",
-        "fit_baseline",
-        "score_likelihood",
-        "score_sensitivity",
-        "score_similarity",
-        "score_mutagenesis",
-    ],
-)
+SCORES = [f"score_{what}" for what in ("likelihood", "sensitivity", "similarity", "mutagenesis")]
+
+
+@pytest.mark.parametrize("command", ["embed", "finetune_model", "probe", "fit_baseline", *SCORES])
 def test_every_command_that_reads_a_set_has_the_flag(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])

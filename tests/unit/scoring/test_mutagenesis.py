@@ -33,8 +33,7 @@ class Finder(GenomicModel):
 
     def __init__(self) -> None:
         super().__init__({})
-        self.tokens = load_tokenizer("character")
-        self.vocabulary_size, self.width, self.max_tokens = self.tokens.size, self.tokens.size + 1, 200
+        self.max_tokens = 200
 
     def hidden_states(self, input_ids, attention_mask=None):
         states = torch.zeros(*input_ids.shape, self.width)
@@ -54,8 +53,11 @@ class Finder(GenomicModel):
         return hidden[..., :-1]
 
 
-def finder() -> Weights:
-    return Weights(Finder(), load_tokenizer("character"), {})
+def finder(kind: type[Finder] = Finder, tokenizer: str = "character") -> Weights:
+    model = kind()
+    model.tokens = load_tokenizer(tokenizer)
+    model.vocabulary_size, model.width = model.tokens.size, model.tokens.size + 1
+    return Weights(model, model.tokens, {})
 
 
 def variant_set(places=(30, 90, 200)) -> tuple[pd.DataFrame, str]:
@@ -65,16 +67,15 @@ def variant_set(places=(30, 90, 200)) -> tuple[pd.DataFrame, str]:
     for place in places:
         text = text[:place] + MOTIF + text[place + len(MOTIF) :]
     rows = []
-    for place in places:
-        for position, label in [(place + k, "pathogenic") for k in (1, 3, 5)] + [
-            (place + k, "benign") for k in (-8, 9, 11)
-        ]:
-            ref = text[position]
-            alt = next(base for base in "TGCA" if base != ref)
-            window = text[position - 20 : position + 21]
-            rows.append((f"chr1:{position + 1}", window, label, "test", "G", "chr1", position + 1, 20, ref, alt, "G"))
-    columns = ["id", "sequence", "label", "split", "group", "contig", "position", "offset", "ref", "alt", "gene"]
-    return pd.DataFrame(rows, columns=columns).assign(score=rng.normal(size=len(rows))), text
+    for place, step in product(places, (1, 3, 5, -8, 9, 11)):
+        position = place + step
+        ref, window = text[position], text[position - 20 : position + 21]
+        alt = next(base for base in "TGCA" if base != ref)
+        label = "pathogenic" if step in (1, 3, 5) else "benign"
+        rows.append((f"chr1:{position + 1}", window, label, position + 1, ref, alt))
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "label", "position", "ref", "alt"])
+    frame = frame.assign(split="test", group="G", contig="chr1", offset=20, gene="G")
+    return frame.assign(score=rng.normal(size=len(rows))), text
 
 
 def test_windows_hold_most_variants_and_never_overlap():
@@ -85,17 +86,13 @@ def test_windows_hold_most_variants_and_never_overlap():
     for window in windows:
         start, end = map(int, window.name.split(":")[1].split("-"))
         assert window.sequence == text[start - 1 : end]
-        inside = frame[frame["position"].between(start, end)]
-        assert sorted(window.known["position"] + start) == sorted(inside["position"])
-        assert (
-            window.known.set_index("position")["label"].sort_index().tolist()
-            == inside.sort_values("position")["label"].tolist()
-        )
+        inside = frame[frame["position"].between(start, end)].sort_values("position")
+        known = window.known.sort_values("position")
+        assert (known["position"] + start).tolist() == inside["position"].tolist()
+        assert known["label"].tolist() == inside["label"].tolist()
         spans.append((start, end))
     assert all(a[1] < b[0] or b[1] < a[0] for i, a in enumerate(spans) for b in spans[:i])
-    best = max(
-        sum(position - 20 <= other <= position + 20 for other in frame["position"]) for position in frame["position"]
-    )
+    best = max(sum(frame["position"].between(place - 20, place + 20)) for place in frame["position"])
     assert len(windows[0].known) == best == 6
     assert [window.name for window in choose_windows(frame, 1)] == [windows[0].name]
 
@@ -106,9 +103,8 @@ def test_a_map_is_every_substitution_and_finds_the_planted_motif():
     assert len(rows) == 3 * 3 * 41 and rows["id"].is_unique
     for name, some in rows.groupby("window"):
         letters = some.drop_duplicates("position")["ref"].str.cat()
-        assert set(zip(some["position"], some["alt"], strict=True)) == {
-            (i, base) for i, base in product(range(41), "ACGT") if base != letters[i]
-        }
+        substituted = set(product(range(41), "ACGT")) - set(enumerate(letters))
+        assert set(zip(some["position"], some["alt"], strict=True)) == substituted
         start = letters.index(MOTIF)
         inside = some["position"].between(start, start + len(MOTIF) - 1)
         assert some[inside]["llr"].max() < -3.9 and some[~inside]["llr"].abs().max() < 1e-5, name
@@ -136,9 +132,8 @@ def test_maps_hold_the_numbers_of_the_other_scores():
     mutants = [window[:p] + alt + window[p + 1 :] for p, alt in zip(one["position"], one["alt"], strict=True)]
     for pooling in ("mean", "site"):
         sites = [[p] for p in one["position"]]
-        a, b = (
-            embed_sequences(weights, s, [pooling], sites=sites, **COMPUTE)[pooling] for s in ([window] * 8, mutants)
-        )
+        sides = ([window] * 8, mutants)
+        a, b = (embed_sequences(weights, side, [pooling], sites=sites, **COMPUTE)[pooling] for side in sides)
         expected = [1 - np.dot(x, y) / np.linalg.norm(x) / np.linalg.norm(y) for x, y in zip(a, b, strict=True)]
         np.testing.assert_allclose(one[f"shift_{pooling}"], expected, atol=1e-6)
     as_variants = one.assign(sequence=window, offset=one["position"], group="g", label="benign", split="test")
@@ -158,28 +153,21 @@ class Ahead(Finder):
 
 
 def test_a_base_without_left_context_has_no_ratio_and_reverse_strands_lose_the_last():
-    tokenizer = load_tokenizer("hyenadna")
-    model = Ahead()
-    model.tokens, model.vocabulary_size, model.width = tokenizer, tokenizer.size, tokenizer.size + 1
+    weights = finder(Ahead, "hyenadna")
     frame = pd.DataFrame({"id": ["w"], "sequence": ["CCGTANCC"], "window": ["w"], "mutations": [0]})
-    _, rows = score_mutagenesis(Weights(model, tokenizer, {}), frame, ["mean"], 1, 0, COMPUTE)
+    _, rows = score_mutagenesis(weights, frame, ["mean"], 1, 0, COMPUTE)
     assert set(rows["position"]) == {0, 1, 2, 3, 4, 6, 7}  # N has no substitutions
     blind = rows["position"] == 0
     assert rows[blind]["llr"].isna().all() and rows[~blind]["llr"].notna().all()
     assert rows[(rows["position"] == 1) & (rows["alt"] == "A")]["llr"].item() == pytest.approx(2)
-    _, both = score_mutagenesis(Weights(model, tokenizer, {}), frame, ["mean"], 1, 0, COMPUTE, both_strands=True)
+    _, both = score_mutagenesis(weights, frame, ["mean"], 1, 0, COMPUTE, both_strands=True)
     assert set(both[both["llr"].isna()]["position"]) == {0, 7}
 
 
 def test_a_sensitivity_set_gives_its_references_and_a_model_without_mask_token_no_ratio():
-    frame = pd.DataFrame(
-        {"id": ["a", "a1", "b"], "sequence": ["ACGTACGT", "ACGTACGA", "TTGACCAG"], "window": ["a", "a", "b"],
-         "mutations": [0, 1, 0]}
-    )  # fmt: skip
-    tokenizer = load_tokenizer("paper_char")
-    model = Finder()
-    model.tokens, model.vocabulary_size, model.width = tokenizer, tokenizer.size, tokenizer.size + 1
-    results, rows = score_mutagenesis(Weights(model, tokenizer, {}), frame, ["mean"], 9, 0, COMPUTE)
+    rows = [("a", "ACGTACGT", "a", 0), ("a1", "ACGTACGA", "a", 1), ("b", "TTGACCAG", "b", 0)]
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "window", "mutations"])
+    results, rows = score_mutagenesis(finder(tokenizer="paper_char"), frame, ["mean"], 9, 0, COMPUTE)
     assert rows["window"].unique().tolist() == ["a", "b"] and len(rows) == 2 * 24
     assert rows["llr"].isna().all() and rows["label"].isna().all()
     assert [(r.value, r.extra["reason"]) for r in results] == [(None, "tokenizer 'paper_char' has no mask token")]
@@ -188,17 +176,14 @@ def test_a_sensitivity_set_gives_its_references_and_a_model_without_mask_token_n
 
 def test_sets_without_windows_are_sentences():
     frame, _ = variant_set()
-    with pytest.raises(UserError, match="no column contig"):
-        score_mutagenesis(finder(), frame.drop(columns="contig"), ["mean"], 1, 0, COMPUTE)
-    with pytest.raises(UserError, match="REF is"):
-        wrong = frame.assign(sequence=["T" * 20 + ref + "T" * 20 for ref in frame["ref"]])
-        score_mutagenesis(finder(), wrong, ["mean"], 9, 0, COMPUTE)
     mutant = pd.DataFrame({"id": ["a"], "sequence": ["AC"], "window": ["a"], "mutations": [1]})
-    with pytest.raises(UserError, match="no window"):
-        score_mutagenesis(finder(), mutant, ["mean"], 1, 0, COMPUTE)
-
-
-# Coding variants
+    for wrong, said in (
+        (frame.drop(columns="contig"), "no column contig"),
+        (frame.assign(sequence="T" * 20 + frame["ref"] + "T" * 20), "REF is"),
+        (mutant, "no window"),
+    ):
+        with pytest.raises(UserError, match=said):
+            score_mutagenesis(finder(), wrong, ["mean"], 9, 0, COMPUTE)
 
 
 def test_coding_snvs_of_genes_of_an_archive_release(tmp_path, capsys):
@@ -222,8 +207,7 @@ def test_coding_snvs_of_genes_of_an_archive_release(tmp_path, capsys):
     ]
     lines = []
     for contig, position, gene, significance, consequence in rows:
-        ref = text[position - 1]
-        more = f";MC={consequence}" if consequence else ""
+        ref, more = text[position - 1], f";MC={consequence}" if consequence else ""
         alt = "ACGT".replace(ref, "")[0]
         lines.append(f"{contig}\t{position}\t1\t{ref}\t{alt}\t.\t.\tCLNSIG={significance};GENEINFO={gene}{more}\n")
     (tmp_path / "c.vcf").write_text(header + "".join(lines))
@@ -231,13 +215,7 @@ def test_coding_snvs_of_genes_of_an_archive_release(tmp_path, capsys):
     command += [f"--source=genome={tmp_path}/g.fa", f"--output={tmp_path}/s.parquet", "--option=length=64"]
     assert main([*command, "--option=genes=TP53,BRCA2", "--option=consequences=coding"]) == 0
     frame = read_sequences(tmp_path / "s.parquet")
-    assert list(zip(frame["position"], frame["gene"], frame["label"], strict=True)) == [
-        (500, "TP53", "benign"),
-        (510, "TP53", "pathogenic"),
-        (530, "BRCA2", "pathogenic"),
-    ]
-    capsys.readouterr()
-    assert main([*command, "--option=genes=CFTR"]) == 2
-    assert "no single-nucleotide variants in CFTR" in capsys.readouterr().err
-    assert main([*command, "--option=genes=TP53,CFTR"]) == 2
-    assert "gene 'CFTR'" in capsys.readouterr().err
+    assert frame["position"].tolist() == [500, 510, 530] and frame["gene"].tolist() == ["TP53", "TP53", "BRCA2"]
+    assert frame["label"].tolist() == ["benign", "pathogenic", "pathogenic"]
+    for genes, said in (("CFTR", "no single-nucleotide variants in CFTR"), ("TP53,CFTR", "gene 'CFTR'")):
+        assert main([*command, f"--option=genes={genes}"]) == 2 and said in capsys.readouterr().err

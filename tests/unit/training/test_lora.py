@@ -13,11 +13,7 @@ from support.networks import TINY, tokens
 
 OUTSIDE = re.compile(r"^(lm_head|head|cls)\b|contact_head|pooler")  # vocabulary heads, and what `encode` never reads
 RANK, ALPHA = 3, 6
-
-
-@pytest.fixture(params=[family for family in FAMILIES if family != "cnn"])
-def family(request):
-    return request.param
+every_family = pytest.mark.parametrize("family", [family for family in FAMILIES if family != "cnn"])
 
 
 def adapted(family: str, seed: int = 5) -> torch.nn.Module:
@@ -30,6 +26,7 @@ def adapters(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return {name: value for name, value in model.named_parameters() if ".lora_" in name}
 
 
+@every_family
 def test_every_linear_map_of_the_body_is_adapted_and_nothing_else_is_trained(family):
     plain, model = initialise(family, TINY[family], 1), adapted(family)
     named = {name for names in linear_maps(plain).values() for name in names}
@@ -44,6 +41,7 @@ def test_every_linear_map_of_the_body_is_adapted_and_nothing_else_is_trained(fam
         assert model.get_submodule(name).lora_B["default"].weight.shape == (rows, RANK)
 
 
+@every_family
 def test_an_adapted_model_is_the_model_with_its_weights_moved(family):
     """y = (W + alpha / rank B A) x, wherever W is used; B = 0 at the start; every adapter gets a gradient."""
     plain, model, ids = initialise(family, TINY[family], 1), adapted(family), tokens(family, 20)[0][None]

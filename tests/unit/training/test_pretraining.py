@@ -20,38 +20,19 @@ from foundationless.evaluation.records import comparable, read_record
 from foundationless.models.bpe_training import train_pieces
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PIECES, load_tokenizer
-from foundationless.models.weights import initialise, load_weights, save_weights
-from foundationless.runtime.files import read_table, sha256
-from foundationless.study import plan
-from foundationless.study.config import check_schema, read_schema, read_yaml
+from foundationless.models.weights import initialise, load_weights
+from foundationless.runtime.files import sha256
+from foundationless.study.checks import read_study
+from foundationless.study.config import read_yaml
 from foundationless.study.families import FAMILIES
 from foundationless.training import pretraining
 from foundationless.training.objectives import IGNORED, Counts, Objective
 from foundationless.training.pretraining import Settings, decay_groups
 from support import ROOT
+from support.fine_tuning import at_call, command_line, fail, send
+from support.networks import ESM, HYENA, save_model
 
-HYENA = dict(
-    d_model=16, n_layer=1, d_inner=32, vocab_size=12, max_seq_len=66, emb_dim=3, filter_order=8, num_inner_mlps=1
-)
-ESM = dict(
-    vocab_size=4105,
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=32,
-    max_position_embeddings=66,
-    token_dropout=True,
-    emb_layer_norm_before=False,
-    layer_norm_eps=1e-12,
-    pad_token_id=1,
-    mask_token_id=2,
-)
-
-
-def save_model(directory: Path, family: str, config: dict, tokenizer: str) -> Path:
-    card = {"model": family, "family": family, "tokenizer": tokenizer, "init": "random", "seed": 0, "source": {}}
-    save_weights(directory, initialise(family, config, 0), card)
-    return directory
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
 
 
 @pytest.fixture(scope="session")
@@ -70,30 +51,11 @@ def genome(tmp_path_factory) -> Path:
 
 
 def command(directory: Path, weights: Path, fasta: Path, **flags: object) -> list[str]:
-    values: dict[str, object] = {
-        "model": "toy",
-        "seed": 1,
-        "weights": weights,
-        "genome": fasta,
-        "exclude": ["chr2", "chrN"],
-        "holdout": ["chr3"],
-        "steps": 6,
-        "window": 60,
-        "batch_size": 4,
-        "learning_rate": 0.01,
-        "minimum_learning_rate": 0.001,
-        "warmup": 2,
-        "checkpoint_every": 3,
-        "heldout_windows": 8,
-        "checkpoints": directory / "checkpoints",
-        "output": directory / "weights",
-        "record": directory / "record.json",
-        "losses": directory / "losses.tsv",
-    } | flags
-    argv = ["pretrain"]
-    for flag, value in values.items():
-        argv += [f"--{flag.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
-    return argv
+    job = dict(model="toy", seed=1, weights=weights, genome=fasta, exclude=["chr2", "chrN"], holdout=["chr3"])
+    training = dict(steps=6, window=60, batch_size=4, learning_rate=0.01, minimum_learning_rate=0.001, warmup=2)
+    kept = dict(checkpoint_every=3, heldout_windows=8, checkpoints=directory / "checkpoints")
+    written = dict(output=directory / "weights", record=directory / "record.json", losses=directory / "losses.tsv")
+    return command_line("pretrain", job | training | kept | written | flags)
 
 
 def job(directory: Path, weights: Path, fasta: Path, **flags: object) -> int:
@@ -107,9 +69,13 @@ def same(first: Path, second: Path) -> None:
     assert comparable(read_record(first / "record.json")) == comparable(read_record(second / "record.json"))
 
 
+def curve_of(directory: Path) -> pd.DataFrame:
+    return pd.read_csv(directory / "losses.tsv", sep="\t")
+
+
 def test_loss_falls_and_a_weight_directory_comes_out(tmp_path, weights, genome):
     assert job(tmp_path, weights, genome, steps=60, checkpoint_every=20) == 0
-    curve = pd.read_csv(tmp_path / "losses.tsv", sep="\t")
+    curve = curve_of(tmp_path)
     heldout = curve[curve["split"] == "heldout"]
     assert heldout["step"].tolist() == [0, 20, 40, 60] and (curve["split"] == "train").sum() == 60
     assert abs(heldout["loss"].iloc[0] - math.log(16)) < 0.2  # uniform over the padded vocabulary
@@ -127,7 +93,6 @@ def test_loss_falls_and_a_weight_directory_comes_out(tmp_path, weights, genome):
 
 ENCODER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
 ENTRIES = {"nt_v1": "nt500m", "nt_v2": "ntv2", "gena_lm": "genalm"}  # where the model table has another name
-TABLES = {"tasks": "task", "datasets": "name"}
 SMALL = {
     "hyenadna": {"d_model": 32, "d_inner": 64, "n_layer": 1, "filter_order": 8},
     "caduceus": {"d_model": 16, "n_layer": 1},
@@ -154,7 +119,7 @@ def test_every_family_learns_a_repeat(tmp_path, genome, family):
     """Thirty steps on one repeated word: held-out bits per base fall by a tenth at least."""
     weights = small_model(tmp_path / "start", family, genome)
     assert job(tmp_path, weights, genome, steps=30, checkpoint_every=30, window=120, batch_size=8) == 0
-    curve = pd.read_csv(tmp_path / "losses.tsv", sep="\t")
+    curve = curve_of(tmp_path)
     first, last = curve.loc[curve["split"] == "heldout", "bits_per_base"]
     assert last < 0.9 * first, f"{first} -> {last}"
     changed = load_weights(tmp_path / "weights").model.state_dict()
@@ -174,7 +139,7 @@ def test_the_studys_mistral_takes_a_step_at_full_width(tmp_path, genome):
     weights = save_model(tmp_path / "start", "mistral", config | {"num_hidden_layers": 1}, "paper_char")
     settings = {"steps": 1, "warmup": 0, "window": 126, "batch_size": 2, "holdout": [], "learning_rate": 7.2e-4}
     assert job(tmp_path, weights, genome, **settings, minimum_learning_rate=4.2e-5) == 0
-    (loss,) = pd.read_csv(tmp_path / "losses.tsv", sep="\t")["loss"]
+    (loss,) = curve_of(tmp_path)["loss"]
     assert abs(loss - math.log(12)) < 1
     name = "model.layers.0.mlp.up_proj.weight"
     files = (place / "model.safetensors" for place in (weights, tmp_path / "weights"))
@@ -183,15 +148,9 @@ def test_the_studys_mistral_takes_a_step_at_full_width(tmp_path, genome):
     assert 0.99 * 7.2e-4 < moved.median() < 1.02 * 7.2e-4, "AdamW's first step is the learning rate"
 
 
-def study(name: str) -> plan.Plan:
-    config = read_yaml(ROOT / f"config/{name}.yaml")
-    check_schema(config, read_schema("config"), name)
-    tables = (read_table(ROOT / f"config/{table}.tsv", [key]) for table, key in TABLES.items())
-    return plan.Plan(config, read_yaml(ROOT / "config/models.yaml"), *tables)
-
-
-def test_the_mistral_study_has_the_settings_of_tables_6_and_7():
-    design = study("mistral")
+def test_studies_have_the_settings_of_tables_6_and_7_and_both_tokenizers_at_every_width(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    design = read_study(read_yaml("config/mistral.yaml"))
     settings, model = design.config["pretraining"], design.model("mistral")
     assert (settings["learning_rate"], settings["minimum_learning_rate"]) == (7.2e-4, 4.2e-5)
     assert (settings["betas"], settings["batch_size"]) == ([0.9, 0.95], 64)
@@ -200,10 +159,7 @@ def test_the_mistral_study_has_the_settings_of_tables_6_and_7():
     assert abs(settings["steps"] * settings["batch_size"] * tokens - 150e9) < 0.1e9
     assert design.config["corpora"]["people"]["people"]["per_superpopulation"] == 10
     assert design.networks_from("workflow") == ("mistral",) and model.config["hidden_size"] == 1408
-
-
-def test_the_ablations_pretrain_both_tokenizers_and_every_width():
-    design = study("ablations")
+    design = read_study(read_yaml("config/ablations.yaml"))
     trained = {name: design.model(name) for name in design.networks_from("workflow")}
     assert {trained[f"hyenadna.ablation{end}"].tokenizer for end in ("", ".kmer")} == {"hyenadna", "nt_v2"}
     widths = {model.config["d_model"] for name, model in trained.items() if ".w" in name}
@@ -236,6 +192,7 @@ def test_people_are_read_and_recorded_and_the_share_of_n_too(tmp_path, weights):
         assert job(tmp_path, weights, path, vcf=vcf, people=["b", "c"], **settings) == 0
     assert any("GCGT" in window for window in seen)
     record = read_record(tmp_path / "record.json")
+    assert set(curve_of(tmp_path)["split"]) == {"train"} and record["results"] == [], "without a holdout"
     assert record["settings"]["people"] == ["b", "c"] and record["settings"]["vcfs"] == [["v.vcf", vcf.stat().st_size]]
     share = np.mean([window.count("N") / 60 for window in seen[: 6 * 4]])
     assert record["settings"]["unknown_share"] == pytest.approx(share) and 0 < share < 0.5
@@ -245,49 +202,23 @@ def test_people_are_read_and_recorded_and_the_share_of_n_too(tmp_path, weights):
 def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights, genome):
     curves = []
     for budget in (61, 10_000):
-        (tmp_path / str(budget)).mkdir()
         assert job(tmp_path / str(budget), weights, genome, token_budget=budget) == 0
-        curves.append(pd.read_csv(tmp_path / str(budget) / "losses.tsv", sep="\t"))
-    np.testing.assert_allclose(curves[0]["loss"], curves[1]["loss"], atol=2e-3)
+        curves.append(curve_of(tmp_path / str(budget))["loss"])
+    np.testing.assert_allclose(*curves, atol=2e-3)
     assert not (tmp_path / "61" / "checkpoints" / pretraining.CHECKPOINT).exists()
 
 
-def test_without_a_holdout_there_is_a_training_curve_only(tmp_path, weights, genome):
-    assert job(tmp_path, weights, genome, holdout=[], steps=2, warmup=0) == 0
-    assert set(pd.read_csv(tmp_path / "losses.tsv", sep="\t")["split"]) == {"train"}
-    assert read_record(tmp_path / "record.json")["results"] == []
-
-
 @pytest.mark.parametrize("objective", ["causal", "masked"])
-def test_a_killed_run_continues_to_the_same_bits(tmp_path, weights, genome, monkeypatch, capsys, objective):
+def test_a_killed_run_continues_to_the_same_bits(tmp_path, weights, genome, capsys, objective):
     if objective == "masked":
         weights = save_model(tmp_path / "esm", "nt_v1", ESM, "nt_v1")
     whole, failed, stopped = (tmp_path / name for name in ("whole", "failed", "stopped"))
     assert job(whole, weights, genome) == 0
-    original, calls = pretraining.losses, []
-
-    def disturb(action):
-        calls.clear()
-
-        def wrapped(*given, **named):
-            calls.append(1)
-            if len(calls) == 6:  # one held-out score, three steps, another score, the fourth step
-                action()
-            return original(*given, **named)
-
-        return wrapped
-
-    def fail():
-        raise RuntimeError("injected")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pretraining, "losses", disturb(fail))
-        with pytest.raises(RuntimeError, match="injected"):
-            job(failed, weights, genome)
-    with monkeypatch.context() as patch:
-        patch.setattr(pretraining, "losses", disturb(lambda: os.kill(os.getpid(), signal.SIGTERM)))
-        with pytest.raises(SystemExit) as ended:
-            job(stopped, weights, genome)
+    # The sixth call: after one held-out score, three steps, another score, in the fourth step.
+    with at_call(pretraining, "losses", 6, fail), pytest.raises(RuntimeError, match="injected"):
+        job(failed, weights, genome)
+    with at_call(pretraining, "losses", 6, send(signal.SIGTERM)), pytest.raises(SystemExit) as ended:
+        job(stopped, weights, genome)
     assert ended.value.code == 143
     for place, step in ((failed, 3), (stopped, 4)):
         capsys.readouterr()
@@ -316,9 +247,8 @@ def test_sigusr1_from_outside_and_the_clock_keep_a_checkpoint_that_continues(tmp
     forwarded = ["--signals-to-handle", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *forwarded]
     given = command(stopped, weights, genome, steps=30, checkpoint_every=1000, checkpoint_seconds=0.01)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
     argv = [sys.executable, *(launcher if processes > 1 else []), str(script), *given]
-    process = subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(argv, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
         while not checkpoint.exists():  # nothing but the clock keeps one before the last step
@@ -376,22 +306,13 @@ for phase in sys.argv[1].split(","):
 
 
 def python(*argv: object) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
     command = [sys.executable, *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
-
-
-@pytest.fixture
-def two_processes(tmp_path) -> Path:
-    script = tmp_path / "two_processes.py"
-    script.write_text(TWO_PROCESSES)
-    return script
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
 
 
 def same_but_for_rounding(first: Path, second: Path) -> None:
     """Curves agree to five digits; a parameter without gradient (a key's bias) may take steps of rounding noise."""
-    curves = [pd.read_csv(place / "losses.tsv", sep="\t") for place in (first, second)]
-    pd.testing.assert_frame_equal(*curves, rtol=1e-5)
+    pd.testing.assert_frame_equal(curve_of(first), curve_of(second), rtol=1e-5)
     one, other = (load_weights(place / "weights").model.state_dict() for place in (first, second))
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
@@ -401,11 +322,11 @@ def same_but_for_rounding(first: Path, second: Path) -> None:
 UNEVEN = {"batch_size": 3, "token_budget": 70}
 
 
-def test_two_processes_take_the_steps_of_one_and_survive_a_failure_and_a_kill(tmp_path, weights, genome, two_processes):
+def test_two_processes_take_the_steps_of_one_and_survive_a_failure_and_a_kill(tmp_path, weights, genome):
     alone, both = tmp_path / "alone", tmp_path / "both"
     assert job(alone, weights, genome, **UNEVEN) == 0
     given = command(both, weights, genome, **UNEVEN)
-    disturbed = python(two_processes, "fail:6,term:1", *given)
+    disturbed = python("-c", TWO_PROCESSES, "fail:6,term:1", *given)
     assert disturbed.stdout.splitlines() == ["1 1", "143 143"], disturbed.stderr
     assert "continued after step 3" in disturbed.stderr and "terminated: step 4" in disturbed.stderr
     assert not (both / "weights").exists() and (both / "checkpoints" / pretraining.CHECKPOINT).exists()
@@ -418,23 +339,20 @@ def test_two_processes_take_the_steps_of_one_and_survive_a_failure_and_a_kill(tm
     assert cost["processes"] == 2 and cost["tokens_per_second"] > 0
 
 
-def test_a_sharded_model_takes_the_same_steps_and_continues_sharded_or_whole(tmp_path, weights, genome, two_processes):
+def test_a_sharded_model_takes_the_same_steps_and_continues_sharded_or_whole(tmp_path, weights, genome):
     """Steps 1 to 4 sharded, step 5 sharded again, step 6 by one process."""
     alone, both = tmp_path / "alone", tmp_path / "both"
     assert job(alone, weights, genome, **UNEVEN) == 0
-    killed = python(two_processes, "term:6,term:1", *command(both, weights, genome, **UNEVEN), "--shard")
+    killed = python("-c", TWO_PROCESSES, "term:6,term:1", *command(both, weights, genome, **UNEVEN), "--shard")
     assert killed.stdout.splitlines() == ["143 143", "143 143"], killed.stderr
     assert "continued after step 4" in killed.stderr and "terminated: step 5" in killed.stderr
     assert job(both, weights, genome, **UNEVEN) == 0
     same_but_for_rounding(alone, both)
 
 
-def test_a_checkpoint_of_other_settings_or_a_broken_one_is_not_continued(
-    tmp_path, weights, genome, monkeypatch, capsys
-):
+def test_a_checkpoint_of_other_settings_or_a_broken_one_is_not_used(tmp_path, weights, genome, monkeypatch, capsys):
     monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)  # keep the finished run's checkpoint
     assert job(tmp_path, weights, genome) == 0
-    capsys.readouterr()
     assert job(tmp_path, weights, genome, learning_rate=0.02) == 0
     assert "other settings" in capsys.readouterr().err
     (tmp_path / "checkpoints" / pretraining.CHECKPOINT).write_bytes(b"cut")

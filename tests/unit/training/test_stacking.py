@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,8 @@ from foundationless.training.lora import add_adapters
 from foundationless.training.stacking import Alone, CrowdedError, Stack, optimizer, packs, refusal, stackable_folds
 from foundationless.training.sweep import Fold
 from support import ROOT
-from support.fine_tuning import CNN, HYENA, arguments, job, outputs, planted, same, save_model
-from support.networks import TINY
+from support.fine_tuning import arguments, at_call, job, outputs, planted, same, send
+from support.networks import CNN, HYENA, TINY, save_model
 
 DROPOUT = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
 STACKED = {  # family -> configuration, tokenizer, and whether runs of several folds are stacked too
@@ -47,12 +48,10 @@ def classifier_of(family: str, config: dict, tokenizer: str, reading: str = "pub
     return classifier, prepare_examples(planted(160), "toy", tokens_of, 66)
 
 
-def trained(
-    network, rates: list[float], examples, rows: dict[int, np.ndarray], folds: list[int], steps: int = 4
-) -> list[dict]:
-    """The states of the runs, one of each of `folds`, after some steps, with weight decay."""
+def trained(network, rates: list[float], examples, rows: dict[int, np.ndarray], folds: list[int]) -> list[dict]:
+    """The states of the runs, one of each of `folds`, after four steps, with weight decay."""
     made = optimizer(network, rates, 0.1, [[] for _ in rates])
-    for step in range(steps):
+    for step in range(4):
         torch.manual_seed(step)
         batch = {fold: some[step * 8 : step * 8 + 8 - step] for fold, some in rows.items()}
         network.gradient(examples, batch, folds, Compute("cpu", token_budget=300))
@@ -190,7 +189,6 @@ def test_a_job_in_packs_is_a_job_run_by_run(tmp_path, hyena, whole, capsys):
     ends = {len(json.loads(path.read_text())["history"]) for path in (whole / "runs").glob("*.json")}
     assert 0 in ends and len(ends) > 1, "runs must leave the pack at different epochs"
     smaller = tmp_path / "smaller"
-    smaller.mkdir()
     assert job(smaller, hyena, planted(160), pack=4, patience=1, **JOB) == 0
     assert "up to 4 runs at once" in capsys.readouterr().err
     alike(smaller, whole)
@@ -203,9 +201,7 @@ def test_a_dtype_that_vmap_loses_is_a_reason_too(tmp_path, capsys):
     assert "runs one after another" in capsys.readouterr().err
 
 
-def test_trying_out_a_stack_changes_nothing_and_a_job_does_not_hold_the_weights_of_all_runs(
-    tmp_path, hyena, monkeypatch
-):
+def test_trying_out_a_stack_changes_nothing_and_a_job_holds_no_weights_of_all_runs(tmp_path, hyena, monkeypatch):
     """A model that counts its passes in a buffer, as BatchNorm does: every run starts at the count of the weights."""
     encode, runs, begun = hyenadna.HyenaDNA.encode, [], []
 
@@ -232,20 +228,10 @@ def test_trying_out_a_stack_changes_nothing_and_a_job_does_not_hold_the_weights_
 
 
 @pytest.mark.parametrize("after", [1, 4, 9])
-def test_a_job_interrupted_at_any_step_ends_in_the_same_bits(tmp_path, hyena, whole, monkeypatch, after):
+def test_a_job_interrupted_at_any_step_ends_in_the_same_bits(tmp_path, hyena, whole, after):
     """By the signal of a cluster, in training as in prediction."""
-    pause, calls = loop.Pack._pause, []
-
-    def interrupt(pack):
-        calls.append(1)
-        if len(calls) == after:
-            os.kill(os.getpid(), signal.SIGUSR1)
-        pause(pack)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Pack, "_pause", interrupt)
-        with pytest.raises(SystemExit) as ended:
-            job(tmp_path, hyena, planted(160), pack=6, patience=1, **JOB)
+    with at_call(loop.Pack, "_pause", after, send(signal.SIGUSR1)), pytest.raises(SystemExit) as ended:
+        job(tmp_path, hyena, planted(160), pack=6, patience=1, **JOB)
     assert ended.value.code == 143 and len(list((tmp_path / "runs").glob("*.checkpoint"))) == 1
     assert job(tmp_path, hyena, planted(160), pack=6, patience=1, **JOB) == 0
     same(whole, tmp_path)
@@ -272,19 +258,10 @@ def test_a_checkpoint_is_kept_on_time_and_serves_another_pack(tmp_path, hyena, w
     alike(tmp_path, whole)
 
 
-def test_a_smaller_pack_that_is_stopped_too_loses_no_run_of_the_larger(tmp_path, hyena, whole, monkeypatch, capsys):
-    pause, calls = loop.Pack._pause, []
-
-    def interrupt(pack):
-        calls.append(1)
-        pack.job.terminated.set() if len(calls) in (4, 5) else None
-        pause(pack)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Pack, "_pause", interrupt)
-        for size in (6, 2):
-            with pytest.raises(SystemExit):
-                job(tmp_path, hyena, planted(160), pack=size, patience=1, **JOB)
+def test_a_smaller_pack_that_is_stopped_too_loses_no_run_of_the_larger(tmp_path, hyena, whole, capsys):
+    for size, call in ((6, 4), (2, 1)):
+        with at_call(loop.Pack, "_pause", call, send(signal.SIGUSR1)), pytest.raises(SystemExit):
+            job(tmp_path, hyena, planted(160), pack=size, patience=1, **JOB)
     capsys.readouterr()
     assert job(tmp_path, hyena, planted(160), pack=2, patience=1, **JOB) == 0
     assert capsys.readouterr().err.count("continued in epoch") == 6
@@ -293,16 +270,13 @@ def test_a_smaller_pack_that_is_stopped_too_loses_no_run_of_the_larger(tmp_path,
 
 
 def test_a_checkpoint_that_finds_no_room_costs_no_run(tmp_path, hyena, whole, monkeypatch, capsys):
-    def full(path):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-
-    monkeypatch.setattr(checkpoints, "atomic_path", full)
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "checkpoint")
+    monkeypatch.setattr(checkpoints, "atomic_path", Mock(side_effect=full))
     flags = {"pack": 6, "patience": 1, "checkpoint_seconds": 0, **JOB}
     assert job(tmp_path, hyena, planted(160), **flags) == 0
     assert "no checkpoint could be kept (No space left on device)" in capsys.readouterr().err
     same(whole, tmp_path)
     stopped = tmp_path / "stopped"
-    stopped.mkdir()
     pause = loop.Pack._pause
     monkeypatch.setattr(loop.Pack, "_pause", lambda pack: [pack.job.terminated.set(), pause(pack)])
     with pytest.raises(SystemExit) as ended:
@@ -310,41 +284,29 @@ def test_a_checkpoint_that_finds_no_room_costs_no_run(tmp_path, hyena, whole, mo
     assert ended.value.code == 143 and "is lost, an older checkpoint is not" in capsys.readouterr().err
 
 
-def test_dropout_continues_inside_an_epoch(tmp_path, monkeypatch):
-    config = TINY["nt_v2"] | DROPOUT
-    weights = save_model(tmp_path / "nt_v2", "nt_v2", config, "nt_v2")
-    pause, calls = loop.Pack._pause, []
-
-    def interrupt(pack):
-        calls.append(1)
-        pack.job.terminated.set() if len(calls) == 2 else None
-        pause(pack)
-
-    for name, size in (("alone", 1), ("pack", 2)):
-        undisturbed, broken = tmp_path / name / "whole", tmp_path / name / "broken"
-        undisturbed.mkdir(parents=True), broken.mkdir()
-        assert job(undisturbed, weights, planted(160), pack=size, epochs=1) == 0
-        calls.clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(loop.Pack, "_pause", interrupt)
-            with pytest.raises(SystemExit):
-                job(broken, weights, planted(160), pack=size, epochs=1)
+def test_dropout_continues_inside_an_epoch(tmp_path):
+    weights = save_model(tmp_path / "nt_v2", "nt_v2", TINY["nt_v2"] | DROPOUT, "nt_v2")
+    for size in (1, 2):
+        undisturbed, broken, flags = tmp_path / f"whole{size}", tmp_path / f"broken{size}", {"pack": size, "epochs": 1}
+        assert job(undisturbed, weights, planted(160), **flags) == 0
+        with at_call(loop.Pack, "_pause", 2, send(signal.SIGUSR1)), pytest.raises(SystemExit):
+            job(broken, weights, planted(160), **flags)
         torch.manual_seed(77)
-        assert job(broken, weights, planted(160), pack=size, epochs=1) == 0
+        assert job(broken, weights, planted(160), **flags) == 0
         same(undisturbed, broken)
-    alike(tmp_path / "alone" / "whole", tmp_path / "pack" / "whole")
+    alike(tmp_path / "whole1", tmp_path / "whole2")
 
 
 def test_a_real_process_stopped_in_mid_epoch_continues_to_the_same_record(tmp_path, hyena):
     """SIGUSR1 to a process of its own, in an epoch of 200 steps, from which no epoch is ever kept."""
     frame, flags = planted(320), {"batch_size": 1, "epochs": 1, "pack": 2}
     undisturbed, broken = tmp_path / "whole", tmp_path / "broken"
-    undisturbed.mkdir(), broken.mkdir()
     assert job(undisturbed, hyena, frame, **flags) == 0
+    broken.mkdir()
     write_sequences(broken / "set.parquet", frame)
     command = [sys.executable, "-m", "foundationless", *arguments(broken, hyena, **flags)]
-    often = [*command, "--checkpoint-seconds", "0.3"]
-    started = subprocess.Popen(often, stderr=subprocess.PIPE, text=True, env=os.environ | _path())
+    often, environment = [*command, "--checkpoint-seconds", "0.3"], os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    started = subprocess.Popen(often, stderr=subprocess.PIPE, text=True, env=environment)
     while not list((broken / "runs").glob("*.checkpoint")):
         assert started.poll() is None, started.stderr.read()
         time.sleep(0.005)
@@ -353,12 +315,8 @@ def test_a_real_process_stopped_in_mid_epoch_continues_to_the_same_record(tmp_pa
     assert started.returncode == 143 and "is kept; run the same command to continue" in said
     state = torch.load(next((broken / "runs").glob("*.checkpoint")), weights_only=True)
     assert {(run["epoch"], run["step"] > 0) for run in state["runs"].values()} == {(0, True)}
-    assert subprocess.run(command, env=os.environ | _path(), check=False, capture_output=True).returncode == 0
+    assert subprocess.run(command, env=environment, check=False, capture_output=True).returncode == 0
     same(undisturbed, broken)
-
-
-def _path() -> dict[str, str]:
-    return {"PYTHONPATH": str(ROOT / "workflow")}
 
 
 def test_a_pack_too_large_for_the_memory_is_split_and_ends_alike(tmp_path, hyena, whole, monkeypatch, capsys):
@@ -380,10 +338,7 @@ def test_a_pack_too_large_for_the_memory_is_split_and_ends_alike(tmp_path, hyena
 def test_one_run_too_large_is_the_users_mistake(monkeypatch):
     classifier, examples = classifier_of("hyenadna", HYENA, "hyenadna")
 
-    def full(stack, part):
-        raise torch.OutOfMemoryError("injected")
-
-    monkeypatch.setattr(Stack, "_logits", full)
+    monkeypatch.setattr(Stack, "_logits", Mock(side_effect=torch.OutOfMemoryError("injected")))
     with pytest.raises(CrowdedError):
         Stack(classifier, 2).gradient(examples, {0: np.arange(100, 104)}, [0, 0], Compute("cpu"))
     with pytest.raises(Exception, match="out of memory with one sequence"):
@@ -399,8 +354,3 @@ def test_a_fold_is_known_by_its_number():
         assert [part.several for part in parts] == [several]
     copied = Stack(classifier, 2).probabilities(examples, {4: rows.copy()}, [4, 4], Compute("cpu"))
     np.testing.assert_array_equal(copied[0], copied[1])
-
-
-def test_impossible_packs_are_refused(tmp_path, hyena, capsys):
-    assert job(tmp_path, hyena, planted(160), pack=-1) == 2
-    assert "--pack" in capsys.readouterr().err

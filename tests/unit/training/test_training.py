@@ -1,7 +1,6 @@
 """Fine-tuning: what must not change a prediction, what must be learned, and who chooses what."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,21 +23,11 @@ from foundationless.training.classifier import Classifier, prepare_examples, tok
 from foundationless.training.compute import Compute
 from foundationless.training.stacking import Alone
 from foundationless.training.sweep import Fold, run_name, split_folds
-from support.fine_tuning import CNN, HYENA, arguments, job, metric_of, outputs, planted, same, save_model
+from support.fine_tuning import arguments, at_call, fail, job, metric_of, outputs, planted, same, send
+from support.networks import CNN, ESM, HYENA, save_model
 
-ESM = dict(
-    vocab_size=4105,
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=32,
-    max_position_embeddings=66,
-    token_dropout=True,
-    emb_layer_norm_before=False,
-    layer_norm_eps=1e-12,
-    pad_token_id=1,
-    mask_token_id=2,
-)
+PLAIN = {"hyenadna": (HYENA, "hyenadna"), "nt_v1": (ESM, "nt_v1"), "cnn": (CNN, "character")}
+ONE = {"epochs": 1, "learning_rates": [0.01]}
 
 
 @pytest.fixture(scope="session")
@@ -46,13 +35,18 @@ def weights(tmp_path_factory) -> Path:
     return save_model(tmp_path_factory.mktemp("weights") / "hyena", "hyenadna", HYENA, "hyenadna")
 
 
-def company(family: str, config: dict, tokenizer: str, pooling: str, padding: str | None = None) -> float:
-    """Largest change of a row's logits between being alone and being in a batch, over three token budgets."""
-    tokens_of = load_tokenizer(tokenizer)
-    model = initialise(family, config, 3)
-    model.padding = padding or model.padding
-    for parameter in model.parameters():  # published initialisations are small; make every path matter
+def loud(family: str, reading: str = "published") -> torch.nn.Module:
+    """Published initialisations are small; make every path matter."""
+    model = initialise(family, PLAIN[family][0], 3, reading)
+    for parameter in model.parameters():
         parameter.data *= 3 if parameter.ndim > 1 else 1
+    return model
+
+
+def company(family: str, pooling: str, padding: str | None = None) -> float:
+    """Largest change of a row's logits between being alone and being in a batch, over three token budgets."""
+    tokens_of, model = load_tokenizer(PLAIN[family][1]), loud(family)
+    model.padding = padding or model.padding
     classifier = Classifier(model, tokens_of, 3, pooling, 2).eval()
     generator = np.random.default_rng(0)
     sequences = ["".join(generator.choice(list("ACGTN"), n)) for n in (60, 7, 31, 32, 12, 60, 1)]
@@ -69,34 +63,23 @@ def company(family: str, config: dict, tokenizer: str, pooling: str, padding: st
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean", "first", "last"])
-@pytest.mark.parametrize(
-    ("family", "config", "tokenizer", "padding"),
-    [
-        ("hyenadna", HYENA, "hyenadna", None),
-        ("nt_v1", ESM, "nt_v1", None),
-        ("cnn", CNN, "character", None),
-        ("cnn", CNN, "character", "equal"),
-    ],
-)
-def test_batch_mates_and_padding_do_not_change_predictions(family, config, tokenizer, padding, pooling):
-    assert company(family, config, tokenizer, pooling, padding) < 5e-5
+@pytest.mark.parametrize(("family", "padding"), [*((family, None) for family in PLAIN), ("cnn", "equal")])
+def test_batch_mates_and_padding_do_not_change_predictions(family, padding, pooling):
+    assert company(family, pooling, padding) < 5e-5
 
 
 def test_the_check_of_padding_sees_padding(monkeypatch):
     """Both ways in which a pad can leak: through the network and, as in the study, through pooling."""
-    assert company("cnn", CNN, "character", "max", padding="right") > 1e-3
+    assert company("cnn", "max", padding="right") > 1e-3
     monkeypatch.setattr(sequence_classifier, "pool", lambda hidden, mask, method: hidden.amax(dim=1))
-    assert company("hyenadna", HYENA, "hyenadna", "max") > 1e-3
+    assert company("hyenadna", "max") > 1e-3
 
 
 @pytest.mark.parametrize("reading", ["published", "as_in_paper"])
-@pytest.mark.parametrize("family", ["hyenadna", "nt_v1", "cnn"])
+@pytest.mark.parametrize("family", PLAIN)
 def test_probabilities_are_those_of_a_plain_computation(family, reading):
     """Corrected: each row alone, its special tokens not pooled. Paper: rows in threes, padded and pooled with all."""
-    config, name = {"hyenadna": (HYENA, "hyenadna"), "nt_v1": (ESM, "nt_v1"), "cnn": (CNN, "character")}[family]
-    tokenizer, model = load_tokenizer(name), initialise(family, config, 3, reading)
-    for parameter in model.parameters():
-        parameter.data *= 3 if parameter.ndim > 1 else 1
+    tokenizer, model = load_tokenizer(PLAIN[family][1]), loud(family, reading)
     torch.manual_seed(0)
     classifier = Classifier(model, tokenizer, 2, "max", 3).eval()
     examples = prepare_examples(planted(120), "toy", tokenizer, 66)
@@ -141,11 +124,14 @@ def test_paper_batches_are_split_for_memory_without_a_change():
 def test_paper_weights_are_fine_tuned_as_the_study_did(tmp_path):
     """The whole job, from the card on: the same weights under both readings give different predictions."""
     for reading in ("published", "as_in_paper"):
-        directory = tmp_path / reading
-        save_model(directory / "model", "hyenadna", HYENA, "hyenadna", reading=reading)
-        assert job(directory, directory / "model", planted(160), epochs=1, learning_rates=[0.01]) == 0
-    published, as_in_paper = (outputs(tmp_path / reading)[1] for reading in ("published", "as_in_paper"))
-    assert np.abs(np.stack(published["probabilities"]) - np.stack(as_in_paper["probabilities"])).max() > 1e-3
+        model = save_model(tmp_path / f"{reading}_model", "hyenadna", HYENA, "hyenadna", reading=reading)
+        assert job(tmp_path / reading, model, planted(160), **ONE) == 0
+    published, as_in_paper = (probabilities(tmp_path / reading) for reading in ("published", "as_in_paper"))
+    assert np.abs(published - as_in_paper).max() > 1e-3
+
+
+def probabilities(directory: Path) -> np.ndarray:
+    return np.stack(outputs(directory)[1]["probabilities"])
 
 
 LORA = {"lora_rank": 2, "lora_alpha": 4, "lora_dropout": 0.1}
@@ -154,23 +140,21 @@ LORA = {"lora_rank": 2, "lora_alpha": 4, "lora_dropout": 0.1}
 def test_adapters_are_trained_in_place_of_the_model(tmp_path, weights, monkeypatch):
     """Rank 2 on every linear map of HYENA, and the head; the model's own weights stay."""
     states = []
-    enter, epoch = loop.Pack._enter, loop.Pack._epoch
 
-    def spy_enter(pack, members):
-        enter(pack, members)
-        states.append([{name: value.clone() for name, value in pack.classifier.state_dict().items()}])
+    def spied(original):
+        def spy(pack, *given):
+            original(pack, *given)
+            states.append({name: value.clone() for name, value in pack.classifier.state_dict().items()})
 
-    def spy_epoch(pack):
-        epoch(pack)
-        states[-1].append({name: value.clone() for name, value in pack.classifier.state_dict().items()})
+        return spy
 
-    monkeypatch.setattr(loop.Pack, "_enter", spy_enter)
-    monkeypatch.setattr(loop.Pack, "_epoch", spy_epoch)
+    for method in ("_enter", "_epoch"):
+        monkeypatch.setattr(loop.Pack, method, spied(getattr(loop.Pack, method)))
     assert job(tmp_path, weights, planted(160), epochs=1, pack=1, **LORA) == 0
-    for before, after in states:
+    for before, after in zip(states[::2], states[1::2], strict=True):
         changed = {name for name in before if not torch.equal(before[name], after[name])}
         assert changed == {name for name in before if ".lora_" in name or name == "head.weight"}
-    (first, _), (second, _) = states
+    first, _, second, _ = states
     assert all(torch.equal(first[name], second[name]) for name in first), "every run of a job starts alike"
     record = outputs(tmp_path)[0]
     shapes = [(16, 48), (16, 16), (3, 8), (8, 8), (8, 16), (16, 32), (32, 16)]
@@ -186,7 +170,6 @@ def test_planted_signal_is_learned_and_permuted_labels_are_not(tmp_path, weights
     assert job(tmp_path, weights, frame, **flags) == 0
     assert metric_of(outputs(tmp_path)[0], "validation")[0] > 0.7
     shuffled = tmp_path / "shuffled"
-    shuffled.mkdir()
     frame["label"] = np.random.default_rng(5).permutation(frame["label"])
     assert job(shuffled, weights, frame, **flags) == 0
     assert abs(metric_of(outputs(shuffled)[0], "validation")[0]) < 0.35  # 3 standard errors of 80 test rows
@@ -206,14 +189,9 @@ def test_record_and_predictions_hold_every_run_and_both_selections(tmp_path, wei
     by_test, by_validation = metric_of(record, "test"), metric_of(record, "validation")
     assert len(by_test) == 2 and all(a >= b for a, b in zip(by_test, by_validation, strict=True))
     for fold in (0, 2):
-        tested = {
-            r["extra"]["run"]: r["value"] for r in record["results"] if r["selection"] == "run" and r["split"] == "test"
-        }
-        best = max(value for run, value in tested.items() if run.startswith(f"fold{fold}"))
-        row = next(
-            r for r in record["results"] if r["selection"] == "test" and r["fold"] == fold and r["metric"] == "mcc"
-        )
-        assert row["value"] == best
+        tested = [r for r in record["results"] if r["split"] == "test" and r["fold"] == fold and r["metric"] == "mcc"]
+        (row,) = (r for r in tested if r["selection"] == "test")
+        assert row["value"] == max(r["value"] for r in tested if r["selection"] == "run")
     reported = {r["metric"] for r in record["results"] if r["selection"] == "validation"}
     assert reported == {"mcc", "macro_f1", "weighted_f1", "accuracy", "auroc", "auprc"}
     assert record["settings"]["splitter"].startswith("KFold(4") and record["settings"]["truncated"] == 0
@@ -241,9 +219,8 @@ def test_every_choice_can_be_traced_to_what_was_tried(tmp_path, weights):
         values = {rate: by_run[f"{fold}_lr{rate}", split]["value"] for rate in ("0.001", "0.01")}
         assert selection["tried"] == values
         column = "selected" if split == "validation" else "selected_paper"
-        assert set(predictions.loc[predictions[column] & (predictions["fold"] == int(fold[4:])), "run"]) == {
-            f"{fold}_lr{selection['chosen']}"
-        }
+        chosen = predictions.loc[predictions[column] & (predictions["fold"] == int(fold[4:])), "run"]
+        assert set(chosen) == {f"{fold}_lr{selection['chosen']}"}
 
 
 def test_validation_chooses_the_run_even_where_the_test_set_disagrees(tmp_path):
@@ -308,10 +285,8 @@ def test_batches_are_shared_by_learning_rates_and_arms_but_not_by_seeds_and_fold
     other = save_model(tmp_path / "other", "hyenadna", HYENA | {"d_model": 8}, "hyenadna", seed=9)
     orders = []
     for number, (used, seed) in enumerate([(weights, 1), (other, 1), (weights, 2)]):
-        directory = tmp_path / str(number)
-        directory.mkdir()
         seen.clear()
-        assert job(directory, used, frame, seed=seed, epochs=1, folds=[0, 1], fold_count=3, pack=1) == 0
+        assert job(tmp_path / str(number), used, frame, seed=seed, epochs=1, folds=[0, 1], fold_count=3, pack=1) == 0
         quarter = len(seen) // 4
         first, second, third, _ = (seen[k * quarter : (k + 1) * quarter] for k in range(4))
         assert first == second and first != third
@@ -321,9 +296,7 @@ def test_batches_are_shared_by_learning_rates_and_arms_but_not_by_seeds_and_fold
 
 def test_heads_are_shared_by_arms_and_independent_of_random_weights_of_the_same_seed(tmp_path, monkeypatch):
     config = {**CNN, "width": 64}
-    heads = []
-
-    original = loop.Pack.train
+    heads, original = [], loop.Pack.train
 
     def spy(pack):
         heads.append(pack.classifier.head.weight.detach().flatten().clone())
@@ -331,22 +304,13 @@ def test_heads_are_shared_by_arms_and_independent_of_random_weights_of_the_same_
 
     monkeypatch.setattr(loop.Pack, "train", spy)
     for number, (weight_seed, seed) in enumerate([(1, 1), (2, 1), (2, 2)]):
-        directory = tmp_path / str(number)
-        used = save_model(directory / "cnn", "cnn", config, "character", seed=weight_seed)
-        assert job(directory, used, planted(), seed=seed, learning_rates=[0.01], epochs=1) == 0
+        used = save_model(tmp_path / f"cnn{number}", "cnn", config, "character", seed=weight_seed)
+        assert job(tmp_path / str(number), used, planted(), seed=seed, **ONE) == 0
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[1], heads[2])
     for parameter in initialise("cnn", config, 1).parameters():
         first = parameter.detach().flatten()[: len(heads[0])]
         if len(first) == len(heads[0]):
             assert abs(torch.corrcoef(torch.stack([first, heads[0]]))[0, 1]) < 0.5
-
-
-def test_token_budget_limits_memory_and_not_the_result(tmp_path, weights):
-    (tmp_path / "small").mkdir()
-    assert job(tmp_path, weights, planted(160)) == 0
-    assert job(tmp_path / "small", weights, planted(160), token_budget=100) == 0
-    wide, narrow = (np.stack(outputs(place)[1]["probabilities"]) for place in (tmp_path, tmp_path / "small"))
-    np.testing.assert_allclose(wide, narrow, atol=2e-3)
 
 
 def test_gradient_accumulation_gives_the_gradient_of_the_batch_mean():
@@ -367,17 +331,16 @@ def test_gradient_accumulation_gives_the_gradient_of_the_batch_mean():
 
 def test_a_job_that_failed_between_runs_continues_to_the_same_result(tmp_path, weights, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir(), broken.mkdir()
     assert job(whole, weights, planted(), pack=1) == 0
     original, trained = loop.Pack.train, []
 
-    def fail_second(pack):
+    def train(pack):
         trained.append(pack.waiting[0][0].rate)
         if len(trained) == 2:
-            raise RuntimeError("injected")
+            fail()
         original(pack)
 
-    monkeypatch.setattr(loop.Pack, "train", fail_second)
+    monkeypatch.setattr(loop.Pack, "train", train)
     with pytest.raises(RuntimeError, match="injected"):
         job(broken, weights, planted(), pack=1)
     assert not (broken / "record.json").exists()
@@ -387,23 +350,12 @@ def test_a_job_that_failed_between_runs_continues_to_the_same_result(tmp_path, w
 
 
 @pytest.mark.parametrize("lora", [False, True])
-def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_path, weights, monkeypatch, capsys, lora):
+def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_path, weights, capsys, lora):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir(), broken.mkdir()
     flags = {"epochs": 4, "learning_rates": [0.01]} | (LORA if lora else {})
     assert job(whole, weights, planted(), **flags) == 0
-    original, calls = loop.validation_score, []
-
-    def terminate(*given):
-        calls.append(1)
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return original(*given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "validation_score", terminate)
-        with pytest.raises(SystemExit) as ended:
-            job(broken, weights, planted(), **flags)
+    with at_call(loop, "validation_score", 2, send(signal.SIGTERM)), pytest.raises(SystemExit) as ended:
+        job(broken, weights, planted(), **flags)
     assert ended.value.code == 143 and (broken / "runs" / "published_lr0.01_1.checkpoint").exists()
     assert job(broken, weights, planted(), **flags) == 0
     assert "continued in epoch 3 after step 0" in capsys.readouterr().err
@@ -416,17 +368,9 @@ def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weigh
     original = loop.Pack.train
     monkeypatch.setattr(loop.Pack, "train", lambda pack: trained.append(1) or original(pack))
 
-    def count(used=weights, frame=None, **flags) -> int:
+    def count(used=weights, drawn=0, **flags) -> int:
         trained.clear()
-        assert (
-            job(
-                tmp_path,
-                used,
-                planted(160) if frame is None else frame,
-                **({"epochs": 1, "learning_rates": [0.01]} | flags),
-            )
-            == 0
-        )
+        assert job(tmp_path, used, planted(160, drawn), **ONE | flags) == 0
         return len(trained)
 
     assert count() == 1
@@ -441,11 +385,11 @@ def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weigh
     assert count(batch_size=16, seed=2) == 1
     other = save_model(tmp_path / "other", "hyenadna", HYENA, "hyenadna", seed=4)
     assert count(other, batch_size=16, seed=2) == 1
-    assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
+    assert count(other, 3, batch_size=16, seed=2) == 1
     (tmp_path / "runs" / "published_lr0.01.parquet").write_bytes(b"cut")
-    assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
+    assert count(other, 3, batch_size=16, seed=2) == 1
     monkeypatch.setattr(finetune_model, "RECIPE", finetune_model.RECIPE + 1)
-    assert count(other, planted(160, seed=3), batch_size=16, seed=2) == 1
+    assert count(other, 3, batch_size=16, seed=2) == 1
 
 
 def test_folds_are_the_studys_and_never_cut_a_group():
@@ -468,20 +412,15 @@ def test_folds_are_the_studys_and_never_cut_a_group():
     assert published[0].number == -1 and list(published[0].validation) == list(range(20, 30))
 
 
-def test_long_sequences_are_cut_counted_and_stay_closed(tmp_path, weights):
+def test_long_sequences_are_cut_counted_and_stay_closed_and_bfloat16_trains(tmp_path, weights):
     tokenizer = load_tokenizer("hyenadna")
     tokens, truncated = tokenise(tokenizer, ["ACGT" * 10, "ACGT"], 8)
     assert truncated == 1 and [len(ids) for ids in tokens] == [8, 5]
     assert tokens[0].tolist() == tokenizer.encode("ACGTACG").tolist()
-    assert job(tmp_path, weights, planted(160), epochs=1, learning_rates=[0.01], max_tokens=50) == 0
-    frame = planted(160)
+    assert job(tmp_path, weights, planted(160), max_tokens=50, precision="bf16", **ONE) == 0
     settings = outputs(tmp_path)[0]["settings"]
-    assert settings["truncated"] == int((frame["sequence"].str.len() > 49).sum()) and settings["max_tokens"] == 50
-
-
-def test_bfloat16_trains(tmp_path, weights):
-    assert job(tmp_path, weights, planted(160), epochs=1, learning_rates=[0.01], precision="bf16") == 0
-    assert outputs(tmp_path)[0]["settings"]["precision"] == "bf16"
+    assert settings["truncated"] == sum(planted(160)["sequence"].str.len() > 49)
+    assert settings["max_tokens"] == 50 and settings["precision"] == "bf16"
 
 
 def test_a_diverged_run_is_kept_without_winning(tmp_path, weights):
@@ -521,39 +460,34 @@ def test_a_job_imports_only_what_it_needs(tmp_path, weights):
     assert done.stdout.split() == []
 
 
-def mistakes() -> dict[str, tuple[dict, object]]:
-    def change(column, rows, value):
-        def apply(frame):
-            frame.loc[rows(frame), column] = value
-            return frame
-
-        return apply
-
-    def keep(frame):
-        return frame
-
-    return {
-        "--metric spearman": ({"metric": "spearman"}, keep),
-        "--learning-rates": ({"learning_rates": [0.1, 0.1]}, keep),
-        "--folds": ({"folds": [10]}, keep),
-        "--fold-count 300": ({"folds": [0], "fold_count": 300}, keep),
-        "--epochs": ({"epochs": 0}, keep),
-        "--device": ({"device": "cuda:77"}, keep),
-        "--lora-rank": ({"lora_rank": -1}, keep),
-        "--lora-dropout": ({"lora_rank": 1, "lora_dropout": 1.0}, keep),
-        "no token left": ({"max_tokens": 1}, keep),
-        "has no label": ({}, change("label", lambda f: f.index[:1], None)),
-        "class 'rare' has no training row": ({}, change("label", lambda f: f.index[:1], "rare")),
-        "every label": ({}, change("label", lambda f: f.index, "one")),
-        "no test rows": ({}, change("split", lambda f: f["split"] == "test", "train")),
-        "no validation rows": ({}, change("split", lambda f: f["split"] == "validation", "train")),
-    }
+MISTAKES: dict[str, dict[str, object]] = {
+    "--metric spearman": {"metric": "spearman"},
+    "--learning-rates": {"learning_rates": [0.1, 0.1]},
+    "--folds": {"folds": [10]},
+    "--fold-count 300": {"folds": [0], "fold_count": 300},
+    "--epochs": {"epochs": 0},
+    "--device": {"device": "cuda:77"},
+    "--lora-rank": {"lora_rank": -1},
+    "--pack": {"pack": -1},
+    "--lora-dropout": {"lora_rank": 1, "lora_dropout": 1.0},
+    "no token left": {"max_tokens": 1},
+}
+BROKEN = {  # expected -> (column, rows, value) of a change of the set
+    "has no label": ("label", "id == 's0'", None),
+    "class 'rare' has no training row": ("label", "id == 's0'", "rare"),
+    "every label": ("label", "id != ''", "one"),
+    "no test rows": ("split", "split == 'test'", "train"),
+    "no validation rows": ("split", "split == 'validation'", "train"),
+}
 
 
-@pytest.mark.parametrize("expected", mistakes())
+@pytest.mark.parametrize("expected", [*MISTAKES, *BROKEN])
 def test_mistakes_end_in_one_sentence(tmp_path, weights, capsys, expected):
-    flags, change = mistakes()[expected]
-    assert job(tmp_path, weights, change(planted(160)), **flags) == 2
+    frame = planted(160)
+    if expected in BROKEN:
+        column, rows, value = BROKEN[expected]
+        frame.loc[frame.eval(rows), column] = value
+    assert job(tmp_path, weights, frame, **MISTAKES.get(expected, {})) == 2
     said = capsys.readouterr().err
     assert expected in said and "Traceback" not in said
     assert not (tmp_path / "record.json").exists()
@@ -570,15 +504,13 @@ def test_validation_score_is_the_reported_metric(metric):
     generator = np.random.default_rng(0)
     classes = ["a", "b", "c"]
     labels, probabilities = generator.choice(classes, 50), generator.dirichlet([1, 1, 1], 50)
-    expected = loop.evaluate(labels, probabilities, classes)[metric]
-    assert sequence_classifier.validation_score(labels, probabilities, classes, metric) == pytest.approx(
-        expected, abs=1e-12
-    )
+    expected, score = loop.evaluate(labels, probabilities, classes)[metric], sequence_classifier.validation_score
+    assert score(labels, probabilities, classes, metric) == pytest.approx(expected, abs=1e-12)
     probabilities[3] = np.nan
-    assert np.isnan(sequence_classifier.validation_score(labels, probabilities, classes, metric))
+    assert np.isnan(score(labels, probabilities, classes, metric))
 
 
-def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weights, monkeypatch, capsys):
+def test_budgets_given_or_halved_for_memory_do_not_change_the_result(tmp_path, weights, monkeypatch, capsys):
     """A GPU that holds 800 tokens: the same batches, gradients of the same mean."""
     original = Classifier.inputs
 
@@ -587,13 +519,13 @@ def test_running_out_of_gpu_memory_halves_the_budget_and_goes_on(tmp_path, weigh
             raise torch.OutOfMemoryError("injected")
         return original(self, tokens, length)
 
-    (tmp_path / "large").mkdir()
     assert job(tmp_path / "large", weights, planted(160)) == 0
+    assert job(tmp_path / "small", weights, planted(160), token_budget=100) == 0
     monkeypatch.setattr(Classifier, "inputs", small_memory)
     assert job(tmp_path, weights, planted(160), token_budget=4000) == 0
     assert "halved to 500" in capsys.readouterr().err
-    first, second = (np.stack(outputs(place)[1]["probabilities"]) for place in (tmp_path, tmp_path / "large"))
-    np.testing.assert_allclose(first, second, atol=2e-3)
+    for other in (tmp_path, tmp_path / "small"):
+        np.testing.assert_allclose(probabilities(other), probabilities(tmp_path / "large"), atol=2e-3)
     assert job(tmp_path, weights, planted(160), token_budget=10, batch_size=1) == 0
     monkeypatch.setattr(Classifier, "inputs", lambda self, tokens, length=0: small_memory(self, tokens * 50))
     assert job(tmp_path, weights, planted(160), batch_size=2) == 2
