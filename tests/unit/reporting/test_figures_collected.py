@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from foundationless.errors import UserError
+from foundationless.reporting.figures import resolve
 from foundationless.reporting.figures.inputs import read
-from foundationless.reporting.figures.mutagenesis import mutagenesis
 from foundationless.reporting.tables.collect import collect
 from foundationless.reporting.tables.inputs import Inputs, read_substitutions
 from foundationless.study.vocabulary import FIGURES
@@ -41,7 +41,7 @@ def test_collected_maps_are_those_of_the_first_window(tmp_path):
     directory = collected(tmp_path / "tables", substitutions=[read_substitutions(tmp_path / "p.parquet")])
     kept = read(directory).substitutions
     assert set(kept["window"]) == {"w"} and len(kept) == 2 * 600
-    assert not faults(laid_out(mutagenesis(read(directory, SENTENCE))))
+    assert not faults(laid_out(resolve("mutagenesis")(read(directory, SENTENCE))))
     frame.drop(columns="llr").to_parquet(tmp_path / "p.parquet")
     with pytest.raises(UserError, match="no column llr"):
         read_substitutions(tmp_path / "p.parquet")

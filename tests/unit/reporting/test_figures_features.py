@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
 
-from foundationless.reporting.figures import probing
+from foundationless.reporting.figures import probing, resolve
 from foundationless.reporting.figures.inputs import read
 from support.figure_tables import SENTENCE, write_tables
 from support.figures import faults, laid_out, panels
@@ -21,12 +21,12 @@ def tables(request, full, tmp_path_factory):
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_everything_fits_the_page(tables, name):
-    assert not faults(laid_out(getattr(probing, name)(tables)))
+    assert not faults(laid_out(resolve(name)(tables)))
 
 
 def test_few_shots_are_means_over_draws(tables):
     task, model = "gue_emp_H3", tables.order(tables.own(tables.scored("fewshot", plain=False))["model"])[0]
-    figure = probing.fewshot(tables)
+    figure = resolve("fewshot")(tables)
     (panel,) = [axes for axes in panels(figure) if axes.get_title(loc="left") == tables.task_label(task)]
     every = tables.scores[(tables.scores["analysis"] == "fewshot") & (tables.scores["base_task"] == task)]
     rows = every[(every["model"] == model) & (every["init"] == "random")]
@@ -38,7 +38,7 @@ def test_few_shots_are_means_over_draws(tables):
 
 
 def test_probes_show_every_run_and_frame_the_chosen(tables):
-    figure = probing.probing(tables)
+    figure = resolve("probing")(tables)
     heats = [axes for axes in panels(figure) if axes.images and len(axes.get_xticks()) == 12]
     assert heats
     for axes in heats:
@@ -55,7 +55,7 @@ def test_probes_show_every_run_and_frame_the_chosen(tables):
 
 
 def test_maps_show_every_arm_and_null_bars_lie_under_the_dots(tables):
-    figure = probing.clustering(tables)
+    figure = resolve("clustering")(tables)
     maps = [axes for axes in panels(figure) if any(isinstance(part, PathCollection) for part in axes.collections)]
     models = tables.scored("clustering")["model"].nunique()
     assert len(maps) == 2 * 2 * models

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from foundationless.reporting.figures.inputs import read
-from foundationless.reporting.figures.leakage import DUPLICATE, NEAR, leakage
+from foundationless.reporting.figures.leakage import DUPLICATE, NEAR
 from support.figures import laid_out, marks_of, points, words
 
 
@@ -44,4 +44,4 @@ def test_missing_audits_are_named(small, tmp_path):
     directory = shutil.copytree(small, tmp_path / "tables")
     (directory / "audits.csv").write_text("task,split,against,rows\n")
     (directory / "leakage.csv").unlink()
-    assert any("No audits of tasks" in text for text in words(laid_out(leakage(read(directory)))))
+    assert any("No audits of tasks" in text for text in words(laid_out(resolve("leakage")(read(directory)))))

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from foundationless.evaluation.table_files import add_name_parts
-from foundationless.reporting.figures import variation
+from foundationless.reporting.figures import resolve
 from foundationless.reporting.figures.inputs import Tables, read
-from foundationless.reporting.figures.mutagenesis import POSITIONS, mutagenesis
+from foundationless.reporting.figures.mutagenesis import POSITIONS
 from support.figure_tables import SENTENCE, substitutions
 from support.figures import faults, laid_out, panels, words
 
@@ -33,7 +33,7 @@ MODELS = ["hyenadna", "caduceus", "mistral", "nt500m", "ntv2", "genalm", "dnaber
 @pytest.mark.parametrize("count", [1, 7])
 def test_maps_fit_the_page(full, count):
     tables = with_maps(full, substitutions("clinvar_BRCA2", MODELS[:count]), metric="auroc", measure="llr")
-    figure = laid_out(mutagenesis(tables))
+    figure = laid_out(resolve("mutagenesis")(tables))
     assert not faults(figure)
     label = tables.looks["hyenadna"].label
     assert {f"{label} · pretrained · AUROC 0.83", f"{label} · random · AUROC 0.47"} <= set(words(figure))
@@ -41,7 +41,7 @@ def test_maps_fit_the_page(full, count):
 
 def test_pixels_are_the_numbers_of_the_table(full):
     frame = substitutions("clinvar_BRCA2", MODELS[:2])
-    figure = mutagenesis(with_maps(full, frame))
+    figure = resolve("mutagenesis")(with_maps(full, frame))
     heats = [axes for axes in panels(figure) if axes.images]
     assert len(heats) == 2 * 2 * 2  # models, arms, measures
     order = [(m, i, c) for m in MODELS[:2] for i in ("pretrained", "random") for c in ("shift_max", "llr")]
@@ -65,7 +65,9 @@ def test_pixels_are_the_numbers_of_the_table(full):
 
 def test_short_windows_and_models_without_likelihood_have_one_column(full):
     figure = laid_out(
-        mutagenesis(with_maps(full, substitutions("clinvar_BRCA2", MODELS[:1], length=30, told=90, likelihood=False)))
+        resolve("mutagenesis")(
+            with_maps(full, substitutions("clinvar_BRCA2", MODELS[:1], length=30, told=90, likelihood=False))
+        )
     )
     heats = [axes for axes in panels(figure) if axes.images]
     assert len(heats) == 2 and heats[0].images[0].get_array().shape == (4, 30)
@@ -83,12 +85,12 @@ def test_sensitivity_shows_raw_and_centred_and_not_the_rounding(full):
         raw.assign(condition="rounded", value=7.0),
         raw.assign(metric="identical", value=8.0),
     ]
-    figure = laid_out(variation.sensitivity_ancestry(replace(tables, scores=pd.concat([others, *shifted]))))
+    figure = laid_out(resolve("figure_06_sensitivity_ancestry")(replace(tables, scores=pd.concat([others, *shifted]))))
     assert not faults(figure)
     curves = [axes for axes in panels(figure) if axes.get_xscale() == "log"]
     values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for axes in curves for line in axes.lines])
     assert values.max() <= 1 and values.min() < 0.3
-    once = laid_out(variation.sensitivity_ancestry(replace(tables, scores=pd.concat([others, raw]))))
+    once = laid_out(resolve("figure_06_sensitivity_ancestry")(replace(tables, scores=pd.concat([others, raw]))))
     assert 2 * sum(axes.get_xscale() == "log" for axes in panels(once)) == len(curves)
     assert any("Cosine, centred" in text for text in words(figure))
     assert not any("Cosine, centred" in text for text in words(once))

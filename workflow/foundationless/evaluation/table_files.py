@@ -28,9 +28,10 @@ WORDS = {
 }  # fmt: skip
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS
 _FILLED = ("scores", "comparisons")  # tables whose rows all name an arm and a metric
-_TEXTS = dict.fromkeys((*WORDS - {"chosen"}, "label"), str)
 _PARTS = (("task", parse_task, TaskName), ("model", parse_model, ModelName))
 _COUNTS = ("width", "layers", "percent", "shots", "draw", "epochs", "patience")  # parts that are numbers, or missing
+TEXT_PARTS = [part for *_, kind in _PARTS for part in kind._fields if part not in _COUNTS]  # of names; empty, or known
+_TEXTS = dict.fromkeys((*WORDS - {"chosen"}, "label", *TEXT_PARTS), str)
 
 
 def read_table(path: Path, kind: str | None = None) -> pd.DataFrame:

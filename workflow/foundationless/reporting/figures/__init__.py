@@ -17,50 +17,40 @@ if TYPE_CHECKING:
 
 
 def resolve(name: str) -> "Callable[[Tables], Figure]":
-    """The function that draws figure `name`, as its declaration in the vocabulary names it."""
+    """What draws figure `name`, in the style of all: the function that its declaration in the vocabulary names."""
+    from foundationless.reporting.figures import style
+
     declared = FIGURES[name]
     module, _, function = declared.draw.partition(":")
-    return partial(getattr(import_module(f"{__name__}.{module}"), function), **declared.arguments)
+    draw = getattr(import_module(f"{__name__}.{module}"), function)
+
+    def styled(tables: "Tables") -> "Figure":
+        with style.sheet():
+            figure: Figure = draw(tables, **declared.arguments)
+            return figure
+
+    return styled
 
 
-def draw(name: str, tables: Path, study: str, output: Path) -> "Figure":
-    """Draw figure `name` from a directory of tables; write `output` (PDF) and the PNG beside it.
+def draw_all(names: Sequence[str], tables: Path, study: str, output: Path, processes: int) -> None:
+    """Draw figures from a directory of tables to `NAME.pdf` (and PNG) in `output`, in up to so many processes at once.
 
     A figure whose data are missing becomes a page that says which. Raises `UserError` for an unknown name.
     """
     from foundationless.reporting.figures.inputs import read
 
-    _check(name, output)
-    return _draw(name, read(tables, study), output)
-
-
-def draw_all(names: Sequence[str], tables: Path, study: str, output: Path, processes: int) -> None:
-    """`draw` every one of `names` to `NAME.pdf` in the directory `output`, in up to so many processes at once."""
-    from foundationless.reporting.figures.inputs import read
-
     for name in names:
-        _check(name, output / f"{name}.pdf")
+        if name not in FIGURES:
+            raise UserError(f"no figure '{name}'; there are {', '.join(FIGURES)}.")
+        if (output / f"{name}.png").is_dir():
+            raise UserError(f"{output / name}.png: a directory; figures are written as .pdf and .png.")
         resolve(name)  # imports its module once, before the processes fork
     frames = read(tables, study)
-    work = map_forked(partial(_draw_into, frames, output), names, processes)
-    for _ in counted(names, work):
+    for _ in counted(names, map_forked(partial(_draw, frames, output), names, processes)):
         pass
 
 
-def _check(name: str, output: Path) -> None:
-    if name not in FIGURES:
-        raise UserError(f"no figure '{name}'; there are {', '.join(FIGURES)}.")
-    if output.suffix != ".pdf" or output.with_suffix(".png").is_dir():
-        raise UserError(f"{output}: figures are written as .pdf, with a .png file of the same name beside it.")
-
-
-def _draw_into(tables: "Tables", directory: Path, name: str) -> None:
-    _draw(name, tables, directory / f"{name}.pdf")
-
-
-def _draw(name: str, tables: "Tables", output: Path) -> "Figure":
+def _draw(tables: "Tables", directory: Path, name: str) -> None:
     from foundationless.reporting.figures import style
 
-    figure = resolve(name)(tables)
-    style.save(figure, output)
-    return figure
+    style.save(resolve(name)(tables), directory / f"{name}.pdf")

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import SUITES, Tables, each, of_plain_tasks
-from foundationless.reporting.paper.published import CATEGORIES
 
 PLACES = {"pretrained": -0.18, "random": 0.18}  # of an arm beside its model's tick
 OF_CATEGORIES = {"linestyle": "none", "markersize": 3.2}
@@ -30,8 +29,8 @@ def means(tables: Tables) -> Figure:
     names = tables.order(scores["model"])
     own = tables.order(tables.own(scores)["model"])
     present = [suite for suite in SUITES if (scores["suite"] == suite).any()]
-    counts = ", ".join(f"{scores.loc[scores['suite'] == suite, 'task'].nunique()} ({_suite_label(tables, suite)})"
-                       for suite in present)  # fmt: skip
+    sizes = scores.groupby("suite")["task"].nunique()
+    counts = ", ".join(f"{sizes[suite]} ({_suite_label(tables, suite)})" for suite in present)
     printed = _paper_means(tables, scores)
     caption = (
         "Large marks: mean over the tasks of a benchmark with 95 % t intervals over three or more tasks; small "
@@ -40,19 +39,17 @@ def means(tables: Tables) -> Figure:
         f"over tasks. {_paper_words(tables, printed)} {tables.study}"
     )
     arms = style.arm_handles(layout.shown_arms(tables, scores)) + style.reported_handles(set(printed["arm"]))
-    handles = [arms, style.model_handles([tables.looks[name] for name in own])]
+    handles = [arms, style.model_handles(tables.looks[name] for name in own)]
     body_mm = 62 if len(names) < 10 else 70  # slanted names of baselines take room
     figure, body = style.page(body_mm, title=title, caption=caption, handles=handles)
-    with style.sheet():
-        panels = np.atleast_1d(body.subplots(1, len(present), sharey=True))
-        for axes, suite in zip(panels, present, strict=True):
-            part = scores[scores["suite"] == suite]
-            _mean_panel(axes, tables, part, names)
-            for row in each(printed[(printed["suite"] == suite) & printed["model"].isin(names)]):
-                axes.plot(names.index(row.model) + PLACES[row.arm], row.reported, zorder=4, **style.reported(row.arm))
-            count = part["task"].nunique()
-            axes.set_title(f"{_suite_label(tables, suite)} ({count} task{'s' if count > 1 else ''})")
-            axes.set_ylabel(layout.metric_label(sorted(part["metric"].unique())))
+    panels = np.atleast_1d(body.subplots(1, len(present), sharey=True))
+    for axes, suite in zip(panels, present, strict=True):
+        part = scores[scores["suite"] == suite]
+        _mean_panel(axes, tables, part, names)
+        for row in each(printed[(printed["suite"] == suite) & printed["model"].isin(names)]):
+            axes.plot(names.index(row.model) + PLACES[row.arm], row.reported, zorder=4, **style.reported(row.arm))
+        axes.set_title(f"{_suite_label(tables, suite)} ({sizes[suite]} task{'s' if sizes[suite] > 1 else ''})")
+        axes.set_ylabel(layout.metric_label(sorted(part["metric"].unique())))
     return figure
 
 
@@ -64,10 +61,7 @@ def _paper_scores(tables: Tables, tasks: Iterable[str]) -> pd.DataFrame:
 
 def _paper_categories(tables: Tables) -> pd.DataFrame:
     """The paper's means of GUE categories (it prints no single tasks of GUE), with ours of the same category."""
-    found = tables.extra("figure_09_categories")
-    if found.empty:
-        return pd.DataFrame(columns=["category", "model", "init", "mean", "reported", "tasks", "arm", "source"])
-    found = found.assign(arm=found["init"], source=found.get("reported_source"))
+    found = tables.extra("figure_09_categories").rename(columns={"init": "arm", "reported_source": "source"})
     return found[found["model"].isin(tables.looks) & found["arm"].isin(PLACES)]
 
 
@@ -78,10 +72,7 @@ def _paper_means(tables: Tables, shown: pd.DataFrame) -> pd.DataFrame:
     several = _paper_categories(tables).dropna(subset="reported")
     several = several[~several["model"].isin(single.loc[single["suite"] == "gue", "model"])]
     several = several.assign(suite="gue", weight=several["tasks"])
-    parts = [part for part in (single, several) if len(part)]
-    if not parts:
-        return pd.DataFrame(columns=["suite", "model", "arm", "reported", "source"])
-    both = pd.concat(parts, ignore_index=True)
+    both = pd.concat([part for part in (single, several) if len(part)] or [single], ignore_index=True)
     both = both.assign(weighted=both["reported"] * both["weight"])
     table = both.groupby(["suite", "model", "arm"], sort=False).agg(
         weighted=("weighted", "sum"), weight=("weight", "sum"), source=("source", "first")
@@ -127,10 +118,12 @@ def suite(tables: Tables, name: str) -> Figure:
     own, others = tables.own(scores), tables.others(scores)
     if own.empty:
         return style.missing(title, f"No scores of fine-tuning (analysis finetune) on tasks of the suite {name}.")
-    names, tasks = tables.order(own["model"]), layout.ordered_tasks(tables, own["task"].tolist())
+    names, tasks = tables.order(own["model"]), layout.ordered_tasks(tables, own["task"])
     metrics = own.groupby("task")["metric"].first()
-    printed, categories = _paper_scores(tables, tasks["task"]), _by_heading(tables, tasks)
-    categories = categories[categories["model"].isin(names)]
+    printed, categories = _paper_scores(tables, tasks["task"]), _paper_categories(tables)
+    firsts = tasks.drop_duplicates("group").set_index("group")["task"]
+    categories = categories.assign(first=categories["group"].map(firsts)).dropna(subset="first")
+    categories = categories[categories["model"].isin(names) & (name == "gue")]
     drawn = pd.concat(
         [part[["arm", "model", "source", "reported"]] for part in (printed, categories) if len(part)] or [printed]
     )
@@ -142,47 +135,27 @@ def suite(tables: Tables, name: str) -> Figure:
         caption += "In the rows of headings: means over the tasks of the category, without intervals. "
     arms = style.arm_handles(layout.shown_arms(tables, scores)) + style.reported_handles(set(drawn["arm"]))
     figure, body = style.page(layout.grid_height(tasks), title=title, caption=caption + tables.study, handles=[arms])
-    with style.sheet():
-        panels, heights = layout.task_grid(body, tables, tasks, names)
-        for axes, model in zip(panels, names, strict=True):
-            look = tables.looks[model]
-            axes.plot(others["value"], others["task"].map(heights), zorder=1, **style.filling(look, "baseline"))
-            mine = own[own["model"] == model].assign(y=lambda rows: rows["task"].map(heights))
-            ends = mine.groupby("y")["value"].agg(["min", "max"])
-            axes.hlines(ends.index, ends["min"], ends["max"], color=look.color, linewidth=0.5, alpha=0.5, zorder=1)
-            for init, arm in mine.groupby("init"):
-                style.interval(axes, arm["y"], arm["low"], arm["high"], look.color)
-                mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3.2}
-                axes.plot(arm["value"], arm["y"], zorder=3, **mark)
-            for init, arm in printed[printed["model"] == model].groupby("arm"):
-                y = arm["task"].map(heights) + 0.28  # below ours, which it would hide
-                axes.plot(arm["reported"], y, zorder=4, **style.reported(str(init)))
-            for init, arm in categories[categories["model"] == model].groupby("arm"):
-                y = arm["first"].map(heights) - 1  # the row of the heading
-                axes.plot(arm["mean"], y, zorder=3, **(style.filling(look, str(init)) | OF_CATEGORIES))
-                axes.plot(arm["reported"], y + 0.28, zorder=4, **style.reported(str(init)))
-            axes.margins(x=0.08)
-        body.supxlabel(layout.metric_label(sorted(metrics.unique())), fontsize=7)
+    panels, heights = layout.task_grid(body, tables, tasks, names)
+    for axes, model in zip(panels, names, strict=True):
+        look = tables.looks[model]
+        axes.plot(others["value"], others["task"].map(heights), zorder=1, **style.filling(look, "baseline"))
+        mine = own[own["model"] == model].assign(y=lambda rows: rows["task"].map(heights))
+        ends = mine.groupby("y")["value"].agg(["min", "max"])
+        axes.hlines(ends.index, ends["min"], ends["max"], color=look.color, linewidth=0.5, alpha=0.5, zorder=1)
+        for init, arm in mine.groupby("init"):
+            style.interval(axes, arm["y"], arm["low"], arm["high"], look.color)
+            mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3.2}
+            axes.plot(arm["value"], arm["y"], zorder=3, **mark)
+        for init, arm in printed[printed["model"] == model].groupby("arm"):
+            y = arm["task"].map(heights) + 0.28  # below ours, which it would hide
+            axes.plot(arm["reported"], y, zorder=4, **style.reported(str(init)))
+        for init, arm in categories[categories["model"] == model].groupby("arm"):
+            y = arm["first"].map(heights) - 1  # the row of the heading
+            axes.plot(arm["mean"], y, zorder=3, **(style.filling(look, str(init)) | OF_CATEGORIES))
+            axes.plot(arm["reported"], y + 0.28, zorder=4, **style.reported(str(init)))
+        axes.margins(x=0.08)
+    body.supxlabel(layout.metric_label(sorted(metrics.unique())), fontsize=7)
     return figure
-
-
-def _by_heading(tables: Tables, tasks: pd.DataFrame) -> pd.DataFrame:
-    """Means of the paper's categories of tasks that are one group of ours, with the `first` task of that group."""
-    categories = _paper_categories(tables)
-    paper = tables.tasks.set_index("task").get("paper_task")
-    if categories.empty or paper is None or not (tasks["suite"] == "gue").all():
-        return categories.iloc[:0].assign(first="")
-    firsts = {}
-    for _, group in tasks.groupby("group", sort=False):
-        names = {
-            category
-            for task in group["task"]
-            for category, beginnings in CATEGORIES.items()
-            if str(paper.get(task, "")).startswith(beginnings)
-        }
-        if len(names) == 1:
-            firsts[names.pop()] = group["task"].iloc[0]
-    return categories[categories["category"].isin(firsts)].assign(first=categories["category"].map(firsts))
 
 
 def best_random(tables: Tables) -> Figure:
@@ -195,7 +168,7 @@ def best_random(tables: Tables) -> Figure:
     pairs = pairs[pairs["task"].isin(known)]
     if pairs.empty:
         return style.missing(title, "No paired comparisons of fine-tuned pretrained and random arms.")
-    names, tasks = tables.order(pairs["model"]), layout.ordered_tasks(tables, pairs["task"].tolist())
+    names, tasks = tables.order(pairs["model"]), layout.ordered_tasks(tables, pairs["task"])
     margin, printed = float(pairs["margin"].max()), _paper_differences(tables, tasks["task"])
     printed = printed[printed["model"].isin(names)]
     caption = (
@@ -211,24 +184,23 @@ def best_random(tables: Tables) -> Figure:
     crosses = style.reported_handles({"pretrained"} if len(printed) else ())
     handles = [[own, oracle, style.band_handle(margin), *crosses]]
     figure, body = style.page(layout.grid_height(tasks), title=title, caption=caption, handles=handles)
-    with style.sheet():
-        panels, heights = layout.task_grid(body, tables, tasks, names)
-        for axes, model in zip(panels, names, strict=True):
-            look = tables.looks[model]
-            axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
-            axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-            mine = pairs[pairs["model"] == model].assign(y=lambda rows: rows["task"].map(heights))
-            for versus, rows in mine.groupby("versus"):
-                mark = style.filling(look, "pretrained") | {"linestyle": "none", "markersize": 3}
-                if versus == "best_random":
-                    mark |= {"color": style.GREY, "marker": "D", "markerfacecolor": "white"}
-                y = rows["y"] + (0.2 if versus == "best_random" else -0.2)
-                style.interval(axes, y, rows["low"], rows["high"], mark["color"])
-                axes.plot(rows["delta"], y, zorder=3, **mark)
-            for versus, rows in printed[printed["model"] == model].groupby("versus"):
-                y = rows["task"].map(heights) + (0.2 if versus == "best_random" else -0.2)
-                axes.plot(rows["reported"], y, zorder=4, **(style.reported() | {"markersize": 2.6}))
-        body.supxlabel("Difference in score (metric of the task)", fontsize=7)
+    panels, heights = layout.task_grid(body, tables, tasks, names)
+    for axes, model in zip(panels, names, strict=True):
+        look = tables.looks[model]
+        axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
+        axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+        mine = pairs[pairs["model"] == model].assign(y=lambda rows: rows["task"].map(heights))
+        for versus, rows in mine.groupby("versus"):
+            mark = style.filling(look, "pretrained") | {"linestyle": "none", "markersize": 3}
+            if versus == "best_random":
+                mark |= {"color": style.GREY, "marker": "D", "markerfacecolor": "white"}
+            y = rows["y"] + (0.2 if versus == "best_random" else -0.2)
+            style.interval(axes, y, rows["low"], rows["high"], mark["color"])
+            axes.plot(rows["delta"], y, zorder=3, **mark)
+        for versus, rows in printed[printed["model"] == model].groupby("versus"):
+            y = rows["task"].map(heights) + (0.2 if versus == "best_random" else -0.2)
+            axes.plot(rows["reported"], y, zorder=4, **(style.reported() | {"markersize": 2.6}))
+    body.supxlabel("Difference in score (metric of the task)", fontsize=7)
     return figure
 
 

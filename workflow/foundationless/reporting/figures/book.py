@@ -98,10 +98,7 @@ def cover(tables: Tables, notes: str) -> Figure:
         ("Behind it", [counts(tables), *sample_sizes(tables)]),
         ("Missing", missing(tables)),
         ("Date of the data", [dated(tables)]),
-        (
-            "Versions",
-            [", ".join(f"{name} {value}" for name, value in stated.items())],
-        ),
+        ("Versions", [", ".join(f"{name} {value}" for name, value in stated.items())]),
     ]
     wrapped = [(head, [line for text in texts for line in textwrap.wrap(text, WRAP)]) for head, texts in blocks]
     height = 22 + sum(7.5 + 3.7 * len(lines) for _, lines in wrapped)
@@ -129,12 +126,12 @@ def design(tables: Tables) -> list[str]:
         "baselines of sequence composition; validation data choose, the test set is read once, and every prediction is "
         "kept."
     ]
-    if len(own) and {"seeds", "folds"} <= set(own.columns):
+    if own["seeds"].notna().any():
         sentences.append(
             f"{own['model'].nunique()} models and {tables.others(scores)['model'].nunique()} baselines on "
             f"{scores['task'].nunique()} tasks, {span(own['seeds'])} seed(s) and {span(own['folds'])} fold(s)."
         )
-    margin = tables.comparisons["margin"].max() if "margin" in tables.comparisons else float("nan")
+    margin = tables.comparisons["margin"].max()
     if margin == margin:
         sentences.append(
             f"Differences are paired, item by item; a difference within ±{margin:g} counts as none. Over tasks a mixed "
@@ -147,7 +144,7 @@ def design(tables: Tables) -> list[str]:
 
 def verdict_sentences(tables: Tables) -> list[str]:
     """The three sentences of verdict.json, made from the same tables."""
-    if tables.directory is None or not (tables.directory / "missing.csv").is_file():
+    if not (tables.directory / "missing.csv").is_file():
         return ["The tables are not those of collect_tables, so there is no verdict."]
     return [str(sentence) for sentence in build(tables.directory, tables.study, tables.study)["sentences"]]
 
@@ -172,23 +169,19 @@ def missing(tables: Tables) -> list[str]:
 
 
 def _seeds(rows: pd.DataFrame) -> list[str]:
-    return [f"{int(float(seed))}" for seed in rows["seed"] if str(seed) != ""] if "seed" in rows else []
+    return [f"{int(float(seed))}" for seed in rows["seed"] if str(seed) != ""]
 
 
 def dated(tables: Tables) -> str:
     """When the tables were collected from the records."""
-    path = (tables.directory or Path()) / "records.parquet"
-    if not path.is_file():
-        return "unknown."
-    moment = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    moment = datetime.fromtimestamp((tables.directory / "records.parquet").stat().st_mtime, UTC)
     return f"Tables collected from the records on {moment:%Y-%m-%d} (UTC)."
 
 
 def counts(tables: Tables) -> str:
     """How many numbers, jobs, tasks, models and seeds the records hold."""
     found = tables.records
-    keys = [key for key in ("analysis", "task", "model", "init", "seed") if key in found]
-    jobs = len(found[keys].drop_duplicates())
+    jobs = len(found[["analysis", "task", "model", "init", "seed"]].drop_duplicates())
     return (
         f"{jobs:,} jobs with {len(found):,} recorded numbers: {found['analysis'].nunique()} analyses, "
         f"{found['task'].nunique()} tasks, {found['model'].nunique()} models and baselines."
@@ -197,13 +190,8 @@ def counts(tables: Tables) -> str:
 
 def sample_sizes(tables: Tables) -> list[str]:
     """Test items per analysis, as far as predictions were made."""
-    if "n_test" not in tables.scores:
-        return []
     sized = tables.scores[tables.scores["n_test"].notna()]
-    words = []
-    for analysis, rows in sized.groupby("analysis", sort=False):
-        low, high = int(rows["n_test"].min()), int(rows["n_test"].max())
-        words.append(f"{analysis} {low:,}" + (f"–{high:,}" if high > low else ""))
+    words = [f"{analysis} {span(rows)}" for analysis, rows in sized.groupby("analysis", sort=False)["n_test"]]
     return [f"Test items per task: {', '.join(words)}."] if words else []
 
 

@@ -3,11 +3,10 @@
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.reporting.figures.layout import span
+from foundationless.reporting.figures.layout import named_rows, span
 
 ROW_MM = 4.4
 LOOKS = {"test": ("white", -0.17), "validation": (style.INK, 0.17)}  # face of the mark, and place within the row
@@ -18,11 +17,10 @@ def claims(tables: Tables) -> Figure:
     """A block per claim, a row per model, two marks a row: the paper's selection and ours."""
     title = "Claims of the paper, as it made them and cured"
     contrasts = tables.extra("claims")
-    if len(contrasts):
-        contrasts = contrasts[contrasts["model"].isin(tables.looks) & contrasts["difference"].notna()]
+    contrasts = contrasts[contrasts["model"].isin(tables.looks) & contrasts["difference"].notna()]
     if contrasts.empty:
         return style.missing(title, "No claim of the paper can be judged with these data (claims.csv has no rows).")
-    margin = float(tables.comparisons["margin"].max()) if "margin" in tables.comparisons else float("nan")
+    margin = float(tables.comparisons["margin"].max())
     blocks = contrasts.groupby("claim", sort=False)
     rows = [(str(claim), name) for claim, part in blocks for name in ["", *tables.order(part["model"])]]
     caption = (
@@ -32,35 +30,27 @@ def claims(tables: Tables) -> Figure:
         "random self, the task without its defect where a derived set exists (column contrast of claims.csv). Right: "
         f"as made → cured. {_counted(contrasts)} {tables.study}"
     )
-    handles = [
-        [
-            Line2D([], [], color=style.INK, marker="o", markerfacecolor=face, linestyle="none", label=label)
-            for label, (face, _) in zip(("as the paper made it", "cured"), LOOKS.values(), strict=True)
-        ]
-    ]
+    faces = zip(("as the paper made it", "cured"), LOOKS.values(), strict=True)
+    handles = [[style.handle(color=style.INK, marker="o", markerfacecolor=face, linestyle="none", label=label)
+                for label, (face, _) in faces]]  # fmt: skip
     figure, body = style.page(10 + ROW_MM * len(rows), title=title, caption=caption, handles=handles)
-    with style.sheet():
-        axes = body.subplots()
-        axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-        if margin > 0:
-            axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
-        for y, (claim, name) in enumerate(rows):
-            if name:
-                _row(axes, tables, y, contrasts[(contrasts["claim"] == claim) & (contrasts["model"] == name)], name)
-        labels = [tables.looks[name].label if name else claim[:1].upper() + claim[1:] for claim, name in rows]
-        axes.set_yticks(range(len(rows)), labels)
-        for text, (_, name) in zip(axes.get_yticklabels(), rows, strict=True):
-            text.set_fontweight("normal" if name else "bold")
-        axes.set_ylim(len(rows) - 0.5, -0.7)
-        axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("Contrast (metric of the tasks; above 0: it would help)")
-        axes.grid(axis="x")
+    axes = body.subplots()
+    axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+    if margin > 0:
+        axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
+    for y, (claim, name) in enumerate(rows):
+        if name:
+            _row(axes, tables, y, contrasts[(contrasts["claim"] == claim) & (contrasts["model"] == name)], name)
+    named_rows(axes, [(tables.looks[name].label, "normal") if name else (claim[:1].upper() + claim[1:], "bold")
+                      for claim, name in rows], size=6.5)  # fmt: skip
+    axes.set_ylim(len(rows) - 0.5, -0.7)
+    axes.set_xlabel("Contrast (metric of the tasks; above 0: it would help)")
     return figure
 
 
 def _counted(found: pd.DataFrame) -> str:
     """How many tasks stand behind a row, what its interval is, and what is not adjusted."""
-    n = f"n = {span(found['n'])} task(s) a row; " if "n" in found and found["n"].notna().any() else ""
+    n = f"n = {span(found['n'])} task(s) a row; " if found["n"].notna().any() else ""
     return (
         f"{n}intervals: Student's t over tasks that share no sequences, of a single one its bootstrap. No test and no "
         "adjustment for the number of claims."
@@ -72,8 +62,8 @@ def _row(axes: Axes, tables: Tables, y: int, rows: pd.DataFrame, name: str) -> N
     for row in each(rows):
         face, shift = LOOKS[row.selection]
         color = tables.looks[name].color
-        style.interval(axes, y + shift, row.low, row.high, color)
         face = color if face == style.INK else face
+        style.interval(axes, y + shift, row.low, row.high, color)
         axes.plot(row.difference, y + shift, "o", color=color, markerfacecolor=face, markersize=3, zorder=3)
         verdicts[row.selection] = WORDS[row.holds]
     text = " → ".join(verdicts.get(selection, "–") for selection in LOOKS)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import style
-from foundationless.reporting.figures.inputs import Tables, of_plain_tasks
+from foundationless.reporting.figures.inputs import Tables, of_plain_tasks, of_validation
 
 ARMS = ("pretrained", "random")
 ANALYSES = {"biotype": "Biotype", "ancestry": "Ancestry", "finetune": "Fine-tuning"}
@@ -23,7 +23,6 @@ class Matrices:
 
     analysis: str
     classes: list[str]
-    tasks: int
     counts: dict[tuple[str, str], np.ndarray]
 
     @property
@@ -37,10 +36,9 @@ def confusion(tables: Tables) -> Figure:
     """Row-normalised confusion matrices, models in rows, analyses and arms in columns."""
     title = "Confusion · Which classes are taken for which"
     cells = tables.extra("confusion")
-    known = [_matrices(tables, cells, analysis) for analysis in ("biotype", "ancestry")] if len(cells) else []
-    shown = [matrices for matrices in known if matrices]
-    if not shown and len(cells):
-        shown = [matrices for matrices in [_matrices(tables, cells, "finetune")] if matrices]
+    known = {analysis: _matrices(tables, cells, analysis) for analysis in ANALYSES}
+    shown = [matrices for name in ("biotype", "ancestry") if (matrices := known[name])]
+    shown = shown or [matrices for matrices in (known["finetune"],) if matrices]
     if not shown:
         return style.missing(title, "No counts of classes of analyses biotype and ancestry (confusion.csv).")
     names = tables.order(model for matrices in shown for model, _ in matrices.counts)
@@ -67,18 +65,17 @@ def confusion(tables: Tables) -> Figure:
     figure, body = style.page(
         8 + row_mm * len(names), title=title, caption=caption, width_mm=style.ONE_COLUMN
     )  # fmt: skip
-    with style.sheet():
-        panels = body.subplots(len(names), len(columns), squeeze=False)
-        for line, name in zip(panels, names, strict=True):
-            look = tables.looks[name]
-            for axes, (matrices, init) in zip(line, columns, strict=True):
-                last = [other for other in names if (other, init) in matrices.counts][-1]
-                _matrix(axes, matrices, init, name, look.color, last=name == last)
-            line[0].set_ylabel(look.label.replace(" ", "\n", 1), color=look.color, fontweight="bold", fontsize=5.8)
-        for axes, (matrices, init) in zip(panels[0], columns, strict=True):
-            axes.set_title(f"{ANALYSES[matrices.analysis]}\n{init}\n{axes.get_title()}", fontsize=5.5, loc="center")
-        body.supxlabel("Predicted class", fontsize=6.5)
-        body.supylabel("Actual class", fontsize=6.5)
+    panels = body.subplots(len(names), len(columns), squeeze=False)
+    for line, name in zip(panels, names, strict=True):
+        look = tables.looks[name]
+        for axes, (matrices, init) in zip(line, columns, strict=True):
+            last = [other for other in names if (other, init) in matrices.counts][-1]
+            _matrix(axes, matrices, init, name, look.color, last=name == last)
+        line[0].set_ylabel(look.label.replace(" ", "\n", 1), color=look.color, fontweight="bold", fontsize=5.8)
+    for axes, (matrices, init) in zip(panels[0], columns, strict=True):
+        axes.set_title(f"{ANALYSES[matrices.analysis]}\n{init}\n{axes.get_title()}", fontsize=5.5, loc="center")
+    body.supxlabel("Predicted class", fontsize=6.5)
+    body.supylabel("Actual class", fontsize=6.5)
     return figure
 
 
@@ -86,8 +83,7 @@ def _matrices(tables: Tables, cells: pd.DataFrame, analysis: str) -> Matrices | 
     """Counts of an analysis over its whole tasks; of several sets of classes (other tasks), the commonest."""
     cells = tables.own(cells[(cells["analysis"] == analysis) & cells["init"].isin(ARMS)])
     cells = of_plain_tasks(cells[cells["model"].isin(tables.looks) & (cells["reading"] == "published")])
-    if "selection" in cells and (cells["selection"] == "validation").any():
-        cells = cells[cells["selection"] == "validation"]
+    cells = of_validation(cells)
     if cells.empty:
         return None
     words = cells.astype({"actual": str, "predicted": str})
@@ -99,7 +95,7 @@ def _matrices(tables: Tables, cells: pd.DataFrame, analysis: str) -> Matrices | 
     for (model, init), part in words.groupby(["model", "init"]):
         table = part.pivot_table(index="actual", columns="predicted", values="count", aggfunc="sum", fill_value=0)
         counts[str(model), str(init)] = table.reindex(index=classes, columns=classes, fill_value=0).to_numpy(float)
-    return Matrices(analysis, classes, words["task"].nunique(), counts)
+    return Matrices(analysis, classes, counts)
 
 
 def _matrix(axes: Axes, matrices: Matrices, init: str, name: str, color: str, *, last: bool) -> None:

@@ -4,9 +4,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib import ticker
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
@@ -26,7 +24,7 @@ def controls(tables: Tables) -> Figure:
     shown = scores[(scores["analysis"] == "controls") & (scores["variant"] == "") | derived]
     if shown.empty:
         return style.missing(title, "No scores of analysis controls, nor of tasks named TASK.permuted or TASK.dedup.")
-    tasks = tables.task_rows(shown["task"])["task"].tolist()
+    tasks = tables.task_names(shown["task"])
     names = tables.order(shown["model"])
     permuted, dedup = (shown[shown["derivation"] == name] for name in ("permuted", "dedup"))
     topics = {
@@ -44,35 +42,24 @@ def controls(tables: Tables) -> Figure:
         caption += "Dedup: without the leaks between training and test set; small crosses: on the published split. "
     caption += f"{layout.sizes(shown)} {tables.study}"
     columns = min(len(tasks), 3)
-    lines = -(-len(tasks) // columns)
-    height = lines * (14 + layout.ROW_MM * len(names))
+    height = -(-len(tasks) // columns) * (14 + layout.ROW_MM * len(names))
     handles = [style.arm_handles(layout.shown_arms(tables, shown))]
     figure, body = style.page(height, title=title, caption=caption, handles=handles)
-    with style.sheet():
-        panels = body.subplots(lines, columns, squeeze=False).ravel()
-        for axes in panels[len(tasks) :]:
-            axes.set_axis_off()
-        for i, (axes, task) in enumerate(zip(panels, tasks, strict=False)):
-            part = shown[shown["task"] == task]
-            metric = str(part["metric"].iloc[0])
-            layout.model_rows(axes, tables, part, names, labels=i % columns == 0)
-            derivation = part["derivation"].iloc[0]
-            if derivation == "permuted" and metric in CHANCE:
-                axes.axvline(CHANCE[metric], color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
-            if derivation == "dedup":
-                published = scores[(scores["analysis"] == "finetune") & scores["task"].isin(part["base_task"])]
-                _published(axes, tables, of_plain_tasks(published), names)
-            axes.set_title(tables.task_label(task))
-            axes.set_xlabel(layout.metric_label([metric]))
+    for i, (axes, task) in enumerate(zip(layout.grid(body, len(tasks), columns), tasks, strict=True)):
+        part = shown[shown["task"] == task]
+        metric = str(part["metric"].iloc[0])
+        layout.model_rows(axes, tables, part, names, labels=i % columns == 0)
+        derivation = part["derivation"].iloc[0]
+        if derivation == "permuted" and metric in CHANCE:
+            axes.axvline(CHANCE[metric], color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+        if derivation == "dedup":
+            published = scores[(scores["analysis"] == "finetune") & scores["task"].isin(part["base_task"])]
+            for row in each(of_plain_tasks(published[published["model"].isin(names)])):
+                y = names.index(row.model) + layout.offset(tables.arm(row), ())
+                axes.plot(row.value, y, "x", color=style.INK, markersize=2.5, markeredgewidth=0.6, zorder=4)
+        axes.set_title(tables.task_label(task))
+        axes.set_xlabel(layout.metric_label([metric]))
     return figure
-
-
-def _published(axes: Axes, tables: Tables, rows: pd.DataFrame, names: list[str]) -> None:
-    """Crosses at the scores on the published split."""
-    for row in each(rows[rows["model"].isin(names)]):
-        arm = "baseline" if row.model in tables.baselines else row.init
-        y = names.index(row.model) + layout.offset(arm, ())
-        axes.plot(row.value, y, "x", color=style.INK, markersize=2.5, markeredgewidth=0.6, zorder=4)
 
 
 def adapters(tables: Tables) -> Figure:
@@ -84,82 +71,69 @@ def adapters(tables: Tables) -> Figure:
     full = tables.own(tables.scored("finetune", "controls"))
     full = full[full["init"].isin(lora["init"]) & full["model"].isin(lora["model"]) & full["task"].isin(lora["task"])]
     full = full.drop_duplicates(["task", "model", "init"])
-    tasks = tables.task_rows(lora["task"])["task"].tolist()
+    tasks = tables.task_names(lora["task"])
     names = tables.order(lora["model"])
     caption = f"Filled: pretrained; open: random. {layout.sizes(lora)} {tables.study}"
     handles = [style.arm_handles(layout.shown_arms(tables, lora))]
     height = len(tasks) * (14 + layout.ROW_MM * len(names))
     figure, body = style.page(height, title=title, caption=caption, handles=handles)
-    with style.sheet():
-        panels = body.subplots(len(tasks), 2, squeeze=False, sharex="row")
-        for line, task in zip(panels, tasks, strict=True):
-            for axes, rows, what in zip(line, (lora, full), ("adapters", "every weight"), strict=True):
-                part = rows[rows["task"] == task]
-                layout.model_rows(axes, tables, part, names, labels=axes is line[0])
-                axes.xaxis.set_major_locator(ticker.MaxNLocator(6, prune="upper"))  # the page's edge is near
-                axes.set_title(f"{tables.task_label(task)}: {what}")
-                axes.set_xlabel(layout.metric_label(lora[lora["task"] == task]["metric"].unique()))
+    panels = body.subplots(len(tasks), 2, squeeze=False, sharex="row")
+    for line, task in zip(panels, tasks, strict=True):
+        for axes, rows, what in zip(line, (lora, full), ("adapters", "every weight"), strict=True):
+            part = rows[rows["task"] == task]
+            layout.model_rows(axes, tables, part, names, labels=axes is line[0])
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(6, prune="upper"))  # the page's edge is near
+            axes.set_title(f"{tables.task_label(task)}: {what}")
+            axes.set_xlabel(layout.metric_label(lora[lora["task"] == task]["metric"].unique()))
     return figure
 
 
 def pretraining(tables: Tables) -> Figure:
     """Held-out bits per base (or loss) while the pretrained arms were made."""
     title = "Pretraining · Held-out loss"
-    losses = tables.records
-    if "step" in losses:
-        losses = losses[(losses["analysis"] == "pretrain") & losses["metric"].isin(["bits_per_base", "loss"])]
-        losses = losses[losses["step"].notna() & losses["value"].notna()]
-    if "step" not in losses or losses.empty:
+    losses = tables.records.dropna(subset=["step", "value"])
+    losses = losses[(losses["analysis"] == "pretrain") & losses["metric"].isin(["bits_per_base", "loss"])]
+    if losses.empty:
         return style.missing(title, "No records of analysis pretrain: no arm of this study was pretrained here.")
     metric = "bits_per_base" if (losses["metric"] == "bits_per_base").any() else "loss"
     losses = losses[losses["metric"] == metric]
     names = tables.order(losses["model"])
-    unknown = [name for name in losses["model"].unique() if name not in names]
     if not names:
-        return style.missing(title, f"The models table does not know the pretrained {', '.join(unknown)}.")
+        unknown = ", ".join(losses["model"].unique())
+        return style.missing(title, f"The models table does not know the pretrained {unknown}.")
     steps = losses[losses["model"].isin(names)].groupby("model")["step"].agg(["max", "nunique"])
     caption = "Sequences held out from pretraining; masked models predict fewer bases per sequence. n = "
-    if "n" in losses and losses["n"].notna().any():
+    if losses["n"].notna().any():
         caption += f"{layout.span(losses['n'].dropna())} predicted tokens a point, "
     caption += (
         f"{layout.span(steps['nunique'])} points over {layout.span(steps['max'])} steps a model, and no interval. "
     )
-    lines = _variant_lines(tables, names)
-    marks = {name: style.filling(tables.looks[name], "pretrained") | {"markersize": 3} | lines[name] for name in names}
-    handles = [[Line2D([], [], label=_variant_label(tables, name), **mark) for name, mark in marks.items()]]
+    marks = _variant_marks(tables, names)
+    handles = [[style.handle(label=_variant_label(tables, name), **mark) for name, mark in marks.items()]]
     chance: Any = {"color": style.INK, "linewidth": 0.5, "linestyle": "--"}
     if metric == "bits_per_base":
-        handles[0].append(Line2D([], [], label="2 bits: all bases alike", **chance))
+        handles[0].append(style.handle(label="2 bits: all bases alike", **chance))
     figure, body = style.page(55, title=title, caption=caption + tables.study, handles=handles)
-    with style.sheet():
-        axes = body.subplots()
-        for name in names:
-            curve = losses[losses["model"] == name].sort_values("step")
-            every = max(1, len(curve) // 8)
-            axes.plot(
-                curve["step"],
-                curve["value"],
-                markevery=every,
-                **marks[name],
-            )
-        if metric == "bits_per_base":
-            axes.axhline(2.0, zorder=1, **chance)
-        axes.set_xlabel("Step")
-        axes.set_ylabel("Bits per base" if metric == "bits_per_base" else "Loss (nats per token)")
-        axes.grid(axis="y")
+    axes = body.subplots()
+    for name in names:
+        curve = losses[losses["model"] == name].sort_values("step")
+        axes.plot(curve["step"], curve["value"], markevery=max(1, len(curve) // 8), **marks[name])
+    if metric == "bits_per_base":
+        axes.axhline(2.0, zorder=1, **chance)
+    axes.set_xlabel("Step")
+    axes.set_ylabel("Bits per base" if metric == "bits_per_base" else "Loss (nats per token)")
+    axes.grid(axis="y")
     return figure
 
 
-def _variant_lines(tables: Tables, names: list[str]) -> dict[str, Any]:
-    """Line of each model: variants in width and tokenizer share colour and mark, and differ by their dashes."""
-    seen: dict[str, int] = {}
-    found = {}
-    for name in names:
-        stem = tables.stems[name]
-        place = seen[stem] = seen.get(stem, -1) + 1
-        mark: Any = {} if place == 0 else {"markerfacecolor": "white"}
-        found[name] = {"linestyle": LINES[place % len(LINES)], **mark}
-    return found
+def _variant_marks(tables: Tables, names: list[str]) -> dict[str, Any]:
+    """Mark and line of each model: variants in width and tokenizer share colour and marker, and differ by dashes."""
+    stems = pd.Series([tables.stems[name] for name in names])
+    return {
+        name: style.filling(tables.looks[name], "random" if place else "pretrained")
+        | {"markersize": 3, "linestyle": LINES[place % len(LINES)]}
+        for name, place in zip(names, stems.groupby(stems).cumcount(), strict=True)
+    }
 
 
 def _variant_label(tables: Tables, name: str) -> str:

@@ -10,14 +10,13 @@ import pandas as pd
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables
+from foundationless.reporting.figures.inputs import Tables, each
 from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
 from foundationless.study.names import without
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
+from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, CONTROL_ARMS
 
 TITLE = "Cost · What pretraining took, and what it bought"
 SHOWN = {"finetune": "fine-tuning", "biotype": "frozen features", "frozen": "frozen features"}
@@ -48,38 +47,31 @@ def cost(tables: Tables) -> Figure:
         return style.missing(TITLE, f"No model has both a score and a cost in any of the analyses {analyses}.")
     shown = pd.concat([panel.points for panel in panels])
     own = tables.own(shown)
-    names = tables.order(own["model"])
-    handles = [style.arm_handles(layout.shown_arms(tables, shown)), style.model_handles(_distinct(tables, names))]
-    handles[0].append(Line2D([], [], color=style.INK, linewidth=0.6, label="from the random to the pretrained arm"))
+    looks = (tables.looks[name] for name in tables.order(own["model"]))
+    handles = [style.arm_handles(layout.shown_arms(tables, shown)), style.model_handles(looks)]
+    handles[0].append(style.handle(color=style.INK, linewidth=0.6, label="from the random to the pretrained arm"))
     if own["unknown"].any():
-        handles[0].append(Line2D([], [], color=style.INK, marker=">", linestyle="none", markersize=2.5,
-                                 label="at least: its pretraining was paid elsewhere"))  # fmt: skip
+        words = "at least: its pretraining was paid elsewhere"
+        handles[0].append(style.handle(color=style.INK, marker=">", linestyle="none", markersize=2.5, label=words))
     height = PANEL_MM * math.ceil(len(panels) / COLUMNS)
     caption = _caption(tables, ledger, unit, panels, shown)
     figure, body = style.page(height, title=TITLE, caption=caption, handles=handles)
-    with style.sheet():
-        columns = min(COLUMNS, len(panels))
-        grid = body.subplots(math.ceil(len(panels) / columns), columns, squeeze=False, sharex=True).ravel()
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
-        limits = _decades(shown.loc[shown["cost"] > 0, "cost"])
-        for place, (axes, panel) in enumerate(zip(grid, panels, strict=False)):
-            axes.set_xscale("log")
-            axes.set_xlim(limits)
-            _draw(axes, tables, panel, limits)
-            axes.set_title(textwrap.fill(panel.title, 105 // columns))
-            axes.set_ylabel(layout.metric_label(panel.metrics))
-            axes.tick_params(axis="x", labelbottom=place + columns >= len(panels))
-            axes.xaxis.set_major_locator(ticker.LogLocator(numticks=5))
-            axes.xaxis.set_major_formatter(ticker.LogFormatterMathtext())
-            axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-            axes.grid()
-        body.supxlabel(UNITS[unit], fontsize=7)
+    columns = min(COLUMNS, len(panels))
+    limits = _decades(shown.loc[shown["cost"] > 0, "cost"])
+    grid = layout.grid(body, len(panels), columns, sharex=True)
+    for place, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
+        axes.set_xscale("log")
+        axes.set_xlim(limits)
+        _draw(axes, tables, panel, limits)
+        axes.set_title(textwrap.fill(panel.title, 105 // columns))
+        axes.set_ylabel(layout.metric_label(panel.metrics))
+        axes.tick_params(axis="x", labelbottom=place + columns >= len(panels))
+        axes.xaxis.set_major_locator(ticker.LogLocator(numticks=5))
+        axes.xaxis.set_major_formatter(ticker.LogFormatterMathtext())
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+        axes.grid()
+    body.supxlabel(UNITS[unit], fontsize=7)
     return figure
-
-
-def _distinct(tables: Tables, names: list[str]) -> list[style.Look]:
-    return list(dict.fromkeys(tables.looks[name] for name in names))
 
 
 def _decades(values: pd.Series) -> tuple[float, float]:
@@ -98,17 +90,14 @@ def _draw(axes: Axes, tables: Tables, panel: Panel, limits: tuple[float, float])
         ends = part.set_index("init").reindex(["random", "pretrained"])
         if name not in tables.baselines and ends["value"].notna().all():
             axes.plot(ends["cost"].clip(lower=limits[0]), ends["value"], "-", color=look.color, linewidth=0.6, zorder=1)
-        for point in part.to_dict("records"):
-            arm = "baseline" if name in tables.baselines else str(point["init"])
-            x, color = max(point["cost"], limits[0]), style.GREY if arm == "baseline" else look.color
-            style.interval(axes, x, point["low"], point["high"], color, vertical=True)
-            mark = style.filling(look, arm) | ({"marker": "_"} if arm == "baseline" else {"linestyle": "none"})
-            axes.plot(x, point["value"], zorder=3, clip_on=False, **mark)
-            if point["unknown"]:
-                axes.annotate(
-                    "", (x, point["value"]), (9, 0), textcoords="offset points", zorder=2,
-                    arrowprops={"arrowstyle": "<|-", "color": color, "linewidth": 0.6, "mutation_scale": 4},
-                )  # fmt: skip
+        for point in each(part):
+            x, mark = max(point.cost, limits[0]), style.filling(look, tables.arm(point)) | {"linestyle": "none"}
+            style.interval(axes, x, point.low, point.high, mark["color"], vertical=True)
+            mark |= {"marker": "_"} if name in tables.baselines else {}
+            axes.plot(x, point.value, zorder=3, clip_on=False, **mark)
+            if point.unknown:
+                arrow = {"arrowstyle": "<|-", "color": mark["color"], "linewidth": 0.6, "mutation_scale": 4}
+                axes.annotate("", (x, point.value), (9, 0), textcoords="offset points", zorder=2, arrowprops=arrow)
 
 
 def _panels(tables: Tables, ledger: pd.DataFrame, unit: str) -> list[Panel]:
@@ -117,9 +106,7 @@ def _panels(tables: Tables, ledger: pd.DataFrame, unit: str) -> list[Panel]:
     found = []
     for analysis, words in SHOWN.items():
         scores = tables.scored(analysis)
-        scores = scores[scores["metric"].isin(METRIC_LABELS) & scores["model"].isin(tables.looks)]
-        if scores.empty:
-            continue
+        scores = scores[scores["metric"].isin(CLASS_METRICS) & scores["model"].isin(tables.looks)]
         costs = _own_costs(ledger, analysis, unit)
         by = scores["task"].map(suites).fillna("") if analysis == "finetune" else pd.Series(words, index=scores.index)
         for name, part in scores.groupby(by, sort=False):
@@ -150,9 +137,7 @@ def _panel(
     scores = scores[known]
     arms = tables.own(scores).groupby(["model", "init"])["task"].agg(set)
     tasks = _shared(arms.tolist())
-    left_out += [
-        f"{_name(tables, model)} (other tasks)" for model, _ in arms.index[[not tasks <= each for each in arms]]
-    ]
+    left_out += [f"{_name(tables, model)} (other tasks)" for model, _ in arms.index[[not tasks <= own for own in arms]]]
     rows = []
     for (model, init), part in scores[scores["task"].isin(tasks)].groupby(["model", "init"], sort=False):
         if set(part["task"]) < tasks:
@@ -205,7 +190,7 @@ def _name(tables: Tables, model: object) -> str:
 
 def _caption(tables: Tables, ledger: pd.DataFrame, unit: str, panels: list[Panel], shown: pd.DataFrame) -> str:
     spent, pretrained = ledger[unit].sum(), _pretraining(ledger, unit).sum()
-    energy = ledger["energy_kwh"].sum() if "energy_kwh" in ledger else 0.0
+    energy = ledger["energy_kwh"].sum()
     words = (
         f"Score of an arm against the {UNITS[unit]} that it took over all seeds, folds and learning rates: training or "
         "embedding and probing; of a pretrained arm also the pretraining, which every panel counts whole. "
@@ -218,7 +203,7 @@ def _caption(tables: Tables, ledger: pd.DataFrame, unit: str, panels: list[Panel
     own = tables.own(shown)
     unknown = _listed(tables, own.loc[own["unknown"], "model"])
     words += f"The pretraining of {unknown} was paid elsewhere and is not counted. " if unknown else ""
-    dropped = list(dict.fromkeys(f"{each} in {panel.title}" for panel in panels for each in panel.dropped))
+    dropped = list(dict.fromkeys(f"{words} in {panel.title}" for panel in panels for words in panel.dropped))
     words += f"Left out: {'; '.join(dropped[:6])}{' and others' if len(dropped) > 6 else ''}. " if dropped else ""
     return words + tables.study
 

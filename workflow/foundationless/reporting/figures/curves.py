@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from scipy import integrate
 
 from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.data_and_width import at_amounts
 from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.figures.style import ARM_LINES
 
-ARM_LINES = {"pretrained": "-", "random": "--"}
 SMALL = 5.2  # points of the numbers beside rows
 # Analysis: the axis, the part of a task's name that stands on it, and the words for it.
 SOURCES = {
@@ -29,13 +29,12 @@ MOST_TASKS = 4  # columns of the grid of ROC curves
 class Area:
     """Area under the learning curves of one model: mean of each arm over tasks, and the paired difference."""
 
-    analysis: str
     model: str
     tasks: int
     metrics: list[str]
-    curve: pd.DataFrame  # init, x, value: mean over tasks
+    x: np.ndarray
+    curves: dict[str, np.ndarray]  # of each arm: [x], means over tasks
     means: dict[str, float]
-    deltas: list[float]
     delta: float
     low: float
     high: float
@@ -44,8 +43,7 @@ class Area:
 def learning_curves(tables: Tables) -> Figure:
     """Score against the amount of training data, mean over tasks, and the area under the curves of both arms."""
     title = "Learning curves · Does pretraining save data?"
-    areas = {analysis: _areas(tables, analysis) for analysis in SOURCES}
-    areas = {analysis: group for analysis, group in areas.items() if group}
+    areas = {analysis: group for analysis in SOURCES if (group := _areas(tables, analysis))}
     if not areas:
         return style.missing(
             title, "No model has both arms at every share or number of training rows (analyses lowdata and fewshot)."
@@ -62,19 +60,15 @@ def learning_curves(tables: Tables) -> Figure:
     )
     lines = sum(len(group) + 1 for group in areas.values())
     heights = [CURVE_MM, 11 + ROW_MM * lines]
-    handles = [style.arm_handles(lines=True), style.model_handles([tables.looks[name] for name in names])]
-    figure, body = style.page(
-        sum(heights), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
-    )  # fmt: skip
-    with style.sheet():
-        halves: Any = body.subfigures(2, 1, height_ratios=heights)
-        top, bottom = halves
-        for axes, (analysis, group) in zip(top.subplots(1, len(areas), squeeze=False)[0], areas.items(), strict=True):
-            _curves(axes, tables, group)
-            axes.set_xlabel(SOURCES[analysis][0])
-            axes.set_title(SOURCES[analysis][2].capitalize())
-            axes.set_ylabel(layout.metric_label(group[0].metrics))
-        _area_rows(bottom.subplots(), tables, areas)
+    handles = [style.arm_handles(lines=True), style.model_handles(tables.looks[name] for name in names)]
+    figure, body = style.page(sum(heights), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN)
+    top, bottom = layout.stack(body, heights)
+    for axes, (analysis, group) in zip(top.subplots(1, len(areas), squeeze=False)[0], areas.items(), strict=True):
+        _curves(axes, tables, group)
+        axes.set_xlabel(SOURCES[analysis][0])
+        axes.set_title(SOURCES[analysis][2].capitalize())
+        axes.set_ylabel(layout.metric_label(group[0].metrics))
+    _area_rows(bottom.subplots(), tables, areas)
     return figure
 
 
@@ -114,43 +108,34 @@ def _areas(tables: Tables, analysis: str) -> list[Area]:
         if not whole_tasks:
             continue
         weights = _weights(wanted)
-        curves = {init: np.array([[mine[task, init, x] for x in wanted] for task in whole_tasks]) for init in ARM_LINES}
+        curves = {
+            init: np.array([[mine[task, init, x] for x in wanted] for task in whole_tasks]).mean(axis=0)
+            for init in ARM_LINES
+        }
         by_task = np.array([changes.loc[[(name, task, x) for x in wanted]].to_numpy() for task in whole_tasks])
         differences = np.einsum("txc,x->tc", by_task, weights)  # [tasks, (delta, low, high)]
         delta, low, high = differences.mean(axis=0)
         if len(whole_tasks) > 2:
             over = across_tasks(differences[:, 0])
             low, high = over.low, over.high
-        curve = [
-            {"init": init, "x": x, "value": value}
-            for init, values in curves.items() for x, value in zip(wanted, values.mean(axis=0), strict=True)
-        ]  # fmt: skip
-        metrics = drawn.loc[drawn["base_task"].isin(whole_tasks) & (drawn["model"] == name), "metric"].unique().tolist()
-        means = {init: float((values @ weights).mean()) for init, values in curves.items()}
-        areas.append(
-            Area(analysis, name, len(whole_tasks), metrics, pd.DataFrame(curve), means, differences[:, 0].tolist(),
-                 float(delta), float(low), float(high))
-        )  # fmt: skip
+        metrics = drawn.loc[drawn["base_task"].isin(whole_tasks) & (drawn["model"] == name), "metric"].tolist()
+        means = {init: float(curve @ weights) for init, curve in curves.items()}
+        areas.append(Area(name, len(whole_tasks), metrics, np.array(wanted), curves, means, delta, low, high))
     return areas
 
 
 def _weights(grid: list[float]) -> Any:
     """Weights [x] of the trapezoidal rule over log x, which sum to 1: the area as the curve's mean height."""
-    steps = np.diff(np.log(grid))
-    weights = np.zeros(len(grid))
-    weights[:-1] += steps / 2
-    weights[1:] += steps / 2
-    return weights / steps.sum()
+    return integrate.trapezoid(np.eye(len(grid)), np.log(grid)) / np.log(grid[-1] / grid[0])
 
 
 def _curves(axes: Axes, tables: Tables, areas: list[Area]) -> None:
     spread = np.linspace(-0.04, 0.04, max(2, len(areas)))
     for area, shift in zip(areas, spread, strict=False):
         for init, line in ARM_LINES.items():
-            arm = area.curve[area.curve["init"] == init]
             mark = style.filling(tables.looks[area.model], init) | {"linestyle": line, "markersize": 2.8}
-            axes.plot(arm["x"] * (1 + shift), arm["value"], zorder=3, **(mark | {"linewidth": 0.7}))
-    layout.logarithmic(axes, sorted({x for area in areas for x in area.curve["x"]}))
+            axes.plot(area.x * (1 + shift), area.curves[init], zorder=3, **(mark | {"linewidth": 0.7}))
+    layout.logarithmic(axes, sorted({x for area in areas for x in area.x}))
     axes.grid(axis="y")
 
 
@@ -168,7 +153,7 @@ def _area_rows(axes: Axes, tables: Tables, areas: dict[str, list[Area]]) -> None
             text = layout.signed(area.delta, area.low, area.high)
             axes.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), fontsize=SMALL, va="center")
     layout.named_rows(axes, ticks)
-    metrics = list(dict.fromkeys(metric for group in areas.values() for area in group for metric in area.metrics))
+    metrics = [metric for group in areas.values() for area in group for metric in area.metrics]
     axes.set_xlabel(f"Mean height of the curve, {layout.metric_label(metrics)}")
 
 
@@ -178,12 +163,11 @@ def roc(tables: Tables) -> Figure:
     curves = tables.extra("roc")
     ratios = tables.own(tables.scored("likelihood"))
     ratios = ratios[(ratios["metric"] == "auroc") & ratios["init"].isin(ARM_LINES)]
-    if len(curves):
-        curves = curves[(curves["analysis"] == "likelihood") & curves["model"].isin(tables.looks)]
-        curves = curves[curves["init"].isin(ARM_LINES)].dropna(subset=["tpr"])
+    curves = curves[(curves["analysis"] == "likelihood") & curves["model"].isin(tables.looks)]
+    curves = curves[curves["init"].isin(ARM_LINES)].dropna(subset=["tpr"])
     if curves.empty or ratios.empty:
         return style.missing(title, "No ROC curves of analysis likelihood (roc.csv), or no AUROCs beside them.")
-    tasks = tables.task_rows({*curves["task"]} & {*ratios["task"]})["task"].tolist()
+    tasks = tables.task_names({*curves["task"]} & {*ratios["task"]})
     kept, tasks = len(tasks), tasks[:MOST_TASKS]
     curves, ratios = (frame[frame["task"].isin(tasks)] for frame in (curves, ratios))
     names = tables.order([*curves["model"], *ratios["model"]])
@@ -198,32 +182,29 @@ def roc(tables: Tables) -> Figure:
     )
     if kept > len(tasks):
         caption += f" The first {len(tasks)} of {kept} sets are shown; roc.csv has all."
-    cross = Line2D([], [], color=style.INK, marker="x", markersize=2.5, markeredgewidth=0.6, linestyle=":",
-                   linewidth=0.7, label="+LLR")  # fmt: skip
+    turned = {"marker": "x", "markersize": 2.5, "markeredgewidth": 0.6, "linestyle": ":", "linewidth": 0.7}
+    cross = style.handle(label="+LLR", color=style.INK, **turned)
     heights = [8 + max(ROC_MM, 0.62 * (style.ONE_COLUMN - 12) / len(tasks) if len(names) < 3 else 0) * len(names),
                11 + ROW_MM * len(names)]  # fmt: skip
     handles = [[*style.arm_handles(lines=True), cross]]
-    figure, body = style.page(
-        sum(heights), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
-    )  # fmt: skip
-    with style.sheet():
-        panels = body.subplots(len(names) + 1, len(tasks), squeeze=False, height_ratios=[
-            *[heights[0] / len(names)] * len(names), heights[1]])  # fmt: skip
-        for line, name in zip(panels, names, strict=False):
-            for axes, task in zip(line, tasks, strict=True):
-                _roc(axes, tables, curves[(curves["task"] == task) & (curves["model"] == name)], name)
-                axes.tick_params(labelbottom=name == names[-1], labelleft=axes is line[0], labelsize=SMALL)
-            line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.5, fontweight="bold",
-                               color=tables.looks[name].color)  # fmt: skip
-            line[0].annotate("TPR", (0, 0.5), (-6, 0), xycoords="axes fraction", textcoords="offset points",
-                             fontsize=SMALL, rotation=90, ha="center", va="center")  # fmt: skip
-        for axes, task in zip(panels[0], tasks, strict=True):
-            axes.set_title(tables.task_label(task).replace(" ", "\n", 1), fontsize=5.5)
-        for axes in panels[-2]:
-            axes.set_xlabel("FPR", fontsize=5.5, labelpad=1)
-        for axes, task in zip(panels[-1], tasks, strict=True):
-            _aurocs(axes, tables, ratios[ratios["task"] == task], names, labels=axes is panels[-1][0])
-            _chance_ticks(axes, 5 if len(tasks) == 1 else 3)
+    figure, body = style.page(sum(heights), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN)
+    rows_mm = [*[heights[0] / len(names)] * len(names), heights[1]]
+    panels = body.subplots(len(names) + 1, len(tasks), squeeze=False, height_ratios=rows_mm)
+    for line, name in zip(panels, names, strict=False):
+        for axes, task in zip(line, tasks, strict=True):
+            _roc(axes, tables, curves[(curves["task"] == task) & (curves["model"] == name)], name)
+            axes.tick_params(labelbottom=name == names[-1], labelleft=axes is line[0], labelsize=SMALL)
+        line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.5, fontweight="bold",
+                           color=tables.looks[name].color)  # fmt: skip
+        line[0].annotate("TPR", (0, 0.5), (-6, 0), xycoords="axes fraction", textcoords="offset points",
+                         fontsize=SMALL, rotation=90, ha="center", va="center")  # fmt: skip
+    for axes, task in zip(panels[0], tasks, strict=True):
+        axes.set_title(tables.task_label(task).replace(" ", "\n", 1), fontsize=5.5)
+    for axes in panels[-2]:
+        axes.set_xlabel("FPR", fontsize=5.5, labelpad=1)
+    for axes, task in zip(panels[-1], tasks, strict=True):
+        _aurocs(axes, tables, ratios[ratios["task"] == task], names, labels=axes is panels[-1][0])
+        _chance_ticks(axes, 5 if len(tasks) == 1 else 3)
     return figure
 
 

@@ -8,7 +8,7 @@ from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables
 
 RIGHT = " They stand right of ours, in their model's colour."
-ARM_LINES = {"pretrained": "-", "random": "--", "baseline": ":"}
+ARM_LINES = style.ARM_LINES | {"baseline": ":"}
 
 
 def low_data(tables: Tables) -> Figure:
@@ -20,10 +20,9 @@ def low_data(tables: Tables) -> Figure:
     full = tables.own(tables.scored("finetune")).assign(x=100.0)
     full = full[full["base_task"].isin(low["base_task"]) & full["model"].isin(low["model"])]
     scores = pd.concat([low, full], ignore_index=True)
-    tasks = tables.task_rows(scores["base_task"])["task"].tolist()
     drawn, words = average_draws(scores)
     printed = layout.paper_numbers(tables, "nt_finetune")
-    printed = printed[printed["task"].isin(tasks) & printed["arm"].isin(style.PAPER_MARKS)]
+    printed = printed[printed["task"].isin(scores["base_task"]) & printed["arm"].isin(style.PAPER_MARKS)]
     printed = printed.assign(base_task=printed["task"], x=100.0, stem=printed["model"].map(tables.stems))
     printed = printed[printed["stem"].isin(scores["model"].map(tables.stems))]
     caption = (
@@ -31,8 +30,7 @@ def low_data(tables: Tables) -> Figure:
         f"differences. {layout.paper_words(tables, printed)}{RIGHT if len(printed) else ''} The paper "
         f"prints no numbers with less data. {tables.study}"
     )
-    return curves(tables, drawn, title, caption, tasks, printed,
-                  xlabel="Training data (%)", ticks=sorted(scores["x"].unique()))  # fmt: skip
+    return curves(tables, drawn, title, caption, "Training data (%)", printed)
 
 
 def at_amounts(rows: pd.DataFrame, part: str) -> pd.DataFrame:
@@ -91,13 +89,11 @@ def _widths(tables: Tables, found: pd.DataFrame, title: str, sentence: str) -> F
     if found.empty:
         return style.missing(title, sentence)
     found = found.assign(x=found["width"].astype(float))
-    tasks = tables.task_rows(found["task"].tolist())["task"].tolist()
     printed = _paper_widths(tables, found)
     words = f"{layout.sizes(found)} No test is drawn (comparisons.csv has the paired differences)."
     if len(printed):
         words += f" {layout.paper_words(tables, printed)}{RIGHT} Its widest random model stands at the widest of ours."
-    return curves(tables, found, title, f"{words} {tables.study}", tasks, printed,
-                   xlabel="Width of the hidden states", ticks=sorted(found["x"].unique()))  # fmt: skip
+    return curves(tables, found, title, f"{words} {tables.study}", "Width of the hidden states", printed)
 
 
 def _paper_widths(tables: Tables, found: pd.DataFrame) -> pd.DataFrame:
@@ -114,11 +110,8 @@ def curves(
     scores: pd.DataFrame,
     title: str,
     caption: str,
-    tasks: list[str],
-    printed: pd.DataFrame | None = None,
-    *,
     xlabel: str,
-    ticks: list[float],
+    printed: pd.DataFrame | None = None,
 ) -> Figure:
     """Score against `x` (logarithmic), one panel per base task, one line per model and arm.
 
@@ -126,56 +119,47 @@ def curves(
     """
     printed = pd.DataFrame(columns=["base_task", "stem", "arm", "x", "reported"]) if printed is None else printed
     scores = scores.assign(stem=scores["model"].map(tables.stems))
-    stems = [stem for stem in dict.fromkeys(tables.stems.values()) if (scores["stem"] == stem).any()]
-    shown = {stem: tables.looks[stem] for stem in stems}
+    stems, tasks = set(scores["stem"]), tables.task_names(scores["base_task"])
+    shown = {stem: tables.looks[stem] for stem in dict.fromkeys(tables.stems.values()) if stem in stems}
     columns = min(len(tasks), 4)
-    lines = -(-len(tasks) // columns)
     wide = style.TWO_COLUMNS if columns > 1 else style.ONE_COLUMN
     arms = style.arm_handles(layout.shown_arms(tables, scores), lines=True)
-    handles = [arms + style.reported_handles(set(printed["arm"])), style.model_handles(list(shown.values()))]
-    figure, body = style.page(52 * lines, title=title, caption=caption, handles=handles, width_mm=wide)
-    with style.sheet():
-        panels = body.subplots(lines, columns, squeeze=False).ravel()
-        for axes in panels[len(tasks) :]:
-            axes.set_axis_off()
-        for axes, task in zip(panels, tasks, strict=False):
-            part = scores[scores["base_task"] == task]
-            spread = np.linspace(-0.02, 0.02, max(2, len(shown)))
-            for (name, look), shift in zip(shown.items(), spread, strict=False):
-                for init, line in ARM_LINES.items():
-                    arm = part[(part["stem"] == name) & (part["init"] == init)].sort_values("x")
-                    x = arm["x"].to_numpy() * (1 + shift)  # neighbours' intervals stay apart
-                    axes.plot(x, arm["value"], zorder=3, **(style.filling(look, init) | {"linestyle": line}))
-                    style.interval(axes, x, arm["low"], arm["high"], look.color, vertical=True)
-                own = printed[(printed["base_task"] == task) & (printed["stem"] == name)]
-                for selected, arm in own.groupby("arm"):
-                    place = arm["x"].to_numpy(dtype=float) * (1.3 + 2 * shift)
-                    mark = style.reported(str(selected)) | {"color": look.color, "markeredgewidth": 0.9}
-                    axes.plot(place, arm["reported"], zorder=4, **mark)
-            layout.logarithmic(axes, ticks, size=6.5)
-            axes.set_title(tables.task_label(task))
-            axes.set_xlabel(xlabel)
-            axes.margins(x=0.16)
-            axes.set_ylabel(layout.metric_label(part["metric"].unique().tolist()))
-            axes.grid(axis="y")
+    handles = [arms + style.reported_handles(set(printed["arm"])), style.model_handles(shown.values())]
+    height = 52 * -(-len(tasks) // columns)
+    figure, body = style.page(height, title=title, caption=caption, handles=handles, width_mm=wide)
+    for axes, task in zip(layout.grid(body, len(tasks), columns), tasks, strict=True):
+        part = scores[scores["base_task"] == task]
+        spread = np.linspace(-0.02, 0.02, max(2, len(shown)))
+        for (name, look), shift in zip(shown.items(), spread, strict=False):
+            for init, line in ARM_LINES.items():
+                arm = part[(part["stem"] == name) & (part["init"] == init)].sort_values("x")
+                x = arm["x"].to_numpy() * (1 + shift)  # neighbours' intervals stay apart
+                axes.plot(x, arm["value"], zorder=3, **(style.filling(look, init) | {"linestyle": line}))
+                style.interval(axes, x, arm["low"], arm["high"], look.color, vertical=True)
+            own = printed[(printed["base_task"] == task) & (printed["stem"] == name)]
+            for selected, arm in own.groupby("arm"):
+                place = arm["x"].to_numpy(dtype=float) * (1.3 + 2 * shift)
+                mark = style.reported(str(selected)) | {"color": look.color, "markeredgewidth": 0.9}
+                axes.plot(place, arm["reported"], zorder=4, **mark)
+        layout.logarithmic(axes, sorted(scores["x"].unique()), size=6.5)
+        axes.set_title(tables.task_label(task))
+        axes.set_xlabel(xlabel)
+        axes.margins(x=0.16)
+        axes.set_ylabel(layout.metric_label(part["metric"]))
+        axes.grid(axis="y")
     return figure
 
 
 def biotype(tables: Tables) -> Figure:
-    """Table 2 as a dot plot: biotypes from frozen features, both arms and the baselines."""
-    return dots(tables, "biotype", "Table 2 · Biotype from frozen features")
-
-
-def dots(tables: Tables, analysis: str, title: str) -> Figure:
-    """One panel per task of an analysis, one row per model."""
-    scores = tables.scored(analysis)
+    """Table 2 as a dot plot: a panel per biotype task, from frozen features, a row per model."""
+    title, scores = "Table 2 · Biotype from frozen features", tables.scored("biotype")
     if scores.empty:
-        return style.missing(title, f"No scores of analysis {analysis}.")
+        return style.missing(title, "No scores of analysis biotype.")
     names = tables.order(scores["model"])
-    tasks = tables.task_rows(scores["task"].tolist())["task"].tolist()
+    tasks = tables.task_names(scores["task"])
     handles = [style.arm_handles(layout.shown_arms(tables, scores))]
     wide = style.ONE_COLUMN if len(tasks) == 1 else style.TWO_COLUMNS
-    printed = layout.paper_numbers(tables, analysis)
+    printed = layout.paper_numbers(tables, "biotype")
     printed = printed.assign(init=printed["arm"].str.split("/").str[0])
     printed = printed[printed["task"].isin(tasks) & printed["model"].isin(names) & printed["init"].isin(scores["init"])]
     handles[0] += style.reported_handles(set(printed["init"]))
@@ -185,11 +169,10 @@ def dots(tables: Tables, analysis: str, title: str) -> Figure:
     )
     body_mm = 13 + layout.ROW_MM * len(names)
     figure, body = style.page(body_mm, title=title, caption=caption, handles=handles, width_mm=wide)
-    with style.sheet():
-        for i, (axes, task) in enumerate(zip(body.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)):
-            part = scores[scores["task"] == task]
-            layout.model_rows(axes, tables, part, names, labels=i == 0)
-            layout.paper_rows(axes, printed[printed["task"] == task], names, set(part["init"]))
-            axes.set_title(tables.task_label(task))
-            axes.set_xlabel(layout.metric_label(part["metric"].unique().tolist()))
+    for i, (axes, task) in enumerate(zip(body.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)):
+        part = scores[scores["task"] == task]
+        layout.model_rows(axes, tables, part, names, labels=i == 0)
+        layout.paper_rows(axes, printed[printed["task"] == task], names, set(part["init"]))
+        axes.set_title(tables.task_label(task))
+        axes.set_xlabel(layout.metric_label(part["metric"]))
     return figure

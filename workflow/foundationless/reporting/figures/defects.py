@@ -21,9 +21,8 @@ def defects(tables: Tables) -> Figure:
     """Each defect of the paper: score with it minus without it, single comparisons as dots and their median."""
     title = "What the paper's errors change: score with the defect minus score without it"
     differences = tables.extra("defects")
-    if len(differences):
-        single = (differences["task"] != "all") & (differences["metric"] != "count")
-        differences = differences[single & differences["difference"].notna()]
+    single = (differences["task"] != "all") & (differences["metric"] != "count")
+    differences = differences[single & differences["difference"].notna()]
     if differences.empty:
         return style.missing(title, "No defect of the paper can be shown with these data (defects.csv has no rows).")
     differences = differences.assign(name=differences["what"].str.split(" (", regex=False).str[0])
@@ -36,24 +35,18 @@ def defects(tables: Tables) -> Figure:
         "Numbers on the left are the items of the README's list. Units: metric of the task"
         f"{''.join(f'; in {item:.0f}, {unit}' for item, unit in units.items())}. {tables.study}"
     )
-    names = tables.order(name for name in differences["model"] if name not in tables.baselines)
-    handles = [
-        style.arm_handles(layout.shown_arms(tables, differences)),
-        style.model_handles(list(dict.fromkeys(tables.looks[name] for name in names))),
-    ]
+    looks = (tables.looks[name] for name in tables.order(differences["model"]) if name not in tables.baselines)
+    handles = [style.arm_handles(layout.shown_arms(tables, differences)), style.model_handles(looks)]
     figure, body = style.page(12 + ROW_MM * len(groups), title=title, caption=caption, handles=handles)
-    with style.sheet():
-        axes = body.subplots()
-        axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-        for y, (_, _, part) in enumerate(groups):
-            _defect(axes, tables, y, part, ends)
-        axes.set_ylim(len(groups) - 0.5, -0.5)
-        axes.set_yticks(range(len(groups)), [f"{item:.0f} · {name}" for item, name, _ in groups])
-        axes.tick_params(axis="y", length=0)
-        others = f"; {', '.join(f'{item:.0f}' for item in units)}: see below" if units else ""
-        axes.set_xlabel(f"With the defect minus without (metric of the task{others})")
-        axes.grid(axis="x")
-        axes.set_xlim(*ends)
+    axes = body.subplots()
+    axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+    for y, (_, _, part) in enumerate(groups):
+        _defect(axes, tables, y, part, ends)
+    layout.named_rows(axes, [(f"{item:.0f} · {name}", "normal") for item, name, _ in groups], size=6.5)
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    others = f"; {', '.join(f'{item:.0f}' for item in units)}: see below" if units else ""
+    axes.set_xlabel(f"With the defect minus without (metric of the task{others})")
+    axes.set_xlim(*ends)
     return figure
 
 
@@ -73,15 +66,10 @@ def _defect(axes: Axes, tables: Tables, y: float, part: pd.DataFrame, ends: tupl
     shown = part.iloc[:: max(1, -(-len(part) // DOTS))]
     spread = np.linspace(-0.28, 0.28, len(shown)) if len(shown) > 1 else np.zeros(1)
     for row, shift in zip(each(shown), spread, strict=True):
-        arm = "baseline" if row.model in tables.baselines or row.init == "baseline" else row.init
         look = tables.looks.get(row.model, style.Look(str(row.model), style.INK, "o"))
+        mark = style.filling(look, tables.arm(row)) | {"linestyle": "none", "markersize": 2.4, "markeredgewidth": 0.5}
         if len(part) <= FEW:
-            color = style.GREY if arm == "baseline" else look.color
-            style.interval(axes, y + shift, max(row.low, ends[0]), min(row.high, ends[1]), color)
-            for past, end, arrow in ((row.low < ends[0], ends[0], "<"), (row.high > ends[1], ends[1], ">")):
-                if past:
-                    axes.plot(end, y + shift, arrow, color=color, markersize=2.4, clip_on=False, zorder=3)
-        mark = style.filling(look, arm) | {"linestyle": "none", "markersize": 2.4, "markeredgewidth": 0.5}
+            layout.cut_interval(axes, y + shift, row, ends, mark["color"], mark["markersize"])
         axes.plot(row.difference, y + shift, zorder=3, **mark)
     middle = float(part["difference"].median())
     axes.vlines(middle, y - 0.36, y + 0.36, color=style.INK, linewidth=1.2, zorder=4)
@@ -93,12 +81,11 @@ def optimism(tables: Tables) -> Figure:
     """What choosing runs by their test score adds to each arm of each fine-tuning task."""
     title = "Optimism: runs chosen by their test score against the same runs chosen by validation"
     gains = tables.extra("optimism")
-    if len(gains):
-        gains = gains[(gains["analysis"] == "finetune") & gains["versus"].isna()]
-        gains = tables.own(of_plain_tasks(gains[gains["optimism"].notna()]))
+    gains = gains[(gains["analysis"] == "finetune") & gains["versus"].isna()]
+    gains = tables.own(of_plain_tasks(gains[gains["optimism"].notna()]))
     if gains.empty:
         return style.missing(title, "No fine-tuned arm has predictions of both selections (optimism.csv).")
-    names, tasks = tables.order(gains["model"]), layout.ordered_tasks(tables, gains["task"].tolist())
+    names, tasks = tables.order(gains["model"]), layout.ordered_tasks(tables, gains["task"])
     means = gains.groupby("init")["optimism"].mean()
     words = ", ".join(f"{init} {mean:+.4f}" for init, mean in means.items()).replace("-", "−")
     caption = (
@@ -106,29 +93,26 @@ def optimism(tables: Tables) -> Figure:
         f"intervals. Mean over models and tasks: {words}. {_items(gains)}One learning rate leaves nothing to "
         f"choose, and no optimism. {tables.study}"
     )
-    figure, body = style.page(
-        layout.grid_height(tasks), title=title, caption=caption,
-        handles=[style.arm_handles(layout.shown_arms(tables, gains))],
-    )  # fmt: skip
-    with style.sheet():
-        panels, heights = layout.task_grid(body, tables, tasks, names)
-        for axes, model in zip(panels, names, strict=True):
-            look = tables.looks[model]
-            axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-            for init, arm in gains[gains["model"] == model].groupby("init"):
-                y = arm["task"].map(heights) + layout.offset(str(init), set(gains["init"]))
-                style.interval(axes, y, arm["low"], arm["high"], look.color)
-                mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3}
-                axes.plot(arm["optimism"], y, zorder=3, **mark)
-            axes.margins(x=0.08)
-        body.supxlabel("Optimism (metric of the task)", fontsize=7)
+    handles = [style.arm_handles(layout.shown_arms(tables, gains))]
+    figure, body = style.page(layout.grid_height(tasks), title=title, caption=caption, handles=handles)
+    panels, heights = layout.task_grid(body, tables, tasks, names)
+    for axes, model in zip(panels, names, strict=True):
+        look = tables.looks[model]
+        axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+        for init, arm in gains[gains["model"] == model].groupby("init"):
+            y = arm["task"].map(heights) + layout.offset(str(init), set(gains["init"]))
+            style.interval(axes, y, arm["low"], arm["high"], look.color)
+            mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3}
+            axes.plot(arm["optimism"], y, zorder=3, **mark)
+        axes.margins(x=0.08)
+    body.supxlabel("Optimism (metric of the task)", fontsize=7)
     return figure
 
 
 def _items(found: pd.DataFrame) -> str:
     """How many tasks and test items stand behind these rows, in one sentence."""
     words = f"n = {found['task'].nunique()} task(s)"
-    if "n_test" in found and found["n_test"].notna().any():
+    if found["n_test"].notna().any():
         words += f" of {layout.span(found['n_test'].dropna())} test items"
     return f"{words}. "
 
@@ -137,8 +121,7 @@ def calibration(tables: Tables) -> Figure:
     """Reliability curves of both arms of every model, predictions of all fine-tuning tasks pooled."""
     title = "Calibration: how often a prediction of a confidence is right"
     bins = tables.extra("calibration")
-    if len(bins):
-        bins = tables.own(of_plain_tasks(bins[bins["analysis"] == "finetune"]))
+    bins = tables.own(of_plain_tasks(bins[bins["analysis"] == "finetune"]))
     if bins.empty:
         return style.missing(title, "No fine-tuned arm has class probabilities (calibration.csv).")
     names = tables.order(bins["model"])
@@ -151,36 +134,31 @@ def calibration(tables: Tables) -> Figure:
         f"calibration error, mean over tasks, seeds and folds. {tables.study}"
     )
     columns = min(len(names), 4)
-    lines = -(-len(names) // columns)
     handles = [style.arm_handles(layout.shown_arms(tables, bins), lines=True)]
-    figure, body = style.page(50 * lines, title=title, caption=caption, handles=handles)
-    with style.sheet():
-        panels = body.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
-        for axes in panels[len(names) :]:
-            axes.set_axis_off()
-        for place, (axes, model) in enumerate(zip(panels, names, strict=False)):
-            look = tables.looks[model]
-            axes.plot([0, 1], [0, 1], color=style.GREY, linestyle=":", linewidth=0.7, zorder=1)
-            words = []
-            for init in [arm for arm in style.ARMS if (bins["init"] == arm).any()]:
-                curve = _pooled(bins[(bins["model"] == model) & (bins["init"] == init)])
-                if curve.empty:
-                    continue
-                line = "-" if init == "pretrained" else "--" if init == "random" else "none"
-                mark = style.filling(look, init) | {"linestyle": line, "markersize": 2.8}
-                axes.plot(curve["confidence"], curve["accuracy"], zorder=3, **mark)
-                arm = scores[(scores["model"] == model) & (scores["init"] == init)]
-                if "ece" in arm and arm["ece"].notna().any():
-                    words.append(f"ECE {init} {arm['ece'].mean():.3f}")
-            axes.annotate("\n".join(words), (0.03, 0.97), xycoords="axes fraction", fontsize=5.5, va="top")
-            axes.set_title(look.label, color=look.color, fontweight="bold", fontsize=6.5)
-            axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-            axes.grid(True)
-            if place >= len(names) - columns:
-                axes.set_xlabel("Confidence")
-                axes.tick_params(labelbottom=True)
-            if place % columns == 0:
-                axes.set_ylabel("Share that is right")
+    figure, body = style.page(50 * -(-len(names) // columns), title=title, caption=caption, handles=handles)
+    panels = layout.grid(body, len(names), columns, sharex=True, sharey=True)
+    for place, (axes, model) in enumerate(zip(panels, names, strict=True)):
+        look = tables.looks[model]
+        axes.plot([0, 1], [0, 1], color=style.GREY, linestyle=":", linewidth=0.7, zorder=1)
+        words = []
+        for init in [arm for arm in style.ARMS if (bins["init"] == arm).any()]:
+            curve = _pooled(bins[(bins["model"] == model) & (bins["init"] == init)])
+            if curve.empty:
+                continue
+            mark = style.filling(look, init) | {"linestyle": style.ARM_LINES.get(init, "none"), "markersize": 2.8}
+            axes.plot(curve["confidence"], curve["accuracy"], zorder=3, **mark)
+            arm = scores[(scores["model"] == model) & (scores["init"] == init)]
+            if arm["ece"].notna().any():
+                words.append(f"ECE {init} {arm['ece'].mean():.3f}")
+        axes.annotate("\n".join(words), (0.03, 0.97), xycoords="axes fraction", fontsize=5.5, va="top")
+        axes.set_title(look.label, color=look.color, fontweight="bold", fontsize=6.5)
+        axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+        axes.grid(True)
+        if place >= len(names) - columns:
+            axes.set_xlabel("Confidence")
+            axes.tick_params(labelbottom=True)
+        if place % columns == 0:
+            axes.set_ylabel("Share that is right")
     return figure
 
 
@@ -200,9 +178,8 @@ def epochs(tables: Tables) -> Figure:
     found = found.assign(x=found["epochs"].astype(float))
     if found.empty:
         return style.missing(title, "No scores of analysis epochs on tasks named TASK.epN.")
-    tasks = tables.task_rows(found["base_task"])["task"].tolist()
     caption = (
         "Each budget is a schedule of its own (the cosine ends with it); tested at the epoch that validation chose. "
         f"{layout.sizes(found)} {tables.study}"
     )
-    return curves(tables, found, title, caption, tasks, xlabel="Epochs", ticks=sorted(found["x"].unique()))
+    return curves(tables, found, title, caption, "Epochs")

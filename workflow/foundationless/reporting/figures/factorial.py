@@ -30,13 +30,14 @@ def factorial(tables: Tables) -> Figure:
     cells, task = _cells(tables)
     tuned = tables.own(tables.scored("tokenizer"))
     tuned = tuned[tuned["init"].isin(ARMS) & tuned["model"].isin(tables.looks)]
-    effects = pd.concat([_effects(tables, cells), _tokenizer_effects(tables, tuned)], ignore_index=True)
+    kinds = {"Frozen features": cells, "Fine-tuning": _with_factors(tables, tuned)}
+    effects = pd.concat([_effects(tables, rows, where) for where, rows in kinds.items()], ignore_index=True)
     if cells.empty and tuned.empty:
         return style.missing(title, "No scores of analysis width (models named MODEL.wN), and none of tokenizer.")
     names = tables.order(cells["base"])
     lines = -(-len(names) // COLUMNS)
     ticks, places = _rows(tables, effects)
-    heights = [6 + CURVE_MM * lines, (12 + ROW_MM * len(ticks)) * (len(effects) > 0)]
+    heights = [(6 + CURVE_MM * lines) * (lines > 0), (12 + ROW_MM * len(ticks)) * (len(effects) > 0)]
     caption = ""
     if names:
         caption = (
@@ -52,17 +53,12 @@ def factorial(tables: Tables) -> Figure:
         )
     caption += f"{layout.sizes(cells if len(cells) else tuned).split('; lines')[0]}. {tables.study}"
     handles = [style.arm_handles(), _tokenizer_handles(cells), _effect_handles(effects)]
-    figure, body = style.page(
-        heights[0] * (lines > 0) + heights[1], title=title, caption=caption, handles=handles,
-        width_mm=style.ONE_COLUMN,
-    )  # fmt: skip
-    with style.sheet():
-        used = [height for height, shown in zip(heights, (lines, len(effects)), strict=True) if shown]
-        parts = iter(np.atleast_1d(np.asarray(body.subfigures(len(used), 1, height_ratios=used))))
-        if names:
-            _grid(next(parts), tables, cells, names)
-        if len(effects):
-            _effect_rows(next(parts).subplots(), effects, ticks, places)
+    figure, body = style.page(sum(heights), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN)
+    upper, lower = layout.stack(body, heights)
+    if upper:
+        _grid(upper, tables, cells, names)
+    if lower:
+        _effect_rows(lower.subplots(), effects, ticks, places)
     return figure
 
 
@@ -94,9 +90,7 @@ def _cells(tables: Tables) -> tuple[pd.DataFrame, str]:
     found = tables.own(tables.scored("width"))
     found = found[found["init"].isin(ARMS) & found["model"].isin(tables.looks)]
     found = found[found["reading"] == "published"]
-    if found.empty:
-        return found.assign(base="", tokenizer="", width=np.nan), ""
-    task = str(tables.task_rows(found["task"])["task"].iloc[0])
+    task = next(iter(tables.task_names(found["task"])), "")
     found = found[found["task"] == task]
     own = tables.own(tables.scored("biotype"))
     own = own[(own["task"] == task) & own["init"].isin(ARMS) & own["metric"].isin(found["metric"])]
@@ -107,47 +101,29 @@ def _cells(tables: Tables) -> tuple[pd.DataFrame, str]:
 
 def _with_factors(tables: Tables, rows: pd.DataFrame) -> pd.DataFrame:
     """Scores with the model of which each is a cell (base), the word for its tokenizer, and its width."""
-    return rows.assign(
-        base=rows["model"].map(stems(tables)), tokenizer=rows["model"].map(tokenizers(tables)),
-        width=rows["width"].astype(float),
-    )  # fmt: skip
+    base, tokenizer = (rows["model"].map(words(tables)) for words in (stems, tokenizers))
+    return rows.assign(base=base, tokenizer=tokenizer, width=rows["width"].astype(float))
 
 
-def _effects(tables: Tables, cells: pd.DataFrame) -> pd.DataFrame:
+def _effects(tables: Tables, cells: pd.DataFrame, where: str) -> pd.DataFrame:
     """Main effects of each model: base, factor, delta, low, high and how many cells were compared."""
     rows = []
-    pairs = tables.comparisons[
-        (tables.comparisons["versus"] == "random") & (tables.comparisons["init"] == "pretrained")
-    ]
+    pairs = tables.comparisons
+    pairs = pairs[(pairs["versus"] == "random") & (pairs["init"] == "pretrained")]
     for name, part in cells.groupby("base", sort=False):
         paired = pairs.merge(part[part["init"] == "pretrained"][["analysis", "task", "model"]])
         rows.append(_mean(name, "init", paired[["delta", "low", "high"]].to_numpy()))
         keyed = part.assign(width=part["width"].fillna(0))
-        of = {(row.tokenizer, row.init, row.width): (row.value, row.low, row.high) for row in each(keyed)}
+        of = {(row.tokenizer, row.init, row.task, row.width): (row.value, row.low, row.high) for row in each(keyed)}
         rows.append(_mean(name, "tokenizer", _by_tokenizer(of)))
         ends = []
-        for _, curve in part.dropna(subset=["width"]).groupby(["tokenizer", "init"]):
+        for _, curve in part.dropna(subset=["width"]).groupby(["tokenizer", "init", "task"]):
             curve = curve.sort_values("width")
             if len(curve) > 1:
                 ends.append(independent_difference(*(tuple(curve[["value", "low", "high"]].iloc[i]) for i in (-1, 0))))
         rows.append(_mean(name, "width", ends))
     effects = pd.DataFrame(rows, columns=["base", "factor", "delta", "low", "high", "cells"])
-    return effects[effects["cells"] > 0].assign(where="Frozen features")
-
-
-def _tokenizer_effects(tables: Tables, tuned: pd.DataFrame) -> pd.DataFrame:
-    """The same of fine-tuned models that were made with two tokenizers, over tasks."""
-    rows = []
-    pairs = tables.comparisons[
-        (tables.comparisons["versus"] == "random") & (tables.comparisons["init"] == "pretrained")
-    ]
-    for name, part in _with_factors(tables, tuned).groupby("base", sort=False):
-        paired = pairs.merge(part[part["init"] == "pretrained"][["analysis", "task", "model"]])
-        rows.append(_mean(str(name), "init", paired[["delta", "low", "high"]].to_numpy()))
-        of = {(row.tokenizer, row.init, row.task): (row.value, row.low, row.high) for row in each(part)}
-        rows.append(_mean(str(name), "tokenizer", _by_tokenizer(of)))
-    found = pd.DataFrame(rows, columns=["base", "factor", "delta", "low", "high", "cells"])
-    return found[found["cells"] > 0].assign(where="Fine-tuning")
+    return effects[effects["cells"] > 0].assign(where=where)
 
 
 def _by_tokenizer(cells: dict[tuple[Any, ...], tuple[float, float, float]]) -> list[tuple[float, float, float]]:
@@ -167,13 +143,12 @@ def _mean(name: object, factor: str, deltas: Any) -> tuple[Any, ...]:
 
 def _grid(body: SubFigure, tables: Tables, cells: pd.DataFrame, names: list[str]) -> None:
     """A panel per model: score against width, both arms, every tokenizer."""
-    lines = -(-len(names) // COLUMNS)
-    panels = body.subplots(lines, COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
     widths = sorted(cells["width"].dropna().unique())
     ends = (widths[0], widths[-1]) if widths else (1.0, 2.0)
     at_own = ends[1] * (ends[1] / ends[0]) ** 0.32 if len(widths) > 1 else 2 * ends[1]
     ticks = _thinned(widths)
-    for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
+    panels = layout.grid(body, len(names), COLUMNS, sharex=True, sharey=True)
+    for place, (axes, name) in enumerate(zip(panels, names, strict=True)):
         part = cells[cells["base"] == name]
         look = tables.looks[name]
         for (kind, init), curve in part.groupby(["tokenizer", "init"]):
@@ -183,22 +158,15 @@ def _grid(body: SubFigure, tables: Tables, cells: pd.DataFrame, names: list[str]
             mark = style.filling(look, str(init)) | {"markersize": 2.6, "markeredgewidth": 0.6, "linestyle": "none"}
             axes.plot(curve["x"] * shift, curve["value"], zorder=3, **mark)
             inner = curve.dropna(subset=["width"])
-            axes.plot(
-                inner["x"] * shift,
-                inner["value"],
-                color=look.color,
-                linewidth=0.7,
-                linestyle=TOKENIZERS.get(str(kind), "-."),
-            )
+            line = TOKENIZERS.get(str(kind), "-.")
+            axes.plot(inner["x"] * shift, inner["value"], color=look.color, linewidth=0.7, linestyle=line)
         layout.logarithmic(axes, [*ticks, at_own], size=5.2)
         axes.set_xticks([*ticks, at_own], [*(f"{tick:g}" for tick in ticks), OWN], rotation=0, ha="center")
         axes.tick_params(labelsize=5.2, labelbottom=place + COLUMNS >= len(names))
         axes.set_title(("a  " if not place else "") + look.label, color=look.color, fontweight="bold", fontsize=6)
         axes.grid(axis="y")
-    for axes in panels[len(names) :]:
-        axes.set_axis_off()
     body.supxlabel("Width of the hidden states", fontsize=6.5)
-    body.supylabel(layout.metric_label(cells["metric"].unique().tolist()), fontsize=6.5)
+    body.supylabel(layout.metric_label(cells["metric"]), fontsize=6.5)
 
 
 def _thinned(widths: list[float]) -> list[float]:
@@ -214,7 +182,7 @@ def _rows(tables: Tables, effects: pd.DataFrame) -> tuple[list[tuple[str, str]],
     """Labels of rows, and the row of each model under its heading."""
     ticks: list[tuple[str, str]] = []
     places: dict[tuple[str, str], int] = {}
-    for where, part in effects.groupby("where", sort=False) if len(effects) else ():
+    for where, part in effects.groupby("where", sort=False):
         ticks.append((str(where), "bold"))
         for name in tables.order(part["base"]):
             places[str(where), str(name)] = len(ticks)
@@ -246,11 +214,10 @@ def _effect_mark(factor: str) -> dict[str, Any]:
 
 
 def _effect_handles(effects: pd.DataFrame) -> list[Line2D]:
-    shown = [factor for factor in EFFECTS if (effects["factor"] == factor).any()] if len(effects) else []
-    return [Line2D([], [], label=EFFECTS[factor][0], **_effect_mark(factor)) for factor in shown]
+    shown = [factor for factor in EFFECTS if (effects["factor"] == factor).any()]
+    return [style.handle(label=EFFECTS[factor][0], **_effect_mark(factor)) for factor in shown]
 
 
 def _tokenizer_handles(cells: pd.DataFrame) -> list[Line2D]:
-    shown = [word for word in TOKENIZERS if (cells["tokenizer"] == word).any()] if len(cells) else []
-    return [Line2D([], [], color=style.INK, linestyle=TOKENIZERS[word], linewidth=0.8, label=word)
-            for word in shown]  # fmt: skip
+    shown = {word: line for word, line in TOKENIZERS.items() if (cells["tokenizer"] == word).any()}
+    return [style.handle(color=style.INK, linestyle=line, linewidth=0.8, label=word) for word, line in shown.items()]

@@ -1,7 +1,7 @@
 """The directory of tables that `collect_tables` wrote, as figures see it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.table_files import add_name_parts
+from foundationless.evaluation import table_files
 from foundationless.reporting.figures import style
 from foundationless.study.names import parse_task
 
+# Columns without which a table is not the one that its name promises.
 NEEDED = {
     "scores": (
         "analysis", "task", "model", "init", "metric", "value", "low", "high", "base_task", "variant", "derivation",
@@ -22,12 +23,6 @@ NEEDED = {
     "across_tasks": ("suite", "model", "versus", "delta", "low", "high", "wins", "n", "verdict", "margin"),
     "tasks": ("task", "suite", "suite_label", "group", "label"),
     "models": ("model", "label", "kind", "tokenizer_class"),
-}  # fmt: skip
-# What only tables of the weighed evidence have; older ones are read without it.
-WEIGHED = (
-    "analysis", "variant", "family", "unit", "losses", "distinct", "families", "p_holm", "p_tost_holm", "mde",
-)  # fmt: skip
-EXTRA = {  # of those that only some figures read
     "audits": ("task", "split", "against", "rows"),
     "calibration": ("analysis", "task", "model", "init", "count", "confidence", "accuracy", "variant"),
     "claims": ("claim", "selection", "model", "difference", "low", "high", "verdict"),
@@ -49,21 +44,43 @@ EXTRA = {  # of those that only some figures read
     ),
     "table_11_widths": ("task", "model", "width"),
     "table_14_windows": ("variant", "model", "init", "mean", "reported"),
-}  # fmt: skip
-PARQUET = {  # those of many rows
     "records": ("analysis", "task", "model", "variant"),
     "maps": ("task", "model", "init", "seed", "label", "x", "y"),
     "mutagenesis": ("task", "model", "init", "seed", "window", "position", "id", "label", "ref", "alt"),
-}
+}  # fmt: skip
+# Columns that figures read where there are any: older tables, and those of fewer analyses, lack them.
+READ = {
+    "scores": (
+        "selection", "n_test", "groups", "seeds", "folds", "n", "ece", "pooling", "condition", "mutations", "null",
+        "windows", "gene", "label", "unit", "measure", "window",
+    ),
+    "comparisons": ("margin", "n_test", "groups", "seeds", "folds"),
+    "across_tasks": (
+        "analysis", "variant", "family", "unit", "losses", "distinct", "families", "p_holm", "p_tost_holm", "mde",
+    ),
+    "tasks": ("paper_task",),
+    "claims": ("n", "holds"),
+    "components": ("selection",),
+    "confusion": ("selection",),
+    "cost": ("energy_kwh",),
+    "figure_09_categories": ("group", "reported_source", "tasks"),
+    "leakage": ("selection", "metric", "n_all", "n_distant"),
+    "missing": ("seed",),
+    "optimism": ("versus", "n_test"),
+    "reported_comparison": ("difference", "low", "high", "same_model"),
+    "table_14_windows": ("reported_source",),
+    "records": (
+        "init", "metric", "value", "seed", "n", "step", "run", "selection", "split", "selected", "fold", "component",
+    ),
+    "mutagenesis": ("shift_max", "shift_mean", "llr"),
+}  # fmt: skip
 # Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
-NUMBERS = (
-    "value", "low", "high", "delta", "se", "sd", "df", "margin", "mde", "p", "p_holm", "p_tost", "p_tost_holm",
-    "p_test", "p_friedman", "rope_below", "rope_within", "rope_above", "wins", "losses", "n", "distinct", "families",
-    "n_test", "groups", "seeds", "folds", "runs", "seed", "fold", "rank", "difference", "optimism", "count",
-    "confidence", "accuracy", "variance", "share", "fpr", "tpr", "rows", "width", "mean", "parameters", "seconds",
-    "gpus", "threads", "gpu_hours", "cpu_hours", "peak_memory_mb", "peak_device_memory_mb", "energy_kwh", "attempts",
-    "reported_sd", "with_defect", "without", "position", "x", "y", "shift_max", "shift_mean", "llr",
-)  # fmt: skip
+NUMBERS = [
+    *sorted(table_files.NUMBERS), "attempts", "cpu_hours", "df", "difference", "distinct", "energy_kwh", "families",
+    "gpu_hours", "gpus", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost", "p_tost_holm",
+    "peak_device_memory_mb", "peak_memory_mb", "position", "rank", "reported_sd", "rope_above", "rope_below",
+    "rope_within", "rows", "shift_max", "shift_mean", "threads", "width", "wins", "with_defect", "without", "x", "y",
+]  # fmt: skip
 # Columns that no row of a table leaves open.
 KEYS = {
     "scores": ("analysis", "task", "model", "init", "metric"),
@@ -71,20 +88,7 @@ KEYS = {
     "tasks": ("task", "suite"),
     "models": ("model", "kind"),
 }
-# Parts of names that a name may lack; a CSV file says an empty text and a missing one alike.
-PARTS = ("variant", "derivation", "size", "tokenizer")
-_TEXTS = dict.fromkeys(("task", "model", "label", "init", *PARTS), str)
 SUITES = ("nt", "gue", "gb")
-METRIC_LABELS = {
-    "mcc": "MCC",
-    "macro_f1": "macro F1",
-    "weighted_f1": "weighted F1",
-    "accuracy": "accuracy",
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "cosine": "cosine similarity",
-    "spearman": "Spearman's ρ",
-}
 
 
 @dataclass(frozen=True)
@@ -95,24 +99,23 @@ class Tables:
     parts of its names: its tokenizer is the one that a name states.
     """
 
+    directory: Path
+    study: str
     scores: pd.DataFrame
     comparisons: pd.DataFrame
     evidence: pd.DataFrame
     tasks: pd.DataFrame
     models: pd.DataFrame
     records: pd.DataFrame
-    study: str = ""
-    maps: pd.DataFrame = field(default_factory=pd.DataFrame)
-    substitutions: pd.DataFrame = field(default_factory=pd.DataFrame)
-    directory: Path | None = None
+    maps: pd.DataFrame
+    substitutions: pd.DataFrame
 
     def extra(self, name: str) -> pd.DataFrame:
-        """A table that only some figures read; without rows and columns where it is not there.
+        """A table that only some figures read; without rows where it is not there.
 
         A file that is no table, or not this one, is a `UserError`.
         """
-        path = (self.directory or Path()) / f"{name}.csv"
-        return pd.DataFrame() if self.directory is None or not path.exists() else _with_parts(read_table(path))
+        return _complete(self.directory / f"{name}.csv")
 
     @property
     def across(self) -> pd.DataFrame:
@@ -154,6 +157,10 @@ class Tables:
         rows = self.scores[self.scores["analysis"].isin(analyses) & self.scores["value"].notna()]
         return of_plain_tasks(rows) if plain else rows
 
+    def arm(self, row: Any) -> str:
+        """Arm of a row of a table; `baseline` of every baseline's."""
+        return "baseline" if row.model in self.baselines else str(row.init)
+
     def own(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Rows of models that are no baselines."""
         return rows[~rows["model"].isin(self.baselines) & (rows["init"] != "baseline")]
@@ -166,6 +173,10 @@ class Tables:
         """These models in the study's order."""
         present = set(names)
         return [name for name in self.models["model"] if name in present]
+
+    def task_names(self, names: Iterable[str]) -> list[str]:
+        """These tasks, as far as the task table knows them, in its order."""
+        return list(self.task_rows(names)["task"])
 
     def task_rows(self, names: Iterable[str]) -> pd.DataFrame:
         """Rows of the task table for these tasks (a variant has those of its base task), in its order."""
@@ -193,6 +204,12 @@ def of_plain_tasks(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["variant"] == ""]
 
 
+def of_validation(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of runs that validation chose; all rows where none says so."""
+    chosen = rows["selection"] == "validation"
+    return rows[chosen] if chosen.any() else rows
+
+
 def plainest(cards: pd.DataFrame, keys: list[str]) -> pd.Series:
     """For every model, of those that are alike in `keys`, the one whose name changes width and tokenizer least."""
     changes = cards["width"].notna().astype(int) + (cards["tokenizer"] != "")
@@ -200,76 +217,63 @@ def plainest(cards: pd.DataFrame, keys: list[str]) -> pd.Series:
     return ordered.groupby(keys, dropna=False)["model"].transform("first").reindex(cards.index)
 
 
-def _with_parts(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.fillna({name: "" for name in PARTS if name in frame})
-
-
 def read_table(path: Path) -> pd.DataFrame:
     """A CSV or Parquet table of collect_tables, checked for what its name promises.
 
-    `UserError` where there is no file, or one that is empty, cut short, without the columns that are needed
-    (`NEEDED`, `EXTRA`, `PARQUET`), or with a text where a number belongs.
+    `UserError` where there is no file, or one that is empty, cut short, without the columns that are `NEEDED`, or with
+    a text where a number belongs.
     """
     name = path.stem
-    try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            if _cut_short(path):
-                raise UserError(f"{path}: its last line has no end, so it is cut short; run collect_tables again.")
-            frame = pd.read_csv(path, dtype=_TEXTS, low_memory=False)
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path.parent}: no {path.name}; make the tables with collect_tables first.") from None
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{path}: it is empty, without so much as a header; run collect_tables again.") from None
-    except (OSError, ValueError):  # among the latter: no CSV, no UTF-8, no Parquet
-        raise UserError(f"{path}: not a table; make it with collect_tables again.") from None
-    needed = PARQUET[name] if path.suffix == ".parquet" and name in PARQUET else NEEDED.get(name) or EXTRA.get(name, ())
-    if missing := [column for column in needed if column not in frame.columns]:
+    if not path.is_file():
+        raise UserError(f"{path.parent}: no {path.name}; make the tables with collect_tables first.")
+    frame = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    if missing := [column for column in NEEDED.get(name, ()) if column not in frame.columns]:
         raise UserError(f"{path}: no column {', '.join(missing)}; run collect_tables again.")
     for column in KEYS.get(name, ()):
         if (open_rows := frame[column].isna()).any():
-            row = int(open_rows.to_numpy().argmax()) + 1
-            raise UserError(f"{path}: row {row} has no {column}; run collect_tables again.")
-    return frame if "setting" in frame.columns else _with_numbers(frame, path)
-
-
-def _with_numbers(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The frame, once each of its columns in `NUMBERS` holds numbers; `UserError` names the first that does not."""
-    for column in (name for name in NUMBERS if name in frame.columns):
-        cells = frame[column]
-        if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
-            continue
-        bad = cells.notna() & (pd.to_numeric(cells, errors="coerce").isna() | pd.api.types.is_bool_dtype(cells))
-        if bad.any():
-            row = int(bad.to_numpy().argmax())
+            raise UserError(f"{path}: row {open_rows.argmax() + 1} has no {column}; run collect_tables again.")
+    for column in frame.columns.intersection(NUMBERS) if "setting" not in frame else ():
+        cells = frame[column].astype(str) if pd.api.types.is_bool_dtype(frame[column]) else frame[column]
+        if (bad := cells.notna() & pd.to_numeric(cells, errors="coerce").isna()).any():
             raise UserError(
-                f"{path}: row {row + 1} has {str(cells.iloc[row])!r:.40} as {column}, which is a number; run "
-                "collect_tables again."
+                f"{path}: row {bad.argmax() + 1} has {str(cells[bad].iloc[0])!r:.40} as {column}, which is a number; "
+                "run collect_tables again."
             )
     return frame
 
 
-def _cut_short(path: Path) -> bool:
+def _read_csv(path: Path) -> pd.DataFrame:
     with path.open("rb") as stream:
-        size = stream.seek(0, 2)
-        stream.seek(max(0, size - 1))
-        return stream.read(1) not in (b"", b"\n")
+        if not stream.readline().strip():
+            raise UserError(f"{path}: it is empty, without so much as a header; run collect_tables again.")
+        stream.seek(-1, 2)
+        if stream.read() != b"\n":
+            raise UserError(f"{path}: its last line has no end, so it is cut short; run collect_tables again.")
+    return table_files.read_table(path)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError):
+        raise UserError(f"{path}: not a table; make it with collect_tables again.") from None
+
+
+def _complete(path: Path, *, needed: bool = False) -> pd.DataFrame:
+    """A table with every column that figures `READ`, and no part of a name open; no rows where there is no file."""
+    known = (*NEEDED[path.stem], *READ.get(path.stem, ()))
+    frame = read_table(path) if needed or path.exists() else pd.DataFrame(columns=list(known))
+    frame = frame.reindex(columns=list(dict.fromkeys([*frame, *known])))
+    parts = frame.columns.intersection(table_files.TEXT_PARTS)
+    return frame.assign(**{part: frame[part].astype(object).fillna("") for part in parts})
 
 
 def read(directory: Path, study: str = "") -> Tables:
     """Read the tables; a directory without them is a `UserError`."""
-    records = read_table(directory / "records.parquet")
-    scores, comparisons, across, tasks, models = (
-        _with_parts(read_table(directory / f"{name}.csv"))
-        for name in ("scores", "comparisons", "across_tasks", "tasks", "models")
+    records, scores, comparisons, evidence, tasks, models = (
+        _complete(directory / name, needed=True)
+        for name in ("records.parquet", "scores.csv", "comparisons.csv", "across_tasks.csv", "tasks.csv", "models.csv")
     )
-    maps, substitutions = (
-        read_table(path) if (path := directory / f"{name}.parquet").exists() else pd.DataFrame()
-        for name in ("maps", "mutagenesis")
-    )
-    across = _with_parts(across.reindex(columns=list(dict.fromkeys([*across.columns, *WEIGHED]))))
-    return Tables(
-        scores, comparisons, across, tasks, add_name_parts(models), records, study,
-        maps=maps, substitutions=substitutions, directory=directory,
-    )  # fmt: skip
+    maps, substitutions = (_complete(directory / f"{name}.parquet") for name in ("maps", "mutagenesis"))
+    models = table_files.add_name_parts(models)
+    return Tables(directory, study, scores, comparisons, evidence, tasks, models, records, maps, substitutions)

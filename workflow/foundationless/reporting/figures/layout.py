@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from foundationless.reporting.figures import style
-from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables, each
+from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.study.vocabulary import METRICS
 
 SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
 SMALLER = (
@@ -22,7 +23,7 @@ ROW_MM = 4.2  # height of one row of text and marks
 
 def sizes(rows: pd.DataFrame) -> str:
     """How much stands behind scores or comparisons: test items, groups, seeds and folds, in one sentence."""
-    if rows.empty or "n_test" not in rows:
+    if rows["n_test"].isna().all():
         return ""
     words = [f"n = {span(rows['n_test'])} test items per task"]
     grouped = rows[rows["groups"] < rows["n_test"]]
@@ -34,8 +35,6 @@ def sizes(rows: pd.DataFrame) -> str:
 def paper_numbers(tables: Tables, *experiments: str) -> pd.DataFrame:
     """What the paper printed for our tasks in these experiments: task, model, arm, reported, source, same_model."""
     rows = tables.extra("reported_comparison")
-    if rows.empty:
-        return pd.DataFrame(columns=["task", "model", "arm", "reported", "source", "same_model"])
     return rows[rows["experiment"].isin(experiments) & rows["reported"].notna() & rows["model"].isin(tables.looks)]
 
 
@@ -59,16 +58,21 @@ def span(values: pd.Series) -> str:
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
-def metric_label(metrics: Sequence[str]) -> str:
+def metric_names(metrics: Iterable[str]) -> str:
+    """Metrics in words, each once."""
+    return ", ".join(METRICS[name].label if name in METRICS else name for name in dict.fromkeys(metrics))
+
+
+def metric_label(metrics: Iterable[str]) -> str:
     """Axis label for one or several metrics; `Score (...)` for several."""
-    text = ", ".join(METRIC_LABELS.get(metric, metric) for metric in dict.fromkeys(metrics))
+    text = metric_names(metrics)
     return f"Score ({text})" if "," in text else text[:1].upper() + text[1:]
 
 
 def shown_arms(tables: Tables, *frames: pd.DataFrame) -> set[str]:
     """Arms that these rows hold, baselines (in whatever arm) as `baseline`."""
-    own = {init for rows in frames if len(rows) for init in tables.own(rows)["init"]}
-    return own | ({"baseline"} if any(len(tables.others(rows)) for rows in frames if len(rows)) else set())
+    own = {init for rows in frames for init in tables.own(rows)["init"]}
+    return own | ({"baseline"} if any(len(tables.others(rows)) for rows in frames) else set())
 
 
 def offset(init: str, shown: Collection[str]) -> float:
@@ -82,11 +86,15 @@ def model_rows(axes: Axes, tables: Tables, rows: pd.DataFrame, names: Sequence[s
     arms = set(rows["init"])
     for place, name in enumerate(names):
         for row in each(rows[rows["model"] == name]):
-            look, init = tables.looks[name], "baseline" if name in tables.baselines else row.init
-            y = place + offset(init, arms)
-            color = style.GREY if init == "baseline" else look.color
-            style.interval(axes, y, row.low, row.high, color)
-            axes.plot(row.value, y, zorder=3, **style.filling(look, init))
+            mark = style.filling(tables.looks[name], tables.arm(row))
+            y = place + offset(tables.arm(row), arms)
+            style.interval(axes, y, row.low, row.high, mark["color"])
+            axes.plot(row.value, y, zorder=3, **mark)
+    label_models(axes, tables, names, labels=labels)
+
+
+def label_models(axes: Axes, tables: Tables, names: Sequence[str], *, labels: bool = True) -> None:
+    """A row for each of `names` from the top down, with or without their labels."""
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_yticks(range(len(names)), [tables.looks[name].label for name in names] if labels else [])
     axes.tick_params(axis="y", length=0)
@@ -107,30 +115,29 @@ def task_grid(
 
     Returns the panels (one per model) and the height of each task's row.
     """
-    heights: dict[str, float] = {}
-    ticks, weights, y = [], [], 0.0
-    for group, members in tasks.groupby("group", sort=False):
-        ticks.append((y, str(group)))
-        weights.append("bold")
-        for task in members["task"]:
-            y += 1
-            heights[task] = y
-            ticks.append((y, tables.task_label(task)))
-            weights.append("normal")
-        y += 1
     panels = list(np.atleast_1d(body.subplots(1, len(names), sharex=True, sharey=True)))
     for axes, name in zip(panels, names, strict=True):
         label = tables.looks[name].label if len(names) < 6 else tables.looks[name].label.replace(" ", "\n", 1)
         axes.set_title(label, color=tables.looks[name].color, fontweight="bold", fontsize=6.5)
-        axes.set_ylim(y - 0.4, -0.6)
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0, labelsize=6)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(2 if len(names) > 5 else 4))
         axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "−")))
-    panels[0].set_yticks([place for place, _ in ticks], [text for _, text in ticks])
-    for label, weight in zip(panels[0].get_yticklabels(), weights, strict=True):
-        label.set_fontweight(weight)
-    return panels, heights
+    return panels, headed_rows(panels[0], tables, tasks)
+
+
+def headed_rows(axes: Axes, tables: Tables, tasks: pd.DataFrame, size: float = 6.0) -> dict[str, float]:
+    """Rows of tasks under a bold heading for each group; the height of each task's row."""
+    ticks: list[tuple[str, str]] = []
+    heights = {}
+    for group, members in tasks.groupby("group", sort=False):
+        ticks.append((str(group), "bold"))
+        for task in members["task"]:
+            heights[task] = float(len(ticks))
+            ticks.append((tables.task_label(task), "normal"))
+    named_rows(axes, ticks, size)
+    axes.set_ylim(len(ticks) - 0.4, -0.6)
+    return heights
 
 
 def grid_height(tasks: pd.DataFrame) -> float:
@@ -139,7 +146,7 @@ def grid_height(tasks: pd.DataFrame) -> float:
     return 14 + rows * (ROW_MM if rows <= 45 else 3.3)
 
 
-def ordered_tasks(tables: Tables, names: Sequence[str]) -> pd.DataFrame:
+def ordered_tasks(tables: Tables, names: Iterable[str]) -> pd.DataFrame:
     """Task rows with the tasks of a group together, groups in the order of their first task.
 
     Where several suites meet, a group's name says its suite: the same marks stand in two of them.
@@ -152,6 +159,30 @@ def ordered_tasks(tables: Tables, names: Sequence[str]) -> pd.DataFrame:
     return frame.assign(first=first).sort_values(["first", "place", "task"]).reset_index(drop=True)
 
 
+def stack(body: SubFigure, heights: Sequence[float]) -> list[Any]:
+    """Parts of the body, one below the other; None for a height of 0."""
+    used = [height for height in heights if height]
+    parts: Any = body.subfigures(len(used), 1, height_ratios=used, squeeze=False)
+    left = iter(parts[:, 0])
+    return [next(left) if height else None for height in heights]
+
+
+def grid(body: SubFigure, count: int, columns: int, **sharing: Any) -> list[Axes]:
+    """So many panels in rows of `columns`; the rest of the last row stays blank."""
+    panels = body.subplots(-(-count // columns), columns, squeeze=False, **sharing).ravel()
+    for axes in panels[count:]:
+        axes.set_axis_off()
+    return list(panels[:count])
+
+
+def cut_interval(axes: Axes, y: float, row: Any, ends: tuple[float, float], color: str, size: float) -> None:
+    """The interval of a row as far as the panel goes, with an arrow at an end that lies beyond it."""
+    style.interval(axes, y, max(row.low, ends[0]), min(row.high, ends[1]), color)
+    for beyond, end, marker in ((row.low < ends[0], ends[0], "<"), (row.high > ends[1], ends[1], ">")):
+        if beyond:
+            axes.plot(end, y, marker, color=color, markersize=size, clip_on=False, zorder=3)
+
+
 def named_rows(axes: Axes, ticks: Sequence[tuple[str, str]], size: float = 6.0) -> None:
     """Labels (text, weight) of rows from the top down, and room for each of them."""
     axes.set_ylim(len(ticks) - 0.5, -0.6)
@@ -159,7 +190,7 @@ def named_rows(axes: Axes, ticks: Sequence[tuple[str, str]], size: float = 6.0) 
     for label, (_, weight) in zip(axes.get_yticklabels(), ticks, strict=True):
         label.set_fontweight(weight)
     axes.tick_params(axis="y", length=0, labelsize=size)
-    axes.grid(axis="x")
+    axes.grid(visible=True, axis="x")
 
 
 def signed(value: float, low: float, high: float, digits: int = 3) -> str:

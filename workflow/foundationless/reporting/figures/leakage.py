@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from scipy import stats
 
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import METRIC_LABELS, Tables, each
+from foundationless.reporting.figures.inputs import Tables, each
 
 MOST_MM = 160  # height of the rows of tasks
 AGAINST_MM = 46  # height of the panels of scores against leakage
@@ -24,37 +24,35 @@ def leakage(tables: Tables) -> Figure:
     """Share of test rows with a (near) duplicate in train or validation, and scores with and without such rows."""
     title = "Leakage · Test rows known from training"
     audits = tables.extra("audits")
-    if len(audits):
-        audits = audits[(audits["split"] == "test") & (audits["against"] == "earlier") & (audits["rows"] > 0)]
-    tasks = layout.ordered_tasks(tables, audits["task"].tolist()) if len(audits) else pd.DataFrame()
+    audits = audits[(audits["split"] == "test") & (audits["against"] == "earlier") & (audits["rows"] > 0)]
+    tasks = layout.ordered_tasks(tables, audits["task"])
     if tasks.empty:
         return style.missing(title, "No audits of tasks: collect_tables was given no summaries of audit_task.")
     differences = _differences(tables, tasks["task"].tolist())
-    names = tables.order(differences["model"]) if len(differences) else []
+    names = tables.order(differences["model"])
     against = _against(tables, audits, tasks["task"].tolist())
     drawn = ["what they add to scores"] * (len(differences) > 0) + ["scores against them"] * (len(against) > 0)
     title += "".join(f", {part}" for part in drawn[:-1]) + (" and " + drawn[-1] if drawn else "")
     caption = _caption(audits, differences, against) + tables.study
     bars = [Patch(color=DUPLICATE, label="the same sequence, or its reverse complement"),
             Patch(color=NEAR, label="near duplicate")]  # fmt: skip
-    arms = style.arm_handles(layout.shown_arms(tables, differences)) if len(differences) else []
-    models = style.model_handles([tables.looks[name] for name in names if name not in tables.baselines])
+    arms = style.arm_handles(layout.shown_arms(tables, differences))
+    models = style.model_handles(tables.looks[name] for name in names if name not in tables.baselines)
     lines = len(tasks) + tasks["group"].nunique()
     height = 14 + lines * min(layout.ROW_MM, MOST_MM / lines)
-    heights_mm = [height, AGAINST_MM] if len(against) else [height]
+    heights_mm = [height, AGAINST_MM * (len(against) > 0)]
     figure, body = style.page(sum(heights_mm), title=title, caption=caption, handles=[bars, [*models, *arms]])
-    with style.sheet():
-        parts = np.atleast_1d(np.asarray(body.subfigures(len(heights_mm), 1, height_ratios=heights_mm)))
-        if len(against):
-            _scatter(parts[1].subplots(1, 2), tables, against)
-        ratios = (1, 1.2)[: 1 + bool(len(differences))]
-        panels = parts[0].subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
-        heights = _rows(panels[0], tables, tasks)
-        _shares(panels[0], audits[audits["task"].isin(heights)], heights)
-        for axes in panels:
-            axes.grid(axis="x")
-        if len(differences):
-            _added(panels[1], tables, differences, names, heights)
+    upper, lower = layout.stack(body, heights_mm)
+    if lower:
+        _scatter(lower.subplots(1, 2), tables, against)
+    ratios = (1, 1.2)[: 1 + bool(len(differences))]
+    panels = upper.subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
+    heights = layout.headed_rows(panels[0], tables, tasks, 6 if lines < 50 else 5.2)
+    _shares(panels[0], audits[audits["task"].isin(heights)], heights)
+    for axes in panels:
+        axes.grid(visible=True, axis="x")
+    if len(differences):
+        _added(panels[1], tables, differences, names, heights)
     return figure
 
 
@@ -98,12 +96,11 @@ def _added(
     keys = [(name, arm) for name in names if name not in tables.baselines for arm in ARMS]
     places = dict(zip(keys, np.linspace(-0.38, 0.26, max(2, len(keys))), strict=False))
     for row in each(differences):
-        look, baseline = tables.looks[row.model], row.model in tables.baselines
         y = heights[row.task] + places.get((row.model, row.init), 0.4)
-        style.interval(axes, y, row.low, row.high, style.GREY if baseline else look.color)
-        mark = style.filling(look, "baseline" if baseline else row.init)
+        mark = style.filling(tables.looks[row.model], tables.arm(row))
+        style.interval(axes, y, row.low, row.high, mark["color"])
         axes.plot(row.delta, y, zorder=3, **(mark | {"markersize": 2.6, "markeredgewidth": 0.6}))
-    axes.set_xlabel(f"Score on all − on distant test rows ({_names(differences['metric'].unique().tolist())})")
+    axes.set_xlabel(f"Score on all − on distant test rows ({layout.metric_names(differences['metric'])})")
     axes.tick_params(axis="y", length=0)
 
 
@@ -160,37 +157,11 @@ def _correlation(shares: pd.Series, values: pd.Series) -> str:
     return f", ρ = {found.statistic:.2f} (p = {found.pvalue:.2g})".replace("-", "−")
 
 
-def _names(metrics: list[str]) -> str:
-    return ", ".join(METRIC_LABELS.get(metric, metric) for metric in metrics)
-
-
 def _differences(tables: Tables, tasks: list[str]) -> pd.DataFrame:
     """Differences under the study's selection, one per task, model and arm; models at their own width only."""
     found = tables.extra("leakage")
-    if found.empty:
-        return found
-    if "selection" in tables.scores and len(tables.scores):
-        found = found[found["selection"].isin(tables.scores["selection"].dropna())]
+    if tables.scores["selection"].notna().any():
+        found = found[found["selection"].isin(tables.scores["selection"])]
     found = found[found["task"].isin(tasks) & found["analysis"].isin(ANALYSES) & found["delta"].notna()]
     found = found[found["model"].isin(tables.looks) & (found["n_distant"] < found["n_all"])]
     return found.drop_duplicates(["task", "model", "init"])
-
-
-def _rows(axes: Axes, tables: Tables, tasks: pd.DataFrame) -> dict[str, float]:
-    """Rows of tasks under a bold heading for each group; the height of each task's row."""
-    heights: dict[str, float] = {}
-    ticks: list[tuple[float, str, str]] = []
-    y = 0.0
-    for group, members in tasks.groupby("group", sort=False):
-        ticks.append((y, str(group), "bold"))
-        for task in members["task"]:
-            y += 1
-            heights[task] = y
-            ticks.append((y, tables.task_label(task), "normal"))
-        y += 1
-    axes.set_ylim(y - 0.4, -0.6)
-    axes.set_yticks([place for place, _, _ in ticks], [text for _, text, _ in ticks])
-    axes.tick_params(axis="y", length=0, labelsize=6 if len(ticks) < 50 else 5.2)
-    for label, (_, _, weight) in zip(axes.get_yticklabels(), ticks, strict=True):
-        label.set_fontweight(weight)
-    return heights

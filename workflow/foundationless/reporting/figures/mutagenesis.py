@@ -1,11 +1,12 @@
 """In-silico mutagenesis: what each substitution of a window does to a model, pretrained above random."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import Tables
@@ -23,25 +24,19 @@ def mutagenesis(tables: Tables) -> Figure:
     """Heat maps (4 bases × positions) of one window: embedding shift and −LLR, per model and arm."""
     title = "In-silico mutagenesis"
     rows, task = _window(tables)
-    names = tables.order(rows["model"]) if len(rows) else []
+    names = tables.order(rows["model"])
     if not names:
         return style.missing(title, "No maps of analysis mutagenesis.")
-    measures = [
-        name
-        for name in (next((m for m in MEASURES if m != "llr" and _known(rows, m)), ""), "llr")
-        if name and _known(rows, name)
-    ]
+    known = [name for name in MEASURES if name in rows and rows[name].notna().any()]
+    shifts = [name for name in known if name != "llr"]
+    measures = shifts[:1] + known[len(shifts) :]
     if not measures:
         return style.missing(title, "The maps of analysis mutagenesis hold no numbers.")
     start = _densest(rows)
     rows = rows[rows["position"].between(start, start + POSITIONS - 1)]
-    handles = [
-        Line2D(
-            [], [], color=style.INK, marker=mark, linestyle="none", markersize=3, markerfacecolor="white", label=label
-        )
-        for label, mark in MARKS.items()
-        if (rows["label"] == label).any()
-    ]
+    open_mark: Any = {"color": style.INK, "linestyle": "none", "markersize": 3, "markerfacecolor": "white"}
+    labelled = [label for label in MARKS if (rows["label"] == label).any()]
+    handles = [style.handle(marker=MARKS[label], label=label, **open_mark) for label in labelled]
     strips = [(name, arm) for name in names[:MOST] for arm in ARMS if len(_arm(rows, name, arm))]
     caption = (
         f"{tables.task_label(task)}, window {rows['window'].iloc[0]}, positions {start + 1} to "
@@ -53,27 +48,24 @@ def mutagenesis(tables: Tables) -> Figure:
     figure, body = style.page(
         STRIP_MM * len(strips) + 7, title=title, caption=caption + tables.study, handles=[handles]
     )
-    with style.sheet():
-        panels = body.subplots(len(strips), len(measures), squeeze=False, sharex=True)
-        for place, (line, (name, arm)) in enumerate(zip(panels, strips, strict=True), 1):
-            for axes, measure in zip(line, measures, strict=True):
-                substitutions = _arm(rows, name, arm)
-                values = -substitutions[measure] if measure == "llr" else substitutions[measure]
-                _heat(axes, substitutions.assign(damage=values), start, tables.looks[name].color)
-                value = _summary(tables, task, name, arm, measure)
-                axes.set_title(" · ".join(part for part in (tables.looks[name].label, arm, value) if part), fontsize=6)
-                if place == len(strips):
-                    axes.set_xlabel(f"{MEASURES[measure]}, by position in the window")
+    panels = body.subplots(len(strips), len(measures), squeeze=False, sharex=True)
+    for place, (line, (name, arm)) in enumerate(zip(panels, strips, strict=True), 1):
+        for axes, measure in zip(line, measures, strict=True):
+            substitutions = _arm(rows, name, arm)
+            values = -substitutions[measure] if measure == "llr" else substitutions[measure]
+            _heat(axes, substitutions.assign(damage=values), start, tables.looks[name].color)
+            value = _summary(tables, task, name, arm, measure)
+            axes.set_title(" · ".join(part for part in (tables.looks[name].label, arm, value) if part), fontsize=6)
+            if place == len(strips):
+                axes.set_xlabel(f"{MEASURES[measure]}, by position in the window")
     return figure
 
 
 def _window(tables: Tables) -> tuple[pd.DataFrame, str]:
     """Rows of one window and one seed of the first task with labelled substitutions, else of the first task."""
     rows = tables.substitutions
-    if rows.empty:
-        return rows, ""
     rows = rows[rows["init"].isin(ARMS) & rows["task"].isin(tables.tasks["task"])]
-    tasks = tables.task_rows(rows["task"].tolist())["task"].tolist() if len(rows) else []
+    tasks = tables.task_names(rows["task"])
     if not tasks:
         return rows.iloc[:0], ""
     told = [task for task in tasks if rows.loc[rows["task"] == task, "label"].notna().any()]
@@ -81,10 +73,6 @@ def _window(tables: Tables) -> tuple[pd.DataFrame, str]:
     rows = rows[rows["task"] == task]
     first = rows.groupby(["model", "init"])["seed"].transform("min")
     return rows[(rows["seed"] == first) & (rows["window"] == rows["window"].iloc[0])], task
-
-
-def _known(rows: pd.DataFrame, measure: str) -> bool:
-    return measure in rows and bool(rows[measure].notna().any())
 
 
 def _arm(rows: pd.DataFrame, name: str, arm: str) -> pd.DataFrame:
@@ -137,8 +125,6 @@ def _labelled(tables: Tables, task: str) -> str:
 def _summary(tables: Tables, task: str, name: str, arm: str, measure: str) -> str:
     """AUROC and correlation of all windows, as the scores have them."""
     scores = tables.scored("mutagenesis")
-    if scores.empty or not {"measure", "window"} <= set(scores.columns):
-        return ""
     mine = scores[(scores["task"] == task) & (scores["model"] == name) & (scores["init"] == arm)]
     mine = mine[mine["measure"] == measure]
     whole = mine[mine["window"] == "all"]

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from foundationless.reporting.figures import data_and_width, layout, style
@@ -31,26 +30,21 @@ CLASS_COLORS = (
 def fewshot(tables: Tables) -> Figure:
     """Score of the best head on frozen features against the number of training rows per class."""
     title = "Few-shot · Heads on frozen features, from a few rows per class"
-    found = tables.scored("fewshot", plain=False)
-    found = data_and_width.at_amounts(found, "shots")
+    found = data_and_width.at_amounts(tables.scored("fewshot", plain=False), "shots")
     if found.empty:
         return style.missing(title, "No scores of analysis fewshot on tasks named TASK.shotN.")
     drawn, words = data_and_width.average_draws(found)
-    tasks = tables.task_rows(drawn["base_task"])["task"].tolist()
     caption = f"The head is chosen on the validation rows, which outnumber the training rows. {words} {tables.study}"
-    return data_and_width.curves(tables, drawn, title, caption, tasks,
-                           xlabel="Training rows per class", ticks=sorted(drawn["x"].unique()))  # fmt: skip
+    return data_and_width.curves(tables, drawn, title, caption, "Training rows per class")
 
 
 def probing(tables: Tables) -> Figure:
     """Every probe on every pooling, and the chosen one under cross-validation beside the paper's split."""
     title = "Probes · Every classifier and pooling on frozen features"
-    records = tables.records
-    if {"run", "selection", "split", "selected"} <= set(records.columns):
-        records = records[records["analysis"].isin(PROBED) & records["value"].notna() & records["run"].notna()]
-        records = records[(records["split"] == "test") & records["model"].isin(tables.order(records["model"]))]
-        records = of_plain_tasks(records[~records["model"].isin(tables.baselines)])
-    runs = records[records["selection"] == "run"] if "run" in records else pd.DataFrame()
+    records = tables.records.dropna(subset=["value", "run"])
+    records = records[records["analysis"].isin(PROBED) & (records["split"] == "test")]
+    records = of_plain_tasks(tables.own(records[records["model"].isin(tables.looks)]))
+    runs = records[records["selection"] == "run"]
     if runs.empty:
         return style.missing(title, f"No recorded runs of analyses {', '.join(PROBED)} on models.")
     folds = records[(records["selection"] == "crossvalidation") & (records["run"] == "chosen")]
@@ -67,19 +61,17 @@ def probing(tables: Tables) -> Figure:
         "Right: the chosen run on the set's own split (filled, open), and as mean and range over the folds of a "
         "cross-validation (crosses), in which a fold that is not tested chooses."
     )
-    tested = runs[[(analysis, task) in shown for analysis, task in zip(runs["analysis"], runs["task"], strict=True)]]
-    if "n" in tested and tested["n"].notna().any():
+    tested = runs[[place in shown for place in zip(runs["analysis"], runs["task"], strict=True)]]
+    if tested["n"].notna().any():
         caption += f" n = {layout.span(tested['n'].dropna())} test rows a run, {tested['seed'].nunique()} seed(s)."
     if len(judged) > len(shown):
         caption += f" The {len(shown)} of {len(judged)} tasks with the most runs are shown; records.csv has all."
-    cross = Line2D([], [], color=style.INK, marker="x", linestyle="-", linewidth=0.8, label="cross-validation")
+    cross = style.handle(color=style.INK, marker="x", linestyle="-", linewidth=0.8, label="cross-validation")
     handles = [[*style.arm_handles(layout.shown_arms(tables, runs)), cross]]
     figure, body = style.page(sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles)
-    with style.sheet():
-        strips = np.atleast_1d(np.asarray(body.subfigures(len(shown), 1, height_ratios=heights)))
-        for strip, (analysis, task) in zip(strips, shown, strict=True):
-            some, part = (f[(f["analysis"] == analysis) & (f["task"] == task)] for f in (runs, folds))
-            _grid_of_runs(strip, tables, some, part, analysis)
+    for strip, (analysis, task) in zip(layout.stack(body, heights), shown, strict=True):
+        some, part = (f[(f["analysis"] == analysis) & (f["task"] == task)] for f in (runs, folds))
+        _grid_of_runs(strip, tables, some, part, analysis)
     return figure
 
 
@@ -133,41 +125,37 @@ def clustering(tables: Tables) -> Figure:
     """How well labels show in embeddings that were never taught them, and maps of the test rows."""
     title = "Clustering · Classes in frozen embeddings, without any training"
     scores = tables.scored("clustering")
-    if scores.empty or "condition" not in scores:
+    if scores.empty:
         return style.missing(title, "No scores of analysis clustering.")
-    tasks = tables.task_rows(scores["task"].tolist())["task"].tolist()
+    tasks = tables.task_names(scores["task"])
     shown = tasks[:2]
     names = tables.order(scores["model"])
-    maps = tables.maps[tables.maps["task"].isin(shown)] if len(tables.maps) else tables.maps
+    maps = tables.maps[tables.maps["task"].isin(shown)]
     caption = (
         "Lines: 95 % bootstrap intervals over test rows; grey bars: 95 % range with permuted labels. k-means has as "
         "many clusters as there are classes. Maps: first two principal components of the standardised embedding of the "
         f"first seed, at most {MOST_POINTS} rows."
     )
     drawn = scores[scores["task"].isin(shown)]
-    if "n" in drawn and drawn["n"].notna().any():
+    if drawn["n"].notna().any():
         caption += f" n = {layout.span(drawn['n'].dropna())} test rows, {layout.span(drawn['seeds'])} seed(s)."
     if len(tasks) > len(shown):
         caption += f" The first {len(shown)} of {len(tasks)} tasks are shown; scores.csv and maps.parquet have all."
     if len(names) > MOST_MAPS:
         caption += f" Maps of the first {MOST_MAPS} models."
-    arms = {task: _map_arms(maps[maps["task"] == task]) if len(maps) else [] for task in shown}
+    held = {task: set(maps.loc[maps["task"] == task, "init"]) for task in shown}
+    arms = {task: [arm for arm in style.ARMS if arm in held[task]] for task in shown}
     dots_mm = 14 + layout.ROW_MM * max(2, len(names))
     heights = [height for task in shown for height in (dots_mm, 8 + 27 * len(arms[task]))]
     handles = [[*style.arm_handles(layout.shown_arms(tables, scores)),
                 Patch(facecolor=style.BAND, edgecolor="none", label="permuted labels")]]  # fmt: skip
     figure, body = style.page(sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles)
-    with style.sheet():
-        strips = np.atleast_1d(np.asarray(body.subfigures(len(heights), 1, height_ratios=heights)))
-        for i, task in enumerate(shown):
-            _cluster_rows(strips[2 * i], tables, scores[scores["task"] == task], names)
-            if arms[task]:
-                _maps(strips[2 * i + 1], tables, maps[maps["task"] == task], names[:MOST_MAPS], arms[task])
+    strips = layout.stack(body, heights)
+    for i, task in enumerate(shown):
+        _cluster_rows(strips[2 * i], tables, scores[scores["task"] == task], names)
+        if arms[task]:
+            _maps(strips[2 * i + 1], tables, maps[maps["task"] == task], names[:MOST_MAPS], arms[task])
     return figure
-
-
-def _map_arms(maps: pd.DataFrame) -> list[str]:
-    return [arm for arm in style.ARMS if (maps["init"] == arm).any()]
 
 
 def _cluster_rows(strip: SubFigure, tables: Tables, rows: pd.DataFrame, names: Sequence[str]) -> None:
@@ -211,18 +199,16 @@ def _maps(strip: SubFigure, tables: Tables, maps: pd.DataFrame, names: Sequence[
             if axes is line[0]:
                 axes.set_ylabel(f"{arm}\n{axes.get_ylabel()}")
     shown = {str(name).replace("_", " "): color for name, color in colors.items()}
-    handles = [Line2D([], [], color=color, marker="o", markersize=3, linestyle="none", label=name)
+    handles = [style.handle(color=color, marker="o", markersize=3, linestyle="none", label=name)
                for name, color in shown.items()]  # fmt: skip
     if len(classes) > len(colors):
-        handles.append(Line2D([], [], color=style.GREY, marker="o", markersize=3, linestyle="none", label="others"))
+        handles.append(style.handle(color=style.GREY, marker="o", markersize=3, linestyle="none", label="others"))
     strip.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), 6), fontsize=5.5, handletextpad=0.1)
 
 
 def _explained(axes: Axes, tables: Tables, task: str, model: str, init: str, seed: int) -> None:
     """Axis labels with the share of the variance that each component explains."""
     found = tables.records
-    if not {"component", "metric", "seed"} <= set(found.columns):
-        return
     found = found[(found["analysis"] == "clustering") & (found["task"] == task) & (found["model"] == model)]
     found = found[(found["init"] == init) & (found["seed"] == seed) & (found["metric"] == "explained_variance")]
     shares = found.set_index("component")["value"].to_dict()

@@ -8,7 +8,7 @@ what they say.
 
 import re
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,7 @@ HUES = {  # dark to light end of each tokenizer class
     "other": ("#7a2e5b", "#cc79a7"),
 }
 ARMS = ("pretrained", "copy", "embedding", "permuted", "random")
+ARM_LINES = {"pretrained": "-", "random": "--"}
 CONTROL_ARMS: Any = {"copy": "top", "embedding": "bottom", "permuted": "left"}  # which half of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
@@ -121,27 +122,33 @@ def filling(look: Look, init: str) -> dict[str, Any]:
     return mark
 
 
-def model_handles(shown: Sequence[Look]) -> list[Line2D]:
-    """Legend entries of models (filled)."""
-    return [Line2D([], [], label=look.label, **(filling(look, "pretrained") | {"linestyle": "none"})) for look in shown]
+def handle(**mark: Any) -> Line2D:
+    """A legend entry, larger than the marks of panels where `mark` states no size."""
+    return Line2D([], [], **({"markersize": 6.0, "linewidth": 1.5} | mark))
+
+
+def model_handles(shown: Iterable[Look]) -> list[Line2D]:
+    """Legend entries of models (filled), each look once."""
+    marks = {look: filling(look, "pretrained") | {"linestyle": "none"} for look in shown}
+    return [handle(label=look.label, **mark) for look, mark in marks.items()]
 
 
 def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool = False) -> list[Line2D]:
     """Legend entries of the arms that are shown: filled, open, and grey ticks for baselines."""
     halves = {
-        arm: Line2D([], [], color=INK, marker="o", linestyle="none", fillstyle=side, markerfacecoloralt="white")
+        arm: handle(color=INK, marker="o", linestyle="none", fillstyle=side, markerfacecoloralt="white")
         for arm, side in CONTROL_ARMS.items()
     }
     shown = {
-        "pretrained": Line2D([], [], color=INK, marker="o", linestyle="-" if lines else "none"),
+        "pretrained": handle(color=INK, marker="o", linestyle="-" if lines else "none"),
         **halves,
-        "random": Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="--" if lines else "none"),
-        "baseline": Line2D([], [], color=GREY, marker="|", markeredgewidth=1.1, linestyle="none"),
+        "random": handle(color=INK, marker="o", markerfacecolor="white", linestyle="--" if lines else "none"),
+        "baseline": handle(color=GREY, marker="|", markeredgewidth=1.1, linestyle="none"),
     }
     labels = {"embedding": "only the embedding pretrained", "permuted": "pretrained, permuted in each tensor"}
-    for name, handle in shown.items():
-        handle.set_label(labels.get(name, name))
-    return [handle for name, handle in shown.items() if name in arms]
+    for name, entry in shown.items():
+        entry.set_label(labels.get(name, name))
+    return [entry for name, entry in shown.items() if name in arms]
 
 
 def reported(init: str = "pretrained") -> dict[str, Any]:
@@ -154,7 +161,7 @@ def reported_handles(arms: Collection[str]) -> list[Line2D]:
     """Legend entries of the paper's numbers, of the arms that are shown."""
     shown = [arm for arm in PAPER_MARKS if arm in arms]
     words = {arm: f"reported by the paper ({arm})" if len(shown) > 1 else "reported by the paper" for arm in shown}
-    return [Line2D([], [], label=words[arm], **reported(arm)) for arm in shown]
+    return [handle(label=words[arm], **reported(arm)) for arm in shown]
 
 
 def band_handle(margin: float) -> Patch:
@@ -163,12 +170,7 @@ def band_handle(margin: float) -> Patch:
 
 
 def page(
-    body_mm: float,
-    *,
-    title: str,
-    caption: str,
-    handles: Sequence[Sequence[Any]] = (),
-    width_mm: float = TWO_COLUMNS,
+    body_mm: float, *, title: str, caption: str, handles: Sequence[Sequence[Any]] = (), width_mm: float = TWO_COLUMNS
 ) -> tuple[Figure, SubFigure]:
     """A figure of three strips (title and legends, body, caption) and its body, `body_mm` high.
 
@@ -182,26 +184,25 @@ def page(
     head = 1.2 + 3.6 * len(titles) + sum(3.2 * rows + 0.4 for _, rows, _ in blocks) + 1.0
     foot = 2.0 + 2.75 * len(lines)
     height = head + body_mm + foot
-    with sheet():
-        figure = Figure(figsize=(width_mm * MM, height * MM), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.02))
-        strips: Any = figure.subfigures(3, 1, height_ratios=[head, body_mm, foot])
-        top, body, bottom = strips
-        edge, y = 1.5 / width_mm, head - 1.2
-        top.text(edge, y / head, "\n".join(titles), va="top", ha="left", fontsize=TITLE_POINTS, fontweight="bold")
-        y -= 3.6 * len(titles)
-        for block, rows, columns in blocks:
-            legend = Legend(
-                top, block, [handle.get_label() for handle in block], loc="upper left", ncols=columns,
-                bbox_to_anchor=(edge, y / head), bbox_transform=top.transSubfigure, borderaxespad=0.0, borderpad=0.0,
-                handletextpad=0.3, columnspacing=1.2, labelspacing=0.3, handlelength=1.8,
-            )  # fmt: skip
-            legend.set_in_layout(False)
-            top.add_artist(legend)
-            y -= 3.2 * rows + 0.4
-        text = "\n".join(lines)
-        bottom.text(edge, 1 - 0.8 / foot, text, va="top", ha="left", fontsize=CAPTION_POINTS, color="#444444")
-        figure.set_label(title)  # both in words, too: `save` writes them beside the picture
-        bottom.set_label(caption)
+    figure = Figure(figsize=(width_mm * MM, height * MM), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.02))
+    strips: Any = figure.subfigures(3, 1, height_ratios=[head, body_mm, foot])
+    top, body, bottom = strips
+    edge, y = 1.5 / width_mm, head - 1.2
+    top.text(edge, y / head, "\n".join(titles), va="top", ha="left", fontsize=TITLE_POINTS, fontweight="bold")
+    y -= 3.6 * len(titles)
+    for block, rows, columns in blocks:
+        legend = Legend(
+            top, block, [handle.get_label() for handle in block], loc="upper left", ncols=columns,
+            bbox_to_anchor=(edge, y / head), bbox_transform=top.transSubfigure, borderaxespad=0.0, borderpad=0.0,
+            handletextpad=0.3, columnspacing=1.2, labelspacing=0.3, handlelength=1.8,
+        )  # fmt: skip
+        legend.set_in_layout(False)
+        top.add_artist(legend)
+        y -= 3.2 * rows + 0.4
+    text = "\n".join(lines)
+    bottom.text(edge, 1 - 0.8 / foot, text, va="top", ha="left", fontsize=CAPTION_POINTS, color="#444444")
+    figure.set_label(title)  # both in words, too: `save` writes them beside the picture
+    bottom.set_label(caption)
     return figure, body
 
 
@@ -231,8 +232,7 @@ def interval(axes: Axes, place: Any, low: Any, high: Any, color: str, *, vertica
 def missing(title: str, sentence: str) -> Figure:
     """A page that says which data a figure lacks."""
     figure, body = page(30, title=title, caption="")
-    with sheet():
-        body.text(0.5, 0.5, "\n".join(textwrap.wrap(sentence, 100)), ha="center", va="center", fontsize=8)
+    body.text(0.5, 0.5, "\n".join(textwrap.wrap(sentence, 100)), ha="center", va="center", fontsize=8)
     return figure
 
 
@@ -245,10 +245,9 @@ def save(figure: Figure, path: Path) -> None:
     text = "\n\n".join(re.sub(r"([^\w\s]|_)", r"\\\1", " ".join(word.split())) for word in words if word)
     for strip in figure.findobj(SubFigure):  # they have no colour, and an edge at 0 that rounding may turn into -0
         strip.patch.set_visible(False)
-    with sheet():
-        with atomic_path(path) as part:
-            figure.savefig(part, format="pdf", metadata=NO_DATES)
-        with atomic_path(path.with_suffix(".png")) as part:
-            figure.savefig(part, format="png", dpi=200, metadata={"Software": None})
-        with atomic_path(path.with_suffix(".rst")) as part:
-            part.write_text(text + "\n")
+    with sheet(), atomic_path(path) as part:
+        figure.savefig(part, format="pdf", metadata=NO_DATES)
+    with sheet(), atomic_path(path.with_suffix(".png")) as part:
+        figure.savefig(part, format="png", dpi=200, metadata={"Software": None})
+    with atomic_path(path.with_suffix(".rst")) as part:
+        part.write_text(text + "\n")

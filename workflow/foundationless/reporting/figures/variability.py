@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables, of_plain_tasks
+from foundationless.reporting.figures.inputs import Tables, of_plain_tasks, of_validation
 
 ARMS = ("pretrained", "random")
 COMPONENTS = {"items": "#d9d9d9", "seed": "#5c4b8a", "fold": "#c3b8dd", "residual": "#f7c98b"}
@@ -45,36 +45,28 @@ def seed_variance(tables: Tables) -> Figure:
     figure, body = style.page(
         11 + ROW_MM * len(arms), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
     )  # fmt: skip
-    with style.sheet():
-        left, right = body.subplots(1, 2, width_ratios=(1.5, 1), sharey=True)
-        for y, (name, init) in enumerate(arms):
-            _strip(left, tables, runs[(runs["model"] == name) & (runs["init"] == init)], y)
-            part = parts[(parts["model"] == name) & (parts["init"] == init)] if len(parts) else parts
-            _bar(right, part, y)
-        left.axvline(0, color=style.INK, linewidth=0.4, zorder=1)
-        firsts = {name: min(y for y, (other, _) in enumerate(arms) if other == name) for name in names}
-        lasts = {name: max(y for y, (other, _) in enumerate(arms) if other == name) for name in names}
-        left.set_ylim(len(arms) - 0.5, -0.5)
-        left.set_yticks([(firsts[name] + lasts[name]) / 2 for name in names],
-                        [tables.looks[name].label.replace(" ", "\n", 1) for name in names])  # fmt: skip
-        left.set_xlabel(f"Run − mean ({layout.metric_label(metrics)})" if len(metrics) == 1 else "Run − mean")
-        right.set(xlim=(0, 1), xticks=(0, 0.5, 1))
-        right.set_xlabel("Share of variance")
-        for axes in (left, right):
-            axes.tick_params(axis="y", length=0)
-            axes.tick_params(labelsize=5.8)
+    left, right = body.subplots(1, 2, width_ratios=(1.5, 1), sharey=True)
+    for y, (name, init) in enumerate(arms):
+        _strip(left, tables, runs[(runs["model"] == name) & (runs["init"] == init)], y)
+        _bar(right, parts[(parts["model"] == name) & (parts["init"] == init)], y)
+    left.axvline(0, color=style.INK, linewidth=0.4, zorder=1)
+    places = [np.mean([y for y, (other, _) in enumerate(arms) if other == name]) for name in names]
+    left.set_ylim(len(arms) - 0.5, -0.5)
+    left.set_yticks(places, [tables.looks[name].label.replace(" ", "\n", 1) for name in names])
+    left.set_xlabel(f"Run − mean ({layout.metric_label(metrics)})" if len(metrics) == 1 else "Run − mean")
+    right.set(xlim=(0, 1), xticks=(0, 0.5, 1))
+    right.set_xlabel("Share of variance")
+    for axes in (left, right):
+        axes.tick_params(axis="y", length=0)
+        axes.tick_params(labelsize=5.8)
     return figure
 
 
 def _repeated(tables: Tables) -> tuple[pd.DataFrame, str]:
     """Runs of the analysis with the most arms that have several, as distances from their arm's mean."""
     runs = tables.extra("runs")
-    if runs.empty:
-        return runs, ""
     runs = tables.own(runs[runs["init"].isin(ARMS) & runs["model"].isin(tables.looks)])
-    runs = of_plain_tasks(runs[runs["value"].notna() & (runs["reading"] == "published")])
-    if "selection" in runs and (runs["selection"] == "validation").any():
-        runs = runs[runs["selection"] == "validation"]
+    runs = of_validation(of_plain_tasks(runs[runs["value"].notna() & (runs["reading"] == "published")]))
     keys = ["analysis", "task", "model", "init", "metric"]
     groups = runs.groupby(keys)["value"]
     runs = runs.assign(away=runs["value"] - groups.transform("mean"))[groups.transform("size") > 1]
@@ -88,11 +80,7 @@ def _repeated(tables: Tables) -> tuple[pd.DataFrame, str]:
 def _shares(tables: Tables, analysis: str) -> pd.DataFrame:
     """Mean share of each component and median sd between seeds, per model and arm."""
     found = tables.extra("components")
-    if found.empty:
-        return found
-    found = found[(found["analysis"] == analysis) & found["component"].isin(COMPONENTS)]
-    if "selection" in found and (found["selection"] == "validation").any():
-        found = found[found["selection"] == "validation"]
+    found = of_validation(found[(found["analysis"] == analysis) & found["component"].isin(COMPONENTS)])
     return found.assign(sd=np.sqrt(found["variance"].clip(lower=0)))
 
 

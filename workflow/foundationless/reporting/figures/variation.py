@@ -1,12 +1,9 @@
 """Variation: similarity under mutations, ancestry, and the effects of variants."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
-
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from foundationless.evaluation.aggregate import across_tasks
@@ -30,7 +27,7 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
     names = tables.order([*tables.own(cosines)["model"], *tables.own(people)["model"]])
     handles = [
         style.arm_handles(layout.shown_arms(tables, cosines, people), lines=not cosines.empty),
-        style.model_handles([tables.looks[name] for name in names]),
+        style.model_handles(tables.looks[name] for name in names),
     ]
     caption = ""
     if not cosines.empty:
@@ -48,22 +45,21 @@ def sensitivity_ancestry(tables: Tables) -> Figure:
         caption += f"b, ancestry. {_people_caption(people)} {layout.paper_words(tables, windows)} "
         handles[0] += style.reported_handles(set(windows["init"]))
     rows_b = len(tables.order(people["model"]))
-    poolings = [pooling for pooling in POOLINGS if len(cosines) and (cosines["pooling"] == pooling).any()]
+    poolings = [pooling for pooling in POOLINGS if (cosines["pooling"] == pooling).any()]
     lines = [name for name in CONDITIONS if (cosines["condition"] == name).any()]
     heights = [52.0 * bool(poolings) for _ in lines] + [(13 + layout.ROW_MM * rows_b) * (rows_b > 0)]
     figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=handles)
-    with style.sheet():
-        parts = _stack(body, heights)
-        for line in lines:
-            panels = next(parts).subplots(1, len(poolings), squeeze=False, sharey=True)[0]
-            own = cosines[cosines["condition"] == line]
-            for place, (axes, pooling) in enumerate(zip(panels, poolings, strict=True)):
-                _similarity(axes, tables, own[own["pooling"] == pooling], names)
-                first = "a  " if place == 0 and line == lines[0] else ""
-                axes.set_title(first + POOLING_LABELS.get(pooling, pooling))
-            panels[0].set_ylabel(CONDITIONS[line])
-        if rows_b:
-            _ancestry(next(parts).subplots(), tables, people)
+    *upper, lower = layout.stack(body, heights)
+    for line, part in zip(lines, upper, strict=True):
+        panels = part.subplots(1, len(poolings), squeeze=False, sharey=True)[0]
+        own = cosines[cosines["condition"] == line]
+        for place, (axes, pooling) in enumerate(zip(panels, poolings, strict=True)):
+            _similarity(axes, tables, own[own["pooling"] == pooling], names)
+            first = "a  " if place == 0 and line == lines[0] else ""
+            axes.set_title(first + POOLING_LABELS.get(pooling, pooling))
+        panels[0].set_ylabel(CONDITIONS[line])
+    if lower:
+        _ancestry(lower.subplots(), tables, people)
     return figure
 
 
@@ -77,11 +73,11 @@ def mutations(tables: Tables) -> Figure:
         return style.missing(title, "No scores of analysis sensitivity (cosine of mutants with their windows).")
     # Unrelated windows share no sites, so `site` has no null.
     pooling = next(name for name in ("max", "mean", *POOLINGS) if (curve["pooling"] == name).any())
-    tasks = tables.task_rows(curve["task"])["task"].tolist()
+    tasks = tables.task_names(curve["task"])
     cosines = cosines[(cosines["pooling"] == pooling) & (cosines["task"] == tasks[0])]
     names = tables.order(cosines["model"])
     conditions = [name for name in CONDITIONS if (cosines["condition"] == name).any()]
-    windows = cosines["windows"].max() if "windows" in cosines else float("nan")
+    windows = cosines["windows"].max()
     caption = (
         f"{tables.task_label(tasks[0])}, {POOLING_LABELS.get(pooling, pooling)} pooling: mean cosine of mutants with "
         "their unmutated window (solid and filled: pretrained; dashed and open: random), vertical lines: 95 % "
@@ -91,26 +87,24 @@ def mutations(tables: Tables) -> Figure:
     )
     if "centred" in conditions:
         caption += "Right: after the mean embedding of all windows, which embeddings share, is subtracted. "
-    figure, body = style.page(
-        10 + MODEL_MM * len(names), title=title, caption=caption + tables.study, width_mm=style.ONE_COLUMN,
-        handles=[[*style.arm_handles(lines=True), Patch(facecolor=style.GREY, alpha=0.4, label="null")]],
-    )  # fmt: skip
-    with style.sheet():
-        panels = body.subplots(len(names), len(conditions), squeeze=False, sharex=True)
-        for line, name in zip(panels, names, strict=True):
-            for axes, condition in zip(line, conditions, strict=True):
-                mine = cosines[(cosines["condition"] == condition) & (cosines["model"] == name)]
-                _beside_null(axes, tables, mine, name)
-            line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.8, fontweight="bold",
-                               color=tables.looks[name].color)  # fmt: skip
-        for axes, condition in zip(panels[0], conditions, strict=True):
-            axes.set_title(CONDITIONS[condition])
-        ticks = sorted(cosines.loc[cosines["mutations"] > 0, "mutations"].unique())
-        for axes in panels.ravel():
-            layout.logarithmic(axes, ticks, size=5.5)
-            axes.tick_params(labelsize=5.5, labelbottom=axes in panels[-1])
-        for axes in panels[-1]:
-            axes.set_xlabel("Mutations in the window")
+    handles = [[*style.arm_handles(lines=True), Patch(facecolor=style.GREY, alpha=0.4, label="null")]]
+    height, wide = 10 + MODEL_MM * len(names), style.ONE_COLUMN
+    figure, body = style.page(height, title=title, caption=caption + tables.study, handles=handles, width_mm=wide)
+    panels = body.subplots(len(names), len(conditions), squeeze=False, sharex=True)
+    for line, name in zip(panels, names, strict=True):
+        for axes, condition in zip(line, conditions, strict=True):
+            mine = cosines[(cosines["condition"] == condition) & (cosines["model"] == name)]
+            _beside_null(axes, tables, mine, name)
+        line[0].set_ylabel(tables.looks[name].label.replace(" ", "\n", 1), fontsize=5.8, fontweight="bold",
+                           color=tables.looks[name].color)  # fmt: skip
+    for axes, condition in zip(panels[0], conditions, strict=True):
+        axes.set_title(CONDITIONS[condition])
+    ticks = sorted(cosines.loc[cosines["mutations"] > 0, "mutations"].unique())
+    for axes in panels.ravel():
+        layout.logarithmic(axes, ticks, size=5.5)
+        axes.tick_params(labelsize=5.5, labelbottom=axes in panels[-1])
+    for axes in panels[-1]:
+        axes.set_xlabel("Mutations in the window")
     return figure
 
 
@@ -134,24 +128,15 @@ def _beside_null(axes: Axes, tables: Tables, rows: pd.DataFrame, name: str) -> N
 
 def _nulls(rows: pd.DataFrame) -> pd.Series:
     """Which rows compare unrelated windows."""
-    return rows["null"].fillna(False).astype(bool) if "null" in rows else pd.Series(False, index=rows.index)
+    return rows["null"].fillna(False).astype(bool)
 
 
 def _sensitivity(tables: Tables) -> pd.DataFrame:
     """Cosine rows under the conditions that the figure shows; the paper's rounding stays in the tables."""
     found = tables.scored("sensitivity")
-    if not {"pooling", "mutations"} <= set(found.columns):
-        found = found.iloc[:0].assign(pooling="", mutations=0)
     found = found[found["metric"] == "cosine"]
-    found = found.assign(condition=found["condition"].astype(object).fillna("raw") if "condition" in found else "raw")
+    found = found.assign(condition=found["condition"].astype(object).fillna("raw"))
     return found[found["condition"].isin(CONDITIONS)]
-
-
-def _stack(body: SubFigure, heights: Sequence[float]) -> Iterator[SubFigure]:
-    """Parts of the body, one below the other, for every height that is not 0."""
-    used = [height for height in heights if height]
-    parts: Any = body.subfigures(len(used), 1, height_ratios=used, squeeze=False)
-    return iter(parts[:, 0])
 
 
 def _similarity(axes: Axes, tables: Tables, cosines: pd.DataFrame, names: list[str]) -> None:
@@ -161,14 +146,10 @@ def _similarity(axes: Axes, tables: Tables, cosines: pd.DataFrame, names: list[s
     edge = curve["mutations"].max()
     for name in names:
         look = tables.looks[name]
-        for init, line in (("pretrained", "-"), ("random", "--")):
+        for init, line in style.ARM_LINES.items():
             arm = curve[(curve["model"] == name) & (curve["init"] == init)].sort_values("mutations")
-            axes.plot(
-                arm["mutations"],
-                arm["value"],
-                zorder=3,
-                **(style.filling(look, init) | {"linestyle": line, "markersize": 3}),
-            )
+            mark = style.filling(look, init) | {"linestyle": line, "markersize": 3}
+            axes.plot(arm["mutations"], arm["value"], zorder=3, **mark)
             style.interval(axes, arm["mutations"], arm["low"], arm["high"], look.color, vertical=True)
             base = cosines[null & (cosines["model"] == name) & (cosines["init"] == init)]["value"]
             if len(base):
@@ -184,30 +165,23 @@ def _similarity(axes: Axes, tables: Tables, cosines: pd.DataFrame, names: list[s
 
 def _ancestry(axes: Axes, tables: Tables, people: pd.DataFrame) -> None:
     """Score per model; over several windows the mean with a t interval over windows."""
-    if people["task"].nunique() > 1:
-        over = [
-            ({"model": name, "init": init}, across_tasks(rows["value"].to_numpy()))
-            for name in people["model"].unique()
-            for init, rows in people[people["model"] == name].groupby("init")
-        ]
-        shown = pd.DataFrame([key | {"value": mean.mean, "low": mean.low, "high": mean.high} for key, mean in over])
-    else:
-        shown = people
+    shown, windows = people, people["task"].nunique()
+    if windows > 1:
+        arms = people.groupby(["model", "init"])["value"]
+        over = {keys: across_tasks(values.to_numpy()) for keys, values in arms}
+        rows = [(*keys, mean.mean, mean.low, mean.high) for keys, mean in over.items()]
+        shown = pd.DataFrame(rows, columns=["model", "init", "value", "low", "high"])
     names = tables.order(people["model"])
     layout.model_rows(axes, tables, shown, names)
     layout.paper_rows(axes, paper_windows(tables), names, set(shown["init"]))
-    windows = people["task"].nunique()
     axes.set_title("b  Ancestry" + (f", mean of {windows} windows" if windows > 1 else ""))
-    axes.set_xlabel(layout.metric_label(people["metric"].unique().tolist()))
+    axes.set_xlabel(layout.metric_label(people["metric"]))
 
 
 def paper_windows(tables: Tables) -> pd.DataFrame:
     """The paper's means over its windows of ancestry (Figure 6b), of the models and arms that it has."""
-    found = tables.extra("table_14_windows")
-    if found.empty:
-        return pd.DataFrame(columns=["model", "init", "reported", "source"])
-    found = found[(found["variant"] == "") & found["reported"].notna() & found["model"].isin(tables.looks)]
-    return found.assign(source=found.get("reported_source"))
+    found = tables.extra("table_14_windows").rename(columns={"reported_source": "source"})
+    return found[(found["variant"] == "") & found["reported"].notna() & found["model"].isin(tables.looks)]
 
 
 def _people_caption(people: pd.DataFrame) -> str:
@@ -224,49 +198,40 @@ def variants(tables: Tables) -> Figure:
     if ratios.empty and similar.empty:
         return style.missing(title, "No scores of analysis likelihood and none of analysis similarity.")
     names = tables.order([*ratios["model"], *similar["model"]])
-    tasks = tables.task_rows(ratios["task"].tolist())["task"].tolist() if len(ratios) else []
-    genes = list(dict.fromkeys(similar["gene"])) if len(similar) else []
+    tasks, genes = tables.task_names(ratios["task"]), list(dict.fromkeys(similar["gene"]))
     caption = f"a, {layout.sizes(ratios)} Dashed: chance. " if tasks else ""
     if genes:
-        single = "unit" not in similar or (similar["unit"] == "variant").all()
+        single = (similar["unit"].fillna("variant") == "variant").all()
         unit = "single variants" if single else "chunks that carry all variants of a class"
-        sizes = f"n = {layout.span(similar['n'].dropna())} a class; " if "n" in similar and similar["n"].any() else ""
+        sizes = f"n = {layout.span(similar['n'].dropna())} a class; " if similar["n"].notna().any() else ""
         caption += (
             f"b, mean distance 1 − cosine of REF and ALT embeddings ({similar['pooling'].iloc[0]} pooling, {unit}), "
             f"{sizes}95 % bootstrap intervals over these units; circles: benign, triangles: pathogenic. "
         )
     heights = [(14 + layout.ROW_MM * len(names)) * bool(tasks), (14 + 1.3 * layout.ROW_MM * len(names)) * bool(genes)]
     figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=[style.arm_handles()])
-    with style.sheet():
-        parts = _stack(body, heights)
-        if tasks:
-            for i, (axes, task) in enumerate(
-                zip(next(parts).subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True)
-            ):
-                layout.model_rows(axes, tables, ratios[ratios["task"] == task], names, labels=i == 0)
-                axes.axvline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
-                axes.set_title(("a  " if i == 0 else "") + tables.task_label(task))
-                axes.set_xlabel("AUROC of −LLR")
-        if genes:
-            for i, (axes, gene) in enumerate(
-                zip(next(parts).subplots(1, len(genes), squeeze=False)[0], genes, strict=True)
-            ):
-                _distances(axes, tables, similar[similar["gene"] == gene], names, labels=i == 0)
-                axes.set_title(("b  " if i == 0 else "") + str(gene))
-                axes.set_xlabel("Distance, 1 − cosine")
+    upper, lower = layout.stack(body, heights)
+    for i, task in enumerate(tasks):
+        axes = upper.add_subplot(1, len(tasks), i + 1)
+        layout.model_rows(axes, tables, ratios[ratios["task"] == task], names, labels=i == 0)
+        axes.axvline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+        axes.set_title(("a  " if i == 0 else "") + tables.task_label(task))
+        axes.set_xlabel("AUROC of −LLR")
+    for i, gene in enumerate(genes):
+        axes = lower.add_subplot(1, len(genes), i + 1)
+        _distances(axes, tables, similar[similar["gene"] == gene], names, labels=i == 0)
+        axes.set_title(("b  " if i == 0 else "") + str(gene))
+        axes.set_xlabel("Distance, 1 − cosine")
     return figure
 
 
 def _similar(tables: Tables) -> pd.DataFrame:
     """Cosine rows of one pooling (the paper's max, if there) and unit (single variants, if there)."""
     found = tables.scored("similarity")
-    if found.empty or not {"gene", "label", "pooling"} <= set(found.columns):
-        return found.iloc[:0]
     found = found[(found["metric"] == "cosine") & found["label"].notna() & (found["init"] != "baseline")]
     for column, preferred in (("pooling", ("max", "mean")), ("unit", ("variant",))):
-        if column in found:
-            present = [name for name in (*preferred, *found[column].unique()) if (found[column] == name).any()]
-            found = found[found[column] == present[0]] if present else found
+        present = [name for name in (*preferred, *found[column].unique()) if (found[column] == name).any()]
+        found = found[found[column] == present[0]] if present else found
     return found
 
 
@@ -282,7 +247,4 @@ def _distances(axes: Axes, tables: Tables, distances: pd.DataFrame, names: list[
             mark = style.filling(look, row.init) | {"marker": "^" if rank else "o", "markersize": 3.2}
             axes.plot(max(1 - row.value, 1e-9), place, zorder=3, **mark)
     axes.set_xscale("log")
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_yticks(range(len(names)), [tables.looks[name].label for name in names] if labels else [])
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x")
+    layout.label_models(axes, tables, names, labels=labels)

@@ -55,28 +55,27 @@ def forest(tables: Tables) -> Figure:
     figure, body = style.page(
         body_mm, title=title, caption=f"{caption} {tables.study}", handles=handles, width_mm=style.ONE_COLUMN
     )
-    with style.sheet():
-        panels = np.atleast_1d(body.subplots(len(counts), 1, height_ratios=counts))
-        longest = max(len(text) for lines in blocks.values() for text, row in lines if row is not None)
-        for axes, (versus, lines) in zip(panels, blocks.items(), strict=True):
-            own = whole[whole["versus"] == versus]
-            ends = _reach(pd.concat([own, parts[parts["versus"] == versus]]), own, margin)
-            axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
-            axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-            axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
-            axes.set_xlim(*ends)
-            for y, (_, row) in enumerate(lines):
-                if row is None:
-                    _beside(axes, y, ("verdict", "n") if axes is panels[0] else ("", ""), "bold")
-                    continue
-                _forest_row(axes, tables, y, row, ends)
-                same = (printed["model"] == row.model) & (printed["family"] == row.family)
-                for value in printed.loc[same & (printed["versus"] == versus), "delta"]:
-                    axes.plot(np.clip(value, *ends), y, zorder=4, **style.reported())
-            _forest_labels(axes, lines, longest)
-            axes.spines["left"].set_visible(False)
-            axes.grid(axis="x")
-        panels[-1].set_xlabel("Difference in score (metric of the tasks)")
+    panels = np.atleast_1d(body.subplots(len(counts), 1, height_ratios=counts))
+    longest = max(len(text) for lines in blocks.values() for text, row in lines if row is not None)
+    for axes, (versus, lines) in zip(panels, blocks.items(), strict=True):
+        own = whole[whole["versus"] == versus]
+        ends = _reach(pd.concat([own, parts[parts["versus"] == versus]]), own, margin)
+        axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
+        axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
+        axes.set_xlim(*ends)
+        for y, (_, row) in enumerate(lines):
+            if row is None:
+                _beside(axes, y, ("verdict", "n") if axes is panels[0] else ("", ""), "bold")
+                continue
+            _forest_row(axes, tables, y, row, ends)
+            same = (printed["model"] == row.model) & (printed["family"] == row.family)
+            for value in printed.loc[same & (printed["versus"] == versus), "delta"]:
+                axes.plot(np.clip(value, *ends), y, zorder=4, **style.reported())
+        _forest_labels(axes, lines, longest)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x")
+    panels[-1].set_xlabel("Difference in score (metric of the tasks)")
     return figure
 
 
@@ -97,10 +96,7 @@ def _forest_blocks(tables: Tables, whole: pd.DataFrame, parts: pd.DataFrame) -> 
 
 def _forest_row(axes: Axes, tables: Tables, y: int, row: Any, ends: tuple[float, float]) -> None:
     look, model = tables.looks[row.model], row.family == ""
-    style.interval(axes, y, max(row.low, ends[0]), min(row.high, ends[1]), look.color)
-    for beyond, end, marker in ((row.low < ends[0], ends[0], "<"), (row.high > ends[1], ends[1], ">")):
-        if beyond:
-            axes.plot(end, y, marker, color=look.color, markersize=2, clip_on=False, zorder=3)
+    layout.cut_interval(axes, y, row, ends, look.color, 2)
     mark = style.filling(look, "pretrained") | {"markersize": 4.2 if model else 2.4}
     if not model:
         mark |= {"markeredgewidth": 0.4}
@@ -121,12 +117,11 @@ def _beside(axes: Axes, y: float, texts: Sequence[str], weight: str) -> None:
 def _forest_labels(axes: Axes, lines: Sequence[tuple[str, Any]], longest: int) -> None:
     """Names of the rows, left-aligned with room for the `longest` of all panels, and the heading."""
     axes.set_ylim(len(lines) - 0.4, -0.5)
-    shown = [(y, text) for y, (text, row) in enumerate(lines) if row is not None]
-    axes.set_yticks([y for y, _ in shown], [text for _, text in shown], ha="left")
-    names = [text for _, text in shown]
+    shown = {y: text for y, (text, row) in enumerate(lines) if row is not None}
+    axes.set_yticks(list(shown), list(shown.values()), ha="left")
     pad = longest * SMALL * 0.57 + 1
     axes.tick_params(axis="y", length=0, labelsize=SMALL, pad=pad)
-    for label, text in zip(axes.get_yticklabels(), names, strict=True):
+    for label, text in zip(axes.get_yticklabels(), shown.values(), strict=True):
         label.set_fontweight("normal" if text.startswith(" ") else "bold")
     for y, (text, row) in enumerate(lines):
         if row is None:
@@ -146,8 +141,6 @@ def _reach(rows: pd.DataFrame, whole: pd.DataFrame, margin: float) -> tuple[floa
 def _paper_deltas(tables: Tables) -> pd.DataFrame:
     """The paper's own differences through the same code, of models that are drawn on tasks of the paper."""
     found, same, cards = tables.extra("reported_across"), tables.extra("reported_comparison"), tables.models
-    if found.empty or same.empty:
-        return pd.DataFrame(columns=["versus", "model", "family", "delta"])
     found = found[(found["suite"] == "all") & found["delta"].notna()].rename(columns={"model": "architecture"})
     plain = (cards["tokenizer"] == "") & cards["width"].isna() & cards["layers"].isna()
     plain &= (cards["reading"] == "published") & cards["model"].isin(same["model"])
@@ -183,8 +176,7 @@ def critical_difference(tables: Tables) -> Figure:
     """Mean rank of every arm and baseline over fine-tuning tasks; bars join those that no test tells apart."""
     title = "Ranks of all arms and baselines"
     ranks, pairs = tables.extra("ranks"), tables.extra("rank_pairs")
-    if len(ranks):
-        ranks = ranks[(ranks["analysis"] == "finetune") & ranks["model"].isin(tables.looks)]
+    ranks = ranks[(ranks["analysis"] == "finetune") & ranks["model"].isin(tables.looks)]
     if len(ranks) < 2:
         return style.missing(title, "No two arms were fine-tuned on the same tasks, so there are no ranks to compare.")
     ranks = ranks.sort_values("rank", kind="stable").reset_index(drop=True)
@@ -202,40 +194,34 @@ def critical_difference(tables: Tables) -> Figure:
     figure, body = style.page(
         10 + RANK_MM * len(ranks), title=title, caption=caption, handles=handles, width_mm=style.ONE_COLUMN
     )
-    with style.sheet():
-        width = BAR_MM * max(1, max(lanes, default=0) + 1)
-        axes, side = body.subplots(1, 2, sharey=True, width_ratios=[50 - width, width])
-        for panel in (axes, side):
-            for y in range(0, len(ranks), 2):
-                panel.axhspan(y - 0.5, y + 0.5, color="#f4f4f4", zorder=0)
-        for y, row in enumerate(each(ranks)):
-            look = tables.looks[row.model]
-            arm = "baseline" if row.model in tables.baselines else row.init
-            color = style.GREY if arm == "baseline" else look.color
-            axes.plot([0, row.rank], [y, y], color=color, linewidth=0.5, alpha=0.5, zorder=1)
-            axes.plot(row.rank, y, zorder=3, **style.filling(look, arm))
-            axes.annotate(f"{row.rank:.1f}", (row.rank, y), (4, 0), textcoords="offset points", fontsize=SMALL,
-                          va="center", ha="left")  # fmt: skip
-        for (first, last), lane in zip(bars, lanes, strict=True):
-            side.plot([lane, lane], [first - 0.25, last + 0.25], color=style.INK, linewidth=1.6, solid_capstyle="butt")
-        side.set_xlim(-0.7, max(lanes, default=0) + 0.7)
-        side.set_axis_off()
-        side.set_xticks([])
-        labels = [arm_label(tables, row.model, row.init) for row in each(ranks)]
-        axes.set_yticks(range(len(ranks)), labels)
-        axes.tick_params(axis="y", length=0, labelsize=5.8)
-        axes.set_ylim(len(ranks) - 0.4, -0.6)
-        axes.set_xlim(0.5, ranks["rank"].max() + 0.16 * (ranks["rank"].max() - 0.5))
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
-        axes.set_xlabel("Mean rank")
-        axes.grid(axis="x")
+    width = BAR_MM * max(1, max(lanes, default=0) + 1)
+    axes, side = body.subplots(1, 2, sharey=True, width_ratios=[50 - width, width])
+    for panel in (axes, side):
+        for y in range(0, len(ranks), 2):
+            panel.axhspan(y - 0.5, y + 0.5, color="#f4f4f4", zorder=0)
+    for y, row in enumerate(each(ranks)):
+        mark = style.filling(tables.looks[row.model], tables.arm(row))
+        axes.plot([0, row.rank], [y, y], color=mark["color"], linewidth=0.5, alpha=0.5, zorder=1)
+        axes.plot(row.rank, y, zorder=3, **mark)
+        axes.annotate(f"{row.rank:.1f}", (row.rank, y), (4, 0), textcoords="offset points", fontsize=SMALL,
+                      va="center", ha="left")  # fmt: skip
+    for (first, last), lane in zip(bars, lanes, strict=True):
+        side.plot([lane, lane], [first - 0.25, last + 0.25], color=style.INK, linewidth=1.6, solid_capstyle="butt")
+    side.set_xlim(-0.7, max(lanes, default=0) + 0.7)
+    side.set_axis_off()
+    side.set_xticks([])
+    layout.named_rows(axes, [(arm_label(tables, row), "normal") for row in each(ranks)], size=5.8)
+    axes.set_ylim(len(ranks) - 0.4, -0.6)
+    axes.set_xlim(0.5, ranks["rank"].max() + 0.16 * (ranks["rank"].max() - 0.5))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    axes.set_xlabel("Mean rank")
     return figure
 
 
-def arm_label(tables: Tables, model: str, init: str) -> str:
+def arm_label(tables: Tables, row: Any) -> str:
     """`Mistral, pretrained`; a baseline has its label alone."""
-    label = tables.looks[model].label
-    return label if model in tables.baselines or init == "baseline" else f"{label}, {init}"
+    label = tables.looks[row.model].label
+    return label if tables.arm(row) == "baseline" else f"{label}, {row.init}"
 
 
 def _pair_matrix(found: pd.DataFrame, pairs: pd.DataFrame) -> Any:
@@ -279,30 +265,28 @@ def reported(tables: Tables) -> Figure:
     """Our scores against those that the paper printed, and their differences by experiment."""
     title = "Our numbers against the paper's"
     numbers = tables.extra("reported_comparison")
-    if len(numbers):
-        numbers = numbers[numbers["reported"].notna() & numbers["ours"].notna() & numbers["model"].isin(tables.looks)]
-    partial = numbers["difference"].isna() if len(numbers) else pd.Series(dtype=bool)
-    numbers = numbers[~partial] if len(numbers) else numbers
+    numbers = numbers[numbers["reported"].notna() & numbers["ours"].notna() & numbers["model"].isin(tables.looks)]
+    partial = int(numbers["difference"].isna().sum())
+    numbers = numbers.dropna(subset="difference")
     if numbers.empty:
         return style.missing(title, "No number of ours answers one that the paper printed (reported_comparison.csv).")
     deltas = numbers["arm"] == "delta"
     numbers = numbers.assign(init=numbers["arm"].str.extract(r"(pretrained|random)", expand=False).fillna("pretrained"))
     numbers["experiment"] = [EXPERIMENTS.get(name, name.replace("_", " ")) for name in numbers["experiment"]]
-    names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *numbers["experiment"]])
-             if (numbers["experiment"] == name).any()]  # fmt: skip
-    published = "selection" in tables.scores and bool(tables.scores["selection"].eq("test").all())
-    caption = _reported_caption(tables, numbers, int(partial.sum()), published)
-    models = [tables.looks[name] for name in tables.order(numbers["model"])]
-    handles = [style.arm_handles(set(numbers["init"])), style.model_handles(list(dict.fromkeys(models)))]
+    held = set(numbers["experiment"])
+    names = [name for name in dict.fromkeys([*EXPERIMENTS.values(), *numbers["experiment"]]) if name in held]
+    published = bool(tables.scores["selection"].eq("test").all())
+    caption = _reported_caption(tables, numbers, partial, published)
+    models = style.model_handles(tables.looks[name] for name in tables.order(numbers["model"]))
+    handles = [style.arm_handles(set(numbers["init"])), models]
     heights = [58.0 * bool((~deltas).any()), 14 + 4.6 * len(names)]
     figure, body = style.page(
         sum(heights), title=title, caption=f"{caption} {tables.study}", handles=handles, width_mm=style.ONE_COLUMN
     )
-    with style.sheet():
-        parts: Any = body.subfigures(2, 1, height_ratios=heights) if heights[0] else [None, body]
-        if parts[0] is not None:
-            _against(parts[0].subplots(), tables, numbers[~deltas])
-        _differences(parts[1].subplots(), tables, numbers, names)
+    upper, lower = layout.stack(body, heights)
+    if upper:
+        _against(upper.subplots(), tables, numbers[~deltas])
+    _differences(lower.subplots(), tables, numbers, names)
     return figure
 
 
@@ -339,12 +323,10 @@ def _differences(axes: Axes, tables: Tables, numbers: pd.DataFrame, names: Seque
                       fontsize=SMALL, va="center")  # fmt: skip
     axes.annotate("= · ↑ · ↓ · ?", (1.0, -0.9), (3, 0), xycoords=("axes fraction", "data"), va="center",
                   textcoords="offset points", fontsize=SMALL, fontweight="bold")  # fmt: skip
+    layout.named_rows(axes, [(name, "normal") for name in names], size=5.8)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_yticks(range(len(names)), names)
-    axes.tick_params(axis="y", length=0, labelsize=5.8)
     axes.set_title("b  By experiment")
     axes.set_xlabel("Ours − reported")
-    axes.grid(axis="x")
 
 
 def _reported_caption(tables: Tables, numbers: pd.DataFrame, partial: int, published: bool) -> str:
@@ -362,6 +344,6 @@ def _reported_caption(tables: Tables, numbers: pd.DataFrame, partial: int, publi
     ]
     if partial:
         words.append(f"Not drawn: {partial:,} means of ours over fewer tasks than the paper's.")
-    if not (numbers["same_model"].all() if "same_model" in numbers else layout.same_models(tables, numbers["model"])):
+    if not numbers["same_model"].all():
         words.append(layout.SMALLER)
     return " ".join(words)

@@ -77,7 +77,7 @@ def paper_tables(inputs: Inputs, tables: Mapping[str, pd.DataFrame], paper: Repo
         "table_11_widths": factorial.dropna(subset="width").reset_index(drop=True),
         "table_14_windows": _windows(scores, paper),
         "table_16_mutations": _mutations(scores),
-        "figure_09_categories": _categories(scores, paper),
+        "figure_09_categories": _categories(scores, paper, inputs.tasks),
         "table_17_checkpoints": _checkpoints(inputs.cards),
     }
     made |= {name: _arms(scores, comparisons, analyses, paper) for name, analyses in ARM_TABLES.items()}
@@ -267,25 +267,29 @@ def _windows(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=columns_of("table_14_windows")).astype({"reported_windows": "Int64"})
 
 
-def _categories(scores: pd.DataFrame, paper: Reported) -> pd.DataFrame:
+def _categories(scores: pd.DataFrame, paper: Reported, tasks: pd.DataFrame) -> pd.DataFrame:
     """Figure 9: means over the GUE tasks of a category, with t intervals; the paper prints no single ones.
 
     `tasks` are those that ours is the mean of, `reported_tasks` those of the paper's number; the two are set against
-    each other in `reported_comparison` only where ours holds as many.
+    each other in `reported_comparison` only where ours holds as many. `group` is that of ours which holds no tasks of
+    another category, if there is one.
     """
     mine = scores[(scores["analysis"] == "finetune") & (scores["task"].map(paper.suites) == "gue")]
+    groups = mine["task"].map(dict(zip(tasks["task"], tasks["group"], strict=True)) if "group" in tasks else {})
+    held = {category: set(groups[paper.in_category(category, mine["task"])]) for category in CATEGORIES}
+    shared = {name for name in groups.unique() if sum(name in names for names in held.values()) > 1}
     rows = []
     for category in CATEGORIES:
         part = mine[paper.in_category(category, mine["task"])]
         for (model, init), arm in part.groupby(["model", "init"], sort=False):
             number = paper.mean("gue_finetune", category, str(model), str(init))
             over = across_tasks(arm["value"].to_numpy())
-            held = paper.distinct(arm.loc[arm["value"].notna(), "task"])
+            count = paper.distinct(arm.loc[arm["value"].notna(), "task"])
             rows.append(
                 {"category": category, "model": model, "model_label": paper.labels.get(str(model), model), "init": init}
-                | {"metric": arm["metric"].iloc[0], "tasks": held, "mean": over.mean, "low": over.low}
+                | {"metric": arm["metric"].iloc[0], "tasks": count, "mean": over.mean, "low": over.low}
                 | {"high": over.high, "reported": number.value, "reported_source": number.source}
-                | {"reported_tasks": SIZES[category]}
+                | {"reported_tasks": SIZES[category], "group": next(iter(sorted(held[category] - shared)), "")}
             )
     return pd.DataFrame(rows, columns=columns_of("figure_09_categories"))
 

@@ -169,7 +169,7 @@ TABLES: dict[str, Table] = {
     ),
     "figure_09_categories": _table(
         PAPER, "Means of GUE categories (Figure 9)",
-        "category model model_label init metric tasks mean low high reported reported_source reported_tasks",
+        "category model model_label init metric tasks mean low high reported reported_source reported_tasks group",
         "category model init",
     ),
     "table_10_biotype_counts": _table(
