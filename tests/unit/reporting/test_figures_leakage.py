@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
+from foundationless.reporting.figures import resolve
 from foundationless.reporting.figures.inputs import read
 from foundationless.reporting.figures.leakage import DUPLICATE, NEAR
 from support.figures import laid_out, marks_of, points, words
