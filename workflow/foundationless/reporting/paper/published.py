@@ -120,7 +120,7 @@ class Reported:
         for row in frame.to_dict("records"):
             key = str(row["experiment"]), str(row["task"]), str(row["model"]), str(row["arm"])
             metric = PAPER_METRICS.get(str(row["metric"]), str(row["metric"]))
-            value, sd, source = float(row["value"]), float(row["sd"]), str(row["source"])
+            value, sd, source = float(row["value"]), float(row.get("sd", np.nan)), str(row["source"])
             self.rows[key] = Number(value, sd, source, key[0], key[1], key[3], metric)
 
     def find(self, analysis: str, task: str, model: str, *arms: str) -> Number:
