@@ -154,10 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = "config/config.yaml" if arguments.smoke else arguments.configfile
     jobs = 10 if arguments.smoke else arguments.jobs
     print(f"{date.today()}, {arguments.cores} cores, load {os.getloadavg()[0]:.1f}, snakemake {version('snakemake')}\n")
-    rows = [
-        [name, study, number, f"{run.wall:.1f}", f"{run.cpu:.1f}", f"{run.mib:.0f}"]
-        for name, study, number, run in plan_study(config)
-    ]
+    rows = [[*what, f"{run.wall:.1f}", f"{run.cpu:.1f}", f"{run.mib:.0f}"] for *what, run in plan_study(config)]
     print(table(["what", "study", "jobs", "wall (s)", "CPU (s)", "peak MiB"], rows))
     command = "touch {output}"
     rows = []

@@ -22,9 +22,8 @@ def sliced(tmp_path):
     """A chromosome of 5,000 bases of which 1001-2000 and 3001-3500 are held, and a whole contig."""
     chromosome, whole = random_dna(5000, 1), random_dna(300, 2)
     fasta = tmp_path / "sliced.fa"
-    fasta.write_text(
-        f">chr3:1001-2000\n{chromosome[1000:2000]}\n>chr3:3001-3500\n{chromosome[3000:3500]}\n>M\n{whole}\n"
-    )
+    pieces = {"chr3:1001-2000": chromosome[1000:2000], "chr3:3001-3500": chromosome[3000:3500], "M": whole}
+    fasta.write_text("".join(f">{name}\n{text}\n" for name, text in pieces.items()))
     known = "N" * 1000 + chromosome[1000:2000] + "N" * 1000 + chromosome[3000:3500] + "N" * 1500
     return Genome(fasta), known, whole
 

@@ -194,7 +194,7 @@ def test_trained_pieces(name, genome, tmp_path):
     for index, (start, end) in zip(ids[1:-1].tolist(), tokenizer.spans(ids, sequence=sequence)[1:-1], strict=True):
         assert sequence[start:end] == pieces[index]
     assert tokenizer.spans(tokenizer.encode(""), sequence="").tolist() == [[-1, -1]] * 2
-    assert retokenized("bert", TINY["bert"], tokenizer)["vocab_size"] == 200
+    assert retokenized("bert", TINY["bert"] | {"vocab_size": 200}, tokenizer)["vocab_size"] == 200
 
 
 def naive_pieces(words: list[str], alphabet: list[str], size: int) -> list[str]:

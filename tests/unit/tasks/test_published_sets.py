@@ -171,9 +171,7 @@ def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
     assert Counter(study.tasks[task]["suite"] for task in finetuned) == {"nt": 18, "gue": 28, "gb": 6}
     settings = [study.finetuning(task, "finetune") for task in ("nt_H3", "gue_emp_H3", "gb_demo_human_or_worm")]
     assert [(s["epochs"], s["folds"]) for s in settings] == [(100, [0, 5, 9]), (20, []), (100, [])]
-    assert {analysis for target in vocabulary.TARGETS.values() for analysis in target} == {
-        a for a, _ in study.summaries
-    }
+    assert {one for target in vocabulary.TARGETS.values() for one in target} == {one for one, _ in study.summaries}
     # Every published checkpoint has its pretrained arm, and what was never released is made.
     arms = {(job.model, job.init) for job in study.cells if job.analysis == "finetune"}
     assert {(model, arm) for model in study.entries for arm in study.model(model).arms if arm != "baseline"} <= arms
@@ -203,7 +201,5 @@ def test_the_studys_names_of_tasks_are_those_of_its_tables(monkeypatch, request,
     for experiment, prefix in (("nt_finetune", "nt_"), ("gb_finetune", "gb_")):
         named = {row["paper_task"] for name, row in tasks.items() if name.startswith(prefix)} - {""}
         assert named == set(reported.loc[reported["experiment"] == experiment, "task"])
-    gue = [row for name, row in tasks.items() if name.startswith("gue_")]
-    assert {row["group"] for row in gue} - {"COVID"} == set(
-        reported.loc[reported["experiment"] == "gue_finetune", "task"]
-    )
+    gue = {row["group"] for name, row in tasks.items() if name.startswith("gue_")}
+    assert gue - {"COVID"} == set(reported.loc[reported["experiment"] == "gue_finetune", "task"])
