@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
             print(f"and {last.failed - len(failures)} more, which the log of the run names.")
         return
     print("\n".join(describe_run(last, time.time())))
-    known = last.configfiles if last else []
-    path = arguments.configfile or Path(known[-1] if known else "config/config.yaml")
+    known = last.configfiles[-1:] if last else []
+    path = arguments.configfile or Path(*known or ("config", "config.yaml"))
     try:
         config = read_yaml(path)
         if not isinstance(config, dict):
