@@ -276,7 +276,7 @@ def _categories(scores: pd.DataFrame, paper: Reported, tasks: pd.DataFrame) -> p
     """
     mine = scores[(scores["analysis"] == "finetune") & (scores["task"].map(paper.suites) == "gue")]
     groups = mine["task"].map(dict(zip(tasks["task"], tasks["group"], strict=True)) if "group" in tasks else {})
-    held = {category: set(groups[paper.in_category(category, mine["task"])]) for category in CATEGORIES}
+    held = {category: set(groups[paper.in_category(category, mine["task"])].dropna()) for category in CATEGORIES}
     shared = {name for name in groups.unique() if sum(name in names for names in held.values()) > 1}
     rows = []
     for category in CATEGORIES:
