@@ -1,7 +1,6 @@
 """Log-likelihood ratio of ALT against REF, and how well it ranks variants."""
 
 import argparse
-from functools import partial
 
 from foundationless.commands.score_sensitivity import add_scoring, shared
 
@@ -14,6 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from functools import partial
+
     from foundationless.scoring import run_job, score_likelihood
 
     both = arguments.both_strands
