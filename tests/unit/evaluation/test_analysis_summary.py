@@ -48,10 +48,10 @@ def files(design, tmp_path_factory):
 
 
 def summarise(design, files, output, *flags, name="finetune", processes=1):
-    tasks = [task for analysis, task in design.summaries if analysis == name]
+    tasks = list(design.by_task[name])
     cells = [
         {"metric": design.task(task)["metric"], "tasks": [task],
-         "cells": [f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in design.cells_of(name, task)]}
+         "cells": [f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in design.by_task[name][task]]}
         for task in tasks
     ]  # fmt: skip
     output.mkdir(exist_ok=True)
@@ -89,7 +89,7 @@ def test_planted_differences_are_found_and_absent_ones_are_not(design, whole):
         assert abs(none["delta"]) < 4 * none["se"] and none["mde"] == pytest.approx(2.8016 * none["se"], rel=1e-3)
         assert planted["p_test"] < 1e-3 and planted["nb_low"] < planted["delta"] < planted["nb_high"]
         assert planted["test"] == "mcnemar"
-    cell = design.cells_of("finetune", "sim_mark")[0]
+    cell = design.by_task["finetune"]["sim_mark"][0]
     scores = whole["scores"].set_index(["task", "model", "init", "selection"])
     assert scores.loc[("sim_mark", *cell[2:4], "validation"), "mcc"] == pytest.approx(true_mcc(cell, DELTAS), abs=0.1)
 

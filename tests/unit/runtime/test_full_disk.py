@@ -25,7 +25,7 @@ from foundationless.runtime.files import atomic_directory, atomic_path, sha256, 
 from foundationless.tasks.sequence_sets import write_sequences
 from support import ROOT
 from support.commands import call, error_in
-from support.fine_tuning import HYENA, save_model
+from support.networks import HYENA, save_model
 
 PACKAGE = ROOT / "workflow"
 NOISE = np.random.default_rng(0).random(60_000)

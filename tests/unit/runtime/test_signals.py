@@ -21,7 +21,7 @@ from foundationless.runtime.signals import SIGNALS, STATUS, orderly_exit, termin
 from foundationless.tasks.sequence_sets import write_sequences
 from support import ROOT
 from support.commands import words
-from support.fine_tuning import HYENA, save_model
+from support.networks import HYENA, save_model
 
 PACKAGE = ROOT / "workflow"
 

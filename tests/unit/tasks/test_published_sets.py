@@ -167,11 +167,11 @@ def test_the_study_has_its_tasks_and_each_file_is_in_the_ledger(monkeypatch, req
 def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
     monkeypatch.chdir(request.config.rootpath)
     study = read_study(read_yaml("config/paper.yaml"))
-    finetuned = [task for analysis, task in study.summaries if analysis == "finetune"]
+    finetuned = study.by_task["finetune"]
     assert Counter(study.tasks[task]["suite"] for task in finetuned) == {"nt": 18, "gue": 28, "gb": 6}
     settings = [study.finetuning(task, "finetune") for task in ("nt_H3", "gue_emp_H3", "gb_demo_human_or_worm")]
     assert [(s["epochs"], s["folds"]) for s in settings] == [(100, [0, 5, 9]), (20, []), (100, [])]
-    assert {one for target in vocabulary.TARGETS.values() for one in target} == {one for one, _ in study.summaries}
+    assert {one for target in vocabulary.TARGETS.values() for one in target} == set(study.by_task)
     # Every published checkpoint has its pretrained arm, and what was never released is made.
     arms = {(job.model, job.init) for job in study.cells if job.analysis == "finetune"}
     assert {(model, arm) for model in study.entries for arm in study.model(model).arms if arm != "baseline"} <= arms
