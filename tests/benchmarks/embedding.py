@@ -1,6 +1,6 @@
-"""Embed mixed-length sequences end to end, against the study's way, and print the ratios of one run.
+"""Embed mixed-length sequences end to end, against the paper's way, and print the ratios of one run.
 
-The study's way: one sequence at a time through the whole model in float32, logits computed. The program's way:
+The paper's way: one sequence at a time through the whole model in float32, logits computed. The program's way:
 tokenize, batch by token budget sorted by length, forward without the vocabulary projection, masked pooling, write
 Parquet. Both start from strings and end in a file with `max` and `mean` pooling; the two take turns.
 """
@@ -23,12 +23,12 @@ from foundationless.models.pooling import pool, special_mask
 from foundationless.models.weights import Weights
 
 POOLINGS = ("max", "mean")
-HEADER = ["model", "sequences", "tokens", "study's way (s)", "fp32 (s)", "bf16 (s)", "study / fp32", "study / bf16"]
+HEADER = ["model", "sequences", "tokens", "paper's way (s)", "fp32 (s)", "bf16 (s)", "paper / fp32", "paper / bf16"]
 ERRORS = ["model", "pooling", "fp32: max error", "bf16: max error", "bf16: mean error", "bf16: least cosine"]
 
 
 def one_by_one(weights: Weights, sequences: Sequence[str], device: torch.device) -> dict[str, np.ndarray]:
-    """{pooling: [n, width]} by the study's way (with the program's choice of pooled tokens, to compare values)."""
+    """{pooling: [n, width]} by the paper's way (with the program's choice of pooled tokens, to compare values)."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in POOLINGS}
     with torch.no_grad():
         for sequence in sequences:
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         del weights
     span = f"{arguments.shortest} to {arguments.longest} nt, token budget {arguments.token_budget:,}"
     print(f"Embedding end to end, {span}; {heading}\n\n{table(HEADER, speed)}")
-    print("\nAgainst the study's way; error: length of the difference over the length of the vector\n")
+    print("\nAgainst the paper's way; error: length of the difference over the length of the vector\n")
     print(table(ERRORS, error))
 
 

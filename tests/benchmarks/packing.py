@@ -21,7 +21,7 @@ from foundationless.errors import UserError
 from foundationless.models.weights import save_weights
 from foundationless.tasks.sequence_sets import write_sequences
 
-RATES = (1e-5, 3e-5, 5e-5, 8e-5, 1e-4, 3e-4)  # the study's
+RATES = (1e-5, 3e-5, 5e-5, 8e-5, 1e-4, 3e-4)  # the paper's
 
 
 def sequence_set(length: int, training: int) -> pd.DataFrame:

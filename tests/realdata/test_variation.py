@@ -1,4 +1,4 @@
-"""Variation on real genes: the study's chunks of TP53, and maps over saturation genome editing."""
+"""Variation on real genes: the paper's chunks of TP53, and maps over saturation genome editing."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_the_studys_chunks_of_tp53_are_cut_from_the_gene(tmp_path, shared, mirro
     for row in chunks.itertuples(index=False):
         assert row.before == gene[row.gene_start : row.gene_start + 1024]
         assert sum(a != b for a, b in zip(row.before, row.after, strict=True)) == row.mutations
-    # missense variants that one SNV explains are a part of what the study counted (Table 16)
+    # missense variants that one SNV explains are a part of what the paper counted (Table 16)
     study = {10500: (122, 27), 11524: (60, 61), 12548: (51, 50), 13572: (76, 42), 16750: (38, 10)}
     counts = chunks[~chunks["matched"].astype(bool)].pivot(index="gene_start", columns="label", values="mutations")
     for start, (benign, pathogenic) in study.items():

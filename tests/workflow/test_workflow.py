@@ -193,7 +193,7 @@ def test_the_demo_draws_every_figure(demo):
     assert len(rest) == 2 * len({figure.group for figure in vocabulary.FIGURES.values()})
     assert sum(len(group) for group in rest[1::2]) == len(vocabulary.FIGURES)
     for name in vocabulary.FIGURES:
-        if name == "reported":  # no simulated task is one of the study's
+        if name == "reported":  # no simulated task is one of the paper's
             continue
         page = PdfReader(demo / f"figures/{name}.pdf").pages[0].extract_text()
         assert not re.search(r"^No (?!mark\b)[a-z]", page, re.M), f"{name} has nothing to draw: {page}"
@@ -269,7 +269,7 @@ def test_every_choice_can_be_traced(demo):
     chosen = rates[rates["chosen"]].set_index(keys)["value"]
     assert len(chosen) == len(best) > 100 and (chosen == best[chosen.index]).all()
     tuned = choices[choices["analysis"].eq("finetune") & choices["what"].eq("learning_rate")]
-    assert set(tuned["split"]) == {"validation", "test"}, "ours, and the study's"
+    assert set(tuned["split"]) == {"validation", "test"}, "ours, and the paper's"
 
 
 def test_the_studys_errors_and_claims_are_numbers(demo):

@@ -69,7 +69,7 @@ def test_an_entry_point(tmp_path, monkeypatch):
         ("mine.py:Model", "import nothing_of_this_name", r"cannot be imported \(ModuleNotFoundError"),
         ("mine.py:Model", "class Model(:", r"cannot be imported \(SyntaxError"),
         ("mine.py:Other", "class Model: pass", r"cannot be imported \(AttributeError"),
-        ("mine.py:Model", "class Model: pass", "not a subclass of foundationless.models.GenomicModel"),
+        ("mine.py:Model", "class Model: pass", "not a subclass of foundationless.models.contract.GenomicModel"),
     ],
 )
 def test_what_is_no_family_is_one_sentence(tmp_path, monkeypatch, name, text, sentence):

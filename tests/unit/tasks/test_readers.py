@@ -242,7 +242,7 @@ def test_people_rows_splits_and_limit(tmp_path, genome, population):
     related = build(tmp_path, "people", sources | {"families": tmp_path / "pedigree.txt"}, window)
     first = related.set_index("sample")
     assert (first.loc["P0", "family"] == "P0").all() and (first.loc["P1", "family"] == "P0").all()
-    assert (related["group"] == related["sample"]).all()  # the study's split; derivations keep families together
+    assert (related["group"] == related["sample"]).all()  # the paper's split; derivations keep families together
 
 
 def test_families_by_name_and_by_parents(tmp_path):

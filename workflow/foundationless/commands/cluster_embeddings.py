@@ -42,10 +42,10 @@ def run(arguments: argparse.Namespace) -> None:
     samples = read_samples(arguments.sequences, *given)
     with threadpool_limits(arguments.threads):
         chosen = {name: getattr(arguments, name) for name in ("seed", "permutations", "most_rows")}
-        found = cluster(samples.frame, samples.features[pooling], **chosen, extra={"pooling": pooling})
+        clusters = cluster(samples.frame, samples.features[pooling], **chosen, extra={"pooling": pooling})
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
     with atomic_path(arguments.map) as part:
-        found.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)
+        clusters.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)
     settings = {"pooling": pooling, "aggregate": arguments.aggregate, "permutations": arguments.permutations}
     settings |= {"most_rows": arguments.most_rows, "neighbours": NEIGHBOURS, "clusters": len(samples.classes)}
     write_record(
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         analysis=arguments.analysis,
         **identity,
         parameters=facts["parameters"],
-        settings=settings | {"permutation_p": found.p, "precision": facts["precision"]},
-        results=found.results,
+        settings=settings | {"permutation_p": clusters.p, "precision": facts["precision"]},
+        results=clusters.results,
         cost=usage.cost() | of_embedding(arguments.task, facts),
     )

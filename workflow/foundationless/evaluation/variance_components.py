@@ -33,12 +33,12 @@ def variance_components(values: ArrayLike, seeds: ArrayLike, folds: ArrayLike, i
     known = np.isfinite(score)
     score = score[known] - score[known].mean() if known.any() else score[known]
     effects = {"seed": _indicators(np.asarray(seeds)[known]), "fold": _indicators(np.asarray(folds)[known])}
-    found = dict.fromkeys(NAMES, float("nan")) | {"items": float(item_se) ** 2}
-    found |= _moments(score, effects) if len(score) > 1 else {}
-    total = np.nansum(list(found.values()))
+    variances = dict.fromkeys(NAMES, float("nan")) | {"items": float(item_se) ** 2}
+    variances |= _moments(score, effects) if len(score) > 1 else {}
+    total = np.nansum(list(variances.values()))
     return {
         name: Component(float(value), float(np.sqrt(value)), float(value / total) if total else float("nan"))
-        for name, value in found.items()
+        for name, value in variances.items()
     }
 
 

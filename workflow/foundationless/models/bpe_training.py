@@ -44,8 +44,8 @@ def train_pieces(name: str, sequences: Iterable[str], size: int) -> str:
         vocab_size=size, special_tokens=list(specials), initial_alphabet=list(letters), show_progress=False
     )
     tokenizer.train_from_iterator(_known(sequences, letters), trainer)
-    if (found := tokenizer.get_vocab_size()) < size:
-        raise UserError(f"--size {size}: the windows give only {found} tokens; draw more windows or lower the size.")
+    if (pieces := tokenizer.get_vocab_size()) < size:
+        raise UserError(f"--size {size}: the windows give only {pieces} tokens; draw more windows or lower the size.")
     return tokenizer.to_str(pretty=True)
 
 

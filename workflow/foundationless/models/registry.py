@@ -25,11 +25,11 @@ def family_class(family: str) -> type[GenomicModel]:
     try:
         if family in FAMILIES:
             module, name = class_path(family)
-            found: Any = getattr(importlib.import_module(module), name)
+            model_class: Any = getattr(importlib.import_module(module), name)
         elif family in outside:
-            found = outside[family].load()
+            model_class = outside[family].load()
         elif ".py:" in family:
-            found = _from_file(*family.rsplit(":", 1))
+            model_class = _from_file(*family.rsplit(":", 1))
         else:
             raise UserError(
                 f"no architecture family '{family}'; the families are {', '.join([*FAMILIES, *outside])}, or "
@@ -39,10 +39,10 @@ def family_class(family: str) -> type[GenomicModel]:
         raise
     except Exception as error:  # a family outside the package may raise anything
         raise UserError(f"family '{family}': cannot be imported ({type(error).__name__}: {error}).") from None
-    if not (isinstance(found, type) and issubclass(found, GenomicModel)):
-        raise UserError(f"family '{family}': not a subclass of foundationless.models.GenomicModel.")
-    found.check_class(family)
-    return found
+    if not (isinstance(model_class, type) and issubclass(model_class, GenomicModel)):
+        raise UserError(f"family '{family}': not a subclass of foundationless.models.contract.GenomicModel.")
+    model_class.check_class(family)
+    return model_class
 
 
 def _from_file(path: str, name: str) -> Any:
