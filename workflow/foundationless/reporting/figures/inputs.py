@@ -264,6 +264,8 @@ def _complete(path: Path, *, needed: bool = False) -> pd.DataFrame:
     known = (*NEEDED[path.stem], *READ.get(path.stem, ()))
     frame = read_table(path) if needed or path.exists() else pd.DataFrame(columns=list(known))
     frame = frame.reindex(columns=list(dict.fromkeys([*frame, *known])))
+    if frame.empty:  # pandas takes columns without a value for text, which numbers may not be subtracted from
+        frame = frame.astype(object)
     parts = frame.columns.intersection(table_files.TEXT_PARTS)
     return frame.assign(**{part: frame[part].astype(object).fillna("") for part in parts})
 
