@@ -49,7 +49,7 @@ NO_FLAG = {
 }
 # Flags that decide no number: what a job is, reads and writes, and how often it keeps its state.
 PLACES = {
-    "analysis", "task", "model", "init", "embeddings", "sequences", "weights", "aggregate", "runs", "record",
+    "analysis", "task", "model", "init", "embeddings", "sequences", "weights", "aggregate", "energy", "runs", "record",
     "predictions", "output", "losses", "checkpoints", "checkpoint_seconds", "pack", "shard", "family", "classifier",
     "options", "probes", "poolings", "genome", "exclude", "holdout", "vcf", "people", "panel",
     "people_per_superpopulation", "strict_alphabet", "max_tokens",
