@@ -32,7 +32,7 @@ def defects(tables: Tables) -> Figure:
     caption = (
         "Small marks: one model, arm and task each; lines: their 95 % intervals, where a defect has at most twelve "
         "(arrow: it goes on); black bars: medians. Right: median, and how many intervals exclude 0, of those known. "
-        "Numbers on the left are the items of the README's list. Units: metric of the task"
+        "Numbers on the left are the items of the list in results/README.md. Units: metric of the task"
         f"{''.join(f'; in {item:.0f}, {unit}' for item, unit in units.items())}. {tables.study}"
     )
     looks = (tables.looks[name] for name in tables.order(differences["model"]) if name not in tables.baselines)
