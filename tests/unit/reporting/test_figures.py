@@ -16,7 +16,7 @@ from foundationless.errors import UserError
 from foundationless.reporting import figures
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import read
-from foundationless.study.vocabulary import FIGURES, Figure
+from foundationless.study.vocabulary import FIGURES, PAPER, Figure
 from support import ROOT
 from support.figure_tables import SENTENCE, change_tables, half_tables
 from support.figures import faults, laid_out, panels, texts, words
@@ -218,3 +218,17 @@ def test_pretraining_tells_variants_apart_by_their_dashes(full, drawn):
     curves = [line for line in axes.lines if line.get_marker() not in ("None", "")]
     drawn_as = [(line.get_color(), line.get_marker(), line._unscaled_dash_pattern) for line in curves]
     assert len(set(map(str, drawn_as))) == len(curves) > 1
+
+
+@pytest.fixture(scope="module")
+def unreported(small, tmp_path_factory):
+    """The small study, of whose tasks the paper reports no number: the tables beside it have no rows."""
+    directory = shutil.copytree(small, tmp_path_factory.mktemp("unreported") / "tables")
+    for path in directory.glob("reported_*.csv"):
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    return directory
+
+
+@pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.group == PAPER])
+def test_figures_draw_where_the_paper_has_no_number(name, unreported, drawn):
+    assert not faults(drawn(name, unreported))
