@@ -54,6 +54,15 @@ class Analysis:
         """Whether it reads embeddings."""
         return self.rule in ("probe", "cluster_embeddings")
 
+    def draws(self, init: str, family: str) -> bool:
+        """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one.
+
+        `family` is the architecture, or the features of a baseline.
+        """
+        if init == "baseline":
+            return family in DRAWN
+        return init != "pretrained" or self.classifies
+
     @property
     def arms(self) -> tuple[str, ...]:
         """Arms that it may have."""
@@ -237,8 +246,18 @@ SIMULATED = (
     "variants.vcf.gz",
 )
 
-# What an interval at the margin, and so a model's verdict, may say.
-VERDICTS = ("better", "equivalent", "worse", "undecided")
+# What a difference may be called: by its tests; where no arm learned anything; where seeds are too few to say.
+VERDICTS = ("better", "equivalent", "worse", "undecided", "not learned", "two seeds", "one seed")
+
+FEWEST_SEEDS = 3  # of each arm that has any: of two, their variance has one degree of freedom
+
+TOO_FEW_SEEDS = {1: "one seed", 2: "two seeds"}
+
+# Two questions about the same differences, and what each takes for drawn.
+SCOPES = {
+    "these": "on these tasks: the tasks are fixed, seeds and test items are drawn",
+    "like-these": "on tasks like these: families of tasks are drawn as well",
+}
 
 # Every figure in the order of all.pdf.
 VERDICT, PAPER, FURTHER, CONTROLS = "Verdict", "Figures of the paper", "More analyses", "Controls and costs"
