@@ -139,4 +139,5 @@ def _audit(analysis: Analysis, task: TaskCells) -> tuple[pd.DataFrame | None, li
         return None, [note(named, "audit", "the splits were not audited, so no leakage is scored")]
     audit = table_files.read_parquet(path, ["id", "near"], "an audit", "run audit_task again")
     # An audit of before knows no overlapping windows.
-    return audit.reindex(columns=["id", "near", "collinear"]).fillna({"collinear": False}), []
+    overlapping = audit["collinear"] if "collinear" in audit.columns else False
+    return audit[["id", "near"]].assign(collinear=overlapping), []
