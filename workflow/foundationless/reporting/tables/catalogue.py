@@ -120,7 +120,7 @@ TABLES: dict[str, Table] = {
         _DIAGNOSTICS, f"{_ARM} metric selection", parts=True,
     ),
     "leakage": _table(
-        RESULTS, "Scores with and without test rows that are near training rows",
+        RESULTS, "Scores with and without test rows that are near training rows or overlap them",
         _DIAGNOSTICS, f"{_ARM} metric selection", parts=True,
     ),
     "crossvalidation": _table(
@@ -205,7 +205,8 @@ TABLES: dict[str, Table] = {
     ),
     "audits": _table(
         CONTROLS, "Test rows that other splits hold",
-        "task split against rows exact reverse_complement near conflict duplicate duplicate_share near_share",
+        "task split against rows exact reverse_complement near collinear conflict duplicate duplicate_share near_share "
+        "collinear_share collinear_same_label collinear_by_coordinates known known_share",
         "task split against",
     ),
     "corpora": _table(
