@@ -53,7 +53,7 @@ CHECKS: Mapping[str, tuple[str, str, float]] = {
 FLAGS = ("shortcut", "constructed")
 ROWS, BASES = 20_000, 6_000_000  # of the earlier splits, and of test, that rules look at; others are drawn out
 PLACED = 2000  # rows of either that are looked up in a genome
-FEWEST = 20  # rows of the earlier splits and of test below which nothing is said
+FEWEST = 20  # rows of either side below which nothing is said, and groups below which rows are drawn one by one
 FOLDS, RESAMPLES = 5, 1000
 ORDERS = (1, 2, 3, 4, 5)
 CANDIDATES = 40  # (place, k-mer) pairs per length and class that the rule of motifs may choose from
@@ -209,10 +209,9 @@ def _gorodkin(tables: NDArray[np.float64]) -> NDArray[np.float64]:
 def mcc_interval(
     actual: NDArray[np.int64], guess: NDArray[np.int64], classes: int, groups: NDArray[np.int64], seed: int
 ) -> tuple[float, float]:
-    """95 % percentile interval of the MCC over 1,000 resamples of groups of rows."""
+    """95 % percentile interval of the MCC over 1,000 resamples of groups of rows, of rows where groups are too few."""
     cells = actual * classes + guess
-    numbers = np.unique(groups, return_inverse=True)[1].reshape(-1)
-    size = int(numbers.max()) + 1
+    numbers, size = _units(groups)
     generator = np.random.default_rng(seed)
     if size == len(cells):  # rows are independent: how often each cell is drawn is multinomial
         counts = generator.multinomial(size, np.bincount(cells, minlength=classes**2) / size, RESAMPLES).astype(float)
@@ -226,6 +225,14 @@ def mcc_interval(
     return float(low), float(high)
 
 
+def _units(groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Of each row the number of what is drawn together, and how many: groups, or rows where groups are too few."""
+    distinct, numbers = np.unique(groups, return_inverse=True)
+    if len(distinct) < FEWEST:
+        return np.arange(len(groups)), len(groups)
+    return numbers.reshape(-1), len(distinct)
+
+
 def wilson(count: int, total: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927); (0, 1) of none."""
     if not total:
@@ -237,9 +244,9 @@ def wilson(count: int, total: int) -> tuple[float, float]:
 
 
 def _share(check: str, found: NDArray[np.bool_], groups: NDArray[np.int64], flag: str, note: str) -> Row:
-    """The row of a share of rows; of dependent rows as many count as there are groups."""
+    """The row of a share of rows; where rows depend on each other, as many count as there are groups."""
     value = float(found.mean())
-    total = len(np.unique(groups))
+    total = _units(groups)[1]
     low, high = wilson(round(value * total), total)
     word = _word(check, low, high, flag) if found.any() else "none"  # of no row, however few there are
     return _row(check, value, low, high, word, note)
