@@ -71,7 +71,7 @@ class Items:
     classes: list[str]
     test: NDArray[np.bool_]
     groups: NDArray[np.int64]
-    folds: NDArray[np.int64]  # of all rows; rows of a group, and copies, are in one
+    folds: NDArray[np.int64]  # of all rows; those of a group are in one
     seed: int
     note: str = ""
 
@@ -127,13 +127,9 @@ def _items(frame: pd.DataFrame, seed: int) -> Items:
     labels, classes = pd.factorize(labelled["label"], sort=True)
     groups = pd.factorize(labelled["group"] if "group" in labelled else labelled["id"])[0]
     texts = labelled["sequence"].tolist()
-    copies = pd.factorize(pd.Series(texts, dtype=object).str.upper())[0]
-    # A fold is that of the first row of the group of the first copy: neither is learned from and predicted at once.
-    first = pd.Series(groups).groupby(copies).transform("min").to_numpy()
-    first = pd.Series(first).groupby(groups).transform("min").to_numpy()
     drawn = np.random.default_rng(seed).permutation(int(groups.max(initial=-1)) + 1)
     test = (labelled["split"] == "test").to_numpy()
-    return Items(texts, labels.astype(np.int64), list(map(str, classes)), test, groups, drawn[first] % FOLDS, seed)
+    return Items(texts, labels.astype(np.int64), list(map(str, classes)), test, groups, drawn[groups] % FOLDS, seed)
 
 
 def _unfit(items: Items) -> str:
@@ -255,25 +251,31 @@ def _share(check: str, found: NDArray[np.bool_], groups: NDArray[np.int64], flag
 # Rules.
 
 
-def _learned(items: Items, features: NDArray[Any], learners: Sequence[BaseEstimator]) -> tuple[NDArray[np.int64], Any]:
-    """Predictions of test by the learner, with or without weights of classes, that does best across folds; and it."""
-    known, folds = features[~items.test], items.folds[~items.test]
-    labels = items.labels[~items.test]
-    best, chosen = -2.0, None
+def _learned(
+    items: Items, features: Callable[[NDArray[np.bool_]], NDArray[Any]], learners: Sequence[BaseEstimator]
+) -> tuple[NDArray[np.int64], Any]:
+    """Predictions of test by the learner, with or without weights of classes, that does best across folds; and it.
+
+    `features` makes the numbers of all rows from those that are learned from, so that no fold is judged by numbers
+    that its own labels chose.
+    """
+    known, labels = ~items.test, items.labels
     tried = [clone(learner) for learner in learners for _ in range(2)]
     for place, learner in enumerate(tried):
         step = learner.steps[-1][1] if hasattr(learner, "steps") else learner
         step.set_params(class_weight=(None, "balanced")[place % 2])
-        guess = np.full(len(labels), -1)
-        for fold in np.unique(folds):
-            inside = folds != fold
-            if len(np.unique(labels[inside])) > 1:
-                guess[~inside] = clone(learner).fit(known[inside], labels[inside]).predict(known[~inside])
-        if (score := matthews_corrcoef(labels, guess)) > best:
-            best, chosen = score, learner
-    assert chosen is not None
-    chosen.fit(known, labels)
-    return chosen.predict(features[items.test]).astype(np.int64), chosen
+    guess = np.full((len(tried), len(labels)), -1)
+    for fold in np.unique(items.folds[known]):
+        inside, outside = known & (items.folds != fold), known & (items.folds == fold)
+        if len(np.unique(labels[inside])) > 1:
+            numbers = features(inside)
+            for place, learner in enumerate(tried):
+                guess[place, outside] = clone(learner).fit(numbers[inside], labels[inside]).predict(numbers[outside])
+    scores = [matthews_corrcoef(labels[known], row[known]) for row in guess]
+    chosen = tried[int(np.argmax(scores))]
+    numbers = features(known)
+    chosen.fit(numbers[known], labels[known])
+    return chosen.predict(numbers[items.test]).astype(np.int64), chosen
 
 
 def _tree(leaves: int, seed: int) -> DecisionTreeClassifier:
@@ -288,7 +290,7 @@ def _by_numbers(items: Items, features: NDArray[np.float64], what: str) -> Predi
     """A small tree on a few numbers of each row; chance where they do not vary."""
     if (np.ptp(features[~items.test], axis=0) == 0).all():
         return np.zeros(int(items.test.sum()), dtype=np.int64), f"{what}: the same in all rows"
-    return _learned(items, features, [_tree(2, items.seed), _tree(8, items.seed)])[0], what
+    return _learned(items, lambda _: features, [_tree(2, items.seed), _tree(8, items.seed)])[0], what
 
 
 def _length(items: Items) -> Predicted:
@@ -327,7 +329,8 @@ def composition(sequences: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _composition(items: Items) -> Predicted:
-    guess, chosen = _learned(items, composition(items.upper), [_tree(8, items.seed), _linear()])
+    features = composition(items.upper)
+    guess, chosen = _learned(items, lambda _: features, [_tree(8, items.seed), _linear()])
     return guess, "bases and dinucleotides, " + (
         "a tree" if isinstance(chosen, DecisionTreeClassifier) else "a weighted sum"
     )
@@ -388,12 +391,13 @@ def _motifs(items: Items) -> Predicted | str:
     if items.placed is None:
         return f"a sequence has fewer than {construction.SHORTEST} bases"
     matrix, names = items.placed
-    known = ~items.test
-    chosen = _candidates(matrix[known], items.labels[known], len(items.classes))
-    if not chosen:
-        return np.zeros(int(items.test.sum()), dtype=np.int64), "no place differs"
-    features = np.column_stack([construction.holds(matrix, *site) for site in chosen]).astype(float)
-    guess, learner = _learned(items, features, [_tree(8, items.seed), _tree(16, items.seed), _linear()])
+    chosen: list[tuple[int, int, int]] = []
+
+    def features(known: NDArray[np.bool_]) -> NDArray[np.float64]:
+        chosen[:] = _candidates(matrix[known], items.labels[known], len(items.classes)) or [(0, 1, 0)]
+        return np.column_stack([construction.holds(matrix, *site) for site in chosen]).astype(float)
+
+    guess, learner = _learned(items, features, [_tree(3, items.seed), _tree(12, items.seed), _linear()])
     if isinstance(learner, DecisionTreeClassifier):
         weights = learner.feature_importances_
     else:
@@ -434,7 +438,8 @@ def _constant(items: Items) -> Predicted | str:
     if not segments:
         return np.zeros(int(items.test.sum()), dtype=np.int64), "no segment of 21 bases in 5 % of the rows"
     held = [construction.holds(matrix, place, construction.SEGMENT, word) for place, word in segments]
-    guess, _ = _learned(items, np.column_stack(held).astype(float), [_tree(8, items.seed)])
+    features = np.column_stack(held).astype(float)
+    guess, _ = _learned(items, lambda _: features, [_tree(8, items.seed)])
     place, word = segments[0]
     text = construction.spelled(word, construction.SEGMENT)
     return guess, f"{len(segments)} segments of 21 bases; the most frequent: {text} at {names[place]}"
