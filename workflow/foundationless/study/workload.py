@@ -34,7 +34,7 @@ READ = 2e8  # bytes per second that a disk gives or takes
 DOWNLOAD = 1e7  # bytes per second that the network gives
 GENOME = 3.1e9  # nucleotides of a corpus
 # Seconds of a nucleotide that is read, of one whose k-mers are counted, and of one that rules learn from, too.
-NUCLEOTIDE = {"build_sequences": 2e-7, "derive_sequences": 1e-6, "audit_task": 4e-6, "audit_overlap": 2e-7}
+NUCLEOTIDE = {"build_sequences": 2e-7, "derive_sequences": 1e-6, "audit_task": 2e-6, "audit_overlap": 2e-7}
 RESAMPLE = 3e-9  # seconds of a bootstrap draw per row of a test set
 # Seconds of what depends on nothing that a study says.
 FIXED = {
