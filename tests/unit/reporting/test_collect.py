@@ -334,6 +334,19 @@ def test_a_pretrained_arm_that_is_the_random_one_is_refused(tmp_path):
         check_distinct(cards)
 
 
+def test_checks_of_audits_are_collected_whole(jobs, tmp_path):
+    summarise(tmp_path, jobs)
+    rows = [dict.fromkeys(columns_of("shortcuts")[1:]) | {"check": name, "value": 0.1} for name in ("N", "k-mers")]
+    audits = [{"task": "H3", "pairs": [], "shortcuts": rows}, {"task": "H4", "pairs": []}]  # the second is of before
+    for audit in audits:
+        (tmp_path / f"{audit['task']}.json").write_text(json.dumps(audit | {"classes": {}}))
+    files = [str(tmp_path / f"{task}.json") for task in ("H3", "H4")]
+    given = [tmp_path / "scores.csv"], [tmp_path / "comparisons.csv"]
+    table = pd.read_csv(collect(tmp_path, jobs, *given, "--audits", *files) / "shortcuts.csv")
+    assert table["task"].tolist() == ["H3", "H3"] and table["check"].tolist() == ["N", "k-mers"]
+    assert list(table) == columns_of("shortcuts") and table["value"].tolist() == [0.1, 0.1]
+
+
 def test_collected_tables(jobs, tmp_path):
     summarise(tmp_path, jobs, "--baselines", "cnn")
     for name in ("scores", "comparisons"):

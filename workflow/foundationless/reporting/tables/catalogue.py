@@ -209,6 +209,11 @@ TABLES: dict[str, Table] = {
         "collinear_share collinear_same_label collinear_by_coordinates known known_share",
         "task split against",
     ),
+    "shortcuts": _table(
+        CONTROLS, "What rules without a model reach on each task's test split, and test rows that tell how negatives "
+        "were made: value, 95 % interval, threshold and word",
+        "task check against metric value low high threshold word note", "task check against",
+    ),
     "corpora": _table(
         CONTROLS, "Test rows that pretraining corpora hold",
         "task corpus rows whole half part whole_share half_share part_share mean_share", "task corpus",
