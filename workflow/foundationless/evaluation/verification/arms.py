@@ -128,7 +128,8 @@ def _check_shared(check: Check, cells: Sequence[Cell]) -> None:
         for fold, digest in cell.items.items():
             other = items.setdefault(fold, cell)
             if other.items[fold] != digest:
-                text = f"its test items or labels of fold {fold} are not those of {name_of(other.record)}"
+                both = f"{name_of(cell.record)} and {name_of(other.record)}"
+                text = f"{both} predict different test items or labels in fold {fold}; run the older one again"
                 check.say(cell.path.with_name("predictions.parquet"), text)
 
 

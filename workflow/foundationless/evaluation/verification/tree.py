@@ -86,6 +86,13 @@ def _find_tasks(results: Path) -> dict[str, list[Path]]:
     return found
 
 
+def _say(check: Check, path: Path, error: UserError) -> None:
+    """A file that cannot be read as a misfit; `error` names it, or it is the one at `path`."""
+    named, _, text = str(error).rstrip(".").partition(": ")
+    known = Path(named).parent == path.parent
+    check.say(Path(named) if known else path, text if known else str(error).rstrip("."))
+
+
 # ---- records
 
 
@@ -97,7 +104,7 @@ def _check_task(results: Path, weights: Mapping[str, WeightSet], task: tuple[str
         try:
             cell = _read_cell(path, name.partition("/")[0])
         except UserError as error:
-            outcome.check.say(path, str(error).removeprefix(f"{path}: ").rstrip("."))
+            _say(outcome.check, path, error)
             continue
         _check_origins(cell, results, weights)
         cells.append(cell)
@@ -168,7 +175,7 @@ def _check_pretraining(paths: Sequence[Path], weights: Mapping[str, WeightSet]) 
         try:
             record = read_record(path)
         except UserError as error:
-            check.say(path, str(error).removeprefix(f"{path}: ").rstrip("."))
+            _say(check, path, error)
             continue
         model, known = path.parts[-3], weights.get(f"{path.parts[-3]}/pretrained/{path.parts[-2]}")
         if record["model"] != model:
@@ -253,7 +260,7 @@ def _check_tables(directory: Path, means: Means, recorded: Recorded) -> Check:
         try:
             frame = read_csv(path, (), "run it again", dtype=dict.fromkeys((*keys, *more), str))
         except UserError as error:
-            check.say(path, str(error).removeprefix(f"{path}: ").rstrip("."))
+            _say(check, path, error)
             continue
         if not {*keys, *more, column} <= set(frame.columns):
             continue  # nothing was compared
@@ -305,7 +312,7 @@ def _check_verdict(results: Path) -> Check:
         verdict = read_json(path)
         rows = read_csv(table, ("model", "delta", "verdict"), "run it again", dtype={"model": str})
     except UserError as error:
-        check.say(path, str(error).rstrip("."))
+        _say(check, path, error)
         return check
     models = verdict.get("models", {}) if isinstance(verdict, dict) else {}
     for model, facts in models.items():
