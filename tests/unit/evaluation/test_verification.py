@@ -326,6 +326,34 @@ def test_a_fraud_is_named(copy, fraud, signed, tmp_path, capsys):
     assert any(f"{copy / cell}/" in said for cell in touched)
 
 
+def test_a_grid_that_validation_extended_in_one_arm_is_no_misfit(copy):
+    """Rates that were tried beyond those asked are an outcome; one that never ran is a misfit."""
+
+    def extend(rate):
+        def edit(record):
+            record["settings"] |= {"extended": {"published": [rate]}}
+            runs = [row for row in record["results"] if row["selection"] == "run" and row["learning_rate"] == 0.01]
+            for row in runs:
+                value = min(row["value"], -0.5)
+                row = row | {"learning_rate": rate, "value": value, "extra": row["extra"] | {"run": "further"}}
+                record["results"].append(row | {"extra": row["extra"] | {"selected": False}})
+                chosen = (one for one in record["selections"] if one["what"] == "learning_rate")
+                next(one for one in chosen if one["split"] == row["split"])["tried"][f"{rate:g}"] = value
+
+        return edit
+
+    path = copy / RANDOM / "record.json"
+    kept = path.read_bytes()
+    change(copy, RANDOM, extend(0.03))
+    sign(path)
+    assert not tree.verify(copy, 1).misfits
+    path.write_bytes(kept)
+    change(copy, RANDOM, lambda record: record["settings"].update(extended={"published": [0.03]}))
+    sign(path)
+    (misfit,) = tree.verify(copy, 1).misfits
+    assert "learning rates are not those of the runs (0.03)" in misfit.text
+
+
 def test_what_only_the_hash_knows(copy):
     """Named after an edit, not after one that wrote the hash anew: the page of the format says so."""
     (cell,) = raise_a_value_of_cross_validation(copy)

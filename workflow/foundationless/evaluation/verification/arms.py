@@ -12,8 +12,9 @@ from foundationless.evaluation.verification.cells import COUNTS, Cell, Check, ch
 from foundationless.study.names import parse_model
 from foundationless.study.vocabulary import ANALYSES, DRAWN
 
-# Settings in which arms, or seeds of one, differ by what they are; `permutation_p` is a result.
-OWN = ("seed", "weights", "permutation_p")
+# Settings in which arms, or seeds of one, differ by what they are; `permutation_p` is a result, and so is how far the
+# learning rates were `extended`.
+OWN = ("seed", "weights", "permutation_p", "extended")
 LONGEST = 60  # characters of a setting that a sentence quotes
 
 

@@ -112,7 +112,9 @@ class Predictions:
     def _texts(self) -> dict[str, NDArray[np.str_]]:
         known = [name for name in ("id", "group", "label", "predicted") if name in self.table.column_names]
         columns = {name: pc.fill_null(self.table[name].cast(pa.string()), "") for name in known}
-        return {name: np.asarray(column.to_pylist(), dtype=np.str_) for name, column in columns.items()}
+        coded = {name: pc.dictionary_encode(column).combine_chunks() for name, column in columns.items()}
+        names = {name: np.asarray(each.dictionary.to_pylist() or [""], dtype=np.str_) for name, each in coded.items()}
+        return {name: names[name][each.indices.to_numpy(zero_copy_only=False)] for name, each in coded.items()}
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
@@ -131,7 +133,7 @@ class Predictions:
     @cached_property
     def classes(self) -> list[str]:
         """Names of the classes in the order of the probabilities; none where that is not known."""
-        seen = sorted({*self.texts("label"), *self.texts("predicted")})
+        seen = sorted({*np.unique(self.texts("label")).tolist(), *np.unique(self.texts("predicted")).tolist()})
         stated = self._stated if self._stated is not None else seen
         return [str(name) for name in stated] if len(stated) == self.probabilities.shape[1] else []
 
@@ -179,7 +181,11 @@ class Predictions:
         """Whether a metric can be computed again."""
         if self.ranked:
             return metric in RANK_METRICS or (metric == "spearman" and "function_score" in self.table.column_names)
-        return metric in CLASS_METRICS and bool(self.classes) and set(self.texts("label")) <= set(self.classes)
+        return metric in CLASS_METRICS and self._classified
+
+    @cached_property
+    def _classified(self) -> bool:
+        return bool(self.classes) and set(np.unique(self.texts("label")).tolist()) <= set(self.classes)
 
 
 def _digest(*parts: Any) -> str:
@@ -199,10 +205,11 @@ def same(one: Any, other: Any) -> bool:
     return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE) if all(known) else not any(known)
 
 
-def check_cell(path: Path, record: Mapping[str, Any], table: pa.Table | None) -> Cell:
+def check_cell(path: Path, record: Mapping[str, Any], table: pa.Table | None, valued: bool = False) -> Cell:
     """Check the record at `path` (…/TASK/MODEL/INIT/seedN/record.json) with all rows of its predictions.
 
-    `table` None: they are not there, or not of a kind that is compared sample by sample.
+    `table` None: they are not there, or not of a kind that is compared sample by sample. `valued`: the cell has
+    `values` for the tables, which take as long as all else.
     """
     cell = Cell(path, record)
     cell.check.counts["records"] += 1
@@ -212,13 +219,13 @@ def check_cell(path: Path, record: Mapping[str, Any], table: pa.Table | None) ->
             cell.check.say(path, f"the record says {what} {value}, and it lies where that of {folder} belongs")
     try:
         _check_hashes(cell)
-        _check_content(cell, table)
+        _check_content(cell, table, valued)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         cell.check.say(path, f"the record holds what no job writes ({error!r})")
     return cell
 
 
-def _check_content(cell: Cell, table: pa.Table | None) -> None:
+def _check_content(cell: Cell, table: pa.Table | None, valued: bool) -> None:
     record, check = cell.record, cell.check
     if table is None:
         measured = sum(row["split"] in ("test", "validation") for row in record["results"])
@@ -231,7 +238,7 @@ def _check_content(cell: Cell, table: pa.Table | None) -> None:
         _check_answers(cell, test)
         _check_values(cell, test, Predictions(of_split(table, "validation"), stated))
         _check_choices(cell, test)
-        _take(cell, test)
+        _take(cell, test, valued)
     _check_selections(cell)
     _check_settings(cell)
 
@@ -471,7 +478,8 @@ def _check_settings(cell: Cell) -> None:
     tested = _runs(cell.record, "test")
     if "learning_rates" in settings:
         rates = {float(row["learning_rate"]) for row in tested.values() if row["learning_rate"] is not None}
-        if text := _odd_rates(settings["learning_rates"], rates):
+        further = [rate for fold in (settings.get("extended") or {}).values() for rate in fold]
+        if text := _odd_rates({*settings["learning_rates"], *further}, rates):
             check.say(cell.path, f"the settings' learning rates are not those of the runs ({text})")
     if settings.get("folds") is not None and tested and "fold_count" in settings:
         folds = {_fold(row) for row in tested.values()}
@@ -497,7 +505,7 @@ def _list(values: Iterable[float]) -> str:
     return ", ".join(f"{value:g}" for value in sorted(values))
 
 
-def _take(cell: Cell, test: Predictions) -> None:
+def _take(cell: Cell, test: Predictions, valued: bool) -> None:
     """What other cells and the tables are compared with."""
     for run in test.rows:
         if (fold := test.fold(run)) not in cell.items:
@@ -507,7 +515,7 @@ def _take(cell: Cell, test: Predictions) -> None:
         if digest := test.digest_outputs(run):
             cell.outputs[run] = digest
         for selection, column in SELECTED_BY.items():
-            if any(test.flags(run, column)):
+            if valued and any(test.flags(run, column)):
                 metrics = [name for name in CLASS_METRICS if test.serves(name)]
                 values = {name: test.value(run, name) for name in metrics}
                 known = {name: math.nan if value is None else value for name, value in values.items()}

@@ -123,7 +123,7 @@ def _read_cell(path: Path, analysis: str) -> Cell:
     predictions = path.with_name(PREDICTIONS)
     there = predictions.is_file()
     table = read_predictions(predictions) if there and analysis not in UNPAIRED else None
-    cell = check_cell(path, record, table)
+    cell = check_cell(path, record, table, valued=True)
     if record["analysis"] != analysis:
         cell.check.say(path, f"the record says analysis {record['analysis']}, and it lies where {analysis} belongs")
     if not there:
