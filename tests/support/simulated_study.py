@@ -18,8 +18,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.evaluation.records import Result, write_record
-from foundationless.runtime.files import write_json
+from foundationless.evaluation.metrics import evaluate_ranking
+from foundationless.evaluation.records import Result, hash_files, hash_numbers, write_record
+from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.processes import map_forked
 from foundationless.study.names import parse_model, parse_task
 from foundationless.study.plan import Cell, Plan
@@ -56,6 +57,14 @@ def write_records(
     for task in study.audited:
         _write_audit(directory / "results", task, items)
     return len(cells)
+
+
+def sign(path: Path) -> None:
+    """Give a record that a test changed, or whose predictions it changed, the hashes that a job would have written."""
+    record = read_json(path)
+    record["hashes"] |= hash_files(predictions=path.with_name("predictions.parquet"))
+    record["hashes"]["numbers"] = hash_numbers(record)
+    write_json(path, record)
 
 
 def classes_of(analysis: str, task: str) -> list[str]:
@@ -107,6 +116,7 @@ def _write_cell(
         directory / "record.json", **identity, parameters=0 if cell.init == "baseline" else 1_000_000,
         settings={"metric": metric, "simulated": True}, results=[Result(metric, *value) for value in values],
         cost={"device": "cpu", "seconds": 1.0, "peak_memory_mb": 1.0},
+        hashes=hash_files(predictions=directory / "predictions.parquet"),
     )  # fmt: skip
 
 
@@ -157,7 +167,7 @@ def _variants(truth, difficulty, names, mcc, folds, generator):
         | {name: pa.array([True] * n) for name in ("selected", "selected_paper")}
     )
     extra = {"run": "site", "selected": True}
-    return frame, [((1 + mcc) / 2, n, "test", "run", None, None, extra)]
+    return frame, [(evaluate_ranking(positive, score)["auroc"], n, "test", "run", None, None, extra)]
 
 
 def _write_audit(results: Path, task: str, items: int) -> None:

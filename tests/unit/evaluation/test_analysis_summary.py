@@ -16,7 +16,7 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.vocabulary import DIAGNOSTICS
 from support import ROOT
-from support.simulated_study import classes_of, true_mcc, write_records
+from support.simulated_study import classes_of, sign, true_mcc, write_records
 
 TASKS = ["sim_promoter", "sim_mark"]
 ITEMS, SEEDS, FOLDS = 400, [0, 1, 2], (0, 1, 2)
@@ -214,6 +214,7 @@ def test_a_fold_that_one_arm_lacks_is_left_out_of_both(design, files, whole, tmp
     path = copy / "finetune/sim_mark/hyenadna.demo/random/seed1/predictions.parquet"
     table = pd.read_parquet(path)
     table[table["fold"] != 2].to_parquet(path, index=False)
+    sign(path.with_name("record.json"))
     tables = summarise(design, copy, tmp_path / "folds")
     notes, comparisons = tables["notes"], tables["comparisons"]
     assert "fold(s) 2 lack a run" in notes.loc[notes["what"] == "folds", "note"].iloc[0]

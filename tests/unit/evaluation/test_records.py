@@ -82,3 +82,33 @@ def test_a_record_of_schema_1_is_read_under_the_names_of_today(tmp_path):
     path.write_text(json.dumps(WHOLE | {"results": old}))
     with pytest.raises(UserError, match="a result of the record is broken"):
         records.read_record(path)
+
+
+def test_the_hash_of_the_numbers_is_of_what_they_say(tmp_path):
+    """However the file is laid out, tuples and whole numbers among them; not of costs and versions."""
+    path = tmp_path / "record.json"
+    shared = {"analysis": "a", "task": "t", "model": "m", "init": "random", "seed": 1, "parameters": 7}
+    results = [records.Result("mcc", 0.1 + 0.2, 10, extra={"run": "r", "edges": (1, 2)})]
+    tried = {"what": "rate", "split": "validation", "metric": "mcc", "tried": {2: 0.5, 1: 0.5}, "chosen": 2}
+    cost = {"seconds": 1.0}
+    settings = {"rows": {1: (3, 4)}, "rate": 1}
+    records.write_record(path, **shared, settings=settings, results=results, selections=[tried], cost=cost)
+    record = records.read_record(path)
+    hashed = record["hashes"]["numbers"]
+    turned = {key: record[key] for key in reversed(record)} | {"cost": {"seconds": 2.0}}
+    path.write_text(json.dumps(turned, indent=None))
+    assert records.hash_numbers(records.read_record(path)) == hashed
+    record["selections"][0]["tried"] = {"1": 0.5, "2": 0.5}
+    assert records.hash_numbers(record) != hashed, "the order of what was tried breaks ties"
+    record["results"][0]["value"] = 0.3
+    assert records.hash_numbers(record) != hashed
+
+
+def test_hashes_of_files(tmp_path):
+    (tmp_path / "weights.json").write_text('{"sha256": "abc"}')
+    (tmp_path / "p.parquet").write_bytes(b"")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    hashes = records.hash_files(predictions=tmp_path / "p.parquet", weights=tmp_path)
+    assert hashes["predictions"] == empty and hashes["weights"] == "abc" and set(hashes) == {
+        "predictions", "weights", "card"
+    }  # fmt: skip

@@ -114,7 +114,7 @@ def test_command_beats_permuted_labels(tmp_path, frame, family):
         flags |= {"analysis": "ancestry", "task": "t", "model": "m", "init": "baseline", "metric": "accuracy"}
         flags |= {"aggregate": "sample", "record": tmp_path / "r.json", "predictions": tmp_path / "p.parquet"}
         assert main(words("fit_baseline", **flags)) == 0
-        assert len(pd.read_parquet(tmp_path / "p.parquet")) == 12
+        assert len(pd.read_parquet(tmp_path / "p.parquet").query("split == 'test'")) == 12
         return metric_of(read_record(tmp_path / "r.json"), "validation", metric="accuracy")[0]
 
     assert score(frame) > 0.8

@@ -281,18 +281,19 @@ def test_validation_selects_and_the_paper_has_the_run_named_first():
     best = max((r for r in rows if r.split == "validation"), key=lambda r: r.value).extra["run"]
     assert predictions[predictions["selected"]]["run"].unique().tolist() == [best] and best.endswith("max")
     assert predictions[predictions["selected_paper"]]["run"].unique().tolist() == runs[:1]
-    n = (samples.frame["split"] == "test").sum()
-    for run, some in predictions.groupby("run"):
+    for (run, split), some in predictions.groupby(["run", "split"]):
+        n = (samples.frame["split"] == split).sum()
         assert len(some) == n and some["id"].is_unique and set(some["fold"]) == {-1}
         again = evaluate(some["label"], np.stack(some["probabilities"].tolist()), samples.classes)
-        stated = next(r for r in rows if r.extra["run"] == run and r.split == "test")
+        stated = next(r for r in rows if r.extra["run"] == run and r.split == split)
         assert stated.value == again["weighted_f1"] and stated.n == n
+    assert set(predictions["split"]) == {"validation", "test"}
     (told,) = (s for s in selections if s["what"] == "run")
     assert told["tried"] == {r.extra["run"]: r.value for r in rows if r.split == "validation"}
     assert told["split"] == "validation" and told["chosen"] == best
     assert {s["within"] for s in selections if s["what"] == "strength"} == {"logistic_noise", "logistic_max"}
     chosen = {r.metric: r.value for r in results if r.selection == "validation"}
-    some = predictions[predictions["selected"]]
+    some = predictions[predictions["selected"] & (predictions["split"] == "test")]
     assert chosen == evaluate(some["label"], np.stack(some["probabilities"].tolist()), samples.classes)
 
 
@@ -439,7 +440,8 @@ def test_probe_command_reads_a_subset_of_what_was_embedded_and_cross_validates(t
     assert {r["selection"] for r in record["results"]} == {"run", "validation", "test", "crossvalidation"}
     assert {s["what"] for s in record["selections"]} == {"run", "strength", "neighbours"}
     predictions = pd.read_parquet(tmp_path / "p.parquet")
-    assert set(predictions["id"]) == set(part[part["split"] == "test"]["id"]) and set(predictions["fold"]) == {-1}
+    assert set(predictions["id"]) == set(part[part["split"] != "train"]["id"]) and set(predictions["fold"]) == {-1}
+    assert predictions.set_index("id")["split"].to_dict().items() <= part.set_index("id")["split"].to_dict().items()
 
 
 def test_a_baseline_without_features_takes_the_majority_alone(tmp_path):

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     import torch
 
+    from foundationless.evaluation.records import hash_files
     from foundationless.features.embedding import cut_sequences, embed_chunks
     from foundationless.features.embedding_checkpoint import Shards
     from foundationless.features.embedding_files import write_embeddings
@@ -63,5 +64,6 @@ def run(arguments: argparse.Namespace) -> None:
         facts = {name: weights.card[name] for name in ("model", "init", "seed", "parameters")}
         facts |= {"max_tokens": arguments.max_tokens or weights.model.max_tokens, "precision": arguments.precision}
         cost = usage.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)}
+        facts["hashes"] = hash_files(weights=arguments.weights)
         facts |= {"reading": weights.model.reading, "cost": cost, "versions": versions()}
         write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts)

@@ -60,6 +60,9 @@ def run(arguments: argparse.Namespace) -> None:
         settings=outcome.settings,
         results=outcome.results,
         selections=outcome.selections,
+        hashes=records.hash_files(
+            predictions=arguments.predictions, sequences=arguments.sequences, weights=arguments.weights
+        ),
         cost=usage.cost(),
     )
     usage.close()

@@ -66,9 +66,8 @@ def run(arguments: argparse.Namespace) -> None:
         analysis="pretrain",
         task="+".join(path.name.split(".")[0] for path in arguments.genome),
         **{name: getattr(arguments, name) for name in ("model", "seed")} | {"init": "pretrained"},
-        parameters=outcome.parameters,
-        settings=outcome.settings,
-        results=outcome.results,
+        **{name: getattr(outcome, name) for name in ("parameters", "settings", "results")},
+        hashes=records.hash_files(weights=arguments.output),
         cost=usage.cost() | {"processes": group.size, "tokens_per_second": round(outcome.tokens_per_second, 1)},
     )
     (arguments.checkpoints / pretraining.CHECKPOINT).unlink(missing_ok=True)

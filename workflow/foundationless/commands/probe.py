@@ -8,7 +8,7 @@ from foundationless.commands import add_identity, add_record_outputs, add_sequen
 from foundationless.commands._flags import count, number
 from foundationless.study.vocabulary import CLASS_METRICS, CLASSIFIERS
 
-RECIPE = 3  # raise it when a result would change
+RECIPE = 4  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def shared(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.features.embedding_files import of_embedding, read_embeddings
+    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, read_embeddings
     from foundationless.features.probes import align, run_job
 
     poolings = list(dict.fromkeys(arguments.poolings))
@@ -60,5 +60,6 @@ def run(arguments: argparse.Namespace) -> None:
         parameters=facts["parameters"],
         details={"poolings": poolings, "max_tokens": facts["max_tokens"], "precision": facts["precision"]},
         cost=of_embedding(arguments.task, facts),
+        hashes=hashes_of_weights(facts),
         **shared(arguments),
     )

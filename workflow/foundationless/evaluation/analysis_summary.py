@@ -12,11 +12,13 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files, task_summary
 from foundationless.evaluation.records import check_once, read_record
-from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, read_predictions
+from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, of_split, read_predictions
+from foundationless.evaluation.verification.arms import check_task, sentences
 from foundationless.runtime.log import tell
 from foundationless.runtime.processes import counted, map_forked
 from foundationless.study.vocabulary import UNPAIRED
 
+SHOWN = 3  # misfits that a summary names before it ends; the command verify names all
 _DIAGNOSTICS = tuple(f"{name}.csv" for name in diagnostics.COLUMNS)
 FILES = ("scores.csv", "comparisons.csv", "notes.csv", "records.parquet", *_DIAGNOSTICS)
 
@@ -91,8 +93,12 @@ def summarise_analysis(analysis: Analysis, tasks: Sequence[TaskCells], output: P
 
 
 def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
-    """Read the files of one task's cells and summarise them; notes on what is not there come first."""
-    records, predictions, notes = [], [], []
+    """Read the files of one task's cells and summarise them; notes on what is not there come first.
+
+    What does not fit (`verification`) is a `UserError`: no number of a record that says other than its files gets into
+    a table.
+    """
+    records, predictions, notes, paths = [], [], [], []
     paired = analysis.name not in UNPAIRED
     for cell in task.cells:
         place = analysis.directory / task.task / cell
@@ -108,7 +114,12 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
             table = read_predictions(path)
         records.append(record)
         predictions.append(table)
+        paths.append(place / "record.json")
     check_once(records)
+    checked, verified = check_task(paths, records, predictions)
+    if checked.misfits:
+        raise UserError(sentences(checked.misfits, SHOWN))
+    predictions = [None if table is None else of_split(table, "test") for table in predictions]
     if not paired:
         summary = task_summary.summarise_unpaired(records)
     else:
@@ -120,6 +131,7 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
             design=list(dict.fromkeys((cell.split("/")[0], cell.split("/")[1]) for cell in task.cells)),
         )  # fmt: skip
     summary.notes[:0] = notes
+    summary.diagnostics["verification"] = pd.DataFrame(verified, columns=diagnostics.COLUMNS["verification"])
     return summary
 
 

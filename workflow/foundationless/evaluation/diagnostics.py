@@ -1,4 +1,4 @@
-"""What the results of a task tell beside scores and differences: ten tables, whose columns `COLUMNS` declares."""
+"""What the results of a task tell beside scores and differences: eleven tables, whose columns `COLUMNS` declares."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from foundationless.evaluation.metrics import BINS, calibration, confusion, reli
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, SELECTED_BY, Name, TaskResults, sizes
 from foundationless.evaluation.variance_components import variance_components
+from foundationless.evaluation.verification.cells import COLUMNS as VERIFICATION
 from foundationless.study.vocabulary import CONFUSED
 
 COLUMNS = {
@@ -41,6 +42,7 @@ COLUMNS = {
     "confusion": [*KEYS, "selection", "actual", "predicted", "count"],
     "selections": SELECTIONS,
     "settings": [*KEYS, "setting", "text"],
+    "verification": list(VERIFICATION),
 }  # fmt: skip
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)

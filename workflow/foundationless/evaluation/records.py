@@ -1,10 +1,12 @@
 """What one result is: the JSON record that every evaluating job writes, and its flat table.
 
 A record describes one cell of the design (analysis, task, model, init, seed). `results` lists what was measured;
-`selections` lists what was chosen, among what, by which values on which split; `cost` and `versions` hold what may
-differ between two runs that agree, so `comparable` leaves them out.
+`selections` lists what was chosen, among what, by which values on which split; `hashes` says which files it belongs to;
+`cost` and `versions` hold what may differ between two runs that agree, so `comparable` leaves them out.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,7 +16,8 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.runtime.files import read_json, write_json
+from foundationless.runtime.cards import read_card
+from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.versions import versions
 
 SCHEMA = 2
@@ -28,7 +31,9 @@ SELECTIONS = [
     "tried",
 ]  # fmt: skip
 _KINDS: dict[str, type] = dict.fromkeys(("analysis", "task", "model", "init"), str) | {"seed": int, "parameters": int}
-_KINDS |= {"results": list, "cost": dict, "versions": dict, "settings": dict, "selections": list}
+_KINDS |= {"results": list, "cost": dict, "versions": dict, "settings": dict, "selections": list, "hashes": dict}
+# What the hash `numbers` covers: all of a record but its hashes and what two runs that agree may differ in.
+_HASHED = ("analysis", "task", "model", "init", "seed", "parameters", "settings", "results", "selections")
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,14 @@ def write_record(
     results: Iterable[Result],
     cost: Mapping[str, Any],
     selections: Iterable[Mapping[str, Any]] = (),
+    hashes: Mapping[str, str] | None = None,
 ) -> None:
     """Write one job's record; `parameters` counts trained-or-frozen weights of the model (0 for feature baselines).
 
     A selection has `what` was chosen (learning_rate, epoch, run, strength, ...), `split` and `metric` that chose,
     `tried` (candidate -> value on that split; None: not finite) and `chosen`, one of the candidates; `within` may say
-    inside which fold or run. Raises `UserError` for one that cannot be traced.
+    inside which fold or run. Raises `UserError` for one that cannot be traced. `hashes` are those of `hash_files`; that
+    of the numbers themselves joins them.
     """
     cell = {"analysis": analysis, "task": task, "model": model, "init": init, "seed": seed, "parameters": parameters}
     measured = {
@@ -76,7 +83,34 @@ def write_record(
         "selections": [_checked_selection(path, selection) for selection in selections],
     }
     outside = {"cost": dict(cost), "versions": versions()}
-    write_json(path, {"schema": SCHEMA} | cell | {"settings": dict(settings)} | measured | outside)
+    record = cell | {"settings": dict(settings)} | measured
+    hashed = {"hashes": dict(hashes or {}) | {"numbers": hash_numbers(record)}}
+    write_json(path, {"schema": SCHEMA} | record | hashed | outside)
+
+
+def hash_files(
+    *, predictions: Path | None = None, sequences: Path | None = None, weights: Path | None = None
+) -> dict[str, str]:
+    """SHA-256 of what a record belongs to, as its `hashes` has them; what is not given has none.
+
+    `predictions` and `sequences`: of the files' bytes. `weights`, a weight directory, has two: `card`, of the bytes of
+    `weights.json`, and `weights`, of the tensors as that card states it.
+    """
+    files = {"predictions": predictions, "sequences": sequences, "card": weights and weights / "weights.json"}
+    hashes = {name: sha256(path) for name, path in files.items() if path is not None}
+    return hashes | ({"weights": str(read_card(files["card"])["sha256"])} if files["card"] else {})
+
+
+def hash_numbers(record: Mapping[str, Any]) -> str:
+    """SHA-256 of identity, parameters, settings, results and selections, as canonical JSON.
+
+    It does not depend on how the file was laid out: keys are sorted but for those of `tried`, whose order breaks ties.
+    """
+    content = {key: record[key] for key in _HASHED}
+    content["selections"] = [each | {"tried": list(each["tried"].items())} for each in record["selections"]]
+    read_again = json.loads(json.dumps(content, allow_nan=False))  # so that tuples and keys are those of a file
+    text = json.dumps(read_again, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _checked_selection(path: Path, selection: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +128,7 @@ def read_record(path: Path) -> dict[str, Any]:
     record, again = _upgraded(read_json(path)), "delete it and run again"
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a record of schema {SCHEMA}; {again}.")
-    record = dict[str, Any](settings={}, selections=[]) | record  # records of before may lack them
+    record = dict[str, Any](settings={}, selections=[], hashes={}) | record  # records of before may lack them
     for key, kind in _KINDS.items():
         if not isinstance(record.get(key), kind):
             raise UserError(f"{path}: the record's '{key}' is {'broken' if key in record else 'missing'}; {again}.")

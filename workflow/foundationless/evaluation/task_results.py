@@ -189,7 +189,7 @@ def read_results(
 
 
 def read_predictions(path: Path) -> pa.Table:
-    """Per-sample predictions of one cell; a file that is none is a `UserError`."""
+    """Per-sample predictions of one cell, of all splits that it keeps; a file that is none is a `UserError`."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; run its job again.")
     try:
@@ -203,6 +203,13 @@ def read_predictions(path: Path) -> pa.Table:
     if broken := _broken_columns(frame):
         raise UserError(f"{path}: the column {broken[0]} of the predictions is broken; run its job again.")
     return frame
+
+
+def of_split(frame: pa.Table, split: str) -> pa.Table:
+    """Rows of one split; predictions that name none are of the test set."""
+    if "split" not in frame.column_names:
+        return frame if split == "test" else frame.slice(0, 0)
+    return frame.filter(pc.equal(frame["split"], split))
 
 
 def _broken_columns(frame: pa.Table) -> list[str]:

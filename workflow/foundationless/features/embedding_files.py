@@ -65,3 +65,11 @@ def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     """
     whose = {key: facts[key] for key in ("model", "init", "seed") if key in facts}
     return {"embedding": {"task": parse_task(task).base_task, **whose, **facts["cost"]}}
+
+
+def hashes_of_weights(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The hashes of the weights that an embedding was made with, for the record of a job that reads it.
+
+    An embedding of before says none.
+    """
+    return {str(name): str(value) for name, value in facts.get("hashes", {}).items()}

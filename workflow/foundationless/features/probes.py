@@ -17,7 +17,7 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
-from foundationless.evaluation.records import Result, finite, write_record
+from foundationless.evaluation.records import Result, finite, hash_files, write_record
 from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, fit, reduce_width, score_rows
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.usage import JobUsage
@@ -77,8 +77,9 @@ def read_samples(
 class Outcome(NamedTuple):
     """What the probes of a set gave.
 
-    `results` and `predictions` (of the test split) are as `records` describes them; `choice` says what chose the
-    selected candidate, `validation` or `first named`; `selections` are what was tried and chosen.
+    `results` are as `records` describes them; `predictions` are of the test split and of the validation split, so that
+    the values that chose can be computed again; `choice` says what chose the selected candidate, `validation` or `first
+    named`; `selections` are what was tried and chosen.
     """
 
     results: list[Result]
@@ -132,23 +133,23 @@ def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) 
 
     results = []
     frames = []
-    frame = samples.frame.iloc[test][["id", "group", "label"]].astype({"label": str})
-    truth, classes = frame["label"].to_numpy(), np.asarray(samples.classes)
+    both = np.concatenate([test, validation])
+    frame = samples.frame.iloc[both][["id", "group", "label", "split"]].astype({"label": str})
+    truth, classes = frame["label"].to_numpy()[: len(test)], np.asarray(samples.classes)
     for name, (probabilities, chosen, _) in candidates.items():
         extra = {"run": name, "epoch": None, **chosen, "selected": name == selected}
         for split, scores, n in (("validation", on_validation, len(validation)), ("test", on_test, len(test))):
             if scores:
                 results.append(Result(settings.metric, finite(scores[name]), n, split, "run", extra=extra))
         own = frame.assign(
-            predicted=classes[probabilities[test].argmax(axis=1)],
-            probabilities=list(probabilities[test]),
+            predicted=classes[probabilities[both].argmax(axis=1)],
+            probabilities=list(probabilities[both]),
             run=name,
             fold=-1,
             selected=name == selected,
             selected_paper=name == selected_paper,
-            split="test",
         )
-        frames.append(own)
+        frames.append(own[[*(column for column in own if column != "split"), "split"]])
     for selection, name in (("validation", selected), ("test", selected_paper)):
         for metric, value in evaluate(truth, candidates[name].probabilities[test], samples.classes).items():
             results.append(Result(metric, finite(value), len(test), "test", selection, extra={"run": name}))
@@ -233,13 +234,14 @@ def run_job(
     parameters: int,
     details: Mapping[str, Any],
     cost: Mapping[str, Any],
+    hashes: Mapping[str, str],
     record: Path,
     predictions: Path,
 ) -> None:
     """Read samples, run the classifiers and write predictions and then the record, which vouches for them.
 
-    `identity` has analysis, task, model, init and seed; `details` and `cost` join the record's settings and cost; the
-    others are as in `read_samples` and `run_probes`.
+    `identity` has analysis, task, model, init and seed; `details`, `cost` and `hashes` join the record's settings, cost
+    and hashes; the others are as in `read_samples` and `run_probes`.
     """
     usage = JobUsage(threads=settings.threads)
     samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
@@ -259,5 +261,6 @@ def run_job(
         settings={**details, **chosen, **hyperparameters},
         results=results,
         selections=selections,
+        hashes=hash_files(predictions=predictions, sequences=sequences) | dict(hashes),
         cost=usage.cost() | dict(cost),
     )

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from foundationless.evaluation.records import Result, write_record
+from foundationless.evaluation.records import Result, hash_files, write_record
 from foundationless.models.inference import choose_device
 from foundationless.models.weights import Weights, load_weights
 from foundationless.runtime.files import atomic_path
@@ -51,5 +51,6 @@ def run_job(
         parameters=loaded.card["parameters"],
         settings={**settings, "precision": precision},
         results=results,
+        hashes=hash_files(predictions=predictions, sequences=sequences, weights=weights),
         cost=usage.cost(),
     )

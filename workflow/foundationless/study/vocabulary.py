@@ -231,6 +231,7 @@ DIAGNOSTICS = (
     "confusion",
     "selections",
     "settings",
+    "verification",
 )
 
 # Files that the rules simulate_genome, simulate_population and simulate_variants write.

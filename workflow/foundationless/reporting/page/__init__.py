@@ -55,6 +55,7 @@ def write_report(
         of_a_model=[table for name in contents.OF_A_MODEL for table in listed if table.name == name],
         costs=contents.sum_costs(contents.read_csv(tables / "cost.csv")),
         missing=contents.read_missing(tables / "missing.csv"),
+        verification=contents.read_verification(tables / "verification.csv"),
         versions=contents.versions(tables / "records.parquet"),
         data=contents.data_files(read_table(datasets, ["name", "file"]), [*sources, *contents.texts(config)]),
     )

@@ -81,6 +81,22 @@ def read_missing(path: Path) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows]
 
 
+def read_verification(path: Path) -> str:
+    """What was checked before anything was summed up, in a sentence; nothing where no table says it.
+
+    Tables are not made of records that do not fit, so what is there held.
+    """
+    frame = read_csv(path)
+    if not {"records", "values", "selections", "pairs", "hashes", "unchecked"} <= set(frame) or not len(frame):
+        return ""
+    sums = {str(name): f"{int(value):,}" for name, value in frame.sum(numeric_only=True).items()}
+    return (
+        f"All {sums['records']} records fit what lies beside them: {sums['values']} values and {sums['selections']} "
+        f"selections were checked, {sums['pairs']} pairs of arms and seeds have the same settings, {sums['hashes']} "
+        f"hashes are right; what could not be checked counts {sums['unchecked']} (`foundationless verify` says which)."
+    )
+
+
 def read_tables(directory: Path, place: str) -> dict[str, list[Table]]:
     """Every CSV table of `directory` by group; `place` is where the report finds them (`tables`, relative to it)."""
     if not directory.is_dir():

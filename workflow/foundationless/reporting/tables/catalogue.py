@@ -226,6 +226,11 @@ TABLES: dict[str, Table] = {
         CONTROLS, "What could not be computed from what is there, and why", _NOTES, f"{_ARM} seed what note", parts=True
     ),
     "settings": _table(CONTROLS, "Settings of every arm", _DIAGNOSTICS, f"{_ARM} setting", parts=True),
+    "verification": _table(
+        CONTROLS, "What was checked before it was summed up: hashes, values and selections computed again, pairs of "
+        "arms with the same settings; and how much could not be checked",
+        _DIAGNOSTICS, "analysis task model", parts=True,
+    ),
     "cost": _table(
         CONTROLS, "Every job that ran, once: device, seconds, GPU-hours (seconds × GPUs), CPU-hours (seconds × "
         "threads), peak memory (MiB), energy (kWh, where every GPU tells), tries; embeddings and pretraining have rows "

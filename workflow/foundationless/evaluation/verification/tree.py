@@ -1,0 +1,364 @@
+"""All that a study left behind, checked at once: records, weights and their cards, tables, and the verdict."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from foundationless.errors import UserError
+from foundationless.evaluation.records import read_record
+from foundationless.evaluation.table_files import read_csv
+from foundationless.evaluation.task_results import KEYS, SELECTED_BY, read_predictions
+from foundationless.evaluation.task_summary import average_records
+from foundationless.evaluation.verification.arms import check_arms
+from foundationless.evaluation.verification.cells import Cell, Check, check_cell, same
+from foundationless.runtime.cards import read_card
+from foundationless.runtime.files import read_json, sha256, write_json
+from foundationless.runtime.processes import counted, map_forked
+from foundationless.study.names import sequence_set
+from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, UNPAIRED
+
+RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safetensors", "predictions.parquet"
+NOT_THERE = "files of tables or of the verdict that are not there"
+
+Means = dict[tuple[str, ...], dict[str, float]]  # (analysis, task, model, init, selection) -> metric -> value
+Recorded = dict[tuple[str, ...], list[float]]  # (analysis, task, model, init, metric) -> values, of the unpaired
+
+
+@dataclass
+class Task:
+    """Findings on one task of an analysis, and the values of its arms, computed again."""
+
+    name: str
+    check: Check
+    means: Means = field(default_factory=dict)
+    recorded: Recorded = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WeightSet:
+    """A weight directory: the hash of its card, and of its tensors as the card says."""
+
+    path: Path
+    card: str
+    tensors: str
+
+
+def verify(results: Path, processes: int) -> Check:
+    """Check a results tree; `UserError` if there is none. A line in the log as each task is done."""
+    tasks = _find_tasks(results)
+    pretraining = sorted(results.glob(f"pretrain/*/*/{RECORD}"))
+    cards = sorted(results.glob(f"weights/*/*/*/{CARD}"))
+    if not tasks and not cards and not pretraining:
+        raise UserError(f"{results}: no tree of results; it has no record (ANALYSIS/TASK/MODEL/INIT/seedN/{RECORD}).")
+    total = Check()
+    weights: dict[str, WeightSet] = {}
+    for check, known in map_forked(_check_weights, cards, processes):
+        total.add(check)
+        weights |= {"/".join(one.path.parts[-4:-1]): one for one in known}
+    total.add(_check_distinct(weights))
+    names = list(tasks)
+    work = map_forked(partial(_check_task, results, weights), list(tasks.items()), processes)
+    means: Means = {}
+    recorded: Recorded = {}
+    for task in counted(names, work):
+        total.add(task.check)
+        means |= task.means
+        recorded |= task.recorded
+    total.add(_check_pretraining(pretraining, weights))
+    for directory in [*sorted({results / name.partition("/")[0] for name in names}), results / "tables"]:
+        total.add(_check_tables(directory, means, recorded))
+    total.add(_check_verdict(results))
+    return total
+
+
+def _find_tasks(results: Path) -> dict[str, list[Path]]:
+    """`ANALYSIS/TASK` -> paths of its records."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(results.glob(f"*/*/*/*/*/{RECORD}")):
+        analysis, task = path.relative_to(results).parts[:2]
+        if analysis in ANALYSES:
+            found.setdefault(f"{analysis}/{task}", []).append(path)
+    return found
+
+
+def _say(check: Check, path: Path, error: UserError) -> None:
+    """A file that cannot be read as a misfit; `error` names it, or it is the one at `path`."""
+    named, _, text = str(error).rstrip(".").partition(": ")
+    known = Path(named).parent == path.parent
+    check.say(Path(named) if known else path, text if known else str(error).rstrip("."))
+
+
+# ---- records
+
+
+def _check_task(results: Path, weights: Mapping[str, WeightSet], task: tuple[str, list[Path]]) -> Task:
+    name, paths = task
+    outcome = Task(name, Check())
+    cells = []
+    for path in paths:
+        try:
+            cell = _read_cell(path, name.partition("/")[0])
+        except UserError as error:
+            _say(outcome.check, path, error)
+            continue
+        _check_origins(cell, results, weights)
+        cells.append(cell)
+        outcome.check.add(cell.check)
+    outcome.check.add(check_arms(cells))
+    outcome.means = _average(cells)
+    if cells and name.partition("/")[0] in UNPAIRED:
+        averaged = average_records([cell.record for cell in cells])
+        for key, part in averaged.groupby([*KEYS, "metric"], sort=False):
+            outcome.recorded[tuple(map(str, key))] = part["value"].astype(float).tolist()
+    return outcome
+
+
+def _read_cell(path: Path, analysis: str) -> Cell:
+    record = read_record(path)
+    predictions = path.with_name(PREDICTIONS)
+    there = predictions.is_file()
+    table = read_predictions(predictions) if there and analysis not in UNPAIRED else None
+    cell = check_cell(path, record, table, valued=True)
+    if record["analysis"] != analysis:
+        cell.check.say(path, f"the record says analysis {record['analysis']}, and it lies where {analysis} belongs")
+    if not there:
+        cell.check.skip("records without predictions beside them")
+        if "predictions" in record["hashes"]:
+            cell.check.say(predictions, "no such file, and the record beside it has its hash")
+    return cell
+
+
+def _check_origins(cell: Cell, results: Path, weights: Mapping[str, WeightSet]) -> None:
+    """The weights and the sequence set that a record names are those of the tree."""
+    record, hashes = cell.record, cell.record["hashes"]
+    stated = record["settings"].get("sequences") or hashes.get("sequences")
+    path = results / "sequences" / f"{sequence_set(record['task'])}.parquet"
+    if not stated or not path.is_file():
+        cell.check.skip("records whose sequence set is not named or not there")
+    elif stated != _sha256(path):
+        cell.check.say(cell.path, f"it was made with another sequence set than {path}")
+    if record["init"] == "baseline":
+        return
+    seed = 0 if record["init"] == "pretrained" else record["seed"]
+    known = weights.get(f"{record['model']}/{record['init']}/seed{seed}")
+    card, tensors = record["settings"].get("weights") or hashes.get("card"), hashes.get("weights")
+    if known is None or not (card or tensors):
+        cell.check.skip("records whose weights are not named or not there")
+    elif card and card != known.card:
+        cell.check.say(cell.path, f"it was made with weights of another card than {known.path}")
+    elif tensors and tensors != known.tensors:
+        cell.check.say(cell.path, f"it was made with other weights than {known.path} says")
+    else:
+        cell.check.counts["hashes"] += 1
+
+
+_hashed: dict[Path, str] = {}
+
+
+def _sha256(path: Path) -> str:
+    """The hash of a file that many records name, computed once per process."""
+    if path not in _hashed:
+        _hashed[path] = sha256(path)
+    return _hashed[path]
+
+
+def _check_pretraining(paths: Sequence[Path], weights: Mapping[str, WeightSet]) -> Check:
+    """Records of pretraining against the weights that came out of it."""
+    check = Check()
+    for path in paths:
+        check.counts["records"] += 1
+        try:
+            record = read_record(path)
+        except UserError as error:
+            _say(check, path, error)
+            continue
+        model, known = path.parts[-3], weights.get(f"{path.parts[-3]}/pretrained/{path.parts[-2]}")
+        if record["model"] != model:
+            check.say(path, f"the record says model {record['model']}, and it lies where that of {model} belongs")
+        if known is None or "weights" not in record["hashes"]:
+            check.skip("records whose weights are not named or not there")
+        elif record["hashes"]["weights"] != known.tensors:
+            check.say(path, f"other weights came out of this pretraining than {known.path} says")
+    return check
+
+
+def _average(cells: Sequence[Cell]) -> Means:
+    """Mean over seeds of the mean over folds, of every metric that all cells of an arm have."""
+    means: Means = {}
+    for selection in SELECTED_BY:
+        arms: dict[tuple[str, ...], list[dict[str, float]]] = {}
+        for cell in cells:
+            runs = [values for (chose, _), values in cell.values.items() if chose == selection]
+            names = [name for name in CLASS_METRICS if runs and all(name in values for values in runs)]
+            folded = {name: sum(values[name] for values in runs) / len(runs) for name in names}
+            identity = tuple(str(cell.record[key]) for key in ("analysis", "task", "model", "init"))
+            arms.setdefault((*identity, selection), []).append(folded)
+        for arm, seeds in arms.items():
+            shared = [name for name in CLASS_METRICS if all(name in seed for seed in seeds)]
+            means[arm] = {name: sum(seed[name] for seed in seeds) / len(seeds) for name in shared}
+    return means
+
+
+# ---- weights
+
+
+def _check_weights(path: Path) -> tuple[Check, list[WeightSet]]:
+    """A card against the directory that it lies in and the tensors beside it."""
+    check = Check()
+    try:
+        card = read_card(path)
+        model, init, tensors = card["model"], card["init"], str(card["sha256"])
+    except (UserError, KeyError) as error:
+        check.say(path, f"not the card of a weight directory ({error})")
+        return check, []
+    for what, said, folder in zip(("model", "init"), (model, init), path.parts[-4:-2], strict=True):
+        if said != folder:
+            check.say(path, f"the card says {what} {said}, and it lies where that of {folder} belongs")
+    if card.get("seed") is not None and f"seed{card['seed']}" != path.parts[-2]:
+        check.say(path, f"the card says seed {card['seed']}, and it lies in {path.parts[-2]}")
+    file = path.with_name(TENSORS)
+    if not file.is_file():
+        check.skip("weights without tensors beside their cards")
+    elif sha256(file) != tensors:
+        check.say(path, f"the hash of the card is not that of {TENSORS} beside it")
+    else:
+        check.counts["hashes"] += 1
+    return check, [WeightSet(path, sha256(path), tensors)]
+
+
+def _check_distinct(weights: Mapping[str, WeightSet]) -> Check:
+    """No two weight sets of a model hold the same tensors, but copies."""
+    check, seen = Check(), dict[tuple[str, str], WeightSet]()
+    for name, one in weights.items():
+        model, init, _ = name.split("/")
+        other = seen.setdefault((model, one.tensors), one) if init != "copy" else one
+        if other is not one:
+            check.say(one.path, f"these weights are those of {other.path}")
+    return check
+
+
+# ---- tables
+
+
+def _check_tables(directory: Path, means: Means, recorded: Recorded) -> Check:
+    """Scores and differences of a directory of tables against the values that predictions give.
+
+    Scores of analyses without predictions are means of what records say: one of those of the arm and metric.
+    """
+    check = Check()
+    keys = ("analysis", "task", "model", "init", "metric", "selection")
+    for name, column, more in (("scores", "value", ()), ("comparisons", "delta", ("versus", "reference"))):
+        path = directory / f"{name}.csv"
+        if not path.is_file():
+            check.skip(NOT_THERE)
+            continue
+        try:
+            frame = read_csv(path, (), "run it again", dtype=dict.fromkeys((*keys, *more), str))
+        except UserError as error:
+            _say(check, path, error)
+            continue
+        if not {*keys, *more, column} <= set(frame.columns):
+            continue  # nothing was compared
+        for row in frame.to_dict("records"):
+            said = {str(key): value for key, value in row.items()}
+            values = recorded.get(tuple(said[key] for key in (*KEYS, "metric")), []) if name == "scores" else []
+            near = (value for value in values if same(value, said[column]))
+            expected = next(near, math.nan) if values else _expected(said, means)
+            if expected is None:
+                check.skip("rows of tables that no kept predictions are behind")
+                continue
+            check.counts["values"] += 1
+            if not same(row[column], expected):
+                where = " ".join(str(row[key]) for key in (*keys, *more))
+                check.say(path, f"{column} of {where} is {row[column]:.6g}, and {expected:.6g} by the predictions")
+    return check
+
+
+def _expected(row: Mapping[str, Any], means: Means) -> float | None:
+    """The value of a row of scores, or the difference of a row of comparisons; None where it is not known."""
+    arm = (row["analysis"], row["task"], row["model"], row["init"], row["selection"])
+    value = means.get(arm, {}).get(row["metric"], math.nan)
+    if "versus" in row:
+        value -= means.get(_reference(row, means), {}).get(row["metric"], math.nan)
+    return value if math.isfinite(value) else None
+
+
+def _reference(row: Mapping[str, Any], means: Means) -> tuple[str, ...]:
+    """The arm that a row of comparisons compares with."""
+    versus, init = row["versus"], row.get("reference_init")
+    if not isinstance(init, str):  # tables of before do not say it
+        init = {"best_random": "random", "reading": row["init"]}.get(versus, versus)
+        baseline = (row["analysis"], row["task"], row["reference"], "baseline", row["selection"])
+        if versus == "baseline" and baseline not in means:
+            init = "random"  # a network counts as a baseline
+    return (row["analysis"], row["task"], row["reference"], init, row["selection"])
+
+
+# ---- the verdict
+
+
+def _check_verdict(results: Path) -> Check:
+    """Every piece of evidence of the verdict is a row of the table of evidence over tasks."""
+    check, path, table = Check(), results / "verdict.json", results / "tables" / "across_tasks.csv"
+    if not path.is_file() or not table.is_file():
+        check.skip(NOT_THERE)
+        return check
+    try:
+        verdict = read_json(path)
+        rows = read_csv(table, ("model", "delta", "verdict"), "run it again", dtype={"model": str})
+    except UserError as error:
+        _say(check, path, error)
+        return check
+    models = verdict.get("models", {}) if isinstance(verdict, dict) else {}
+    for model, facts in models.items():
+        mine = rows[rows["model"] == model].to_dict("records")
+        for where, fact in _facts(facts):
+            check.counts["values"] += 1
+            if not any(_agree(fact, {str(key): value for key, value in row.items()}) for row in mine):
+                check.say(path, f"what it says of {model} ({where}) is no row of {table}")
+    return check
+
+
+def _facts(value: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping in a nest of them that states a difference, and where."""
+    if isinstance(value, Mapping):
+        if "delta" in value and "verdict" in value:
+            yield where, value
+        for key, inner in value.items():
+            yield from _facts(inner, f"{where} {key}".strip())
+
+
+def _agree(fact: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether a row says all that a fact says in columns of the same names."""
+    for name, value in fact.items():
+        if name in row and isinstance(value, int | float | str | None):
+            theirs = None if pd.isna(row[name]) else row[name]
+            if isinstance(value, str) or isinstance(theirs, str):
+                if value != theirs and (value or theirs):
+                    return False
+            elif not same(value, theirs):
+                return False
+    return True
+
+
+def describe(check: Check) -> str:
+    """The last lines of what `verify` says: what was not checked, and what was."""
+    counts = check.counts
+    lines = [f"Not checked: {count} {reason}." for reason, count in sorted(check.unchecked.items())]
+    looked = {"records": "records", "predictions": "with predictions", "hashes": "hashes"}
+    looked |= {"values": "values computed again", "selections": "selections", "pairs": "pairs of arms and seeds"}
+    lines.append(f"{len(check.misfits)} misfits; {', '.join(f'{counts[key]} {said}' for key, said in looked.items())}.")
+    return "\n".join(lines)
+
+
+def write(path: Path, results: Path, check: Check) -> None:
+    """Write the outcome as JSON."""
+    misfits = [{"path": str(misfit.path), "text": misfit.text} for misfit in check.misfits]
+    counts = {name: number for name, number in check.counts.items() if not name.startswith("pairs of")}
+    outcome = {"misfits": misfits, "counts": counts, "unchecked": dict(check.unchecked)}
+    write_json(path, {"results": str(results)} | outcome)
