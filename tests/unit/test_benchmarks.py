@@ -19,6 +19,7 @@ FLAGS: dict[str, list[str]] = {
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "rebuild": [],
     "coverage": [],
+    "grids": ["--classifiers", "logistic", "svm"],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
 }
 
