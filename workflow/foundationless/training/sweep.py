@@ -165,7 +165,7 @@ def further(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], metric: str
     """For every fold whose best run on validation has the least or the largest rate: the next rate beyond it.
 
     The next by the ratio that the last two rates have there (`records.beyond`); nothing for a fold of one rate. A run
-    that diverged has the value of its best epoch, or none: an upper edge of such runs is never chosen over a better one.
+    that diverged has the value of its best epoch, or none, which is chosen over no other.
     """
     chosen = choose(plan, kept, "validation", metric)
     added = []
