@@ -18,6 +18,8 @@ FLAGS: dict[str, list[str]] = {
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "rebuild": [],
+    "grids": ["--classifiers", "logistic", "svm"],
+    "verdicts": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
 }

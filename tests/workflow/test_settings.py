@@ -19,8 +19,9 @@ from support.studies import checkout, snakemake, write_study
 
 VALUES = {
     "finetuning": {
-        "learning_rates": [2e-4, 7e-4], "fold_count": 7, "folds": [1, 3], "epochs": 4, "patience": 2, "batch_size": 6,
-        "pooling": "mean", "precision": "bf16", "lora": {"rank": 3, "alpha": 5, "dropout": 0.25}, "suites": {},
+        "learning_rates": [2e-4, 7e-4], "extend": 3, "fold_count": 7, "folds": [1, 3], "epochs": 4, "patience": 2,
+        "batch_size": 6, "pooling": "mean", "precision": "bf16",
+        "lora": {"rank": 3, "alpha": 5, "dropout": 0.25}, "suites": {},
     },
     "probing": {
         "probes": ["logistic", "knn"], "poolings": ["mean", "max"], "pca": [9, 5], "cv_folds": 4, "rounds": 17,

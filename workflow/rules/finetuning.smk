@@ -32,7 +32,7 @@ rule finetune_model:
         "python -m foundationless finetune_model --weights {params.weights:q} --sequences {input.sequences:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
         " --seed {wildcards.seed} --metric {params.metric} --learning-rates {params.settings[learning_rates]}"
-        " --fold-count {params.settings[fold_count]} --folds {params.settings[folds]}"
+        " --extend {params.settings[extend]} --fold-count {params.settings[fold_count]} --folds {params.settings[folds]}"
         " --epochs {params.settings[epochs]} --patience {params.settings[patience]}"
         " --batch-size {params.settings[batch_size]} --pooling {params.settings[pooling]}"
         " --lora-rank {params.settings[lora][rank]} --lora-alpha {params.settings[lora][alpha]}"

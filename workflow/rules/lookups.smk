@@ -21,8 +21,15 @@ def get_probe_flags(wildcards):
     return flags + (["--cv-folds", str(settings["cv_folds"])] if "cv_folds" in settings else [])
 
 
+class Settings(dict):
+    """Settings, 0 where one is absent: what a study does not set leaves the params of kept jobs as they were."""
+
+    def __missing__(self, key):
+        return 0
+
+
 def get_finetuning(wildcards):
-    return study.finetuning(wildcards.task, wildcards.analysis)
+    return Settings(study.finetuning(wildcards.task, wildcards.analysis))
 
 
 def get_chunk_flags(wildcards):

@@ -69,6 +69,46 @@ def test_a_selection_is_kept_and_one_that_cannot_be_traced_is_refused(tmp_path):
         records.write_record(path, **shared, selections=[selection | {"chosen": 10}])
 
 
+@pytest.mark.parametrize(("candidates", "chosen", "least", "most", "edge"), [
+    ([1e-4, 1e-3, 1e-2], 1e-4, 0, 1, "low"), ([1e-4, 1e-3, 1e-2], "0.01", 0, 1, "high"), ([3, 1, 2], 2, 0, 9, ""),
+    (["1", "5"], "1", 1, 9, ""), ([1, 5], 5, 1, 5, ""), ([0.1], 0.1, 0, 1, ""),
+])  # fmt: skip
+def test_an_edge_is_the_end_of_a_grid_beyond_which_there_is_more(candidates, chosen, least, most, edge):
+    assert records.edge_of(candidates, chosen, least, most) == edge
+
+
+def test_the_next_candidate_keeps_the_ratio_of_the_edge():
+    paper = [1e-5, 3e-5, 5e-5, 8e-5, 1e-4, 3e-4]
+    assert records.beyond(paper, 3e-4) == 9e-4 and records.beyond([*paper, 9e-4], 9e-4) == 2.7e-3
+    assert records.beyond(paper, 1e-5) == 3.33333e-6 and records.beyond(paper, 5e-5) is None
+    assert records.beyond([5e-4], 5e-4) is None
+
+
+def test_a_record_says_its_edges_and_one_of_before_is_read_with_them(tmp_path):
+    tried = {"0.001": 0.1, "0.01": 0.4}
+    rate = {
+        "what": "learning_rate",
+        "within": "f",
+        "split": "validation",
+        "metric": "mcc",
+        "tried": tried,
+        "chosen": "0.01",
+    }
+    epochs = rate | {"what": "epoch", "tried": {"1": 0.1, "2": 0.3}, "chosen": "2"}
+    other = rate | {"what": "run", "tried": {"a": 0.1}, "chosen": "a"}
+    path = tmp_path / "record.json"
+    for budget, edge in ((2, "high"), (3, "")):  # a run that ended early was not at the end of its budget
+        path.write_text(json.dumps(WHOLE | {"settings": {"epochs": budget}, "selections": [rate, epochs, other]}))
+        assert [selection["edge"] for selection in records.read_record(path)["selections"]] == ["high", edge, ""]
+    shared = {key: WHOLE[key] for key in ("analysis", "task", "model", "init", "seed", "parameters")}
+    shared |= {"settings": {"epochs": 2}, "results": [], "cost": {"seconds": 1.0}}
+    records.write_record(path, **shared, selections=[rate, epochs, other])
+    table = records.flatten_selections([records.read_record(path)])
+    assert table["edge"].tolist() == ["", "high", "high", ""] and table["chosen"].tolist() == [False, True, True, True]
+    with pytest.raises(UserError, match="edge 'left'"):
+        records.write_record(path, **shared, selections=[rate | {"edge": "left"}])
+
+
 def test_a_record_of_schema_1_is_read_under_the_names_of_today(tmp_path):
     measured = {"metric": "cosine", "value": 0.5, "n": 3, "split": "test", "fold": None, "learning_rate": None}
     said = {"corrected": "validation", "paper": "test", "run": "run", "crossvalidation": "crossvalidation"}

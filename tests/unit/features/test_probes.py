@@ -20,7 +20,17 @@ from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import comparable, read_record
-from foundationless.features.classifiers import SVM_STRENGTHS, ProbeSettings, Samples, fit, reduce_width
+from foundationless.features import classifiers
+from foundationless.features.classifiers import (
+    EXTENT,
+    NEIGHBOURS,
+    STRENGTHS,
+    ProbeSettings,
+    Samples,
+    fit,
+    reduce_width,
+    squared_hinge,
+)
 from foundationless.features.embedding_files import write_embeddings
 from foundationless.features.probes import _folds, aggregate, align, cross_validate, run_probes
 from foundationless.tasks.sequence_sets import write_sequences
@@ -80,13 +90,13 @@ def test_logistic_is_scikit_learn_with_the_strength_that_validation_chose(valida
     train, other = samples.rows("train"), samples.rows("validation")
     matrix = scaled(samples)
     expected, best = None, -1.0
-    for strength in (0.01, 0.1, 1.0, 10.0) if validation else (1.0,):
-        model = LogisticRegression(C=strength, max_iter=1000).fit(matrix[train], labels[train])
+    for strength in STRENGTHS if validation else (1.0,):
+        model = LogisticRegression(C=strength, max_iter=1000, tol=1e-8).fit(matrix[train], labels[train])
         score = f1_score(labels[other], model.predict(matrix[other]), average="weighted") if validation else 0.0
         if score > best:
             expected, best = (strength, model.predict_proba(matrix)), score
     assert expected is not None and chosen == {"strength": expected[0], "converged": True}
-    np.testing.assert_allclose(found, expected[1], atol=1e-5)
+    np.testing.assert_allclose(found, expected[1], atol=1e-3)
 
 
 def scaled(samples: Samples) -> np.ndarray:
@@ -107,13 +117,83 @@ def test_svm_is_scikit_learn_with_the_strength_that_validation_chose(classes):
     found, chosen, selection = fit("svm", samples.features["max"], samples, SETTINGS)
     labels, train, rows = samples.frame["label"].to_numpy(), samples.rows("train"), samples.rows("validation")
     values = {}
-    for strength in SVM_STRENGTHS:
-        model = LinearSVC(C=strength, random_state=3).fit(scaled(samples)[train], labels[train])
+    assert set(STRENGTHS) <= selection["tried"].keys()  # and those beyond an edge
+    for strength in selection["tried"]:
+        model = LinearSVC(C=strength, random_state=3, dual=False, tol=1e-8).fit(scaled(samples)[train], labels[train])
         values[strength] = f1_score(labels[rows], model.predict(scaled(samples)[rows]), average="weighted")
         if strength == chosen["strength"]:
             assert (np.array(list(classes))[found.argmax(axis=1)] == model.predict(scaled(samples))).all()
     assert selection["tried"] == pytest.approx(values) and chosen["strength"] == max(values, key=values.get)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def words_of(rows: int, seed: int = 0) -> Samples:
+    """More features than rows, as k-mers are, of which a tenth tell the classes apart a little."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(rows) % 3
+    matrix = rng.normal(size=(rows, 400))
+    matrix[:, :40] += 0.35 * (labels[:, None] == np.arange(40) % 3)
+    split = rng.permutation(np.array(["train", "train", "validation", "test"])[np.arange(rows) % 4])
+    frame = pd.DataFrame({"id": [f"s{i}" for i in range(rows)], "label": labels.astype(str), "split": split})
+    return Samples(frame.assign(group="g"), {"max": matrix.astype(np.float32)})
+
+
+def test_grids_span_ten_decades_and_the_optimum_of_many_features_lies_inside():
+    steps = np.diff(np.log10(STRENGTHS))
+    np.testing.assert_allclose(steps, 1)
+    assert STRENGTHS[0] == 1e-6 and STRENGTHS[-1] == 1e4 and EXTENT[0] < 1e-6 and EXTENT[1] > 1e4
+    assert sorted(NEIGHBOURS) == list(NEIGHBOURS)
+    samples = words_of(400)
+    for kind in ("logistic", "svm"):
+        _, chosen, selection = fit(kind, samples.features["max"], samples, SETTINGS)
+        assert selection["edge"] == "" and STRENGTHS[0] < chosen["strength"] < 1
+
+
+def test_a_path_ends_where_fits_from_nothing_end(monkeypatch):
+    """Tighter than the program's tolerance, a warm start changes no probability: the optimum is one."""
+    monkeypatch.setattr(classifiers, "_TOLERANCE", 1e-7)
+    monkeypatch.setattr(classifiers, "_PRECISION", np.float64)
+    samples = words_of(240)
+    train, matrix = samples.rows("train"), scaled(samples)
+    labels, seen = samples.frame["label"].to_numpy(), {}
+    monkeypatch.setattr(
+        classifiers, "score_rows", lambda samples, rows, found, metric: seen.setdefault(len(seen), found).sum()
+    )
+    fit("logistic", samples.features["max"], samples, SETTINGS)
+    for strength, found in zip(STRENGTHS, seen.values(), strict=False):
+        if strength <= 1:  # beyond, the rows are told apart and the loss is flat
+            expected = LogisticRegression(C=strength, max_iter=5000, tol=1e-7).fit(matrix[train], labels[train])
+            np.testing.assert_allclose(found, expected.predict_proba(matrix), atol=2e-4)
+    with_ones = np.column_stack([matrix, np.ones(len(matrix))])
+    sides, weights = np.where(labels[train, None] == np.array(["0", "1", "2"]), 1.0, -1.0), np.zeros((401, 3))
+    for strength in STRENGTHS:
+        weights, converged = squared_hinge(with_ones[train], sides, strength, weights)
+        model = LinearSVC(C=strength, tol=1e-6, max_iter=100_000, random_state=0).fit(matrix[train], labels[train])
+        if strength <= 0.01:
+            assert converged
+            np.testing.assert_allclose(with_ones @ weights, model.decision_function(matrix), atol=1e-3)
+
+
+def test_an_edge_is_extended_within_bounds_and_flagged_beyond(monkeypatch):
+    """A grid that ends before the optimum goes on to it; with no room to go on it says so."""
+    samples = words_of(400)
+    full = fit("logistic", samples.features["max"], samples, SETTINGS)
+    monkeypatch.setattr(classifiers, "STRENGTHS", (0.1, 1.0, 10.0))
+    found = fit("logistic", samples.features["max"], samples, SETTINGS)
+    assert found.selection["edge"] == "" and found.chosen["strength"] == full.chosen["strength"]
+    assert list(found.selection["tried"])[3:5] == [0.01, 0.001]
+    np.testing.assert_allclose(found.probabilities, full.probabilities, atol=2e-3)
+    monkeypatch.setattr(classifiers, "EXTENT", (0.05, 100.0))
+    found = fit("logistic", samples.features["max"], samples, SETTINGS)
+    assert found.selection["edge"] == "low" and list(found.selection["tried"]) == [0.1, 1.0, 10.0]
+
+
+def test_the_last_round_of_early_stopping_is_an_edge():
+    samples = make(signal=0.7)
+    for rounds, edge in ((3, "high"), (200, "")):
+        settings = ProbeSettings(metric="weighted_f1", seed=3, rounds=rounds, early_stopping=5, eta=0.1)
+        _, chosen, selection = fit("xgboost", samples.features["max"], samples, settings)
+        assert selection["edge"] == edge and (chosen["epoch"] == rounds) == bool(edge)
 
 
 @pytest.mark.parametrize("validation", [True, False])
@@ -123,7 +203,7 @@ def test_nearest_neighbours_are_scikit_learns(validation):
     labels, train, rows = samples.frame["label"].to_numpy(), samples.rows("train"), samples.rows("validation")
     unit, values = directions(samples), {}
     others = np.concatenate([rows, samples.rows("test")])
-    for k in (1, 3, 5, 10, 20):
+    for k in [k for k in NEIGHBOURS if k <= len(train)]:
         model = KNeighborsClassifier(k).fit(unit[train], labels[train])
         if validation:
             values[k] = f1_score(labels[rows], model.predict(unit[rows]), average="weighted")

@@ -209,18 +209,22 @@ def test_trying_out_a_stack_changes_nothing_and_a_job_holds_no_weights_of_all_ru
         model.passes += 1
         return encode(model, ids, mask)
 
-    def prepared(job, classifier, given, pack):
+    def prepared(job, classifier, *given):
         classifier.backbone.register_buffer("passes", torch.zeros(()))
+        return swept(job, classifier, *given)
+
+    def watched(job, classifier, initial, given, pack):
         runs.extend(given)
-        train(job, classifier, given, pack)
+        train(job, classifier, initial, given, pack)
 
     def begin(pack, job, classifier, initial, *others):
         begun.append(int(initial["backbone.passes"]))
         start(pack, job, classifier, initial, *others)
 
-    train, start = finetuning._train, loop.Pack.__init__
+    swept, train, start = finetuning._sweep, finetuning._train, loop.Pack.__init__
     monkeypatch.setattr(hyenadna.HyenaDNA, "encode", counting)
-    monkeypatch.setattr(finetuning, "_train", prepared)
+    monkeypatch.setattr(finetuning, "_sweep", prepared)
+    monkeypatch.setattr(finetuning, "_train", watched)
     monkeypatch.setattr(loop.Pack, "__init__", begin)
     assert job(tmp_path, hyena, planted(160), pack=2, epochs=1) == 0
     assert begun == [0, 0]

@@ -363,6 +363,93 @@ def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_pa
     same(whole, broken)
 
 
+def test_the_edge_that_validation_chose_is_extended_as_far_as_allowed(tmp_path, weights, monkeypatch):
+    """Validation values are planted: the larger the rate the better, up to 0.009; the test set sees none beyond."""
+    optimum = {"rate": 0.009}
+
+    def planted_value(labels, probabilities, classes, metric):
+        return 1 - abs(float(np.log(current[0] / optimum["rate"])))
+
+    current: list[float] = []
+    enter = loop.Pack._use
+
+    def use(pack, runs, moments):
+        current[:] = [runs[0].rate]
+        enter(pack, runs, moments)
+
+    evaluate = loop.evaluate
+    monkeypatch.setattr(loop, "validation_score", planted_value)
+    monkeypatch.setattr(
+        loop,
+        "evaluate",
+        lambda labels, values, classes: (
+            evaluate(labels, values, classes)
+            | {"mcc": planted_value(labels, values, classes, "mcc") if len(labels) == 40 else current[0]}
+        ),
+    )
+    monkeypatch.setattr(loop.Pack, "_use", use)
+    flags = {"learning_rates": [0.0001, 0.001], "epochs": 1}
+    for extend, rates, edge in (
+        (0, [], "high"), (1, [0.01], "high"), (3, [0.01, 0.1], ""),
+    ):  # fmt: skip
+        where = tmp_path / str(extend)
+        assert job(where, weights, planted(160), extend=extend, **flags) == 0
+        record, table = outputs(where)
+        validated, tested = (s for s in record["selections"] if s["what"] == "learning_rate")
+        assert [float(rate) for rate in validated["tried"]] == [0.0001, 0.001, *rates] and validated["edge"] == edge
+        assert list(tested["tried"]) == ["0.0001", "0.001"] and tested["chosen"] == "0.001" and tested["edge"] == "high"
+        assert set(table.loc[table["selected"], "run"]) == {f"published_lr{validated['chosen']}"}
+        assert set(table.loc[table["selected_paper"], "run"]) == {"published_lr0.001"}
+        assert table["run"].nunique() == 2 + len(rates)
+        if extend:
+            assert record["settings"]["extended"] == {"published": rates} and record["settings"]["extend"] == extend
+        else:
+            assert not {"extend", "extended"} & record["settings"].keys()
+    optimum["rate"] = 1e-6
+    assert job(tmp_path / "low", weights, planted(160), extend=2, **flags) == 0
+    tried = next(s for s in outputs(tmp_path / "low")[0]["selections"] if s["what"] == "learning_rate")
+    assert list(tried["tried"]) == ["0.0001", "0.001", "1e-05", "1e-06"] and tried["edge"] == "low"
+
+
+@pytest.mark.parametrize("pack", [1, 2])
+def test_a_job_killed_beyond_the_edge_ends_in_the_same_bits(tmp_path, weights, capsys, pack):
+    """Two folds, one rate beyond each: killed in its first epoch, in its second, and before it began."""
+    whole, flags = tmp_path / "whole", {"learning_rates": [1e-5, 1e-4], "epochs": 2, "extend": 1, "pack": pack}
+    flags |= {"folds": [0, 2], "fold_count": 4, "metric": "auroc", "batch_size": 8}
+    frame = planted(160)
+    assert job(whole, weights, frame, **flags) == 0
+    record = outputs(whole)[0]
+    beyond = {fold: rates for fold, rates in record["settings"]["extended"].items() if rates}
+    assert beyond, "nothing was extended"
+    calls = 2 * 2 * 2 + 1  # validations before the first run beyond, and its first
+    with at_call(loop, "validation_score", calls, send(signal.SIGTERM)), pytest.raises(SystemExit) as ended:
+        job(tmp_path / "broken", weights, frame, **flags)
+    assert ended.value.code == 143 and list((tmp_path / "broken" / "runs").glob("*.checkpoint"))
+    capsys.readouterr()
+    assert job(tmp_path / "broken", weights, frame, **flags) == 0
+    assert "continued in epoch" in capsys.readouterr().err
+    same(whole, tmp_path / "broken")
+    plain = tmp_path / "plain"
+    assert job(plain, weights, frame, **flags | {"extend": 0}) == 0
+    assert job(plain, weights, frame, **flags) == 0, "the runs of the grid serve the wider job"
+    same(whole, plain)
+    alone = tmp_path / "alone"  # a run beyond is the run that a grid with its rate would have had
+    rates = sorted({rate for some in beyond.values() for rate in some})
+    assert job(alone, weights, frame, **flags | {"extend": 0, "learning_rates": [1e-5, 1e-4, *rates], "pack": 1}) == 0
+    table, wide = outputs(whole)[1], outputs(alone)[1]
+    if pack == 1:
+        for run in table["run"].unique():
+            ours, theirs = (np.stack(one.loc[one["run"] == run, "probabilities"]) for one in (table, wide))
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_diverged_run_beyond_the_edge_is_kept_and_not_chosen(tmp_path, weights):
+    assert job(tmp_path, weights, planted(160), learning_rates=[1e-12, 0.01], extend=1, epochs=2) == 0
+    record, table = outputs(tmp_path)
+    chosen = next(s for s in record["selections"] if s["what"] == "learning_rate")
+    assert chosen["chosen"] in chosen["tried"] and table["run"].nunique() == len(chosen["tried"])
+
+
 def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weights, monkeypatch):
     trained = []
     original = loop.Pack.train
@@ -463,6 +550,7 @@ def test_a_job_imports_only_what_it_needs(tmp_path, weights):
 MISTAKES: dict[str, dict[str, object]] = {
     "--metric spearman": {"metric": "spearman"},
     "--learning-rates": {"learning_rates": [0.1, 0.1]},
+    "--extend": {"extend": -1},
     "--folds": {"folds": [10]},
     "--fold-count 300": {"folds": [0], "fold_count": 300},
     "--epochs": {"epochs": 0},

@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--analysis", default="finetune", help="analysis that the record belongs to")
     parser.add_argument("--metric", required=True, help="metric that chooses epoch and learning rate")
     parser.add_argument("--learning-rates", required=True, type=number, nargs="+", help="learning rates to sweep")
+    text = "further rates at most, one after another, where validation chose the least or the largest (0: none)"
+    parser.add_argument("--extend", type=int, default=0, help=text)
     parser.add_argument("--epochs", required=True, type=int, help="passes over the training rows")
     parser.add_argument("--batch-size", required=True, type=int, help="sequences per optimizer step")
     parser.add_argument("--pooling", required=True, choices=["max", "mean", "first", "last"], help="over tokens")

@@ -35,7 +35,7 @@ COLUMNS = {
         *IDENTITY, "value_all", "value_distant", "value_near", "n_all", "n_distant", "n_near", "n_collinear", "delta",
         "low", "high",
     ],
-    "calibration": [*KEYS, "selection", "bin", "edge", "count", "confidence", "accuracy"],
+    "calibration": [*KEYS, "selection", "bin", "upper", "count", "confidence", "accuracy"],
     "components": [*IDENTITY, "component", "variance", "sd", "share"],
     "runs": [*KEYS, "selection", "metric", "seed", "fold", "value"],
     "roc": [*KEYS, "selection", "fpr", "tpr", "low", "high"],
@@ -129,7 +129,7 @@ def _reliability(results: TaskResults) -> Rows:
             if count:
                 rows.append(
                     results.identity(arm)
-                    | {"selection": "validation", "bin": place, "edge": (place + 1) / BINS, "count": int(count)}
+                    | {"selection": "validation", "bin": place, "upper": (place + 1) / BINS, "count": int(count)}
                     | {"confidence": confidence / count, "accuracy": right / count}
                 )
     return rows

@@ -25,11 +25,14 @@ SCHEMA = 2
 # was made (a word that now belongs to tasks).
 _SELECTIONS_OF_SCHEMA_1 = {"corrected": "validation", "paper": "test"}
 _SINCE_SCHEMA_1 = {"protocol": "selection", "variant": "condition"}
-SELECTION = ("what", "within", "split", "metric", "tried", "chosen")
+SELECTION = ("what", "within", "split", "metric", "tried", "chosen", "edge")
 SELECTIONS = [
     "analysis", "task", "model", "init", "seed", "what", "within", "split", "metric", "candidate", "value", "chosen",
-    "tried",
+    "tried", "edge",
 ]  # fmt: skip
+# Choices among ordered numbers, and the least that there is of each: nothing lies below one neighbour.
+ORDERED = {"learning_rate": 0.0, "strength": 0.0, "neighbours": 1.0, "epoch": 1.0}
+EDGES = ("", "low", "high")
 _KINDS: dict[str, type] = dict.fromkeys(("analysis", "task", "model", "init"), str) | {"seed": int, "parameters": int}
 _KINDS |= {"results": list, "cost": dict, "versions": dict, "settings": dict, "selections": list, "hashes": dict}
 # What the hash `numbers` covers: all of a record but its hashes and what two runs that agree may differ in.
@@ -55,6 +58,32 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def edge_of(candidates: Iterable[Any], chosen: Any, least: float = -math.inf, most: float = math.inf) -> str:
+    """Whether a better candidate may lie beyond those of an ordered grid: `low`, `high` or neither (empty).
+
+    `low` (`high`): the smallest (largest) was chosen, and is not `least` (`most`), beyond which there is nothing. A
+    candidate alone has no edge, for nothing was chosen.
+    """
+    values, value = [float(candidate) for candidate in candidates], float(chosen)
+    if len(values) < 2:
+        return ""
+    if value == min(values) and value > least:
+        return "low"
+    return "high" if value == max(values) and value < most else ""
+
+
+def beyond(candidates: Iterable[float], chosen: float) -> float | None:
+    """The next candidate where an edge of a grid was chosen, by the ratio of the grid's last two there; or None.
+
+    Rounded to six digits, as names and tables show it.
+    """
+    grid, edge = sorted(candidates), edge_of(candidates, chosen)
+    if not edge:
+        return None
+    last, before = (grid[0], grid[1]) if edge == "low" else (grid[-1], grid[-2])
+    return float(f"{last * last / before:.6g}")
+
+
 def write_record(
     path: Path,
     *,
@@ -74,13 +103,14 @@ def write_record(
 
     A selection has `what` was chosen (learning_rate, epoch, run, strength, ...), `split` and `metric` that chose,
     `tried` (candidate -> value on that split; None: not finite) and `chosen`, one of the candidates; `within` may say
-    inside which fold or run. Raises `UserError` for one that cannot be traced. `hashes` are those of `hash_files`; that
-    of the numbers themselves joins them.
+    inside which fold or run. `edge` (see `edge_of`) is told here for what is `ORDERED`, unless it is given. Raises
+    `UserError` for one that cannot be traced. `hashes` are those of `hash_files`; that of the numbers themselves joins
+    them.
     """
     cell = {"analysis": analysis, "task": task, "model": model, "init": init, "seed": seed, "parameters": parameters}
     measured = {
         "results": [asdict(result) for result in results],
-        "selections": [_checked_selection(path, selection) for selection in selections],
+        "selections": [_checked_selection(path, selection, settings) for selection in selections],
     }
     outside = {"cost": dict(cost), "versions": versions()}
     record = cell | {"settings": dict(settings)} | measured
@@ -113,14 +143,35 @@ def hash_numbers(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _checked_selection(path: Path, selection: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_selection(path: Path, selection: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """A selection as JSON holds it: names as text, whatever they were."""
     found = {key: selection.get(key) for key in SELECTION}
     tried = {str(name): value for name, value in (found["tried"] or {}).items()}
     found |= {"tried": tried, "chosen": str(found["chosen"])}
     if found["what"] is None or found["split"] is None or found["chosen"] not in tried:
         raise UserError(f"{path}: a selection of '{found['what']}' does not say what was tried; name split and values.")
+    found["edge"] = _edge(found, settings) if found["edge"] is None else found["edge"]
+    if found["edge"] not in EDGES:
+        raise UserError(f"{path}: edge '{found['edge']}' of '{found['what']}' is none of low, high and nothing.")
     return found
+
+
+def _edge(selection: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The edge of a selection that does not say it: of the budget where an epoch was chosen, else of what was tried.
+
+    A run that patience or a divergence ended was not at the end of its budget.
+    """
+    what = selection["what"]
+    if what not in ORDERED:
+        return ""
+    candidates: Iterable[Any] = selection["tried"]
+    if what == "epoch":
+        budget = settings.get("epochs", settings.get("rounds"))
+        candidates = range(1, int(budget) + 1) if budget else candidates
+    try:
+        return edge_of(candidates, selection["chosen"], ORDERED[what])
+    except (TypeError, ValueError):  # a candidate that is no number
+        return ""
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -140,6 +191,8 @@ def read_record(path: Path) -> dict[str, Any]:
     for selection in record["selections"]:
         if not isinstance(selection, dict) or not {"what", "split", "metric", "tried", "chosen"} <= selection.keys():
             raise UserError(f"{path}: a selection of the record is broken; {again}.")
+        if selection.get("edge") is None:  # records of before do not say it
+            selection["edge"] = _edge(selection, record["settings"])
     if not isinstance(record["cost"].get("seconds"), int | float):
         raise UserError(f"{path}: the record's cost has no seconds; {again}.")
     return record
@@ -201,9 +254,10 @@ def flatten(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def flatten_selections(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per candidate of every selection: identity, what, within, split, metric, candidate, value, chosen, tried.
+    """One row per candidate of every selection: identity and the other columns of `SELECTIONS`.
 
     `tried` counts the candidates. Of the epochs of a run only the chosen one has a row: the record holds them all.
+    `edge` (`low`, `high`, or empty) stands in the row of the candidate that is the edge, the chosen one.
     """
     rows = []
     for record in records:
@@ -214,5 +268,6 @@ def flatten_selections(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
                 chosen = candidate == selection["chosen"]
                 if chosen or selection["what"] != "epoch":
                     tried = {"candidate": candidate, "value": value, "chosen": chosen, "tried": len(selection["tried"])}
-                    rows.append(identity | shared | tried)
+                    edge = {"edge": selection.get("edge", "") if chosen else ""}
+                    rows.append(identity | shared | tried | edge)
     return pd.DataFrame(rows, columns=SELECTIONS)

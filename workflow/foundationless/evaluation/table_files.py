@@ -24,7 +24,7 @@ COLUMNS = {
 # Of all declared columns these hold words, and all others numbers.
 WORDS = {
     *KEYS, "metric", "selection", "versus", "reference", "reference_init", "verdict", "test", "component", "actual",
-    "predicted", "what", "within", "split", "candidate", "chosen", "setting", "text", "note",
+    "predicted", "what", "within", "split", "candidate", "chosen", "edge", "setting", "text", "note",
 }  # fmt: skip
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS
 _FILLED = ("scores", "comparisons")  # tables whose rows all name an arm and a metric

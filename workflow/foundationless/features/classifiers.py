@@ -2,7 +2,7 @@
 
 `xgboost`    as the paper ran it (Tables 12 and 15)
 `logistic`   logistic regression on standardised features
-`svm`        linear support vector machine on standardised features
+`svm`        linear support vector machine (squared hinge) on standardised features
 `knn`        votes of the nearest training rows
 `prototype`  the nearest class mean
 `majority`   the class shares of the training rows
@@ -21,13 +21,19 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
-from foundationless.evaluation.records import finite
+from foundationless.evaluation.records import ORDERED, beyond, edge_of, finite
 from foundationless.runtime.log import progress
 from foundationless.study.vocabulary import CLASS_METRICS
 
-STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of logistic regression; without a validation split 1
-SVM_STRENGTHS = (0.00001, 0.0001, 0.001, 0.01, 0.1)  # of thousands of features; 0.01 without a validation split
-NEIGHBOURS = (1, 3, 5, 10, 20)  # 5 without a validation split
+# Of logistic regression and of the support vector machine, weak to strong, each fit starting where the last one ended.
+# Thousands of k-mers want 1e-5 to 1e-3, a few informative features 1 and more; without a validation split 1 and 0.01.
+STRENGTHS = tuple(float(f"1e{power}") for power in range(-6, 5))
+EXTENT = (1e-10, 1e8)  # so far by decades where validation chose an edge of these
+NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200, 500)  # 5 without a validation split
+# Single precision reads half the memory, which is what a step costs. Sums of thousands of products keep six digits.
+_PRECISION = np.float32
+_STEPS = 1000  # at most for one strength; `converged` says that fewer were enough
+_TOLERANCE = 1e-4  # largest slope of the mean loss where a fit ends; scikit-learn's own
 
 
 @dataclass(frozen=True)
@@ -160,23 +166,35 @@ def _tune(
     train: Callable[[Any], tuple[np.ndarray, dict[str, Any]]],
     samples: Samples,
     metric: str,
+    extent: tuple[float, float] | None = None,
+    most: float = math.inf,
 ) -> Fitted:
-    """Train with each candidate and keep the best on validation (ties: the first), or train once with the default."""
+    """Train with each candidate and keep the best on validation (ties: the first), or train once with the default.
+
+    As long as the best is an edge of the grid and the next one lies within `extent` (None: the grid is not extended),
+    that one is tried too. `most`: the largest candidate that there can be.
+    """
     validation = samples.rows("validation")
     if not len(validation):
         probabilities, facts = train(default)
         return Fitted(probabilities, {what: default, **facts})
     best: tuple[float, np.ndarray, dict[str, Any]] | None = None
-    tried = {}
-    for candidate in candidates:
+    tried: dict[float, float | None] = {}
+    waiting = list(candidates)
+    while waiting:
+        candidate = waiting.pop(0)
         probabilities, facts = train(candidate)
         score = score_rows(samples, validation, probabilities, metric)
         tried[candidate] = finite(score)
         if best is None or score > best[0]:
             best = score, probabilities, {what: candidate, **facts}
+        if extent and not waiting:
+            further = beyond(tried, best[2][what])
+            waiting = [further] if further is not None and extent[0] <= further <= extent[1] else []
     assert best is not None
+    edge = edge_of(tried, best[2][what], ORDERED[what], most)
     selection = {"what": what, "split": "validation", "metric": metric, "tried": tried, "chosen": best[2][what]}
-    return Fitted(best[1], best[2], selection)
+    return Fitted(best[1], best[2], selection | {"edge": edge})
 
 
 def _standardise(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
@@ -263,6 +281,7 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
     ((metric, losses),) = history["validation"].items()
     tried = {number: round(loss, 6) for number, loss in enumerate(losses, start=1)}
     selection = {"what": "epoch", "split": "validation", "metric": metric, "tried": tried, "chosen": rounds}
+    selection["edge"] = edge_of(range(1, settings.rounds + 1), rounds, ORDERED["epoch"])
     return Fitted(probabilities, {"epoch": rounds}, selection)
 
 
@@ -272,36 +291,75 @@ def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, sett
     from threadpoolctl import threadpool_limits
 
     rows = samples.rows("train")
-    scaled = _standardise(matrix, rows)
+    scaled = _standardise(matrix, rows).astype(_PRECISION)
+    own, truth = scaled[rows], labels[rows]
+    model = LogisticRegression(C=0.0, max_iter=_STEPS, tol=_TOLERANCE)
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
-        model = LogisticRegression(C=strength, max_iter=1000).fit(scaled[rows], labels[rows])
-        return model.predict_proba(scaled).astype(np.float32), {"converged": bool(model.n_iter_.max() < 1000)}
+        # below the grid its solution is nearer to zero than to that of the grid's end
+        model.set_params(warm_start=0 < model.C < strength, C=strength).fit(own, truth)
+        return model.predict_proba(scaled).astype(np.float32), {"converged": bool(model.n_iter_.max() < _STEPS)}
 
     with threadpool_limits(settings.threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
-        return _tune("strength", STRENGTHS, 1.0, train, samples, settings.metric)
+        return _tune("strength", STRENGTHS, 1.0, train, samples, settings.metric, EXTENT)
 
 
 def _fit_svm(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
-    """One class against the rest; the softmax of the margins stands for probabilities, which it does not calibrate."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.svm import LinearSVC
+    """One class against the rest; the softmax of the margins stands for probabilities, which it does not calibrate.
+
+    The machine is scikit-learn's `LinearSVC` (squared hinge, the intercept penalised like a weight). Its solver,
+    coordinate by coordinate, knows no warm start and takes minutes at large strengths; the loss is smooth.
+    """
     from threadpoolctl import threadpool_limits
 
     rows = samples.rows("train")
     scaled = _standardise(matrix, rows)
+    scaled = np.column_stack([scaled, np.ones(len(scaled))]).astype(_PRECISION)
+    codes = np.arange(len(samples.classes)) if len(samples.classes) > 2 else np.array([1])
+    sides = np.where(labels[rows, None] == codes, 1, -1).astype(_PRECISION)
+    own = scaled[rows]
+    weights, before = np.zeros((own.shape[1], len(codes))), 0.0
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
-        model = LinearSVC(C=strength, dual="auto", max_iter=2000, random_state=settings.seed)
-        margins = model.fit(scaled[rows], labels[rows]).decision_function(scaled)
-        if margins.ndim == 1:
+        nonlocal weights, before
+        start = weights if before < strength else np.zeros_like(weights)
+        weights, converged = squared_hinge(own, sides, strength, start)
+        before = strength
+        margins = scaled @ weights.astype(_PRECISION)
+        if margins.shape[1] == 1:
             margins = np.column_stack([np.zeros(len(margins)), margins])
-        return _softmax(margins), {"converged": bool(np.max(model.n_iter_) < 2000)}
+        return _softmax(margins.astype(np.float64)), {"converged": converged}
 
-    with threadpool_limits(settings.threads), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
-        return _tune("strength", SVM_STRENGTHS, 0.01, train, samples, settings.metric)
+    # not below: margins shrink with the strength, until their softmax is a tie in single precision
+    extent = STRENGTHS[0], EXTENT[1]
+    with threadpool_limits(settings.threads):
+        return _tune("strength", STRENGTHS, 0.01, train, samples, settings.metric, extent)
+
+
+def squared_hinge(
+    features: np.ndarray, sides: np.ndarray, strength: float, start: np.ndarray
+) -> tuple[np.ndarray, bool]:
+    """Weights [d, k] least in |w|^2 / 2 + strength * sum max(0, 1 - side * x w)^2, and whether the search ended there.
+
+    features: [n, d]; sides: [n, k], 1 or -1, one column a machine. L-BFGS from `start`; the machines share its steps.
+    """
+    from scipy.optimize import minimize
+
+    scale = 1 / (2 * strength * len(features))  # of a mean loss, so that one tolerance fits all strengths
+
+    def slope(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = flat.reshape(start.shape)
+        margins = sides * (features @ weights.astype(features.dtype))
+        missing = sides * np.maximum(1 - margins, 0)
+        # less the loss of no weights, beside which that of small ones would vanish in single precision
+        less = np.where(margins < 1, margins * (margins - 2), -1).sum(dtype=np.float64)
+        loss = flat @ flat / 2 + strength * less
+        return loss * scale, (flat - 2 * strength * (features.T @ missing).ravel()) * scale
+
+    options = {"maxiter": _STEPS, "gtol": _TOLERANCE, "ftol": 64 * np.finfo(float).eps, "maxls": 50}
+    found = minimize(slope, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return found.x.reshape(start.shape), bool(found.success)
 
 
 def _fit_knn(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -320,7 +378,8 @@ def _fit_knn(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings:
         votes = nearest[:, :k, None] == np.arange(len(samples.classes))
         return votes.mean(axis=1).astype(np.float32), {}
 
-    return _tune("neighbours", candidates, min(5, candidates[-1]), train, samples, settings.metric)
+    most = len(rows)  # all of them vote
+    return _tune("neighbours", candidates, min(5, candidates[-1]), train, samples, settings.metric, most=most)
 
 
 def _fit_prototype(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:

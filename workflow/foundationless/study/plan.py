@@ -158,6 +158,10 @@ class Plan:
         settings |= settings.pop("suites", {}).get(self.task(task)["suite"], {})
         settings |= self.config["analyses"].get(analysis, {}).get("finetuning", {})
         parts = parse_task(task)
+        if not settings.get(
+            "extend"
+        ):  # absent, not 0: what a study does not use must not tell its jobs from those kept
+            settings.pop("extend", None)
         settings |= {"epochs": parts.epochs} if parts.epochs else {}
         settings |= {"patience": parts.patience} if parts.patience is not None else {}
         if parts.percent or parts.shots:

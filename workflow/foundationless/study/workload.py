@@ -196,10 +196,10 @@ class Workload:
         return passes * max(factor * STEP, operations / self.flops)
 
     def _finetuning(self, task: str, analysis: str, model: Model) -> Work:
-        """Every run of a job: epochs of training and validation, and the test set once."""
+        """Every run that a job can have: epochs of training and validation, and the test set once."""
         rows = self.rows(task)
         settings = self.plan.finetuning(task, analysis)
-        runs = len(settings["learning_rates"]) * max(1, len(settings["folds"]))
+        runs = (len(settings["learning_rates"]) + settings.get("extend", 0)) * max(1, len(settings["folds"]))
         train = self._forward(model, rows["train"], rows["length"], 3, settings["batch_size"])
         check = self._forward(model, rows["validation"], rows["length"], 1)
         last = self._forward(model, rows["test"] + rows["validation"], rows["length"], 1)

@@ -10,6 +10,10 @@ is computed from the same runs for comparison. With `lora_rank` low-rank adapter
 Order of data, dropout and head depend on seed, fold and epoch alone, never on what ran before, so a job that was
 killed continues to the same bits, and both arms of a comparison see the same batches. Small networks are trained
 several runs at once where asked for (`stacking`), which is no part of a result's identity.
+
+Where validation chose the least or the largest learning rate of a fold, `extend` allows for so many further ones, one
+after another by the grid's own ratio, as long as each is better than all before it. They are runs like the others. The
+paper's choice, by test score, stays among the rates of the grid.
 """
 
 import sys
@@ -34,7 +38,7 @@ from foundationless.training.checkpoints import fingerprint, load_state
 from foundationless.training.classifier import Classifier, check_classes, prepare_examples
 from foundationless.training.compute import BETAS, Compute, derived_seed
 from foundationless.training.loop import Job, Pack, Run
-from foundationless.training.stacking import capacity, changeable, packs, refusal, stackable_folds
+from foundationless.training.stacking import Alone, State, capacity, changeable, packs, refusal, stackable_folds
 from foundationless.training.sweep import Fold, Settings, kept_run, run_name
 
 HEAD, ADAPTERS = 2**40, 2**41  # stand for the fold in the seeds of heads and of adapters, out of reach of folds
@@ -87,26 +91,30 @@ def finetune(
     # not the bare seed: random weights of that seed began with the same draws
     torch.manual_seed(derived_seed(settings.seed, HEAD))
     classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling, settings.batch_size)
-    plan = [(fold, rate) for fold in folds for rate in sorted(settings.learning_rates)]
-    runs = [
-        Run(run_name(fold, rate), fold, rate, fingerprint(decisive | {"fold": fold.number, "learning_rate": rate}))
-        for fold, rate in plan
-    ]
-    with termination() as terminated, progress(len(runs) * settings.epochs, "fine-tuning", "epoch") as bar:
+    grid = sorted(settings.learning_rates)
+    plan = [(fold, rate) for fold in folds for rate in grid]
+    with termination() as terminated, progress(len(plan) * settings.epochs, "fine-tuning", "epoch") as bar:
         identity = fingerprint(decisive)
         job = Job(examples, test, settings, compute, directory, identity, terminated, bar, checkpoint_seconds)
-        _train(job, classifier.to(compute.device), runs, pack)
-    kept = {run.name: _kept(directory, run) for run in runs}
-    chosen = {split: sweep.choose(plan, kept, split, settings.metric) for split in ("validation", "test")}
-    described = decisive | {"learning_rates": sorted(settings.learning_rates), "folds": list(settings.folds)}
+        swept, kept = _sweep(job, classifier.to(compute.device), plan, decisive, pack)
+    chosen = {
+        "validation": sweep.choose(swept, kept, "validation", settings.metric),
+        "test": sweep.choose(plan, kept, "test", settings.metric),
+    }
+    described = decisive | {"learning_rates": grid, "folds": list(settings.folds)}
+    if settings.extend:
+        tried = {
+            fold.name: [rate for one, rate in swept if one.number == fold.number and rate not in grid] for fold in folds
+        }
+        described |= {"extend": settings.extend, "extended": tried}
     described |= {"truncated": examples.truncated, "classes": examples.classes}
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     described["trainable_parameters"] = trained + model.width * len(examples.classes)
     described["rows"] = {fold.name: [len(fold.train), len(fold.validation), len(test)] for fold in folds}
     return Outcome(
-        results=sweep.results(plan, kept, chosen, settings.metric, len(test)),
-        selections=sweep.selections(plan, kept, chosen, settings.metric),
-        predictions=sweep.predictions_of(frame.iloc[test], directory, plan, examples.classes, chosen),
+        results=sweep.results(swept, kept, chosen, settings.metric, len(test)),
+        selections=sweep.selections(swept, kept, chosen, settings.metric, grid),
+        predictions=sweep.predictions_of(frame.iloc[test], directory, swept, examples.classes, chosen),
         settings=described,
         parameters=parameters,
     )
@@ -116,11 +124,40 @@ def _decisive(
     weights: Path, sequences: Path, settings: Settings, precision: str, limit: int, splitter: str, recipe: int
 ) -> dict[str, Any]:
     """All that decides the runs of a job, but for their folds and learning rates."""
-    outside = {"folds", "learning_rates", "strict_alphabet"}  # of the name of a run, or without effect on one
+    outside = {"folds", "learning_rates", "strict_alphabet", "extend"}  # of a run's name, or without effect on one
     outside |= set() if settings.lora_rank else {"lora_alpha", "lora_rank", "lora_dropout"}
     decisive = {name: value for name, value in asdict(settings).items() if name not in outside}
     decisive |= {"max_tokens": limit, "precision": precision, "betas": BETAS, "splitter": splitter, "recipe": recipe}
     return decisive | {"sequences": sha256(sequences), "weights": sha256(weights / "weights.json")}
+
+
+def _sweep(
+    job: Job, classifier: Classifier, plan: list[tuple[Fold, float]], decisive: Mapping[str, Any], pack: int
+) -> tuple[list[tuple[Fold, float]], dict[str, Mapping[str, Any]]]:
+    """Train the runs of the plan, and then those beyond its edges; the plan with these, fold by fold, and what is kept.
+
+    What is beyond depends on kept values alone, so a job that was killed comes to the same runs.
+    """
+    initial = changeable(classifier)  # before training, and before runs are tried out, in which buffers may change
+    kept: dict[str, Mapping[str, Any]] = {}
+    swept, added = list(plan), plan
+    for extension in range(job.settings.extend + 1):
+        if extension:
+            added = sweep.further(swept, kept, job.settings.metric)
+            if not added:
+                break
+            job.bar.total += len(added) * job.settings.epochs
+            swept += added
+        runs = [
+            Run(run_name(fold, rate), fold, rate, fingerprint({**decisive, "fold": fold.number, "learning_rate": rate}))
+            for fold, rate in added
+        ]
+        for run in runs if extension else []:
+            tell(f"{run.name}: tried too, for validation chose the edge of the learning rates")
+        _train(job, classifier, initial, runs, pack)
+        kept |= {run.name: _kept(job.directory, run) for run in runs}
+    order = list(dict.fromkeys(fold.number for fold, _ in plan))
+    return sorted(swept, key=lambda one: order.index(one[0].number)), kept
 
 
 def _kept(directory: Path, run: Run) -> Mapping[str, Any]:
@@ -130,8 +167,8 @@ def _kept(directory: Path, run: Run) -> Mapping[str, Any]:
     return kept
 
 
-def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None:
-    """Train what is not kept; exits with `STATUS` where the job is asked to leave."""
+def _train(job: Job, classifier: Classifier, initial: State, runs: list[Run], pack: int) -> None:
+    """Train what is not kept, each from the `initial` state; exits with `STATUS` where the job is asked to leave."""
     pending = [run for run in runs if kept_run(job.directory, run.name, run.expected) is None]
     for run in runs:
         if run not in pending:
@@ -139,7 +176,7 @@ def _train(job: Job, classifier: Classifier, runs: list[Run], pack: int) -> None
             job.bar.update(job.settings.epochs)
     if not pending:
         return
-    initial = changeable(classifier)  # before runs are tried out, in which buffers may change
+    Alone(classifier).restore(0, initial)  # what follows looks at a network as it was before any run
     size, together = _pack_size(job, classifier, [run.fold for run in runs], pack)
     states = _checkpoints(job.directory, job.identity)
     # cut before those kept are left out: a job that continues has the packs that it had

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.records import Result
+from foundationless.evaluation.records import Result, beyond
 from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
 from foundationless.runtime.log import tell
 from foundationless.study.vocabulary import CLASS_METRICS
@@ -25,7 +25,7 @@ class Settings:
     `folds` empty: the set's own validation split. `patience`: epochs without a better validation value before a run
     ends (0: never). `max_tokens`: a limit below the model's own (None: the model's). `strict_alphabet`: as in
     `read_sequences`. `lora_rank`: of the adapters that are trained instead of the model (0: the model is; see
-    `lora`).
+    `lora`). `extend`: how many further learning rates a fold tries at most, beyond the edge that validation chose.
     """
 
     metric: str
@@ -43,6 +43,7 @@ class Settings:
     lora_rank: int = 0
     lora_alpha: int = 16
     lora_dropout: float = 0.0
+    extend: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -57,6 +58,8 @@ class Settings:
             raise UserError(
                 "--epochs and --batch-size must be at least 1; --patience, --seed, --weight-decay at least 0."
             )
+        if self.extend < 0:
+            raise UserError("--extend must be at least 0.")
         if self.lora_rank < 0 or self.lora_alpha < 1 or not 0 <= self.lora_dropout < 1:
             raise UserError("--lora-rank is at least 0, --lora-alpha at least 1, --lora-dropout from 0 and below 1.")
         if self.fold_count < 2 or any(not 0 <= fold < self.fold_count for fold in self.folds):
@@ -144,7 +147,10 @@ def keep_run(runs: Path, name: str, kept: dict[str, Any], probabilities: np.ndar
 
 
 def choose(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], split: str, metric: str) -> dict[int, str]:
-    """Fold number -> the run with the best `metric` on `split`; equal values: the smaller learning rate."""
+    """Fold number -> the run with the best `metric` on `split`; equal values: the first of the plan.
+
+    That is the smaller learning rate, and one of the grid before one beyond it.
+    """
     chosen: dict[int, tuple[float, str]] = {}
     for fold, rate in plan:
         name = run_name(fold, rate)
@@ -153,6 +159,22 @@ def choose(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], split: str, 
         if fold.number not in chosen or value > chosen[fold.number][0]:
             chosen[fold.number] = (value, name)
     return {number: name for number, (_, name) in chosen.items()}
+
+
+def further(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], metric: str) -> list[tuple[Fold, float]]:
+    """For every fold whose best run on validation has the least or the largest rate: the next rate beyond it.
+
+    The next by the ratio that the last two rates have there (`records.beyond`); nothing for a fold of one rate. A run
+    that diverged has the value of its best epoch, or none, which is chosen over no other.
+    """
+    chosen = choose(plan, kept, "validation", metric)
+    added = []
+    for fold in {fold.number: fold for fold, _ in plan}.values():
+        rates = {run_name(fold, rate): rate for one, rate in plan if one.number == fold.number}
+        rate = beyond(rates.values(), rates[chosen[fold.number]])
+        if rate is not None:
+            added.append((fold, rate))
+    return added
 
 
 def results(
@@ -178,11 +200,15 @@ def results(
 
 
 def selections(
-    plan: list[tuple[Fold, float]], kept: Mapping[str, Any], chosen: Mapping[str, Mapping[int, str]], metric: str
+    plan: list[tuple[Fold, float]],
+    kept: Mapping[str, Any],
+    chosen: Mapping[str, Mapping[int, str]],
+    metric: str,
+    grid: Sequence[float],
 ) -> list[dict[str, Any]]:
     """What was chosen: in each run an epoch, by validation; in each fold a learning rate, by validation and by test.
 
-    A run that diverged before its first epoch chose none.
+    A run that diverged before its first epoch chose none. The test set chose among the rates of `grid` alone.
     """
     made: list[dict[str, Any]] = []
     for fold, rate in plan:
@@ -194,9 +220,10 @@ def selections(
                 | {"chosen": str(kept[name]["epoch"])}
             )
     for number in dict.fromkeys(fold.number for fold, _ in plan):
-        runs = {f"{rate:g}": run_name(fold, rate) for fold, rate in plan if fold.number == number}
+        rates = {rate: run_name(fold, rate) for fold, rate in plan if fold.number == number}
         where = next(fold.name for fold, _ in plan if fold.number == number)
         for split, by_fold in chosen.items():
+            runs = {f"{rate:g}": name for rate, name in rates.items() if split != "test" or rate in grid}
             made.append(
                 {"what": "learning_rate", "within": where, "split": split, "metric": metric}
                 | {"tried": {rate: kept[name][split][metric] for rate, name in runs.items()}}
