@@ -5,13 +5,14 @@
 `svm`        linear support vector machine on standardised features
 `knn`        votes of the nearest training rows
 `prototype`  the nearest class mean
+`random_forest`  votes of trees grown on bootstrapped rows and random features (Breiman 2001)
 `majority`   the class shares of the training rows
 """
 
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,12 +23,15 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import finite
+from foundationless.features.importances import Importances
 from foundationless.runtime.log import progress
 from foundationless.study.vocabulary import CLASS_METRICS
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of logistic regression; without a validation split 1
 SVM_STRENGTHS = (0.00001, 0.0001, 0.001, 0.01, 0.1)  # of thousands of features; 0.01 without a validation split
 NEIGHBOURS = (1, 3, 5, 10, 20)  # 5 without a validation split
+LEAVES = (1, 3, 10, 30)  # fewest training rows in a leaf of a random forest; 1 without a validation split
+TREES = 500  # of a random forest
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,13 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a probe reads: `frame` (id, label, split, group; one row per sample) and {name: float32 [n, d]}."""
+    """What a probe reads: `frame` (id, label, split, group; one row per sample) and {name: features}.
+
+    Features are float32 [n, d], or `bases.Bases`.
+    """
 
     frame: pd.DataFrame
-    features: dict[str, np.ndarray]
+    features: dict[str, Any]
     classes: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,7 +100,7 @@ class Samples:
                 raise UserError(
                     f"features '{name}' have {len(matrix)} rows for {len(self.frame)} samples; embed again."
                 )
-            if not np.isfinite(matrix).all():
+            if isinstance(matrix, np.ndarray) and not np.isfinite(matrix).all():
                 worst = self.frame["id"].iloc[int((~np.isfinite(matrix)).any(axis=1).argmax())]
                 raise UserError(f"features '{name}' of '{worst}' are not finite; embed with --precision fp32.")
 
@@ -106,11 +113,13 @@ class Fitted(NamedTuple):
     """A trained classifier: probabilities [n, classes] (float32) of all rows, what it settled on, and how.
 
     `selection` (None: nothing was tried) has what, split, metric, tried and chosen, as `records.write_record` takes it.
+    `importances`: what it went by (None: it has no weights of features).
     """
 
     probabilities: np.ndarray
     chosen: dict[str, Any]
     selection: dict[str, Any] | None = None
+    importances: Importances | None = None
 
 
 def fit(kind: str, matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -258,12 +267,15 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
     rounds = booster.best_iteration + 1 if settings.early_stopping else settings.rounds
     every = xgboost.DMatrix(matrix, nthread=settings.threads)
     probabilities = booster.predict(every, iteration_range=(0, rounds)).astype(np.float32)
+    gains = booster[:rounds].get_score(importance_type="total_gain")
+    gain = np.array([[gains.get(f"f{column}", 0.0) for column in range(matrix.shape[1])]])
+    weights = Importances("gain", [""], gain)
     if not watched:
-        return Fitted(probabilities, {"epoch": rounds})
+        return Fitted(probabilities, {"epoch": rounds}, importances=weights)
     ((metric, losses),) = history["validation"].items()
     tried = {number: round(loss, 6) for number, loss in enumerate(losses, start=1)}
     selection = {"what": "epoch", "split": "validation", "metric": metric, "tried": tried, "chosen": rounds}
-    return Fitted(probabilities, {"epoch": rounds}, selection)
+    return Fitted(probabilities, {"epoch": rounds}, selection, weights)
 
 
 def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -272,15 +284,17 @@ def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, sett
     from threadpoolctl import threadpool_limits
 
     rows = samples.rows("train")
+    weights: dict[float, np.ndarray] = {}
     scaled = _standardise(matrix, rows)
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
         model = LogisticRegression(C=strength, max_iter=1000).fit(scaled[rows], labels[rows])
+        weights[strength] = model.coef_
         return model.predict_proba(scaled).astype(np.float32), {"converged": bool(model.n_iter_.max() < 1000)}
 
     with threadpool_limits(settings.threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
-        return _tune("strength", STRENGTHS, 1.0, train, samples, settings.metric)
+        return _with_weights(_tune("strength", STRENGTHS, 1.0, train, samples, settings.metric), weights, samples)
 
 
 def _fit_svm(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -290,18 +304,45 @@ def _fit_svm(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings:
     from threadpoolctl import threadpool_limits
 
     rows = samples.rows("train")
+    weights: dict[float, np.ndarray] = {}
     scaled = _standardise(matrix, rows)
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
         model = LinearSVC(C=strength, dual="auto", max_iter=2000, random_state=settings.seed)
         margins = model.fit(scaled[rows], labels[rows]).decision_function(scaled)
+        weights[strength] = model.coef_
         if margins.ndim == 1:
             margins = np.column_stack([np.zeros(len(margins)), margins])
         return _softmax(margins), {"converged": bool(np.max(model.n_iter_) < 2000)}
 
     with threadpool_limits(settings.threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
-        return _tune("strength", SVM_STRENGTHS, 0.01, train, samples, settings.metric)
+        return _with_weights(_tune("strength", SVM_STRENGTHS, 0.01, train, samples, settings.metric), weights, samples)
+
+
+def _with_weights(fitted: Fitted, weights: Mapping[Any, np.ndarray], samples: Samples) -> Fitted:
+    """The same with the coefficients of the chosen strength: a row per class, or of two classes the second's alone."""
+    chosen = weights[fitted.chosen["strength"]]
+    classes = samples.classes[1:] if len(chosen) == 1 else samples.classes
+    return fitted._replace(importances=Importances("coefficient", classes, chosen))
+
+
+def _fit_random_forest(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    """Breiman 2001 (doi:10.1023/A:1010933404324), the square root of the features being looked at in each split."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    rows = samples.rows("train")
+    weights: dict[int, np.ndarray] = {}
+
+    def train(leaf: int) -> tuple[np.ndarray, dict[str, Any]]:
+        model = RandomForestClassifier(
+            TREES, min_samples_leaf=leaf, n_jobs=settings.threads, random_state=settings.seed
+        ).fit(matrix[rows], labels[rows])
+        weights[leaf] = model.feature_importances_[None]
+        return model.predict_proba(matrix).astype(np.float32), {}
+
+    fitted = _tune("leaf", LEAVES, 1, train, samples, settings.metric)
+    return fitted._replace(importances=Importances("impurity", [""], weights[fitted.chosen["leaf"]]))
 
 
 def _fit_knn(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:

@@ -15,7 +15,16 @@ from foundationless.errors import UserError
 from foundationless.study.config import unknown
 from foundationless.study.families import PIECES, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
-from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, DRAWN, GENOTYPES, POOLINGS
+from foundationless.study.vocabulary import (
+    ANALYSES,
+    CLUSTERED,
+    CONTROL_ARMS,
+    DRAWING,
+    DRAWN,
+    GENOTYPES,
+    POOLINGS,
+    SEQUENTIAL,
+)
 
 Rows = Sequence[Mapping[str, str]]  # of a table
 
@@ -218,7 +227,7 @@ class Plan:
                         continue
                     model = self.model(name)
                     for init in self._arms(spec, model):
-                        for seed in seeds if _has_seeds(analysis, init, model.family) else seeds[:1]:
+                        for seed in seeds if _has_seeds(analysis, init, model) else seeds[:1]:
                             yield Cell(analysis, task, name, init, seed)
 
     def names_of(self, analysis: str) -> list[str]:
@@ -228,8 +237,9 @@ class Plan:
         return [*spec.get("models", self.config["models"]), *joining]
 
     def fits(self, name: str, task: str) -> bool:
-        """Whether a task's set has what a model reads: genotypes are of people alone."""
-        return self.model(name).family not in GENOTYPES or self.task(task)["reader"] == "people"
+        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one."""
+        family, people = self.model(name).family, self.task(task)["reader"] == "people"
+        return family not in (SEQUENTIAL if people else GENOTYPES)
 
     def _arms(self, spec: Mapping[str, Any], model: Model) -> Sequence[str]:
         wanted = model.arms if model.is_baseline else spec.get("arms", model.arms)
@@ -270,10 +280,10 @@ class Plan:
         return json.dumps(described, sort_keys=False, separators=(",", ":"))
 
 
-def _has_seeds(analysis: str, init: str, family: str) -> bool:
+def _has_seeds(analysis: str, init: str, model: Model) -> bool:
     """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one."""
     if init == "baseline":
-        return family in DRAWN
+        return model.family in DRAWN or model.entry.get("classifier") in DRAWING
     return init != "pretrained" or ANALYSES[analysis].classifies
 
 

@@ -148,10 +148,13 @@ class Features(NamedTuple):
     """A family of hand-made features: the function of its name in `features.composition`, or in `features.genotypes`.
 
     `drawn`: anew with each seed, as a random network is. `of_genotypes`: read from sets of people alone.
+    `of_sequences`: the sequences themselves, base by base (`features.bases`), for `SEQUENCE_CLASSIFIERS` alone, from
+    sets of which a sample is one sequence: not of people.
     """
 
     drawn: bool = False
     of_genotypes: bool = False
+    of_sequences: bool = False
 
 
 # Families of features of the baselines; classifiers on features of a network, and on those made by hand.
@@ -163,6 +166,7 @@ FEATURES = {
     "kmer": Features(),
     "gapped_kmer": Features(),
     "random_conv": Features(drawn=True),
+    "bases": Features(of_sequences=True),
     "genotype": Features(of_genotypes=True),
     "genotype_pca": Features(of_genotypes=True),
 }
@@ -171,9 +175,17 @@ DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
 
 GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotypes)
 
-PROBES = ("xgboost", "logistic", "svm", "knn", "prototype")
+SEQUENTIAL = tuple(name for name, family in FEATURES.items() if family.of_sequences)
 
-CLASSIFIERS = (*PROBES, "majority")
+PROBES = ("xgboost", "logistic", "svm", "knn", "prototype", "random_forest")
+
+# Classifiers that read sequences base by base; `features.sequence_classifiers` has them.
+SEQUENCE_CLASSIFIERS = ("markov", "pwm", "positional_kmer", "nearest")
+
+CLASSIFIERS = (*PROBES, *SEQUENCE_CLASSIFIERS, "majority")
+
+# Classifiers of baselines that draw anew with each seed, whatever they read.
+DRAWING = ("random_forest",)
 
 
 class Metric(NamedTuple):
