@@ -30,8 +30,8 @@ from foundationless.study.vocabulary import CLASS_METRICS
 STRENGTHS = (0.01, 0.1, 1.0, 10.0)  # of logistic regression; without a validation split 1
 SVM_STRENGTHS = (0.00001, 0.0001, 0.001, 0.01, 0.1)  # of thousands of features; 0.01 without a validation split
 NEIGHBOURS = (1, 3, 5, 10, 20)  # 5 without a validation split
-LEAVES = (1, 3, 10, 30)  # fewest training rows in a leaf of a random forest; 1 without a validation split
-TREES = 500  # of a random forest
+LEAVES = (1, 3, 10)  # fewest training rows in a leaf of a random forest; 1 without a validation split
+TREES = 300  # of a random forest
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ class Importances(NamedTuple):
 
     Attributes:
         kind: what a weight is: `coefficient` (of a standardised feature), `gain` (sum over all splits on a feature, of
-            the loss), `impurity` (mean decrease of Gini's), `log_odds` (nats, of the class against all others), `nats`
-            (log-odds times how often a training sequence of the set has the feature), `information` (nats that a
-            feature adds about the class, behind those above it).
+            the loss), `impurity` (mean decrease of Gini's), `nats` (log-odds of the class against all others, times how
+            often a training sequence has the feature), `information` (nats that a feature adds about the class, behind
+            those above it).
         classes: whom each row of weights speaks for; `""` for all at once.
         weights: [classes, features]; not a number: the feature says nothing of that class.
         names: of the features; None: those that the features were made with.

@@ -1,7 +1,7 @@
 """Classifiers that read sequences base by base: rules that cost next to nothing, and what memory alone reaches.
 
 `markov`           a Markov chain per class, by Bayes' rule (Durbin et al. 1998, chapter 3)
-`pwm`              a positional weight matrix per class (Staden 1984, Stormo 2000)
+`pwm`              a positional weight matrix, or array, per class (Staden 1984; Zhang and Marr 1993)
 `positional_kmer`  a table of a few k-mers at fixed positions
 `nearest`          the label of the most similar training sequence
 
@@ -22,7 +22,8 @@ from foundationless.features.importances import Importances
 
 ORDERS = tuple(range(9))  # of Markov chains; 3 without a validation split
 PSEUDOCOUNT = 1.0  # added to every transition of a Markov chain
-STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)  # pseudocounts of a matrix; 10 without
+MATRIX_ORDERS = (0, 1, 2, 3)  # of weight matrices; 0 without a validation split
+SHARED = 3.0  # pseudocounts of a position and context of a weight matrix
 LONGEST = 4  # bases of a positional k-mer
 INDICATORS = tuple(range(9))  # positional k-mers of a table; 4 without a validation split
 SKETCH = 1 << 25  # words of the training sequences that the look-up holds
@@ -148,34 +149,49 @@ def _likelihoods(read: Bases, logs: list[np.ndarray]) -> tuple[np.ndarray, np.nd
 def _fit_pwm(read: Bases, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
     """Sum over positions of the log-probability of the base there, per class, with the class shares as prior.
 
-    Staden 1984 (doi:10.1093/nar/12.1Part2.505), Stormo 2000 (doi:10.1093/bioinformatics/16.1.16). Pseudocounts, whose
-    number validation chooses, are shared out as all train rows have the bases at that position (one of each added):
-    where classes do not differ, the more of them the less a position says. Which positions sequences of unequal or of
-    great length are read at stands at `bases.align`.
+    Order 0 is the positional weight matrix (Staden 1984, doi:10.1093/nar/12.1Part2.505); order 1 and more the weight
+    array, in which a base depends on those before it (Zhang and Marr 1993, doi:10.1093/bioinformatics/9.5.499).
+    Validation chooses the order. A class has `SHARED` pseudocounts at each position and context, shared out as all
+    classes together have the bases there: where classes do not differ, a position says nothing. Which positions
+    sequences of unequal or great length are read at stands at `bases.align`.
     """
-    columns = align(read)
-    rows, classes = samples.rows("train"), len(samples.classes)
-    seen = np.stack([columns.codes[rows] == base for base in range(4)], axis=2)  # [rows, positions, 4]
-    counts = np.stack([seen[labels[rows] == code].sum(axis=0) for code in range(classes)]).astype(float)
-    pooled = counts.sum(axis=0) + 1.0
-    pooled /= pooled.sum(axis=1, keepdims=True)
+    columns, rows, classes = align(read), samples.rows("train"), len(samples.classes)
+    scores = np.zeros((len(MATRIX_ORDERS), len(read), classes))
+    tables: list[list[tuple[int, np.ndarray, np.ndarray]]] = []  # of each position: start of its words, log-odds, nats
+    for position in range(columns.codes.shape[1]):
+        current, pooled, table = np.zeros((len(read), classes)), np.full((1, 4), 0.25), []
+        for order in MATRIX_ORDERS:
+            start = position - order
+            if start >= 0 and columns.stretch[start] == columns.stretch[position]:
+                word = _words_at(columns, start, order + 1)
+                size = 4 ** (order + 1)
+                counts = np.bincount(labels[rows] * (size + 1) + word[rows], minlength=classes * (size + 1))
+                counts = counts.reshape(classes, size + 1)[:, :size].reshape(classes, -1, 4)
+                # As the words without their first base have it, where this context is rare.
+                pooled = counts.sum(axis=0) + 4 * np.tile(pooled, (len(counts[0]) // len(pooled), 1))
+                pooled /= pooled.sum(axis=1, keepdims=True)
+                smooth = counts + SHARED * pooled
+                logs = np.log(smooth / smooth.sum(axis=2, keepdims=True)).reshape(classes, size)
+                known = word < size
+                current[known] = logs[:, word[known]].T
+                table.append((start, logs, counts.sum(axis=0).ravel() / len(rows)))
+            scores[order] += current
+        tables.append(table)
     shares = _shares(labels, samples)
-    matrices = {}
 
-    def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
-        smooth = counts + strength * pooled
-        logs = np.log(smooth / smooth.sum(axis=2, keepdims=True))
-        matrices[strength] = logs
-        read_as = np.concatenate([logs, np.zeros((classes, logs.shape[1], 1))], axis=2)  # another letter says nothing
-        places = np.arange(logs.shape[1])
-        scores = np.stack([read_as[code, places, columns.codes].sum(axis=1) for code in range(classes)], axis=1)
-        return _temper(scores + np.log(shares), labels, samples)
+    def train(order: int) -> tuple[np.ndarray, dict[str, Any]]:
+        return _temper(scores[order] + np.log(shares), labels, samples)
 
-    fitted = _tune("pseudocount", STRENGTHS, 10.0, train, samples, settings.metric)
-    told, odds = _against_others(matrices[fitted.chosen["pseudocount"]], shares)
-    names = [f"{place}:{base}" for place in columns.names for base in "ACGT"]
-    weights = Importances("log_odds", [samples.classes[code] for code in told], odds.reshape(len(told), -1), names)
-    return fitted._replace(importances=weights)
+    fitted = _tune("order", MATRIX_ORDERS, 0, train, samples, settings.metric)
+    names, weights = [], []
+    for table in tables:
+        start, logs, often = table[min(int(fitted.chosen["order"]), len(table) - 1)]
+        told, odds = _against_others(logs, shares)
+        k = len(table) if len(table) <= fitted.chosen["order"] else int(fitted.chosen["order"]) + 1
+        names += [f"{columns.names[start]}:{spell(word, k)}" for word in range(4**k)]
+        weights.append(odds * often)
+    told_classes = [samples.classes[code] for code in told]
+    return fitted._replace(importances=Importances("nats", told_classes, np.concatenate(weights, axis=1), names))
 
 
 def _fit_positional_kmer(read: Bases, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -296,29 +312,35 @@ def _word_sets(read: Bases, k: int, rows: np.ndarray) -> tuple[Any, int]:
     from scipy import sparse
 
     scale = max(1, -(-int(read.lengths[rows].sum()) // SKETCH))
-    owners, kept = [], []
+    parts = []
     for _, codes, owner in read.blocks():
         *_, (forward, valid) = words(codes, k)
-        turned = _turn(codes, k)
-        both = np.minimum(forward, turned)[valid]
-        mine = owner[: len(forward)][valid]
-        few = _mix(both) % np.uint64(scale) == 0 if scale > 1 else np.ones(len(both), dtype=bool)
-        owners.append(mine[few])
-        kept.append(both[few])
-    owner, word = np.concatenate(owners), np.concatenate(kept)
+        both = np.minimum(forward, _turn(codes, k))
+        if scale > 1:
+            valid = valid & (_mix(both) % np.uint64(scale) == 0)
+        ends = np.flatnonzero(valid)
+        parts.append(_distinct(owner[ends] << 2 * k | both[ends]))  # no sequence stands in two blocks
+    pairs = np.concatenate(parts)
+    owner, word = pairs >> 2 * k, pairs & (1 << 2 * k) - 1
+    size = np.bincount(owner, minlength=len(read))  # a word that no training sequence has counts all the same
     trained = np.zeros(len(read), dtype=bool)
     trained[rows] = True
-    known = np.unique(word[trained[owner]])
-    if not len(known):
-        return sparse.csr_matrix((len(read), 1), dtype=np.float32), scale
-    column = np.minimum(np.searchsorted(known, word), len(known) - 1)
-    # A word that no training sequence has counts in the length of its set all the same.
-    size = np.bincount(np.unique(owner << 2 * k | word) >> 2 * k, minlength=len(read))
-    shared = known[column] == word
-    pair = np.unique(owner[shared] * len(known) + column[shared])
-    owner, column = pair // len(known), pair % len(known)
-    weight = (1 / np.sqrt(size[owner])).astype(np.float32)
-    return sparse.csr_matrix((weight, (owner, column)), shape=(len(read), len(known))), scale
+    known = _distinct(word[trained[owner]])
+    order = np.argsort(word)  # neighbours are looked up together: several times as fast
+    owner, word = owner[order], word[order]
+    column = np.searchsorted(known, word)
+    shared = column < len(known)
+    shared[shared] = known[column[shared]] == word[shared]
+    weight = (1 / np.sqrt(size[owner[shared]])).astype(np.float32)
+    place = owner[shared], column[shared]
+    return sparse.csr_matrix((weight, place), shape=(len(read), max(len(known), 1))), scale
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    """Sorted distinct values; `np.unique` hashes integers, which takes a hundred times as long."""
+    ordered = np.sort(values)
+    distinct: np.ndarray = ordered[np.diff(ordered, prepend=-1) != 0]  # none is negative
+    return distinct
 
 
 def _turn(codes: np.ndarray, k: int) -> np.ndarray:
