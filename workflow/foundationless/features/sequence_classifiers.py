@@ -285,7 +285,7 @@ def _fit_nearest(read: Bases, labels: np.ndarray, samples: Samples, settings: Pr
     rows = samples.rows("train")
     asked = np.setdiff1d(np.arange(len(read)), rows)
     shares = _shares(labels, samples)
-    votes = labels[rows][:, None] == np.arange(len(samples.classes))
+    votes = np.eye(len(samples.classes))[labels[rows]]
     # A sequence shorter than k has no words of that length.
     candidates = [k for k in WORD_LENGTHS if k <= int(read.lengths[rows].max())] or [WORD_LENGTHS[0]]
 

@@ -35,7 +35,7 @@ SHADES = colors.LinearSegmentedColormap.from_list("weight", ["white", "#b5b5b5"]
 
 
 def importances(tables: Tables) -> Figure:
-    """The largest weights of the baseline that validation found best: bars of each task, or a row where tasks are many."""
+    """The largest weights of the baseline that validation found best, as bars, or as a row where tasks are many."""
     title = "What the best baseline of each task goes by"
     rows = _shown(tables)
     if rows.empty:

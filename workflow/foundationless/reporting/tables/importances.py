@@ -28,7 +28,7 @@ def best_importances(records: pd.DataFrame, directory: Path | None) -> pd.DataFr
                 path = directory.joinpath(*(str(arm[key]) for key in ARM), f"seed{arm['seed']}", "importances.parquet")
                 rows = _read(path)
                 if len(rows):
-                    parts.append(rows.assign(**arm)[columns])
+                    parts.append(rows.assign(**{str(key): value for key, value in arm.items()})[columns])
                     break
     return table_files.join_tables(parts, columns)
 
