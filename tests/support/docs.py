@@ -11,9 +11,10 @@ from pathlib import Path
 
 from foundationless.__main__ import summaries
 from foundationless.reporting.tables.catalogue import TABLES
+from foundationless.study.config import read_yaml
 from foundationless.study.families import FAMILIES
 from foundationless.study.readers import READERS
-from foundationless.study.vocabulary import ANALYSES, FIGURES
+from foundationless.study.vocabulary import ANALYSES, CLASSIFIERS, FIGURES
 from support import ROOT
 
 PACKAGE = ROOT / "workflow" / "foundationless"
@@ -71,6 +72,16 @@ def commands() -> str:
     return table(("command", "what it does", "rule in"), *rows)
 
 
+def classifiers() -> str:
+    entries = read_yaml(ROOT / "config" / "models.yaml").items()
+    named = {one: [name for name, entry in entries if entry.get("classifier") == one] for one in CLASSIFIERS}
+    rows = [
+        (f"`{name}`", one.what, one.source or "—", one.reads, code(named[name]) or "—")
+        for name, one in CLASSIFIERS.items()
+    ]
+    return table(("classifier", "what it is", "source", "reads", "baselines"), *rows)
+
+
 def analyses() -> str:
     rows = [
         (f"`{name}`", one.question, one.paper or "—", *map(code, ([one.rule], [one.target], [one.figure])))
@@ -118,7 +129,7 @@ def tables() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    part.__name__: part for part in (modules, commands, analyses, readers, families, figures, tables)
+    part.__name__: part for part in (modules, commands, analyses, readers, classifiers, families, figures, tables)
 }
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
 

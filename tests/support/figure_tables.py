@@ -103,7 +103,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= _diagnostics(scores, tasks, rng)
     frames |= {"shortcuts": _shortcuts(frames["audits"], np.random.default_rng(seed))}
     frames |= _cost(arms, rng) | _claims(cards, rng)
-    frames |= _reported(scores, cards, rng)
+    frames |= _reported(scores, cards, rng) | _importances(scores, rng)
     for name, frame in frames.items():
         parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
         parts.to_csv(directory / f"{name}.csv", index=False)
@@ -331,6 +331,25 @@ def _claims(cards: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
                 rows.append(found | {"difference": value, "low": value - 0.02, "high": value + 0.02}
                             | {"verdict": "undecided"})  # fmt: skip
     return {"claims": pd.DataFrame(rows)}
+
+
+def _importances(scores: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """A baseline per task, of every kind of weight in turn, with as many rows as `collect_tables` keeps."""
+    kinds = [
+        ("kmer_logistic", "coefficient", ["1"]), ("markov", "nats", ["1"]), ("kmer_xgboost", "gain", [""]),
+        ("positional_kmer", "information", ["0", "1", "2"]), ("pwm", "nats", ["promoter", "enhancer, strong", "none"]),
+        ("kmer_forest", "impurity", [""]),
+    ]  # fmt: skip
+    rows = []
+    for number, task in enumerate(scores.loc[scores["analysis"] == "finetune", "task"].unique()):
+        model, kind, classes = kinds[number % len(kinds)]
+        placed = f"{rng.integers(1, 512)}:" if model in ("pwm", "positional_kmer") else ""
+        for name, rank in product(classes, range(1, 16)):
+            weight = rng.normal() if kind in ("coefficient", "nats") else rng.random()
+            found = {"analysis": "finetune", "task": task, "model": model, "init": "baseline", "seed": 0, "rank": rank}
+            found |= {"kind": kind, "class": name, "importance": weight / rank, "features": 5460, "metric": "mcc"}
+            rows.append(found | {"feature": placed + "".join(rng.choice(list("ACGT"), 6)), "validation": 0.61})
+    return {"importances": pd.DataFrame(rows)}
 
 
 def _reported(scores: pd.DataFrame, cards: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:

@@ -19,7 +19,6 @@ FLAGS: dict[str, list[str]] = {
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "rebuild": [],
     "grids": ["--classifiers", "logistic", "svm"],
-    "verdicts": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
 }

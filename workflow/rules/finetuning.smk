@@ -46,6 +46,7 @@ rule fit_baseline:
     output:
         record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
         predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+        importances="results/{analysis}/{task}/{model}/{init}/seed{seed}/importances.parquet",
     log:
         "logs/fit_baseline/{analysis}/{task}/{model}/{init}/seed{seed}.log",
     benchmark:
@@ -70,4 +71,5 @@ rule fit_baseline:
         "python -m foundationless fit_baseline --sequences {input.sequences:q} {params.baseline:q}"
         " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
         " --seed {wildcards.seed} --metric {params.metric} {params.trees} {params.people:q}"
-        " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
+        " --record {output.record:q} --predictions {output.predictions:q} --importances {output.importances:q}"
+        " --threads {threads} 2> {log:q}"

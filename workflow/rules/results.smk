@@ -49,6 +49,7 @@ rule collect_tables:
         weights=get_weight_cards,
         maps=get_files("predictions.parquet", "clustering"),
         mutagenesis=get_files("predictions.parquet", "mutagenesis"),
+        importances=get_importances(),
         audits=get_present(expand("results/audit/{task}/audit.json", task=study.audited)),
         overlap=get_present(["results/audit/overlap.csv"] if study.audited else []),
         corpora=get_corpus_audits(),
@@ -81,7 +82,7 @@ rule collect_tables:
         " --notes {input.notes:q} --records {input.records:q} --diagnostics {input.diagnostics:q}"
         " --pretraining {input.pretraining:q}"
         " --weights $(for name in {params.weights}; do echo results/weights/$name/weights.json; done)"
-        " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q}"
+        " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q} --importances results"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
         " --corpora {input.corpora:q} --benchmarks benchmarks"
         " --reported {input.reported:q} --selection {params.selection}"

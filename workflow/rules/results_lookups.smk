@@ -18,6 +18,12 @@ def get_files(name, *analyses):
     return get_present([get_cell_path(cell, name) for cell in cells])
 
 
+def get_importances():
+    """What every baseline went by."""
+    cells = [cell for cell in study.cells if cell.init == "baseline"]
+    return get_present([get_cell_path(cell, "importances.parquet") for cell in cells])
+
+
 def get_tasks(wildcards):
     """Tasks of an analysis with their cells."""
     return study.by_task.get(wildcards.analysis, {})

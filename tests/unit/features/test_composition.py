@@ -9,17 +9,25 @@ import torch
 
 from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
-from foundationless.features import classifiers, composition, genotypes
+from foundationless.features import bases, classifiers, composition, genotypes, sequence_classifiers
 from foundationless.features.composition import features, gapped_names, kmer_names
 from foundationless.study import vocabulary
 
 
 def test_what_a_baseline_may_name_is_here():
     for name, family in vocabulary.FEATURES.items():
-        assert callable(getattr(genotypes if family.of_genotypes else composition, name)), name
+        room = genotypes if family.of_genotypes else bases if family.of_sequences else composition
+        assert callable(getattr(room, name)), name
     assert vocabulary.DRAWN == ("random_conv",) and vocabulary.GENOTYPES == ("genotype", "genotype_pca")
     for name in vocabulary.CLASSIFIERS:
-        assert name == "majority" or callable(getattr(classifiers, f"_fit_{name}")), name
+        room = sequence_classifiers if name in vocabulary.SEQUENCE_CLASSIFIERS else classifiers
+        assert name == "majority" or callable(getattr(room, f"_fit_{name}")), name
+
+
+def test_columns_have_names():
+    for family, options in [("length_gc", {}), ("kmer", {"k_max": 3}), ("gapped_kmer", {"l": 4, "k": 3}), ("gc", {})]:
+        assert len(composition.names(family, **options)) == features(family, ["ACGTA"], **options).shape[1]
+    assert composition.names("random_conv") is None
 
 
 def drawn(*lengths: int) -> list[str]:

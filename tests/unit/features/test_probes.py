@@ -52,7 +52,7 @@ def make(n: int = 150, validation: bool = True, signal: float = 2.0) -> Samples:
 
 def test_xgboost_is_the_library_with_the_studys_parameters():
     samples = make()
-    found, chosen, _ = fit("xgboost", samples.features["max"], samples, SETTINGS)
+    found, chosen, *_ = fit("xgboost", samples.features["max"], samples, SETTINGS)
     codes = samples.frame["label"].map({"a": 0, "b": 1, "c": 2}).to_numpy()
     train, test = samples.rows("train"), samples.rows("test")
     settings = dict(objective="multi:softmax", max_depth=3, learning_rate=0.1, n_estimators=15, tree_method="hist")
@@ -66,7 +66,7 @@ def test_xgboost_is_the_library_with_the_studys_parameters():
 def test_early_stopping_uses_the_best_round():
     samples = make(signal=0.3)
     patient = ProbeSettings(metric="weighted_f1", seed=3, rounds=200, early_stopping=5, eta=0.5)
-    found, chosen, selection = fit("xgboost", samples.features["max"], samples, patient)
+    found, chosen, selection, _ = fit("xgboost", samples.features["max"], samples, patient)
     assert 1 <= chosen["epoch"] < 100 and selection["chosen"] == chosen["epoch"]
     assert selection["metric"] == "mlogloss" and min(selection["tried"].values()) == selection["tried"][chosen["epoch"]]
     short = ProbeSettings(metric="weighted_f1", seed=3, rounds=chosen["epoch"], eta=0.5)
@@ -84,7 +84,7 @@ def test_early_stopping_uses_the_best_round():
 @pytest.mark.parametrize("validation", [True, False])
 def test_logistic_is_scikit_learn_with_the_strength_that_validation_chose(validation):
     samples = make(validation=validation, signal=0.7)
-    found, chosen, selection = fit("logistic", samples.features["max"], samples, SETTINGS)
+    found, chosen, selection, _ = fit("logistic", samples.features["max"], samples, SETTINGS)
     assert (selection is not None) == validation
     labels = samples.frame["label"].to_numpy()
     train, other = samples.rows("train"), samples.rows("validation")
@@ -114,7 +114,7 @@ def test_svm_is_scikit_learn_with_the_strength_that_validation_chose(classes):
     samples = make(signal=0.7)
     if classes == "ab":
         samples = Samples(samples.frame.assign(label=samples.frame["label"].replace("c", "a")), samples.features)
-    found, chosen, selection = fit("svm", samples.features["max"], samples, SETTINGS)
+    found, chosen, selection, _ = fit("svm", samples.features["max"], samples, SETTINGS)
     labels, train, rows = samples.frame["label"].to_numpy(), samples.rows("train"), samples.rows("validation")
     values = {}
     assert set(STRENGTHS) <= selection["tried"].keys()  # and those beyond an edge
@@ -199,7 +199,7 @@ def test_the_last_round_of_early_stopping_is_an_edge():
 @pytest.mark.parametrize("validation", [True, False])
 def test_nearest_neighbours_are_scikit_learns(validation):
     samples = make(validation=validation, signal=0.7)
-    found, chosen, selection = fit("knn", samples.features["max"], samples, SETTINGS)
+    found, chosen, selection, _ = fit("knn", samples.features["max"], samples, SETTINGS)
     labels, train, rows = samples.frame["label"].to_numpy(), samples.rows("train"), samples.rows("validation")
     unit, values = directions(samples), {}
     others = np.concatenate([rows, samples.rows("test")])
@@ -215,7 +215,7 @@ def test_nearest_neighbours_are_scikit_learns(validation):
 
 def test_the_nearest_prototype_is_scikit_learns():
     samples = make(signal=0.7)
-    found, chosen, _ = fit("prototype", samples.features["max"], samples, SETTINGS)
+    found, chosen, *_ = fit("prototype", samples.features["max"], samples, SETTINGS)
     train, unit = samples.rows("train"), directions(samples)
     model = NearestCentroid().fit(unit[train], samples.frame["label"].to_numpy()[train])
     assert (np.array(list("abc"))[found.argmax(axis=1)] == model.predict(unit)).all() and chosen == {}
@@ -342,7 +342,7 @@ def test_sets_that_cannot_be_cross_validated_are_sentences(change, folds, messag
 
 
 def test_majority_is_the_class_shares_of_training():
-    found, _, _ = fit("majority", np.zeros((150, 0), np.float32), make(), SETTINGS)
+    found, _, *_ = fit("majority", np.zeros((150, 0), np.float32), make(), SETTINGS)
     samples = make()
     share = samples.frame[samples.frame["split"] == "train"]["label"].value_counts(normalize=True)
     np.testing.assert_allclose(found[7], [share[name] for name in "abc"], rtol=1e-6)
@@ -350,7 +350,7 @@ def test_majority_is_the_class_shares_of_training():
 
 def test_validation_selects_and_the_paper_has_the_run_named_first():
     samples = make()
-    results, predictions, choice, selections = run_probes(samples, ["xgboost", "logistic"], SETTINGS)
+    results, predictions, choice, selections, _ = run_probes(samples, ["xgboost", "logistic"], SETTINGS)
     assert choice == "validation"
     runs = ["xgboost_noise", "xgboost_max", "logistic_noise", "logistic_max"]
     assert predictions["run"].unique().tolist() == runs
@@ -378,7 +378,7 @@ def test_validation_selects_and_the_paper_has_the_run_named_first():
 
 
 def test_without_validation_the_first_named_is_reported():
-    _, predictions, choice, selections = run_probes(make(validation=False), ["logistic"], SETTINGS)
+    _, predictions, choice, selections, _ = run_probes(make(validation=False), ["logistic"], SETTINGS)
     assert not selections
     assert choice == "first named"
     assert predictions[predictions["selected"]]["run"].unique().tolist() == ["logistic_noise"]

@@ -31,7 +31,10 @@ SELECTIONS = [
     "tried", "edge",
 ]  # fmt: skip
 # Choices among ordered numbers, and the least that there is of each: nothing lies below one neighbour.
-ORDERED = {"learning_rate": 0.0, "strength": 0.0, "neighbours": 1.0, "epoch": 1.0}
+ORDERED = {
+    "learning_rate": 0.0, "strength": 0.0, "neighbours": 1.0, "epoch": 1.0, "order": 0.0, "indicators": 0.0,
+    "word_length": 1.0, "leaf": 1.0,
+}  # fmt: skip
 EDGES = ("", "low", "high")
 _KINDS: dict[str, type] = dict.fromkeys(("analysis", "task", "model", "init"), str) | {"seed": int, "parameters": int}
 _KINDS |= {"results": list, "cost": dict, "versions": dict, "settings": dict, "selections": list, "hashes": dict}

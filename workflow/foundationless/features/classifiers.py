@@ -5,13 +5,14 @@
 `svm`        linear support vector machine (squared hinge) on standardised features
 `knn`        votes of the nearest training rows
 `prototype`  the nearest class mean
+`random_forest`  votes of trees grown on bootstrapped rows and random features (Breiman 2001)
 `majority`   the class shares of the training rows
 """
 
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import ORDERED, beyond, edge_of, finite
+from foundationless.features.importances import Importances
 from foundationless.runtime.log import progress
 from foundationless.study.vocabulary import CLASS_METRICS
 
@@ -30,6 +32,8 @@ from foundationless.study.vocabulary import CLASS_METRICS
 STRENGTHS = tuple(float(f"1e{power}") for power in range(-6, 5))
 EXTENT = (1e-10, 1e8)  # so far by decades where validation chose an edge of these
 NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200, 500)  # 5 without a validation split
+LEAVES = (1, 3, 10)  # fewest training rows in a leaf of a random forest; 1 without a validation split
+TREES = 300  # of a random forest
 # Single precision reads half the memory, which is what a step costs. Sums of thousands of products keep six digits.
 _PRECISION = np.float32
 _STEPS = 1000  # at most for one strength; `converged` says that fewer were enough
@@ -73,10 +77,13 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a probe reads: `frame` (id, label, split, group; one row per sample) and {name: float32 [n, d]}."""
+    """What a probe reads: `frame` (id, label, split, group; one row per sample) and {name: features}.
+
+    Features are float32 [n, d], or `bases.Bases`.
+    """
 
     frame: pd.DataFrame
-    features: dict[str, np.ndarray]
+    features: dict[str, Any]
     classes: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +106,7 @@ class Samples:
                 raise UserError(
                     f"features '{name}' have {len(matrix)} rows for {len(self.frame)} samples; embed again."
                 )
-            if not np.isfinite(matrix).all():
+            if isinstance(matrix, np.ndarray) and not np.isfinite(matrix).all():
                 worst = self.frame["id"].iloc[int((~np.isfinite(matrix)).any(axis=1).argmax())]
                 raise UserError(f"features '{name}' of '{worst}' are not finite; embed with --precision fp32.")
 
@@ -112,11 +119,13 @@ class Fitted(NamedTuple):
     """A trained classifier: probabilities [n, classes] (float32) of all rows, what it settled on, and how.
 
     `selection` (None: nothing was tried) has what, split, metric, tried and chosen, as `records.write_record` takes it.
+    `importances`: what it went by (None: it has no weights of features).
     """
 
     probabilities: np.ndarray
     chosen: dict[str, Any]
     selection: dict[str, Any] | None = None
+    importances: Importances | None = None
 
 
 def fit(kind: str, matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -276,13 +285,16 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
     rounds = booster.best_iteration + 1 if settings.early_stopping else settings.rounds
     every = xgboost.DMatrix(matrix, nthread=settings.threads)
     probabilities = booster.predict(every, iteration_range=(0, rounds)).astype(np.float32)
+    gains = booster[:rounds].get_score(importance_type="total_gain")
+    gain = np.array([[gains.get(f"f{column}", 0.0) for column in range(matrix.shape[1])]])
+    weights = Importances("gain", [""], gain)
     if not watched:
-        return Fitted(probabilities, {"epoch": rounds})
+        return Fitted(probabilities, {"epoch": rounds}, importances=weights)
     ((metric, losses),) = history["validation"].items()
     tried = {number: round(loss, 6) for number, loss in enumerate(losses, start=1)}
     selection = {"what": "epoch", "split": "validation", "metric": metric, "tried": tried, "chosen": rounds}
     selection["edge"] = edge_of(range(1, settings.rounds + 1), rounds, ORDERED["epoch"])
-    return Fitted(probabilities, {"epoch": rounds}, selection)
+    return Fitted(probabilities, {"epoch": rounds}, selection, weights)
 
 
 def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -294,15 +306,18 @@ def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, sett
     scaled = _standardise(matrix, rows).astype(_PRECISION)
     own, truth = scaled[rows], labels[rows]
     model = LogisticRegression(C=0.0, max_iter=_STEPS, tol=_TOLERANCE)
+    weights: dict[float, np.ndarray] = {}
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
         # below the grid its solution is nearer to zero than to that of the grid's end
         model.set_params(warm_start=0 < model.C < strength, C=strength).fit(own, truth)
+        weights[strength] = model.coef_.copy()  # the next fit starts from it, and may write over it
         return model.predict_proba(scaled).astype(np.float32), {"converged": bool(model.n_iter_.max() < _STEPS)}
 
     with threadpool_limits(settings.threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
-        return _tune("strength", STRENGTHS, 1.0, train, samples, settings.metric, EXTENT)
+        tuned = _tune("strength", STRENGTHS, 1.0, train, samples, settings.metric, EXTENT)
+        return _with_weights(tuned, weights, samples)
 
 
 def _fit_svm(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -314,19 +329,21 @@ def _fit_svm(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings:
     from threadpoolctl import threadpool_limits
 
     rows = samples.rows("train")
+    weights: dict[float, np.ndarray] = {}
     scaled = _standardise(matrix, rows)
     scaled = np.column_stack([scaled, np.ones(len(scaled))]).astype(_PRECISION)
     codes = np.arange(len(samples.classes)) if len(samples.classes) > 2 else np.array([1])
     sides = np.where(labels[rows, None] == codes, 1, -1).astype(_PRECISION)
     own = scaled[rows]
-    weights, before = np.zeros((own.shape[1], len(codes))), 0.0
+    reached, before = np.zeros((own.shape[1], len(codes))), 0.0
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
-        nonlocal weights, before
-        start = weights if before < strength else np.zeros_like(weights)
-        weights, converged = squared_hinge(own, sides, strength, start)
+        nonlocal reached, before
+        start = reached if before < strength else np.zeros_like(reached)
+        reached, converged = squared_hinge(own, sides, strength, start)
         before = strength
-        margins = scaled @ weights.astype(_PRECISION)
+        weights[strength] = reached[:-1].T  # the last row is the intercept
+        margins = scaled @ reached.astype(_PRECISION)
         if margins.shape[1] == 1:
             margins = np.column_stack([np.zeros(len(margins)), margins])
         return _softmax(margins.astype(np.float64)), {"converged": converged}
@@ -334,7 +351,8 @@ def _fit_svm(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings:
     # not below: margins shrink with the strength, until their softmax is a tie in single precision
     extent = STRENGTHS[0], EXTENT[1]
     with threadpool_limits(settings.threads):
-        return _tune("strength", STRENGTHS, 0.01, train, samples, settings.metric, extent)
+        tuned = _tune("strength", STRENGTHS, 0.01, train, samples, settings.metric, extent)
+    return _with_weights(tuned, weights, samples)
 
 
 def squared_hinge(
@@ -358,8 +376,33 @@ def squared_hinge(
         return loss * scale, (flat - 2 * strength * (features.T @ missing).ravel()) * scale
 
     options = {"maxiter": _STEPS, "gtol": _TOLERANCE, "ftol": 64 * np.finfo(float).eps, "maxls": 50}
-    found = minimize(slope, start.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return found.x.reshape(start.shape), bool(found.success)
+    reached = minimize(slope, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return reached.x.reshape(start.shape), bool(reached.success)
+
+
+def _with_weights(fitted: Fitted, weights: Mapping[Any, np.ndarray], samples: Samples) -> Fitted:
+    """The same with the coefficients of the chosen strength: a row per class, or of two classes the second's alone."""
+    chosen = weights[fitted.chosen["strength"]]
+    classes = samples.classes[1:] if len(chosen) == 1 else samples.classes
+    return fitted._replace(importances=Importances("coefficient", classes, chosen))
+
+
+def _fit_random_forest(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    """Breiman 2001 (doi:10.1023/A:1010933404324), the square root of the features being looked at in each split."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    rows = samples.rows("train")
+    weights: dict[int, np.ndarray] = {}
+
+    def train(leaf: int) -> tuple[np.ndarray, dict[str, Any]]:
+        model = RandomForestClassifier(
+            TREES, min_samples_leaf=leaf, n_jobs=settings.threads, random_state=settings.seed
+        ).fit(matrix[rows], labels[rows])
+        weights[leaf] = model.feature_importances_[None]
+        return model.predict_proba(matrix).astype(np.float32), {}
+
+    fitted = _tune("leaf", LEAVES, 1, train, samples, settings.metric)
+    return fitted._replace(importances=Importances("impurity", [""], weights[fitted.chosen["leaf"]]))
 
 
 def _fit_knn(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from foundationless.errors import UserError
-from foundationless.study.vocabulary import FEATURES, GENOTYPES
+from foundationless.features.bases import BASES, encode
+from foundationless.study.vocabulary import FEATURES, GENOTYPES, SEQUENTIAL
 
 Reader = Callable[[np.ndarray], np.ndarray]  # from base codes [length] to features [d]
 
-_BASES = "ACGT"
-_CODES = np.full(256, 4, dtype=np.uint8)
-_CODES[[ord(base) for base in _BASES]] = range(4)
 _DILATIONS = (1, 2, 4, 8, 16)  # with 9 positions: 9 to 129 bases, the reach of the `cnn` family's layers
 _BLOCK = 1 << 16  # positions convolved at once: a gene of 2 Mb would need gigabytes
 
@@ -25,8 +23,9 @@ def features(family: str, sequences: Sequence[str], seed: int = 0, /, **options:
 
     `seed` counts for families that are drawn. An unknown family or option, or an empty sequence, is a `UserError`.
     """
-    if family not in FEATURES or family in GENOTYPES:
-        known = ", ".join(name for name in FEATURES if name not in GENOTYPES)
+    elsewhere = (*GENOTYPES, *SEQUENTIAL)
+    if family not in FEATURES or family in elsewhere:
+        known = ", ".join(name for name in FEATURES if name not in elsewhere)
         raise UserError(f"no baseline family '{family}'; the families are {known}.")
     make: Callable[..., Reader] = globals()[family]
     for name, default in check_names(family, make, options).items():
@@ -36,8 +35,17 @@ def features(family: str, sequences: Sequence[str], seed: int = 0, /, **options:
     if any(not sequence for sequence in sequences):
         raise UserError(f"baseline family '{family}': an empty sequence has no features.")
     read = make(seed, **options) if FEATURES[family].drawn else make(**options)
-    codes = (_CODES[np.frombuffer(s.encode("ascii", "replace"), dtype=np.uint8)] for s in sequences)
+    codes = map(encode, sequences)
     return np.array([read(c) for c in codes], dtype=np.float32).reshape(len(sequences), -1)
+
+
+def names(family: str, /, **options: Any) -> list[str] | None:
+    """Names of the columns of `features(family, ..., **options)`; None where they have none of their own."""
+    composed = {"length": ["length"], "gc": ["GC"], "length_gc": ["length", "GC", "other letters"]}
+    if family in composed:
+        return composed[family]
+    known: dict[str, Callable[..., list[str]]] = {"kmer": kmer_names, "gapped_kmer": gapped_names}
+    return known[family](**options) if family in known else None
 
 
 def check_names(family: str, make: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +121,7 @@ def kmer_names(k_max: int = 6, canonical: bool = False) -> list[str]:
     """Columns of `features("kmer", ...)`, alphabetical within each k; canonical: the lesser of both strands."""
     names: list[str] = []
     for k in range(1, k_max + 1):
-        words = ["".join(letters) for letters in itertools.product(_BASES, repeat=k)]
+        words = ["".join(letters) for letters in itertools.product(BASES, repeat=k)]
         names += [words[i] for i in np.unique(_strands(k))] if canonical else words
     return names
 
@@ -164,7 +172,7 @@ def _fold(k: int) -> np.ndarray:
 def gapped_names(l: int = 7, k: int = 4, canonical: bool = False) -> list[str]:  # noqa: E741 - gkm-SVM's own letter
     """Columns of `features("gapped_kmer", ...)`, such as `AC--G`; canonical: the first named of the two strands."""
     patterns = _patterns(l, k)
-    words = list(itertools.product(_BASES, repeat=k))
+    words = list(itertools.product(BASES, repeat=k))
     names = []
     for offsets in patterns:
         for word in words:

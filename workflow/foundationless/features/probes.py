@@ -18,9 +18,13 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import Result, finite, hash_files, write_record
+from foundationless.features import sequence_classifiers
+from foundationless.features.bases import Bases
 from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, fit, reduce_width, score_rows
+from foundationless.features.importances import Importances, largest, write_importances
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.usage import JobUsage
+from foundationless.study.vocabulary import SEQUENCE_CLASSIFIERS
 from foundationless.tasks.sequence_sets import COLUMNS, read_sequences
 
 
@@ -34,7 +38,7 @@ def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataF
     return {name: matrix[rows] for name, matrix in vectors.items()}
 
 
-def aggregate(frame: pd.DataFrame, features: Mapping[str, np.ndarray], column: str) -> Samples:
+def aggregate(frame: pd.DataFrame, features: Mapping[str, Any], column: str) -> Samples:
     """Average the features of rows that share `column` (the two haplotypes of a person), which becomes the id.
 
     Label, split and group must agree within a sample. Samples stand in the order of their first rows.
@@ -51,6 +55,8 @@ def aggregate(frame: pd.DataFrame, features: Mapping[str, np.ndarray], column: s
     counts = np.bincount(codes)[:, None]
     averaged = {}
     for name, matrix in features.items():
+        if isinstance(matrix, Bases):
+            raise UserError(f"features '{name}' are sequences, which have no average by {column}; use k-mers.")
         total = np.zeros((len(names), matrix.shape[1]))
         np.add.at(total, codes, matrix)
         averaged[name] = (total / counts).astype(np.float32)
@@ -61,7 +67,7 @@ def aggregate(frame: pd.DataFrame, features: Mapping[str, np.ndarray], column: s
 def read_samples(
     path: Path,
     column: str | None,
-    featurise: Callable[[pd.DataFrame], Mapping[str, np.ndarray]],
+    featurise: Callable[[pd.DataFrame], Mapping[str, Any]],
     strict_alphabet: bool = True,
 ) -> Samples:
     """Samples of a sequence set: `featurise(frame)` gives the features of its rows, averaged by `column` if given."""
@@ -79,28 +85,42 @@ class Outcome(NamedTuple):
 
     `results` are as `records` describes them; `predictions` are of the test split and of the validation split, so that
     the values that chose can be computed again; `choice` says what chose the selected candidate, `validation` or `first
-    named`; `selections` are what was tried and chosen.
+    named`; `selections` are what was tried and chosen; `importances` are those of the candidates that have any, by
+    name.
     """
 
     results: list[Result]
     predictions: pd.DataFrame
     choice: str
     selections: list[dict[str, Any]]
+    importances: dict[str, Importances]
 
 
 def _fit_candidates(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> dict[str, Fitted]:
     """Every classifier on every feature matrix and its reductions, by name."""
-    views: dict[str, tuple[np.ndarray, dict[str, Any]]] = {}
+    views: dict[str, tuple[Any, dict[str, Any]]] = {}
     for name, matrix in samples.features.items():
+        for kind in kinds:
+            _check_reads(kind, name, isinstance(matrix, Bases))
         views[name] = matrix, {}
+        if isinstance(matrix, Bases):
+            continue
         for width in dict.fromkeys(settings.pca):
             views[f"{name}_pca{width}"] = reduce_width(matrix, width, samples, settings)
     candidates = {}
     for kind in kinds:
         for name, (matrix, facts) in views.items():
-            fitted = fit(kind, matrix, samples, settings)
+            train = sequence_classifiers.fit if kind in SEQUENCE_CLASSIFIERS else fit
+            fitted = train(kind, matrix, samples, settings)
             candidates[f"{kind}_{name}"] = fitted._replace(chosen=fitted.chosen | facts)
     return candidates
+
+
+def _check_reads(kind: str, name: str, of_sequences: bool) -> None:
+    """`UserError` for a classifier of sequences on a matrix, or one of matrices on sequences."""
+    if (kind in SEQUENCE_CLASSIFIERS) != of_sequences:
+        read = "sequences (family bases)" if kind in SEQUENCE_CLASSIFIERS else "features in columns"
+        raise UserError(f"classifier {kind} reads {read}, not features '{name}'; choose another classifier or family.")
 
 
 def _score(samples: Samples, split: str, candidates: Mapping[str, Fitted], metric: str) -> dict[str, float]:
@@ -136,8 +156,9 @@ def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) 
     both = np.concatenate([test, validation])
     frame = samples.frame.iloc[both][["id", "group", "label", "split"]].astype({"label": str})
     truth, classes = frame["label"].to_numpy()[: len(test)], np.asarray(samples.classes)
-    for name, (probabilities, chosen, _) in candidates.items():
-        extra = {"run": name, "epoch": None, **chosen, "selected": name == selected}
+    for name, one in candidates.items():
+        probabilities = one.probabilities
+        extra = {"run": name, "epoch": None, **one.chosen, "selected": name == selected}
         for split, scores, n in (("validation", on_validation, len(validation)), ("test", on_test, len(test))):
             if scores:
                 results.append(Result(settings.metric, finite(scores[name]), n, split, "run", extra=extra))
@@ -154,7 +175,8 @@ def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) 
         for metric, value in evaluate(truth, candidates[name].probabilities[test], samples.classes).items():
             results.append(Result(metric, finite(value), len(test), "test", selection, extra={"run": name}))
     choice = "validation" if on_validation else "first named"
-    return Outcome(results, pd.concat(frames, ignore_index=True), choice, selections)
+    weights = {name: one.importances for name, one in candidates.items() if one.importances}
+    return Outcome(results, pd.concat(frames, ignore_index=True), choice, selections, weights)
 
 
 def cross_validate(
@@ -223,7 +245,7 @@ def _folds(frame: pd.DataFrame, settings: ProbeSettings) -> np.ndarray:
 
 
 def run_job(
-    featurise: Callable[[pd.DataFrame], Mapping[str, np.ndarray]],
+    featurise: Callable[[pd.DataFrame], Mapping[str, Any]],
     kinds: Sequence[str],
     *,
     sequences: Path,
@@ -237,8 +259,12 @@ def run_job(
     hashes: Mapping[str, str],
     record: Path,
     predictions: Path,
+    importances: Path | None = None,
+    names: Callable[[], Sequence[str] | None] = lambda: None,
 ) -> None:
     """Read samples, run the classifiers and write predictions and then the record, which vouches for them.
+
+    `importances`: where to write what the classifiers went by; `names()` are those of the features.
 
     `identity` has analysis, task, model, init and seed; `details`, `cost` and `hashes` join the record's settings, cost
     and hashes; the others are as in `read_samples` and `run_probes`.
@@ -246,14 +272,17 @@ def run_job(
     usage = JobUsage(threads=settings.threads)
     samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
     kinds = list(dict.fromkeys(kinds))
-    results, rows, choice, selections = run_probes(samples, kinds, settings)
+    outcome = run_probes(samples, kinds, settings)
+    results, rows, selections = outcome.results, outcome.predictions, outcome.selections
     if settings.cv_folds:
         folded = cross_validate(samples, kinds, settings)
         results, selections = results + folded[0], selections + folded[1]
     with atomic_path(predictions) as part:
         rows.to_parquet(part, index=False)
+    if importances is not None:
+        _write_importances(importances, outcome, names(), identity)
     hyperparameters = {key: value for key, value in asdict(settings).items() if key not in ("seed", "threads")}
-    chosen = {"probes": kinds, "classes": samples.classes, "chosen_by": choice, "aggregate": aggregate}
+    chosen = {"probes": kinds, "classes": samples.classes, "chosen_by": outcome.choice, "aggregate": aggregate}
     write_record(
         record,
         **identity,
@@ -264,3 +293,13 @@ def run_job(
         hashes=hash_files(predictions=predictions, sequences=sequences) | dict(hashes),
         cost=usage.cost() | dict(cost),
     )
+
+
+def _write_importances(path: Path, outcome: Outcome, names: Sequence[str] | None, identity: Mapping[str, Any]) -> None:
+    """The largest weights of every candidate; components of a reduced matrix are named by their numbers."""
+    selected = set(outcome.predictions.loc[outcome.predictions["selected"], "run"])
+    tables = []
+    for run, weights in outcome.importances.items():
+        named = names if names is not None and len(names) == np.atleast_2d(weights.weights).shape[1] else None
+        tables.append(largest(weights, named).assign(run=run, selected=run in selected))
+    write_importances(path, tables, identity)

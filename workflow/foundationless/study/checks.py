@@ -19,8 +19,11 @@ from foundationless.study.vocabulary import (
     CLASSIFIERS,
     CONTROL_ARMS,
     FEATURES,
+    GENOTYPES,
     METRICS,
     PROBES,
+    SEQUENCE_CLASSIFIERS,
+    SEQUENTIAL,
     SIMULATED,
 )
 
@@ -146,6 +149,9 @@ def _check_entry(plan: Plan, name: str) -> None:
         _check_known("family of features", [model.family], FEATURES, where)
     if model.is_baseline and "classifier" not in model.entry:
         raise UserError(f"{where}: a baseline needs a classifier; add one to the model table.")
+    if model.is_baseline and (model.family in SEQUENTIAL) != (model.entry["classifier"] in SEQUENCE_CLASSIFIERS):
+        fits = f"family {', '.join(SEQUENTIAL)} goes with classifiers {', '.join(SEQUENCE_CLASSIFIERS)} and no other"
+        raise UserError(f"{where}: {fits}; correct family or classifier.")
     if not model.is_baseline and model.tokenizer is None:
         raise UserError(f"{where}: a model with weights needs a tokenizer; add one to the model table.")
     if model.tokenizer in PIECES:
@@ -272,7 +278,13 @@ def _check_task(plan: Plan, analysis: str, task: str) -> None:
     _check_known("task", [base], plan.tasks, f"analysis '{analysis}'")
     spec, where = plan.config["analyses"][analysis], f"analysis '{analysis}', task '{task}'"
     if odd := [name for name in spec.get("baselines", ()) if not plan.fits(name, task)]:
-        raise UserError(f"{where}: baseline '{odd[0]}' reads genotypes, which sets of people alone have; leave it out.")
+        if plan.model(odd[0]).family in GENOTYPES:
+            raise UserError(
+                f"{where}: baseline '{odd[0]}' reads genotypes, which sets of people alone have; leave it out."
+            )
+        raise UserError(
+            f"{where}: baseline '{odd[0]}' reads one sequence per sample, and people have two; leave it out."
+        )
     _check_qualifiers(plan, analysis, task)
     _check_set(plan, analysis, base)
     for role, source in plan.sources(base).items():

@@ -15,7 +15,7 @@ from foundationless.errors import UserError
 from foundationless.study.config import unknown
 from foundationless.study.families import PIECES, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
-from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS
+from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS, SEQUENTIAL
 
 Rows = Sequence[Mapping[str, str]]  # of a table
 
@@ -232,8 +232,9 @@ class Plan:
         return [*spec.get("models", self.config["models"]), *joining]
 
     def fits(self, name: str, task: str) -> bool:
-        """Whether a task's set has what a model reads: genotypes are of people alone."""
-        return self.model(name).family not in GENOTYPES or self.task(task)["reader"] == "people"
+        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one."""
+        family, people = self.model(name).family, self.task(task)["reader"] == "people"
+        return family not in (SEQUENTIAL if people else GENOTYPES)
 
     def _arms(self, spec: Mapping[str, Any], model: Model) -> Sequence[str]:
         wanted = model.arms if model.is_baseline else spec.get("arms", model.arms)

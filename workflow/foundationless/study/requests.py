@@ -30,6 +30,7 @@ KEPT, ALIVE = 17, 30
 BATCH_ON_CPU = 1 << 19  # numbers of hidden states, as `embedding.CACHED`
 WILDCARDS = ("analysis", "task", "model", "init")  # what a request depends on
 PER_NUCLEOTIDE = 12  # bytes: text once or twice, and its ids as int64
+LOOKED_UP = 64  # bytes, where its words are sorted and looked up; of very large sets only a part of them
 SUMMARISED = 4  # tasks or figures at once, in a process each: the `threads` of those rules
 PREDICTED = 600  # bytes per test row of a job: three folds of two runs, of which each keeps about 100
 GENOME_ON_READ = 1500  # MiB: one contig as text and as codes
@@ -128,7 +129,8 @@ class Allocation:
         """Feature matrices: float32 as read, float64 twice standardised, and the fitter's own (32 bytes a number)."""
         rows = self.workload.total(task)
         if rule == "fit_baseline":
-            return 32 * rows * baseline_columns(model.entry) + PER_NUCLEOTIDE * self.workload.nucleotides(task)
+            held = LOOKED_UP if model.entry["classifier"] == "nearest" else PER_NUCLEOTIDE
+            return 32 * rows * baseline_columns(model.entry) + held * self.workload.nucleotides(task)
         if rule == "cluster_embeddings":  # distances between a few thousand rows, twice
             return 16 * rows * width_of(model.config) + 20 * min(5000.0, rows) ** 2
         return (32 + 4 * len(self.plan.probing(analysis)["poolings"])) * rows * width_of(model.config)

@@ -157,10 +157,13 @@ class Features(NamedTuple):
     """A family of hand-made features: the function of its name in `features.composition`, or in `features.genotypes`.
 
     `drawn`: anew with each seed, as a random network is. `of_genotypes`: read from sets of people alone.
+    `of_sequences`: the sequences themselves, base by base (`features.bases`), for `SEQUENCE_CLASSIFIERS` alone, from
+    sets of which a sample is one sequence: not of people.
     """
 
     drawn: bool = False
     of_genotypes: bool = False
+    of_sequences: bool = False
 
 
 # Families of features of the baselines; classifiers on features of a network, and on those made by hand.
@@ -172,6 +175,7 @@ FEATURES = {
     "kmer": Features(),
     "gapped_kmer": Features(),
     "random_conv": Features(drawn=True),
+    "bases": Features(of_sequences=True),
     "genotype": Features(of_genotypes=True),
     "genotype_pca": Features(of_genotypes=True),
 }
@@ -180,9 +184,51 @@ DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
 
 GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotypes)
 
-PROBES = ("xgboost", "logistic", "svm", "knn", "prototype")
+SEQUENTIAL = tuple(name for name, family in FEATURES.items() if family.of_sequences)
 
-CLASSIFIERS = (*PROBES, "majority")
+
+class Classifier(NamedTuple):
+    """What a classifier is, where it comes from, and what it `reads`: `features` in columns, `sequences`, `nothing`."""
+
+    what: str
+    source: str = ""
+    reads: str = "features"
+
+
+# The functions of these names are in `features.classifiers`, those that read sequences in
+# `features.sequence_classifiers`.
+CLASSIFIERS = {
+    "xgboost": Classifier("boosted trees", "Chen and Guestrin 2016, doi:10.1145/2939672.2939785"),
+    "logistic": Classifier("logistic regression on standardised features"),
+    "svm": Classifier("linear support vector machine on standardised features"),
+    "knn": Classifier("votes of the nearest training rows"),
+    "prototype": Classifier("the nearest class mean", "Snell et al. 2017, arXiv:1703.05175"),
+    "random_forest": Classifier(
+        "votes of trees on bootstrapped rows and random features", "Breiman 2001, doi:10.1023/A:1010933404324"
+    ),
+    "markov": Classifier(
+        "a Markov chain per class, by Bayes' rule; validation chooses the order",
+        "Durbin et al. 1998, Biological Sequence Analysis, chapter 3", "sequences",
+    ),
+    "pwm": Classifier(
+        "a positional weight matrix per class, or a weight array where validation says so",
+        "Staden 1984, doi:10.1093/nar/12.1Part2.505; Zhang and Marr 1993, doi:10.1093/bioinformatics/9.5.499",
+        "sequences",
+    ),
+    "positional_kmer": Classifier(
+        "a table of a few k-mers at fixed positions, as many as validation wants", "Kohavi 1994 (oblivious trees)",
+        "sequences",
+    ),
+    "nearest": Classifier(
+        "the label of the training sequence that shares most k-mers: what memory alone reaches",
+        "Irber et al. 2022, doi:10.1101/2022.01.11.475838 (FracMinHash, of large sets)", "sequences",
+    ),
+    "majority": Classifier("the class shares of the training rows", reads="nothing"),
+}  # fmt: skip
+
+PROBES = tuple(name for name, classifier in CLASSIFIERS.items() if classifier.reads == "features")
+
+SEQUENCE_CLASSIFIERS = tuple(name for name, classifier in CLASSIFIERS.items() if classifier.reads == "sequences")
 
 
 class Metric(NamedTuple):
@@ -304,6 +350,7 @@ FIGURES = {
     "optimism": Figure(CONTROLS, "defects:optimism"),
     "leakage": Figure(CONTROLS, "leakage:leakage"),
     "calibration": Figure(CONTROLS, "defects:calibration"),
+    "importances": Figure(CONTROLS, "importances:importances"),
     "defects": Figure(CONTROLS, "defects:defects"),
     "pretraining": Figure(CONTROLS, "controls:pretraining"),
     "cost": Figure(CONTROLS, "cost:cost"),

@@ -26,6 +26,9 @@ START = 15.0  # seconds of a job before its work: allocation, Snakefile, imports
 NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands for, roughly
 CPU_SECONDS = 3e-9  # of XGBoost (hist) per row, feature, level, tree and class; measured on one core: 2e-9 to 7e-9
 LINEAR_SECONDS = 4e-7  # of logistic regression or a linear SVM per row and feature, every strength that is tried
+FOREST_SECONDS = 1e-2  # of a random forest per row, every size of its leaves
+# Seconds of a classifier of sequences per nucleotide; measured on sets of 300 to 500 nucleotides, one core.
+SEQUENCE_SECONDS = {"markov": 2e-6, "pwm": 1e-6, "positional_kmer": 2e-6, "nearest": 1.5e-5}
 CLASSES = 4  # of a task, on average
 UNKNOWN = {"train": 10000, "validation": 1000, "test": 1000, "length": 500}
 SPLITS = ("train", "validation", "test")
@@ -243,10 +246,11 @@ class Workload:
             number *= 1 + int(settings.get("cv_folds") or 0)
             columns = width_of(model.config)
         seconds = {"xgboost": CPU_SECONDS * settings["rounds"] * settings["depth"] * CLASSES, "majority": 0.0}
+        seconds |= {"random_forest": FOREST_SECONDS / columns}
         cells = rows["train"] * columns
         work = sum(cells * seconds.get(kind, LINEAR_SECONDS) for kind in kinds) * number
         if rule == "fit_baseline":  # its features are counted first, in Python, sequence by sequence
-            work += 2e-7 * self.nucleotides(task)
+            work += (2e-7 + SEQUENCE_SECONDS.get(kinds[0], 0.0)) * self.nucleotides(task)
         return Work(cpu=START + work)
 
 

@@ -32,6 +32,7 @@ NEEDED = {
     "cost": ("analysis", "task", "model", "init", "gpu_hours", "cpu_hours"),
     "defects": ("item", "what", "task", "model", "init", "metric", "difference", "low", "high"),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),
+    "importances": ("analysis", "task", "model", "kind", "class", "feature", "importance", "variant"),
     "leakage": ("analysis", "task", "model", "init", "delta", "low", "high"),
     "missing": ("analysis", "task", "model", "init", "what", "note"),
     "optimism": ("analysis", "task", "model", "init", "optimism", "low", "high", "variant"),
@@ -65,6 +66,7 @@ READ = {
     "confusion": ("selection",),
     "cost": ("energy_kwh",),
     "figure_09_categories": ("group", "reported_source", "tasks"),
+    "importances": ("validation", "metric"),
     "leakage": ("selection", "metric", "n_all", "n_distant"),
     "missing": ("seed",),
     "optimism": ("versus", "n_test"),
@@ -78,9 +80,10 @@ READ = {
 # Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
 NUMBERS = [
     *sorted(table_files.NUMBERS), "attempts", "cpu_hours", "df", "difference", "distinct", "energy_kwh", "families",
-    "gpu_hours", "gpus", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost", "p_tost_holm",
+    "gpu_hours", "gpus", "importance", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost", "p_tost_holm",
     "peak_device_memory_mb", "peak_memory_mb", "position", "rank", "reported_sd", "rope_above", "rope_below",
-    "rope_within", "rows", "shift_max", "shift_mean", "threads", "width", "wins", "with_defect", "without", "x", "y",
+    "rope_within", "rows", "shift_max", "shift_mean", "threads", "validation", "width", "wins", "with_defect",
+    "without", "x", "y",
 ]  # fmt: skip
 # Columns that no row of a table leaves open.
 KEYS = {

@@ -214,6 +214,12 @@ TABLES: dict[str, Table] = {
         "were made: value, 95 % interval, threshold and word",
         "task check against metric value low high threshold word note", "task check against",
     ),
+    "importances": _table(
+        CONTROLS, "What the best baseline of each task went by, chosen by validation: its largest weights per class. "
+        "`kind` says what a weight is, `validation` is the baseline's score there, `features` how many have a weight",
+        "analysis task model init seed run metric validation kind class rank feature importance features",
+        "analysis task model init class rank", parts=True,
+    ),
     "corpora": _table(
         CONTROLS, "Test rows that pretraining corpora hold",
         "task corpus rows whole half part whole_share half_share part_share mean_share", "task corpus",

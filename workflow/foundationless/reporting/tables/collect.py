@@ -17,6 +17,7 @@ from foundationless.evaluation.task_results import KEYS, MISSING, NOTES
 from foundationless.reporting.paper.compare import paper_outputs
 from foundationless.reporting.tables import cost_ledger, latex
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
+from foundationless.reporting.tables.importances import best_importances
 from foundationless.reporting.tables.inputs import Inputs, with_columns
 from foundationless.runtime.files import atomic_directory
 from foundationless.study.vocabulary import UNPAIRED
@@ -71,6 +72,7 @@ def _controls(inputs: Inputs) -> Tables:
         "models": inputs.model_table.drop(columns="config", errors="ignore"),
         "audits": pd.DataFrame(pairs, columns=columns_of("audits")),
         "shortcuts": pd.DataFrame(checks, columns=columns_of("shortcuts")),
+        "importances": inputs.sort(best_importances(inputs.records, inputs.importances)),
         "corpora": pd.DataFrame([dict(audit) for audit in inputs.corpora]).reindex(columns=columns_of("corpora")),
         "cost": jobs,
         "cost_by_model": inputs.sort(cost_ledger.by_model(jobs)),

@@ -52,6 +52,7 @@ class Inputs:
     cards: Sequence[Mapping[str, Any]] = ()
     pretraining: Sequence[Mapping[str, Any]] = ()
     benchmarks: Path | None = None
+    importances: Path | None = None
 
     @cached_property
     def ranks(self) -> dict[str, int]:
@@ -144,6 +145,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         cards=[read_card(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
         benchmarks=given.benchmarks,
+        importances=given.importances,
     )
 
 
