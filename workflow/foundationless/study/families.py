@@ -13,7 +13,9 @@ from typing import Any
 from foundationless.errors import UserError
 
 _ARCHITECTURES = "foundationless.models.architectures."
-TOLERANCE = 0.05  # by which the parameters of a matched network may differ from those of the model that it is put beside
+TOLERANCE = (
+    0.05  # by which the parameters of a matched network may differ from those of the model that it is put beside
+)
 _WIDEST = 1 << 16  # width that is tried at most
 
 
@@ -107,7 +109,9 @@ def _count_dilated(c: Mapping[str, Any]) -> int:
     return int(rows * d * (kernel + 1) + 3 * d + rows + c["depth"] * layer)
 
 
-def _attention(path: str, sign: tuple[str, str | None], count: Callable[[Mapping[str, Any]], int], **more: str) -> Family:
+def _attention(
+    path: str, sign: tuple[str, str | None], count: Callable[[Mapping[str, Any]], int], **more: str
+) -> Family:
     """A row of a transformer (paper Table 11: intermediate = 4 x width)."""
     sizes = {"hidden_size": 1, "intermediate_size": 4}
     return Family(path, sizes, "num_hidden_layers", sign, count=count, **more)
@@ -132,9 +136,7 @@ FAMILIES = {
     ),
     "mistral": _attention("mistral:Mistral", ("model_type", "mistral"), _count_mistral),
     "nt_v1": _attention("nt_v1:NucleotideTransformer", ("model_type", "esm"), lambda c: _count_esm(c, gated=False)),
-    "nt_v2": _attention(
-        "nt_v2:NucleotideTransformerV2", ("add_bias_fnn", None), lambda c: _count_esm(c, gated=True)
-    ),
+    "nt_v2": _attention("nt_v2:NucleotideTransformerV2", ("add_bias_fnn", None), lambda c: _count_esm(c, gated=True)),
     "dnabert2": _attention(
         "dnabert2:DNABERT2",
         ("alibi_starting_size", None),
@@ -231,7 +233,12 @@ def count_parameters(family: str, config: Mapping[str, Any]) -> int | None:
     count = FAMILIES.get(family, Family("")).count
     try:
         return count(config) if count else None
-    except (KeyError, TypeError):  # no network can be built of it either: its job will say so
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+    ):  # no network can be built of it either: its job will say so
         return None
 
 

@@ -13,6 +13,7 @@ LayerNorm works within one position, and every convolution over positions reads 
 it does beyond the ends: neither padding nor batch mates reach a state.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -24,11 +25,15 @@ from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import Layered
 from foundationless.models.contract import integers
 
+_START = 0.1  # spread of what all blocks together add to a state of spread 1 at initialisation, about
+
 
 class DilatedNetwork(Layered):
     """`depth` residual blocks, each a dilated convolution at half the width between two linear maps.
 
-    Random initialisation as torch draws its own layers. Keys (D width, I = D / 2 rounded up, V vocabulary, K kernel):
+    Random initialisation: the stem N(0, 1 / K), since K letters are 1; `inward` and `conv` N(0, 2 / inputs) (He et al.
+    2015); `outward` N(0, 0.01 / (I depth)), so that a block starts close to the identity (Zhang et al. 2019,
+    arXiv:1901.09321); the vocabulary head as torch draws it; biases of all others 0. Keys (D width, I = D / 2 rounded up, V vocabulary, K kernel):
     stem (D, V, K), blocks.N.norm, .inward (I, D), .inner_norm, .conv (I, I, K), .outer_norm, .outward (D, I), norm,
     lm_head (V, D).
     """
@@ -51,6 +56,9 @@ class DilatedNetwork(Layered):
         self.blocks = nn.ModuleList(_Block(self.width, kernel, dilation) for dilation in self.dilations)
         self.norm = nn.LayerNorm(self.width)
         self.lm_head = nn.Linear(self.width, self.vocabulary_size)
+        _draw(self.stem, 1 / kernel)
+        for block in self.blocks:
+            block.draw(config["depth"])
 
     @property
     def receptive_field(self) -> int:
@@ -85,6 +93,11 @@ def dilations(depth: int, largest: int) -> list[int]:
     return [cycle[layer % len(cycle)] for layer in range(depth)]
 
 
+def _draw(layer: nn.Module, variance: float) -> None:
+    nn.init.normal_(layer.weight, std=math.sqrt(variance))
+    nn.init.zeros_(layer.bias)
+
+
 class _Block(nn.Module):
     """Residual block; [batch, tokens, width] to the same."""
 
@@ -94,6 +107,12 @@ class _Block(nn.Module):
         self.norm, self.inner_norm, self.outer_norm = (nn.LayerNorm(size) for size in (width, inner, inner))
         self.inward, self.outward = nn.Linear(width, inner), nn.Linear(inner, width)
         self.conv = nn.Conv1d(inner, inner, kernel, padding=dilation * (kernel // 2), dilation=dilation)
+
+    def draw(self, depth: int) -> None:
+        """Draw the weights, as one of `depth` blocks."""
+        for layer in (self.inward, self.conv):
+            _draw(layer, 2 / layer.weight[0].numel())
+        _draw(self.outward, _START**2 / (self.outward.in_features * depth))
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         y = F.gelu(self.inner_norm(self.inward(F.gelu(self.norm(x))))) * weight
