@@ -54,7 +54,7 @@ def _count_hyenadna(c: Mapping[str, Any]) -> int:
 
 
 def _count_caduceus(c: Mapping[str, Any]) -> int:
-    ssm = {"d_state": 16, "d_conv": 4, "expand": 2, "dt_rank": "auto"} | dict(c.get("ssm_cfg") or {})
+    ssm: dict[str, Any] = {"d_state": 16, "d_conv": 4, "expand": 2, "dt_rank": "auto"} | dict(c.get("ssm_cfg") or {})
     d, states, multiple = c["d_model"], ssm["d_state"], c.get("pad_vocab_size_multiple") or 8
     inner = ssm["expand"] * d
     rank = math.ceil(d / 16) if ssm["dt_rank"] == "auto" else ssm["dt_rank"]
@@ -110,11 +110,11 @@ def _count_dilated(c: Mapping[str, Any]) -> int:
 
 
 def _attention(
-    path: str, sign: tuple[str, str | None], count: Callable[[Mapping[str, Any]], int], **more: str
+    path: str, sign: tuple[str, str | None], count: Callable[[Mapping[str, Any]], int], paper_random: str = ""
 ) -> Family:
     """A row of a transformer (paper Table 11: intermediate = 4 x width)."""
     sizes = {"hidden_size": 1, "intermediate_size": 4}
-    return Family(path, sizes, "num_hidden_layers", sign, count=count, **more)
+    return Family(path, sizes, "num_hidden_layers", sign, count=count, paper_random=paper_random)
 
 
 FAMILIES = {

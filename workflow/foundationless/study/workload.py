@@ -272,7 +272,7 @@ def baseline_columns(entry: Mapping[str, Any]) -> int:
 
 
 def parameters(entry: Mapping[str, Any], config: Mapping[str, Any]) -> float:
-    """Roughly, of a family of one's own in another size than its entry's: with the square of its width, and its depth."""
+    """About, of a family without a formula, in another size than its entry's: as width squared, and as depth."""
     published = float(entry.get("parameters") or 1e6)
     own = entry.get("config") or {}
     return published * (width_of(config) / width_of(own)) ** 2 * depth_of(config) / depth_of(own)

@@ -33,9 +33,10 @@ class DilatedNetwork(Layered):
 
     Random initialisation: the stem N(0, 1 / K), since K letters are 1; `inward` and `conv` N(0, 2 / inputs) (He et al.
     2015); `outward` N(0, 0.01 / (I depth)), so that a block starts close to the identity (Zhang et al. 2019,
-    arXiv:1901.09321); the vocabulary head as torch draws it; biases of all others 0. Keys (D width, I = D / 2 rounded up, V vocabulary, K kernel):
-    stem (D, V, K), blocks.N.norm, .inward (I, D), .inner_norm, .conv (I, I, K), .outer_norm, .outward (D, I), norm,
-    lm_head (V, D).
+    arXiv:1901.09321); the vocabulary head as torch draws it; biases of all others 0.
+
+    Keys (D width, I = D / 2 rounded up, V vocabulary, K kernel): stem (D, V, K), blocks.N.norm, .inward (I, D),
+    .inner_norm, .conv (I, I, K), .outer_norm, .outward (D, I), norm, lm_head (V, D).
     """
 
     family = "dilated_cnn"
@@ -53,17 +54,16 @@ class DilatedNetwork(Layered):
         kernel = config["kernel_size"]
         self.dilations = dilations(config["depth"], config["dilation_max"])
         self.stem = nn.Conv1d(self.vocabulary_size, self.width, kernel, padding=kernel // 2)
-        self.blocks = nn.ModuleList(_Block(self.width, kernel, dilation) for dilation in self.dilations)
+        depth = len(self.dilations)
+        self.blocks = nn.ModuleList(_Block(self.width, kernel, dilation, depth) for dilation in self.dilations)
         self.norm = nn.LayerNorm(self.width)
         self.lm_head = nn.Linear(self.width, self.vocabulary_size)
         _draw(self.stem, 1 / kernel)
-        for block in self.blocks:
-            block.draw(config["depth"])
 
     @property
     def receptive_field(self) -> int:
         """Positions that a state depends on, itself in their middle."""
-        return 1 + (self.config["kernel_size"] - 1) * (1 + sum(self.dilations))
+        return 1 + (int(self.config["kernel_size"]) - 1) * (1 + sum(self.dilations))
 
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,28 +93,27 @@ def dilations(depth: int, largest: int) -> list[int]:
     return [cycle[layer % len(cycle)] for layer in range(depth)]
 
 
-def _draw(layer: nn.Module, variance: float) -> None:
+def _draw(layer: nn.Linear | nn.Conv1d, variance: float) -> None:
     nn.init.normal_(layer.weight, std=math.sqrt(variance))
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 class _Block(nn.Module):
-    """Residual block; [batch, tokens, width] to the same."""
+    """One of `depth` residual blocks; [batch, tokens, width] to the same."""
 
-    def __init__(self, width: int, kernel: int, dilation: int) -> None:
+    def __init__(self, width: int, kernel: int, dilation: int, depth: int) -> None:
         super().__init__()
         inner = -(-width // 2)
         self.norm, self.inner_norm, self.outer_norm = (nn.LayerNorm(size) for size in (width, inner, inner))
         self.inward, self.outward = nn.Linear(width, inner), nn.Linear(inner, width)
         self.conv = nn.Conv1d(inner, inner, kernel, padding=dilation * (kernel // 2), dilation=dilation)
-
-    def draw(self, depth: int) -> None:
-        """Draw the weights, as one of `depth` blocks."""
-        for layer in (self.inward, self.conv):
-            _draw(layer, 2 / layer.weight[0].numel())
-        _draw(self.outward, _START**2 / (self.outward.in_features * depth))
+        _draw(self.inward, 2 / width)
+        _draw(self.conv, 2 / (inner * kernel))
+        _draw(self.outward, _START**2 / (inner * depth))
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         y = F.gelu(self.inner_norm(self.inward(F.gelu(self.norm(x))))) * weight
         y = self.conv(y.transpose(1, 2)).transpose(1, 2)
-        return x + self.outward(F.gelu(self.outer_norm(y)))
+        states: Tensor = x + self.outward(F.gelu(self.outer_norm(y)))
+        return states

@@ -118,7 +118,7 @@ def _class_sizes(audits: Sequence[Mapping[str, Any]], tasks: set[str]) -> pd.Dat
 
 
 def _models(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Table 1: the models with their parameters, as the records count them, and `ratio`: to those of the model matched."""
+    """Table 1: the models with their parameters, as the records count them, and their `ratio` to a matched model's."""
     counts = scores.groupby("model")["parameters"].max()
     counted = models["model"].map(counts)
     match = models.get("match", pd.Series(np.nan, models.index, dtype=object))
