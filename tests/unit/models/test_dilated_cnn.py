@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.dilated_cnn import dilations
+from foundationless.models.architectures.cnn import dilations
 from foundationless.models.inventory import describe
 from foundationless.models.weights import initialise
 from foundationless.study.checks import read_study

@@ -155,7 +155,7 @@ FAMILIES = {
     "cnn": Family("cnn:ConvolutionalNetwork", {"width": 1}, "depth", count=_count_cnn),
     # One cycle of dilations where parameters are few; beyond, the layers of CARP-600k and -38M, -76M and -640M.
     "dilated_cnn": Family(
-        "dilated_cnn:DilatedNetwork",
+        "cnn:DilatedNetwork",
         {"width": 1},
         "depth",
         count=_count_dilated,
