@@ -145,7 +145,7 @@ def test_grids_span_ten_decades_and_the_optimum_of_many_features_lies_inside():
     assert sorted(NEIGHBOURS) == list(NEIGHBOURS)
     samples = words_of(400)
     for kind in ("logistic", "svm"):
-        _, chosen, selection = fit(kind, samples.features["max"], samples, SETTINGS)
+        _, chosen, selection, _ = fit(kind, samples.features["max"], samples, SETTINGS)
         assert selection["edge"] == "" and STRENGTHS[0] < chosen["strength"] < 1
 
 

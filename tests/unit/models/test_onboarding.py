@@ -16,6 +16,7 @@ from foundationless.models.hub import Description, describe_directory
 from foundationless.models.weights import initialise
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
+from foundationless.study.families import count_parameters
 from support import ROOT
 from support.hub import REVISION, run_commands, serving
 from support.networks import HYENA, publish
@@ -107,7 +108,7 @@ def test_the_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
     design = read_study(study)
     assert set(before["analyses"]) - set(study["analyses"]) == set(onboarding.VARIANTS)
     assert all(word in " ".join(remarks) for word in (*onboarding.VARIANTS, "caduceus.mini.paper", "3e-05"))
-    assert set(design.networks) == {"tiny", "cnn.mini"}
+    assert set(design.networks) == {"tiny", "cnn.mini", "dilated_cnn.tiny"}
     of_tiny = [job for job in design.cells if job.model == "tiny"]
     originally = read_study(before)
     planned, original = ({(one, task) for one in of.by_task for task in of.by_task[one]} for of in (design, originally))
@@ -117,9 +118,21 @@ def test_the_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
     assert planned == {pair for pair in original if pair[0] not in onboarding.VARIANTS}
     baselines, before = ({job for job in plan.cells if job.init == "baseline"} for plan in (design, originally))
     assert baselines == before
+    beside = design.model("dilated_cnn.tiny")
+    assert count_parameters(beside.family, beside.config) == pytest.approx(entry["parameters"], rel=0.05)
+    assert design.config["analyses"]["finetune"]["baselines"].count("dilated_cnn.tiny") == 1, "of two in the study"
     assert design.networks_from("hub") == ("tiny",) and not design.networks_from("workflow")
     with pytest.raises(UserError, match="a baseline of the study has that name"):
         onboarding.put_on_trial(mini, "cnn", entry)
+
+
+def test_a_model_too_large_to_be_matched_goes_without_that_baseline(checkpoint):
+    study, remarks = onboarding.put_on_trial(
+        read_yaml("config/mini.yaml"), "huge", {**entry_of(checkpoint), "parameters": 3 * 10**9}
+    )
+    names = {*study["baselines"], *study["analyses"]["finetune"]["baselines"]}
+    assert "cnn.mini" in names and not any(name.startswith("dilated_cnn") for name in names)
+    assert any("Left out: dilated_cnn.mini (" in remark and "3,000,000,000" in remark for remark in remarks)
 
 
 def test_an_entry_stands_in_the_study_or_in_the_table(checkpoint):

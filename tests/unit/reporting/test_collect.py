@@ -684,3 +684,13 @@ def test_class_counts_are_those_of_the_whole_set(tmp_path):
         {"task": "bio", "label": "a", "train": 1, "validation": 0, "test": 1, "total": 2},
         {"task": "bio", "label": "b", "train": 1, "validation": 1, "test": 1, "total": 3},
     ]
+
+
+def test_table_1_says_how_large_a_matched_baseline_came_out():
+    """Both counts are those of the records; without those of its model there is no ratio."""
+    models = pd.DataFrame({"model": ["big", "beside"], "match": [None, "big"]})
+    scores = pd.DataFrame({"model": ["big", "big", "beside"], "parameters": [200, 200, 196]})
+    table = paper_tables._models(models, scores).set_index("model")
+    assert table.loc["beside", ["parameters", "match", "ratio"]].tolist() == [196, "big", 0.98]
+    assert np.isnan(table.loc["big", "ratio"]) and paper_tables._models(models, scores[2:])["ratio"].isna().all()
+    assert paper_tables._models(models[["model"]], scores)["ratio"].isna().all(), "a study that matches none"

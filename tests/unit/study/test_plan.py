@@ -17,6 +17,8 @@ from foundationless.study.readers import READERS
 from support import ROOT
 
 CNN = {"config": {"width": 8}}
+MATCHED = "baselines__dilated_cnn.demo"
+LARGE = {"arms": ["random"], "config": {"num_hidden_layers": 40}}
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def test_control_weights_are_arms_of_an_analysis(parts):
 def test_a_family_of_ones_own_says_what_its_width_is(parts):
     family = f"{ROOT}/tests/support/recurrent.py:Recurrent"
     own = {**parts[1], "mine": {"label": "Mine", "family": family, "tokenizer": "character", "arms": ["random"]}}
-    config = {**parts[0], "models": {"mine": {}}}
+    config = {**parts[0], "models": {"mine": {}}, "baselines": {}}
     config["analyses"] = {"width": {"tasks": ["sim_biotype"], "models": ["mine.w8"], "baselines": []}}
     with pytest.raises(UserError, match="add scaling to its entry"):
         checked(config, own, *parts[2:])
@@ -141,6 +143,33 @@ def test_figures_tell_variants_of_a_model_apart(parts):
     assert labels["ntv2.demo.char.l3"] == "NTv2 demo, characters, 3 layers"
     assert labels["ntv2.demo.paper"] == "NTv2 demo, as the paper read it"
     assert labels["ntv2.demo"] == labels["ntv2.demo.w8"] == "NTv2 demo", "a width is told by its axis"
+
+
+def test_a_matched_baseline_has_the_size_of_its_model_in_this_study(parts):
+    """Sizes follow the study's own overrides, and figures tell several of a kind apart."""
+    small = study(parts).model("dilated_cnn.demo")
+    assert (small.config["width"], small.config["depth"], small.arms) == (40, 8, ("random",))
+    wider = {"models__hyenadna.demo__config__d_model": 64, "baselines__dilated_cnn.other": {"match": "ntv2.demo"}}
+    design = study(parts, **wider)
+    assert design.model("dilated_cnn.demo").config["width"] > 55
+    cards = json.loads(study(parts).describe_models())
+    assert (cards["dilated_cnn.demo"]["label"], cards["dilated_cnn.demo"]["match"]) == ("Dilated CNN", "hyenadna.demo")
+    wider["analyses__finetune__baselines"] = ["dilated_cnn.demo", "dilated_cnn.other"]
+    cards = json.loads(study(parts, **wider).describe_models())
+    assert cards["dilated_cnn.other"]["label"] == "Dilated CNN, size of NTv2 demo" and "match" not in cards["ntv2.demo"]
+
+
+def test_a_model_of_unknown_size_is_not_matched(parts):
+    """A family of one's own has no formula: its entry says how large it is."""
+    family = f"{ROOT}/tests/support/recurrent.py:Recurrent"
+    own = {**parts[1], "mine": {"label": "Mine", "family": family, "tokenizer": "character", "arms": ["random"]}}
+    config = {**changed(parts, models__mine={}), "baselines": {"dilated_cnn.mine": {"match": "mine"}}}
+    config["analyses"] = {"finetune": {"tasks": ["sim_mark"], "models": ["mine"]}}
+    with pytest.raises(UserError, match=r"nobody says how many parameters 'mine' has; add `parameters`"):
+        checked(config, own, *parts[2:])
+    own["mine"]["parameters"] = 100_000
+    found = checked(config, own, *parts[2:]).model("dilated_cnn.mine")
+    assert families.count_parameters(found.family, found.config) == pytest.approx(100_000, rel=families.TOLERANCE)
 
 
 def test_precision_of_a_model_goes_before_that_of_the_section_and_byte_pairs_are_learned(parts):
@@ -179,6 +208,16 @@ def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
         ({"models__cnn": CNN, "analyses__controls__models": ["cnn.demo"]}, "of 'cnn.demo' is made from pretrained"),
         ({"analyses__likelihood__models": ["ntv2.demo.paper"]}, "is not what the paper evaluated"),
         ({"analyses__similarity__models": ["caduceus.demo.paper"]}, "is not what the paper evaluated"),
+        ({f"{MATCHED}__match": "hyenadna.dmo"}, "match: unknown model 'hyenadna.dmo'; did you mean 'hyenadna.demo'?"),
+        ({f"{MATCHED}__match": "cnn.demo"}, "'dilated_cnn.demo', match: unknown model 'cnn.demo'"),
+        ({f"{MATCHED}__config": {"width": 8}}, "match: it chooses width; leave config.width or match out"),
+        ({"models__ntv2.demo__match": "hyenadna.demo"}, "'ntv2.demo', match: a baseline is made as large as a model"),
+        ({"baselines__gc": {"match": "ntv2.demo"}}, "model 'gc', match: family 'gc' has no size to choose"),
+        ({"analyses__finetune__baselines": ["dilated_cnn.demo.w8"]}, "match chooses its size, so that '.w8' cannot"),
+        (
+            {"models__mistral": LARGE, f"{MATCHED}__match": "mistral"},
+            "'dilated_cnn' with more than 1,000,000,000 param",
+        ),
         ({"corpora__simulated__genomes": ["simulatd"]}, "unknown genome 'simulatd'; did you mean 'simulated'?"),
         ({"genomes__simulated__pieces": [{"source": "yeast"}]}, "unknown dataset 'yeast'"),
         ({"finetuning__folds": [99]}, "folds lie between 0 and 9"),

@@ -101,6 +101,7 @@ SMALL = {
     "nt_v2": ENCODER,
     "dnabert2": ENCODER | {"vocab_size": 32},
     "gena_lm": ENCODER | {"vocab_size": 32},
+    "dilated_cnn": {"width": 32, "depth": 4},
 }
 
 

@@ -34,6 +34,7 @@ DROPOUT = {"hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}
 STACKED = {  # family -> configuration, tokenizer, and whether runs of several folds are stacked too
     "hyenadna": (HYENA, "hyenadna", True),
     "cnn": (CNN, "character", True),
+    "dilated_cnn": (TINY["dilated_cnn"], "character", True),
     "nt_v2": (TINY["nt_v2"] | {"tie_word_embeddings": True}, "nt_v2", True),
     "nt_v1": (TINY["nt_v1"] | DROPOUT, "nt_v1", False),
 }

@@ -24,9 +24,10 @@ from foundationless.training.compute import Compute
 from foundationless.training.stacking import Alone
 from foundationless.training.sweep import Fold, run_name, split_folds
 from support.fine_tuning import arguments, at_call, fail, job, metric_of, outputs, planted, same, send
-from support.networks import CNN, ESM, HYENA, save_model
+from support.networks import CNN, ESM, HYENA, PAD, TINY, save_model
 
 PLAIN = {"hyenadna": (HYENA, "hyenadna"), "nt_v1": (ESM, "nt_v1"), "cnn": (CNN, "character")}
+PLAIN["dilated_cnn"] = (TINY["dilated_cnn"], "character")
 ONE = {"epochs": 1, "learning_rates": [0.01]}
 
 
@@ -95,7 +96,7 @@ def test_probabilities_are_those_of_a_plain_computation(family, reading):
                 continue
             left = longest - len(ids) if family == "hyenadna" else 0
             padding = (left, longest - len(ids) - left)
-            padded = torch.nn.functional.pad(ids, padding, value={"hyenadna": 4, "nt_v1": 1, "cnn": 0}[family])
+            padded = torch.nn.functional.pad(ids, padding, value=PAD[family])
             mask = torch.nn.functional.pad(torch.ones_like(ids), padding) if family == "nt_v1" else None
             pooled.append(model.encode(padded[None], None if mask is None else mask[None])[0].amax(dim=0))
     expected = torch.softmax(classifier.head(torch.stack(pooled)), dim=1).detach().numpy()

@@ -134,6 +134,7 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
         remarks.append(f"Left out: the analyses {' and '.join(lost)}, of variants that no published checkpoint has.")
     if variants:
         remarks.append(f"Left out: {', '.join(dict.fromkeys(variants))}, whose analyses have the model as it is alone.")
+    remarks += _match_baselines(trial, name, entry)
     rates = trial["finetuning"]["learning_rates"]
     if min(rates) > LEARNING_RATE:
         trial["finetuning"]["learning_rates"] = [LEARNING_RATE, *rates]
@@ -152,6 +153,28 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
         "analyses": analyses,
     }
     return trial, remarks
+
+
+def _match_baselines(trial: dict[str, Any], name: str, entry: Mapping[str, Any]) -> list[str]:
+    """Make baselines that are as large as a model as large as this one; a sentence for those that cannot be."""
+    table, remarks = read_yaml(trial["tables"]["models"]), []
+    renamed: dict[str, str | None] = {}
+    for stem, own in [(stem, own) for stem, own in trial["baselines"].items() if "match" in own]:
+        base = parse_model(stem).base
+        kind = {**table.get(base, {}), **own}
+        renamed[stem] = size = f"{base}.{name.replace('.', '')}"
+        del trial["baselines"][stem]
+        try:
+            families.matched(size, kind, kind["config"], entry["parameters"])
+            trial["baselines"][size] = {**own, "match": name}
+        except UserError as error:
+            renamed[stem] = None
+            remarks.append(f"Left out: {stem} ({error})")
+    for spec in trial["analyses"].values():
+        if "baselines" in spec:
+            names = [renamed.get(stem, stem) for stem in spec["baselines"]]
+            spec["baselines"] = list(dict.fromkeys(filter(None, names)))
+    return remarks
 
 
 def read_base(study: Path) -> dict[str, Any]:

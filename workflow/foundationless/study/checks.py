@@ -142,6 +142,8 @@ def _check_entry(plan: Plan, name: str) -> None:
             f"{where}: '.{odd[0]}' is a qualifier, not a size; name '{parts.base}' here, and '{name}' in an analysis."
         )
     model = plan.model(name)
+    if "match" in model.entry:
+        _check_match(plan, name, model)
     _check_model(model)
     pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
     _check_pretrained(plan, name, pretrained)
@@ -161,6 +163,16 @@ def _check_entry(plan: Plan, name: str) -> None:
         raise UserError(f"{where}, pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate.")
     if pretrained.get("source") == "hub" and not pretrained.get("revision"):
         raise UserError(f"{where}: its hub revision is not pinned; put the 40-digit commit into the model table.")
+
+
+def _check_match(plan: Plan, name: str, model: Model) -> None:
+    """That `match` stands where it may, and that nothing else says the size that it chooses."""
+    where = f"model '{name}', match"
+    if name in plan.config["models"]:
+        raise UserError(f"{where}: a baseline is made as large as a model; put it under baselines, or leave match out.")
+    own = plan.config["baselines"][name].get("config") or {}
+    if said := [key for key in size_keys(model.family) if key in own]:
+        raise UserError(f"{where}: it chooses {said[0]}; leave config.{said[0]} or match out.")
 
 
 def _check_pretrained(plan: Plan, name: str, pretrained: Mapping[str, Any]) -> None:
@@ -185,6 +197,8 @@ def _check_model(model: Model) -> None:
         )
     if "" in qualifiers or len({kind_of(word) for word in qualifiers}) < len(qualifiers):
         raise UserError(f"{where}: two qualifiers say the same thing (or one is empty); leave one out.")
+    if "match" in model.entry and (shaped := [word for word in qualifiers if kind_of(word) != "reading"]):
+        raise UserError(f"{where}: match chooses its size, so that '.{shaped[0]}' cannot; leave one of them out.")
     if row and row.only and TOKENIZERS.get(str(model.tokenizer), row.only) != row.only:
         raise UserError(f"{where}: {row.reason}.")
     settings = model.config

@@ -4,13 +4,19 @@ The registry, onboarding, the checks of a study and the estimate read these rows
 implements `models.contract.GenomicModel` and one row.
 """
 
-from collections.abc import Mapping
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from foundationless.errors import UserError
 
 _ARCHITECTURES = "foundationless.models.architectures."
+TOLERANCE = (
+    0.05  # by which the parameters of a matched network may differ from those of the model that it is put beside
+)
+_WIDEST = 1 << 16  # width that is tried at most
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class Family:
     what N is multiplied by. `layers`: the key that `.lN` sets. `sign`: what the published config.json of this family
     says and no other's does, a key and its value (None: any). `only`: the one tokenizer that fits it, and `reason`
     why. `paper_random`: the family that the paper's code built where it asked for a random model of this one.
+    `count`: parameters of a configuration, embedding and vocabulary head included. `depths`: of a network that is made
+    as large as another, (parameters, layers): the number of layers up to that size, and no network beyond the last.
     """
 
     path: str
@@ -30,15 +38,93 @@ class Family:
     only: str = ""
     reason: str = ""
     paper_random: str = ""
+    count: Callable[[Mapping[str, Any]], int] | None = None
+    depths: tuple[tuple[float, int], ...] = ()
 
 
-def _attention(path: str, sign: tuple[str, str | None], **more: str) -> Family:
+# ---- parameters of a configuration: what torch counts in the network that is built of it, without building it
+
+
+def _count_hyenadna(c: Mapping[str, Any]) -> int:
+    d, inner, order, multiple = c["d_model"], c["d_inner"], c["filter_order"], c.get("pad_vocab_size_multiple") or 8
+    rows = -(-c["vocab_size"] // multiple) * multiple
+    filters = d + order + (c["emb_dim"] + 1) * order + c["num_inner_mlps"] * (order + 1) * order + order * d
+    layer = 4 * d + 2 * d * inner + inner + d + (4 * d + 4) * d + 12 * d + filters
+    return int(rows * d * (1 if c.get("tie_word_embeddings") else 2) + 2 * d + c["n_layer"] * layer)
+
+
+def _count_caduceus(c: Mapping[str, Any]) -> int:
+    ssm: dict[str, Any] = {"d_state": 16, "d_conv": 4, "expand": 2, "dt_rank": "auto"} | dict(c.get("ssm_cfg") or {})
+    d, states, multiple = c["d_model"], ssm["d_state"], c.get("pad_vocab_size_multiple") or 8
+    inner = ssm["expand"] * d
+    rank = math.ceil(d / 16) if ssm["dt_rank"] == "auto" else ssm["dt_rank"]
+    direction = inner * (ssm["d_conv"] + 1 + rank + 2 * states + rank + 1 + states + 1)
+    return int(-(-c["vocab_size"] // multiple) * multiple * d + d + c["n_layer"] * (3 * d * inner + 2 * direction + d))
+
+
+def _count_mistral(c: Mapping[str, Any]) -> int:
+    d, heads, shared = c["hidden_size"], c["num_attention_heads"], c.get("num_key_value_heads") or 8
+    head = c.get("head_dim") or d // heads
+    layer = 2 * d * head * (heads + shared) + 3 * d * c["intermediate_size"] + 2 * d
+    tables = 1 if c.get("tie_word_embeddings") else 2
+    return int(tables * c["vocab_size"] * d + c["num_hidden_layers"] * layer + d)
+
+
+def _encoder(c: Mapping[str, Any], gates: int, biases: int) -> int:
+    """Attention, norms and feed-forward part of all layers; `gates` 2: gated; `biases`: of the feed-forward part."""
+    d = c["hidden_size"]
+    return int(c["num_hidden_layers"] * (4 * d * d + 8 * d + (gates + 1) * d * c["intermediate_size"] + biases))
+
+
+def _head(c: Mapping[str, Any], tied: bool) -> int:
+    d, rows = c["hidden_size"], c["vocab_size"]
+    return int(d * d + 3 * d + rows + (0 if tied else rows * d))
+
+
+def _count_bert(c: Mapping[str, Any], positions: bool = True) -> int:
+    d, inner = c["hidden_size"], c["intermediate_size"]
+    rows = c["vocab_size"] + c.get("type_vocab_size", 2) + (c.get("max_position_embeddings", 512) if positions else 0)
+    layers = _encoder(c, 1, inner + d) if positions else _encoder(c, 2, d)
+    return int(rows * d + 2 * d + layers)
+
+
+def _count_esm(c: Mapping[str, Any], gated: bool) -> int:
+    d, inner, gates = c["hidden_size"], c["intermediate_size"], 2 if gated else 1
+    biases = gates * inner + d if c.get("add_bias_fnn", True) else 0
+    norms = 4 * d if c.get("emb_layer_norm_before") else 2 * d
+    contacts = c["num_hidden_layers"] * c["num_attention_heads"] + 1
+    tables = (c["vocab_size"] + c["max_position_embeddings"]) * d
+    return int(tables + norms + contacts) + _encoder(c, gates, biases) + _head(c, c.get("tie_word_embeddings", True))
+
+
+def _count_cnn(c: Mapping[str, Any]) -> int:
+    d, kernel, rows = c["width"], c["kernel_size"], c["vocab_size"]
+    return int(2 * rows * d + rows * d * (kernel - 1) + 3 * d + rows + (c["depth"] - 1) * (kernel * d * d + 3 * d))
+
+
+def _count_dilated(c: Mapping[str, Any]) -> int:
+    d, kernel, rows = c["width"], c["kernel_size"], c["vocab_size"]
+    inner = -(-d // 2)
+    layer = 2 * d * inner + kernel * inner * inner + 6 * inner + 3 * d
+    return int(rows * d * (kernel + 1) + 3 * d + rows + c["depth"] * layer)
+
+
+def _attention(
+    path: str, sign: tuple[str, str | None], count: Callable[[Mapping[str, Any]], int], paper_random: str = ""
+) -> Family:
     """A row of a transformer (paper Table 11: intermediate = 4 x width)."""
-    return Family(path, {"hidden_size": 1, "intermediate_size": 4}, "num_hidden_layers", sign, **more)
+    sizes = {"hidden_size": 1, "intermediate_size": 4}
+    return Family(path, sizes, "num_hidden_layers", sign, count=count, paper_random=paper_random)
 
 
 FAMILIES = {
-    "hyenadna": Family("hyenadna:HyenaDNA", {"d_model": 1, "d_inner": 4}, "n_layer", ("model_type", "hyenadna")),
+    "hyenadna": Family(
+        "hyenadna:HyenaDNA",
+        {"d_model": 1, "d_inner": 4},
+        "n_layer",
+        ("model_type", "hyenadna"),
+        count=_count_hyenadna,
+    ),
     "caduceus": Family(
         "caduceus:Caduceus",
         {"d_model": 1},
@@ -46,15 +132,35 @@ FAMILIES = {
         ("model_type", "caduceus"),
         only="character",
         reason="Caduceus complements token by token, so it reads characters only",
+        count=_count_caduceus,
     ),
-    "mistral": _attention("mistral:Mistral", ("model_type", "mistral")),
-    "nt_v1": _attention("nt_v1:NucleotideTransformer", ("model_type", "esm")),
-    "nt_v2": _attention("nt_v2:NucleotideTransformerV2", ("add_bias_fnn", None)),
-    "dnabert2": _attention("dnabert2:DNABERT2", ("alibi_starting_size", None)),
+    "mistral": _attention("mistral:Mistral", ("model_type", "mistral"), _count_mistral),
+    "nt_v1": _attention("nt_v1:NucleotideTransformer", ("model_type", "esm"), lambda c: _count_esm(c, gated=False)),
+    "nt_v2": _attention("nt_v2:NucleotideTransformerV2", ("add_bias_fnn", None), lambda c: _count_esm(c, gated=True)),
+    "dnabert2": _attention(
+        "dnabert2:DNABERT2",
+        ("alibi_starting_size", None),
+        lambda c: _count_bert(c, positions=False) + _head(c, tied=True),
+    ),
     # Without remote code, `AutoModel.from_config` of GENA-LM is transformers' post-LayerNorm BERT.
-    "gena_lm": _attention("gena_lm:GenaLM", ("pre_layer_norm", None), paper_random="bert"),
-    "bert": _attention("bert:Bert", ("model_type", "bert")),
-    "cnn": Family("cnn:ConvolutionalNetwork", {"width": 1}, "depth"),
+    "gena_lm": _attention(
+        "gena_lm:GenaLM",
+        ("pre_layer_norm", None),
+        lambda c: _count_bert(c) + _head(c, tied=True) + 2 * c["hidden_size"] * bool(c.get("last_layer_norm", True)),
+        paper_random="bert",
+    ),
+    "bert": _attention(
+        "bert:Bert", ("model_type", "bert"), lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)
+    ),
+    "cnn": Family("cnn:ConvolutionalNetwork", {"width": 1}, "depth", count=_count_cnn),
+    # One cycle of dilations where parameters are few; beyond, the layers of CARP-600k and -38M, -76M and -640M.
+    "dilated_cnn": Family(
+        "cnn:DilatedNetwork",
+        {"width": 1},
+        "depth",
+        count=_count_dilated,
+        depths=((3e5, 8), (5e7, 16), (2e8, 32), (1e9, 56)),
+    ),
 }
 
 # What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get.
@@ -120,3 +226,58 @@ def width_of(config: Mapping[str, Any]) -> int:
 def depth_of(config: Mapping[str, Any]) -> float:
     """Layers that an architecture's configuration gives."""
     return float(next((config[key] for key in _LAYERS if config.get(key)), 1))
+
+
+def count_parameters(family: str, config: Mapping[str, Any]) -> int | None:
+    """Parameters of a family in a configuration; None where no formula is known, or what it reads is missing."""
+    count = FAMILIES.get(family, Family("")).count
+    try:
+        return count(config) if count else None
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+    ):  # no network can be built of it either: its job will say so
+        return None
+
+
+def matched(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], wanted: int) -> dict[str, int]:
+    """Width and depth in which a network has as many parameters as `wanted`, within `TOLERANCE`.
+
+    `UserError` where there is no such size: none so large is known to train, or none so small comes near enough.
+    """
+    row, family = FAMILIES.get(entry["family"], Family("")), entry["family"]
+    count = row.count
+    if not count or not row.width:
+        raise UserError(f"model '{name}', match: family '{family}' has no size to choose; leave match out.")
+    depth = next((layers for most, layers in row.depths if wanted <= most), None)
+    if row.depths and not depth:
+        raise UserError(
+            f"model '{name}', match: none of family '{family}' with more than {row.depths[-1][0]:,.0f} parameters is "
+            f"known to train, and {wanted:,} are asked for; match a smaller model."
+        )
+
+    def nearest(layers: int | None) -> tuple[float, dict[str, int]]:
+        """Parameters by those wanted, and the sizes, of the width that comes nearest with so many layers."""
+
+        def sized(width: int) -> dict[str, int]:
+            deep = {row.layers: layers} if layers else {}
+            return deep | {key: factor * width for key, factor in row.width.items()}
+
+        def ratio(width: int) -> float:
+            return count({**config, **sized(width)}) / wanted
+
+        reached = bisect_left(range(1, _WIDEST), 1.0, key=ratio) + 1
+        width = min({max(1, reached - 1), reached}, key=lambda number: abs(ratio(number) - 1))
+        return ratio(width), sized(width)
+
+    # Fewer layers where the steps of the width are too coarse, which they are in the smallest networks alone.
+    options = [nearest(layers) for layers in (range(depth, depth // 2, -1) if depth else (None,))]
+    for ratio, sizes in options:
+        if abs(ratio - 1) <= TOLERANCE:
+            return sizes
+    raise UserError(
+        f"model '{name}', match: no network of family '{family}' comes within {TOLERANCE:.0%} of {wanted:,} parameters "
+        f"(the nearest has {options[0][0] * wanted:,.0f}); match a larger model."
+    )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from foundationless.errors import UserError
 from foundationless.study.config import unknown
-from foundationless.study.families import PIECES, scaled
+from foundationless.study.families import PIECES, count_parameters, matched, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
 from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS, SEQUENTIAL
 
@@ -101,7 +101,10 @@ class Plan:
         if not stem:
             raise UserError(unknown("model", name, studied) + " (`models` and `baselines` of the config)")
         entry = _merge(self.entries[parts.base], studied[stem])
-        settings = dict(entry.get("config") or {}) | scaled(name, entry, parts.width, parts.layers)
+        settings = dict(entry.get("config") or {})
+        if "match" in entry and stem in self.config["baselines"]:
+            settings |= matched(name, entry, settings, self._size_of(entry["match"], name))
+        settings |= scaled(name, entry, parts.width, parts.layers)
         tokenizer, arms = entry.get("tokenizer"), tuple(entry["arms"])
         if parts.tokenizer:
             tokenizer = TOKENIZERS[parts.tokenizer]
@@ -110,6 +113,16 @@ class Plan:
         if not own and (parts.tokenizer or parts.width or parts.layers):
             arms = tuple(arm for arm in arms if arm != "pretrained")
         return Model(name, entry, settings, tokenizer, arms, stem)
+
+    def _size_of(self, name: str, asking: str) -> int:
+        """Parameters of a model of the study, which the model `asking` is to have too."""
+        if name not in self.config["models"]:
+            raise UserError(f"model '{asking}', match: {unknown('model', name, self.config['models'])}")
+        model = self.model(name)
+        count = count_parameters(model.family, model.config) or model.entry.get("parameters")
+        if not count:
+            raise UserError(f"model '{asking}', match: nobody says how many parameters '{name}' has; add `parameters`.")
+        return count
 
     @cached_property
     def networks(self) -> tuple[str, ...]:
@@ -257,7 +270,7 @@ class Plan:
         for name in names:
             model = self.model(name)
             described[name] = {
-                "label": ", ".join([model.entry["label"], *_in_words(name)]),
+                "label": ", ".join([model.entry["label"], *_in_words(name), *self._as_large_as(model)]),
                 "base": model.base,
                 "family": model.family,
                 "kind": "baseline" if name in self.config["baselines"] else "model",
@@ -270,9 +283,18 @@ class Plan:
                 "pretrained": (model.entry.get("pretrained") or {}).get("source"),
                 "order": list(self.entries).index(model.base),
             }
+            if "match" in model.entry:
+                described[name]["match"] = model.entry["match"]
             if name in self.config["models"]:
                 described[name]["config"] = dict(model.config)
         return json.dumps(described, sort_keys=False, separators=(",", ":"))
+
+    def _as_large_as(self, model: Model) -> list[str]:
+        """Whose size a matched baseline has, in a figure; where the study has one of its kind, its label is enough."""
+        kin = [name for name in self.config["baselines"] if parse_model(name).base == model.base]
+        if "match" not in model.entry or len(kin) < 2:
+            return []
+        return [f"size of {self.model(model.entry['match']).entry['label']}"]
 
 
 def _in_words(name: str) -> list[str]:

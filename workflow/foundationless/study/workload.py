@@ -15,7 +15,7 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
-from foundationless.study.families import TOKENIZERS, depth_of, width_of
+from foundationless.study.families import TOKENIZERS, count_parameters, depth_of, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
 from foundationless.study.vocabulary import CONTROL_ARMS
@@ -183,7 +183,8 @@ class Workload:
 
     def parameters(self, model: Model) -> float:
         """Numbers that a network has, in the size that the study or a qualifier gives it."""
-        return parameters(self.plan.entries[model.base], model.config)
+        counted = count_parameters(model.family, model.config)
+        return float(counted) if counted else parameters(self.plan.entries[model.base], model.config)
 
     def tokens(self, model: Model, length: float) -> tuple[float, float]:
         """Tokens of a sequence of `length` nucleotides, and of the longest piece of it that the model takes."""
@@ -275,7 +276,7 @@ def baseline_columns(entry: Mapping[str, Any]) -> int:
 
 
 def parameters(entry: Mapping[str, Any], config: Mapping[str, Any]) -> float:
-    """Parameters of a model in another size than the published: with the square of its width, and with its depth."""
+    """About, of a family without a formula, in another size than its entry's: as width squared, and as depth."""
     published = float(entry.get("parameters") or 1e6)
     own = entry.get("config") or {}
     return published * (width_of(config) / width_of(own)) ** 2 * depth_of(config) / depth_of(own)

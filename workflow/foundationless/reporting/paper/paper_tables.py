@@ -118,9 +118,12 @@ def _class_sizes(audits: Sequence[Mapping[str, Any]], tasks: set[str]) -> pd.Dat
 
 
 def _models(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Table 1: the models with their parameters, as the records count them."""
-    counted = models["model"].map(scores.groupby("model")["parameters"].max())
-    return models.drop(columns="config", errors="ignore").assign(parameters=counted.astype("Int64"))
+    """Table 1: the models with their parameters, as the records count them, and their `ratio` to a matched model's."""
+    counts = scores.groupby("model")["parameters"].max()
+    counted = models["model"].map(counts)
+    match = models.get("match", pd.Series(np.nan, models.index, dtype=object))
+    sizes = {"parameters": counted.astype("Int64"), "match": match, "ratio": counted / match.map(counts)}
+    return models.drop(columns="config", errors="ignore").assign(**sizes)
 
 
 def _mistral(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

@@ -146,8 +146,9 @@ TABLES: dict[str, Table] = {
         "task model init seed window id position ref alt label", "task model init seed position alt", csv=False,
     ),
     "table_01_models": _table(
-        PAPER, "Models and their sizes", "model parameters", "model",
-        "label family tokenizer objective max_tokens parameters pretrained",
+        PAPER, "Models and their sizes; `ratio` of a matched baseline is to the parameters of its model",
+        "model parameters match ratio", "model",
+        "label family tokenizer objective max_tokens parameters match ratio pretrained",
     ),
     "table_02_biotype": _table(PAPER, "Biotypes from frozen features", _FACTORIAL, "task model", ALL),
     "table_03_tokenizer": _table(PAPER, "Tokenizers, the architecture being the same", _ARMS, "task model", ALL),
