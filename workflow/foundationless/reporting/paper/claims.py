@@ -26,7 +26,10 @@ Interval = tuple[float, float, float]
 
 
 def find_claims(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, margin: float, clusters: Mapping[str, str] | None = None
+    scores: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    margins: Mapping[str, float],
+    clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """One row per claim, selection and model (the model that is said not to be helped).
 
@@ -34,13 +37,14 @@ def find_claims(
     interval over tasks, the value of one task its bootstrap. Under `validation` tasks of one of the `clusters` (task ->
     group of tasks that share sequences) count as one in that interval. `n` counts tasks; sets derived from one (shares
     of its training rows, drawn several times) share its test set, so they are averaged first, ends of intervals too.
-    What there is no data for has no row.
+    What there is no data for has no row. `margin` is that of the metric, of several the mean of the tasks' margins.
     """
     rows: list[Row] = []
     for selection in SELECTED_BY:
         ours, pairs = (
-            frame[(frame["selection"] == selection) & (frame["reading"] == "published")]  # another reading, no claim
-            for frame in (scores, comparisons)
+            frame[(frame["selection"] == selection) & (frame["reading"] == "published")].assign(  # others, no claim
+                margin=lambda rows: rows["metric"].map(dict(margins)).astype(float)
+            ) for frame in (scores, comparisons)
         )
         paper = selection == "test"
         linked = {} if paper else clusters or {}
@@ -49,7 +53,7 @@ def find_claims(
             _ancestry(pairs, paper), _adapters(ours, linked), _likelihood(ours, pairs, paper),
         )  # fmt: skip
         for row in judged:
-            word = verdict(row["low"], row["high"], margin)
+            word = verdict(row["low"], row["high"], row["margin"])
             rows.append(row | {"selection": selection, "verdict": word, "holds": HOLDS[word]})
     table = pd.DataFrame(rows, columns=columns_of("claims"))
     ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *SELECTED_BY])}
@@ -62,9 +66,11 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["variant"] == ""]
 
 
-def _row(claim: str, source: str, model: str, contrast: str, metric: str, interval: Interval, n: int) -> Row:
-    names = dict(zip(("difference", "low", "high"), interval, strict=True))
-    return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names, "n": n}
+def _row(
+    claim: str, source: str, model: str, contrast: str, metric: str, interval: Interval, n: int, margin: float
+) -> Row:
+    names = dict(zip(("difference", "low", "high"), interval, strict=True)) | {"n": n, "margin": margin}
+    return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names}
 
 
 def _means(
@@ -77,13 +83,13 @@ def _means(
             continue
         metric = "+".join(dict.fromkeys(known["metric"]))
         base = known["base_task"].to_numpy()
-        tasks = known[["delta", "low", "high"]].astype(float).groupby(base, sort=False).mean()
+        tasks = known[["delta", "low", "high", "margin"]].astype(float).groupby(base, sort=False).mean()
         groups = [(linked or {}).get(str(task), str(task)) for task in tasks.index]
-        interval = tuple(map(float, tasks.mean(skipna=False)))
+        delta, low, high, margin = map(float, tasks.mean(skipna=False))
         if len(set(groups)) > 1:
             mean = across_clusters(tasks["delta"].to_numpy(), groups)
-            interval = mean.mean, mean.low, mean.high
-        yield _row(claim, source, str(model), contrast, metric, interval, len(tasks))  # type: ignore[arg-type]
+            delta, low, high = mean.mean, mean.low, mean.high
+        yield _row(claim, source, str(model), contrast, metric, (delta, low, high), len(tasks), margin)
 
 
 def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) -> Iterator[Row]:
@@ -120,7 +126,7 @@ def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator
             words = f"pretrained minus its best random variant of {len(random)} (tokenizer, width; chosen on test)"
             interval = independent_difference(first, second)  # type: ignore[arg-type]
             model, metric = str(pretrained.iloc[0]["model"]), str(pretrained.iloc[0]["metric"])
-            yield _row(claim, source, model, words, metric, interval, 1)
+            yield _row(claim, source, model, words, metric, interval, 1, float(pretrained.iloc[0]["margin"]))
 
 
 def _ancestry(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:

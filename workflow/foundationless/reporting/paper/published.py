@@ -175,15 +175,19 @@ def same_model(model: str, arm: str) -> bool:
 
 
 def compare_reported(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], paper: Reported, margin: float
+    scores: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    paper: Reported,
+    margins: Mapping[str, float],
 ) -> pd.DataFrame:
     """One row per number of the paper that one of our tasks and models answers.
 
     `difference` is ours minus the paper's. Its interval puts that of ours (bootstrap, or Student's t over tasks of a
     mean) together with that of the paper's number (MOVER): t on 2 of its three runs where it states an sd, else the
-    number is taken as exact. `verdict` is `equivalent`, `higher`, `lower` or `undecided`. `tables` are those of
-    `paper_tables`, for means over several of our tasks; of a part of the paper's tasks (`3 of 10`) there is no
-    difference: a mean over other tasks is another quantity.
+    number is taken as exact. `verdict` is `equivalent`, `higher`, `lower` or `undecided` at the metric's margin.
+    `tables` are those of `paper_tables`, for means over several of our tasks; of a part of the paper's tasks (`3 of
+    10`) there is no difference: a mean over other tasks is another quantity.
     """
     from scipy import stats
 
@@ -194,6 +198,7 @@ def compare_reported(
         half = 0.0 if np.isnan(number.sd) else float(stats.t.ppf(0.975, RUNS - 1)) * number.sd / RUNS**0.5
         theirs = number.value, number.value - half, number.value + half
         difference, low, high = independent_difference(ours, theirs)
+        margin = margins[metric]
         word = verdict(low, high, margin)
         if held < size:
             difference, low, high, word = np.nan, np.nan, np.nan, ""
@@ -203,7 +208,7 @@ def compare_reported(
             | {"arm": number.arm, "metric": metric, "reported": number.value, "reported_sd": number.sd}
             | dict(zip(("ours", "low", "high"), ours, strict=True))
             | {"difference": difference, "difference_low": low, "difference_high": high}
-            | {"verdict": DIRECTIONS.get(word, word), "same_model": same_model(model, number.arm)}
+            | {"margin": margin, "verdict": DIRECTIONS.get(word, word), "same_model": same_model(model, number.arm)}
         )
     return pd.DataFrame(rows, columns=columns_of("reported_comparison"))
 

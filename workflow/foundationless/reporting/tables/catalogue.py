@@ -43,7 +43,7 @@ def _table(group: str, caption: str, columns: str, keys: str = "", printed: str 
 ALL = ""  # of the columns are printed
 _ARM = "analysis task model init"
 _EVIDENCE = "metrics delta low high unit n distinct families wins"
-_CLAIMS = "claim source selection model contrast metric difference low high n verdict holds"
+_CLAIMS = "claim source selection model contrast metric difference low high n margin verdict holds"
 _DEFECTS = "item what analysis task model init metric with_defect without difference low high n method"
 _RANKS = "analysis model init label rank n p_friedman"
 _COSTS = "gpu_hours cpu_hours peak_memory_mb peak_device_memory_mb energy_kwh attempts"
@@ -57,7 +57,7 @@ _ARMS = (
 _FACTORIAL = f"{_ARMS} base tokenizer width layers widest"
 _SETTINGS = "analysis model setting value tasks"
 _BESIDE = "setting reported model ours reported_source"
-_DIFFERENCE = "difference difference_low difference_high verdict same_model"
+_DIFFERENCE = "difference difference_low difference_high margin verdict same_model"
 _SUMMARY, _ACROSS, _NOTES = "evaluation.task_summary", "evaluation.across_tasks", "evaluation.task_results:NOTES"
 _DIAGNOSTICS = "evaluation.diagnostics:COLUMNS"
 
