@@ -1,33 +1,41 @@
 """Paired differences over tasks: what each model's add up to, and how arms rank.
 
-A scope is all tasks of an analysis, those of a suite, or those of a family (`family`: what kind of question it is,
-across suites). What the tasks of a scope say together is weighed in `aggregate`; here they are only put together, and p
-values adjusted for the number of models.
+A set of tasks is all of an analysis, those of a suite, or those of a family (`family`: what kind of question it is,
+across suites). What its tasks say together is weighed in `aggregate`, once for each scope (`vocabulary.SCOPES`); here
+they are only put together, and p values adjusted for the number of models.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.aggregate import across_clusters, across_tasks, decide, holm, rank_arms, weigh
+from foundationless.evaluation.aggregate import ALPHA, any_learned, decide, holm, rank_arms, weigh, wilcoxon
 from foundationless.evaluation.table_files import add_name_parts
+from foundationless.study.vocabulary import SCOPES
 
-SCOPE = ["analysis", "variant", "suite", "family", "versus"]  # Holm adjusts over the models of one
+SETS = ["analysis", "variant", "suite", "family", "versus"]  # Holm adjusts over the models of one, in each scope
 ACROSS = [
-    "analysis", "variant", "suite", "family", "model", "versus", "metrics", "delta", "se", "df", "unit", "low",
-    "high", "wins", "losses", "n", "distinct", "families", "p", "p_holm", "p_tost", "p_tost_holm", "rope_below",
-    "rope_within", "rope_above", "wilcoxon_p", "wilcoxon_p_holm", "mde", "verdict", "margin", "naive_low", "naive_high",
-    "clusters", "cluster_low", "cluster_high",
+    "analysis", "variant", "suite", "family", "model", "versus", "scope", "metrics", "delta", "se", "df", "low", "high",
+    "wins", "losses", "n", "distinct", "units", "seeds", "learned", "p", "p_holm", "p_tost", "p_tost_holm",
+    "rope_below", "rope_within", "rope_above", "wilcoxon_p", "wilcoxon_p_holm", "mde", "verdict", "margin", "se_items",
+    "se_seeds", "se_units", "clusters",
 ]  # fmt: skip
 RANKS = ["analysis", "model", "init", "label", "rank", "n", "p_friedman"]
 RANK_PAIRS = ["analysis", "first_model", "first_init", "second_model", "second_init", "p"]
-_WEIGHED = ("delta", "se", "df", "unit", "low", "high", "wins", "losses", "n", "distinct", "families", "p")
+PAIRED = ("reading", "copy")  # comparisons whose arms share weights and seeds: their seeds are drawn together
+_WEIGHED = (
+    "delta", "se", "df", "low", "high", "wins", "losses", "n", "distinct", "units", "p", "se_items", "se_seeds",
+    "se_units",
+)  # fmt: skip
+_KEYS = ["analysis", "variant", "suite", "family", "twin", "versus", "model", "base_task", "metric"]
+_UNKNOWN = ("se_items", "margin", "p_learned", "drawn_seeds")  # of numbers that a paper reports
 FEWEST_ARMS, FEWEST_BLOCKS = 3, 2  # of which ranks say more than a paired difference does
 
 Row = dict[str, Any]
+Seeds = Mapping[int, float]  # seed -> value
 
 
 def cluster_tasks(overlap: pd.DataFrame | None) -> dict[str, str]:
@@ -51,52 +59,99 @@ def task_kinds(tasks: pd.DataFrame) -> pd.DataFrame:
 
 def summarise_tasks(
     comparisons: pd.DataFrame,
+    runs: pd.DataFrame | None,
     tasks: pd.DataFrame,
     ranks: Mapping[str, int],
-    margin: float,
     clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Evidence of every pretrained arm against each reference, by analysis, variant and scope (columns: `ACROSS`).
+    """Evidence of every pretrained arm against each reference, by analysis, variant, set of tasks and scope (`ACROSS`).
 
     `suite` is `all` or one, `family` empty or one (then over all suites). A variant of tasks (`H3.pct10`, `H4.pct10`)
     is a set of tasks of its own; further draws of one (`pct10d1`) are averaged into it first, standard errors too, for
-    they share the test set. Interval, tests and probabilities are those of `aggregate.weigh`, in units of the metric;
-    Wilcoxon's signed-rank test is over the distinct tasks. The columns `_holm` adjust over the models of a scope,
-    `verdict` is `aggregate.decide` of them, and `mde` is what the first of Holm's steps would detect. Of the plain mean
-    over tasks `naive_low` and `naive_high` are the t interval that takes all tasks for independent, and `cluster_low`
-    and `cluster_high` the one where tasks of one of the `clusters` (task -> group of tasks that share sequences; they
-    count `clusters`) are not.
+    they share the test set. `runs` (None: not known) has the score of every run by seed: what seeds do to all tasks at
+    once is seen there. `clusters` names the group of tasks that share sequences. Interval, tests and probabilities are
+    those of `aggregate.weigh`, in units of the metric; a set of several metrics is judged at the mean of its tasks'
+    margins. Wilcoxon's signed-rank test is over the families. The columns `_holm` adjust over the models of a set,
+    `verdict` is `aggregate.decide` of them, `seeds` are the fewest of an arm that has any, `learned` counts tasks on
+    which an arm beats the best constant answer, and `mde` is what the first of Holm's steps would detect.
     """
-    kinds = task_kinds(tasks)
+    rows = _prepare(comparisons, runs, task_kinds(tasks))
+    weighed = [
+        dict(zip(SETS, (analysis, variant, suite, family, versus), strict=True))
+        | {"model": model, "scope": scope}
+        | _evidence(part, scope, clusters or {}, chosen.loc[chosen["versus"] == versus, "model"].nunique())
+        for (analysis, variant), whole in rows.groupby(["analysis", "variant"], sort=False)
+        for suite, family, chosen in _sets(whole)
+        for (versus, model), part in chosen.groupby(["versus", "model"], sort=False)
+        for scope in SCOPES
+    ]
+    table = pd.DataFrame(weighed).reindex(columns=[*ACROSS, "any_learned"])
+    keys = [*SETS, "scope"]
+    for name in ("p", "p_tost", "wilcoxon_p"):
+        table[f"{name}_holm"] = table.groupby(keys, sort=False)[name].transform(lambda p: pd.Series(holm(p), p.index))
+    judged = table[["p_holm", "p_tost_holm", "delta", "any_learned", "seeds"]].itertuples(index=False)
+    table["verdict"] = [decide(*numbers, learned=learned, seeds=seeds) for *numbers, learned, seeds in judged]
+    table = table.assign(
+        rank=table["model"].map(ranks).fillna(len(ranks)), place=table["scope"].map(list(SCOPES).index)
+    )
+    return table.sort_values([*SETS, "rank", "place"], kind="stable")[ACROSS].reset_index(drop=True)
+
+
+def _prepare(comparisons: pd.DataFrame, runs: pd.DataFrame | None, kinds: pd.DataFrame) -> pd.DataFrame:
+    """One row per task, model and reference, draws averaged, with the values of both arms by seed in `arms`."""
     rows = add_name_parts(comparisons[comparisons["init"] == "pretrained"])
     bases = rows["base_task"]
-    rows = rows.assign(
-        se=rows["se"].astype(float) if "se" in rows else np.nan,
+    rows = rows.reindex(columns=[*rows.columns, *(name for name in _UNKNOWN if name not in rows)])
+    rows = rows.astype(dict.fromkeys(("delta", *_UNKNOWN), float)).assign(
         metric=rows["metric"].fillna("") if "metric" in rows else "",
         suite=bases.map(kinds["suite"]),
         family=bases.map(kinds["family"]).fillna("other"),
         twin=bases.map(kinds["twin"]).fillna(bases),
     )
-    keys = ["analysis", "variant", "suite", "family", "twin", "versus", "model", "base_task", "metric"]
-    rows = rows.astype({"delta": float}).groupby(keys, sort=False, dropna=False, as_index=False)[["delta", "se"]].mean()
-    weighed = [
-        dict(zip(SCOPE, (analysis, variant, suite, family, versus), strict=True))
-        | {"model": model}
-        | _evidence(part, margin, clusters or {}, scope.loc[scope["versus"] == versus, "model"].nunique())
-        for (analysis, variant), whole in rows.groupby(["analysis", "variant"], sort=False)
-        for suite, family, scope in _scopes(whole)
-        for (versus, model), part in scope.groupby(["versus", "model"], sort=False)
-    ]
-    table = pd.DataFrame(weighed).reindex(columns=ACROSS)
-    for name in ("p", "p_tost", "wilcoxon_p"):
-        table[f"{name}_holm"] = table.groupby(SCOPE, sort=False)[name].transform(lambda p: pd.Series(holm(p), p.index))
-    judged = table[["p_holm", "p_tost_holm", "delta"]].itertuples(index=False)
-    table["verdict"] = [decide(*numbers) for numbers in judged]
-    table = table.assign(rank=table["model"].map(ranks).fillna(len(ranks)))
-    return table.sort_values([*SCOPE, "rank"], kind="stable")[ACROSS].reset_index(drop=True)
+    known = _by_seed(runs)
+    rows["arms"] = pd.Series([_arms(known, row) for row in rows.to_dict("records")], rows.index, dtype=object)
+    grouped = rows.groupby(_KEYS, sort=False, dropna=False, as_index=False)
+    # Draws of a task have its test set in common: their errors are averaged, and one that learned is enough.
+    return grouped.agg(
+        delta=("delta", "mean"), se_items=("se_items", "mean"), margin=("margin", "first"),
+        p_learned=("p_learned", lambda ps: min(1.0, ps.min() * ps.count()) if ps.notna().any() else np.nan),
+        drawn_seeds=("drawn_seeds", "min"), arms=("arms", _average_draws),
+    )  # fmt: skip
 
 
-def _scopes(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _by_seed(runs: pd.DataFrame | None) -> dict[tuple[Any, ...], dict[int, float]]:
+    """(analysis, task, model, init) -> seed -> mean score over folds."""
+    known: dict[tuple[Any, ...], dict[int, float]] = {}
+    if runs is None or runs.empty:
+        return known
+    keys = ["analysis", "task", "model", "init", "seed"]
+    means: pd.DataFrame = runs.groupby(keys, sort=False)["value"].mean().reset_index()
+    for row in means.to_dict("records"):
+        known.setdefault(tuple(row[key] for key in keys[:-1]), {})[int(row["seed"])] = float(row["value"])
+    return known
+
+
+def _arms(known: Mapping[tuple[Any, ...], Seeds], row: Mapping[Any, Any]) -> tuple[Seeds, ...]:
+    """Values by seed of both arms of a comparison, or of their difference where seeds are paired."""
+    place = (row["analysis"], row["task"])
+    mine = known.get((*place, row["model"], row["init"]), {})
+    theirs = known.get((*place, row.get("reference"), row.get("reference_init")), {})
+    if row["versus"] in PAIRED and mine.keys() == theirs.keys():
+        return ({seed: mine[seed] - theirs[seed] for seed in mine}, {})
+    return (mine, theirs)
+
+
+def _average_draws(draws: "pd.Series[Any]") -> tuple[Seeds, ...]:
+    """Values by seed, averaged over the draws of a task that have the seed."""
+    sides = zip(*draws, strict=True)
+    return tuple(
+        {seed: float(np.mean([some[seed] for some in side if seed in some])) for seed in dict.fromkeys(
+            seed for some in side for seed in some)}
+        for side in sides
+    )  # fmt: skip
+
+
+def _sets(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     yield "all", "", rows
     for suite, part in rows.groupby("suite", sort=False):
         yield str(suite), "", part
@@ -104,21 +159,28 @@ def _scopes(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
         yield "all", str(family), part
 
 
-def _evidence(tasks: pd.DataFrame, margin: float, clusters: Mapping[str, str], models: int) -> Row:
-    deltas = tasks["delta"].to_numpy()
-    evidence = weigh(deltas, tasks["se"].to_numpy(), tasks["family"].tolist(), tasks["twin"].tolist())
-    distinct = tasks.groupby("twin", sort=False)["delta"].mean().to_numpy()
-    naive = across_clusters(deltas, range(len(deltas)))  # each its own cluster: Student's t
+def _evidence(tasks: pd.DataFrame, scope: str, clusters: Mapping[str, str], models: int) -> Row:
+    deltas, families = tasks["delta"].to_numpy(), tasks["family"].tolist()
+    shared = [clusters.get(task) for task in tasks["base_task"]]
+    arms = [_matrix(side) for side in zip(*tasks["arms"], strict=True)]
+    evidence = weigh(deltas, tasks["se_items"].to_numpy(), arms, families, tasks["twin"].tolist(), shared, scope=scope)
+    measured, kinds = tasks[tasks["delta"].notna()], tasks.groupby("family", sort=False)["delta"].mean()
+    distinct = measured.drop_duplicates("twin")
+    margin = float(distinct["margin"].mean())
     row = {name: getattr(evidence, name) for name in _WEIGHED} | {
-        "metrics": "+".join(dict.fromkeys(tasks.loc[tasks["delta"].notna(), "metric"])), "mde": evidence.mde(models),
-        "p_tost": evidence.p_tost(margin), "wilcoxon_p": across_tasks(distinct).p, "margin": margin,
-        "naive_low": naive.low, "naive_high": naive.high,
+        "metrics": "+".join(dict.fromkeys(measured["metric"])), "mde": evidence.mde(models),
+        "p_tost": evidence.p_tost(margin), "margin": margin, "seeds": measured["drawn_seeds"].min(),
+        "learned": int((measured["p_learned"] <= ALPHA).sum()), "any_learned": any_learned(measured["p_learned"]),
+        "wilcoxon_p": wilcoxon(kinds.to_numpy()) if scope == "like-these" else np.nan,
+        "clusters": len({name or task for name, task in zip(shared, tasks["base_task"], strict=True)}),
     }  # fmt: skip
-    row |= dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))
-    if clusters:
-        grouped = across_clusters(deltas, [clusters.get(task, task) for task in tasks["base_task"]])
-        row |= {"clusters": grouped.tasks, "cluster_low": grouped.low, "cluster_high": grouped.high}
-    return row
+    return row | dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))
+
+
+def _matrix(side: Sequence[Seeds]) -> np.ndarray:
+    """Values [tasks, seeds] of an arm, NaN where a task lacks a seed."""
+    seeds = sorted({seed for task in side for seed in task}) or [0]
+    return np.array([[task.get(seed, np.nan) for seed in seeds] for task in side], dtype=np.float64)
 
 
 def rank_tasks(

@@ -1,13 +1,17 @@
 """What differences on several tasks say together: one number per model, its interval, tests and a word.
 
 Tasks are not repetitions of one another: ten histone marks of the same nucleosomes stand in two suites, promoters in
-three. `weigh` therefore collapses twins (the same data under two names), then takes the widest unit that the tasks
-allow, and says which: families of tasks, tasks, or test items. A claim of no difference needs a test of its own
-(`p_tost`, Schuirmann 1987) or a probability (`rope`, Kruschke 2018), both at a margin in units of the metric; `decide`
-turns p values, adjusted for the number of models, into one of four words.
+three; and one random initialisation serves all tasks of a seed. So a scope is named with every answer (`SCOPES`):
+
+- `these` tasks: they are fixed, and what is drawn are seeds, crossed with the tasks, and test items;
+- tasks `like-these`: families of tasks are drawn as well. Their means are the units, never the tasks.
+
+A claim of no difference needs a test of its own (`p_tost`, Schuirmann 1987) or a probability (`rope`, Kruschke 2018),
+both at a margin in units of the metric; `decide` turns p values, adjusted for the number of models, into a word.
+tests/benchmarks/verdicts.py shows how often words are wrong, and how often intervals cover.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,151 +22,214 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from foundationless.evaluation.bootstrap import LEVEL, POWER
+from foundationless.study.vocabulary import FEWEST_SEEDS, TOO_FEW_SEEDS
 
 ALPHA = 0.05
-FEWEST_FAMILIES = 5  # of fewer levels, the variance of a random effect is a guess (Bolker et al. 2009)
-FEWEST_TASKS = 3  # of two, their variance has one degree of freedom
-UNITS = ("families", "tasks", "items")
-AGREEMENT = 1e-6  # share of the variance within families, below which there is none
-POINTS, ROUNDS = 101, 5  # of the search for the share of families: to 1e-8
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A mean difference over tasks: `delta` ± `se` with Student's t on `df` (inf: normal), of `unit` (see `weigh`).
+    """A mean difference: `delta` ± `se` with Student's t on `df` degrees of freedom (inf: normal).
 
-    `n` tasks have a difference, `distinct` are left after twins are collapsed, of `families`; `wins` and `losses` count
-    the n tasks by sign. All is in units of the metric. Where `se` is NaN, so are interval, tests and probabilities;
-    where it is 0 they are the limits for a small one.
+    `n` tasks have a difference, `distinct` are left after twins are collapsed; `units` are drawn: in the scope
+    `like-these` families (those that share sequences are one), otherwise none, and they count the distinct tasks. The
+    standard error is made of what test items, seeds and families add (`se_items`, `se_seeds`, `se_units`; NaN where
+    unknown, of families also where they are not drawn). `wins` and `losses` count the n tasks by sign. All is in units
+    of the metric. Where `se` is NaN, so are interval, tests and probabilities; where it is 0 they are the limits for a
+    small one. Numbers may be arrays [...] of many differences at once.
     """
 
-    delta: float
-    se: float
-    df: float
-    unit: str
+    delta: Any
+    se: Any
+    df: Any
     n: int
     distinct: int
-    families: int
-    wins: int
-    losses: int
+    units: int
+    wins: Any
+    losses: Any
+    se_items: Any
+    se_seeds: Any
+    se_units: Any
 
     @cached_property
-    def low(self) -> float:
+    def low(self) -> Any:
         """Lower end of the 95 % interval."""
         return self.delta - _quantile((1 + LEVEL) / 2, self.df) * self.se
 
     @cached_property
-    def high(self) -> float:
+    def high(self) -> Any:
         """Upper end of the 95 % interval."""
         return self.delta + _quantile((1 + LEVEL) / 2, self.df) * self.se
 
     @cached_property
-    def p(self) -> float:
+    def p(self) -> Any:
         """Two-sided p value of no difference."""
-        return 2 * self._below(-abs(self.delta))
+        return 2 * self._below(-np.abs(self.delta))
 
-    def p_tost(self, margin: float) -> float:
+    def p_tost(self, margin: float) -> Any:
         """p value of "the difference is `margin` or more, either way": the larger of two one-sided tests."""
-        return self._below(abs(self.delta) - margin)
+        return self._below(np.abs(self.delta) - margin)
 
-    def rope(self, margin: float) -> tuple[float, float, float]:
+    def rope(self, margin: float) -> tuple[Any, Any, Any]:
         """Posterior probabilities that the difference lies (below, within, above) ± margin, under a flat prior."""
         below, above = self._below(-margin - self.delta), self._below(self.delta - margin)
-        return below, float(np.maximum(0.0, 1 - below - above)), above
+        return below, np.maximum(0.0, 1 - below - above), above
 
-    def mde(self, tests: int = 1) -> float:
+    def mde(self, tests: int = 1) -> Any:
         """The smallest true difference that a two-sided test finds with a power of 80 %, at 5 % / `tests`.
 
         Of several `tests` that is the first of Holm's steps; later ones find less.
         """
         return (_quantile(1 - ALPHA / (2 * max(1, tests)), self.df) + _quantile(POWER, self.df)) * self.se
 
-    def _below(self, distance: float) -> float:
+    def _below(self, distance: Any) -> Any:
         """Probability that t is below `distance` standard errors."""
-        if self.se == 0:
-            return float(np.heaviside(distance, 0.5))
-        return float(special.stdtr(self.df, distance / self.se))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.where(self.se == 0, np.sign(distance) * np.inf, np.divide(distance, self.se))
+        ratio = np.where((self.se == 0) & (distance == 0), 0.0, ratio)
+        return special.stdtr(self.df, ratio)[()]
 
 
-def weigh(deltas: ArrayLike, ses: ArrayLike, families: Sequence[Any], twins: Sequence[Any]) -> Evidence:
-    """The mean of paired differences of tasks, and how sure it is.
+def weigh(
+    deltas: ArrayLike,
+    items: ArrayLike,
+    seeds: Sequence[ArrayLike],
+    families: Sequence[Hashable],
+    twins: Sequence[str] = (),
+    clusters: Sequence[Hashable] = (),
+    *,
+    scope: str,
+) -> Evidence:
+    """The mean of paired differences of tasks, and how sure it is in a scope of `vocabulary.SCOPES`.
 
-    Arrays [tasks]: differences (NaN are left out), their standard errors under resampling of test items (NaN where
-    unknown), the family of each task, and a word that tasks of the same data share (empty: none). The unit is
+    `deltas` [..., tasks] (NaN are left out), `items` their standard errors under resampled test items (NaN where
+    unknown), `seeds` one array [..., tasks, seeds] per arm, or per paired difference, with the values whose means over
+    seeds make the differences (NaN: no such run); the family of each task; a word that tasks of the same data share
+    (empty: none), and the cluster of tasks that share sequences (without any, only twins do).
 
-    - `families` where there are five or more: a linear mixed model with a random intercept per family, fitted by REML,
-      t on families - 1. It generalises to tasks of families like these.
-    - `tasks` where three or more distinct ones are left: their mean, Student's t. It generalises to further tasks of
-      the same kinds, and calls tasks of one kind independent.
-    - `items` otherwise: the mean, with the normal interval of the items' resamples. It generalises to further test
-      items of these very tasks, and to nothing else.
+    `these`: the mean over distinct tasks (twins are averaged). Its variance is that of the seeds, by which all tasks of
+    an arm move together (the sum over tasks of what a seed does, squared and summed over seeds, as a cluster-robust
+    variance does: Liang and Zeger 1986), plus that of items, which count as fully dependent within a cluster.
 
-    Twins are averaged first, with the mean of their standard errors: as if fully dependent.
+    `like-these`: the mean over families of their means; families that share sequences are one. To the variance between
+    them, or to that of items if that is larger, the variance of the seeds is added, because all families have it in
+    common. One family says nothing about others: all is NaN.
+
+    Degrees of freedom are Satterthwaite's: items have no end, S seeds S - 1 per arm, F families F - 1, and of families
+    there are never more than that. One seed adds nothing: the interval is then about test items alone.
     """
-    values, errors = np.asarray(deltas, dtype=np.float64), np.asarray(ses, dtype=np.float64)
-    known = np.flatnonzero(np.isfinite(values)).tolist()
-    n, wins, losses = len(known), int((values[known] > 0).sum()), int((values[known] < 0).sum())
-    if not n:
-        return Evidence(np.nan, np.nan, np.inf, "items", 0, 0, 0, 0, 0)
-    places: dict[Any, list[int]] = {}
-    for i in known:
-        places.setdefault(("twin", twins[i]) if isinstance(twins[i], str) and twins[i] else i, []).append(i)
-    merged = np.array([values[rows].mean() for rows in places.values()])
-    error = np.array([errors[rows].mean() for rows in places.values()])
-    names = {name: place for place, name in enumerate(dict.fromkeys(families[rows[0]] for rows in places.values()))}
-    owner = np.array([names[families[rows[0]]] for rows in places.values()])
-    distinct = len(merged)
-    counts = (n, distinct, len(names), wins, losses)
-    if len(names) >= FEWEST_FAMILIES:
-        return Evidence(*fit_families(merged, owner), len(names) - 1, "families", *counts)
-    if distinct >= FEWEST_TASKS:
-        se = float(merged.std(ddof=1)) / distinct**0.5
-        return Evidence(float(merged.mean()), se, distinct - 1, "tasks", *counts)
-    se = float(np.sqrt((error**2).sum())) / distinct
-    return Evidence(float(merged.mean()), se, np.inf, "items", *counts)
+    values, errors = np.asarray(deltas, dtype=np.float64), np.asarray(items, dtype=np.float64)
+    finite = np.isfinite(values.reshape(-1, values.shape[-1])).all(axis=0) if values.size else np.zeros(0, dtype=bool)
+    known: list[int] = np.flatnonzero(finite).tolist()
+    if not known:
+        return Evidence(np.nan, np.nan, np.nan, 0, 0, 0, 0, 0, np.nan, np.nan, np.nan)
+    values, errors = values[..., known], errors[..., known]
+    same = _join([twins[place] or None for place in known] if len(twins) else [None] * len(known))
+    linked = [same.tolist(), *([[clusters[place] for place in known]] if len(clusters) else [])]
+    together = _join(*linked)
+    families_of = [families[place] for place in known]
+    unit = _join(families_of, together.tolist()) if scope == "like-these" else same
+    weights = _weights(same, unit)
+    noise = _sum_within(errors * weights, together)
+    items_variance = (noise**2).sum(axis=-1)
+    arms = [_seed_variance(np.asarray(arm, dtype=np.float64)[..., known, :], weights) for arm in seeds]
+    delta, size = (values * weights).sum(axis=-1), int(unit.max()) + 1
+    parts = [(variance, free) for variance, free in arms if free > 0]
+    between = np.full_like(delta, np.nan)
+    if scope == "like-these":
+        means = _sum_within(values * weights, unit) * size
+        between = means.var(axis=-1, ddof=1) / size if size > 1 else between
+        at_least = np.where(np.isfinite(items_variance), items_variance, np.where(between == 0, np.nan, 0.0))
+        se, df = _combine([(np.maximum(between, at_least), size - 1), *parts], most=max(size - 1, 1))
+    else:
+        se, df = _combine([(items_variance, np.inf), *parts])
+    seeds_variance = sum((variance for variance, _ in parts), np.zeros_like(delta))
+    signs = (values > 0).sum(axis=-1), (values < 0).sum(axis=-1)
+    roots = (np.sqrt(variance)[()] for variance in (items_variance, seeds_variance, between))
+    return Evidence(delta[()], se[()], df[()], len(known), int(same.max()) + 1, size, *signs, *roots)
 
 
-def fit_families(values: Floats, families: NDArray[np.int64]) -> tuple[float, float]:
-    """(mean, its standard error) of `values ~ 1 + (1 | families)` by REML; arrays [tasks], families numbered from 0.
+def _join(*labellings: Sequence[Any]) -> NDArray[np.int64]:
+    """Numbers from 0 [tasks] of the groups of tasks that share a label of any labelling, also over others; None and
+    empty texts are no label."""
+    groups: NDArray[np.int64] = np.arange(len(labellings[0]))
+    for labels in labellings:
+        first: dict[Any, int] = {}
+        for place, label in enumerate(labels):
+            if label is not None and label != "" and label == label:
+                other = first.setdefault(label, place)
+                groups[groups == groups[place]] = groups[other]
+    names = {group: number for number, group in enumerate(dict.fromkeys(groups.tolist()))}
+    return np.array([names[group] for group in groups.tolist()])
 
-    The likelihood of one random intercept has one free parameter, the share of the variance that families make (Searle,
-    Casella and McCulloch 1992, section 3.8). So it is searched on ever finer grids rather than climbed: a share near 0
-    or 1, where statsmodels' `MixedLM` stops short or fails, needs no other way, and the rest is the same in a tenth of
-    the time. A share of 1 has no likelihood: where tasks agree within every family, as single ones do, families are
-    averaged.
+
+def _weights(same: NDArray[np.int64], unit: NDArray[np.int64]) -> Floats:
+    """Weights [tasks] of the mean over units of the mean over their distinct tasks of the mean over twins."""
+    twins = np.bincount(same)[same]
+    distinct = np.bincount(unit, 1 / twins)[unit]
+    return np.asarray(1 / (twins * distinct * (unit.max() + 1)), dtype=np.float64)
+
+
+def _sum_within(values: Floats, groups: NDArray[np.int64]) -> Floats:
+    """Sums [..., groups] of values [..., tasks]."""
+    return np.asarray(values @ (groups[:, None] == np.arange(groups.max() + 1)), dtype=np.float64)
+
+
+def _seed_variance(values: Floats, weights: Floats) -> tuple[Floats, int]:
+    """Variance of the weighted mean over tasks and seeds of values [..., tasks, seeds], and its degrees of freedom.
+
+    A task may lack some seeds; each contributes what it does to the mean, and all that one seed does is added first.
     """
-    n, sizes = len(values), np.bincount(families).astype(np.float64)
-    means = np.bincount(families, values) / sizes
-    within = float(((values - means[families]) ** 2).sum())
-    if within <= AGREEMENT * float(((values - values.mean()) ** 2).sum()):
-        return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
-    low, high = 0.0, 1 - AGREEMENT**2
-    for _ in range(ROUNDS):
-        share = np.linspace(low, high, POINTS)
-        inflation = 1 + (share / (1 - share))[:, None] * sizes
-        weights = sizes / inflation  # [points, families], in units of 1 / variance within
-        centre = (weights * means).sum(axis=1) / weights.sum(axis=1)
-        spread = within + (weights * (means - centre[:, None]) ** 2).sum(axis=1)
-        with np.errstate(divide="ignore"):
-            loss = (n - 1) * np.log(spread) + np.log(inflation).sum(axis=1) + np.log(weights.sum(axis=1))
-        best = int(np.argmin(loss))
-        low, high = share[max(best - 1, 0)], share[min(best + 1, POINTS - 1)]
-    return float(centre[best]), float(np.sqrt(spread[best] / (n - 1) / weights[best].sum()))
+    known = np.isfinite(values)
+    counts = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    filled = np.where(known, values, 0.0)
+    deviations = np.where(known, filled - filled.sum(axis=-1, keepdims=True) / counts, 0.0) / counts
+    moves = (deviations * weights[:, None]).sum(axis=-2)  # [..., seeds]
+    seeds = int(known.any(axis=tuple(range(known.ndim - 1))).sum())
+    if seeds < 2:
+        return np.zeros(values.shape[:-2]), 0
+    return seeds / (seeds - 1) * (moves**2).sum(axis=-1), seeds - 1
 
 
-def decide(p: float, p_tost: float, delta: float, alpha: float = ALPHA) -> str:
-    """The word for a difference, given its p values (adjusted where several models are judged).
+def _combine(parts: Sequence[tuple[Floats, float]], most: float = np.inf) -> tuple[Floats, Floats]:
+    """Standard error and Satterthwaite's degrees of freedom of a sum of variances, each with its own."""
+    total = np.asarray(sum(variance for variance, _ in parts), dtype=np.float64)
+    uncertain = np.asarray(sum(variance**2 / free for variance, free in parts), dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = np.where(uncertain > 0, total**2 / uncertain, np.inf)
+    return np.sqrt(total), np.minimum(df, most)
 
-    `equivalent` where the test against the margin rejects (even where the difference is not 0: it is then too small to
-    matter), else `better` or `worse` by its sign where p is below alpha, else `undecided`; NaN never rejects.
+
+def decide(
+    p: float, p_tost: float, delta: float, *, learned: bool = True, seeds: float = np.inf, alpha: float = ALPHA
+) -> str:
+    """The word for a difference (`vocabulary.VERDICTS`), given its p values (adjusted where several models are judged).
+
+    With fewer than three `seeds` of an arm that has any (NaN: none has), that is the word: another seed might reverse
+    it. Where neither arm `learned` anything, training failed, and there is nothing to compare. Otherwise `equivalent`
+    where the test against the margin rejects (even where the difference is not 0: it is then too small to matter), else
+    `better` or `worse` by its sign where p is below alpha, else `undecided`; NaN never rejects.
     """
+    if seeds < FEWEST_SEEDS:
+        return TOO_FEW_SEEDS[int(seeds)]
+    if not learned:
+        return "not learned"
     if p_tost < alpha:
         return "equivalent"
     if p < alpha:
         return "better" if delta > 0 else "worse"
     return "undecided"
+
+
+def any_learned(ps: ArrayLike) -> bool:
+    """Whether something was learned on some task, given the p values of "nothing was" [tasks] (Simes 1986); NaN are
+    left out, and without any it is not known, which counts as yes."""
+    values = np.sort(np.asarray(ps, dtype=np.float64))
+    values = values[np.isfinite(values)]
+    steps = values * len(values) / np.arange(1, len(values) + 1)
+    return not len(values) or bool(steps.min() <= ALPHA)
 
 
 @dataclass(frozen=True)
@@ -209,8 +276,8 @@ def rank_arms(scores: pd.DataFrame) -> Ranks:
     return Ranks(ranks, p, pd.DataFrame(pairs, index=ranks.index, columns=ranks.index), names, dropped)
 
 
-def _quantile(level: float, df: float) -> float:
-    return float(special.stdtrit(df, level))
+def _quantile(level: float, df: Any) -> Any:
+    return special.stdtrit(df, level)
 
 
 def independent_difference(
@@ -250,8 +317,17 @@ def across_tasks(deltas: Sequence[float] | Floats) -> AcrossTasks:
     n = len(values)
     mean = float(values.mean()) if n else float("nan")
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    p = float(stats.wilcoxon(values).pvalue) if values.any() else float("nan")
-    return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), n, p)
+    wins, losses = int((values > 0).sum()), int((values < 0).sum())
+    return AcrossTasks(mean, mean - half, mean + half, wins, losses, n, wilcoxon(values))
+
+
+def wilcoxon(deltas: Sequence[float] | Floats) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test of differences [units]; NaN are left out, and without any not 0."""
+    from scipy import stats
+
+    values = np.asarray(deltas, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    return float(stats.wilcoxon(values).pvalue) if values.any() else float("nan")
 
 
 def across_clusters(deltas: Sequence[float] | Floats, clusters: Sequence[Any]) -> AcrossTasks:

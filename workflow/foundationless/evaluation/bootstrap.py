@@ -106,18 +106,23 @@ class Arm:
 
     def resample(self, generator: np.random.Generator) -> Floats:
         """Mean over folds and seeds under resampled items, plus the deviations of resampled seeds: [resamples]."""
-        seeds, values = np.unique(self.seeds), self.by_seed()
-        means: Floats = np.mean([self.replicates[self.seeds == seed].mean(axis=0) for seed in seeds], axis=0)
-        drawn = generator.integers(len(seeds), size=(max(1, len(seeds) - 1), len(means)))
+        means, values = self.means(), self.by_seed()
+        drawn = generator.integers(len(values), size=(max(1, len(values) - 1), len(means)))
         deviations: Floats = (values - values.mean())[drawn].mean(axis=0)
         return means + deviations
+
+    def means(self) -> Floats:
+        """Mean over folds and seeds under resampled items alone: [resamples]."""
+        by_seed = [self.replicates[self.seeds == seed].mean(axis=0) for seed in np.unique(self.seeds)]
+        return np.asarray(np.mean(by_seed, axis=0), dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A value or a difference with its interval; `p` is two-sided against 0 (None for a value of one arm).
 
-    `replicates` [resamples] are as drawn; interval, `p` and `se` hold them `stretch` times as far from their mean.
+    `replicates` [resamples] are as drawn; interval, tests and `se` hold them further from their mean, by Student's t on
+    `df` degrees of freedom over the normal quantile. `se_items` is the standard error under resampled items alone.
     """
 
     value: float
@@ -125,18 +130,41 @@ class Estimate:
     high: float
     p: float | None = None
     replicates: Floats = field(default_factory=lambda: np.empty(0), repr=False)
-    stretch: float = 1.0
+    df: float = float("inf")
+    se_items: float = float("nan")
 
     @property
     def se(self) -> float:
         """Standard deviation of the replicates, for use with normal quantiles; NaN where there is no interval."""
-        known = self.replicates[np.isfinite(self.replicates)]
-        return float(known.std(ddof=1)) * self.stretch if np.isfinite(self.low) else float("nan")
+        return _sd(self.replicates) * _stretch(self.df) if np.isfinite(self.low) else float("nan")
 
     @property
     def mde(self) -> float:
         """The smallest true difference that a two-sided test at 5 % finds with a power of 80 %."""
         return (NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)) * self.se
+
+    @property
+    def inner(self) -> tuple[float, float]:
+        """The 90 % interval: where it lies within a margin, two one-sided tests at 5 % reject."""
+        return _percentiles(_stretched(self.replicates, self.df), 2 * LEVEL - 1)
+
+    def p_tost(self, margin: float) -> float:
+        """p value of "the difference is `margin` or more, either way": the larger of two one-sided tests."""
+        known = _stretched(self.replicates, self.df)
+        known = known[np.isfinite(known)]
+        if not np.isfinite(self.low):
+            return float("nan")
+        return float((1 + max((known <= -margin).sum(), (known >= margin).sum())) / (1 + len(known)))
+
+    @property
+    def p_above(self) -> float:
+        """One-sided p value of "not above 0", by Student's t; NaN where there is no interval."""
+        from scipy import special
+
+        if not np.isfinite(self.low):
+            return float("nan")
+        se = _sd(self.replicates)
+        return float(special.stdtr(self.df, -self.value / se)) if se else float(self.value <= 0)
 
 
 def score_runs(
@@ -276,17 +304,18 @@ def join(arms: Sequence[Arm]) -> Arm:
 def interval(arm: Arm, seed: int) -> Estimate:
     """Value of one arm with its interval over groups and seeds, which ends at ± 1 as the metrics do."""
     replicates = arm.resample(np.random.default_rng(seed))
-    stretch = _stretch(replicates, [arm.by_seed()])
-    low, high = np.clip(_percentiles(_stretched(replicates, stretch)), -1.0, 1.0)
-    return Estimate(arm.value, float(low), float(high), replicates=replicates, stretch=stretch)
+    df = _freedom(replicates, [arm.by_seed()])
+    low, high = np.clip(_percentiles(_stretched(replicates, df)), -1.0, 1.0)
+    return Estimate(arm.value, float(low), float(high), replicates=replicates, df=df, se_items=_sd(arm.means()))
 
 
 def compare_arms(pretrained: Arm, random: Arm, seed: int) -> Estimate:
     """Paired difference `pretrained - random`: same resamples of groups in both arms, seeds resampled in each."""
     first, second = np.random.default_rng(seed).spawn(2)
     replicates = pretrained.resample(first) - random.resample(second)
-    stretch = _stretch(replicates, [pretrained.by_seed(), random.by_seed()])
-    return _difference(pretrained.value - random.value, replicates, stretch)
+    df = _freedom(replicates, [pretrained.by_seed(), random.by_seed()])
+    se_items = _sd(pretrained.means() - random.means())
+    return _difference(pretrained.value - random.value, replicates, df, se_items)
 
 
 def compare_paired(first: Arm, second: Arm, seed: int) -> Estimate:
@@ -299,58 +328,67 @@ def compare_paired(first: Arm, second: Arm, seed: int) -> Estimate:
         return compare_arms(first, second, seed)
     draws = [arm.resample(np.random.default_rng(seed)) for arm in (first, second)]
     replicates = draws[0] - draws[1]
-    stretch = _stretch(replicates, [first.by_seed() - second.by_seed()])
-    return _difference(first.value - second.value, replicates, stretch)
+    df = _freedom(replicates, [first.by_seed() - second.by_seed()])
+    return _difference(first.value - second.value, replicates, df, _sd(first.means() - second.means()))
 
 
 def subtract(first: Estimate, second: Estimate) -> Estimate:
-    """Difference of two estimates of the same resamples, replicate by replicate; stretched as the wider of both."""
-    stretch = max(first.stretch, second.stretch)
-    return _difference(first.value - second.value, first.replicates - second.replicates, stretch)
+    """Difference of two estimates of the same resamples, replicate by replicate; with the fewer degrees of freedom."""
+    df = min(first.df, second.df)
+    return _difference(first.value - second.value, first.replicates - second.replicates, df)
 
 
-def _stretch(replicates: Floats, seeds: Sequence[Floats]) -> float:
-    """Student's t over the normal quantile, for values [seeds] of one or two arms within a variance of replicates.
+def _freedom(replicates: Floats, seeds: Sequence[Floats]) -> float:
+    """Degrees of freedom of a variance of replicates that holds those of values [seeds] of one or two arms.
 
-    Satterthwaite's degrees of freedom, of which items have no end and S seeds S - 1.
+    Satterthwaite's, of which items have no end and S seeds S - 1.
     """
-    from scipy import special
-
     terms = [(values.var(ddof=1) / len(values), len(values) - 1) for values in seeds if len(values) > 1]
     known = replicates[np.isfinite(replicates)]
     noise = sum(variance**2 / free for variance, free in terms)
     if not len(known) or not noise > 0:
-        return 1.0
-    total = max(float(known.var()), sum(variance for variance, _ in terms))
+        return float("inf")
+    return float(max(float(known.var()), sum(variance for variance, _ in terms)) ** 2 / noise)
+
+
+def _stretch(df: float) -> float:
+    """Student's t over the normal quantile."""
+    from scipy import special
+
     level = (1 + LEVEL) / 2
-    return float(special.stdtrit(total**2 / noise, level) / special.ndtri(level))
+    return 1.0 if df == float("inf") else float(special.stdtrit(df, level) / special.ndtri(level))
 
 
-def _stretched(replicates: Floats, stretch: float) -> Floats:
-    if stretch == 1:
+def _stretched(replicates: Floats, df: float) -> Floats:
+    if df == float("inf"):
         return replicates
     centre = float(replicates[np.isfinite(replicates)].mean())
-    return centre + stretch * (replicates - centre)
+    return centre + _stretch(df) * (replicates - centre)
 
 
-def _difference(value: float, replicates: Floats, stretch: float) -> Estimate:
-    wide = _stretched(replicates, stretch)
+def _sd(replicates: Floats) -> float:
+    known = replicates[np.isfinite(replicates)]
+    return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+
+
+def _difference(value: float, replicates: Floats, df: float, se_items: float = float("nan")) -> Estimate:
+    wide = _stretched(replicates, df)
     known = wide[np.isfinite(wide)]
     tail = min((known <= 0).sum(), (known >= 0).sum())
     p = min(1.0, 2 * (1 + tail) / (1 + len(known))) if len(known) else float("nan")
-    return Estimate(value, *_percentiles(wide), p=float(p), replicates=replicates, stretch=stretch)
+    return Estimate(value, *_percentiles(wide), p=float(p), replicates=replicates, df=df, se_items=se_items)
 
 
-def _percentiles(replicates: Floats) -> tuple[float, float]:
+def _percentiles(replicates: Floats, level: float = LEVEL) -> tuple[float, float]:
     known = replicates[np.isfinite(replicates)]
     if 2 * len(known) <= len(replicates):  # most resamples lack a class: no interval is honest
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def verdict(low: float, high: float, margin: float) -> str:
-    """The word for an interval of a difference at an equivalence margin (in units of the metric).
+    """The word for a 95 % interval of a difference, where there is nothing else to test (the paper's numbers).
 
     `equivalent` if it lies within ± margin (even where it excludes 0: the difference is then too small to matter), else
     `better` or `worse` if it excludes 0, else `undecided`; NaN is `undecided`.

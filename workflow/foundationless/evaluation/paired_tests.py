@@ -62,15 +62,20 @@ def _areas(labels: ArrayLike, scores: Sequence[ArrayLike]) -> tuple[Floats, Floa
     return won.mean(axis=1), np.atleast_2d(np.cov(won)) / m + np.atleast_2d(np.cov(lost)) / n
 
 
-def combine_dependent(ps: Sequence[float]) -> float:
-    """One p value of several [tests] of the same hypothesis, valid however they depend on one another (Rüger 1978).
+def combine_seeds(ps: ArrayLike, differences: ArrayLike) -> float:
+    """Two-sided p of "not every seed differs in the same direction" [seeds], from two-sided p and differences.
 
-    With k tests the ⌈k/2⌉-th smallest times k / ⌈k/2⌉, at most 1: twice the median, or a little less for an odd k
-    (Vovk and Wang 2020 discuss its kind). NaN are left out; NaN without any.
+    The larger one-sided p of the seeds, doubled, for the likelier direction: an intersection-union test (Berger 1982),
+    valid however the seeds depend on one another. Seeds of opposite directions so have a p near 1, however small
+    each of theirs. NaN are left out; NaN without any.
     """
-    values = np.sort(np.asarray([p for p in ps if np.isfinite(p)], dtype=np.float64))
-    middle = (len(values) + 1) // 2
-    return float(min(1.0, values[middle - 1] * len(values) / middle)) if len(values) else float("nan")
+    values, signs = np.asarray(ps, dtype=np.float64), np.sign(np.asarray(differences, dtype=np.float64))
+    known = np.isfinite(values)
+    if not known.any():
+        return float("nan")
+    half, signs = values[known] / 2, signs[known]
+    above, below = np.where(signs > 0, half, 1 - half), np.where(signs < 0, half, 1 - half)
+    return float(min(1.0, 2 * min(above.max(), below.max())))
 
 
 def nadeau_bengio(differences: ArrayLike, train: float, test: float) -> tuple[float, float, float, float]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import Arm, Run, join, score_runs, subset_runs
-from foundationless.study.vocabulary import COUNT_METRICS
+from foundationless.study.vocabulary import ANALYSES, COUNT_METRICS
 
 SELECTED_BY = {"validation": "selected", "test": "selected_paper"}  # and the column that marks their runs
 KEYS = ["analysis", "task", "model", "init"]
@@ -95,6 +95,31 @@ class TaskResults:
             if row["split"] == "validation" and row["metric"] == metric and row["extra"].get("selected", True)
         ]
         return float(np.mean(values)) if values else None
+
+    def seeds(self, arm: Name) -> float:
+        """Number of seeds of an arm; NaN where another seed could give no other result."""
+        record = self.of(arm)[0].record
+        known, family = ANALYSES.get(self.analysis), record.get("settings", {}).get("family", "")
+        fixed = known is not None and not known.draws(arm[1], family)
+        return float("nan") if fixed else float(len({cell.record["seed"] for cell in self.of(arm)}))
+
+    def chance(self, metric: str, resamples: int) -> Arm:
+        """The constant answer with the best score on the test items, under the resamples of `score`: one run a fold."""
+        whole = [run for cell in self.cells for run in cell.runs.values()]
+        folds = list({run.fold: run for run in reversed(whole)}.values())
+        answers = [np.full(1, name) for name in self.classes] if metric in COUNT_METRICS else [np.full(1, "")]
+        flat = np.full((1, len(self.classes)), 1 / len(self.classes))
+        runs = [
+            replace(
+                run, seed=0, scores=None, predicted=np.repeat(answer, len(run.labels)),
+                probabilities=np.repeat(flat, len(run.labels), axis=0),
+            )
+            for answer in answers
+            for run in folds
+        ]  # fmt: skip
+        scored = score_runs(runs, metric, self.classes, resamples, self.seed, whole)
+        arms = [join(scored[start : start + len(folds)]) for start in range(0, len(scored), len(folds))]
+        return max(arms, key=lambda arm: arm.value)
 
     def score(
         self, metric: str, resamples: int, rows: Mapping[str, NDArray[np.bool_]] | None = None

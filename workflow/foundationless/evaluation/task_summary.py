@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, compare_paired, interval, verdict
+from foundationless.evaluation.aggregate import ALPHA, decide
+from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, compare_paired, interval
 from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations, find_diagnostics, select_only
-from foundationless.evaluation.paired_tests import combine_dependent, delong, mcnemar, nadeau_bengio
+from foundationless.evaluation.paired_tests import combine_seeds, delong, mcnemar, nadeau_bengio
 from foundationless.evaluation.records import flat_cost, flatten
 from foundationless.evaluation.task_results import IDENTITY, Name, TaskResults, count_groups, note, read_results, sizes
 from foundationless.study.names import parse_model, without
@@ -23,11 +24,13 @@ from foundationless.study.vocabulary import CLASS_METRICS, CONTROL_ARMS, COUNT_M
 SAME_WEIGHTS = ("reading", "copy")  # comparisons whose arms share weights and seeds
 SCORES = [
     *IDENTITY, "value", "low", "high", "sd", "seeds", "folds", "runs", "n_test", "groups", "parameters", "seconds",
+    "chance", "p_chance", "learned",
 ]  # fmt: skip
 COMPARISONS = [
-    "analysis", "task", "model", "init", "versus", "reference", "metric", "selection", "delta", "low", "high", "p",
-    "verdict", "margin", "n_test", "groups", "seeds", "reference_seeds", "folds", "resamples",
-    "se", "mde", "test", "p_test", "nb_low", "nb_high", "nb_p",
+    "analysis", "task", "model", "init", "versus", "reference", "reference_init", "metric", "selection", "delta", "low",
+    "high", "p", "verdict", "margin", "n_test", "groups", "seeds", "reference_seeds", "folds", "resamples",
+    "se", "mde", "test", "p_test", "nb_low", "nb_high", "nb_p", "se_items", "low_90", "high_90", "p_tost", "p_learned",
+    "learned", "drawn_seeds",
 ]  # fmt: skip
 
 Rows = list[dict[str, Any]]
@@ -42,6 +45,24 @@ class Summary:
     diagnostics: dict[str, pd.DataFrame]
     notes: Rows
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What the best constant answer scores, and by (selection, model, init) the p value of "no better than that"."""
+
+    value: float
+    ps: Mapping[tuple[str, str, str], float]
+
+    def columns(self, selection: str, arm: Name) -> dict[str, Any]:
+        """Those of a score."""
+        p = self.ps[selection, *arm]
+        return {"chance": self.value, "p_chance": p, "learned": bool(p <= ALPHA)}
+
+    def p(self, selection: str, *arms: Name) -> float:
+        """p value of "none of the arms learned anything" (Bonferroni); NaN are left out."""
+        known = [p for arm in arms if np.isfinite(p := self.ps[selection, *arm])]
+        return min(1.0, len(arms) * min(known)) if known else float("nan")
 
 
 @dataclass(frozen=True)
@@ -94,19 +115,31 @@ def summarise(
         return Summary(pd.DataFrame(), pd.DataFrame(), select_only(records), notes, flat)
     arms = results.score(metric, resamples)
     rivals = Rivals(baselines, [arm for arm in design if arm not in results.order])
-    rows, estimates, uneven = _compare(results, arms, metric, margin, rivals)
+    chance = _chance(results, arms, metric)
+    rows, estimates, uneven = _compare(results, arms, metric, margin, rivals, chance)
     notes += uneven + _unpaired(results, baselines) + _unreferenced(results, rivals)
     diagnostics, unknown = find_diagnostics(results, records, arms, estimates, metric, audit)
-    scores = pd.DataFrame(_score_rows(results, arms, metric))
+    scores = pd.DataFrame(_score_rows(results, arms, metric, chance))
     return Summary(scores, pd.DataFrame(rows, columns=COMPARISONS), diagnostics, notes + unknown, flat)
 
 
-def _score_rows(results: TaskResults, arms: Arms, metric: str) -> Rows:
+def _chance(results: TaskResults, arms: Arms, metric: str) -> Chance:
+    constant = results.chance(metric, results.resamples)
+    ps = {
+        (selection, *arm): compare_arms(runs, constant, results.seed).p_above
+        for selection, scored in arms.items()
+        for arm, runs in scored.items()
+    }
+    return Chance(constant.value, ps)
+
+
+def _score_rows(results: TaskResults, arms: Arms, metric: str, chance: Chance) -> Rows:
     """Rows of every arm under each selection, with every metric that serves."""
     others = [name for name in CLASS_METRICS if name != metric and results.serves(name)]
     points = {name: results.score(name, 0) for name in others} | {metric: arms}
     return [
         _score_row(results, arm, {name: scored[selection][arm] for name, scored in points.items()}, metric, selection)
+        | chance.columns(selection, arm)
         for selection, scored in arms.items()
         for arm in scored
     ]
@@ -131,7 +164,7 @@ def _score_row(
 
 
 def _compare(
-    results: TaskResults, arms: Arms, metric: str, margin: float, rivals: Rivals
+    results: TaskResults, arms: Arms, metric: str, margin: float, rivals: Rivals, chance: Chance
 ) -> tuple[Rows, Estimates, Rows]:
     """Rows of all comparisons, the differences by (selection, model, init, versus), and notes."""
     rows, estimates, notes = [], {}, []
@@ -150,21 +183,34 @@ def _compare(
             estimates[selection, *arm, versus] = estimate
             rows.append(
                 results.identity(arm)
-                | {"versus": versus, "reference": reference[0], "metric": metric, "selection": selection}
-                | {
-                    "delta": estimate.value,
-                    "low": estimate.low,
-                    "high": estimate.high,
-                    "p": estimate.p,
-                    "se": estimate.se,
-                }
-                | {"mde": estimate.mde, "verdict": verdict(estimate.low, estimate.high, margin), "margin": margin}
+                | {"versus": versus, "reference": reference[0], "reference_init": reference[1]}
+                | {"metric": metric, "selection": selection, "margin": margin}
                 | {"resamples": results.resamples, "reference_seeds": len(np.unique(scored[reference].seeds))}
                 | sizes(mine.runs)
+                | _evidence(estimate, margin, chance.p(selection, arm, reference), _fewest(results, arm, reference))
                 | _tests(mine.runs, theirs.runs, metric, results.classes)
                 | _over_folds(results, mine, theirs)
             )
     return rows, estimates, notes
+
+
+def _fewest(results: TaskResults, *arms: Name) -> float:
+    """The fewest seeds of arms that have any; NaN where none has."""
+    known = [seeds for arm in arms if np.isfinite(seeds := results.seeds(arm))]
+    return min(known, default=float("nan"))
+
+
+def _evidence(estimate: Estimate, margin: float, p_learned: float, drawn_seeds: float) -> dict[str, Any]:
+    """Interval, tests and word of a difference."""
+    low_90, high_90 = estimate.inner
+    p = float("nan") if estimate.p is None else estimate.p
+    p_tost, learned = estimate.p_tost(margin), not p_learned > ALPHA  # what is not known counts as learned
+    word = decide(p, p_tost, estimate.value, learned=learned, seeds=drawn_seeds)
+    return {
+        "delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": p, "se": estimate.se,
+        "mde": estimate.mde, "verdict": word, "se_items": estimate.se_items, "low_90": low_90, "high_90": high_90,
+        "p_tost": p_tost, "p_learned": p_learned, "learned": learned, "drawn_seeds": drawn_seeds,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -194,18 +240,21 @@ def _tests(mine: Sequence[Run], theirs: Sequence[Run], metric: str, classes: Seq
     """A classical test of the paired predictions: McNemar's of classes, DeLong's of AUROC, else none.
 
     Both take test items as independent, so there is none where groups of them are drawn together. Runs of the same seed
-    and fold are tested, and their p values combined (`combine_dependent`): noise of items alone, not of seeds.
+    and fold are tested, and their p values combined (`combine_seeds`): noise of items alone, not of seeds.
     """
-    test, ps = "", []
+    test, ps, differences = "", [], []
     independent = all(count_groups(run) == len(run.labels) for run in (mine[0], theirs[0]))
     for one, other in ((mine[first], theirs[second]) for first, second in _matched(mine, theirs) if independent):
         if metric in COUNT_METRICS:
-            test = "mcnemar"
-            ps.append(mcnemar(one.labels, np.asarray(one.predicted), np.asarray(other.predicted)))
+            test, answers = "mcnemar", (np.asarray(one.predicted), np.asarray(other.predicted))
+            ps.append(mcnemar(one.labels, *answers))
+            differences.append(float(np.subtract(*(answer == one.labels for answer in answers), dtype=float).mean()))
         elif metric == "auroc" and len(classes) == 2 and one.ranking is not None and other.ranking is not None:
             test = "delong"
-            ps.append(delong(one.labels == classes[1], one.ranking, other.ranking)[2])
-    return {"test": test, "p_test": combine_dependent(ps)}
+            difference, _, p = delong(one.labels == classes[1], one.ranking, other.ranking)
+            ps.append(p)
+            differences.append(difference)
+    return {"test": test, "p_test": combine_seeds(ps, differences)}
 
 
 def _on_common_folds(mine: _Side, theirs: _Side) -> tuple[_Side, _Side, str]:

@@ -15,7 +15,7 @@ from foundationless.errors import UserError
 from foundationless.study.config import unknown
 from foundationless.study.families import PIECES, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
-from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, DRAWN, GENOTYPES, POOLINGS
+from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS
 
 Rows = Sequence[Mapping[str, str]]  # of a table
 
@@ -218,7 +218,7 @@ class Plan:
                         continue
                     model = self.model(name)
                     for init in self._arms(spec, model):
-                        for seed in seeds if _has_seeds(analysis, init, model.family) else seeds[:1]:
+                        for seed in seeds if ANALYSES[analysis].draws(init, model.family) else seeds[:1]:
                             yield Cell(analysis, task, name, init, seed)
 
     def names_of(self, analysis: str) -> list[str]:
@@ -268,13 +268,6 @@ class Plan:
             if name in self.config["models"]:
                 described[name]["config"] = dict(model.config)
         return json.dumps(described, sort_keys=False, separators=(",", ":"))
-
-
-def _has_seeds(analysis: str, init: str, family: str) -> bool:
-    """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one."""
-    if init == "baseline":
-        return family in DRAWN
-    return init != "pretrained" or ANALYSES[analysis].classifies
 
 
 def _in_words(name: str) -> list[str]:

@@ -54,6 +54,15 @@ class Analysis:
         """Whether it reads embeddings."""
         return self.rule in ("probe", "cluster_embeddings")
 
+    def draws(self, init: str, family: str) -> bool:
+        """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one.
+
+        `family` is the architecture, or the features of a baseline.
+        """
+        if init == "baseline":
+            return family in DRAWN
+        return init != "pretrained" or self.classifies
+
     @property
     def arms(self) -> tuple[str, ...]:
         """Arms that it may have."""

@@ -44,7 +44,13 @@ def _results(inputs: Inputs) -> Tables:
     return {
         "scores": scores,
         "comparisons": comparisons,
-        "across_tasks": summarise_tasks(comparisons, inputs.tasks, inputs.ranks, inputs.margin, inputs.clusters),
+        "across_tasks": summarise_tasks(
+            comparisons,
+            _selected_by(inputs.diagnostics["runs"], inputs.selection),
+            inputs.tasks,
+            inputs.ranks,
+            inputs.clusters,
+        ),
         "ranks": ranked,
         "rank_pairs": rank_pairs,
         "crossvalidation": crossvalidate(inputs.records),
