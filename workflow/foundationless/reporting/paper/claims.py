@@ -9,12 +9,12 @@ model is compared with its own random self, and the defect of the task is taken 
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.aggregate import across_clusters, independent_difference
+from foundationless.evaluation.aggregate import Evidence, across_tasks, independent_difference, weigh
 from foundationless.evaluation.bootstrap import verdict
 from foundationless.reporting.tables.catalogue import columns_of
 
@@ -22,6 +22,23 @@ HOLDS = {"better": "no", "undecided": "open", "worse": "yes", "equivalent": "yes
 SELECTED_BY = ("test", "validation")
 
 Row = dict[str, Any]
+
+
+class Units(NamedTuple):
+    """What tasks have in common: task -> its family, and task -> the group of tasks that it shares sequences with."""
+
+    families: Mapping[str, str]
+    clusters: Mapping[str, str]
+
+    def weigh(self, deltas: "pd.Series[float]") -> Evidence:
+        """The mean of differences [task] over families, on tasks like these."""
+        names = [str(task) for task in deltas.index]
+        families, shared = ([known.get(name, other) for name, other in zip(names, others, strict=True)]
+                            for known, others in ((self.families, names), (self.clusters, [""] * len(names))))  # fmt: skip
+        unknown = np.full(len(names), np.nan)
+        return weigh(deltas.to_numpy(), unknown, [], families, clusters=shared, scope="like-these")
+
+
 Interval = tuple[float, float, float]
 
 
@@ -29,15 +46,17 @@ def find_claims(
     scores: pd.DataFrame,
     comparisons: pd.DataFrame,
     margins: Mapping[str, float],
+    families: Mapping[str, str],
     clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """One row per claim, selection and model (the model that is said not to be helped).
 
-    `scores` and `comparisons` hold both selections, and the parts of names as columns. A mean over tasks has a t
-    interval over tasks, the value of one task its bootstrap. Under `validation` tasks of one of the `clusters` (task ->
-    group of tasks that share sequences) count as one in that interval. `n` counts tasks; sets derived from one (shares
-    of its training rows, drawn several times) share its test set, so they are averaged first, ends of intervals too.
-    What there is no data for has no row. `margin` is that of the metric, of several the mean of the tasks' margins.
+    `scores` and `comparisons` hold both selections, and the parts of names as columns. Under `test` a mean over tasks
+    has a t interval over tasks, as the paper takes them; under `validation` it is the mean over `families` (task ->
+    family) of their means, with a t interval over them, where families that share one of the `clusters` (task -> group
+    of tasks that share sequences) are one. One task or one family has the mean of its bootstrap intervals. `n` counts
+    tasks; sets derived from one (shares of its training rows, drawn several times) share its test set, so they are
+    averaged first, ends of intervals too. What there is no data for has no row. `margin` is that of the metric, of several the mean of the tasks' margins.
     """
     rows: list[Row] = []
     for selection in SELECTED_BY:
@@ -47,10 +66,10 @@ def find_claims(
             ) for frame in (scores, comparisons)
         )
         paper = selection == "test"
-        linked = {} if paper else clusters or {}
+        linked = None if paper else Units(families, clusters or {})
         judged = chain(
-            _pretraining(pairs, paper, linked), _low_data(pairs, linked), _biotype(ours, pairs, paper),
-            _ancestry(pairs, paper), _adapters(ours, linked), _likelihood(ours, pairs, paper),
+            _pretraining(pairs, paper, linked), _low_data(pairs, linked), _biotype(ours, pairs, paper, linked),
+            _ancestry(pairs, paper, linked), _adapters(ours, linked), _likelihood(ours, pairs, paper, linked),
         )  # fmt: skip
         for row in judged:
             word = verdict(row["low"], row["high"], row["margin"])
@@ -74,9 +93,9 @@ def _row(
 
 
 def _means(
-    rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Mapping[str, str] | None = None
+    rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Units | None = None
 ) -> Iterator[Row]:
-    """Per model the mean of paired differences over tasks; of one task, or one of `linked` ones, its own interval."""
+    """Per model the mean of paired differences over tasks, or over units that are `linked`; of one its own interval."""
     for model, part in rows.groupby("model", sort=False):
         known = part[np.isfinite(part["delta"].to_numpy(dtype=float))]
         if known.empty:
@@ -84,15 +103,16 @@ def _means(
         metric = "+".join(dict.fromkeys(known["metric"]))
         base = known["base_task"].to_numpy()
         tasks = known[["delta", "low", "high", "margin"]].astype(float).groupby(base, sort=False).mean()
-        groups = [(linked or {}).get(str(task), str(task)) for task in tasks.index]
         delta, low, high, margin = map(float, tasks.mean(skipna=False))
-        if len(set(groups)) > 1:
-            mean = across_clusters(tasks["delta"].to_numpy(), groups)
+        if linked is None and len(tasks) > 1:
+            mean = across_tasks(tasks["delta"].to_numpy())
             delta, low, high = mean.mean, mean.low, mean.high
+        elif linked is not None and (evidence := linked.weigh(tasks["delta"])).units > 1:
+            delta, low, high = map(float, (evidence.delta, evidence.low, evidence.high))
         yield _row(claim, source, str(model), contrast, metric, (delta, low, high), len(tasks), margin)
 
 
-def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) -> Iterator[Row]:
+def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
     versus = "best_random" if paper else "random"
     mine = _plain(pairs[(pairs["analysis"] == "finetune") & (pairs["init"] == "pretrained")])
     words = "the best random model of each task (chosen on test)" if paper else "its own random self"
@@ -100,7 +120,7 @@ def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) ->
     yield from _means(mine[mine["versus"] == versus], claim, "Fig 1, 7", f"pretrained minus {words}", linked)
 
 
-def _low_data(pairs: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _low_data(pairs: pd.DataFrame, linked: Units | None) -> Iterator[Row]:
     mine = pairs[(pairs["analysis"] == "lowdata") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
     mine = mine[mine["percent"].notna() & mine["epochs"].isna()]
     claim = "pretrained models are no better with less training data"
@@ -108,13 +128,13 @@ def _low_data(pairs: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     yield from _means(mine, claim, "Fig 3", words, linked)
 
 
-def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
     claim, source = "frozen, a random model tells biotypes apart as well", "Table 2"
     if not paper:
         mine = pairs[(pairs["analysis"] == "biotype") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
         matched = mine[mine["variant"] == "matched"]
         words = "pretrained minus its own random self" + (", lengths matched" if len(matched) else "")
-        yield from _means(matched if len(matched) else _plain(mine), claim, source, words)
+        yield from _means(matched if len(matched) else _plain(mine), claim, source, words, linked)
         return
     shown = _plain(scores[scores["analysis"].isin(["biotype", "width"])])
     for _, part in shown.groupby(["task", "base"], sort=False):
@@ -129,16 +149,16 @@ def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator
             yield _row(claim, source, model, words, metric, interval, 1, float(pretrained.iloc[0]["margin"]))
 
 
-def _ancestry(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+def _ancestry(pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
     mine = pairs[(pairs["analysis"] == "ancestry") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
     families = mine[mine["variant"] == "family"]
     cured = not paper and len(families)
     words = "pretrained minus its own random self" + (", families kept together" if cured else "")
     claim = "frozen, a random model tells superpopulations apart as well"
-    yield from _means(families if cured else _plain(mine), claim, "Fig 6b, Table 14", words)
+    yield from _means(families if cured else _plain(mine), claim, "Fig 6b, Table 14", words, linked)
 
 
-def _adapters(scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _adapters(scores: pd.DataFrame, linked: Units | None) -> Iterator[Row]:
     """Adapters against full fine-tuning of the same arm: two independent intervals (one test set: too wide)."""
     keys = ["task", "model", "init", "metric"]
     full = scores[(scores["analysis"] == "finetune") & (scores["init"] == "pretrained")]
@@ -150,11 +170,11 @@ def _adapters(scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     yield from _means(both, claim, "Table 8", "adapters minus full", linked)
 
 
-def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
     claim, source = "likelihood ratios do not rank pathogenic variants", "Table 4"
     if not paper:
         mine = pairs[(pairs["analysis"] == "likelihood") & (pairs["versus"] == "random") & (pairs["metric"] == "auroc")]
-        yield from _means(_plain(mine), claim, source, "AUROC of -LLR, pretrained minus its own random self")
+        yield from _means(_plain(mine), claim, source, "AUROC of -LLR, pretrained minus its own random self", linked)
         return
     mine = scores[(scores["analysis"] == "likelihood") & (scores["metric"] == "auroc")]
     mine = _plain(mine[mine["init"] == "pretrained"])

@@ -29,6 +29,6 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     return printed | {
         "reported_comparison": compare_reported(tables["scores"], tables["comparisons"], printed, paper, inputs.margins),
         "reported_across": reported_across(numbers, inputs.tasks, inputs.margins),
-        "defects": find_defects(scores, comparisons, inputs.diagnostics, tables["across_tasks"], clusters),
-        "claims": find_claims(scores, comparisons, inputs.margins, clusters),
+        "defects": find_defects(scores, comparisons, inputs.diagnostics, clusters),
+        "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters),
     }

@@ -12,7 +12,7 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files
-from foundationless.evaluation.across_tasks import cluster_tasks
+from foundationless.evaluation.across_tasks import cluster_tasks, task_kinds
 from foundationless.evaluation.task_results import IDENTITY, KEYS
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.runtime.cards import read_card
@@ -62,6 +62,11 @@ class Inputs:
     def labels(self) -> dict[str, str]:
         """Model -> its name in lists."""
         return {name: str(card.get("label", name)) for name, card in self.models.items()}
+
+    @cached_property
+    def families(self) -> dict[str, str]:
+        """Task -> its family."""
+        return {str(task): str(family) for task, family in task_kinds(self.tasks)["family"].items()}
 
     @cached_property
     def margins(self) -> dict[str, float]:

@@ -20,7 +20,7 @@ from foundationless.reporting.tables.verdict_words import sentences
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
 from foundationless.study.config import check_schema, read_schema
-from foundationless.study.vocabulary import METRICS, SCOPES
+from foundationless.study.vocabulary import FEWEST_SEEDS, METRICS, SCOPES, TOO_FEW_SEEDS
 
 SCHEMA_VERSION = 3
 QUESTION = "Does a pretrained model do better than the same model at random initialisation?"
@@ -29,8 +29,6 @@ FAMILYWISE = (
     "those of a difference and those of equivalence; of both together it is at most 10 % (Bonferroni). The two scopes "
     "are two questions with 10 % each, as are suites, families of tasks, analyses and references."
 )
-TOO_FEW = {"one seed": 1, "two seeds": 2}  # words that further seeds would change into another, and seeds there are
-FEWEST_SEEDS = 3
 LISTED_CELLS = 200
 NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", "scope", *(
     "delta", "low", "high", "p_holm", "p_tost_holm", "rope_within", "units", "seeds", "learned", "mde", "verdict",
@@ -67,7 +65,7 @@ def build(tables: Path, study: str, title: str) -> Fact:
     lost -= baselines
     judged = [name for name in models["model"] if name in {*everything["model"], *lost}]
     margins = pairs[pairs["analysis"] == analysis].dropna(subset="margin").groupby("metric", sort=False)["margin"].max()
-    chosen = _choices(tables, analysis)
+    chosen = choices(tables, analysis)
     verdict: Fact = {
         "schema_version": SCHEMA_VERSION,
         "study": study,
@@ -84,9 +82,9 @@ def build(tables: Path, study: str, title: str) -> Fact:
         "familywise": FAMILYWISE,
         "models": {
             name: _judge(name, labels[name], analysis, whole, everything)
-            | {"lost": name in lost, "edges": _edges(chosen, [name])} for name in judged
+            | {"lost": name in lost, "edges": count_edges(chosen, [name])} for name in judged
         },
-        "edges": {"models": _edges(chosen, judged), "baselines": _edges(chosen, baselines)},
+        "edges": {"models": count_edges(chosen, judged), "baselines": count_edges(chosen, baselines)},
         "rules": _rules(tables, analysis, baselines),
         "missing": {"count": len(missing), "cells": list(_cells(missing))},
     }  # fmt: skip
@@ -139,7 +137,7 @@ def _fact(row: Mapping[Any, Any]) -> Fact:
     metrics = [name for name in str(row["metrics"]).split("+") if name in METRICS]
     return (
         {name: _number(row.get(name)) for name in NUMBERS}
-        | {"metrics": metrics, "detectable": _detectable(row.get("mde"), metrics)}
+        | {"metrics": metrics, "detectable": detectable(row.get("mde"), row["metrics"])}
         | {"rope": {part: _number(row.get(f"rope_{part}")) for part in ("below", "within", "above")}}
         | {name: int(row[name]) if pd.notna(row.get(name)) else None for name in COUNTS}
         | {"verdict": str(row["verdict"])}
@@ -150,11 +148,11 @@ def _number(value: Any) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
 
 
-def _detectable(size: Any, metrics: Sequence[str]) -> float | str | None:
-    """What would be found with 80 % power; `none` where no difference of such metrics is as large."""
+def detectable(size: Any, metrics: Any) -> float | str | None:
+    """What would be found with 80 % power; `none` where no difference of such `metrics` (joined by +) is as large."""
     if size is None or pd.isna(size):
         return None
-    largest = max((1 - METRICS[name].lowest for name in metrics), default=np.inf)
+    largest = max((1 - METRICS[name].lowest for name in str(metrics).split("+") if name in METRICS), default=np.inf)
     return float(size) if size <= largest else "none"
 
 
@@ -164,7 +162,7 @@ def _cells(missing: pd.DataFrame) -> Iterator[dict[str, str]]:
         yield {name: str(row[name]) for name in names if pd.notna(row.get(name))}
 
 
-def _choices(tables: Path, analysis: str) -> pd.DataFrame | None:
+def choices(tables: Path, analysis: str) -> pd.DataFrame | None:
     """What was chosen on ordered grids for plain tasks (columns model and edge); None where no table says so."""
     path = tables / "selections.csv"
     if not path.is_file():
@@ -182,7 +180,7 @@ def _choices(tables: Path, analysis: str) -> pd.DataFrame | None:
     return mine[~mine["what"].isin(NO_GRID) | mine["edge"].isin(EDGES)]
 
 
-def _edges(chosen: pd.DataFrame | None, models: Iterable[str]) -> dict[str, int] | None:
+def count_edges(chosen: pd.DataFrame | None, models: Iterable[str]) -> dict[str, int] | None:
     """How many choices these models rest on, and how many of them are the lowest and the highest of their grid."""
     if chosen is None:
         return None
@@ -273,11 +271,12 @@ def unmet(
 
     One that was not compared is never met.
     """
+    seeds = {word: count for count, word in TOO_FEW_SEEDS.items()}
     others, short = [], {}
     for name, pair in chosen.items():
         word = ((pair or {}).get(scope) or {}).get("verdict")
-        if word in TOO_FEW and word not in words:
-            short[name] = TOO_FEW[word], FEWEST_SEEDS - TOO_FEW[word]
+        if word in seeds and word not in words:
+            short[name] = seeds[word], FEWEST_SEEDS - seeds[word]
         elif word not in words:
             others.append(name)
     return others, short
