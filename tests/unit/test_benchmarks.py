@@ -18,8 +18,8 @@ FLAGS: dict[str, list[str]] = {
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "rebuild": [],
-    "coverage": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
+    "verdicts": [],
 }
 
 

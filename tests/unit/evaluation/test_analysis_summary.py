@@ -87,8 +87,8 @@ def test_planted_differences_are_found_and_absent_ones_are_not(design, whole):
         unit = 2 if planted["metric"] == "accuracy" else 1  # accuracy of two classes is half of MCC
         assert abs(planted["delta"] - 0.2 / unit) < 4 * planted["se"] and planted["verdict"] == "better"
         assert abs(none["delta"]) < 4 * none["se"] and none["mde"] == pytest.approx(2.8016 * none["se"], rel=1e-3)
-        assert planted["p_test"] < 1e-3 and planted["nb_low"] < planted["delta"] < planted["nb_high"]
-        assert planted["test"] == "mcnemar"
+        assert planted["p_test"] < 0.05 and planted["nb_low"] < planted["delta"] < planted["nb_high"]
+        assert planted["test"] == "mcnemar" and planted["drawn_seeds"] == len(SEEDS) and planted["learned"]
     cell = design.by_task["finetune"]["sim_mark"][0]
     scores = whole["scores"].set_index(["task", "model", "init", "selection"])
     assert scores.loc[("sim_mark", *cell[2:4], "validation"), "mcc"] == pytest.approx(true_mcc(cell, DELTAS), abs=0.1)

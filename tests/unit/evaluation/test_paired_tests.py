@@ -92,23 +92,26 @@ def test_delong_at_the_edges():
         paired_tests.delong(labels, np.arange(4), np.arange(4))
 
 
-@pytest.mark.parametrize("tests", [1, 2, 3, 5, 15])
+@pytest.mark.parametrize("seeds", [1, 2, 3, 5, 15])
 @pytest.mark.parametrize("correlation", [0.0, 0.7, 1.0])
-def test_combined_p_values_keep_their_level_however_dependent(tests, correlation):
+def test_combined_seeds_keep_their_level_however_dependent(seeds, correlation):
+    """One seed without a difference is enough for the hypothesis, however sure the others are."""
     generator = np.random.default_rng(4)
-    shared, own = generator.normal(size=(4000, 1)), generator.normal(size=(4000, tests))
-    ps = scipy.stats.norm.sf(np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own)
-    combined = np.array([paired_tests.combine_dependent(row) for row in ps])
+    shared, own = generator.normal(size=(4000, 1)), generator.normal(size=(4000, seeds))
+    scores = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+    scores[:, 1:] += 9 * np.sign(scores[:, :1])
+    ps = 2 * scipy.stats.norm.sf(np.abs(scores))
+    combined = np.array([paired_tests.combine_seeds(*row) for row in zip(ps, scores, strict=True)])
     for level in (0.05, 0.2):
         assert np.mean(combined <= level) <= level + 4 * np.sqrt(level * (1 - level) / 4000)
 
 
-def test_combined_p_values_by_hand():
-    assert paired_tests.combine_dependent([0.03]) == 0.03
-    assert paired_tests.combine_dependent([0.01, np.nan, 0.2]) == pytest.approx(0.02)
-    assert paired_tests.combine_dependent([0.5, 0.01, 0.02]) == pytest.approx(0.03)
-    assert paired_tests.combine_dependent([0.9, 0.8]) == 1
-    assert np.isnan(paired_tests.combine_dependent([np.nan]))
+def test_combined_seeds_by_hand():
+    assert paired_tests.combine_seeds([0.03], [-0.2]) == pytest.approx(0.03)
+    assert paired_tests.combine_seeds([0.01, np.nan, 0.2], [0.3, 0.1, 0.1]) == pytest.approx(0.2)
+    assert paired_tests.combine_seeds([4e-14, 1e-12, 0.001], [0.25, -0.219, -0.07]) > 0.99, "seeds that disagree"
+    assert paired_tests.combine_seeds([1.0, 1.0], [0.0, 0.0]) == 1
+    assert np.isnan(paired_tests.combine_seeds([np.nan], [0.1]))
 
 
 def test_corrected_t_agrees_with_baycomp():

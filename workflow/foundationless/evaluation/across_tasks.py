@@ -172,7 +172,7 @@ def _evidence(tasks: pd.DataFrame, scope: str, clusters: Mapping[str, str], mode
         "p_tost": evidence.p_tost(margin), "margin": margin, "seeds": measured["drawn_seeds"].min(),
         "learned": int((measured["p_learned"] <= ALPHA).sum()), "any_learned": any_learned(measured["p_learned"]),
         "wilcoxon_p": wilcoxon(kinds.to_numpy()) if scope == "like-these" else np.nan,
-        "clusters": len({name or task for name, task in zip(shared, tasks["base_task"], strict=True)}),
+        "clusters": len({clusters.get(task, task) for task in measured["base_task"]}),
     }  # fmt: skip
     return row | dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))
 

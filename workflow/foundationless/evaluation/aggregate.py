@@ -25,6 +25,7 @@ from foundationless.evaluation.bootstrap import LEVEL, POWER
 from foundationless.study.vocabulary import FEWEST_SEEDS, TOO_FEW_SEEDS
 
 ALPHA = 0.05
+EQUAL = 1e-12  # family means that differ by less are equal but for rounding
 
 Floats = NDArray[np.float64]
 
@@ -141,7 +142,7 @@ def weigh(
     if scope == "like-these":
         means = _sum_within(values * weights, unit) * size
         between = means.var(axis=-1, ddof=1) / size if size > 1 else between
-        at_least = np.where(np.isfinite(items_variance), items_variance, np.where(between == 0, np.nan, 0.0))
+        at_least = np.where(np.isfinite(items_variance), items_variance, np.where(between < EQUAL**2, np.nan, 0.0))
         se, df = _combine([(np.maximum(between, at_least), size - 1), *parts], most=max(size - 1, 1))
     else:
         se, df = _combine([(items_variance, np.inf), *parts])

@@ -138,18 +138,17 @@ def _score_rows(results: TaskResults, arms: Arms, metric: str, chance: Chance) -
     others = [name for name in CLASS_METRICS if name != metric and results.serves(name)]
     points = {name: results.score(name, 0) for name in others} | {metric: arms}
     return [
-        _score_row(results, arm, {name: scored[selection][arm] for name, scored in points.items()}, metric, selection)
-        | chance.columns(selection, arm)
+        _score_row(results, arm, {name: scored[selection][arm] for name, scored in points.items()}, selection, chance)
         for selection, scored in arms.items()
         for arm in scored
     ]
 
 
 def _score_row(
-    results: TaskResults, arm: Name, scored: Mapping[str, Arm], metric: str, selection: str
+    results: TaskResults, arm: Name, scored: Mapping[str, Arm], selection: str, chance: Chance
 ) -> dict[str, Any]:
-    """One arm; `scored` are its runs by metric."""
-    mine = results.of(arm)
+    """One arm; `scored` are its runs by metric, the main one last."""
+    mine, metric = results.of(arm), list(scored)[-1]
     estimate, by_seed = interval(scored[metric], results.seed), scored[metric].by_seed()
     return (
         results.identity(arm)
@@ -158,6 +157,7 @@ def _score_row(
         | {"sd": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan}
         | sizes(results.runs(arm, selection))
         | {"parameters": mine[0].record["parameters"], "seconds": sum(cell.record["cost"]["seconds"] for cell in mine)}
+        | chance.columns(selection, arm)
         | {name: runs.value for name, runs in scored.items()}
         | calibrations(results, arm, selection)
     )

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.across_tasks import ACROSS, summarise_tasks, task_kinds
-from foundationless.evaluation.aggregate import across_tasks, independent_difference
+from foundationless.evaluation.aggregate import across_tasks, independent_difference, wilcoxon
 from foundationless.evaluation.bootstrap import verdict
 from foundationless.evaluation.table_files import read_csv
 from foundationless.reporting.tables.catalogue import columns_of
@@ -312,7 +312,7 @@ def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margins: Mappin
     `model` is the architecture in the model table. The paper tells neither seeds nor what a constant answer scores: its
     words are those of the tests alone. Of `these` tasks the only error that it tells is the sd over three runs of Table
     18; nobody knows what its runs share, so all tasks are taken to move with them. That interval leaves test items out,
-    and where a task has no sd there is none.
+    and where a task has no sd there is none. Wilcoxon's p is there over tasks.
     """
     mine = reported[reported["experiment"].isin(FINETUNED) & reported["arm"].isin(["pretrained", "random"])]
     mine = mine.assign(suite=mine["experiment"].map(FINETUNED), metric=mine["metric"].replace(PAPER_METRICS))
@@ -333,6 +333,7 @@ def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margins: Mappin
     ]
     told = mine.groupby("suite")["sd"].agg(lambda sds: sds.notna().all())
     scopes[0] = _without_errors(scopes[0], [suite for suite, whole in told.items() if whole])
+    scopes[0]["wilcoxon_p"] = list(_over_tasks(scopes[0], pairs, task_kinds(known)))
     table = pd.concat(scopes).sort_index(kind="stable").reset_index(drop=True)
     named = dict(zip(mine["model"], mine["label"], strict=True))
     sources = table["suite"].where(table["family"] == "").map(mine.groupby("suite")["source"].agg(_join))
@@ -362,6 +363,16 @@ def _three_runs(mine: pd.DataFrame) -> pd.DataFrame:
     told = mine[mine["sd"].notna()].assign(init=mine["arm"], task=mine["name"])
     shifted = [told.assign(seed=seed, value=told["value"] + shift * told["sd"]) for seed, shift in enumerate((-1, 0, 1))]
     return pd.concat(shifted, ignore_index=True)
+
+
+def _over_tasks(table: pd.DataFrame, pairs: pd.DataFrame, kinds: pd.DataFrame) -> Iterator[float]:
+    """Wilcoxon's p of every row over its distinct tasks, which it takes for independent, as the paper does."""
+    placed = pairs.assign(**{name: pairs["task"].map(kinds[name]) for name in ("suite", "family", "twin")})
+    for row in table.to_dict("records"):
+        mine = placed[(placed["versus"] == row["versus"]) & (placed["model"] == row["model"])]
+        mine = mine[mine["suite"].isin([row["suite"]]) | (row["suite"] == "all")]
+        mine = mine[mine["family"].isin([row["family"]]) | (row["family"] == "")]
+        yield wilcoxon(mine.groupby("twin")["delta"].mean().to_numpy())
 
 
 def _without_errors(table: pd.DataFrame, told: Iterable[str]) -> pd.DataFrame:
