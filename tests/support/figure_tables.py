@@ -170,7 +170,9 @@ def _comparisons(scores: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame
     ):
         other = others.rename(columns={"value": "reference_value", "model": "reference", "init": "reference_init"})
         other = other.assign(model=other["reference"]) if "model" in by else other
-        pairs.append(own.merge(other[[*by, "reference", "reference_init", "reference_value"]], on=by).assign(versus=versus))
+        pairs.append(
+            own.merge(other[[*by, "reference", "reference_init", "reference_value"]], on=by).assign(versus=versus)
+        )
     found = pd.concat(pairs, ignore_index=True)
     delta, se = found["value"] - found["reference_value"], rng.uniform(0.004, 0.02, len(found))
     found = found.assign(delta=delta, low=delta - 1.96 * se, high=delta + 1.96 * se, se=se, mde=2.8 * se)

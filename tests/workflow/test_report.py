@@ -24,7 +24,14 @@ PAGES = ["overview", "figures", "tables", "model-lab.one", "runtimes", "missing"
 
 
 def evidence(delta, verdict):
-    numbers = {"delta": delta, "se": 0.01, "low": delta - 0.02, "high": delta + 0.02, "detectable": 0.03, "margin": 0.04}
+    numbers = {
+        "delta": delta,
+        "se": 0.01,
+        "low": delta - 0.02,
+        "high": delta + 0.02,
+        "detectable": 0.03,
+        "margin": 0.04,
+    }
     tests = {"p_holm": 0.0004, "p_tost_holm": None, "rope": {"below": 0.1, "within": 0.0002, "above": 0.7}}
     counts = {"n": 6, "distinct": 5, "units": 3, "seeds": 3, "learned": 6, "wins": 5, "losses": 1}
     these = numbers | tests | counts | {"metrics": ["mcc"], "verdict": verdict}
@@ -96,7 +103,8 @@ def study(tmp_path_factory):
         "sentences": ["One is better.", HOSTILE, "Nothing else."],
     }  # fmt: skip
     verdict["models"]["lab.three"] = {
-        "label": "Three", "verdict": words_of(None), "lost": True, "edges": None, "versus_random": None, "versus_baseline": None, "families": {},
+        "label": "Three", "verdict": words_of(None), "lost": True, "edges": None,
+        "versus_random": None, "versus_baseline": None, "families": {},
         "families_versus_baseline": {}, "analyses": {},
     }  # fmt: skip
     check_schema(verdict, read_schema("verdict"), "verdict")

@@ -10,7 +10,7 @@ import sklearn.metrics as sk
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.evaluation import across_tasks, diagnostics, table_files, task_results
+from foundationless.evaluation import diagnostics, table_files, task_results
 from foundationless.evaluation.records import Result, write_record
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.reporting.paper import paper_tables
@@ -334,7 +334,9 @@ def test_collected_tables(jobs, tmp_path):
     over = over.set_index(["suite", "versus", "model"])
     assert over.loc[("all", "random", "big"), ["n", "wins", "losses"]].tolist() == [2, 2, 0]  # pct10 is no task
     assert over.loc[("nt", "random", "big"), "n"] == 1
-    assert over.loc[("all", "random", "big"), "verdict"] == "two seeds" and over.loc[("all", "random", "big"), "low"] > 0
+    assert (
+        over.loc[("all", "random", "big"), "verdict"] == "two seeds" and over.loc[("all", "random", "big"), "low"] > 0
+    )
     assert (output / "optimism.csv").read_text().count("\n") == 1, "no diagnostics were given"
     table = pd.read_csv(output / "table_18_finetune.csv")
     assert table.loc[0, ["task", "model", "model_label", "suite"]].tolist() == ["H3", "big", "BIG", "nt"]

@@ -23,7 +23,9 @@ DELTAS = {"better": 0.08, "equivalent": 0.001, "worse": -0.06, "undecided": 0.01
 SEEDS = {"one seed": 1, "two seeds": 2}
 
 
-def row(model, word, *, scope="these", suite="all", family="", versus="random", analysis="finetune", variant="", **more):
+def row(
+    model, word, *, scope="these", suite="all", family="", versus="random", analysis="finetune", variant="", **more
+):
     delta = DELTAS[word]
     found = dict.fromkeys(across_tasks.ACROSS, np.nan)
     found |= {"analysis": analysis, "variant": variant, "suite": suite, "family": family, "model": model}
@@ -296,9 +298,10 @@ def test_too_few_seeds_have_an_exit_code_and_a_sentence_of_their_own(tables, tmp
 def test_it_prints_a_table(written, capsys):
     assert main(["verdict", "--verdict", str(written)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == "model scope verdict delta 95 % interval units tasks seeds detectable".split()
-    assert lines[1] == "GOOD these better +0.080 [+0.060, +0.100] 9 12 3 0.030".split()
-    assert lines[2] == "GOOD like-these undecided +0.010 [−0.100, +0.200] 4 12 3 none".split()
+    assert lines[0][:7] == ["model", "scope", "verdict", "delta", "95", "%", "interval"]
+    assert lines[0][7:] == ["units", "tasks", "seeds", "detectable"]
+    assert lines[1] == ["GOOD", "these", "better", "+0.080", "[+0.060,", "+0.100]", "9", "12", "3", "0.030"]
+    assert lines[2] == ["GOOD", "like-these", "undecided", "+0.010", "[−0.100,", "+0.200]", "4", "12", "3", "none"]
     assert main(["verdict", "--verdict", str(written), "--versus", "baseline", "--model", "bad"]) == 0
     assert "not compared" in capsys.readouterr().out
 

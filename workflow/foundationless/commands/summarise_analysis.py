@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     given = arguments
     analysis = Analysis(
-        given.analysis, given.directory, given.resamples, read_margins(given.margins), given.seed, tuple(given.baselines),
-        given.audits, tuple(given.audited), given.partial,
+        given.analysis, given.directory, given.resamples, read_margins(given.margins), given.seed,
+        tuple(given.baselines), given.audits, tuple(given.audited), given.partial,
     )  # fmt: skip
     summarise_analysis(analysis, read_cells(given.cells), given.output, given.processes)

@@ -20,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", nargs="+", default=[], metavar="NAME", help="these models (default: all that were compared)")
     add("--versus", choices=["random", "baseline"], default="random", help="its random self, or the best baseline")
     add("--family", metavar="NAME", help="over tasks of this family alone, e.g. 'splice sites'")
-    add("--scope", choices=list(SCOPES), default="these", help="whose words count: of these tasks, or of tasks like these")
+    add(
+        "--scope",
+        choices=list(SCOPES),
+        default="these",
+        help="whose words count: of these tasks, or of tasks like these",
+    )
     add("--fail-unless", nargs="+", choices=VERDICTS, default=[], metavar="WORD", help=f"of {', '.join(VERDICTS)}")
 
 

@@ -128,8 +128,8 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
         audit, missing = _audit(analysis, task)
         notes += missing
         summary = task_summary.summarise(
-            records, predictions, metric=task.metric, resamples=analysis.resamples, margin=analysis.margins[task.metric],
-            seed=analysis.seed, baselines=analysis.baselines, audit=audit,
+            records, predictions, metric=task.metric, resamples=analysis.resamples,
+            margin=analysis.margins[task.metric], seed=analysis.seed, baselines=analysis.baselines, audit=audit,
             design=list(dict.fromkeys((cell.split("/")[0], cell.split("/")[1]) for cell in task.cells)),
         )  # fmt: skip
     summary.notes[:0] = notes

@@ -133,11 +133,11 @@ def design(tables: Tables) -> list[str]:
     pairs = tables.comparisons[tables.comparisons["analysis"].isin(scores["analysis"])]
     if margins := margin_words(pairs):
         sentences.append(
-            f"Differences are paired, item by item; within {margins} they count as none. Two questions are answered: on "
-            "these tasks (seeds and test items are random) and on tasks like these (families of tasks are random too, "
-            "by a t test over their means; families that share sequences are one, and the same data in two suites count "
-            "once). A word takes three seeds, an arm that learned something, and a t test or two one-sided tests (TOST) "
-            "at 5 % after Holm's adjustment over models; both kinds of tests together err for any model in at most 10 %."
+            f"Differences are paired, item by item; within {margins} they count as none. Two questions are answered: "
+            "on these tasks (seeds and test items are random) and on tasks like these (families of tasks are random "
+            "too, by a t test over their means; families that share sequences are one, and the same data in two suites "
+            "count once). A word takes three seeds, an arm that learned something, and a t test or two one-sided tests "
+            "(TOST) at 5 % after Holm's adjustment over models; both kinds together err for any model in at most 10 %."
         )
     return sentences
 

@@ -80,7 +80,8 @@ NUMBERS = [
     *sorted(table_files.NUMBERS), "attempts", "cpu_hours", "df", "difference", "distinct", "energy_kwh",
     "gpu_hours", "gpus", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost", "p_tost_holm",
     "peak_device_memory_mb", "peak_memory_mb", "position", "rank", "reported_sd", "rope_above", "rope_below",
-    "rope_within", "rows", "shift_max", "shift_mean", "threads", "units", "width", "wins", "with_defect", "without", "x", "y",
+    "rope_within", "rows", "shift_max", "shift_mean", "threads", "units", "width", "wins", "with_defect",
+    "without", "x", "y",
 ]  # fmt: skip
 # Columns that no row of a table leaves open.
 KEYS = {

@@ -210,14 +210,14 @@ def _paper_deltas(tables: Tables) -> pd.DataFrame:
 
 def _forest_caption(tables: Tables, whole: pd.DataFrame, printed: pd.DataFrame, edges: Mapping[str, str]) -> str:
     words = [
-        "Pretrained minus reference; lines: 95 % intervals (arrow: it goes on). Left: the mean over these very tasks, by "
-        "Student's t with seeds and test items as random. Right: the mean over families of their means, by Student's t "
+        "Pretrained minus reference; lines: 95 % intervals (arrow: it goes on). Left: the mean over these very tasks, "
+        "by Student's t with seeds and test items as random. Right: the mean over families of their means, by its t "
         "with families and seeds as random; families that share sequences are one, and a single family says nothing of "
         "others. Tasks: in brackets, with the same data in two suites counted once. Seeds: the fewest of an arm.",
         "Verdict at 5 % after Holm's adjustment over models, of differences and of equivalence each (both together: at "
         "most 10 %): equivalent if two one-sided tests (TOST) place the difference within the margin (grey; of several "
-        "metrics the mean of the tasks' margins), else better or worse if the t test tells it from 0, else undecided. No "
-        "such word with fewer than three seeds, nor where no arm beats a constant answer (not learned).",
+        "metrics the mean of the tasks' margins), else better or worse if the t test tells it from 0, else undecided. "
+        "No such word with fewer than three seeds, nor where no arm beats a constant answer (not learned).",
     ]
     for scope, (heading, _) in PANELS.items():
         facts = [{"detectable": detectable(row.mde, row.metrics)} for row in each(whole[whole["scope"] == scope])]

@@ -33,8 +33,8 @@ class Units(NamedTuple):
     def weigh(self, deltas: "pd.Series[float]") -> Evidence:
         """The mean of differences [task] over families, on tasks like these."""
         names = [str(task) for task in deltas.index]
-        families, shared = ([known.get(name, other) for name, other in zip(names, others, strict=True)]
-                            for known, others in ((self.families, names), (self.clusters, [""] * len(names))))  # fmt: skip
+        families = [self.families.get(name, name) for name in names]
+        shared = [self.clusters.get(name) for name in names]
         unknown = np.full(len(names), np.nan)
         return weigh(deltas.to_numpy(), unknown, [], families, clusters=shared, scope="like-these")
 
@@ -56,14 +56,16 @@ def find_claims(
     family) of their means, with a t interval over them, where families that share one of the `clusters` (task -> group
     of tasks that share sequences) are one. One task or one family has the mean of its bootstrap intervals. `n` counts
     tasks; sets derived from one (shares of its training rows, drawn several times) share its test set, so they are
-    averaged first, ends of intervals too. What there is no data for has no row. `margin` is that of the metric, of several the mean of the tasks' margins.
+    averaged first, ends of intervals too. What there is no data for has no row. `margin` is that of the metric, of
+    several the mean of the tasks' margins.
     """
     rows: list[Row] = []
     for selection in SELECTED_BY:
         ours, pairs = (
             frame[(frame["selection"] == selection) & (frame["reading"] == "published")].assign(  # others, no claim
                 margin=lambda rows: rows["metric"].map(dict(margins)).astype(float)
-            ) for frame in (scores, comparisons)
+            )
+            for frame in (scores, comparisons)
         )
         paper = selection == "test"
         linked = None if paper else Units(families, clusters or {})
@@ -92,9 +94,7 @@ def _row(
     return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names}
 
 
-def _means(
-    rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Units | None = None
-) -> Iterator[Row]:
+def _means(rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Units | None = None) -> Iterator[Row]:
     """Per model the mean of paired differences over tasks, or over units that are `linked`; of one its own interval."""
     for model, part in rows.groupby("model", sort=False):
         known = part[np.isfinite(part["delta"].to_numpy(dtype=float))]

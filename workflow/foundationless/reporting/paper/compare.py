@@ -27,7 +27,9 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     printed = paper_tables(inputs, tables, paper)
     scores, comparisons, clusters = inputs.scores, inputs.comparisons, inputs.clusters
     return printed | {
-        "reported_comparison": compare_reported(tables["scores"], tables["comparisons"], printed, paper, inputs.margins),
+        "reported_comparison": compare_reported(
+            tables["scores"], tables["comparisons"], printed, paper, inputs.margins
+        ),
         "reported_across": reported_across(numbers, inputs.tasks, inputs.margins),
         "defects": find_defects(scores, comparisons, inputs.diagnostics, clusters),
         "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters),

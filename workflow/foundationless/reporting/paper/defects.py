@@ -40,8 +40,8 @@ def find_defects(
     """Rows of every defect that the tables can show, by item; see the module for the columns.
 
     `scores` and `comparisons` hold both selections, and the parts of names as columns, as `diagnostics` do; `clusters`
-    is the group of tasks that share sequences, by task. In a mean over tasks such a group counts as one, sets derived from a task are averaged first, and permuted labels are
-    left out. What there is no data for has no row.
+    is the group of tasks that share sequences, by task. In a mean over tasks such a group counts as one, sets derived
+    from a task are averaged first, and permuted labels are left out. What there is no data for has no row.
     """
     ours = scores[scores["selection"] != "test"]
     averaged = [
@@ -57,7 +57,9 @@ def find_defects(
     ]
     single = [_less_data(ours), _signs(ours), _lengths(ours), _counts(ours), _rounding(ours), _unseeded(ours)]
     means = [_with_mean(list(rows), clusters or {}) for rows in averaged]
-    table = pd.DataFrame(chain(*single, *means, _dependent_tasks(comparisons, clusters or {})), columns=columns_of("defects"))
+    table = pd.DataFrame(
+        chain(*single, *means, _dependent_tasks(comparisons, clusters or {})), columns=columns_of("defects")
+    )
     return table.sort_values("item", kind="stable").reset_index(drop=True)
 
 

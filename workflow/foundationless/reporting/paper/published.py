@@ -361,7 +361,9 @@ def _pair_arms(mine: pd.DataFrame) -> pd.DataFrame:
 def _three_runs(mine: pd.DataFrame) -> pd.DataFrame:
     """Three runs with the mean and sd that the paper prints of an arm on a task."""
     told = mine[mine["sd"].notna()].assign(init=mine["arm"], task=mine["name"])
-    shifted = [told.assign(seed=seed, value=told["value"] + shift * told["sd"]) for seed, shift in enumerate((-1, 0, 1))]
+    shifted = [
+        told.assign(seed=seed, value=told["value"] + shift * told["sd"]) for seed, shift in enumerate((-1, 0, 1))
+    ]
     return pd.concat(shifted, ignore_index=True)
 
 

@@ -63,10 +63,10 @@ _DIAGNOSTICS = "evaluation.diagnostics:COLUMNS"
 
 TABLES: dict[str, Table] = {
     "across_tasks": _table(
-        VERDICT, "What the paired differences of each model add up to, per analysis, variant of the tasks, set of tasks "
-        "(all, a suite, a family), reference and scope (these tasks; tasks like these, of which families are the units): "
-        "mean, 95 % interval, tests of difference and of equivalence, probabilities below, within and above the margin, "
-        "detectable difference, seeds, tasks on which something was learned, and verdict",
+        VERDICT, "What the paired differences of each model add up to, per analysis, variant of the tasks, set of "
+        "tasks (all, a suite, a family), reference and scope (these tasks; tasks like these, of which families are the "
+        "units): mean, 95 % interval, tests of difference and of equivalence, probabilities below, within and above "
+        "the margin, detectable difference, seeds, tasks on which something was learned, and verdict",
         f"{_ACROSS}:ACROSS", "analysis variant suite family model versus scope",
         f"analysis suite family model versus {_EVIDENCE} seeds learned p_holm p_tost_holm mde verdict", shown=True,
         parts=True,
@@ -92,9 +92,9 @@ TABLES: dict[str, Table] = {
         shown=True,
     ),
     "reported_across": _table(
-        VERDICT, "The paper's own numbers through the same statistics; it tells no seeds, so its words are those of the "
-        "tests alone, and of these tasks its only error is the sd of its runs (Wilcoxon's p is there over tasks, as the "
-        "paper counts them, and over families on tasks like these)",
+        VERDICT, "The paper's own numbers through the same statistics; it tells no seeds, so its words are those of "
+        "the tests alone, and of these tasks its only error is the sd of its runs (Wilcoxon's p is there over tasks, "
+        "as the paper counts them, and over families on tasks like these)",
         "reporting.paper.published:REPORTED_ACROSS", "suite family model versus scope",
         f"suite family model_label versus {_EVIDENCE} p p_holm p_tost_holm wilcoxon_p verdict",
     ),

@@ -190,7 +190,9 @@ def count_edges(chosen: pd.DataFrame | None, models: Iterable[str]) -> dict[str,
 
 def _scores(tables: Path) -> pd.DataFrame | None:
     path = tables / "scores.csv"
-    return _read(path, ("analysis", "task", "model", "init", "metric", "value", "selection")) if path.is_file() else None
+    return (
+        _read(path, ("analysis", "task", "model", "init", "metric", "value", "selection")) if path.is_file() else None
+    )
 
 
 def _rules(tables: Path, analysis: str, baselines: set[str]) -> list[Fact]:
