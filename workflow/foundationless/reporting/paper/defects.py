@@ -255,8 +255,8 @@ def _dependent_tasks(comparisons: pd.DataFrame, clusters: Mapping[str, str]) -> 
         if analysis not in counted:
             counted.add(analysis)
             whole, linked = {"analysis": analysis, "task": "all", "metric": "count"}, len(set(groups))
-            change = n - linked, np.nan, np.nan
-            yield _row(11, f"{what} (number)", whole, "linked tasks are one group", n, linked, change, n)
+            fewer = n - linked, np.nan, np.nan
+            yield _row(11, f"{what} (number)", whole, "linked tasks are one group", n, linked, fewer, n)
         each, grouped = across_clusters(deltas, range(n)), across_clusters(deltas, groups)  # the former: Student's t
         naive, honest = ((mean.high - mean.low) / 2 for mean in (each, grouped))
         metrics = "+".join(dict.fromkeys(rows["metric"]))

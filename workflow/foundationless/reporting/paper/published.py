@@ -331,8 +331,7 @@ def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margins: Mappin
         for scope, runs, items in (("these", _three_runs(mine), 0.0), ("like-these", None, np.nan))
         for table in [summarise_tasks(pairs.assign(se_items=items), runs, known, order)]
     ]
-    told = mine.groupby("suite")["sd"].agg(lambda sds: sds.notna().all())
-    scopes[0] = _without_errors(scopes[0], [suite for suite, whole in told.items() if whole])
+    scopes[0] = _without_errors(scopes[0], set(mine["suite"]) - set(mine.loc[mine["sd"].isna(), "suite"]))
     scopes[0]["wilcoxon_p"] = list(_over_tasks(scopes[0], pairs, task_kinds(known)))
     table = pd.concat(scopes).sort_index(kind="stable").reset_index(drop=True)
     named = dict(zip(mine["model"], mine["label"], strict=True))
@@ -381,7 +380,7 @@ def _without_errors(table: pd.DataFrame, told: Iterable[str]) -> pd.DataFrame:
     """Rows of `these` tasks without interval, tests and word where not every task is of a suite with an sd."""
     silent = ~table["suite"].isin(list(told))
     numbers = ["se", "df", "low", "high", "mde", "se_items", "se_seeds", "se_units"]
-    numbers += [name for name in table if name.startswith(("p", "rope_"))]
+    numbers += [name for name in map(str, table) if name.startswith(("p", "rope_"))]
     table = table.astype({"verdict": object}).assign(se_items=np.nan)
     table.loc[silent, numbers] = np.nan
     table.loc[silent, "verdict"] = ""
