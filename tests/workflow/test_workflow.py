@@ -284,6 +284,10 @@ def test_the_studys_errors_and_claims_are_numbers(demo):
     # No test sequence of the demo stands in another split, and contigs of test sequences are kept out of the corpus.
     audits = pd.read_csv(demo / "tables/audits.csv").set_index("task")
     assert not audits.loc[["sim_mark", "sim_promoter", "sim_enhancer"], "duplicate"].any()
+    # What is planted at one place, and the lengths of biotypes, no model is needed for.
+    checks = pd.read_csv(demo / "tables/shortcuts.csv").set_index(["task", "check"])
+    assert checks.loc[("sim_promoter", "motifs"), "word"] == checks.loc[("sim_biotype", "length"), "word"] == "shortcut"
+    assert checks.loc[("sim_mark", "length"), "word"] == "none"
     corpora = pd.read_csv(demo / "tables/corpora.csv").set_index("task")
     assert not corpora.loc[["sim_mark", "sim_promoter", "sim_biotype"], "half"].any()
 

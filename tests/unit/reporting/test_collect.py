@@ -195,6 +195,23 @@ def test_scores_without_near_duplicates_are_those_of_the_other_rows(jobs, tmp_pa
     assert (leak["value_all"] == leak["value_distant"]).all() and not leak[["delta", "low", "high"]].to_numpy().any()
 
 
+def test_overlapping_rows_are_left_out_beside_near_ones_and_counted_apart(jobs, tmp_path):
+    """Two marks are one mask; audits of before had one of them, and their rows overlap nothing."""
+    ids = [f"s{i}" for i in range(120)]
+    marks = pd.DataFrame({"id": ids, "near": np.arange(120) < 30, "collinear": np.arange(120) >= 20})
+    marks["collinear"] &= np.arange(120) < 50
+    union = marks.assign(near=marks["near"] | marks["collinear"])
+    kept = {}
+    for name, audit in {"both": marks, "union": union[["id", "near"]]}.items():
+        summarise(tmp_path, jobs, audit=audit)
+        kept[name] = diagnostic(tmp_path, "leakage")
+    values = ["value_all", "value_distant", "value_near", "n_all", "n_distant", "delta", "low", "high"]
+    assert len(kept["both"]) and kept["both"][values].equals(kept["union"][values])
+    counts = ["n_distant", "n_near", "n_collinear"]
+    assert set(map(tuple, kept["both"][counts].to_numpy())) == {(70, 30, 30)}
+    assert set(map(tuple, kept["union"][counts].to_numpy())) == {(70, 50, 0)}
+
+
 def test_an_audit_of_other_rows_is_said_and_leaves_the_leak_out(jobs, tmp_path, capsys):
     summarise(tmp_path, jobs, audit=pd.DataFrame({"id": ["haplotype"], "near": [True]}))
     assert "the audit does not know all test items" in capsys.readouterr().err
@@ -319,6 +336,19 @@ def test_a_pretrained_arm_that_is_the_random_one_is_refused(tmp_path):
     check_distinct(cards[:3])
     with pytest.raises(UserError, match=r"copy and .*random hold the same weights"):
         check_distinct(cards)
+
+
+def test_checks_of_audits_are_collected_whole(jobs, tmp_path):
+    summarise(tmp_path, jobs)
+    rows = [dict.fromkeys(columns_of("shortcuts")[1:]) | {"check": name, "value": 0.1} for name in ("N", "k-mers")]
+    audits = [{"task": "H3", "pairs": [], "shortcuts": rows}, {"task": "H4", "pairs": []}]  # the second is of before
+    for audit in audits:
+        (tmp_path / f"{audit['task']}.json").write_text(json.dumps(audit | {"classes": {}}))
+    files = [str(tmp_path / f"{task}.json") for task in ("H3", "H4")]
+    given = [tmp_path / "scores.csv"], [tmp_path / "comparisons.csv"]
+    table = pd.read_csv(collect(tmp_path, jobs, *given, "--audits", *files) / "shortcuts.csv")
+    assert table["task"].tolist() == ["H3", "H3"] and table["check"].tolist() == ["N", "k-mers"]
+    assert list(table) == columns_of("shortcuts") and table["value"].tolist() == [0.1, 0.1]
 
 
 def test_collected_tables(jobs, tmp_path):

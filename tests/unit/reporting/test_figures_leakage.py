@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from foundationless.reporting.figures import resolve
 from foundationless.reporting.figures.inputs import read
-from foundationless.reporting.figures.leakage import DUPLICATE, NEAR
+from foundationless.reporting.figures.leakage import DUPLICATE, FLAG, NEAR
 from support.figures import laid_out, marks_of, points, words
 
 
@@ -35,6 +35,35 @@ def test_full_size_shows_every_audit(full, drawn):
     expected = np.array(sorted(zip(shares, pairs["delta"], strict=True)))
     assert np.array(sorted(map(tuple, line.get_xydata()))) == pytest.approx(expected)
     assert len(points(figure, "|")) == leaky["model"].isin(read(full).baselines).sum() > 0
+
+
+def test_the_best_rule_stands_beside_every_task(full, drawn):
+    table = pd.read_csv(full / "shortcuts.csv")
+    rules = table[(table["metric"] == "mcc") & table["value"].notna()]
+    best = rules.loc[rules.groupby("task")["value"].idxmax()]
+    figure = drawn("leakage", full)
+    panel = figure.subfigs[1].subfigs[0].axes[1]
+    marks = np.concatenate([line.get_xydata() for line in panel.lines if line.get_marker() == "D"])
+    assert sorted(marks[:, 0]) == pytest.approx(sorted(best["value"]))
+    red = [line.get_xdata()[0] for line in panel.lines if line.get_color() == FLAG]
+    assert sorted(red) == pytest.approx(sorted(rules.loc[rules["word"] == "shortcut", "value"]))
+    ends = [part for strokes in panel.collections for part in strokes.get_segments()]
+    strokes = [part[0, 0] for part in ends if part[0, 0] == part[1, 0]]
+    assert sorted(strokes) == pytest.approx(sorted(best["threshold"]))
+    written = [text.get_text() for text in panel.texts]
+    for row in best.itertuples():
+        assert f"{row.check} {row.value:.2f}".replace("constant ", "") in written
+    made = table[(table["metric"] == "share") & (table["word"] == "constructed")]
+    assert sum("25 %" in text for text in written) == made["task"].nunique() > 0
+
+
+def test_a_study_without_checks_has_no_panel_of_rules(small, tmp_path):
+    directory = shutil.copytree(small, tmp_path / "tables")
+    before = len(laid_out(resolve("leakage")(read(directory))).subfigs[1].subfigs[0].axes)
+    (directory / "shortcuts.csv").unlink()
+    figure = laid_out(resolve("leakage")(read(directory)))
+    assert len(figure.subfigs[1].subfigs[0].axes) == before - 1
+    assert not any("shortcut" in text.lower() for text in words(figure))
 
 
 def _rgb(color):

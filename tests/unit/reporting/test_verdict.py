@@ -211,6 +211,31 @@ def test_what_a_rule_without_a_model_reaches_stands_beside_every_task(tables):
     assert any("reaches the best pretrained model on 1 of 2 tasks" in sentence for sentence in found["sentences"])
 
 
+def test_rules_on_another_metric_are_compared_on_theirs(tables):
+    """The audit's rules have MCC; the task is scored by accuracy, and scores hold both. What is unknown is no rule."""
+    add(tables, "models", {"model": "kmer", "label": "KMER", "kind": "baseline"})
+    shared = {
+        "analysis": "finetune",
+        "task": "t",
+        "metric": "accuracy",
+        "low": 0.1,
+        "high": 0.2,
+        "selection": "validation",
+    }
+    add(
+        tables, "scores", shared | {"model": "good", "init": "pretrained", "value": 0.9, "mcc": 0.8},
+        shared | {"model": "kmer", "init": "baseline", "value": 0.8, "mcc": 0.6},
+    )  # fmt: skip
+    rule = {"task": "t", "against": "earlier", "metric": "mcc", "low": 0.6, "high": 0.8, "threshold": 0.1}
+    add(
+        tables, "shortcuts", rule | {"check": "motifs", "value": 0.7, "word": "shortcut"},
+        rule | {"check": "genome", "value": 0.99, "word": "unknown"},
+    )  # fmt: skip
+    (row,) = verdict.build(tables, "s", "")["rules"]
+    assert row["metric"] == "mcc" and (row["rule"]["check"], row["rule"]["value"]) == ("motifs", 0.7)
+    assert (row["pretrained"]["value"], row["baseline"]["value"], row["baseline"]["low"]) == (0.8, 0.6, None)
+
+
 def test_an_unknown_difference_is_no_number_and_fewer_tasks_of_a_model_are_said(written):
     found = json.loads(written.read_text())
     lost = found["models"]["good"]["versus_random"]["these"]

@@ -133,14 +133,19 @@ def test_audit_task_writes_rows_and_summary(tmp_path, planted, capsys):
     planted.to_parquet(tmp_path / "set.parquet")
     flags = [f"--sequences={tmp_path}/set.parquet", f"--output={tmp_path}/a.parquet", f"--summary={tmp_path}/a.json"]
     assert main(["audit_task", "--task=T", *flags]) == 0
-    assert "T: of 5 test rows 2 are duplicates and 4 near ones of earlier rows." in capsys.readouterr().err
+    told = "T: of 5 test rows 2 are duplicates and 4 near ones of earlier rows, and 3 overlap them."
+    assert told in capsys.readouterr().err
     rows = pd.read_parquet(tmp_path / "a.parquet")
     assert rows["near"].sum() == 5 and rows["near"].dtype == bool and list(rows["id"]) == list(planted["id"])
     summary = json.loads((tmp_path / "a.json").read_text())
     assert summary["rows"] == {"train": 4, "validation": 2, "test": 5} and set(summary["repeats"].values()) == {0}
     table = pd.DataFrame(summary["pairs"])
     assert table.query("split == 'test' and against == 'earlier'")["near_share"].tolist() == [0.8]
-    for bad, sentence in {"--kmer=5": "8 to 16", "--similarity=0.5": "0.7 to 1"}.items():
+    assert main(["audit_task", "--task=T", *flags, "--overlap=1", "--bases=250"]) == 0
+    assert json.loads((tmp_path / "a.json").read_text())["overlap"] == {"share": 1, "bases": 250, "identity": 0.97}
+    assert pd.read_parquet(tmp_path / "a.parquet")["collinear"].sum() == 3  # v1, e1 and e2: e4 has 200 bases
+    wrong = {"--kmer=5": "8 to 16", "--similarity=0.5": "0.7 to 1", "--overlap=2": "from 0 to 1"}
+    for bad, sentence in (wrong | {"--identity=0.5": "from 0.7 to 1"}).items():
         assert sentence in refused(capsys, ["audit_task", "--task=T", *flags, bad])
 
 

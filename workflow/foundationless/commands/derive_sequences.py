@@ -3,7 +3,7 @@
 pctN, pctNdK    a stratified N % of the training split; shares of one seed and draw K are nested (pct1 in pct5)
 shotN, shotNdK  N training rows of each class; nested in N; draw K is another order of the rows
 dedup      without sequences (or their reverse complements) that a later split holds too, and without repeats
-distant    without test rows that have a near duplicate in train or validation (see audit_task)
+distant    without test rows that have a near duplicate or an overlapping window in train or validation (see audit_task)
 matched    classes with the same lengths: rows drawn so that length tells nothing; classes that cannot be matched go
 permuted   labels permuted within train and validation, and within test: the control at chance
 unrelated  people without first-degree relatives (the set needs a pedigree)
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from foundationless.commands._flags import output_file, seed
 
-RECIPE = 1  # raise it when a result would change
+RECIPE = 2  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

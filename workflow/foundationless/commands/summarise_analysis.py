@@ -7,7 +7,7 @@ the groups of the test set and over seeds; sd over seeds). comparisons.csv: one 
 random = the model's own random arm, baseline = the best baseline, best_random = the best random arm, reading = the same
 weights not as the paper read them), with the difference that would be found with 80 % power (mde), McNemar's or
 DeLong's test of the same predictions, and the corrected t test over folds. Diagnostics have a table each: what choosing
-by test score adds (optimism), the best random arm as opponent (oracle), what near duplicates of training rows add
+by test score adds (optimism), the best random arm as opponent (oracle), what rows that training knows add
 (leakage), reliability curves (calibration), components of variance (components), scores of runs (runs), ROC curves
 (roc), confusion matrices (confusion), what was chosen (selections) and settings. notes.csv: what is missing or could
 not be computed. records.parquet: every recorded number. All tables end with the parts of the names of task and model.

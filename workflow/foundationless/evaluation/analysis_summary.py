@@ -150,4 +150,7 @@ def _audit(analysis: Analysis, task: TaskCells) -> tuple[pd.DataFrame | None, li
     if analysis.partial and not path.is_file():
         named = {"analysis": analysis.name, "task": task.task}
         return None, [note(named, "audit", "the splits were not audited, so no leakage is scored")]
-    return table_files.read_parquet(path, ["id", "near"], "an audit", "run audit_task again", only=True), []
+    audit = table_files.read_parquet(path, ["id", "near"], "an audit", "run audit_task again")
+    # An audit of before knows no overlapping windows.
+    overlapping = audit["collinear"] if "collinear" in audit.columns else False
+    return audit[["id", "near"]].assign(collinear=overlapping), []

@@ -31,7 +31,8 @@ COLUMNS = {
     ],
     "oracle": [*IDENTITY, "value_best_random", "value_random", "delta", "low", "high", "p", "n_test"],
     "leakage": [
-        *IDENTITY, "value_all", "value_distant", "value_near", "n_all", "n_distant", "n_near", "delta", "low", "high",
+        *IDENTITY, "value_all", "value_distant", "value_near", "n_all", "n_distant", "n_near", "n_collinear", "delta",
+        "low", "high",
     ],
     "calibration": [*KEYS, "selection", "bin", "edge", "count", "confidence", "accuracy"],
     "components": [*IDENTITY, "component", "variance", "sd", "share"],
@@ -64,7 +65,8 @@ def find_diagnostics(
     """Tables by name, and notes.
 
     `records` are those of all cells (also of those that predicted nothing), `arms` their runs scored by `metric`,
-    `estimates` the differences that were compared, `audit` the rows `id` and `near` of `audit_task`.
+    `estimates` the differences that were compared, `audit` the rows `id`, `near` and `collinear` of
+    `audit_task`.
     """
     leakage, notes = _leakage(results, arms, metric, audit)
     rows = {
@@ -172,14 +174,19 @@ def _oracle(results: TaskResults, estimates: Estimates, metric: str) -> Rows:
 
 
 def _leakage(results: TaskResults, arms: Arms, metric: str, audit: pd.DataFrame | None) -> tuple[Rows, Rows]:
-    """Scores on all test rows, on those without a near duplicate in an earlier split, and on the near ones; notes."""
+    """Scores on all test rows, on those that no earlier split knows (distant), and on the others (near); notes.
+
+    A row is known that has a near duplicate there (`n_near` rows) or an overlapping window (`n_collinear`), or both.
+    """
     if audit is None:
         return [], []
-    masks = _near_rows(results, audit)
-    if masks is None:
+    near, overlapping = (_marked_rows(results, audit, name) for name in ("near", "collinear"))
+    if near is None or overlapping is None:
         text = "the audit does not know all test items (they join rows of the set), so no leakage is scored"
         return [], [results.note("audit", text)]
-    count, total = int(next(iter(masks.values())).sum()), len(next(iter(masks.values())))
+    masks = {name: mask | overlapping[name] for name, mask in near.items()}
+    count, n_near, n_collinear = (int(next(iter(part.values())).sum()) for part in (masks, near, overlapping))
+    total = len(next(iter(masks.values())))
     distant, close = arms, None
     if 0 < count < total:
         distant = results.score(metric, results.resamples, {name: ~mask for name, mask in masks.items()})
@@ -192,25 +199,25 @@ def _leakage(results: TaskResults, arms: Arms, metric: str, audit: pd.DataFrame 
             rows.append(
                 results.identity(arm)
                 | {"metric": metric, "selection": selection, "value_all": whole.value, "value_near": value_near}
-                | {"n_all": total, "n_distant": total - count, "n_near": count}
+                | {"n_all": total, "n_distant": total - count, "n_near": n_near, "n_collinear": n_collinear}
                 | {"value_distant": distant[selection][arm].value if change else np.nan}
                 | {name: getattr(change, part, np.nan) for name, part in _CHANGE.items()}
             )
     return rows, []
 
 
-def _near_rows(results: TaskResults, audit: pd.DataFrame) -> dict[str, NDArray[np.bool_]] | None:
-    """Name of a run -> which of its test items are near duplicates; None where the audit does not know them all.
+def _marked_rows(results: TaskResults, audit: pd.DataFrame, mark: str) -> dict[str, NDArray[np.bool_]] | None:
+    """Name of a run -> which of its test items the audit marks; None where the audit does not know them all.
 
     Names of runs differ between cells, but the items of a fold are the same in all (`_check_same_items`).
     """
-    near = audit.set_index("id")["near"].astype(bool)
-    near = near.groupby(near.index.astype(str)).any()
+    marked = audit.set_index("id")[mark].astype(bool)
+    marked = marked.groupby(marked.index.astype(str)).any()
     ids = {name: np.asarray(run.ids) for cell in results.cells for name, run in cell.runs.items()}
     distinct = {id(items): items for items in ids.values()}
-    if not all(pd.Index(items).isin(near.index).all() for items in distinct.values()):
+    if not all(pd.Index(items).isin(marked.index).all() for items in distinct.values()):
         return None
-    known = {key: near.reindex(items).to_numpy(dtype=bool) for key, items in distinct.items()}
+    known = {key: marked.reindex(items).to_numpy(dtype=bool) for key, items in distinct.items()}
     return {name: known[id(items)] for name, items in ids.items()}
 
 

@@ -103,9 +103,9 @@ def summarise(
 
     `predictions` run parallel to `records` (None: there are none, and the cell is left out); `baselines` names models
     that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
-    fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id` and `near` of
-    every row (see `audit_task`). `_pairs` says what is compared. Raises `UserError` if two cells predict different test
-    items.
+    fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id`, `near` and
+    `collinear` of every row (see `audit_task`). `_pairs` says what is compared. Raises `UserError` if two cells predict
+    different test items.
     """
     task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
     results, notes = read_results(records, predictions, resamples, seed)

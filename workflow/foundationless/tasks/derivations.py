@@ -170,11 +170,15 @@ def match_lengths(frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, list[st
 
 
 def distant_test(frame: pd.DataFrame) -> pd.DataFrame:
-    """The set without test rows that have a near duplicate in train or validation (see `audit`)."""
+    """The set without test rows of which train or validation hold near duplicates or overlapping windows (`audit`)."""
     rows, _ = audit(frame)
-    made = frame[~((rows["split"] == "test") & rows["near"]).to_numpy()].reset_index(drop=True)
+    known = (rows["split"] == "test") & (rows["near"] | rows["collinear"])
+    made = frame[~known.to_numpy()].reset_index(drop=True)
     if not (made["split"] == "test").any():
-        raise UserError("distant: every test row has a near duplicate in train or validation; none would be left.")
+        raise UserError(
+            "distant: every test row has a near duplicate or an overlapping window in train or validation; none would "
+            "be left."
+        )
     return made
 
 
@@ -202,7 +206,8 @@ def derive(frame: pd.DataFrame, derivation: str, seed: int) -> tuple[pd.DataFram
         return frame, f"matched removed {before - len(frame)} of {before} rows{lost}"
     if derivation == "distant":
         frame = distant_test(frame)
-        return frame, f"distant removed {before - len(frame)} test rows with a near duplicate in train or validation"
+        what = "near duplicates or overlapping windows of train or validation rows"
+        return frame, f"distant removed {before - len(frame)} test rows that are {what}"
     if derivation == "unrelated":
         return keep_unrelated(frame)
     if derivation == "family":

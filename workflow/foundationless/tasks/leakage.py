@@ -7,10 +7,14 @@ two windows shifted against each other the overlap counts. Values below `FLOOR` 
 0.5 by chance. Only pairs that share k-mers are aligned; where the product of two lengths exceeds `CELLS`, the
 similarity is estimated as c ** (1 / k) from the share c of the row's sampled k-mers that the other holds (Mash
 containment: Ondov et al. 2019, doi:10.1186/s13059-019-1841-x).
+
+Two windows that overlap by half are far from similar by that measure, and half of the one is known from the other all
+the same: the *overlap* of a row is the longest collinear match with another (`tasks.collinear`), or what the two have
+in common by their coordinates.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +23,8 @@ from scipy.sparse.csgraph import connected_components
 
 from foundationless.data.dna import locate, reverse_complement
 from foundationless.errors import UserError
+from foundationless.tasks import collinear
+from foundationless.tasks.collinear import CODES, Threshold, kmers_of
 from foundationless.tasks.sequence_sets import SPLITS
 
 KMER, SIMILARITY = 15, 0.8
@@ -27,11 +33,11 @@ CELLS = 2e9
 SKETCH = 256  # k-mers looked up per row: those with the smallest hashes
 POSTINGS = 50  # rows remembered per k-mer, so that repeats (Alu) and sets of haplotypes stay linear
 CANDIDATES = 5  # rows aligned per row
+PARTNERS = 10  # rows per row whose diagonals are looked at
+OVERLAP = Threshold()
 PAIRS = (("test", "train"), ("test", "validation"), ("validation", "train"))
 _CHUNK, _BLOCK = 1 << 22, 2000
 _PIECE = 50
-_CODES = np.full(256, 4, dtype=np.uint8)
-_CODES[np.frombuffer(b"ACGT", dtype=np.uint8)] = [0, 1, 2, 3]
 
 
 def _keyed_kmers(sequences: Sequence[str], kmer: int) -> Iterator[np.ndarray]:
@@ -45,16 +51,9 @@ def _keyed_kmers(sequences: Sequence[str], kmer: int) -> Iterator[np.ndarray]:
 
 
 def _keys_of(sequences: Sequence[str], first: int, kmer: int) -> np.ndarray:
-    codes = _CODES[np.frombuffer(("|".join(sequences) + "|" * kmer).encode("ascii", "replace"), dtype=np.uint8)]
+    codes = CODES[np.frombuffer(("|".join(sequences) + "|" * kmer).encode("ascii", "replace"), dtype=np.uint8)]
     rows = np.repeat(np.arange(first, first + len(sequences), dtype=np.uint64), [len(text) + 1 for text in sequences])
-    size = len(rows)
-    forward, backward = np.zeros(size, dtype=np.uint32), np.zeros(size, dtype=np.uint32)
-    broken = np.concatenate([[0], np.cumsum(codes > 3)])
-    for place in range(kmer):
-        letters = codes[place : place + size].astype(np.uint32) & 3
-        forward |= letters << np.uint32(2 * (kmer - 1 - place))
-        backward |= (letters ^ 3) << np.uint32(2 * place)
-    whole = broken[kmer : kmer + size] == broken[:size]
+    forward, backward, whole = kmers_of(codes, kmer)
     hashes = np.minimum(forward, backward)[whole]
     # A permutation of 32 bits (Murmur3's finaliser): the smallest hashes are a random sample of the k-mers.
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
@@ -115,17 +114,41 @@ def nearest(queries: Sequence[str], targets: Sequence[str], kmer: int = KMER) ->
     See the module's docstring for the definition. A pair of 200 bases or more with similarity 0.9 is practically always
     found; at 0.8 some are missed, the more the shorter (a row needs k-mers in common with the other).
     """
+    return _nearest(queries, targets, _candidates(queries, targets, kmer), kmer)
+
+
+def overlaps(
+    queries: Sequence[str], targets: Sequence[str], kmer: int = KMER, threshold: Threshold = OVERLAP
+) -> collinear.Matches:
+    """The longest collinear match of each query with one of `targets`: bases, identity, number of the target.
+
+    Matches that are far too short for `threshold` are not looked for. Half of a row of 100 bases or more that one of
+    `targets` holds with 2 % of its bases changed is practically always found.
+    """
+    return _overlaps(queries, targets, _candidates(queries, targets, kmer), kmer, threshold)
+
+
+class _Candidate(NamedTuple):
+    """What shares sampled k-mers with a query, likeliest first: numbers of targets, and the shares of its k-mers."""
+
+    targets: np.ndarray
+    contained: np.ndarray
+
+
+def _candidates(queries: Sequence[str], targets: Sequence[str], kmer: int) -> list[_Candidate]:
+    """At most `PARTNERS` for each query [queries]."""
     if not 8 <= kmer <= 16:
         raise UserError(f"kmer {kmer}: a k-mer has 8 to 16 bases here.")
-    similarity, index = np.zeros(len(queries)), np.full(len(queries), -1, dtype=np.int64)
+    none = _Candidate(np.zeros(0, dtype=np.int64), np.zeros(0))
     sketches, seeds = _sketches(queries, kmer)
     if not len(seeds) or not targets:
-        return similarity, index
+        return [none] * len(queries)
     postings = _postings(targets, seeds, kmer)
     sizes = np.diff(sketches.indptr)
     # A k-mer that many rows share says little about which of them is the nearest.
     weights = postings.copy()
     weights.data = postings.data / np.repeat(np.diff(postings.indptr), np.diff(postings.indptr))
+    candidates = []
     for start in range(0, len(queries), _BLOCK):
         block = sketches[start : start + _BLOCK]
         shared, votes = (block @ postings).tocsr(), (block @ weights).tocsr()
@@ -134,14 +157,35 @@ def nearest(queries: Sequence[str], targets: Sequence[str], kmer: int = KMER) ->
         for row in range(block.shape[0]):
             inside = slice(shared.indptr[row], shared.indptr[row + 1])
             enough = shared.data[inside] >= (2 if sizes[start + row] >= 128 else 1)
-            order = np.argsort(-votes.data[inside][enough], kind="stable")[:CANDIDATES]
+            order = np.argsort(-votes.data[inside][enough], kind="stable")[:PARTNERS]
             numbers = shared.indices[inside][enough][order]
-            contained = shared.data[inside][enough][order] / sizes[start + row]
-            if len(numbers):
-                texts = [targets[number] for number in numbers]
-                best, place = _best(queries[start + row], texts, contained ** (1 / kmer))
-                similarity[start + row], index[start + row] = best, numbers[place] if best else -1
+            contained = shared.data[inside][enough][order] / max(1, sizes[start + row])
+            candidates.append(_Candidate(numbers, contained) if len(numbers) else none)
+    return candidates
+
+
+def _nearest(
+    queries: Sequence[str], targets: Sequence[str], candidates: Sequence[_Candidate], kmer: int
+) -> tuple[np.ndarray, np.ndarray]:
+    similarity, index = np.zeros(len(queries)), np.full(len(queries), -1, dtype=np.int64)
+    for row, (numbers, contained) in enumerate(candidates):
+        if len(numbers):
+            texts = [targets[number] for number in numbers[:CANDIDATES]]
+            best, place = _best(queries[row], texts, contained[:CANDIDATES] ** (1 / kmer))
+            similarity[row], index[row] = best, numbers[place] if best else -1
     return similarity, index
+
+
+def _overlaps(
+    queries: Sequence[str], targets: Sequence[str], candidates: Sequence[_Candidate], kmer: int, threshold: Threshold
+) -> collinear.Matches:
+    pairs = []
+    for row, (numbers, contained) in enumerate(candidates):
+        if len(numbers):
+            likely = numbers[contained >= threshold.least_kmers(len(queries[row]), kmer)]
+            pairs.append(np.column_stack([np.full(len(likely), row), likely]))
+    joined = np.concatenate(pairs) if pairs else np.zeros((0, 2), dtype=np.int64)
+    return collinear.longest_matches(queries, targets, joined, kmer, threshold)
 
 
 def _best(query: str, targets: Sequence[str], estimates: np.ndarray) -> tuple[float, int]:
@@ -174,48 +218,64 @@ def _best(query: str, targets: Sequence[str], estimates: np.ndarray) -> tuple[fl
     return best, place
 
 
-def audit(frame: pd.DataFrame, kmer: int = KMER, similarity: float = SIMILARITY) -> tuple[pd.DataFrame, pd.DataFrame]:
+_FLAGS = ("exact", "reverse_complement", "near", "collinear", "conflict")
+_OVERLAP: dict[str, Any] = {
+    "overlap": 0.0,
+    "overlap_length": 0,
+    "overlap_identity": np.nan,
+    "overlap_by": "",
+    "overlap_with": None,
+}
+
+
+def audit(
+    frame: pd.DataFrame, kmer: int = KMER, similarity: float = SIMILARITY, overlap: Threshold = OVERLAP
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every row of a sequence set against the rows of earlier splits: test against train and validation, validation
     against train.
 
     Returns the rows `id, split, exact, reverse_complement, similarity, near, nearest, conflict`: an earlier split holds
     this sequence, or its reverse complement; its highest similarity to a row there; whether that is at least
     `similarity`; the id of that row (null: none); whether a row with the same sequence or its reverse complement has
-    another label. And the counts, one row per `split` and `against` (`earlier`: all earlier splits together).
+    another label. Then `collinear, overlap, overlap_length, overlap_identity, overlap_by, overlap_with, same_label`:
+    whether a row there overlaps it as `overlap` asks; the longest such match as a share of the row, in bases, and its
+    identity (NaN: not compared base by base); how it was seen (`sequence`, `coordinates`, `both`, or empty); the id of
+    the other row, and whether that one has its label (null: no such row, or no labels). And the counts, one row per
+    `split` and `against` (`earlier`: all earlier splits together).
     """
     if not FLOOR <= similarity <= 1:
         raise UserError(f"similarity {similarity:g}: a share of matching bases from {FLOOR:g} to 1 is meant.")
+    if not (0 < overlap.share <= 1 and FLOOR <= overlap.identity <= 1):
+        raise UserError(
+            f"overlap {overlap.share:g} at identity {overlap.identity:g}: a share of the row from 0 to 1 is meant, and "
+            f"a share of equal bases from {FLOOR:g} to 1."
+        )
     frame = frame.reset_index(drop=True)
-    size = len(frame)
-    rows = pd.DataFrame(
-        {
-            "id": frame["id"],
-            "split": frame["split"],
-            "exact": False,
-            "reverse_complement": False,
-            "similarity": 0.0,
-            "near": False,
-            "nearest": pd.Series([None] * size, dtype=object),
-            "conflict": False,
-        }
-    )
+    unknown = pd.Series([None] * len(frame), dtype=object)
+    rows = frame[["id", "split"]].assign(
+        exact=False, reverse_complement=False, similarity=0.0, near=False, nearest=unknown, conflict=False,
+        collinear=False,
+    )  # fmt: skip
+    rows = rows.assign(**_OVERLAP | {"overlap_with": unknown, "same_label": unknown.astype("boolean")})
     counts = []
     present = set(frame["split"])
     for split, against in (pair for pair in PAIRS if present.issuperset(pair)):
-        compared = _compare(frame[frame["split"] == split], frame[frame["split"] == against], kmer)
+        compared = _compare(frame[frame["split"] == split], frame[frame["split"] == against], kmer, overlap)
         compared["near"] = compared["similarity"] >= similarity
         counts.append(_count(compared, split, against))
         inside = compared.index
-        better = compared["similarity"] > rows.loc[inside, "similarity"]
-        rows.loc[inside[better], ["similarity", "nearest"]] = compared.loc[better, ["similarity", "nearest"]]
-        for name in ("exact", "reverse_complement", "near", "conflict"):
+        for name, others in (("similarity", ["nearest"]), ("overlap", [*_OVERLAP, "same_label"])):
+            better = compared[name] > rows.loc[inside, name]
+            columns = list(dict.fromkeys([name, *others]))
+            rows.loc[inside[better], columns] = compared.loc[better, columns]
+        for name in _FLAGS:
             rows.loc[inside, name] |= compared[name]
     later = [split for split in ("validation", "test") if split in present]
     counts += [_count(rows[rows["split"] == split], split, "earlier") for split in later]
     return rows, pd.DataFrame(counts)
 
 
-def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int) -> pd.DataFrame:
+def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int, overlap: Threshold) -> pd.DataFrame:
     """Rows of `later`, by their index, against those of `earlier`."""
     first = earlier.drop_duplicates("sequence").set_index("sequence")["id"]
     backward = later["sequence"].map(reverse_complement)
@@ -229,32 +289,89 @@ def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int) -> pd.DataFr
         bool((known.get(text, set()) | known.get(other, set())) - {label}) and isinstance(label, str)
         for text, other, label in zip(later["sequence"], backward, later["label"], strict=True)
     ]
+    sizes = later["sequence"].str.len()
+    compared = compared.assign(**_OVERLAP)
     open_rows = compared["similarity"] == 0
     queries = list(dict.fromkeys(later.loc[open_rows, "sequence"]))
     if queries:
-        values, index = nearest(queries, list(first.index), kmer)
-        ids = [first.iloc[number] if number >= 0 else None for number in index]
+        targets = list(first.index)
+        candidates = _candidates(queries, targets, kmer)
+        values, index = _nearest(queries, targets, candidates, kmer)
+        names = np.array([*first, None], dtype=object)
         places = later.loc[open_rows, "sequence"].map({text: number for number, text in enumerate(queries)})
         compared.loc[open_rows, "similarity"] = values[places]
-        compared.loc[open_rows, "nearest"] = pd.Series(ids, dtype=object).iloc[places].to_numpy()
+        compared.loc[open_rows, "nearest"] = names[index[places]]
+        partly = [
+            _Candidate(*(part[:0] for part in each)) if value >= overlap.identity else each
+            for each, value in zip(candidates, values, strict=True)
+        ]
+        matches = _overlaps(queries, targets, partly, kmer, overlap)
+        compared.loc[open_rows, "overlap_length"] = matches.length[places]
+        compared.loc[open_rows, "overlap_identity"] = np.where(matches.length > 0, matches.identity, np.nan)[places]
+        compared.loc[open_rows, "overlap_with"] = names[matches.target[places]]
+    # A row that lies in another as a whole, so alike, is a match by definition.
+    whole = compared["similarity"] >= overlap.identity
+    compared.loc[whole, "overlap_length"] = sizes[whole]
+    compared.loc[whole, "overlap_identity"] = compared.loc[whole, "similarity"]
+    compared.loc[whole, "overlap_with"] = compared.loc[whole, "nearest"]
+    return _join_places(compared, later, earlier, sizes, overlap)
+
+
+def _join_places(
+    compared: pd.DataFrame, later: pd.DataFrame, earlier: pd.DataFrame, sizes: pd.Series, overlap: Threshold
+) -> pd.DataFrame:
+    """The rows with what their coordinates say, and what follows: share, word and label of the longest overlap."""
+    by_sequence = overlap.holds(compared["overlap_length"].to_numpy(), sizes.to_numpy())
+    mine, theirs = collinear.read_places(later), collinear.read_places(earlier)
+    length, index = collinear.overlap_places(mine, theirs)
+    names = np.array([*earlier.loc[theirs.index, "id"], None], dtype=object)[index]
+    places = pd.DataFrame({"length": length, "with": names}, mine.index)
+    common = places["length"].reindex(later.index, fill_value=0)
+    by_place = overlap.holds(common.to_numpy(), sizes.to_numpy())
+    # Bases that differ end no overlap of places; of another row than matched best, the identity is not known.
+    longer = places[places["length"] > compared.loc[places.index, "overlap_length"]]
+    other = longer.index[compared.loc[longer.index, "overlap_with"] != longer["with"]]
+    compared.loc[other, "overlap_identity"] = np.nan
+    compared.loc[longer.index, "overlap_length"] = longer["length"]
+    compared.loc[longer.index, "overlap_with"] = longer["with"]
+    compared["overlap"] = compared["overlap_length"] / sizes
+    compared["collinear"] = by_sequence | by_place
+    words = np.array(["", "sequence", "coordinates", "both"], dtype=object)
+    compared["overlap_by"] = words[by_sequence + 2 * by_place]
+    labels = compared["overlap_with"].map(earlier.set_index("id")["label"])
+    same = (labels == later["label"]).astype("boolean")
+    compared["same_label"] = same.where(labels.notna() & later["label"].notna())
     return compared
 
 
 def _count(rows: pd.DataFrame, split: str, against: str) -> dict[str, Any]:
     duplicate = rows["exact"] | rows["reverse_complement"]
-    counted = {name: int(rows[name].sum()) for name in ("exact", "reverse_complement", "near", "conflict")}
+    same = rows.loc[rows["collinear"], "same_label"].dropna()
+    known = rows["near"] | rows["collinear"]
     return {
         "split": split,
         "against": against,
         "rows": len(rows),
-        **counted,
+        **{name: int(rows[name].sum()) for name in _FLAGS},
         "duplicate": int(duplicate.sum()),
         "duplicate_share": float(duplicate.mean()) if len(rows) else 0.0,
         "near_share": float(rows["near"].mean()) if len(rows) else 0.0,
+        "collinear_share": float(rows["collinear"].mean()) if len(rows) else 0.0,
+        "collinear_same_label": float(same.mean()) if len(same) else None,
+        "collinear_by_coordinates": int(rows["overlap_by"].isin(["coordinates", "both"]).sum()),
+        "known": int(known.sum()),
+        "known_share": float(known.mean()) if len(rows) else 0.0,
     }
 
 
-def summarise(task: str, frame: pd.DataFrame, counts: pd.DataFrame, kmer: int, similarity: float) -> dict[str, Any]:
+def summarise(
+    task: str,
+    frame: pd.DataFrame,
+    counts: pd.DataFrame,
+    kmer: int = KMER,
+    similarity: float = SIMILARITY,
+    overlap: Threshold = OVERLAP,
+) -> dict[str, Any]:
     """What `audit_task` writes as JSON: the counts of `audit`, rows, repeats and classes of each split, settings."""
     keys = frame["sequence"].map(lambda text: min(text, reverse_complement(text)))
     splits = {split: keys[frame["split"] == split] for split in SPLITS}
@@ -262,15 +379,19 @@ def summarise(task: str, frame: pd.DataFrame, counts: pd.DataFrame, kmer: int, s
         "task": task,
         "kmer": kmer,
         "similarity": similarity,
+        "overlap": overlap._asdict(),
         "definition": "near: at least this share of the row's bases match a row of an earlier split, on either strand "
-        "(1 - edit distance / length, the row aligned whole within the other); duplicates are near",
+        "(1 - edit distance / length, the row aligned whole within the other); duplicates are near. collinear: a "
+        f"stretch of at least {overlap.bases} bases and {100 * overlap.share:g} % of the row matches a row of an "
+        f"earlier split at {100 * overlap.identity:g} % identity or more, on either strand, in one alignment without "
+        "jumps, or the two have so much in common by coordinates. known: near or collinear",
         "rows": {split: len(rows) for split, rows in splits.items()},
         "repeats": {split: int(rows.duplicated().sum()) for split, rows in splits.items()},
         "classes": {
             str(label): {split: int((rows["split"] == split).sum()) for split in SPLITS}
             for label, rows in frame.groupby("label")
         },
-        "pairs": counts.to_dict("records"),
+        "pairs": counts.astype(object).where(counts.notna(), None).to_dict("records"),
     }
 
 

@@ -24,6 +24,7 @@ NEEDED = {
     "tasks": ("task", "suite", "suite_label", "group", "label"),
     "models": ("model", "label", "kind", "tokenizer_class"),
     "audits": ("task", "split", "against", "rows"),
+    "shortcuts": ("task", "check", "metric", "value", "low", "high", "threshold", "word"),
     "calibration": ("analysis", "task", "model", "init", "count", "confidence", "accuracy", "variant"),
     "claims": ("claim", "selection", "model", "difference", "low", "high", "verdict"),
     "components": ("analysis", "task", "model", "init", "component", "variance", "share"),

@@ -1,6 +1,7 @@
-"""Leakage: how much of each test set an earlier split holds already, what it adds, and where scores are high."""
+"""Leakage and shortcuts: test rows that an earlier split holds, what rules without a model reach, what copies add."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,24 @@ from scipy import stats
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
 
-MOST_MM = 160  # height of the rows of tasks
+MOST_MM = 148  # height of the rows of tasks
 AGAINST_MM = 46  # height of the panels of scores against leakage
 FEWEST = 5  # tasks of which a rank correlation is told
 ANALYSES = ("finetune", "biotype", "ancestry", "frozen", "transfer")
 ARMS = ("pretrained", "random")
 DUPLICATE, NEAR = "#5c4b8a", "#c3b8dd"
+FLAG, FAINT = "#b5342c", "#bdbdbd"
+FLAGS = ("shortcut", "constructed")
+SHORT = {  # what is written beside a task
+    "defining site": "site", "shuffled twins": "shuffled", "shuffled twins anywhere": "shuffled",
+    "positional twins": "twins", "positional twins anywhere": "twins", "without bases": "no bases",
+    "constant segments": "segments",
+}  # fmt: skip
 
 
 def leakage(tables: Tables) -> Figure:
-    """Share of test rows with a (near) duplicate in train or validation, and scores with and without such rows."""
+    """Test rows with a (near) duplicate in train or validation, what rules without a model reach, and scores without
+    such rows."""
     title = "Leakage · Test rows known from training"
     audits = tables.extra("audits")
     audits = audits[(audits["split"] == "test") & (audits["against"] == "earlier") & (audits["rows"] > 0)]
@@ -31,9 +40,11 @@ def leakage(tables: Tables) -> Figure:
     differences = _differences(tables, tasks["task"].tolist())
     names = tables.order(differences["model"])
     against = _against(tables, audits, tasks["task"].tolist())
+    checks = _checks(tables, tasks["task"].tolist())
     drawn = ["what they add to scores"] * (len(differences) > 0) + ["scores against them"] * (len(against) > 0)
+    title = title.replace("Leakage", "Leakage and shortcuts") if len(checks) else title
     title += "".join(f", {part}" for part in drawn[:-1]) + (" and " + drawn[-1] if drawn else "")
-    caption = _caption(audits, differences, against) + tables.study
+    caption = _caption(audits, checks, differences, against) + tables.study
     bars = [Patch(color=DUPLICATE, label="the same sequence, or its reverse complement"),
             Patch(color=NEAR, label="near duplicate")]  # fmt: skip
     arms = style.arm_handles(layout.shown_arms(tables, differences))
@@ -41,26 +52,37 @@ def leakage(tables: Tables) -> Figure:
     lines = len(tasks) + tasks["group"].nunique()
     height = 14 + lines * min(layout.ROW_MM, MOST_MM / lines)
     heights_mm = [height, AGAINST_MM * (len(against) > 0)]
-    figure, body = style.page(sum(heights_mm), title=title, caption=caption, handles=[bars, [*models, *arms]])
+    handles = [[*bars, *_rule_handles(checks)], [*models, *arms]]
+    figure, body = style.page(sum(heights_mm), title=title, caption=caption, handles=handles)
     upper, lower = layout.stack(body, heights_mm)
     if lower:
         _scatter(lower.subplots(1, 2), tables, against)
-    ratios = (1, 1.2)[: 1 + bool(len(differences))]
+    ratios = [1.0 - 0.25 * (len(checks) > 0), *[1.5] * (len(checks) > 0), *[1.1] * (len(differences) > 0)]
     panels = upper.subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
     heights = layout.headed_rows(panels[0], tables, tasks, 6 if lines < 50 else 5.2)
     _shares(panels[0], audits[audits["task"].isin(heights)], heights)
     for axes in panels:
         axes.grid(visible=True, axis="x")
+    if len(checks):
+        _rules(panels[1], checks, heights)
     if len(differences):
-        _added(panels[1], tables, differences, names, heights)
+        _added(panels[-1], tables, differences, names, heights)
     return figure
 
 
-def _caption(audits: pd.DataFrame, differences: pd.DataFrame, against: pd.DataFrame) -> str:
+def _caption(audits: pd.DataFrame, checks: pd.DataFrame, differences: pd.DataFrame, against: pd.DataFrame) -> str:
     words = (
         "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand; "
         f"n = {layout.span(audits['rows'])} test rows a task. "
     )
+    if len(checks):
+        words += (
+            "Rules learn from train and validation and are scored on test: each small mark is one, the large mark the "
+            f"best, with its name and value, and the stroke its threshold ({_thresholds(checks)}). Red: the whole 95 % "
+            "interval lies at or above the threshold. To the right of the rules, in red: the share of test rows that "
+            "tell how the set was made, namely twins of another label in any split, rows of other classes without the "
+            "site that one class has, and rows of which less than half is A, C, G or T. "
+        )
     if len(differences):
         words += (
             f"{'Top right' if len(against) else 'Right'}: the score on all test rows minus that on the rows without "
@@ -74,6 +96,64 @@ def _caption(audits: pd.DataFrame, differences: pd.DataFrame, against: pd.DataFr
             "rank correlation over tasks of the means over models, with its two-sided p (t approximation). "
         )
     return words
+
+
+def _checks(tables: Tables, tasks: list[str]) -> pd.DataFrame:
+    """Checks of these tasks that could be made, with the mark of being flagged."""
+    found = tables.extra("shortcuts")
+    found = found[found["task"].isin(tasks) & found["value"].notna()]
+    return found.assign(flagged=found["word"].isin(FLAGS))
+
+
+def _thresholds(checks: pd.DataFrame) -> str:
+    """`length, N, case 0.1; k-mers 0.5`: rules by their thresholds, the lowest first."""
+    rules = checks[checks["metric"] == "mcc"].drop_duplicates("check")
+    groups = rules.groupby("threshold", sort=True)["check"]
+    return "; ".join(f"{', '.join(names)} {threshold:g}" for threshold, names in groups)
+
+
+def _rule_handles(checks: pd.DataFrame) -> list[Any]:
+    if checks.empty:
+        return []
+    best: dict[str, Any] = {"linestyle": "none", "marker": "D", "markersize": 4.0}
+    return [
+        style.handle(label="best rule without a model", color=style.GREY, **best),
+        style.handle(label="flagged", color=FLAG, **best),
+        style.handle(label="another rule", color=FAINT, linestyle="none", marker="o", markersize=3.0),
+        style.handle(label="threshold of the best", color=style.INK, linestyle="none", marker="|", markersize=6.0),
+    ]
+
+
+def _rules(axes: Axes, checks: pd.DataFrame, heights: Mapping[str, float]) -> None:
+    """What every rule reaches, the best of them by name, and what tells of made negatives, in each task's row."""
+    axes.axvline(0, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
+    for task, part in checks.groupby("task", sort=False):
+        y, rules = heights[str(task)], part[part["metric"] == "mcc"]
+        counted = part[(part["metric"] != "mcc") & part["flagged"]]
+        counted = counted.assign(short=counted["check"].map(SHORT).fillna(counted["check"]))
+        flags = counted.groupby("short", sort=False)["value"].max()
+        if rules.empty:
+            continue
+        rules = rules.sort_values("value", kind="stable")
+        best = rules.iloc[-1]
+        for row in each(rules.iloc[:-1]):
+            color = FLAG if row.flagged else FAINT
+            axes.plot(row.value, y, "o", color=color, markersize=1.6, markeredgewidth=0, zorder=2)
+        color = FLAG if best["flagged"] else style.GREY
+        style.interval(axes, y, best["low"], best["high"], color)
+        axes.vlines(best["threshold"], y - 0.35, y + 0.35, color=style.INK, linewidth=0.7, zorder=3)
+        axes.plot(best["value"], y, "D", color=color, markersize=2.4, markeredgewidth=0, zorder=4)
+        text: dict[str, Any] = {"va": "center", "fontsize": 5.2}
+        name = SHORT.get(best["check"], best["check"])
+        axes.text(1.06, y, f"{name} {best['value']:.2f}".replace("-0", "−0"), color=color, **text)
+        shown = flags.sort_values(ascending=False, kind="stable")
+        said = ", ".join(f"{name} {100 * value:.0f} %" for name, value in shown.iloc[:2].items())
+        axes.text(1.98, y, said, color=FLAG, **text)
+    axes.set_xlim(-0.15, 2.75)
+    axes.set_xticks([0, 0.5, 1])
+    axes.spines["bottom"].set_bounds(-0.15, 1)
+    axes.set_xlabel("Rules without a model\n(MCC on test)", loc="left")
+    axes.tick_params(axis="y", length=0)
 
 
 def _shares(axes: Axes, audits: pd.DataFrame, heights: Mapping[str, float]) -> None:
@@ -100,7 +180,7 @@ def _added(
         mark = style.filling(tables.looks[row.model], tables.arm(row))
         style.interval(axes, y, row.low, row.high, mark["color"])
         axes.plot(row.delta, y, zorder=3, **(mark | {"markersize": 2.6, "markeredgewidth": 0.6}))
-    axes.set_xlabel(f"Score on all − on distant test rows ({layout.metric_names(differences['metric'])})")
+    axes.set_xlabel(f"Score on all − on distant test rows\n({layout.metric_names(differences['metric'])})")
     axes.tick_params(axis="y", length=0)
 
 

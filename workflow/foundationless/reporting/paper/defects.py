@@ -266,8 +266,8 @@ def _dependent_tasks(comparisons: pd.DataFrame, clusters: Mapping[str, str]) -> 
 
 
 def _leakage(leakage: pd.DataFrame) -> Iterator[Row]:
-    """12: all test rows against those without a near duplicate in train or validation."""
-    leaky = leakage[(leakage["selection"] == "validation") & (leakage["n_near"] > 0)]
+    """12: all test rows against those without a near duplicate or an overlapping window in train or validation."""
+    leaky = leakage[(leakage["selection"] == "validation") & (leakage["n_distant"] < leakage["n_all"])]
     for row in leaky.to_dict("records"):
         values = row["value_all"], row["value_distant"]
         yield _row(12, "test rows near training rows", row, PAIRED, *values, n=row["n_all"])

@@ -123,7 +123,7 @@ TABLES: dict[str, Table] = {
         _DIAGNOSTICS, f"{_ARM} metric selection", parts=True,
     ),
     "leakage": _table(
-        RESULTS, "Scores with and without test rows that are near training rows",
+        RESULTS, "Scores with and without test rows that are near training rows or overlap them",
         _DIAGNOSTICS, f"{_ARM} metric selection", parts=True,
     ),
     "crossvalidation": _table(
@@ -208,8 +208,14 @@ TABLES: dict[str, Table] = {
     ),
     "audits": _table(
         CONTROLS, "Test rows that other splits hold",
-        "task split against rows exact reverse_complement near conflict duplicate duplicate_share near_share",
+        "task split against rows exact reverse_complement near collinear conflict duplicate duplicate_share near_share "
+        "collinear_share collinear_same_label collinear_by_coordinates known known_share",
         "task split against",
+    ),
+    "shortcuts": _table(
+        CONTROLS, "What rules without a model reach on each task's test split, and test rows that tell how negatives "
+        "were made: value, 95 % interval, threshold and word",
+        "task check against metric value low high threshold word note", "task check against",
     ),
     "corpora": _table(
         CONTROLS, "Test rows that pretraining corpora hold",

@@ -64,11 +64,13 @@ def _controls(inputs: Inputs) -> Tables:
     """Audits and costs, what is looked at point by point, and what the study is of."""
     jobs = cost_ledger.ledger(inputs.records, inputs.benchmarks)
     pairs = [{"task": audit["task"], **pair} for audit in inputs.audits for pair in audit["pairs"]]
+    checks = [{"task": audit["task"], **check} for audit in inputs.audits for check in audit.get("shortcuts", ())]
     return {
         "records": inputs.records,
         "tasks": inputs.tasks,
         "models": inputs.model_table.drop(columns="config", errors="ignore"),
         "audits": pd.DataFrame(pairs, columns=columns_of("audits")),
+        "shortcuts": pd.DataFrame(checks, columns=columns_of("shortcuts")),
         "corpora": pd.DataFrame([dict(audit) for audit in inputs.corpora]).reindex(columns=columns_of("corpora")),
         "cost": jobs,
         "cost_by_model": inputs.sort(cost_ledger.by_model(jobs)),

@@ -198,7 +198,8 @@ def _scores(tables: Path) -> pd.DataFrame | None:
 def _rules(tables: Path, analysis: str, baselines: set[str]) -> list[Fact]:
     """Per plain task what is reached without a model: by the best rule of the audit, and by the best baseline.
 
-    Beside them the best pretrained arm, all on the task's own metric.
+    Beside them the best pretrained arm, all on the task's own metric, or on that of the rules where they have another
+    (MCC), of which arms have no interval.
     """
     scores = _scores(tables)
     if scores is None:
@@ -210,8 +211,8 @@ def _rules(tables: Path, analysis: str, baselines: set[str]) -> list[Fact]:
     found = _read(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
     rows = []
     for task, part in mine.groupby("task", sort=False):
-        metric = str(part["metric"].iloc[0])
-        same = found[(found["task"] == task) & (found["metric"] == metric)].astype({"value": float})
+        metric, part = _on_metric(part, known := found[(found["task"] == task) & (found["word"] != "unknown")])
+        same = known[known["metric"] == metric].astype({"value": float})
         cheap = part[part["model"].isin(baselines)]
         pretrained = part[(part["init"] == "pretrained") & ~part["model"].isin(baselines)]
         rows.append(
@@ -221,6 +222,15 @@ def _rules(tables: Path, analysis: str, baselines: set[str]) -> list[Fact]:
             | {"pretrained": _best(pretrained, ("model",), ("low", "high"))}
         )
     return rows
+
+
+def _on_metric(scores: pd.DataFrame, rules: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The metric that rules and scores of a task have in common (its own where there is none), and the scores in it."""
+    own = str(scores["metric"].iloc[0])
+    others = [name for name in dict.fromkeys(rules["metric"]) if name in METRICS and name in scores]
+    if own in set(rules["metric"]) or not others:
+        return own, scores
+    return str(others[0]), scores.assign(value=scores[others[0]], low=np.nan, high=np.nan)
 
 
 def _best(rows: pd.DataFrame, words: Sequence[str], numbers: Sequence[str]) -> Fact | None:
