@@ -131,7 +131,7 @@ def test_the_sentences_are_of_the_numbers(written):
     for part in ("On these tasks (12 tasks, 9 of them distinct; 3 seeds an arm)", "helps GOOD", "hurts BAD",
                  "(within ±0.04 of MCC) for SAME", "undecided for VAGUE"):  # fmt: skip
         assert part in these
-    assert like_these.startswith("On tasks like these (4 families") and "helps" not in like_these
+    assert like_these.startswith("On tasks like these (over 4 families") and "helps" not in like_these
     assert "undecided for GOOD, SAME, BAD and VAGUE" in like_these
     assert "−0.060 [−0.080, −0.040] for BAD to +0.080 [+0.060, +0.100] for GOOD" in sizes
     assert "0 of 1 are better than the best baseline" in sizes
@@ -141,7 +141,10 @@ def test_the_sentences_are_of_the_numbers(written):
 
 def test_the_sentences_are_honest_about_few_seeds_and_what_never_learned(tables):
     thin(tables)
-    these, like_these, *_ = verdict.build(tables, "s", "")["sentences"]
+    add(tables, "across_tasks", row("once", "one seed", versus="baseline"))
+    these, like_these, sizes, *_ = verdict.build(tables, "s", "")["sentences"]
+    assert "95 % intervals, with a single seed of test items alone" in sizes
+    assert "0 of 2 are better than the best baseline (of 1 seeds are too few to say)" in sizes
     for sentence in (these, like_these):
         assert "too few seeds for a word (one of three) for ONCE" in sentence
         assert "too few seeds for a word (two of three) for TWICE" in sentence

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from foundationless.study.vocabulary import METRICS, SCOPES, VERDICTS
+from foundationless.study.vocabulary import METRICS, SCOPES, TOO_FEW_SEEDS, VERDICTS
 
 PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
 PHRASES = {
@@ -42,7 +42,7 @@ def _answer(judged: Mapping[str, Any], scope: str) -> str:
     place = PLACES[scope]
     if scope != "these":
         families = span([fact["units"] for fact in facts])
-        behind = f"{families} {'family' if families == '1' else 'families'} of tasks that share no sequences behind it"
+        behind = f"over {families} {'family' if families == '1' else 'families'} of tasks that share no sequences"
         return f"{place[0].upper()}{place[1:]} ({behind}) pretraining {'; '.join(parts)}."
     n, distinct, seeds = (span([fact[name] for fact in facts]) for name in ("n", "distinct", "seeds"))
     tasks = f"{n} {'task' if n == '1' else 'tasks'}" + (f", {distinct} of them distinct" if distinct != n else "")
@@ -84,8 +84,11 @@ def _sizes(judged: Mapping[str, Any]) -> str:
     cheap = [(one["versus_baseline"] or {}).get("these") for one, _ in ordered]
     known = [fact for fact in cheap if fact]
     beaten = sum(fact["verdict"] == "better" for fact in known)
+    short = sum(fact["verdict"] in TOO_FEW_SEEDS.values() for fact in known)
     baseline = f"; {beaten} of {len(known)} are better than the best baseline" if known else ""
-    return f"The mean difference on these tasks is {said} (95 % intervals){baseline}."
+    baseline += f" (of {short} seeds are too few to say)" if short else ""
+    alone = ", with a single seed of test items alone" if any(fact["seeds"] == 1 for _, fact in ordered) else ""
+    return f"The mean difference on these tasks is {said} (95 % intervals{alone}){baseline}."
 
 
 def _power(judged: Mapping[str, Any]) -> str:
