@@ -283,7 +283,7 @@ def test_it_prints_every_part(browser, report, tmp_path):
     for words in (
         "One is better.", "Figure 10: Genomic Benchmarks", "1 of the 4 choices behind this verdict", "0.567",
         "What the jobs of each rule took", "±0.04 (MCC)", "not learned",
-        "not adjusted for the number of models", "not compared", "< 0.001", "Families", "gue_emp_H3",
+        "not adjusted for the number of models", "not compared", "< 0.001", "3 families", "gue_emp_H3",
     ):  # fmt: skip
         assert words in " ".join(text.split()), words
     assert "Skip to the content" not in text
