@@ -110,7 +110,11 @@ def detectable_words(facts: Iterable[Fact | None]) -> str:
         return none if known else ""
     low, high = f"{min(sizes):.3f}", f"{max(sizes):.3f}"
     text = f"a difference of {low}" + (f" to {high}" if high != low else "")
-    return f"{text}, and for {len(known) - len(sizes)} of {len(known)} comparisons {none}" if len(sizes) < len(known) else text
+    return (
+        f"{text}, and for {len(known) - len(sizes)} of {len(known)} comparisons {none}"
+        if len(sizes) < len(known)
+        else text
+    )
 
 
 def _edges(verdict: Mapping[str, Any]) -> list[str]:
