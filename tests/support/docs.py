@@ -14,7 +14,7 @@ from foundationless.reporting.tables.catalogue import TABLES
 from foundationless.study.config import read_yaml
 from foundationless.study.families import FAMILIES
 from foundationless.study.readers import READERS
-from foundationless.study.vocabulary import ANALYSES, CLASSIFIERS, FIGURES
+from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, CLASSIFIERS, FIGURES, METRICS
 from support import ROOT
 
 PACKAGE = ROOT / "workflow" / "foundationless"
@@ -128,8 +128,15 @@ def tables() -> str:
     return table(("table", "group", "what it holds", "one row per"), *rows)
 
 
+def margins() -> str:
+    rows = [(f"`{name}`", f"± {metric.margin:g}", metric.reason) for name, metric in METRICS.items()
+            if name in CLASS_METRICS]  # fmt: skip
+    return table(("metric", "margin", "why"), *rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
-    part.__name__: part for part in (modules, commands, analyses, readers, classifiers, families, figures, tables)
+    part.__name__: part
+    for part in (modules, commands, analyses, readers, classifiers, families, margins, figures, tables)
 }
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
 

@@ -19,11 +19,11 @@ from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.plan import Plan
+from foundationless.study.vocabulary import MARGINS, SCOPES
 from foundationless.tasks.shortcuts import CHECKS
 from support import ROOT
 
 SENTENCE = "Synthetic tables of the tests; no number here is a result."
-MARGIN = 0.02
 KEYS = ["analysis", "task", "model", "init"]
 BENCHMARKS = ("nt", "gue", "gb")
 SIZES = {"seeds": 3, "folds": 3, "runs": 9, "n_test": 2987, "groups": 2987}
@@ -86,11 +86,12 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     scores = _scores(arms[~unpaired].reset_index(drop=True), cards, rng)
     comparisons = _comparisons(scores, rng)
     places = {name: place for place, name in enumerate(cards)}
+    diagnostics = _diagnostics(scores, tasks, rng)
     ranks, rank_pairs, _ = rank_tasks(scores[scores["analysis"] == "finetune"], tasks, {})
     frames = {
         "scores": pd.concat([scores, _unpaired_scores(arms[unpaired], rng)], ignore_index=True).drop(columns="kind"),
         "comparisons": comparisons,
-        "across_tasks": summarise_tasks(comparisons, tasks, places, MARGIN),
+        "across_tasks": summarise_tasks(comparisons, diagnostics["runs"], tasks, places),
         "ranks": ranks,
         "rank_pairs": rank_pairs,
         "tasks": tasks,
@@ -100,9 +101,8 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
         "missing": pd.DataFrame(columns=[*KEYS, "seed", "what", "note"]),
         "records": _records(scores, arms, rng),
     }
-    frames |= _diagnostics(scores, tasks, rng)
+    frames |= diagnostics | _cost(arms, rng) | _claims(cards, rng)
     frames |= {"shortcuts": _shortcuts(frames["audits"], np.random.default_rng(seed))}
-    frames |= _cost(arms, rng) | _claims(cards, rng)
     frames |= _reported(scores, cards, rng) | _importances(scores, rng)
     for name, frame in frames.items():
         parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
@@ -178,17 +178,22 @@ def _comparisons(scores: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame
         ("best_random", randoms.sort_values("value").drop_duplicates(keys, keep="last"), keys),
         ("baseline", cheap.sort_values("value").drop_duplicates(keys, keep="last"), keys),
     ):
-        other = others.rename(columns={"value": "reference_value", "model": "reference"})
+        other = others.rename(columns={"value": "reference_value", "model": "reference", "init": "reference_init"})
         other = other.assign(model=other["reference"]) if "model" in by else other
-        pairs.append(own.merge(other[[*by, "reference", "reference_value"]], on=by).assign(versus=versus))
+        pairs.append(
+            own.merge(other[[*by, "reference", "reference_init", "reference_value"]], on=by).assign(versus=versus)
+        )
     found = pd.concat(pairs, ignore_index=True)
     delta, se = found["value"] - found["reference_value"], rng.uniform(0.004, 0.02, len(found))
     found = found.assign(delta=delta, low=delta - 1.96 * se, high=delta + 1.96 * se, se=se, mde=2.8 * se)
     p = 2 * stats.norm.sf(np.abs(delta / se))
-    found = found.assign(p=p, p_test=p, test="mcnemar", margin=MARGIN, reference_seeds=3, resamples=2000)
+    margin = found["metric"].map(MARGINS)
+    found = found.assign(p=p, p_test=p, test="mcnemar", margin=margin, reference_seeds=3, resamples=2000)
+    found = found.assign(se_items=se, low_90=delta - 1.645 * se, high_90=delta + 1.645 * se, learned=True)
+    found = found.assign(p_tost=stats.norm.sf((margin - delta.abs()) / se), p_learned=1e-4, drawn_seeds=3)
     found = found.assign(nb_low=found["low"] - se, nb_high=found["high"] + se, nb_p=p)
     words = np.select(
-        [(found["low"] > -MARGIN) & (found["high"] < MARGIN), found["low"] > 0, found["high"] < 0],
+        [(found["low_90"] > -margin) & (found["high_90"] < margin), found["low"] > 0, found["high"] < 0],
         ["equivalent", "better", "worse"], "undecided",
     )  # fmt: skip
     return found.assign(verdict=words).drop(columns=["value", "reference_value", "kind", "sd", "ece", "brier"])
@@ -329,7 +334,7 @@ def _claims(cards: dict, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
                 value = rng.normal(0.02, 0.03)
                 found = {"claim": claim, "selection": selection, "model": model, "n": 52, "holds": "open"}
                 rows.append(found | {"difference": value, "low": value - 0.02, "high": value + 0.02}
-                            | {"verdict": "undecided"})  # fmt: skip
+                            | {"verdict": "undecided", "margin": 0.04, "metric": "mcc"})  # fmt: skip
     return {"claims": pd.DataFrame(rows)}
 
 
@@ -361,18 +366,19 @@ def _reported(scores: pd.DataFrame, cards: dict, rng: np.random.Generator) -> di
     change = found["ours"] - found["reported"]
     found = found.assign(difference=change, difference_low=change - 0.02, difference_high=change + 0.02)
     word = np.where(change.abs() < 0.01, "equivalent", np.where(change > 0, "higher", "lower"))
-    comparison = found.assign(verdict=word).reset_index(drop=True)
+    comparison = found.assign(verdict=word, margin=found["metric"].map(MARGINS)).reset_index(drop=True)
     columns = [
         "experiment", "source", "task", "paper_task", "model", "model_label", "arm", "metric", "reported",
-        "reported_sd", "ours", "low", "high", "difference", "difference_low", "difference_high", "verdict",
-        "same_model",
+        "reported_sd", "ours", "low", "high", "difference", "difference_low", "difference_high", "margin",
+        "verdict", "same_model",
     ]  # fmt: skip
     wins = {"mistral": 17, "ntv2": 18, "genalm": 18, "nt500m": 17, "dnabert2": 17, "hyenadna": 12, "caduceus": 7}
     across = pd.DataFrame([
         {"analysis": "finetune", "suite": "nt", "family": "", "model": model, "versus": "random", "n": 18,
          "delta": 0.03 * won / 18, "low": 0.03 * won / 18 - 0.01, "high": 0.03 * won / 18 + 0.01, "wins": won,
-         "losses": 18 - won, "wilcoxon_p": 1e-3, "margin": MARGIN, "verdict": "undecided", "source": "Table 18"}
-        for model, won in wins.items()
+         "losses": 18 - won, "wilcoxon_p": 1e-3, "margin": 0.04, "verdict": "undecided", "source": "Table 18",
+         "scope": scope}
+        for model, won in wins.items() for scope in SCOPES
     ])  # fmt: skip
     return {"reported_comparison": comparison[columns], "reported_across": across}
 

@@ -15,7 +15,7 @@ from foundationless.reporting.figures import style
 from foundationless.reporting.page import contents
 from foundationless.reporting.tables.verdict import SCHEMA_VERSION
 from foundationless.study.config import check_schema, read_schema, read_yaml
-from foundationless.study.vocabulary import FIGURES
+from foundationless.study.vocabulary import FIGURES, SCOPES
 from support import ROOT
 from support.studies import ENVIRONMENT
 
@@ -24,10 +24,22 @@ PAGES = ["overview", "figures", "tables", "model-lab.one", "runtimes", "missing"
 
 
 def evidence(delta, verdict):
-    numbers = {"delta": delta, "se": 0.01, "low": delta - 0.02, "high": delta + 0.02, "mde": 0.03}
+    numbers = {
+        "delta": delta,
+        "se": 0.01,
+        "low": delta - 0.02,
+        "high": delta + 0.02,
+        "detectable": 0.03,
+        "margin": 0.04,
+    }
     tests = {"p_holm": 0.0004, "p_tost_holm": None, "rope": {"below": 0.1, "within": 0.0002, "above": 0.7}}
-    counts = {"n": 6, "distinct": 5, "families": 3, "wins": 5, "losses": 1}
-    return numbers | tests | counts | {"unit": "families", "verdict": verdict}
+    counts = {"n": 6, "distinct": 5, "units": 3, "seeds": 3, "learned": 6, "wins": 5, "losses": 1}
+    these = numbers | tests | counts | {"metrics": ["mcc"], "verdict": verdict}
+    return {"these": these, "like-these": these | {"verdict": "not learned", "detectable": "none"}}
+
+
+def words_of(verdict):
+    return {"these": verdict, "like-these": verdict and "not learned"}
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +84,17 @@ def study(tmp_path_factory):
         style.save(figure, figures / f"{name}.pdf")
     judged = evidence(0.1, "better")
     verdict = {
-        "schema_version": SCHEMA_VERSION, "study": "made-up", "title": "Made up", "question": "Is it?", "margin": 0.02,
-        "alpha": 0.05, "missing": {"count": 1, "cells": []},
+        "schema_version": SCHEMA_VERSION, "study": "made-up", "title": "Made up", "question": "Is it?",
+        "scopes": dict(SCOPES), "margins": {"mcc": 0.04}, "familywise": "At most 10 %.", "alpha": 0.05,
+        "edges": {"models": {"choices": 4, "low": 0, "high": 1}, "baselines": None},
+        "rules": [{"task": HOSTILE, "metric": "mcc", "baseline": None, "pretrained": None,
+                   "rule": {"check": HOSTILE, "against": "train", "word": "shortcut", "value": 0.567, "low": 0.5,
+                            "high": 0.6, "threshold": 0.1}}],
+        "missing": {"count": 1, "cells": []},
         "generated_from": {"package": "1", "commit": HOSTILE, "analysis": "finetune", "tables": "t", "records": 240},
         "models": {
-            name: {"label": label, "verdict": word, "lost": False,
+            name: {"label": label, "verdict": words_of(word), "lost": False,
+                   "edges": {"choices": 4, "low": 0, "high": 1},
                    "versus_random": evidence(delta, word), "versus_baseline": None,
                    "families": {"promoters": judged, HOSTILE: judged}, "families_versus_baseline": {},
                    "analyses": {"finetune": judged}}
@@ -85,7 +103,8 @@ def study(tmp_path_factory):
         "sentences": ["One is better.", HOSTILE, "Nothing else."],
     }  # fmt: skip
     verdict["models"]["lab.three"] = {
-        "label": "Three", "verdict": None, "lost": True, "versus_random": None, "versus_baseline": None, "families": {},
+        "label": "Three", "verdict": words_of(None), "lost": True, "edges": None,
+        "versus_random": None, "versus_baseline": None, "families": {},
         "families_versus_baseline": {}, "analyses": {},
     }  # fmt: skip
     check_schema(verdict, read_schema("verdict"), "verdict")
@@ -262,8 +281,9 @@ def test_it_prints_every_part(browser, report, tmp_path):
     browser.print(tmp_path / "printed.pdf")
     text = "\n".join(page.extract_text() for page in PdfReader(tmp_path / "printed.pdf").pages)
     for words in (
-        "One is better.", "Figure 10: Genomic Benchmarks", "P(within ±0.02)", "What the jobs of each rule took",
-        "not adjusted for the number of models", "not compared", "< 0.001", "families", "gue_emp_H3",
+        "One is better.", "Figure 10: Genomic Benchmarks", "1 of the 4 choices behind this verdict", "0.567",
+        "What the jobs of each rule took", "±0.04 (MCC)", "not learned",
+        "not adjusted for the number of models", "not compared", "< 0.001", "3 families", "gue_emp_H3",
     ):  # fmt: skip
         assert words in " ".join(text.split()), words
     assert "Skip to the content" not in text

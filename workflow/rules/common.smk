@@ -13,6 +13,7 @@ sys.path.insert(0, str(workflow.basedir))
 from foundationless.errors import UserError
 from foundationless.study import checks, job_counts, names, progress, status
 from foundationless.study import vocabulary, workload
+from foundationless.study.config import read_margins
 from foundationless.study.families import PIECES
 from foundationless.study.requests import FLOOR_MINUTES, Allocation
 

@@ -23,7 +23,8 @@ rule summarise_analysis:
         recipe=get_recipe("summarise_analysis"),
         directory=subpath(output.scores, parent=True),
         cells=get_cells,  # not the paths: one argument may have 128 KiB, and there are thousands
-        statistics=config["statistics"],
+        resamples=config["statistics"]["resamples"],
+        margins=get_margins(),
         audited=get_audited,
         baselines=list(config["baselines"]),
         partial="--partial" if FROM_RECORDS else "",
@@ -33,8 +34,8 @@ rule summarise_analysis:
     shell:
         "python -m foundationless summarise_analysis --analysis {wildcards.analysis} --directory {params.directory:q}"
         " --cells {params.cells:q} --audits results/audit --audited {params.audited} {params.partial}"
-        " --baselines {params.baselines} --resamples {params.statistics[resamples]}"
-        " --margin {params.statistics[margin]} --seed {params.seed} --processes {threads}"
+        " --baselines {params.baselines} --resamples {params.resamples}"
+        " --margins {params.margins:q} --seed {params.seed} --processes {threads}"
         " --output {params.directory:q} 2> {log:q}"
 
 
@@ -72,7 +73,6 @@ rule collect_tables:
         recipe=get_recipe("collect_tables"),
         weights=get_weight_names(),
         models=study.describe_models(),
-        margin=config["statistics"]["margin"],
         selection=config["selection"],
         directory=subpath(output.records, parent=True),
     message:
@@ -86,7 +86,7 @@ rule collect_tables:
         " --audits {input.audits:q} --overlap {input.overlap:q}"
         " --corpora {input.corpora:q} --benchmarks benchmarks"
         " --reported {input.reported:q} --selection {params.selection}"
-        " --tasks {input.tasks:q} --models {params.models:q} --margin {params.margin}"
+        " --tasks {input.tasks:q} --models {params.models:q}"
         " --output {params.directory:q} 2> {log:q}"
 
 

@@ -39,6 +39,11 @@ def get_cells(wildcards):
     return json.dumps(cells, separators=(",", ":"))
 
 
+def get_margins():
+    """JSON of the equivalence margin of every metric."""
+    return json.dumps(read_margins(config["statistics"]), separators=(",", ":"))
+
+
 def get_processes_of_tasks(wildcards):
     return min(MOST_PROCESSES, len(get_tasks(wildcards)))
 

@@ -123,7 +123,7 @@ def test_a_report_refuses_a_text_where_a_number_belongs(page, capsys):
 
 
 @pytest.mark.parametrize(
-    "change", [{"schema_version": 99}, {"models": {"a": 1}}, {"models": []}, {"sentences": []}, {"margin": "small"}]
+    "change", [{"schema_version": 99}, {"models": {"a": 1}}, {"models": []}, {"sentences": []}, {"margins": "small"}]
 )
 def test_a_report_refuses_what_is_no_verdict(page, capsys, change):
     verdict = json.loads(page["verdict"].read_text())

@@ -14,7 +14,7 @@ from foundationless.evaluation import analysis_summary, diagnostics, table_files
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
-from foundationless.study.vocabulary import DIAGNOSTICS
+from foundationless.study.vocabulary import DIAGNOSTICS, MARGINS
 from support import ROOT
 from support.simulated_study import classes_of, sign, true_mcc, write_records
 
@@ -92,6 +92,24 @@ def test_planted_differences_are_found_and_absent_ones_are_not(design, whole):
     cell = design.by_task["finetune"]["sim_mark"][0]
     scores = whole["scores"].set_index(["task", "model", "init", "selection"])
     assert scores.loc[("sim_mark", *cell[2:4], "validation"), "mcc"] == pytest.approx(true_mcc(cell, DELTAS), abs=0.1)
+
+
+def test_a_row_has_the_margin_of_its_metric(design, files, whole, tmp_path):
+    margins = dict(zip(whole["comparisons"]["metric"], whole["comparisons"]["margin"], strict=True))
+    assert margins == {metric: MARGINS[metric] for metric in margins} and len(margins) == 2
+    name = next(iter(margins))
+    other = summarise(design, files, tmp_path / "t", "--margins", json.dumps({name: 0.3}))["comparisons"]
+    assert dict(zip(other["metric"], other["margin"], strict=True)) == margins | {name: 0.3}
+
+
+@pytest.mark.parametrize(
+    ("margins", "sentence"),
+    [("0.02", "not a JSON mapping"), ('{"mcc": "wide"}', "not a JSON mapping"), ('{"mmc": 0.1}', "no metric 'mmc'"),
+     ('{"mcc": 0}', "not a finite number above 0"), ('{"mcc": NaN}', "not a finite number above 0")],
+)  # fmt: skip
+def test_margins_that_are_none_are_refused(margins, sentence):
+    with pytest.raises(UserError, match=sentence):
+        analysis_summary.read_margins(margins)
 
 
 def test_every_table_has_its_columns_and_the_parts_of_names(whole):

@@ -7,7 +7,7 @@ import sklearn.metrics as sk
 
 from foundationless.errors import UserError
 from foundationless.evaluation import metrics
-from foundationless.study.vocabulary import CLASS_METRICS, COUNT_METRICS, RANK_METRICS
+from foundationless.study.vocabulary import CLASS_METRICS, COUNT_METRICS, METRICS, RANK_METRICS
 
 SKLEARN = {
     "mcc": sk.matthews_corrcoef,
@@ -135,3 +135,17 @@ def test_calibration_tells_the_certain_from_the_overconfident():
     assert metrics.calibration(labels, right[:, ::-1], ["a", "b"]) == {"ece": 1.0, "brier": 1.0}
     blind = metrics.calibration(labels, np.full((100, 2), 0.5), ["a", "b"])
     assert blind["ece"] == pytest.approx(0) and blind["brier"] == pytest.approx(0.25)
+
+
+def test_margins_of_two_even_classes_are_the_same_number_of_errors():
+    """What the reasons of MCC and F1 say: the margin of accuracy in errors is theirs, by scikit-learn."""
+    truth = np.repeat([0, 1], 500)
+
+    def errors(count: int) -> np.ndarray:
+        guess = truth.copy()
+        guess[: count // 2], guess[500 : 500 + count // 2] = 1, 0
+        return guess
+
+    before, after = errors(200), errors(200 - int(1000 * METRICS["accuracy"].margin))
+    for metric, score in SKLEARN.items():
+        assert score(truth, after) - score(truth, before) == pytest.approx(METRICS[metric].margin, rel=0.01)

@@ -9,6 +9,7 @@ from foundationless.evaluation.table_files import add_name_parts
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.reporting.paper.claims import find_claims
 from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.study.vocabulary import MARGINS
 
 
 def pair(analysis, task, versus, delta, selection="validation", half=0.01, model="a.demo", metric="mcc"):
@@ -21,9 +22,11 @@ def score(analysis, task, init, value, selection="validation", model="a.demo", m
     return keys | {"value": value, "low": value - half, "high": value + half}
 
 
-def claims(scores=(), pairs=(), margin=0.02, clusters=None):
+def claims(scores=(), pairs=(), margin=0.02, clusters=None, families=()):
     tables = pd.DataFrame(scores, columns=SCORES), pd.DataFrame(pairs, columns=COMPARISONS)
-    return find_claims(*map(add_name_parts, tables), margin, clusters).set_index(["claim", "selection"])
+    margins = dict.fromkeys(MARGINS, margin)
+    found = find_claims(*map(add_name_parts, tables), margins, dict(families), clusters)
+    return found.set_index(["claim", "selection"])
 
 
 def test_fine_tuning_is_paired_with_the_best_random_model_on_paper_and_with_its_own_self_here():
@@ -60,17 +63,41 @@ def test_draws_and_shares_of_one_task_are_no_further_tasks():
     assert row[["difference", "low", "high", "n"]].tolist() == pytest.approx([0.3, low, high, 2])
 
 
-def test_tasks_that_share_sequences_count_as_one_in_the_sound_interval():
-    deltas = {"H3": 0.1, "emp_H3": 0.1, "enhancers": 0.3, "tf": 0.2}
-    pairs = [pair("finetune", task, versus, delta, p) for task, delta in deltas.items()
+def pretrained_minus_random(deltas, **more):
+    pairs = [pair("finetune", task, versus, delta, p, **more) for task, delta in deltas.items()
              for p, versus in (("validation", "random"), ("test", "best_random"))]  # fmt: skip
-    found = claims(pairs=pairs, clusters={"H3": "H3", "emp_H3": "H3"})
-    found = found.xs("fine-tuned, pretrained models are no better than random ones")
-    assert found["difference"].tolist() == pytest.approx([0.175, 0.175]) and (found["n"] == 4).all()
-    naive = stats.t.interval(0.95, 3, 0.175, stats.sem([*deltas.values()]))
-    robust = stats.t.interval(0.95, 2, 0.175, np.sqrt(3 / 2 * (0.15**2 + 0.125**2 + 0.025**2)) / 4)
-    assert found.loc["test", ["low", "high"]].tolist() == pytest.approx(naive)
-    assert found.loc["validation", ["low", "high"]].tolist() == pytest.approx(robust)
+    return pairs, "fine-tuned, pretrained models are no better than random ones"
+
+
+def test_the_sound_interval_is_over_the_means_of_families_and_of_what_shares_sequences():
+    deltas = {"H3": 0.1, "H4": 0.14, "emp_H3": 0.1, "enhancers": 0.3, "tf": 0.2}
+    pairs, claim = pretrained_minus_random(deltas)
+    found = claims(pairs=pairs, clusters={"H3": "H3", "emp_H3": "H3"}, families={"H3": "marks", "H4": "marks"})
+    found = found.xs(claim)
+    assert (found["n"] == 5).all()
+    naive = stats.t.interval(0.95, 4, 0.168, stats.sem([*deltas.values()]))
+    assert found.loc["test", ["difference", "low", "high"]].tolist() == pytest.approx([0.168, *naive])
+    means = [np.mean([0.1, 0.14, 0.1]), 0.3, 0.2]
+    honest = stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))
+    assert found.loc["validation", ["difference", "low", "high"]].tolist() == pytest.approx([np.mean(means), *honest])
+
+
+def test_one_family_has_no_interval_over_families_and_keeps_that_of_its_test_items():
+    pairs, claim = pretrained_minus_random({"H3": 0.1, "H4": 0.2}, half=0.03)
+    found = claims(pairs=pairs, families={"H3": "marks", "H4": "marks"}).xs(claim)
+    assert found.loc["validation", ["difference", "low", "high"]].tolist() == pytest.approx([0.15, 0.12, 0.18])
+
+
+def test_a_contrast_is_judged_at_the_margin_of_its_metric():
+    """0.028 ± 0.005 is nothing of MCC and something of accuracy; of both it is judged at the mean of their margins."""
+    words = {}
+    for metrics in (("mcc",), ("accuracy",), ("mcc", "accuracy")):
+        pairs = [pair("finetune", f"t{place}", "random", 0.028 - place / 1e4, half=0.005, metric=metric)
+                 for place, metric in enumerate(metrics)]  # fmt: skip
+        tables = (pd.DataFrame(columns=SCORES), pd.DataFrame(pairs, columns=COMPARISONS))
+        row = find_claims(*map(add_name_parts, tables), MARGINS, {}).iloc[0]
+        words[metrics] = row["margin"], row["holds"]
+    assert words == {("mcc",): (0.04, "yes"), ("accuracy",): (0.02, "no"), ("mcc", "accuracy"): (0.03, "yes")}
 
 
 def test_biotype_gives_the_random_arm_every_tokenizer_and_width_on_paper_only():
@@ -106,5 +133,5 @@ def test_adapters_and_likelihoods():
 
 def test_without_data_there_is_a_header():
     tables = pd.DataFrame(columns=SCORES), pd.DataFrame(columns=COMPARISONS)
-    found = find_claims(*map(add_name_parts, tables), 0.02)
+    found = find_claims(*map(add_name_parts, tables), MARGINS, {})
     assert found.empty and list(found.columns) == columns_of("claims")

@@ -108,14 +108,14 @@ def test_a_task_is_named_with_what_makes_it_a_variant(full):
 
 
 def test_fonts_are_in_the_file_as_truetype_and_the_bytes_repeat(full, tmp_path):
-    for name in ("verdict_forest", "learning_curves"):
+    for name, width in (("verdict_forest", style.TWO_COLUMNS), ("learning_curves", style.ONE_COLUMN)):
         first, second = tmp_path / "a" / f"{name}.pdf", tmp_path / "b" / f"{name}.pdf"
         for path in (first, second):
             figures.draw_all([name], full, SENTENCE, path.parent, 1)
         assert first.read_bytes() == second.read_bytes()
         assert first.with_suffix(".png").read_bytes() == second.with_suffix(".png").read_bytes()
         page = PdfReader(first).pages[0]
-        assert float(page.mediabox[2]) / 72 * 25.4 == pytest.approx(style.ONE_COLUMN, abs=0.1)
+        assert float(page.mediabox[2]) / 72 * 25.4 == pytest.approx(width, abs=0.1)
         fonts = [font.get_object() for font in page["/Resources"]["/Font"].values()]
         assert fonts
         for font in fonts:

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import colors
 
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import read
 from support.figure_tables import change_tables
-from support.figures import marks_of, points
+from support.figures import faults, marks_of, points, words
 
 
 def shown(frame, analysis, model="hyenadna", **columns):
@@ -50,16 +51,57 @@ def test_low_data_are_means_over_draws_at_every_share(full, drawn):
     assert sorted(marks[:, 1]) == pytest.approx(sorted([*means, *whole])) and len(means) > len(whole) > 3
 
 
-def test_the_forest_has_a_row_per_model_and_family(full, drawn):
+def test_the_forest_has_a_row_per_model_and_family_and_a_panel_per_scope(full, drawn):
     frame = read(full)
     look = frame.looks["hyenadna"]
-    values = marks_of(drawn("verdict_forest", full), look, "pretrained")[:, 0].tolist()
-    across = frame.across.set_index(["suite", "versus", "model"])["delta"]
-    families = frame.families.set_index(["versus", "model"])["delta"]
-    assert values == [
-        across["all", "random", "hyenadna"], *families["random", "hyenadna"], across["all", "baseline", "hyenadna"]
+    across = frame.across[frame.across["suite"] == "all"].set_index(["scope", "versus", "model"])["delta"]
+    families = frame.families.set_index(["scope", "versus", "model"])["delta"]
+    axes = drawn("verdict_forest", full).subfigs[1].axes
+    shown = [
+        [line.get_xdata()[0] for line in panel.lines if line.get_marker() == look.marker and
+         line.get_color() == look.color]
+        for panel in axes
     ]  # fmt: skip
-    assert len(families["random", "hyenadna"]) > 5
+    expected = [
+        [across["these", "random", "hyenadna"], *families["these", "random", "hyenadna"]],
+        [across["like-these", "random", "hyenadna"]],
+        *([across[scope, "baseline", "hyenadna"]] for scope in ("these", "like-these")),
+    ]
+    assert shown == expected and len(expected[0]) > 6
+
+
+def test_the_forest_says_every_word_and_what_keeps_from_one(full, tmp_path, drawn):
+    """Fewer seeds, nothing learned and choices on an edge are on the page."""
+
+    def change(rows):
+        if not {"scope", "verdict", "p_tost"} <= set(rows):
+            return rows
+        words = {"hyenadna": "one seed", "caduceus": "not learned"}
+        return rows.assign(verdict=rows["model"].map(words).fillna(rows["verdict"]), mde=9.0)
+
+    directory = change_tables(full, tmp_path / "tables", change)
+    choice = {"analysis": "finetune", "task": "nt_H3", "init": "random", "what": "learning_rate", "chosen": True}
+    edges = [choice | {"model": model, "edge": edge, "split": "validation"}
+             for model, edge in (("ntv2", "high"), ("mistral", ""))]  # fmt: skip
+    pd.DataFrame(edges).to_csv(directory / "selections.csv", index=False)
+    figure = drawn("verdict_forest", directory)
+    said = words(figure)
+    assert {"one seed", "not learned"} <= set(said)
+    assert [text for text in said if text.endswith("†")] == [f"{read(full).looks['ntv2'].label} †"]
+    caption = " ".join(figure.subfigs[2].get_label().split())
+    assert "NTv2-50M 1 of 1" in caption and "no difference at all" in caption
+    assert not faults(figure)
+
+
+def test_the_band_of_a_row_is_the_margin_of_its_metrics(full, drawn):
+    frame = read(full)
+    panel = drawn("verdict_forest", full).subfigs[1].axes[0]
+    grey = colors.to_rgb(style.BAND)[0]
+    filled = [band for band in panel.collections if len(band.get_facecolor()) and band.get_facecolor()[0][0] == grey]
+    bands = sorted(round(float(band.get_paths()[0].get_extents().x1), 6) for band in filled)
+    rows = pd.concat([frame.across[frame.across["suite"] == "all"], frame.families])
+    rows = rows[(rows["versus"] == "random") & (rows["scope"] == "these")]
+    assert bands == sorted(rows["margin"].round(6)) and len(set(bands)) > 2
 
 
 def test_the_full_study_has_the_papers_numbers_beside_ours(full, drawn):
@@ -88,12 +130,13 @@ def test_the_forest_has_the_papers_own_evidence(full, tmp_path, drawn):
     directory = change_tables(full, tmp_path / "tables", over_all)
     frame = read(directory)
     figure = drawn("verdict_forest", directory)
-    values = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "x"]
-    expected = frame.extra("reported_across").query("versus == 'random'").set_index("model")["delta"]
-    expected = expected[expected.index.isin(frame.across["model"])]
-    ends = figure.axes[0].get_xlim()
-    assert sorted(values) == sorted(expected.clip(*ends)) and len(values) >= 5
-    assert not [line for line in drawn("verdict_forest", full).axes[0].lines if line.get_marker() == "x"]  # suite nt
+    for axes, scope in zip(figure.subfigs[1].axes, ("these", "like-these"), strict=False):
+        values = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "x"]
+        expected = frame.extra("reported_across").query("versus == 'random'").set_index("model")
+        expected = expected[expected["scope"] == scope]
+        expected = expected.loc[expected.index.isin(frame.across["model"]), "delta"]
+        assert sorted(values) == sorted(expected.clip(*axes.get_xlim())) and len(values) >= 5
+    assert not len(points(drawn("verdict_forest", full), "x")), "of the suite nt alone"
 
 
 def test_every_number_of_the_paper_is_a_mark(full, drawn):

@@ -13,21 +13,31 @@ import pytest
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.evaluation import across_tasks
-from foundationless.reporting.tables import verdict
+from foundationless.reporting.tables import verdict, verdict_words
 from foundationless.study.config import read_schema
 from foundationless.study.vocabulary import VERDICTS
 
 WORDS = {"good": "better", "same": "equivalent", "bad": "worse", "vague": "undecided"}
+THIN = {"once": "one seed", "twice": "two seeds", "blind": "not learned"}
+DELTAS = {"better": 0.08, "equivalent": 0.001, "worse": -0.06, "undecided": 0.01} | dict.fromkeys(THIN.values(), 0.02)
+SEEDS = {"one seed": 1, "two seeds": 2}
 
 
-def row(model, word, *, suite="all", family="", versus="random", analysis="finetune", variant="", **more):
-    delta = {"better": 0.08, "equivalent": 0.001, "worse": -0.06, "undecided": 0.01}[word]
+def row(
+    model, word, *, scope="these", suite="all", family="", versus="random", analysis="finetune", variant="", **more
+):
+    delta = DELTAS[word]
     found = dict.fromkeys(across_tasks.ACROSS, np.nan)
     found |= {"analysis": analysis, "variant": variant, "suite": suite, "family": family, "model": model}
     found |= {"versus": versus, "delta": delta, "se": 0.01, "low": delta - 0.02, "high": delta + 0.02, "n": 12}
-    found |= {"distinct": 9, "families": 4, "wins": 7, "losses": 5, "unit": "families", "p_holm": 0.01}
+    found |= {"distinct": 9, "units": 9, "wins": 7, "losses": 5, "scope": scope, "p_holm": 0.01, "metrics": "mcc"}
     found |= {"p_tost_holm": 0.2, "rope_below": 0.1, "rope_within": 0.2, "rope_above": 0.7, "mde": 0.03}
-    return found | {"verdict": word, "margin": 0.02} | more
+    return found | {"verdict": word, "margin": 0.04, "seeds": SEEDS.get(word, 3), "learned": 12} | more
+
+
+def like(model, word="undecided", **more):
+    """The same on tasks like these: 4 families, a wide interval."""
+    return row(model, word, scope="like-these", units=4, low=-0.1, high=0.2, mde=2.5, **more)
 
 
 @pytest.fixture
@@ -36,12 +46,14 @@ def tables(tmp_path):
     directory.mkdir()
     rows = [
         *(row(model, word) for model, word in WORDS.items()),
+        *(like(model) for model in WORDS),
         row("good", "worse", versus="baseline"),
+        like("good", "better", versus="baseline"),
         row("good", "undecided", family="splice sites"),
         row("good", "better", family="splice sites", versus="baseline"),
         row("good", "worse", suite="nt"),
         row("good", "worse", variant="pct10"),
-        row("good", "equivalent", analysis="biotype", unit="items", df=np.inf, low=np.nan, high=np.nan, mde=np.nan),
+        row("good", "equivalent", analysis="biotype", units=1, df=np.inf, low=np.nan, high=np.nan, mde=np.nan),
     ]
     pd.DataFrame(rows).to_csv(directory / "across_tasks.csv", index=False)
     models = pd.DataFrame({"model": [*WORDS, "alone"], "label": [*(name.upper() for name in WORDS), "ALONE"]})
@@ -54,7 +66,22 @@ def tables(tmp_path):
     pd.DataFrame(missing, columns=names).to_csv(directory / "missing.csv", index=False)
     records = pd.DataFrame([("a", "b", "c", "d", 0)] * 3 + [("a", "b", "c", "d", 1)], columns=names[:5])
     records.to_csv(directory / "records.csv", index=False)
+    pairs = [("finetune", "mcc", 0.04), ("finetune", "mcc", 0.04), ("biotype", "auroc", 0.02)]
+    pd.DataFrame(pairs, columns=["analysis", "metric", "margin"]).to_csv(directory / "comparisons.csv", index=False)
     return directory
+
+
+def add(tables, name, *rows, columns=None):
+    """Append rows to a table of the study, or make it of them."""
+    path = tables / f"{name}.csv"
+    frame = pd.DataFrame(rows, columns=columns)
+    (pd.concat([pd.read_csv(path), frame]) if path.exists() else frame).to_csv(path, index=False)
+
+
+def thin(tables):
+    """Models that too few seeds or no learning keep from a word."""
+    add(tables, "across_tasks", *(make(model, word) for model, word in THIN.items() for make in (row, like)))
+    add(tables, "models", *({"model": name, "label": name.upper(), "kind": "network"} for name in THIN))
 
 
 @pytest.fixture
@@ -68,41 +95,164 @@ def written(tables, tmp_path):
 def test_it_holds_what_the_tables_say_and_fits_its_schema(written):
     found = json.loads(written.read_text())
     jsonschema.Draft202012Validator(read_schema("verdict")).validate(found)
-    assert {name: fact["verdict"] for name, fact in found["models"].items()} == WORDS, "whole tasks, all suites"
+    words = {name: fact["verdict"] for name, fact in found["models"].items()}
+    assert words == {name: {"these": word, "like-these": "undecided"} for name, word in WORDS.items()}, "all suites"
     good = found["models"]["good"]
-    assert good["versus_random"]["delta"] == 0.08 and good["versus_random"]["rope"]["above"] == 0.7
-    assert good["versus_baseline"]["verdict"] == "worse" and found["models"]["bad"]["versus_baseline"] is None
-    assert {name: fact["verdict"] for name, fact in good["families"].items()} == {"splice sites": "undecided"}
-    assert good["families_versus_baseline"]["splice sites"]["verdict"] == "better"
-    assert set(good["analyses"]) == {"finetune", "biotype"} and good["analyses"]["biotype"]["low"] is None
-    assert (found["margin"], found["generated_from"]["records"], found["study"]) == (0.02, 2, "made")
+    these, like_these = good["versus_random"]["these"], good["versus_random"]["like-these"]
+    assert these["delta"] == 0.08 and these["rope"]["above"] == 0.7 and (these["units"], like_these["units"]) == (9, 4)
+    assert {scope: fact["verdict"] for scope, fact in good["versus_baseline"].items()} == {
+        "these": "worse", "like-these": "better"
+    }  # fmt: skip
+    assert found["models"]["bad"]["versus_baseline"] is None
+    assert good["families"].keys() == {"splice sites"}
+    assert good["families"]["splice sites"]["these"]["verdict"] == "undecided"
+    assert good["families"]["splice sites"]["like-these"] is None
+    assert good["families_versus_baseline"]["splice sites"]["these"]["verdict"] == "better"
+    assert set(good["analyses"]) == {"finetune", "biotype"} and good["analyses"]["biotype"]["these"]["low"] is None
+    assert (found["margins"], these["margin"], these["metrics"]) == ({"mcc": 0.04}, 0.04, ["mcc"])
+    assert (found["generated_from"]["records"], found["study"]) == (2, "made")
     assert found["missing"]["count"] == 2 and found["missing"]["cells"][0]["note"] == "there is no record"
 
 
+def test_a_difference_larger_than_the_metric_can_show_is_not_detectable(tables):
+    """MCC spans 2, accuracy 1: 2.5 is beyond both, 1.5 beyond the latter."""
+    wide = [("these", "mcc", 1.5, 1.5), ("these", "accuracy", 1.5, "none"), ("like-these", "mcc", np.inf, "none")]
+    for place, (scope, metrics, size, _) in enumerate(wide):
+        add(tables, "across_tasks", row("good", "better", scope=scope, metrics=metrics, mde=size, family=f"f{place}"))
+    good = verdict.build(tables, "s", "")["models"]["good"]
+    assert good["versus_random"]["like-these"]["detectable"] == "none"
+    assert good["analyses"]["biotype"]["these"]["detectable"] is None, "not known is not none"
+    for place, (scope, _, _, expected) in enumerate(wide):
+        assert good["families"][f"f{place}"][scope]["detectable"] == expected
+
+
 def test_the_sentences_are_of_the_numbers(written):
-    first, second, third = json.loads(written.read_text())["sentences"]
-    for part in ("Over 12 tasks (9 distinct, in 4 families)", "helps GOOD", "(within ±0.02) for SAME", "hurts BAD",
-                 "undecided for VAGUE"):  # fmt: skip
-        assert part in first
-    assert "−0.060 [−0.080, −0.040] for BAD to +0.080 [+0.060, +0.100] for GOOD" in second
-    assert "0 of 1 are better than the best baseline" in second
-    assert "0.030" in third and "2 cells of the design are missing" in third
+    these, like_these, sizes, power, edges, missing = json.loads(written.read_text())["sentences"]
+    for part in ("On these tasks (12 tasks, 9 of them distinct; 3 seeds an arm)", "helps GOOD", "hurts BAD",
+                 "(within ±0.04 of MCC) for SAME", "undecided for VAGUE"):  # fmt: skip
+        assert part in these
+    assert like_these.startswith("On tasks like these (over 4 families") and "helps" not in like_these
+    assert "undecided for GOOD, SAME, BAD and VAGUE" in like_these
+    assert "−0.060 [−0.080, −0.040] for BAD to +0.080 [+0.060, +0.100] for GOOD" in sizes
+    assert "0 of 1 are better than the best baseline" in sizes
+    assert "on these tasks a difference of 0.030" in power and "on tasks like these no difference at all" in power
+    assert "not known" in edges and "2 cells of the design are missing" in missing
+
+
+def test_the_sentences_are_honest_about_few_seeds_and_what_never_learned(tables):
+    thin(tables)
+    add(tables, "across_tasks", row("once", "one seed", versus="baseline"))
+    these, like_these, sizes, *_ = verdict.build(tables, "s", "")["sentences"]
+    assert "95 % intervals, with a single seed of test items alone" in sizes
+    assert "0 of 2 are better than the best baseline (of 1 seeds are too few to say)" in sizes
+    for sentence in (these, like_these):
+        assert "too few seeds for a word (one of three) for ONCE" in sentence
+        assert "too few seeds for a word (two of three) for TWICE" in sentence
+        assert "neither arm beats a constant answer, for BLIND" in sentence
+    assert "1 to 3 seeds an arm" in these
+
+
+def test_choices_on_the_edge_of_their_grid_are_counted_and_said(tables):
+    names = ["analysis", "task", "model", "init", "seed", "what", "within", "split", "candidate", "chosen", "edge"]
+    names.append("variant")
+
+    def choice(edge, model="good", init="pretrained", what="learning_rate", split="validation", chosen=True,
+               analysis="finetune", variant=""):  # fmt: skip
+        return analysis, "t", model, init, 0, what, "", split, 1, chosen, edge, variant
+
+    models = pd.read_csv(tables / "models.csv")
+    more = pd.DataFrame({"model": ["kmer"], "label": ["KMER"], "kind": ["baseline"]})
+    pd.concat([models, more]).to_csv(tables / "models.csv", index=False)
+    add(
+        tables, "selections", choice("high"), choice("low", init="random"), choice(""), choice("", model="bad"),
+        choice("high", "kmer", "baseline", "strength"), choice("", "kmer", "baseline", "strength"),
+        choice("high", split="test"), choice("high", chosen=False), choice("high", analysis="lowdata"),
+        choice("high", variant="pct10"), choice("", what="epoch"), choice("", what="run"), choice("high", init="copy"),
+        columns=names,
+    )  # fmt: skip
+    found = verdict.build(tables, "s", "")
+    assert found["edges"] == {
+        "models": {"choices": 4, "low": 1, "high": 1}, "baselines": {"choices": 2, "low": 0, "high": 1}
+    }  # fmt: skip
+    assert found["models"]["good"]["edges"] == {"choices": 3, "low": 1, "high": 1}
+    assert found["models"]["vague"]["edges"] == {"choices": 0, "low": 0, "high": 0}
+    (said,) = [sentence for sentence in found["sentences"] if "edge" in sentence]
+    assert "2 of 4 choices of the compared arms (1 the lowest, 1 the highest)" in said
+    assert "1 of 2 choices of the baselines" in said
+    older = pd.read_csv(tables / "selections.csv").drop(columns="edge")
+    older.to_csv(tables / "selections.csv", index=False)
+    assert verdict.build(tables, "s", "")["edges"] == {"models": None, "baselines": None}
+
+
+def test_what_a_rule_without_a_model_reaches_stands_beside_every_task(tables):
+    scores = ["analysis", "task", "model", "init", "metric", "value", "low", "high", "selection", "variant"]
+    add(tables, "models", {"model": "kmer", "label": "KMER", "kind": "baseline"})
+    add(
+        tables, "scores",
+        *(("finetune", "h3", *one, "validation", "") for one in (
+            ("good", "pretrained", "mcc", 0.6, 0.5, 0.7), ("good", "random", "mcc", 0.9, 0.8, 1.0),
+            ("kmer", "baseline", "mcc", 0.4, 0.3, 0.5),
+        )),
+        ("finetune", "splice", "good", "pretrained", "mcc", 0.3, 0.2, 0.4, "validation", ""),
+        ("finetune", "h3.pct10", "good", "pretrained", "mcc", 0.1, 0.0, 0.2, "validation", "pct10"),
+        columns=scores,
+    )  # fmt: skip
+    without = verdict.build(tables, "s", "")
+    assert [row["task"] for row in without["rules"]] == ["h3", "splice"]
+    assert without["rules"][0]["baseline"]["value"] == 0.4 and without["rules"][0]["rule"] is None
+    add(
+        tables, "shortcuts", ("splice", "motif", "train", "mcc", 0.567, 0.55, 0.58, 0.1, "shortcut"),
+        ("splice", "length", "train", "mcc", 0.0, -0.1, 0.1, 0.1, "none"),
+        ("splice", "twin", "train", "share", 0.9, 0.8, 1.0, 0.1, "twins"),
+        columns=["task", "check", "against", "metric", "value", "low", "high", "threshold", "word"],
+    )  # fmt: skip
+    found = verdict.build(tables, "s", "")
+    jsonschema.Draft202012Validator(read_schema("verdict")).validate(found)
+    rule = found["rules"][1]["rule"]
+    assert (rule["check"], rule["value"], rule["word"]) == ("motif", 0.567, "shortcut"), "a share is no score"
+    assert found["rules"][1]["pretrained"]["value"] == 0.3
+    assert any("reaches the best pretrained model on 1 of 2 tasks" in sentence for sentence in found["sentences"])
+
+
+def test_rules_on_another_metric_are_compared_on_theirs(tables):
+    """The audit's rules have MCC; the task is scored by accuracy, and scores hold both. What is unknown is no rule."""
+    add(tables, "models", {"model": "kmer", "label": "KMER", "kind": "baseline"})
+    shared = {
+        "analysis": "finetune",
+        "task": "t",
+        "metric": "accuracy",
+        "low": 0.1,
+        "high": 0.2,
+        "selection": "validation",
+    }
+    add(
+        tables, "scores", shared | {"model": "good", "init": "pretrained", "value": 0.9, "mcc": 0.8},
+        shared | {"model": "kmer", "init": "baseline", "value": 0.8, "mcc": 0.6},
+    )  # fmt: skip
+    rule = {"task": "t", "against": "earlier", "metric": "mcc", "low": 0.6, "high": 0.8, "threshold": 0.1}
+    add(
+        tables, "shortcuts", rule | {"check": "motifs", "value": 0.7, "word": "shortcut"},
+        rule | {"check": "genome", "value": 0.99, "word": "unknown"},
+    )  # fmt: skip
+    (row,) = verdict.build(tables, "s", "")["rules"]
+    assert row["metric"] == "mcc" and (row["rule"]["check"], row["rule"]["value"]) == ("motifs", 0.7)
+    assert (row["pretrained"]["value"], row["baseline"]["value"], row["baseline"]["low"]) == (0.8, 0.6, None)
 
 
 def test_an_unknown_difference_is_no_number_and_fewer_tasks_of_a_model_are_said(written):
     found = json.loads(written.read_text())
-    lost = found["models"]["good"]["versus_random"]
-    lost |= {"delta": None, "low": None, "high": None, "n": 0}
-    first, second, _ = verdict.sentences(found)
-    assert "Over 0 to 12 tasks" in first and "GOOD" not in second and "0.000" not in second
+    lost = found["models"]["good"]["versus_random"]["these"]
+    lost |= {"delta": None, "low": None, "high": None, "n": 0, "distinct": 0}
+    these, _, sizes, *_ = verdict_words.sentences(found)
+    assert "(0 to 12 tasks, 0 to 9 of them distinct" in these and "GOOD" not in sizes and "0.000" not in sizes
 
 
 def test_a_study_without_two_arms_says_so(tables, tmp_path):
-    for name in ("across_tasks", "missing"):
+    for name in ("across_tasks", "missing", "comparisons"):
         pd.read_csv(tables / f"{name}.csv").iloc[:0].to_csv(tables / f"{name}.csv", index=False)
     found = verdict.build(tables, "s", "t")
     verdict.write(tmp_path / "v.json", found)
-    assert found["models"] == {} and found["margin"] is None and "nothing is judged" in found["sentences"][0]
+    assert found["models"] == {} and found["margins"] == {} and "nothing is judged" in found["sentences"][0]
     assert "No cell of the design is missing" in found["sentences"][2]
     assert main(["verdict", "--verdict", str(tmp_path / "v.json")]) == 0
 
@@ -112,7 +262,7 @@ def test_without_fine_tuning_the_analysis_of_most_tasks_is_judged(tables):
     frame = frame[frame["variant"] == ""].replace({"analysis": {"finetune": "frozen"}})
     frame.to_csv(tables / "across_tasks.csv", index=False)
     found = verdict.build(tables, "s", "")
-    assert found["generated_from"]["analysis"] == "frozen" and found["models"]["good"]["verdict"] == "better"
+    assert found["generated_from"]["analysis"] == "frozen" and found["models"]["good"]["verdict"]["these"] == "better"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +278,11 @@ def test_without_fine_tuning_the_analysis_of_most_tasks_is_judged(tables):
         (["--model", "good", "--family", "splice sites", "--fail-unless", "undecided"], 0),
         (["--model", "good", "--family", "splice sites", "--versus", "baseline", "--fail-unless", "better"], 0),
         (["--versus", "baseline", "--fail-unless", "worse"], 0),
+        (["--model", "good", "--scope", "like-these", "--fail-unless", "better"], 1),
+        (["--model", "good", "--scope", "like-these", "--fail-unless", "undecided"], 0),
+        (["--model", "good", "--versus", "baseline", "--scope", "like-these", "--fail-unless", "better"], 0),
+        (["--model", "good", "--family", "splice sites", "--scope", "like-these", "--fail-unless", *VERDICTS], 1),
+        (["--scope", "all"], 2),
         (["--model", "nobody"], 2),
         (["--family", "nothing"], 2),
     ],
@@ -141,16 +296,45 @@ def test_a_gate_knows_met_unmet_and_mistaken(written, flags, code):
         assert "random initialisation of the same model" in answer.stdout
 
 
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (["--model", "once", "--fail-unless", "better"], 3, "once has 1 seed, a word needs 3; run 2 more."),
+        (["--model", "twice", "--fail-unless", "worse"], 3, "twice has 2 seeds, a word needs 3; run 1 more."),
+        (["--model", "once", "--scope", "like-these", "--fail-unless", "better"], 3, "on tasks like these"),
+        (["--model", "good", "once", "--fail-unless", "better"], 3, "Too few seeds"),
+        (["--model", "bad", "once", "--fail-unless", "better"], 1, "Not better on these tasks: bad."),
+        (["--model", "once", "--fail-unless", "one seed"], 0, ""),
+        (["--model", "twice", "--fail-unless", "one seed"], 3, "run 1 more"),
+        (["--model", "blind", "--fail-unless", "equivalent"], 1, "Not equivalent on these tasks: blind."),
+        (["--model", "blind", "--fail-unless", "not learned"], 0, ""),
+    ],
+)
+def test_too_few_seeds_have_an_exit_code_and_a_sentence_of_their_own(tables, tmp_path, capsys, flags, code, said):
+    thin(tables)
+    verdict.write(tmp_path / "v.json", verdict.build(tables, "s", ""))
+    arguments = ["verdict", "--verdict", str(tmp_path / "v.json"), *flags]
+    if code:
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == code
+    else:
+        assert main(arguments) == 0
+    assert said in capsys.readouterr().err
+
+
 def test_it_prints_a_table(written, capsys):
     assert main(["verdict", "--verdict", str(written)]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["model", "verdict", "delta", "95", "%", "interval", "unit", "tasks", "detectable"]
-    assert lines[1].split() == ["GOOD", "better", "+0.080", "[+0.060,", "+0.100]", "families", "12", "0.030"]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][:7] == ["model", "scope", "verdict", "delta", "95", "%", "interval"]
+    assert lines[0][7:] == ["units", "tasks", "seeds", "detectable"]
+    assert lines[1] == ["GOOD", "these", "better", "+0.080", "[+0.060,", "+0.100]", "9", "12", "3", "0.030"]
+    assert lines[2] == ["GOOD", "like-these", "undecided", "+0.010", "[−0.100,", "+0.200]", "4", "12", "3", "none"]
     assert main(["verdict", "--verdict", str(written), "--versus", "baseline", "--model", "bad"]) == 0
     assert "not compared" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("change", [{"schema_version": 1}, {"models": {"good": {}}}, {"extra": 1}])
+@pytest.mark.parametrize("change", [{"schema_version": 2}, {"models": {"good": {}}}, {"extra": 1}])
 def test_another_file_is_refused(written, capsys, change):
     written.write_text(json.dumps(json.loads(written.read_text()) | change))
     assert main(["verdict", "--verdict", str(written)]) == 2
@@ -186,6 +370,6 @@ def test_a_model_whose_records_are_gone_is_lost_and_closes_the_gate(tables, tmp_
     rows = [("finetune", "t", name, "random", 0, "record", "there is no record") for name in ("gone", "cnn")]
     pd.concat([missing, pd.DataFrame(rows, columns=missing.columns)]).to_csv(tables / "missing.csv", index=False)
     found = verdict.build(tables, "s", "S")
-    assert found["models"]["gone"]["verdict"] is None and found["models"]["gone"]["lost"]
+    assert found["models"]["gone"]["verdict"] == {"these": None, "like-these": None} and found["models"]["gone"]["lost"]
     assert "cnn" not in found["models"] and "not compared for want of records: GONE." in found["sentences"][0]
-    assert "gone" in verdict.unmet(verdict.select(found), ["better", "worse", "equivalent", "undecided"])
+    assert "gone" in verdict.unmet(verdict.select(found), VERDICTS)[0]

@@ -4,6 +4,7 @@ import copy
 import functools
 import json
 import operator
+import re
 
 import pytest
 
@@ -11,7 +12,7 @@ from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
 from foundationless.study import families, plan, vocabulary
 from foundationless.study.checks import check_plan
-from foundationless.study.config import check_schema, read_schema, read_yaml
+from foundationless.study.config import check_schema, read_margins, read_schema, read_yaml
 from foundationless.study.names import sequence_set
 from foundationless.study.readers import READERS
 from support import ROOT
@@ -421,3 +422,32 @@ def test_the_schema_and_the_targets_know_what_the_program_knows():
         assert analysis.question.endswith("?") and set(analysis.sets) <= makes, name
     named = [analysis for analyses in vocabulary.TARGETS.values() for analysis in analyses]
     assert sorted(named) == sorted(vocabulary.ANALYSES)
+
+
+def test_a_margin_belongs_to_a_metric(parts):
+    """Each has its own, a study overrides one with a reason, and the single number of older configs is that of all."""
+    own = {name: metric.margin for name, metric in vocabulary.METRICS.items()}
+    assert read_margins(parts[0]["statistics"]) == own and own["mcc"] == 2 * own["accuracy"]
+    wider = {"resamples": 1000, "margins": {"mcc": {"margin": 0.1, "reason": "replicates of the assay differ by it"}}}
+    assert read_margins(wider) == own | {"mcc": 0.1}
+    assert set(read_margins({"resamples": 1000, "margin": 0.03}).values()) == {0.03}
+    assert read_margins(wider | {"margin": 0.03})["mcc"] == 0.1
+    assert all(metric.reason for metric in vocabulary.METRICS.values())
+    for statistics in (wider, {"resamples": 1000, "margin": 0.03}):
+        check_schema(changed(parts, statistics=statistics), read_schema("config"), "config")
+
+
+@pytest.mark.parametrize(
+    ("margins", "sentence"),
+    [
+        ({"mcc": 0.1}, "statistics.margins.mcc"),
+        ({"mcc": {"margin": 0.1}}, "'reason' is a required property"),
+        ({"mcc": {"margin": 0.0, "reason": "none"}}, "statistics.margins.mcc.margin"),
+        ({"mmc": {"margin": 0.1, "reason": "none"}}, "unknown metric 'mmc'; did you mean 'mcc'?"),
+    ],
+)
+def test_a_margin_without_a_metric_or_a_reason_is_refused(parts, margins, sentence):
+    config = changed(parts, statistics={"resamples": 1000, "margins": margins})
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        check_schema(config, read_schema("config"), "config")
+        checked(config, *parts[1:])

@@ -8,7 +8,7 @@ no table of the paper.
 import argparse
 from pathlib import Path
 
-from foundationless.commands._flags import output_directory, positive
+from foundationless.commands._flags import output_directory
 
 RECIPE = 6  # raise it when a result would change
 
@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--selection", choices=["validation", "test"], default="validation", help="chosen by validation, or by test")
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
-    add("--margin", type=positive, default=0.02, help="equivalence margin of the mean, in units of the metric")
     add("--output", required=True, type=output_directory, help="directory to write; an older one is replaced")
 
 

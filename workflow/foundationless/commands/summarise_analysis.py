@@ -16,7 +16,7 @@ not be computed. records.parquet: every recorded number. All tables end with the
 import argparse
 from pathlib import Path
 
-from foundationless.commands._flags import count, output_directory, positive, seed
+from foundationless.commands._flags import count, output_directory, seed
 
 RECIPE = 6  # raise it when a result would change
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--audited", nargs="*", default=[], help="tasks of which it holds them: also scored without near duplicates")
     add("--partial", action="store_true", help="a record, predictions or an audit that is missing is a note, no error")
     add("--resamples", type=count, default=2000, help="bootstrap resamples")
-    add("--margin", type=positive, default=0.02, help="equivalence margin, in units of the metric")
+    add("--margins", default="{}", help="JSON: metric -> equivalence margin in its units (default: each metric's own)")
     add("--seed", type=seed, required=True, help="seed of the resamples")
     add("--processes", type=count, default=1, help="tasks worked on at once; the tables do not depend on it")
     add("--output", required=True, type=output_directory, help="directory to write the tables into")
@@ -43,11 +43,11 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.runtime.processes import one_thread_each
 
     one_thread_each()
-    from foundationless.evaluation.analysis_summary import Analysis, read_cells, summarise_analysis
+    from foundationless.evaluation.analysis_summary import Analysis, read_cells, read_margins, summarise_analysis
 
     given = arguments
     analysis = Analysis(
-        given.analysis, given.directory, given.resamples, given.margin, given.seed, tuple(given.baselines),
-        given.audits, tuple(given.audited), given.partial,
+        given.analysis, given.directory, given.resamples, read_margins(given.margins), given.seed,
+        tuple(given.baselines), given.audits, tuple(given.audited), given.partial,
     )  # fmt: skip
     summarise_analysis(analysis, read_cells(given.cells), given.output, given.processes)

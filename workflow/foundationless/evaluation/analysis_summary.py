@@ -1,7 +1,7 @@
 """From the files of all cells of one analysis to its tables: its tasks are summarised side by side (`task_summary`)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, 
 from foundationless.evaluation.verification.arms import check_task, sentences
 from foundationless.runtime.log import tell
 from foundationless.runtime.processes import counted, map_forked
-from foundationless.study.vocabulary import UNPAIRED
+from foundationless.study.vocabulary import MARGINS, UNPAIRED
 
 SHOWN = 3  # misfits that a summary names before it ends; the command verify names all
 _DIAGNOSTICS = tuple(f"{name}.csv" for name in diagnostics.COLUMNS)
@@ -37,13 +37,13 @@ class Analysis:
     """Where the cells of an analysis lie (`{directory}/{task}/{cell}/record.json`), and how they are summarised.
 
     `audits` holds `{task}/audit.parquet` of the tasks `audited`. `partial`: a file that is not there makes a note;
-    otherwise it is an error.
+    otherwise it is an error. `margins`: metric -> equivalence margin, of which that of a task's metric is the task's.
     """
 
     name: str
     directory: Path
     resamples: int
-    margin: float
+    margins: Mapping[str, float]
     seed: int
     baselines: tuple[str, ...] = ()
     audits: Path | None = None
@@ -65,6 +65,19 @@ def read_cells(text: str) -> list[TaskCells]:
     if odd := [cell for one in tasks for cell in one.cells if len(cell.split("/")) != 3 or not _seed(cell).isdigit()]:
         raise UserError(f"--cells: '{odd[0]}' is no MODEL/INIT/seedN.")
     return tasks
+
+
+def read_margins(text: str) -> dict[str, float]:
+    """Metric -> equivalence margin from JSON; metrics that it does not name keep that of `vocabulary.METRICS`."""
+    try:
+        given = {str(name): float(margin) for name, margin in json.loads(text).items()}
+    except (json.JSONDecodeError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"--margins: not a JSON mapping of metrics to numbers ({error!r}).") from None
+    if odd := [name for name in given if name not in MARGINS]:
+        raise UserError(f"--margins: no metric '{odd[0]}'; there are {', '.join(MARGINS)}.")
+    if odd := [name for name, margin in given.items() if not 0 < margin < float("inf")]:
+        raise UserError(f"--margins: that of {odd[0]} is not a finite number above 0.")
+    return MARGINS | given
 
 
 def _seed(cell: str) -> str:
@@ -126,8 +139,8 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
         audit, missing = _audit(analysis, task)
         notes += missing
         summary = task_summary.summarise(
-            records, predictions, metric=task.metric, resamples=analysis.resamples, margin=analysis.margin,
-            seed=analysis.seed, baselines=analysis.baselines, audit=audit,
+            records, predictions, metric=task.metric, resamples=analysis.resamples,
+            margin=analysis.margins[task.metric], seed=analysis.seed, baselines=analysis.baselines, audit=audit,
             design=list(dict.fromkeys((cell.split("/")[0], cell.split("/")[1]) for cell in task.cells)),
         )  # fmt: skip
     summary.notes[:0] = notes

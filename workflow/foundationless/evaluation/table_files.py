@@ -21,17 +21,18 @@ COLUMNS = {
     "notes": NOTES,
     **diagnostics.COLUMNS,
 }
-# Of all declared columns these hold words, and all others numbers.
+# Of all declared columns these hold words or truth values, and all others numbers.
 WORDS = {
     *KEYS, "metric", "selection", "versus", "reference", "reference_init", "verdict", "test", "component", "actual",
-    "predicted", "what", "within", "split", "candidate", "chosen", "edge", "setting", "text", "note",
+    "predicted", "what", "within", "split", "candidate", "chosen", "edge", "learned", "setting", "text", "note",
 }  # fmt: skip
+TRUTHS = {"chosen", "learned"}
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS
 _FILLED = ("scores", "comparisons")  # tables whose rows all name an arm and a metric
 _PARTS = (("task", parse_task, TaskName), ("model", parse_model, ModelName))
 _COUNTS = ("width", "layers", "percent", "shots", "draw", "epochs", "patience")  # parts that are numbers, or missing
 TEXT_PARTS = [part for *_, kind in _PARTS for part in kind._fields if part not in _COUNTS]  # of names; empty, or known
-_TEXTS = dict.fromkeys((*WORDS - {"chosen"}, "label", *TEXT_PARTS), str)
+_TEXTS = dict.fromkeys((*WORDS - TRUTHS, "label", *TEXT_PARTS), str)
 
 
 def read_table(path: Path, kind: str | None = None) -> pd.DataFrame:

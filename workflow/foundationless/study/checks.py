@@ -66,6 +66,7 @@ def check_plan(plan: Plan) -> None:
     for name in (*plan.config["models"], *plan.config["baselines"]):
         _check_entry(plan, name)
     _check_finetuning(plan)
+    _check_known("metric", plan.config["statistics"].get("margins", {}), METRICS, "config, statistics.margins")
     _check_known("probe", plan.config["probing"]["probes"], PROBES, "config, probing.probes")
     for analysis, spec in plan.config["analyses"].items():
         _check_sections(plan, analysis, spec)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.errors import UserError
+from foundationless.study.vocabulary import MARGINS
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -29,6 +30,16 @@ def read_yaml(path: str | Path) -> Any:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())[:200]}).") from None
+
+
+def read_margins(statistics: Mapping[str, Any]) -> dict[str, float]:
+    """Metric -> equivalence margin, from the section `statistics` of a config.
+
+    `margins` says it metric by metric; the rest have that of `vocabulary.METRICS`, or the one number `margin` of older
+    configs.
+    """
+    base = {name: float(statistics.get("margin", value)) for name, value in MARGINS.items()}
+    return base | {name: float(given["margin"]) for name, given in statistics.get("margins", {}).items()}
 
 
 def yaml_text(value: Any) -> str:

@@ -234,22 +234,27 @@ SEQUENCE_CLASSIFIERS = tuple(name for name, classifier in CLASSIFIERS.items() if
 class Metric(NamedTuple):
     """How a metric is read; `evaluation.metrics` has the function of its name.
 
-    `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not.
+    `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not. Paired differences
+    within ± `margin` count as none, for the `reason`; `statistics.margins` of a config says otherwise.
     """
 
     label: str
     kind: str
     higher_is_better: bool = True
     lowest: float = 0.0  # value, where intervals end
+    margin: float = 0.02
+    reason: str = "as of accuracy, on whose scale from 0 to 1 it lies"
 
 
 METRICS = {
-    "mcc": Metric("MCC", "count", lowest=-1.0),
-    "macro_f1": Metric("macro F1", "count"),
-    "weighted_f1": Metric("weighted F1", "count"),
-    "accuracy": Metric("accuracy", "count"),
-    "auroc": Metric("AUROC", "rank"),
-    "auprc": Metric("AUPRC", "rank"),
+    "mcc": Metric(
+        "MCC", "count", lowest=-1.0, margin=0.04, reason="of two even classes it is 2 × accuracy − 1: 0.02 of accuracy"
+    ),
+    "macro_f1": Metric("macro F1", "count", reason="of even classes and even errors F1 is accuracy"),
+    "weighted_f1": Metric("weighted F1", "count", reason="of errors as frequent in every class F1 is accuracy"),
+    "accuracy": Metric("accuracy", "count", reason="one item in fifty: too little to choose another model for"),
+    "auroc": Metric("AUROC", "rank", reason="one pair of a positive and a negative in fifty"),
+    "auprc": Metric("AUPRC", "rank", reason="as of AUROC: a mean precision on the same scale"),
     "cosine": Metric("cosine similarity", "similarity", lowest=-1.0),
     "spearman": Metric("Spearman's ρ", "correlation", lowest=-1.0),
     "ece": Metric("expected calibration error", "calibration", higher_is_better=False),
@@ -257,6 +262,8 @@ METRICS = {
     "loss": Metric("loss", "loss", higher_is_better=False),
     "bits_per_base": Metric("bits per base", "loss", higher_is_better=False),
 }
+
+MARGINS = {name: metric.margin for name, metric in METRICS.items()}
 
 COUNT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "count")
 

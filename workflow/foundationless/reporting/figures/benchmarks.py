@@ -169,7 +169,7 @@ def best_random(tables: Tables) -> Figure:
     if pairs.empty:
         return style.missing(title, "No paired comparisons of fine-tuned pretrained and random arms.")
     names, tasks = tables.order(pairs["model"]), layout.ordered_tasks(tables, pairs["task"])
-    margin, printed = float(pairs["margin"].max()), _paper_differences(tables, tasks["task"])
+    printed = _paper_differences(tables, tasks["task"])
     printed = printed[printed["model"].isin(names)]
     caption = (
         "Filled: pretrained minus the random arm of the same model (paired). Grey diamonds: pretrained minus the best "
@@ -182,14 +182,15 @@ def best_random(tables: Tables) -> Figure:
     own.set_label("to its own random arm")
     oracle.set(label="to the best random model", marker="D", color=style.GREY, markerfacecolor="white")
     crosses = style.reported_handles({"pretrained"} if len(printed) else ())
-    handles = [[own, oracle, style.band_handle(margin), *crosses]]
+    handles = [[own, oracle, style.band_handle(layout.margin_words(pairs)), *crosses]]
     figure, body = style.page(layout.grid_height(tasks), title=title, caption=caption, handles=handles)
     panels, heights = layout.task_grid(body, tables, tasks, names)
     for axes, model in zip(panels, names, strict=True):
         look = tables.looks[model]
-        axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
         axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
         mine = pairs[pairs["model"] == model].assign(y=lambda rows: rows["task"].map(heights))
+        bands = mine.drop_duplicates("y")
+        layout.draw_margins(axes, bands["y"], bands["margin"])
         for versus, rows in mine.groupby("versus"):
             mark = style.filling(look, "pretrained") | {"linestyle": "none", "markersize": 3}
             if versus == "best_random":

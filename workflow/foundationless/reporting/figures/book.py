@@ -10,10 +10,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from foundationless.errors import UserError
-from foundationless.evaluation.aggregate import FEWEST_FAMILIES
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import Tables, read
-from foundationless.reporting.figures.layout import span
+from foundationless.reporting.figures.layout import margin_words, span
 from foundationless.reporting.tables.verdict import build
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.versions import versions
@@ -131,19 +130,20 @@ def design(tables: Tables) -> list[str]:
             f"{own['model'].nunique()} models and {tables.others(scores)['model'].nunique()} baselines on "
             f"{scores['task'].nunique()} tasks, {span(own['seeds'])} seed(s) and {span(own['folds'])} fold(s)."
         )
-    margin = tables.comparisons["margin"].max()
-    if margin == margin:
+    pairs = tables.comparisons[tables.comparisons["analysis"].isin(scores["analysis"])]
+    if margins := margin_words(pairs):
         sentences.append(
-            f"Differences are paired, item by item; a difference within ±{margin:g} counts as none. Over tasks a mixed "
-            f"model with a random effect per family of tasks (of fewer than {FEWEST_FAMILIES} families: tasks alone) "
-            "decides by a t test and two one-sided tests (TOST), at 5 % after Holm's adjustment over models; the same "
-            "data in two suites count once."
+            f"Differences are paired, item by item; within {margins} they count as none. Two questions are answered: "
+            "on these tasks (seeds and test items are random) and on tasks like these (families of tasks are random "
+            "too, by a t test over their means; families that share sequences are one, and the same data in two suites "
+            "count once). A word takes three seeds, an arm that learned something, and a t test or two one-sided tests "
+            "(TOST) at 5 % after Holm's adjustment over models; both kinds together err for any model in at most 10 %."
         )
     return sentences
 
 
 def verdict_sentences(tables: Tables) -> list[str]:
-    """The three sentences of verdict.json, made from the same tables."""
+    """The sentences of verdict.json, made from the same tables."""
     if not (tables.directory / "missing.csv").is_file():
         return ["The tables are not those of collect_tables, so there is no verdict."]
     return [str(sentence) for sentence in build(tables.directory, tables.study, tables.study)["sentences"]]

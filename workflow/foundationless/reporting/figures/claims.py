@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.reporting.figures.layout import named_rows, span
+from foundationless.reporting.figures.layout import draw_margins, named_rows, span
 
 ROW_MM = 4.4
 LOOKS = {"test": ("white", -0.17), "validation": (style.INK, 0.17)}  # face of the mark, and place within the row
@@ -20,15 +20,14 @@ def claims(tables: Tables) -> Figure:
     contrasts = contrasts[contrasts["model"].isin(tables.looks) & contrasts["difference"].notna()]
     if contrasts.empty:
         return style.missing(title, "No claim of the paper can be judged with these data (claims.csv has no rows).")
-    margin = float(tables.comparisons["margin"].max())
     blocks = contrasts.groupby("claim", sort=False)
     rows = [(str(claim), name) for claim, part in blocks for name in ["", *tables.order(part["model"])]]
     caption = (
         "Every claim says that something does not help: it holds where the contrast is equivalent (within the grey "
-        "band) or below 0, fails where it is above, and is open where the 95 % interval allows both. Open circle: runs "
-        "chosen by test score, arms paired as in the paper; filled: chosen by validation, each model against its own "
-        "random self, the task without its defect where a derived set exists (column contrast of claims.csv). Right: "
-        f"as made → cured. {_counted(contrasts)} {tables.study}"
+        "band, the margin of the metric) or below 0, fails where it is above, and is open where the 95 % interval "
+        "allows both. Open circle: runs chosen by test score, arms paired as in the paper; filled: chosen by "
+        "validation, each model against its own random self, the task without its defect where a derived set exists "
+        f"(column contrast of claims.csv). Right: as made → cured. {_counted(contrasts)} {tables.study}"
     )
     faces = zip(("as the paper made it", "cured"), LOOKS.values(), strict=True)
     handles = [[style.handle(color=style.INK, marker="o", markerfacecolor=face, linestyle="none", label=label)
@@ -36,8 +35,6 @@ def claims(tables: Tables) -> Figure:
     figure, body = style.page(10 + ROW_MM * len(rows), title=title, caption=caption, handles=handles)
     axes = body.subplots()
     axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-    if margin > 0:
-        axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
     for y, (claim, name) in enumerate(rows):
         if name:
             _row(axes, tables, y, contrasts[(contrasts["claim"] == claim) & (contrasts["model"] == name)], name)
@@ -52,8 +49,8 @@ def _counted(found: pd.DataFrame) -> str:
     """How many tasks stand behind a row, what its interval is, and what is not adjusted."""
     n = f"n = {span(found['n'])} task(s) a row; " if found["n"].notna().any() else ""
     return (
-        f"{n}intervals: Student's t over tasks that share no sequences, of a single one its bootstrap. No test and no "
-        "adjustment for the number of claims."
+        f"{n}intervals: Student's t, as made over tasks, cured over the means of their families (those that share "
+        "sequences are one); of a single one its bootstrap. No test and no adjustment for the number of claims."
     )
 
 
@@ -63,6 +60,7 @@ def _row(axes: Axes, tables: Tables, y: int, rows: pd.DataFrame, name: str) -> N
         face, shift = LOOKS[row.selection]
         color = tables.looks[name].color
         face = color if face == style.INK else face
+        draw_margins(axes, [y + shift], [row.margin], half=0.25)
         style.interval(axes, y + shift, row.low, row.high, color)
         axes.plot(row.difference, y + shift, "o", color=color, markerfacecolor=face, markersize=3, zorder=3)
         verdicts[row.selection] = WORDS[row.holds]

@@ -20,7 +20,7 @@ NEEDED = {
         "percent", "shots", "epochs", "patience", "tokenizer", "width", "reading",
     ),
     "comparisons": ("analysis", "task", "model", "init", "versus", "delta", "low", "high", "variant"),
-    "across_tasks": ("suite", "model", "versus", "delta", "low", "high", "wins", "n", "verdict", "margin"),
+    "across_tasks": ("suite", "model", "versus", "scope", "delta", "low", "high", "wins", "n", "verdict", "margin"),
     "tasks": ("task", "suite", "suite_label", "group", "label"),
     "models": ("model", "label", "kind", "tokenizer_class"),
     "audits": ("task", "split", "against", "rows"),
@@ -38,7 +38,7 @@ NEEDED = {
     "optimism": ("analysis", "task", "model", "init", "optimism", "low", "high", "variant"),
     "rank_pairs": ("analysis", "first_model", "first_init", "second_model", "second_init", "p"),
     "ranks": ("analysis", "model", "init", "rank", "n", "p_friedman"),
-    "reported_across": ("suite", "family", "model", "versus", "delta"),
+    "reported_across": ("suite", "family", "model", "versus", "scope", "delta"),
     "reported_comparison": ("experiment", "source", "task", "model", "arm", "metric", "reported", "ours", "verdict"),
     "roc": ("analysis", "task", "model", "init", "fpr", "tpr", "low", "high"),
     "runs": (
@@ -56,12 +56,13 @@ READ = {
         "selection", "n_test", "groups", "seeds", "folds", "n", "ece", "pooling", "condition", "mutations", "null",
         "windows", "gene", "label", "unit", "measure", "window",
     ),
-    "comparisons": ("margin", "n_test", "groups", "seeds", "folds"),
+    "comparisons": ("metric", "margin", "n_test", "groups", "seeds", "folds"),
     "across_tasks": (
-        "analysis", "variant", "family", "unit", "losses", "distinct", "families", "p_holm", "p_tost_holm", "mde",
+        "analysis", "variant", "family", "units", "losses", "distinct", "seeds", "learned", "p_holm", "p_tost_holm",
+        "mde", "metrics",
     ),
     "tasks": ("paper_task",),
-    "claims": ("n", "holds"),
+    "claims": ("n", "holds", "margin"),
     "components": ("selection",),
     "confusion": ("selection",),
     "cost": ("energy_kwh",),
@@ -79,10 +80,10 @@ READ = {
 }  # fmt: skip
 # Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
 NUMBERS = [
-    *sorted(table_files.NUMBERS), "attempts", "cpu_hours", "df", "difference", "distinct", "energy_kwh", "families",
-    "gpu_hours", "gpus", "importance", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost", "p_tost_holm",
+    *sorted(table_files.NUMBERS), "attempts", "cpu_hours", "df", "difference", "distinct", "energy_kwh", "gpu_hours",
+    "gpus", "importance", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost", "p_tost_holm",
     "peak_device_memory_mb", "peak_memory_mb", "position", "rank", "reported_sd", "rope_above", "rope_below",
-    "rope_within", "rows", "shift_max", "shift_mean", "threads", "validation", "width", "wins", "with_defect",
+    "rope_within", "rows", "shift_max", "shift_mean", "threads", "units", "validation", "width", "wins", "with_defect",
     "without", "x", "y",
 ]  # fmt: skip
 # Columns that no row of a table leaves open.
@@ -123,7 +124,7 @@ class Tables:
 
     @property
     def across(self) -> pd.DataFrame:
-        """Evidence of fine-tuning on whole tasks, over all tasks (suite `all`) and within each suite."""
+        """Evidence of fine-tuning on whole tasks, over all tasks (suite `all`) and within each suite, in each scope."""
         return self._finetuned[self._finetuned["family"].isna()].reset_index(drop=True)
 
     @property

@@ -58,6 +58,20 @@ def span(values: pd.Series) -> str:
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
+def margin_words(rows: pd.DataFrame) -> str:
+    """Equivalence margins of these rows (columns metric, margin) in words: `±0.04 (MCC), ±0.02 (accuracy)`."""
+    known = rows.dropna(subset=["margin"]).drop_duplicates(["margin", "metric"])
+    said = known.groupby("margin", sort=False)["metric"]
+    return ", ".join(f"±{margin:.3g} ({metric_names(metrics)})" for margin, metrics in said)
+
+
+def draw_margins(axes: Axes, places: Iterable[float], margins: Iterable[float], half: float = 0.5) -> None:
+    """The equivalence band of every row at its place: rows of other metrics have other margins."""
+    for y, margin in zip(places, margins, strict=True):
+        if np.isfinite(margin):
+            axes.fill_betweenx([y - half, y + half], -margin, margin, color=style.BAND, linewidth=0, zorder=0)
+
+
 def metric_names(metrics: Iterable[str]) -> str:
     """Metrics in words, each once."""
     return ", ".join(METRICS[name].label if name in METRICS else name for name in dict.fromkeys(metrics))

@@ -164,9 +164,9 @@ def reported_handles(arms: Collection[str]) -> list[Line2D]:
     return [handle(label=words[arm], **reported(arm)) for arm in shown]
 
 
-def band_handle(margin: float) -> Patch:
-    """Legend entry of the equivalence band."""
-    return Patch(facecolor=BAND, edgecolor="none", label=f"equivalence, ±{margin:g}")
+def band_handle(margins: str) -> Patch:
+    """Legend entry of the equivalence band of so many units, in words (`layout.margin_words`)."""
+    return Patch(facecolor=BAND, edgecolor="none", label=f"equivalence, {margins}" if margins else "equivalence")
 
 
 def page(

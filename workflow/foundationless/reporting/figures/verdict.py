@@ -1,6 +1,6 @@
 """The verdict: differences with their evidence, the ranks of all arms, and our numbers against the paper's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,19 @@ from matplotlib.figure import Figure
 
 from foundationless.evaluation.aggregate import ALPHA
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables, each
+from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
+from foundationless.reporting.tables.verdict import choices, count_edges, detectable
+from foundationless.reporting.tables.verdict_words import detectable_words
 
 SMALL = 5.2  # pt: two text columns beside the panel at 85 mm
 ROW_MM, CLOSE_MM, RANK_MM, BAR_MM = 2.45, 2.25, 3.0, 1.5
 HEADINGS = {"random": "Against its own random initialisation", "baseline": "Against the best cheap baseline"}
-UNITS = {
-    "families": "a mixed model with the family as random effect, Student's t on families − 1 degrees of freedom",
-    "tasks": "the mean over tasks, Student's t",
-    "items": "the mean of the tasks, bootstrap over test items (it speaks of these tasks only)",
+PANELS = {
+    "these": ("On these tasks", ("verdict", "tasks", "seeds")),
+    "like-these": ("On tasks like these", ("verdict", "families")),
 }
+COLUMNS = (3.0, 40.0, 66.0)  # points from the panel to its columns of text
+FURTHEST = 2.5  # how many times the reach of the other marks an interval over families is drawn
 EXPERIMENTS = {
     "nt_finetune": "NT benchmark",
     "gue_finetune": "GUE",
@@ -37,50 +40,44 @@ EXPERIMENTS = {
 
 
 def forest(tables: Tables) -> Figure:
-    """One row per model and, below it, per family of tasks: difference, interval, equivalence band, verdict and n."""
+    """One row per model and, below it, per family of tasks: difference, interval, equivalence band and verdict, on
+    these tasks and on tasks like these."""
     title = "Does pretraining pay?"
     across, families = (frame[~frame["model"].isin(tables.baselines)] for frame in (tables.across, tables.families))
-    whole = across[(across["suite"] == "all") & across["versus"].isin(HEADINGS)]
+    whole = across[(across["suite"] == "all") & across["versus"].isin(HEADINGS) & across["scope"].isin(PANELS)]
     if whole.empty:
         return style.missing(title, "No model has both arms, or an arm and a baseline, on any fine-tuning task.")
     whole = whole.assign(family="")
-    parts = families[families["versus"] == "random"]
+    parts = families[(families["versus"] == "random") & families["scope"].isin(PANELS)]
     blocks = _forest_blocks(tables, whole, parts)
-    margin, printed = float(whole["margin"].max()), _paper_deltas(tables)
+    printed = _paper_deltas(tables)
     printed = printed[printed["model"].isin(whole["model"]) & printed["versus"].isin(HEADINGS)]
-    handles = [[style.band_handle(margin), *style.reported_handles({"pretrained"} if len(printed) else ())]]
-    caption = _forest_caption(tables, whole, parts, printed, margin)
+    edges = _edges(tables, whole["model"])
     counts = [len(lines) for lines in blocks.values()]
-    body_mm = 5 + 4 * len(counts) + (ROW_MM if sum(counts) < 60 else CLOSE_MM) * sum(counts)
     figure, body = style.page(
-        body_mm, title=title, caption=f"{caption} {tables.study}", handles=handles, width_mm=style.ONE_COLUMN
-    )
-    panels = np.atleast_1d(body.subplots(len(counts), 1, height_ratios=counts))
+        5 + 4 * len(counts) + (ROW_MM if sum(counts) < 60 else CLOSE_MM) * sum(counts), title=title,
+        caption=f"{_forest_caption(tables, whole, printed, edges)} {tables.study}",
+        handles=[[style.band_handle(layout.margin_words(_margins(tables))),
+                  *style.reported_handles({"pretrained"} if len(printed) else ())]],
+    )  # fmt: skip
+    grid = np.atleast_2d(body.subplots(len(counts), 2, height_ratios=counts, sharex="row", squeeze=False))
     longest = max(len(text) for lines in blocks.values() for text, row in lines if row is not None)
-    for axes, (versus, lines) in zip(panels, blocks.items(), strict=True):
-        own = whole[whole["versus"] == versus]
-        ends = _reach(pd.concat([own, parts[parts["versus"] == versus]]), own, margin)
-        axes.axvspan(-margin, margin, color=style.BAND, zorder=0)
-        axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
-        axes.set_xlim(*ends)
-        for y, (_, row) in enumerate(lines):
-            if row is None:
-                _beside(axes, y, ("verdict", "n") if axes is panels[0] else ("", ""), "bold")
-                continue
-            _forest_row(axes, tables, y, row, ends)
-            same = (printed["model"] == row.model) & (printed["family"] == row.family)
-            for value in printed.loc[same & (printed["versus"] == versus), "delta"]:
-                axes.plot(np.clip(value, *ends), y, zorder=4, **style.reported())
-        _forest_labels(axes, lines, longest)
-        axes.spines["left"].set_visible(False)
-        axes.grid(axis="x")
-    panels[-1].set_xlabel("Difference in score (metric of the tasks)")
+    rows = pd.concat([whole, parts])
+    for panels, (versus, lines) in zip(grid, blocks.items(), strict=True):
+        ends = _reach(rows[rows["versus"] == versus])
+        for axes, (scope, (heading, _)) in zip(panels, PANELS.items(), strict=True):
+            marked = printed[(printed["versus"] == versus) & (printed["scope"] == scope)]
+            _forest_panel(axes, tables, lines, scope, ends, marked)
+            if axes in grid[0]:
+                axes.set_title(heading, pad=2)
+            _forest_labels(axes, lines, longest, edges if versus == "random" else {}, names=axes is panels[0])
+    for axes in grid[-1]:
+        axes.set_xlabel("Difference in score (metric of the tasks)")
     return figure
 
 
 def _forest_blocks(tables: Tables, whole: pd.DataFrame, parts: pd.DataFrame) -> dict[str, list[tuple[str, Any]]]:
-    """Per reference the text and row (None: a heading) of every line, from the top."""
+    """Per reference the text and the rows by scope (None: a heading) of every line, from the top."""
     blocks: dict[str, list[tuple[str, Any]]] = {}
     for versus, heading in HEADINGS.items():
         block = whole[whole["versus"] == versus]
@@ -88,10 +85,37 @@ def _forest_blocks(tables: Tables, whole: pd.DataFrame, parts: pd.DataFrame) -> 
             continue
         lines = blocks[versus] = [(heading, None)]
         for name in tables.order(block["model"]):
-            lines += [(tables.looks[name].label, row) for row in each(block[block["model"] == name])]
-            if versus == "random":
-                lines += [(f"   {row.family}", row) for row in each(parts[parts["model"] == name])]
+            lines.append((tables.looks[name].label, _by_scope(block[block["model"] == name])))
+            own = parts[parts["model"] == name] if versus == "random" else parts.iloc[:0]
+            lines += [(f"   {family}", _by_scope(rows)) for family, rows in own.groupby("family", sort=False)]
     return blocks
+
+
+def _by_scope(rows: pd.DataFrame) -> dict[str, Any]:
+    return {row.scope: row for row in each(rows)}
+
+
+def _forest_panel(
+    axes: Axes, tables: Tables, lines: Sequence[tuple[str, Any]], scope: str, ends: tuple[float, float],
+    printed: pd.DataFrame,
+) -> None:  # fmt: skip
+    """The rows of one reference in one scope: one family says nothing of others, so only models have both."""
+    drawn = {
+        y: rows[scope] for y, (_, rows) in enumerate(lines)
+        if rows is not None and scope in rows and (scope == "these" or not rows[scope].family)
+    }  # fmt: skip
+    layout.draw_margins(axes, drawn, [row.margin for row in drawn.values()])
+    axes.axvline(0, color=style.INK, linewidth=0.5, zorder=1)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
+    axes.set_xlim(*ends)
+    _beside(axes, 0, PANELS[scope][1], "bold")
+    for y, row in drawn.items():
+        _forest_row(axes, tables, y, row, ends)
+        same = (printed["model"] == row.model) & (printed["family"] == row.family)
+        for value in printed.loc[same, "delta"]:
+            axes.plot(np.clip(value, *ends), y, zorder=4, **style.reported())
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
 
 
 def _forest_row(axes: Axes, tables: Tables, y: int, row: Any, ends: tuple[float, float]) -> None:
@@ -101,41 +125,77 @@ def _forest_row(axes: Axes, tables: Tables, y: int, row: Any, ends: tuple[float,
     if not model:
         mark |= {"markeredgewidth": 0.4}
     axes.plot(np.clip(row.delta, *ends), y, zorder=3, **mark)
-    n = f"{row.n:.0f}" + (f" ({row.distinct:.0f})" if pd.notna(row.distinct) and row.distinct != row.n else "")
-    _beside(axes, y, (str(row.verdict), n), "bold" if model else "normal")
+    tasks = f"{row.n:.0f}" + (f" ({row.distinct:.0f})" if pd.notna(row.distinct) and row.distinct != row.n else "")
+    told = {"verdict": str(row.verdict), "tasks": tasks, "families": _whole(row.units), "seeds": _whole(row.seeds)}
+    _beside(axes, y, [told[name] for name in PANELS[row.scope][1]], "bold" if model else "normal")
+
+
+def _whole(number: Any) -> str:
+    return "–" if pd.isna(number) else f"{number:.0f}"
 
 
 def _beside(axes: Axes, y: float, texts: Sequence[str], weight: str) -> None:
     """Columns of text at the right of the panel."""
-    for text, points in zip(texts, (3.0, 39.0), strict=True):
+    for text, points in zip(texts, COLUMNS[: len(texts)], strict=True):
         axes.annotate(
             text, (1.0, y), (points, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
             fontsize=SMALL, va="center", fontweight=weight,
         )  # fmt: skip
 
 
-def _forest_labels(axes: Axes, lines: Sequence[tuple[str, Any]], longest: int) -> None:
-    """Names of the rows, left-aligned with room for the `longest` of all panels, and the heading."""
+def _forest_labels(
+    axes: Axes, lines: Sequence[tuple[str, Any]], longest: int, edges: Mapping[str, Any], *, names: bool
+) -> None:
+    """Names of the rows, left-aligned with room for the `longest` of all panels, and the heading; or only the rows."""
     axes.set_ylim(len(lines) - 0.4, -0.5)
-    shown = {y: text for y, (text, row) in enumerate(lines) if row is not None}
-    axes.set_yticks(list(shown), list(shown.values()), ha="left")
-    pad = longest * SMALL * 0.57 + 1
+    shown = {
+        y: text + " †" * any(row.model in edges and not row.family for row in rows.values())
+        for y, (text, rows) in enumerate(lines) if rows is not None
+    }  # fmt: skip
+    axes.set_yticks(list(shown), list(shown.values()) if names else [], ha="left")
+    pad = (longest + 2) * SMALL * 0.57 + 1
     axes.tick_params(axis="y", length=0, labelsize=SMALL, pad=pad)
-    for label, text in zip(axes.get_yticklabels(), shown.values(), strict=True):
+    for label, text in zip(axes.get_yticklabels() if names else [], shown.values(), strict=names):
         label.set_fontweight("normal" if text.startswith(" ") else "bold")
-    for y, (text, row) in enumerate(lines):
-        if row is None:
+    for y, (text, rows) in enumerate(lines):
+        if rows is None:
             axes.axhspan(y - 0.5, y + 0.5, color="white", zorder=1.5)  # the heading's room
-            axes.annotate(text, (0.0, y), (-pad, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-                          fontsize=SMALL + 0.3, fontweight="bold", va="center", ha="left")  # fmt: skip
+            if names:
+                axes.annotate(text, (0.0, y), (-pad, 0), xycoords=("axes fraction", "data"), va="center", ha="left",
+                              textcoords="offset points", fontsize=SMALL + 0.3, fontweight="bold")  # fmt: skip
 
 
-def _reach(rows: pd.DataFrame, whole: pd.DataFrame, margin: float) -> tuple[float, float]:
-    """Limits that hold every difference and the models' intervals; wider intervals of families end in an arrow."""
-    values = np.concatenate([rows["delta"], whole["low"], whole["high"], [-1.5 * margin, 1.5 * margin]])
+def _reach(rows: pd.DataFrame) -> tuple[float, float]:
+    """Limits that hold every difference, the margins, and the models' intervals as far as they say much.
+
+    Intervals over few families may be a hundred times as wide; they, and those of families, end in an arrow.
+    """
+    models = rows[rows["family"] == ""]
+    these = models[models["scope"] == "these"]
+    margin = 1.5 * rows["margin"].max()
+    values = np.concatenate([rows["delta"], these["low"], these["high"], [-margin, margin]])
     values = values[np.isfinite(values)]
+    most = FURTHEST * np.abs(values).max()
+    wide = np.concatenate([models["low"], models["high"]])
+    values = np.concatenate([values, np.clip(wide[np.isfinite(wide)], -most, most)])
     pad = 0.06 * (values.max() - values.min())
     return float(values.min() - pad), float(values.max() + pad)
+
+
+def _margins(tables: Tables) -> pd.DataFrame:
+    """Metrics of fine-tuning with their margins."""
+    pairs = tables.comparisons
+    return of_plain_tasks(pairs[pairs["analysis"] == "finetune"])
+
+
+def _edges(tables: Tables, models: Iterable[str]) -> dict[str, str]:
+    """Models of which a choice lies on the edge of its grid: how many of how many."""
+    chosen = choices(tables.directory, "finetune")
+    counted = {name: count_edges(chosen, [name]) for name in tables.order(models)}
+    return {
+        name: f"{edges['low'] + edges['high']} of {edges['choices']}"
+        for name, edges in counted.items() if edges and edges["low"] + edges["high"]
+    }  # fmt: skip
 
 
 def _paper_deltas(tables: Tables) -> pd.DataFrame:
@@ -148,23 +208,24 @@ def _paper_deltas(tables: Tables) -> pd.DataFrame:
     return found.assign(family=found["family"].astype(object).fillna("")).merge(ours, on="architecture")
 
 
-def _forest_caption(
-    tables: Tables, whole: pd.DataFrame, parts: pd.DataFrame, printed: pd.DataFrame, margin: float
-) -> str:
-    words = ["Pretrained minus reference; lines: 95 % intervals (arrow: it goes on)."]
-    for name, frame in (("Models", whole), ("Families", parts)):
-        units = [UNITS[unit] for unit in UNITS if (frame["unit"] == unit).any()]
-        if units:
-            words.append(f"{name}: {'; where there are too few for that, '.join(units)}.")
-    words.append("n: tasks (in brackets: with the same data in two suites counted once).")
-    words.append(
-        f"Verdict at 5 % after Holm's adjustment over models: equivalent if two one-sided tests (TOST) place the "
-        f"difference within ±{margin:g}, else better or worse if the t test tells it from 0, else undecided."
-    )
-    least = whole["mde"].astype(float).dropna()
-    if len(least):
-        span = f"{least.min():.3f}" + (f"–{least.max():.3f}" if f"{least.max():.3f}" > f"{least.min():.3f}" else "")
-        words.append(f"Detectable with 80 % power: {span}.")
+def _forest_caption(tables: Tables, whole: pd.DataFrame, printed: pd.DataFrame, edges: Mapping[str, str]) -> str:
+    words = [
+        "Pretrained minus reference; lines: 95 % intervals (arrow: it goes on). Left: the mean over these very tasks, "
+        "by Student's t with seeds and test items as random. Right: the mean over families of their means, by its t "
+        "with families and seeds as random; families that share sequences are one, and a single family says nothing of "
+        "others. Tasks: in brackets, with the same data in two suites counted once. Seeds: the fewest of an arm.",
+        "Verdict at 5 % after Holm's adjustment over models, of differences and of equivalence each (both together: at "
+        "most 10 %): equivalent if two one-sided tests (TOST) place the difference within the margin (grey; of several "
+        "metrics the mean of the tasks' margins), else better or worse if the t test tells it from 0, else undecided. "
+        "No such word with fewer than three seeds, nor where no arm beats a constant answer (not learned).",
+    ]
+    for scope, (heading, _) in PANELS.items():
+        facts = [{"detectable": detectable(row.mde, row.metrics)} for row in each(whole[whole["scope"] == scope])]
+        if size := detectable_words(facts):
+            words.append(f"Detectable with 80 % power {heading[:1].lower()}{heading[1:]}: {size}.")
+    if edges:
+        said = ", ".join(f"{tables.looks[name].label} {counts}" for name, counts in edges.items())
+        words.append(f"†: choices on the edge of their grid, beyond which there may be better ones: {said}.")
     if len(printed):
         words.append("Crosses: the paper's printed scores, weighed in the same way (reported_across.csv).")
         if not layout.same_models(tables, printed["model"]):

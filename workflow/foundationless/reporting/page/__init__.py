@@ -17,8 +17,10 @@ from typing import Any
 from foundationless.errors import UserError
 from foundationless.reporting.page import contents
 from foundationless.reporting.tables.verdict import read
+from foundationless.reporting.tables.verdict_words import PLACES
 from foundationless.runtime.files import atomic_path, read_table
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
+from foundationless.study.vocabulary import METRICS
 
 HERE = Path(__file__).parent
 
@@ -45,9 +47,10 @@ def write_report(
         notes=config.get("notes", ""),
         question=answer.get("question", ""),
         verdict=answer,
+        places=PLACES,
         config=config,
         settings=yaml_text(dict(config)),
-        design=_design(config, scores),
+        design=_design(config, scores, answer["margins"]),
         groups=groups,
         figures=contents.read_pictures(figures),
         models=models,
@@ -114,7 +117,7 @@ def _data_tables() -> str:
     return inline
 
 
-def _design(config: Mapping[str, Any], scores: Any) -> dict[str, str]:
+def _design(config: Mapping[str, Any], scores: Any, margins: Mapping[str, float]) -> dict[str, str]:
     """What the study consists of, in words."""
     statistics = config.get("statistics", {})
     stated = {
@@ -124,7 +127,9 @@ def _design(config: Mapping[str, Any], scores: Any) -> dict[str, str]:
         "Tasks": scores["task"].nunique(),
         "Seeds": len(config.get("seeds", [])),
         "Selection": config.get("selection", ""),
-        "Equivalence margin": f"±{statistics['margin']:g}" if "margin" in statistics else "",
+        "Equivalence margins": ", ".join(
+            f"±{size:g} ({METRICS[name].label if name in METRICS else name})" for name, size in margins.items()
+        ),
         "Bootstrap resamples": statistics.get("resamples", ""),
     }
     return {key: str(value) for key, value in stated.items() if value not in ("", 0)}

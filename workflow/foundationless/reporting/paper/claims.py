@@ -9,12 +9,12 @@ model is compared with its own random self, and the defect of the task is taken 
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.aggregate import across_clusters, independent_difference
+from foundationless.evaluation.aggregate import Evidence, across_tasks, independent_difference, weigh
 from foundationless.evaluation.bootstrap import verdict
 from foundationless.reporting.tables.catalogue import columns_of
 
@@ -22,34 +22,59 @@ HOLDS = {"better": "no", "undecided": "open", "worse": "yes", "equivalent": "yes
 SELECTED_BY = ("test", "validation")
 
 Row = dict[str, Any]
+
+
+class Units(NamedTuple):
+    """What tasks have in common: task -> its family, and task -> the group of tasks that it shares sequences with."""
+
+    families: Mapping[str, str]
+    clusters: Mapping[str, str]
+
+    def weigh(self, deltas: "pd.Series[float]") -> Evidence:
+        """The mean of differences [task] over families, on tasks like these."""
+        names = [str(task) for task in deltas.index]
+        families = [self.families.get(name, name) for name in names]
+        shared = [self.clusters.get(name) for name in names]
+        unknown = np.full(len(names), np.nan)
+        return weigh(deltas.to_numpy(), unknown, [], families, clusters=shared, scope="like-these")
+
+
 Interval = tuple[float, float, float]
 
 
 def find_claims(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, margin: float, clusters: Mapping[str, str] | None = None
+    scores: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    margins: Mapping[str, float],
+    families: Mapping[str, str],
+    clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """One row per claim, selection and model (the model that is said not to be helped).
 
-    `scores` and `comparisons` hold both selections, and the parts of names as columns. A mean over tasks has a t
-    interval over tasks, the value of one task its bootstrap. Under `validation` tasks of one of the `clusters` (task ->
-    group of tasks that share sequences) count as one in that interval. `n` counts tasks; sets derived from one (shares
-    of its training rows, drawn several times) share its test set, so they are averaged first, ends of intervals too.
-    What there is no data for has no row.
+    `scores` and `comparisons` hold both selections, and the parts of names as columns. Under `test` a mean over tasks
+    has a t interval over tasks, as the paper takes them; under `validation` it is the mean over `families` (task ->
+    family) of their means, with a t interval over them, where families that share one of the `clusters` (task -> group
+    of tasks that share sequences) are one. One task or one family has the mean of its bootstrap intervals. `n` counts
+    tasks; sets derived from one (shares of its training rows, drawn several times) share its test set, so they are
+    averaged first, ends of intervals too. What there is no data for has no row. `margin` is that of the metric, of
+    several the mean of the tasks' margins.
     """
     rows: list[Row] = []
     for selection in SELECTED_BY:
         ours, pairs = (
-            frame[(frame["selection"] == selection) & (frame["reading"] == "published")]  # another reading, no claim
+            frame[(frame["selection"] == selection) & (frame["reading"] == "published")].assign(  # others, no claim
+                margin=lambda rows: rows["metric"].map(dict(margins)).astype(float)
+            )
             for frame in (scores, comparisons)
         )
         paper = selection == "test"
-        linked = {} if paper else clusters or {}
+        linked = None if paper else Units(families, clusters or {})
         judged = chain(
-            _pretraining(pairs, paper, linked), _low_data(pairs, linked), _biotype(ours, pairs, paper),
-            _ancestry(pairs, paper), _adapters(ours, linked), _likelihood(ours, pairs, paper),
+            _pretraining(pairs, paper, linked), _low_data(pairs, linked), _biotype(ours, pairs, paper, linked),
+            _ancestry(pairs, paper, linked), _adapters(ours, linked), _likelihood(ours, pairs, paper, linked),
         )  # fmt: skip
         for row in judged:
-            word = verdict(row["low"], row["high"], margin)
+            word = verdict(row["low"], row["high"], row["margin"])
             rows.append(row | {"selection": selection, "verdict": word, "holds": HOLDS[word]})
     table = pd.DataFrame(rows, columns=columns_of("claims"))
     ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *SELECTED_BY])}
@@ -62,31 +87,32 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["variant"] == ""]
 
 
-def _row(claim: str, source: str, model: str, contrast: str, metric: str, interval: Interval, n: int) -> Row:
-    names = dict(zip(("difference", "low", "high"), interval, strict=True))
-    return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names, "n": n}
+def _row(
+    claim: str, source: str, model: str, contrast: str, metric: str, interval: Interval, n: int, margin: float
+) -> Row:
+    names = dict(zip(("difference", "low", "high"), interval, strict=True)) | {"n": n, "margin": margin}
+    return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names}
 
 
-def _means(
-    rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Mapping[str, str] | None = None
-) -> Iterator[Row]:
-    """Per model the mean of paired differences over tasks; of one task, or one of `linked` ones, its own interval."""
+def _means(rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Units | None = None) -> Iterator[Row]:
+    """Per model the mean of paired differences over tasks, or over units that are `linked`; of one its own interval."""
     for model, part in rows.groupby("model", sort=False):
         known = part[np.isfinite(part["delta"].to_numpy(dtype=float))]
         if known.empty:
             continue
         metric = "+".join(dict.fromkeys(known["metric"]))
         base = known["base_task"].to_numpy()
-        tasks = known[["delta", "low", "high"]].astype(float).groupby(base, sort=False).mean()
-        groups = [(linked or {}).get(str(task), str(task)) for task in tasks.index]
-        interval = tuple(map(float, tasks.mean(skipna=False)))
-        if len(set(groups)) > 1:
-            mean = across_clusters(tasks["delta"].to_numpy(), groups)
-            interval = mean.mean, mean.low, mean.high
-        yield _row(claim, source, str(model), contrast, metric, interval, len(tasks))  # type: ignore[arg-type]
+        tasks = known[["delta", "low", "high", "margin"]].astype(float).groupby(base, sort=False).mean()
+        delta, low, high, margin = map(float, tasks.mean(skipna=False))
+        if linked is None and len(tasks) > 1:
+            mean = across_tasks(tasks["delta"].to_numpy())
+            delta, low, high = mean.mean, mean.low, mean.high
+        elif linked is not None and (evidence := linked.weigh(tasks["delta"])).units > 1:
+            delta, low, high = map(float, (evidence.delta, evidence.low, evidence.high))
+        yield _row(claim, source, str(model), contrast, metric, (delta, low, high), len(tasks), margin)
 
 
-def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) -> Iterator[Row]:
+def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
     versus = "best_random" if paper else "random"
     mine = _plain(pairs[(pairs["analysis"] == "finetune") & (pairs["init"] == "pretrained")])
     words = "the best random model of each task (chosen on test)" if paper else "its own random self"
@@ -94,7 +120,7 @@ def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Mapping[str, str]) ->
     yield from _means(mine[mine["versus"] == versus], claim, "Fig 1, 7", f"pretrained minus {words}", linked)
 
 
-def _low_data(pairs: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _low_data(pairs: pd.DataFrame, linked: Units | None) -> Iterator[Row]:
     mine = pairs[(pairs["analysis"] == "lowdata") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
     mine = mine[mine["percent"].notna() & mine["epochs"].isna()]
     claim = "pretrained models are no better with less training data"
@@ -102,13 +128,13 @@ def _low_data(pairs: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     yield from _means(mine, claim, "Fig 3", words, linked)
 
 
-def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
     claim, source = "frozen, a random model tells biotypes apart as well", "Table 2"
     if not paper:
         mine = pairs[(pairs["analysis"] == "biotype") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
         matched = mine[mine["variant"] == "matched"]
         words = "pretrained minus its own random self" + (", lengths matched" if len(matched) else "")
-        yield from _means(matched if len(matched) else _plain(mine), claim, source, words)
+        yield from _means(matched if len(matched) else _plain(mine), claim, source, words, linked)
         return
     shown = _plain(scores[scores["analysis"].isin(["biotype", "width"])])
     for _, part in shown.groupby(["task", "base"], sort=False):
@@ -120,19 +146,19 @@ def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator
             words = f"pretrained minus its best random variant of {len(random)} (tokenizer, width; chosen on test)"
             interval = independent_difference(first, second)  # type: ignore[arg-type]
             model, metric = str(pretrained.iloc[0]["model"]), str(pretrained.iloc[0]["metric"])
-            yield _row(claim, source, model, words, metric, interval, 1)
+            yield _row(claim, source, model, words, metric, interval, 1, float(pretrained.iloc[0]["margin"]))
 
 
-def _ancestry(pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+def _ancestry(pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
     mine = pairs[(pairs["analysis"] == "ancestry") & (pairs["init"] == "pretrained") & (pairs["versus"] == "random")]
     families = mine[mine["variant"] == "family"]
     cured = not paper and len(families)
     words = "pretrained minus its own random self" + (", families kept together" if cured else "")
     claim = "frozen, a random model tells superpopulations apart as well"
-    yield from _means(families if cured else _plain(mine), claim, "Fig 6b, Table 14", words)
+    yield from _means(families if cured else _plain(mine), claim, "Fig 6b, Table 14", words, linked)
 
 
-def _adapters(scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
+def _adapters(scores: pd.DataFrame, linked: Units | None) -> Iterator[Row]:
     """Adapters against full fine-tuning of the same arm: two independent intervals (one test set: too wide)."""
     keys = ["task", "model", "init", "metric"]
     full = scores[(scores["analysis"] == "finetune") & (scores["init"] == "pretrained")]
@@ -144,11 +170,11 @@ def _adapters(scores: pd.DataFrame, linked: Mapping[str, str]) -> Iterator[Row]:
     yield from _means(both, claim, "Table 8", "adapters minus full", linked)
 
 
-def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool) -> Iterator[Row]:
+def _likelihood(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
     claim, source = "likelihood ratios do not rank pathogenic variants", "Table 4"
     if not paper:
         mine = pairs[(pairs["analysis"] == "likelihood") & (pairs["versus"] == "random") & (pairs["metric"] == "auroc")]
-        yield from _means(_plain(mine), claim, source, "AUROC of -LLR, pretrained minus its own random self")
+        yield from _means(_plain(mine), claim, source, "AUROC of -LLR, pretrained minus its own random self", linked)
         return
     mine = scores[(scores["analysis"] == "likelihood") & (scores["metric"] == "auroc")]
     mine = _plain(mine[mine["init"] == "pretrained"])

@@ -27,8 +27,10 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     printed = paper_tables(inputs, tables, paper)
     scores, comparisons, clusters = inputs.scores, inputs.comparisons, inputs.clusters
     return printed | {
-        "reported_comparison": compare_reported(tables["scores"], tables["comparisons"], printed, paper, inputs.margin),
-        "reported_across": reported_across(numbers, inputs.tasks, inputs.margin),
-        "defects": find_defects(scores, comparisons, inputs.diagnostics, tables["across_tasks"], clusters),
-        "claims": find_claims(scores, comparisons, inputs.margin, clusters),
+        "reported_comparison": compare_reported(
+            tables["scores"], tables["comparisons"], printed, paper, inputs.margins
+        ),
+        "reported_across": reported_across(numbers, inputs.tasks, inputs.margins),
+        "defects": find_defects(scores, comparisons, inputs.diagnostics, clusters),
+        "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters),
     }

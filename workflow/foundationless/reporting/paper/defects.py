@@ -35,15 +35,13 @@ def find_defects(
     scores: pd.DataFrame,
     comparisons: pd.DataFrame,
     diagnostics: Mapping[str, pd.DataFrame],
-    across: pd.DataFrame,
     clusters: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Rows of every defect that the tables can show, by item; see the module for the columns.
 
-    `scores` and `comparisons` hold both selections, and the parts of names as columns, as `diagnostics` do; `across`
-    are the means over tasks of `summarise_tasks`, `clusters` the group of tasks that share sequences, by task. In a
-    mean over tasks such a group counts as one, sets derived from a task are averaged first, and permuted labels are
-    left out. What there is no data for has no row.
+    `scores` and `comparisons` hold both selections, and the parts of names as columns, as `diagnostics` do; `clusters`
+    is the group of tasks that share sequences, by task. In a mean over tasks such a group counts as one, sets derived
+    from a task are averaged first, and permuted labels are left out. What there is no data for has no row.
     """
     ours = scores[scores["selection"] != "test"]
     averaged = [
@@ -59,7 +57,9 @@ def find_defects(
     ]
     single = [_less_data(ours), _signs(ours), _lengths(ours), _counts(ours), _rounding(ours), _unseeded(ours)]
     means = [_with_mean(list(rows), clusters or {}) for rows in averaged]
-    table = pd.DataFrame(chain(*single, *means, _dependent_tasks(across)), columns=columns_of("defects"))
+    table = pd.DataFrame(
+        chain(*single, *means, _dependent_tasks(comparisons, clusters or {})), columns=columns_of("defects")
+    )
     return table.sort_values("item", kind="stable").reset_index(drop=True)
 
 
@@ -242,19 +242,25 @@ def _deviations(rows: pd.DataFrame, what: str) -> Iterator[Row]:
         yield _row(10, what, row, "chi-squared interval of a standard deviation", sd, 0.0, change, freedom + 1)
 
 
-def _dependent_tasks(across: pd.DataFrame) -> Iterator[Row]:
+def _dependent_tasks(comparisons: pd.DataFrame, clusters: Mapping[str, str]) -> Iterator[Row]:
     """11: half width of the interval over tasks, all taken for independent against sharers of sequences as one."""
-    mine = across[(across["variant"] == "") & (across["suite"] == "all") & (across["family"] == "")]
-    mine = mine[mine["clusters"].notna() & (mine["n"] > 1) & (mine["versus"] == "random")]
-    what = "dependent tasks taken as independent"
-    for place, row in enumerate(mine.to_dict("records")):
-        n, clusters = row["n"], row["clusters"]
-        if not place:
-            whole = {"analysis": row["analysis"], "task": "all", "metric": "count"}
-            change = n - clusters, np.nan, np.nan
-            yield _row(11, f"{what} (number)", whole, "linked tasks are one group", n, clusters, change, n)
-        naive, honest = ((row[f"{part}_high"] - row[f"{part}_low"]) / 2 for part in ("naive", "cluster"))
-        arm = row | {"task": f"{n:.0f} tasks", "init": "pretrained"}
+    mine = comparisons[(comparisons["selection"] != "test") & (comparisons["variant"] == "")]
+    mine = mine[(mine["init"] == "pretrained") & (mine["versus"] == "random") & mine["delta"].notna()]
+    what, counted = "dependent tasks taken as independent", set()
+    for (analysis, model), rows in mine.groupby(["analysis", "model"], sort=False) if clusters else ():
+        deltas, n = rows["delta"].to_numpy(dtype=float), len(rows)
+        groups = [clusters.get(task, task) for task in rows["task"]]
+        if n < 2:
+            continue
+        if analysis not in counted:
+            counted.add(analysis)
+            whole, linked = {"analysis": analysis, "task": "all", "metric": "count"}, len(set(groups))
+            fewer = n - linked, np.nan, np.nan
+            yield _row(11, f"{what} (number)", whole, "linked tasks are one group", n, linked, fewer, n)
+        each, grouped = across_clusters(deltas, range(n)), across_clusters(deltas, groups)  # the former: Student's t
+        naive, honest = ((mean.high - mean.low) / 2 for mean in (each, grouped))
+        metrics = "+".join(dict.fromkeys(rows["metric"]))
+        arm = {"analysis": analysis, "task": f"{n} tasks", "model": model, "init": "pretrained", "metric": metrics}
         change = naive - honest, np.nan, np.nan
         yield _row(11, f"{what} (half width of the interval)", arm, CLUSTERED, naive, honest, change, n)
 

@@ -16,14 +16,16 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.across_tasks import ACROSS, summarise_tasks, task_kinds
-from foundationless.evaluation.aggregate import across_tasks, independent_difference
+from foundationless.evaluation.aggregate import across_tasks, independent_difference, wilcoxon
 from foundationless.evaluation.bootstrap import verdict
 from foundationless.evaluation.table_files import read_csv
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.names import parse_model
 
 REPORTED = ["experiment", "task", "model", "arm", "metric", "value", "sd", "source"]
-REPORTED_ACROSS = [*ACROSS[:5], "model_label", *ACROSS[5 : ACROSS.index("clusters")], "source"]
+_UNREPORTED = ("seeds", "learned", "clusters")  # the paper says nothing of them
+_KNOWN = [name for name in ACROSS if name not in _UNREPORTED]
+REPORTED_ACROSS = [*_KNOWN[:5], "model_label", *_KNOWN[5:], "source"]
 
 # The paper's names of models -> ours.
 PAPER_MODELS = {
@@ -175,15 +177,19 @@ def same_model(model: str, arm: str) -> bool:
 
 
 def compare_reported(
-    scores: pd.DataFrame, comparisons: pd.DataFrame, tables: Mapping[str, pd.DataFrame], paper: Reported, margin: float
+    scores: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    paper: Reported,
+    margins: Mapping[str, float],
 ) -> pd.DataFrame:
     """One row per number of the paper that one of our tasks and models answers.
 
     `difference` is ours minus the paper's. Its interval puts that of ours (bootstrap, or Student's t over tasks of a
     mean) together with that of the paper's number (MOVER): t on 2 of its three runs where it states an sd, else the
-    number is taken as exact. `verdict` is `equivalent`, `higher`, `lower` or `undecided`. `tables` are those of
-    `paper_tables`, for means over several of our tasks; of a part of the paper's tasks (`3 of 10`) there is no
-    difference: a mean over other tasks is another quantity.
+    number is taken as exact. `verdict` is `equivalent`, `higher`, `lower` or `undecided` at the metric's margin.
+    `tables` are those of `paper_tables`, for means over several of our tasks; of a part of the paper's tasks (`3 of
+    10`) there is no difference: a mean over other tasks is another quantity.
     """
     from scipy import stats
 
@@ -194,6 +200,7 @@ def compare_reported(
         half = 0.0 if np.isnan(number.sd) else float(stats.t.ppf(0.975, RUNS - 1)) * number.sd / RUNS**0.5
         theirs = number.value, number.value - half, number.value + half
         difference, low, high = independent_difference(ours, theirs)
+        margin = margins[metric]
         word = verdict(low, high, margin)
         if held < size:
             difference, low, high, word = np.nan, np.nan, np.nan, ""
@@ -203,7 +210,7 @@ def compare_reported(
             | {"arm": number.arm, "metric": metric, "reported": number.value, "reported_sd": number.sd}
             | dict(zip(("ours", "low", "high"), ours, strict=True))
             | {"difference": difference, "difference_low": low, "difference_high": high}
-            | {"verdict": DIRECTIONS.get(word, word), "same_model": same_model(model, number.arm)}
+            | {"margin": margin, "verdict": DIRECTIONS.get(word, word), "same_model": same_model(model, number.arm)}
         )
     return pd.DataFrame(rows, columns=columns_of("reported_comparison"))
 
@@ -297,43 +304,87 @@ def factorial_arms(row: Mapping[Any, Any]) -> list[tuple[str, str]]:
     return []
 
 
-def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margin: float) -> pd.DataFrame:
-    """The paper's own fine-tuning through `summarise_tasks` (columns: `REPORTED_ACROSS`).
+def reported_across(reported: pd.DataFrame, tasks: pd.DataFrame, margins: Mapping[str, float]) -> pd.DataFrame:
+    """The paper's own fine-tuning through `summarise_tasks` (columns: `REPORTED_ACROSS`), a row for each scope.
 
     Each model against its own random self, and against the best random model of each task, as its Figure 7 does. The
     tasks are the paper's, GUE by its categories; families and twins are those of the tasks of ours that they are.
-    `model` is the architecture in the model table. Single tasks have no standard error, so a scope of fewer than three
-    has no interval.
+    `model` is the architecture in the model table. The paper tells neither seeds nor what a constant answer scores: its
+    words are those of the tests alone. Of `these` tasks the only error that it tells is the sd over three runs of Table
+    18; nobody knows what its runs share, so all tasks are taken to move with them. That interval leaves test items out,
+    and where a task has no sd there is none. Wilcoxon's p is there over tasks.
     """
     mine = reported[reported["experiment"].isin(FINETUNED) & reported["arm"].isin(["pretrained", "random"])]
     mine = mine.assign(suite=mine["experiment"].map(FINETUNED), metric=mine["metric"].replace(PAPER_METRICS))
-    keys = ["suite", "task", "metric", "model"]
-    arms = mine.pivot_table(index=keys, columns="arm", values="value", sort=False).reindex(
-        columns=["pretrained", "random"]
-    ).dropna().reset_index()  # fmt: skip
-    best = arms.groupby(["suite", "task"])["random"].transform("max")
-    arms = arms.assign(name=arms["suite"] + ":" + arms["task"], init="pretrained", analysis="finetune")
-    pairs = pd.concat([
-        arms.assign(versus="random", delta=arms["pretrained"] - arms["random"]),
-        arms.assign(versus="best_random", delta=arms["pretrained"] - best),
-    ])  # fmt: skip
-    pairs = pairs.assign(label=pairs["model"], model=[parse_model(PAPER_MODELS[name]).base for name in pairs["model"]])
-    paper = Reported(reported, tasks)
-    kinds = task_kinds(tasks)
+    mine = mine.assign(name=mine["suite"] + ":" + mine["task"], label=mine["model"], analysis="finetune")
+    mine["model"] = [parse_model(PAPER_MODELS[name]).base for name in mine["label"]]
+    pairs = _pair_arms(mine).assign(margin=lambda rows: rows["metric"].map(dict(margins)))
+    paper, kinds = Reported(reported, tasks), task_kinds(tasks)
     cards = [
         {"task": name, "suite": suite, "group": suite} | _kind(paper, kinds, suite, task)
-        for name, suite, task in arms[["name", "suite", "task"]].drop_duplicates().to_numpy()
+        for name, suite, task in pairs[["name", "suite", "paper_task"]].drop_duplicates().to_numpy()
     ]
+    known = pd.DataFrame(cards, columns=["task", "suite", "group", "family", "twin"])
     order = {name: place for place, name in enumerate(ARCHITECTURES)}
-    table = summarise_tasks(
-        pairs.assign(task=pairs["name"]), pd.DataFrame(cards, columns=["task", "suite", "group", "family", "twin"]),
-        order, margin,
-    )  # fmt: skip
-    named = dict(zip(pairs["model"], pairs["label"], strict=True))
+    scopes = [
+        table[table["scope"] == scope]
+        for scope, runs, items in (("these", _three_runs(mine), 0.0), ("like-these", None, np.nan))
+        for table in [summarise_tasks(pairs.assign(se_items=items), runs, known, order)]
+    ]
+    scopes[0] = _without_errors(scopes[0], set(mine["suite"]) - set(mine.loc[mine["sd"].isna(), "suite"]))
+    scopes[0]["wilcoxon_p"] = list(_over_tasks(scopes[0], pairs, task_kinds(known)))
+    table = pd.concat(scopes).sort_index(kind="stable").reset_index(drop=True)
+    named = dict(zip(mine["model"], mine["label"], strict=True))
     sources = table["suite"].where(table["family"] == "").map(mine.groupby("suite")["source"].agg(_join))
     sources = sources.astype(object).fillna(_join(mine["source"])).astype(str)
     table = table.assign(model_label=table["model"].map(named), source=sources)
     return table.reindex(columns=REPORTED_ACROSS)
+
+
+def _pair_arms(mine: pd.DataFrame) -> pd.DataFrame:
+    """Differences of the paper's pretrained arms to their own random one, and to the best one of the task."""
+    keys = ["analysis", "suite", "task", "name", "metric", "model"]
+    arms = mine.pivot_table(index=keys, columns="arm", values="value", sort=False)
+    arms = arms.reindex(columns=["pretrained", "random"]).dropna().reset_index()
+    best = arms.loc[arms.groupby("name")["random"].idxmax()].set_index("name")
+    rivals = {"random": (arms["model"], arms["random"]),
+              "best_random": tuple(arms["name"].map(best[column]) for column in ("model", "random"))}  # fmt: skip
+    pairs = [
+        arms.assign(versus=versus, reference=reference, delta=arms["pretrained"] - value)
+        for versus, (reference, value) in rivals.items()
+    ]
+    table = pd.concat(pairs, ignore_index=True).assign(init="pretrained", reference_init="random")
+    return table.assign(paper_task=table["task"], task=table["name"])
+
+
+def _three_runs(mine: pd.DataFrame) -> pd.DataFrame:
+    """Three runs with the mean and sd that the paper prints of an arm on a task."""
+    told = mine[mine["sd"].notna()].assign(init=mine["arm"], task=mine["name"])
+    shifted = [
+        told.assign(seed=seed, value=told["value"] + shift * told["sd"]) for seed, shift in enumerate((-1, 0, 1))
+    ]
+    return pd.concat(shifted, ignore_index=True)
+
+
+def _over_tasks(table: pd.DataFrame, pairs: pd.DataFrame, kinds: pd.DataFrame) -> Iterator[float]:
+    """Wilcoxon's p of every row over its distinct tasks, which it takes for independent, as the paper does."""
+    placed = pairs.assign(**{name: pairs["task"].map(kinds[name]) for name in ("suite", "family", "twin")})
+    for row in table.to_dict("records"):
+        mine = placed[(placed["versus"] == row["versus"]) & (placed["model"] == row["model"])]
+        mine = mine[mine["suite"].isin([row["suite"]]) | (row["suite"] == "all")]
+        mine = mine[mine["family"].isin([row["family"]]) | (row["family"] == "")]
+        yield wilcoxon(mine.groupby("twin")["delta"].mean().to_numpy())
+
+
+def _without_errors(table: pd.DataFrame, told: Iterable[str]) -> pd.DataFrame:
+    """Rows of `these` tasks without interval, tests and word where not every task is of a suite with an sd."""
+    silent = ~table["suite"].isin(list(told))
+    numbers = ["se", "df", "low", "high", "mde", "se_items", "se_seeds", "se_units"]
+    numbers += [name for name in map(str, table) if name.startswith(("p", "rope_"))]
+    table = table.astype({"verdict": object}).assign(se_items=np.nan)
+    table.loc[silent, numbers] = np.nan
+    table.loc[silent, "verdict"] = ""
+    return table
 
 
 def _join(sources: "pd.Series[str]") -> str:

@@ -12,11 +12,12 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files
-from foundationless.evaluation.across_tasks import cluster_tasks
+from foundationless.evaluation.across_tasks import cluster_tasks, task_kinds
 from foundationless.evaluation.task_results import IDENTITY, KEYS
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json
+from foundationless.study.vocabulary import MARGINS
 
 _TEXTS = (*KEYS, "metric", "selection", "versus")  # columns of text, whatever an empty table says
 
@@ -39,7 +40,6 @@ class Inputs:
     records: pd.DataFrame
     tasks: pd.DataFrame
     models: Cards
-    margin: float
     selection: str = "validation"
     diagnostics: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -63,6 +63,17 @@ class Inputs:
     def labels(self) -> dict[str, str]:
         """Model -> its name in lists."""
         return {name: str(card.get("label", name)) for name, card in self.models.items()}
+
+    @cached_property
+    def families(self) -> dict[str, str]:
+        """Task -> its family."""
+        return {str(task): str(family) for task, family in task_kinds(self.tasks)["family"].items()}
+
+    @cached_property
+    def margins(self) -> dict[str, float]:
+        """Metric -> equivalence margin: those of the comparisons, and each metric's own where none was made."""
+        known = self.comparisons.reindex(columns=["metric", "margin"]).dropna()
+        return MARGINS | {str(name): float(value) for name, value in known.drop_duplicates("metric").to_numpy()}
 
     @cached_property
     def model_table(self) -> pd.DataFrame:
@@ -129,7 +140,6 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         records=table_files.join_tables(records, IDENTITY),
         tasks=read_tasks(given.tasks),
         models=read_models(given.models),
-        margin=given.margin,
         selection=given.selection,
         diagnostics={name: joined(name, paths) for name, paths in by_name.items()},
         notes=joined("notes", given.notes),

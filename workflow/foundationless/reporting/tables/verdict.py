@@ -1,10 +1,11 @@
 """The machine-readable answer: does pretraining help, model by model, with the evidence behind each word.
 
 `build` takes it from the tables of `collect_tables`, so that it is never another number than the figures'; others cite
-it, or gate on it (`unmet`).
+it, or gate on it (`unmet`). Everything is said twice, side by side: of these tasks, and of tasks like these
+(`vocabulary.SCOPES`). What it says in sentences comes from `verdict_words`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +16,44 @@ from foundationless import __version__
 from foundationless.errors import UserError
 from foundationless.evaluation.aggregate import ALPHA
 from foundationless.evaluation.table_files import read_csv
+from foundationless.reporting.tables.verdict_words import sentences
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
 from foundationless.study.config import check_schema, read_schema
-from foundationless.study.vocabulary import VERDICTS
+from foundationless.study.vocabulary import FEWEST_SEEDS, METRICS, SCOPES, TOO_FEW_SEEDS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 QUESTION = "Does a pretrained model do better than the same model at random initialisation?"
+FAMILYWISE = (
+    "Holm's adjustment holds the familywise error over the models of a scope at 5 % in each of two families of tests, "
+    "those of a difference and those of equivalence; of both together it is at most 10 % (Bonferroni). The two scopes "
+    "are two questions with 10 % each, as are suites, families of tasks, analyses and references."
+)
 LISTED_CELLS = 200
-NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", *(
-    "delta", "low", "high", "p_holm", "p_tost_holm", "rope_within", "unit", "mde", "verdict", "margin"
+NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", "scope", *(
+    "delta", "low", "high", "p_holm", "p_tost_holm", "rope_within", "units", "seeds", "learned", "mde", "verdict",
+    "margin", "metrics",
 ))  # fmt: skip
-NUMBERS = ("delta", "se", "low", "high", "p_holm", "p_tost_holm", "mde")
-COUNTS = ("n", "distinct", "families", "wins", "losses")
+NUMBERS = ("delta", "se", "low", "high", "p_holm", "p_tost_holm", "margin")
+COUNTS = ("n", "distinct", "units", "seeds", "learned", "wins", "losses")
+NO_GRID = ("run", "epoch")  # choices among things without an order, or on a path that ends by itself
+EDGES = ("low", "high")
 
 Fact = dict[str, Any]
+Pair = dict[str, Fact | None]  # scope -> evidence, or None
 
 
 def build(tables: Path, study: str, title: str) -> Fact:
     """The verdict on a study (see `verdict.schema.yaml` for its keys) from a directory of tables.
 
     A model's verdict is that of its pretrained arm against its own random arm over all tasks of fine-tuning, or of the
-    analysis with most tasks where nothing is fine-tuned. A directory without the tables is a `UserError`.
+    analysis with most tasks where nothing is fine-tuned, one word per scope. A directory without the tables is a
+    `UserError`.
     """
     across = _read(tables / "across_tasks.csv", NEEDED)
     models = _read(tables / "models.csv", ("model", "label", "kind"))
     missing = _read(tables / "missing.csv", ("analysis", "task", "model", "init", "what", "note"))
+    pairs = _read(tables / "comparisons.csv", ("analysis", "metric", "margin"))
     across = across.fillna({"variant": "", "family": ""})
     whole = across[across["variant"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
@@ -48,9 +61,11 @@ def build(tables: Path, study: str, title: str) -> Fact:
     labels = dict(zip(models["model"], models["label"].fillna(models["model"]), strict=True))
     arms = missing[(missing["analysis"] == analysis) & missing["init"].isin(["pretrained", "random"])]
     lost = set(arms["model"]) - set(everything.loc[everything["analysis"] == analysis, "model"])
-    lost -= set(models.loc[models["kind"] == "baseline", "model"])
+    baselines = set(models.loc[models["kind"] == "baseline", "model"])
+    lost -= baselines
     judged = [name for name in models["model"] if name in {*everything["model"], *lost}]
-    margin = float(across["margin"].iloc[0]) if len(across) else None
+    margins = pairs[pairs["analysis"] == analysis].dropna(subset="margin").groupby("metric", sort=False)["margin"].max()
+    chosen = choices(tables, analysis)
     verdict: Fact = {
         "schema_version": SCHEMA_VERSION,
         "study": study,
@@ -61,10 +76,16 @@ def build(tables: Path, study: str, title: str) -> Fact:
                 subset=["analysis", "task", "model", "init", "seed"])),
         },
         "question": QUESTION,
-        "margin": margin,
+        "scopes": dict(SCOPES),
+        "margins": {str(metric): float(margin) for metric, margin in margins.items()},
         "alpha": ALPHA,
-        "models": {name: _judge(name, labels[name], analysis, whole, everything) | {"lost": name in lost}
-                   for name in judged},
+        "familywise": FAMILYWISE,
+        "models": {
+            name: _judge(name, labels[name], analysis, whole, everything)
+            | {"lost": name in lost, "edges": count_edges(chosen, [name])} for name in judged
+        },
+        "edges": {"models": count_edges(chosen, judged), "baselines": count_edges(chosen, baselines)},
+        "rules": _rules(tables, analysis, baselines),
         "missing": {"count": len(missing), "cells": list(_cells(missing))},
     }  # fmt: skip
     return verdict | {"sentences": sentences(verdict)}
@@ -73,7 +94,7 @@ def build(tables: Path, study: str, title: str) -> Fact:
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file; make the tables with collect_tables first.")
-    words = dict.fromkeys(("task", "model", "label", "variant", "family"), object)
+    words = dict.fromkeys(("task", "model", "label", "variant", "family", "edge", "metrics"), object)
     return read_csv(path, columns, "run collect_tables again", dtype=words)
 
 
@@ -90,7 +111,7 @@ def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everythin
     over = _by(mine[mine["analysis"] == analysis], "versus")
     return {
         "label": label,
-        "verdict": over["random"]["verdict"] if "random" in over else None,
+        "verdict": {scope: fact and fact["verdict"] for scope, fact in over.get("random", _nothing()).items()},
         "versus_random": over.get("random"),
         "versus_baseline": over.get("baseline"),
         "families": _by(kinds[kinds["versus"] == "random"], "family"),
@@ -99,22 +120,40 @@ def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everythin
     }
 
 
-def _by(rows: pd.DataFrame, key: str) -> dict[str, Fact]:
-    return {str(row[key]): _fact(row) for row in rows.to_dict("records")}
+def _nothing() -> Pair:
+    return dict.fromkeys(SCOPES)
+
+
+def _by(rows: pd.DataFrame, key: str) -> dict[str, Pair]:
+    """Evidence by a column, for both scopes."""
+    facts: dict[str, Pair] = {}
+    for row in rows.to_dict("records"):
+        facts.setdefault(str(row[key]), _nothing())[str(row["scope"])] = _fact(row)
+    return facts
 
 
 def _fact(row: Mapping[Any, Any]) -> Fact:
     """Evidence of one scope; what is not known is null."""
+    metrics = [name for name in str(row["metrics"]).split("+") if name in METRICS]
     return (
         {name: _number(row.get(name)) for name in NUMBERS}
+        | {"metrics": metrics, "detectable": detectable(row.get("mde"), row["metrics"])}
         | {"rope": {part: _number(row.get(f"rope_{part}")) for part in ("below", "within", "above")}}
         | {name: int(row[name]) if pd.notna(row.get(name)) else None for name in COUNTS}
-        | {"unit": str(row["unit"]), "verdict": str(row["verdict"])}
+        | {"verdict": str(row["verdict"])}
     )
 
 
 def _number(value: Any) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None
+
+
+def detectable(size: Any, metrics: Any) -> float | str | None:
+    """What would be found with 80 % power; `none` where no difference of such `metrics` (joined by +) is as large."""
+    if size is None or pd.isna(size):
+        return None
+    largest = max((1 - METRICS[name].lowest for name in str(metrics).split("+") if name in METRICS), default=np.inf)
+    return float(size) if size <= largest else "none"
 
 
 def _cells(missing: pd.DataFrame) -> Iterator[dict[str, str]]:
@@ -123,74 +162,85 @@ def _cells(missing: pd.DataFrame) -> Iterator[dict[str, str]]:
         yield {name: str(row[name]) for name in names if pd.notna(row.get(name))}
 
 
-def sentences(verdict: Mapping[str, Any]) -> list[str]:
-    """Three sentences: who is better, by how much, and what the data could have shown."""
-    judged = {name: fact for name, fact in verdict["models"].items() if fact["versus_random"]}
-    margin = verdict["margin"]
-    if not judged or margin is None:
-        return ["No model has both arms, so nothing is judged.", "No difference was measured.", _missing(verdict)]
-    facts = [fact["versus_random"] for fact in judged.values()]
-    by_word = {word: [fact["label"] for fact in judged.values() if fact["verdict"] == word] for word in VERDICTS}
-    same = f"makes no difference (within ±{margin:g}) for"
-    words = {"better": "helps", "equivalent": same, "worse": "hurts", "undecided": "remains undecided for"}
-    parts = [f"{words[word]} {_list(names)}" for word, names in by_word.items() if names]
-    n, distinct, families = (max(fact[name] or 0 for fact in facts) for name in ("n", "distinct", "families"))
-    least = min(fact["n"] or 0 for fact in facts)  # models whose tasks are missing have fewer
-    most = f"{least} to " if least < n else ""
-    first = (
-        f"Over {most}{_count(n, 'task')} ({distinct} distinct, in {_count(families, 'family', 'families')}), compared "
-        f"with random initialisation of the same model, pretraining {'; '.join(parts)}."
+def choices(tables: Path, analysis: str) -> pd.DataFrame | None:
+    """What was chosen on ordered grids for plain tasks (columns model and edge); None where no table says so."""
+    path = tables / "selections.csv"
+    if not path.is_file():
+        return None
+    frame = _read(path, ("analysis", "model", "init", "what", "split", "chosen"))
+    if "edge" not in frame:
+        return None
+    scores = _scores(tables)
+    selection = "validation" if scores is None or not len(scores) else str(scores["selection"].iloc[0])
+    mine = frame[(frame["analysis"] == analysis) & frame["chosen"].astype(str).eq("True")]
+    mine = mine[mine["split"].eq(selection) & mine["init"].isin(["pretrained", "random", "baseline"])]
+    if "variant" in mine:
+        mine = mine[mine["variant"].fillna("") == ""]
+    mine = mine.assign(edge=mine["edge"].fillna(""))
+    return mine[~mine["what"].isin(NO_GRID) | mine["edge"].isin(EDGES)]
+
+
+def count_edges(chosen: pd.DataFrame | None, models: Iterable[str]) -> dict[str, int] | None:
+    """How many choices these models rest on, and how many of them are the lowest and the highest of their grid."""
+    if chosen is None:
+        return None
+    mine = chosen.loc[chosen["model"].isin(list(models)), "edge"]
+    return {"choices": len(mine)} | {edge: int((mine == edge).sum()) for edge in EDGES}
+
+
+def _scores(tables: Path) -> pd.DataFrame | None:
+    path = tables / "scores.csv"
+    return (
+        _read(path, ("analysis", "task", "model", "init", "metric", "value", "selection")) if path.is_file() else None
     )
-    if lost := [fact["label"] for fact in verdict["models"].values() if fact["lost"]]:
-        first = f"{first[:-1]}; not compared for want of records: {_list(lost)}."
-    return [first, _sizes(judged), _power(facts, margin) + " " + _missing(verdict)]
 
 
-def _sizes(judged: Mapping[str, Any]) -> str:
-    ordered = sorted((fact for fact in judged.values() if fact["versus_random"]["delta"] is not None), key=_delta)
-    if not ordered:
-        return "No difference was measured."
-    shown = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
-    said = " to ".join(f"{_signed(_delta(one))} {_interval(one['versus_random'])} for {one['label']}" for one in shown)
-    beaten = [fact["label"] for fact in ordered if (fact["versus_baseline"] or {}).get("verdict") == "better"]
-    known = sum(fact["versus_baseline"] is not None for fact in ordered)
-    baseline = f"; {len(beaten)} of {known} are better than the best baseline" if known else ""
-    return f"The mean difference is {said} (95 % intervals){baseline}."
+def _rules(tables: Path, analysis: str, baselines: set[str]) -> list[Fact]:
+    """Per plain task what is reached without a model: by the best rule of the audit, and by the best baseline.
+
+    Beside them the best pretrained arm, all on the task's own metric, or on that of the rules where they have another
+    (MCC), of which arms have no interval.
+    """
+    scores = _scores(tables)
+    if scores is None:
+        return []
+    mine = scores[(scores["analysis"] == analysis) & scores["value"].notna()]
+    mine = mine[mine["variant"].fillna("") == ""] if "variant" in mine else mine
+    path = tables / "shortcuts.csv"
+    columns = ("task", "check", "against", "metric", "value", "low", "high", "threshold", "word")
+    found = _read(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
+    rows = []
+    for task, part in mine.groupby("task", sort=False):
+        metric, part = _on_metric(part, known := found[(found["task"] == task) & (found["word"] != "unknown")])
+        same = known[known["metric"] == metric].astype({"value": float})
+        cheap = part[part["model"].isin(baselines)]
+        pretrained = part[(part["init"] == "pretrained") & ~part["model"].isin(baselines)]
+        rows.append(
+            {"task": str(task), "metric": metric}
+            | {"rule": _best(same, ("check", "against", "word"), ("low", "high", "threshold"))}
+            | {"baseline": _best(cheap, ("model",), ("low", "high"))}
+            | {"pretrained": _best(pretrained, ("model",), ("low", "high"))}
+        )
+    return rows
 
 
-def _power(facts: Sequence[Mapping[str, Any]], margin: float) -> str:
-    sizes = [fact["mde"] for fact in facts if fact["mde"] is not None]
-    if not sizes:
-        return "What difference these data could have shown is not known."
-    low, high = min(sizes), max(sizes)
-    size = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
-    shown = f"With a power of 80 % these data would show a difference of {size} (adjusted over models)"
-    return f"{shown}; ±{margin:g} counts as none."
+def _on_metric(scores: pd.DataFrame, rules: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The metric that rules and scores of a task have in common (its own where there is none), and the scores in it."""
+    own = str(scores["metric"].iloc[0])
+    others = [name for name in dict.fromkeys(rules["metric"]) if name in METRICS and name in scores]
+    if own in set(rules["metric"]) or not others:
+        return own, scores
+    return str(others[0]), scores.assign(value=scores[others[0]], low=np.nan, high=np.nan)
 
 
-def _missing(verdict: Mapping[str, Any]) -> str:
-    count = verdict["missing"]["count"]
-    return f"{_count(count, 'cell') if count else 'No cell'} of the design {'are' if count > 1 else 'is'} missing."
-
-
-def _delta(fact: Mapping[str, Any]) -> float:
-    return float(fact["versus_random"]["delta"])
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def _interval(fact: Mapping[str, Any]) -> str:
-    return "[no interval]" if fact["low"] is None else f"[{_signed(fact['low'])}, {_signed(fact['high'])}]"
-
-
-def _count(number: int, one: str, several: str = "") -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}"
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
+def _best(rows: pd.DataFrame, words: Sequence[str], numbers: Sequence[str]) -> Fact | None:
+    """The row of the highest value."""
+    known = rows.dropna(subset="value")
+    if known.empty:
+        return None
+    row = known.sort_values("value", ascending=False, kind="stable").iloc[0]
+    said = {name: "" if pd.isna(row[name]) else str(row[name]) for name in words}
+    return said | {name: _number(row.get(name)) for name in ("value", *numbers)}
 
 
 def write(path: Path, verdict: Fact) -> None:
@@ -208,8 +258,8 @@ def read(path: Path) -> Fact:
 
 def select(
     verdict: Mapping[str, Any], models: Sequence[str] = (), versus: str = "random", family: str | None = None
-) -> dict[str, Fact | None]:
-    """Evidence of these models against a reference, over all tasks or those of a family.
+) -> dict[str, Pair | None]:
+    """Evidence of these models against a reference for both scopes, over all tasks or those of a family.
 
     None where a model was not compared; if none is named, of all that were or, but for missing records, would be.
     Raises `UserError` for a model or family that the verdict does not know.
@@ -226,22 +276,19 @@ def select(
     return {name: fact for name, fact in facts.items() if models or fact is not None or known[name]["lost"]}
 
 
-def unmet(chosen: Mapping[str, Fact | None], words: Sequence[str]) -> list[str]:
-    """Models whose verdict is none of `words`; one that was not compared is never met."""
-    return [name for name, fact in chosen.items() if fact is None or fact["verdict"] not in words]
+def unmet(
+    chosen: Mapping[str, Pair | None], words: Sequence[str], scope: str = "these"
+) -> tuple[list[str], dict[str, tuple[int, int]]]:
+    """Models whose verdict of a scope is none of `words`, and those that lack seeds for a word, with (has, lacks).
 
-
-def describe(verdict: Mapping[str, Any], chosen: Mapping[str, Fact | None]) -> str:
-    """The chosen evidence as an aligned text table, and the sentences."""
-    rows = [("model", "verdict", "delta", "95 % interval", "unit", "tasks", "detectable")]
-    for name, fact in chosen.items():
-        label = verdict["models"][name]["label"]
-        if fact is None:
-            rows.append((label, "not compared", "", "", "", "", ""))
-            continue
-        size = "" if fact["mde"] is None else f"{fact['mde']:.3f}"
-        delta = "" if fact["delta"] is None else _signed(fact["delta"])
-        rows.append((label, fact["verdict"], delta, _interval(fact), fact["unit"], str(fact["n"]), size))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *verdict["sentences"]])
+    One that was not compared is never met.
+    """
+    seeds = {word: count for count, word in TOO_FEW_SEEDS.items()}
+    others, short = [], {}
+    for name, pair in chosen.items():
+        word = ((pair or {}).get(scope) or {}).get("verdict")
+        if word in seeds and word not in words:
+            short[name] = seeds[word], FEWEST_SEEDS - seeds[word]
+        elif word not in words:
+            others.append(name)
+    return others, short

@@ -1,0 +1,191 @@
+"""What a verdict says in sentences, and as a table of text; the numbers are those of `verdict.build`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from foundationless.study.vocabulary import METRICS, SCOPES, TOO_FEW_SEEDS, VERDICTS
+
+PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
+PHRASES = {
+    "better": "helps",
+    "equivalent": "makes no difference (within {margin}) for",
+    "worse": "hurts",
+    "undecided": "remains undecided for",
+    "not learned": "cannot be judged, for neither arm beats a constant answer, for",
+    "two seeds": "has too few seeds for a word (two of three) for",
+    "one seed": "has too few seeds for a word (one of three) for",
+}
+Fact = Mapping[str, Any]
+
+
+def sentences(verdict: Mapping[str, Any]) -> list[str]:
+    """The answer on these tasks, that on tasks like these, how large, what could be shown, and what it rests on."""
+    judged = {name: fact for name, fact in verdict["models"].items() if fact["versus_random"]}
+    if not judged:
+        return ["No model has both arms, so nothing is judged.", "No difference was measured.", _missing(verdict)]
+    lost = [fact["label"] for fact in verdict["models"].values() if fact["lost"]]
+    answers = [answer for scope in SCOPES if (answer := _answer(judged, scope))]
+    if lost:
+        answers[0] = f"{answers[0][:-1]}; not compared for want of records: {_list(lost)}."
+    return [*answers, _sizes(judged), _power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+
+
+def _answer(judged: Mapping[str, Any], scope: str) -> str:
+    """Who is better, by the word of a scope."""
+    known = {name: fact for name, fact in judged.items() if fact["versus_random"][scope]}
+    if not known:
+        return ""
+    facts = [fact["versus_random"][scope] for fact in known.values()]
+    by_word = {word: [one["label"] for one in known.values() if one["verdict"][scope] == word] for word in VERDICTS}
+    margin = margin_words(facts)
+    parts = [f"{PHRASES[word].format(margin=margin)} {_list(names)}" for word, names in by_word.items() if names]
+    place = PLACES[scope]
+    if scope != "these":
+        families = span([fact["units"] for fact in facts])
+        behind = f"over {families} {'family' if families == '1' else 'families'} of tasks that share no sequences"
+        return f"{place[0].upper()}{place[1:]} ({behind}) pretraining {'; '.join(parts)}."
+    n, distinct, seeds = (span([fact[name] for fact in facts]) for name in ("n", "distinct", "seeds"))
+    tasks = f"{n} {'task' if n == '1' else 'tasks'}" + (f", {distinct} of them distinct" if distinct != n else "")
+    drawn = f"; {seeds} {'seed' if seeds == '1' else 'seeds'} an arm" if seeds else ""
+    return (
+        f"{place[0].upper()}{place[1:]} ({tasks}{drawn}), compared with random initialisation of the same model, "
+        f"pretraining {'; '.join(parts)}."
+    )
+
+
+def margin_words(facts: Iterable[Fact]) -> str:
+    """`±0.04 of MCC`; of several metrics that their tasks' mean is meant."""
+    known = [fact for fact in facts if fact["margin"] is not None]
+    sizes = sorted({f"{fact['margin']:.3g}" for fact in known}, key=float)
+    if not sizes:
+        return "an unknown margin"
+    names = list(dict.fromkeys(METRICS[name].label for fact in known for name in fact["metrics"]))
+    size = f"±{sizes[0]}" + (f" to ±{sizes[-1]}" if len(sizes) > 1 else "")
+    if not names:
+        return size
+    return f"{size} of {names[0]}" if len(names) == 1 else f"{size}, the mean of the tasks' margins of {_list(names)}"
+
+
+def span(numbers: Iterable[int | None]) -> str:
+    """`3`, or `1 to 3`; nothing where no number is known."""
+    known = sorted({number for number in numbers if number is not None})
+    if not known:
+        return ""
+    return f"{known[0]}" if len(known) == 1 else f"{known[0]} to {known[-1]}"
+
+
+def _sizes(judged: Mapping[str, Any]) -> str:
+    pairs = [(fact, fact["versus_random"]["these"] or {}) for fact in judged.values()]
+    ordered = sorted(((one, fact) for one, fact in pairs if fact.get("delta") is not None), key=lambda p: p[1]["delta"])
+    if not ordered:
+        return "No difference was measured."
+    shown = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
+    said = " to ".join(f"{signed(fact['delta'])} {interval(fact)} for {one['label']}" for one, fact in shown)
+    cheap = [(one["versus_baseline"] or {}).get("these") for one, _ in ordered]
+    known = [fact for fact in cheap if fact]
+    beaten = sum(fact["verdict"] == "better" for fact in known)
+    short = sum(fact["verdict"] in TOO_FEW_SEEDS.values() for fact in known)
+    baseline = f"; {beaten} of {len(known)} are better than the best baseline" if known else ""
+    baseline += f" (of {short} seeds are too few to say)" if short else ""
+    alone = ", with a single seed of test items alone" if any(fact["seeds"] == 1 for _, fact in ordered) else ""
+    return f"The mean difference on these tasks is {said} (95 % intervals{alone}){baseline}."
+
+
+def _power(judged: Mapping[str, Any]) -> str:
+    said = [
+        f"{PLACES[scope]} {size}" for scope in SCOPES
+        if (size := detectable_words(fact["versus_random"][scope] for fact in judged.values()))
+    ]  # fmt: skip
+    if not said:
+        return "What difference these data could have shown is not known."
+    return f"With a power of 80 % these data would show, adjusted over models, {', and '.join(said)}."
+
+
+def detectable_words(facts: Iterable[Fact | None]) -> str:
+    """`a difference of 0.012 to 0.030`, `no difference at all`, or both; nothing where none is known."""
+    known = [fact["detectable"] for fact in facts if fact and fact["detectable"] is not None]
+    sizes = [size for size in known if size != "none"]
+    none = "no difference at all (it would have to exceed the metric's range)"
+    if not sizes:
+        return none if known else ""
+    low, high = f"{min(sizes):.3f}", f"{max(sizes):.3f}"
+    text = f"a difference of {low}" + (f" to {high}" if high != low else "")
+    return (
+        f"{text}, and for {len(known) - len(sizes)} of {len(known)} comparisons {none}"
+        if len(sizes) < len(known)
+        else text
+    )
+
+
+def _edges(verdict: Mapping[str, Any]) -> list[str]:
+    """How many of the choices behind the verdict lie on the edge of their grid."""
+    said = []
+    for kind, whose in (("models", "the compared arms"), ("baselines", "the baselines")):
+        counted = verdict["edges"][kind]
+        if counted is None:
+            return ["Whether choices lie on the edge of their grid is not known."]
+        if counted["choices"]:
+            on_edge = counted["low"] + counted["high"]
+            ends = f" ({counted['low']} the lowest, {counted['high']} the highest)" if on_edge else ""
+            said.append(f"{on_edge} of {_count(counted['choices'], 'choice')} of {whose}{ends}")
+    if not said:
+        return []
+    return [f"On the edge of their grid lie {', and '.join(said)}: beyond an edge there may be something better."]
+
+
+def _rules(verdict: Mapping[str, Any]) -> list[str]:
+    """On how many tasks a rule without a model, or a baseline, does as well as the best pretrained model."""
+    known = [(row, cheap) for row in verdict["rules"] if row["pretrained"] and (cheap := _cheapest(row)) is not None]
+    if not known:
+        return []
+    reached = [row for row, value in known if value >= row["pretrained"]["value"]]
+    text = f"A rule without a model or a baseline reaches the best pretrained model on {len(reached)} of "
+    return [f"{text}{_count(len(known), 'task')}."]
+
+
+def _cheapest(row: Mapping[str, Any]) -> float | None:
+    values = [row[kind]["value"] for kind in ("rule", "baseline") if row[kind]]
+    return max(values, default=None)
+
+
+def _missing(verdict: Mapping[str, Any]) -> str:
+    count = verdict["missing"]["count"]
+    return f"{_count(count, 'cell') if count else 'No cell'} of the design {'are' if count > 1 else 'is'} missing."
+
+
+def signed(value: float) -> str:
+    """A difference with its sign."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def interval(fact: Fact) -> str:
+    """An interval in brackets."""
+    return "[no interval]" if fact["low"] is None else f"[{signed(fact['low'])}, {signed(fact['high'])}]"
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def describe(verdict: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """The chosen evidence as an aligned text table, a line a scope, and the sentences."""
+    rows = [("model", "scope", "verdict", "delta", "95 % interval", "units", "tasks", "seeds", "detectable")]
+    for name, pair in chosen.items():
+        label = verdict["models"][name]["label"]
+        for scope in SCOPES:
+            fact = (pair or {}).get(scope)
+            rows.append((label, scope, *(_cells(fact) if fact else ("not compared", *[""] * 6))))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", *verdict["sentences"]])
+
+
+def _cells(fact: Fact) -> tuple[str, ...]:
+    size = fact["detectable"]
+    counts = tuple("" if fact[name] is None else str(fact[name]) for name in ("units", "n", "seeds"))
+    delta = "" if fact["delta"] is None else signed(fact["delta"])
+    return fact["verdict"], delta, interval(fact), *counts, f"{size:.3f}" if isinstance(size, float) else size or ""
