@@ -160,6 +160,8 @@ def test_command(capsys, tmp_path, monkeypatch):
     (tmp_path / "bad.csv").write_text("rule\nprobe\n")
     for odd in ("bad.csv", "none.csv", "."):
         assert main(["plan", "--configfile", "config/config.yaml", "--ledger", str(tmp_path / odd)]) == 2
+        assert main(["plan", "--configfile", "config/config.yaml", "--reported", str(tmp_path / odd)]) == 2
+        assert main(["plan", "--configfile", "config/config.yaml", "--components", str(tmp_path / odd)]) == 2
     (tmp_path / "broken.yaml").write_text("- 1")
     assert main(["plan", "--configfile", str(tmp_path / "broken.yaml")]) == 2
     assert main(["plan", "--configfile", str(tmp_path / "none.yaml")]) == 2
