@@ -154,7 +154,7 @@ def _scores(arms: pd.DataFrame, cards: dict, rng: np.random.Generator) -> pd.Dat
     base = arms["base_task"].map(hard)
     percent, shots, width = (arms[part].astype(float) for part in ("percent", "shots", "width"))
     percent = percent.fillna(100)
-    model = arms["base"].map({name: 0.01 * (i % 7) for i, name in enumerate(names)})
+    model = arms["base"].map({name: 0.01 * (i % 7) for i, name in enumerate(names)}).fillna(0)
     value = base + arms["init"].map(SKILL) + model + 0.07 * np.log10(percent / 100)
     value += (0.1 * np.log10(shots / 20)).fillna(0) + (0.05 * np.log10(width / 512)).fillna(0)
     value -= 0.04 * (arms["tokenizer"] == "char")

@@ -18,7 +18,7 @@ FLAGS: dict[str, list[str]] = {
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "rebuild": [],
-    "grids": ["--classifiers", "logistic", "svm"],
+    "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
 }

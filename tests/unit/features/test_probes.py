@@ -192,7 +192,7 @@ def test_the_last_round_of_early_stopping_is_an_edge():
     samples = make(signal=0.7)
     for rounds, edge in ((3, "high"), (200, "")):
         settings = ProbeSettings(metric="weighted_f1", seed=3, rounds=rounds, early_stopping=5, eta=0.1)
-        _, chosen, selection = fit("xgboost", samples.features["max"], samples, settings)
+        _, chosen, selection, _ = fit("xgboost", samples.features["max"], samples, settings)
         assert selection["edge"] == edge and (chosen["epoch"] == rounds) == bool(edge)
 
 

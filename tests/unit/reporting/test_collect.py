@@ -667,6 +667,7 @@ def test_settings_and_selections_of_all_tasks_become_tables(tmp_path):
     settings = [shared | {"task": task, "setting": "epochs", "text": value} for task, value in values]
     chosen = shared | {"task": "a", "seed": 0, "what": "learning_rate", "within": "published"}
     chosen |= {"split": "validation", "metric": "mcc", "value": 0.5, "chosen": True, "tried": 1, "candidate": "0.00001"}
+    chosen |= {"edge": "high"}
     for name, rows in (("settings", settings), ("selections", [chosen])):
         table_files.write_table(tmp_path / f"{name}.csv", pd.DataFrame(rows))
     known = {name: diagnostic(tmp_path, name) for name in ("settings", "selections")}
@@ -677,7 +678,7 @@ def test_settings_and_selections_of_all_tasks_become_tables(tmp_path):
     table = pd.read_csv(tmp_path / "t" / "table_09_finetuning.csv", dtype=str)
     assert table[["setting", "value", "tasks"]].to_numpy().tolist() == [["epochs", "3", "2"], ["epochs", "10", "1"]]
     selected = pd.read_csv(tmp_path / "t" / "selections.csv", dtype=str).iloc[0]
-    assert selected[["candidate", "tried", "seed"]].tolist() == ["0.00001", "1", "0"]
+    assert selected[["candidate", "tried", "seed", "edge"]].tolist() == ["0.00001", "1", "0", "high"]
 
 
 def test_class_counts_are_those_of_the_whole_set(tmp_path):
