@@ -116,8 +116,11 @@ def test_the_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
         arms = {job.init for job in of_tiny if (job.analysis, job.task) == (analysis, task)}
         assert {"pretrained", "random"} <= arms, (analysis, task)
     assert planned == {pair for pair in original if pair[0] not in onboarding.VARIANTS}
-    baselines, before = ({job for job in plan.cells if job.init == "baseline"} for plan in (design, originally))
+    baselines, before = ({job[:4] for job in plan.cells if job.init == "baseline"} for plan in (design, originally))
     assert baselines == before
+    seeds = {(job.analysis == "finetune", job.init): job.seed for job in sorted(of_tiny, key=lambda job: job.seed)}
+    assert seeds == {(decides, init): 2 * decides for decides in (True, False) for init in ("pretrained", "random")}
+    assert any("Seeds 1, 2 are added" in remark for remark in remarks), "one seed has no word"
     beside = design.model("dilated_cnn.tiny")
     assert count_parameters(beside.family, beside.config) == pytest.approx(entry["parameters"], rel=0.05)
     assert design.config["analyses"]["finetune"]["baselines"].count("dilated_cnn.tiny") == 1, "of two in the study"

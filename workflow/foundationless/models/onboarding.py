@@ -21,6 +21,7 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
+from foundationless.study.vocabulary import FEWEST_SEEDS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
@@ -141,6 +142,7 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
         remarks.append(
             f"Learning rate {LEARNING_RATE:g} is tried too, for both arms: published weights need small ones."
         )
+    remarks += _add_seeds(trial)
     notes = (
         f"{where}, as published, on the tasks and subsets of the study '{study['study']}', whose config says what they "
         "are. Nothing is known here of what it was pretrained on: test sequences may be among it."
@@ -153,6 +155,18 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
         "analyses": analyses,
     }
     return trial, remarks
+
+
+def _add_seeds(trial: dict[str, Any]) -> list[str]:
+    """Give what decides the verdict, fine-tuning, as many seeds as a word takes, and say so."""
+    spec = trial["analyses"].get("finetune", trial)
+    seeds = list(spec.get("seeds", trial["seeds"]))
+    more = [seed for seed in range(FEWEST_SEEDS + len(seeds)) if seed not in seeds]
+    added = more[: max(0, FEWEST_SEEDS - len(seeds))]
+    if not added:
+        return []
+    spec["seeds"] = [*seeds, *added]
+    return [f"Seeds {', '.join(map(str, added))} are added to fine-tuning, for a verdict takes {FEWEST_SEEDS}."]
 
 
 def _match_baselines(trial: dict[str, Any], name: str, entry: Mapping[str, Any]) -> list[str]:
