@@ -38,8 +38,10 @@ def test_both_scopes_are_answered_with_what_the_answer_rests_on(capsys):
 
 def test_a_word_that_cannot_be_had_is_no_power(capsys):
     text = printed(capsys, "--configfile", "config/config.yaml")
-    assert "it takes three seeds; one seed in: finetune," in text and "two seeds in: frozen." in text
-    assert " these " not in text.partition("No word")[0].partition("80 %")[2], "no row of zeros"
+    assert "it takes three seeds; one seed in: finetune," in text and " frozen " in text.partition("No word")[0]
+    few = printed(capsys, "--configfile", "config/ablations.yaml")
+    assert "two seeds in: finetune." in few
+    assert " these " not in few.partition("No word")[0].partition("80 %")[2], "no row of zeros"
 
 
 def test_a_pilot_replaces_what_it_knows(capsys, tmp_path):
