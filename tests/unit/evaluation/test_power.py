@@ -292,10 +292,10 @@ def test_designs_of_the_paper():
 
 
 def test_the_table_says_why_there_is_no_word():
-    table = tabulate(designs_of("config"), {"": USUAL}, 0.03)
+    table = tabulate(designs_of("ablations"), {"": USUAL}, 0.03)
     assert (table[["equivalent", "better"]] == 0).all(axis=None) and table["detectable"].isna().all()
     text = describe_power(table)
-    assert "one seed in: finetune" in text and "two seeds in: frozen." in text
+    assert "one seed in: width" in text and "two seeds in: finetune." in text
     table = tabulate(designs_of("mistral"), {"": USUAL}, 0.03)
     text = describe_power(table)
     assert "one family" in text and "No word" not in text and "none" in text

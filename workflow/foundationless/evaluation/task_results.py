@@ -98,9 +98,9 @@ class TaskResults:
 
     def seeds(self, arm: Name) -> float:
         """Number of seeds of an arm; NaN where another seed could give no other result."""
-        record = self.of(arm)[0].record
-        known, family = ANALYSES.get(self.analysis), record.get("settings", {}).get("family", "")
-        fixed = known is not None and not known.draws(arm[1], family)
+        settings, known = self.of(arm)[0].record.get("settings", {}), ANALYSES.get(self.analysis)
+        what = settings.get("family", ""), settings.get("probes", ())
+        fixed = known is not None and not known.draws(arm[1], *what)
         return float("nan") if fixed else float(len({cell.record["seed"] for cell in self.of(arm)}))
 
     def chance(self, metric: str, resamples: int) -> Arm:

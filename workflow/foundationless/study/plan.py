@@ -68,6 +68,11 @@ class Model:
         return str(self.entry["family"])
 
     @property
+    def classifiers(self) -> tuple[str, ...]:
+        """The classifier of a baseline on hand-made features."""
+        return (str(self.entry["classifier"]),) if "classifier" in self.entry else ()
+
+    @property
     def is_baseline(self) -> bool:
         """True for classifiers on hand-made features, which have no weights."""
         return self.arms == ("baseline",)
@@ -235,7 +240,8 @@ class Plan:
                         continue
                     model = self.model(name)
                     for init in self._arms(spec, model):
-                        for seed in seeds if ANALYSES[analysis].draws(init, model.family) else seeds[:1]:
+                        drawn = ANALYSES[analysis].draws(init, model.family, model.classifiers)
+                        for seed in seeds if drawn else seeds[:1]:
                             yield Cell(analysis, task, name, init, seed)
 
     def names_of(self, analysis: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What a study may name: rules, analyses, arms, features, metrics, tables of diagnostics, figures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -54,13 +54,13 @@ class Analysis:
         """Whether it reads embeddings."""
         return self.rule in ("probe", "cluster_embeddings")
 
-    def draws(self, init: str, family: str) -> bool:
+    def draws(self, init: str, family: str, classifiers: Iterable[str] = ()) -> bool:
         """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one.
 
-        `family` is the architecture, or the features of a baseline.
+        `family` is the architecture, or the features of a baseline, which `classifiers` read.
         """
         if init == "baseline":
-            return family in DRAWN
+            return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
         return init != "pretrained" or self.classifies
 
     @property
@@ -188,11 +188,15 @@ SEQUENTIAL = tuple(name for name, family in FEATURES.items() if family.of_sequen
 
 
 class Classifier(NamedTuple):
-    """What a classifier is, where it comes from, and what it `reads`: `features` in columns, `sequences`, `nothing`."""
+    """What a classifier is, where it comes from, and what it `reads`: `features` in columns, `sequences`, `nothing`.
+
+    `drawn`: anew with each seed, whatever it reads.
+    """
 
     what: str
     source: str = ""
     reads: str = "features"
+    drawn: bool = False
 
 
 # The functions of these names are in `features.classifiers`, those that read sequences in
@@ -204,7 +208,8 @@ CLASSIFIERS = {
     "knn": Classifier("votes of the nearest training rows"),
     "prototype": Classifier("the nearest class mean", "Snell et al. 2017, arXiv:1703.05175"),
     "random_forest": Classifier(
-        "votes of trees on bootstrapped rows and random features", "Breiman 2001, doi:10.1023/A:1010933404324"
+        "votes of trees on bootstrapped rows and random features", "Breiman 2001, doi:10.1023/A:1010933404324",
+        drawn=True,
     ),
     "markov": Classifier(
         "a Markov chain per class, by Bayes' rule; validation chooses the order",
