@@ -250,7 +250,7 @@ def _diagnostics(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Gener
     leakage = pd.concat([leakage, leakage.assign(selection="test")])
     audits = pd.DataFrame(
         {"task": task, "split": split, "against": against, "rows": 2987, "near_share": share,
-         "duplicate_share": share / 3} for task, share in leaks.items()
+         "duplicate_share": share / 3, "known_share": 1.2 * share} for task, share in leaks.items()
         for split, against in (("validation", "earlier"), ("test", "train"), ("test", "earlier"))
     )  # fmt: skip
     bins = identity.drop(columns="metric").assign(selection="validation")

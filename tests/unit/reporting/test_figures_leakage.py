@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from foundationless.reporting.figures import resolve
 from foundationless.reporting.figures.inputs import read
-from foundationless.reporting.figures.leakage import DUPLICATE, FLAG, NEAR
+from foundationless.reporting.figures.leakage import DUPLICATE, FLAG, NEAR, OVERLAP
 from support.figures import laid_out, marks_of, points, words
 
 
@@ -17,7 +17,7 @@ def test_full_size_shows_every_audit(full, drawn):
     audits, differences = (pd.read_csv(full / f"{name}.csv") for name in ("audits", "leakage"))
     figure = drawn("leakage", full)
     shown = audits[(audits["split"] == "test") & (audits["against"] == "earlier")]
-    for color, column in ((NEAR, "near_share"), (DUPLICATE, "duplicate_share")):
+    for color, column in ((OVERLAP, "known_share"), (NEAR, "near_share"), (DUPLICATE, "duplicate_share")):
         bars = [bar for bar in figure.subfigs[1].findobj(Rectangle) if bar.get_facecolor()[:3] == _rgb(color)]
         assert sorted(bar.get_width() for bar in bars) == pytest.approx(sorted(100 * shown[column]))
     # One mark per model and arm where something is left out, under one of the two selections.
@@ -31,7 +31,7 @@ def test_full_size_shows_every_audit(full, drawn):
     (line,) = [line for line in below.axes[1].lines if line.get_color() == look.color and len(line.get_xdata()) > 2]
     pairs = read(full).comparisons.query("analysis == 'finetune' and versus == 'random' and model == 'hyenadna'")
     pairs = pairs[pairs["task"].isin(shown["task"])]
-    shares = 100 * pairs["task"].map(shown.set_index("task")["near_share"])
+    shares = 100 * pairs["task"].map(shown.set_index("task")["known_share"])
     expected = np.array(sorted(zip(shares, pairs["delta"], strict=True)))
     assert np.array(sorted(map(tuple, line.get_xydata()))) == pytest.approx(expected)
     assert len(points(figure, "|")) == leaky["model"].isin(read(full).baselines).sum() > 0

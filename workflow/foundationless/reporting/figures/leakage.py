@@ -18,7 +18,7 @@ AGAINST_MM = 46  # height of the panels of scores against leakage
 FEWEST = 5  # tasks of which a rank correlation is told
 ANALYSES = ("finetune", "biotype", "ancestry", "frozen", "transfer")
 ARMS = ("pretrained", "random")
-DUPLICATE, NEAR = "#5c4b8a", "#c3b8dd"
+DUPLICATE, NEAR, OVERLAP = "#5c4b8a", "#a796cf", "#e4dff1"
 FLAG, FAINT = "#b5342c", "#bdbdbd"
 FLAGS = ("shortcut", "constructed")
 SHORT = {  # what is written beside a task
@@ -29,11 +29,12 @@ SHORT = {  # what is written beside a task
 
 
 def leakage(tables: Tables) -> Figure:
-    """Test rows with a (near) duplicate in train or validation, what rules without a model reach, and scores without
-    such rows."""
+    """Test rows with a (near) duplicate or an overlap in train or validation, what rules without a model reach, and
+    scores without such rows."""
     title = "Leakage · Test rows known from training"
     audits = tables.extra("audits")
     audits = audits[(audits["split"] == "test") & (audits["against"] == "earlier") & (audits["rows"] > 0)]
+    audits = _with_known(audits)
     tasks = layout.ordered_tasks(tables, audits["task"])
     if tasks.empty:
         return style.missing(title, "No audits of tasks: collect_tables was given no summaries of audit_task.")
@@ -46,7 +47,7 @@ def leakage(tables: Tables) -> Figure:
     title += "".join(f", {part}" for part in drawn[:-1]) + (" and " + drawn[-1] if drawn else "")
     caption = _caption(audits, checks, differences, against) + tables.study
     bars = [Patch(color=DUPLICATE, label="the same sequence, or its reverse complement"),
-            Patch(color=NEAR, label="near duplicate")]  # fmt: skip
+            Patch(color=NEAR, label="near duplicate"), Patch(color=OVERLAP, label="overlap")]  # fmt: skip
     arms = style.arm_handles(layout.shown_arms(tables, differences))
     models = style.model_handles(tables.looks[name] for name in names if name not in tables.baselines)
     lines = len(tasks) + tasks["group"].nunique()
@@ -70,9 +71,16 @@ def leakage(tables: Tables) -> Figure:
     return figure
 
 
+def _with_known(audits: pd.DataFrame) -> pd.DataFrame:
+    """The same with `known_share`; audits of before knew near duplicates only."""
+    near = audits["near_share"] if "near_share" in audits else pd.Series(np.nan, audits.index)
+    return audits.assign(known_share=audits["known_share"].fillna(near) if "known_share" in audits else near)
+
+
 def _caption(audits: pd.DataFrame, checks: pd.DataFrame, differences: pd.DataFrame, against: pd.DataFrame) -> str:
     words = (
-        "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand; "
+        "A near duplicate: at least 80 % of a test row's bases match a row of train or validation, on either strand. "
+        "An overlap: half of the row lies on a window there, 97 % alike. "
         f"n = {layout.span(audits['rows'])} test rows a task. "
     )
     if len(checks):
@@ -86,12 +94,12 @@ def _caption(audits: pd.DataFrame, checks: pd.DataFrame, differences: pd.DataFra
     if len(differences):
         words += (
             f"{'Top right' if len(against) else 'Right'}: the score on all test rows minus that on the rows without "
-            "near duplicates, for the same predictions; above 0, leaks made the test easier. Lines are 95 % bootstrap "
+            "either, for the same predictions; above 0, leaks made the test easier. Lines are 95 % bootstrap "
             "intervals. No mark: nothing to leave out, or nothing left. "
         )
     if len(against):
         words += (
-            f"Below: each of n = {against['task'].nunique()} tasks at its share of near duplicates; scores are means "
+            f"Below: each of n = {against['task'].nunique()} tasks at the share of such rows; scores are means "
             "over models (interval: the models' range), differences paired, pretrained minus random. ρ: Spearman's "
             "rank correlation over tasks of the means over models, with its two-sided p (t approximation). "
         )
@@ -157,12 +165,12 @@ def _rules(axes: Axes, checks: pd.DataFrame, heights: Mapping[str, float]) -> No
 
 
 def _shares(axes: Axes, audits: pd.DataFrame, heights: Mapping[str, float]) -> None:
-    """Bars of the shares of test rows that are known, near and to the letter."""
+    """Bars of the shares of test rows that are known: by an overlap, nearly, and to the letter."""
     for row in each(audits):
-        y, near, same = heights[row.task], 100 * row.near_share, 100 * row.duplicate_share
-        axes.barh(y, near, height=0.7, color=NEAR, linewidth=0)
-        axes.barh(y, same, height=0.7, color=DUPLICATE, linewidth=0)
-        axes.text(near + 1, y, f"{near:.1f} %" if near else "0", va="center", fontsize=5.2, color=style.INK)
+        y, known = heights[row.task], 100 * row.known_share
+        for share, color in ((row.known_share, OVERLAP), (row.near_share, NEAR), (row.duplicate_share, DUPLICATE)):
+            axes.barh(y, 100 * share, height=0.7, color=color, linewidth=0)
+        axes.text(known + 1, y, f"{known:.1f} %" if known else "0", va="center", fontsize=5.2, color=style.INK)
     axes.set_xlim(0, 112)
     axes.set_xticks([0, 25, 50, 75, 100])
     axes.set_xlabel("Share of test rows (%)")
@@ -185,7 +193,7 @@ def _added(
 
 
 def _against(tables: Tables, audits: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
-    """Score of both arms and their paired difference, fine-tuned, with the share of near duplicates of each task.
+    """Score of both arms and their paired difference, fine-tuned, with the share of known test rows of each task.
 
     Without a row where all tasks have the same share.
     """
@@ -196,7 +204,7 @@ def _against(tables: Tables, audits: pd.DataFrame, tasks: list[str]) -> pd.DataF
     pairs = pairs[(pairs["versus"] == "random") & (pairs["init"] == "pretrained")]
     wide["delta"] = pairs.drop_duplicates(["task", "model"]).set_index(["task", "model"])["delta"]
     found = wide.reset_index()
-    share = 100 * audits.drop_duplicates("task").set_index("task")["near_share"]
+    share = 100 * audits.drop_duplicates("task").set_index("task")["known_share"]
     found = found.assign(share=found["task"].map(share)).dropna(subset=["share"])
     return found if found["share"].nunique() > 1 else found.iloc[:0]  # one share is no axis
 
