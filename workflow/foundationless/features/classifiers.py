@@ -32,7 +32,7 @@ from foundationless.study.vocabulary import CLASS_METRICS
 STRENGTHS = tuple(float(f"1e{power}") for power in range(-6, 5))
 EXTENT = (1e-10, 1e8)  # so far by decades where validation chose an edge of these
 NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200, 500)  # 5 without a validation split
-LEAVES = (1, 3, 10)  # fewest training rows in a leaf of a random forest; 1 without a validation split
+LEAVES = (1, 3, 10, 30)  # fewest training rows in a leaf of a random forest; 1 without a validation split
 TREES = 300  # of a random forest
 # Single precision reads half the memory, which is what a step costs. Sums of thousands of products keep six digits.
 _PRECISION = np.float32

@@ -11,6 +11,7 @@ the temperature, at which the labels of validation (of train where there is none
 arXiv:1706.04599). It changes no prediction.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ SHARED = 3.0  # pseudocounts of a position and context of a weight matrix
 LONGEST = 4  # bases of a positional k-mer
 INDICATORS = tuple(range(9))  # positional k-mers of a table; 4 without a validation split
 SKETCH = 1 << 25  # words of the training sequences that the look-up holds
-WORD_LENGTHS = (6, 8, 10, 12, 16, 20)  # of the look-up; 12 without a validation split
+WORD_LENGTHS = (4, 5, 6, 8, 10, 12, 16, 20)  # of the look-up; 12 without a validation split
 ROWS = 256  # sequences looked up at once
 
 
@@ -226,7 +227,8 @@ def _fit_positional_kmer(read: Bases, labels: np.ndarray, samples: Samples, sett
         return tables[number].astype(np.float32), {}
 
     candidates = [number for number in INDICATORS if number < len(tables)]
-    fitted = _tune("indicators", candidates, min(4, len(tables) - 1), train, samples, settings.metric)
+    most = math.inf if len(candidates) == len(INDICATORS) else candidates[-1]  # where no further one tells anything
+    fitted = _tune("indicators", candidates, min(4, len(tables) - 1), train, samples, settings.metric, most=most)
     used = asked[: int(fitted.chosen["indicators"])]
     weights = np.full((classes, len(used)), np.nan)
     for place, (_, gain, code) in enumerate(used):
