@@ -227,8 +227,8 @@ def _fit_positional_kmer(read: Bases, labels: np.ndarray, samples: Samples, sett
         return tables[number].astype(np.float32), {}
 
     candidates = [number for number in INDICATORS if number < len(tables)]
-    most = math.inf if len(candidates) == len(INDICATORS) else candidates[-1]  # where no further one tells anything
-    fitted = _tune("indicators", candidates, min(4, len(tables) - 1), train, samples, settings.metric, most=most)
+    last = math.inf if len(candidates) == len(INDICATORS) else candidates[-1]  # where no further one tells anything
+    fitted = _tune("indicators", candidates, min(4, len(tables) - 1), train, samples, settings.metric, most=last)
     used = asked[: int(fitted.chosen["indicators"])]
     weights = np.full((classes, len(used)), np.nan)
     for place, (_, gain, code) in enumerate(used):
