@@ -144,7 +144,7 @@ def test_the_sentences_are_honest_about_few_seeds_and_what_never_learned(tables)
     add(tables, "across_tasks", row("once", "one seed", versus="baseline"))
     these, like_these, sizes, *_ = verdict.build(tables, "s", "")["sentences"]
     assert "95 % intervals, with a single seed of test items alone" in sizes
-    assert "0 of 2 are better than the best baseline (of 1 seeds are too few to say)" in sizes
+    assert "0 of 2 are better than the best baseline (for 1 there are too few seeds to say)" in sizes
     for sentence in (these, like_these):
         assert "too few seeds for a word (one of three) for ONCE" in sentence
         assert "too few seeds for a word (two of three) for TWICE" in sentence

@@ -86,7 +86,7 @@ def _sizes(judged: Mapping[str, Any]) -> str:
     beaten = sum(fact["verdict"] == "better" for fact in known)
     short = sum(fact["verdict"] in TOO_FEW_SEEDS.values() for fact in known)
     baseline = f"; {beaten} of {len(known)} are better than the best baseline" if known else ""
-    baseline += f" (of {short} seeds are too few to say)" if short else ""
+    baseline += f" (for {short} there are too few seeds to say)" if short else ""
     alone = ", with a single seed of test items alone" if any(fact["seeds"] == 1 for _, fact in ordered) else ""
     return f"The mean difference on these tasks is {said} (95 % intervals{alone}){baseline}."
 
