@@ -462,8 +462,10 @@ def _measured(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[str, 
     what, within, split = selection["what"], selection.get("within"), selection["split"]
     rows = {run: row for run, row in _runs(record, split).items() if row["metric"] == selection["metric"]}
     if what == "learning_rate":
+        # What validation extended the grid by, the choice by test score leaves alone: the paper had its grid.
+        beyond = _extension(record["settings"]) if split == "test" else []
         for row in rows.values():
-            if _within(row, selection):
+            if _within(row, selection) and not any(_same_text(row["learning_rate"], str(rate)) for rate in beyond):
                 names = [name for name in selection["tried"] if _same_text(row["learning_rate"], name)]
                 yield names[0] if names else f"{row['learning_rate']:g}", row["value"]
     elif what == "run" and not within:
@@ -472,13 +474,18 @@ def _measured(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[str, 
         yield selection["chosen"], rows[within]["value"]
 
 
+def _extension(settings: Mapping[str, Any]) -> list[float]:
+    """Learning rates that were tried beyond the edges of the grid, in any fold."""
+    return [rate for fold in (settings.get("extended") or {}).values() for rate in fold]
+
+
 def _check_settings(cell: Cell) -> None:
     """Settings of fine-tuning that the results show too: rates, folds, epochs, metric and rows."""
     settings, check = cell.record["settings"], cell.check
     tested = _runs(cell.record, "test")
     if "learning_rates" in settings:
         rates = {float(row["learning_rate"]) for row in tested.values() if row["learning_rate"] is not None}
-        further = [rate for fold in (settings.get("extended") or {}).values() for rate in fold]
+        further = _extension(settings)
         if text := _odd_rates({*settings["learning_rates"], *further}, rates):
             check.say(cell.path, f"the settings' learning rates are not those of the runs ({text})")
     if settings.get("folds") is not None and tested and "fold_count" in settings:
