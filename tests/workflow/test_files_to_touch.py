@@ -107,7 +107,7 @@ added:
   arms: [random]
   config: {SMALL}
 """
-CNN = "vocab_size: 10, pad_token_id: 0, max_tokens: 131072}\n"  # the last line of its entry
+CNN = "dilation_max: 128, vocab_size: 10, pad_token_id: 0, max_tokens: 131072}\n"  # the last line of an entry
 
 OUTSIDE: Edits = {
     "own.py": NETWORK.replace("FAMILY", "own.py:Added"),
