@@ -338,8 +338,7 @@ def test_a_grid_that_validation_extended_in_one_arm_is_no_misfit(copy):
                 row = row | {"learning_rate": rate, "value": value, "extra": row["extra"] | {"run": "further"}}
                 record["results"].append(row | {"extra": row["extra"] | {"selected": False}})
                 chosen = (one for one in record["selections"] if one["what"] == "learning_rate")
-                if row["split"] == "validation":  # the choice by test score is among the grid's
-                    next(one for one in chosen if one["split"] == "validation")["tried"][f"{rate:g}"] = value
+                next(one for one in chosen if one["split"] == row["split"])["tried"][f"{rate:g}"] = value
 
         return edit
 

@@ -12,8 +12,8 @@ killed continues to the same bits, and both arms of a comparison see the same ba
 several runs at once where asked for (`stacking`), which is no part of a result's identity.
 
 Where validation chose the least or the largest learning rate of a fold, `extend` allows for so many further ones, one
-after another by the grid's own ratio, as long as each is better than all before it. They are runs like the others. The
-paper's choice, by test score, stays among the rates of the grid.
+after another by the grid's own ratio, as long as each is better than all before it. They are runs like the others, so
+that the paper's choice, by test score, is among the same runs as ours.
 """
 
 import sys
@@ -97,10 +97,7 @@ def finetune(
         identity = fingerprint(decisive)
         job = Job(examples, test, settings, compute, directory, identity, terminated, bar, checkpoint_seconds)
         swept, kept = _sweep(job, classifier.to(compute.device), plan, decisive, pack)
-    chosen = {
-        "validation": sweep.choose(swept, kept, "validation", settings.metric),
-        "test": sweep.choose(plan, kept, "test", settings.metric),
-    }
+    chosen = {split: sweep.choose(swept, kept, split, settings.metric) for split in ("validation", "test")}
     described = decisive | {"learning_rates": grid, "folds": list(settings.folds)}
     if settings.extend:
         tried = {
@@ -113,7 +110,7 @@ def finetune(
     described["rows"] = {fold.name: [len(fold.train), len(fold.validation), len(test)] for fold in folds}
     return Outcome(
         results=sweep.results(swept, kept, chosen, settings.metric, len(test)),
-        selections=sweep.selections(swept, kept, chosen, settings.metric, grid),
+        selections=sweep.selections(swept, kept, chosen, settings.metric),
         predictions=sweep.predictions_of(frame.iloc[test], directory, swept, examples.classes, chosen),
         settings=described,
         parameters=parameters,

@@ -204,11 +204,10 @@ def selections(
     kept: Mapping[str, Any],
     chosen: Mapping[str, Mapping[int, str]],
     metric: str,
-    grid: Sequence[float],
 ) -> list[dict[str, Any]]:
     """What was chosen: in each run an epoch, by validation; in each fold a learning rate, by validation and by test.
 
-    A run that diverged before its first epoch chose none. The test set chose among the rates of `grid` alone.
+    A run that diverged before its first epoch chose none.
     """
     made: list[dict[str, Any]] = []
     for fold, rate in plan:
@@ -220,10 +219,9 @@ def selections(
                 | {"chosen": str(kept[name]["epoch"])}
             )
     for number in dict.fromkeys(fold.number for fold, _ in plan):
-        rates = {rate: run_name(fold, rate) for fold, rate in plan if fold.number == number}
+        runs = {f"{rate:g}": run_name(fold, rate) for fold, rate in plan if fold.number == number}
         where = next(fold.name for fold, _ in plan if fold.number == number)
         for split, by_fold in chosen.items():
-            runs = {f"{rate:g}": name for rate, name in rates.items() if split != "test" or rate in grid}
             made.append(
                 {"what": "learning_rate", "within": where, "split": split, "metric": metric}
                 | {"tried": {rate: kept[name][split][metric] for rate, name in runs.items()}}

@@ -462,10 +462,8 @@ def _measured(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[str, 
     what, within, split = selection["what"], selection.get("within"), selection["split"]
     rows = {run: row for run, row in _runs(record, split).items() if row["metric"] == selection["metric"]}
     if what == "learning_rate":
-        # What validation extended the grid by, the choice by test score leaves alone: the paper had its grid.
-        beyond = _extension(record["settings"]) if split == "test" else []
         for row in rows.values():
-            if _within(row, selection) and not any(_same_text(row["learning_rate"], str(rate)) for rate in beyond):
+            if _within(row, selection):
                 names = [name for name in selection["tried"] if _same_text(row["learning_rate"], name)]
                 yield names[0] if names else f"{row['learning_rate']:g}", row["value"]
     elif what == "run" and not within:
