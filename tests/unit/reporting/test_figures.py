@@ -22,7 +22,7 @@ from support.figure_tables import SENTENCE, change_tables, half_tables
 from support.figures import faults, laid_out, panels, texts, words
 
 ONE_COLUMN = (
-    "critical_difference", "verdict_forest", "reported", "factorial", "learning_curves", "roc", "confusion",
+    "critical_difference", "reported", "factorial", "learning_curves", "roc", "confusion",
     "seed_variance", "mutations",
 )  # fmt: skip
 INK = {  # colours that say something else than which model it is

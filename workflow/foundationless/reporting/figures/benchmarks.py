@@ -14,6 +14,7 @@ from foundationless.reporting.figures.inputs import SUITES, Tables, each, of_pla
 PLACES = {"pretrained": -0.18, "random": 0.18}  # of an arm beside its model's tick
 OF_CATEGORIES = {"linestyle": "none", "markersize": 3.2}
 EXPERIMENTS = ("nt_finetune", "gue_finetune", "gb_finetune")
+CROWD, CLOSE = 20, 5.2  # so many names below a panel are written this small
 SUITE_TITLES = {"nt": "Figure 8", "gue": "Figure 9", "gb": "Figure 10"}
 
 
@@ -40,7 +41,7 @@ def means(tables: Tables) -> Figure:
     )
     arms = style.arm_handles(layout.shown_arms(tables, scores)) + style.reported_handles(set(printed["arm"]))
     handles = [arms, style.model_handles(tables.looks[name] for name in own)]
-    body_mm = 62 if len(names) < 10 else 70  # slanted names of baselines take room
+    body_mm = 62 if len(names) < 10 else 70 if len(names) <= CROWD else 78  # names of baselines take room
     figure, body = style.page(body_mm, title=title, caption=caption, handles=handles)
     panels = np.atleast_1d(body.subplots(1, len(present), sharey=True))
     for axes, suite in zip(panels, present, strict=True):
@@ -100,7 +101,8 @@ def _mean_panel(axes: Axes, tables: Tables, part: pd.DataFrame, names: list[str]
             mark = style.filling(look, arm) | ({"marker": "_"} if arm == "baseline" else {})
             axes.plot(x, over.mean, zorder=3, **mark)
     axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.set_xticks(range(len(names)), [tables.looks[name].label for name in names], rotation=90)
+    labels, size = [tables.looks[name].label for name in names], CLOSE if len(names) > CROWD else None
+    axes.set_xticks(range(len(names)), labels, rotation=90, fontsize=size)
     axes.grid(axis="y")
 
 
@@ -174,8 +176,7 @@ def best_random(tables: Tables) -> Figure:
     caption = (
         "Filled: pretrained minus the random arm of the same model (paired). Grey diamonds: pretrained minus the best "
         "random arm of any model on that task, chosen on the test set (an oracle, the paper's way). "
-        f"{layout.sizes(pairs)} No test is drawn: comparisons.csv has p of every pair (bootstrap, McNemar or DeLong), "
-        "across_tasks.csv and verdict_forest the tests over tasks. "
+        f"{layout.sizes(pairs)} No test is drawn: comparisons.csv has those of every pair, verdict_forest over tasks. "
         f"{_paper_words(tables, printed).replace('means', 'differences')} {tables.study}"
     )
     own, oracle = style.arm_handles()
