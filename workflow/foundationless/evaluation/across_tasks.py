@@ -77,13 +77,12 @@ def summarise_tasks(
     """
     rows = _prepare(comparisons, runs, task_kinds(tasks))
     weighed = [
-        dict(zip(SETS, (analysis, variant, suite, family, versus), strict=True))
-        | {"model": model, "scope": scope}
-        | _evidence(part, scope, clusters or {}, chosen.loc[chosen["versus"] == versus, "model"].nunique())
+        dict(zip(SETS, (analysis, variant, suite, family, versus), strict=True)) | {"model": model} | evidence
         for (analysis, variant), whole in rows.groupby(["analysis", "variant"], sort=False)
         for suite, family, chosen in _sets(whole)
+        for models in [chosen.groupby("versus", sort=False)["model"].nunique().to_dict()]
         for (versus, model), part in chosen.groupby(["versus", "model"], sort=False)
-        for scope in SCOPES
+        for evidence in _evidence(part, clusters or {}, int(models[versus]))
     ]
     table = pd.DataFrame(weighed).reindex(columns=[*ACROSS, "any_learned"])
     keys = [*SETS, "scope"]
@@ -159,22 +158,25 @@ def _sets(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
         yield "all", str(family), part
 
 
-def _evidence(tasks: pd.DataFrame, scope: str, clusters: Mapping[str, str], models: int) -> Row:
-    deltas, families = tasks["delta"].to_numpy(), tasks["family"].tolist()
+def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int) -> Iterator[Row]:
+    """A row for each scope."""
+    deltas, families, twins = tasks["delta"].to_numpy(), tasks["family"].tolist(), tasks["twin"].tolist()
     shared = [clusters.get(task) for task in tasks["base_task"]]
     arms = [_matrix(side) for side in zip(*tasks["arms"], strict=True)]
-    evidence = weigh(deltas, tasks["se_items"].to_numpy(), arms, families, tasks["twin"].tolist(), shared, scope=scope)
     measured, kinds = tasks[tasks["delta"].notna()], tasks.groupby("family", sort=False)["delta"].mean()
-    distinct = measured.drop_duplicates("twin")
-    margin = float(distinct["margin"].mean())
-    row = {name: getattr(evidence, name) for name in _WEIGHED} | {
-        "metrics": "+".join(dict.fromkeys(measured["metric"])), "mde": evidence.mde(models),
-        "p_tost": evidence.p_tost(margin), "margin": margin, "seeds": measured["drawn_seeds"].min(),
-        "learned": int((measured["p_learned"] <= ALPHA).sum()), "any_learned": any_learned(measured["p_learned"]),
-        "wilcoxon_p": wilcoxon(kinds.to_numpy()) if scope == "like-these" else np.nan,
+    margin = float(measured.drop_duplicates("twin")["margin"].mean())
+    same = {
+        "metrics": "+".join(dict.fromkeys(measured["metric"])), "margin": margin,
+        "seeds": measured["drawn_seeds"].min(), "learned": int((measured["p_learned"] <= ALPHA).sum()),
+        "any_learned": any_learned(measured["p_learned"]),
         "clusters": len({clusters.get(task, task) for task in measured["base_task"]}),
     }  # fmt: skip
-    return row | dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))
+    for scope in SCOPES:
+        evidence = weigh(deltas, tasks["se_items"].to_numpy(), arms, families, twins, shared, scope=scope)
+        yield same | {name: getattr(evidence, name) for name in _WEIGHED} | {
+            "scope": scope, "mde": evidence.mde(models), "p_tost": evidence.p_tost(margin),
+            "wilcoxon_p": wilcoxon(kinds.to_numpy()) if scope == "like-these" else np.nan,
+        } | dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))  # fmt: skip
 
 
 def _matrix(side: Sequence[Seeds]) -> np.ndarray:
