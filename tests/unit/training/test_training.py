@@ -365,7 +365,7 @@ def test_sigterm_keeps_the_epoch_and_the_job_continues_to_the_same_result(tmp_pa
 
 
 def test_the_edge_that_validation_chose_is_extended_as_far_as_allowed(tmp_path, weights, monkeypatch):
-    """Validation values are planted: the larger the rate the better, up to 0.009; the test set chooses among the same runs."""
+    """Validation values are planted: the larger the rate the better, up to 0.009; the test set has the same choice."""
     optimum = {"rate": 0.009}
 
     def planted_value(labels, probabilities, classes, metric):
