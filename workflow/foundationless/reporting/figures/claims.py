@@ -25,7 +25,8 @@ def claims(tables: Tables) -> Figure:
     caption = (
         "Every claim says that something does not help: it holds where the contrast is equivalent (within the grey "
         "band, the margin of the metric) or below 0, fails where it is above, and is open where the 95 % interval "
-        "allows both. Open circle: runs chosen by test score, arms paired as in the paper; filled: chosen by "
+        "allows both, or, cured, where seeds are fewer than three or no arm learned anything. Open circle: runs chosen "
+        "by test score, arms paired as in the paper; filled: chosen by "
         "validation, each model against its own random self, the task without its defect where a derived set exists "
         f"(column contrast of claims.csv). Right: as made → cured. {_counted(contrasts)} {tables.study}"
     )

@@ -2,9 +2,10 @@
 
 The paper's claims all say that something does *not* help: pretraining, adapters, likelihoods. So each is one contrast,
 positive where it would help, and a verdict of its interval at the study's margin: the claim holds if the contrast is
-`worse` or `equivalent`, fails if it is `better`, and is open if it is `undecided`. Under the selection `test` runs are
-chosen by their test score and arms are paired as the paper pairs them; under `validation` validation chooses, each
-model is compared with its own random self, and the defect of the task is taken out where a derived set does so.
+`worse` or `equivalent`, fails if it is `better`, and is open otherwise. Under the selection `test` runs are chosen by
+their test score and arms are paired as the paper pairs them; under `validation` validation chooses, each model is
+compared with its own random self, the defect of the task is taken out where a derived set does so, and too few seeds or
+arms that learned nothing leave the claim open, as they leave a verdict.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from foundationless.evaluation.aggregate import Evidence, across_tasks, independent_difference, weigh
+from foundationless.evaluation.aggregate import Evidence, across_tasks, any_learned, independent_difference, weigh
 from foundationless.evaluation.bootstrap import verdict
 from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.study.vocabulary import FEWEST_SEEDS, TOO_FEW_SEEDS, VERDICTS
 
-HOLDS = {"better": "no", "undecided": "open", "worse": "yes", "equivalent": "yes"}
+HOLDS = dict.fromkeys(VERDICTS, "open") | {"better": "no", "worse": "yes", "equivalent": "yes"}
 SELECTED_BY = ("test", "validation")
 
 Row = dict[str, Any]
@@ -30,13 +32,12 @@ class Units(NamedTuple):
     families: Mapping[str, str]
     clusters: Mapping[str, str]
 
-    def weigh(self, deltas: "pd.Series[float]") -> Evidence:
-        """The mean of differences [task] over families, on tasks like these."""
+    def weigh(self, deltas: "pd.Series[float]", errors: "pd.Series[float]") -> Evidence:
+        """The mean of differences [task] over families, on tasks like these, no surer than their standard errors."""
         names = [str(task) for task in deltas.index]
         families = [self.families.get(name, name) for name in names]
         shared = [self.clusters.get(name) for name in names]
-        unknown = np.full(len(names), np.nan)
-        return weigh(deltas.to_numpy(), unknown, [], families, clusters=shared, scope="like-these")
+        return weigh(deltas.to_numpy(), errors.to_numpy(), [], families, clusters=shared, scope="like-these")
 
 
 Interval = tuple[float, float, float]
@@ -74,13 +75,20 @@ def find_claims(
             _ancestry(pairs, paper, linked), _adapters(ours, linked), _likelihood(ours, pairs, paper, linked),
         )  # fmt: skip
         for row in judged:
-            word = verdict(row["low"], row["high"], row["margin"])
+            word = verdict(row["low"], row["high"], row["margin"]) if paper else _word(row)
             rows.append(row | {"selection": selection, "verdict": word, "holds": HOLDS[word]})
     table = pd.DataFrame(rows, columns=columns_of("claims"))
     ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *SELECTED_BY])}
     return table.sort_values(
         ["claim", "model", "selection"], key=lambda values: values.map(ranks) if values.name != "model" else values
     ).reset_index(drop=True)
+
+
+def _word(row: Row) -> str:
+    """That of the interval, unless seeds are too few for one (`drawn_seeds`), or no arm `learned` anything."""
+    if row["drawn_seeds"] < FEWEST_SEEDS:
+        return TOO_FEW_SEEDS[int(row["drawn_seeds"])]
+    return verdict(row["low"], row["high"], row["margin"]) if row["learned"] else "not learned"
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -102,14 +110,17 @@ def _means(rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: U
             continue
         metric = "+".join(dict.fromkeys(known["metric"]))
         base = known["base_task"].to_numpy()
-        tasks = known[["delta", "low", "high", "margin"]].astype(float).groupby(base, sort=False).mean()
-        delta, low, high, margin = map(float, tasks.mean(skipna=False))
+        tasks = known.reindex(columns=["delta", "low", "high", "margin", "se"]).astype(float)
+        tasks = tasks.groupby(base, sort=False).mean()
+        delta, low, high, margin = map(float, tasks[["delta", "low", "high", "margin"]].mean(skipna=False))
         if linked is None and len(tasks) > 1:
             mean = across_tasks(tasks["delta"].to_numpy())
             delta, low, high = mean.mean, mean.low, mean.high
-        elif linked is not None and (evidence := linked.weigh(tasks["delta"])).units > 1:
+        elif linked is not None and (evidence := linked.weigh(tasks["delta"], tasks["se"])).units > 1:
             delta, low, high = map(float, (evidence.delta, evidence.low, evidence.high))
-        yield _row(claim, source, str(model), contrast, metric, (delta, low, high), len(tasks), margin)
+        told = known.reindex(columns=["drawn_seeds", "p_learned"]).astype(float)
+        row = _row(claim, source, str(model), contrast, metric, (delta, low, high), len(tasks), margin)
+        yield row | {"drawn_seeds": told["drawn_seeds"].min(), "learned": any_learned(told["p_learned"])}
 
 
 def _pretraining(pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
@@ -166,6 +177,8 @@ def _adapters(scores: pd.DataFrame, linked: Units | None) -> Iterator[Row]:
     sides = (both[[f"{name}{side}" for name in ("value", "low", "high")]].to_numpy() for side in ("", "_full"))
     changes = [independent_difference(*pair) for pair in zip(*sides, strict=True)]
     both[["delta", "low", "high"]] = pd.DataFrame(changes, columns=["delta", "low", "high"])
+    both["drawn_seeds"] = both[["seeds", "seeds_full"]].min(axis=1)  # an adapter and a full fine-tuning draw both
+    both["p_learned"] = (2 * both[["p_chance", "p_chance_full"]].min(axis=1)).clip(upper=1)
     claim = "low-rank adapters are no better than full fine-tuning"
     yield from _means(both, claim, "Table 8", "adapters minus full", linked)
 
