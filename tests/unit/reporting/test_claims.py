@@ -51,6 +51,17 @@ def test_a_claim_that_nothing_helps_holds_where_the_contrast_is_worse_or_equival
     assert row["holds"] == holds and row["n"] == 1 and row["high"] == pytest.approx(delta + half)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "p", "word"), [(1, 0.001, "one seed"), (2, 0.001, "two seeds"), (3, 0.6, "not learned")]
+)
+def test_a_cured_claim_is_open_without_seeds_or_learning_and_the_papers_way_knows_neither(seeds, p, word):
+    more = {"drawn_seeds": seeds, "p_learned": p}
+    pairs = [pair("lowdata", "t.pct1", "random", 0.1, chosen) | more for chosen in ("validation", "test")]
+    found = claims(pairs=pairs).loc["pretrained models are no better with less training data"]
+    assert found["verdict"].to_dict() == {"test": "better", "validation": word}
+    assert found["holds"].to_dict() == {"test": "no", "validation": "open"}
+
+
 def test_draws_and_shares_of_one_task_are_no_further_tasks():
     tasks = {"t.pct1": 0.1, "t.pct1d1": 0.2, "t.pct50": 0.3, "t": -9.0}  # the whole set is not less data
     pairs = [pair("lowdata", task, "random", delta, half=0.05) for task, delta in tasks.items()]
