@@ -71,8 +71,8 @@ def read_pilot(path: Path, kinds: pd.DataFrame) -> dict[str, Components]:
     splits it, where seeds were run on several tasks. Families and tasks are those of the plain tasks. What the pilot
     cannot tell (seeds of a single one, families of fewer than five) is NaN.
     """
+    parts = read_table(path, "components")  # first: an error is about the file that was named
     tables = {kind: read_table(path.with_name(f"{kind}{path.suffix}"), kind) for kind in ("comparisons", "runs")}
-    parts = read_table(path, "components")
     chosen = parts[(parts["component"] == "seed") & (parts["selection"] == "validation")]
     runs = tables["runs"].query("selection == 'validation'")
     pairs = tables["comparisons"].query("init == 'pretrained' and versus == 'random'").dropna(subset="delta")
@@ -81,7 +81,7 @@ def read_pilot(path: Path, kinds: pd.DataFrame) -> dict[str, Components]:
             rows, chosen[chosen["analysis"] == analysis], runs[runs["analysis"] == analysis], kinds
         )
         for analysis, rows in pairs.groupby("analysis", sort=False)
-        if ANALYSES[str(analysis)].paired
+        if str(analysis) in ANALYSES and ANALYSES[str(analysis)].paired
     }  # fmt: skip
 
 
