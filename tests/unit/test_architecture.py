@@ -171,13 +171,13 @@ def import_all(*rooms: str) -> str:
 def test_what_rules_import_is_light():
     """The room `study`, the commands, of which rules may read the recipe, and whatever else a rules file names.
 
-    `study.estimate` makes a table for the command `plan`, and no rule imports it.
+    `study.price.estimate` makes a table for the command `plan`, and no rule imports it.
     """
     text = "\n".join(map(Path.read_text, RULES))
     named = set(re.findall(r"^\s*from (foundationless\.[\w.]+) import", text, re.M))
-    code = import_all("study", "commands").replace("foundationless.study.estimate, ", "")
+    code = import_all("study", "commands").replace("foundationless.study.price.estimate, ", "")
     code += "".join(f"\nimport {name}" for name in sorted(named))
-    assert "foundationless.study.estimate" not in code and not re.search(r"study import .*\bestimate\b", text)
+    assert "foundationless.study.price.estimate" not in code and not re.search(r"price import .*\bestimate\b", text)
     assert loaded(code, "torch", "pandas", "numpy", "scipy", "transformers") == "[]"
 
 

@@ -17,7 +17,7 @@ from foundationless.runtime.files import read_table
 from foundationless.study import vocabulary
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
-from foundationless.study.estimate import estimate
+from foundationless.study.price.estimate import estimate
 from support import ROOT
 from support.studies import ENVIRONMENT, checkout, outcome, snakemake, write_study
 

@@ -12,10 +12,11 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 from foundationless.errors import UserError
 from foundationless.study import checks, job_counts, names, progress, status
-from foundationless.study import vocabulary, workload
+from foundationless.study import vocabulary
+from foundationless.study.price import workload
 from foundationless.study.config import read_margins
 from foundationless.study.families import PIECES
-from foundationless.study.requests import FLOOR_MINUTES, Allocation
+from foundationless.study.price.requests import FLOOR_MINUTES, Allocation
 
 
 def get_study(config):

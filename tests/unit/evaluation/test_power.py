@@ -14,8 +14,8 @@ from foundationless.evaluation.power.designs import describe_power, list_designs
 from foundationless.evaluation.power.simulation import DRAWS, Components, Design, Task, power, simulate
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
+from foundationless.study.price.workload import Workload
 from foundationless.study.vocabulary import METRICS, SCOPES
-from foundationless.study.workload import Workload
 from support import ROOT
 from support.power import write_pilot
 

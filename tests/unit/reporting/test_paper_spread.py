@@ -7,7 +7,7 @@ import pytest
 from foundationless.reporting.paper.published import read_reported
 from foundationless.reporting.paper.spread import reported_components
 from foundationless.runtime.files import read_table
-from foundationless.study.workload import read_sizes
+from foundationless.study.price.workload import read_sizes
 from support import ROOT
 
 

@@ -8,8 +8,8 @@ from foundationless.errors import UserError
 from foundationless.study import vocabulary
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
-from foundationless.study.estimate import Calibration, Machine, estimate, list_jobs, longest_chain
-from foundationless.study.workload import START, Workload, parameters
+from foundationless.study.price.estimate import Calibration, Machine, estimate, list_jobs, longest_chain
+from foundationless.study.price.workload import START, Workload, parameters
 from support import ROOT
 
 SIZES = {"EMP_H3": {"train": 1000, "validation": 100, "test": 100, "length": 600}}

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foundationless.study import vocabulary, workload
+from foundationless.study import vocabulary
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
-from foundationless.study.estimate import Calibration, list_jobs
 from foundationless.study.families import width_of
-from foundationless.study.requests import CAP_MEMORY, CAP_MINUTES, FLOOR_MEMORY, FLOOR_MINUTES, Allocation
+from foundationless.study.price import workload
+from foundationless.study.price.estimate import Calibration, list_jobs
+from foundationless.study.price.requests import CAP_MEMORY, CAP_MINUTES, FLOOR_MEMORY, FLOOR_MINUTES, Allocation
 from support import ROOT
 
 SIZES = workload.read_sizes(ROOT / "resources/lists/task_sizes.tsv")
@@ -175,7 +176,7 @@ def test_rules_ask_by_function():
 
 def test_what_the_snakefile_imports_is_light():
     heavy = ("torch", "numpy", "pandas")
-    code = f"import foundationless.study.requests, sys; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import foundationless.study.price.requests, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "workflow", capture_output=True, text=True, check=True
     )

@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.reporting.paper.spread import state_power
     from foundationless.study.checks import read_study
     from foundationless.study.config import read_yaml
-    from foundationless.study.estimate import Calibration, Machine, describe_chain, estimate, read_ledger
-    from foundationless.study.workload import Workload, read_sizes
+    from foundationless.study.price.estimate import Calibration, Machine, describe_chain, estimate, read_ledger
+    from foundationless.study.price.workload import Workload, read_sizes
 
     config = read_yaml(arguments.configfile)
     if not isinstance(config, dict):

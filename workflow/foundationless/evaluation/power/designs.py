@@ -12,8 +12,8 @@ from foundationless.evaluation.power.components import scale_of
 from foundationless.evaluation.power.simulation import Components, Design, Task, power
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Plan
+from foundationless.study.price.workload import Workload
 from foundationless.study.vocabulary import ANALYSES, METRICS, SCOPES, TOO_FEW_SEEDS
-from foundationless.study.workload import Workload
 
 ARMS = ("pretrained", "random")
 COLUMNS = [

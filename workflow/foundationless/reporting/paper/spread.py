@@ -19,7 +19,7 @@ from foundationless.evaluation.power.designs import describe_power, list_designs
 from foundationless.evaluation.power.simulation import Components
 from foundationless.reporting.paper.published import FINETUNED, PAPER_METRICS, RUNS, read_reported
 from foundationless.study.config import read_margins
-from foundationless.study.workload import Workload
+from foundationless.study.price.workload import Workload
 
 KEYS = ["suite", "task", "metric", "model"]
 ARMS = ["pretrained", "random"]
@@ -31,7 +31,7 @@ def reported_components(
     """Components of pretrained minus random in the paper's fine-tuning, pooled over its models.
 
     `reported`: the paper's numbers. `tasks`: the task table, for families. `sizes`: of test sets, as
-    `study.workload.read_sizes` gives them. Of GUE the paper has means of categories only: they are left out. Families
+    `workload.read_sizes` gives them. Of GUE the paper has means of categories only: they are left out. Families
     and tasks are those of `between_tasks`. A run's variance is the mean square of the reported sds, over three folds,
     which hold the folds' part too: rather too large. Nothing there says how much of it a seed has in common on all
     tasks; `COMMON_SHARE` of it is assumed. The sd of an item follows from the two error rates, if the arms err

@@ -12,7 +12,7 @@ import math
 from foundationless.study.families import depth_of, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model
-from foundationless.study.workload import BUDGET, Workload, baseline_columns
+from foundationless.study.price.workload import BUDGET, Workload, baseline_columns
 
 MIB = 2**20
 FLOOR_MEMORY = 1000  # MiB: a SLURM job is three Python processes deep, 125 MB each, and less kills even a trivial one

@@ -15,8 +15,8 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.study.names import parse_task, sequence_set
 from foundationless.study.plan import Cell, Plan
+from foundationless.study.price.workload import Work, Workload, weight_rule
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RULES, TARGETS
-from foundationless.study.workload import Work, Workload, weight_rule
 
 Key = tuple[str, ...]
 _COUNTED = frozenset(RULES) - {"fetch"}
