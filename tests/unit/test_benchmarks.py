@@ -13,6 +13,7 @@ SCRIPTS = ROOT / "tests/benchmarks"
 FLAGS: dict[str, list[str]] = {
     "consensus": [],
     "embedding": ["--models", "hyenadna", "ntv2", "--threads", "1"],
+    "estimates": [],
     "memory": ["--models", "hyenadna", "--threads", "1"],
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "planning": [],
