@@ -331,7 +331,7 @@ class Workload:
         """Seconds of one fit, every strength or size that is tried."""
         if kind == "xgboost":
             trees = float(settings["rounds"]) * TREES
-            return trees * (TREE_SECONDS + CPU_SECONDS * settings["depth"] * rows * columns)
+            return trees * (TREE_SECONDS + CPU_SECONDS * float(settings["depth"]) * rows * columns)
         if kind == "majority" or kind in SEQUENCE_SECONDS:
             return 0.0
         return FOREST_SECONDS * rows if kind == "random_forest" else LINEAR_SECONDS * rows * columns
