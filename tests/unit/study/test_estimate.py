@@ -134,6 +134,23 @@ def test_a_core_does_what_a_gpu_did_and_a_job_starts_at_once():
         assert idle == pytest.approx(device.start, abs=1e-9), name
 
 
+# Tokens of 8 x 1,000 nucleotides, and tokens per second of two threads: models/README.md (2026-11-21, fp32).
+FULL_SIZE = {
+    "hyenadna": (8008, 29_866), "ntv2": (1368, 1480), "genalm": (1451, 748), "dnabert2": (1724, 363),
+    "caduceus": (8008, 870),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(FULL_SIZE))
+def test_a_core_is_as_fast_as_was_measured_at_full_size(name):
+    """Within the factor of three that every rule is allowed; the demo's jobs are the other end."""
+    tokens, speed = FULL_SIZE[name]
+    workload = Workload(paper(), {"H3": dict.fromkeys(("train", "validation"), 0.0) | {"test": 8000, "length": 1000}})
+    core = Workload(workload.plan, workload.sizes, DEVICES["cpu"])
+    seconds = core.told("embed", analysis="embeddings", task="gue_emp_H3", model=name, init="random")
+    assert 1 / 3 <= seconds / (1000 * 2 * tokens / speed) <= 3
+
+
 def test_a_ledger_without_its_columns_or_jobs_is_refused():
     workload = Workload(paper(), SIZES)
     with pytest.raises(UserError, match="no column 'gpus'"):

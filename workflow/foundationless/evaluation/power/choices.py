@@ -125,6 +125,14 @@ def alter(
     spec.pop("seeds", None)
     config["analyses"], config["seeds"] = {analysis: spec}, list(range(seeds))
     config["study"] = f"{config['study']}_design"
+    config.pop("budget", None)  # of a study that looks after each seed; the seeds of a design are fixed
+    config.get("decide", {}).update(analysis=analysis)
+    if "truth" in config:
+        config["truth"] = [
+            said for said in config["truth"]
+            if said.get("analysis", analysis) == analysis and (not models or said["model"] in models)
+        ]  # fmt: skip
+    spec.get("finetuning", {}).pop("search", None)
     if search != "full" or "search" in config["finetuning"]:
         config["finetuning"]["search"] = search
     if items:
