@@ -193,7 +193,7 @@ def test_padding_is_inert(family, shape, side):
             assert not together[0][~mask.bool()].any(), "the embedding is multiplied by the mask"
         for i, kept in enumerate(mask.bool()):
             for state, alone in zip(together, model.hidden_states(ids[i, kept][None]), strict=True):
-                torch.testing.assert_close(state[i, kept], alone[0], atol=1e-4, rtol=0)
+                torch.testing.assert_close(state[i, kept], alone[0], atol=1e-4, rtol=1e-5)
 
 
 @torch.no_grad()
