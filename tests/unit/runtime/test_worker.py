@@ -22,6 +22,7 @@ from support.networks import HYENA
 
 PROGRAM = [sys.executable, "-m", "foundationless"]
 PLAIN = {**os.environ, **dict.fromkeys(worker.THREADS, "1"), "PYTHONPATH": str(ROOT / "workflow")}
+PLAIN |= {client.VARIABLE: "off", "OMP_WAIT_POLICY": "passive"}  # threads that wait leave a busy machine to others
 IDENTITY = dict(analysis="frozen", task="planted", model="hyena", seed=1, metric="mcc")
 COMMANDS = ["initialise", "embed", "probe", "fit_baseline", "finetune_model", "derive_sequences"]
 
@@ -126,9 +127,8 @@ def contents(place: Path) -> dict[str, object]:
         name = str(path.relative_to(place))
         if path.suffix == ".json":
             value = json.loads(path.read_text())
-            value.pop("cost", None)
-            if "embedding" in value:
-                value["embedding"] = None
+            for name_of_cost in ("cost", "seconds"):
+                value.pop(name_of_cost, None)
             read[name] = json.dumps(value).replace(str(place), "")
         elif name == "embeddings.parquet":
             read[name] = pd.read_parquet(path).to_json(double_precision=15)
