@@ -11,10 +11,12 @@ SHARE = 4  # the default race trains at most this part of the epochs of a full s
 
 
 def default_rungs(epochs: int, rates: int) -> list[int]:
-    """Epochs of the rungs: r, 2r, 4r, …, one for every halving of so many rates; none where there is one rate.
+    """Epochs of the rungs: r, 2r, 4r, …, one for every halving of so many rates; of one rate the last epoch.
 
     r is the largest with which the race trains at most 1 / `SHARE` of a full sweep's epochs, and at least 1.
     """
+    if rates == 1:
+        return [epochs]
     halvings = rates.bit_length() - 1
     for first in range(epochs, 0, -1):
         made = cut_rungs([first * 2**place for place in range(halvings)], epochs)

@@ -1,9 +1,9 @@
 """Racing: the learning rates of a fold start together, and those that are worse on validation stop at the rungs.
 
 Successive halving (see `study.rungs`), each fold for itself. A run is judged by its best validation value so far, which
-is what chooses an epoch, too; of equal values, as the many zeros of an MCC after one epoch, by its least validation loss.
-The schedule of a run is that of all epochs, and its batches depend on seed, fold and epoch: the run that is left is, bit by bit, the same run of a
-full sweep (stacked runs: within float noise). It alone reads the test set, once.
+is what chooses an epoch, too; of equal values, as the many zeros of an MCC after one epoch, by its least validation
+loss. The schedule of a run is that of all epochs, and its batches depend on seed, fold and epoch: the run that is left
+is, bit by bit, the same run of a full sweep (stacked runs: within float noise). It alone reads the test set, once.
 
 Where validation likes the least or the largest rate best at the first rung, `extend` lets further ones join there, one
 after another as in a full sweep: each is trained to that rung before the fold is halved, so that all are judged after

@@ -278,11 +278,8 @@ class Workload:
         """Every run that a job can have: epochs of training and validation, and the test set once where it ends."""
         rows = self.rows(task)
         settings = self.plan.finetuning(task, analysis)
-        rates, extend, folds = (
-            len(settings["learning_rates"]),
-            settings.get("extend", 0),
-            max(1, len(settings["folds"])),
-        )
+        rates, extend = len(settings["learning_rates"]), settings.get("extend", 0)
+        folds = max(1, len(settings["folds"]))
         epochs, ended = (rates + extend) * settings["epochs"], rates + extend
         if "rungs" in settings:
             epochs, ended = raced_epochs(settings["epochs"], rates, settings["rungs"], extend), 1
