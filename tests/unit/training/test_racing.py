@@ -178,7 +178,8 @@ def tree(tmp_path_factory, weights):
             where.mkdir(parents=True)
             files = {"runs": where / "runs", "record": where / "record.json"}
             files |= {"predictions": where / "predictions.parquet"}
-            assert job(root / "set", weights, planted(160), **FLAGS | {"metric": "mcc"} | identity | files) == 0
+            training = FLAGS | {"metric": "mcc", "analysis": "finetune"}
+            assert job(root / "set", weights, planted(160), **training | identity | files) == 0
         else:
             where.mkdir(parents=True)
             files = {"sequences": root / "set" / "set.parquet", "record": where / "record.json"}
