@@ -1,6 +1,7 @@
 """Racing learning rates: the bits of a full sweep, decisions by validation alone, one look at the test set."""
 
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -164,7 +165,7 @@ def test_rungs_that_no_race_can_have_are_refused(tmp_path, weights, rungs, capsy
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory, weights):
+def tree(tmp_path_factory):
     """Two raced arms and a baseline, which has a choice by test scores, summarised."""
     root = tmp_path_factory.mktemp("tree")
     place = root / "finetune" / "planted"
@@ -178,6 +179,8 @@ def tree(tmp_path_factory, weights):
             where.mkdir(parents=True)
             files = {"runs": where / "runs", "record": where / "record.json"}
             files |= {"predictions": where / "predictions.parquet"}
+            drawn = 7 if init == "pretrained" else 40 + int(seed[4:])
+            weights = save_model(root / f"weights_{cell.replace('/', '_')}", "hyenadna", HYENA, "hyenadna", drawn)
             training = FLAGS | {"metric": "mcc", "analysis": "finetune"}
             assert job(root / "set", weights, planted(160), **training | identity | files) == 0
         else:
@@ -200,10 +203,9 @@ def test_tables_have_one_selection_where_rates_raced(tree):
 
 
 def test_verification_reads_a_race_and_sees_a_survivor_that_was_not_the_best(tree, tmp_path, capsys):
-    import shutil
-
     root = shutil.copytree(tree, tmp_path / "results")
-    shutil.rmtree(root / "set")
+    for path in [root / "set", *root.glob("weights_*")]:
+        shutil.rmtree(path)
     main(["verify", "--results", str(root)])
     assert "rung" not in capsys.readouterr().err
     path = root / "finetune/planted/hyena/random/seed0/record.json"

@@ -62,9 +62,9 @@ class Settings:
             )
         if self.extend < 0:
             raise UserError("--extend must be at least 0.")
-        if (self.race and list(self.rungs) != sorted({*self.rungs})) or not int(self.race) <= self.rungs[
-            0
-        ] <= self.rungs[-1] <= self.epochs:
+        if self.race and (
+            list(self.rungs) != sorted({*self.rungs}) or self.rungs[0] < 1 or self.rungs[-1] > self.epochs
+        ):
             raise UserError("--rungs: give epochs from 1 to --epochs, each once and in order, or 0 for no race.")
         if self.lora_rank < 0 or self.lora_alpha < 1 or not 0 <= self.lora_dropout < 1:
             raise UserError("--lora-rank is at least 0, --lora-alpha at least 1, --lora-dropout from 0 and below 1.")
