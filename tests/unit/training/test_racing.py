@@ -12,6 +12,7 @@ from foundationless.__main__ import main
 from foundationless.runtime.files import read_json, write_json
 from foundationless.training import loop, racing
 from foundationless.training.sweep import Fold
+from support.commands import call as call_command
 from support.fine_tuning import at_call, command_line, job, metric_of, outputs, planted, same, send
 from support.networks import HYENA, save_model
 
@@ -206,12 +207,13 @@ def test_verification_reads_a_race_and_sees_a_survivor_that_was_not_the_best(tre
     root = shutil.copytree(tree, tmp_path / "results")
     for path in [root / "set", *root.glob("weights_*")]:
         shutil.rmtree(path)
-    main(["verify", "--results", str(root)])
-    assert "rung" not in capsys.readouterr().err
+    assert call_command(["verify", root]) == 0, capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 misfits" in said.splitlines()[-1], said
     path = root / "finetune/planted/hyena/random/seed0/record.json"
     record = read_json(path)
     rung = next(one for one in record["selections"] if one["what"] == "rung")
     rung["tried"][rung["chosen"]] = -1.0
     write_json(path, record)
-    main(["verify", "--results", str(root)])
-    assert "would choose" in "".join(capsys.readouterr())
+    assert call_command(["verify", root]) == 1
+    assert "would choose" in capsys.readouterr().out
