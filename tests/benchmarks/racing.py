@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="of a mini study")
     parser.add_argument("--models", nargs="+", default=["ntv2.mini"], help="of the study")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), help="of the study")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="(default 0 and 1)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3], help="(default 0 to 3)")
     parser.add_argument("--work", type=Path, help="keeps runs, so that it may be stopped and started")
     given = parser.parse_args(argv)
     epochs = 3 if given.smoke else EPOCHS
