@@ -19,6 +19,7 @@ FLAGS: dict[str, list[str]] = {
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
+    "racing": [],
     "rebuild": [],
     "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],

@@ -35,6 +35,7 @@ rule finetune_model:
         " --extend {params.settings[extend]} --fold-count {params.settings[fold_count]} --folds {params.settings[folds]}"
         " --epochs {params.settings[epochs]} --patience {params.settings[patience]}"
         " --batch-size {params.settings[batch_size]} --pooling {params.settings[pooling]}"
+        " --rungs {params.settings[rungs]}"
         " --lora-rank {params.settings[lora][rank]} --lora-alpha {params.settings[lora][alpha]}"
         " --lora-dropout {params.settings[lora][dropout]} --precision {params.precision} --runs {params.directory:q}/runs"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

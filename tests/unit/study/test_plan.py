@@ -451,3 +451,21 @@ def test_a_margin_without_a_metric_or_a_reason_is_refused(parts, margins, senten
     with pytest.raises(UserError, match=re.escape(sentence)):
         check_schema(config, read_schema("config"), "config")
         checked(config, *parts[1:])
+
+
+@pytest.mark.parametrize("where", ["finetuning", "analyses__finetune__finetuning", "finetuning__suites__gue"])
+def test_a_race_knows_its_rungs_and_has_no_paper_selection(parts, where):
+    """An absent key is a full sweep, whose settings stay what they were."""
+    whole = study(parts).finetuning("sim_mark", "finetune")
+    assert not {"search", "rungs"} & whole.keys()
+    assert study(parts, finetuning__search="full", finetuning__rungs=[1]).finetuning("sim_mark", "finetune") == whole
+    raced = study(parts, finetuning__search="racing", finetuning__rungs=[3, 1, 900]).finetuning("sim_mark", "finetune")
+    assert raced == whole | {"search": "racing", "rungs": sorted({min(rung, whole["epochs"]) for rung in (1, 3, 900)})}
+    outer, _, last = where.rpartition("__")
+    inner = parts[0]
+    for key in filter(None, outer.split("__")):
+        inner = inner.get(key, {})
+    over = {**inner.get(last, {}), "search": "racing"}
+    path = {where: over} if outer != "finetuning__suites" else {"finetuning__suites": {"gue": over}}
+    with pytest.raises(UserError, match="reads the test set once"):
+        study(parts, selection="test", **path)

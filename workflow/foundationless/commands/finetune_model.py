@@ -1,4 +1,4 @@
-"""Fine-tune one model on one task: folds × learning rates inside, each finished run kept."""
+"""Fine-tune one model on one task: folds × learning rates inside, swept or raced, each finished run kept."""
 
 import argparse
 from pathlib import Path
@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rates", required=True, type=number, nargs="+", help="learning rates to sweep")
     text = "further rates at most, one after another, where validation chose the least or the largest (0: none)"
     parser.add_argument("--extend", type=int, default=0, help=text)
+    text = "epochs after which the runs of a fold are halved by validation (0: no race, each is trained to its end)"
+    parser.add_argument("--rungs", type=int, nargs="+", default=[0], help=text)
     parser.add_argument("--epochs", required=True, type=int, help="passes over the training rows")
     parser.add_argument("--batch-size", required=True, type=int, help="sequences per optimizer step")
     parser.add_argument("--pooling", required=True, choices=["max", "mean", "first", "last"], help="over tokens")
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
     usage = JobUsage(compute.device, arguments.runs / "cost.json", energy=arguments.energy)
     chosen = {name: getattr(arguments, name) for name in Settings.__dataclass_fields__}
-    settings = Settings(**chosen | {name: tuple(chosen[name]) for name in ("learning_rates", "folds")})
+    settings = Settings(**chosen | {name: tuple(chosen[name]) for name in ("learning_rates", "folds", "rungs")})
     paths = (arguments.weights, arguments.sequences, settings, compute, arguments.runs)
     outcome = finetuning.finetune(*paths, RECIPE, arguments.checkpoint_seconds, arguments.pack)
     with atomic_path(arguments.predictions) as part:

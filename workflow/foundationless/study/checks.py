@@ -241,16 +241,26 @@ def _check_pieces(plan: Plan, model: Model) -> None:
 
 def _check_finetuning(plan: Plan) -> None:
     _check_folds(plan, plan.config["finetuning"], "finetuning")
+    _check_search(plan, plan.config["finetuning"], "finetuning")
     suites = plan.config["finetuning"].get("suites", {})
     _check_known("suite", suites, sorted({row["suite"] for row in plan.tasks.values()}), "config, finetuning.suites")
     for suite, over in suites.items():
         _check_folds(plan, over, f"finetuning.suites.{suite}")
+        _check_search(plan, over, f"finetuning.suites.{suite}")
 
 
 def _check_folds(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
     most = plan.config["finetuning"]["fold_count"] - 1
     if any(fold > most for fold in settings.get("folds", ())):
         raise UserError(f"config, {where}.folds: folds lie between 0 and {most}.")
+
+
+def _check_search(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
+    if plan.config["selection"] == "test" and settings.get("search") == "racing":
+        raise UserError(
+            f"config, {where}.search: a race reads the test set once, for its winner, so that selection 'test' has "
+            "nothing to choose from; use 'search: full' or 'selection: validation'."
+        )
 
 
 # ---- analyses
@@ -263,6 +273,7 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             fits = ", ".join(name for name, other in ANALYSES.items() if other.rule == rule)
             raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
     _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
+    _check_search(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
     _check_known("probe", plan.probing(analysis)["probes"], PROBES, f"config, analyses.{analysis}.probing.probes")
     names = plan.names_of(analysis)
     if not ANALYSES[analysis].classifies:

@@ -15,6 +15,7 @@ from foundationless.errors import UserError
 from foundationless.study.config import unknown
 from foundationless.study.families import PIECES, count_parameters, matched, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
+from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS, SEQUENTIAL
 
 Rows = Sequence[Mapping[str, str]]  # of a table
@@ -176,7 +177,7 @@ class Plan:
 
         A share of the training data (`H3.pct1`) keeps the set's own validation split, which is whole: folds are cut
         from training and validation rows together and would train on it. Only the analysis `lora` trains adapters
-        (rank 0: every weight is trained).
+        (rank 0: every weight is trained). A race has its `rungs`; a full sweep has neither `search` nor `rungs`.
         """
         settings = dict(self.config["finetuning"])
         settings |= settings.pop("suites", {}).get(self.task(task)["suite"], {})
@@ -190,6 +191,7 @@ class Plan:
         settings |= {"patience": parts.patience} if parts.patience is not None else {}
         if parts.percent or parts.shots:
             settings["folds"] = []
+        _settle_search(settings)
         if analysis != "lora":
             settings["lora"] = {**settings["lora"], "rank": 0}
         return settings
@@ -307,6 +309,14 @@ class Plan:
         if "match" not in model.entry or len(kin) < 2:
             return []
         return [f"size of {self.model(model.entry['match']).entry['label']}"]
+
+
+def _settle_search(settings: dict[str, Any]) -> None:
+    """Rungs of a race; absent for a full sweep, whose jobs must stay those that were kept before."""
+    given, search = settings.pop("rungs", ()), settings.pop("search", "full")
+    if search == "racing":
+        epochs, rates = settings["epochs"], len(settings["learning_rates"])
+        settings |= {"search": search, "rungs": cut_rungs(given, epochs) or default_rungs(epochs, rates)}
 
 
 def _in_words(name: str) -> list[str]:

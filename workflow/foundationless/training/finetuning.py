@@ -13,7 +13,8 @@ several runs at once where asked for (`stacking`), which is no part of a result'
 
 Where validation chose the least or the largest learning rate of a fold, `extend` allows for so many further ones, one
 after another by the grid's own ratio, as long as each is better than all before it. They are runs like the others, so
-that the paper's choice, by test score, is among the same runs as ours.
+that the paper's choice, by test score, is among the same runs as ours. With `rungs` the rates race instead (`racing`),
+and the paper's choice does not exist.
 """
 
 import sys
@@ -33,11 +34,11 @@ from foundationless.runtime.files import sha256
 from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, termination
 from foundationless.tasks.sequence_sets import read_sequences
-from foundationless.training import sweep
+from foundationless.training import racing, sweep
 from foundationless.training.checkpoints import fingerprint, load_state
 from foundationless.training.classifier import Classifier, check_classes, prepare_examples
 from foundationless.training.compute import BETAS, Compute, derived_seed
-from foundationless.training.loop import Job, Pack, Run
+from foundationless.training.loop import Job, Pack, Run, paused
 from foundationless.training.stacking import Alone, State, capacity, changeable, packs, refusal, stackable_folds
 from foundationless.training.sweep import Fold, Settings, kept_run, run_name
 
@@ -96,8 +97,12 @@ def finetune(
     with termination() as terminated, progress(len(plan) * settings.epochs, "fine-tuning", "epoch") as bar:
         identity = fingerprint(decisive)
         job = Job(examples, test, settings, compute, directory, identity, terminated, bar, checkpoint_seconds)
-        swept, kept = _sweep(job, classifier.to(compute.device), plan, decisive, pack)
-    chosen = {split: sweep.choose(swept, kept, split, settings.metric) for split in ("validation", "test")}
+        swept, kept, rungs = (_race if settings.race else _sweep)(
+            job, classifier.to(compute.device), plan, decisive, pack
+        )
+    splits = ("validation",) if settings.race else ("validation", "test")
+    finished = [one for one in swept if "stopped" not in kept[run_name(*one)]]
+    chosen = {split: sweep.choose(finished, kept, split, settings.metric) for split in splits}
     described = decisive | {"learning_rates": grid, "folds": list(settings.folds)}
     if settings.extend:
         tried = {
@@ -110,8 +115,8 @@ def finetune(
     described["rows"] = {fold.name: [len(fold.train), len(fold.validation), len(test)] for fold in folds}
     return Outcome(
         results=sweep.results(swept, kept, chosen, settings.metric, len(test)),
-        selections=sweep.selections(swept, kept, chosen, settings.metric),
-        predictions=sweep.predictions_of(frame.iloc[test], directory, swept, examples.classes, chosen),
+        selections=sweep.selections(swept, kept, chosen, settings.metric) + rungs,
+        predictions=sweep.predictions_of(frame.iloc[test], directory, swept, kept, examples.classes, chosen),
         settings=described,
         parameters=parameters,
     )
@@ -123,15 +128,21 @@ def _decisive(
     """All that decides the runs of a job, but for their folds and learning rates."""
     outside = {"folds", "learning_rates", "strict_alphabet", "extend"}  # of a run's name, or without effect on one
     outside |= set() if settings.lora_rank else {"lora_alpha", "lora_rank", "lora_dropout"}
+    outside |= {"rungs"}
     decisive = {name: value for name, value in asdict(settings).items() if name not in outside}
+    if settings.race:  # where a run stops depends on the others
+        decisive |= {"rungs": list(settings.rungs), "learning_rates": sorted(settings.learning_rates)}
+        decisive |= {"extend": settings.extend}
     decisive |= {"max_tokens": limit, "precision": precision, "betas": BETAS, "splitter": splitter, "recipe": recipe}
     return decisive | {"sequences": sha256(sequences), "weights": sha256(weights / "weights.json")}
 
 
 def _sweep(
     job: Job, classifier: Classifier, plan: list[tuple[Fold, float]], decisive: Mapping[str, Any], pack: int
-) -> tuple[list[tuple[Fold, float]], dict[str, Mapping[str, Any]]]:
+) -> tuple[list[tuple[Fold, float]], dict[str, Mapping[str, Any]], list[dict[str, Any]]]:
     """Train the runs of the plan, and then those beyond its edges; the plan with these, fold by fold, and what is kept.
+
+    No run stops at a rung: the last is empty.
 
     What is beyond depends on kept values alone, so a job that was killed comes to the same runs.
     """
@@ -145,16 +156,34 @@ def _sweep(
                 break
             job.bar.total += len(added) * job.settings.epochs
             swept += added
-        runs = [
-            Run(run_name(fold, rate), fold, rate, fingerprint({**decisive, "fold": fold.number, "learning_rate": rate}))
-            for fold, rate in added
-        ]
+        runs = [_run(decisive, fold, rate) for fold, rate in added]
         for run in runs if extension else []:
             tell(f"{run.name}: tried too, for validation chose the edge of the learning rates")
         _train(job, classifier, initial, runs, pack)
         kept |= {run.name: _kept(job.directory, run) for run in runs}
     order = list(dict.fromkeys(fold.number for fold, _ in plan))
-    return sorted(swept, key=lambda one: order.index(one[0].number)), kept
+    return sorted(swept, key=lambda one: order.index(one[0].number)), kept, []
+
+
+def _race(
+    job: Job, classifier: Classifier, plan: list[tuple[Fold, float]], decisive: Mapping[str, Any], pack: int
+) -> tuple[list[tuple[Fold, float]], dict[str, Mapping[str, Any]], list[dict[str, Any]]]:
+    """As `_sweep`, of a race, with the selections at its rungs."""
+    initial = changeable(classifier)
+    job.bar.total = len(plan) // len(job.settings.learning_rates) * racing.most_epochs(job.settings)
+    runs, rungs = racing.race(
+        job,
+        [_run(decisive, fold, rate) for fold, rate in plan],
+        lambda fold, rate: _run(decisive, fold, rate),
+        lambda some, rung: _train(job, classifier, initial, some, pack, rung),
+    )
+    kept = {run.name: _kept(job.directory, run) for run in runs}
+    return [(run.fold, run.rate) for run in runs], kept, rungs
+
+
+def _run(decisive: Mapping[str, Any], fold: Fold, rate: float) -> Run:
+    expected = fingerprint({**decisive, "fold": fold.number, "learning_rate": rate})
+    return Run(run_name(fold, rate), fold, rate, expected)
 
 
 def _kept(directory: Path, run: Run) -> Mapping[str, Any]:
@@ -164,13 +193,19 @@ def _kept(directory: Path, run: Run) -> Mapping[str, Any]:
     return kept
 
 
-def _train(job: Job, classifier: Classifier, initial: State, runs: list[Run], pack: int) -> None:
-    """Train what is not kept, each from the `initial` state; exits with `STATUS` where the job is asked to leave."""
-    pending = [run for run in runs if kept_run(job.directory, run.name, run.expected) is None]
-    for run in runs:
-        if run not in pending:
-            tell(f"{run.name}: kept from an earlier start")
-            job.bar.update(job.settings.epochs)
+def _train(job: Job, classifier: Classifier, initial: State, runs: list[Run], pack: int, rung: int = 0) -> None:
+    """Train what is not kept, each from the `initial` state; exits with `STATUS` where the job is asked to leave.
+
+    With a `rung` (epochs) of a race what is not there yet goes so far, and is laid aside.
+    """
+    if rung:
+        pending = [run for run in runs if not racing.arrived(run, rung, job.settings)]
+    else:
+        pending = [run for run in runs if kept_run(job.directory, run.name, run.expected) is None]
+        for run in runs:
+            if run not in pending:
+                tell(f"{run.name}: kept from an earlier start")
+                job.bar.update(job.settings.epochs - run.epoch)
     if not pending:
         return
     Alone(classifier).restore(0, initial)  # what follows looks at a network as it was before any run
@@ -180,16 +215,19 @@ def _train(job: Job, classifier: Classifier, initial: State, runs: list[Run], pa
     for places in packs([run.fold for run in runs], size, job.settings.batch_size, together):
         members = [runs[place] for place in places if runs[place] in pending]
         for run in members:
-            if run.name in states:
-                run.continued(states.pop(run.name))
-                job.bar.update(run.epoch)
+            state, before = states.pop(run.name, None), run.epoch
+            if state is not None and (state["epoch"], state["step"]) >= (run.epoch, run.step):
+                run.continued(state)
+                job.bar.update(run.epoch - before)
+            if job.settings.race:
+                run.take_up(paused(job.directory, run))
         if members:
             if job.terminated.is_set():
                 tell("what was computed is kept; run the same command to continue")
                 sys.exit(STATUS)
             # of its size, too: a smaller pack must not write over the checkpoint that holds other runs as well
             path = job.directory / f"{runs[places[0]].name}_{len(places)}.checkpoint"
-            Pack(job, classifier, initial, members, size > 1, path).train()
+            Pack(job, classifier, initial, members, size > 1, path, rung).train()
     for path in job.directory.glob("*.checkpoint"):
         path.unlink()
 

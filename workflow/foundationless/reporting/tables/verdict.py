@@ -36,7 +36,7 @@ NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", "scope", 
 ))  # fmt: skip
 NUMBERS = ("delta", "se", "low", "high", "p_holm", "p_tost_holm", "margin")
 COUNTS = ("n", "distinct", "units", "seeds", "learned", "wins", "losses")
-NO_GRID = ("run", "epoch")  # choices among things without an order, or on a path that ends by itself
+NO_GRID = ("run", "epoch", "rung")  # among things without an order, on a path that ends by itself, or not the last word
 EDGES = ("low", "high")
 
 Fact = dict[str, Any]

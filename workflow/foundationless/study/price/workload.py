@@ -20,6 +20,7 @@ from foundationless.study.families import TOKENIZERS, count_parameters, depth_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
+from foundationless.study.rungs import raced_epochs
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
 BUDGET = 16384  # tokens of a batch of pretraining, as the command's default
@@ -274,15 +275,19 @@ class Workload:
         return Work(gpu=each, size=size) if self.device.gpu else Work(cpu=each, size=size)
 
     def _finetuning(self, task: str, analysis: str, model: Model) -> Work:
-        """Every run that a job can have: epochs of training and validation, and the test set once."""
+        """Every run that a job can have: epochs of training and validation, and the test set once where it ends."""
         rows = self.rows(task)
         settings = self.plan.finetuning(task, analysis)
-        runs = (len(settings["learning_rates"]) + settings.get("extend", 0)) * max(1, len(settings["folds"]))
+        rates, extend = len(settings["learning_rates"]), settings.get("extend", 0)
+        folds = max(1, len(settings["folds"]))
+        epochs, ended = (rates + extend) * settings["epochs"], rates + extend
+        if "rungs" in settings:
+            epochs, ended = raced_epochs(settings["epochs"], rates, settings["rungs"], extend), 1
         train = self._forward(model, rows["train"], rows["length"], 3, settings["batch_size"])
         check = self._forward(model, rows["validation"], rows["length"], 1)
         last = self._forward(model, rows["test"] + rows["validation"], rows["length"], 1)
-        seconds = (train + check) * settings["epochs"] + last
-        return self._network("finetune_model", runs * seconds, runs * rows["test"] * 64.0)
+        seconds = folds * ((train + check) * epochs + last * ended)
+        return self._network("finetune_model", seconds, folds * ended * rows["test"] * 64.0)
 
     def _reading(self, rule: str, task: str, model: Model) -> Work:
         """A pass over a task's set: its rows, REF and ALT of variants, three substitutions at each position."""
