@@ -4,6 +4,7 @@ import importlib.util
 import re
 import sys
 
+import pandas as pd
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ SCRIPTS = ROOT / "tests/benchmarks"
 FLAGS: dict[str, list[str]] = {
     "consensus": [],
     "embedding": ["--models", "hyenadna", "ntv2", "--threads", "1"],
+    "estimates": [],
     "memory": ["--models", "hyenadna", "--threads", "1"],
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "planning": [],
@@ -62,6 +64,11 @@ def test_smoke(name, script, tool, capsys, tmp_path, monkeypatch):
     assert all(
         any(row.startswith(f"| {subject} ") for row in rows) for subject in FLAGS[name][1:3] if "-" not in subject
     )
+
+
+def test_the_goal_of_the_estimate_holds_in_both_directions(script):
+    rows = pd.DataFrame({"rule": ["embed", "probe", "pretrain", "total"], "ratio": [2.9, 0.32, 0.34, 1.6]})
+    assert script("estimates").missed(rows) == ["probe", "total"]
 
 
 @pytest.mark.parametrize(

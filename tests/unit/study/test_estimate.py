@@ -1,5 +1,7 @@
 """The estimate of a study's cost: work as the formula says, shared parts counted once, limits and shares respected."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -8,8 +10,9 @@ from foundationless.errors import UserError
 from foundationless.study import vocabulary
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
+from foundationless.study.price.devices import DEVICES
 from foundationless.study.price.estimate import Calibration, Machine, estimate, list_jobs, longest_chain
-from foundationless.study.price.workload import START, Workload, parameters
+from foundationless.study.price.workload import Workload, parameters
 from support import ROOT
 
 SIZES = {"EMP_H3": {"train": 1000, "validation": 100, "test": 100, "length": 600}}
@@ -64,13 +67,15 @@ def ledger(workload, rules, factor):
     for job in workload.plan.cells:
         rule = "fit_baseline" if job.init == "baseline" else vocabulary.ANALYSES[job.analysis].rule
         if rule in rules:
-            work = workload.of(rule, job.analysis, job.task, job.model, job.init)
-            rows.append({"rule": rule, **job._asdict(), "gpus": 1, "seconds": work.seconds * factor(rule, job.model)})
+            names = {name: getattr(job, name) for name in ("analysis", "task", "model", "init")}
+            seconds = workload.told(rule, **names) * factor(rule, job.model)
+            rows.append({"rule": rule, **job._asdict(), "gpus": 1, "seconds": seconds})
     return pd.DataFrame([*rows, {"rule": "finetune_model", "task": "none", "model": "none", "seconds": 5.0}])
 
 
 def test_a_ledger_corrects_the_estimate_by_rule_and_model():
-    """The oracle is the ledger's own sum: calibrated on every job of a rule, the estimate of that rule is it."""
+    """The oracle is the ledger's own sum: calibrated on every job of a rule, the estimate of that rule is it, and the
+    start of every job, which no ledger tells."""
     study = paper()
     workload = Workload(study, SIZES)
     factors = {"hyenadna": 0.5, "mistral": 4.0}
@@ -81,19 +86,69 @@ def test_a_ledger_corrects_the_estimate_by_rule_and_model():
     assert calibration.factor("finetune_model", "of_no_ledger") == pytest.approx(2.0), "the rule's, where it has no own"
     assert calibration.factor("pretrain", "mistral") == 1, "nothing is known of this rule"
     assert calibration.skipped == 1
-    found, _ = estimate(study, SIZES, workload.flops, calibration=calibration)
+    found, _ = estimate(study, SIZES, workload.device, calibration=calibration)
     made = found[(found["target"] == "all") & (found["rule"] == "finetune_model")].iloc[0]
-    assert made["gpu_hours"] == pytest.approx(measured[measured["rule"] == "finetune_model"]["seconds"].sum() / 3600)
+    told = measured[measured["rule"] == "finetune_model"]["seconds"].sum() + workload.device.start * made["jobs"]
+    assert made["gpu_hours"] == pytest.approx(told / 3600)
     table = calibration.table.set_index("rule")
     assert table.loc["finetune_model", "median_ratio"] == pytest.approx(2.0)
     counted = sum(
-        workload.of("probe", cell.analysis, cell.task, cell.model, cell.init).seconds
+        workload.of("probe", cell.analysis, cell.task, cell.model, cell.init).seconds - workload.device.start
         for cell in study.cells
         if cell.init != "baseline" and vocabulary.ANALYSES[cell.analysis].rule == "probe"
     )
     hours = measured[measured["rule"] == "probe"]["seconds"].sum() / 3600
     assert table.loc["probe", "measured_hours"] == pytest.approx(hours)
     assert table.loc["probe", "estimated_hours"] == pytest.approx(counted / 3600)
+
+
+def test_the_ledger_of_another_study_corrects_its_rules_and_other_devices_do_not():
+    """The demo's jobs, which the paper's study does not have: known by their own study, and only on a like device."""
+    demo = read_study(read_yaml(ROOT / "config/config.yaml"))
+    for name, gpus in (("a100", 1), ("cpu", 0)):
+        there, here = Workload(demo, {}, DEVICES[name]), Workload(paper(), SIZES, DEVICES[name])
+        measured = ledger(there, ("finetune_model", "fit_baseline"), lambda rule, model: 3.0).assign(gpus=gpus)
+        calibration = Calibration.read(measured, here, there)
+        assert calibration.factor("finetune_model", "ntv2") == pytest.approx(3.0), name
+        assert (calibration.skipped, calibration.elsewhere) == (1, 0)
+        whole = calibration.table.set_index("rule").loc["total"]
+        assert whole["ratio"] == pytest.approx(3.0) and whole["jobs"] == len(measured) - 1
+        other = Calibration.read(measured.assign(gpus=1 - gpus), here, there)
+        assert other.factor("finetune_model", "ntv2") == 1, "what a GPU took says nothing about a core"
+        assert other.factor("fit_baseline", "kmer_svm") == pytest.approx(3.0) and other.elsewhere > 0
+        with pytest.raises(UserError, match="--ledger-study"):
+            Calibration.read(measured[measured["rule"] == "finetune_model"], here)
+
+
+def test_a_core_does_what_a_gpu_did_and_a_job_starts_at_once():
+    """On a CPU networks take cores; a job of no work costs its start and no more."""
+    study = read_study(read_yaml(ROOT / "config/config.yaml"))
+    on_gpu, on_core = (estimate(study, {}, DEVICES[name])[0].set_index(["target", "rule"]) for name in ("a100", "cpu"))
+    assert on_core["gpu_hours"].max() == 0 < on_gpu.loc[("all", "total"), "gpu_hours"]
+    assert (on_core["jobs"] == on_gpu["jobs"]).all()
+    for name, device in DEVICES.items():
+        work = Workload(
+            study, {"sim_mark": dict.fromkeys(("train", "validation", "test"), 0.0) | {"length": 1}}, device
+        )
+        idle = work.of("fit_baseline", "finetune", "sim_mark", "majority", "baseline").seconds
+        assert idle == pytest.approx(device.start, abs=1e-9), name
+
+
+# Tokens of 8 x 1,000 nucleotides, and tokens per second of two threads: models/README.md (2026-11-21, fp32).
+FULL_SIZE = {
+    "hyenadna": (8008, 29_866), "ntv2": (1368, 1480), "genalm": (1451, 748), "dnabert2": (1724, 363),
+    "caduceus": (8008, 870),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(FULL_SIZE))
+def test_a_core_is_as_fast_as_was_measured_at_full_size(name):
+    """Within the factor of three that every rule is allowed; the demo's jobs are the other end."""
+    tokens, speed = FULL_SIZE[name]
+    workload = Workload(paper(), {"H3": dict.fromkeys(("train", "validation"), 0.0) | {"test": 8000, "length": 1000}})
+    core = Workload(workload.plan, workload.sizes, DEVICES["cpu"])
+    seconds = core.told("embed", analysis="embeddings", task="gue_emp_H3", model=name, init="random")
+    assert 1 / 3 <= seconds / (1000 * 2 * tokens / speed) <= 3
 
 
 def test_a_ledger_without_its_columns_or_jobs_is_refused():
@@ -139,7 +194,9 @@ def test_more_probes_poolings_components_and_folds_cost_more():
         changed = read_yaml(ROOT / "config/paper.yaml")
         changed["probing"] |= {"probes": ["xgboost"], "poolings": ["max"]} | over
         changed["analyses"]["frozen"].pop("probing", None)
-        return Workload(read_study(changed), SIZES).of("probe", "frozen", "gue_emp_H3", "ntv2").cpu - START
+        return (
+            Workload(read_study(changed), SIZES).of("probe", "frozen", "gue_emp_H3", "ntv2").cpu - DEVICES["a100"].start
+        )
 
     one = seconds()
     assert seconds(probes=["xgboost", "logistic"]) > 1.001 * one
@@ -157,6 +214,14 @@ def test_command(capsys, tmp_path, monkeypatch):
     assert main(["plan", "--configfile", "config/paper.yaml", *flags]) == 0
     out = capsys.readouterr().out
     assert "4 GPUs, 16 cores" in out and "pretrain mistral" in out and "median_ratio" in out
+    assert re.search(r"^ *total +1 ", out, re.M) and "a100: 60 TFLOP/s sustained on a GPU" in out
+    rows = rows.replace("frozen,gue_emp_H3,ntv2", "biotype,sim_biotype,ntv2.demo")
+    (tmp_path / "cost.csv").write_text(rows)
+    flags = ["--device", "cpu", "--tflops", "0.5", "--ledger", str(tmp_path / "cost.csv")]
+    assert main(["plan", "--configfile", "config/mistral.yaml", *flags]) == 2
+    assert "--ledger-study" in capsys.readouterr().err
+    assert main(["plan", "--configfile", "config/mistral.yaml", *flags, "--ledger-study", "config/config.yaml"]) == 0
+    assert "cpu: 0.5 TFLOP/s sustained on a core" in capsys.readouterr().out
     (tmp_path / "bad.csv").write_text("rule\nprobe\n")
     for odd in ("bad.csv", "none.csv", "."):
         assert main(["plan", "--configfile", "config/config.yaml", "--ledger", str(tmp_path / odd)]) == 2

@@ -134,6 +134,12 @@ class Plan:
         """Every model with weights that a cell uses."""
         return tuple(dict.fromkeys(cell.model for cell in self.cells if cell.init != "baseline"))
 
+    @cached_property
+    def known_models(self) -> frozenset[str]:
+        """Every name of a model that a job of the study may have: of cells, of the weights that they read, of stems."""
+        models = [self.model(name) for name in dict.fromkeys(cell.model for cell in self.cells)]
+        return frozenset(name for model in models for name in (model.name, model.published, model.stem))
+
     def networks_from(self, source: str) -> tuple[str, ...]:
         """Networks whose pretrained arm comes from `hub`, `local` or `workflow`."""
         models = [self.model(name) for name in self.networks if "pretrained" in self.model(name).arms]

@@ -60,6 +60,17 @@ def reported_components(
     return Components(family, task, common, seed, root(float(disagree.mean())))
 
 
+def components_of(workload: Workload, reported: Path, pilot: Path | None) -> dict[str, Components]:
+    """Components of each analysis that a pilot tells of, and under "" those of the paper, which fill its gaps.
+
+    `reported`: table of the paper's numbers. `pilot`: components.csv of a finished study.
+    """
+    tasks = pd.DataFrame(list(workload.plan.tasks.values()))
+    paper = reported_components(read_reported(reported), tasks, workload.sizes)
+    own = read_pilot(pilot, task_kinds(tasks)) if pilot else {}
+    return {"": paper} | {name: some.fill(paper) for name, some in own.items()}
+
+
 def state_power(workload: Workload, reported: Path, pilot: Path | None, difference: float) -> str:
     """Power of every word that a study may earn, in both scopes, and the components that it follows from, as text.
 
@@ -68,12 +79,12 @@ def state_power(workload: Workload, reported: Path, pilot: Path | None, differen
     """
     plan = workload.plan
     tasks = pd.DataFrame(list(plan.tasks.values()))
-    paper = reported_components(read_reported(reported), tasks, workload.sizes)
     own = read_pilot(pilot, task_kinds(tasks)) if pilot else {}
     designs = list_designs(workload, read_margins(plan.config["statistics"]))
     if not designs:
         return "\nPower: the study compares no pretrained arm with a random one sample by sample."
-    components = {"": paper} | {name: some.fill(paper) for name, some in own.items()}
+    components = components_of(workload, reported, pilot)
+    paper = components[""]
     analyses = dict.fromkeys(analysis for analysis, _ in designs)
     lines = [
         "\nPower of a model's word, if arms learn, at 5 % / models (the first of Holm's steps):",

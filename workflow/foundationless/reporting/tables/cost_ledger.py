@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
+from foundationless.study.price.workload import SELF_COUNTING
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
 IDENTITY = list(TABLES["cost"].keys)
@@ -95,7 +96,7 @@ def _jobs(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _benchmarked(directory: Path, known: pd.DataFrame) -> pd.DataFrame:
     """Jobs of the rules that write no record; of `embed` those too that no record names."""
-    recorded = {"fit_baseline", "pretrain", *_RULE_OF.values()}
+    recorded = SELF_COUNTING - {"embed"}
     seen = {tuple(row) for row in known[IDENTITY].itertuples(index=False, name=None)}
     rows = []
     for path in sorted(directory.rglob("*.tsv")):

@@ -15,7 +15,8 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.study.names import parse_task, sequence_set
 from foundationless.study.plan import Cell, Plan
-from foundationless.study.price.workload import Work, Workload, weight_rule
+from foundationless.study.price.devices import Device
+from foundationless.study.price.workload import NETWORK_RULES, SELF_COUNTING, Work, Workload, weight_rule
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RULES, TARGETS
 
 Key = tuple[str, ...]
@@ -44,58 +45,101 @@ class Node:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a ledger says the estimate was off by: factors of (rule, model), otherwise of the rule, otherwise 1."""
+    """What a ledger says the estimate was off by: factors of (rule, model), otherwise of the rule, otherwise 1.
+
+    `table`: a row per rule and one in total. `skipped`: jobs that are not the study's; `elsewhere`: of networks, on the
+    other kind of device.
+    """
 
     pairs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     rules: Mapping[str, float] = field(default_factory=dict)
     table: pd.DataFrame = field(default_factory=pd.DataFrame)
     skipped: int = 0
+    elsewhere: int = 0
 
     def factor(self, rule: str, model: str) -> float:
         """Measured seconds over estimated ones."""
         return self.pairs.get((rule, model), self.rules.get(rule, 1.0))
 
+    def apply(self, workload: Workload, rule: str, model: str, work: Work) -> Work:
+        """Work of a job as the ledger corrects it; its start is no part of what jobs say of themselves."""
+        factor = self.factor(rule, model)
+        start = workload.start(rule) * workload.processes(rule, model) if rule in SELF_COUNTING else 0.0
+        gpu, cpu = (start, 0.0) if work.gpu else (0.0, start)
+        return Work(gpu + factor * (work.gpu - gpu), cpu + factor * (work.cpu - cpu), work.size)
+
+    def describe(self) -> str:
+        """What it is made of, as text: how far off the estimate was, by rule and in total."""
+        lines = [
+            "\nMeasured over estimated seconds of the ledger's jobs; the numbers above are multiplied by the medians:",
+            self.table.to_string(index=False, float_format="{:,.3g}".format),
+        ]
+        if self.skipped:
+            lines.append(f"{self.skipped} jobs of the ledger are none of this study's and were left out.")
+        if self.elsewhere:
+            lines.append(f"{self.elsewhere} jobs of the ledger ran on another kind of device and were left out.")
+        return "\n".join(lines)
+
     @classmethod
-    def read(cls, ledger: pd.DataFrame, workload: Workload) -> "Calibration":
+    def read(cls, ledger: pd.DataFrame, workload: Workload, own: Workload | None = None) -> "Calibration":
         """From a ledger of jobs (columns `rule`, `analysis`, `task`, `model`, `init`, `gpus`, `seconds`).
 
-        Jobs of rules, models and tasks that the study does not have are skipped and counted. `table` has a row per
-        rule: jobs, hours measured and estimated, the median ratio and its 10th and 90th percentile.
+        `own`: the workload of the study that the ledger is of, where that is another one: its jobs say how far off
+        a rule is, whatever models it ran. Jobs whose rules, models and tasks that study lacks are skipped and counted,
+        and so are networks on a CPU where the estimate is for a GPU, or the other way round. `table` has a row per
+        rule, and `total`: jobs, hours measured and estimated, their ratio, the median ratio of a job and its 10th and
+        90th percentile.
         """
         if missing := [column for column in LEDGER if column not in ledger.columns]:
             raise UserError(f"the ledger has no column '{missing[0]}'; give results/tables/cost.csv of a study.")
-        rows = []
+        rows, elsewhere = [], 0
         for row in ledger[list(LEDGER)].astype(object).fillna("").to_dict("records"):
-            names = {name: str(row[name]) for name in ("analysis", "task", "model", "init")}
-            measured = pd.to_numeric(row["seconds"], errors="coerce")
-            try:
-                work = workload.of(str(row["rule"]), **names) if row["rule"] in _COUNTED else None
-            except (UserError, KeyError):
-                work = None
-            if work is None or not measured > 0:
+            rule, names = str(row["rule"]), {name: str(row[name]) for name in ("analysis", "task", "model", "init")}
+            measured, gpus = (pd.to_numeric(row[name], errors="coerce") for name in ("seconds", "gpus"))
+            expected = _expect(own or workload, rule, names)
+            if not expected > 0 or not measured > 0:
                 continue
-            gpus = pd.to_numeric(row["gpus"], errors="coerce")
-            expected = work.gpu / (gpus if gpus > 0 else 1) + work.cpu
-            rows.append({"rule": row["rule"], "model": names["model"], "measured": measured, "expected": expected})
+            if rule in NETWORK_RULES & SELF_COUNTING and gpus == gpus and (gpus > 0) != workload.device.gpu:
+                elsewhere += 1
+            else:
+                rows.append({"rule": rule, "model": names["model"], "measured": measured, "expected": expected})
         if not rows:
-            raise UserError("the ledger has no job of this study's rules, models and tasks; leave it out.")
+            reason = f" ({elsewhere} ran on another kind of device)" if elsewhere else ""
+            raise UserError(
+                f"the ledger has no job of this study's rules, models and tasks{reason}; leave it out, or give the "
+                "study that it is of (--ledger-study)."
+            )
         jobs = pd.DataFrame(rows)
         jobs["ratio"] = jobs["measured"] / jobs["expected"]
-        grouped = jobs.groupby("rule")
-        table = pd.DataFrame(
-            {
-                "jobs": grouped.size(),
-                "measured_hours": grouped["measured"].sum() / 3600,
-                "estimated_hours": grouped["expected"].sum() / 3600,
-                "median_ratio": grouped["ratio"].median(),
-                "p10": grouped["ratio"].quantile(0.1),
-                "p90": grouped["ratio"].quantile(0.9),
-            }
-        ).reset_index()
+        table = pd.concat([_accuracy(jobs), _accuracy(jobs.assign(rule="total"))], ignore_index=True)
         each = jobs.groupby(["rule", "model"])["ratio"].median().reset_index()
         pairs = {(row["rule"], row["model"]): float(row["ratio"]) for row in each.to_dict("records")}
-        rules = dict(zip(table["rule"], table["median_ratio"].astype(float), strict=True))
-        return cls(pairs, rules, table, len(ledger) - len(jobs))
+        medians = jobs.groupby("rule")["ratio"].median().astype(float)
+        rules = {str(rule): float(ratio) for rule, ratio in medians.items()}
+        return cls(pairs, rules, table, len(ledger) - len(jobs) - elsewhere, elsewhere)
+
+
+def _expect(workload: Workload, rule: str, names: Mapping[str, str]) -> float:
+    """Seconds that a ledger should tell of a job; 0 of one that is none of the study's.
+
+    A model has to be one of its cells': `ntv2.demo` of another study would be read as its own `ntv2`.
+    """
+    if names["model"] and names["model"] not in workload.plan.known_models:
+        return 0.0
+    try:
+        return workload.told(rule, **names) if rule in _COUNTED else 0.0
+    except (UserError, KeyError):
+        return 0.0
+
+
+def _accuracy(jobs: pd.DataFrame) -> pd.DataFrame:
+    grouped = jobs.groupby("rule")
+    measured, estimated = (grouped[name].sum() / 3600 for name in ("measured", "expected"))
+    ratios = {"median_ratio": 0.5, "p10": 0.1, "p90": 0.9}
+    columns = {"jobs": grouped.size(), "measured_hours": measured, "estimated_hours": estimated}
+    columns |= {"ratio": measured / estimated}
+    columns |= {name: grouped["ratio"].quantile(share) for name, share in ratios.items()}
+    return pd.DataFrame(columns).reset_index()
 
 
 def read_ledger(path: Path) -> pd.DataFrame:
@@ -111,7 +155,7 @@ def read_ledger(path: Path) -> pd.DataFrame:
 def estimate(
     plan: Plan,
     sizes: Mapping[str, Mapping[str, float]],
-    flops: float,
+    device: Device | float,
     machine: Machine | None = None,
     calibration: Calibration | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
@@ -120,7 +164,7 @@ def estimate(
     Args:
         plan: the study.
         sizes: task (or its name in the paper) to `train`, `validation`, `test` (rows) and `length` (nucleotides, mean).
-        flops: sustained floating-point operations per second of a GPU.
+        device: where networks run; a number: the default GPU at so many operations per second.
         machine: what it runs on (default: one GPU, eight cores).
         calibration: what jobs that ran say the estimate was off by (default: nothing).
 
@@ -129,7 +173,7 @@ def estimate(
         `storage_gb`, `wall_hours`); and the tasks whose size is not known, for which 10,000 sequences of 500 nt are
         assumed.
     """
-    workload = Workload(plan, sizes, flops)
+    workload = Workload(plan, sizes, device)
     rows = []
     for target, analyses in {**TARGETS, "all": tuple(ANALYSES)}.items():
         cells = [cell for cell in plan.cells if cell.analysis in analyses]
@@ -139,8 +183,13 @@ def estimate(
             longest = max(node.seconds for node in those)
             rows.append(_row(target, rule, those, machine or Machine(), longest))
         if target == "all" or jobs:
-            rows.append(_row(target, "total", [*jobs.values()], machine or Machine(), longest_chain(jobs)[0]))
+            rows.append(total(jobs, machine or Machine(), target))
     return pd.DataFrame(rows), sorted(workload.unknown)
+
+
+def total(jobs: Mapping[Key, Node], machine: Machine, target: str = "all") -> dict[str, Any]:
+    """Jobs, hours, storage and wall time of all these jobs, as the row `total` of `estimate`."""
+    return _row(target, "total", [*jobs.values()], machine, longest_chain(jobs)[0])
 
 
 def describe_chain(workload: Workload, calibration: Calibration) -> str:
@@ -191,8 +240,7 @@ class _Graph:
     def add(self, key: Key, parents: Iterable[Key] = (), **names: str) -> Key:
         if key not in self.nodes:
             rule, model = key[0], names.get("model", "")
-            factor, work = self.calibration.factor(rule, model), self.workload.of(rule, **names)
-            work = Work(work.gpu * factor, work.cpu * factor, work.size)
+            work = self.calibration.apply(self.workload, rule, model, self.workload.of(rule, **names))
             seconds = work.gpu / self.workload.processes(rule, model) + work.cpu
             self.nodes[key] = Node(rule, model, work, seconds, tuple(parents))
         return key
@@ -201,7 +249,7 @@ class _Graph:
         base, name = parse_task(task).base_task, sequence_set(task)
         read = [source.removeprefix("task:") for source in self.plan.sources(base).values() if "task:" in source]
         built = self.add(("build_sequences", base), [self.add_sequences(other) for other in read], task=base)
-        return self.add(("derive_sequences", name), [built], task=base) if name != base else built
+        return self.add(("derive_sequences", name), [built], task=name) if name != base else built
 
     def add_audit(self, task: str) -> Key:
         return self.add(("audit_task", task), [self.add_sequences(task)], task=task)

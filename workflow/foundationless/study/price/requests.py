@@ -8,10 +8,12 @@ pretraining and embedding continue where they stopped and need only the rest.
 """
 
 import math
+from dataclasses import replace
 
 from foundationless.study.families import depth_of, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model
+from foundationless.study.price.devices import DEFAULT, DEVICES
 from foundationless.study.price.workload import BUDGET, Workload, baseline_columns
 
 MIB = 2**20
@@ -54,7 +56,8 @@ class Allocation:
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
         self.plan = workload.plan
-        self._slow = Workload(workload.plan, workload.sizes, CPU_FLOPS)
+        slow = replace(DEVICES["cpu"], flops=CPU_FLOPS, start=DEVICES[DEFAULT].start)
+        self._slow = Workload(workload.plan, workload.sizes, slow)
         self._known: dict[tuple[object, ...], tuple[float, float]] = {}
 
     def gpus(self, rule: str, **names: str) -> int:

@@ -2,14 +2,15 @@
 
 What `estimate` adds up before anything runs and what a job's requests to a cluster are made of (`requests`). Estimates,
 not promises. A network's work is counted in floating-point operations, 2 per parameter and token forward and 6 with
-the backward pass (Kaplan et al. 2020, Table 1), at a stated sustained speed of the device, and every pass takes at
-least `STEP` seconds: small models are bound by what surrounds the arithmetic. Lengths and numbers of sequences are the
-published ones (`sizes`), cut by the study's limits.
+the backward pass (Kaplan et al. 2020, Table 1), at a stated sustained speed of the device, and every pass takes a least
+time on it (`devices`): small models are bound by what surrounds the arithmetic. Lengths and numbers of sequences are
+the published ones (`sizes`), cut by the study's limits. Constants were fitted to the jobs of the demo at one end and to
+full-size networks and sets at the other; `tests/benchmarks/estimates.py` says how well.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from foundationless.runtime.files import read_table
 from foundationless.study.families import TOKENIZERS, count_parameters, depth_of, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
-from foundationless.study.vocabulary import CONTROL_ARMS
+from foundationless.study.price.devices import DEFAULT, DEVICES, Device
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
-STEP = 0.02  # seconds of a pass at least, forward alone: kernels to launch, data to fetch
 BUDGET = 16384  # tokens of a batch of pretraining, as the command's default
-START = 15.0  # seconds of a job before its work: allocation, Snakefile, imports
 NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands for, roughly
-CPU_SECONDS = 3e-9  # of XGBoost (hist) per row, feature, level, tree and class; measured on one core: 2e-9 to 7e-9
+CPU_SECONDS = 3e-9  # of XGBoost (hist) per row, feature, level and tree; measured on one core: 2e-9 to 7e-9
+TREE_SECONDS = 4e-4  # of XGBoost per tree, however small
+TREES = 1.5  # of a round, on average: one for two classes, otherwise one a class
+FIT = 0.15  # seconds of a fit with what surrounds it: its libraries, files, record
 LINEAR_SECONDS = 4e-7  # of logistic regression or a linear SVM per row and feature, every strength that is tried
 FOREST_SECONDS = 1e-2  # of a random forest per row, every size of its leaves
 # Seconds of a classifier of sequences per nucleotide; measured on sets of 300 to 500 nucleotides, one core.
@@ -32,28 +35,44 @@ SEQUENCE_SECONDS = {"markov": 2e-6, "pwm": 1e-6, "positional_kmer": 2e-6, "neare
 CLASSES = 4  # of a task, on average
 UNKNOWN = {"train": 10000, "validation": 1000, "test": 1000, "length": 500}
 SPLITS = ("train", "validation", "test")
-GPU_FLOPS = 60e12  # sustained by a data-centre GPU in mixed precision
 READ = 2e8  # bytes per second that a disk gives or takes
 DOWNLOAD = 1e7  # bytes per second that the network gives
-GENOME = 3.1e9  # nucleotides of a corpus
-# Seconds of a nucleotide that is read, of one whose k-mers are counted, and of one that rules learn from, too.
-NUCLEOTIDE = {"build_sequences": 2e-7, "derive_sequences": 1e-6, "audit_task": 2e-6, "audit_overlap": 2e-7}
+GENOME, SIMULATED = 3.1e9, 1e6  # nucleotides of a genome whose size nobody states, and of a simulated one
+COMPRESSED = 3.5  # nucleotides of a byte of a compressed genome
+# Seconds of a job, and of each nucleotide: one that is read, whose k-mers are counted, that rules learn from, too.
+NUCLEOTIDE = {
+    "build_sequences": (0.0, 5e-8),
+    "derive_sequences": (0.0, 5e-8),
+    "audit_task": (1.2, 7e-7),
+    "audit_overlap": (0.1, 2e-8),
+}
+DISTANT = 7e-7  # seconds of a nucleotide, where a set is derived that holds nothing near to its test rows
+WORDS = 3e6  # nucleotides at most that a byte-pair tokenizer learns from in a second
 RESAMPLE = 3e-9  # seconds of a bootstrap draw per row of a test set
-# Seconds of what depends on nothing that a study says.
+# Seconds of what depends on nothing that a study says, and of what grows with its cells: of a study, and of each cell.
 FIXED = {
-    "simulate_genome": 15.0,
-    "simulate_population": 45.0,
-    "simulate_variants": 15.0,
-    "prepare_genome": 900.0,
+    "simulate_genome": 0.4,
+    "simulate_population": 0.4,
+    "simulate_variants": 0.2,
     "fetch": 1200.0,
     "fetch_region": 60.0,
     "download_tokenizer": 5.0,
-    "train_tokenizer": 1800.0,
-    "draw_figures": 120.0,
-    "bind_figures": 30.0,
-    "write_verdict": 10.0,
-    "write_report": 60.0,
+    "bind_figures": 1.0,
 }
+TABULATED = {
+    "summarise_analysis": (0.5, 0.01),
+    "collect_tables": (3.0, 0.012),
+    "draw_figures": (15.0, 0.02),
+    "write_verdict": (0.2, 0.001),
+    "write_report": (1.5, 0.005),
+}
+SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
+WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain")
+_COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"pretrain", "embed", "fit_baseline"}
+SELF_COUNTING = frozenset(_COMPUTING)  # rules whose records say what they took, from after their imports on
+NETWORK_RULES = frozenset(  # that import torch
+    {*WEIGHT_RULES, "finetune_model", "embed"} | {rule for rule in _COMPUTING if rule.startswith("score_")}
+)
 
 
 @dataclass(frozen=True)
@@ -90,14 +109,18 @@ def read_sizes(path: str | Path) -> dict[str, dict[str, float]]:
 class Workload:
     """The work of a study's jobs; every answer is kept, for thousands of jobs ask the same.
 
-    `plan`: the study. `sizes`: as `read_sizes` gives them. `flops`: sustained operations per second of a GPU.
+    `plan`: the study. `sizes`: as `read_sizes` gives them. `device`: where networks run; a number stands for the
+    default device at so many operations per second.
     `unknown` collects the tasks whose size is not known, for which 10,000 sequences of 500 nt are assumed.
     """
 
-    def __init__(self, plan: Plan, sizes: Mapping[str, Mapping[str, float]], flops: float = GPU_FLOPS) -> None:
+    def __init__(
+        self, plan: Plan, sizes: Mapping[str, Mapping[str, float]], device: Device | float | None = None
+    ) -> None:
         self.plan = plan
         self.sizes = sizes
-        self.flops = flops
+        usual = DEVICES[DEFAULT]
+        self.device = device if isinstance(device, Device) else replace(usual, flops=device or usual.flops)
         self.unknown: set[str] = set()
         self._works: dict[tuple[str, ...], Work] = {}
         self._rows: dict[str, dict[str, float]] = {}
@@ -122,21 +145,60 @@ class Workload:
             return self._fits(rule, analysis, task, self.plan.model(model))
         if rule == "embed" or rule.startswith("score_"):
             return self._reading(rule, task, self.plan.model(model))
-        if rule in ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain"):
+        if rule in WEIGHT_RULES:
             return self._weights(rule, self.plan.model(model))
-        if rule == "cluster_embeddings":
-            return Work(cpu=START + 45.0)  # permutations over a few thousand test rows
+        return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
+
+    def start(self, rule: str) -> float:
+        """Seconds of a job before its work."""
+        return self.device.start + (self.device.imports if rule in NETWORK_RULES else 0.0)
+
+    def told(self, rule: str, **names: str) -> float:
+        """Seconds of a job as a ledger tells them: of rules that keep count themselves, those after its start."""
+        work = self.of(rule, **names)
+        seconds = work.gpu / self.processes(rule, names.get("model", "")) + work.cpu
+        return seconds - (self.start(rule) if rule in SELF_COUNTING else 0.0)
+
+    def _reading_and_writing(self, rule: str, analysis: str, task: str) -> float:
+        """Seconds of a job without a model, its start left out."""
+        if rule == "cluster_embeddings":  # permutations over a few thousand test rows, with distances between all
+            return 0.6 + 45.0 * (min(5000.0, self.rows(task)["test"]) / 5000) ** 2
         if rule in NUCLEOTIDE:
             tasks = self.plan.audited if rule == "audit_overlap" else (parse_task(task).base_task,)
-            return Work(cpu=START + NUCLEOTIDE[rule] * sum(self.nucleotides(name) for name in tasks))
-        if rule == "audit_corpus":
-            return Work(cpu=START + 2e-7 * GENOME)
-        if rule == "summarise_analysis":
-            draws = self.plan.config["statistics"]["resamples"]
-            return Work(cpu=START + RESAMPLE * draws * sum(self.predicted(analysis).values()))
-        if rule == "collect_tables":
-            return Work(cpu=START + 0.01 * len(self.plan.cells))
-        return Work(cpu=START + FIXED.get(rule, 600.0))
+            least, each = NUCLEOTIDE[rule]
+            each = DISTANT if parse_task(task).derivation == "distant" else each
+            return least + each * sum(self.nucleotides(name) for name in tasks)
+        if rule in ("audit_corpus", "prepare_genome", "train_tokenizer"):
+            nucleotides = self._genomes(rule, task)
+            if rule == "train_tokenizer":
+                return 3.0 + min(1800.0, nucleotides / WORDS)
+            return 3e-7 * nucleotides if rule == "prepare_genome" else 0.1 + 2e-7 * nucleotides
+        if rule in TABULATED:
+            cells = self.plan.by_task.get(analysis, {}) if analysis else {"": self.plan.cells}
+            least, each = TABULATED[rule]
+            draws = float(self.plan.config["statistics"]["resamples"])
+            resampled = draws * sum(self.predicted(analysis).values())
+            return least + each * sum(map(len, cells.values())) + RESAMPLE * resampled
+        return FIXED.get(rule, 600.0)
+
+    def _genomes(self, rule: str, task: str) -> float:
+        """Nucleotides of the genome or corpus that ends a job's name, otherwise of the study's largest."""
+        genomes, corpora = self.plan.config.get("genomes", {}), self.plan.config.get("corpora", {})
+        name = task.rpartition("/")[2]
+        if rule == "prepare_genome":
+            return self._genome(name) if name in genomes else max(map(self._genome, genomes), default=GENOME)
+        sizes = {key: sum(map(self._genome, corpus["genomes"])) for key, corpus in corpora.items()}
+        return sizes.get(name, max(sizes.values(), default=GENOME))
+
+    def _genome(self, name: str) -> float:
+        total = 0.0
+        for piece in self.plan.config["genomes"][name]["pieces"]:
+            row = self.plan.datasets.get(piece["source"].partition("/")[0])
+            size = float((row or {}).get("bytes") or GENOME / COMPRESSED)
+            total += (
+                SIMULATED if row is None else size * (COMPRESSED if not row["file"].endswith(("fa", "fasta")) else 1)
+            )
+        return total
 
     # ---- sequences
 
@@ -196,8 +258,20 @@ class Workload:
         tokens, longest = self.tokens(model, length)
         per_pass = batch or max(1.0, self.plan.config["embedding"]["token_budget"] / longest)
         passes = rows * max(1.0, tokens / longest) / per_pass
-        operations = factor * 2 * self.parameters(model) * per_pass * longest
-        return passes * max(factor * STEP, operations / self.flops)
+        table = float(model.config.get("vocab_size") or 0) * width_of(model.config)  # is looked up, not multiplied
+        multiplied = max(self.parameters(model) - table, 0.1 * self.parameters(model))
+        return passes * self._pass(model, multiplied, per_pass * longest, factor)
+
+    def _pass(self, model: Model, multiplied: float, tokens: float, factor: int, at_least: float = 1) -> float:
+        """Seconds of one batch of so many tokens through so many parameters, in `at_least` passes."""
+        elements = tokens / at_least * depth_of(model.config) * width_of(model.config)
+        operations = factor * 2 * multiplied * tokens / at_least
+        return at_least * self.device.seconds(factor, operations, elements, model.family)
+
+    def _network(self, rule: str, seconds: float, size: float, jobs: int = 1) -> Work:
+        """Work of a job that runs a network, of `jobs` processes of so many seconds each."""
+        each = jobs * (self.start(rule) + seconds)
+        return Work(gpu=each, size=size) if self.device.gpu else Work(cpu=each, size=size)
 
     def _finetuning(self, task: str, analysis: str, model: Model) -> Work:
         """Every run that a job can have: epochs of training and validation, and the test set once."""
@@ -208,7 +282,7 @@ class Workload:
         check = self._forward(model, rows["validation"], rows["length"], 1)
         last = self._forward(model, rows["test"] + rows["validation"], rows["length"], 1)
         seconds = (train + check) * settings["epochs"] + last
-        return Work(gpu=START + runs * seconds, size=runs * rows["test"] * 64.0)
+        return self._network("finetune_model", runs * seconds, runs * rows["test"] * 64.0)
 
     def _reading(self, rule: str, task: str, model: Model) -> Work:
         """A pass over a task's set: its rows, REF and ALT of variants, three substitutions at each position."""
@@ -218,7 +292,8 @@ class Workload:
         elif rule in ("score_similarity", "score_likelihood"):
             total *= 2
         kept = 4.0 * total * width_of(model.config) if rule == "embed" else 0.0
-        return Work(gpu=START + self._forward(model, total, rows["length"], 1), size=kept)
+        seconds = self._forward(model, total, rows["length"], 1)
+        return self._network(rule, seconds + (0.0 if rule == "embed" else SCORED), kept)
 
     def _weights(self, rule: str, model: Model) -> Work:
         size = 4.0 * self.parameters(model)
@@ -226,12 +301,12 @@ class Workload:
             settings = self.plan.pretraining(model.name)
             processes = int(settings.get("processes", 1))  # each has a GPU and takes its share of every batch
             share = settings["batch_size"] / processes
-            passes = max(1.0, share * settings["window"] / settings.get("token_budget", BUDGET))
-            operations = 6 * self.parameters(model) * share * settings["window"]
-            each = max(passes * 3 * STEP, operations / self.flops)
-            return Work(gpu=processes * (START + settings["steps"] * each), size=size)
+            tokens = self.tokens(model, settings["window"])[0] * share
+            passes = max(1.0, tokens / settings.get("token_budget", BUDGET))
+            each = self._pass(model, self.parameters(model), tokens, 3, passes)
+            return self._network(rule, settings["steps"] * each, size, processes)
         rate = DOWNLOAD if rule == "download_weights" else READ / 3  # drawn or read, checked, written
-        return Work(cpu=START + size / rate, size=size)
+        return Work(cpu=self.start(rule) + size / rate, size=size)
 
     # ---- classifiers
 
@@ -246,13 +321,20 @@ class Workload:
             number = len(settings["poolings"]) * (1 + len(settings.get("pca") or ()))
             number *= 1 + int(settings.get("cv_folds") or 0)
             columns = width_of(model.config)
-        seconds = {"xgboost": CPU_SECONDS * settings["rounds"] * settings["depth"] * CLASSES, "majority": 0.0}
-        seconds |= {"random_forest": FOREST_SECONDS / columns}
-        cells = rows["train"] * columns
-        work = sum(cells * seconds.get(kind, LINEAR_SECONDS) for kind in kinds) * number
+        fits = number * sum(kind != "majority" for kind in kinds)
+        work = FIT * fits + sum(self._fit(kind, rows["train"], columns, settings) for kind in kinds) * number
         if rule == "fit_baseline":  # its features are counted first, in Python, sequence by sequence
             work += (2e-7 + SEQUENCE_SECONDS.get(kinds[0], 0.0)) * self.nucleotides(task)
-        return Work(cpu=START + work)
+        return Work(cpu=self.start(rule) + work)
+
+    def _fit(self, kind: str, rows: float, columns: float, settings: Mapping[str, Any]) -> float:
+        """Seconds of one fit, every strength or size that is tried."""
+        if kind == "xgboost":
+            trees = float(settings["rounds"]) * TREES
+            return trees * (TREE_SECONDS + CPU_SECONDS * float(settings["depth"]) * rows * columns)
+        if kind == "majority" or kind in SEQUENCE_SECONDS:
+            return 0.0
+        return FOREST_SECONDS * rows if kind == "random_forest" else LINEAR_SECONDS * rows * columns
 
 
 def weight_rule(model: Model, init: str) -> str:
