@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
 from foundationless.errors import UserError
+from foundationless.runtime import timers, worker
 from foundationless.study import checks, job_counts, names, progress, status
 from foundationless.study import vocabulary
 from foundationless.study.price import workload
