@@ -373,3 +373,19 @@ def test_a_model_whose_records_are_gone_is_lost_and_closes_the_gate(tables, tmp_
     assert found["models"]["gone"]["verdict"] == {"these": None, "like-these": None} and found["models"]["gone"]["lost"]
     assert "cnn" not in found["models"] and "not compared for want of records: GONE." in found["sentences"][0]
     assert "gone" in verdict.unmet(verdict.select(found), VERDICTS)[0]
+
+
+def test_the_analysis_with_most_tasks_speaks_and_fine_tuning_among_equals(tables):
+    path = tables / "across_tasks.csv"
+    for tasks, main_one in ((11, "finetune"), (12, "finetune"), (14, "frozen")):
+        kept = pd.read_csv(path, keep_default_na=False).query("analysis != 'frozen'")
+        rows = [
+            row("good", "worse", analysis="frozen", n=tasks),
+            row("good", "worse", analysis="frozen", n=99, suite="nt"),
+        ]
+        pd.concat([kept, pd.DataFrame(rows)]).to_csv(path, index=False)
+        assert verdict.main_analysis(pd.read_csv(path)) == main_one
+        found = verdict.build(tables, "s", "t")
+        assert found["generated_from"]["analysis"] == main_one
+        said = found["models"]["good"]["verdict"]
+        assert said["these"] == ("worse" if main_one == "frozen" else "better"), said

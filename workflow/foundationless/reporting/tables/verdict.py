@@ -46,8 +46,8 @@ Pair = dict[str, Fact | None]  # scope -> evidence, or None
 def build(tables: Path, study: str, title: str) -> Fact:
     """The verdict on a study (see `verdict.schema.yaml` for its keys) from a directory of tables.
 
-    A model's verdict is that of its pretrained arm against its own random arm over all tasks of fine-tuning, or of the
-    analysis with most tasks where nothing is fine-tuned, one word per scope. A directory without the tables is a
+    A model's verdict is that of its pretrained arm against its own random arm over all tasks of `main_analysis`, one
+    word per scope. A directory without the tables is a
     `UserError`.
     """
     across = _read(tables / "across_tasks.csv", NEEDED)
@@ -57,7 +57,7 @@ def build(tables: Path, study: str, title: str) -> Fact:
     across = across.fillna({"variant": "", "family": ""})
     whole = across[across["variant"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
-    analysis = _main_analysis(everything)
+    analysis = main_analysis(everything)
     labels = dict(zip(models["model"], models["label"].fillna(models["model"]), strict=True))
     arms = missing[(missing["analysis"] == analysis) & missing["init"].isin(["pretrained", "random"])]
     lost = set(arms["model"]) - set(everything.loc[everything["analysis"] == analysis, "model"])
@@ -98,11 +98,17 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return read_csv(path, columns, "run collect_tables again", dtype=words)
 
 
-def _main_analysis(everything: pd.DataFrame) -> str:
-    mine = everything[everything["versus"] == "random"]
-    if mine.empty or (mine["analysis"] == "finetune").any():
+def main_analysis(evidence: pd.DataFrame) -> str:
+    """The analysis whose words are the study's verdict, from the rows of across_tasks.csv.
+
+    It is the one that compares arms on most tasks, as they are in the task table; among equals fine-tuning, which is
+    what the paper judges by.
+    """
+    whole = evidence["variant"].fillna("").eq("") & evidence["suite"].eq("all") & evidence["family"].fillna("").eq("")
+    counts = evidence[whole & evidence["versus"].eq("random")].groupby("analysis", sort=False)["n"].max()
+    if counts.empty or counts.get("finetune", 0) == counts.max():
         return "finetune"
-    return str(mine.sort_values("n", ascending=False, kind="stable")["analysis"].iloc[0])
+    return str(counts.idxmax())
 
 
 def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everything: pd.DataFrame) -> Fact:
