@@ -66,8 +66,9 @@ def tables(tmp_path):
     pd.DataFrame(missing, columns=names).to_csv(directory / "missing.csv", index=False)
     records = pd.DataFrame([("a", "b", "c", "d", 0)] * 3 + [("a", "b", "c", "d", 1)], columns=names[:5])
     records.to_csv(directory / "records.csv", index=False)
-    pairs = [("finetune", "mcc", 0.04), ("finetune", "mcc", 0.04), ("biotype", "auroc", 0.02)]
-    pd.DataFrame(pairs, columns=["analysis", "metric", "margin"]).to_csv(directory / "comparisons.csv", index=False)
+    pairs = [("finetune", "t", "mcc", 0.04), ("finetune", "u", "mcc", 0.04), ("biotype", "t", "auroc", 0.02)]
+    pairs = pd.DataFrame(pairs, columns=["analysis", "task", "metric", "margin"])
+    pairs.assign(versus="random").to_csv(directory / "comparisons.csv", index=False)
     return directory
 
 
@@ -375,17 +376,10 @@ def test_a_model_whose_records_are_gone_is_lost_and_closes_the_gate(tables, tmp_
     assert "gone" in verdict.unmet(verdict.select(found), VERDICTS)[0]
 
 
-def test_the_analysis_with_most_tasks_speaks_and_fine_tuning_among_equals(tables):
-    path = tables / "across_tasks.csv"
-    for tasks, main_one in ((11, "finetune"), (12, "finetune"), (14, "frozen")):
-        kept = pd.read_csv(path, keep_default_na=False).query("analysis != 'frozen'")
-        rows = [
-            row("good", "worse", analysis="frozen", n=tasks),
-            row("good", "worse", analysis="frozen", n=99, suite="nt"),
-        ]
-        pd.concat([kept, pd.DataFrame(rows)]).to_csv(path, index=False)
-        assert verdict.main_analysis(pd.read_csv(path)) == main_one
-        found = verdict.build(tables, "s", "t")
-        assert found["generated_from"]["analysis"] == main_one
-        said = found["models"]["good"]["verdict"]
-        assert said["these"] == ("worse" if main_one == "frozen" else "better"), said
+@pytest.mark.parametrize(("tasks", "main_one"), [("vwxy", "finetune"), ("tu", "finetune"), ("tuv", "frozen")])
+def test_an_analysis_with_all_tasks_of_fine_tuning_and_more_speaks(tables, tasks, main_one):
+    add(tables, "across_tasks", row("good", "worse", analysis="frozen", n=14))
+    add(tables, "comparisons", *({"analysis": "frozen", "task": task, "versus": "random"} for task in tasks))
+    found = verdict.build(tables, "s", "t")
+    assert found["generated_from"]["analysis"] == main_one
+    assert found["models"]["good"]["verdict"]["these"] == ("worse" if main_one == "frozen" else "better")

@@ -137,7 +137,7 @@ class Tables:
     @cached_property
     def main(self) -> str:
         """The analysis whose words are the verdict."""
-        return main_analysis(self.evidence)
+        return main_analysis(self.evidence, self.comparisons)
 
     @cached_property
     def _judged(self) -> pd.DataFrame:

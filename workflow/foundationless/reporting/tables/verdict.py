@@ -53,11 +53,11 @@ def build(tables: Path, study: str, title: str) -> Fact:
     across = _read(tables / "across_tasks.csv", NEEDED)
     models = _read(tables / "models.csv", ("model", "label", "kind"))
     missing = _read(tables / "missing.csv", ("analysis", "task", "model", "init", "what", "note"))
-    pairs = _read(tables / "comparisons.csv", ("analysis", "metric", "margin"))
+    pairs = _read(tables / "comparisons.csv", ("analysis", "task", "versus", "metric", "margin"))
     across = across.fillna({"variant": "", "family": ""})
     whole = across[across["variant"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
-    analysis = main_analysis(everything)
+    analysis = main_analysis(everything, pairs)
     labels = dict(zip(models["model"], models["label"].fillna(models["model"]), strict=True))
     arms = missing[(missing["analysis"] == analysis) & missing["init"].isin(["pretrained", "random"])]
     lost = set(arms["model"]) - set(everything.loc[everything["analysis"] == analysis, "model"])
@@ -98,16 +98,20 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return read_csv(path, columns, "run collect_tables again", dtype=words)
 
 
-def main_analysis(evidence: pd.DataFrame) -> str:
-    """The analysis whose words are the study's verdict, from the rows of across_tasks.csv.
+def main_analysis(evidence: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """The analysis whose words are the study's verdict, from across_tasks.csv and comparisons.csv.
 
-    It is the one that compares arms on most tasks, as they are in the task table; among equals fine-tuning, which is
-    what the paper judges by.
+    It is fine-tuning, which the paper judges by, unless another one compares arms on all its tasks and on more; where
+    nothing is fine-tuned, the one with most tasks.
     """
     whole = evidence["variant"].fillna("").eq("") & evidence["suite"].eq("all") & evidence["family"].fillna("").eq("")
     counts = evidence[whole & evidence["versus"].eq("random")].groupby("analysis", sort=False)["n"].max()
-    if counts.empty or counts.get("finetune", 0) == counts.max():
+    if counts.empty:
         return "finetune"
+    if "finetune" in counts:
+        tasks = pairs[pairs["versus"].eq("random")].groupby("analysis")["task"].agg(set)
+        own = tasks.get("finetune", set())
+        counts = counts[[name == "finetune" or (bool(own) and own < tasks.get(name, set())) for name in counts.index]]
     return str(counts.idxmax())
 
 
