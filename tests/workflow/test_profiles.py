@@ -104,7 +104,7 @@ TABLE = """partitions:
 """
 
 
-def limited(directory, table, study="config/mini.yaml"):
+def limited(directory, table, study="config/mini-full.yaml"):
     """Not a dry run, which knows nothing of the executor's settings."""
     arguments = ("--profile", "slurm", "--quiet", "--configfile", study, "--slurm-partition-config", str(table))
     return planned(directory, *arguments, dry=())

@@ -46,18 +46,18 @@ Pair = dict[str, Fact | None]  # scope -> evidence, or None
 def build(tables: Path, study: str, title: str) -> Fact:
     """The verdict on a study (see `verdict.schema.yaml` for its keys) from a directory of tables.
 
-    A model's verdict is that of its pretrained arm against its own random arm over all tasks of fine-tuning, or of the
-    analysis with most tasks where nothing is fine-tuned, one word per scope. A directory without the tables is a
+    A model's verdict is that of its pretrained arm against its own random arm over all tasks of `main_analysis`, one
+    word per scope. A directory without the tables is a
     `UserError`.
     """
     across = _read(tables / "across_tasks.csv", NEEDED)
     models = _read(tables / "models.csv", ("model", "label", "kind"))
     missing = _read(tables / "missing.csv", ("analysis", "task", "model", "init", "what", "note"))
-    pairs = _read(tables / "comparisons.csv", ("analysis", "metric", "margin"))
+    pairs = _read(tables / "comparisons.csv", ("analysis", "task", "versus", "metric", "margin"))
     across = across.fillna({"variant": "", "family": ""})
     whole = across[across["variant"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
-    analysis = _main_analysis(everything)
+    analysis = main_analysis(everything, pairs)
     labels = dict(zip(models["model"], models["label"].fillna(models["model"]), strict=True))
     arms = missing[(missing["analysis"] == analysis) & missing["init"].isin(["pretrained", "random"])]
     lost = set(arms["model"]) - set(everything.loc[everything["analysis"] == analysis, "model"])
@@ -98,11 +98,21 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return read_csv(path, columns, "run collect_tables again", dtype=words)
 
 
-def _main_analysis(everything: pd.DataFrame) -> str:
-    mine = everything[everything["versus"] == "random"]
-    if mine.empty or (mine["analysis"] == "finetune").any():
+def main_analysis(evidence: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """The analysis whose words are the study's verdict, from across_tasks.csv and comparisons.csv.
+
+    It is fine-tuning, which the paper judges by, unless another one compares arms on all its tasks and on more; where
+    nothing is fine-tuned, the one with most tasks.
+    """
+    whole = evidence["variant"].fillna("").eq("") & evidence["suite"].eq("all") & evidence["family"].fillna("").eq("")
+    counts = evidence[whole & evidence["versus"].eq("random")].groupby("analysis", sort=False)["n"].max()
+    if counts.empty:
         return "finetune"
-    return str(mine.sort_values("n", ascending=False, kind="stable")["analysis"].iloc[0])
+    if "finetune" in counts:
+        tasks = pairs[pairs["versus"].eq("random")].groupby("analysis")["task"].agg(set)
+        own = tasks.get("finetune", set())
+        counts = counts[[name == "finetune" or (bool(own) and own < tasks.get(name, set())) for name in counts.index]]
+    return str(counts.idxmax())
 
 
 def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everything: pd.DataFrame) -> Fact:
