@@ -86,6 +86,9 @@ def study(tmp_path_factory):
     verdict = {
         "schema_version": SCHEMA_VERSION, "study": "made-up", "title": "Made up", "question": "Is it?",
         "scopes": dict(SCOPES), "margins": {"mcc": 0.04}, "familywise": "At most 10 %.", "alpha": 0.05,
+        "truth": [{"model": "lab.one", "label": HOSTILE, "versus": "random", "analysis": "finetune", "word": "worse",
+                   "why": HOSTILE, "found": words_of("better"), "agrees": False, "evidence": judged}],
+        "truth_counts": {"agree": 0, "contradict": 1, "open": 0},
         "edges": {"models": {"choices": 4, "low": 0, "high": 1}, "baselines": None},
         "rules": [{"task": HOSTILE, "metric": "mcc", "baseline": None, "pretrained": None,
                    "rule": {"check": HOSTILE, "against": "train", "word": "shortcut", "value": 0.567, "low": 0.5,

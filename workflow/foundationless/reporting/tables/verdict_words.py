@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from foundationless.study.vocabulary import METRICS, SCOPES, TOO_FEW_SEEDS, VERDICTS
+from foundationless.study.vocabulary import METRICS, REFERENCES, SCOPES, TOO_FEW_SEEDS, VERDICTS
 
 PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
 PHRASES = {
@@ -15,6 +15,7 @@ PHRASES = {
     "two seeds": "has too few seeds for a word (two of three) for",
     "one seed": "has too few seeds for a word (one of three) for",
 }
+MARKS = {True: "✓", False: "✗", None: "○"}  # agrees with the truth, contradicts it, decides nothing
 Fact = Mapping[str, Any]
 
 
@@ -28,6 +29,28 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     if lost:
         answers[0] = f"{answers[0][:-1]}; not compared for want of records: {_list(lost)}."
     return [*answers, _sizes(judged), _power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+
+
+def truths(verdict: Mapping[str, Any]) -> list[str]:
+    """What was planted beside what was found, a line each behind their count; nothing where no truth is known."""
+    cases, counts = verdict["truth"], verdict["truth_counts"]
+    if not cases:
+        return []
+    said = f"{counts['agree']} of {_count(len(cases), 'verdict')} {'agrees' if counts['agree'] == 1 else 'agree'} with"
+    others = f"{counts['contradict']} {'contradicts' if counts['contradict'] == 1 else 'contradict'} it, "
+    first = f"The data are simulated, so the truth is known: {said} it, {others}{counts['open']} decided nothing."
+    return [first, *(f"{MARKS[case['agrees']]} {_case(case)}" for case in cases)]
+
+
+def _case(case: Fact) -> str:
+    here, there = (case["found"][scope] or "not compared" for scope in ("these", "like-these"))
+    fact = (case["evidence"] or {}).get("these")
+    size = f", {signed(fact['delta'])} {interval(fact)}" if fact and fact["delta"] is not None else ""
+    analysis = "" if case["analysis"] == "finetune" else f" ({case['analysis']})"
+    return (
+        f"{case['label']} against {REFERENCES[case['versus']]}{analysis}: truth: {case['word']} — found: {here}{size} "
+        f"(on tasks like these: {there}). Planted: {case['why'].rstrip('.')}."
+    )
 
 
 def _answer(judged: Mapping[str, Any], scope: str) -> str:
@@ -172,7 +195,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def describe(verdict: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """The chosen evidence as an aligned text table, a line a scope, and the sentences."""
+    """The truth where it is known, the chosen evidence as an aligned text table, a line a scope, and the sentences."""
     rows = [("model", "scope", "verdict", "delta", "95 % interval", "units", "tasks", "seeds", "detectable")]
     for name, pair in chosen.items():
         label = verdict["models"][name]["label"]
@@ -181,7 +204,8 @@ def describe(verdict: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any] 
             rows.append((label, scope, *(_cells(fact) if fact else ("not compared", *[""] * 6))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *verdict["sentences"]])
+    known = truths(verdict)
+    return "\n".join([*known, *([""] if known else []), *lines, "", *verdict["sentences"]])
 
 
 def _cells(fact: Fact) -> tuple[str, ...]:
