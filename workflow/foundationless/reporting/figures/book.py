@@ -14,7 +14,7 @@ from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import Tables, read
 from foundationless.reporting.figures.layout import margin_words, span
 from foundationless.reporting.tables.verdict import read as read_verdict
-from foundationless.reporting.tables.verdict_words import truths
+from foundationless.reporting.tables.verdict_words import PRICED, prices, truths
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.versions import versions
 from foundationless.study.vocabulary import FIGURES
@@ -96,6 +96,7 @@ def cover(tables: Tables, verdict: Mapping[str, Any], notes: str) -> Figure:
         ("Study", [tables.study, *([notes] if notes else [])]),
         ("Design", design(tables)),
         ("Verdict", [str(sentence) for sentence in verdict["sentences"]]),
+        *([("Price", [PRICED, *priced])] if (priced := prices(verdict)) else []),
         ("Behind it", [counts(tables), *sample_sizes(tables)]),
         ("Missing", missing(tables)),
         ("Date of the data", [dated(tables)]),

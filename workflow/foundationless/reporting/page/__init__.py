@@ -17,7 +17,7 @@ from typing import Any
 from foundationless.errors import UserError
 from foundationless.reporting.page import contents
 from foundationless.reporting.tables.verdict import read
-from foundationless.reporting.tables.verdict_words import MARKS, PLACES, truths
+from foundationless.reporting.tables.verdict_words import MARKS, PLACES, PRICED, prices, truths
 from foundationless.runtime.files import atomic_path, read_table
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 from foundationless.study.vocabulary import METRICS, REFERENCES
@@ -49,6 +49,8 @@ def write_report(
         verdict=answer,
         places=PLACES,
         truths=truths(answer),
+        priced=PRICED,
+        prices=prices(answer),
         marks=MARKS,
         references=REFERENCES,
         config=config,

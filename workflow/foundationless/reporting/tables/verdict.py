@@ -35,6 +35,7 @@ NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", "scope", 
     "margin", "metrics",
 ))  # fmt: skip
 NUMBERS = ("delta", "se", "low", "high", "p_holm", "p_tost_holm", "margin")
+HOURS = ("gpu_hours", "cpu_hours", "next_decimal_seeds", "next_decimal_times", "next_decimal_hours")
 COUNTS = ("n", "distinct", "units", "seeds", "learned", "wins", "losses")
 NO_GRID = ("run", "epoch")  # choices among things without an order, or on a path that ends by itself
 EDGES = ("low", "high")
@@ -101,7 +102,7 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file; make the tables with collect_tables first.")
-    words = dict.fromkeys(("task", "model", "label", "variant", "family", "edge", "metrics"), object)
+    words = dict.fromkeys(("task", "model", "label", "variant", "family", "edge", "metrics", "next_decimal"), object)
     return read_csv(path, columns, "run collect_tables again", dtype=words)
 
 
@@ -160,6 +161,8 @@ def _fact(row: Mapping[Any, Any]) -> Fact:
         | {"metrics": metrics, "detectable": detectable(row.get("mde"), row["metrics"])}
         | {"rope": {part: _number(row.get(f"rope_{part}")) for part in ("below", "within", "above")}}
         | {name: int(row[name]) if pd.notna(row.get(name)) else None for name in COUNTS}
+        | {name: _number(row.get(name)) for name in HOURS}
+        | {"next_decimal": str(row["next_decimal"]) if pd.notna(row.get("next_decimal")) else None}
         | {"verdict": str(row["verdict"])}
     )
 
