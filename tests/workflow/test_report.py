@@ -34,6 +34,8 @@ def evidence(delta, verdict):
     }
     tests = {"p_holm": 0.0004, "p_tost_holm": None, "rope": {"below": 0.1, "within": 0.0002, "above": 0.7}}
     counts = {"n": 6, "distinct": 5, "units": 3, "seeds": 3, "learned": 6, "wins": 5, "losses": 1}
+    counts |= {"gpu_hours": 3.0, "cpu_hours": 0.0, "next_decimal": "with seeds alone", "next_decimal_seeds": 210}
+    counts |= {"next_decimal_times": 1, "next_decimal_hours": 400.0}
     these = numbers | tests | counts | {"metrics": ["mcc"], "verdict": verdict}
     return {"these": these, "like-these": these | {"verdict": "not learned", "detectable": "none"}}
 

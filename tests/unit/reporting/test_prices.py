@@ -24,8 +24,12 @@ def ledger():
         job("train_tokenizer", "", "", "m", "", np.nan, 1, 0),
     ]
     jobs += [job("initialise", "", "", "m", "random", seed, 0.25, 0) for seed in (0, 1)]
-    jobs += [job("finetune_model", "finetune", task, "m", init, seed, hours)
-             for task, hours in (("H3", 1), ("H4", 4)) for init in ("pretrained", "random") for seed in (0, 1)]  # fmt: skip
+    jobs += [
+        job("finetune_model", "finetune", task, "m", init, seed, hours)
+        for task, hours in (("H3", 1), ("H4", 4))
+        for init in ("pretrained", "random")
+        for seed in (0, 1)
+    ]
     jobs += [job("finetune_model", "finetune", task, "other", "random", 0, 64) for task in ("H3", "H4")]
     jobs += [job("fit_baseline", "finetune", "H3", name, "baseline", 0, 16, 0) for name in ("gc", "kmer")]
     jobs += [job("summarise_analysis", "finetune", "", "", "", np.nan, 999, 0)]

@@ -148,6 +148,28 @@ def test_the_truth_stands_beside_what_was_found(tables, tmp_path, capsys):
     assert "(biotype): truth: better — found: equivalent" in lines[6] and lines[7] == ""
 
 
+def test_it_says_what_a_verdict_cost_and_what_a_decimal_would(tables):
+    table = pd.read_csv(tables / "across_tasks.csv")
+    mine = table["model"].eq("good") & table["versus"].eq("random") & table["family"].isna() & table["suite"].eq("all")
+    mine &= table["analysis"].eq("finetune") & table["variant"].isna()
+    these, like_these = mine & table["scope"].eq("these"), mine & table["scope"].eq("like-these")
+    table.loc[mine, ["gpu_hours", "cpu_hours", "next_decimal_seeds"]] = 3.25, 0.5, 210
+    table["next_decimal"] = np.where(these, "with seeds alone", np.where(like_these, "not with seeds alone", None))
+    table.loc[these, ["next_decimal_times", "next_decimal_hours"]] = 1, 1234.4
+    table.loc[like_these, ["next_decimal_times", "next_decimal_hours"]] = 40, 12345.6
+    table.to_csv(tables / "across_tasks.csv", index=False)
+    found = verdict.build(tables, "s", "")
+    jsonschema.Draft202012Validator(read_schema("verdict")).validate(found)
+    assert found["models"]["good"]["versus_random"]["these"]["next_decimal_hours"] == 1234.4
+    assert found["models"]["same"]["versus_random"]["these"]["gpu_hours"] is None, "not known is not nothing"
+    (line,) = verdict_words.prices(found)
+    assert line == (
+        "GOOD: 3.2 GPU-hours and 0.5 core-hours. One more decimal: on these tasks (±0.020 to ±0.0020) with seeds "
+        "alone: 210 seeds, 1,234 GPU-hours more; on tasks like these (±0.150 to ±0.0150) not with seeds alone: 40 times the "
+        "families and 210 seeds, 12,346 GPU-hours more."
+    )
+
+
 def test_without_a_truth_nothing_is_said_of_one(written, capsys):
     found = verdict.read(written)
     assert found["truth"] == [] and set(found["truth_counts"].values()) == {0}

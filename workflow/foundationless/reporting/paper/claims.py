@@ -107,7 +107,7 @@ def _row(
     pairs: pd.DataFrame, units: float = 1, df: float = np.inf,
 ) -> Row:  # fmt: skip
     """`pairs` are the comparisons that it rests on, `units` those of its t interval on `df` degrees of freedom."""
-    names = dict(zip(("difference", "low", "high"), interval, strict=True)) | {"n": n, "margin": margin}
+    names: Row = dict(zip(("difference", "low", "high"), interval, strict=True)) | {"n": n, "margin": margin}
     names |= {"inner": _inner(interval, df), "pairs": pairs, "units": units}
     return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names}
 

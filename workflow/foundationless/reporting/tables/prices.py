@@ -56,7 +56,8 @@ class Prices:
         self._known: dict[Arm, tuple[Any, Any]] = {}
         self._random: dict[tuple[str, str], list[Arm]] = {}
         self._baselines: dict[tuple[str, str], list[Arm]] = {}
-        for arm, part in jobs.groupby(keys, sort=False):
+        for key, part in jobs.groupby(keys, sort=False):
+            arm: Arm = tuple(map(str, key))  # type: ignore[assignment]
             hours, seeds = part[["gpu_hours", "cores"]].sum().to_numpy(), part["seed"].nunique()
             self._known[arm] = hours, hours / seeds if seeds > 1 else 0 * hours
             rivals = {"random": self._random, "baseline": self._baselines}.get(arm[3], {})
@@ -71,7 +72,7 @@ class Prices:
             if isinstance(row.get("reference"), str):
                 other = str(row.get("reference_analysis") or place[0])
                 found |= {(other, place[1], str(row["reference"]), str(row["reference_init"]))}
-            rivals = {"best_random": self._random, "baseline": self._baselines}.get(row.get("versus"), {})
+            rivals = {"best_random": self._random, "baseline": self._baselines}.get(str(row.get("versus")), {})
             found |= set(rivals.get(place, ()))
         return found
 
@@ -132,13 +133,12 @@ def _belongs(row: Mapping[Any, Any], kinds: pd.DataFrame, task: str) -> bool:
 def _price(row: Mapping[Any, Any], hours: Hours | None) -> Row:
     over_families = row["scope"] == "like-these"
     families = float(row["units"]) if over_families else math.inf
-    numbers = (float(row[name]) for name in ("se", "df", "se_seeds", "seeds"))
-    further = next_decimal(*numbers, families)
-    more = {"next_decimal": further.how or np.nan, "next_decimal_seeds": further.seeds}
+    se, df, se_seeds, seeds = (float(row[name]) for name in ("se", "df", "se_seeds", "seeds"))
+    further = next_decimal(se, df, se_seeds, seeds, families)
+    more: Row = {"next_decimal": further.how or np.nan, "next_decimal_seeds": further.seeds}
     more |= {"next_decimal_times": further.times}
     if hours is None:
         return dict.fromkeys(PRICES, np.nan) | more
-    seeds = float(row["seeds"])
     further_hours = _further(hours, seeds, further.seeds, further.times if over_families else 1.0)
     return spent(hours) | more | {"next_decimal_hours": further_hours}
 
@@ -167,7 +167,7 @@ def price_claims(
     rows = []
     for own, number in zip(arms, units, strict=True):
         hours, times = prices.hours(sorted(own)), more_units(number)
-        row = dict.fromkeys(PRICES, np.nan) | {"next_decimal_times": times}
+        row: Row = dict.fromkeys(PRICES, np.nan) | {"next_decimal_times": times}
         row |= {"next_decimal": NOT_ALONE} if times > 1 else {}
         if hours is not None:
             apart = float(hours.all[hours.unit()] - hours.weights[hours.unit()])

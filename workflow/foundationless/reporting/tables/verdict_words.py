@@ -16,10 +16,10 @@ PHRASES = {
     "one seed": "has too few seeds for a word (one of three) for",
 }
 PRICED = (
-    "What each verdict against random cost: both arms, their embeddings and weights, each job once, though other verdicts "
-    "rest on it too. And what an interval ten times as narrow would: only the part of the seeds shrinks with their number, "
-    "that of test items (on these tasks) or families (on tasks like these) takes more of its own; hours for predicting "
-    "further items are not known."
+    "What each verdict against random cost: both arms, their embeddings and weights, each job once, though other "
+    "verdicts rest on it too. And what an interval ten times as narrow would: only the part of the seeds shrinks with "
+    "their number, that of test items (on these tasks) or families (on tasks like these) takes more of its own; hours "
+    "for predicting further items are not known."
 )
 MARKS = {True: "✓", False: "✗", None: "○"}  # agrees with the truth, contradicts it, decides nothing
 Fact = Mapping[str, Any]
