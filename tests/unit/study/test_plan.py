@@ -341,6 +341,45 @@ def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sen
         check_schema(models, read_schema("models"), "models")
 
 
+def test_a_truth_is_of_the_main_analysis_against_random_unless_it_says_otherwise(parts):
+    name = study(parts).names_of("finetune")[0]
+    told = study(parts, truth=[{"model": name, "word": "better", "why": "It is."}]).truths
+    assert told == [{"model": name, "versus": "random", "analysis": "finetune", "word": "better", "why": "It is."}]
+    assert study(parts, truth=[]).truths == []
+    rest = {key: spec for key, spec in parts[0]["analyses"].items() if key in ("biotype", "ancestry", "sensitivity")}
+    most = max(("biotype", "ancestry"), key=lambda key: len(rest[key]["tasks"]))
+    assert study(parts, analyses=rest, truth=[]).main_analysis == most
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"model": "nobody"}, "config, truth of 'nobody' in analysis 'finetune': unknown model 'nobody'"),
+        ({"versus": "copi"}, "unknown reference 'copi'; did you mean 'copy'"),
+        ({"versus": "copy"}, "analysis 'finetune' has no arm 'copy' to compare"),
+        ({"analysis": "finetun"}, "unknown analysis 'finetun'; did you mean 'finetune'"),
+        ({"analysis": "sensitivity"}, "'sensitivity' compares no arms, so no verdict is of it"),
+    ],
+)
+def test_a_truth_of_what_no_verdict_is_of_is_refused(parts, change, sentence):
+    name = study(parts).names_of(change.get("analysis", "") if change.get("analysis") == "sensitivity" else "finetune")
+    case = {"model": name[0], "word": "better", "why": "It is."}
+    with pytest.raises(UserError, match=sentence):
+        study(parts, truth=[case | change])
+
+
+def test_a_truth_of_variants_alone_or_said_twice_is_refused(parts):
+    name = study(parts).names_of("finetune")[0]
+    case = {"model": name, "word": "better", "why": "It is."}
+    with pytest.raises(UserError, match="it is said twice of 'random' in 'finetune'"):
+        study(parts, truth=[case, case | {"word": "worse"}])
+    shares = [f"{task}.pct10" for task in parts[0]["analyses"]["finetune"]["tasks"]]
+    with pytest.raises(UserError, match="analysis 'finetune' has variants of tasks alone"):
+        study(parts, analyses__finetune__tasks=shares, truth=[case])
+    with pytest.raises(UserError, match=r"config, truth\.0\.word: 'best' is not one of"):
+        check_schema(changed(parts, truth=[case | {"word": "best"}]), read_schema("config"), "config")
+
+
 def test_a_classifier_that_is_not_known_is_refused(parts):
     models = {**parts[1], "gc": {**parts[1]["gc"], "classifier": "svn"}}
     with pytest.raises(UserError, match="model 'gc': unknown classifier 'svn'; did you mean 'svm'"):

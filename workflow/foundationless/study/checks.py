@@ -22,6 +22,7 @@ from foundationless.study.vocabulary import (
     GENOTYPES,
     METRICS,
     PROBES,
+    REFERENCES,
     SEQUENCE_CLASSIFIERS,
     SEQUENTIAL,
     SIMULATED,
@@ -76,6 +77,7 @@ def check_plan(plan: Plan) -> None:
             _check_model(plan.model(name))
             _check_arms(analysis, spec, plan.model(name))
     _check_known("task", [task for task in plan.config["limits"] if task != "default"], plan.tasks, "limits")
+    _check_truths(plan)
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
         raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
 
@@ -264,6 +266,31 @@ def _check_search(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
 
 
 # ---- analyses
+
+
+def _check_truths(plan: Plan) -> None:
+    """That what is said to be planted is compared somewhere in the study, once."""
+    seen = set()
+    for case in plan.truths:
+        name, versus, analysis = case["model"], case["versus"], case["analysis"]
+        where = f"config, truth of '{name}'"
+        _check_known("analysis", [analysis], plan.config["analyses"], where)
+        _check_known("reference", [versus], REFERENCES, where)
+        _check_known("model", [name], plan.names_of(analysis), f"{where} in analysis '{analysis}'")
+        arms = {cell.init for cell in plan.cells if (cell.analysis, cell.model) == (analysis, name)}
+        others = {cell.init for cell in plan.cells if cell.analysis == analysis}
+        if missing := [arm for arm in ("pretrained", versus) if arm not in (others if arm == "baseline" else arms)]:
+            raise UserError(
+                f"{where}: analysis '{analysis}' has no arm '{missing[0]}' to compare; add it to its arms, or leave "
+                "this truth out."
+            )
+        plain = any(not parse_task(task).variant for task in plan.config["analyses"][analysis]["tasks"])
+        if not (plain and ANALYSES[analysis].paired):
+            what = "has variants of tasks alone" if ANALYSES[analysis].paired else "compares no arms"
+            raise UserError(f"{where}: analysis '{analysis}' {what}, so no verdict is of it; name another one.")
+        if (name, versus, analysis) in seen:
+            raise UserError(f"{where}: it is said twice of '{versus}' in '{analysis}'; leave one out.")
+        seen.add((name, versus, analysis))
 
 
 def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:

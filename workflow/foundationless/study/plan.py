@@ -232,6 +232,20 @@ class Plan:
         """Precision of a model's jobs: its own, otherwise that of the config's section."""
         return str(self.model(model).entry.get("precision") or self.config[section]["precision"])
 
+    @cached_property
+    def main_analysis(self) -> str:
+        """The analysis that a verdict is of: fine-tuning, or the one of most tasks where nothing is fine-tuned."""
+        analyses: list[str] = [name for name in self.config["analyses"] if name in ANALYSES and ANALYSES[name].paired]
+        if "finetune" in analyses or not analyses:
+            return "finetune"
+        return max(analyses, key=lambda name: len(self.config["analyses"][name]["tasks"]))
+
+    @property
+    def truths(self) -> list[dict[str, str]]:
+        """What the config says was planted: model, versus, analysis, word, why."""
+        given = {"versus": "random", "analysis": self.main_analysis}
+        return [given | dict(case) for case in self.config.get("truth", ())]
+
     # ---- cells
 
     @cached_property

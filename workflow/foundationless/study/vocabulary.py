@@ -308,6 +308,17 @@ SIMULATED = (
 # What a difference may be called: by its tests; where no arm learned anything; where seeds are too few to say.
 VERDICTS = ("better", "equivalent", "worse", "undecided", "not learned", "two seeds", "one seed")
 
+DECISIONS = ("better", "equivalent", "worse")  # the words of it that decide something
+
+# What a pretrained arm is compared with, one word per model: itself otherwise made, or the best baseline.
+REFERENCES = {
+    "random": "itself at random initialisation",
+    "baseline": "the best baseline",
+    "embedding": "its embedding table alone",
+    "permuted": "its own weights, permuted",
+    "copy": "a copy of itself",
+}
+
 FEWEST_SEEDS = 3  # of each arm that has any: of two, their variance has one degree of freedom
 
 TOO_FEW_SEEDS = {1: "one seed", 2: "two seeds"}
