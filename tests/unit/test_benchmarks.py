@@ -18,6 +18,7 @@ FLAGS: dict[str, list[str]] = {
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "rebuild": [],
+    "starts": [],
     "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
@@ -37,7 +38,8 @@ def script(monkeypatch):
         return module
 
     yield load
-    sys.modules.pop("setting", None)
+    for shared in ("setting", "planning"):
+        sys.modules.pop(shared, None)
     torch.set_num_threads(threads)
 
 
