@@ -66,8 +66,9 @@ def tables(tmp_path):
     pd.DataFrame(missing, columns=names).to_csv(directory / "missing.csv", index=False)
     records = pd.DataFrame([("a", "b", "c", "d", 0)] * 3 + [("a", "b", "c", "d", 1)], columns=names[:5])
     records.to_csv(directory / "records.csv", index=False)
-    pairs = [("finetune", "mcc", 0.04), ("finetune", "mcc", 0.04), ("biotype", "auroc", 0.02)]
-    pd.DataFrame(pairs, columns=["analysis", "metric", "margin"]).to_csv(directory / "comparisons.csv", index=False)
+    pairs = [("finetune", "t", "mcc", 0.04), ("finetune", "u", "mcc", 0.04), ("biotype", "t", "auroc", 0.02)]
+    pairs = pd.DataFrame(pairs, columns=["analysis", "task", "metric", "margin"])
+    pairs.assign(versus="random").to_csv(directory / "comparisons.csv", index=False)
     return directory
 
 
@@ -443,3 +444,12 @@ def test_a_model_whose_records_are_gone_is_lost_and_closes_the_gate(tables, tmp_
     assert found["models"]["gone"]["verdict"] == {"these": None, "like-these": None} and found["models"]["gone"]["lost"]
     assert "cnn" not in found["models"] and "not compared for want of records: GONE." in found["sentences"][0]
     assert "gone" in verdict.unmet(verdict.select(found), VERDICTS)[0]
+
+
+@pytest.mark.parametrize(("tasks", "main_one"), [("vwxy", "finetune"), ("tu", "finetune"), ("tuv", "frozen")])
+def test_an_analysis_with_all_tasks_of_fine_tuning_and_more_speaks(tables, tasks, main_one):
+    add(tables, "across_tasks", row("good", "worse", analysis="frozen", n=14))
+    add(tables, "comparisons", *({"analysis": "frozen", "task": task, "versus": "random"} for task in tasks))
+    found = verdict.build(tables, "s", "t")
+    assert found["generated_from"]["analysis"] == main_one
+    assert found["models"]["good"]["verdict"]["these"] == ("worse" if main_one == "frozen" else "better")
