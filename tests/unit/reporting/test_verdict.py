@@ -332,6 +332,8 @@ def test_without_fine_tuning_the_analysis_of_most_tasks_is_judged(tables):
     frame = pd.read_csv(tables / "across_tasks.csv", keep_default_na=False)
     frame = frame[frame["variant"] == ""].replace({"analysis": {"finetune": "frozen"}})
     frame.to_csv(tables / "across_tasks.csv", index=False)
+    pairs = pd.read_csv(tables / "comparisons.csv").replace({"analysis": {"finetune": "frozen"}})
+    pairs.to_csv(tables / "comparisons.csv", index=False)
     found = verdict.build(tables, "s", "")
     assert found["generated_from"]["analysis"] == "frozen" and found["models"]["good"]["verdict"]["these"] == "better"
 
