@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from planning import copy_tree
+from planning import SHORT, copy_tree
 from setting import ROOT, call, plain_parser, table
 
 from foundationless.commands._flags import count
@@ -30,7 +30,7 @@ from foundationless.errors import UserError
 
 FEW = [f"results/finetune/sim_mark/{name}/baseline/seed0/record.json" for name in ("gc", "length", "majority")]
 IMPORT = re.compile(r"import time: +(\d+) \|", re.M)
-SHORT = """
+WATCHED = """
 import resource, sys, threading, time
 
 sys.path.insert(0, "{workflow}")
@@ -62,17 +62,6 @@ onstart:
 onsuccess:
     print("MEASURED", most[0], used() - before)
 
-
-rule all:
-    input:
-        expand("done/{{job}}", job=range({jobs})),
-
-
-rule short:
-    output:
-        "done/{{job}}",
-    shell:
-        "sleep {seconds}; touch {{output}}"
 """
 
 
@@ -141,7 +130,8 @@ def _imports(logs: Path) -> dict[str, tuple[int, float]]:
 def run_short(jobs: int, seconds: float, cores: int, mended: str) -> tuple[float, int, float]:
     """(Wall seconds, threads, processor seconds) of Snakemake's process over so many short jobs."""
     with tempfile.TemporaryDirectory() as place:
-        text = SHORT.format(workflow=ROOT / "workflow", jobs=jobs, seconds=seconds)
+        command = f"sleep {seconds}; touch {{output}}"
+        text = WATCHED.format(workflow=ROOT / "workflow") + SHORT.format(jobs=jobs, command=command)
         Path(place, "Snakefile").write_text(text)
         snakemake = str(Path(sys.executable).with_name("snakemake"))
         command = [snakemake, "--cores", str(cores), "--quiet", "all", "--config", f"mended={mended}"]

@@ -12,7 +12,7 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.price.devices import DEVICES
 from foundationless.study.price.estimate import Calibration, Machine, estimate, list_jobs, longest_chain
-from foundationless.study.price.workload import Workload, parameters
+from foundationless.study.price.workload import Workload, parameters, read_sizes
 from support import ROOT
 
 SIZES = {"EMP_H3": {"train": 1000, "validation": 100, "test": 100, "length": 600}}
@@ -234,3 +234,19 @@ def test_command(capsys, tmp_path, monkeypatch):
         (tmp_path / "sizes.tsv").write_text(f"task\ttrain\tvalidation\ttest\tlength\nH3\t{cells}\n")
         assert main(["plan", "--configfile", "config/config.yaml", "--sizes", str(tmp_path / "sizes.tsv")]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("trial", "dnabert2"), ("trial", "hyenadna"), ("study", ""), ("paper", "")]
+)
+def test_the_readme_states_the_prices_of_the_shipped_studies(name, model):
+    config = read_yaml(ROOT / f"config/{name}.yaml")
+    if model:
+        config["models"] = {model: {}}
+    label = {"dnabert2": "DNABERT-2", "hyenadna": "HyenaDNA"}.get(model, "")
+    rows = [line.split(" | ") for line in (ROOT / "README.md").read_text().splitlines()]
+    (row,) = [row for row in rows if row[0].startswith(f"| `config/{name}.yaml`") and label in row[0] and len(row) == 5]
+    whole = total(config, read_sizes(ROOT / "resources/lists/task_sizes.tsv"), DEVICES["a100"])
+    stated = [float(cell.replace(",", "")) for cell in row[1:3]]
+    assert [round(whole["gpu_hours"], 1 if model else None), whole["jobs"]] == stated
+    assert whole["jobs"] <= 15_000 and (name != "study" or whole["gpu_hours"] <= 15_000)
