@@ -163,7 +163,7 @@ class Workload:
     def _reading_and_writing(self, rule: str, analysis: str, task: str) -> float:
         """Seconds of a job without a model, its start left out."""
         if rule == "cluster_embeddings":  # permutations over a few thousand test rows, with distances between all
-            return 0.6 + 45.0 * (min(5000.0, self.rows(task)["test"]) / 5000) ** 2
+            return 0.2 + 45.0 * (min(5000.0, self.rows(task)["test"]) / 5000) ** 2
         if rule in NUCLEOTIDE:
             tasks = self.plan.audited if rule == "audit_overlap" else (parse_task(task).base_task,)
             least, each = NUCLEOTIDE[rule]
