@@ -52,8 +52,8 @@ class Device:
         )
 
 
-# A job of a cluster waits for its allocation, reads the Snakefile and imports; one of this machine is a fork of a worker
-# that has imported (`runtime.worker`).
+# A job of a cluster waits for its allocation, reads the Snakefile and imports; one of this machine is a fork of a
+# worker that has imported (`runtime.worker`).
 DEVICES = {
     "h200": Device("h200", 160e12, 0.02, 15.0),
     "a100": Device("a100", 60e12, 0.02, 15.0),
