@@ -300,13 +300,13 @@ class _Graph:
             key = ("embed", base, *made[1:])
             parents.append(self.add(key, read, task=base, model=cell.model, init=cell.init))
         if rule == "finetune_model" and (cut := self.shares.finetuning(**names)).parts:
-            made: list[Key] = []
+            trained: list[Key] = []
             for part in range(cut.parts):
                 group, leg = cut.place(part)
                 share = len(members(cut.units, cut.groups, group)) / cut.units / cut.legs
-                before = [made[-1]] if leg else parents
-                made.append(self.add(("finetune_part", *map(str, cell), str(part)), before, share, **names))
-            merged = [made[part] for part in cut.last_parts()]
+                before = [trained[-1]] if leg else parents
+                trained.append(self.add(("finetune_part", *map(str, cell), str(part)), before, share, **names))
+            merged = [trained[part] for part in cut.last_parts()]
             return self.add((rule, *map(str, cell)), merged, 0.0, **names)
         return self.add((rule, *map(str, cell)), parents, **names)
 
