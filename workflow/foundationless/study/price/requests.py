@@ -79,7 +79,7 @@ class Allocation:
         if rule in ("pretrain", "pretrain_leg"):
             return "pretrain", 1 / self.shares.pretraining(names["model"]).legs
         if rule in ("finetune_model", "finetune_part"):
-            cut = self.shares.finetuning(**{name: names[name] for name in ("analysis", "task", "model")})
+            cut = self.shares.finetuning(names["analysis"], names["task"], names["model"])
             if rule == "finetune_model":
                 return (MERGE, 0.0) if cut.parts else (rule, 1.0)
             largest = max(len(members(cut.units, cut.groups, group)) for group in range(cut.groups))
