@@ -74,14 +74,16 @@ class Shares:
         start = self._workload.start("finetune_model")
         room, each = max(self.seconds - start, 1e-6), (whole - start) / units
         groups = math.ceil(units / max(1, math.floor(room / each)))
-        return Cut(units, groups, max(1, math.ceil(each / room)) if groups == units else 1)
+        legs = math.ceil(each / room) if groups == units else 1
+        return Cut(units, groups, max(1, min(legs, int(settings["epochs"]))))
 
     def pretraining(self, model: str) -> Cut:
         """Of the steps of a model's pretraining."""
         key = ("pretrain", "", model)
         if key not in self._known:
-            work = self._workload.of("pretrain", model=model)
-            seconds = work.gpu / self._workload.processes("pretrain", model) + work.cpu
-            legs = min(math.ceil(seconds / self.seconds), int(self.plan.pretraining(model)["steps"]))
+            work, start = self._workload.of("pretrain", model=model), self._workload.start("pretrain")
+            seconds = work.gpu / self._workload.processes("pretrain", model) + work.cpu - start
+            legs = math.ceil(seconds / max(self.seconds - start, 1e-6))
+            legs = min(legs, int(self.plan.pretraining(model)["steps"]))
             self._known[key] = Cut(legs=max(1, legs))
         return self._known[key]

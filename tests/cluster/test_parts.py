@@ -1,0 +1,66 @@
+"""Fine-tuning in parts and pretraining in legs through SLURM: killed in a leg, and equal to jobs that are whole."""
+
+import pytest
+import yaml
+
+from foundationless.runtime.files import sha256
+from support import ROOT
+from support.slurm_cluster import payload
+from support.studies import checkout, outcome, snakemake, wait_until, write_study
+
+MODEL = "hyenadna.demo"
+ONE_THREAD = [f"{rule}=1" for rule in ("finetune_model", "finetune_part", "pretrain", "pretrain_leg")]
+
+
+def tiny(path, **changes):
+    """One model on one task: two rates, and a pretraining that can be caught in the middle."""
+    demo = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    return write_study(
+        path,
+        seeds=[0],
+        models={MODEL: demo["models"][MODEL]},
+        baselines={},
+        limits={"default": {"train": 120, "validation": 30, "test": 60}},
+        pretraining=demo["pretraining"] | {"steps": 120, "checkpoint_every": 60},
+        finetuning=demo["finetuning"] | {"epochs": 4, "extend": 0},
+        statistics=demo["statistics"] | {"resamples": 200},
+        analyses={"finetune": {"tasks": ["sim_promoter"], "arms": ["pretrained", "random"]}},
+        **changes,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    directory = checkout(tmp_path_factory.mktemp("whole"))
+    answer = snakemake("--configfile", tiny(directory / "tiny.yaml"), "finetune", directory=directory)
+    assert answer.returncode == 0, answer.stdout[-4000:]
+    assert not list(directory.glob("results/**/parts")) and not list(directory.glob("results/**/legs"))
+    return directory
+
+
+def equal(ours, theirs):
+    records, others = outcome(ours)[0], outcome(theirs)[0]
+    assert records == others and len(records) >= 3
+    weights = f"results/weights/{MODEL}/pretrained/seed0/model.safetensors"
+    assert sha256(ours / weights) == sha256(theirs / weights)
+    assert not [*(ours / "results").rglob("*.checkpoint")]
+
+
+def test_jobs_that_are_cut_end_in_the_records_of_whole_ones_though_a_leg_is_killed(cluster, whole, tmp_path):
+    directory = cluster.clone(tmp_path)
+    study = tiny(directory / "cut.yaml", longest_job=0.005)  # 18 s, of which a job takes 15 before its work
+    log = directory / "main.log"
+    main = cluster.start(directory, "--configfile", study, "--set-threads", *ONE_THREAD, "--", "finetune", log=log)
+    pretrain = directory / f"results/pretrain/{MODEL}/seed0"
+    first = pretrain / "legs/leg0.json"
+    wait_until(lambda: first.exists() and payload(directory, "pretrain_leg"), 120, main)
+    payload(directory, "pretrain_leg").terminate()  # the second leg, or a later one: its retry goes on
+    assert main.wait(300) == 0, log.read_text()[-4000:]
+    equal(directory, whole)
+    legs = [*directory.glob("logs/pretrain_leg/**/leg*.log")]
+    assert len(legs) >= 2 and any("continued after step" in path.read_text() for path in legs)
+    jobs = [job for job in cluster.history() if str(job["Comment"]).startswith(("rule_finetune", "rule_pretrain"))]
+    parts = [job for job in jobs if job["Comment"].startswith("rule_finetune_part")]
+    merges = [job for job in jobs if job["Comment"].startswith("rule_finetune_model") and job["Partition"] == "cpu"]
+    assert len(parts) >= 8 and all(job["Partition"] == "gpu" for job in parts)
+    assert len(merges) >= 2 and not any("gres/gpu" in job["ReqTRES"] for job in merges)
