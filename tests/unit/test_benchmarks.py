@@ -21,6 +21,7 @@ FLAGS: dict[str, list[str]] = {
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "racing": [],
     "rebuild": [],
+    "starts": [],
     "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
@@ -40,7 +41,8 @@ def script(monkeypatch):
         return module
 
     yield load
-    sys.modules.pop("setting", None)
+    for shared in ("setting", "planning"):
+        sys.modules.pop(shared, None)
     torch.set_num_threads(threads)
 
 

@@ -166,8 +166,8 @@ def test_it_says_what_a_verdict_cost_and_what_a_decimal_would(tables):
     (line,) = verdict_words.prices(found)
     assert line == (
         "GOOD: 3.2 GPU-hours and 0.5 core-hours. One more decimal: on these tasks (±0.020 to ±0.0020) with seeds "
-        "alone: 210 seeds, 1,234 GPU-hours more; on tasks like these (±0.150 to ±0.0150) not with seeds alone: 40 times "
-        "the families and 210 seeds, 12,346 GPU-hours more."
+        "alone: 210 seeds, 1,234 GPU-hours more; on tasks like these (±0.150 to ±0.0150) not with seeds alone: 40 "
+        "times the families and 210 seeds, 12,346 GPU-hours more."
     )
 
 

@@ -29,7 +29,7 @@ def identity() -> str:
 def ask() -> None:
     """Have the worker run this command and exit as it did; return where no worker does."""
     path = os.environ.get(VARIABLE, "off")
-    if path == "off" or sys.platform != "linux" or sys.argv[1:2] == ["worker"]:
+    if path in ("", "off") or sys.platform != "linux" or sys.argv[1:2] == ["worker"]:
         return
     if sys.orig_argv[1:3] != ["-m", "foundationless"]:
         return  # started in another way, or with options of Python

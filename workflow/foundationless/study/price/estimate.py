@@ -235,7 +235,7 @@ def list_jobs(workload: Workload, cells: Iterable[Cell], calibration: Calibratio
         audits = [graph.add_audit(task) for task in plan.audited]
         tables = graph.add(("collect_tables",), [*summaries, *audits])
         drawn, verdict = graph.add(("draw_figures",), [tables]), graph.add(("write_verdict",), [tables])
-        graph.add(("bind_figures",), [drawn])
+        graph.add(("bind_figures",), [drawn, verdict])
         graph.add(("write_report",), [drawn, verdict])
     return graph.nodes
 
