@@ -32,7 +32,7 @@ def tiny(path, **changes):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     directory = checkout(tmp_path_factory.mktemp("whole"))
-    answer = snakemake("--configfile", tiny(directory / "tiny.yaml"), "finetune", directory=directory)
+    answer = snakemake("--configfile", tiny(directory / "tiny.yaml"), "--", "finetune", directory=directory)
     assert answer.returncode == 0, answer.stdout[-4000:]
     assert not list(directory.glob("results/**/parts")) and not list(directory.glob("results/**/legs"))
     return directory
@@ -58,8 +58,10 @@ def test_jobs_that_are_cut_end_in_the_records_of_whole_ones_though_a_leg_is_kill
     assert main.wait(300) == 0, log.read_text()[-4000:]
     equal(directory, whole)
     legs = [*directory.glob("logs/pretrain_leg/**/leg*.log")]
-    assert len(legs) >= 2 and any("continued after step" in path.read_text() for path in legs)
+    assert len(legs) == 2 and "continued after step 40" in legs[-1].with_name("leg1.log").read_text()
     jobs = [job for job in cluster.history() if str(job["Comment"]).startswith(("rule_finetune", "rule_pretrain"))]
+    tried = [job["State"] for job in jobs if job["Comment"].startswith("rule_pretrain_leg")]
+    assert tried.count("COMPLETED") == 2 and len(tried) >= 3, "the killed leg was tried again"
     parts = [job for job in jobs if job["Comment"].startswith("rule_finetune_part")]
     merges = [job for job in jobs if job["Comment"].startswith("rule_finetune_model") and job["Partition"] == "cpu"]
     assert len(parts) >= 8 and all(job["Partition"] == "gpu" for job in parts)
