@@ -54,7 +54,7 @@ PLACES = {
     "analysis", "task", "model", "init", "embeddings", "sequences", "weights", "aggregate", "energy", "runs", "record",
     "predictions", "output", "losses", "checkpoints", "checkpoint_seconds", "pack", "shard", "family", "classifier",
     "options", "probes", "poolings", "genome", "exclude", "holdout", "vcf", "people", "panel",
-    "people_per_superpopulation", "strict_alphabet", "max_tokens", "importances",
+    "people_per_superpopulation", "strict_alphabet", "max_tokens", "importances", "parts",
 }  # fmt: skip
 
 

@@ -150,6 +150,16 @@ class Workload:
             return self._weights(rule, self.plan.model(model))
         return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
 
+    def part(self, rule: str, model: str, whole: Work, share: float) -> Work:
+        """Work of a job that does this share of a cut one; 0: what puts the parts together, on a core."""
+        start = self.start(rule)
+        if not share:
+            weights = 4.0 * self.parameters(self.plan.model(model))
+            return Work(cpu=start + weights / READ, size=whole.size)
+        begun = start * self.processes(rule, model)
+        gpu, cpu = (begun, 0.0) if whole.gpu else (0.0, begun)
+        return Work(gpu + share * max(0.0, whole.gpu - gpu), cpu + share * max(0.0, whole.cpu - cpu))
+
     def start(self, rule: str) -> float:
         """Seconds of a job before its work."""
         return self.device.start + (self.device.imports if rule in NETWORK_RULES else 0.0)
