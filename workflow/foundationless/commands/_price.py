@@ -94,3 +94,16 @@ def state_price(path: Path, device: str) -> str:
         f"where nothing differs {word['equivalent']:.2f}, `better` at {DIFFERENCE:+g} {word['better']:.2f}; it detects "
         f"{shown} with 80 %."
     )
+
+
+def find_device() -> tuple[str, str]:
+    """Where networks of a study that starts here will run (of `DEVICES`), and how that is known, in words."""
+    import torch
+
+    if profile := os.environ.get("SNAKEMAKE_PROFILE"):
+        return DEFAULT, f"SNAKEMAKE_PROFILE is {profile}, whose jobs are taken to have GPUs"
+    if not torch.cuda.is_available():
+        return "cpu", "this machine has no GPU that torch can use"
+    name = torch.cuda.get_device_name()
+    device = next((device for device in DEVICES if device in name.lower()), DEFAULT)
+    return device, f"this machine has a GPU ({name})"

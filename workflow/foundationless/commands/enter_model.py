@@ -9,13 +9,10 @@ there already and says the same is left alone: the same command goes on with a t
 """
 
 import argparse
-import os
-import sys
 from pathlib import Path
 
-from foundationless.commands._price import state_price
+from foundationless.commands._price import find_device, state_price
 from foundationless.errors import UserError
-from foundationless.study.price.devices import DEFAULT, DEVICES
 
 TRIALS = Path("config", "trials")
 STANDARD, MINI = Path("config", "trial.yaml"), Path("config", "mini.yaml")
@@ -40,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.models import hub, onboarding
-    from foundationless.runtime.log import tell
+    from foundationless.runtime.log import agreed, tell
 
-    device, place = _find_device()
+    device, place = find_device()
     base = arguments.study or (MINI if device == "cpu" else STANDARD)
     study = onboarding.read_base(base)
     if arguments.path:
@@ -63,26 +60,6 @@ def run(arguments: argparse.Namespace) -> None:
     why = "as asked for" if arguments.study else f"because {place}"
     tell(f"{label} goes into the study {base}, {why}.")
     tell(state_price(output, device))
-    if not arguments.yes and sys.stdin.isatty() and not _agreed():
+    if not arguments.yes and not agreed("Start it?"):
         raise UserError(f"not started; the study is {output}: `snakemake --configfile {output}` runs it.")
     print(output)
-
-
-def _find_device() -> tuple[str, str]:
-    """Where the trial's networks will run, as the estimate calls it (`DEVICES`), and how that is known, in words."""
-    import torch
-
-    if profile := os.environ.get("SNAKEMAKE_PROFILE"):
-        return DEFAULT, f"SNAKEMAKE_PROFILE is {profile}, whose jobs are taken to have GPUs"
-    if not torch.cuda.is_available():
-        return "cpu", "this machine has no GPU that torch can use"
-    name = torch.cuda.get_device_name()
-    device = next((device for device in DEVICES if device in name.lower()), DEFAULT)
-    return device, f"this machine has a GPU ({name})"
-
-
-def _agreed() -> bool:
-    """Whether the answer to the question, put on stderr because stdout holds the study's name, is yes."""
-    sys.stderr.write("Start it? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
