@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 from foundationless.errors import UserError
 from foundationless.study import checks, job_counts, names, progress, status
+from foundationless.study import looks as study_looks
 from foundationless.study import vocabulary
 from foundationless.study.price import workload
 from foundationless.study.config import read_margins

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.aggregate import ALPHA, any_learned, decide, holm, rank_arms, weigh, wilcoxon
+from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.table_files import add_name_parts
 from foundationless.study.vocabulary import SCOPES
 
@@ -63,6 +64,7 @@ def summarise_tasks(
     tasks: pd.DataFrame,
     ranks: Mapping[str, int],
     clusters: Mapping[str, str] | None = None,
+    looks: Mapping[str, Looks] | None = None,
 ) -> pd.DataFrame:
     """Evidence of every pretrained arm against each reference, by analysis, variant, set of tasks and scope (`ACROSS`).
 
@@ -73,7 +75,8 @@ def summarise_tasks(
     those of `aggregate.weigh`, in units of the metric; a set of several metrics is judged at the mean of its tasks'
     margins. Wilcoxon's signed-rank test is over the families. The columns `_holm` adjust over the models of a set,
     `verdict` is `aggregate.decide` of them, `seeds` are the fewest of an arm that has any, `learned` counts tasks on
-    which an arm beats the best constant answer, and `mde` is what the first of Holm's steps would detect.
+    which an arm beats the best constant answer, and `mde` is what the first of Holm's steps would detect. Of analyses
+    with `looks` `p` and `p_tost` are repeated p values (`spending`).
     """
     rows = _prepare(comparisons, runs, task_kinds(tasks))
     weighed = [
@@ -85,6 +88,10 @@ def summarise_tasks(
         for evidence in _evidence(part, clusters or {}, int(models[versus]))
     ]
     table = pd.DataFrame(weighed).reindex(columns=[*ACROSS, "any_learned"])
+    for analysis, design in (looks or {}).items():
+        mine = table["analysis"] == analysis
+        table.loc[mine, "p"] = design.repeated(table.loc[mine, "p"])
+        table.loc[mine, "p_tost"] = design.repeated_one_sided(table.loc[mine, "p_tost"])
     keys = [*SETS, "scope"]
     for name in ("p", "p_tost", "wilcoxon_p"):
         table[f"{name}_holm"] = table.groupby(keys, sort=False)[name].transform(lambda p: pd.Series(holm(p), p.index))

@@ -88,6 +88,7 @@ class Plan:
         self.datasets = {row["name"]: row for row in datasets}
         self.files = {row["file"]: row for row in datasets}
         self._models: dict[str, Model] = {}
+        self._until: dict[int, tuple[Cell, ...]] = {}
 
     # ---- models
 
@@ -239,7 +240,7 @@ class Plan:
 
     def _each_cell(self) -> Iterator[Cell]:
         for analysis, spec in self.config["analyses"].items():
-            seeds = spec.get("seeds", self.config["seeds"])
+            seeds = self.seeds(analysis)
             for task in spec["tasks"]:
                 for name in self.names_of(analysis):
                     if not self.fits(name, task):  # of the config's baselines; an analysis names its own rightly
@@ -249,6 +250,53 @@ class Plan:
                         drawn = ANALYSES[analysis].draws(init, model.family, model.classifiers)
                         for seed in seeds if drawn else seeds[:1]:
                             yield Cell(analysis, task, name, init, seed)
+
+    # ---- seeds until decided
+
+    def _given_seeds(self, analysis: str) -> Any:
+        return self.config["analyses"][analysis].get("seeds", self.config["seeds"])
+
+    def seeds(self, analysis: str) -> list[int]:
+        """Every seed that an analysis may have: its list, or as many as looks may lead to."""
+        given = self._given_seeds(analysis)
+        return list(range(given["to"])) if isinstance(given, Mapping) else list(given)
+
+    def looks_of(self, analysis: str) -> range:
+        """Numbers of seeds that an analysis may end with; none where it has a fixed list."""
+        given = self._given_seeds(analysis)
+        return range(given["from"], given["to"] + 1) if isinstance(given, Mapping) else range(0)
+
+    @property
+    def deciding(self) -> str:
+        """The analysis whose verdict ends the study: `decide`'s, otherwise fine-tuning, otherwise, of those that compare
+        arms sample by sample, the one with most plain tasks."""
+        analyses = self.config["analyses"]
+        if named := (self.config.get("decide") or {}).get("analysis"):
+            return str(named)
+        if "finetune" in analyses:
+            return "finetune"
+        plain = {name: sum(not parse_task(task).variant for task in spec["tasks"]) for name, spec in analyses.items()}
+        return min(analyses, key=lambda name: (not ANALYSES[name].paired, -plain[name], name))
+
+    @property
+    def looks(self) -> range:
+        """Numbers of seeds after which the study is looked at; none: its design is fixed."""
+        return self.looks_of(self.deciding)
+
+    def seeds_at(self, analysis: str, seeds: int) -> int:
+        """How many seeds an analysis with looks has in a study that ended with so many."""
+        looks = self.looks_of(analysis)
+        return max(looks[0], min(seeds, looks[-1]))
+
+    def cells_until(self, seeds: int) -> tuple[Cell, ...]:
+        """Cells of a study that ended with so many seeds; analyses with a fixed list are whole."""
+        if seeds not in self._until:
+            fixed = {name for name in self.config["analyses"] if not self.looks_of(name)}
+            counts = {name: self.seeds_at(name, seeds) for name in self.config["analyses"] if name not in fixed}
+            self._until[seeds] = tuple(
+                cell for cell in self.cells if cell.analysis in fixed or cell.seed < counts[cell.analysis]
+            )
+        return self._until[seeds]
 
     def names_of(self, analysis: str) -> list[str]:
         """Models of an analysis, and the baselines that join it."""

@@ -11,7 +11,7 @@ RULES = (
     "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
     "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "train_tokenizer", "pretrain",
     "finetune_model", "fit_baseline", "embed", "probe", "cluster_embeddings", "score_sensitivity",
-    "score_similarity", "score_likelihood", "score_mutagenesis", "summarise_analysis", "collect_tables",
+    "score_similarity", "score_likelihood", "score_mutagenesis", "look", "summarise_analysis", "collect_tables",
     "draw_figures", "bind_figures", "write_verdict", "write_report",
 )  # fmt: skip
 
@@ -311,6 +311,8 @@ VERDICTS = ("better", "equivalent", "worse", "undecided", "not learned", "two se
 FEWEST_SEEDS = 3  # of each arm that has any: of two, their variance has one degree of freedom
 
 TOO_FEW_SEEDS = {1: "one seed", 2: "two seeds"}
+
+DECIDED = ("better", "equivalent", "worse", "not learned")  # words for which no further seed is computed
 
 # Two questions about the same differences, and what each takes for drawn.
 SCOPES = {
