@@ -26,7 +26,9 @@ def get_look_flags(wildcards):
     if not FROM_RECORDS:
         return ""
     further = [cell for cell in get_look_cells(int(wildcards.seeds) + 1) if cell.seed == int(wildcards.seeds)]
-    return "--partial" if get_present([get_cell_path(cell, "record.json") for cell in further]) else "--partial --no-more"
+    return (
+        "--partial" if get_present([get_cell_path(cell, "record.json") for cell in further]) else "--partial --no-more"
+    )
 
 
 def get_looks_so_far():

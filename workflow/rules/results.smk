@@ -1,3 +1,8 @@
+if study.looks:
+
+    include: "looks.smk"
+
+
 rule summarise_analysis:
     input:
         records=lambda w: get_files("record.json", w.analysis),

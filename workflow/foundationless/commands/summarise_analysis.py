@@ -34,8 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resamples", type=count, default=2000, help="bootstrap resamples")
     add("--margins", default="{}", help="JSON: metric -> equivalence margin in its units (default: each metric's own)")
     add("--seed", type=seed, required=True, help="seed of the resamples")
-    add("--looks", nargs=3, type=count, metavar=("FROM", "TO", "NOW"), help="numbers of seeds: at the first look, "
-        "at the last that there may be, at this one; p values are then repeated ones")
+    add(
+        "--looks",
+        nargs=3,
+        type=count,
+        metavar=("FROM", "TO", "NOW"),
+        help="numbers of seeds: at the first look, "
+        "at the last that there may be, at this one; p values are then repeated ones",
+    )
     add("--processes", type=count, default=1, help="tasks worked on at once; the tables do not depend on it")
     add("--output", required=True, type=output_directory, help="directory to write the tables into")
 

@@ -27,6 +27,7 @@ from foundationless.study.vocabulary import FEWEST_SEEDS
 VARIANTS = ("tokenizer", "width")
 # A rate at which published checkpoints are fine-tuned (the paper sweeps 1e-5 to 3e-4); miniatures need larger ones.
 LEARNING_RATE = 3.0e-5
+MOST_SEEDS = 10  # of a trial
 # Rows that an embedding table may have beyond the tokenizer's ids: published ones are padded to a multiple of 8.
 _PADDING = 8
 _LONGEST_LABEL = 24
@@ -158,15 +159,15 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
 
 
 def _add_seeds(trial: dict[str, Any]) -> list[str]:
-    """Give what decides the verdict, fine-tuning, as many seeds as a word takes, and say so."""
+    """Give what decides the verdict, fine-tuning, seeds until it is decided, and say so; a study's own such seeds stay."""
     spec = trial["analyses"].get("finetune", trial)
-    seeds = list(spec.get("seeds", trial["seeds"]))
-    more = [seed for seed in range(FEWEST_SEEDS + len(seeds)) if seed not in seeds]
-    added = more[: max(0, FEWEST_SEEDS - len(seeds))]
-    if not added:
+    if isinstance(spec.get("seeds", trial["seeds"]), Mapping):
         return []
-    spec["seeds"] = [*seeds, *added]
-    return [f"Seeds {', '.join(map(str, added))} are added to fine-tuning, for a verdict takes {FEWEST_SEEDS}."]
+    spec["seeds"] = {"from": FEWEST_SEEDS, "to": MOST_SEEDS}
+    if spec is not trial:
+        trial["decide"] = {**trial.get("decide", {}), "analysis": "finetune"}
+    what = "Fine-tuning has" if spec is not trial else "Analyses without seeds of their own have"
+    return [f"{what} {FEWEST_SEEDS} to {MOST_SEEDS} seeds: after each it is looked whether the verdict is decided."]
 
 
 def _match_baselines(trial: dict[str, Any], name: str, entry: Mapping[str, Any]) -> list[str]:

@@ -280,8 +280,8 @@ def _check_looks(plan: Plan) -> None:
     both = {(task, model) for task, model, init in arms if init == "pretrained" and (task, model, "random") in arms}
     if not ANALYSES[plan.deciding].paired or not both:
         raise UserError(
-            f"config, seeds: {{from, to}} end with the verdict on {plan.deciding}, which compares no pretrained arm with "
-            "a random one on a plain task; name another under decide.analysis."
+            f"config, seeds: {{from, to}} end with the verdict on {plan.deciding}, which compares no pretrained arm "
+            "with a random one on a plain task; name another under decide.analysis."
         )
 
 

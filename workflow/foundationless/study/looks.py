@@ -1,4 +1,4 @@
-"""What looks at a study whose seeds are `{from, to}` said: the files that the rule `look` writes, read without pandas."""
+"""What looks at a study whose seeds are `{from, to}` said: the files of the rule `look`, read without pandas."""
 
 import json
 from pathlib import Path

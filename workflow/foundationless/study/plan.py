@@ -268,15 +268,17 @@ class Plan:
 
     @property
     def deciding(self) -> str:
-        """The analysis whose verdict ends the study: `decide`'s, otherwise fine-tuning, otherwise, of those that compare
-        arms sample by sample, the one with most plain tasks."""
+        """The analysis whose verdict ends the study.
+
+        `decide`'s, otherwise fine-tuning, otherwise of those that compare sample by sample the one with most plain tasks.
+        """
         analyses = self.config["analyses"]
         if named := (self.config.get("decide") or {}).get("analysis"):
             return str(named)
         if "finetune" in analyses:
             return "finetune"
         plain = {name: sum(not parse_task(task).variant for task in spec["tasks"]) for name, spec in analyses.items()}
-        return min(analyses, key=lambda name: (not ANALYSES[name].paired, -plain[name], name))
+        return min(plain, key=lambda name: (not ANALYSES[name].paired, -plain[name], name))
 
     @property
     def looks(self) -> range:

@@ -15,7 +15,7 @@ from foundationless.evaluation.across_tasks import rank_tasks, summarise_tasks
 from foundationless.evaluation.table_files import add_name_parts, join_tables, write_csv, write_parquet
 from foundationless.evaluation.task_results import KEYS, MISSING, NOTES
 from foundationless.reporting.paper.compare import paper_outputs
-from foundationless.reporting.tables import cost_ledger, latex
+from foundationless.reporting.tables import cost_ledger, latex, looks
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.importances import best_importances
 from foundationless.reporting.tables.inputs import Inputs, with_columns
@@ -51,7 +51,9 @@ def _results(inputs: Inputs) -> Tables:
             inputs.tasks,
             inputs.ranks,
             inputs.clusters,
+            looks.designs(inputs.looks),
         ),
+        "looks": looks.tabulate(inputs.looks),
         "ranks": ranked,
         "rank_pairs": rank_pairs,
         "crossvalidation": crossvalidate(inputs.records),

@@ -67,12 +67,16 @@ def look(
     """
     first, last, now = question.designs[analysis.name]
     summaries = list(map_forked(partial(summarise_task, analysis), cells, processes))
-    chosen = [
-        pd.concat(frames, ignore_index=True).query("selection == @question.selection")
-        for frames in ([one.comparisons for one in summaries], [one.diagnostics["runs"] for one in summaries])
-    ]
+
+    def selected(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        joined = pd.concat(frames, ignore_index=True)
+        return joined[joined["selection"] == question.selection] if len(joined) else joined
+
+    comparisons = selected([one.comparisons for one in summaries])
+    runs = selected([one.diagnostics["runs"] for one in summaries])
     looks = {analysis.name: Looks(first, last, now)}
-    across = summarise_tasks(*chosen, tasks, {}, clusters, looks) if len(chosen[0]) else pd.DataFrame()
+    compared = len(comparisons) > 0
+    across = summarise_tasks(comparisons, runs, tasks, {}, clusters, looks) if compared else comparisons
     models = _asked(cells)
     words = _words(across, question.scope, models)
     spent, next_seed, unit = _hours(pd.concat([one.records for one in summaries], ignore_index=True), pretraining, now)
@@ -128,15 +132,16 @@ def sentence(found: Mapping[str, Any]) -> str:
     stopped = found["decision"] == STOP
     undecided = [name for name, fact in found["models"].items() if fact["word"] not in DECIDED]
     rest = f"; undecided on {found['analysis']}: {', '.join(undecided)}" if undecided else f" ({found['analysis']})"
+    where = f" {PLACES[found['scope']]}" if found["why"] in ("decided", "undecided") else ""
     budget = "" if found["budget"] is None else f" of {found['budget']:g}"
     return (
         f"The study {'stopped' if stopped else 'goes on'} after {found['seeds']} of at most {found['last']} seeds, for "
-        f"{REASONS[found['why']]} {PLACES[found['scope']]}{rest}; {found['hours']:.3g}{budget} {found['unit']} were "
+        f"{REASONS[found['why']]}{where}{rest}; {found['hours']:.3g}{budget} {found['unit']} were "
         "spent on what it looked at."
     )
 
 
-def tabulate(looks: Sequence[Look]) -> pd.DataFrame:
+def tabulate(looks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per look and model (`COLUMNS`), looks in their order."""
     rows = [
         {"model": model, **fact} | {name: look[name] for name in COLUMNS if name in look}
@@ -146,7 +151,7 @@ def tabulate(looks: Sequence[Look]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def designs(looks: Sequence[Look]) -> dict[str, Looks]:
+def designs(looks: Sequence[Mapping[str, Any]]) -> dict[str, Looks]:
     """Analysis -> its looks up to the last one."""
     last = max(looks, key=lambda look: int(look["seeds"]), default=None)
     return {str(name): Looks(*map(int, design)) for name, design in last["designs"].items()} if last else {}
