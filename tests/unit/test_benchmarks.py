@@ -20,6 +20,7 @@ FLAGS: dict[str, list[str]] = {
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "rebuild": [],
+    "seeds": [],
     "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],

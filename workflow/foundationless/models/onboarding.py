@@ -159,7 +159,7 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
 
 
 def _add_seeds(trial: dict[str, Any]) -> list[str]:
-    """Give what decides the verdict, fine-tuning, seeds until it is decided, and say so; a study's own such seeds stay."""
+    """Give what decides the verdict, fine-tuning, seeds until it is decided, and say so; a study's own looks stay."""
     spec = trial["analyses"].get("finetune", trial)
     if isinstance(spec.get("seeds", trial["seeds"]), Mapping):
         return []

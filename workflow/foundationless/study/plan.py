@@ -270,7 +270,7 @@ class Plan:
     def deciding(self) -> str:
         """The analysis whose verdict ends the study.
 
-        `decide`'s, otherwise fine-tuning, otherwise of those that compare sample by sample the one with most plain tasks.
+        `decide`'s, otherwise fine-tuning, otherwise the one with most plain tasks of those that compare sample by sample.
         """
         analyses = self.config["analyses"]
         if named := (self.config.get("decide") or {}).get("analysis"):
@@ -278,7 +278,7 @@ class Plan:
         if "finetune" in analyses:
             return "finetune"
         plain = {name: sum(not parse_task(task).variant for task in spec["tasks"]) for name, spec in analyses.items()}
-        return min(plain, key=lambda name: (not ANALYSES[name].paired, -plain[name], name))
+        return str(min(plain, key=lambda name: (not ANALYSES[name].paired, -plain[name], name)))
 
     @property
     def looks(self) -> range:
