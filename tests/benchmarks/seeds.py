@@ -53,7 +53,7 @@ def simulate(components, tasks, truth, studies, seed=1, looks=True):
 
 
 def false_alarms(words, truth):
-    """Share of studies whose word is false: better or worse at 0, the other sign, equivalent at the margin or beyond."""
+    """Share of studies whose word is false: better or worse at 0 or of the other sign, equivalent at the margin."""
     wrong = {"better": truth <= 0, "worse": truth >= 0, "equivalent": abs(truth) >= MARGIN}
     return float(np.mean([wrong.get(word, False) for word in words]))
 

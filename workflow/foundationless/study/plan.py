@@ -270,7 +270,7 @@ class Plan:
     def deciding(self) -> str:
         """The analysis whose verdict ends the study.
 
-        `decide`'s, otherwise fine-tuning, otherwise the one with most plain tasks of those that compare sample by sample.
+        `decide`'s, otherwise fine-tuning, otherwise the one that compares sample by sample on most plain tasks.
         """
         analyses = self.config["analyses"]
         if named := (self.config.get("decide") or {}).get("analysis"):
