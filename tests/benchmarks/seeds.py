@@ -63,19 +63,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--studies", type=count, default=20000, help="simulated studies a row (default 20000)")
     given = parser.parse_args(argv)
     studies = 4 if given.smoke else given.studies
-    print(
-        f"{date.today()}, numpy {np.__version__}, {studies} simulated studies a row, looks after {FIRST} to {LAST} seeds,"
-    )
-    print(f"margin ±{MARGIN}; `fixed`: the same studies with {LAST} seeds and no look before\n")
+    print(f"{date.today()}, numpy {np.__version__}, {studies} simulated studies a row,")
+    print(f"looks after {FIRST} to {LAST} seeds, margin ±{MARGIN}; `fixed`: the same studies with {LAST} seeds and no look before\n")
     rows = []
     for name, (components, tasks) in CASES.items():
         for truth in TRUTHS:
             words, ended = simulate(components, tasks, truth, studies)
             fixed, _ = simulate(components, tasks, truth, studies, looks=False)
             rows.append(
-                [name, f"{truth:+.2f}", f"{false_alarms(words, truth):.1%}", f"{false_alarms(fixed, truth):.1%}"]
-                + [f"{np.mean(words != 'undecided'):.0%}", f"{np.mean(fixed != 'undecided'):.0%}"]
-                + [f"{ended.mean():.1f}", f"{1 - ended.mean() / LAST:.0%}"]
+                [
+                    name, f"{truth:+.2f}", f"{false_alarms(words, truth):.1%}", f"{false_alarms(fixed, truth):.1%}",
+                    f"{np.mean(words != 'undecided'):.0%}", f"{np.mean(fixed != 'undecided'):.0%}",
+                    f"{ended.mean():.1f}", f"{1 - ended.mean() / LAST:.0%}",
+                ]  # fmt: skip
             )
     headings = ["study", "truth", "false words", "fixed", "decided", "fixed", "seeds on average", "seeds saved"]
     print(table(headings, rows))
