@@ -19,8 +19,10 @@ FLAGS: dict[str, list[str]] = {
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "planning": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
+    "racing": [],
     "rebuild": [],
     "seeds": [],
+    "starts": [],
     "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
@@ -40,7 +42,8 @@ def script(monkeypatch):
         return module
 
     yield load
-    sys.modules.pop("setting", None)
+    for shared in ("setting", "planning"):
+        sys.modules.pop(shared, None)
     torch.set_num_threads(threads)
 
 
@@ -49,13 +52,10 @@ def test_every_script_is_tried_here():
 
 
 @pytest.mark.parametrize("name", list(FLAGS))
-def test_smoke(name, script, tool, capsys, tmp_path, monkeypatch):
+def test_smoke(name, script, tool, capsys):
     if name == "consensus":
         tool("bcftools")
-    figures = tmp_path / "official.json"
-    figures.write_text('{"results": {}}')
-    extra = ["--official", str(figures)] if name == "models" else []
-    script(name).main([*FLAGS[name], *extra, "--smoke"])
+    script(name).main([*FLAGS[name], "--smoke"])
     out = capsys.readouterr().out
     assert re.search(r"\d{4}-\d\d-\d\d, .*(torch|bcftools|snakemake|numpy) \d", out), (
         "date and version stand above the table"
@@ -72,6 +72,26 @@ def test_the_goal_of_the_estimate_holds_in_both_directions(script):
     assert script("estimates").missed(rows) == ["probe", "total"]
 
 
+def test_what_a_network_is_compared_with_computes_the_same(script):
+    """The operations of the official code on the same weights; otherwise the ratio compares two functions."""
+    import torch
+
+    from foundationless.models.architectures.blocks import SelfAttention
+    from foundationless.models.architectures.hyenadna import HyenaOperator
+
+    compared = script("models")
+    sizes = {"d_model": 8, "emb_dim": 3, "filter_order": 8, "num_inner_mlps": 1, "max_seq_len": 40}
+    hyena = HyenaOperator({**sizes, "activation_freq": 10})
+    bias = torch.zeros(2, 1, 1, 33).index_fill(3, torch.tensor([32]), -1e30)
+    for module, given in (
+        (hyena, (torch.randn(2, 33, 8),)),
+        (SelfAttention(16, 2, 0.0), (torch.randn(2, 33, 16), bias)),
+    ):
+        ours = module(*given)
+        with compared.as_published():
+            torch.testing.assert_close(module(*given), ours, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "flags", "message"),
     [
@@ -83,7 +103,6 @@ def test_the_goal_of_the_estimate_holds_in_both_directions(script):
             "no such device",
         ),
         ("memory", ["--jitter", "1"], "a share from 0"),
-        ("models", ["--official", "nowhere.json"], "no such file"),
         ("models", ["--smoke", "--models", "ntv2", "--length", "99999", "--batch", "1"], "choose less"),
     ],
 )

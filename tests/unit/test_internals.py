@@ -4,10 +4,12 @@ import dataclasses
 import inspect
 import logging
 import re
+import threading
 
 import pytest
 import snakemake.api  # noqa: F401  (first: its own modules import each other)
 import snakemake_executor_plugin_slurm as slurm
+from snakemake.benchmark import BenchmarkRecord, benchmarked
 from snakemake.cli import parse_args
 from snakemake.dag import DAG
 from snakemake.deployment.env_modules import EnvModules
@@ -16,6 +18,7 @@ from snakemake.logging import logger
 from snakemake.rules import Rule
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import GroupSettings, OutputSettings, Quietness, ResourceSettings
+from snakemake.shell import shell
 from snakemake.spawn_jobs import SpawnedJobArgsFactory
 from snakemake.workflow import Workflow
 from snakemake_executor_plugin_slurm.partitions import PartitionLimits, read_partition_file
@@ -79,3 +82,31 @@ def test_what_rules_are_given_and_what_ends_a_script():
     assert "precommand" in vars(SpawnedJobArgsFactory)
     assert "spawned_job_args_factory.precommand(" in inspect.getsource(RealExecutor)
     assert "slurm-jobstep-pass-command-as-script" in inspect.getsource(slurm)
+
+
+def test_the_timers_that_are_mended():
+    """A thread that nobody ends for every call; when this fails, Snakemake has mended it, and `mend_timers` may go."""
+    source = inspect.getsource(JobScheduler)
+    assert "self.job_rate_limiter = " in source and "if self.job_rate_limiter is not None:" in source
+    assert "self._schedule_reevalutation(self.job_rate_limiter.timespan)" in source
+    made = []
+
+    class Scheduler:
+        _open_jobs = threading.Semaphore(0)
+
+    before = set(threading.enumerate())
+    for _ in range(3):
+        JobScheduler._schedule_reevalutation(Scheduler, 0.5)
+    made = [each for each in threading.enumerate() if each not in before]
+    assert len(made) == 3 and not any(each.daemon for each in made)
+
+
+def test_what_measures_jobs():
+    assert "from snakemake.benchmark import benchmarked" in inspect.getsource(shell.__new__), "looked up at every job"
+    assert next(iter(inspect.signature(benchmarked).parameters)) == "pid"
+    record = vars(BenchmarkRecord())
+    assert {"max_rss", "max_vms", "max_uss", "max_pss", "io_in", "io_out", "cpu_time", "cpu_usage"} <= record.keys()
+    assert record["data_collected"] is False and BenchmarkRecord.get_header()[:3] == ["s", "h:m:s", "max_rss"]
+    assert callable(DAG.needrun_jobs) and "self.local_exec" in inspect.getsource(JobScheduler) + inspect.getsource(
+        Workflow
+    )

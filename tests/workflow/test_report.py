@@ -34,6 +34,8 @@ def evidence(delta, verdict):
     }
     tests = {"p_holm": 0.0004, "p_tost_holm": None, "rope": {"below": 0.1, "within": 0.0002, "above": 0.7}}
     counts = {"n": 6, "distinct": 5, "units": 3, "seeds": 3, "learned": 6, "wins": 5, "losses": 1}
+    counts |= {"gpu_hours": 3.0, "cpu_hours": 0.0, "next_decimal": "with seeds alone", "next_decimal_seeds": 210}
+    counts |= {"next_decimal_times": 1, "next_decimal_hours": 400.0}
     these = numbers | tests | counts | {"metrics": ["mcc"], "verdict": verdict}
     return {"these": these, "like-these": these | {"verdict": "not learned", "detectable": "none"}}
 
@@ -86,6 +88,9 @@ def study(tmp_path_factory):
     verdict = {
         "schema_version": SCHEMA_VERSION, "study": "made-up", "title": "Made up", "question": "Is it?",
         "scopes": dict(SCOPES), "margins": {"mcc": 0.04}, "familywise": "At most 10 %.", "alpha": 0.05,
+        "truth": [{"model": "lab.one", "label": HOSTILE, "versus": "random", "analysis": "finetune", "word": "worse",
+                   "why": HOSTILE, "found": words_of("better"), "agrees": False, "evidence": judged}],
+        "truth_counts": {"agree": 0, "contradict": 1, "open": 0},
         "edges": {"models": {"choices": 4, "low": 0, "high": 1}, "baselines": None},
         "rules": [{"task": HOSTILE, "metric": "mcc", "baseline": None, "pretrained": None,
                    "rule": {"check": HOSTILE, "against": "train", "word": "shortcut", "value": 0.567, "low": 0.5,

@@ -33,7 +33,7 @@ def whole_study(elsewhere):
     return snakemake("--profile", "slurm", "-n", directory=elsewhere)
 
 
-@pytest.mark.parametrize("study", ["config", "mini", "mistral", "ablations"])
+@pytest.mark.parametrize("study", ["config", "mini", "mini-full", "mistral", "ablations"])
 def test_every_study_plans(elsewhere, study):
     answer = snakemake("-n", "--configfile", f"config/{study}.yaml", directory=elsewhere)
     assert answer.returncode == 0, answer.stdout[-2000:]
@@ -274,7 +274,7 @@ def test_every_choice_can_be_traced(demo):
 
 def test_the_studys_errors_and_claims_are_numbers(demo):
     defects = pd.read_csv(demo / "tables/defects.csv")
-    assert set(range(2, 13)) <= set(defects["item"]), "item 1 needs Caduceus with two layers: config/mini.yaml"
+    assert set(range(2, 13)) <= set(defects["item"]), "item 1 needs Caduceus with two layers: config/mini-full.yaml"
     known = defects.dropna(subset=["low", "high"])
     assert (known["low"] <= known["difference"] + 1e-9).all() and (known["difference"] <= known["high"] + 1e-9).all()
     length = defects[defects["what"].eq("length alone, against the majority class") & defects["task"].eq("sim_biotype")]

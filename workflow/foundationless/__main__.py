@@ -1,13 +1,20 @@
 """`python -m foundationless COMMAND`: one module of `foundationless.commands` per command."""
 
+import os
+
+if __name__ == "__main__" and os.environ.get("FOUNDATIONLESS_WORKER", "off") != "off":
+    from foundationless.runtime.client import ask
+
+    ask()  # before anything else is imported: a local worker may have it all already
+
 import argparse
 import ast
 import atexit
 import errno
+import functools
 import gc
 import importlib
 import io
-import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -18,6 +25,7 @@ from foundationless import __version__, commands
 from foundationless.errors import UserError
 from foundationless.runtime.files import FULL
 from foundationless.runtime.signals import orderly_exit
+from foundationless.runtime.worker import Forked, leave_at_once
 
 # What a path, its permissions or a full disk can do to any command; every other OSError is a bug and shows itself.
 _USER_ERRNO = {
@@ -57,6 +65,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`.\n")
 
 
+@functools.cache
 def summaries() -> dict[str, str]:
     """First docstring line of every command, read without importing it: `--help` stays instant."""
     found = {}
@@ -124,14 +133,28 @@ def _forget_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-if __name__ == "__main__":
+def _guard_stderr() -> None:
+    """Standard error that is there, and that no full disk can break."""
     if sys.stderr is None:  # closed by `2>&-`, and not every argparse looks
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     else:
         log = io.BufferedWriter(_Log(sys.stderr.fileno(), "w", closefd=False))
         sys.stderr = io.TextIOWrapper(log, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+
+
+if __name__ == "__main__":
+    _guard_stderr()
     # A short job is mostly imports, and a fifth of their time goes into looking for garbage among modules: look less
     # often (Python's default is every 700 objects), and not once more when all of them end together.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
-    sys.exit(main())
+    begin = None
+    try:
+        status = main()
+    except Forked as job:  # this process is a job of the worker that it was
+        begin = job.begin
+    if begin is not None:
+        begin()
+        _guard_stderr()
+        status = leave_at_once(main)
+    sys.exit(status)

@@ -30,6 +30,7 @@ rule bind_figures:
     input:
         figures=rules.draw_figures.output.figures,
         records="results/tables/records.parquet",
+        verdict="results/verdict.json",
     output:
         "results/figures/all.pdf",
     log:
@@ -51,7 +52,7 @@ rule bind_figures:
         "Bind all figures behind a cover page"
     shell:
         "python -m foundationless bind_figures --figures {input.figures:q} --tables {params.tables:q}"
-        " --study {params.title:q} --notes {params.notes:q} --output {output:q} 2> {log:q}"
+        " --verdict {input.verdict:q} --study {params.title:q} --notes {params.notes:q} --output {output:q} 2> {log:q}"
 
 
 rule write_report:

@@ -1,5 +1,8 @@
 # Every touch of what Snakemake does not promise to keep, each with its reason: nothing else of the workflow touches more
 # than `workflow.basedir`, and tests/unit/test_internals.py fails when one of these changes.
+import collections
+
+from snakemake import benchmark
 from snakemake.deployment.env_modules import EnvModules
 from snakemake.logging import logger as manager_log
 
@@ -123,3 +126,24 @@ def start_progress(get_planned):
         remote=not workflow.local_exec,
         name_failures="rules" in map(str, workflow.output_settings.quiet or ()),
     )
+
+
+# ---- what a run costs the machine of the main process
+
+
+def start_worker():
+    """One process imports for all jobs of this machine; they find it by the environment."""
+    if workflow.touch or not workflow.local_exec or workflow.deployment_settings.deployment_method:
+        return  # with a deployment method jobs have another Python
+    jobs = collections.Counter(job.rule.name for job in workflow.dag.needrun_jobs())
+    if path := worker.start_for(jobs, Path(workflow.basedir)):
+        benchmark.benchmarked = worker.measuring(benchmark.benchmarked, path)
+
+
+def mend_timers():
+    """9.27 starts a thread at every pass of its scheduler, to look again when a cluster may get more jobs."""
+    scheduler = workflow.scheduler
+    if workflow.local_exec:
+        scheduler.job_rate_limiter = None
+    elif scheduler.job_rate_limiter is not None:
+        scheduler._schedule_reevalutation = timers.OneTimer(scheduler._open_jobs.release)

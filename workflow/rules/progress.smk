@@ -19,6 +19,8 @@ def get_jobs_of_targets():
 
 onstart:
     start_progress(get_jobs_of_targets)
+    mend_timers()
+    start_worker()
 
 
 onsuccess:

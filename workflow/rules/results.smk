@@ -116,8 +116,9 @@ rule write_verdict:
         tables=subpath(input[0], parent=True),
         study=config["study"],
         title=config["title"],
+        truth=json.dumps(study.truths),
     message:
         "Write the verdict"
     shell:
         "python -m foundationless write_verdict --tables {params.tables:q} --study {params.study}"
-        " --title {params.title:q} --output {output:q} 2> {log:q}"
+        " --title {params.title:q} --truth {params.truth:q} --output {output:q} 2> {log:q}"

@@ -147,7 +147,7 @@ def test_deeper_networks_are_for_larger_models_and_what_cannot_be_matched_is_ref
             matched("m", {"family": family}, config(), wanted)
 
 
-@pytest.mark.parametrize("study", ["config", "mini", "paper"])
+@pytest.mark.parametrize("study", ["config", "mini-full", "paper"])
 def test_the_baselines_of_the_studies_are_as_large_as_their_models(study):
     plan = read_study(read_yaml(ROOT / f"config/{study}.yaml"))
     named = {name: own["match"] for name, own in plan.config["baselines"].items() if "match" in own}

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from transformers import EsmConfig, EsmForMaskedLM
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.blocks import padding_bias
+from foundationless.models.architectures.blocks import attend, padding_bias
 from foundationless.models.architectures.dnabert2 import alibi_slopes
 from foundationless.models.registry import family_class
 from foundationless.models.weights import initialise, load_checkpoint
@@ -193,7 +193,7 @@ def test_padding_is_inert(family, shape, side):
             assert not together[0][~mask.bool()].any(), "the embedding is multiplied by the mask"
         for i, kept in enumerate(mask.bool()):
             for state, alone in zip(together, model.hidden_states(ids[i, kept][None]), strict=True):
-                torch.testing.assert_close(state[i, kept], alone[0], atol=1e-4, rtol=0)
+                torch.testing.assert_close(state[i, kept], alone[0], atol=1e-4, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -335,3 +335,25 @@ def test_official_defaults_of_absent_keys():
     settings = {k: v for k, v in config("nt_v2").items() if k != "tie_word_embeddings"}
     tied = {"lm_head.decoder.weight": "esm.embeddings.word_embeddings.weight"}
     assert initialise("nt_v2", settings, 0).shared_names() == tied
+
+
+@pytest.mark.parametrize("length", [1, 37, 256, 300])
+@pytest.mark.parametrize("padded_keys", [0, 5])
+def test_attention_in_16_bits_has_the_gradients_of_64(length, padded_keys):
+    """Up to 256 keys it is written out in training, beyond them fused."""
+    torch.manual_seed(length)
+    whole = [torch.randn(2, length, 3, 16, dtype=torch.float64) for _ in range(3)]
+    mask = torch.ones(2, length)
+    mask[1, : min(padded_keys, length - 1)] = 0
+
+    def gradients(dtype: torch.dtype) -> list[Tensor]:
+        inputs = [each.to(dtype).transpose(1, 2).requires_grad_() for each in whole]
+        mixed = attend(*inputs, padding_bias(mask, dtype), 0.0)
+        with torch.no_grad():
+            unlearned = attend(*inputs, padding_bias(mask, dtype), 0.0)
+        torch.testing.assert_close(mixed, unlearned, rtol=0.05, atol=0.02)
+        mixed.double().square().mean().backward()
+        return [mixed.detach().double(), *(each.grad.double() for each in inputs)]
+
+    for low, exact in zip(gradients(torch.bfloat16), gradients(torch.float64), strict=True):
+        assert (low - exact).norm() <= 0.03 * exact.norm() + 1e-9

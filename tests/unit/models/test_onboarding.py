@@ -100,8 +100,8 @@ def test_names():
         onboarding.name_of("lab/---")
 
 
-def test_the_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
-    before, mini = read_yaml("config/mini.yaml"), read_yaml("config/mini.yaml")
+def test_the_whole_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
+    before, mini = read_yaml("config/mini-full.yaml"), read_yaml("config/mini-full.yaml")
     entry = entry_of(checkpoint)
     study, remarks = onboarding.put_on_trial(mini, "tiny", entry)
     assert mini == before
@@ -121,7 +121,7 @@ def test_the_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
     seeds = {(job.analysis == "finetune", job.init): job.seed for job in sorted(of_tiny, key=lambda job: job.seed)}
     assert all(seed == 9 * decides for (decides, _), seed in seeds.items())
     assert design.deciding == "finetune" and list(design.looks) == list(range(3, 11))
-    assert any("Fine-tuning has 3 to 10 seeds" in remark for remark in remarks), "one seed has no word"
+    assert any("The analysis finetune has 3 to 10 seeds" in remark for remark in remarks), "one seed has no word"
     beside = design.model("dilated_cnn.tiny")
     assert count_parameters(beside.family, beside.config) == pytest.approx(entry["parameters"], rel=0.05)
     assert design.config["analyses"]["finetune"]["baselines"].count("dilated_cnn.tiny") == 1, "of two in the study"
@@ -132,7 +132,7 @@ def test_the_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
 
 def test_a_model_too_large_to_be_matched_goes_without_that_baseline(checkpoint):
     study, remarks = onboarding.put_on_trial(
-        read_yaml("config/mini.yaml"), "huge", {**entry_of(checkpoint), "parameters": 3 * 10**9}
+        read_yaml("config/mini-full.yaml"), "huge", {**entry_of(checkpoint), "parameters": 3 * 10**9}
     )
     names = {*study["baselines"], *study["analyses"]["finetune"]["baselines"]}
     assert "cnn.mini" in names and not any(name.startswith("dilated_cnn") for name in names)
@@ -151,7 +151,7 @@ def test_an_entry_stands_in_the_study_or_in_the_table(checkpoint):
 
 
 def test_a_directory_is_entered_and_entered_again(tmp_path, checkpoint, capsys):
-    flags = ["--path", checkpoint, "--output", tmp_path / "trials/tiny.yaml"]
+    flags = ["--path", checkpoint, "--study", "config/mini-full.yaml", "--output", tmp_path / "trials/tiny.yaml"]
     assert enter(*flags) == 0
     first = capsys.readouterr()
     assert first.out == f"{tmp_path}/trials/tiny.yaml\n" and "Left out: the analyses tokenizer and width" in first.err
@@ -170,7 +170,7 @@ def test_a_directory_is_entered_and_entered_again(tmp_path, checkpoint, capsys):
     [
         (["--name", "hyenadna"], "has an entry of that name; give yours another"),
         (["--name", "Tiny-1"], "does not match"),
-        (["--name", "kmer_svm"], "a baseline of the study has that name"),
+        (["--name", "kmer_logistic"], "a baseline of the study has that name"),
         (["--family", "hyena"], "no architecture family 'hyena'"),
         (["--tokenizer", "nt_v2"], "it has 16 tokens, and tokenizer 'nt_v2' has 4107"),
         (["--study", "no.yaml"], "no.yaml: no such file"),

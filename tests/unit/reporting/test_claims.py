@@ -9,6 +9,7 @@ from foundationless.evaluation.table_files import add_name_parts
 from foundationless.evaluation.task_summary import COMPARISONS, SCORES
 from foundationless.reporting.paper.claims import find_claims
 from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.reporting.tables.prices import Prices
 from foundationless.study.vocabulary import MARGINS
 
 
@@ -60,6 +61,38 @@ def test_a_cured_claim_is_open_without_seeds_or_learning_and_the_papers_way_know
     found = claims(pairs=pairs).loc["pretrained models are no better with less training data"]
     assert found["verdict"].to_dict() == {"test": "better", "validation": word}
     assert found["holds"].to_dict() == {"test": "no", "validation": "open"}
+
+
+def test_equivalence_is_two_one_sided_tests_not_the_95_percent_interval():
+    """0.008 ± 0.013 of 95 % crosses the margin of 0.02, its 90 % interval (± 0.0109) does not."""
+    found = claims(pairs=[pair("lowdata", "t.pct1", "random", 0.008, half=0.013)])
+    assert found["verdict"].tolist() == ["equivalent"]
+    half = 0.0125 / stats.t.ppf(0.95, 2) * stats.t.ppf(0.975, 2)
+    spread = half / stats.t.ppf(0.975, 2) * np.sqrt(3)
+    deltas = {f"t{place}": 0.007 + spread * step for place, step in enumerate((-1.0, 0.0, 1.0))}
+    pairs, claim = pretrained_minus_random(deltas)
+    assert half > 0.013 and set(claims(pairs=pairs).xs(claim)["verdict"]) == {"equivalent"}
+    pairs, claim = pretrained_minus_random({name: delta + 0.001 for name, delta in deltas.items()})
+    assert set(claims(pairs=pairs).xs(claim)["verdict"]) == {"undecided"}
+
+
+def test_a_claim_says_what_it_cost():
+    pairs, claim = pretrained_minus_random({"t1": 0.1, "t2": 0.2})
+    pairs = [row | {"reference": "a.demo", "reference_init": "random"} for row in pairs]
+    keys = {"analysis": "finetune", "model": "a.demo", "seed": 0, "gpus": 1, "cpu_hours": 8.0}
+    jobs = [keys | {"task": task, "init": init, "gpu_hours": hours}
+            for task, hours in (("t1", 1.0), ("t2", 4.0)) for init in ("pretrained", "random")]  # fmt: skip
+    jobs.append(keys | {"analysis": "lora", "task": "t1", "init": "pretrained", "gpu_hours": 64.0})
+    scores = [score("finetune", "t1", "pretrained", 0.5), score("lora", "t1", "pretrained", 0.6)]
+    tables = pd.DataFrame(scores, columns=SCORES), pd.DataFrame(pairs, columns=COMPARISONS)
+    found = find_claims(*map(add_name_parts, tables), MARGINS, {}, prices=Prices(pd.DataFrame(jobs)))
+    assert list(found.columns) == columns_of("claims")
+    hours = found.groupby("claim")["gpu_hours"].agg(set).to_dict()
+    assert hours == {claim: {10.0}, "low-rank adapters are no better than full fine-tuning": {65.0}}
+    (times,) = set(found.loc[found["claim"] == claim, "next_decimal_times"])
+    (more,) = set(found.loc[found["claim"] == claim, "next_decimal_hours"])
+    assert times == 4, "t(1) / √2 = 8.98 of two tasks, t(7) / √8 = 0.84 of eight"
+    assert more == pytest.approx(3 * 10)
 
 
 def test_draws_and_shares_of_one_task_are_no_further_tasks():

@@ -8,7 +8,7 @@ from pypdf import PdfReader
 from foundationless.__main__ import main
 from foundationless.reporting.figures import book
 from foundationless.reporting.figures.inputs import read
-from foundationless.reporting.tables.verdict import build
+from foundationless.reporting.tables.verdict import build, write
 from foundationless.study.vocabulary import FIGURES
 from support.figure_tables import SENTENCE
 from support.figures import faults, laid_out, texts
@@ -23,7 +23,7 @@ def test_the_cover_names_what_is_missing(small, tmp_path):
     lines = book.missing(read(directory))
     assert lines[0] == "84 missing." and "51 more" in lines[-1]
     assert lines[1] == "Record: finetune/hyenadna/random: H3 (seed 0, 2), H4 (seed 0, 2)."
-    figure = laid_out(book.cover(read(directory, SENTENCE), ""))
+    figure = laid_out(book.cover(read(directory, SENTENCE), build(directory, SENTENCE, ""), ""))
     assert any(text.get_text().startswith("Record: finetune/hyenadna/random") for text in texts(figure))
     assert all(fault.startswith("the page is") for fault in faults(figure))  # as long as what it has to name
     assert book.missing(read(small)) == ["None: no cell of the design is missing."]
@@ -34,11 +34,13 @@ def test_commands_draw_and_bind(small, tmp_path):
     pdfs = [tmp_path / f"{name}.pdf" for name in names]
     drawn = ["draw_figures", "--figures", *names, "--tables", str(small), "--study", SENTENCE]
     assert main([*drawn, "--output", str(tmp_path)]) == 0
+    verdict = tmp_path / "verdict.json"
+    write(verdict, build(small, SENTENCE, SENTENCE))
     outputs = [tmp_path / "all.pdf", tmp_path / "again.pdf"]
     for output in outputs:
         code = main(
             ["bind_figures", "--figures", *map(str, pdfs), "--tables", str(small), "--study", SENTENCE,
-             "--notes", "Notes of the study. " * 12, "--output", str(output)]
+             "--verdict", str(verdict), "--notes", "Notes of the study. " * 12, "--output", str(output)]
         )  # fmt: skip
         assert code == 0
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
@@ -60,6 +62,19 @@ def test_commands_draw_and_bind(small, tmp_path):
 
 
 def test_a_study_without_pairs_has_a_cover_without_a_verdict(empty):
-    figure = laid_out(book.cover(read(empty, SENTENCE), ""))
+    figure = laid_out(book.cover(read(empty, SENTENCE), build(empty, SENTENCE, ""), ""))
     assert any("nothing is judged" in text.get_text() for text in texts(figure))
     assert not faults(figure)
+
+
+def test_the_cover_says_the_truth_first(small):
+    frames = read(small, SENTENCE)
+    model = next(iter(build(small, SENTENCE, "")["models"]))
+    case = {"model": model, "word": "worse", "why": "Weights pretrained on letters in random order."}
+    figure = laid_out(book.cover(frames, build(small, SENTENCE, "", [case]), ""))
+    said = [text.get_text() for text in texts(figure)]
+    assert said.index("Truth") < said.index("Question") < said.index("Verdict")
+    assert "truth: worse — found: " in " ".join(said) and "letters in random order" in " ".join(said)
+    assert "Truth" not in [
+        text.get_text() for text in texts(laid_out(book.cover(frames, build(small, SENTENCE, ""), "")))
+    ]

@@ -66,8 +66,9 @@ def tables(tmp_path):
     pd.DataFrame(missing, columns=names).to_csv(directory / "missing.csv", index=False)
     records = pd.DataFrame([("a", "b", "c", "d", 0)] * 3 + [("a", "b", "c", "d", 1)], columns=names[:5])
     records.to_csv(directory / "records.csv", index=False)
-    pairs = [("finetune", "mcc", 0.04), ("finetune", "mcc", 0.04), ("biotype", "auroc", 0.02)]
-    pd.DataFrame(pairs, columns=["analysis", "metric", "margin"]).to_csv(directory / "comparisons.csv", index=False)
+    pairs = [("finetune", "t", "mcc", 0.04), ("finetune", "u", "mcc", 0.04), ("biotype", "t", "auroc", 0.02)]
+    pairs = pd.DataFrame(pairs, columns=["analysis", "task", "metric", "margin"])
+    pairs.assign(versus="random").to_csv(directory / "comparisons.csv", index=False)
     return directory
 
 
@@ -112,6 +113,76 @@ def test_it_holds_what_the_tables_say_and_fits_its_schema(written):
     assert (found["margins"], these["margin"], these["metrics"]) == ({"mcc": 0.04}, 0.04, ["mcc"])
     assert (found["generated_from"]["records"], found["study"]) == (2, "made")
     assert found["missing"]["count"] == 2 and found["missing"]["cells"][0]["note"] == "there is no record"
+
+
+TRUTHS = [
+    {"model": "good", "word": "better", "why": "Its motif is planted."},
+    {"model": "same", "word": "better", "why": "Its motif is planted too"},
+    {"model": "vague", "word": "worse", "why": "Its weights are shuffled"},
+    {"model": "good", "versus": "baseline", "word": "worse", "why": "Counts tell all"},
+    {"model": "same", "versus": "copy", "word": "equivalent", "why": "Never compared"},
+    {"model": "good", "analysis": "biotype", "word": "better", "why": "Another analysis"},
+]
+
+
+def test_the_truth_stands_beside_what_was_found(tables, tmp_path, capsys):
+    path = tmp_path / "verdict.json"
+    flags = ["--tables", str(tables), "--study", "s", "--output", str(path)]
+    assert main(["write_verdict", *flags, "--truth", json.dumps(TRUTHS)]) == 0
+    found = verdict.read(path)
+    assert [case["agrees"] for case in found["truth"]] == [True, False, None, True, None, False]
+    assert found["truth_counts"] == {"agree": 2, "contradict": 2, "open": 2}
+    first, shuffled, absent = found["truth"][0], found["truth"][2], found["truth"][4]
+    assert first["found"] == {"these": "better", "like-these": "undecided"}
+    assert (first["versus"], first["analysis"], first["evidence"]["these"]["delta"]) == ("random", "finetune", 0.08)
+    assert shuffled["found"]["these"] == "undecided", "what is not decided contradicts nothing"
+    assert absent["found"] == {"these": None, "like-these": None} and absent["evidence"] is None
+    assert main(["verdict", "--verdict", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 of 6 verdicts agree with it, 2 contradict it, 2 decided nothing" in lines[0]
+    assert lines[1].startswith(
+        "✓ GOOD against itself at random initialisation: truth: better — found: better, +0.080 ["
+    )
+    assert lines[1].endswith("(on tasks like these: undecided). Planted: Its motif is planted.")
+    assert lines[2].startswith("✗ SAME") and "truth: better — found: equivalent" in lines[2]
+    assert lines[5].startswith("○ SAME against a copy of itself: truth: equivalent — found: not compared (")
+    assert "(biotype): truth: better — found: equivalent" in lines[6] and lines[7] == ""
+
+
+def test_it_says_what_a_verdict_cost_and_what_a_decimal_would(tables):
+    table = pd.read_csv(tables / "across_tasks.csv")
+    mine = table["model"].eq("good") & table["versus"].eq("random") & table["family"].isna() & table["suite"].eq("all")
+    mine &= table["analysis"].eq("finetune") & table["variant"].isna()
+    these, like_these = mine & table["scope"].eq("these"), mine & table["scope"].eq("like-these")
+    table.loc[mine, ["gpu_hours", "cpu_hours", "next_decimal_seeds"]] = 3.25, 0.5, 210
+    table["next_decimal"] = np.where(these, "with seeds alone", np.where(like_these, "not with seeds alone", None))
+    table.loc[these, ["next_decimal_times", "next_decimal_hours"]] = 1, 1234.4
+    table.loc[like_these, ["next_decimal_times", "next_decimal_hours"]] = 40, 12345.6
+    table.to_csv(tables / "across_tasks.csv", index=False)
+    found = verdict.build(tables, "s", "")
+    jsonschema.Draft202012Validator(read_schema("verdict")).validate(found)
+    assert found["models"]["good"]["versus_random"]["these"]["next_decimal_hours"] == 1234.4
+    assert found["models"]["same"]["versus_random"]["these"]["gpu_hours"] is None, "not known is not nothing"
+    (line,) = verdict_words.prices(found)
+    assert line == (
+        "GOOD: 3.2 GPU-hours and 0.5 core-hours. One more decimal: on these tasks (±0.020 to ±0.0020) with seeds "
+        "alone: 210 seeds, 1,234 GPU-hours more; on tasks like these (±0.150 to ±0.0150) not with seeds alone: 40 "
+        "times the families and 210 seeds, 12,346 GPU-hours more."
+    )
+
+
+def test_without_a_truth_nothing_is_said_of_one(written, capsys):
+    found = verdict.read(written)
+    assert found["truth"] == [] and set(found["truth_counts"].values()) == {0}
+    assert main(["verdict", "--verdict", str(written)]) == 0
+    assert "truth" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["{", '[{"model": "good", "word": "best", "why": "x"}]', '[{"model": "good"}]'])
+def test_a_truth_that_is_none_is_refused(tables, tmp_path, capsys, given):
+    flags = ["--tables", str(tables), "--study", "s", "--output", str(tmp_path / "verdict.json")]
+    assert main(["write_verdict", *flags, "--truth", given]) == 2
+    assert "--truth" in capsys.readouterr().err
 
 
 def test_a_difference_larger_than_the_metric_can_show_is_not_detectable(tables):
@@ -261,6 +332,8 @@ def test_without_fine_tuning_the_analysis_of_most_tasks_is_judged(tables):
     frame = pd.read_csv(tables / "across_tasks.csv", keep_default_na=False)
     frame = frame[frame["variant"] == ""].replace({"analysis": {"finetune": "frozen"}})
     frame.to_csv(tables / "across_tasks.csv", index=False)
+    pairs = pd.read_csv(tables / "comparisons.csv").replace({"analysis": {"finetune": "frozen"}})
+    pairs.to_csv(tables / "comparisons.csv", index=False)
     found = verdict.build(tables, "s", "")
     assert found["generated_from"]["analysis"] == "frozen" and found["models"]["good"]["verdict"]["these"] == "better"
 
@@ -334,7 +407,7 @@ def test_it_prints_a_table(written, capsys):
     assert "not compared" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("change", [{"schema_version": 2}, {"models": {"good": {}}}, {"extra": 1}])
+@pytest.mark.parametrize("change", [{"schema_version": 3}, {"models": {"good": {}}}, {"extra": 1}])
 def test_another_file_is_refused(written, capsys, change):
     written.write_text(json.dumps(json.loads(written.read_text()) | change))
     assert main(["verdict", "--verdict", str(written)]) == 2
@@ -373,3 +446,12 @@ def test_a_model_whose_records_are_gone_is_lost_and_closes_the_gate(tables, tmp_
     assert found["models"]["gone"]["verdict"] == {"these": None, "like-these": None} and found["models"]["gone"]["lost"]
     assert "cnn" not in found["models"] and "not compared for want of records: GONE." in found["sentences"][0]
     assert "gone" in verdict.unmet(verdict.select(found), VERDICTS)[0]
+
+
+@pytest.mark.parametrize(("tasks", "main_one"), [("vwxy", "finetune"), ("tu", "finetune"), ("tuv", "frozen")])
+def test_an_analysis_with_all_tasks_of_fine_tuning_and_more_speaks(tables, tasks, main_one):
+    add(tables, "across_tasks", row("good", "worse", analysis="frozen", n=14))
+    add(tables, "comparisons", *({"analysis": "frozen", "task": task, "versus": "random"} for task in tasks))
+    found = verdict.build(tables, "s", "t")
+    assert found["generated_from"]["analysis"] == main_one
+    assert found["models"]["good"]["verdict"]["these"] == ("worse" if main_one == "frozen" else "better")

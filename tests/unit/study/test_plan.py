@@ -14,6 +14,7 @@ from foundationless.study import families, plan, vocabulary
 from foundationless.study.checks import check_plan
 from foundationless.study.config import check_schema, read_margins, read_schema, read_yaml
 from foundationless.study.names import sequence_set
+from foundationless.study.plan import leading
 from foundationless.study.readers import READERS
 from support import ROOT
 
@@ -341,6 +342,58 @@ def test_a_model_table_that_no_study_could_use_is_refused(parts, key, value, sen
         check_schema(models, read_schema("models"), "models")
 
 
+def test_a_truth_is_of_the_main_analysis_against_random_unless_it_says_otherwise(parts):
+    name = study(parts).names_of("finetune")[0]
+    told = study(parts, truth=[{"model": name, "word": "better", "why": "It is."}]).truths
+    assert told == [{"model": name, "versus": "random", "analysis": "finetune", "word": "better", "why": "It is."}]
+    assert study(parts, truth=[]).truths == []
+
+
+@pytest.mark.parametrize(
+    ("tasks", "main"),
+    [
+        ({}, "finetune"),
+        ({"biotype": ["a"], "frozen": ["a", "b"]}, "frozen"),
+        ({"finetune": ["a", "b"], "frozen": ["a", "c", "d"]}, "finetune"),
+        ({"finetune": ["a", "b"], "frozen": ["a", "b"]}, "finetune"),
+        ({"frozen": ["a", "b", "c"], "finetune": ["a", "b"]}, "frozen"),
+        ({"finetune": ["a", "b"], "controls": ["a", "b", "a.permuted", "b.dedup"]}, "finetune"),
+        ({"biotype": ["a"], "ancestry": ["b", "c"], "controls": ["a", "a.permuted", "a.dedup"]}, "ancestry"),
+    ],
+)
+def test_fine_tuning_leads_unless_another_analysis_has_all_its_tasks_and_more(tasks, main):
+    assert leading(tasks) == main
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"model": "nobody"}, "config, truth of 'nobody' in analysis 'finetune': unknown model 'nobody'"),
+        ({"versus": "copi"}, "unknown reference 'copi'; did you mean 'copy'"),
+        ({"versus": "copy"}, "analysis 'finetune' has no arm 'copy' to compare"),
+        ({"analysis": "finetun"}, "unknown analysis 'finetun'; did you mean 'finetune'"),
+        ({"analysis": "sensitivity"}, "'sensitivity' compares no arms, so no verdict is of it"),
+    ],
+)
+def test_a_truth_of_what_no_verdict_is_of_is_refused(parts, change, sentence):
+    name = study(parts).names_of(change.get("analysis", "") if change.get("analysis") == "sensitivity" else "finetune")
+    case = {"model": name[0], "word": "better", "why": "It is."}
+    with pytest.raises(UserError, match=sentence):
+        study(parts, truth=[case | change])
+
+
+def test_a_truth_of_variants_alone_or_said_twice_is_refused(parts):
+    name = study(parts).names_of("finetune")[0]
+    case = {"model": name, "word": "better", "why": "It is."}
+    with pytest.raises(UserError, match="it is said twice of 'random' in 'finetune'"):
+        study(parts, truth=[case, case | {"word": "worse"}])
+    shares = [f"{task}.pct10" for task in parts[0]["analyses"]["finetune"]["tasks"]]
+    with pytest.raises(UserError, match="analysis 'finetune' has variants of tasks alone"):
+        study(parts, analyses__finetune__tasks=shares, truth=[case])
+    with pytest.raises(UserError, match=r"config, truth\.0\.word: 'best' is not one of"):
+        check_schema(changed(parts, truth=[case | {"word": "best"}]), read_schema("config"), "config")
+
+
 def test_a_classifier_that_is_not_known_is_refused(parts):
     models = {**parts[1], "gc": {**parts[1]["gc"], "classifier": "svn"}}
     with pytest.raises(UserError, match="model 'gc': unknown classifier 'svn'; did you mean 'svm'"):
@@ -488,3 +541,21 @@ def test_looks_that_cannot_be_are_refused(parts, changes, message):
     with pytest.raises(UserError, match=re.escape(message)):
         check_schema(config, read_schema("config"), "config")
         checked(config, *parts[1:])
+
+
+@pytest.mark.parametrize("where", ["finetuning", "analyses__finetune__finetuning", "finetuning__suites__gue"])
+def test_a_race_knows_its_rungs_and_has_no_paper_selection(parts, where):
+    """An absent key is a full sweep, whose settings stay what they were."""
+    whole = study(parts).finetuning("sim_mark", "finetune")
+    assert not {"search", "rungs"} & whole.keys()
+    assert study(parts, finetuning__search="full", finetuning__rungs=[1]).finetuning("sim_mark", "finetune") == whole
+    raced = study(parts, finetuning__search="racing", finetuning__rungs=[3, 1, 900]).finetuning("sim_mark", "finetune")
+    assert raced == whole | {"search": "racing", "rungs": sorted({min(rung, whole["epochs"]) for rung in (1, 3, 900)})}
+    outer, _, last = where.rpartition("__")
+    inner = parts[0]
+    for key in filter(None, outer.split("__")):
+        inner = inner.get(key, {})
+    over = {**inner.get(last, {}), "search": "racing"}
+    path = {where: over} if outer != "finetuning__suites" else {"finetuning__suites": {"gue": over}}
+    with pytest.raises(UserError, match="reads the test set once"):
+        study(parts, selection="test", **path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from foundationless.commands._flags import output_file
 
-RECIPE = 2  # raise it when a result would change
+RECIPE = 3  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +16,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tables", required=True, type=Path, help="directory that collect_tables wrote")
     add("--study", required=True, help="name of the study")
     add("--title", default="", help="its title")
+    add(
+        "--truth",
+        default="[]",
+        help="JSON of what is known to be planted: a list of model, versus, analysis, word, why",
+    )
     add("--output", required=True, type=output_file, help="JSON to write")
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.reporting.tables import verdict
+    import json
 
-    verdict.write(arguments.output, verdict.build(arguments.tables, arguments.study, arguments.title))
+    from foundationless.errors import UserError
+    from foundationless.reporting.tables import verdict
+    from foundationless.study.config import check_schema, read_schema
+
+    try:
+        truths = json.loads(arguments.truth)
+    except json.JSONDecodeError as error:
+        raise UserError(f"--truth: not valid JSON ({error}).") from None
+    check_schema(truths, read_schema("config")["properties"]["truth"], "--truth")
+    verdict.write(arguments.output, verdict.build(arguments.tables, arguments.study, arguments.title, truths))

@@ -387,13 +387,14 @@ def _percentiles(replicates: Floats, level: float = LEVEL) -> tuple[float, float
     return float(low), float(high)
 
 
-def verdict(low: float, high: float, margin: float) -> str:
+def verdict(low: float, high: float, margin: float, inner: tuple[float, float] | None = None) -> str:
     """The word for a 95 % interval of a difference, where there is nothing else to test (the paper's numbers).
 
-    `equivalent` if it lies within ± margin (even where it excludes 0: the difference is then too small to matter), else
-    `better` or `worse` if it excludes 0, else `undecided`; NaN is `undecided`.
+    `equivalent` if the 90 % interval (`inner`: two one-sided tests at 5 %; without it the wider one of 95 %) lies
+    within ± margin (even where the other excludes 0: the difference is then too small to matter), else `better` or
+    `worse` if it excludes 0, else `undecided`; NaN is `undecided`.
     """
-    if -margin <= low and high <= margin:
+    if -margin <= (inner or (low, high))[0] and (inner or (low, high))[1] <= margin:
         return "equivalent"
     if low > 0:
         return "better"

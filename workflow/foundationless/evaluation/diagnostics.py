@@ -20,7 +20,7 @@ from foundationless.evaluation.bootstrap import (
 )
 from foundationless.evaluation.metrics import BINS, calibration, confusion, reliability
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
-from foundationless.evaluation.task_results import IDENTITY, KEYS, SELECTED_BY, Name, TaskResults, sizes
+from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes
 from foundationless.evaluation.variance_components import variance_components
 from foundationless.evaluation.verification.cells import COLUMNS as VERIFICATION
 from foundationless.study.vocabulary import CONFUSED
@@ -137,7 +137,9 @@ def _reliability(results: TaskResults) -> Rows:
 
 def _optimism(results: TaskResults, arms: Arms, estimates: Estimates, metric: str) -> Rows:
     """What choosing runs on the test set adds: to every arm, and to its differences with random arms (`versus`)."""
-    rows = []
+    rows: Rows = []
+    if "test" not in arms:
+        return rows
     for arm in results.order:
         by_test, ours = (arms[selection][arm] for selection in ("test", "validation"))
         changes: list[tuple[str | None, float, float, Estimate]] = [
@@ -268,7 +270,7 @@ def _roc(results: TaskResults, metric: str) -> Rows:
     if metric != "auroc" or len(results.classes) != 2 or results.analysis != "likelihood":
         return []
     rows = []
-    for selection in SELECTED_BY:
+    for selection in results.selections:
         for arm in results.order:
             runs = results.runs(arm, selection)
             names, strata = stratify(runs)

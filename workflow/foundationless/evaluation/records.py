@@ -106,7 +106,8 @@ def write_record(
 
     A selection has `what` was chosen (learning_rate, epoch, run, strength, ...), `split` and `metric` that chose,
     `tried` (candidate -> value on that split; None: not finite) and `chosen`, one of the candidates; `within` may say
-    inside which fold or run. `edge` (see `edge_of`) is told here for what is `ORDERED`, unless it is given. Raises
+    inside which fold or run, `survivors`, in a race, who went on from a rung.
+    `edge` (see `edge_of`) is told here for what is `ORDERED`, unless it is given. Raises
     `UserError` for one that cannot be traced. `hashes` are those of `hash_files`; that of the numbers themselves joins
     them.
     """
@@ -151,6 +152,8 @@ def _checked_selection(path: Path, selection: Mapping[str, Any], settings: Mappi
     found = {key: selection.get(key) for key in SELECTION}
     tried = {str(name): value for name, value in (found["tried"] or {}).items()}
     found |= {"tried": tried, "chosen": str(found["chosen"])}
+    if "survivors" in selection:
+        found["survivors"] = [str(name) for name in selection["survivors"]]
     if found["what"] is None or found["split"] is None or found["chosen"] not in tried:
         raise UserError(f"{path}: a selection of '{found['what']}' does not say what was tried; name split and values.")
     found["edge"] = _edge(found, settings) if found["edge"] is None else found["edge"]

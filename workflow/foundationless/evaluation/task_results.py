@@ -21,7 +21,7 @@ KEYS = ["analysis", "task", "model", "init"]
 IDENTITY = [*KEYS, "metric", "selection"]
 NOTES = [*KEYS, "seed", "what", "note"]
 MISSING = ("record", "predictions")  # what a missing cell lacks; other notes say what could not be computed
-NEEDED = ("id", "group", "label", "run", "fold", "selected", "selected_paper")
+NEEDED = ("id", "group", "label", "run", "fold", "selected")  # a race has no choice by test scores
 
 # Resampling a handful of groups (two test contigs, three genes) measures nothing: below this, items are resampled one
 # by one, and the column `groups` equals `n_test`.
@@ -62,6 +62,11 @@ class TaskResults:
     def order(self) -> list[Name]:
         """Arms in the order of their first cells."""
         return list(dict.fromkeys(cell.arm for cell in self.cells))
+
+    @property
+    def selections(self) -> list[str]:
+        """Selections that all cells made: where learning rates raced, nobody looked at every run's test score."""
+        return [name for name in SELECTED_BY if all(cell.chosen[name] for cell in self.cells)]
 
     def of(self, arm: Name) -> list[CellResult]:
         """Cells of an arm."""
@@ -138,7 +143,7 @@ class TaskResults:
             mine = ((place, cell) for place, cell in enumerate(self.cells) if cell.arm == arm)
             return join([scored[place, name] for place, cell in mine for name in cell.chosen[selection]])
 
-        return {selection: {arm: chosen(arm, selection) for arm in self.order} for selection in SELECTED_BY}
+        return {selection: {arm: chosen(arm, selection) for arm in self.order} for selection in self.selections}
 
 
 def sizes(runs: Sequence[Run]) -> dict[str, int]:
@@ -216,7 +221,8 @@ def _broken_columns(frame: pa.Table) -> list[str]:
     types = pa.types
     broken = []
     if frame.num_rows:
-        broken += [name for name in SELECTED_BY.values() if not _whole(frame[name], types.is_boolean)]
+        marks = [name for name in SELECTED_BY.values() if name in frame.column_names]
+        broken += [name for name in marks if not _whole(frame[name], types.is_boolean)]
         broken += [] if _whole(frame["fold"], types.is_integer) else ["fold"]
         broken += ["id"] if frame["id"].null_count else []
     if "score" in frame.column_names:
@@ -270,6 +276,8 @@ def _read_cell(record: Mapping[str, Any], frame: pa.Table, items: Items) -> Cell
     chosen: dict[str, list[str]] = {}
     for selection, column in SELECTED_BY.items():
         chosen[selection] = []
+        if column not in frame.column_names:
+            continue
         marked = frame[column].to_numpy() if frame.num_rows else np.empty(0, dtype=bool)
         for fold in np.unique(folds[marked]).tolist():
             rows = frame.take(np.flatnonzero(marked & (folds == fold)))

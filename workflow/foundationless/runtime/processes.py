@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +13,7 @@ from foundationless.errors import UserError
 from foundationless.runtime.log import tell
 from foundationless.runtime.signals import SIGNALS
 
+WORTH = 5.0  # seconds of work that are worth other processes
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -22,15 +24,28 @@ def one_thread_each() -> None:
         os.environ.setdefault(name, "1")
 
 
-def map_forked(work: Callable[[T], R], things: Sequence[T], processes: int) -> Iterator[R]:
+def map_forked(work: Callable[[T], R], things: Sequence[T], processes: int, worth: float = WORTH) -> Iterator[R]:
     """`work(thing)` for every thing, in their order, in up to `processes` processes that fork from this one.
 
-    Processes inherit `work` and the things, tables and all; only results are sent. With one process it is this one.
-    What `work` raises is raised here, and ends the others. A process that the system kills is a `UserError`.
+    This process does the first things itself, and goes on as long as those that are left would take it less than
+    `worth` seconds by the last one: forks import anew what the work imports, and copy what they touch. With one process
+    it does all. Processes inherit `work` and the things, tables and all; only results are sent. What `work` raises is
+    raised here, and ends the others. A process that the system kills is a `UserError`.
     """
-    if min(processes, len(things)) <= 1:
-        yield from map(work, things)
-        return
+    done, left = 0, 0.0
+    # The first may only seem long, for it imports: where it took little all the same, the second tells.
+    while done < len(things) and (min(processes, len(things) - done) <= 1 or left < worth):
+        began = time.monotonic()
+        result = work(things[done])
+        last = time.monotonic() - began
+        done += 1
+        yield result
+        left = 0.0 if done == 1 and last < worth else last * (len(things) - done)
+    if done < len(things):
+        yield from _fork(work, things[done:], processes)
+
+
+def _fork(work: Callable[[T], R], things: Sequence[T], processes: int) -> Iterator[R]:
     context = multiprocessing.get_context("fork")
     _inherited[:] = [(work, thing) for thing in things]
     with ProcessPoolExecutor(min(processes, len(things)), context, _leave_signals_to_the_parent) as pool:

@@ -22,6 +22,7 @@ from foundationless.study.vocabulary import (
     GENOTYPES,
     METRICS,
     PROBES,
+    REFERENCES,
     SEQUENCE_CLASSIFIERS,
     SEQUENTIAL,
     SIMULATED,
@@ -76,6 +77,7 @@ def check_plan(plan: Plan) -> None:
             _check_model(plan.model(name))
             _check_arms(analysis, spec, plan.model(name))
     _check_known("task", [task for task in plan.config["limits"] if task != "default"], plan.tasks, "limits")
+    _check_truths(plan)
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
         raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
     _check_looks(plan)
@@ -242,16 +244,26 @@ def _check_pieces(plan: Plan, model: Model) -> None:
 
 def _check_finetuning(plan: Plan) -> None:
     _check_folds(plan, plan.config["finetuning"], "finetuning")
+    _check_search(plan, plan.config["finetuning"], "finetuning")
     suites = plan.config["finetuning"].get("suites", {})
     _check_known("suite", suites, sorted({row["suite"] for row in plan.tasks.values()}), "config, finetuning.suites")
     for suite, over in suites.items():
         _check_folds(plan, over, f"finetuning.suites.{suite}")
+        _check_search(plan, over, f"finetuning.suites.{suite}")
 
 
 def _check_folds(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
     most = plan.config["finetuning"]["fold_count"] - 1
     if any(fold > most for fold in settings.get("folds", ())):
         raise UserError(f"config, {where}.folds: folds lie between 0 and {most}.")
+
+
+def _check_search(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
+    if plan.config["selection"] == "test" and settings.get("search") == "racing":
+        raise UserError(
+            f"config, {where}.search: a race reads the test set once, for its winner, so that selection 'test' has "
+            "nothing to choose from; use 'search: full' or 'selection: validation'."
+        )
 
 
 # ---- looks
@@ -288,6 +300,31 @@ def _check_looks(plan: Plan) -> None:
 # ---- analyses
 
 
+def _check_truths(plan: Plan) -> None:
+    """That what is said to be planted is compared somewhere in the study, once."""
+    seen = set()
+    for case in plan.truths:
+        name, versus, analysis = case["model"], case["versus"], case["analysis"]
+        where = f"config, truth of '{name}'"
+        _check_known("analysis", [analysis], plan.config["analyses"], where)
+        _check_known("reference", [versus], REFERENCES, where)
+        _check_known("model", [name], plan.names_of(analysis), f"{where} in analysis '{analysis}'")
+        arms = {cell.init for cell in plan.cells if (cell.analysis, cell.model) == (analysis, name)}
+        others = {cell.init for cell in plan.cells if cell.analysis == analysis}
+        if missing := [arm for arm in ("pretrained", versus) if arm not in (others if arm == "baseline" else arms)]:
+            raise UserError(
+                f"{where}: analysis '{analysis}' has no arm '{missing[0]}' to compare; add it to its arms, or leave "
+                "this truth out."
+            )
+        plain = any(not parse_task(task).variant for task in plan.config["analyses"][analysis]["tasks"])
+        if not (plain and ANALYSES[analysis].paired):
+            what = "has variants of tasks alone" if ANALYSES[analysis].paired else "compares no arms"
+            raise UserError(f"{where}: analysis '{analysis}' {what}, so no verdict is of it; name another one.")
+        if (name, versus, analysis) in seen:
+            raise UserError(f"{where}: it is said twice of '{versus}' in '{analysis}'; leave one out.")
+        seen.add((name, versus, analysis))
+
+
 def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     """What an analysis says of itself alone must be of what it does."""
     for section, rule in (("finetuning", "finetune_model"), ("probing", "probe")):
@@ -295,6 +332,7 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             fits = ", ".join(name for name, other in ANALYSES.items() if other.rule == rule)
             raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
     _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
+    _check_search(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
     _check_known("probe", plan.probing(analysis)["probes"], PROBES, f"config, analyses.{analysis}.probing.probes")
     names = plan.names_of(analysis)
     if not ANALYSES[analysis].classifies:

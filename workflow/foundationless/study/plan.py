@@ -6,7 +6,7 @@ Snakefile imports this again in every cluster job: it stays light.
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from foundationless.errors import UserError
 from foundationless.study.config import unknown
 from foundationless.study.families import PIECES, count_parameters, matched, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
+from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS, SEQUENTIAL
 
 Rows = Sequence[Mapping[str, str]]  # of a table
@@ -177,7 +178,7 @@ class Plan:
 
         A share of the training data (`H3.pct1`) keeps the set's own validation split, which is whole: folds are cut
         from training and validation rows together and would train on it. Only the analysis `lora` trains adapters
-        (rank 0: every weight is trained).
+        (rank 0: every weight is trained). A race has its `rungs`; a full sweep has neither `search` nor `rungs`.
         """
         settings = dict(self.config["finetuning"])
         settings |= settings.pop("suites", {}).get(self.task(task)["suite"], {})
@@ -191,6 +192,7 @@ class Plan:
         settings |= {"patience": parts.patience} if parts.patience is not None else {}
         if parts.percent or parts.shots:
             settings["folds"] = []
+        _settle_search(settings)
         if analysis != "lora":
             settings["lora"] = {**settings["lora"], "rank": 0}
         return settings
@@ -231,6 +233,17 @@ class Plan:
         """Precision of a model's jobs: its own, otherwise that of the config's section."""
         return str(self.model(model).entry.get("precision") or self.config[section]["precision"])
 
+    @cached_property
+    def main_analysis(self) -> str:
+        """The analysis that a verdict is of (`leading`), by the tasks that are planned."""
+        return main_analysis(self.config)
+
+    @property
+    def truths(self) -> list[dict[str, str]]:
+        """What the config says was planted: model, versus, analysis, word, why."""
+        given = {"versus": "random", "analysis": self.main_analysis}
+        return [given | dict(case) for case in self.config.get("truth", ())]
+
     # ---- cells
 
     @cached_property
@@ -254,7 +267,7 @@ class Plan:
     # ---- seeds until decided
 
     def _given_seeds(self, analysis: str) -> Any:
-        return self.config["analyses"][analysis].get("seeds", self.config["seeds"])
+        return self.config["analyses"].get(analysis, {}).get("seeds", self.config["seeds"])
 
     def seeds(self, analysis: str) -> list[int]:
         """Every seed that an analysis may have: its list, or as many as looks may lead to."""
@@ -268,17 +281,8 @@ class Plan:
 
     @property
     def deciding(self) -> str:
-        """The analysis whose verdict ends the study.
-
-        `decide`'s, otherwise fine-tuning, otherwise the one that compares sample by sample on most plain tasks.
-        """
-        analyses = self.config["analyses"]
-        if named := (self.config.get("decide") or {}).get("analysis"):
-            return str(named)
-        if "finetune" in analyses:
-            return "finetune"
-        plain = {name: sum(not parse_task(task).variant for task in spec["tasks"]) for name, spec in analyses.items()}
-        return str(min(plain, key=lambda name: (not ANALYSES[name].paired, -plain[name], name)))
+        """The analysis whose verdict ends a study with looks: the one that `decide` names, or the main one."""
+        return str((self.config.get("decide") or {}).get("analysis") or self.main_analysis)
 
     @property
     def looks(self) -> range:
@@ -357,6 +361,32 @@ class Plan:
         if "match" not in model.entry or len(kin) < 2:
             return []
         return [f"size of {self.model(model.entry['match']).entry['label']}"]
+
+
+def main_analysis(config: Mapping[str, Any]) -> str:
+    """The analysis that a verdict is of (`leading`), by the tasks that a config lists."""
+    specs = {name: spec for name, spec in config["analyses"].items() if name in ANALYSES}
+    return leading({name: spec["tasks"] for name, spec in specs.items() if ANALYSES[name].paired})
+
+
+def leading(tasks: Mapping[str, Collection[str]]) -> str:
+    """Of analyses that compare arms, with the tasks of each: the one whose words are the study's verdict.
+
+    It is fine-tuning, which the paper judges by, unless another one has all its tasks and more; where nothing is
+    fine-tuned, the one with most tasks. Tasks derived from others do not count: a verdict is not over them.
+    """
+    whole = {name: {task for task in each if not parse_task(task).variant} for name, each in tasks.items()}
+    own = whole.get("finetune", set())
+    wider = [name for name, others in whole.items() if name == "finetune" or (own and own < others)]
+    return max(wider if "finetune" in whole else whole, key=lambda name: len(whole[name]), default="finetune")
+
+
+def _settle_search(settings: dict[str, Any]) -> None:
+    """Rungs of a race; absent for a full sweep, whose jobs must stay those that were kept before."""
+    given, search = settings.pop("rungs", ()), settings.pop("search", "full")
+    if search == "racing":
+        epochs, rates = settings["epochs"], len(settings["learning_rates"])
+        settings |= {"search": search, "rungs": cut_rungs(given, epochs) or default_rungs(epochs, rates)}
 
 
 def _in_words(name: str) -> list[str]:

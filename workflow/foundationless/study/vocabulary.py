@@ -9,10 +9,10 @@ from typing import NamedTuple
 RULES = (
     "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_population", "simulate_variants",
     "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
-    "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "train_tokenizer", "pretrain",
-    "finetune_model", "fit_baseline", "embed", "probe", "cluster_embeddings", "score_sensitivity",
-    "score_similarity", "score_likelihood", "score_mutagenesis", "look", "summarise_analysis", "collect_tables",
-    "draw_figures", "bind_figures", "write_verdict", "write_report",
+    "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "train_tokenizer",
+    "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
+    "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
+    "look", "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
 )  # fmt: skip
 
 # Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
@@ -307,6 +307,17 @@ SIMULATED = (
 
 # What a difference may be called: by its tests; where no arm learned anything; where seeds are too few to say.
 VERDICTS = ("better", "equivalent", "worse", "undecided", "not learned", "two seeds", "one seed")
+
+DECISIONS = ("better", "equivalent", "worse")  # the words of it that decide something
+
+# What a pretrained arm is compared with, one word per model: itself otherwise made, or the best baseline.
+REFERENCES = {
+    "random": "itself at random initialisation",
+    "baseline": "the best baseline",
+    "embedding": "its embedding table alone",
+    "permuted": "its own weights, permuted",
+    "copy": "a copy of itself",
+}
 
 FEWEST_SEEDS = 3  # of each arm that has any: of two, their variance has one degree of freedom
 

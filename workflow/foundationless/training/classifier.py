@@ -137,6 +137,12 @@ def check_classes(examples: Examples, folds: Sequence[Fold], where: str) -> None
             )
 
 
+def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean of -log of the probability of each row's class (nats); infinite where one is 0 or not finite."""
+    own = probabilities[np.arange(len(targets)), targets].astype(np.float64)
+    return float(-np.log(own).mean()) if np.isfinite(own).all() and (own > 0).all() else math.inf
+
+
 def validation_score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], metric: str) -> float:
     """One metric of `evaluate`, NaN if a probability is not finite; metrics of counts skip the costly others."""
     if not np.isfinite(probabilities).all():

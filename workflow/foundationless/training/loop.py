@@ -18,8 +18,8 @@ from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import finite
 from foundationless.runtime.log import tell
 from foundationless.runtime.signals import STATUS, Flag
-from foundationless.training.checkpoints import save_state
-from foundationless.training.classifier import Classifier, Examples, validation_score
+from foundationless.training.checkpoints import load_state, save_state
+from foundationless.training.classifier import Classifier, Examples, log_loss, validation_score
 from foundationless.training.compute import Compute, derived_seed, generator_states
 from foundationless.training.stacking import Alone, CrowdedError, Stack, State, copy_moments, optimizer
 from foundationless.training.sweep import Fold, Settings, keep_run, shown
@@ -32,6 +32,7 @@ class Run:
     Epochs count from 1. Equal validation values: the earlier epoch. `best_epoch` 0 means that no epoch had a finite
     value yet; `best`, the weights of that epoch, is empty then: they are the initial ones. `weights`, `moments` (in the
     order of the parameters) and `draws` (states of torch's generators) are kept here while no network holds them.
+    `losses`: in a race, of the validation rows after each epoch.
     `seconds`: its share of the time that its packs took.
     """
 
@@ -44,6 +45,7 @@ class Run:
     best_epoch: int = 0
     best_value: float = -math.inf
     history: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
     diverged: bool = False
     seconds: float = 0.0
     best: State = field(default_factory=dict)
@@ -65,13 +67,58 @@ class Run:
         idle = settings.patience and self.epoch - self.best_epoch >= settings.patience
         return bool(self.diverged or idle or self.epoch >= settings.epochs)
 
+    def lay_aside(self, path: Path, held: Mapping[str, Any]) -> None:
+        """Put all of it, and what is `held` of it, into a file; it stays in memory where the disk does not take it."""
+        if save_state(path, {"fingerprint": self.expected, "run": self.state() | dict(held)}):
+            self.best = {}
+        else:
+            vars(self).update(held)
 
+    def take_up(self, path: Path) -> None:
+        """Be as the file says, unless it is further already."""
+        state = load_state(path, self.expected)
+        if state is not None and (state["run"]["epoch"], state["run"]["step"]) >= (self.epoch, self.step):
+            vars(self).update(state["run"])
+
+    def glance(self, path: Path) -> None:
+        """Be as far as the file says, without its tensors."""
+        state = load_state(path, self.expected)
+        if state is not None:
+            vars(self).update({name: value for name, value in state["run"].items() if name not in _HEAVY})
+
+
+_HEAVY = {"best", "weights", "moments", "draws"}
 _GIVEN = {"name", "fold", "rate", "expected"}
+
+
+def paused(directory: Path, run: Run) -> Path:
+    """Where a run lies between two parts of its training."""
+    return directory / f"{run.name}.paused"
+
+
+class LegOver(Exception):
+    """A leg has done its share of the epochs, and its state is kept."""
+
+
+@dataclass
+class Leg:
+    """How many epochs of validation, of all runs together, are `done`, and `until` which this leg goes on (0: all)."""
+
+    until: int = 0
+    done: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether the leg has done its share."""
+        return bool(self.until) and self.done >= self.until
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all packs of a job share. `identity`: fingerprint of what decides its runs, but for fold and rate."""
+    """What all packs of a job share. `identity`: fingerprint of what decides its runs, but for fold and rate.
+
+    `leg`: where it pauses. `merging`: it only puts together what is kept, and trains nothing.
+    """
 
     examples: Examples
     test: np.ndarray
@@ -82,18 +129,29 @@ class Job:
     terminated: Flag
     bar: tqdm
     checkpoint_seconds: float
+    leg: Leg = field(default_factory=Leg)
+    merging: bool = False
 
 
 class Pack:
     """Runs that are trained on one classifier, each from where it is to its end; `initial`: where all began.
 
     A checkpoint is written every `checkpoint_seconds`, and when the job is asked to leave, which then exits: after the
-    step, or between two passes of a prediction. A run that ends leaves the pack at the end of its epoch.
+    step, or between two passes of a prediction. A run that ends leaves the pack at the end of its epoch. With `until`
+    runs are not finished: after so many epochs, or where they end before, they are laid aside in the directory.
     """
 
     def __init__(
-        self, job: Job, classifier: Classifier, initial: State, runs: Sequence[Run], stacked: bool, path: Path
+        self,
+        job: Job,
+        classifier: Classifier,
+        initial: State,
+        runs: Sequence[Run],
+        stacked: bool,
+        path: Path,
+        until: int = 0,
     ) -> None:
+        self.until = until
         self.job, self.classifier, self.initial, self.stacked, self.path = job, classifier, initial, stacked, path
         ended = [run for run in runs if run.over(job.settings)]
         going = [run for run in runs if not run.over(job.settings)]
@@ -110,13 +168,24 @@ class Pack:
             self._enter(self.waiting.popleft())
             while self.active:
                 try:
-                    if any(run.over(self.job.settings) for run in self.active):
-                        self._finish([place for place, run in enumerate(self.active) if run.over(self.job.settings)])
+                    if ended := [place for place, run in enumerate(self.active) if self._ended(run)]:
+                        (self._lay_aside if self.until else self._finish)(ended)
                     else:
                         self._epoch()
                 except CrowdedError:
                     self._split()
         self.path.unlink(missing_ok=True)
+
+    def _ended(self, run: Run) -> bool:
+        return run.over(self.job.settings) or bool(self.until and run.epoch >= self.until)
+
+    def _lay_aside(self, places: list[int]) -> None:
+        """Take runs out of the pack as they are."""
+        self._charge()
+        runs = [self.active[place] for place in places]
+        for place, run in zip(places, runs, strict=True):
+            run.lay_aside(paused(self.job.directory, run), self._held(place))
+        self._leave(runs)
 
     def _enter(self, runs: list[Run]) -> None:
         """Give runs a network."""
@@ -192,9 +261,13 @@ class Pack:
             value = validation_score(labels, probabilities, examples.classes, settings.metric)
             run.epoch, run.step = run.epoch + 1, 0
             run.history.append(value)
+            if settings.race:
+                run.losses.append(log_loss(examples.targets[run.fold.validation], probabilities))
             if value > run.best_value:
                 run.best_value, run.best_epoch, run.best = value, run.epoch, self.network.copy(place)
-        self.job.bar.update(sum(not run.diverged for run in runs))
+        going = sum(not run.diverged for run in runs)
+        self.job.bar.update(going)
+        self.job.leg.done += going
         self._pause()
 
     def _finish(self, places: list[int]) -> None:
@@ -207,6 +280,8 @@ class Pack:
             {"fingerprint": run.expected, "epoch": run.best_epoch, "history": [finite(value) for value in run.history]}
             for run in runs
         ]
+        for run, one in zip(runs if job.settings.race else [], kept, strict=False):
+            one["losses"] = [finite(value) for value in run.losses]
         try:
             own = {run.fold.number: run.fold.validation for run in runs}
             # every run has the same test rows, hence one fold
@@ -227,6 +302,9 @@ class Pack:
             reached = [f"{split} {shown(one[split][metric])}" for split in ("validation", "test")]
             tell(f"{run.name}: epoch {run.best_epoch}, {metric} {', '.join(reached)}, {run.seconds:.1f} s")
         job.bar.update(sum(job.settings.epochs - run.epoch for run in runs))
+        self._leave(runs)
+
+    def _leave(self, runs: list[Run]) -> None:
         left = [place for place, run in enumerate(self.active) if run not in runs]
         if left:
             self._keep(left)
@@ -261,7 +339,7 @@ class Pack:
 
     def _pause(self) -> None:
         """Between steps: keep a checkpoint if it is time, and leave if asked to."""
-        leaving = self.job.terminated.is_set()
+        leaving = self.job.terminated.is_set() or self.job.leg.over
         if not leaving and time.monotonic() - self.saved <= self.job.checkpoint_seconds:
             return
         self._charge()
@@ -269,6 +347,8 @@ class Pack:
         states |= {run.name: run.state() for group in self.waiting for run in group}
         kept = save_state(self.path, {"fingerprint": self.job.identity, "runs": states})
         self.saved = time.monotonic()
+        if kept and self.job.leg.over:
+            raise LegOver
         if leaving:
             first = self.active[0]
             others = f" and {len(states) - 1} more" if len(states) > 1 else ""

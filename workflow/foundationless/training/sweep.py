@@ -1,6 +1,7 @@
 """The runs (fold × learning rate) of one fine-tuning job: their settings, folds, files, choices and results."""
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ class Settings:
     ends (0: never). `max_tokens`: a limit below the model's own (None: the model's). `strict_alphabet`: as in
     `read_sequences`. `lora_rank`: of the adapters that are trained instead of the model (0: the model is; see
     `lora`). `extend`: how many further learning rates a fold tries at most, beyond the edge that validation chose.
+    `rungs`: epochs after which a race halves (0: every run is trained to its end; see `racing`).
     """
 
     metric: str
@@ -44,6 +46,7 @@ class Settings:
     lora_alpha: int = 16
     lora_dropout: float = 0.0
     extend: int = 0
+    rungs: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -60,10 +63,19 @@ class Settings:
             )
         if self.extend < 0:
             raise UserError("--extend must be at least 0.")
+        if self.race and (
+            list(self.rungs) != sorted({*self.rungs}) or self.rungs[0] < 1 or self.rungs[-1] > self.epochs
+        ):
+            raise UserError("--rungs: give epochs from 1 to --epochs, each once and in order, or 0 for no race.")
         if self.lora_rank < 0 or self.lora_alpha < 1 or not 0 <= self.lora_dropout < 1:
             raise UserError("--lora-rank is at least 0, --lora-alpha at least 1, --lora-dropout from 0 and below 1.")
         if self.fold_count < 2 or any(not 0 <= fold < self.fold_count for fold in self.folds):
             raise UserError(f"--folds: each fold lies between 0 and --fold-count - 1 = {self.fold_count - 1}.")
+
+    @property
+    def race(self) -> bool:
+        """Whether learning rates race."""
+        return any(self.rungs)
 
 
 @dataclass(frozen=True)
@@ -123,13 +135,16 @@ def shown(value: float | None) -> str:
 
 
 def kept_run(runs: Path, name: str, expected: str) -> dict[str, Any] | None:
-    """A finished run if it is there, whole, and of the same settings, data and weights."""
+    """A finished run if it is there, whole, and of the same settings, data and weights.
+
+    One that a race stopped has not read the test set, and no probabilities.
+    """
     path = runs / f"{name}.json"
     if not path.exists():
         return None
     try:
         kept: dict[str, Any] = read_json(path)
-        whole = kept["probabilities"] == sha256(runs / f"{name}.parquet")
+        whole = "stopped" in kept or kept["probabilities"] == sha256(runs / f"{name}.parquet")
     except (UserError, OSError, KeyError, TypeError):
         whole, kept = False, {}
     if whole and kept["fingerprint"] == expected:
@@ -144,6 +159,26 @@ def keep_run(runs: Path, name: str, kept: dict[str, Any], probabilities: np.ndar
         pd.DataFrame({"probabilities": list(probabilities)}).to_parquet(part)
     kept["probabilities"] = sha256(runs / f"{name}.parquet")
     write_json(runs / f"{name}.json", kept)
+
+
+def take_runs(part: Path, runs: Path) -> None:
+    """Move the finished runs of a part to those of the whole job: probabilities first, then what vouches for them."""
+    for kept in sorted(part.glob("*_lr*.json")):
+        for path in (kept.with_suffix(".parquet"), kept):  # a run that a race stopped has no probabilities
+            if path.exists():
+                path.replace(runs / path.name)
+
+
+def copy_runs(runs: Path, part: Path, expected: Mapping[str, str]) -> None:
+    """Copy to a part what the whole job keeps already of its runs (`expected`: name to fingerprint)."""
+    for name, fingerprint in expected.items():
+        if (part / f"{name}.json").exists() or not (runs / f"{name}.json").exists():
+            continue
+        if kept_run(runs, name, fingerprint) is not None:
+            for end in (".parquet", ".json"):
+                if (runs / f"{name}{end}").exists():
+                    with atomic_path(part / f"{name}{end}") as made:
+                        shutil.copyfile(runs / f"{name}{end}", made)
 
 
 def choose(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], split: str, metric: str) -> dict[int, str]:
@@ -184,16 +219,24 @@ def results(
     metric: str,
     tested: int,
 ) -> list[Result]:
-    """Rows of the record: each run's main metric, and per fold all metrics of the run that each selection chooses."""
+    """Rows of the record: each run's main metric, and per fold all metrics of the run that each selection chooses.
+
+    `chosen` without `test` is of a race: its runs say how many `epochs` they had, and whether they were `stopped`,
+    before they had read the test set.
+    """
     rows = []
     for fold, rate in plan:
         name = run_name(fold, rate)
         extra = {"run": name, "epoch": kept[name]["epoch"]}
         picked = extra | {"selected": chosen["validation"][fold.number] == name}
+        if "test" not in chosen:
+            picked |= {"epochs": len(kept[name]["history"]), "stopped": "stopped" in kept[name]}
         for split, n in (("validation", len(fold.validation)), ("test", tested)):
+            if split not in kept[name]:
+                continue
             rows.append(Result(metric, kept[name][split][metric], n, split, "run", fold.number, rate, picked))
-        for selection, split in (("validation", "validation"), ("test", "test")):
-            if chosen[split][fold.number] == name:
+        for selection, by_fold in chosen.items():
+            if by_fold[fold.number] == name:
                 for other, value in kept[name]["test"].items():
                     rows.append(Result(other, value, tested, "test", selection, fold.number, rate, extra))
     return rows
@@ -234,13 +277,19 @@ def predictions_of(
     tested: pd.DataFrame,
     runs: Path,
     plan: list[tuple[Fold, float]],
+    kept: Mapping[str, Any],
     classes: Sequence[str],
     chosen: Mapping[str, Mapping[int, str]],
 ) -> pd.DataFrame:
-    """One row per test sample and run: id, group, label, predicted, probabilities, run, fold, selected…, split."""
+    """One row per test sample and run: id, group, label, predicted, probabilities, run, fold, selected…, split.
+
+    Runs that a race stopped have none, and nothing is `selected_paper` then.
+    """
     parts = []
     for fold, rate in plan:
         name = run_name(fold, rate)
+        if "stopped" in kept[name]:
+            continue
         probabilities = np.stack(pd.read_parquet(runs / f"{name}.parquet")["probabilities"].to_list())
         own = tested[["id", "group", "label"]].assign(
             predicted=np.array(classes, dtype=object)[probabilities.argmax(axis=1)],
@@ -248,7 +297,7 @@ def predictions_of(
             run=name,
             fold=fold.number,
             selected=chosen["validation"][fold.number] == name,
-            selected_paper=chosen["test"][fold.number] == name,
+            **({"selected_paper": chosen["test"][fold.number] == name} if "test" in chosen else {}),
             split="test",
         )
         parts.append(own)

@@ -138,7 +138,9 @@ class Predictions:
         return [str(name) for name in stated] if len(stated) == self.probabilities.shape[1] else []
 
     def flags(self, run: str, column: str) -> list[bool]:
-        """Distinct marks of a run."""
+        """Distinct marks of a run; none where nothing of the kind was chosen."""
+        if column not in self.table.column_names:
+            return []
         marks = self.table[column].combine_chunks().take(pa.array(self.rows[run]))
         return [bool(mark) for mark in pc.unique(marks).to_pylist()]
 
@@ -413,7 +415,7 @@ def _check_selections(cell: Cell) -> None:
         if chosen not in tried:
             cell.check.say(cell.path, f"the {where} that was chosen, {chosen}, is none that was tried")
             continue
-        if chosen not in (best := _best(selection)):
+        if chosen not in (best := _best(selection, "rungs" in cell.record["settings"])):
             by = f"{_shown(tried[best[0]])} against {_shown(tried[chosen])} {selection['metric']}"
             text = f"{selection['split']} would choose {best[0]} as {where} ({by}), and the record says {chosen}"
             cell.check.say(cell.path, text)
@@ -437,17 +439,17 @@ def _settled(record: Mapping[str, Any], selection: Row) -> str | None:
     return next((str(row["extra"]["run"]) for row in rows if row["extra"].get("run") != "chosen"), None)
 
 
-def _best(selection: Row) -> list[str]:
+def _best(selection: Row, raced: bool = False) -> list[str]:
     """The candidates that the rule may choose: the best value, of equals the first, or the smallest number.
 
     Values that are not defined are the lowest. Losses are lower where they are better, and are kept rounded: of those
-    that look alike any may have been the lowest.
+    that look alike any may have been the lowest. In a race losses decide among equal values, which are not kept here.
     """
     loss = "loss" in selection["metric"] or "error" in selection["metric"]
     sign = -1.0 if loss else 1.0
     worth = {name: -math.inf if value is None else sign * value for name, value in selection["tried"].items()}
     equal = [name for name, value in worth.items() if value == max(worth.values())]
-    return equal if loss else list(dict.fromkeys([equal[0], min(equal, key=_number)]))
+    return equal if loss or raced else list(dict.fromkeys([equal[0], min(equal, key=_number)]))
 
 
 def _number(name: str) -> float:
@@ -482,7 +484,8 @@ def _check_settings(cell: Cell) -> None:
     settings, check = cell.record["settings"], cell.check
     tested = _runs(cell.record, "test")
     if "learning_rates" in settings:
-        rates = {float(row["learning_rate"]) for row in tested.values() if row["learning_rate"] is not None}
+        ran = [*tested.values(), *_runs(cell.record, "validation").values()]  # a race stops runs before the test set
+        rates = {float(row["learning_rate"]) for row in ran if row["learning_rate"] is not None}
         further = _extension(settings)
         if text := _odd_rates({*settings["learning_rates"], *further}, rates):
             check.say(cell.path, f"the settings' learning rates are not those of the runs ({text})")

@@ -20,6 +20,10 @@ from torch.nn import functional as F
 
 from foundationless.models.contract import GenomicModel, integers
 
+# Longest keys for which training in 16 bits on a CPU writes attention out: the fused kernel's backward pass takes twice
+# the time up to about 200 of them, as much at 256, and half of it at 512 (tests/benchmarks/models.md).
+_WRITTEN_OUT = 256
+
 
 def working_dtype(x: Tensor) -> torch.dtype:
     """The dtype that matrix products of `x` run in: autocast's where that is on, else the dtype of `x`."""
@@ -37,10 +41,26 @@ def padding_bias(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
     return bias.masked_fill(~attention_mask.bool(), torch.finfo(dtype).min)[:, None, None]
 
 
+def is_whole(mask: Tensor) -> bool:
+    """Whether every token is valid; within `vmap`, where nobody can look, no."""
+    return not torch._C._functorch.is_batchedtensor(mask) and bool(mask.all())
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
     """Softmax attention of q, k, v [B, H, L, d] with an additive bias; the heads side by side, [B, L, D]."""
-    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+    short = key.shape[2] <= _WRITTEN_OUT and key.dtype is torch.bfloat16 and key.device.type == "cpu"
+    if short and torch.is_grad_enabled() and query.requires_grad:
+        mixed = written_out(query, key, value, bias, dropout)
+    else:
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
     return mixed.transpose(1, 2).flatten(2)
+
+
+def written_out(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
+    """The same as three operations, as the official code has it, [B, H, L, d]; the softmax runs in float32."""
+    scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
+    weights = torch.softmax(scores if bias is None else scores + bias, -1, dtype=torch.float32).to(value.dtype)
+    return F.dropout(weights, dropout) @ value
 
 
 def run_layers(x: Tensor, layers: Iterable[nn.Module], bias: Tensor | None, last: nn.Module | None) -> Iterator[Tensor]:

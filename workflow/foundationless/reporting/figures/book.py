@@ -1,7 +1,7 @@
 """One PDF of all figures behind a cover page that states the study, its verdict in numbers and its versions."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from foundationless.errors import UserError
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import Tables, read
 from foundationless.reporting.figures.layout import margin_words, span
-from foundationless.reporting.tables.verdict import build
+from foundationless.reporting.tables.verdict import read as read_verdict
+from foundationless.reporting.tables.verdict_words import PRICED, prices, truths
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.versions import versions
 from foundationless.study.vocabulary import FIGURES
@@ -36,7 +37,7 @@ MOST_MISSING = 30  # lines of the cover
 WRAP = 112  # characters of 7.5 pt in 162 mm
 
 
-def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Path) -> None:
+def bind(pdfs: Sequence[Path], tables: Path, verdict: Path, study: str, notes: str, output: Path) -> None:
     """Write `output`: cover, then `pdfs` in order, each bookmarked under its group (`vocabulary.FIGURES`).
 
     The same inputs, with the same times, give the same bytes.
@@ -44,12 +45,12 @@ def bind(pdfs: Sequence[Path], tables: Path, study: str, notes: str, output: Pat
     from pypdf import PdfWriter
     from pypdf.errors import PyPdfError
 
-    frames = read(tables, study)
+    frames, answer = read(tables, study), read_verdict(verdict)
     with atomic_path(output) as part:
         front = part.with_suffix(".cover.pdf")
         try:
             with style.sheet():
-                cover(frames, notes).savefig(front, format="pdf", metadata=style.NO_DATES)
+                cover(frames, answer, notes).savefig(front, format="pdf", metadata=style.NO_DATES)
             with PdfWriter() as writer:
                 chapters: dict[str, Any] = {}
                 for path in [front, *pdfs]:
@@ -86,14 +87,16 @@ def bookmark(stem: str) -> str:
     return stem.replace("_", " ").capitalize()
 
 
-def cover(tables: Tables, notes: str) -> Figure:
-    """The cover page."""
+def cover(tables: Tables, verdict: Mapping[str, Any], notes: str) -> Figure:
+    """The cover page of the tables and of the verdict that `write_verdict` made of them."""
     stated = versions() | _record_versions(tables)
     blocks = [
+        *([("Truth", known)] if (known := truths(verdict)) else []),
         ("Question", [QUESTION]),
         ("Study", [tables.study, *([notes] if notes else [])]),
         ("Design", design(tables)),
-        ("Verdict", verdict_sentences(tables)),
+        ("Verdict", [str(sentence) for sentence in verdict["sentences"]]),
+        *([("Price", [PRICED, *priced])] if (priced := prices(verdict)) else []),
         ("Behind it", [counts(tables), *sample_sizes(tables)]),
         ("Missing", missing(tables)),
         ("Date of the data", [dated(tables)]),
@@ -140,13 +143,6 @@ def design(tables: Tables) -> list[str]:
             "(TOST) at 5 % after Holm's adjustment over models; both kinds together err for any model in at most 10 %."
         )
     return sentences
-
-
-def verdict_sentences(tables: Tables) -> list[str]:
-    """The sentences of verdict.json, made from the same tables."""
-    if not (tables.directory / "missing.csv").is_file():
-        return ["The tables are not those of collect_tables, so there is no verdict."]
-    return [str(sentence) for sentence in build(tables.directory, tables.study, tables.study)["sentences"]]
 
 
 def missing(tables: Tables) -> list[str]:

@@ -24,9 +24,9 @@ def claims(tables: Tables) -> Figure:
     rows = [(str(claim), name) for claim, part in blocks for name in ["", *tables.order(part["model"])]]
     caption = (
         "Every claim says that something does not help: it holds where the contrast is equivalent (within the grey "
-        "band, the margin of the metric) or below 0, fails where it is above, and is open where the 95 % interval "
-        "allows both, or, cured, where seeds are fewer than three or no arm learned anything. Open circle: runs chosen "
-        "by test score, arms paired as in the paper; filled: chosen by "
+        "band, the margin of the metric) or below 0, fails where it is above, and is open where its intervals (90 % "
+        "for equivalence, else the 95 % drawn) allow both, or, cured, where seeds are fewer than three or no arm "
+        "learned anything. Open circle: runs chosen by test score, arms paired as in the paper; filled: chosen by "
         "validation, each model against its own random self, the task without its defect where a derived set exists "
         f"(column contrast of claims.csv). Right: as made → cured. {_counted(contrasts)} {tables.study}"
     )

@@ -194,7 +194,7 @@ def _caption(tables: Tables, ledger: pd.DataFrame, unit: str, panels: list[Panel
     words = (
         f"Score of an arm against the {UNITS[unit]} that it took over all seeds, folds and learning rates: training or "
         "embedding and probing; of a pretrained arm also the pretraining, which every panel counts whole. "
-        "Lines are 95 % intervals of one task, or over three tasks and more. "
+        f"Lines are 95 % intervals of one task, or over three tasks and more. {layout.TASKS_AS_UNITS} "
         f"All jobs of the study took {_hours(spent)} {UNITS[unit]}, pretraining {_hours(pretrained)} of them"
     )
     words += f"; its GPUs took {energy:.3g} kWh where they tell. " if energy > 0 else ". "

@@ -56,7 +56,8 @@ def learning_curves(tables: Tables) -> Figure:
         "the mean height (filled: pretrained, open: random). Numbers: difference of the areas, pretrained minus "
         "random, with its 95 % interval: Student's t over tasks where there are three or more, else the mean of the "
         "bootstrap intervals over items and seeds as if they were fully dependent, which is too wide rather than too "
-        f"narrow. n = {' or '.join(counts)} task(s) a model, those with both arms at every x. {tables.study}"
+        f"narrow. {layout.TASKS_AS_UNITS} n = {' or '.join(counts)} task(s) a model, those with both arms at "
+        f"every x. {tables.study}"
     )
     lines = sum(len(group) + 1 for group in areas.values())
     heights = [CURVE_MM, 11 + ROW_MM * lines]

@@ -11,6 +11,7 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation import table_files
 from foundationless.reporting.figures import style
+from foundationless.reporting.tables.verdict import main_analysis
 from foundationless.study.names import parse_task
 
 # Columns without which a table is not the one that its name promises.
@@ -124,18 +125,23 @@ class Tables:
 
     @property
     def across(self) -> pd.DataFrame:
-        """Evidence of fine-tuning on whole tasks, over all tasks (suite `all`) and within each suite, in each scope."""
-        return self._finetuned[self._finetuned["family"].isna()].reset_index(drop=True)
+        """Evidence of the main analysis on whole tasks: over all (suite `all`), and within each suite, by scope."""
+        return self._judged[self._judged["family"].isna()].reset_index(drop=True)
 
     @property
     def families(self) -> pd.DataFrame:
         """The same within each family of tasks, across suites."""
-        rows = self._finetuned
+        rows = self._judged
         return rows[rows["family"].notna() & (rows["suite"] == "all")].reset_index(drop=True)
 
     @cached_property
-    def _finetuned(self) -> pd.DataFrame:
-        return of_plain_tasks(self.evidence[self.evidence["analysis"].fillna("finetune").eq("finetune")])
+    def main(self) -> str:
+        """The analysis whose words are the verdict."""
+        return main_analysis(self.evidence, self.comparisons)
+
+    @cached_property
+    def _judged(self) -> pd.DataFrame:
+        return of_plain_tasks(self.evidence[self.evidence["analysis"].fillna(self.main).eq(self.main)])
 
     @cached_property
     def looks(self) -> dict[str, style.Look]:

@@ -14,6 +14,7 @@ from foundationless.reporting.figures.inputs import Tables, each
 from foundationless.study.vocabulary import METRICS
 
 SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
+TASKS_AS_UNITS = "Intervals over tasks take these as independent; those of verdict_forest do not."
 SMALLER = (
     "Models here are smaller ones of the same architectures, or pretrained here, not the published checkpoints: these "
     "numbers neither confirm nor refute theirs."

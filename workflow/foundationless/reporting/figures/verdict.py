@@ -46,7 +46,7 @@ def forest(tables: Tables) -> Figure:
     across, families = (frame[~frame["model"].isin(tables.baselines)] for frame in (tables.across, tables.families))
     whole = across[(across["suite"] == "all") & across["versus"].isin(HEADINGS) & across["scope"].isin(PANELS)]
     if whole.empty:
-        return style.missing(title, "No model has both arms, or an arm and a baseline, on any fine-tuning task.")
+        return style.missing(title, "No model has both arms, or an arm and a baseline, on any task of the verdict.")
     whole = whole.assign(family="")
     parts = families[(families["versus"] == "random") & families["scope"].isin(PANELS)]
     blocks = _forest_blocks(tables, whole, parts)
@@ -183,14 +183,14 @@ def _reach(rows: pd.DataFrame) -> tuple[float, float]:
 
 
 def _margins(tables: Tables) -> pd.DataFrame:
-    """Metrics of fine-tuning with their margins."""
+    """Metrics of the main analysis with their margins."""
     pairs = tables.comparisons
-    return of_plain_tasks(pairs[pairs["analysis"] == "finetune"])
+    return of_plain_tasks(pairs[pairs["analysis"] == tables.main])
 
 
 def _edges(tables: Tables, models: Iterable[str]) -> dict[str, str]:
     """Models of which a choice lies on the edge of its grid: how many of how many."""
-    chosen = choices(tables.directory, "finetune")
+    chosen = choices(tables.directory, tables.main)
     counted = {name: count_edges(chosen, [name]) for name in tables.order(models)}
     return {
         name: f"{edges['low'] + edges['high']} of {edges['choices']}"
@@ -234,14 +234,14 @@ def _forest_caption(tables: Tables, whole: pd.DataFrame, printed: pd.DataFrame, 
 
 
 def critical_difference(tables: Tables) -> Figure:
-    """Mean rank of every arm and baseline over fine-tuning tasks; bars join those that no test tells apart."""
+    """Mean rank of every arm and baseline over the tasks of the verdict; bars join those that no test tells apart."""
     title = "Ranks of all arms and baselines"
     ranks, pairs = tables.extra("ranks"), tables.extra("rank_pairs")
-    ranks = ranks[(ranks["analysis"] == "finetune") & ranks["model"].isin(tables.looks)]
+    ranks = ranks[(ranks["analysis"] == tables.main) & ranks["model"].isin(tables.looks)]
     if len(ranks) < 2:
-        return style.missing(title, "No two arms were fine-tuned on the same tasks, so there are no ranks to compare.")
+        return style.missing(title, "No two arms were judged on the same tasks, so there are no ranks to compare.")
     ranks = ranks.sort_values("rank", kind="stable").reset_index(drop=True)
-    p = _pair_matrix(ranks, pairs)
+    p = _pair_matrix(tables.main, ranks, pairs)
     bars = maximal_runs(p, ALPHA)
     lanes = _lanes(bars)
     friedman = float(ranks["p_friedman"].iloc[0])
@@ -285,13 +285,13 @@ def arm_label(tables: Tables, row: Any) -> str:
     return label if tables.arm(row) == "baseline" else f"{label}, {row.init}"
 
 
-def _pair_matrix(found: pd.DataFrame, pairs: pd.DataFrame) -> Any:
+def _pair_matrix(analysis: str, found: pd.DataFrame, pairs: pd.DataFrame) -> Any:
     """p values [arms, arms] in the order of `found`; 1 where a pair was not tested."""
     place = {(row.model, row.init): i for i, row in enumerate(each(found))}
     p = np.ones((len(found), len(found)))
     for row in each(pairs):
         first, second = (row.first_model, row.first_init), (row.second_model, row.second_init)
-        if row.analysis == "finetune" and first in place and second in place:
+        if row.analysis == analysis and first in place and second in place:
             p[place[first], place[second]] = p[place[second], place[first]] = row.p
     return p
 

@@ -17,10 +17,10 @@ from typing import Any
 from foundationless.errors import UserError
 from foundationless.reporting.page import contents
 from foundationless.reporting.tables.verdict import read
-from foundationless.reporting.tables.verdict_words import PLACES
+from foundationless.reporting.tables.verdict_words import MARKS, PLACES, PRICED, prices, truths
 from foundationless.runtime.files import atomic_path, read_table
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
-from foundationless.study.vocabulary import METRICS
+from foundationless.study.vocabulary import METRICS, REFERENCES
 
 HERE = Path(__file__).parent
 
@@ -48,6 +48,11 @@ def write_report(
         question=answer.get("question", ""),
         verdict=answer,
         places=PLACES,
+        truths=truths(answer),
+        priced=PRICED,
+        prices=prices(answer),
+        marks=MARKS,
+        references=REFERENCES,
         config=config,
         settings=yaml_text(dict(config)),
         design=_design(config, scores, answer["margins"]),

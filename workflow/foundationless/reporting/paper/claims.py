@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from foundationless.evaluation.aggregate import Evidence, across_tasks, any_learned, independent_difference, weigh
 from foundationless.evaluation.bootstrap import verdict
 from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.reporting.tables.prices import Prices, price_claims
 from foundationless.study.vocabulary import FEWEST_SEEDS, TOO_FEW_SEEDS, VERDICTS
 
 HOLDS = dict.fromkeys(VERDICTS, "open") | {"better": "no", "worse": "yes", "equivalent": "yes"}
@@ -49,6 +51,7 @@ def find_claims(
     margins: Mapping[str, float],
     families: Mapping[str, str],
     clusters: Mapping[str, str] | None = None,
+    prices: Prices | None = None,
 ) -> pd.DataFrame:
     """One row per claim, selection and model (the model that is said not to be helped).
 
@@ -58,7 +61,8 @@ def find_claims(
     of tasks that share sequences) are one. One task or one family has the mean of its bootstrap intervals. `n` counts
     tasks; sets derived from one (shares of its training rows, drawn several times) share its test set, so they are
     averaged first, ends of intervals too. What there is no data for has no row. `margin` is that of the metric, of
-    several the mean of the tasks' margins.
+    several the mean of the tasks' margins. What
+    each cost is known of `prices`. Equivalence is by the 90 % interval (two one-sided tests at 5 %).
     """
     rows: list[Row] = []
     for selection in SELECTED_BY:
@@ -75,9 +79,12 @@ def find_claims(
             _ancestry(pairs, paper, linked), _adapters(ours, linked), _likelihood(ours, pairs, paper, linked),
         )  # fmt: skip
         for row in judged:
-            word = verdict(row["low"], row["high"], row["margin"]) if paper else _word(row)
+            word = verdict(row["low"], row["high"], row["margin"], row["inner"]) if paper else _word(row)
             rows.append(row | {"selection": selection, "verdict": word, "holds": HOLDS[word]})
     table = pd.DataFrame(rows, columns=columns_of("claims"))
+    if prices is not None:
+        arms = [prices.arms(row["pairs"]) for row in rows]
+        table = price_claims(table, arms, [row["units"] for row in rows], prices)
     ranks = {name: place for place, name in enumerate([*dict.fromkeys(table["claim"]), *SELECTED_BY])}
     return table.sort_values(
         ["claim", "model", "selection"], key=lambda values: values.map(ranks) if values.name != "model" else values
@@ -88,7 +95,7 @@ def _word(row: Row) -> str:
     """That of the interval, unless seeds are too few for one (`drawn_seeds`), or no arm `learned` anything."""
     if row["drawn_seeds"] < FEWEST_SEEDS:
         return TOO_FEW_SEEDS[int(row["drawn_seeds"])]
-    return verdict(row["low"], row["high"], row["margin"]) if row["learned"] else "not learned"
+    return verdict(row["low"], row["high"], row["margin"], row["inner"]) if row["learned"] else "not learned"
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -96,10 +103,20 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(
-    claim: str, source: str, model: str, contrast: str, metric: str, interval: Interval, n: int, margin: float
-) -> Row:
-    names = dict(zip(("difference", "low", "high"), interval, strict=True)) | {"n": n, "margin": margin}
+    claim: str, source: str, model: str, contrast: str, metric: str, interval: Interval, n: int, margin: float,
+    pairs: pd.DataFrame, units: float = 1, df: float = np.inf,
+) -> Row:  # fmt: skip
+    """`pairs` are the comparisons that it rests on, `units` those of its t interval on `df` degrees of freedom."""
+    names: Row = dict(zip(("difference", "low", "high"), interval, strict=True)) | {"n": n, "margin": margin}
+    names |= {"inner": _inner(interval, df), "pairs": pairs, "units": units}
     return {"claim": claim, "source": source, "model": model, "contrast": contrast, "metric": metric, **names}
+
+
+def _inner(interval: Interval, df: float = np.inf) -> tuple[float, float]:
+    """The 90 % interval behind one of 95 %, of Student's t on `df` (normal for a bootstrap's, which is near it)."""
+    value, low, high = interval
+    ratio = float(special.stdtrit(df, 0.95) / special.stdtrit(df, 0.975))
+    return value - ratio * (value - low), value + ratio * (high - value)
 
 
 def _means(rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: Units | None = None) -> Iterator[Row]:
@@ -113,13 +130,16 @@ def _means(rows: pd.DataFrame, claim: str, source: str, contrast: str, linked: U
         tasks = known.reindex(columns=["delta", "low", "high", "margin", "se"]).astype(float)
         tasks = tasks.groupby(base, sort=False).mean()
         delta, low, high, margin = map(float, tasks[["delta", "low", "high", "margin"]].mean(skipna=False))
+        units, df = 1.0, np.inf
         if linked is None and len(tasks) > 1:
             mean = across_tasks(tasks["delta"].to_numpy())
-            delta, low, high = mean.mean, mean.low, mean.high
+            delta, low, high, units, df = mean.mean, mean.low, mean.high, mean.tasks, mean.tasks - 1
         elif linked is not None and (evidence := linked.weigh(tasks["delta"], tasks["se"])).units > 1:
-            delta, low, high = map(float, (evidence.delta, evidence.low, evidence.high))
+            delta, low, high, df = map(float, (evidence.delta, evidence.low, evidence.high, evidence.df))
+            units = evidence.units
         told = known.reindex(columns=["drawn_seeds", "p_learned"]).astype(float)
-        row = _row(claim, source, str(model), contrast, metric, (delta, low, high), len(tasks), margin)
+        interval = (delta, low, high)
+        row = _row(claim, source, str(model), contrast, metric, interval, len(tasks), margin, known, units, df)
         yield row | {"drawn_seeds": told["drawn_seeds"].min(), "learned": any_learned(told["p_learned"])}
 
 
@@ -157,7 +177,8 @@ def _biotype(scores: pd.DataFrame, pairs: pd.DataFrame, paper: bool, linked: Uni
             words = f"pretrained minus its best random variant of {len(random)} (tokenizer, width; chosen on test)"
             interval = independent_difference(first, second)  # type: ignore[arg-type]
             model, metric = str(pretrained.iloc[0]["model"]), str(pretrained.iloc[0]["metric"])
-            yield _row(claim, source, model, words, metric, interval, 1, float(pretrained.iloc[0]["margin"]))
+            margin, pairs = float(pretrained.iloc[0]["margin"]), pd.concat([pretrained.iloc[:1], random])
+            yield _row(claim, source, model, words, metric, interval, 1, margin, pairs)
 
 
 def _ancestry(pairs: pd.DataFrame, paper: bool, linked: Units | None) -> Iterator[Row]:
@@ -177,6 +198,7 @@ def _adapters(scores: pd.DataFrame, linked: Units | None) -> Iterator[Row]:
     sides = (both[[f"{name}{side}" for name in ("value", "low", "high")]].to_numpy() for side in ("", "_full"))
     changes = [independent_difference(*pair) for pair in zip(*sides, strict=True)]
     both[["delta", "low", "high"]] = pd.DataFrame(changes, columns=["delta", "low", "high"])
+    both = both.assign(reference=both["model"], reference_init=both["init"], reference_analysis=both["analysis_full"])
     both["drawn_seeds"] = both[["seeds", "seeds_full"]].min(axis=1)  # an adapter and a full fine-tuning draw both
     both["p_learned"] = (2 * both[["p_chance", "p_chance_full"]].min(axis=1)).clip(upper=1)
     claim = "low-rank adapters are no better than full fine-tuning"

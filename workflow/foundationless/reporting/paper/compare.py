@@ -13,6 +13,7 @@ from foundationless.reporting.paper.defects import find_defects
 from foundationless.reporting.paper.paper_tables import paper_tables
 from foundationless.reporting.paper.published import Reported, compare_reported, read_reported, reported_across
 from foundationless.reporting.tables.inputs import Inputs
+from foundationless.reporting.tables.prices import Prices
 
 
 def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -25,6 +26,7 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     numbers = read_reported(inputs.reported)
     paper = Reported(numbers, inputs.tasks, inputs.labels)
     printed = paper_tables(inputs, tables, paper)
+    prices = Prices(tables["cost"]) if "cost" in tables else None
     scores, comparisons, clusters = inputs.scores, inputs.comparisons, inputs.clusters
     return printed | {
         "reported_comparison": compare_reported(
@@ -32,5 +34,5 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
         ),
         "reported_across": reported_across(numbers, inputs.tasks, inputs.margins),
         "defects": find_defects(scores, comparisons, inputs.diagnostics, clusters),
-        "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters),
+        "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters, prices),
     }

@@ -44,6 +44,7 @@ ALL = ""  # of the columns are printed
 _ARM = "analysis task model init"
 _EVIDENCE = "scope metrics margin delta low high n distinct units wins"
 _CLAIMS = "claim source selection model contrast metric difference low high n margin verdict holds"
+_PRICES = "gpu_hours cpu_hours next_decimal next_decimal_seeds next_decimal_times next_decimal_hours"
 _DEFECTS = "item what analysis task model init metric with_defect without difference low high n method"
 _RANKS = "analysis model init label rank n p_friedman"
 _COSTS = "gpu_hours cpu_hours peak_memory_mb peak_device_memory_mb energy_kwh attempts"
@@ -66,8 +67,10 @@ TABLES: dict[str, Table] = {
         VERDICT, "What the paired differences of each model add up to, per analysis, variant of the tasks, set of "
         "tasks (all, a suite, a family), reference and scope (these tasks; tasks like these, of which families are the "
         "units): mean, 95 % interval, tests of difference and of equivalence, probabilities below, within and above "
-        "the margin, detectable difference, seeds, tasks on which something was learned, and verdict",
-        f"{_ACROSS}:ACROSS", "analysis variant suite family model versus scope",
+        "the margin, detectable difference, seeds, tasks on which something was learned, and verdict; what it cost "
+        "(GPU-hours, and core-hours of jobs without a GPU), and what an interval ten times as narrow would: seeds an "
+        "arm, times as many test items (these) or families (like these), further hours",
+        "reporting.tables.prices:ACROSS", "analysis variant suite family model versus scope",
         f"analysis suite family model versus {_EVIDENCE} seeds learned p_holm p_tost_holm mde verdict", shown=True,
         parts=True,
     ),
@@ -85,8 +88,9 @@ TABLES: dict[str, Table] = {
         f"{_ACROSS}:RANK_PAIRS", "analysis first_model first_init second_model second_init",
     ),
     "claims": _table(
-        VERDICT, "Claims of the paper, judged under both selections",
-        _CLAIMS, "claim selection model", _CLAIMS, shown=True, parts=True,
+        VERDICT, "Claims of the paper, judged under both selections; what each cost, and what an interval ten times as "
+        "narrow would: times as many units (tasks, or families), further hours",
+        f"{_CLAIMS} {_PRICES}", "claim selection model", _CLAIMS, shown=True, parts=True,
     ),
     "reported_comparison": _table(
         VERDICT, "The paper's own numbers beside ours: difference, interval and verdict, how many of the paper's tasks "

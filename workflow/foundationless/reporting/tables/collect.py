@@ -15,7 +15,7 @@ from foundationless.evaluation.across_tasks import rank_tasks, summarise_tasks
 from foundationless.evaluation.table_files import add_name_parts, join_tables, write_csv, write_parquet
 from foundationless.evaluation.task_results import KEYS, MISSING, NOTES
 from foundationless.reporting.paper.compare import paper_outputs
-from foundationless.reporting.tables import cost_ledger, latex, looks
+from foundationless.reporting.tables import cost_ledger, latex, looks, prices
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.importances import best_importances
 from foundationless.reporting.tables.inputs import Inputs, with_columns
@@ -28,13 +28,14 @@ Tables = dict[str, pd.DataFrame]
 def collect(output: Path, inputs: Inputs) -> None:
     """Write the directory of tables: those of `catalogue`; those of the paper if its numbers are given."""
     inputs = inputs.arranged()
-    tables = _results(inputs) | _controls(inputs)
+    controls = _controls(inputs)
+    tables = _results(inputs, prices.Prices(controls["cost"])) | controls
     tables |= paper_outputs(inputs, tables)
     with atomic_directory(output, ("*.csv", "*.parquet", "*.tex")) as part:
         write_tables(part, tables)
 
 
-def _results(inputs: Inputs) -> Tables:
+def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
     """What was measured, under the study's selection, and what only all tasks tell."""
     scores = _selected_by(inputs.scores, inputs.selection)
     comparisons = _selected_by(inputs.comparisons, inputs.selection)
@@ -42,17 +43,13 @@ def _results(inputs: Inputs) -> Tables:
     ranked, rank_pairs, unranked = rank_tasks(paired, inputs.tasks, inputs.labels)
     notes = inputs.sort(with_columns(pd.concat([inputs.notes, unranked]), NOTES)).astype({"seed": "Int64"})
     missing = notes["what"].isin(MISSING)
+    runs = _selected_by(inputs.diagnostics["runs"], inputs.selection)
+    designs = looks.designs(inputs.looks)
+    across = summarise_tasks(comparisons, runs, inputs.tasks, inputs.ranks, inputs.clusters, designs)
     return {
         "scores": scores,
         "comparisons": comparisons,
-        "across_tasks": summarise_tasks(
-            comparisons,
-            _selected_by(inputs.diagnostics["runs"], inputs.selection),
-            inputs.tasks,
-            inputs.ranks,
-            inputs.clusters,
-            looks.designs(inputs.looks),
-        ),
+        "across_tasks": prices.price_evidence(across, comparisons, inputs.tasks, hours),
         "looks": looks.tabulate(inputs.looks),
         "ranks": ranked,
         "rank_pairs": rank_pairs,

@@ -21,9 +21,10 @@ from foundationless.reporting.tables.verdict_words import sentences
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
 from foundationless.study.config import check_schema, read_schema
-from foundationless.study.vocabulary import FEWEST_SEEDS, METRICS, SCOPES, TOO_FEW_SEEDS
+from foundationless.study.plan import leading
+from foundationless.study.vocabulary import DECISIONS, FEWEST_SEEDS, METRICS, SCOPES, TOO_FEW_SEEDS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 QUESTION = "Does a pretrained model do better than the same model at random initialisation?"
 FAMILYWISE = (
     "Holm's adjustment holds the familywise error over the models of a scope at 5 % in each of two families of tests, "
@@ -36,34 +37,39 @@ NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", "scope", 
     "margin", "metrics",
 ))  # fmt: skip
 NUMBERS = ("delta", "se", "low", "high", "p_holm", "p_tost_holm", "margin")
+HOURS = ("gpu_hours", "cpu_hours", "next_decimal_seeds", "next_decimal_times", "next_decimal_hours")
 COUNTS = ("n", "distinct", "units", "seeds", "learned", "wins", "losses")
-NO_GRID = ("run", "epoch")  # choices among things without an order, or on a path that ends by itself
+NO_GRID = ("run", "epoch", "rung")  # among things without an order, on a path that ends by itself, or not the last word
 EDGES = ("low", "high")
+AGREEMENT = {True: "agree", False: "contradict", None: "open"}
 
 Fact = dict[str, Any]
 Pair = dict[str, Fact | None]  # scope -> evidence, or None
 
 
-def build(tables: Path, study: str, title: str) -> Fact:
+def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, str]] = ()) -> Fact:
     """The verdict on a study (see `verdict.schema.yaml` for its keys) from a directory of tables.
 
-    A model's verdict is that of its pretrained arm against its own random arm over all tasks of fine-tuning, or of the
-    analysis with most tasks where nothing is fine-tuned, one word per scope. A directory without the tables is a
-    `UserError`.
+    A model's verdict is that of its pretrained arm against its own random arm over all tasks of `main_analysis`, one
+    word per scope. `truths` is what is known to be planted (`Plan.truths`), which is set beside what was found. A
+    directory without the tables is a `UserError`.
     """
     across = _read(tables / "across_tasks.csv", NEEDED)
     models = _read(tables / "models.csv", ("model", "label", "kind"))
     missing = _read(tables / "missing.csv", ("analysis", "task", "model", "init", "what", "note"))
-    pairs = _read(tables / "comparisons.csv", ("analysis", "metric", "margin"))
+    pairs = _read(tables / "comparisons.csv", ("analysis", "task", "versus", "metric", "margin"))
     across = across.fillna({"variant": "", "family": ""})
     whole = across[across["variant"] == ""]
     everything = whole[(whole["suite"] == "all") & (whole["family"] == "")]
-    analysis = _main_analysis(everything)
+    analysis = main_analysis(everything, pairs)
     labels = dict(zip(models["model"], models["label"].fillna(models["model"]), strict=True))
     arms = missing[(missing["analysis"] == analysis) & missing["init"].isin(["pretrained", "random"])]
     lost = set(arms["model"]) - set(everything.loc[everything["analysis"] == analysis, "model"])
     baselines = set(models.loc[models["kind"] == "baseline", "model"])
     lost -= baselines
+    cases = [
+        _set_beside({"versus": "random", "analysis": analysis} | dict(case), labels, everything) for case in truths
+    ]
     judged = [name for name in models["model"] if name in {*everything["model"], *lost}]
     margins = pairs[pairs["analysis"] == analysis].dropna(subset="margin").groupby("metric", sort=False)["margin"].max()
     chosen = choices(tables, analysis)
@@ -81,6 +87,8 @@ def build(tables: Path, study: str, title: str) -> Fact:
         "margins": {str(metric): float(margin) for metric, margin in margins.items()},
         "alpha": ALPHA,
         "familywise": FAMILYWISE,
+        "truth": cases,
+        "truth_counts": {word: sum(case["agrees"] is agrees for case in cases) for agrees, word in AGREEMENT.items()},
         "models": {
             name: _judge(name, labels[name], analysis, whole, everything)
             | {"lost": name in lost, "edges": count_edges(chosen, [name])} for name in judged
@@ -98,15 +106,19 @@ def build(tables: Path, study: str, title: str) -> Fact:
 def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise UserError(f"{path}: no such file; make the tables with collect_tables first.")
-    words = dict.fromkeys(("task", "model", "label", "variant", "family", "edge", "metrics"), object)
+    words = dict.fromkeys(("task", "model", "label", "variant", "family", "edge", "metrics", "next_decimal"), object)
     return read_csv(path, columns, "run collect_tables again", dtype=words)
 
 
-def _main_analysis(everything: pd.DataFrame) -> str:
-    mine = everything[everything["versus"] == "random"]
-    if mine.empty or (mine["analysis"] == "finetune").any():
-        return "finetune"
-    return str(mine.sort_values("n", ascending=False, kind="stable")["analysis"].iloc[0])
+def main_analysis(evidence: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """The analysis whose words are the study's verdict (`study.plan.leading`), by what was compared.
+
+    From across_tasks.csv and comparisons.csv.
+    """
+    whole = evidence["variant"].fillna("").eq("") & evidence["suite"].eq("all") & evidence["family"].fillna("").eq("")
+    judged = evidence.loc[whole & evidence["versus"].eq("random"), "analysis"].unique()
+    tasks = pairs[pairs["versus"].eq("random")].groupby("analysis")["task"].agg(set)
+    return leading({str(name): tasks.get(name, set()) for name in judged})
 
 
 def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everything: pd.DataFrame) -> Fact:
@@ -122,6 +134,19 @@ def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everythin
         "families_versus_baseline": _by(kinds[kinds["versus"] == "baseline"], "family"),
         "analyses": _by(mine[mine["versus"] == "random"], "analysis"),
     }
+
+
+def _set_beside(case: Mapping[str, str], labels: Mapping[str, str], everything: pd.DataFrame) -> Fact:
+    """What was planted, with what was found of it; words that decide nothing neither agree nor contradict."""
+    keys = ("analysis", "model", "versus")
+    mine = everything[(everything[list(keys)] == [case[key] for key in keys]).all(axis=1)]
+    pair = _by(mine, "versus").get(case["versus"])
+    words = {scope: fact and fact["verdict"] for scope, fact in (pair or _nothing()).items()}
+    word = words["these"]
+    return {
+        **{key: case[key] for key in (*keys, "word", "why")}, "label": labels.get(case["model"], case["model"]),
+        "found": words, "agrees": word == case["word"] if word in DECISIONS else None, "evidence": pair,
+    }  # fmt: skip
 
 
 def _nothing() -> Pair:
@@ -144,6 +169,8 @@ def _fact(row: Mapping[Any, Any]) -> Fact:
         | {"metrics": metrics, "detectable": detectable(row.get("mde"), row["metrics"])}
         | {"rope": {part: _number(row.get(f"rope_{part}")) for part in ("below", "within", "above")}}
         | {name: int(row[name]) if pd.notna(row.get(name)) else None for name in COUNTS}
+        | {name: _number(row.get(name)) for name in HOURS}
+        | {"next_decimal": str(row["next_decimal"]) if pd.notna(row.get("next_decimal")) else None}
         | {"verdict": str(row["verdict"])}
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from foundationless.study.vocabulary import METRICS, SCOPES, TOO_FEW_SEEDS, VERDICTS
+from foundationless.study.vocabulary import METRICS, REFERENCES, SCOPES, TOO_FEW_SEEDS, VERDICTS
 
 PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
 PHRASES = {
@@ -15,6 +15,13 @@ PHRASES = {
     "two seeds": "has too few seeds for a word (two of three) for",
     "one seed": "has too few seeds for a word (one of three) for",
 }
+PRICED = (
+    "What each verdict against random cost: both arms, their embeddings and weights, each job once, though other "
+    "verdicts rest on it too. And what an interval ten times as narrow would: only the part of the seeds shrinks with "
+    "their number, that of test items (on these tasks) or families (on tasks like these) takes more of its own; hours "
+    "for predicting further items are not known."
+)
+MARKS = {True: "✓", False: "✗", None: "○"}  # agrees with the truth, contradicts it, decides nothing
 Fact = Mapping[str, Any]
 
 
@@ -29,6 +36,65 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
         answers[0] = f"{answers[0][:-1]}; not compared for want of records: {_list(lost)}."
     stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
     return [*answers, *stopped, _sizes(judged), _power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+
+
+def truths(verdict: Mapping[str, Any]) -> list[str]:
+    """What was planted beside what was found, a line each behind their count; nothing where no truth is known."""
+    cases, counts = verdict["truth"], verdict["truth_counts"]
+    if not cases:
+        return []
+    said = f"{counts['agree']} of {_count(len(cases), 'verdict')} {'agrees' if counts['agree'] == 1 else 'agree'} with"
+    others = f"{counts['contradict']} {'contradicts' if counts['contradict'] == 1 else 'contradict'} it, "
+    first = f"The data are simulated, so the truth is known: {said} it, {others}{counts['open']} decided nothing."
+    return [first, *(f"{MARKS[case['agrees']]} {_case(case)}" for case in cases)]
+
+
+def _case(case: Fact) -> str:
+    here, there = (case["found"][scope] or "not compared" for scope in ("these", "like-these"))
+    fact = (case["evidence"] or {}).get("these")
+    size = f", {signed(fact['delta'])} {interval(fact)}" if fact and fact["delta"] is not None else ""
+    analysis = "" if case["analysis"] == "finetune" else f" ({case['analysis']})"
+    return (
+        f"{case['label']} against {REFERENCES[case['versus']]}{analysis}: truth: {case['word']} — found: {here}{size} "
+        f"(on tasks like these: {there}). Planted: {case['why'].rstrip('.')}."
+    )
+
+
+def prices(verdict: Mapping[str, Any]) -> list[str]:
+    """What each model's verdict cost, and what one more decimal would, a line a model; nothing where no job tells."""
+    pairs = [(fact["label"], fact["versus_random"] or {}) for fact in verdict["models"].values()]
+    known = [(label, pair) for label, pair in pairs if (pair.get("these") or {}).get("gpu_hours") is not None]
+    return [f"{label}: {_spent(pair['these'])}. One more decimal: {_takes(pair)}." for label, pair in known]
+
+
+def _takes(pair: Mapping[str, Any]) -> str:
+    told = {scope: pair[scope] for scope in SCOPES if pair.get(scope) and pair[scope]["next_decimal"]}
+    said = "; ".join(f"{PLACES[scope]} {_further(fact, scope)}" for scope, fact in told.items())
+    return said or "not known (that takes two seeds and an interval)"
+
+
+def _spent(fact: Fact) -> str:
+    said = [_hours(fact["gpu_hours"], "GPU")] if fact["gpu_hours"] else []
+    return " and ".join([*said, *([_hours(fact["cpu_hours"], "core")] if fact["cpu_hours"] or not said else [])])
+
+
+def _further(fact: Fact, scope: str) -> str:
+    """What an interval a tenth as wide as that of a scope takes."""
+    half = (fact["high"] - fact["low"]) / 2 if fact["low"] is not None else 0.0
+    seeds, times, hours = (fact[f"next_decimal_{name}"] for name in ("seeds", "times", "hours"))
+    alone, over_families = times == 1, scope != "these"
+    more = "" if alone else f": {times:,.0f} times the {'families' if over_families else 'test items'}"
+    takes = f"{more}{' and' if more else ':'} {seeds:,.0f} seeds" if seeds is not None else more
+    unit = "GPU" if fact["gpu_hours"] else "core"
+    least = "at least " if not alone and not over_families else ""
+    price = f", {least}{_hours(hours, unit)} more" if hours is not None else ""
+    return f"(±{half:.3f} to ±{half / 10:.4f}) {fact['next_decimal']}{takes}{price}"
+
+
+def _hours(hours: float, unit: str) -> str:
+    """`12 GPU-hours`; of less than an hour two digits."""
+    number = f"{hours:,.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 1 else f"{hours:.2g}"
+    return f"{number} {unit}-hours"
 
 
 def _answer(judged: Mapping[str, Any], scope: str) -> str:
@@ -173,7 +239,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def describe(verdict: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """The chosen evidence as an aligned text table, a line a scope, and the sentences."""
+    """The truth where it is known, the chosen evidence as an aligned text table, a line a scope, and the sentences."""
     rows = [("model", "scope", "verdict", "delta", "95 % interval", "units", "tasks", "seeds", "detectable")]
     for name, pair in chosen.items():
         label = verdict["models"][name]["label"]
@@ -182,7 +248,8 @@ def describe(verdict: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any] 
             rows.append((label, scope, *(_cells(fact) if fact else ("not compared", *[""] * 6))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", *verdict["sentences"]])
+    known, priced = truths(verdict), [f"Price of {line}" for line in prices(verdict)]
+    return "\n".join([*known, *([""] if known else []), *lines, "", *verdict["sentences"], "", *priced])
 
 
 def _cells(fact: Fact) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from foundationless.study.families import TOKENIZERS, count_parameters, depth_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
+from foundationless.study.rungs import raced_epochs
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
 BUDGET = 16384  # tokens of a batch of pretraining, as the command's default
@@ -150,6 +151,16 @@ class Workload:
             return self._weights(rule, self.plan.model(model))
         return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
 
+    def part(self, rule: str, model: str, whole: Work, share: float) -> Work:
+        """Work of a job that does this share of a cut one; 0: what puts the parts together, on a core."""
+        start = self.start(rule)
+        if not share:
+            weights = 4.0 * self.parameters(self.plan.model(model))
+            return Work(cpu=start + weights / READ, size=whole.size)
+        begun = start * self.processes(rule, model)
+        gpu, cpu = (begun, 0.0) if whole.gpu else (0.0, begun)
+        return Work(gpu + share * max(0.0, whole.gpu - gpu), cpu + share * max(0.0, whole.cpu - cpu))
+
     def start(self, rule: str) -> float:
         """Seconds of a job before its work."""
         return self.device.start + (self.device.imports if rule in NETWORK_RULES else 0.0)
@@ -163,7 +174,7 @@ class Workload:
     def _reading_and_writing(self, rule: str, analysis: str, task: str) -> float:
         """Seconds of a job without a model, its start left out."""
         if rule == "cluster_embeddings":  # permutations over a few thousand test rows, with distances between all
-            return 0.6 + 45.0 * (min(5000.0, self.rows(task)["test"]) / 5000) ** 2
+            return 0.2 + 45.0 * (min(5000.0, self.rows(task)["test"]) / 5000) ** 2
         if rule in NUCLEOTIDE:
             tasks = self.plan.audited if rule == "audit_overlap" else (parse_task(task).base_task,)
             least, each = NUCLEOTIDE[rule]
@@ -275,15 +286,19 @@ class Workload:
         return Work(gpu=each, size=size) if self.device.gpu else Work(cpu=each, size=size)
 
     def _finetuning(self, task: str, analysis: str, model: Model) -> Work:
-        """Every run that a job can have: epochs of training and validation, and the test set once."""
+        """Every run that a job can have: epochs of training and validation, and the test set once where it ends."""
         rows = self.rows(task)
         settings = self.plan.finetuning(task, analysis)
-        runs = (len(settings["learning_rates"]) + settings.get("extend", 0)) * max(1, len(settings["folds"]))
+        rates, extend = len(settings["learning_rates"]), settings.get("extend", 0)
+        folds = max(1, len(settings["folds"]))
+        epochs, ended = (rates + extend) * settings["epochs"], rates + extend
+        if "rungs" in settings:
+            epochs, ended = raced_epochs(settings["epochs"], rates, settings["rungs"], extend), 1
         train = self._forward(model, rows["train"], rows["length"], 3, settings["batch_size"])
         check = self._forward(model, rows["validation"], rows["length"], 1)
         last = self._forward(model, rows["test"] + rows["validation"], rows["length"], 1)
-        seconds = (train + check) * settings["epochs"] + last
-        return self._network("finetune_model", runs * seconds, runs * rows["test"] * 64.0)
+        seconds = folds * ((train + check) * epochs + last * ended)
+        return self._network("finetune_model", seconds, folds * ended * rows["test"] * 64.0)
 
     def _reading(self, rule: str, task: str, model: Model) -> Work:
         """A pass over a task's set: its rows, REF and ALT of variants, three substitutions at each position."""
