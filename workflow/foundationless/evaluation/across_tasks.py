@@ -85,13 +85,9 @@ def summarise_tasks(
         for suite, family, chosen in _sets(whole)
         for models in [chosen.groupby("versus", sort=False)["model"].nunique().to_dict()]
         for (versus, model), part in chosen.groupby(["versus", "model"], sort=False)
-        for evidence in _evidence(part, clusters or {}, int(models[versus]))
+        for evidence in _evidence(part, clusters or {}, int(models[versus]), (looks or {}).get(str(analysis)))
     ]
     table = pd.DataFrame(weighed).reindex(columns=[*ACROSS, "any_learned"])
-    for analysis, design in (looks or {}).items():
-        mine = table["analysis"] == analysis
-        table.loc[mine, "p"] = design.repeated(table.loc[mine, "p"])
-        table.loc[mine, "p_tost"] = design.repeated_one_sided(table.loc[mine, "p_tost"])
     keys = [*SETS, "scope"]
     for name in ("p", "p_tost", "wilcoxon_p"):
         table[f"{name}_holm"] = table.groupby(keys, sort=False)[name].transform(lambda p: pd.Series(holm(p), p.index))
@@ -165,8 +161,8 @@ def _sets(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
         yield "all", str(family), part
 
 
-def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int) -> Iterator[Row]:
-    """A row for each scope."""
+def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int, look: Looks | None) -> Iterator[Row]:
+    """A row for each scope; p values are those of the look, if there is one."""
     deltas, families, twins = tasks["delta"].to_numpy(), tasks["family"].tolist(), tasks["twin"].tolist()
     shared = [clusters.get(task) for task in tasks["base_task"]]
     arms = [_matrix(side) for side in zip(*tasks["arms"], strict=True)]
@@ -183,7 +179,9 @@ def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int) -> 
         yield same | {name: getattr(evidence, name) for name in _WEIGHED} | {
             "scope": scope, "mde": evidence.mde(models), "p_tost": evidence.p_tost(margin),
             "wilcoxon_p": wilcoxon(kinds.to_numpy()) if scope == "like-these" else np.nan,
-        } | dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))  # fmt: skip
+        } | dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True)) | (
+            {"p": float(look.p(evidence)), "p_tost": float(look.p_tost(evidence, margin))} if look else {}
+        )  # fmt: skip
 
 
 def _matrix(side: Sequence[Seeds]) -> np.ndarray:

@@ -77,7 +77,7 @@ class Choice:
 
 
 def deciding_analysis(plan: Plan) -> str:
-    """The analysis whose verdict a design is for (`Plan.deciding`), which has to compare pretrained with random arms."""
+    """The analysis whose verdict a design is for: `Plan.deciding`, which has to compare pretrained with random arms."""
     designs = list_designs(Workload(plan, {}), read_margins(plan.config["statistics"]))
     if (plan.deciding, "") not in designs:
         raise UserError(
