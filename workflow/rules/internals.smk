@@ -77,6 +77,14 @@ def read_partitions(table):
     return [partition.limits for partition in read_partition_file(Path(table))]
 
 
+# ---- what is made
+
+
+def make_anew(files):
+    """Jobs of these files run, whatever is there: who waits for a checkpoint is not asked whether it is out of date."""
+    workflow.dag.forcefiles.update(files)
+
+
 # ---- how far a run is
 
 

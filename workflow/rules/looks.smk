@@ -35,6 +35,8 @@ def get_looks_so_far():
     """Files of the looks up to the one that says stop; where none does yet, Snakemake is asked for the next."""
     files = []
     for seeds in study.looks:
+        if not study_looks.look_path(Path("results"), seeds).exists():
+            make_anew(f"results/{name}/scores.csv" for name in study.by_task if study.looks_of(name))
         files.append(checkpoints.look.get(seeds=seeds).output[0])
         if study_looks.says_stop(Path(files[-1])):
             break

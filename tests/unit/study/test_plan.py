@@ -533,7 +533,10 @@ def test_a_study_with_looks_has_the_cells_of_every_seed_and_knows_those_of_fewer
         ({"analyses__frozen__seeds": LOOKS}, "follow the decision on finetune, whose seeds are a fixed list"),
         ({"budget": 5}, "the seeds are a fixed list"),
         ({"decide": {"analysis": "frozn"}}, "did you mean 'frozen'"),
-        ({"analyses__sensitivity__seeds": LOOKS, "decide": {"analysis": "sensitivity"}}, "compares no pretrained arm with a random one"),
+        (
+            {"analyses__sensitivity__seeds": LOOKS, "decide": {"analysis": "sensitivity"}},
+            "compares no pretrained arm with a random one",
+        ),
     ],
 )
 def test_looks_that_cannot_be_are_refused(parts, changes, message):
