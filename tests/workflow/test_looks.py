@@ -1,5 +1,6 @@
 """Seeds until decided, by the workflow itself: of records whose truth is known, and of a tiny study that computes."""
 
+import html
 import json
 import os
 import shutil
@@ -144,9 +145,10 @@ def test_killed_between_looks_it_goes_on_and_ends_when_its_verdict_is_there(comp
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     verdict = json.loads((computed / "results/verdict.json").read_text())
     assert (verdict["looks"]["seeds"], verdict["looks"]["why"]) == (ended, "decided")
+    assert "Lan and DeMets" in verdict["looks"]["rule"]
     assert verdict["models"][BLIND]["versus_random"]["these"]["verdict"] == "worse"
     said = looks[-1]["sentence"]
-    assert said in (computed / "results/report.html").read_text()
+    assert said in html.unescape((computed / "results/report.html").read_text())
     cover = " ".join(pypdf.PdfReader(computed / "results/figures/all.pdf").pages[0].extract_text().split())
     assert f"stopped after {ended} of at most 8 seeds" in cover
     assert "Nothing to be done" in snakemake("-n", *ask, directory=computed).stdout

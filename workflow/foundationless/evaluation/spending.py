@@ -38,6 +38,10 @@ from foundationless.evaluation.aggregate import Evidence
 Floats = NDArray[np.float64]
 
 SPENT = 0.7  # of the level; all of it would err in up to 6.5 % of studies, so much in 4.7 %
+RULE = (
+    "error spending after Lan and DeMets, resembling O'Brien and Fleming's boundaries, over looks after each seed; "
+    f"p values are repeated ones, of {SPENT:.0%} of their level, with the critical values of Cochran and Cox"
+)
 _LOWEST = -9.0  # z below which nothing is integrated
 _QUANTILES = np.arange(-3.0, 8.3, 0.1)  # normal quantiles of the levels of a table, 0.9987 to 1e-16
 _HALVINGS = 60  # of an interval of 60: to 5e-17

@@ -13,7 +13,7 @@ import pandas as pd
 
 from foundationless.evaluation.across_tasks import summarise_tasks
 from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_task
-from foundationless.evaluation.spending import Looks
+from foundationless.evaluation.spending import RULE, Looks
 from foundationless.reporting.tables.cost_ledger import ledger
 from foundationless.reporting.tables.verdict_words import PLACES
 from foundationless.runtime.processes import map_forked
@@ -137,7 +137,7 @@ def sentence(found: Mapping[str, Any]) -> str:
     return (
         f"The study {'stopped' if stopped else 'goes on'} after {found['seeds']} of at most {found['last']} seeds, for "
         f"{REASONS[found['why']]}{where}{rest}; {found['hours']:.3g}{budget} {found['unit']} were "
-        "spent on what it looked at."
+        "spent on what it looked at. Looks spend the error as O'Brien and Fleming's boundaries do."
     )
 
 
@@ -165,7 +165,7 @@ def end(table: pd.DataFrame) -> dict[str, Any] | None:
     row = last.iloc[0]
     undecided = last.loc[~last["word"].isin(DECIDED), "model"].astype(str).tolist()
     numbers: dict[str, Any] = {name: int(row[name]) for name in ("seeds", "first", "last")}
-    return numbers | {
+    return {"rule": RULE} | numbers | {
         **{name: str(row[name]) for name in ("analysis", "scope", "unit", "decision", "why", "sentence")},
         "hours": float(row["hours"]), "budget": None if pd.isna(row["budget"]) else float(row["budget"]),
         "undecided": undecided,
