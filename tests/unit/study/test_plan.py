@@ -506,6 +506,46 @@ def test_a_margin_without_a_metric_or_a_reason_is_refused(parts, margins, senten
         checked(config, *parts[1:])
 
 
+# ---- seeds until decided
+
+LOOKS = {"from": 3, "to": 6}
+
+
+def test_a_study_with_looks_has_the_cells_of_every_seed_and_knows_those_of_fewer(parts):
+    design = study(parts, analyses__frozen__seeds=LOOKS, decide={"analysis": "frozen"})
+    assert design.deciding == "frozen" and list(design.looks) == [3, 4, 5, 6]
+    for seeds in design.looks:
+        cells = design.cells_until(seeds)
+        assert {cell.seed for cell in cells if cell.analysis == "frozen"} == set(range(seeds))
+        rest = [cell for cell in design.cells if cell.analysis != "frozen"]
+        assert [cell for cell in cells if cell.analysis != "frozen"] == rest, "fixed lists stay"
+    assert design.cells_until(6) == design.cells
+    assert not study(parts).looks and study(parts).deciding == "finetune"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": {"from": 2, "to": 6}}, "2 is less than the minimum of 3"),
+        ({"seeds": {"from": 3}}, "'to' is a required property"),
+        ({"seeds": LOOKS, "budget": 0}, "less than or equal to the minimum of 0"),
+        ({"analyses__frozen__seeds": {"from": 5, "to": 5}, "decide": {"analysis": "frozen"}}, "must exceed 'from'"),
+        ({"analyses__frozen__seeds": LOOKS}, "follow the decision on finetune, whose seeds are a fixed list"),
+        ({"budget": 5}, "the seeds are a fixed list"),
+        ({"decide": {"analysis": "frozn"}}, "did you mean 'frozen'"),
+        (
+            {"analyses__sensitivity__seeds": LOOKS, "decide": {"analysis": "sensitivity"}},
+            "compares no pretrained arm with a random one",
+        ),
+    ],
+)
+def test_looks_that_cannot_be_are_refused(parts, changes, message):
+    config = changed(parts, **changes)
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_schema(config, read_schema("config"), "config")
+        checked(config, *parts[1:])
+
+
 @pytest.mark.parametrize("where", ["finetuning", "analyses__finetune__finetuning", "finetuning__suites__gue"])
 def test_a_race_knows_its_rungs_and_has_no_paper_selection(parts, where):
     """An absent key is a full sweep, whose settings stay what they were."""

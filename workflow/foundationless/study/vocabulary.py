@@ -12,7 +12,7 @@ RULES = (
     "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "train_tokenizer",
     "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
-    "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
+    "look", "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
 )  # fmt: skip
 
 # Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
@@ -322,6 +322,8 @@ REFERENCES = {
 FEWEST_SEEDS = 3  # of each arm that has any: of two, their variance has one degree of freedom
 
 TOO_FEW_SEEDS = {1: "one seed", 2: "two seeds"}
+
+DECIDED = ("better", "equivalent", "worse", "not learned")  # words for which no further seed is computed
 
 # Two questions about the same differences, and what each takes for drawn.
 SCOPES = {
