@@ -25,6 +25,7 @@ FLAGS: dict[str, list[str]] = {
     "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
+    "worlds": [],
 }
 
 

@@ -1,10 +1,10 @@
 """Simulated text of known grammar: a genome that is written in words, two that hold nothing, and questions about words.
 
 The truth of a comparison of models is planted here, in what a corpus holds, and nowhere else. The text is written in
-four vocabularies of six words, all of them orders of the letters AACCGGTT: letters alone tell them not apart. Of every
-kind of question there are two. One is about such words: whoever has read the text knows them, and whoever has not would
-have to learn them from few examples. The other is about letters: it needs no reading, and whoever has forgotten how to
-tell letters apart fails.
+five vocabularies of six words, all of them orders of the letters AACCGGTT, and two of them have their words from others,
+halves exchanged: neither letters nor short words alone tell them apart. Of every kind of question there are two. One is
+about such words: whoever has read the text knows them, and whoever has not would have to learn them from few examples.
+The other is about letters: it needs no reading, and whoever has forgotten how to tell letters apart fails.
 
 - `words.fa`: contig `text` is read in pretraining and `heldout` scores it; both are stretches of one vocabulary each.
   `train`, `validation` and `test` hold the windows of the tasks, drawn anew.
@@ -25,15 +25,20 @@ from foundationless.data.dna import reverse_complement
 from foundationless.data.simulate_genome import seeded, staged
 
 LETTERS = "AACCGGTT"  # of every word of the text, in some order
-VOCABULARIES, WORDS, GAP = 4, 6, 2  # words of a vocabulary; at most so many random letters stand between two
+VOCABULARIES, WORDS, GAP = "abcde", 6, 2  # words of each; at most so many random letters stand between two
 UNLIKE = {"weak": "AAATTTCG", "strong": "CCCGGGAT", "purine": "AAAAGGGC"}  # vocabularies that letters tell apart
 STRETCH = (200, 600)  # bp of text in one vocabulary
 TEXT = {"text": 300_000, "heldout": 20_000}  # bp
-WINDOW = 128  # bp
-INSERT = 64  # bp of words in a window that is random but for them
-WINDOWS = {"train": 160, "validation": 80, "test": 1_000}  # of each task, half of each class
+WINDOW = 96  # bp
+INSERT = 48  # bp of words in a window that is random but for them
+WINDOWS = {"train": 160, "validation": 80, "test": 600}  # of each task, half of each class
 DECAYED = 0.5  # share of words that decay, where any do
 _DEAMINATED = str.maketrans("CG", "TA")
+
+
+def _turned(word: str) -> str:
+    """The halves of a word exchanged: but for where they meet, the short words in it stay."""
+    return word[len(word) // 2 :] + word[: len(word) // 2]
 
 
 class _Writer:
@@ -41,8 +46,13 @@ class _Writer:
 
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
-        letters = {**dict.fromkeys("abcd"[:VOCABULARIES], LETTERS), **UNLIKE}
+        letters = {"a": LETTERS, "c": LETTERS, **UNLIKE}
         self.vocabularies = {name: [self.deal(some) for _ in range(WORDS)] for name, some in letters.items()}
+        for name, other in (("b", "a"), ("d", "c")):
+            self.vocabularies[name] = [_turned(word) for word in self.vocabularies[other]]
+        some = [self.deal(LETTERS) for _ in range(WORDS // 2)]
+        # the other strand of these holds the same halves
+        self.vocabularies["e"] = [*some, *(reverse_complement(_turned(word)) for word in some)]
 
     def deal(self, letters: str) -> str:
         """The letters in a random order."""
@@ -55,7 +65,7 @@ class _Writer:
     def text(self, vocabulary: str, length: int, strand: str = "", decay: str = "", other: str = "") -> str:
         """Words of a vocabulary, on a `strand` (none: either); `other`: half of them are of that one.
 
-        `decay` happens to a share of them: `dealt` has their letters in another order, `deaminated` T for C, A for G.
+        `decay` happens to a share of them: `turned` exchanges their halves, `deaminated` has T for C and A for G.
         """
         count = 2 + length // len(LETTERS)
         chosen = self.rng.integers(WORDS, size=count).tolist()
@@ -66,7 +76,7 @@ class _Writer:
         for place, (number, gap) in enumerate(zip(chosen, gaps, strict=True)):
             word = self.vocabularies[other if foreign[place] else vocabulary][number]
             if lost[place]:
-                word = self.deal(word) if decay == "dealt" else word.translate(_DEAMINATED)
+                word = _turned(word) if decay == "turned" else word.translate(_DEAMINATED)
             parts.append(word + self.random(gap))
         start = int(self.rng.integers(len(LETTERS)))  # windows do not begin with words
         sequence = "".join(parts)[start : start + length]
@@ -79,7 +89,7 @@ class _Writer:
         left = length
         while left > 0:
             size = min(left, int(self.rng.integers(*STRETCH)))
-            parts.append(self.text("abcd"[self.rng.integers(VOCABULARIES)], size))
+            parts.append(self.text(VOCABULARIES[self.rng.integers(len(VOCABULARIES))], size))
             left -= size
         return "".join(parts)
 
@@ -101,14 +111,14 @@ def _questions(writer: _Writer) -> dict[str, Callable[[int], str]]:
     return {
         "vocabulary_words": text({"vocabulary": "a"}, {"vocabulary": "b"}),
         "vocabulary_letters": text({"vocabulary": "weak"}, {"vocabulary": "strong"}),
-        "decay_words": text({"vocabulary": "c", "decay": "dealt"}, {"vocabulary": "c"}),
+        "decay_words": text({"vocabulary": "c", "decay": "turned"}, {"vocabulary": "c"}),
         "decay_letters": text({"vocabulary": "c", "decay": "deaminated"}, {"vocabulary": "c"}),
-        "strand_words": text({"vocabulary": "b", "strand": "+"}, {"vocabulary": "b", "strand": "-"}),
+        "strand_words": text({"vocabulary": "e", "strand": "+"}, {"vocabulary": "e", "strand": "-"}),
         "strand_letters": text({"vocabulary": "purine", "strand": "+"}, {"vocabulary": "purine", "strand": "-"}),
-        "insert_words": insert("a", "c"),
+        "insert_words": insert("c", "d"),
         "insert_letters": insert("weak", "strong"),
-        "mixture_words": text({"vocabulary": "d"}, {"vocabulary": "d", "other": "a"}),
-        "mixture_letters": text({"vocabulary": "d", "other": "weak"}, {"vocabulary": "d", "other": "strong"}),
+        "mixture_words": text({"vocabulary": "e", "other": "a"}, {"vocabulary": "e", "other": "b"}),
+        "mixture_letters": text({"vocabulary": "e", "other": "weak"}, {"vocabulary": "e", "other": "strong"}),
     }
 
 
