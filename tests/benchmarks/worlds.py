@@ -184,7 +184,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as aside:
         directory = (given.directory or Path(aside)).resolve()
         judged = []
-        for seed, cases in zip(seeds, map_forked(partial(judge_world, directory, given.smoke), seeds, given.processes)):
+        worlds = map_forked(partial(judge_world, directory, given.smoke), seeds, given.processes)
+        for seed, cases in zip(seeds, worlds, strict=True):
             judged += cases
             print(f"world {seed}: {json.dumps(cases)}", file=sys.stderr)
     print(f"{date.today()}, numpy {np.__version__}, {len(seeds)} worlds\n")
@@ -193,10 +194,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         mine = [case for case in judged if case["model"] == model]
         words = Counter(case["found"] for case in mine)
         like = Counter(case["like"] for case in mine)
-        deltas = [case["delta"] for case in mine]
+        deltas, bits = [case["delta"] for case in mine], np.mean([case["bits"] for case in mine])
         rows.append([
             model, mine[0]["truth"], *_shares(mine), _said(words), _said(like),
-            f"{np.mean(deltas):+.3f} ({min(deltas):+.3f} to {max(deltas):+.3f})", f"{np.mean([c['bits'] for c in mine]):.2f}",
+            f"{np.mean(deltas):+.3f} ({min(deltas):+.3f} to {max(deltas):+.3f})", f"{bits:.2f}",
         ])  # fmt: skip
     rows.append(["all", "", *_shares(judged), "", "", "", ""])
     headings = ["model", "truth", "agrees", "contradicts", "found", "on tasks like these", "difference in MCC", "bits"]
