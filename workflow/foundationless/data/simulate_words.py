@@ -1,7 +1,7 @@
 """Simulated text of known grammar: a genome that is written in words, two that hold nothing, and questions about words.
 
 The truth of a comparison of models is planted here, in what a corpus holds, and nowhere else. The text is written in
-five vocabularies of six words, all of them orders of the letters AACCGGTT, and two of them have the words of two others,
+five vocabularies of six words, all of them orders of the letters AACCGGTT, and two have the words of two others,
 halves exchanged: neither letters nor short words alone tell them apart. Of every kind of question there are two. One is
 about such words: whoever has read the text knows them, and whoever has not would have to learn them from few examples.
 The other is about letters: it needs no reading, and whoever has forgotten how to tell letters apart fails.
