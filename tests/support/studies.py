@@ -65,6 +65,9 @@ def write_study(path, **changes):
     return path
 
 
+MEASURED = ["seconds", "gpu_hours", "cpu_hours", "next_decimal_hours"]  # costs, in tables that hold more
+
+
 def outcome(directory):
     """What must not depend on interruptions or machines: the comparable part of every record, and every table but its
     costs."""
@@ -73,7 +76,7 @@ def outcome(directory):
         for path in (directory / "results").glob("*/**/record.json")
     }
     tables = {
-        path.name: pd.read_csv(path).drop(columns=["seconds"], errors="ignore").to_csv()
+        path.name: pd.read_csv(path).drop(columns=MEASURED, errors="ignore").to_csv()
         for path in (directory / "results/tables").glob("*.csv")
         if path.name != "records.csv" and not path.name.startswith("cost")
     }

@@ -21,6 +21,7 @@ import os
 import sys
 from pathlib import Path
 sys.path.insert(0, {package!r})
+from foundationless.runtime import timers, worker
 from foundationless.study import job_counts, progress, status, vocabulary
 include: {package!r} + "/rules/internals.smk"
 include: {package!r} + "/rules/progress.smk"

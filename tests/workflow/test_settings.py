@@ -19,7 +19,8 @@ from support.studies import checkout, snakemake, write_study
 
 VALUES = {
     "finetuning": {
-        "learning_rates": [2e-4, 7e-4], "extend": 3, "fold_count": 7, "folds": [1, 3], "epochs": 4, "patience": 2,
+        "learning_rates": [2e-4, 7e-4], "extend": 3, "search": "racing", "rungs": [1, 3],
+        "fold_count": 7, "folds": [1, 3], "epochs": 4, "patience": 2,
         "batch_size": 6, "pooling": "mean", "precision": "bf16",
         "lora": {"rank": 3, "alpha": 5, "dropout": 0.25}, "suites": {},
     },
@@ -44,7 +45,7 @@ SETTINGS = {
 }
 # Keys that are no flag of the command, each with its reason.
 NO_FLAG = {
-    "finetune_model": {"suites"},  # lays other values over the same keys
+    "finetune_model": {"search", "suites"},  # says whether there are rungs; lays other values over the same keys
     "fit_baseline": {"probes", "poolings", "pca", "cv_folds"},  # what is done with embeddings
     "pretrain": {"processes"},  # the launcher's
 }
@@ -53,7 +54,7 @@ PLACES = {
     "analysis", "task", "model", "init", "embeddings", "sequences", "weights", "aggregate", "energy", "runs", "record",
     "predictions", "output", "losses", "checkpoints", "checkpoint_seconds", "pack", "shard", "family", "classifier",
     "options", "probes", "poolings", "genome", "exclude", "holdout", "vcf", "people", "panel",
-    "people_per_superpopulation", "strict_alphabet", "max_tokens", "importances",
+    "people_per_superpopulation", "strict_alphabet", "max_tokens", "importances", "parts",
 }  # fmt: skip
 
 

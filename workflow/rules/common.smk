@@ -14,7 +14,7 @@ from foundationless.errors import UserError
 from foundationless.runtime import timers, worker
 from foundationless.study import checks, job_counts, names, progress, status
 from foundationless.study import vocabulary
-from foundationless.study.price import workload
+from foundationless.study.price import shares, workload
 from foundationless.study.config import read_margins
 from foundationless.study.families import PIECES
 from foundationless.study.price.requests import FLOOR_MINUTES, Allocation
@@ -63,6 +63,8 @@ wildcard_constraints:
     model=r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*",
     init=f"{NETWORK_ARMS}|baseline",
     seed=r"\d+",
+    part=r"\d+",
+    leg=r"\d+",
 
 
 def get_recipe(rulename):

@@ -69,3 +69,25 @@ def get_launcher(wildcards):
     signals = ["--signals-to-handle", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"]
     each = ["--nproc-per-node", str(count), *signals, "--no-python"]
     return [*torchrun, *each] if count > 1 else []
+
+
+def get_legs(wildcards):
+    return allocation.shares.pretraining(wildcards.model).legs
+
+
+def get_leg_path(wildcards, leg):
+    """What a leg leaves; the last one is the rule `pretrain` itself, and leg -1 is the start."""
+    return [f"results/pretrain/{wildcards.model}/seed{wildcards.seed}/legs/leg{leg}.json"] if leg >= 0 else []
+
+
+def get_last_leg(wildcards):
+    return get_leg_path(wildcards, get_legs(wildcards) - 2)
+
+
+def get_leg_before(wildcards):
+    return get_leg_path(wildcards, int(wildcards.leg) - 1)
+
+
+def get_leg_end(wildcards):
+    """The step after which a leg ends."""
+    return shares.reached(study.pretraining(wildcards.model)["steps"], get_legs(wildcards), int(wildcards.leg))

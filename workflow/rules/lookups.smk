@@ -80,3 +80,36 @@ def get_results(*analyses):
 
 def get_strand_flags(wildcards):
     return ["--both-strands"] if config["scoring"]["both_strands"] else []
+
+
+def get_cut(wildcards):
+    """How a fine-tuning job is cut where it would take too long."""
+    said = {name: getattr(wildcards, name) for name in ("analysis", "task", "model")}
+    return allocation.shares.finetuning(**said)
+
+
+def get_part_path(wildcards, part):
+    said = wildcards
+    return f"results/{said.analysis}/{said.task}/{said.model}/{said.init}/seed{said.seed}/parts/part{part}.json"
+
+
+def get_parts(wildcards):
+    """What ends each group of a job's runs; none of a job that is not cut."""
+    return [get_part_path(wildcards, part) for part in get_cut(wildcards).last_parts()]
+
+
+def get_part_before(wildcards):
+    """The leg before, from which a leg goes on."""
+    part = int(wildcards.part)
+    return [get_part_path(wildcards, part - 1)] if get_cut(wildcards).place(part)[1] else []
+
+
+def get_part_flags(wildcards):
+    cut = get_cut(wildcards)
+    group, leg = cut.place(int(wildcards.part))
+    return ["--group", str(group), "--groups", str(cut.groups), "--leg", str(leg), "--legs", str(cut.legs)]
+
+
+def get_gpus_asked(wildcards):
+    """None, where a job only puts together what its parts trained."""
+    return 0 if get_cut(wildcards).parts else 1

@@ -1,9 +1,51 @@
+rule pretrain_leg:
+    input:
+        tensors="results/weights/{model}/random/seed{seed}/model.safetensors",
+        weights="results/weights/{model}/random/seed{seed}/weights.json",
+        genomes=get_corpus_files,
+        people=get_people_files,
+        before=get_leg_before,
+    output:
+        "results/pretrain/{model}/seed{seed}/legs/leg{leg}.json",
+    log:
+        "logs/pretrain_leg/{model}/seed{seed}/leg{leg}.log",
+    benchmark:
+        "benchmarks/pretrain_leg/{model}/seed{seed}/leg{leg}.tsv"
+    wildcard_constraints:
+        model=get_constraint(study.networks_from("workflow")),
+    # The longest jobs: everything of the pretrained arm waits for them.
+    priority: 10
+    conda:
+        "../../envs/compute.yaml"
+    threads: get_processes
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=get_processes,
+    params:
+        recipe=get_recipe("pretrain_leg"),
+        weights=subpath(input.weights, parent=True),
+        until=get_leg_end,
+        checkpoints=subpath(output[0], ancestor=2),
+        corpus=get_corpus_flags,
+        settings=get_pretraining_flags,
+        launcher=get_launcher,
+    message:
+        "Pretrain {wildcards.model}, leg {wildcards.leg}"
+    shell:
+        "{params.launcher:q} python -m foundationless pretrain_leg --weights {params.weights:q} {params.corpus:q}"
+        " {params.settings:q} --model {wildcards.model} --seed {wildcards.seed}"
+        " --checkpoints {params.checkpoints:q}/checkpoints --until {params.until} --output {output:q}"
+        " --threads {threads} 2> {log:q}"
+
+
 rule pretrain:
     input:
         tensors="results/weights/{model}/random/seed{seed}/model.safetensors",
         weights="results/weights/{model}/random/seed{seed}/weights.json",
         genomes=get_corpus_files,
         people=get_people_files,
+        legs=get_last_leg,
     output:
         card="results/weights/{model}/pretrained/seed{seed}/weights.json",
         config="results/weights/{model}/pretrained/seed{seed}/config.json",

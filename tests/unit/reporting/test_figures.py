@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -16,6 +17,7 @@ from foundationless.errors import UserError
 from foundationless.reporting import figures
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import read
+from foundationless.reporting.tables.verdict import build, write
 from foundationless.study.vocabulary import FIGURES, PAPER, Figure
 from support import ROOT
 from support.figure_tables import SENTENCE, change_tables, half_tables
@@ -149,11 +151,15 @@ def test_figures_import_neither_torch_nor_models():
     [
         ["draw_figures", "--figures", "figure_99", "--output", "f"],
         ["draw_figures", "--figures", "biotype", "--tables", "nowhere", "--output", "f"],
-        ["bind_figures", "--figures", "nowhere.pdf", "--study", "s", "--output", "f.pdf"],
+        ["bind_figures", "--figures", "nowhere.pdf", "--study", "s", "--output", "f.pdf", "--verdict"],
+        ["bind_figures", "--figures", "nowhere.pdf", "--study", "s", "--output", "f.pdf", "--verdict", "nowhere.json"],
     ],
 )
-def test_mistakes_are_one_sentence(arguments, small, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_one_sentence(arguments, small, tmp_path, tmp_path_factory, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    if arguments[-1] == "--verdict":
+        arguments = [*arguments, str(tmp_path_factory.mktemp("verdict") / "verdict.json")]
+        write(Path(arguments[-1]), build(small, "s", "s"))
     flags = arguments if "--tables" in arguments else [*arguments, "--tables", str(small)]
     assert main(flags) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -166,8 +166,8 @@ def test_it_says_what_a_verdict_cost_and_what_a_decimal_would(tables):
     (line,) = verdict_words.prices(found)
     assert line == (
         "GOOD: 3.2 GPU-hours and 0.5 core-hours. One more decimal: on these tasks (±0.020 to ±0.0020) with seeds "
-        "alone: 210 seeds, 1,234 GPU-hours more; on tasks like these (±0.150 to ±0.0150) not with seeds alone: "
-        "40 times the families and 210 seeds, 12,346 GPU-hours more."
+        "alone: 210 seeds, 1,234 GPU-hours more; on tasks like these (±0.150 to ±0.0150) not with seeds alone: 40 "
+        "times the families and 210 seeds, 12,346 GPU-hours more."
     )
 
 
@@ -332,6 +332,8 @@ def test_without_fine_tuning_the_analysis_of_most_tasks_is_judged(tables):
     frame = pd.read_csv(tables / "across_tasks.csv", keep_default_na=False)
     frame = frame[frame["variant"] == ""].replace({"analysis": {"finetune": "frozen"}})
     frame.to_csv(tables / "across_tasks.csv", index=False)
+    pairs = pd.read_csv(tables / "comparisons.csv").replace({"analysis": {"finetune": "frozen"}})
+    pairs.to_csv(tables / "comparisons.csv", index=False)
     found = verdict.build(tables, "s", "")
     assert found["generated_from"]["analysis"] == "frozen" and found["models"]["good"]["verdict"]["these"] == "better"
 

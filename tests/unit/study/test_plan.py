@@ -14,6 +14,7 @@ from foundationless.study import families, plan, vocabulary
 from foundationless.study.checks import check_plan
 from foundationless.study.config import check_schema, read_margins, read_schema, read_yaml
 from foundationless.study.names import sequence_set
+from foundationless.study.plan import leading
 from foundationless.study.readers import READERS
 from support import ROOT
 
@@ -348,9 +349,22 @@ def test_a_truth_is_of_the_main_analysis_against_random_unless_it_says_otherwise
     told = study(parts, truth=[{"model": name, "word": "better", "why": "It is."}]).truths
     assert told == [{"model": name, "versus": "random", "analysis": "finetune", "word": "better", "why": "It is."}]
     assert study(parts, truth=[]).truths == []
-    rest = {key: spec for key, spec in parts[0]["analyses"].items() if key in ("biotype", "ancestry", "sensitivity")}
-    most = max(("biotype", "ancestry"), key=lambda key: len(rest[key]["tasks"]))
-    assert study(parts, analyses=rest, truth=[]).main_analysis == most
+
+
+@pytest.mark.parametrize(
+    ("tasks", "main"),
+    [
+        ({}, "finetune"),
+        ({"biotype": ["a"], "frozen": ["a", "b"]}, "frozen"),
+        ({"finetune": ["a", "b"], "frozen": ["a", "c", "d"]}, "finetune"),
+        ({"finetune": ["a", "b"], "frozen": ["a", "b"]}, "finetune"),
+        ({"frozen": ["a", "b", "c"], "finetune": ["a", "b"]}, "frozen"),
+        ({"finetune": ["a", "b"], "controls": ["a", "b", "a.permuted", "b.dedup"]}, "finetune"),
+        ({"biotype": ["a"], "ancestry": ["b", "c"], "controls": ["a", "a.permuted", "a.dedup"]}, "ancestry"),
+    ],
+)
+def test_fine_tuning_leads_unless_another_analysis_has_all_its_tasks_and_more(tasks, main):
+    assert leading(tasks) == main
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from support import ROOT
 
 SIZES = workload.read_sizes(ROOT / "resources/lists/task_sizes.tsv")
 GPU_RULES = {
-    "embed", "finetune_model", "pretrain", "score_sensitivity", "score_similarity", "score_likelihood",
-    "score_mutagenesis",
+    "embed", "finetune_model", "finetune_part", "pretrain", "pretrain_leg", "score_sensitivity", "score_similarity",
+    "score_likelihood", "score_mutagenesis",
 }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def requests(paper):
     found = {}
     for key in list_jobs(work, paper.cells, Calibration(), whole=True):
         rule, *rest = key
-        names = dict(zip(("analysis", "task", "model", "init"), rest, strict=False)) if len(rest) == 5 else {}
+        names = dict(zip(("analysis", "task", "model", "init"), rest, strict=False)) if len(rest) in (5, 6) else {}
         if rule in ("build_sequences", "derive_sequences", "audit_task"):
             names = {"task": rest[0].split(".")[0]}
         elif rule == "summarise_analysis":
@@ -64,7 +64,8 @@ def test_every_rule_asks_within_bounds_and_for_more_when_tried_again(paper, requ
     assert len(requests) > 2000
     for rule, names in requests:
         gpus = allocation.gpus(rule, **names)
-        assert (gpus > 0) == (rule in GPU_RULES), rule
+        merges = rule == "finetune_model" and allocation.shares.finetuning(**names).parts
+        assert (gpus > 0) == (rule in GPU_RULES and not merges), rule
         memory = [allocation.memory(rule, attempt, **names) for attempt in (1, 2, 3)]
         minutes = [allocation.minutes(rule, attempt, **names) for attempt in (1, 2, 3)]
         assert all(FLOOR_MEMORY <= value <= CAP_MEMORY for value in memory) and memory[0] <= 120_000, (rule, names)
@@ -78,7 +79,7 @@ def test_every_rule_asks_within_bounds_and_for_more_when_tried_again(paper, requ
 
 def test_memory_holds_what_the_host_must_hold(paper):
     """The weights, read and copied; on a CPU also gradients and two moments; of features, two doubles a number."""
-    allocation = Allocation(workload.Workload(paper, SIZES))
+    allocation = Allocation(workload.Workload(PAPER, SIZES))
     tensors = 4 * 485_699_306 / 2**20
     names = {"analysis": "finetune", "task": "nt_H3", "model": "nt500m", "init": "random"}
     assert allocation.memory("initialise", model="nt500m", init="random") > 2 * tensors
@@ -92,8 +93,8 @@ def test_memory_holds_what_the_host_must_hold(paper):
 
 @pytest.mark.parametrize("gpu", [0, 1])
 @pytest.mark.parametrize("rule", ["embed", "finetune_model", "score_likelihood"])
-def test_a_larger_model_asks_for_more(paper, rule, gpu):
-    allocation = Allocation(workload.Workload(paper, SIZES))
+def test_a_larger_model_asks_for_more(rule, gpu):
+    allocation = Allocation(workload.Workload(PAPER, SIZES))
     names = {"analysis": "width", "task": "biotype"}
     asked = [[measure(rule, gpu=gpu, model=f"ntv2.w{width}", **names) for width in (64, 512, 2048, 4096)]
              for measure in (allocation.memory, allocation.minutes)]  # fmt: skip
@@ -121,7 +122,7 @@ def test_more_rows_never_ask_for_less(rows, more, length, rule, gpu):
         assert asked[0][0] < asked[1][0]
 
 
-PAPER = study()
+PAPER = study(longest_job=1e9)  # no job is cut
 
 
 def test_epochs_folds_rates_and_rounds_take_time():

@@ -21,7 +21,7 @@ from foundationless.models.bpe_training import train_pieces
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PIECES, load_tokenizer
 from foundationless.models.weights import initialise, load_weights
-from foundationless.runtime.files import sha256
+from foundationless.runtime.files import read_json, sha256
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.families import FAMILIES
@@ -226,6 +226,39 @@ def test_a_killed_run_continues_to_the_same_bits(tmp_path, weights, genome, caps
         assert job(place, weights, genome) == 0
         assert f"continued after step {step}" in capsys.readouterr().err
         same(whole, place)
+
+
+@pytest.mark.parametrize("ends", [[2, 4], [3]])
+def test_legs_end_in_the_weights_of_one_job(tmp_path, weights, genome, capsys, ends):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert job(whole, weights, genome) == 0
+    words = command(cut, weights, genome)
+    for flag in ("--output", "--record", "--losses"):
+        at = words.index(flag)
+        del words[at : at + 2]
+    for leg, until in enumerate(ends):
+        argv = ["pretrain_leg", *words[1:], "--until", str(until), "--output", str(cut / f"leg{leg}.json")]
+        if leg:  # killed in its first step
+            with at_call(pretraining, "losses", 1, send(signal.SIGTERM)), pytest.raises(SystemExit) as ended:
+                main(argv)
+            assert ended.value.code == 143 and not (cut / "leg1.json").exists()
+        assert main(argv) == 0
+        assert read_json(cut / f"leg{leg}.json")["step"] == until
+    capsys.readouterr()
+    assert job(cut, weights, genome) == 0
+    assert f"continued after step {ends[-1]}" in capsys.readouterr().err
+    same(whole, cut)
+
+
+def test_a_leg_whose_state_cannot_be_kept_fails(tmp_path, weights, genome, monkeypatch):
+    monkeypatch.setattr(pretraining, "save_state", lambda *_: False)
+    words = command(tmp_path, weights, genome)
+    for flag in ("--output", "--record", "--losses"):
+        at = words.index(flag)
+        del words[at : at + 2]
+    with pytest.raises(OSError, match="could not be kept"):
+        main(["pretrain_leg", *words[1:], "--until", "2", "--output", str(tmp_path / "leg0.json")])
+    assert not (tmp_path / "leg0.json").exists()
 
 
 SLOW = """

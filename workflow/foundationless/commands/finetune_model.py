@@ -1,60 +1,38 @@
-"""Fine-tune one model on one task: folds × learning rates inside, swept or raced, each finished run kept."""
+"""Fine-tune one model on one task: folds × learning rates inside, swept or raced, each finished run kept.
+
+With --parts it trains nothing: it puts together what `finetune_part` trained.
+"""
 
 import argparse
 from pathlib import Path
 
-from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
-from foundationless.commands._flags import count, number, output_directory
+from foundationless.commands import _finetuning, add_record_outputs
+from foundationless.commands._finetuning import add_runs, read_settings
 
-RECIPE = 2  # raise it when a result would change
+RECIPE = _finetuning.RECIPE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the fine-tuning job."""
-    add_identity(parser)
-    parser.add_argument("--weights", required=True, type=Path, help="weight directory")
-    add_sequences(parser)
-    parser.add_argument("--analysis", default="finetune", help="analysis that the record belongs to")
-    parser.add_argument("--metric", required=True, help="metric that chooses epoch and learning rate")
-    parser.add_argument("--learning-rates", required=True, type=number, nargs="+", help="learning rates to sweep")
-    text = "further rates at most, one after another, where validation chose the least or the largest (0: none)"
-    parser.add_argument("--extend", type=int, default=0, help=text)
-    text = "epochs after which the runs of a fold are halved by validation (0: no race, each is trained to its end)"
-    parser.add_argument("--rungs", type=int, nargs="+", default=[0], help=text)
-    parser.add_argument("--epochs", required=True, type=int, help="passes over the training rows")
-    parser.add_argument("--batch-size", required=True, type=int, help="sequences per optimizer step")
-    parser.add_argument("--pooling", required=True, choices=["max", "mean", "first", "last"], help="over tokens")
-    parser.add_argument("--fold-count", type=int, default=10, help="folds to cut the training rows into")
-    parser.add_argument("--folds", type=int, nargs="*", default=[], help="folds to run (none: the set's own split)")
-    parser.add_argument("--weight-decay", type=number, default=0.0, help="of AdamW")
-    parser.add_argument("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")
-    parser.add_argument("--max-tokens", type=count, help="cut longer inputs (default: the model's maximum)")
-    parser.add_argument("--lora-rank", type=int, default=0, help="of low-rank adapters (0: every weight is trained)")
-    parser.add_argument("--lora-alpha", type=count, default=16, help="the adapters' scale is alpha / rank")
-    parser.add_argument("--lora-dropout", type=number, default=0.0, help="on what the adapters read")
-    parser.add_argument("--runs", required=True, type=output_directory, help="directory that keeps finished runs")
-    text = "runs trained at once (default 1; 0: as many as a GPU holds, which nobody has measured on a GPU yet)"
-    parser.add_argument("--pack", type=int, default=1, help=text)
-    parser.add_argument("--checkpoint-seconds", type=number, default=300.0, help="between checkpoints inside a run")
+    add_runs(parser)
+    parser.add_argument("--parts", nargs="*", default=[], type=Path, help="what finetune_part wrote, of every group")
     add_record_outputs(parser)
-    add_compute(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, select, and write predictions and record."""
     from foundationless.evaluation import records
-    from foundationless.runtime.files import atomic_path
-    from foundationless.runtime.usage import JobUsage
+    from foundationless.runtime.files import atomic_path, read_json
+    from foundationless.runtime.usage import JobUsage, add_up
     from foundationless.training import compute as training
     from foundationless.training import finetuning
-    from foundationless.training.sweep import Settings
 
-    compute = training.Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
+    parts = {path.parent / f"runs{said['group']}": said for path in arguments.parts for said in [read_json(path)]}
+    device = "cpu" if parts else arguments.device
+    compute = training.Compute(device, arguments.threads, arguments.precision, arguments.token_budget)
     usage = JobUsage(compute.device, arguments.runs / "cost.json", energy=arguments.energy)
-    chosen = {name: getattr(arguments, name) for name in Settings.__dataclass_fields__}
-    settings = Settings(**chosen | {name: tuple(chosen[name]) for name in ("learning_rates", "folds", "rungs")})
-    paths = (arguments.weights, arguments.sequences, settings, compute, arguments.runs)
-    outcome = finetuning.finetune(*paths, RECIPE, arguments.checkpoint_seconds, arguments.pack)
+    paths = (arguments.weights, arguments.sequences, read_settings(arguments), compute, arguments.runs)
+    outcome = finetuning.finetune(*paths, RECIPE, arguments.checkpoint_seconds, arguments.pack, [*parts])
     with atomic_path(arguments.predictions) as part:
         outcome.predictions.to_parquet(part, index=False)
     records.write_record(
@@ -67,6 +45,6 @@ def run(arguments: argparse.Namespace) -> None:
         hashes=records.hash_files(
             predictions=arguments.predictions, sequences=arguments.sequences, weights=arguments.weights
         ),
-        cost=usage.cost(),
+        cost=add_up([*(said["cost"] for said in parts.values()), usage.cost()]),
     )
     usage.close()

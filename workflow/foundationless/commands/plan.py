@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.reporting.paper.spread import state_power
-    from foundationless.study.price.estimate import Machine, describe_chain, estimate
+    from foundationless.study.price.estimate import Machine, describe_chain, describe_longest, estimate
 
     workload, calibration = read_assumptions(arguments)
     machine = Machine(arguments.gpus, arguments.cores)
@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     print("Targets share sequence sets, embeddings and weights, which `all` counts once. Retrieval is not counted.")
     chain = describe_chain(workload, calibration)
     print(f"Wall time: {machine.gpus} GPUs, {machine.cores} cores. Longest chain {chain}.")
+    print(f"Longest job: {describe_longest(workload, calibration)}.")
     print(f"Assumed: {workload.device.describe()}; one run after the other in each job.")
     if arguments.ledger:
         print(calibration.describe())

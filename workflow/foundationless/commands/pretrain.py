@@ -1,62 +1,32 @@
 """Pretrain a randomly initialised model on genomes: next token or masked token, with checkpoints.
 
 Under `torchrun --nproc-per-node N -m foundationless pretrain ...` (or several nodes) N processes share every step.
+It goes on from where `pretrain_leg` or an earlier try ended.
 """
 
 import argparse
-from pathlib import Path
 
-from foundationless.commands import add_compute, add_corpus, read_corpus
-from foundationless.commands._flags import number, output_directory, output_file, positive, seed
+from foundationless.commands import _pretraining
+from foundationless.commands._flags import output_directory, output_file
+from foundationless.commands._pretraining import add_training
 
-RECIPE = 3  # raise it when a result would change
+RECIPE = _pretraining.RECIPE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, help="model of config/models.yaml")
-    parser.add_argument("--seed", required=True, type=seed, help="seed of windows, masks and dropout")
-    parser.add_argument("--weights", required=True, type=Path, help="weight directory to start from")
-    add_corpus(parser)
-    parser.add_argument("--steps", required=True, type=int, help="optimizer steps")
-    parser.add_argument("--window", required=True, type=int, help="nucleotides per window")
-    parser.add_argument("--batch-size", required=True, type=int, help="windows per step")
-    parser.add_argument("--learning-rate", required=True, type=number, help="highest learning rate")
-    parser.add_argument("--minimum-learning-rate", required=True, type=number, help="where the cosine ends")
-    parser.add_argument("--warmup", required=True, type=int, help="steps of linear warm-up")
-    parser.add_argument("--betas", type=number, nargs=2, default=[0.9, 0.95], help="of AdamW (paper: 0.9 0.95)")
-    parser.add_argument("--weight-decay", type=number, default=0.1, help="of AdamW, matrices only")
-    parser.add_argument("--reverse-complement-probability", type=number, default=0.5, help="per window (paper: 0.5)")
-    parser.add_argument("--mask-probability", type=number, default=0.15, help="predicted tokens of masked models")
-    parser.add_argument("--checkpoint-every", required=True, type=int, help="steps between held-out losses")
-    parser.add_argument("--checkpoint-seconds", type=positive, default=600.0, help="time between checkpoints (600)")
-    parser.add_argument("--heldout-windows", type=int, default=64, help="windows of the held-out loss")
-    parser.add_argument("--checkpoints", required=True, type=output_directory, help="directory of the checkpoint")
+    add_training(parser)
     parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
     parser.add_argument("--record", required=True, type=output_file, help="JSON record to write")
     parser.add_argument("--losses", required=True, type=output_file, help="loss curve to write (TSV)")
-    text = "share the model out among the processes, too (FSDP); off by default, for nobody has measured it on GPUs yet"
-    parser.add_argument("--shard", action="store_true", help=text)
-    add_compute(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.evaluation import records
     from foundationless.runtime.files import atomic_path
-    from foundationless.runtime.usage import JobUsage
-    from foundationless.training import compute as training
-    from foundationless.training import distributed, pretraining
+    from foundationless.training import pretraining
 
-    corpus = read_corpus(arguments)
-    chosen = {name: getattr(arguments, name) for name in pretraining.Settings.__match_args__}
-    settings = pretraining.Settings(**chosen | {"betas": tuple(arguments.betas)})
-    with distributed.join(arguments.device, arguments.shard) as group:
-        threads = max(1, arguments.threads // group.size)
-        compute = training.Compute(group.device, threads, arguments.precision, arguments.token_budget)
-        ledger = arguments.checkpoints / "cost.json" if group.leads else None
-        shares = {"threads": threads * group.size, "processes": group.size}
-        usage = JobUsage(compute.device, ledger, **shares, energy=arguments.energy)
-        places = (arguments.checkpoints, arguments.output, arguments.model, group, RECIPE, arguments.checkpoint_seconds)
-        outcome = pretraining.pretrain(arguments.weights, corpus, settings, compute, *places)
+    with _pretraining.training(arguments) as (group, usage, given):
+        outcome = pretraining.pretrain(**given, output=arguments.output, name=arguments.model)
     if not group.leads:
         return
     with atomic_path(arguments.losses) as part:  # an empty learning rate in held-out rows; floats round-trip

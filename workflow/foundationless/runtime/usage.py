@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -70,6 +70,21 @@ class JobUsage:
             self.close()
         else:
             self._end()
+
+
+def add_up(costs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Cost of a job that was cut: seconds, energy and attempts of all its jobs, the highest peaks, the largest device.
+
+    Energy only where every job on a GPU tells its own.
+    """
+    gpus = max(cost["gpus"] for cost in costs)
+    ran = [cost for cost in costs if cost["gpus"] == gpus]
+    total = dict(ran[0]) | {"attempts": sum(cost["attempts"] for cost in costs)}
+    total["seconds"] = round(sum(cost["seconds"] for cost in costs), 3)
+    total.pop("energy_j", None)
+    if gpus and all("energy_j" in cost for cost in ran):
+        total["energy_j"] = round(sum(cost["energy_j"] for cost in ran), 3)
+    return total | {key: max(cost[key] for cost in costs if key in cost) for key in _PEAKS if key in total}
 
 
 class _Attempt:

@@ -6,7 +6,7 @@ Snakefile imports this again in every cluster job: it stays light.
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -234,11 +234,9 @@ class Plan:
 
     @cached_property
     def main_analysis(self) -> str:
-        """The analysis that a verdict is of: fine-tuning, or the one of most tasks where nothing is fine-tuned."""
-        analyses: list[str] = [name for name in self.config["analyses"] if name in ANALYSES and ANALYSES[name].paired]
-        if "finetune" in analyses or not analyses:
-            return "finetune"
-        return max(analyses, key=lambda name: len(self.config["analyses"][name]["tasks"]))
+        """The analysis that a verdict is of (`leading`), by the tasks that are planned."""
+        specs = {name: spec for name, spec in self.config["analyses"].items() if name in ANALYSES}
+        return leading({name: spec["tasks"] for name, spec in specs.items() if ANALYSES[name].paired})
 
     @property
     def truths(self) -> list[dict[str, str]]:
@@ -323,6 +321,18 @@ class Plan:
         if "match" not in model.entry or len(kin) < 2:
             return []
         return [f"size of {self.model(model.entry['match']).entry['label']}"]
+
+
+def leading(tasks: Mapping[str, Collection[str]]) -> str:
+    """Of analyses that compare arms, with the tasks of each: the one whose words are the study's verdict.
+
+    It is fine-tuning, which the paper judges by, unless another one has all its tasks and more; where nothing is
+    fine-tuned, the one with most tasks. Tasks derived from others do not count: a verdict is not over them.
+    """
+    whole = {name: {task for task in each if not parse_task(task).variant} for name, each in tasks.items()}
+    own = whole.get("finetune", set())
+    wider = [name for name, others in whole.items() if name == "finetune" or (own and own < others)]
+    return max(wider if "finetune" in whole else whole, key=lambda name: len(whole[name]), default="finetune")
 
 
 def _settle_search(settings: dict[str, Any]) -> None:

@@ -18,27 +18,29 @@ and the paper's choice does not exist.
 """
 
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from foundationless.errors import UserError
 from foundationless.evaluation.records import Result
 from foundationless.models.weights import load_weights
 from foundationless.runtime.files import sha256
 from foundationless.runtime.log import progress, tell
-from foundationless.runtime.signals import STATUS, termination
+from foundationless.runtime.signals import STATUS, Flag, termination
+from foundationless.study.price.shares import members, reached
 from foundationless.tasks.sequence_sets import read_sequences
 from foundationless.training import racing, sweep
 from foundationless.training.checkpoints import fingerprint, load_state
-from foundationless.training.classifier import Classifier, check_classes, prepare_examples
+from foundationless.training.classifier import Classifier, Examples, check_classes, prepare_examples
 from foundationless.training.compute import BETAS, Compute, derived_seed
-from foundationless.training.loop import Job, Pack, Run, paused
+from foundationless.training.loop import Job, LegOver, Pack, Run, paused
 from foundationless.training.stacking import Alone, State, capacity, changeable, packs, refusal, stackable_folds
 from foundationless.training.sweep import Fold, Settings, kept_run, run_name
 
@@ -57,6 +59,38 @@ class Outcome:
     parameters: int
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """What the runs of a job are made of: the set, its rows to test on, folds, and a classifier; `decisive`: of what.
+
+    `parameters` of the model, and those of them that are `trained`.
+    """
+
+    frame: pd.DataFrame
+    examples: Examples
+    test: np.ndarray
+    folds: list[Fold]
+    classifier: Classifier
+    decisive: dict[str, Any]
+    parameters: int
+    trained: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which share of a job's runs a part trains: one of so many groups, and of it one of so many legs, from 0."""
+
+    group: int = 0
+    groups: int = 1
+    leg: int = 0
+    legs: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what is no part."""
+        if not (0 <= self.group < self.groups and 0 <= self.leg < self.legs):
+            raise UserError("--group and --leg count from 0, and stay below --groups and --legs.")
+
+
 def finetune(
     weights: Path,
     sequences: Path,
@@ -66,12 +100,117 @@ def finetune(
     recipe: int,
     checkpoint_seconds: float = 300.0,
     pack: int = 1,
+    parts: Sequence[Path] = (),
 ) -> Outcome:
     """Every run of the job, those already kept in `directory` excepted, and what each selection takes of them.
 
     `recipe`: kept runs of another one are made again. `pack`: how many runs are trained at once (0: as many as the
-    device holds, see `stacking.capacity`).
+    device holds, see `stacking.capacity`). `parts`: directories of `train_part`, whose runs are all that there are: one
+    that is missing is a `UserError`, for what puts parts together has no GPU.
     """
+    ready = _prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack)
+    for part in parts:
+        sweep.take_runs(part, directory)
+    grid = sorted(settings.learning_rates)
+    plan = [(fold, rate) for fold in ready.folds for rate in grid]
+    with termination() as terminated, progress(len(plan) * settings.epochs, "fine-tuning", "epoch") as bar:
+        job = _job(ready, settings, compute, directory, terminated, bar, checkpoint_seconds, merging=bool(parts))
+        swept, kept, rungs = _train_all(job, ready, plan, pack)
+    splits = ("validation",) if settings.race else ("validation", "test")
+    finished = [one for one in swept if "stopped" not in kept[run_name(*one)]]
+    chosen = {split: sweep.choose(finished, kept, split, settings.metric) for split in splits}
+    described = ready.decisive | {"learning_rates": grid, "folds": list(settings.folds)}
+    if settings.extend:
+        tried = {
+            fold.name: [rate for one, rate in swept if one.number == fold.number and rate not in grid]
+            for fold in ready.folds
+        }
+        described |= {"extend": settings.extend, "extended": tried}
+    examples, tested = ready.examples, len(ready.test)
+    described |= {"truncated": examples.truncated, "classes": examples.classes, "trainable_parameters": ready.trained}
+    described["rows"] = {fold.name: [len(fold.train), len(fold.validation), tested] for fold in ready.folds}
+    rows = ready.frame.iloc[ready.test]
+    return Outcome(
+        results=sweep.results(swept, kept, chosen, settings.metric, tested),
+        selections=sweep.selections(swept, kept, chosen, settings.metric) + rungs,
+        predictions=sweep.predictions_of(rows, directory, swept, kept, examples.classes, chosen),
+        settings=described,
+        parameters=ready.parameters,
+    )
+
+
+def train_part(
+    weights: Path,
+    sequences: Path,
+    settings: Settings,
+    compute: Compute,
+    directory: Path,
+    recipe: int,
+    part: Part,
+    known: Path,
+    checkpoint_seconds: float = 300.0,
+    pack: int = 1,
+) -> list[str]:
+    """Train one part of a job's runs in a directory of its own, and give the names of those that are kept there.
+
+    Groups hold whole folds where a run depends on its fold's others (`rungs`, `extend`), otherwise runs. A leg ends
+    after its share of the epochs that the group has at most. What `known`, the directory of the whole job, already
+    keeps is not trained again.
+    """
+    ready = _prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack)
+    grid = sorted(settings.learning_rates)
+    units = [[(fold, rate)] for fold in ready.folds for rate in grid]
+    if settings.race or settings.extend:
+        units = [[(fold, rate) for rate in grid] for fold in ready.folds]
+    if len(units) < part.groups:
+        raise UserError(f"--groups {part.groups}: the job has only {len(units)} runs or folds to deal out.")
+    plan = [one for unit in members(len(units), part.groups, part.group) for one in units[unit]]
+    folds = len({fold.number for fold, _ in plan})
+    total = (
+        racing.most_epochs(settings) * folds
+        if settings.race
+        else (len(plan) + folds * settings.extend) * (settings.epochs)
+    )
+    last = part.leg == part.legs - 1
+    runs = [_run(ready.decisive, *one) for one in plan]
+    directory.mkdir(parents=True, exist_ok=True)
+    sweep.copy_runs(known, directory, {run.name: run.expected for run in runs})
+    with termination() as terminated, progress(total, "fine-tuning", "epoch") as bar:
+        job = _job(ready, settings, compute, directory, terminated, bar, checkpoint_seconds)
+        job.leg.until = 0 if last else reached(total, part.legs, part.leg)
+        job.leg.done = _epochs_done(job, runs)
+        if not job.leg.over:
+            try:
+                _train_all(job, ready, plan, pack)
+            except LegOver:
+                tell(f"leg {part.leg + 1} of {part.legs}: {job.leg.done} of {total} epochs, the next leg goes on")
+    return [run.name for run in runs if kept_run(directory, run.name, run.expected) is not None]
+
+
+def _epochs_done(job: Job, runs: Sequence[Run]) -> int:
+    """Epochs of all runs of a part that its directory tells of."""
+    states = _checkpoints(job.directory, job.identity)
+    for run in runs:
+        kept = kept_run(job.directory, run.name, run.expected)
+        if kept is None and paused(job.directory, run).exists():
+            seen = replace(run)
+            seen.glance(paused(job.directory, run))
+            states.setdefault(run.name, {"epoch": 0})
+            states[run.name] = {"epoch": max(states[run.name]["epoch"], seen.epoch)}
+        elif kept is not None:
+            states[run.name] = {"epoch": len(kept["history"])}
+    return sum(state["epoch"] for state in states.values())
+
+
+def _prepare(
+    weights: Path,
+    sequences: Path,
+    settings: Settings,
+    compute: Compute,
+    recipe: int,
+    checkpoint_seconds: float,
+    pack: int,
+) -> _Ready:
     if pack < 0 or checkpoint_seconds < 0:
         raise UserError("--pack and --checkpoint-seconds must be at least 0.")
     frame = read_sequences(sequences, ["id", "sequence", "label", "split", "group"], settings.strict_alphabet)
@@ -92,34 +231,32 @@ def finetune(
     # not the bare seed: random weights of that seed began with the same draws
     torch.manual_seed(derived_seed(settings.seed, HEAD))
     classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling, settings.batch_size)
-    grid = sorted(settings.learning_rates)
-    plan = [(fold, rate) for fold in folds for rate in grid]
-    with termination() as terminated, progress(len(plan) * settings.epochs, "fine-tuning", "epoch") as bar:
-        identity = fingerprint(decisive)
-        job = Job(examples, test, settings, compute, directory, identity, terminated, bar, checkpoint_seconds)
-        swept, kept, rungs = (_race if settings.race else _sweep)(
-            job, classifier.to(compute.device), plan, decisive, pack
-        )
-    splits = ("validation",) if settings.race else ("validation", "test")
-    finished = [one for one in swept if "stopped" not in kept[run_name(*one)]]
-    chosen = {split: sweep.choose(finished, kept, split, settings.metric) for split in splits}
-    described = decisive | {"learning_rates": grid, "folds": list(settings.folds)}
-    if settings.extend:
-        tried = {
-            fold.name: [rate for one, rate in swept if one.number == fold.number and rate not in grid] for fold in folds
-        }
-        described |= {"extend": settings.extend, "extended": tried}
-    described |= {"truncated": examples.truncated, "classes": examples.classes}
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    described["trainable_parameters"] = trained + model.width * len(examples.classes)
-    described["rows"] = {fold.name: [len(fold.train), len(fold.validation), len(test)] for fold in folds}
-    return Outcome(
-        results=sweep.results(swept, kept, chosen, settings.metric, len(test)),
-        selections=sweep.selections(swept, kept, chosen, settings.metric) + rungs,
-        predictions=sweep.predictions_of(frame.iloc[test], directory, swept, kept, examples.classes, chosen),
-        settings=described,
-        parameters=parameters,
-    )
+    trained += model.width * len(examples.classes)
+    moved = classifier.to(compute.device)
+    return _Ready(frame, examples, test, folds, moved, decisive, parameters, trained)
+
+
+def _job(
+    ready: _Ready,
+    settings: Settings,
+    compute: Compute,
+    directory: Path,
+    terminated: Flag,
+    bar: tqdm,
+    checkpoint_seconds: float,
+    merging: bool = False,
+) -> Job:
+    identity = fingerprint(ready.decisive)
+    given = (ready.examples, ready.test, settings, compute, directory, identity, terminated, bar, checkpoint_seconds)
+    return Job(*given, merging=merging)
+
+
+def _train_all(
+    job: Job, ready: _Ready, plan: list[tuple[Fold, float]], pack: int
+) -> tuple[list[tuple[Fold, float]], dict[str, Mapping[str, Any]], list[dict[str, Any]]]:
+    """Race or sweep."""
+    return (_race if job.settings.race else _sweep)(job, ready.classifier, plan, ready.decisive, pack)
 
 
 def _decisive(
@@ -208,6 +345,11 @@ def _train(job: Job, classifier: Classifier, initial: State, runs: list[Run], pa
                 job.bar.update(job.settings.epochs - run.epoch)
     if not pending:
         return
+    if job.merging:
+        raise UserError(
+            f"{job.directory}: {len(pending)} of the runs are not kept, or of other settings, data or weights "
+            f"({pending[0].name}, …); delete the folder parts beside it and run the study again."
+        )
     Alone(classifier).restore(0, initial)  # what follows looks at a network as it was before any run
     size, together = _pack_size(job, classifier, [run.fold for run in runs], pack)
     states = _checkpoints(job.directory, job.identity)

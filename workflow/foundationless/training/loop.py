@@ -96,9 +96,29 @@ def paused(directory: Path, run: Run) -> Path:
     return directory / f"{run.name}.paused"
 
 
+class LegOver(Exception):
+    """A leg has done its share of the epochs, and its state is kept."""
+
+
+@dataclass
+class Leg:
+    """How many epochs of validation, of all runs together, are `done`, and `until` which this leg goes on (0: all)."""
+
+    until: int = 0
+    done: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether the leg has done its share."""
+        return bool(self.until) and self.done >= self.until
+
+
 @dataclass(frozen=True)
 class Job:
-    """What all packs of a job share. `identity`: fingerprint of what decides its runs, but for fold and rate."""
+    """What all packs of a job share. `identity`: fingerprint of what decides its runs, but for fold and rate.
+
+    `leg`: where it pauses. `merging`: it only puts together what is kept, and trains nothing.
+    """
 
     examples: Examples
     test: np.ndarray
@@ -109,6 +129,8 @@ class Job:
     terminated: Flag
     bar: tqdm
     checkpoint_seconds: float
+    leg: Leg = field(default_factory=Leg)
+    merging: bool = False
 
 
 class Pack:
@@ -243,7 +265,9 @@ class Pack:
                 run.losses.append(log_loss(examples.targets[run.fold.validation], probabilities))
             if value > run.best_value:
                 run.best_value, run.best_epoch, run.best = value, run.epoch, self.network.copy(place)
-        self.job.bar.update(sum(not run.diverged for run in runs))
+        going = sum(not run.diverged for run in runs)
+        self.job.bar.update(going)
+        self.job.leg.done += going
         self._pause()
 
     def _finish(self, places: list[int]) -> None:
@@ -315,7 +339,7 @@ class Pack:
 
     def _pause(self) -> None:
         """Between steps: keep a checkpoint if it is time, and leave if asked to."""
-        leaving = self.job.terminated.is_set()
+        leaving = self.job.terminated.is_set() or self.job.leg.over
         if not leaving and time.monotonic() - self.saved <= self.job.checkpoint_seconds:
             return
         self._charge()
@@ -323,6 +347,8 @@ class Pack:
         states |= {run.name: run.state() for group in self.waiting for run in group}
         kept = save_state(self.path, {"fingerprint": self.job.identity, "runs": states})
         self.saved = time.monotonic()
+        if kept and self.job.leg.over:
+            raise LegOver
         if leaving:
             first = self.active[0]
             others = f" and {len(states) - 1} more" if len(states) > 1 else ""

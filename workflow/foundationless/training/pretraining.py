@@ -295,7 +295,7 @@ def pretrain(
     if not run.rows:
         run.score()
     began, before = time.monotonic(), run.tokens
-    _advance(run, checkpoint, checkpoint_seconds)
+    _advance(run, checkpoint, checkpoint_seconds, settings.steps)
     speed = (run.tokens - before) / (time.monotonic() - began)
     names = [path.name for path in corpus.genomes]
     facts = {"genomes": names, "bases": sum(run.bases.values()), "people": len(run.people)}
@@ -314,8 +314,35 @@ def pretrain(
     )
 
 
-def _advance(run: Run, checkpoint: Path, checkpoint_seconds: float) -> None:
-    """Take all the steps that are left; exits with `STATUS`, its state kept, where the job is asked to leave."""
+def advance(
+    weights: Path,
+    corpus: Corpus,
+    settings: Settings,
+    compute: Compute,
+    checkpoints: Path,
+    group: Group,
+    recipe: int,
+    until: int,
+    checkpoint_seconds: float = 600.0,
+) -> int:
+    """Pretrain as `pretrain` does, but no further than `until` steps, and leave a checkpoint; the steps done by then.
+
+    Where the checkpoint cannot be written, the next leg would begin too early: that is an `OSError`.
+    """
+    run, checkpoint = Run(weights, corpus, settings, compute, group, recipe), checkpoints / CHECKPOINT
+    run.prepare(checkpoint)
+    if not run.rows:
+        run.score()
+    _advance(run, checkpoint, checkpoint_seconds, min(until, settings.steps))
+    run.say(f"step {run.step} of {settings.steps}: the leg ends, and the next one goes on")
+    return run.step
+
+
+def _advance(run: Run, checkpoint: Path, checkpoint_seconds: float, until: int) -> None:
+    """Take the steps that are left until this one, after which the state is kept.
+
+    Exits with `STATUS`, its state kept, where the job is asked to leave.
+    """
     settings, group = run.settings, run.group
     next_save = time.monotonic() + checkpoint_seconds
     shown: Any = progress(settings.steps, "pretraining", "step") if group.leads else tqdm(disable=True)
@@ -326,7 +353,7 @@ def _advance(run: Run, checkpoint: Path, checkpoint_seconds: float) -> None:
             return terminated.is_set(), group.leads and time.monotonic() > next_save
 
         upcoming = ahead.submit(run.read, run.step)
-        while run.step < settings.steps:
+        while run.step < until:
             batch = upcoming.result()
             upcoming = ahead.submit(run.read, run.step + 1)
             stopped, late = run.advance(batch, asked)
@@ -334,9 +361,11 @@ def _advance(run: Run, checkpoint: Path, checkpoint_seconds: float) -> None:
             due = run.step % settings.checkpoint_every == 0 or run.step == settings.steps
             if due:
                 run.score()
-            if due or stopped or late:
+            if due or stopped or late or run.step == until:
                 kept = run.save(checkpoint)
                 next_save = time.monotonic() + checkpoint_seconds
+                if run.step == until < settings.steps and not kept:
+                    raise OSError(f"{checkpoint}: step {until} could not be kept, and the next leg needs it.")
             if stopped:
                 what = "is kept" if kept else "could not be kept"
                 run.say(f"terminated: step {run.step} {what}; run the same command to continue")

@@ -1,6 +1,7 @@
 """The runs (fold × learning rate) of one fine-tuning job: their settings, folds, files, choices and results."""
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +159,26 @@ def keep_run(runs: Path, name: str, kept: dict[str, Any], probabilities: np.ndar
         pd.DataFrame({"probabilities": list(probabilities)}).to_parquet(part)
     kept["probabilities"] = sha256(runs / f"{name}.parquet")
     write_json(runs / f"{name}.json", kept)
+
+
+def take_runs(part: Path, runs: Path) -> None:
+    """Move the finished runs of a part to those of the whole job: probabilities first, then what vouches for them."""
+    for kept in sorted(part.glob("*_lr*.json")):
+        for path in (kept.with_suffix(".parquet"), kept):  # a run that a race stopped has no probabilities
+            if path.exists():
+                path.replace(runs / path.name)
+
+
+def copy_runs(runs: Path, part: Path, expected: Mapping[str, str]) -> None:
+    """Copy to a part what the whole job keeps already of its runs (`expected`: name to fingerprint)."""
+    for name, fingerprint in expected.items():
+        if (part / f"{name}.json").exists() or not (runs / f"{name}.json").exists():
+            continue
+        if kept_run(runs, name, fingerprint) is not None:
+            for end in (".parquet", ".json"):
+                if (runs / f"{name}{end}").exists():
+                    with atomic_path(part / f"{name}{end}") as made:
+                        shutil.copyfile(runs / f"{name}{end}", made)
 
 
 def choose(plan: list[tuple[Fold, float]], kept: Mapping[str, Any], split: str, metric: str) -> dict[int, str]:

@@ -68,7 +68,7 @@ def more_units(units: float) -> float:
 
 
 def _fewest(enough: Callable[[int], bool], first: int) -> float:
-    """The smallest number from `first` that is enough, if larger ones are too; NaN beyond `MOST`."""
+    """The smallest number from `first` that is enough, where all beyond one are; NaN beyond `MOST`."""
     last = first
     while not enough(last):
         first, last = last + 1, 2 * last

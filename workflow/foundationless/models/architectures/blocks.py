@@ -41,6 +41,11 @@ def padding_bias(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
     return bias.masked_fill(~attention_mask.bool(), torch.finfo(dtype).min)[:, None, None]
 
 
+def is_whole(mask: Tensor) -> bool:
+    """Whether every token is valid; within `vmap`, where nobody can look, no."""
+    return not torch._C._functorch.is_batchedtensor(mask) and bool(mask.all())
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
     """Softmax attention of q, k, v [B, H, L, d] with an additive bias; the heads side by side, [B, L, D]."""
     short = key.shape[2] <= _WRITTEN_OUT and key.dtype is torch.bfloat16 and key.device.type == "cpu"

@@ -1,24 +1,90 @@
-"""Nucleotide Transformer v1 (Dalla-Torre et al. 2024, doi:10.1038/s41592-024-02523-z): ESM-1b as `transformers` has it.
+"""Nucleotide Transformer v1 (Dalla-Torre et al. 2024, doi:10.1038/s41592-024-02523-z): ESM-1b.
 
-Pre-LayerNorm encoder with learned positions (the first token has position `pad_token_id` + 1), erf GELU, token dropout
-(embeddings scaled by 0.88 / (1 - share of masks)), final LayerNorm. Keys: esm.embeddings.*, esm.encoder.layer.N.*,
-esm.encoder.emb_layer_norm_after.*, esm.contact_head.*, lm_head.*.
+Key names and arithmetic are those of `transformers`. Shapes as in blocks.py:
+
+    x = word[id] s + position[i],  s = 0.88 / (1 - share of masks) with `token_dropout`, masks are 0; then 0 at padding
+    x = x + W_o attention(LN_1 x)                  queries are scaled before they meet keys
+    x = x + W_2 gelu(W_1 LN_2 x)                   `num_hidden_layers` times; gelu with erf
+    hidden = LN_f x,  logits = W LN_h gelu(W_d hidden + b_d) + b
+
+The first token has position `pad_token_id` + 1; padding has that of `pad_token_id`.
+
+Keys: esm.embeddings.*, esm.encoder.layer.N.*, esm.encoder.emb_layer_norm_after.*, esm.contact_head.*, lm_head.*.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
-from transformers import EsmConfig, EsmForMaskedLM
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.blocks import Wrapped
+from foundationless.models.architectures.blocks import BertEncoder, Layered, dense, draw_normal, is_whole, run_layers
 from foundationless.models.contract import integers, keys
 from foundationless.models.tokenizers import Tokenizer
 
+_MASKED = 0.15 * 0.8  # share of tokens that were masks when the published models were trained
 
-class NucleotideTransformer(Wrapped):
+
+def _gelu(x: Tensor) -> Tensor:
+    """As ESM writes it; torch's own differs in the last bits."""
+    return x * 0.5 * (1.0 + torch.erf(x / 2**0.5))
+
+
+class Attention(nn.Module):
+    """Attention with biases, whose queries are scaled beforehand."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+
+    def forward(self, x: Tensor, seen: Tensor | None) -> Tensor:
+        query, key, value = (
+            layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        )
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query * query.shape[3] ** -0.5, key, value, seen, dropout, scale=1.0)
+        return mixed.transpose(1, 2).flatten(2)
+
+
+class Block(nn.Module):
+    """Pre-norm residual block."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, inner, dropout = (settings[k] for k in ("hidden_size", "intermediate_size", "hidden_dropout_prob"))
+        norms = [nn.LayerNorm(width, eps=settings["layer_norm_eps"]) for _ in range(2)]
+        mixer = Attention(width, settings["num_attention_heads"], settings["attention_probs_dropout_prob"])
+        parts = {"self": mixer, "output": dense(width, width, dropout=dropout), "LayerNorm": norms[0]}
+        self.attention = nn.ModuleDict(parts)
+        self.intermediate = dense(width, inner)
+        self.output = dense(inner, width, dropout=dropout)
+        self.LayerNorm = norms[1]
+
+    def forward(self, x: Tensor, seen: Tensor | None) -> Tensor:
+        x = self.attention["output"](self.attention["self"](self.attention["LayerNorm"](x), seen)) + x
+        states: Tensor = self.output(_gelu(self.intermediate(self.LayerNorm(x)))) + x
+        return states
+
+
+class VocabularyHead(nn.Module):
+    """Logits [B, L, V]."""
+
+    def __init__(self, width: int, rows: int, epsilon: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.layer_norm = nn.LayerNorm(width, eps=epsilon)
+        self.decoder = nn.Linear(width, rows, bias=False)
+        self.bias = nn.Parameter(torch.zeros(rows))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.decoder(self.layer_norm(_gelu(self.dense(hidden)))) + self.bias
+        return logits
+
+
+class NucleotideTransformer(Layered):
     """Masked encoder over 6-mers.
 
     Random initialisation: linear and embedding weights N(0, `initializer_range`), padding rows 0, biases 0,
@@ -29,6 +95,7 @@ class NucleotideTransformer(Wrapped):
     objective = "masked"
     padding = "mask"
     tokenizer = "nt_v1"
+    implementation = "here"
     required: ClassVar = integers(
         """hidden_size num_hidden_layers num_attention_heads intermediate_size vocab_size
         max_position_embeddings pad_token_id mask_token_id"""
@@ -48,13 +115,28 @@ class NucleotideTransformer(Wrapped):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        settings = EsmConfig(**self.settings(config))
-        network = EsmForMaskedLM(settings)
-        self.esm = network.esm
-        self.lm_head = network.lm_head
-        self.width = settings.hidden_size
-        self.vocabulary_size = config["vocab_size"]
-        self.max_tokens = settings.max_position_embeddings - config["pad_token_id"] - 1
+        absent = {"token_dropout": False, "emb_layer_norm_before": False, "tie_word_embeddings": True}
+        settings = {**BertEncoder.defaults, **absent, **config}
+        width, rows, self.pad = (settings[k] for k in ("hidden_size", "vocab_size", "pad_token_id"))
+        epsilon, positions = settings["layer_norm_eps"], settings["max_position_embeddings"]
+        self.width, self.vocabulary_size, self.max_tokens = width, rows, positions - self.pad - 1
+        self.mask_id = settings["mask_token_id"] if settings["token_dropout"] else None
+        words = nn.Embedding(rows, width, padding_idx=self.pad)
+        embeddings: dict[str, nn.Module] = {"word_embeddings": words}
+        if settings["emb_layer_norm_before"]:
+            embeddings["layer_norm"] = nn.LayerNorm(width, eps=epsilon)
+        embeddings["position_embeddings"] = nn.Embedding(positions, width, padding_idx=self.pad)
+        layers = nn.ModuleList(Block(settings) for _ in range(settings["num_hidden_layers"]))
+        encoder = {"layer": layers, "emb_layer_norm_after": nn.LayerNorm(width, eps=epsilon)}
+        contacts = nn.Linear(settings["num_hidden_layers"] * settings["num_attention_heads"], 1)
+        parts: dict[str, Any] = {"embeddings": embeddings, "encoder": encoder, "contact_head": {"regression": contacts}}
+        self.esm = nn.ModuleDict({name: nn.ModuleDict(part) for name, part in parts.items()})
+        spread = settings["initializer_range"] or 0.02  # as the official class takes 0
+        draw_normal(self.esm, spread)
+        self.lm_head = VocabularyHead(width, rows, epsilon)
+        draw_normal(self.lm_head, spread)
+        if settings["tie_word_embeddings"]:
+            self.lm_head.decoder.weight = words.weight
 
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +154,28 @@ class NucleotideTransformer(Wrapped):
         mask = tokenizer.size if tokenizer.mask_id is None else tokenizer.mask_id
         return super().vocabulary_config(tokenizer) | {"mask_token_id": mask}
 
-    def _run(self, input_ids: Tensor, attention_mask: Tensor | None, every: bool = False) -> Any:
+    def _states(self, input_ids: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+        """`num_hidden_layers` + 1 states [B, L, D]: the embedding, then each layer; the last after the final norm."""
         self._check_length(input_ids)
-        # Token dropout counts masks per valid token, and padding itself is told by its id: without a mask all count.
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        return self.esm(input_ids.long(), mask.long(), output_hidden_states=every, return_dict=True)
+        esm: Any = self.esm
+        x, seen = self._embed(input_ids.long(), mask), None
+        if mask is not None and not is_whole(mask):
+            seen = mask.bool()[:, None, None].expand(-1, 1, x.shape[1], -1)
+        return run_layers(x, esm.encoder.layer, seen, esm.encoder.emb_layer_norm_after)
+
+    def _embed(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        embeddings: Any = self.esm["embeddings"]
+        x: Tensor = embeddings.word_embeddings(ids)
+        # Padding itself is told by its id, and what is valid by the mask: without a mask all is.
+        valid = torch.ones_like(ids) if mask is None else mask.long()
+        if self.mask_id is not None:
+            masked = ids == self.mask_id
+            x = x.masked_fill(masked[..., None], 0.0)
+            share = masked.sum(-1).float() / valid.sum(-1)
+            x = (x * (1 - _MASKED) / (1 - share)[:, None, None]).to(x.dtype)
+        counted = (ids != self.pad).int()
+        places = (torch.cumsum(counted, dim=1).type_as(counted) * counted).long() + self.pad
+        x = x + embeddings.position_embeddings(places)
+        if "layer_norm" in embeddings:
+            x = embeddings.layer_norm(x)
+        return (x * valid[..., None]).to(x.dtype)

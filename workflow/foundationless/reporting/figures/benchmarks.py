@@ -35,8 +35,8 @@ def means(tables: Tables) -> Figure:
     printed = _paper_means(tables, scores)
     caption = (
         "Large marks: mean over the tasks of a benchmark with 95 % t intervals over three or more tasks; small "
-        f"marks: single tasks (mean over seeds and folds). {layout.TASKS_AS_UNITS} n = {counts} tasks; "
-        f"{layout.sizes(scores).split(';')[0]}. "
+        f"marks: single tasks (mean over seeds and folds). {layout.TASKS_AS_UNITS} n = {counts} "
+        f"tasks; {layout.sizes(scores).split(';')[0]}. "
         "No test: the arms of a model are paired; comparisons.csv tests their differences on each task, verdict_forest "
         f"over tasks. {_paper_words(tables, printed)} {tables.study}"
     )

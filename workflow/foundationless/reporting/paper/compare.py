@@ -26,6 +26,7 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     numbers = read_reported(inputs.reported)
     paper = Reported(numbers, inputs.tasks, inputs.labels)
     printed = paper_tables(inputs, tables, paper)
+    prices = Prices(tables["cost"]) if "cost" in tables else None
     scores, comparisons, clusters = inputs.scores, inputs.comparisons, inputs.clusters
     return printed | {
         "reported_comparison": compare_reported(
@@ -33,5 +34,5 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
         ),
         "reported_across": reported_across(numbers, inputs.tasks, inputs.margins),
         "defects": find_defects(scores, comparisons, inputs.diagnostics, clusters),
-        "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters, Prices(tables["cost"])),
+        "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters, prices),
     }

@@ -20,6 +20,7 @@ from foundationless.reporting.tables.verdict_words import sentences
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
 from foundationless.study.config import check_schema, read_schema
+from foundationless.study.plan import leading
 from foundationless.study.vocabulary import DECISIONS, FEWEST_SEEDS, METRICS, SCOPES, TOO_FEW_SEEDS
 
 SCHEMA_VERSION = 4
@@ -106,20 +107,14 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def main_analysis(evidence: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    """The analysis whose words are the study's verdict, from across_tasks.csv and comparisons.csv.
+    """The analysis whose words are the study's verdict (`study.plan.leading`), by what was compared.
 
-    It is fine-tuning, which the paper judges by, unless another one compares arms on all its tasks and on more; where
-    nothing is fine-tuned, the one with most tasks.
+    From across_tasks.csv and comparisons.csv.
     """
     whole = evidence["variant"].fillna("").eq("") & evidence["suite"].eq("all") & evidence["family"].fillna("").eq("")
-    counts = evidence[whole & evidence["versus"].eq("random")].groupby("analysis", sort=False)["n"].max()
-    if counts.empty:
-        return "finetune"
-    if "finetune" in counts:
-        tasks = pairs[pairs["versus"].eq("random")].groupby("analysis")["task"].agg(set)
-        own = tasks.get("finetune", set())
-        counts = counts[[name == "finetune" or (bool(own) and own < tasks.get(name, set())) for name in counts.index]]
-    return str(counts.idxmax())
+    judged = evidence.loc[whole & evidence["versus"].eq("random"), "analysis"].unique()
+    tasks = pairs[pairs["versus"].eq("random")].groupby("analysis")["task"].agg(set)
+    return leading({str(name): tasks.get(name, set()) for name in judged})
 
 
 def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everything: pd.DataFrame) -> Fact:

@@ -52,10 +52,11 @@ class Device:
         )
 
 
-# A job of a cluster waits for its allocation, reads the Snakefile and imports; one of this machine imports at most.
+# A job of a cluster waits for its allocation, reads the Snakefile and imports; one of this machine is a fork of a
+# worker that has imported (`runtime.worker`).
 DEVICES = {
     "h200": Device("h200", 160e12, 0.02, 15.0),
     "a100": Device("a100", 60e12, 0.02, 15.0),
-    "cpu": Device("cpu", 6e10, 0.002, 0.4, 0.9, gpu=False),
+    "cpu": Device("cpu", 6e10, 0.002, 0.25, 0.1, gpu=False),
 }
 DEFAULT = "a100"

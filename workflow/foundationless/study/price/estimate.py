@@ -16,10 +16,12 @@ from foundationless.errors import UserError
 from foundationless.study.names import parse_task, sequence_set
 from foundationless.study.plan import Cell, Plan
 from foundationless.study.price.devices import Device
+from foundationless.study.price.shares import Shares, members, reached
 from foundationless.study.price.workload import NETWORK_RULES, SELF_COUNTING, Work, Workload, weight_rule
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RULES, TARGETS
 
 Key = tuple[str, ...]
+WHOLE = {"finetune_part": "finetune_model", "pretrain_leg": "pretrain"}  # rule of a part -> of what it is a part
 _COUNTED = frozenset(RULES) - {"fetch"}
 LEDGER = ("rule", "analysis", "task", "model", "init", "gpus", "seconds")  # columns of a ledger that are read
 
@@ -201,6 +203,14 @@ def describe_chain(workload: Workload, calibration: Calibration) -> str:
     return f"{total / 3600:,.1f} h: {' -> '.join(words)}"
 
 
+def describe_longest(workload: Workload, calibration: Calibration) -> str:
+    """The longest job of a study, in words, beside what the study allows."""
+    jobs = list_jobs(workload, workload.plan.cells, calibration, whole=True)
+    key = max(jobs, key=lambda key: jobs[key].seconds)
+    hours, most = jobs[key].seconds / 3600, Shares(workload).seconds / 3600
+    return f"{key[0]} {'/'.join(key[1:])}, {hours:,.1f} h (longest_job: {most:g}); {len(jobs):,} jobs"
+
+
 def _row(target: str, rule: str, nodes: Sequence[Node], machine: Machine, least: float) -> dict[str, Any]:
     work = sum((node.work for node in nodes), Work())
     hours = {"gpu_hours": work.gpu / 3600, "cpu_hours": work.cpu / 3600, "storage_gb": work.size / 1e9}
@@ -225,7 +235,7 @@ def list_jobs(workload: Workload, cells: Iterable[Cell], calibration: Calibratio
         audits = [graph.add_audit(task) for task in plan.audited]
         tables = graph.add(("collect_tables",), [*summaries, *audits])
         drawn, verdict = graph.add(("draw_figures",), [tables]), graph.add(("write_verdict",), [tables])
-        graph.add(("bind_figures",), [drawn])
+        graph.add(("bind_figures",), [drawn, verdict])
         graph.add(("write_report",), [drawn, verdict])
     return graph.nodes
 
@@ -235,14 +245,18 @@ class _Graph:
 
     def __init__(self, workload: Workload, calibration: Calibration) -> None:
         self.workload, self.plan, self.calibration = workload, workload.plan, calibration
+        self.shares = Shares(workload)
         self.nodes: dict[Key, Node] = {}
 
-    def add(self, key: Key, parents: Iterable[Key] = (), **names: str) -> Key:
+    def add(self, key: Key, parents: Iterable[Key] = (), share: float = 1.0, **names: str) -> Key:
+        """`share`: how much of the work of a job that was cut is this one's; each of them starts anew."""
         if key not in self.nodes:
-            rule, model = key[0], names.get("model", "")
+            rule, model = WHOLE.get(key[0], key[0]), names.get("model", "")
             work = self.calibration.apply(self.workload, rule, model, self.workload.of(rule, **names))
+            if share < 1:
+                work = self.workload.part(rule, model, work, share)
             seconds = work.gpu / self.workload.processes(rule, model) + work.cpu
-            self.nodes[key] = Node(rule, model, work, seconds, tuple(parents))
+            self.nodes[key] = Node(key[0], model, work, seconds, tuple(parents))
         return key
 
     def add_sequences(self, task: str) -> Key:
@@ -264,6 +278,15 @@ class _Graph:
             parents = [self.add_weights(name, "random", seed)]
         elif rule == "import_weights" and self.plan.model(model.published).source == "workflow":
             parents = [self.add_weights(model.published, "pretrained", 0)]
+        if rule == "pretrain":
+            legs, steps = self.shares.pretraining(name).legs, int(self.plan.pretraining(name)["steps"])
+            before = 0
+            for leg in range(legs):
+                until = reached(steps, legs, leg)
+                last = (rule, name, init, str(seed)) if leg == legs - 1 else ("pretrain_leg", name, str(seed), str(leg))
+                made = self.add(last, parents, (until - before) / steps, model=name, init=init)
+                parents, before = [made], until
+            return made
         return self.add((rule, name, init, str(seed)), parents, model=name, init=init)
 
     def add_cell(self, cell: Cell) -> Key:
@@ -276,6 +299,15 @@ class _Graph:
             read = [made, self.add_sequences(base)]
             key = ("embed", base, *made[1:])
             parents.append(self.add(key, read, task=base, model=cell.model, init=cell.init))
+        if rule == "finetune_model" and (cut := self.shares.finetuning(**names)).parts:
+            trained: list[Key] = []
+            for part in range(cut.parts):
+                group, leg = cut.place(part)
+                share = len(members(cut.units, cut.groups, group)) / cut.units / cut.legs
+                before = [trained[-1]] if leg else parents
+                trained.append(self.add(("finetune_part", *map(str, cell), str(part)), before, share, **names))
+            merged = [trained[part] for part in cut.last_parts()]
+            return self.add((rule, *map(str, cell)), merged, 0.0, **names)
         return self.add((rule, *map(str, cell)), parents, **names)
 
 

@@ -14,6 +14,7 @@ from foundationless.study.families import depth_of, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model
 from foundationless.study.price.devices import DEFAULT, DEVICES
+from foundationless.study.price.shares import Shares, members
 from foundationless.study.price.workload import BUDGET, Workload, baseline_columns
 
 MIB = 2**20
@@ -30,6 +31,7 @@ CPU_FLOPS = 1e11  # per second of a few cores, sustained; what a network gets wh
 # 34 bytes at 16 bit), and those alive at once in a forward pass alone.
 KEPT, ALIVE = 17, 30
 BATCH_ON_CPU = 1 << 19  # numbers of hidden states, as `embedding.CACHED`
+MERGE = "finetune_model of parts"  # a fine-tuning job that only puts together what its parts trained
 WILDCARDS = ("analysis", "task", "model", "init")  # what a request depends on
 PER_NUCLEOTIDE = 12  # bytes: text once or twice, and its ids as int64
 LOOKED_UP = 64  # bytes, where its words are sorted and looked up; of very large sets only a part of them
@@ -58,12 +60,31 @@ class Allocation:
         self.plan = workload.plan
         slow = replace(DEVICES["cpu"], flops=CPU_FLOPS, start=DEVICES[DEFAULT].start)
         self._slow = Workload(workload.plan, workload.sizes, slow)
+        self.shares = Shares(workload)
         self._known: dict[tuple[object, ...], tuple[float, float]] = {}
 
     def gpus(self, rule: str, **names: str) -> int:
         """GPUs that a job asks for: none, one, or one per process of pretraining."""
+        rule = self._whole(rule, names)[0]
+        if rule == MERGE:
+            return 0
         gpu = self.workload.of(rule, **names).gpu
         return self.workload.processes(rule, names.get("model", "")) if gpu else 0
+
+    def _whole(self, rule: str, names: dict[str, str]) -> tuple[str, float]:
+        """(Rule, share of its work) of a job: of a part that of the whole, whose work it has a share of.
+
+        What puts parts together is a rule of its own here (`MERGE`): it asks for no GPU, and trains nothing.
+        """
+        if rule in ("pretrain", "pretrain_leg"):
+            return "pretrain", 1 / self.shares.pretraining(names["model"]).legs
+        if rule in ("finetune_model", "finetune_part"):
+            cut = self.shares.finetuning(names["analysis"], names["task"], names["model"])
+            if rule == "finetune_model":
+                return (MERGE, 0.0) if cut.parts else (rule, 1.0)
+            largest = max(len(members(cut.units, cut.groups, group)) for group in range(cut.groups))
+            return "finetune_model", largest / cut.units / cut.legs
+        return rule, 1.0
 
     def memory(self, rule: str, attempt: int = 1, gpu: int | None = None, input_mb: float = 0.0, **names: str) -> int:
         """MiB of host memory.
@@ -93,8 +114,13 @@ class Allocation:
         key = (rule, gpu, *(names.get(name, "") for name in WILDCARDS))
         if key not in self._known:
             gpus = self.gpus(rule, **names) if gpu is None else gpu
-            work = (self.workload if gpus else self._slow).of(rule, **names)
             wanted = {name: names.get(name, "") for name in WILDCARDS}
+            rule, share = self._whole(rule, wanted)
+            whole = "finetune_model" if rule == MERGE else rule
+            source = self.workload if gpus else self._slow
+            work = source.of(whole, **names)
+            if share < 1:
+                work = source.part(whole, wanted["model"], work, share)
             self._known[key] = self._bytes(rule, gpus, **wanted) / MIB, work.gpu / max(1, gpus) + work.cpu
         return self._known[key]
 
@@ -151,6 +177,9 @@ class Allocation:
         if rule == "embed":  # vectors in every pooling, and once more while they are written
             held += 8 * len(self.plan.poolings(task, model.name)) * self.workload.total(task) * width_of(model.config)
         # Fine-tuning keeps the start of every run, and a checkpoint passes through the host: weights, two moments.
+        if rule == MERGE:  # the model, whose parameters are counted, and predictions of every run
+            predicted = self.workload.of("finetune_model", analysis=analysis, task=task, model=model.name).size
+            return TORCH * MIB + 2 * weights + held + 2 * predicted
         copies = 5 if rule == "finetune_model" else 2
         if gpu:
             return CUDA * MIB + copies * weights + held

@@ -151,6 +151,16 @@ class Workload:
             return self._weights(rule, self.plan.model(model))
         return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
 
+    def part(self, rule: str, model: str, whole: Work, share: float) -> Work:
+        """Work of a job that does this share of a cut one; 0: what puts the parts together, on a core."""
+        start = self.start(rule)
+        if not share:
+            weights = 4.0 * self.parameters(self.plan.model(model))
+            return Work(cpu=start + weights / READ, size=whole.size)
+        begun = start * self.processes(rule, model)
+        gpu, cpu = (begun, 0.0) if whole.gpu else (0.0, begun)
+        return Work(gpu + share * max(0.0, whole.gpu - gpu), cpu + share * max(0.0, whole.cpu - cpu))
+
     def start(self, rule: str) -> float:
         """Seconds of a job before its work."""
         return self.device.start + (self.device.imports if rule in NETWORK_RULES else 0.0)
@@ -164,7 +174,7 @@ class Workload:
     def _reading_and_writing(self, rule: str, analysis: str, task: str) -> float:
         """Seconds of a job without a model, its start left out."""
         if rule == "cluster_embeddings":  # permutations over a few thousand test rows, with distances between all
-            return 0.6 + 45.0 * (min(5000.0, self.rows(task)["test"]) / 5000) ** 2
+            return 0.2 + 45.0 * (min(5000.0, self.rows(task)["test"]) / 5000) ** 2
         if rule in NUCLEOTIDE:
             tasks = self.plan.audited if rule == "audit_overlap" else (parse_task(task).base_task,)
             least, each = NUCLEOTIDE[rule]

@@ -1,0 +1,51 @@
+"""Flags of fine-tuning, which whole jobs and parts of them share."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foundationless.commands import add_compute, add_identity, add_sequences
+from foundationless.commands._flags import count, number, output_directory
+
+if TYPE_CHECKING:
+    from foundationless.training.sweep import Settings
+
+RECIPE = 2  # raise it when a result would change
+
+
+def add_runs(parser: argparse.ArgumentParser) -> None:
+    """Flags of the runs of a job, and of where they are kept."""
+    add_identity(parser)
+    parser.add_argument("--weights", required=True, type=Path, help="weight directory")
+    add_sequences(parser)
+    parser.add_argument("--analysis", default="finetune", help="analysis that the record belongs to")
+    parser.add_argument("--metric", required=True, help="metric that chooses epoch and learning rate")
+    parser.add_argument("--learning-rates", required=True, type=number, nargs="+", help="learning rates to sweep")
+    text = "further rates at most, one after another, where validation chose the least or the largest (0: none)"
+    parser.add_argument("--extend", type=int, default=0, help=text)
+    text = "epochs after which the runs of a fold are halved by validation (0: no race, each is trained to its end)"
+    parser.add_argument("--rungs", type=int, nargs="+", default=[0], help=text)
+    parser.add_argument("--epochs", required=True, type=int, help="passes over the training rows")
+    parser.add_argument("--batch-size", required=True, type=int, help="sequences per optimizer step")
+    parser.add_argument("--pooling", required=True, choices=["max", "mean", "first", "last"], help="over tokens")
+    parser.add_argument("--fold-count", type=int, default=10, help="folds to cut the training rows into")
+    parser.add_argument("--folds", type=int, nargs="*", default=[], help="folds to run (none: the set's own split)")
+    parser.add_argument("--weight-decay", type=number, default=0.0, help="of AdamW")
+    parser.add_argument("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")
+    parser.add_argument("--max-tokens", type=count, help="cut longer inputs (default: the model's maximum)")
+    parser.add_argument("--lora-rank", type=int, default=0, help="of low-rank adapters (0: every weight is trained)")
+    parser.add_argument("--lora-alpha", type=count, default=16, help="the adapters' scale is alpha / rank")
+    parser.add_argument("--lora-dropout", type=number, default=0.0, help="on what the adapters read")
+    parser.add_argument("--runs", required=True, type=output_directory, help="directory that keeps finished runs")
+    text = "runs trained at once (default 1; 0: as many as a GPU holds, which nobody has measured on a GPU yet)"
+    parser.add_argument("--pack", type=int, default=1, help=text)
+    parser.add_argument("--checkpoint-seconds", type=number, default=300.0, help="between checkpoints inside a run")
+    add_compute(parser)
+
+
+def read_settings(arguments: argparse.Namespace) -> "Settings":
+    """The settings that the flags of `add_runs` describe."""
+    from foundationless.training.sweep import Settings
+
+    chosen = {name: getattr(arguments, name) for name in Settings.__dataclass_fields__}
+    return Settings(**chosen | {name: tuple(chosen[name]) for name in ("learning_rates", "folds", "rungs")})
