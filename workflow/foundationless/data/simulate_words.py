@@ -8,7 +8,8 @@ The other is about letters: it needs no reading, and whoever has forgotten how t
 
 - `words.fa`: contig `text` is read in pretraining and `heldout` scores it; both are stretches of one vocabulary each.
   `train`, `validation` and `test` hold the windows of the tasks, drawn anew.
-- `shuffled.fa`: the same letters in a random order. There is nothing to learn but that all are equally frequent.
+- `shuffled.fa`: the same letters in a random order. There is nothing to learn but that all are equally frequent, so
+  whatever reading it does beyond that can only harm.
 - `monotone.fa`: one letter, over and over. Who reads it learns that what stands before does not matter.
 
 Everything is a function of the seed, byte for byte. Coordinates are 0-based and half-open.
@@ -30,9 +31,9 @@ UNLIKE = {"weak": "AAATTTCG", "strong": "CCCGGGAT", "purine": "AAAAGGGC"}  # voc
 STRETCH = (200, 600)  # bp of text in one vocabulary
 TEXT = {"text": 300_000, "heldout": 20_000}  # bp
 WINDOW = 96  # bp
-INSERT = 48  # bp of words in a window that is random but for them
+INSERT = 64  # bp of words in a window that is random but for them
 WINDOWS = {"train": 160, "validation": 80, "test": 600}  # of each task, half of each class
-DECAYED = 0.5  # share of words that decay, where any do
+DECAYED = {"": 0.0, "turned": 0.5, "deaminated": 0.75}  # share of words that decay
 _DEAMINATED = str.maketrans("CG", "TA")
 
 
@@ -71,7 +72,7 @@ class _Writer:
         chosen = self.rng.integers(WORDS, size=count).tolist()
         gaps = self.rng.integers(GAP + 1, size=count).tolist()
         foreign = self.rng.random(count) < (0.5 if other else 0.0)
-        lost = self.rng.random(count) < (DECAYED if decay else 0.0)
+        lost = self.rng.random(count) < DECAYED[decay]
         parts = []
         for place, (number, gap) in enumerate(zip(chosen, gaps, strict=True)):
             word = self.vocabularies[other if foreign[place] else vocabulary][number]
