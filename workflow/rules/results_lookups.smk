@@ -66,9 +66,13 @@ def get_audit_rows(wildcards):
 def get_corpus_audits():
     """Audits of every task against every corpus that a model which is asked about it was pretrained on."""
     corpora = {name: study.model(name).entry["pretrained"]["corpus"] for name in study.networks_from("workflow")}
-    pairs = {(names.parse_task(cell.task).base_task, corpora[cell.model]) for cell in study.cells if cell.model in corpora}
+    pairs = {
+        (names.parse_task(cell.task).base_task, corpora[cell.model]) for cell in study.cells if cell.model in corpora
+    }
     every = [(task, corpus) for task in study.audited for corpus in dict.fromkeys(corpora.values())]
-    return get_present([f"results/audit/{task}/corpus_{corpus}.json" for task, corpus in every if (task, corpus) in pairs])
+    return get_present(
+        [f"results/audit/{task}/corpus_{corpus}.json" for task, corpus in every if (task, corpus) in pairs]
+    )
 
 
 def get_pretraining_records(wildcards):
