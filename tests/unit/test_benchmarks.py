@@ -26,6 +26,7 @@ FLAGS: dict[str, list[str]] = {
     "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
+    "worlds": [],
 }
 
 

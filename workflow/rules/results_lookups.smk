@@ -102,10 +102,15 @@ def get_overlap():
 
 
 def get_corpus_audits():
-    """Audits of every task against every corpus that a model of the study was pretrained on."""
-    models = [study.model(name) for name in study.networks_from("workflow")]
-    corpora = dict.fromkeys(model.entry["pretrained"]["corpus"] for model in models)
-    return get_present([f"results/audit/{task}/corpus_{corpus}.json" for task in study.audited for corpus in corpora])
+    """Audits of every task against every corpus that a model which is asked about it was pretrained on."""
+    corpora = {name: study.model(name).entry["pretrained"]["corpus"] for name in study.networks_from("workflow")}
+    pairs = {
+        (names.parse_task(cell.task).base_task, corpora[cell.model]) for cell in study.cells if cell.model in corpora
+    }
+    every = [(task, corpus) for task in study.audited for corpus in dict.fromkeys(corpora.values())]
+    return get_present(
+        [f"results/audit/{task}/corpus_{corpus}.json" for task, corpus in every if (task, corpus) in pairs]
+    )
 
 
 def get_pretraining_records(wildcards):

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 # Rules of the workflow, each of which calls the command of its name.
 RULES = (
-    "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_population", "simulate_variants",
+    "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_words", "simulate_population",
+    "simulate_variants",
     "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
     "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "train_tokenizer",
     "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
@@ -292,13 +293,26 @@ DIAGNOSTICS = (
     "verification",
 )
 
-# Files that the rules simulate_genome, simulate_population and simulate_variants write.
+# Files that the rules simulate_genome, simulate_words, simulate_population and simulate_variants write.
 SIMULATED = (
     "genome.fa",
     "genes.gtf",
     "mark.bed",
     "promoter.bed",
     "enhancer.bed",
+    "words.fa",
+    "shuffled.fa",
+    "monotone.fa",
+    "vocabulary_words.bed",
+    "vocabulary_letters.bed",
+    "decay_words.bed",
+    "decay_letters.bed",
+    "strand_words.bed",
+    "strand_letters.bed",
+    "insert_words.bed",
+    "insert_letters.bed",
+    "mixture_words.bed",
+    "mixture_letters.bed",
     "population.vcf.gz",
     "panel.tsv",
     "pedigree.tsv",
