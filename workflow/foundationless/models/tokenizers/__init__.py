@@ -33,7 +33,7 @@ from foundationless.models.tokenizers.common import Tokenizer
 from foundationless.models.tokenizers.kmers import KMERS, KmerTokenizer, WindowTokenizer, declared_kmers
 from foundationless.models.tokenizers.letters import CHARACTERS, CharacterTokenizer, declared_letters
 from foundationless.models.tokenizers.pieces import PIECES, LibraryTokenizer, PieceTokenizer
-from foundationless.models.tokenizers.published import PUBLISHED, TOKENIZER_FILES, read_published
+from foundationless.models.tokenizers.published import PUBLISHED, TOKENIZER_FILES, VOCABULARIES, read_published
 
 TOKENIZERS = (*CHARACTERS, *KMERS, *PIECES, PUBLISHED)
 
@@ -42,6 +42,7 @@ __all__ = [
     "PUBLISHED",
     "TOKENIZERS",
     "TOKENIZER_FILES",
+    "VOCABULARIES",
     "CharacterTokenizer",
     "KmerTokenizer",
     "LibraryTokenizer",
