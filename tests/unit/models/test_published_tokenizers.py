@@ -343,7 +343,7 @@ def test_a_tokenizer_is_downloaded_with_its_files_alone(tmp_path, capsys):
     put(place, **LAYOUTS["esm_3"][0](), config__json={}, tokenizer__py="raise SystemExit(9)")
     card = tmp_path / "out" / "files.json"
     flags = ["--repository", "lab/words", "--revision", REVISION, "--output", str(card)]
-    command = ["download_tokenizer", "--tokenizer", "published", *flags, "--local-hub", str(tmp_path / "hub")]
+    command = ["download_own_tokenizer", *flags, "--local-hub", str(tmp_path / "hub")]
     assert main(command) == 0
     names = {"vocab.txt", "tokenizer_config.json", "special_tokens_map.json"}
     assert {path.name for path in card.parent.iterdir()} == names | {"files.json"}
@@ -361,7 +361,7 @@ def test_a_tokenizer_is_downloaded_from_a_fake_hub(tmp_path):
     held = {"vocab.txt": esm(3).encode(), "tokenizer_config.json": b'{"tokenizer_class": "EsmTokenizer"}'}
     files = {"lab/words": held | {"modeling.py": b"raise SystemExit(9)", "pytorch_model.bin": b"never fetched"}}
     place = ["--repository", "lab/words", "--revision", REVISION, "--cache", str(tmp_path / "cache")]
-    call = ["download_tokenizer", "--tokenizer", "published", *place, "--output", str(tmp_path / "t" / "files.json")]
+    call = ["download_own_tokenizer", *place, "--output", str(tmp_path / "t" / "files.json")]
     with serving(files) as (address, fetched):
         done = run_commands([call], tmp_path / "home", tmp_path, **address)
     assert done.stdout.strip() == "[0]", done.stderr

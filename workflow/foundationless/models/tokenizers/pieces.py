@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foundationless.errors import UserError
-from foundationless.models.tokenizers.common import Side, is_marker, make_spans
+from foundationless.models.tokenizers.protocol import Side, is_marker, make_spans
 
 if TYPE_CHECKING:
     import tokenizers
@@ -44,7 +44,7 @@ class LibraryTokenizer:
     def __init__(
         self, name: str, backend: "tokenizers.Tokenizer", roles: Mapping[str, str], padding_side: Side, where: Path
     ) -> None:
-        """`roles`: the token that plays each of `common.ROLES`; `where`: the file, for sentences."""
+        """`roles`: the token that plays each of `protocol.ROLES`; `where`: the file, for sentences."""
         self.name, self.padding_side, self._tokenizer = name, padding_side, backend
         vocabulary = backend.get_vocab(with_added_tokens=True)
         # Where the library says which token is unknown, that is it; byte-level pieces have none, whatever is declared.

@@ -1,15 +1,16 @@
 """A checkpoint's own tokenizer, from its own files; rules that the hub keeps in remote code are written out here."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from foundationless.errors import UserError
-from foundationless.models.tokenizers.common import ROLES, Side, Specials, Tokenizer
 from foundationless.models.tokenizers.kmers import KmerTokenizer, WindowTokenizer, declared_kmers, letter_order
 from foundationless.models.tokenizers.letters import CharacterTokenizer, declared_letters
 from foundationless.models.tokenizers.pieces import LibraryTokenizer, read_backend
+from foundationless.models.tokenizers.protocol import ROLES, Side, Specials, Tokenizer
 from foundationless.models.tokenizers.sentencepieces import read_pieces, sentence_pieces
 
 PUBLISHED = "published"
@@ -54,7 +55,7 @@ class Files:
         """Name of the class that the checkpoint asks for, remote or not, without a final Fast; "" where none is."""
         remote = (self.settings.get("auto_map") or {}).get("AutoTokenizer") or ""
         named = next((str(name) for name in ([remote] if isinstance(remote, str) else remote) if name), "")
-        return str(self.settings.get("tokenizer_class") or named.rpartition(".")[2]).removesuffix("Fast")
+        return str(self.settings.get("tokenizer_class") or re.sub(r".*\W", "", named)).removesuffix("Fast")
 
     @property
     def side(self) -> Side:
