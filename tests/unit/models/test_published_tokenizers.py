@@ -228,7 +228,7 @@ def test_rules_of_remote_code(name, tmp_path):
         tokens = enumerate([*specials, *kmers(6)])
         put(tmp_path, vocab__txt="".join(f"{token} {index}\n" for index, token in tokens))
     elif vocabulary:
-        put(tmp_path, vocab__txt="\n".join(["[PAD]", *BERT[:3], "[MASK]", *kmers(6)]))
+        put(tmp_path, vocab__txt="\n".join(["[PAD]", *BERT[:3], "[MASK]", *kmers(6, "ACGT")]))
     put(tmp_path, tokenizer_config__json=settings | {"tokenizer_class": name})
     (tmp_path / "tokenizer.py").write_text("raise SystemExit(9)")
     ours, rule = load_tokenizer("published", tmp_path), load_tokenizer(same)
@@ -376,6 +376,12 @@ WRONG = {
     "words": (dict(vocab__txt="[PAD]\n[UNK]\nthe\nof"), r"vocab\.txt: not a vocabulary of DNA .*there is vocab\.txt"),
     "no unknown": (dict(vocab__txt="A\nC\nG\nT"), r"vocab\.txt: not a vocabulary of DNA"),
     "pieces": (dict(vocab__txt="[PAD]\n[UNK]\nA\nC\nG\nT\nAC\nACGT"), r"neither all k-mers of one length nor single"),
+    "no shift": (dict(vocab__txt="\n".join(["[PAD]", "[UNK]", *kmers(2)]),
+                      tokenizer_config__json={"tokenizer_class": "LCATokenizer"}),
+                 r"vocab\.txt: LCATokenizer needs a number of letters .*--tokenizer"),
+    "another k": (dict(vocab__txt="\n".join(["<pad>", "<oov>", *kmers(2)]),
+                       tokenizer_config__json={"tokenizer_class": "DNAKmerTokenizer", "k": 3}),
+                  r"DNAKmerTokenizer needs a vocabulary of all k-mers"),
     "remote": (dict(tokenizer_config__json={"tokenizer_class": "EvoTokenizer"}),
                r"there is tokenizer_config\.json, which asks for EvoTokenizer.*--tokenizer"),
     "nothing": ({}, "there is no file of a tokenizer"),
