@@ -289,6 +289,20 @@ def test_files_of_the_official_tokenizers(shared, name):
     assert [getattr(ours, fact) for fact in facts] == [getattr(known, fact) for fact in facts]
 
 
+def test_ids_of_real_checkpoints(shared):
+    """Those whose tokenizer file is at hand: DNABERT-2's, which DNABERT-S and Omni-DNA have too, GENA-LM's and NT's."""
+    files, oracles = shared / "golden/tokenizers/files", shared / "golden/real_checkpoint_oracles"
+    rows = json.loads((oracles / "checkpoints.json").read_text())["embeddings"]
+    rows += [row | {"name": row["model"]} for row in json.loads((oracles / "oracles.json").read_text())]
+    held = {"dnabert-2": "dnabert2", "dnabert2": "dnabert2", "dnabert-s": "dnabert2", "omni-dna-300m": "dnabert2"}
+    held |= {"gena_lm": "gena_lm", "nt_v2": "nt_v2"}
+    rows = [row for row in rows if row["name"] in held and row.get("input_ids")]
+    assert len(rows) >= 10
+    for row in rows:
+        ids = load_tokenizer("published", files / held[row["name"]]).encode(row["sequence"])
+        assert ids.tolist() == row["input_ids"], row["name"]
+
+
 def test_plant_caduceus(shared, tmp_path):
     held = json.loads((shared / "golden/plant_caduceus/a/tokenizer.json").read_text())
     assert held["vocabulary"]["[UNK]"] == 2
