@@ -74,6 +74,7 @@ class Files:
             if token is None and role == "pad":
                 number = self.model.get("pad_token_id")
                 token = tokens.get(number) if isinstance(number, int) else None
+                token = token if token and token.upper().strip("ACGTN") else None  # a letter pads nothing
             if isinstance(token, str) and token in vocabulary:
                 roles[role] = token
         return roles
