@@ -21,7 +21,7 @@ from torch import Tensor
 
 from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel, Reading
-from foundationless.models.portable_rng import PortableDraws, WithoutDraws
+from foundationless.models.portable_rng import PortableDraws
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import Tokenizer, load_tokenizer
 from foundationless.runtime.cards import read_card
@@ -109,8 +109,8 @@ def load_checkpoint(directory: str | Path, family: str, reading: Reading = "publ
     except UserError as error:
         raise UserError(f"{directory / CONFIG}: {error}") from None
     path, tensors = _read_tensors(directory)
-    with torch.random.fork_rng(devices=[]), WithoutDraws():
-        model = model_class(checked)
+    with torch.random.fork_rng(devices=[]):
+        model = model_class.blank(checked)
     model.reading = reading
     model.load_published(tensors, str(path))
     return model.eval()

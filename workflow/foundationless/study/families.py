@@ -152,6 +152,8 @@ FAMILIES = {
     "bert": _attention(
         "bert:Bert", ("model_type", "bert"), lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)
     ),
+    # Every architecture that `transformers` has natively; models/architectures/native.py lists them by model_type.
+    "transformers": Family("native:Transformers"),
     "cnn": Family("cnn:ConvolutionalNetwork", {"width": 1}, "depth", count=_count_cnn),
     # One cycle of dilations where parameters are few; beyond, the layers of CARP-600k and -38M, -76M and -640M.
     "dilated_cnn": Family(
@@ -177,8 +179,9 @@ TOKENIZERS = {
 
 PIECES = tuple(name for name, kind in TOKENIZERS.items() if kind == "bpe")
 
-_WIDTHS = tuple(dict.fromkeys(next(iter(row.width)) for row in FAMILIES.values()))
-_LAYERS = tuple(dict.fromkeys(row.layers for row in FAMILIES.values()))
+# Those of the program's families, then what some classes of `transformers` call them.
+_WIDTHS = tuple(dict.fromkeys([next(iter(row.width)) for row in FAMILIES.values() if row.width] + ["n_embd", "dim"]))
+_LAYERS = tuple(dict.fromkeys([row.layers for row in FAMILIES.values() if row.layers] + ["num_layers", "n_layers"]))
 
 
 def class_path(family: str) -> tuple[str, str]:
