@@ -10,11 +10,13 @@ from typing import Any
 import torch
 
 from foundationless.errors import UserError
+from foundationless.models.architectures import native
+from foundationless.models.checkpoints.files import CONFIG
 from foundationless.models.hub import Description
 from foundationless.models.inventory import describe
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PUBLISHED, Tokenizer, load_tokenizer
-from foundationless.models.weights import CONFIG, PIECE_FILE, parse_config
+from foundationless.models.weights import PIECE_FILE, parse_config
 from foundationless.runtime.files import atomic_path
 from foundationless.study import families
 from foundationless.study.checks import read_study
@@ -33,6 +35,8 @@ _PADDING, _PADDING_OF_FILES = 8, 128
 # What two tokenizers are compared by.
 _PROBES = ("", "ACGTTGCAAGGCCTTAACGTACGATCGATTACAN", "acgtNNNACGTRYA")
 _LONGEST_LABEL = 24
+# Families written here for speed, of which `transformers` has forms that they do not.
+_ALSO_NATIVE = ("mistral", "nt_v1")
 
 
 def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
@@ -40,14 +44,37 @@ def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
 
     `where` is its path, for the sentence.
     """
-    if family := families.recognise(config):
+    family = families.recognise(config)
+    if family and not (family in _ALSO_NATIVE and _needs_native(family, config)):
         return family
     said = config.get("model_type") or ", ".join(map(str, config.get("architectures") or ())) or "nothing"
-    published = ", ".join(name for name, row in families.FAMILIES.items() if row.sign)
+    if isinstance(said, str) and said in native.TYPES:
+        if foreign := native.foreign_class(config):
+            raise UserError(
+                f"{where}: it asks for {foreign}, which is code of its repository, and no such code is run; name "
+                f"--family transformers where {native.TYPES[said].head} of `transformers` is the same function."
+            )
+        return "transformers"
+    published = ", ".join(name for name, row in families.FAMILIES.items() if row.sign or name == "transformers")
     raise UserError(
         f"{where}: no family is known by it (it calls itself {said!r:.60}); name one with --family: {published}, or "
-        "PATH.py:Class for one of your own."
+        f"PATH.py:Class for one of your own; `transformers` are the model_types {', '.join(native.TYPES)}."
     )
+
+
+def _needs_native(family: str, config: Mapping[str, Any]) -> bool:
+    """Whether the configuration asks for what `transformers` has and the family does not."""
+    try:
+        family_class(family).check_config(config)
+    except UserError as error:
+        if "is not implemented" not in str(error):
+            return False
+        try:
+            family_class("transformers").check_config(config)
+        except UserError:
+            return False
+        return True
+    return False
 
 
 def name_of(address: str) -> str:

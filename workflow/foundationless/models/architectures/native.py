@@ -146,6 +146,15 @@ def _row(config: Mapping[str, Any]) -> tuple[str, Native]:
     return said, TYPES[said]
 
 
+def foreign_class(config: Mapping[str, Any]) -> str | None:
+    """The class that a config.json asks for, where it is none of `transformers`: code of a repository."""
+    import transformers
+
+    said = config.get("architectures")
+    classes = [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+    return next((name for name in classes if not hasattr(transformers, name)), None)
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """`transformers` without its reports, hints and progress bars: what matters of them is said here, in a sentence."""
