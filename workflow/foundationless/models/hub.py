@@ -4,12 +4,14 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from foundationless.errors import UserError
-from foundationless.models.checkpoints.files import CHOICES, CONFIG, choose, parts, weight_files
+from foundationless.models.checkpoints.files import CHOICES, CONFIG, choose, outlines, outlines_of, parts, weight_files
 from foundationless.models.contract import Reading
 from foundationless.models.tokenizers import PUBLISHED, TOKENIZER_FILES, load_tokenizer, tokenizer_files
 from foundationless.models.weights import PIECE_FILE, load_checkpoint, save_weights
@@ -20,6 +22,7 @@ Hashes = str | dict[str, str]  # SHA-256 of a file, or of each of several by nam
 
 _REVISION = re.compile("[0-9a-f]{40}")
 _SMALL = (CONFIG, *TOKENIZER_FILES)
+_CHOICES = tuple((*_SMALL, name) for name in CHOICES)
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,15 @@ class Description:
     """What is known of a published checkpoint before its weights are fetched.
 
     `directory` holds its small files; `revision` is its full commit hash (None: a directory of this machine); `sha256`
-    is that of its weight file, or of each of several by name, where known.
+    is that of its weight file, or of each of several by name, where known. `outlines`: its tensors without their
+    numbers (None: they are known when the weights are there). `licence`: that of the weights, where its card states it.
     """
 
     directory: Path
     revision: str | None
     sha256: Hashes | None
+    outlines: Mapping[str, Tensor] | None = None
+    licence: str | None = None
 
 
 def describe_repository(
@@ -50,7 +56,7 @@ def describe_repository(
             raise UserError(f"{local_hub / repository}: {len(held)} revisions are there; name one of 40 digits.")
         revision = revision or held[0].name
         local = describe_directory(fetch_checkpoint(repository, revision, local_hub=local_hub))
-        return Description(local.directory, revision, local.sha256)
+        return replace(local, revision=revision)
     with _hub_errors(repository, revision):
         from huggingface_hub import HfApi
 
@@ -62,13 +68,27 @@ def describe_repository(
     several = weights.endswith(".index.json")
     wanted = (*small, weights) if several else small
     directory = fetch_checkpoint(repository, str(info.sha), cache, choices=(wanted,), whole=False)
-    if not several:
-        return Description(directory, str(info.sha), files[weights])
-    names = sorted(set(parts(directory / weights).values()))
+    licence = str(info.card_data.license) if info.card_data and info.card_data.get("license") else None
+    names = sorted(set(parts(directory / weights).values())) if several else [weights]
     if absent := [name for name in names if name not in files]:
         raise UserError(f"{repository}: {weights} names {absent[0]}, which is not there; tell its owner.")
     known = {name: digest for name in names if (digest := files[name])}
-    return Description(directory, str(info.sha), known if len(known) == len(names) else None)
+    hashes = (known if several else known[weights]) if len(known) == len(names) else None
+    return Description(directory, str(info.sha), hashes, _fetch_outlines(repository, str(info.sha), names), licence)
+
+
+def _fetch_outlines(repository: str, revision: str, names: Sequence[str]) -> dict[str, Tensor] | None:
+    """The tensors of safetensors files of the hub, from their headers alone; None where they cannot be had so."""
+    from huggingface_hub import HfApi
+
+    held: dict[str, tuple[str, Sequence[int]]] = {}
+    try:
+        for name in names:
+            header = HfApi().parse_safetensors_file_metadata(repository, name, revision=revision)
+            held |= {tensor: (info.dtype, info.shape) for tensor, info in header.tensors.items()}
+        return outlines_of(held)
+    except Exception:  # a pickle, or a hub that gives no part of a file: the weights are looked at when they are there
+        return None
 
 
 def describe_directory(directory: Path) -> Description:
@@ -76,7 +96,15 @@ def describe_directory(directory: Path) -> Description:
     if not directory.is_dir():
         raise UserError(f"{directory}: no such directory; give that of a checkpoint, with its {CONFIG}.")
     choose([path.name for path in directory.iterdir()], str(directory))
-    return Description(directory, None, _hashes(weight_files(directory)))
+    return Description(directory, None, _hashes(weight_files(directory)), outlines(directory), _licence(directory))
+
+
+def _licence(directory: Path) -> str | None:
+    """What the card (README.md) of a checkpoint states, in the lines of settings that it begins with."""
+    card = directory / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    stated = re.search(r"\A---\n(?:.*\n)*?license: *[\"']?([\w.+-]+)", text.partition("\n---")[0] + "\n")
+    return stated[1] if stated else None
 
 
 def _hashes(files: Sequence[Path]) -> Hashes:
@@ -142,7 +170,7 @@ def fetch_checkpoint(
     cache: Path | None = None,
     local_hub: Path | None = None,
     offline: bool = False,
-    choices: Sequence[tuple[str, ...]] = tuple((*_SMALL, name) for name in CHOICES),
+    choices: Sequence[tuple[str, ...]] = _CHOICES,
     whole: bool = True,
 ) -> Path:
     """Directory with `config.json`, weights and tokenizer files of one hub revision; no other file is ever fetched.

@@ -3,7 +3,8 @@
 import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import FEWEST_SEEDS
+from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
@@ -35,6 +36,8 @@ _PADDING, _PADDING_OF_FILES = 8, 128
 # What two tokenizers are compared by.
 _PROBES = ("", "ACGTTGCAAGGCCTTAACGTACGATCGATTACAN", "acgtNNNACGTRYA")
 _LONGEST_LABEL = 24
+# Rules of analyses that read logits.
+_OF_LOGITS = ("score_likelihood", "score_mutagenesis")
 # Families written here for speed, of which `transformers` has forms that they do not.
 _ALSO_NATIVE = ("mistral", "nt_v1")
 
@@ -116,12 +119,54 @@ def describe_model(
         "arms": ["pretrained", "random"],
         "config": settings,
         "pretrained": {**source, **pinned, **({"sha256": published.sha256} if published.sha256 else {})},
+        **({"licence": published.licence} if published.licence else {}),
     }
     if tokenizer in (*PIECES, PUBLISHED):
         file = PIECE_FILE if tokenizer in PIECES else ""
         local = {"path": str(published.directory / file)} if source["source"] == "local" else {}
         entry["tokenizer_file"] = {**source, **pinned, **local}
     return entry
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What is said of a checkpoint before it is tried: sentences, and whether it has a vocabulary head."""
+
+    sentences: tuple[str, ...]
+    has_head: bool
+
+
+def introduce(entry: Mapping[str, Any], published: Description) -> Introduction:
+    """Family, tokenizer, sizes and licence of a model of `describe_model`, and what it lacks and leaves out.
+
+    Where its tensors are known they are loaded without their numbers: one that is missing, of another shape or of no
+    use to the family is a `UserError`.
+    """
+    family, settings = entry["family"], entry["config"]
+    network, tokenizer = family_class(family), load_tokenizer(entry["tokenizer"], published.directory)
+    kind = f"family '{family}'" + (f" (model_type '{settings['model_type']}')" if family == "transformers" else "")
+    licence = f"licence {published.licence}, by its card" if published.licence else "its card states no licence"
+    said = [
+        f"{entry['label']}: {kind}, tokenizer '{tokenizer.name}' ({entry['tokenizer_class']}, {tokenizer.size:,} ids), "
+        f"{entry['objective']}, {entry['parameters']:,} parameters, inputs of up to {entry['max_tokens']:,} tokens; "
+        f"{licence}."
+    ]
+    if unread := network.unread(_read_config(published.directory / CONFIG)):
+        said.append(f"Keys of its {CONFIG} that its class does not read: {_few(unread)}.")
+    if published.outlines is None:
+        said.append("Its tensors are looked at when its weights are there.")
+        return Introduction(tuple(said), has_head=True)
+    where = str(published.directory)
+    model = network.foresee(network.check_config(settings), published.outlines, where)
+    if model.left_out:
+        said.append(f"Left out, for no state and no logit depends on it: {_few(model.left_out)}.")
+    if not model.has_head:
+        said.append("It has no vocabulary head: it is fine-tuned and embedded, and gives no likelihoods.")
+    return Introduction(tuple(said), model.has_head)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -172,10 +217,13 @@ def _check_vocabulary(network: Any, settings: Mapping[str, Any], name: str, dire
     return tokenizer
 
 
-def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def put_on_trial(
+    study: Mapping[str, Any], name: str, entry: Mapping[str, Any], has_head: bool = True
+) -> tuple[dict[str, Any], list[str]]:
     """The study with this model alone and the study's baselines, and a sentence for everything else that is changed.
 
-    What an analysis did with models that it named, it does with this one; `VARIANTS` are left out.
+    What an analysis did with models that it named, it does with this one; `VARIANTS` are left out, and without a
+    vocabulary head what reads logits.
     """
     if name in {parse_model(stem).base for stem in study["baselines"]}:
         raise UserError(f"model '{name}': a baseline of the study has that name; give another with --name.")
@@ -188,6 +236,10 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
     variants = [model for spec in analyses.values() for model in spec.pop("models", ()) if model not in study["models"]]
     if lost := [what for what in trial["analyses"] if what in VARIANTS]:
         remarks.append(f"Left out: the analyses {' and '.join(lost)}, of variants that no published checkpoint has.")
+    reading = [what for what in analyses if ANALYSES[what].rule in _OF_LOGITS] if not has_head else []
+    if reading:
+        analyses = {what: spec for what, spec in analyses.items() if what not in reading}
+        remarks.append(f"Left out: the analyses {' and '.join(reading)}, for the checkpoint has no vocabulary head.")
     if variants:
         remarks.append(f"Left out: {', '.join(dict.fromkeys(variants))}, whose analyses have the model as it is alone.")
     remarks += _match_baselines(trial, name, entry)
@@ -254,13 +306,18 @@ def read_base(study: Path) -> dict[str, Any]:
 
 
 def write_trial(
-    study: Mapping[str, Any], name: str, entry: Mapping[str, Any], mirror: Path | None, output: Path
+    study: Mapping[str, Any],
+    name: str,
+    entry: Mapping[str, Any],
+    mirror: Path | None,
+    output: Path,
+    has_head: bool = True,
 ) -> list[str]:
     """Write the study (of `read_base`) with this model on trial, checked as a whole; returns `put_on_trial`'s words.
 
     `output` may hold the very same study already; `UserError` where it holds another one.
     """
-    trial, remarks = put_on_trial(study, name, entry)
+    trial, remarks = put_on_trial(study, name, entry, has_head)
     if mirror is not None:
         trial["mirror"] = str(mirror)
     read_study(trial)

@@ -30,6 +30,7 @@ from foundationless.models.contract import (
     check_tensor,
     check_value,
     keys,
+    same_tensor,
 )
 from foundationless.models.portable_rng import PreciseFunctions, WithoutDraws
 
@@ -360,7 +361,7 @@ class Transformers(GenomicModel):
         for name, tensor in tensors.items():
             if name in own:
                 check_tensor(where, name, tensor, own[name])
-            if shared.get(name) in tensors and not torch.equal(tensor, tensors[shared[name]]):
+            if shared.get(name) in tensors and not same_tensor(tensor, tensors[shared[name]]):
                 raise UserError(
                     f"{where}: '{shared[name]}' and '{name}' are one shared tensor in this architecture, but the file "
                     "holds two different ones."
@@ -380,7 +381,7 @@ class Transformers(GenomicModel):
             for name in said["missing_keys"] & self.state_dict().keys() - missing:
                 self.state_dict()[name].zero_()
         for name, tensor in self.state_dict().items():
-            if tensor.is_floating_point() and not tensor.isfinite().all():
+            if tensor.is_floating_point() and not tensor.is_meta and not tensor.isfinite().all():
                 raise UserError(f"{where}: tensor '{name}' holds values that are not finite numbers.")
 
     def _load(self, tensors: Mapping[str, Tensor], where: str) -> tuple[Any, dict[str, Any]]:

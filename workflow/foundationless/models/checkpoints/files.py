@@ -8,7 +8,7 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -107,19 +107,27 @@ def read_tensors(directory: Path) -> tuple[Path, dict[str, Tensor]]:
     return index, tensors
 
 
-def shapes(directory: Path) -> dict[str, list[int]]:
-    """Names and shapes of the tensors, without their bytes as far as the format allows."""
-    return dict(shape for path in weight_files(directory) for shape in _shapes(path))
+def outlines(directory: Path) -> dict[str, Tensor]:
+    """The tensors by name on torch's meta device, which has shapes and no numbers: safetensors are not read for it."""
+    held: dict[str, Tensor] = {}
+    for path in weight_files(directory):
+        held |= outlines_of(_header(path)) if path.suffix == ".safetensors" else _read(path)
+    return {name: tensor.to("meta") for name, tensor in held.items()}
 
 
-def _shapes(path: Path) -> Iterator[tuple[str, list[int]]]:
-    if path.suffix != ".safetensors":
-        yield from ((name, list(tensor.shape)) for name, tensor in _read(path).items())
-        return
+def outlines_of(header: Mapping[str, tuple[str, Sequence[int]]]) -> dict[str, Tensor]:
+    """The same of the header of a safetensors file: type (F32, I64, ...) and shape of each tensor."""
+    return {name: torch.empty(*shape, dtype=_TYPES[kind[0]], device="meta") for name, (kind, shape) in header.items()}
+
+
+_TYPES = {"F": torch.float32, "B": torch.float32, "I": torch.int64, "U": torch.int64}  # BF16; BOOL is of no weight
+
+
+def _header(path: Path) -> dict[str, tuple[str, Sequence[int]]]:
     try:
         with safe_open(path, framework="pt") as held:
-            for name in held.keys():  # noqa: SIM118 - it is no dictionary
-                yield name, list(held.get_slice(name).get_shape())
+            slices = {name: held.get_slice(name) for name in held.keys()}  # noqa: SIM118 - it is no dictionary
+            return {name: (part.get_dtype(), part.get_shape()) for name, part in slices.items()}
     except (SafetensorError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: damaged or incomplete ({reason}); fetch it again.") from None
