@@ -1,6 +1,7 @@
 """Conformance of every `model_type` of `architectures/native.py`, with transformers' own loading as the oracle."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ TINY = {
     "expert_layer_period": 2, "expert_layer_offset": 1, "attn_layer_period": 2,
     "attn_layer_offset": 1, "mamba_d_state": 8, "mamba_dt_rank": 4, "state_size": 8,
     "n_groups": 1, "time_step_rank": 4, "window_size": 6, "local_attention": 6, "block_size": 4,
-    "num_random_blocks": 1, "num_landmarks": 4, "conv_kernel_size": 5, "word_embed_proj_dim": 32,
+    "num_random_blocks": 1, "conv_kernel_size": 5, "word_embed_proj_dim": 32,
 }  # fmt: skip
 PARTICULAR = {
     "falcon": {"head_dim": None},
@@ -35,7 +36,6 @@ PARTICULAR = {
     "modernbert": {"global_attn_every_n_layers": 2},
     "modernbert-decoder": {"global_attn_every_n_layers": 2, "sliding_window": 6},
     "olmo3": {"sliding_window": 6},
-    "nystromformer": {"segment_means_seq_len": 8},
 }
 
 
@@ -152,7 +152,7 @@ def test_random_weights_are_the_classs_own_and_the_same_everywhere(model_type):
         if not tensor.is_floating_point() or tensor.numel() < 2:
             continue
         constant = bool(torch.equal(one[name], three[name]))
-        assert constant == (not tensor.std() or torch.equal(tensor, one[name])), name
+        assert constant == (not tensor.std() or torch.allclose(tensor, one[name])), name
         drawn += not constant
         if not constant and tensor.numel() >= 256:
             spread, error = float(tensor.std()), float(tensor.std()) * (2 / tensor.numel()) ** 0.5
@@ -168,7 +168,7 @@ def test_random_weights_are_the_classs_own_and_the_same_everywhere(model_type):
 FORMS = {  # model_type, class that saved it, whether logits follow, names that are left out
     "BertForPreTraining": ("bert", True, ["cls.seq_relationship.bias", "cls.seq_relationship.weight"]),
     "BertForSequenceClassification": ("bert", False, ["bert.pooler.dense.bias", "classifier.weight"]),
-    "BigBirdForPreTraining": ("big_bird", True, ["bert.pooler.bias", "cls.seq_relationship.weight"]),
+    "BigBirdForPreTraining": ("big_bird", True, ["cls.seq_relationship.weight"]),
     "MegatronBertForPreTraining": ("megatron-bert", True, ["cls.seq_relationship.weight"]),
     "ElectraForPreTraining": ("electra", False, ["discriminator_predictions.dense.weight"]),
     "EsmForSequenceClassification": ("esm", False, ["classifier.dense.weight"]),
@@ -210,7 +210,7 @@ def test_every_way_to_write_the_same_weights(tmp_path, model_type, form):
     made.save_pretrained(tmp_path, max_shard_size="10KB" if "shards" in form else "1GB")
     state = load_all(tmp_path)
     if form == "tied stored":
-        state |= {n: t.clone() for n, t in made.state_dict().items() if model_type != "mixtral"}
+        state |= {n: t.clone() for n, t in made.state_dict().items() if n.partition(".")[0] in ("cls", "lm_head")}
         save_file(state, tmp_path / "model.safetensors")
     elif form == "module":
         save_file({f"module.{n}": t for n, t in state.items()}, tmp_path / "model.safetensors")
@@ -266,7 +266,7 @@ def test_a_missing_or_wrong_tensor_is_named(tmp_path, model_type):
         (lambda s: {query: s[query][:3].clone()}, rf"'{query}' has shape \[3, 32\].*asks for \[32, 32\]"),
         (lambda s: {query: torch.full_like(s[query], torch.nan)}, f"'{query}' holds values that are not finite"),
         (lambda s: {"stray.weight": torch.zeros(2)}, "'stray.weight' is unexpected"),
-        (lambda s: {query.replace("0", "7", 1): s[query].clone()}, "is unexpected"),
+        (lambda s: {re.sub(r"\.\d+\.", ".7.", query, count=1): s[query].clone()}, "is unexpected"),
     ]
     if expert:
         cases.append((lambda s: {expert: None}, f"tensor '{expert}' is missing"))
@@ -312,10 +312,11 @@ def test_a_config_that_is_not_implemented_is_one_sentence(change, sentence):
 
 
 def test_settings_keep_what_the_class_reads():
-    raw = tiny("llama").to_dict() | {"torch_dtype": "bfloat16", "rope_theta": 5e5, "auto_map": {}, "split": 10}
+    sizes = tiny("llama").to_dict()
+    del sizes["rope_parameters"]
+    raw = sizes | {"torch_dtype": "bfloat16", "rope_theta": 5e5, "auto_map": {}, "split": 10}
     settings = Transformers.settings(raw)
     assert {"model_type", "hidden_size", "rope_theta", "rms_norm_eps", "pad_token_id"} <= settings.keys()
     assert not {"torch_dtype", "dtype", "auto_map", "architectures", "use_cache", "split"} & settings.keys()
     assert Transformers.unread(raw) == ["split"]
-    older = {"model_type": "llama", "rope_theta": 5e5}
-    assert Transformers(tiny("llama").to_dict() | older)._settings.rope_parameters["rope_theta"] == 5e5
+    assert Transformers(settings)._settings.rope_parameters["rope_theta"] == 5e5

@@ -285,7 +285,7 @@ class GenomicModel(nn.Module):
     def settle(self, where: str, missing: Collection[str], unexpected: Collection[str]) -> None:
         """Leave out heads that are not read, do without a vocabulary head that is not there; `UserError` for the rest.
 
-        A head of which a part is there is a damaged one.
+        A head of which some tensors are there is a damaged one.
         """
         heads = beside(unexpected, self.state_dict())
         _complain(where, "is unexpected", set(unexpected) - set(heads))
@@ -295,8 +295,9 @@ class GenomicModel(nn.Module):
         if not missing:
             return
         shared = self.shared_names()
-        whole = {name for name in self.state_dict() if self.is_head(name)} - shared.keys() - set(shared.values())
-        _complain(where, "is missing", missing if whole - set(missing) else ())
+        held = self.state_dict().keys() - shared.keys() - set(shared.values()) - set(missing)
+        damaged = {name.partition(".")[0] for name in held if self.is_head(name)}
+        _complain(where, "is missing", (name for name in missing if name.partition(".")[0] in damaged))
         self.behead()
 
     def behead(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from foundationless.errors import UserError
@@ -16,7 +17,7 @@ from foundationless.models.checkpoints.files import CONFIG
 from foundationless.models.hub import Description
 from foundationless.models.inventory import describe
 from foundationless.models.registry import family_class
-from foundationless.models.tokenizers import PUBLISHED, Tokenizer, load_tokenizer
+from foundationless.models.tokenizers import PUBLISHED, VOCABULARIES, Tokenizer, load_tokenizer, tokenizer_files
 from foundationless.models.weights import PIECE_FILE, parse_config
 from foundationless.runtime.files import atomic_path
 from foundationless.study import families
@@ -35,6 +36,7 @@ LEARNING_RATE = 3.0e-5
 _PADDING, _PADDING_OF_FILES = 8, 128
 # What two tokenizers are compared by.
 _PROBES = ("", "ACGTTGCAAGGCCTTAACGTACGATCGATTACAN", "acgtNNNACGTRYA")
+_DRAWN = 3000  # nucleotides
 _LONGEST_LABEL = 24
 # Rules of analyses that read logits.
 _OF_LOGITS = ("score_likelihood", "score_mutagenesis")
@@ -121,6 +123,8 @@ def describe_model(
         "pretrained": {**source, **pinned, **({"sha256": published.sha256} if published.sha256 else {})},
         **({"licence": published.licence} if published.licence else {}),
     }
+    if tokenizer == PUBLISHED:
+        entry["nucleotides_per_token"] = _nucleotides(found)
     if tokenizer in (*PIECES, PUBLISHED):
         file = PIECE_FILE if tokenizer in PIECES else ""
         local = {"path": str(published.directory / file)} if source["source"] == "local" else {}
@@ -185,36 +189,54 @@ def _find_tokenizer(network: Any, settings: Mapping[str, Any], name: str | None,
 
     The checkpoint's own goes first where the two do not give the same ids.
     """
+    with torch.device("meta"):
+        rows = network(settings).vocabulary_size
+
+    def load(name: str) -> Tokenizer:
+        tokenizer = load_tokenizer(name, directory)
+        _check_vocabulary(tokenizer, rows, directory)
+        network.check_tokenizer(settings, tokenizer)
+        return tokenizer
+
     if name or network.tokenizer == PUBLISHED:
-        return _check_vocabulary(network, settings, name or PUBLISHED, directory)
+        return load(name or PUBLISHED)
     try:
-        own = _check_vocabulary(network, settings, network.tokenizer, directory)
+        own = load(network.tokenizer)
     except UserError as error:
         try:
-            return _check_vocabulary(network, settings, PUBLISHED, directory)
-        except UserError:
-            raise error from None
+            return load(PUBLISHED)
+        except UserError as other:
+            files = [path.name for path in tokenizer_files(PUBLISHED, directory)]
+            raise (error if PIECE_FILE in files or not {*VOCABULARIES} & {*files} else other) from None
     try:
-        published = _check_vocabulary(network, settings, PUBLISHED, directory)
+        published = load(PUBLISHED)
     except UserError:
         return own
-    same = all((own.encode(probe).tolist() == published.encode(probe).tolist()) for probe in _PROBES)
+    same = all(own.encode(probe).tolist() == published.encode(probe).tolist() for probe in _PROBES)
     return own if same else published
 
 
-def _check_vocabulary(network: Any, settings: Mapping[str, Any], name: str, directory: Path) -> Tokenizer:
-    """The tokenizer; `UserError` where the embedding table was made for other tokens than the tokenizer's."""
-    tokenizer = load_tokenizer(name, directory)
-    with torch.device("meta"):
-        rows = network(settings).vocabulary_size
+def _nucleotides(tokenizer: Tokenizer) -> float:
+    """Nucleotides that a token is worth in a long sequence: what a price is made of."""
+    drawn = "".join(np.random.default_rng(0).choice(list("ACGT"), _DRAWN))
+    return round(_DRAWN / max(1, len(tokenizer.encode(drawn, special=False))), 2)
+
+
+def _check_vocabulary(tokenizer: Tokenizer, rows: int, directory: Path) -> None:
+    """Raise `UserError` where the embedding table was made for other tokens than the tokenizer's."""
+    name = tokenizer.name
+    if name == PUBLISHED and tokenizer.size > rows:
+        files = ", ".join(path.name for path in tokenizer_files(name, directory))
+        raise UserError(
+            f"{directory / CONFIG}: it has {rows} tokens, and the tokenizer beside it ({files}) has {tokenizer.size}; "
+            "give the files that belong together."
+        )
     more = rows + 1 if name == PUBLISHED else _PADDING_OF_FILES if name in PIECES else _PADDING
     if not tokenizer.size <= rows < tokenizer.size + more:
         raise UserError(
             f"{directory / CONFIG}: it has {rows} tokens, and tokenizer '{name}' has {tokenizer.size}; name the "
             f"checkpoint's own with --tokenizer, if it is one of {', '.join(TOKENIZERS)}."
         )
-    network.check_tokenizer(settings, tokenizer)
-    return tokenizer
 
 
 def put_on_trial(

@@ -85,7 +85,6 @@ TYPES = {
     "mixtral": Native("MixtralForCausalLM", "causal", "right"),
     "modernbert": Native("ModernBertForMaskedLM", "masked", "mask"),
     "modernbert-decoder": Native("ModernBertDecoderForCausalLM", "causal", "right"),
-    "nystromformer": Native("NystromformerForMaskedLM", "masked", "equal"),  # its landmarks are means over all tokens
     "olmo": Native("OlmoForCausalLM", "causal", "right"),
     "olmo2": Native("Olmo2ForCausalLM", "causal", "right"),
     "olmo3": Native("Olmo3ForCausalLM", "causal", "right"),
@@ -367,6 +366,8 @@ class Transformers(GenomicModel):
                     "holds two different ones."
                 )
         network, said = self._load(tensors, where)
+        if said["mismatched_keys"] and (lacking := self._lacking(tensors)):
+            raise UserError(f"{where}: tensor '{lacking}' is missing; is this a whole checkpoint?")
         for name, given, wanted in sorted(said["mismatched_keys"]):
             raise UserError(
                 f"{where}: tensor '{name}' has shape {list(given)}, the configuration asks for {list(wanted)}; the "
