@@ -113,7 +113,7 @@ class GenomicModel(nn.Module):
         raise NotImplementedError
 
     def represent(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """States [batch, tokens, width] to make embeddings of: `encode`'s, averaged over both strands if `conjoined`."""
+        """States [batch, tokens, width] to make embeddings of: `encode`'s, averaged over strands if `conjoined`."""
         hidden = self.encode(input_ids, attention_mask)
         if not self.conjoined:
             return hidden
