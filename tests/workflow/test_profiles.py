@@ -17,7 +17,7 @@ from support.studies import ENVIRONMENT, checkout, snakemake
 
 PROFILE = ROOT / "profiles/slurm"
 SETTINGS = yaml.safe_load((PROFILE / "config.v9+.yaml").read_text())
-DOWNLOADS = {"fetch", "fetch_region", "download_weights", "download_tokenizer"}
+DOWNLOADS = {"fetch", "fetch_region", "download_weights", "download_tokenizer", "download_own_tokenizer"}
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from foundationless.study import checks, job_counts, names, progress, status
 from foundationless.study import vocabulary
 from foundationless.study.price import shares, workload
 from foundationless.study.config import read_margins
-from foundationless.study.families import PIECES
+from foundationless.study.families import PIECES, PUBLISHED
 from foundationless.study.price.requests import FLOOR_MINUTES, Allocation
 
 

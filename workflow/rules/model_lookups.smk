@@ -40,7 +40,8 @@ def get_checkpoint_flags(wildcards, output):
 def get_hub_flags(wildcards, output, key="pretrained"):
     """The mirror, where it has the repository (see `get_mirror_flags` for `output`)."""
     place = Path(config["mirror"] or ".") / "huggingface.co"
-    repository = study.model(wildcards.model).entry[key]["repository"]
+    model = study.model(wildcards.model)
+    repository = (model.tokenizer_file if key == "tokenizer_file" else model.entry[key])["repository"]
     held = config["mirror"] and (place / repository).is_dir()
     return ["--local-hub", str(place)] if held else []
 
@@ -73,7 +74,7 @@ def get_constraint(names):
 
 
 def get_tokenizer_file(wildcards, key):
-    return study.model(wildcards.model).entry["tokenizer_file"][key]
+    return study.model(wildcards.model).tokenizer_file[key]
 
 
 def get_tokenizer_name(wildcards):
@@ -81,13 +82,14 @@ def get_tokenizer_name(wildcards):
 
 
 def get_tokenizer_files(wildcards):
-    """The file of pieces that a byte-pair tokenizer needs, or none."""
+    """The file of pieces that a byte-pair tokenizer needs, what holds the files of a published one, or none."""
     model = study.model(wildcards.model)
-    if model.tokenizer not in PIECES:
+    if model.tokenizer not in (*PIECES, PUBLISHED):
         return []
     if get_tokenizer_file(wildcards, "source") == "local":
         return [get_tokenizer_file(wildcards, "path")]
-    return [f"resources/tokenizers/{model.stem}/tokenizer.json"]
+    name = "published/files.json" if model.tokenizer == PUBLISHED else "tokenizer.json"
+    return [f"resources/tokenizers/{model.stem}/{name}"]
 
 
 def get_tokenizer_flags(wildcards):
@@ -97,7 +99,7 @@ def get_tokenizer_flags(wildcards):
 
 
 def get_tokenizer_hub_flags(wildcards, output):
-    sha256 = study.model(wildcards.model).entry["tokenizer_file"].get("sha256")
+    sha256 = study.model(wildcards.model).tokenizer_file.get("sha256")
     return [*get_hub_flags(wildcards, output, "tokenizer_file"), *(["--sha256", sha256] if sha256 else [])]
 
 

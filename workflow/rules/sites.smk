@@ -2,7 +2,7 @@
 ENVS = Path(workflow.basedir).parent / "envs"
 IMAGE = str(ENVS / "foundationless.sif")
 MODULES = [name for name in (ENVS / "modules.txt").read_text().split("\n") if name and not name.startswith("#")]
-DOWNLOADS = ("fetch", "fetch_region", "download_weights", "download_tokenizer")
+DOWNLOADS = ("fetch", "fetch_region", "download_weights", "download_tokenizer", "download_own_tokenizer")
 
 
 # Nodes of a cluster often see no internet; the login node, where snakemake runs, does.

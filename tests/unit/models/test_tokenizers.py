@@ -17,14 +17,15 @@ from foundationless.errors import UserError
 from foundationless.features.embedding import embed_sequences
 from foundationless.models.bpe_training import train_pieces
 from foundationless.models.pooling import site_tokens
-from foundationless.models.tokenizers import PIECES, TOKENIZERS, load_tokenizer
+from foundationless.models.tokenizers import PIECES, PUBLISHED, TOKENIZERS, load_tokenizer
 from foundationless.models.weights import Weights, initialise, load_weights, retokenized, save_weights
 from foundationless.scoring import score_likelihood
 from foundationless.tasks.sequence_sets import read_sequences, write_sequences
 from support.hub import REVISION, run_commands, serving
 from support.networks import CARD, TINY
 
-OFFLINE = [name for name in TOKENIZERS if name not in PIECES]
+OFFLINE = [name for name in TOKENIZERS if name not in (*PIECES, PUBLISHED)]
+OVERLAPPING = [name for name in OFFLINE if name.startswith(("dnabert_", "prokbert_"))]
 HYENA = TINY["hyenadna"] | {"pad_token_id": 4}
 
 
@@ -80,18 +81,27 @@ def test_ids_fit_the_table_and_spans_are_exact(name):
     sequence = draw(rng, "ACGTN", 500, [0.24, 0.24, 0.24, 0.24, 0.04])
     ids = tokenizer.encode(sequence)
     assert ids.dtype == np.int64 and ids.min() >= 0 and ids.max() < tokenizer.size
-    spans = tokenizer.spans(ids)
+    spans = tokenizer.spans(ids, sequence=sequence)
     widths = spans[spans[:, 0] >= 0] @ [-1, 1]
-    assert set(widths.tolist()) <= {1, tokenizer.k} and widths.sum() == len(sequence)
+    if name == "generator":
+        assert widths.tolist() == [6] * 83 + [2]
+    elif name in OVERLAPPING:
+        step = 2 if name == "prokbert_k6s2" else 1
+        assert set(widths.tolist()) == {tokenizer.k} and len(widths) == (500 - tokenizer.k) // step + 1
+        assert (np.diff(spans[1:-1, 0]) == step).all()
+    else:
+        assert set(widths.tolist()) <= {1, tokenizer.k} and widths.sum() == len(sequence)
     for index, (start, stop) in zip(ids.tolist(), spans.tolist(), strict=True):
         assert (start == -1) == (index in tokenizer.special_ids)
         if stop - start == 1:
             assert tokenizer.base_ids[sequence[start]] == index
-    np.testing.assert_array_equal(tokenizer.spans(np.append(ids, tokenizer.pad_id))[-1], [-1, -1])
+    padded = tokenizer.spans(np.append(ids, tokenizer.pad_id), sequence=sequence)
+    np.testing.assert_array_equal(padded, [*spans, (-1, -1)])
     np.testing.assert_array_equal(tokenizer.spans(ids[:50], sequence=sequence), spans[:50])
     for base in range(0, 500, 37):
-        (place,) = site_tokens(tokenizer, sequence, ids, [base])
-        assert spans[place, 0] <= base < spans[place, 1]
+        places = site_tokens(tokenizer, sequence, ids, [base])
+        assert len(places) == 1 or name in OVERLAPPING
+        assert places.tolist() == [at for at, (start, stop) in enumerate(spans.tolist()) if start <= base < stop]
 
 
 # Ids without the special tokens of a sequence of each kind; "empty" with them. The table in the module says the same.
@@ -113,6 +123,13 @@ RULES = {
     "nt_v2": {"ACGTACG": [728, 4105], "acgtn": [0], "ANNT": [4102, 4106, 4106, 4103], "ARYSWKMBDHVT": [4102, 0, 4103],
               "AUT": [4102, 0, 4103], "A-T": [4102, 0, 4103], "A.-T": [4102, 0, 4103],
               " A T\n": [4102, 4103], "a c": [0, 0], "": [3]},
+    "dnabert_3": {"ACGTT": [5 + 11, 5 + 45, 5 + 53], "acgtn": [1] * 3, "ANNT": [1, 1], "AC": [], "": [2, 3]},
+    "dnabert_4": {"AAAAC": [5, 7], "NAAAA": [1, 5], "aaaa": [1], "": [2, 3]},
+    "dnabert_5": {"AAAAAT": [5, 6], "GGGGG": [5 + 1023], "": [2, 3]},
+    "dnabert_6": {"AAAAAAT": [5, 6], "GGGGGG": [4100], "GGGGG": [], "AAA-AAA": [1, 1], "": [2, 3]},
+    "prokbert_k6s2": {"AAAAAATA": [5, 5 + 4], "AAAAAATAC": [5, 9], "": [2, 3]},
+    "generator": {"AAAAAATTTTTTGG": [32, 1397, 0], "ACGTNACGTNACGTN": [0, 0, 0], "acg": [0] * 3,
+                  "AC-AAAAAAG": [0, 0, 32, 0], "AAAAAANNNNNNAAAAAA": [32, 0, 32], "": [1]},
 }  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def test_round_trip(tmp_path, model):
 
 def test_nothing_is_left_of_a_failed_write(tmp_path, model):
     with pytest.raises(FileNotFoundError):
-        save_weights(tmp_path / "w", model, CARD, tmp_path / "absent.json")
+        save_weights(tmp_path / "w", model, CARD, [tmp_path / "absent.json"])
     assert not list(tmp_path.iterdir())
 
 

@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
     parser.add_argument("--config", required=True, help="official configuration: a JSON file, or a JSON object as text")
     parser.add_argument("--tokenizer", required=True, help="tokenizer put in front of the model")
-    parser.add_argument("--tokenizer-file", type=Path, help="tokenizer.json of a byte-pair tokenizer")
+    text = "tokenizer.json of a byte-pair tokenizer; of a published one the directory of its files, or its files.json"
+    parser.add_argument("--tokenizer-file", type=Path, help=text)
     add_reading(parser)
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--seed", required=True, type=seed, help="seed of the initialisation")
@@ -26,16 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.errors import UserError
-    from foundationless.models.tokenizers import load_tokenizer
+    from foundationless.models.tokenizers import load_tokenizer, tokenizer_files
     from foundationless.models.weights import initialise, paper_family, parse_config, retokenized, save_weights
 
-    if arguments.tokenizer_file is not None and arguments.tokenizer_file.name != "tokenizer.json":
-        raise UserError(f"{arguments.tokenizer_file}: --tokenizer-file takes the published file named tokenizer.json.")
-    directory = arguments.tokenizer_file.parent if arguments.tokenizer_file else None
+    given: Path | None = arguments.tokenizer_file
+    if given is not None and given.name not in ("tokenizer.json", "files.json") and not given.is_dir():
+        raise UserError(f"{given}: --tokenizer-file takes the published file named tokenizer.json, or a directory.")
+    directory = given if given is None or given.is_dir() else given.parent
     tokenizer = load_tokenizer(arguments.tokenizer, directory)
     config = retokenized(arguments.family, parse_config(arguments.config), tokenizer)
     model = initialise(arguments.family, config, arguments.seed, arguments.reading)
     card = {name: getattr(arguments, name) for name in ("model", "tokenizer", "seed")}
     card |= {"family": paper_family(arguments.family, arguments.reading)}
     card |= {"init": "random", "source": "published random initialisation"}
-    save_weights(arguments.output, model, card, arguments.tokenizer_file)
+    save_weights(arguments.output, model, card, tokenizer_files(arguments.tokenizer, directory))

@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.models.controls import derive
-    from foundationless.models.weights import PIECE_FILE, load_weights, save_weights
+    from foundationless.models.tokenizers import tokenizer_files
+    from foundationless.models.weights import load_weights, save_weights
 
     pretrained, random = load_weights(arguments.pretrained), load_weights(arguments.random)
     card = {name: getattr(arguments, name) for name in ("model", "init", "seed")}
     card |= {name: random.card[name] for name in ("family", "tokenizer")}
     card |= {"source": f"pretrained {pretrained.card['sha256']}, random {random.card['sha256']}"}
     model = derive(arguments.init, pretrained, random, arguments.seed)
-    pieces = arguments.random / PIECE_FILE
-    save_weights(arguments.output, model, card, pieces if pieces.is_file() else None)
+    save_weights(arguments.output, model, card, tokenizer_files(card["tokenizer"], arguments.random))

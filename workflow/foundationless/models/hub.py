@@ -10,12 +10,12 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.models.contract import Reading
-from foundationless.models.tokenizers import PIECES, load_tokenizer
+from foundationless.models.tokenizers import PUBLISHED, TOKENIZER_FILES, load_tokenizer, tokenizer_files
 from foundationless.models.weights import CONFIG, PICKLE, PIECE_FILE, TENSORS, load_checkpoint, save_weights
-from foundationless.runtime.files import atomic_path, sha256
+from foundationless.runtime.files import atomic_path, sha256, write_json
 
 _REVISION = re.compile("[0-9a-f]{40}")
-_SMALL = (CONFIG, PIECE_FILE, "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+_SMALL = (CONFIG, *TOKENIZER_FILES)
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,16 @@ def import_tokenizer(path: Path, output: Path, name: str, expected_sha256: str |
     load_tokenizer(name, path.parent)
     with atomic_path(output) as part:
         shutil.copyfile(path, part)
+
+
+def copy_tokenizer(directory: Path, card: Path, source: str) -> None:
+    """Copy the files of a published tokenizer beside `card`, which names them, once they are one that can be read."""
+    files = tokenizer_files(PUBLISHED, directory)
+    load_tokenizer(PUBLISHED, directory)
+    for file in files:
+        with atomic_path(card.parent / file.name) as part:
+            shutil.copyfile(file, part)
+    write_json(card, {"source": source, "files": {file.name: sha256(file) for file in files}})
 
 
 def _check_bytes(path: Path, expected_sha256: str | None) -> None:
@@ -182,7 +192,6 @@ def import_checkpoint(
         _check_bytes(weights, expected_sha256)
     if not (directory / CONFIG).is_file():
         raise UserError(f"{directory}: no {CONFIG}; give the directory of an official checkpoint.")
-    pieces = directory / PIECE_FILE if card["tokenizer"] in PIECES else None
     tokenizer = load_tokenizer(card["tokenizer"], directory)
     model = load_checkpoint(directory, card["family"], reading)
     if model.vocabulary_size < tokenizer.size:
@@ -191,11 +200,11 @@ def import_checkpoint(
             f"{model.vocabulary_size} rows; they do not belong together."
         )
     rows = model.config.get("vocab_size", model.vocabulary_size)
-    if tokenizer.name != model.tokenizer and rows != tokenizer.size:
+    if tokenizer.name not in (model.tokenizer, PUBLISHED) and rows != tokenizer.size:
         raise UserError(
             f"{directory}: tokenizer '{tokenizer.name}' has {tokenizer.size} ids, the checkpoint was made for {rows}, "
             f"and its family is published with tokenizer '{model.tokenizer}'; with other ids it would read noise."
         )
     model.check_tokenizer(model.config, tokenizer)
     published = {"published_sha256": sha256(weights)} if weights is not None else {}
-    save_weights(output, model, {**card, **published}, pieces)
+    save_weights(output, model, {**card, **published}, tokenizer_files(tokenizer.name, directory))

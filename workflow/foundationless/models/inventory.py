@@ -14,7 +14,7 @@ import torch
 
 from foundationless.errors import UserError
 from foundationless.models.registry import ENTRY_POINTS, family_class
-from foundationless.models.tokenizers import PIECES, TOKENIZERS, load_tokenizer
+from foundationless.models.tokenizers import PIECES, PUBLISHED, TOKENIZERS, load_tokenizer
 from foundationless.study.families import FAMILIES
 
 _MIB = 2**20
@@ -134,6 +134,9 @@ def list_tokenizers() -> list[dict[str, Any]]:
         if name in PIECES:
             special = dict(zip(("unknown_id", "cls_id", "sep_id", "pad_id", "mask_id"), range(5), strict=True))
             rows.append({"tokenizer": name, "k": None, "size": None, "padding_side": "right"} | special)
+            continue
+        if name == PUBLISHED:  # all of it is in the checkpoint's files
+            rows.append({"tokenizer": name} | dict.fromkeys(rows[0].keys() - {"tokenizer"}))
             continue
         tokenizer = load_tokenizer(name)
         facts = ("k", "size", "padding_side", "unknown_id", "cls_id", "sep_id", "pad_id", "mask_id")

@@ -13,7 +13,7 @@ from foundationless.errors import UserError
 from foundationless.models.hub import Description
 from foundationless.models.inventory import describe
 from foundationless.models.registry import family_class
-from foundationless.models.tokenizers import load_tokenizer
+from foundationless.models.tokenizers import PUBLISHED, Tokenizer, load_tokenizer
 from foundationless.models.weights import CONFIG, PIECE_FILE, parse_config
 from foundationless.runtime.files import atomic_path
 from foundationless.study import families
@@ -27,8 +27,11 @@ from foundationless.study.vocabulary import FEWEST_SEEDS
 VARIANTS = ("tokenizer", "width")
 # A rate at which published checkpoints are fine-tuned (the paper sweeps 1e-5 to 3e-4); miniatures need larger ones.
 LEARNING_RATE = 3.0e-5
-# Rows that an embedding table may have beyond the tokenizer's ids: published ones are padded to a multiple of 8.
-_PADDING = 8
+# Rows that an embedding table may have beyond the ids of a tokenizer whose tokens are declared here, and of one that is
+# read from a file: published tables are padded to a multiple. What the checkpoint itself brings may have any number.
+_PADDING, _PADDING_OF_FILES = 8, 128
+# What two tokenizers are compared by.
+_PROBES = ("", "ACGTTGCAAGGCCTTAACGTACGATCGATTACAN", "acgtNNNACGTRYA")
 _LONGEST_LABEL = 24
 
 
@@ -68,18 +71,18 @@ def describe_model(
     config = _read_config(path)
     family = family or recognise(config, path)
     network = family_class(family)
-    tokenizer = tokenizer or network.tokenizer
-    if tokenizer not in TOKENIZERS:
+    if (tokenizer or network.tokenizer) not in TOKENIZERS:
         raise UserError(f"no tokenizer '{tokenizer}'; the tokenizers are {', '.join(TOKENIZERS)}.")
     settings = network.settings(network.check_config(config))
     facts = describe(family, settings)
-    _check_vocabulary(network, settings, tokenizer, published.directory)
+    found = _find_tokenizer(network, settings, tokenizer, published.directory)
+    tokenizer = found.name
     pinned = {"revision": published.revision} if published.revision else {}
     entry = {
         "label": label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…",
         "family": family,
         "tokenizer": tokenizer,
-        "tokenizer_class": TOKENIZERS[tokenizer],
+        "tokenizer_class": {None: "bpe", 1: "character"}.get(found.k, "kmer"),
         "objective": facts["objective"],
         "max_tokens": facts["limit"],
         "parameters": facts["parameters"],
@@ -87,8 +90,9 @@ def describe_model(
         "config": settings,
         "pretrained": {**source, **pinned, **({"sha256": published.sha256} if published.sha256 else {})},
     }
-    if tokenizer in PIECES:
-        local = {"path": str(published.directory / PIECE_FILE)} if source["source"] == "local" else {}
+    if tokenizer in (*PIECES, PUBLISHED):
+        file = PIECE_FILE if tokenizer in PIECES else ""
+        local = {"path": str(published.directory / file)} if source["source"] == "local" else {}
         entry["tokenizer_file"] = {**source, **pinned, **local}
     return entry
 
@@ -104,17 +108,41 @@ def _read_config(path: Path) -> dict[str, Any]:
     return parse_config(str(path))
 
 
-def _check_vocabulary(network: Any, settings: Mapping[str, Any], name: str, directory: Path) -> None:
-    """Raise `UserError` where the embedding table was made for other tokens than the tokenizer's."""
+def _find_tokenizer(network: Any, settings: Mapping[str, Any], name: str | None, directory: Path) -> Tokenizer:
+    """The tokenizer of that name, if it fits; without a name, the family's, or the one in the checkpoint's own files.
+
+    The checkpoint's own goes first where the two do not give the same ids.
+    """
+    if name or network.tokenizer == PUBLISHED:
+        return _check_vocabulary(network, settings, name or PUBLISHED, directory)
+    try:
+        own = _check_vocabulary(network, settings, network.tokenizer, directory)
+    except UserError as error:
+        try:
+            return _check_vocabulary(network, settings, PUBLISHED, directory)
+        except UserError:
+            raise error from None
+    try:
+        published = _check_vocabulary(network, settings, PUBLISHED, directory)
+    except UserError:
+        return own
+    same = all((own.encode(probe).tolist() == published.encode(probe).tolist()) for probe in _PROBES)
+    return own if same else published
+
+
+def _check_vocabulary(network: Any, settings: Mapping[str, Any], name: str, directory: Path) -> Tokenizer:
+    """The tokenizer; `UserError` where the embedding table was made for other tokens than the tokenizer's."""
     tokenizer = load_tokenizer(name, directory)
     with torch.device("meta"):
         rows = network(settings).vocabulary_size
-    if not tokenizer.size <= rows < tokenizer.size + _PADDING:
+    more = rows + 1 if name == PUBLISHED else _PADDING_OF_FILES if name in PIECES else _PADDING
+    if not tokenizer.size <= rows < tokenizer.size + more:
         raise UserError(
             f"{directory / CONFIG}: it has {rows} tokens, and tokenizer '{name}' has {tokenizer.size}; name the "
             f"checkpoint's own with --tokenizer, if it is one of {', '.join(TOKENIZERS)}."
         )
     network.check_tokenizer(settings, tokenizer)
+    return tokenizer
 
 
 def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -1,7 +1,7 @@
 """Weights: official checkpoints, random initialisations, and the weight directories that everything downstream reads.
 
 A weight directory holds `config.json` (the official keys), `model.safetensors` (official names, each shared tensor
-once), `weights.json` (the card) and, for byte-pair tokenizers, `tokenizer.json`. Pretrained and random arms are the
+once), `weights.json` (the card) and the files of a tokenizer that is read from some. Pretrained and random arms are the
 same kind of directory, so nothing downstream can treat them differently.
 """
 
@@ -9,7 +9,7 @@ import json
 import pickle
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -21,9 +21,9 @@ from torch import Tensor
 
 from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel, Reading
-from foundationless.models.portable_rng import PortableDraws, WithoutDraws
+from foundationless.models.portable_rng import PortableDraws
 from foundationless.models.registry import family_class
-from foundationless.models.tokenizers import Tokenizer, load_tokenizer
+from foundationless.models.tokenizers import PUBLISHED, TOKENIZER_FILES, Tokenizer, load_tokenizer
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
 from foundationless.study.families import FAMILIES
@@ -109,8 +109,8 @@ def load_checkpoint(directory: str | Path, family: str, reading: Reading = "publ
     except UserError as error:
         raise UserError(f"{directory / CONFIG}: {error}") from None
     path, tensors = _read_tensors(directory)
-    with torch.random.fork_rng(devices=[]), WithoutDraws():
-        model = model_class(checked)
+    with torch.random.fork_rng(devices=[]):
+        model = model_class.blank(checked)
     model.reading = reading
     model.load_published(tensors, str(path))
     return model.eval()
@@ -143,8 +143,9 @@ def _read_tensors(directory: Path) -> tuple[Path, dict[str, Tensor]]:
 def retokenized(family: str, config: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
     """`config` with the vocabulary that `tokenizer` needs.
 
-    With the family's own tokenizer the configuration stays as published (a table too small for it is a `UserError`);
-    with any other, the embedding table and the vocabulary head get the new size, drawn as all others at initialisation.
+    With the family's own tokenizer, or the checkpoint's, the configuration stays as published (a table too small for it
+    is a `UserError`); with any other, the embedding table and the vocabulary head get the new size, drawn as all others
+    at initialisation.
     """
     model_class = family_class(family)
     rows = config.get("vocab_size", tokenizer.size)
@@ -152,7 +153,7 @@ def retokenized(family: str, config: Mapping[str, Any], tokenizer: Tokenizer) ->
         raise UserError(
             f"configuration of family '{family}': 'vocab_size' is {rows!r:.60}; it must be a positive integer."
         )
-    if tokenizer.name == model_class.tokenizer and "vocab_size" in config:
+    if tokenizer.name in (model_class.tokenizer, PUBLISHED) and "vocab_size" in config:
         if rows < tokenizer.size:
             raise UserError(
                 f"tokenizer '{tokenizer.name}' emits {tokenizer.size} ids, the configuration has 'vocab_size' = "
@@ -164,19 +165,19 @@ def retokenized(family: str, config: Mapping[str, Any], tokenizer: Tokenizer) ->
 
 
 def save_weights(
-    directory: str | Path, model: GenomicModel, card: Mapping[str, Any], tokenizer_file: Path | None = None
+    directory: str | Path, model: GenomicModel, card: Mapping[str, Any], tokenizer_files: Iterable[Path] = ()
 ) -> None:
     """Write a weight directory, whole or not at all; `card` needs model, family, tokenizer, init, seed and source.
 
-    `tokenizer_file` (a published `tokenizer.json`) is copied beside the weights of byte-pair tokenizers.
+    `tokenizer_files` (those that `tokenizers.tokenizer_files` names) are copied beside the weights.
     """
     if missing := [key for key in _CARD_KEYS if key not in card]:
         raise ValueError(f"the card of {directory} lacks {', '.join(missing)}")
-    with atomic_directory(directory, (CONFIG, TENSORS, CARD, PIECE_FILE)) as part:
+    with atomic_directory(directory, (CONFIG, TENSORS, CARD, *TOKENIZER_FILES)) as part:
         write_json(part / CONFIG, model.config)
         save_file(model.published_state(), part / TENSORS, metadata={"format": "pt"})
-        if tokenizer_file is not None:
-            shutil.copyfile(tokenizer_file, part / PIECE_FILE)
+        for file in tokenizer_files:
+            shutil.copyfile(file, part / file.name)
         parameters = sum(p.numel() for p in model.parameters())
         facts = {"reading": model.reading, "parameters": parameters, "sha256": sha256(part / TENSORS)}
         write_json(part / CARD, {**card, **facts})

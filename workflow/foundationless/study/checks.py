@@ -8,7 +8,7 @@ from typing import Any
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
 from foundationless.study.config import check_schema, read_schema, read_yaml, unknown
-from foundationless.study.families import FAMILIES, PIECES, TOKENIZERS, size_keys
+from foundationless.study.families import FAMILIES, PIECES, PUBLISHED, TOKENIZERS, size_keys, token_kind
 from foundationless.study.names import is_budget, is_derivation, is_qualifier, kind_of, parse_model, parse_task
 from foundationless.study.names import words_behind as words
 from foundationless.study.plan import Model, Plan, read_pairs
@@ -159,7 +159,7 @@ def _check_entry(plan: Plan, name: str) -> None:
         raise UserError(f"{where}: {fits}; correct family or classifier.")
     if not model.is_baseline and model.tokenizer is None:
         raise UserError(f"{where}: a model with weights needs a tokenizer; add one to the model table.")
-    if model.tokenizer in PIECES:
+    if model.tokenizer in (*PIECES, PUBLISHED):
         _check_pieces(plan, model)
     settings = plan.pretraining(name)
     if settings["warmup"] > settings["steps"] or settings["minimum_learning_rate"] > settings["learning_rate"]:
@@ -202,7 +202,7 @@ def _check_model(model: Model) -> None:
         raise UserError(f"{where}: two qualifiers say the same thing (or one is empty); leave one out.")
     if "match" in model.entry and (shaped := [word for word in qualifiers if kind_of(word) != "reading"]):
         raise UserError(f"{where}: match chooses its size, so that '.{shaped[0]}' cannot; leave one of them out.")
-    if row and row.only and TOKENIZERS.get(str(model.tokenizer), row.only) != row.only:
+    if row and row.only and model.tokenizer in TOKENIZERS and token_kind(model.tokenizer, model.entry) != row.only:
         raise UserError(f"{where}: {row.reason}.")
     settings = model.config
     for key in size_keys(model.family):
@@ -217,8 +217,8 @@ def _check_model(model: Model) -> None:
 
 
 def _check_pieces(plan: Plan, model: Model) -> None:
-    """Where a byte-pair tokenizer's file comes from, and that its pieces fit the vocabulary."""
-    file: Mapping[str, Any] = model.entry.get("tokenizer_file") or {}
+    """Where the file of a tokenizer comes from that is read from one, and that its pieces fit the vocabulary."""
+    file: Mapping[str, Any] = model.tokenizer_file
     where = f"model '{model.name}', tokenizer_file"
     needed = {"hub": ("repository", "revision"), "local": ("path",), "workflow": ("corpus", "size")}
     keys = needed.get(str(file.get("source")))
@@ -228,6 +228,12 @@ def _check_pieces(plan: Plan, model: Model) -> None:
         raise UserError(f"{where}: source '{file['source']}' needs {missing[0]}.")
     if file["source"] == "workflow":
         _check_known("corpus", [file["corpus"]], plan.config["corpora"], where)
+    if model.tokenizer == PUBLISHED:
+        if file["source"] == "workflow":
+            raise UserError(f"{where}: a published tokenizer is not trained here; give source hub or local.")
+        if file["source"] == "local" and not Path(file["path"]).is_dir():
+            raise UserError(f"{where}: no directory '{file['path']}' with the tokenizer's files; correct its path.")
+        return
     if file["source"] == "local" and not (Path(file["path"]).is_file() and file["path"].endswith("tokenizer.json")):
         raise UserError(f"{where}: '{file['path']}' is no file tokenizer.json; correct its path.")
     size, held = file.get("size"), model.config.get("vocab_size")

@@ -162,6 +162,8 @@ FAMILIES = {
     "bert": _attention(
         "bert:Bert", ("model_type", "bert"), lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)
     ),
+    # Every architecture that `transformers` has natively; models/architectures/native.py lists them by model_type.
+    "transformers": Family("native:Transformers"),
     "cnn": Family("cnn:ConvolutionalNetwork", {"width": 1}, "depth", count=_count_cnn),
     # One cycle of dilations where parameters are few; beyond, the layers of CARP-600k and -38M, -76M and -640M.
     "dilated_cnn": Family(
@@ -173,7 +175,9 @@ FAMILIES = {
     ),
 }
 
-# What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get.
+# What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
+# checkpoint (`published`) is read from the checkpoint's own files, and its entry says what its tokens are.
+PUBLISHED = "published"
 TOKENIZERS = {
     "hyenadna": "character",
     "caduceus": "character",
@@ -181,14 +185,24 @@ TOKENIZERS = {
     "character": "character",
     "nt_v1": "kmer",
     "nt_v2": "kmer",
+    "dnabert_3": "kmer",
+    "dnabert_4": "kmer",
+    "dnabert_5": "kmer",
+    "dnabert_6": "kmer",
+    "prokbert_k6s2": "kmer",
+    "generator": "kmer",
     "dnabert2": "bpe",
     "gena_lm": "bpe",
+    PUBLISHED: "bpe",  # if the entry does not say
 }
+# Nucleotides from one token to the next, where it is not the k of its k-mers.
+STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s2": 2.0}
 
-PIECES = tuple(name for name, kind in TOKENIZERS.items() if kind == "bpe")
+PIECES = tuple(name for name, kind in TOKENIZERS.items() if kind == "bpe" and name != PUBLISHED)
 
-_WIDTHS = tuple(dict.fromkeys(next(iter(row.width)) for row in FAMILIES.values()))
-_LAYERS = tuple(dict.fromkeys(row.layers for row in FAMILIES.values()))
+# Those of the program's families, then what some classes of `transformers` call them.
+_WIDTHS = tuple(dict.fromkeys([next(iter(row.width)) for row in FAMILIES.values() if row.width] + ["n_embd", "dim"]))
+_LAYERS = tuple(dict.fromkeys([row.layers for row in FAMILIES.values() if row.layers] + ["num_layers", "n_layers"]))
 
 
 def class_path(family: str) -> tuple[str, str]:
@@ -226,6 +240,12 @@ def scaled(name: str, entry: Mapping[str, Any], width: int | None, layers: int |
             raise UserError(f"model '{name}': no {what} of family '{family}' is known; add scaling to its entry.")
     wide = {setting: factor * width for setting, factor in factors.items()} if width else {}
     return wide | ({key: layers} if layers else {})
+
+
+def token_kind(tokenizer: str | None, entry: Mapping[str, Any]) -> str:
+    """What a token is: character, kmer or bpe; of a checkpoint's own tokenizer as its entry says."""
+    said = entry.get("tokenizer_class") if tokenizer == PUBLISHED else None
+    return str(said or TOKENIZERS.get(str(tokenizer), "character"))
 
 
 def width_of(config: Mapping[str, Any]) -> int:

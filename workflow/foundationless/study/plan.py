@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from foundationless.errors import UserError
 from foundationless.study.config import unknown
-from foundationless.study.families import PIECES, count_parameters, matched, scaled
+from foundationless.study.families import PIECES, PUBLISHED, count_parameters, matched, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
 from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS, SEQUENTIAL
@@ -67,6 +67,12 @@ class Model:
     def family(self) -> str:
         """Architecture family of the registry."""
         return str(self.entry["family"])
+
+    @property
+    def tokenizer_file(self) -> Mapping[str, Any]:
+        """Where the tokenizer's file comes from; that of a checkpoint comes from where the checkpoint does."""
+        own = self.entry.get("pretrained") if self.tokenizer == PUBLISHED else None
+        return self.entry.get("tokenizer_file") or own or {}
 
     @property
     def classifiers(self) -> tuple[str, ...]:
@@ -150,9 +156,16 @@ class Plan:
 
     def tokenizers_from(self, source: str) -> tuple[str, ...]:
         """Stems whose byte-pair tokenizer comes from `hub`, `local` or `workflow`."""
+        return self._stems(PIECES, source)
+
+    def published_tokenizers_from(self, source: str) -> tuple[str, ...]:
+        """Stems whose checkpoint's own tokenizer comes from `hub` or `local`."""
+        return self._stems((PUBLISHED,), source)
+
+    def _stems(self, tokenizers: tuple[str, ...], source: str) -> tuple[str, ...]:
         models = [self.model(name) for name in self.networks]
-        read = [model for model in models if model.tokenizer in PIECES]
-        return tuple(dict.fromkeys(model.stem for model in read if model.entry["tokenizer_file"]["source"] == source))
+        read = [model for model in models if model.tokenizer in tokenizers]
+        return tuple(dict.fromkeys(model.stem for model in read if model.tokenizer_file["source"] == source))
 
     def weight_seed(self, init: str, seed: int) -> int:
         """Seed of the weights behind a job: one checkpoint serves every seed of the pretrained arm."""

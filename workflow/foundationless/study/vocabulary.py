@@ -9,7 +9,8 @@ from typing import NamedTuple
 RULES = (
     "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_population", "simulate_variants",
     "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
-    "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "train_tokenizer",
+    "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "download_own_tokenizer",
+    "train_tokenizer",
     "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
     "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",

@@ -36,6 +36,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.records import Result
 from foundationless.models.batching import collate, token_batches
 from foundationless.models.contract import GenomicModel
+from foundationless.models.tokenizers import tokenizer_files
 from foundationless.models.weights import load_weights, save_weights
 from foundationless.runtime.files import sha256
 from foundationless.runtime.log import progress, tell
@@ -380,8 +381,7 @@ def _write_weights(run: Run, weights: Path, output: Path, facts: Mapping[str, An
         if run.group.sharded:
             model = load_weights(weights).model
             model.load_state_dict(finished)
-        pieces = weights / "tokenizer.json"
-        save_weights(output, model, {**run.card, **facts}, pieces if pieces.exists() else None)
+        save_weights(output, model, {**run.card, **facts}, tokenizer_files(run.card["tokenizer"], weights))
 
 
 def _bits(loss: float, counts: Counts) -> float:

@@ -128,7 +128,7 @@ class Allocation:
         """Bytes of host memory: libraries, what is read, and what is computed with."""
         if rule in ("probe", "fit_baseline", "cluster_embeddings"):
             return TORCH * MIB + self._features(rule, analysis, task, self.plan.model(model))
-        if model and rule not in ("download_tokenizer", "train_tokenizer"):
+        if model and rule not in ("download_tokenizer", "download_own_tokenizer", "train_tokenizer"):
             return self._network(rule, gpu, analysis, task, self.plan.model(model))
         if rule == "train_tokenizer":  # the genome as text, and the counts of its words
             return (TORCH + 2 * GENOME_ON_READ) * MIB

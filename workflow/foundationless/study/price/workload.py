@@ -16,7 +16,7 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
-from foundationless.study.families import TOKENIZERS, count_parameters, depth_of, width_of
+from foundationless.study.families import STEPS, count_parameters, depth_of, token_kind, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
@@ -59,6 +59,7 @@ FIXED = {
     "fetch": 1200.0,
     "fetch_region": 60.0,
     "download_tokenizer": 5.0,
+    "download_own_tokenizer": 5.0,
     "bind_figures": 1.0,
 }
 TABULATED = {
@@ -271,7 +272,8 @@ class Workload:
 
     def tokens(self, model: Model, length: float) -> tuple[float, float]:
         """Tokens of a sequence of `length` nucleotides, and of the longest piece of it that the model takes."""
-        tokens = length / NUCLEOTIDES[TOKENIZERS.get(str(model.tokenizer), "character")]
+        step = STEPS.get(str(model.tokenizer)) or NUCLEOTIDES[token_kind(model.tokenizer, model.entry)]
+        tokens = length / step
         return tokens, min(tokens, float(model.entry.get("max_tokens") or tokens))
 
     def _forward(self, model: Model, rows: float, length: float, factor: int, batch: float = 0) -> float:
