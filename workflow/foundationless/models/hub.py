@@ -10,9 +10,11 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.models.contract import Reading
+from foundationless.models.known import Known, check_known, weight_checksums
 from foundationless.models.tokenizers import PUBLISHED, TOKENIZER_FILES, load_tokenizer, tokenizer_files
 from foundationless.models.weights import CONFIG, PICKLE, PIECE_FILE, TENSORS, load_checkpoint, save_weights
 from foundationless.runtime.files import atomic_path, sha256, write_json
+from foundationless.runtime.log import tell
 
 _REVISION = re.compile("[0-9a-f]{40}")
 _SMALL = (CONFIG, *TOKENIZER_FILES)
@@ -182,10 +184,12 @@ def import_checkpoint(
     card: Mapping[str, Any],
     expected_sha256: str | None = None,
     reading: Reading = "published",
+    known: Sequence[Known] = (),
 ) -> None:
     """Load an official checkpoint strictly and write it as a weight directory; `card` names family and tokenizer.
 
     `expected_sha256` is compared with the published weight file before it is read; `reading` as in `load_checkpoint`.
+    Where its embedding of a sequence is among the `known` ones it must give it; the card and the log say so.
     """
     weights = next((directory / name for name in (TENSORS, PICKLE) if (directory / name).is_file()), None)
     if weights is not None:
@@ -206,5 +210,10 @@ def import_checkpoint(
             f"and its family is published with tokenizer '{model.tokenizer}'; with other ids it would read noise."
         )
     model.check_tokenizer(model.config, tokenizer)
-    published = {"published_sha256": sha256(weights)} if weights is not None else {}
+    published: dict[str, Any] = {"published_sha256": sha256(weights)} if weights is not None else {}
+    if reading == "published":
+        checksums = list(published.values()) or weight_checksums(directory, known)
+        said, proof = check_known(known, model, tokenizer, str(card["source"]), checksums, str(directory))
+        tell(said)
+        published |= {"known_embedding": proof} if proof else {}
     save_weights(output, model, {**card, **published}, tokenizer_files(tokenizer.name, directory))

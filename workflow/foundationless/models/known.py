@@ -1,8 +1,8 @@
 """A checkpoint proves itself: the embedding of a short sequence, computed here, against the one that is published.
 
-`resources/lists/known_embeddings.json` holds, for some published checkpoints, a sequence, its token ids, and norm and
-first values of the embedding that the official code gave with the very weights (made by `make_known_embeddings.py`
-beside it). A checkpoint is one of them where it has their repository and revision, or a weight file with their SHA-256.
+The list `known_embeddings.json` holds, for some published checkpoints, a sequence, its token ids, and norm and first
+values of the embedding that the official code gave with the very weights (made by `make_known_embeddings.py` beside
+it). A checkpoint is one of them where it has their repository and revision, or a weight file with their SHA-256.
 """
 
 import json
@@ -20,7 +20,6 @@ from foundationless.models.pooling import pool
 from foundationless.models.tokenizers import Tokenizer
 from foundationless.runtime.files import read_json, sha256
 
-LIST = Path(__file__).parents[3] / "resources" / "lists" / "known_embeddings.json"
 # Largest difference, relative to the embedding's norm, that counts as agreement. Rounding in float32 moves a network of
 # 40 layers by some 1e-5; the mildest misreading that the golden sets show, another GELU, by 1e-3.
 TOLERANCE = 1e-4
@@ -32,7 +31,8 @@ class Known:
     """An embedding that is published.
 
     `files`: name -> (size in bytes, SHA-256) of the weight files it was computed from. `input_ids`: None where only the
-    `sequence` is told. `pooling`: of `models.pooling.pool`, over all tokens. `values`: the first of `n`; `norm`: of all.
+    `sequence` is told. `pooling`: of `models.pooling.pool`, over all tokens. `values`: the first of `n`; `norm`: of
+    all.
     """
 
     repository: str
@@ -46,8 +46,8 @@ class Known:
     values: tuple[float, ...]
 
 
-def read_known(path: Path = LIST) -> list[Known]:
-    """The published embeddings; none where the list is not there (an installed package has no `resources`)."""
+def read_known(path: Path) -> list[Known]:
+    """The published embeddings of a list; none where it is not there (it does not come with an installed package)."""
     if not path.is_file():
         return []
     rows: Sequence[Mapping[str, Any]] = read_json(path)
@@ -111,15 +111,20 @@ def prove(model: GenomicModel, tokenizer: Tokenizer | None, row: Known, where: s
 
 
 def check_known(
-    model: GenomicModel, tokenizer: Tokenizer | None, source: str, checksums: Iterable[str], where: str
-) -> tuple[str, dict[str, Any] | None]:
+    known: Sequence[Known],
+    model: GenomicModel,
+    tokenizer: Tokenizer | None,
+    source: str,
+    checksums: Iterable[str],
+    where: str,
+) -> tuple[str, dict[str, Any]]:
     """A sentence on whether the loaded model gives its published embedding, and the same as facts of a card.
 
-    The facts are None where nothing is known of it; `UserError` where it is known and does not agree.
+    The facts are empty where nothing is known of it; `UserError` where it is known and does not agree.
     """
-    row = find_known(read_known(), source, checksums)
+    row = find_known(known, source, checksums)
     if row is None:
-        return f"{where}: no published embedding of this checkpoint is known; nothing to compare with.", None
+        return f"{where}: no published embedding of this checkpoint is known here; nothing to compare with.", {}
     apart = prove(model, tokenizer, row, where)
     facts = {
         "repository": row.repository,
@@ -127,4 +132,4 @@ def check_known(
         "sequence": row.sequence or json.dumps(row.input_ids),
         "agrees_to": float(f"{apart:.1g}"),
     }
-    return f"{where}: agrees to {apart:.0e} with the embedding published for {row.repository}.", facts
+    return f"{where}: agrees to {apart:.0e} with the embedding that is published for {row.repository}.", facts

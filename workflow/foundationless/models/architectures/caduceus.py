@@ -55,7 +55,6 @@ _SWITCHES: dict[str, tuple[Any, ...]] = {
 _LARGEST_NESTED = 1000.0  # of the nested tables' numbers that are no integers: step sizes and spreads
 _MOST_ROWS = 2**20  # every row has its entry in the complement map
 _IGNORED = -100  # what PlantCaduceus has as `pad_token_id`: the label that its loss leaves out, no token
-_PREFIX = "caduceus."
 
 
 def flip(strand: Tensor) -> Tensor:
@@ -150,6 +149,7 @@ class Caduceus(GenomicModel):
     softplus of it is log-uniform between dt_min and dt_max; A_log = log(1...N), D = 1, norms 1.
     """
 
+    lm_head: nn.Module
     family = "caduceus"
     objective = "masked"
     padding = "equal"
@@ -254,15 +254,11 @@ class Caduceus(GenomicModel):
         return {**super().vocabulary_config(tokenizer), "complement_map": complement}
 
     def load_published(self, tensors: Mapping[str, Tensor], where: str) -> None:
-        """Names of the bare backbone are read too, as its own class saves them, and then the head is the embedding."""
-        bare = any(name.startswith("backbone.") for name in tensors)
-        named = {
-            _PREFIX + name if bare and not name.startswith("lm_head.") else name: tensor
-            for name, tensor in tensors.items()
-        }
-        if bare and "lm_head.complement_map" in self.state_dict():
-            named.setdefault("lm_head.complement_map", self.state_dict()["lm_head.complement_map"])
-        super().load_published(named, where)
+        """A bare backbone, as its own class saves it, is read too: its head follows from the embedding and the map."""
+        own = self.state_dict()
+        follows = "lm_head.complement_map" in own and not any("lm_head." in name for name in tensors)
+        held = {"lm_head.complement_map": own["lm_head.complement_map"].clone()} if follows else {}
+        super().load_published({**tensors, **held}, where)
 
     def _walk(self, input_ids: Tensor) -> Iterator[tuple[Strands, Strands]]:
         """(states, residuals) of both strands before every block and after the last."""
