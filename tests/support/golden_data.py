@@ -21,7 +21,7 @@ from foundationless.models.tokenizers import PIECES
 DATA = Path(__file__).parents[1] / "golden" / "data"
 SETS = dict(
     hyenadna="hyenadna", caduceus_ps="caduceus", mistral="mistral", nt_500m="nt_v1", nt_v2="nt_v2", dnabert2="dnabert2",
-    gena_lm="gena_lm", gena_native_postln="bert",
+    gena_lm="gena_lm", gena_native_postln="bert", caduceus_ph="caduceus_ph", plant_caduceus="caduceus",
 )  # fmt: skip
 # The vocabularies of Nucleotide Transformer follow from a rule: tokens before and behind the 6-mers, and the SHA-256
 # of the published file.

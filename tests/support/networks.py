@@ -36,14 +36,30 @@ TINY = {
         d_model=16, n_layer=2, vocab_size=16, fused_add_norm=True, rms_norm=True, rcps=True, bidirectional=True,
         complement_map={str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)},
     ),
+    "caduceus_ph": dict(
+        d_model=16, n_layer=2, vocab_size=16, fused_add_norm=True, rms_norm=True, rcps=False, bidirectional=True,
+        complement_map={str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)},
+    ),
     "cnn": CNN | dict(depth=3, kernel_size=5),
     "dilated_cnn": CNN | dict(depth=4, kernel_size=5, dilation_max=4),
 }  # fmt: skip
 ESM = TINY["nt_v1"] | {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "layer_norm_eps": 1e-12}
-PAD = dict(hyenadna=4, caduceus=4, mistral=9, nt_v1=1, nt_v2=1, bert=3, gena_lm=3, dnabert2=3, cnn=0, dilated_cnn=0)
+PAD = dict(
+    hyenadna=4,
+    caduceus=4,
+    caduceus_ph=4,
+    mistral=9,
+    nt_v1=1,
+    nt_v2=1,
+    bert=3,
+    gena_lm=3,
+    dnabert2=3,
+    cnn=0,
+    dilated_cnn=0,
+)
 IDS = {
     "nt_v1": (4, 4105), "nt_v2": (6, 4107), "cnn": (5, 10), "dilated_cnn": (5, 10),
-    "hyenadna": (7, 12), "caduceus": (7, 12), "mistral": (0, 6)
+    "hyenadna": (7, 12), "caduceus": (7, 12), "caduceus_ph": (7, 12), "mistral": (0, 6)
 }  # fmt: skip
 
 

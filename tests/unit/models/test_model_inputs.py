@@ -78,7 +78,7 @@ def refused(words: str):
         ("caduceus", {"bidirectional_strategy": "ew_multiply"}, "'bidirectional_strategy' = 'ew_multiply'"),
         ("caduceus", {"bidirectional_weight_tie": False}, "'bidirectional_weight_tie' = False"),
         ("caduceus", {"rms_norm": False}, "'rms_norm' = False"),
-        ("caduceus", {"residual_in_fp32": True}, "'residual_in_fp32' = True"),
+        ("caduceus", {"residual_in_fp32": "yes"}, "'residual_in_fp32' = 'yes'"),
         ("caduceus", {"fused_add_norm": "yes"}, "'fused_add_norm' = 'yes'"),
         ("caduceus", {"new_switch": 3}, "'new_switch' = 3 is not implemented"),
         ("caduceus", {"ssm_cfg": {"bias": True}}, r"'ssm_cfg\.bias' = True"),

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_reading
-from foundationless.commands._flags import output_directory
+from foundationless.commands._flags import KNOWN_EMBEDDINGS, output_directory
 from foundationless.errors import UserError
 
 RECIPE = 1  # raise it when a result would change
@@ -30,10 +30,13 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 def write_checkpoint(arguments: argparse.Namespace, directory: Path, source: str) -> None:
     """Write the weight directory of the checkpoint in `directory`, as those flags describe it."""
     from foundationless.models.hub import import_checkpoint
+    from foundationless.models.known import read_known
 
     card = {name: getattr(arguments, name) for name in ("model", "family", "tokenizer")}
     card |= {"init": "pretrained", "seed": None, "source": source}
-    import_checkpoint(directory, arguments.output, card, _hashes(arguments.sha256), arguments.reading)
+    known = read_known(KNOWN_EMBEDDINGS)
+    hashes = _hashes(arguments.sha256)
+    import_checkpoint(directory, arguments.output, card, hashes, arguments.reading, known)
 
 
 def _hashes(words: list[str] | None) -> str | dict[str, str] | None:

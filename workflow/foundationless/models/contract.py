@@ -62,6 +62,8 @@ class GenomicModel(nn.Module):
         the right cannot reach a valid token; `equal`, padding is never inert and a batch holds one length.
     reading: `published`, or `as_in_paper`: the function that the paper's code evaluated, defects included.
     paper_masked: whether the paper passed an attention mask to this family.
+    conjoined: whether the family reads one strand, and what it says of a sequence is averaged over both: a classifier's
+        logits, each strand pooled by itself, and the states that embeddings are made of (`represent`).
     """
 
     family: ClassVar[str] = "of your own"
@@ -77,6 +79,7 @@ class GenomicModel(nn.Module):
     may_be_missing: ClassVar[Mapping[str, str]] = {}  # key prefix -> why a file may lack it (then 0)
     vocabulary_heads: ClassVar[frozenset[str]] = keys("lm_head cls")  # parts by whose names only logits are made
     paper_masked: ClassVar[bool] = True
+    conjoined: ClassVar[bool] = False
     paper_ignores: ClassVar[Mapping[str, str]] = {}  # pattern of names that the paper's loading lost -> how
 
     reading: Reading = "published"
@@ -111,6 +114,23 @@ class GenomicModel(nn.Module):
         """(last hidden state [batch, tokens, width], logits [batch, tokens, vocabulary])."""
         hidden = self.encode(input_ids, attention_mask)
         return hidden, self.project(hidden)
+
+    def mirror(self, input_ids: Tensor) -> Tensor:
+        """Where the letter of each place stands in the sequence turned round, [batch, tokens]; for `conjoined` ones."""
+        raise NotImplementedError
+
+    def other_strand(self, input_ids: Tensor) -> Tensor:
+        """Ids of the reverse complement, special tokens and padding in their places; for `conjoined` families."""
+        raise NotImplementedError
+
+    def represent(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """States [batch, tokens, width] to make embeddings of: `encode`'s, averaged over strands if `conjoined`."""
+        hidden = self.encode(input_ids, attention_mask)
+        if not self.conjoined:
+            return hidden
+        other = self.encode(self.other_strand(input_ids), attention_mask)
+        places = self.mirror(input_ids)[..., None].expand_as(other)
+        return (hidden + other.gather(1, places)) / 2
 
     def _check_length(self, input_ids: Tensor) -> None:
         """Raise `UserError` for more tokens than the model has positions."""

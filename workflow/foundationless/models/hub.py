@@ -13,6 +13,7 @@ from torch import Tensor
 from foundationless.errors import UserError
 from foundationless.models.checkpoints.files import CHOICES, CONFIG, choose, outlines, outlines_of, parts, weight_files
 from foundationless.models.contract import Reading
+from foundationless.models.known import Known, check_known
 from foundationless.models.tokenizers import PUBLISHED, TOKENIZER_FILES, load_tokenizer, tokenizer_files
 from foundationless.models.weights import PIECE_FILE, load_checkpoint, save_weights
 from foundationless.runtime.files import atomic_path, sha256, write_json
@@ -244,11 +245,13 @@ def import_checkpoint(
     card: Mapping[str, Any],
     expected_sha256: Hashes | None = None,
     reading: Reading = "published",
+    known: Sequence[Known] = (),
 ) -> None:
     """Load an official checkpoint strictly and write it as a weight directory; `card` names family and tokenizer.
 
     `expected_sha256` is compared with the published weight file before it is read, or with each of several; `reading`
-    as in `load_checkpoint`. The card says which tensors were left out.
+    as in `load_checkpoint`. Where its embedding of a sequence is among the `known` ones it must give it; the card and
+    the log say so, and which tensors were left out.
     """
     if not (directory / CONFIG).is_file():
         raise UserError(f"{directory}: no {CONFIG}; give the directory of an official checkpoint.")
@@ -268,11 +271,17 @@ def import_checkpoint(
             f"and its family is published with tokenizer '{model.tokenizer}'; with other ids it would read noise."
         )
     model.check_tokenizer(model.config, tokenizer)
-    facts: dict[str, Any] = {"published_sha256": _hashes(weights)}
+    hashes = _hashes(weights)
+    facts: dict[str, Any] = {"published_sha256": hashes}
     if model.left_out:
         facts["left_out"] = model.left_out
         more = f" and {len(model.left_out) - 1} more" if len(model.left_out) > 1 else ""
         tell(f"{directory}: {model.left_out[0]}{more} left out: no state and no logit depends on it.")
     if not model.has_head:
         tell(f"{directory}: it has no vocabulary head; it can be fine-tuned and embedded, nothing else.")
+    if reading == "published":
+        checksums = [hashes] if isinstance(hashes, str) else list(hashes.values())
+        said, proof = check_known(known, model, tokenizer, str(card["source"]), checksums, str(directory))
+        tell(said)
+        facts |= {"known_embedding": proof} if proof else {}
     save_weights(output, model, {**card, **facts}, tokenizer_files(tokenizer.name, directory))

@@ -16,9 +16,10 @@ from foundationless.models.architectures import native
 from foundationless.models.checkpoints.files import CONFIG
 from foundationless.models.hub import Description
 from foundationless.models.inventory import describe
+from foundationless.models.known import Known, check_known, weight_checksums
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PUBLISHED, VOCABULARIES, Tokenizer, load_tokenizer, tokenizer_files
-from foundationless.models.weights import PIECE_FILE, parse_config
+from foundationless.models.weights import CARD, PIECE_FILE, load_checkpoint, load_weights, parse_config
 from foundationless.runtime.files import atomic_path
 from foundationless.study import families
 from foundationless.study.checks import read_study
@@ -237,6 +238,36 @@ def _check_vocabulary(tokenizer: Tokenizer, rows: int, directory: Path) -> None:
             f"{directory / CONFIG}: it has {rows} tokens, and tokenizer '{name}' has {tokenizer.size}; name the "
             f"checkpoint's own with --tokenizer, if it is one of {', '.join(TOKENIZERS)}."
         )
+
+
+def check_embedding(directory: Path, known: Sequence[Known], family: str | None = None) -> tuple[str, dict[str, Any]]:
+    """`check_known` of a weight directory, or of a checkpoint in published layout, as it lies there.
+
+    `family`: of a checkpoint; that which its config.json is known by where it is None.
+    """
+    if (directory / CARD).is_file():
+        weights = load_weights(directory)
+        if weights.card["reading"] != "published" or weights.card["init"] != "pretrained":
+            raise UserError(f"{directory}: not the weights of a published checkpoint, read as published.")
+        hashes = weights.card.get("published_sha256", "")
+        checksums = [str(digest) for digest in (hashes.values() if isinstance(hashes, dict) else [hashes])]
+        return check_known(
+            known, weights.model, weights.tokenizer, str(weights.card["source"]), checksums, str(directory)
+        )
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such directory; give that of a checkpoint, with its {CONFIG}.")
+    config = _read_config(directory / CONFIG)
+    family = family or recognise(config, directory / CONFIG)
+    network = family_class(family)
+    model = load_checkpoint(directory, family)
+    try:
+        tokenizer = _find_tokenizer(network, network.settings(config), None, directory)
+    except UserError:
+        tokenizer = None  # an embedding of token ids needs none
+    # The hub's cache calls the directory of a revision by its hash, and its repository's by `models--OWNER--NAME`.
+    owner = next((part[8:].replace("--", "/", 1) for part in directory.parts if part.startswith("models--")), "")
+    source = f"{owner}@{directory.name}"
+    return check_known(known, model, tokenizer, source, weight_checksums(directory, known), str(directory))
 
 
 def put_on_trial(

@@ -34,7 +34,7 @@ class Family:
     path: str
     width: Mapping[str, int] = field(default_factory=dict)
     layers: str = ""
-    sign: tuple[str, str | None] | None = None
+    sign: tuple[str, str | bool | None] | None = None
     only: str = ""
     reason: str = ""
     paper_random: str = ""
@@ -124,6 +124,16 @@ FAMILIES = {
         "n_layer",
         ("model_type", "hyenadna"),
         count=_count_hyenadna,
+    ),
+    # Before `caduceus`, whose sign its files have too.
+    "caduceus_ph": Family(
+        "caduceus_ph:CaduceusPh",
+        {"d_model": 1},
+        "n_layer",
+        ("rcps", False),
+        only="character",
+        reason="Caduceus complements token by token, so it reads characters only",
+        count=_count_caduceus,
     ),
     "caduceus": Family(
         "caduceus:Caduceus",
