@@ -87,6 +87,10 @@ class CaduceusPh(Caduceus):
     @classmethod
     def check_tokenizer(cls, config: Mapping[str, Any], tokenizer: Tokenizer) -> None:
         super().check_tokenizer(config, tokenizer)
+        cls._check_special(tokenizer)
+
+    @classmethod
+    def _check_special(cls, tokenizer: Tokenizer) -> None:
         odd = sorted((tokenizer.special_ids - {tokenizer.mask_id, tokenizer.unknown_id}) ^ set(_AROUND))
         if odd:
             raise UserError(
@@ -97,7 +101,7 @@ class CaduceusPh(Caduceus):
     @classmethod
     def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
         config = super().vocabulary_config(tokenizer)
-        cls.check_tokenizer(config, tokenizer)
+        cls._check_special(tokenizer)
         return config
 
     @classmethod
