@@ -38,7 +38,7 @@ class Family:
     only: str = ""
     reason: str = ""
     paper_random: str = ""
-    count: Callable[[Mapping[str, Any]], int] | None = None
+    count: Callable[[Mapping[str, Any]], int | None] | None = None
     depths: tuple[tuple[float, int], ...] = ()
 
 
@@ -109,6 +109,28 @@ def _count_dilated(c: Mapping[str, Any]) -> int:
     return int(rows * d * (kernel + 1) + 3 * d + rows + c["depth"] * layer)
 
 
+def _count_gpn(c: Mapping[str, Any]) -> int:
+    d, rows = c["hidden_size"], c["vocab_size"]
+    return int(c["n_layers"] * (c["kernel_size"] * d * d + d * d + 6 * d) + d * d + 3 * d + rows * d + rows)
+
+
+def _count_olmo(c: Mapping[str, Any]) -> int | None:
+    """Of the switches that Omni-DNA has; of all others nobody has counted."""
+    if c.get("include_bias", True) or c.get("layer_norm_with_affine", True) or not c.get("rope"):
+        return None
+    d, heads, inner = c["d_model"], c["n_heads"], c.get("mlp_hidden_size") or (c.get("mlp_ratio") or 4) * c["d_model"]
+    shared = c.get("n_kv_heads") or (1 if c.get("multi_query_attention") else heads)
+    norms = (
+        (d + d // heads * shared)
+        * bool(c.get("attention_layer_norm"))
+        * (c.get("attention_layer_norm_with_affine") is not False)
+    )
+    gated = c.get("activation_type", "swiglu") == "swiglu"
+    layer = 2 * d * d + 2 * d * (d // heads) * shared + d * inner + d * (inner // 2 if gated else inner) + norms
+    tables = 1 if c.get("weight_tying", True) else 2
+    return int(tables * (c.get("embedding_size") or c["vocab_size"]) * d + c["n_layers"] * layer)
+
+
 def _attention(
     path: str, sign: tuple[str, str | None], count: Callable[[Mapping[str, Any]], int], paper_random: str = ""
 ) -> Family:
@@ -159,6 +181,19 @@ FAMILIES = {
         lambda c: _count_bert(c) + _head(c, tied=True) + 2 * c["hidden_size"] * bool(c.get("last_layer_norm", True)),
         paper_random="bert",
     ),
+    # Before `bert`, whose sign its files have too.
+    "mutbert": _attention(
+        "mutbert:MutBERT",
+        ("pooler_type", None),
+        lambda c: (
+            _count_bert(c)
+            - c.get("max_position_embeddings", 512) * c["hidden_size"]
+            + _head(c, tied=c.get("tie_word_embeddings", True))
+        ),
+    ),
+    "gpn": Family("gpn:GPN", {"hidden_size": 1}, "n_layers", ("model_type", "ConvNet"), count=_count_gpn),
+    # Its config.json has names of its own; transformers' `olmo`, with others, is one of `transformers`.
+    "olmo": Family("olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
     "bert": _attention(
         "bert:Bert", ("model_type", "bert"), lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)
     ),
