@@ -73,14 +73,12 @@ rule download_own_tokenizer:
         mem_mb=get_memory,
         runtime=get_runtime,
     params:
-        recipe=get_recipe("download_tokenizer"),
-        tokenizer=get_tokenizer_name,
+        recipe=get_recipe("download_own_tokenizer"),
         repository=lambda w: get_tokenizer_file(w, "repository"),
         revision=lambda w: get_tokenizer_file(w, "revision"),
         hub=lambda w, output: get_hub_flags(w, output, "tokenizer_file"),
     message:
         "Download the own tokenizer of {params.repository}"
     shell:
-        "python -m foundationless download_tokenizer --tokenizer {params.tokenizer}"
-        " --repository {params.repository:q} --revision {params.revision:q} {params.hub:q}"
-        " --output {output:q} 2> {log:q}"
+        "python -m foundationless download_own_tokenizer --repository {params.repository:q}"
+        " --revision {params.revision:q} {params.hub:q} --output {output:q} 2> {log:q}"

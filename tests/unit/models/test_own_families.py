@@ -103,7 +103,8 @@ def roformer(config, **more):
     settings = transformers.RoFormerConfig(
         vocab_size=config["vocab_size"], hidden_size=config["hidden_size"], embedding_size=config["hidden_size"],
         num_hidden_layers=config["num_hidden_layers"], num_attention_heads=config["num_attention_heads"],
-        intermediate_size=config["intermediate_size"], max_position_embeddings=64, type_vocab_size=2, rotary_value=False,
+        intermediate_size=config["intermediate_size"], max_position_embeddings=64, type_vocab_size=2,
+        rotary_value=False,
         pad_token_id=config["pad_token_id"], layer_norm_eps=1e-12, **more,
     )  # fmt: skip
     torch.manual_seed(5)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.models.controls import derive
-    from foundationless.models.tokenizers import tokenizer_files
+    from foundationless.models.tokenizers import PUBLISHED, tokenizer_files
     from foundationless.models.weights import load_weights, save_weights
 
     pretrained, random = load_weights(arguments.pretrained), load_weights(arguments.random)
@@ -32,4 +32,4 @@ def run(arguments: argparse.Namespace) -> None:
     card |= {name: random.card[name] for name in ("family", "tokenizer")}
     card |= {"source": f"pretrained {pretrained.card['sha256']}, random {random.card['sha256']}"}
     model = derive(arguments.init, pretrained, random, arguments.seed)
-    save_weights(arguments.output, model, card, tokenizer_files(card["tokenizer"], arguments.random))
+    save_weights(arguments.output, model, card, tokenizer_files(PUBLISHED, arguments.random))

@@ -223,6 +223,11 @@ class GenomicModel(nn.Module):
         return {key: config[key] for key in config if key in used}
 
     @classmethod
+    def unread(cls, config: Mapping[str, Any]) -> list[str]:
+        """Keys of a published config.json that say something and are not read, where `check_config` lets them pass."""
+        return []
+
+    @classmethod
     def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
         """Configuration keys to replace when another tokenizer is put in front of the model."""
         return {"vocab_size": tokenizer.size, "pad_token_id": tokenizer.pad_id}
@@ -275,7 +280,7 @@ class GenomicModel(nn.Module):
                 present = [name for name in names if name in tensors]
                 for name in present:
                     check_tensor(where, name, tensors[name], own[name])
-                    if name != present[0] and not torch.equal(tensors[name], tensors[present[0]]):
+                    if name != present[0] and not same_tensor(tensors[name], tensors[present[0]]):
                         raise UserError(
                             f"{where}: '{present[0]}' and '{name}' are one shared tensor in this architecture, but the "
                             "file holds two different ones."
@@ -285,6 +290,14 @@ class GenomicModel(nn.Module):
                 else:
                     own[names[0]].zero_()
 
+    @classmethod
+    def foresee(cls, config: Mapping[str, Any], outlines: Mapping[str, Tensor], where: str) -> "GenomicModel":
+        """A model without numbers that has loaded tensors without numbers: `UserError` where it could not load them."""
+        with torch.device("meta"):
+            model = cls.blank(config)
+        model.load_published(outlines, where)
+        return model
+
     def is_head(self, name: str) -> bool:
         """Whether a tensor of that name is the vocabulary head's alone."""
         return name.partition(".")[0] in self.vocabulary_heads
@@ -292,7 +305,7 @@ class GenomicModel(nn.Module):
     def settle(self, where: str, missing: Collection[str], unexpected: Collection[str]) -> None:
         """Leave out heads that are not read, do without a vocabulary head that is not there; `UserError` for the rest.
 
-        A head of which a part is there is a damaged one.
+        A head of which some tensors are there is a damaged one.
         """
         heads = beside(unexpected, self.state_dict())
         _complain(where, "is unexpected", set(unexpected) - set(heads))
@@ -302,8 +315,9 @@ class GenomicModel(nn.Module):
         if not missing:
             return
         shared = self.shared_names()
-        whole = {name for name in self.state_dict() if self.is_head(name)} - shared.keys() - set(shared.values())
-        _complain(where, "is missing", missing if whole - set(missing) else ())
+        held = self.state_dict().keys() - shared.keys() - set(shared.values()) - set(missing)
+        damaged = {name.partition(".")[0] for name in held if self.is_head(name)}
+        _complain(where, "is missing", (name for name in missing if name.partition(".")[0] in damaged))
         self.behead()
 
     def behead(self) -> None:
@@ -322,6 +336,11 @@ def _no_head(family: str, hidden: Tensor) -> Tensor:
     raise UserError(
         f"family '{family}': the checkpoint has no vocabulary head; it can be fine-tuned and embedded, nothing else."
     )
+
+
+def same_tensor(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same, as far as that can be known of them."""
+    return one.is_meta or other.is_meta or torch.equal(one, other)
 
 
 def is_number(value: Any) -> bool:
@@ -363,7 +382,7 @@ def check_tensor(where: str, name: str, value: Tensor, target: Tensor) -> None:
             f"{where}: tensor '{name}' is of type {value.dtype}, the architecture asks for "
             f"{target.dtype}; is this a checkpoint of the family named?"
         )
-    if value.is_floating_point() and not value.float().isfinite().all():
+    if value.is_floating_point() and not value.is_meta and not value.float().isfinite().all():
         raise UserError(f"{where}: tensor '{name}' holds values that are not finite numbers.")
 
 

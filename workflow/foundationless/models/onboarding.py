@@ -4,25 +4,29 @@ import copy
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from foundationless.errors import UserError
+from foundationless.models.architectures import native
+from foundationless.models.checkpoints.files import CONFIG
 from foundationless.models.hub import Description
 from foundationless.models.inventory import describe
 from foundationless.models.known import Known, check_known, weight_checksums
 from foundationless.models.registry import family_class
-from foundationless.models.tokenizers import PUBLISHED, Tokenizer, load_tokenizer
-from foundationless.models.weights import CARD, CONFIG, PIECE_FILE, load_checkpoint, load_weights, parse_config
+from foundationless.models.tokenizers import PUBLISHED, VOCABULARIES, Tokenizer, load_tokenizer, tokenizer_files
+from foundationless.models.weights import CARD, PIECE_FILE, load_checkpoint, load_weights, parse_config
 from foundationless.runtime.files import atomic_path
 from foundationless.study import families
 from foundationless.study.checks import read_study
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import FEWEST_SEEDS
+from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
@@ -33,7 +37,12 @@ LEARNING_RATE = 3.0e-5
 _PADDING, _PADDING_OF_FILES = 8, 128
 # What two tokenizers are compared by.
 _PROBES = ("", "ACGTTGCAAGGCCTTAACGTACGATCGATTACAN", "acgtNNNACGTRYA")
+_DRAWN = 3000  # nucleotides
 _LONGEST_LABEL = 24
+# Rules of analyses that read logits.
+_OF_LOGITS = ("score_likelihood", "score_mutagenesis")
+# Families written here for speed, of which `transformers` has forms that they do not.
+_ALSO_NATIVE = ("mistral", "nt_v1")
 
 
 def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
@@ -41,14 +50,37 @@ def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
 
     `where` is its path, for the sentence.
     """
-    if family := families.recognise(config):
+    family = families.recognise(config)
+    if family and not (family in _ALSO_NATIVE and _needs_native(family, config)):
         return family
     said = config.get("model_type") or ", ".join(map(str, config.get("architectures") or ())) or "nothing"
-    published = ", ".join(name for name, row in families.FAMILIES.items() if row.sign)
+    if isinstance(said, str) and said in native.TYPES:
+        if foreign := native.foreign_class(config):
+            raise UserError(
+                f"{where}: it asks for {foreign}, which is code of its repository, and no such code is run; name "
+                f"--family transformers where {native.TYPES[said].head} of `transformers` is the same function."
+            )
+        return "transformers"
+    published = ", ".join(name for name, row in families.FAMILIES.items() if row.sign or name == "transformers")
     raise UserError(
         f"{where}: no family is known by it (it calls itself {said!r:.60}); name one with --family: {published}, or "
-        "PATH.py:Class for one of your own."
+        f"PATH.py:Class for one of your own; `transformers` are the model_types {', '.join(native.TYPES)}."
     )
+
+
+def _needs_native(family: str, config: Mapping[str, Any]) -> bool:
+    """Whether the configuration asks for what `transformers` has and the family does not."""
+    try:
+        family_class(family).check_config(config)
+    except UserError as error:
+        if "is not implemented" not in str(error):
+            return False
+        try:
+            family_class("transformers").check_config(config)
+        except UserError:
+            return False
+        return True
+    return False
 
 
 def name_of(address: str) -> str:
@@ -90,12 +122,56 @@ def describe_model(
         "arms": ["pretrained", "random"],
         "config": settings,
         "pretrained": {**source, **pinned, **({"sha256": published.sha256} if published.sha256 else {})},
+        **({"licence": published.licence} if published.licence else {}),
     }
+    if tokenizer == PUBLISHED:
+        entry["nucleotides_per_token"] = _nucleotides(found)
     if tokenizer in (*PIECES, PUBLISHED):
         file = PIECE_FILE if tokenizer in PIECES else ""
         local = {"path": str(published.directory / file)} if source["source"] == "local" else {}
         entry["tokenizer_file"] = {**source, **pinned, **local}
     return entry
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What is said of a checkpoint before it is tried: sentences, and whether it has a vocabulary head."""
+
+    sentences: tuple[str, ...]
+    has_head: bool
+
+
+def introduce(entry: Mapping[str, Any], published: Description) -> Introduction:
+    """Family, tokenizer, sizes and licence of a model of `describe_model`, and what it lacks and leaves out.
+
+    Where its tensors are known they are loaded without their numbers: one that is missing, of another shape or of no
+    use to the family is a `UserError`.
+    """
+    family, settings = entry["family"], entry["config"]
+    network, tokenizer = family_class(family), load_tokenizer(entry["tokenizer"], published.directory)
+    kind = f"family '{family}'" + (f" (model_type '{settings['model_type']}')" if family == "transformers" else "")
+    licence = f"licence {published.licence}, by its card" if published.licence else "its card states no licence"
+    said = [
+        f"{entry['label']}: {kind}, tokenizer '{tokenizer.name}' ({entry['tokenizer_class']}, {tokenizer.size:,} ids), "
+        f"{entry['objective']}, {entry['parameters']:,} parameters, inputs of up to {entry['max_tokens']:,} tokens; "
+        f"{licence}."
+    ]
+    if unread := network.unread(_read_config(published.directory / CONFIG)):
+        said.append(f"Keys of its {CONFIG} that its class does not read: {_few(unread)}.")
+    if published.outlines is None:
+        said.append("Its tensors are looked at when its weights are there.")
+        return Introduction(tuple(said), has_head=True)
+    where = str(published.directory)
+    model = network.foresee(network.check_config(settings), published.outlines, where)
+    if model.left_out:
+        said.append(f"Left out, for no state and no logit depends on it: {_few(model.left_out)}.")
+    if not model.has_head:
+        said.append("It has no vocabulary head: it is fine-tuned and embedded, and gives no likelihoods.")
+    return Introduction(tuple(said), model.has_head)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -114,36 +190,54 @@ def _find_tokenizer(network: Any, settings: Mapping[str, Any], name: str | None,
 
     The checkpoint's own goes first where the two do not give the same ids.
     """
+    with torch.device("meta"):
+        rows = network(settings).vocabulary_size
+
+    def load(name: str) -> Tokenizer:
+        tokenizer = load_tokenizer(name, directory)
+        _check_vocabulary(tokenizer, rows, directory)
+        network.check_tokenizer(settings, tokenizer)
+        return tokenizer
+
     if name or network.tokenizer == PUBLISHED:
-        return _check_vocabulary(network, settings, name or PUBLISHED, directory)
+        return load(name or PUBLISHED)
     try:
-        own = _check_vocabulary(network, settings, network.tokenizer, directory)
+        own = load(network.tokenizer)
     except UserError as error:
         try:
-            return _check_vocabulary(network, settings, PUBLISHED, directory)
-        except UserError:
-            raise error from None
+            return load(PUBLISHED)
+        except UserError as other:
+            files = [path.name for path in tokenizer_files(PUBLISHED, directory)]
+            raise (error if PIECE_FILE in files or not {*VOCABULARIES} & {*files} else other) from None
     try:
-        published = _check_vocabulary(network, settings, PUBLISHED, directory)
+        published = load(PUBLISHED)
     except UserError:
         return own
-    same = all((own.encode(probe).tolist() == published.encode(probe).tolist()) for probe in _PROBES)
+    same = all(own.encode(probe).tolist() == published.encode(probe).tolist() for probe in _PROBES)
     return own if same else published
 
 
-def _check_vocabulary(network: Any, settings: Mapping[str, Any], name: str, directory: Path) -> Tokenizer:
-    """The tokenizer; `UserError` where the embedding table was made for other tokens than the tokenizer's."""
-    tokenizer = load_tokenizer(name, directory)
-    with torch.device("meta"):
-        rows = network(settings).vocabulary_size
+def _nucleotides(tokenizer: Tokenizer) -> float:
+    """Nucleotides that a token is worth in a long sequence: what a price is made of."""
+    drawn = "".join(np.random.default_rng(0).choice(list("ACGT"), _DRAWN))
+    return round(_DRAWN / max(1, len(tokenizer.encode(drawn, special=False))), 2)
+
+
+def _check_vocabulary(tokenizer: Tokenizer, rows: int, directory: Path) -> None:
+    """Raise `UserError` where the embedding table was made for other tokens than the tokenizer's."""
+    name = tokenizer.name
+    if name == PUBLISHED and tokenizer.size > rows:
+        files = ", ".join(path.name for path in tokenizer_files(name, directory))
+        raise UserError(
+            f"{directory / CONFIG}: it has {rows} tokens, and the tokenizer beside it ({files}) has {tokenizer.size}; "
+            "give the files that belong together."
+        )
     more = rows + 1 if name == PUBLISHED else _PADDING_OF_FILES if name in PIECES else _PADDING
     if not tokenizer.size <= rows < tokenizer.size + more:
         raise UserError(
             f"{directory / CONFIG}: it has {rows} tokens, and tokenizer '{name}' has {tokenizer.size}; name the "
             f"checkpoint's own with --tokenizer, if it is one of {', '.join(TOKENIZERS)}."
         )
-    network.check_tokenizer(settings, tokenizer)
-    return tokenizer
 
 
 def check_embedding(directory: Path, known: Sequence[Known], family: str | None = None) -> tuple[str, dict[str, Any]]:
@@ -155,7 +249,8 @@ def check_embedding(directory: Path, known: Sequence[Known], family: str | None 
         weights = load_weights(directory)
         if weights.card["reading"] != "published" or weights.card["init"] != "pretrained":
             raise UserError(f"{directory}: not the weights of a published checkpoint, read as published.")
-        checksums = [str(weights.card.get("published_sha256", ""))]
+        hashes = weights.card.get("published_sha256", "")
+        checksums = [str(digest) for digest in (hashes.values() if isinstance(hashes, dict) else [hashes])]
         return check_known(
             known, weights.model, weights.tokenizer, str(weights.card["source"]), checksums, str(directory)
         )
@@ -175,10 +270,13 @@ def check_embedding(directory: Path, known: Sequence[Known], family: str | None 
     return check_known(known, model, tokenizer, source, weight_checksums(directory, known), str(directory))
 
 
-def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def put_on_trial(
+    study: Mapping[str, Any], name: str, entry: Mapping[str, Any], has_head: bool = True
+) -> tuple[dict[str, Any], list[str]]:
     """The study with this model alone and the study's baselines, and a sentence for everything else that is changed.
 
-    What an analysis did with models that it named, it does with this one; `VARIANTS` are left out.
+    What an analysis did with models that it named, it does with this one; `VARIANTS` are left out, and without a
+    vocabulary head what reads logits.
     """
     if name in {parse_model(stem).base for stem in study["baselines"]}:
         raise UserError(f"model '{name}': a baseline of the study has that name; give another with --name.")
@@ -191,6 +289,10 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
     variants = [model for spec in analyses.values() for model in spec.pop("models", ()) if model not in study["models"]]
     if lost := [what for what in trial["analyses"] if what in VARIANTS]:
         remarks.append(f"Left out: the analyses {' and '.join(lost)}, of variants that no published checkpoint has.")
+    reading = [what for what in analyses if ANALYSES[what].rule in _OF_LOGITS] if not has_head else []
+    if reading:
+        analyses = {what: spec for what, spec in analyses.items() if what not in reading}
+        remarks.append(f"Left out: the analyses {' and '.join(reading)}, for the checkpoint has no vocabulary head.")
     if variants:
         remarks.append(f"Left out: {', '.join(dict.fromkeys(variants))}, whose analyses have the model as it is alone.")
     remarks += _match_baselines(trial, name, entry)
@@ -257,13 +359,18 @@ def read_base(study: Path) -> dict[str, Any]:
 
 
 def write_trial(
-    study: Mapping[str, Any], name: str, entry: Mapping[str, Any], mirror: Path | None, output: Path
+    study: Mapping[str, Any],
+    name: str,
+    entry: Mapping[str, Any],
+    mirror: Path | None,
+    output: Path,
+    has_head: bool = True,
 ) -> list[str]:
     """Write the study (of `read_base`) with this model on trial, checked as a whole; returns `put_on_trial`'s words.
 
     `output` may hold the very same study already; `UserError` where it holds another one.
     """
-    trial, remarks = put_on_trial(study, name, entry)
+    trial, remarks = put_on_trial(study, name, entry, has_head)
     if mirror is not None:
         trial["mirror"] = str(mirror)
     read_study(trial)

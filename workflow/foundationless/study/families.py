@@ -132,7 +132,7 @@ def _count_olmo(c: Mapping[str, Any]) -> int | None:
 
 
 def _attention(
-    path: str, sign: tuple[str, str | None], count: Callable[[Mapping[str, Any]], int], paper_random: str = ""
+    path: str, sign: tuple[str, str | None] | None, count: Callable[[Mapping[str, Any]], int], paper_random: str = ""
 ) -> Family:
     """A row of a transformer (paper Table 11: intermediate = 4 x width)."""
     sizes = {"hidden_size": 1, "intermediate_size": 4}
@@ -181,7 +181,6 @@ FAMILIES = {
         lambda c: _count_bert(c) + _head(c, tied=True) + 2 * c["hidden_size"] * bool(c.get("last_layer_norm", True)),
         paper_random="bert",
     ),
-    # Before `bert`, whose sign its files have too.
     "mutbert": _attention(
         "mutbert:MutBERT",
         ("pooler_type", None),
@@ -194,9 +193,8 @@ FAMILIES = {
     "gpn": Family("gpn:GPN", {"hidden_size": 1}, "n_layers", ("model_type", "ConvNet"), count=_count_gpn),
     # Its config.json has names of its own; transformers' `olmo`, with others, is one of `transformers`.
     "olmo": Family("olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
-    "bert": _attention(
-        "bert:Bert", ("model_type", "bert"), lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)
-    ),
+    # What the paper made of a random GENA-LM; a published BERT is read by `transformers`, with its vocabulary head.
+    "bert": _attention("bert:Bert", None, lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)),
     # Every architecture that `transformers` has natively; models/architectures/native.py lists them by model_type.
     "transformers": Family("native:Transformers"),
     "cnn": Family("cnn:ConvolutionalNetwork", {"width": 1}, "depth", count=_count_cnn),

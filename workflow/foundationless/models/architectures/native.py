@@ -30,6 +30,7 @@ from foundationless.models.contract import (
     check_tensor,
     check_value,
     keys,
+    same_tensor,
 )
 from foundationless.models.portable_rng import PreciseFunctions, WithoutDraws
 
@@ -84,7 +85,6 @@ TYPES = {
     "mixtral": Native("MixtralForCausalLM", "causal", "right"),
     "modernbert": Native("ModernBertForMaskedLM", "masked", "mask"),
     "modernbert-decoder": Native("ModernBertDecoderForCausalLM", "causal", "right"),
-    "nystromformer": Native("NystromformerForMaskedLM", "masked", "equal"),  # its landmarks are means over all tokens
     "olmo": Native("OlmoForCausalLM", "causal", "right"),
     "olmo2": Native("Olmo2ForCausalLM", "causal", "right"),
     "olmo3": Native("Olmo3ForCausalLM", "causal", "right"),
@@ -144,6 +144,15 @@ def _row(config: Mapping[str, Any]) -> tuple[str, Native]:
             f"{', '.join(TYPES)}."
         )
     return said, TYPES[said]
+
+
+def foreign_class(config: Mapping[str, Any]) -> str | None:
+    """The class that a config.json asks for, where it is none of `transformers`: code of a repository."""
+    import transformers
+
+    said = config.get("architectures")
+    classes = [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+    return next((name for name in classes if not hasattr(transformers, name)), None)
 
 
 @contextlib.contextmanager
@@ -351,12 +360,14 @@ class Transformers(GenomicModel):
         for name, tensor in tensors.items():
             if name in own:
                 check_tensor(where, name, tensor, own[name])
-            if shared.get(name) in tensors and not torch.equal(tensor, tensors[shared[name]]):
+            if shared.get(name) in tensors and not same_tensor(tensor, tensors[shared[name]]):
                 raise UserError(
                     f"{where}: '{shared[name]}' and '{name}' are one shared tensor in this architecture, but the file "
                     "holds two different ones."
                 )
         network, said = self._load(tensors, where)
+        if said["mismatched_keys"] and (lacking := self._lacking(tensors)):
+            raise UserError(f"{where}: tensor '{lacking}' is missing; is this a whole checkpoint?")
         for name, given, wanted in sorted(said["mismatched_keys"]):
             raise UserError(
                 f"{where}: tensor '{name}' has shape {list(given)}, the configuration asks for {list(wanted)}; the "
@@ -371,7 +382,7 @@ class Transformers(GenomicModel):
             for name in said["missing_keys"] & self.state_dict().keys() - missing:
                 self.state_dict()[name].zero_()
         for name, tensor in self.state_dict().items():
-            if tensor.is_floating_point() and not tensor.isfinite().all():
+            if tensor.is_floating_point() and not tensor.is_meta and not tensor.isfinite().all():
                 raise UserError(f"{where}: tensor '{name}' holds values that are not finite numbers.")
 
     def _load(self, tensors: Mapping[str, Tensor], where: str) -> tuple[Any, dict[str, Any]]:

@@ -49,7 +49,8 @@ def fitted(tensors: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Ten
     given = {f"{name.partition('.')[0]}." for name in plain}
 
     def added(prefix: str) -> dict[str, str]:
-        return {name: name if name in own or HEADS.search(name) else prefix + name for name in plain}
+        stays = {name for name in plain if name in own or (HEADS.search(name) and prefix + name not in own)}
+        return {name: name if name in stays else prefix + name for name in plain}
 
     def removed(prefix: str) -> dict[str, str]:
         return {name: name.removeprefix(prefix) for name in plain}
@@ -64,7 +65,7 @@ def fitted(tensors: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Ten
 
 
 def beside(names: Iterable[str], own: Collection[str]) -> list[str]:
-    """Those of the names that are of a head or a pooler beside an architecture, or in its body, that has names `own`."""
+    """Those of the names that are of a head or a pooler, beside an architecture with names `own` or in its body."""
     starts = {name.partition(".")[0] for name in own}
 
     def is_beside(name: str) -> bool:

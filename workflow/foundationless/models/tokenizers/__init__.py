@@ -7,7 +7,11 @@
 | `paper_char` | characters (the paper's Mistral) | [CLS] ... [SEP] | left |
 | `character` | characters, for any encoder | [CLS] ... [SEP] | right |
 | `nt_v1`, `nt_v2` | 6-mers, single letters where none fits | <cls> ... | right |
+| `dnabert_3` ... `dnabert_6` | overlapping k-mers (ProkBERT k6s1 too: `dnabert_6`) | [CLS] ... [SEP] | right |
+| `prokbert_k6s2` | 6-mers, every second one | [CLS] ... [SEP] | right |
+| `generator` | 6-mers, one unknown token for the letters left over | <s> ... | right |
 | `dnabert2`, `gena_lm` | byte-pair pieces, from a `tokenizer.json` | [CLS] ... [SEP] | right |
+| `published` | the checkpoint's own, from its own files (`TOKENIZER_FILES`) | as its files say | as they say |
 
 What becomes of everything but A, C, G and T, with the ids ("?" is the unknown token, one for each letter):
 
@@ -19,21 +23,32 @@ What becomes of everything but A, C, G and T, with the ids ("?" is the unknown t
 | `character` | 1 | upper case | 9 | ? | ? | ? | ? | ? | 2 3 |
 | `nt_v1` | 0 | ? (a) | 4104 | ? (a) | ? (a) | ? (a) | ? (a) | separates, no token | 3 |
 | `nt_v2` | 0 | ? (a) | 4106 | ? (a) | ? (a) | ? (a) | ? (a) | separates, no token | 3 |
+| `dnabert_k`, `prokbert_k6s2` | 1 | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | 2 3 |
+| `generator` | 0 | ?, one each | ? (c) | ? (c) | ? (c) | ?, one each | ?, one each | ?, one each | 1 |
 | `dnabert2` | 0 | ? | ? | ? | ? | ? | ? | separates, no token | 1 2 |
 | `gena_lm` | 0 | ? | 12 (b) | D, H, V: ?, others (b) | ? | 5 | ? | ?, none at the ends | 1 2 |
 
 (a) One for a whole stretch: any run without A, C, G, T, N and white space, whatever it is made of.
-(b) In pieces, as A, C, G and T are; ten and more N in a row are one "-" (5).
+(b) In pieces, as A, C, G and T are; ten and more N in a row are one "-" (5). The first GENA-LM (human, 32,000 pieces)
+    knows A, C, G and T alone, and cuts and drops nothing.
+(c) Every k-mer that holds one.
+
+`published` reads the first of these that is there: `tokenizer.json` (of any kind; what it says is done, whatever class
+`tokenizer_config.json` names); `vocab.txt` by that class (`EsmTokenizer`: k-mers side by side, or letters;
+`DNAKmerTokenizer`: as `generator`; `LCATokenizer`, `BertTokenizer`, none: overlapping k-mers, or letters); a
+SentencePiece model; no file, where the class is one of remote code whose rule is known (HyenaDNA, Caduceus, GENERator).
+Code of a checkpoint is never run. Special tokens are those of `special_tokens_map.json`, else of
+`tokenizer_config.json`, else those that are usually called so.
 """
 
 from pathlib import Path
 
 from foundationless.errors import UserError
-from foundationless.models.tokenizers.common import Tokenizer
 from foundationless.models.tokenizers.kmers import KMERS, KmerTokenizer, WindowTokenizer, declared_kmers
 from foundationless.models.tokenizers.letters import CHARACTERS, CharacterTokenizer, declared_letters
 from foundationless.models.tokenizers.pieces import PIECES, LibraryTokenizer, PieceTokenizer
-from foundationless.models.tokenizers.published import PUBLISHED, TOKENIZER_FILES, read_published
+from foundationless.models.tokenizers.protocol import Tokenizer
+from foundationless.models.tokenizers.published import PUBLISHED, TOKENIZER_FILES, VOCABULARIES, read_published
 
 TOKENIZERS = (*CHARACTERS, *KMERS, *PIECES, PUBLISHED)
 
@@ -42,6 +57,7 @@ __all__ = [
     "PUBLISHED",
     "TOKENIZERS",
     "TOKENIZER_FILES",
+    "VOCABULARIES",
     "CharacterTokenizer",
     "KmerTokenizer",
     "LibraryTokenizer",

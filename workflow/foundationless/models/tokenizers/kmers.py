@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import numpy as np
 
 from foundationless.errors import UserError
-from foundationless.models.tokenizers.common import Side, Specials, as_bytes, edges_of, make_spans, room
+from foundationless.models.tokenizers.protocol import Side, Specials, as_bytes, edges_of, make_spans, room
 
 
 def letter_order(vocabulary: Mapping[str, int], k: int) -> str | None:

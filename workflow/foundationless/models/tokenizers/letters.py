@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from foundationless.models.tokenizers.common import Side, Specials, as_bytes, make_spans, room
+from foundationless.models.tokenizers.protocol import Side, Specials, as_bytes, make_spans, room
 
 
 class CharacterTokenizer:

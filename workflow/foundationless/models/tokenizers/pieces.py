@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from foundationless.errors import UserError
-from foundationless.models.tokenizers.common import Side, is_marker, make_spans
+from foundationless.models.tokenizers.protocol import Side, is_marker, make_spans
 
 if TYPE_CHECKING:
     import tokenizers
@@ -44,13 +44,15 @@ class LibraryTokenizer:
     def __init__(
         self, name: str, backend: "tokenizers.Tokenizer", roles: Mapping[str, str], padding_side: Side, where: Path
     ) -> None:
-        """`roles`: the token that plays each of `common.ROLES`; `where`: the file, for sentences."""
+        """`roles`: the token that plays each of `protocol.ROLES`; `where`: the file, for sentences."""
         self.name, self.padding_side, self._tokenizer = name, padding_side, backend
         vocabulary = backend.get_vocab(with_added_tokens=True)
-        unknown = vocabulary.get(roles.get("unk", ""), vocabulary.get(getattr(backend.model, "unk_token", None) or ""))
+        # Where the library says which token is unknown, that is it; byte-level pieces have none, whatever is declared.
+        said = getattr(backend.model, "unk_token", roles.get("unk"))
+        unknown = vocabulary.get(said or "")
         ids = {role: vocabulary[token] for role, token in roles.items() if token in vocabulary}
         bare, whole = (backend.encode(_PROBE, add_special_tokens=special).ids for special in (False, True))
-        if not bare or unknown in bare:
+        if not bare or unknown in bare[: max(1, len(bare) - 1)]:  # a rest of k-mers may be unknown
             raise UserError(
                 f"{where}: it does not know A, C, G and T (it makes {bare[:8]} of {_PROBE}); only a tokenizer of DNA "
                 "can be used."
@@ -66,7 +68,7 @@ class LibraryTokenizer:
         self.sep_id: int | None = ids["sep"] if "sep" in ids else ids.get("eos")
         self.pad_id = next((ids[r] for r in ("pad", "eos", "sep", "unk", "bos", "cls") if r in ids), min(bare))
         ordinary = max(index for index in vocabulary.values() if index not in every)
-        used = (*around, *(ids[role] for role in ("pad", "unk", "mask") if role in ids))
+        used = (*around, *(ids[role] for role in ("pad", "mask") if role in ids), -1 if unknown is None else unknown)
         self.size = max(ordinary, *used, self.pad_id) + 1
         self.special_ids = frozenset(i for i in every - {unknown} if i < self.size)
         silent = {index for token, index in vocabulary.items() if not token.strip("Nn-" + _MARKS)}

@@ -1,21 +1,24 @@
 """A checkpoint's own tokenizer, from its own files; rules that the hub keeps in remote code are written out here."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from foundationless.errors import UserError
-from foundationless.models.tokenizers.common import ROLES, Side, Specials, Tokenizer
 from foundationless.models.tokenizers.kmers import KmerTokenizer, WindowTokenizer, declared_kmers, letter_order
 from foundationless.models.tokenizers.letters import CharacterTokenizer, declared_letters
 from foundationless.models.tokenizers.pieces import LibraryTokenizer, read_backend
+from foundationless.models.tokenizers.protocol import ROLES, Side, Specials, Tokenizer
+from foundationless.models.tokenizers.sentencepieces import read_pieces, sentence_pieces
 
 PUBLISHED = "published"
 LIBRARY, VOCABULARY, SENTENCE_PIECES = "tokenizer.json", "vocab.txt", ("tokenizer.model", "spiece.model")
 # Files that a published tokenizer is read from; they go with the weights of both arms.
+VOCABULARIES = (LIBRARY, VOCABULARY, *SENTENCE_PIECES)
 TOKENIZER_FILES = (
-    LIBRARY, VOCABULARY, *SENTENCE_PIECES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
+    *VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
 )  # fmt: skip
 # How special tokens are called where no file says it, the names that a vocabulary has first.
 _USUAL = {
@@ -52,7 +55,7 @@ class Files:
         """Name of the class that the checkpoint asks for, remote or not, without a final Fast; "" where none is."""
         remote = (self.settings.get("auto_map") or {}).get("AutoTokenizer") or ""
         named = next((str(name) for name in ([remote] if isinstance(remote, str) else remote) if name), "")
-        return str(self.settings.get("tokenizer_class") or named.rpartition(".")[2]).removesuffix("Fast")
+        return str(self.settings.get("tokenizer_class") or re.sub(r".*\W", "", named)).removesuffix("Fast")
 
     @property
     def side(self) -> Side:
@@ -104,6 +107,8 @@ def read_published(directory: Path) -> Tokenizer:
         return _from_library(files)
     if VOCABULARY in files.present:
         return _from_vocabulary(files)
+    if pieces := [name for name in SENTENCE_PIECES if name in files.present]:
+        return _from_sentence_pieces(files, pieces[0])
     if files.kind in _WITHOUT_FILES:
         return _WITHOUT_FILES[files.kind](files)
     asked = f", which asks for {files.kind}" if files.kind else ""
@@ -117,19 +122,24 @@ def _from_library(files: Files) -> Tokenizer:
     path = files.directory / LIBRARY
     backend = read_backend(path)
     roles = files.roles(backend.get_vocab(with_added_tokens=True))
-    asked = {role: files.settings.get(f"add_{role}_token") for role in ("bos", "eos")}
-    if any(value is not None for value in asked.values()) and _can_add(asked, roles):
-        from tokenizers import processors
-
-        before, after = (roles[role] if asked[role] else "" for role in ("bos", "eos"))
-        template = " ".join(filter(None, [before, "$A", after]))
-        known = [(token, backend.token_to_id(token)) for token in dict.fromkeys(filter(None, [before, after]))]
-        backend.post_processor = processors.TemplateProcessing(single=template, special_tokens=known)
     return LibraryTokenizer(PUBLISHED, backend, roles, files.side, path)
 
 
-def _can_add(asked: Mapping[str, Any], roles: Mapping[str, str]) -> bool:
-    return all(role in roles for role, value in asked.items() if value)
+def _from_sentence_pieces(files: Files, name: str) -> Tokenizer:
+    """Of a SentencePiece model, with the special tokens that the class asked for puts around a sequence."""
+    path, kind = files.directory / name, files.kind
+    if kind in _SHIFTED:
+        raise UserError(
+            f"{path}: {kind} gives its pieces other numbers than the file; put the checkpoint's {LIBRARY} there."
+        )
+    model = read_pieces(path)
+    roles = files.roles({piece: index for index, (piece, _, _) in enumerate(model.pieces)})
+    roles["unk"] = model.pieces[model.unknown][0]
+    around = ("cls", "sep") if {"cls", "sep"} <= roles.keys() else ("bos", "eos")
+    added = {"bos": not kind.startswith("T5"), "eos": kind.startswith("T5"), "cls": True, "sep": True}
+    added |= {role: value for role in ("bos", "eos") if (value := files.settings.get(f"add_{role}_token")) is not None}
+    before, after = (roles.get(role) if added[role] else None for role in around)
+    return LibraryTokenizer(PUBLISHED, sentence_pieces(path, (before, after)), roles, files.side, path)
 
 
 def _from_vocabulary(files: Files) -> Tokenizer:
@@ -171,6 +181,8 @@ def _number(files: Files, key: str, otherwise: int) -> int:
     return next((value for value in values if isinstance(value, int) and value > 0), otherwise)
 
 
+# Classes whose ids are not the positions of the pieces in the file.
+_SHIFTED = ("XLMRobertaTokenizer", "CamembertTokenizer", "MBartTokenizer", "XGLMTokenizer", "BarthezTokenizer")
 _WITHOUT_FILES: dict[str, Callable[[Files], Tokenizer]] = {
     "HyenaDNATokenizer": lambda files: declared_letters("hyenadna"),
     "CharacterTokenizer": lambda files: declared_letters("hyenadna"),

@@ -16,7 +16,7 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
-from foundationless.study.families import STEPS, count_parameters, depth_of, token_kind, width_of
+from foundationless.study.families import PUBLISHED, STEPS, count_parameters, depth_of, token_kind, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
@@ -272,7 +272,8 @@ class Workload:
 
     def tokens(self, model: Model, length: float) -> tuple[float, float]:
         """Tokens of a sequence of `length` nucleotides, and of the longest piece of it that the model takes."""
-        step = STEPS.get(str(model.tokenizer)) or NUCLEOTIDES[token_kind(model.tokenizer, model.entry)]
+        measured = model.entry.get("nucleotides_per_token") if model.tokenizer == PUBLISHED else None
+        step = STEPS.get(str(model.tokenizer)) or measured or NUCLEOTIDES[token_kind(model.tokenizer, model.entry)]
         tokens = length / step
         return tokens, min(tokens, float(model.entry.get("max_tokens") or tokens))
 

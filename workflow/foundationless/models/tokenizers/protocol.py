@@ -73,8 +73,8 @@ class Specials:
 
 
 def is_marker(token: str) -> bool:
-    """Whether a token is written as special ones are: <...>, [...]."""
-    return len(token) > 2 and (token[0], token[-1]) in (("<", ">"), ("[", "]"))
+    """Whether a token is written as special ones are: <...>, [...]; <0x..> is a byte."""
+    return len(token) > 2 and not token.startswith("<0x") and (token[0], token[-1]) in (("<", ">"), ("[", "]"))
 
 
 def as_bytes(sequence: str) -> bytes:
