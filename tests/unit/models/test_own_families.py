@@ -8,6 +8,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from foundationless.errors import UserError
+from foundationless.models import onboarding
 from foundationless.models.inventory import describe
 from foundationless.models.registry import family_class
 from foundationless.models.weights import initialise, load_checkpoint
@@ -247,3 +248,57 @@ def test_olmo_is_transformers_olmo(tmp_path):
         for found, expected in zip(model.hidden_states(ids), answer.hidden_states, strict=True):
             torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
         torch.testing.assert_close(model(ids)[1], answer.logits, atol=1e-6, rtol=1e-5)
+
+
+OMNI = {
+    "architectures": ["OLMoModelForCausalLM"], "auto_map": {"AutoConfig": "configuration_olmo.OLMoConfig"},
+    "activation_type": "swiglu", "alibi": False, "alibi_bias_max": 8.0, "attention_dropout": 0.0,
+    "attention_layer_norm": False, "attention_layer_norm_with_affine": False, "bias_for_layer_norm": False,
+    "block_group_size": 1, "block_type": "sequential", "clip_qkv": None, "d_model": 32, "emb_init_std": None,
+    "embedding_dropout": 0.0, "embedding_layer_norm": False, "embedding_size": 48, "eos_token_id": 50279,
+    "flash_attention": True, "include_bias": False, "init_cutoff_factor": None, "init_device": "meta",
+    "init_fn": "mitchell", "init_std": 0.02, "layer_norm_eps": 1e-05, "layer_norm_type": "low_precision",
+    "layer_norm_with_affine": False, "max_sequence_length": 250, "mlp_hidden_size": None, "mlp_ratio": 8,
+    "model_type": "olmo", "multi_query_attention": False, "n_heads": 4, "n_kv_heads": None, "n_layers": 2,
+    "norm_after": False, "pad_token_id": 50279, "precision": "amp_bf16", "residual_dropout": 0.0, "rope": True,
+    "rope_full_precision": True, "rope_theta": 10000, "scale_emb_init": False, "scale_logits": False,
+    "torch_dtype": "float32", "transformers_version": "4.46.3", "use_cache": True, "vocab_size": 40,
+    "weight_tying": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "family"),
+    [
+        (OMNI, "olmo"),
+        ({"model_type": "ConvNet", "architectures": ["ConvNetForMaskedLM"], "vocab_size": 7, "hidden_size": 32,
+          "n_layers": 3, "kernel_size": 9, "dilation_double_every": 1, "dilation_max": 32, "dilation_cycle": 6,
+          "dilation_base": 2, "initializer_range": 0.02, "n_aux_features": 0, "torch_dtype": "float32"}, "gpn"),
+        ({"model_type": "bert", "architectures": ["RoPEBertForMaskedLM"], "attention_probs_dropout_prob": 0.1,
+          "classifier_dropout": None, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 24,
+          "initializer_range": 0.02, "intermediate_size": 48, "layer_norm_eps": 1e-12, "max_position_embeddings": 512,
+          "num_attention_heads": 4, "num_hidden_layers": 2, "pad_token_id": 3, "pooler_type": "mean",
+          "rope_scaling": None, "rope_theta": 10000.0, "type_vocab_size": 2, "vocab_size": 9,
+          "auto_map": {"AutoConfig": "modeling_mutbert.RoPEBertConfig"}}, "mutbert"),
+    ],
+)  # fmt: skip
+def test_configurations_as_they_are_published(config, family):
+    """Every key of the official classes' own config.json is read, ignored with a reason, or known to be harmless."""
+    assert onboarding.recognise(config) == family
+    network = family_class(family)
+    settings = network.settings(network.check_config(config))
+    assert describe(family, settings)["parameters"] == count_parameters(family, settings)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "generanno", "architectures": ["GenerannoForMaskedLM"]},
+        {"model_type": "lucagplm", "architectures": ["LucaGPLMModel"]},
+        {"architectures": ["MEGADNA"]},
+        {"model_type": "ntv3", "architectures": ["NTv3PreTrained"]},
+    ],
+)
+def test_what_cannot_be_checked_is_refused_with_its_reason(config):
+    with pytest.raises(UserError, match="code .*--family PATH.py:Class, or bring its vectors as an arm from outside"):
+        onboarding.recognise(config)

@@ -208,6 +208,17 @@ FAMILIES = {
     ),
 }
 
+# Published architectures that are not read, by how `model_type` or `architectures` begin (in lower case), and why: what
+# cannot be checked is not claimed.
+NOT_READ = {
+    "generanno": "GENERanno is defined by code of its repository alone, of which no number is at hand to check another "
+    "implementation by",
+    "luca": "LucaOne is defined by code of its repository, network and tokenizer, and is not written here",
+    "megadna": "megaDNA is published as the pickle of a whole network, and reading that would run code",
+    "ntv3": "Nucleotide Transformer v3 is defined by code of its repository alone, of which no number is at hand to check "
+    "another implementation by",
+}
+
 # What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
 # checkpoint (`published`) is read from the checkpoint's own files, and its entry says what its tokens are.
 PUBLISHED = "published"
@@ -254,6 +265,12 @@ def recognise(config: Mapping[str, Any]) -> str | None:
         if key in config and value in (None, config[key]):
             return name
     return None
+
+
+def why_not_read(config: Mapping[str, Any]) -> str | None:
+    """Why the architecture that a published config.json names is known and not read; None for all others."""
+    named = [str(config.get("model_type") or ""), *map(str, config.get("architectures") or ())]
+    return next((why for start, why in NOT_READ.items() if any(n.lower().startswith(start) for n in named)), None)
 
 
 def size_keys(family: str) -> tuple[str, ...]:

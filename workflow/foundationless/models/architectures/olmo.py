@@ -172,6 +172,8 @@ class OLMo(Layered):
         "tie_word_embeddings": "the official code reads 'weight_tying'",
     }
 
+    may_be_unexpected: ClassVar = {"word_embeddings.weight": "the embedding under a second name"}
+
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         settings = _DEFAULTS | {key: value for key, value in config.items() if value is not None}
@@ -218,7 +220,9 @@ class OLMo(Layered):
 
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
-        checked = super().check_config(config)
+        # No id of a token reaches the network, and published ones may be those of another vocabulary.
+        tokens = {key: value for key, value in config.items() if str(key).endswith("_token_id")}
+        checked = super().check_config({key: value for key, value in config.items() if key not in tokens}) | tokens
         where = f"configuration of family '{cls.family}'"
         cls.check_divides(checked, "n_heads", "d_model")
         settings = _DEFAULTS | {key: value for key, value in checked.items() if value is not None}
