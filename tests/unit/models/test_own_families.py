@@ -300,5 +300,5 @@ def test_configurations_as_they_are_published(config, family):
     ],
 )
 def test_what_cannot_be_checked_is_refused_with_its_reason(config):
-    with pytest.raises(UserError, match="code .*--family PATH.py:Class, or bring its vectors as an arm from outside"):
+    with pytest.raises(UserError, match=r"code.*--family PATH\.py:Class, or bring its vectors as an arm from outside"):
         onboarding.recognise(config)

@@ -215,8 +215,8 @@ NOT_READ = {
     "implementation by",
     "luca": "LucaOne is defined by code of its repository, network and tokenizer, and is not written here",
     "megadna": "megaDNA is published as the pickle of a whole network, and reading that would run code",
-    "ntv3": "Nucleotide Transformer v3 is defined by code of its repository alone, of which no number is at hand to check "
-    "another implementation by",
+    "ntv3": "Nucleotide Transformer v3 is defined by code of its repository alone, of which no number is at hand to "
+    "check another implementation by",
 }
 
 # What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
