@@ -182,7 +182,7 @@ FAMILIES = {
         paper_random="bert",
     ),
     "mutbert": _attention(
-        "mutbert:MutBERT",
+        "further.mutbert:MutBERT",
         ("pooler_type", None),
         lambda c: (
             _count_bert(c)
@@ -190,9 +190,9 @@ FAMILIES = {
             + _head(c, tied=c.get("tie_word_embeddings", True))
         ),
     ),
-    "gpn": Family("gpn:GPN", {"hidden_size": 1}, "n_layers", ("model_type", "ConvNet"), count=_count_gpn),
+    "gpn": Family("further.gpn:GPN", {"hidden_size": 1}, "n_layers", ("model_type", "ConvNet"), count=_count_gpn),
     # Its config.json has names of its own; transformers' `olmo`, with others, is one of `transformers`.
-    "olmo": Family("olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
+    "olmo": Family("further.olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
     # What the paper made of a random GENA-LM; a published BERT is read by `transformers`, with its vocabulary head.
     "bert": _attention("bert:Bert", None, lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)),
     # Every architecture that `transformers` has natively; models/architectures/native.py lists them by model_type.
@@ -346,7 +346,7 @@ def matched(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], want
             return deep | {key: factor * width for key, factor in row.width.items()}
 
         def ratio(width: int) -> float:
-            return count({**config, **sized(width)}) / wanted
+            return (count({**config, **sized(width)}) or 0) / wanted
 
         reached = bisect_left(range(1, _WIDEST), 1.0, key=ratio) + 1
         width = min({max(1, reached - 1), reached}, key=lambda number: abs(ratio(number) - 1))

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import Layered, working_dtype
-from foundationless.models.architectures.mutbert import Turn
+from foundationless.models.architectures.further.mutbert import Turn
 from foundationless.models.contract import integers, keys
 from foundationless.models.portable_rng import PreciseFunctions
 
