@@ -1,10 +1,10 @@
 """Write known_embeddings.json from the oracles: python resources/lists/make_known_embeddings.py ORACLES_DIRECTORY.
 
 The oracles (../shared/golden/real_checkpoint_oracles) are what the official code gave with the published weights on a
-CPU in float32, copied from the evidence files of github.com/tcztzy/evo.cpp (Apache-2.0). Kept of each: where the weights
-are, their sizes and SHA-256, one short sequence with its token ids, how its states were pooled, and of the embedding the
-number of values, the norm and the first 16. Left out: networks that give tracks or have no state for a token (Enformer,
-SPACE), poolings that no other model has, and weights in several files whose bytes are not told.
+CPU in float32, copied from the evidence files of github.com/tcztzy/evo.cpp (Apache-2.0). Kept of each: where the
+weights are, their sizes and SHA-256, one short sequence with its token ids, how its states were pooled, and of the
+embedding the number of values, the norm and the first 16. Left out: networks that give tracks or have no state for a
+token (Enformer, SPACE), poolings that no other model has, and weights whose files are not told.
 """
 
 import json

@@ -40,6 +40,14 @@ TINY = {
         d_model=16, n_layer=2, vocab_size=16, fused_add_norm=True, rms_norm=True, rcps=False, bidirectional=True,
         complement_map={str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)},
     ),
+    "mutbert": ENCODER | STILL
+    | dict(vocab_size=40, max_position_embeddings=64, pad_token_id=3, pooler_type="mean", rope_theta=10000.0),
+    "gpn": dict(hidden_size=24, n_layers=3, kernel_size=5, vocab_size=12, dilation_max=4),
+    "olmo": dict(
+        d_model=32, n_heads=4, n_layers=2, vocab_size=40, mlp_hidden_size=96, rope=True, include_bias=False,
+        layer_norm_with_affine=False, weight_tying=False, max_sequence_length=64, attention_dropout=0.0,
+        residual_dropout=0.0, embedding_dropout=0.0, block_group_size=1,
+    ),
     "cnn": CNN | dict(depth=3, kernel_size=5),
     "dilated_cnn": CNN | dict(depth=4, kernel_size=5, dilation_max=4),
 }  # fmt: skip
@@ -56,9 +64,12 @@ PAD = dict(
     dnabert2=3,
     cnn=0,
     dilated_cnn=0,
+    mutbert=3,
+    gpn=0,
+    olmo=3,
 )
 IDS = {
-    "nt_v1": (4, 4105), "nt_v2": (6, 4107), "cnn": (5, 10), "dilated_cnn": (5, 10),
+    "nt_v1": (4, 4105), "nt_v2": (6, 4107), "cnn": (5, 10), "gpn": (3, 12), "dilated_cnn": (5, 10),
     "hyenadna": (7, 12), "caduceus": (7, 12), "caduceus_ph": (7, 12), "mistral": (0, 6)
 }  # fmt: skip
 

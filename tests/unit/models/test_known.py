@@ -31,7 +31,6 @@ CARD = {
 def checkpoint(tmp_path):
     """A tiny GPT-2 that transformers wrote, and the list with what transformers makes of a sequence."""
     torch.manual_seed(3)
-    special = dict(bos_token_id=0, eos_token_id=1)
     settings = transformers.GPT2Config(
         vocab_size=12, n_embd=24, n_layer=2, n_head=3, n_positions=64, bos_token_id=0, eos_token_id=1
     )

@@ -53,6 +53,11 @@ def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
     family = families.recognise(config)
     if family and not (family in _ALSO_NATIVE and _needs_native(family, config)):
         return family
+    if reason := families.why_not_read(config):
+        raise UserError(
+            f"{where}: {reason}; give an implementation of your own with --family PATH.py:Class, or bring its vectors "
+            "as an arm from outside."
+        )
     said = config.get("model_type") or ", ".join(map(str, config.get("architectures") or ())) or "nothing"
     if isinstance(said, str) and said in native.TYPES:
         if foreign := native.foreign_class(config):

@@ -38,7 +38,7 @@ class Family:
     only: str = ""
     reason: str = ""
     paper_random: str = ""
-    count: Callable[[Mapping[str, Any]], int] | None = None
+    count: Callable[[Mapping[str, Any]], int | None] | None = None
     depths: tuple[tuple[float, int], ...] = ()
 
 
@@ -109,6 +109,28 @@ def _count_dilated(c: Mapping[str, Any]) -> int:
     return int(rows * d * (kernel + 1) + 3 * d + rows + c["depth"] * layer)
 
 
+def _count_gpn(c: Mapping[str, Any]) -> int:
+    d, rows = c["hidden_size"], c["vocab_size"]
+    return int(c["n_layers"] * (c["kernel_size"] * d * d + d * d + 6 * d) + d * d + 3 * d + rows * d + rows)
+
+
+def _count_olmo(c: Mapping[str, Any]) -> int | None:
+    """Of the switches that Omni-DNA has; of all others nobody has counted."""
+    if c.get("include_bias", True) or c.get("layer_norm_with_affine", True) or not c.get("rope"):
+        return None
+    d, heads, inner = c["d_model"], c["n_heads"], c.get("mlp_hidden_size") or (c.get("mlp_ratio") or 4) * c["d_model"]
+    shared = c.get("n_kv_heads") or (1 if c.get("multi_query_attention") else heads)
+    norms = (
+        (d + d // heads * shared)
+        * bool(c.get("attention_layer_norm"))
+        * (c.get("attention_layer_norm_with_affine") is not False)
+    )
+    gated = c.get("activation_type", "swiglu") == "swiglu"
+    layer = 2 * d * d + 2 * d * (d // heads) * shared + d * inner + d * (inner // 2 if gated else inner) + norms
+    tables = 1 if c.get("weight_tying", True) else 2
+    return int(tables * (c.get("embedding_size") or c["vocab_size"]) * d + c["n_layers"] * layer)
+
+
 def _attention(
     path: str, sign: tuple[str, str | None] | None, count: Callable[[Mapping[str, Any]], int], paper_random: str = ""
 ) -> Family:
@@ -159,6 +181,18 @@ FAMILIES = {
         lambda c: _count_bert(c) + _head(c, tied=True) + 2 * c["hidden_size"] * bool(c.get("last_layer_norm", True)),
         paper_random="bert",
     ),
+    "mutbert": _attention(
+        "further.mutbert:MutBERT",
+        ("pooler_type", None),
+        lambda c: (
+            _count_bert(c)
+            - c.get("max_position_embeddings", 512) * c["hidden_size"]
+            + _head(c, tied=c.get("tie_word_embeddings", True))
+        ),
+    ),
+    "gpn": Family("further.gpn:GPN", {"hidden_size": 1}, "n_layers", ("model_type", "ConvNet"), count=_count_gpn),
+    # Its config.json has names of its own; transformers' `olmo`, with others, is one of `transformers`.
+    "olmo": Family("further.olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
     # What the paper made of a random GENA-LM; a published BERT is read by `transformers`, with its vocabulary head.
     "bert": _attention("bert:Bert", None, lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)),
     # Every architecture that `transformers` has natively; models/architectures/native.py lists them by model_type.
@@ -172,6 +206,17 @@ FAMILIES = {
         count=_count_dilated,
         depths=((3e5, 8), (5e7, 16), (2e8, 32), (1e9, 56)),
     ),
+}
+
+# Published architectures that are not read, by how `model_type` or `architectures` begin (in lower case), and why: what
+# cannot be checked is not claimed.
+NOT_READ = {
+    "generanno": "GENERanno is defined by code of its repository alone, of which no number is at hand to check another "
+    "implementation by",
+    "luca": "LucaOne is defined by code of its repository, network and tokenizer, and is not written here",
+    "megadna": "megaDNA is published as the pickle of a whole network, and reading that would run code",
+    "ntv3": "Nucleotide Transformer v3 is defined by code of its repository alone, of which no number is at hand to "
+    "check another implementation by",
 }
 
 # What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
@@ -220,6 +265,12 @@ def recognise(config: Mapping[str, Any]) -> str | None:
         if key in config and value in (None, config[key]):
             return name
     return None
+
+
+def why_not_read(config: Mapping[str, Any]) -> str | None:
+    """Why the architecture that a published config.json names is known and not read; None for all others."""
+    named = [str(config.get("model_type") or ""), *map(str, config.get("architectures") or ())]
+    return next((why for start, why in NOT_READ.items() if any(n.lower().startswith(start) for n in named)), None)
 
 
 def size_keys(family: str) -> tuple[str, ...]:
@@ -295,7 +346,7 @@ def matched(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], want
             return deep | {key: factor * width for key, factor in row.width.items()}
 
         def ratio(width: int) -> float:
-            return count({**config, **sized(width)}) / wanted
+            return (count({**config, **sized(width)}) or 0) / wanted
 
         reached = bisect_left(range(1, _WIDEST), 1.0, key=ratio) + 1
         width = min({max(1, reached - 1), reached}, key=lambda number: abs(ratio(number) - 1))

@@ -34,8 +34,8 @@ import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.cpu_threads import Map, side_by_side
-from foundationless.models.architectures.mamba import BiMamba
+from foundationless.models.architectures.scan.cpu_threads import Map, side_by_side
+from foundationless.models.architectures.scan.mamba import BiMamba
 from foundationless.models.contract import LARGEST_INTEGER, GenomicModel, integers, is_number, keys
 from foundationless.models.tokenizers import Tokenizer
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from foundationless.errors import UserError
 from foundationless.models.architectures.caduceus import Caduceus
-from foundationless.models.architectures.mamba import BiMamba
+from foundationless.models.architectures.scan.mamba import BiMamba
 from foundationless.models.tokenizers import Tokenizer
 
 # Tokens that stay where they are when a sequence is turned round: [CLS], [SEP], [BOS], [PAD], [RESERVED].
