@@ -179,7 +179,7 @@ def model_types() -> str:
     groups: dict[tuple[str, str], list[str]] = {}
     for key, value in zip(listed.keys, listed.values, strict=True):
         assert isinstance(key, ast.Constant) and isinstance(value, ast.Call)
-        head, objective, padding = (ast.literal_eval(word) for word in value.args)
+        _, objective, padding = (ast.literal_eval(word) for word in value.args)
         groups.setdefault((objective, padding), []).append(key.value)
     return table(("objective", "padding", "`model_type`"), *((*kind, code(names)) for kind, names in groups.items()))
 
