@@ -21,7 +21,7 @@ from foundationless.models.tokenizers import PIECES
 DATA = Path(__file__).parents[1] / "golden" / "data"
 SETS = dict(
     hyenadna="hyenadna", caduceus_ps="caduceus", mistral="mistral", nt_500m="nt_v1", nt_v2="nt_v2", dnabert2="dnabert2",
-    gena_lm="gena_lm", gena_native_postln="bert",
+    gena_lm="gena_lm", gena_native_postln="bert", caduceus_ph="caduceus_ph", plant_caduceus="caduceus",
 )  # fmt: skip
 # The vocabularies of Nucleotide Transformer follow from a rule: tokens before and behind the 6-mers, and the SHA-256
 # of the published file.
@@ -70,9 +70,9 @@ def read(path: Path) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, object
     return files, head["texts"]
 
 
-def unpack(directory: Path) -> Path:
-    """Write every committed set under `directory`, where the full sets have their files, and return it."""
-    for path in sorted(DATA.glob("*.npz.xz")):
+def unpack_sets(directory: Path, kind: str = "data") -> Path:
+    """Write the committed sets of tests/golden/`kind` under `directory`, each at its own place, and return it."""
+    for path in sorted((DATA.parent / kind).glob("*.npz.xz")):
         files, texts = read(path)
         for name, arrays in files.items():
             tensors = {key: torch.from_numpy(array.copy()) for key, array in arrays.items()}
@@ -81,6 +81,12 @@ def unpack(directory: Path) -> Path:
         for name, content in texts.items():
             (directory / name).parent.mkdir(parents=True, exist_ok=True)
             (directory / name).write_text(json.dumps(content))
+    return directory
+
+
+def unpack(directory: Path) -> Path:
+    """Write every committed set under `directory`, where the full sets have their files, and return it."""
+    unpack_sets(directory)
     tokenizers = directory / "tokenizers/files"
     for name, (before, behind, checksum) in KMERS.items():
         kmers = ("".join(letters) for letters in itertools.product("ATCG", repeat=6))

@@ -36,7 +36,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.answer(200, json.dumps(self.listing(parts, repository, held)).encode(), {})
         if parts[3] != REVISION or parts[-1] not in held:
             return self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
-        self.fetched.append(parts[-1])
+        if "Range" not in self.headers:  # the header of a file alone
+            self.fetched.append(parts[-1])
         tag = hashlib.sha1(held[parts[-1]]).hexdigest()
         return self.answer(200, held[parts[-1]], {"ETag": f'"{tag}"', "X-Repo-Commit": REVISION})
 

@@ -36,14 +36,44 @@ TINY = {
         d_model=16, n_layer=2, vocab_size=16, fused_add_norm=True, rms_norm=True, rcps=True, bidirectional=True,
         complement_map={str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)},
     ),
+    "caduceus_ph": dict(
+        d_model=16, n_layer=2, vocab_size=16, fused_add_norm=True, rms_norm=True, rcps=False, bidirectional=True,
+        complement_map={str(i): {7: 10, 8: 9, 9: 8, 10: 7}.get(i, i) for i in range(16)},
+    ),
+    "mutbert": ENCODER | STILL
+    | dict(vocab_size=40, max_position_embeddings=64, pad_token_id=3, pooler_type="mean", rope_theta=10000.0),
+    "gpn": dict(hidden_size=24, n_layers=3, kernel_size=5, vocab_size=12, dilation_max=4),
+    "olmo": dict(
+        d_model=32, n_heads=4, n_layers=2, vocab_size=40, mlp_hidden_size=96, rope=True, include_bias=False,
+        layer_norm_with_affine=False, weight_tying=False, max_sequence_length=64, attention_dropout=0.0,
+        residual_dropout=0.0, embedding_dropout=0.0, block_group_size=1,
+    ),
+    "transformers": ENCODER
+    | dict(model_type="bert", vocab_size=40, max_position_embeddings=64, pad_token_id=3, type_vocab_size=1),
     "cnn": CNN | dict(depth=3, kernel_size=5),
     "dilated_cnn": CNN | dict(depth=4, kernel_size=5, dilation_max=4),
 }  # fmt: skip
 ESM = TINY["nt_v1"] | {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "layer_norm_eps": 1e-12}
-PAD = dict(hyenadna=4, caduceus=4, mistral=9, nt_v1=1, nt_v2=1, bert=3, gena_lm=3, dnabert2=3, cnn=0, dilated_cnn=0)
+PAD = dict(
+    hyenadna=4,
+    caduceus=4,
+    caduceus_ph=4,
+    mistral=9,
+    nt_v1=1,
+    nt_v2=1,
+    bert=3,
+    gena_lm=3,
+    dnabert2=3,
+    cnn=0,
+    dilated_cnn=0,
+    mutbert=3,
+    transformers=3,
+    gpn=0,
+    olmo=3,
+)
 IDS = {
-    "nt_v1": (4, 4105), "nt_v2": (6, 4107), "cnn": (5, 10), "dilated_cnn": (5, 10),
-    "hyenadna": (7, 12), "caduceus": (7, 12), "mistral": (0, 6)
+    "nt_v1": (4, 4105), "nt_v2": (6, 4107), "cnn": (5, 10), "gpn": (3, 12), "dilated_cnn": (5, 10),
+    "hyenadna": (7, 12), "caduceus": (7, 12), "caduceus_ph": (7, 12), "mistral": (0, 6)
 }  # fmt: skip
 
 

@@ -34,7 +34,10 @@ def get_checkpoint_flags(wildcards, output):
     pretrained = model.entry["pretrained"]
     flags = [*get_family_flags(wildcards), "--tokenizer", model.tokenizer]
     published = pretrained["source"] != "workflow" and pretrained.get("sha256")
-    return [*flags, "--sha256", pretrained["sha256"]] if published else flags
+    if not published:
+        return flags
+    hashes = [published] if isinstance(published, str) else [f"{name}={published[name]}" for name in sorted(published)]
+    return [*flags, "--sha256", *hashes]
 
 
 def get_hub_flags(wildcards, output, key="pretrained"):

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from foundationless.errors import UserError
-from foundationless.models.architectures import selective_scan as scan
-from foundationless.models.architectures.cpu_threads import side_by_side
-from foundationless.models.architectures.selective_scan import selective_scan
+from foundationless.models.architectures.scan import selective_scan as scan
+from foundationless.models.architectures.scan.cpu_threads import side_by_side
+from foundationless.models.architectures.scan.selective_scan import selective_scan
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise, retokenized
@@ -179,7 +179,7 @@ def test_long_inputs_go_through_in_pieces(monkeypatch):
     model, ids = tiny().double(), tokens(2, 41)
     whole = model.encode(ids)
     for piece in (2, 8, 30):
-        monkeypatch.setattr("foundationless.models.architectures.mamba._CPU_PIECE", piece)
+        monkeypatch.setattr("foundationless.models.architectures.scan.mamba._CPU_PIECE", piece)
         torch.testing.assert_close(model.encode(ids), whole, rtol=1e-10, atol=1e-10)
 
 

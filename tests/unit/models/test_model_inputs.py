@@ -78,7 +78,7 @@ def refused(words: str):
         ("caduceus", {"bidirectional_strategy": "ew_multiply"}, "'bidirectional_strategy' = 'ew_multiply'"),
         ("caduceus", {"bidirectional_weight_tie": False}, "'bidirectional_weight_tie' = False"),
         ("caduceus", {"rms_norm": False}, "'rms_norm' = False"),
-        ("caduceus", {"residual_in_fp32": True}, "'residual_in_fp32' = True"),
+        ("caduceus", {"residual_in_fp32": "yes"}, "'residual_in_fp32' = 'yes'"),
         ("caduceus", {"fused_add_norm": "yes"}, "'fused_add_norm' = 'yes'"),
         ("caduceus", {"new_switch": 3}, "'new_switch' = 3 is not implemented"),
         ("caduceus", {"ssm_cfg": {"bias": True}}, r"'ssm_cfg\.bias' = True"),
@@ -181,7 +181,7 @@ def test_tensors_missing_unexpected_and_of_other_shapes(tmp_path, family):
     shapes = r"\[3, 3\].*" + re.escape(str(list(state[name].shape)))
     for change, words in (
         ({name: None}, f"'{name}' is missing"),
-        ({"bert.pooler.dense.weight": torch.zeros(2, 2)}, "'bert.pooler.dense.weight' is unexpected"),
+        ({"stray.dense.weight": torch.zeros(2, 2)}, "'stray.dense.weight' is unexpected"),
         ({name: torch.zeros(3, 3)}, f"'{name}' has shape {shapes}"),
     ):
         save_file({k: v for k, v in (state | change).items() if v is not None}, directory / "model.safetensors")

@@ -70,11 +70,12 @@ def test_every_published_config_gives_the_entry_of_the_table(shared, tmp_path, n
 
 def test_what_else_a_config_may_be():
     assert onboarding.recognise({"model_type": "mistral"}) == "mistral"
-    assert onboarding.recognise({"model_type": "bert"}) == "bert"
+    assert onboarding.recognise({"model_type": "bert"}) == "transformers"
     for config, said in (
-        ({"model_type": "llama"}, r"calls itself 'llama'.*--family: hyenadna, caduceus"),
+        ({"model_type": "t5"}, r"calls itself 't5'.*--family: hyenadna, caduceus.*model_types albert, bert"),
+        ({"model_type": "llama", "architectures": ["LabForCausalLM"]}, "asks for LabForCausalLM, which is code of its"),
         ({"architectures": ["EvoModel"]}, "calls itself 'EvoModel'"),
-        ({}, r"^/a/config\.json: no family is known by it .* bert, or PATH\.py:Class"),
+        ({}, r"^/a/config\.json: no family is known by it .* transformers, or PATH\.py:Class"),
     ):
         with pytest.raises(UserError, match=said):
             onboarding.recognise(config, "/a/config.json")
@@ -190,7 +191,7 @@ def test_a_checkpoint_that_is_none(tmp_path, checkpoint):
         describe_directory(checkpoint)
     (tmp_path / "config.json").rename(checkpoint / "config.json")
     (checkpoint / "model.safetensors").rename(checkpoint / "model-00001-of-00002.safetensors")
-    with pytest.raises(UserError, match="weights in several files are not read"):
+    with pytest.raises(UserError, match=r"is not read: it is .* the index of several beside them \(model.safetensors"):
         describe_directory(checkpoint)
     with pytest.raises(UserError, match="no such directory"):
         describe_directory(tmp_path / "nothing")
@@ -240,7 +241,7 @@ def test_make_trial_takes_any_path_and_says_how_it_is_used(tmp_path):
 
 def test_a_hub_is_asked_and_its_answers_are_sentences(tmp_path, checkpoint):
     held = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
-    strange = json.dumps({"model_type": "llama"}).encode()
+    strange = json.dumps({"model_type": "t5"}).encode()
     files = {
         "lab/tiny": held | {"modeling_hyena.py": b"raise SystemExit(9)"},
         "lab/secret": held,
@@ -258,7 +259,7 @@ def test_a_hub_is_asked_and_its_answers_are_sentences(tmp_path, checkpoint):
         ("branch", "lab/tiny", ["--revision", "main"], "not a full commit hash"),
         ("bare", "lab/bare", [], "no config.json"),
         ("empty", "lab/empty", [], "neither model.safetensors nor pytorch_model.bin"),
-        ("strange", "lab/strange", [], "calls itself 'llama'"),
+        ("strange", "lab/strange", [], "calls itself 't5'"),
         ("broken", "lab/broken", [], "not valid JSON"),
         ("odd", "../lab", [], "give OWNER/NAME"),
     ]

@@ -4,6 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
+# Published embeddings that a checkpoint is compared with, beside the program wherever it runs.
+KNOWN_EMBEDDINGS = Path(__file__).parents[3] / "resources" / "lists" / "known_embeddings.json"
+
 
 def output_file(text: str) -> Path:
     """A file to write: refused before any work where it is a directory or its directory cannot be written to."""

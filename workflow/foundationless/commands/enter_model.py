@@ -3,9 +3,10 @@
 The study is another one with the models that it names replaced by this one, pretrained and random, and with its
 baselines; what is left out of it is said. Where a GPU is at hand (of this machine, or behind the profile that
 SNAKEMAKE_PROFILE names) it is the standard trial, otherwise the mini study. Its price and its power are stated, and at
-a terminal you are asked before its name is printed. Of the checkpoint only config.json and tokenizer files are read;
-its revision is pinned. A private repository is read with HF_TOKEN, which is never written anywhere. A file that is
-there already and says the same is left alone: the same command goes on with a trial that was interrupted.
+a terminal you are asked before its name is printed. What the model is comes first, and what it cannot do. Of the
+checkpoint config.json, tokenizer files and the names and shapes of its tensors are read; its revision is pinned. A
+private repository is read with HF_TOKEN, which is never written anywhere. A file that is there already and says the
+same is left alone: the same command goes on with a trial that was interrupted.
 """
 
 import argparse
@@ -55,8 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
     label = arguments.label or address.rpartition("/")[2]
     entry = onboarding.describe_model(source, published, arguments.family, arguments.tokenizer, label)
     output = arguments.output or TRIALS / f"{name}.yaml"
-    for remark in onboarding.write_trial(study, name, entry, arguments.mirror, output):
-        tell(remark)
+    first = onboarding.introduce(entry, published)
+    remarks = onboarding.write_trial(study, name, entry, arguments.mirror, output, first.has_head)
+    for sentence in (*first.sentences, *remarks):
+        tell(sentence)
     why = "as asked for" if arguments.study else f"because {place}"
     tell(f"{label} goes into the study {base}, {why}.")
     tell(state_price(output, device))

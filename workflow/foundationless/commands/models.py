@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from foundationless.commands._flags import KNOWN_EMBEDDINGS
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     table = Path("config", "models.yaml")
@@ -10,6 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     weights = Path("results", "weights")
     parser.add_argument("--weights", type=Path, default=weights, help=f"weights made so far (default {weights})")
     parser.add_argument("--families", action="store_true", help="print the architecture families and the tokenizers")
+    check = "weight directory or published checkpoint: compare its embedding with the published one, if one is known"
+    parser.add_argument("--check", type=Path, metavar="PATH", help=check)
+    parser.add_argument("--family", help="family of the checkpoint to check (default: by its config.json)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -18,8 +23,15 @@ def run(arguments: argparse.Namespace) -> None:
 
     from foundationless.errors import UserError
     from foundationless.models import inventory
+    from foundationless.models.known import read_known
     from foundationless.study.config import read_yaml
 
+    if arguments.check:
+        from foundationless.models.onboarding import check_embedding
+
+        said, proof = check_embedding(arguments.check, read_known(KNOWN_EMBEDDINGS), arguments.family)
+        print(json.dumps(proof, indent=1) if arguments.json else said)
+        return
     if arguments.families:
         families, tokenizers = inventory.list_families(), inventory.list_tokenizers()
         if arguments.json:

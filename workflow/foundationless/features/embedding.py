@@ -115,6 +115,7 @@ def embed_chunks(
     """
     _check_poolings(chunks, poolings, sites)
     vectors = _Vectors(weights, chunks, poolings, sites or (), shards)
+    compute["represent"] = True
     if shards is None:
         run_network(weights, chunks.inputs, vectors.handle, **compute)
         return vectors.total

@@ -1,13 +1,16 @@
 """What every architecture promises: one module class, official key names, strict configurations and strict weights."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
+from foundationless.models.checkpoints.names import beside, fitted
+from foundationless.models.portable_rng import WithoutDraws
 from foundationless.models.tokenizers import Tokenizer
 
 
@@ -59,11 +62,13 @@ class GenomicModel(nn.Module):
         the right cannot reach a valid token; `equal`, padding is never inert and a batch holds one length.
     reading: `published`, or `as_in_paper`: the function that the paper's code evaluated, defects included.
     paper_masked: whether the paper passed an attention mask to this family.
+    conjoined: whether the family reads one strand, and what it says of a sequence is averaged over both: a classifier's
+        logits, each strand pooled by itself, and the states that embeddings are made of (`represent`).
     """
 
     family: ClassVar[str] = "of your own"
-    objective: ClassVar[Literal["causal", "masked"]]
-    padding: ClassVar[Literal["mask", "right", "equal"]]
+    objective: Literal["causal", "masked"]
+    padding: Literal["mask", "right", "equal"]
     tokenizer: ClassVar[str]  # the tokenizer of the published checkpoint
     implementation: ClassVar[str] = "elsewhere"  # where the arithmetic is written
     required: ClassVar[Mapping[str, type]] = {}  # keys that a configuration must hold, and their type
@@ -72,7 +77,9 @@ class GenomicModel(nn.Module):
     ignored: ClassVar[Mapping[str, str]] = {}  # keys without effect in the official code, with the reason
     may_be_unexpected: ClassVar[Mapping[str, str]] = {}  # key suffix -> why a file may hold it and it is not read
     may_be_missing: ClassVar[Mapping[str, str]] = {}  # key prefix -> why a file may lack it (then 0)
+    vocabulary_heads: ClassVar[frozenset[str]] = keys("lm_head cls")  # parts by whose names only logits are made
     paper_masked: ClassVar[bool] = True
+    conjoined: ClassVar[bool] = False
     paper_ignores: ClassVar[Mapping[str, str]] = {}  # pattern of names that the paper's loading lost -> how
 
     reading: Reading = "published"
@@ -83,6 +90,13 @@ class GenomicModel(nn.Module):
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
         self.config: dict[str, Any] = dict(config)
+        self.left_out: list[str] = []  # tensors of the published file that no state and no logit depends on
+
+    @classmethod
+    def blank(cls, config: Mapping[str, Any]) -> "GenomicModel":
+        """A model whose parameters hold anything, for a checkpoint to overwrite."""
+        with WithoutDraws():
+            return cls(config)
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
         """All states [batch, tokens, width], embedding first, as the official `output_hidden_states` lists them."""
@@ -100,6 +114,23 @@ class GenomicModel(nn.Module):
         """(last hidden state [batch, tokens, width], logits [batch, tokens, vocabulary])."""
         hidden = self.encode(input_ids, attention_mask)
         return hidden, self.project(hidden)
+
+    def mirror(self, input_ids: Tensor) -> Tensor:
+        """Where the letter of each place stands in the sequence turned round, [batch, tokens]; for `conjoined` ones."""
+        raise NotImplementedError
+
+    def other_strand(self, input_ids: Tensor) -> Tensor:
+        """Ids of the reverse complement, special tokens and padding in their places; for `conjoined` families."""
+        raise NotImplementedError
+
+    def represent(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """States [batch, tokens, width] to make embeddings of: `encode`'s, averaged over strands if `conjoined`."""
+        hidden = self.encode(input_ids, attention_mask)
+        if not self.conjoined:
+            return hidden
+        other = self.encode(self.other_strand(input_ids), attention_mask)
+        places = self.mirror(input_ids)[..., None].expand_as(other)
+        return (hidden + other.gather(1, places)) / 2
 
     def _check_length(self, input_ids: Tensor) -> None:
         """Raise `UserError` for more tokens than the model has positions."""
@@ -140,7 +171,7 @@ class GenomicModel(nn.Module):
             if value is _MISSING:
                 raise UserError(f"{where}: the key '{key}' is missing.")
             if kind is int:
-                _check_integer(where, key, value)
+                check_integer(where, key, value)
             elif not isinstance(value, kind):
                 raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be of type {kind.__name__}.")
         for key, allowed in cls.switches.items():
@@ -151,7 +182,7 @@ class GenomicModel(nn.Module):
         optional = cls.optional | {"initializer_range"} | {key for key in config if key.endswith("_token_id")}
         for key in sorted((optional & config.keys()) - cls.required.keys() - cls.switches.keys()):
             if config[key] is not None or key == "num_key_value_heads":
-                _check_value(where, key, config[key])
+                check_value(where, key, config[key])
         rows = config.get("vocab_size")
         for key in ("pad_token_id", "mask_token_id"):
             if isinstance(rows, int) and isinstance(config.get(key), int) and not 0 <= config[key] < rows:
@@ -192,6 +223,11 @@ class GenomicModel(nn.Module):
         return {key: config[key] for key in config if key in used}
 
     @classmethod
+    def unread(cls, config: Mapping[str, Any]) -> list[str]:
+        """Keys of a published config.json that say something and are not read, where `check_config` lets them pass."""
+        return []
+
+    @classmethod
     def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
         """Configuration keys to replace when another tokenizer is put in front of the model."""
         return {"vocab_size": tokenizer.size, "pad_token_id": tokenizer.pad_id}
@@ -218,30 +254,33 @@ class GenomicModel(nn.Module):
     def load_published(self, tensors: Mapping[str, Tensor], where: str) -> None:
         """Copy published tensors in; any missing, unexpected, misshaped or contradictory one is a `UserError`.
 
-        Both published forms are read: each shared tensor once (safetensors), or under all its names (pickled). Under
-        the reading `as_in_paper`, what the paper's loading lost (`paper_ignores`) is left as construction made it.
+        Both published forms are read: each shared tensor once (safetensors), or under all its names (pickled); with or
+        without the prefix of the body, with today's or the older names of layer norms. Heads and poolers that no state
+        and no logit depends on are left out (`left_out`); a file without the whole vocabulary head gives a model
+        without one. Under the reading `as_in_paper`, what the paper's loading lost (`paper_ignores`) is left as
+        construction made it.
         """
         own, shared = self.state_dict(), self.shared_names()
+        tensors = fitted(tensors, own)
         lost = [re.compile(pattern) for pattern in self.paper_ignores] if self.reading == "as_in_paper" else []
         tensors = {n: t for n, t in tensors.items() if n in own or not any(p.search(n) for p in lost)}
-        _complain(
-            where,
-            "is unexpected",
-            (n for n in tensors if n not in own and not any(n.endswith(s) for s in self.may_be_unexpected)),
-        )
+        unexpected = {n for n in tensors if n not in own and not any(n.endswith(s) for s in self.may_be_unexpected)}
         groups: dict[str, list[str]] = {}  # of the names of one tensor, but for what was lost
         for name in own:
             groups.setdefault(shared.get(name, name), []).append(name)
         kept = {name for name in own if name not in tensors and any(p.search(name) for p in lost)}
         groups = {first: names for first, names in groups.items() if first not in kept}
-        missing = (names[0] for names in groups.values() if not any(n in tensors for n in names))
-        _complain(where, "is missing", (n for n in missing if not any(n.startswith(p) for p in self.may_be_missing)))
+        missing = {names[0] for names in groups.values() if not any(n in tensors for n in names)}
+        missing = {n for n in missing if not any(n.startswith(p) for p in self.may_be_missing)}
+        self.settle(where, missing, unexpected)
         with torch.no_grad():
             for names in groups.values():
+                if names[0] in missing:
+                    continue
                 present = [name for name in names if name in tensors]
                 for name in present:
-                    _check_tensor(where, name, tensors[name], own[name])
-                    if name != present[0] and not torch.equal(tensors[name], tensors[present[0]]):
+                    check_tensor(where, name, tensors[name], own[name])
+                    if name != present[0] and not same_tensor(tensors[name], tensors[present[0]]):
                         raise UserError(
                             f"{where}: '{present[0]}' and '{name}' are one shared tensor in this architecture, but the "
                             "file holds two different ones."
@@ -251,19 +290,73 @@ class GenomicModel(nn.Module):
                 else:
                     own[names[0]].zero_()
 
+    @classmethod
+    def foresee(cls, config: Mapping[str, Any], outlines: Mapping[str, Tensor], where: str) -> "GenomicModel":
+        """A model without numbers that has loaded tensors without numbers: `UserError` where it could not load them."""
+        with torch.device("meta"):
+            model = cls.blank(config)
+        model.load_published(outlines, where)
+        return model
+
+    def is_head(self, name: str) -> bool:
+        """Whether a tensor of that name is the vocabulary head's alone."""
+        return name.partition(".")[0] in self.vocabulary_heads
+
+    def settle(self, where: str, missing: Collection[str], unexpected: Collection[str]) -> None:
+        """Leave out heads that are not read, do without a vocabulary head that is not there; `UserError` for the rest.
+
+        A head of which some tensors are there is a damaged one.
+        """
+        heads = beside(unexpected, self.state_dict())
+        _complain(where, "is unexpected", set(unexpected) - set(heads))
+        self.left_out = heads
+        body = {name for name in missing if not self.is_head(name)}
+        _complain(where, "is missing", body)
+        if not missing:
+            return
+        shared = self.shared_names()
+        held = self.state_dict().keys() - shared.keys() - set(shared.values()) - set(missing)
+        damaged = {name.partition(".")[0] for name in held if self.is_head(name)}
+        _complain(where, "is missing", (name for name in missing if name.partition(".")[0] in damaged))
+        self.behead()
+
+    def behead(self) -> None:
+        """Take the vocabulary head away: `project` is a `UserError` from now on."""
+        for part in [name for name in self._modules if self.is_head(f"{name}.")]:
+            del self._modules[part]
+        self.__dict__["project"] = partial(_no_head, self.family)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the checkpoint that was loaded has a vocabulary head, as every initialised model has."""
+        return "project" not in self.__dict__
+
+
+def _no_head(family: str, hidden: Tensor) -> Tensor:
+    raise UserError(
+        f"family '{family}': the checkpoint has no vocabulary head; it can be fine-tuned and embedded, nothing else."
+    )
+
+
+def same_tensor(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same, as far as that can be known of them."""
+    return one.is_meta or other.is_meta or torch.equal(one, other)
+
 
 def is_number(value: Any) -> bool:
     """Whether a value of a configuration is a number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _check_integer(where: str, key: str, value: Any) -> None:
-    least, most = int(not key.endswith("_token_id")), _MOST_REPEATED if _REPEATED.search(key) else LARGEST_INTEGER
+def check_integer(where: str, key: str, value: Any, least: int | None = None) -> None:
+    """`UserError` for a number that is none of what the key's name tells, or below `least`."""
+    least = int(not key.endswith("_token_id")) if least is None else least
+    most = _MOST_REPEATED if _REPEATED.search(key) else LARGEST_INTEGER
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise UserError(f"{where}: '{key}' is {value!r:.60}; it must be an integer from {least} to {most}.")
 
 
-def _check_value(where: str, key: str, value: Any) -> None:
+def check_value(where: str, key: str, value: Any) -> None:
     """`UserError` for a value of an optional key that is not of the kind that the key's name tells."""
     if _FLAG.search(key):
         if not isinstance(value, bool):
@@ -274,10 +367,10 @@ def _check_value(where: str, key: str, value: Any) -> None:
         if _SHARE.search(key) and value >= 1:
             raise UserError(f"{where}: '{key}' is {value!r:.60}; it must lie between 0 and 1.")
     elif _COUNT.search(key) or key.endswith("_token_id"):
-        _check_integer(where, key, value)
+        check_integer(where, key, value)
 
 
-def _check_tensor(where: str, name: str, value: Tensor, target: Tensor) -> None:
+def check_tensor(where: str, name: str, value: Tensor, target: Tensor) -> None:
     """`UserError` for a published tensor that is not one of the architecture's, or not of finite numbers."""
     if value.shape != target.shape:
         raise UserError(
@@ -289,7 +382,7 @@ def _check_tensor(where: str, name: str, value: Tensor, target: Tensor) -> None:
             f"{where}: tensor '{name}' is of type {value.dtype}, the architecture asks for "
             f"{target.dtype}; is this a checkpoint of the family named?"
         )
-    if value.is_floating_point() and not value.float().isfinite().all():
+    if value.is_floating_point() and not value.is_meta and not value.float().isfinite().all():
         raise UserError(f"{where}: tensor '{name}' holds values that are not finite numbers.")
 
 

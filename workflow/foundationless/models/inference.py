@@ -43,6 +43,7 @@ def run_network(
     device: str | torch.device,
     precision: str,
     label: str = "embedding",
+    represent: bool = False,
     done: int = 0,
     after: Callable[[int], None] | None = None,
 ) -> None:
@@ -62,11 +63,12 @@ def run_network(
         device: as `choose_device` understands it.
         precision: `fp32`, or `bf16` (autocast).
         label: name on the progress bar.
+        represent: whether the states are to make embeddings of, and no vocabulary is predicted from them.
         done: how many inputs, in the order in which they run (longest first), were handled before and are left out; on
             a CPU the batches that follow are those of a run that began at 0.
         after: called with their number, `done` included, whenever a batch is finished.
     """
-    passes = _Passes(weights, inputs, handle, choose_device(str(device)))
+    passes = _Passes(weights, inputs, handle, choose_device(str(device)), represent)
     cuda, lengths = passes.place.type == "cuda", passes.lengths
     if (longest := int(lengths.max(initial=0))) > token_budget:
         tell(f"{label}: an input of {longest} tokens exceeds --token-budget {token_budget}; it runs by itself.")
@@ -124,9 +126,12 @@ def _halved(token_budget: int, lengths: np.ndarray, label: str) -> int:
 class _Passes:
     """A network on its device, what it is given and what is done with its hidden states; see `run_network`."""
 
-    def __init__(self, weights: Weights, inputs: Sequence[np.ndarray], handle: Handle, place: torch.device) -> None:
+    def __init__(
+        self, weights: Weights, inputs: Sequence[np.ndarray], handle: Handle, place: torch.device, represent: bool
+    ) -> None:
         self.inputs, self.handle, self.place = inputs, handle, place
         self.model = weights.model.to(place).eval()
+        self.states = self.model.represent if represent else self.model.encode
         self.pad_id = weights.tokenizer.pad_id
         self.lengths = np.array([len(ids) for ids in inputs], dtype=np.int64)
         # Models that the paper gave no mask see padding as it read them, and it embedded sequences one by one.
@@ -145,7 +150,7 @@ class _Passes:
             ids, mask = (part.pin_memory().to(self.place, non_blocking=True) for part in (ids, mask))
         # Attention without a mask is faster and needs no memory that grows with the square of the length.
         padded = self.model.padding == "mask" and self.lengths[rows[-1]] < self.lengths[rows[0]]
-        hidden = self.model.encode(ids, mask if padded else None)
+        hidden = self.states(ids, mask if padded else None)
         with torch.autocast(self.place.type, enabled=False):
             following = self.handle(rows, ids, mask, hidden)
         arrived = torch.cuda.current_stream(self.place).record_event() if cuda else None

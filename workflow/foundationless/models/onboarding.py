@@ -3,7 +3,8 @@
 import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import numpy as np
 import torch
 
 from foundationless.errors import UserError
+from foundationless.models.architectures import native
+from foundationless.models.checkpoints.files import CONFIG
 from foundationless.models.hub import Description
 from foundationless.models.inventory import describe
+from foundationless.models.known import Known, check_known, weight_checksums
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PUBLISHED, VOCABULARIES, Tokenizer, load_tokenizer, tokenizer_files
-from foundationless.models.weights import CONFIG, PIECE_FILE, parse_config
+from foundationless.models.weights import CARD, PIECE_FILE, load_checkpoint, load_weights, parse_config
 from foundationless.runtime.files import atomic_path
 from foundationless.study import families
 from foundationless.study.checks import read_study
@@ -23,7 +27,7 @@ from foundationless.study.config import check_schema, read_schema, read_yaml, ya
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
 from foundationless.study.plan import main_analysis
-from foundationless.study.vocabulary import FEWEST_SEEDS
+from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
@@ -37,6 +41,10 @@ _PADDING, _PADDING_OF_FILES = 8, 128
 _PROBES = ("", "ACGTTGCAAGGCCTTAACGTACGATCGATTACAN", "acgtNNNACGTRYA")
 _DRAWN = 3000  # nucleotides
 _LONGEST_LABEL = 24
+# Rules of analyses that read logits.
+_OF_LOGITS = ("score_likelihood", "score_mutagenesis")
+# Families written here for speed, of which `transformers` has forms that they do not.
+_ALSO_NATIVE = ("mistral", "nt_v1")
 
 
 def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
@@ -44,14 +52,42 @@ def recognise(config: Mapping[str, Any], where: Path | str = CONFIG) -> str:
 
     `where` is its path, for the sentence.
     """
-    if family := families.recognise(config):
+    family = families.recognise(config)
+    if family and not (family in _ALSO_NATIVE and _needs_native(family, config)):
         return family
+    if reason := families.why_not_read(config):
+        raise UserError(
+            f"{where}: {reason}; give an implementation of your own with --family PATH.py:Class, or bring its vectors "
+            "as an arm from outside."
+        )
     said = config.get("model_type") or ", ".join(map(str, config.get("architectures") or ())) or "nothing"
-    published = ", ".join(name for name, row in families.FAMILIES.items() if row.sign)
+    if isinstance(said, str) and said in native.TYPES:
+        if foreign := native.foreign_class(config):
+            raise UserError(
+                f"{where}: it asks for {foreign}, which is code of its repository, and no such code is run; name "
+                f"--family transformers where {native.TYPES[said].head} of `transformers` is the same function."
+            )
+        return "transformers"
+    published = ", ".join(name for name, row in families.FAMILIES.items() if row.sign or name == "transformers")
     raise UserError(
         f"{where}: no family is known by it (it calls itself {said!r:.60}); name one with --family: {published}, or "
-        "PATH.py:Class for one of your own."
+        f"PATH.py:Class for one of your own; `transformers` are the model_types {', '.join(native.TYPES)}."
     )
+
+
+def _needs_native(family: str, config: Mapping[str, Any]) -> bool:
+    """Whether the configuration asks for what `transformers` has and the family does not."""
+    try:
+        family_class(family).check_config(config)
+    except UserError as error:
+        if "is not implemented" not in str(error):
+            return False
+        try:
+            family_class("transformers").check_config(config)
+        except UserError:
+            return False
+        return True
+    return False
 
 
 def name_of(address: str) -> str:
@@ -93,6 +129,7 @@ def describe_model(
         "arms": ["pretrained", "random"],
         "config": settings,
         "pretrained": {**source, **pinned, **({"sha256": published.sha256} if published.sha256 else {})},
+        **({"licence": published.licence} if published.licence else {}),
     }
     if tokenizer == PUBLISHED:
         entry["nucleotides_per_token"] = _nucleotides(found)
@@ -101,6 +138,47 @@ def describe_model(
         local = {"path": str(published.directory / file)} if source["source"] == "local" else {}
         entry["tokenizer_file"] = {**source, **pinned, **local}
     return entry
+
+
+@dataclass(frozen=True)
+class Introduction:
+    """What is said of a checkpoint before it is tried: sentences, and whether it has a vocabulary head."""
+
+    sentences: tuple[str, ...]
+    has_head: bool
+
+
+def introduce(entry: Mapping[str, Any], published: Description) -> Introduction:
+    """Family, tokenizer, sizes and licence of a model of `describe_model`, and what it lacks and leaves out.
+
+    Where its tensors are known they are loaded without their numbers: one that is missing, of another shape or of no
+    use to the family is a `UserError`.
+    """
+    family, settings = entry["family"], entry["config"]
+    network, tokenizer = family_class(family), load_tokenizer(entry["tokenizer"], published.directory)
+    kind = f"family '{family}'" + (f" (model_type '{settings['model_type']}')" if family == "transformers" else "")
+    licence = f"licence {published.licence}, by its card" if published.licence else "its card states no licence"
+    said = [
+        f"{entry['label']}: {kind}, tokenizer '{tokenizer.name}' ({entry['tokenizer_class']}, {tokenizer.size:,} ids), "
+        f"{entry['objective']}, {entry['parameters']:,} parameters, inputs of up to {entry['max_tokens']:,} tokens; "
+        f"{licence}."
+    ]
+    if unread := network.unread(_read_config(published.directory / CONFIG)):
+        said.append(f"Keys of its {CONFIG} that its class does not read: {_few(unread)}.")
+    if published.outlines is None:
+        said.append("Its tensors are looked at when its weights are there.")
+        return Introduction(tuple(said), has_head=True)
+    where = str(published.directory)
+    model = network.foresee(network.check_config(settings), published.outlines, where)
+    if model.left_out:
+        said.append(f"Left out, for no state and no logit depends on it: {_few(model.left_out)}.")
+    if not model.has_head:
+        said.append("It has no vocabulary head: it is fine-tuned and embedded, and gives no likelihoods.")
+    return Introduction(tuple(said), model.has_head)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -169,10 +247,43 @@ def _check_vocabulary(tokenizer: Tokenizer, rows: int, directory: Path) -> None:
         )
 
 
-def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def check_embedding(directory: Path, known: Sequence[Known], family: str | None = None) -> tuple[str, dict[str, Any]]:
+    """`check_known` of a weight directory, or of a checkpoint in published layout, as it lies there.
+
+    `family`: of a checkpoint; that which its config.json is known by where it is None.
+    """
+    if (directory / CARD).is_file():
+        weights = load_weights(directory)
+        if weights.card["reading"] != "published" or weights.card["init"] != "pretrained":
+            raise UserError(f"{directory}: not the weights of a published checkpoint, read as published.")
+        hashes = weights.card.get("published_sha256", "")
+        checksums = [str(digest) for digest in (hashes.values() if isinstance(hashes, dict) else [hashes])]
+        return check_known(
+            known, weights.model, weights.tokenizer, str(weights.card["source"]), checksums, str(directory)
+        )
+    if not directory.is_dir():
+        raise UserError(f"{directory}: no such directory; give that of a checkpoint, with its {CONFIG}.")
+    config = _read_config(directory / CONFIG)
+    family = family or recognise(config, directory / CONFIG)
+    network = family_class(family)
+    model = load_checkpoint(directory, family)
+    try:
+        tokenizer = _find_tokenizer(network, network.settings(config), None, directory)
+    except UserError:
+        tokenizer = None  # an embedding of token ids needs none
+    # The hub's cache calls the directory of a revision by its hash, and its repository's by `models--OWNER--NAME`.
+    owner = next((part[8:].replace("--", "/", 1) for part in directory.parts if part.startswith("models--")), "")
+    source = f"{owner}@{directory.name}"
+    return check_known(known, model, tokenizer, source, weight_checksums(directory, known), str(directory))
+
+
+def put_on_trial(
+    study: Mapping[str, Any], name: str, entry: Mapping[str, Any], has_head: bool = True
+) -> tuple[dict[str, Any], list[str]]:
     """The study with this model alone and the study's baselines, and a sentence for everything else that is changed.
 
-    What an analysis did with models that it named, it does with this one; `VARIANTS` are left out.
+    What an analysis did with models that it named, it does with this one; `VARIANTS` are left out, and without a
+    vocabulary head what reads logits.
     """
     if name in {parse_model(stem).base for stem in study["baselines"]}:
         raise UserError(f"model '{name}': a baseline of the study has that name; give another with --name.")
@@ -185,6 +296,10 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
     variants = [model for spec in analyses.values() for model in spec.pop("models", ()) if model not in study["models"]]
     if lost := [what for what in trial["analyses"] if what in VARIANTS]:
         remarks.append(f"Left out: the analyses {' and '.join(lost)}, of variants that no published checkpoint has.")
+    reading = [what for what in analyses if ANALYSES[what].rule in _OF_LOGITS] if not has_head else []
+    if reading:
+        analyses = {what: spec for what, spec in analyses.items() if what not in reading}
+        remarks.append(f"Left out: the analyses {' and '.join(reading)}, for the checkpoint has no vocabulary head.")
     if variants:
         remarks.append(f"Left out: {', '.join(dict.fromkeys(variants))}, whose analyses have the model as it is alone.")
     remarks += _match_baselines(trial, name, entry)
@@ -252,13 +367,18 @@ def read_base(study: Path) -> dict[str, Any]:
 
 
 def write_trial(
-    study: Mapping[str, Any], name: str, entry: Mapping[str, Any], mirror: Path | None, output: Path
+    study: Mapping[str, Any],
+    name: str,
+    entry: Mapping[str, Any],
+    mirror: Path | None,
+    output: Path,
+    has_head: bool = True,
 ) -> list[str]:
     """Write the study (of `read_base`) with this model on trial, checked as a whole; returns `put_on_trial`'s words.
 
     `output` may hold the very same study already; `UserError` where it holds another one.
     """
-    trial, remarks = put_on_trial(study, name, entry)
+    trial, remarks = put_on_trial(study, name, entry, has_head)
     if mirror is not None:
         trial["mirror"] = str(mirror)
     read_study(trial)

@@ -63,3 +63,21 @@ class WithoutDraws(_Mode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func in (_NORMAL[0], _UNIFORM[0]) else func(*args, **(kwargs or {}))
+
+
+_FUNCTIONS = {
+    operation: getattr(torch, name)
+    for name in ("exp", "expm1", "log", "log1p", "erfinv")
+    for operation in (getattr(_ATEN, name).default, getattr(_ATEN, f"{name}_").default)
+}
+
+
+class PreciseFunctions(_Mode):
+    """Within it logarithms and the like are computed in float64 and rounded once, hence alike on every processor."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        function = _FUNCTIONS.get(func)
+        if function is None or args[0].dtype == torch.float64 or not args[0].is_floating_point():
+            return func(*args, **(kwargs or {}))
+        result = function(args[0].double()).to(args[0].dtype)
+        return args[0].copy_(result) if func.name().endswith("_") else result

@@ -6,30 +6,26 @@ same kind of directory, so nothing downstream can treat them differently.
 """
 
 import json
-import pickle
 import shutil
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from foundationless.errors import UserError
+from foundationless.models.checkpoints.files import CONFIG, TENSORS, read_tensors
 from foundationless.models.contract import GenomicModel, Reading
-from foundationless.models.portable_rng import PortableDraws, WithoutDraws
+from foundationless.models.portable_rng import PortableDraws
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PUBLISHED, TOKENIZER_FILES, Tokenizer, load_tokenizer
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
 from foundationless.study.families import FAMILIES
 
-CONFIG, CARD, PIECE_FILE = "config.json", "weights.json", "tokenizer.json"
-TENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
+CARD, PIECE_FILE = "weights.json", "tokenizer.json"
 _CARD_KEYS = ("model", "family", "tokenizer", "init", "seed", "source")
 
 
@@ -95,7 +91,7 @@ def initialise(family: str, config: Mapping[str, Any], seed: int, reading: Readi
 
 
 def load_checkpoint(directory: str | Path, family: str, reading: Reading = "published") -> GenomicModel:
-    """Read an official checkpoint (`config.json` with `model.safetensors` or `pytorch_model.bin`), in evaluation mode.
+    """Read an official checkpoint (`config.json` with the files of `checkpoints.files`), in evaluation mode.
 
     Strict: a missing, unexpected or misshaped tensor, an architecture switch that is not implemented, a pickle that
     would run code or a damaged file is a `UserError` that names it. Half-precision tensors become float32. Under the
@@ -108,36 +104,12 @@ def load_checkpoint(directory: str | Path, family: str, reading: Reading = "publ
         checked = model_class.check_config(model_class.paper_config(config) if reading == "as_in_paper" else config)
     except UserError as error:
         raise UserError(f"{directory / CONFIG}: {error}") from None
-    path, tensors = _read_tensors(directory)
-    with torch.random.fork_rng(devices=[]), WithoutDraws():
-        model = model_class(checked)
+    path, tensors = read_tensors(directory)
+    with torch.random.fork_rng(devices=[]):
+        model = model_class.blank(checked)
     model.reading = reading
     model.load_published(tensors, str(path))
     return model.eval()
-
-
-def _read_tensors(directory: Path) -> tuple[Path, dict[str, Tensor]]:
-    for name in (TENSORS, PICKLE):
-        path = directory / name
-        if not path.is_file():
-            continue
-        try:
-            with warnings.catch_warnings(action="ignore"):  # torch's remarks on a pickle that is refused anyway
-                loaded = load_file(path) if name == TENSORS else torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            raise UserError(
-                f"{path}: not plain tensors: the file is damaged, or reading it could run code; fetch it again, or "
-                "convert it to safetensors where you trust it."
-            ) from None
-        except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{path}: damaged or incomplete ({reason}); fetch it again.") from None
-        if not isinstance(loaded, dict) or not all(
-            isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
-        ):
-            raise UserError(f"{path}: not a plain table of named tensors; save the model's state dict alone.")
-        return path, loaded
-    raise UserError(f"{directory}: neither {TENSORS} nor {PICKLE} is there; give the directory of a checkpoint.")
 
 
 def retokenized(family: str, config: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:

@@ -34,11 +34,11 @@ class Family:
     path: str
     width: Mapping[str, int] = field(default_factory=dict)
     layers: str = ""
-    sign: tuple[str, str | None] | None = None
+    sign: tuple[str, str | bool | None] | None = None
     only: str = ""
     reason: str = ""
     paper_random: str = ""
-    count: Callable[[Mapping[str, Any]], int] | None = None
+    count: Callable[[Mapping[str, Any]], int | None] | None = None
     depths: tuple[tuple[float, int], ...] = ()
 
 
@@ -109,8 +109,30 @@ def _count_dilated(c: Mapping[str, Any]) -> int:
     return int(rows * d * (kernel + 1) + 3 * d + rows + c["depth"] * layer)
 
 
+def _count_gpn(c: Mapping[str, Any]) -> int:
+    d, rows = c["hidden_size"], c["vocab_size"]
+    return int(c["n_layers"] * (c["kernel_size"] * d * d + d * d + 6 * d) + d * d + 3 * d + rows * d + rows)
+
+
+def _count_olmo(c: Mapping[str, Any]) -> int | None:
+    """Of the switches that Omni-DNA has; of all others nobody has counted."""
+    if c.get("include_bias", True) or c.get("layer_norm_with_affine", True) or not c.get("rope"):
+        return None
+    d, heads, inner = c["d_model"], c["n_heads"], c.get("mlp_hidden_size") or (c.get("mlp_ratio") or 4) * c["d_model"]
+    shared = c.get("n_kv_heads") or (1 if c.get("multi_query_attention") else heads)
+    norms = (
+        (d + d // heads * shared)
+        * bool(c.get("attention_layer_norm"))
+        * (c.get("attention_layer_norm_with_affine") is not False)
+    )
+    gated = c.get("activation_type", "swiglu") == "swiglu"
+    layer = 2 * d * d + 2 * d * (d // heads) * shared + d * inner + d * (inner // 2 if gated else inner) + norms
+    tables = 1 if c.get("weight_tying", True) else 2
+    return int(tables * (c.get("embedding_size") or c["vocab_size"]) * d + c["n_layers"] * layer)
+
+
 def _attention(
-    path: str, sign: tuple[str, str | None], count: Callable[[Mapping[str, Any]], int], paper_random: str = ""
+    path: str, sign: tuple[str, str | None] | None, count: Callable[[Mapping[str, Any]], int], paper_random: str = ""
 ) -> Family:
     """A row of a transformer (paper Table 11: intermediate = 4 x width)."""
     sizes = {"hidden_size": 1, "intermediate_size": 4}
@@ -124,6 +146,16 @@ FAMILIES = {
         "n_layer",
         ("model_type", "hyenadna"),
         count=_count_hyenadna,
+    ),
+    # Before `caduceus`, whose sign its files have too.
+    "caduceus_ph": Family(
+        "caduceus_ph:CaduceusPh",
+        {"d_model": 1},
+        "n_layer",
+        ("rcps", False),
+        only="character",
+        reason="Caduceus complements token by token, so it reads characters only",
+        count=_count_caduceus,
     ),
     "caduceus": Family(
         "caduceus:Caduceus",
@@ -149,9 +181,22 @@ FAMILIES = {
         lambda c: _count_bert(c) + _head(c, tied=True) + 2 * c["hidden_size"] * bool(c.get("last_layer_norm", True)),
         paper_random="bert",
     ),
-    "bert": _attention(
-        "bert:Bert", ("model_type", "bert"), lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)
+    "mutbert": _attention(
+        "further.mutbert:MutBERT",
+        ("pooler_type", None),
+        lambda c: (
+            _count_bert(c)
+            - c.get("max_position_embeddings", 512) * c["hidden_size"]
+            + _head(c, tied=c.get("tie_word_embeddings", True))
+        ),
     ),
+    "gpn": Family("further.gpn:GPN", {"hidden_size": 1}, "n_layers", ("model_type", "ConvNet"), count=_count_gpn),
+    # Its config.json has names of its own; transformers' `olmo`, with others, is one of `transformers`.
+    "olmo": Family("further.olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
+    # What the paper made of a random GENA-LM; a published BERT is read by `transformers`, with its vocabulary head.
+    "bert": _attention("bert:Bert", None, lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)),
+    # Every architecture that `transformers` has natively; models/architectures/native.py lists them by model_type.
+    "transformers": Family("native:Transformers"),
     "cnn": Family("cnn:ConvolutionalNetwork", {"width": 1}, "depth", count=_count_cnn),
     # One cycle of dilations where parameters are few; beyond, the layers of CARP-600k and -38M, -76M and -640M.
     "dilated_cnn": Family(
@@ -161,6 +206,17 @@ FAMILIES = {
         count=_count_dilated,
         depths=((3e5, 8), (5e7, 16), (2e8, 32), (1e9, 56)),
     ),
+}
+
+# Published architectures that are not read, by how `model_type` or `architectures` begin (in lower case), and why: what
+# cannot be checked is not claimed.
+NOT_READ = {
+    "generanno": "GENERanno is defined by code of its repository alone, of which no number is at hand to check another "
+    "implementation by",
+    "luca": "LucaOne is defined by code of its repository, network and tokenizer, and is not written here",
+    "megadna": "megaDNA is published as the pickle of a whole network, and reading that would run code",
+    "ntv3": "Nucleotide Transformer v3 is defined by code of its repository alone, of which no number is at hand to "
+    "check another implementation by",
 }
 
 # What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
@@ -190,8 +246,9 @@ STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s1": 1.0, "p
 
 PIECES = tuple(name for name, kind in TOKENIZERS.items() if kind == "bpe" and name != PUBLISHED)
 
-_WIDTHS = tuple(dict.fromkeys(next(iter(row.width)) for row in FAMILIES.values()))
-_LAYERS = tuple(dict.fromkeys(row.layers for row in FAMILIES.values()))
+# Those of the program's families, then what some classes of `transformers` call them.
+_WIDTHS = tuple(dict.fromkeys([next(iter(row.width)) for row in FAMILIES.values() if row.width] + ["n_embd", "dim"]))
+_LAYERS = tuple(dict.fromkeys([row.layers for row in FAMILIES.values() if row.layers] + ["num_layers", "n_layers"]))
 
 
 def class_path(family: str) -> tuple[str, str]:
@@ -210,6 +267,12 @@ def recognise(config: Mapping[str, Any]) -> str | None:
         if key in config and value in (None, config[key]):
             return name
     return None
+
+
+def why_not_read(config: Mapping[str, Any]) -> str | None:
+    """Why the architecture that a published config.json names is known and not read; None for all others."""
+    named = [str(config.get("model_type") or ""), *map(str, config.get("architectures") or ())]
+    return next((why for start, why in NOT_READ.items() if any(n.lower().startswith(start) for n in named)), None)
 
 
 def size_keys(family: str) -> tuple[str, ...]:
@@ -285,7 +348,7 @@ def matched(name: str, entry: Mapping[str, Any], config: Mapping[str, Any], want
             return deep | {key: factor * width for key, factor in row.width.items()}
 
         def ratio(width: int) -> float:
-            return count({**config, **sized(width)}) / wanted
+            return (count({**config, **sized(width)}) or 0) / wanted
 
         reached = bisect_left(range(1, _WIDEST), 1.0, key=ratio) + 1
         width = min({max(1, reached - 1), reached}, key=lambda number: abs(ratio(number) - 1))

@@ -19,6 +19,8 @@ from foundationless.models.tokenizers import Tokenizer
 from foundationless.study.vocabulary import COUNT_METRICS
 from foundationless.training.sweep import Fold
 
+_TURNED = 0.5  # how often a model that reads one strand is trained on the other one of a sequence
+
 
 def tokenise(tokenizer: Tokenizer, sequences: Sequence[str], limit: int) -> tuple[list[np.ndarray], int]:
     """Token ids with special tokens, at most `limit` of them, and how many sequences were cut.
@@ -86,7 +88,16 @@ class Classifier(nn.Module):
         return ids, mask if masked else None, counts
 
     def forward(self, ids: Tensor, mask: Tensor | None, counts: Tensor) -> Tensor:
-        """Logits [rows, classes], float32 or wider."""
+        """Logits [rows, classes], float32 or wider; of a conjoined model as it is published (models/contract.py)."""
+        if not self.backbone.conjoined:
+            return self._logits(ids, mask, counts)
+        other = self.backbone.other_strand(ids)
+        if self.training:
+            turned = torch.rand(len(ids), 1, device=ids.device) < _TURNED
+            return self._logits(torch.where(turned, other, ids), mask, counts)
+        return (self._logits(ids, mask, counts) + self._logits(other, mask, counts)) / 2
+
+    def _logits(self, ids: Tensor, mask: Tensor | None, counts: Tensor) -> Tensor:
         pooled = pool(self.backbone.encode(ids, mask), counts, self.pooling)
         with torch.autocast(ids.device.type, enabled=False):
             logits: Tensor = self.head(pooled)

@@ -40,6 +40,7 @@ class Bert(Wrapped):
         "pre_layer_norm": "a key of GENA-LM's own code; the plain class that the paper built never reads it",
         "last_layer_norm": "a key of GENA-LM's own code; the plain class that the paper built never reads it",
     }
+    vocabulary_heads = keys("pooler")  # it makes none, but no state depends on it either
     may_be_unexpected: ClassVar = {"embeddings.position_ids": "0, 1, 2, ...: a constant that older versions stored"}
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -69,7 +70,13 @@ class Bert(Wrapped):
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(last hidden state, pooler output repeated over the positions), both [batch, tokens, width]."""
         hidden = self.encode(input_ids, attention_mask)
+        if self._network[0].pooler is None:
+            raise UserError("family 'bert': the checkpoint has no pooler; it can be fine-tuned and embedded.")
         return hidden, self.pooler(hidden)[:, None].expand_as(hidden)
+
+    def behead(self) -> None:
+        super().behead()
+        self._network[0].pooler = None
 
     def project(self, hidden: Tensor) -> Tensor:
         raise UserError("family 'bert' has no vocabulary head; it can be fine-tuned and embedded, nothing else.")

@@ -1,5 +1,8 @@
 """Caduceus-PS (Schiff et al. 2024, arXiv:2403.03234) with the key names and the arithmetic of its published model.
 
+PlantCaduceus (Zhai et al. 2025, doi:10.1073/pnas.2421738122) and PlantCAD2 are the same function over another
+vocabulary and complement map.
+
 Shapes: B batch, L tokens, D `d_model`, V vocabulary rows (padded); I, N, K, R of the mixer as in mamba.py.
 flip(v) reverses tokens and channels of v; c is `complement_map`. The two strands are kept apart, each read from its own
 5' end, and every operation is one call per strand with one shape: what holds for one strand holds for the other to the
@@ -31,8 +34,8 @@ import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.cpu_threads import Map, side_by_side
-from foundationless.models.architectures.mamba import BiMamba
+from foundationless.models.architectures.scan.cpu_threads import Map, side_by_side
+from foundationless.models.architectures.scan.mamba import BiMamba
 from foundationless.models.contract import LARGEST_INTEGER, GenomicModel, integers, is_number, keys
 from foundationless.models.tokenizers import Tokenizer
 
@@ -51,6 +54,7 @@ _SWITCHES: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 _LARGEST_NESTED = 1000.0  # of the nested tables' numbers that are no integers: step sizes and spreads
 _MOST_ROWS = 2**20  # every row has its entry in the complement map
+_IGNORED = -100  # what PlantCaduceus has as `pad_token_id`: the label that its loss leaves out, no token
 
 
 def flip(strand: Tensor) -> Tensor:
@@ -145,6 +149,7 @@ class Caduceus(GenomicModel):
     softplus of it is log-uniform between dt_min and dt_max; A_log = log(1...N), D = 1, norms 1.
     """
 
+    lm_head: nn.Module
     family = "caduceus"
     objective = "masked"
     padding = "equal"
@@ -161,7 +166,7 @@ class Caduceus(GenomicModel):
         "bidirectional_strategy": ("add",),
         "bidirectional_weight_tie": (True,),
         "rms_norm": (True,),
-        "residual_in_fp32": (False,),
+        "residual_in_fp32": (True, False),  # the residual stream is float32 either way
         "tie_word_embeddings": (True,),
     }
     paper_ignores: ClassVar = {
@@ -174,24 +179,31 @@ class Caduceus(GenomicModel):
         full = _with_defaults(config)
         initial = full["initializer_cfg"]
         self.fused = full["fused_add_norm"]
-        self.width = 2 * full["d_model"]
-        complement = torch.tensor(_complement(full))
-        self.vocabulary_size = len(complement)
-        words = StrandEmbedding(complement, full["d_model"])
-        layers = nn.ModuleList(Block(full) for _ in range(full["n_layer"]))
-        backbone = {"embeddings": nn.ModuleDict({"word_embeddings": words}), "layers": layers, "norm_f": _norm(full)}
-        self.caduceus = nn.ModuleDict({"backbone": nn.ModuleDict(backbone)})
-        self.lm_head = StrandHead(complement.clone(), words.embedding)
-        nn.init.normal_(words.embedding.weight, std=initial["initializer_range"])
+        words = self._build(full, torch.tensor(_complement(full)))
+        self.vocabulary_size = words.num_embeddings
+        nn.init.normal_(words.weight, std=initial["initializer_range"])
         for module in self.modules():
             if isinstance(module, BiMamba) and initial["rescale_prenorm_residual"]:
                 scale = math.sqrt(initial["n_residuals_per_layer"] * full["n_layer"])
                 module.mamba_fwd.out_proj.weight.data.div_(scale)
 
+    def _build(self, full: Mapping[str, Any], complement: Tensor) -> nn.Embedding:
+        """Register the parts under their official names and set `width`; returns the table of the tokens."""
+        self.width = 2 * full["d_model"]
+        words = StrandEmbedding(complement, full["d_model"])
+        layers = nn.ModuleList(Block(full) for _ in range(full["n_layer"]))
+        backbone = {"embeddings": nn.ModuleDict({"word_embeddings": words}), "layers": layers, "norm_f": _norm(full)}
+        self.caduceus = nn.ModuleDict({"backbone": nn.ModuleDict(backbone)})
+        self.lm_head = StrandHead(complement.clone(), words.embedding)
+        return words.embedding
+
     @classmethod
     def check_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         where = f"configuration of family '{cls.family}'"
-        super().check_config({"rcps": False, **config})  # what the official code assumes where the key is absent
+        known = {"rcps": False, **config}  # what the official code assumes where the key is absent
+        if known.get("pad_token_id") == _IGNORED:
+            del known["pad_token_id"]
+        super().check_config(known)
         for table, defaults in _NESTED.items():
             given = {} if config.get(table) is None else config[table]
             if not isinstance(given, Mapping):
@@ -240,6 +252,13 @@ class Caduceus(GenomicModel):
         partner = {ids[base]: ids[other] for base, other in zip("ACGT", "TGCA", strict=True)}
         complement = {str(token): partner.get(token, token) for token in range(tokenizer.size)}
         return {**super().vocabulary_config(tokenizer), "complement_map": complement}
+
+    def load_published(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """A bare backbone, as its own class saves it, is read too: its head follows from the embedding and the map."""
+        own = self.state_dict()
+        follows = "lm_head.complement_map" in own and not any("lm_head." in name for name in tensors)
+        held = {"lm_head.complement_map": own["lm_head.complement_map"].clone()} if follows else {}
+        super().load_published({**tensors, **held}, where)
 
     def _walk(self, input_ids: Tensor) -> Iterator[tuple[Strands, Strands]]:
         """(states, residuals) of both strands before every block and after the last."""

@@ -110,6 +110,10 @@ class NucleotideTransformer(Layered):
         "add_bias_fnn": (True,),
         "hidden_act": ("gelu",),
     }
+    ignored: ClassVar = {
+        key: "of rotary positions, which this form has not; `transformers` 5 writes it all the same"
+        for key in ("rope_theta", "rope_parameters")
+    }
     may_be_unexpected: ClassVar = {"esm.embeddings.position_ids": "0, 1, 2, ...: a constant that older versions stored"}
     may_be_missing: ClassVar = {"esm.contact_head.": "predicts contacts in proteins; no state or logit depends on it"}
 

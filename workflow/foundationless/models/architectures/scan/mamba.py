@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from foundationless.models.architectures.selective_scan import scan_dtype, selective_scan
+from foundationless.models.architectures.scan.selective_scan import scan_dtype, selective_scan
 
 _CPU_PIECE = 1024  # tokens per thread that go through a mixer together
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from foundationless.models.architectures.cpu_threads import side_by_side
+from foundationless.models.architectures.scan.cpu_threads import side_by_side
 
 # Elements of one buffer. CPU, per thread: of one step (enough for the thread) and of a chunk (it should stay in cache).
 _CPU_STEP, _CPU_CHUNK = 2**16, 2**19

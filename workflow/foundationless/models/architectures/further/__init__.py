@@ -1,0 +1,1 @@
+"""Families that people ask for beyond those of the paper."""

@@ -1,0 +1,1 @@
+"""Mamba's mixer, the scan beneath it, and the threads that it runs on."""
