@@ -8,7 +8,7 @@ import torch
 from foundationless.errors import UserError
 from foundationless.models.weights import initialise
 from foundationless.study.families import FAMILIES
-from foundationless.training.lora import add_adapters, linear_maps
+from foundationless.training.trainable.lora import add_adapters, linear_maps
 from support.networks import TINY, tokens
 
 OUTSIDE = re.compile(r"^(lm_head|head|cls)\b|contact_head|pooler")  # vocabulary heads, and what `encode` never reads

@@ -19,6 +19,9 @@ from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS, SEQUENTIAL
 
 Rows = Sequence[Mapping[str, str]]  # of a table
+# Of fine-tuning: what is trained and how it is held, where a study says nothing.
+USUAL = {"trainable": "all", "layer_rates": 1, "unfreeze": 0, "gradient_checkpointing": False}
+USUAL |= {"weight_precision": "fp32", "token_budget": 16384}
 
 
 class Cell(NamedTuple):
@@ -176,8 +179,9 @@ class Plan:
         """Settings of fine-tuning on a task: the config's, its suite's and the analysis's over them.
 
         A share of the training data (`H3.pct1`) keeps the set's own validation split, which is whole: folds are cut
-        from training and validation rows together and would train on it. Only the analysis `lora` trains adapters
-        (rank 0: every weight is trained). A race has its `rungs`; a full sweep has neither `search` nor `rungs`.
+        from training and validation rows together and would train on it. Adapters are trained in the analysis `lora`
+        and where `trainable` says so (rank 0: none are); what is as in the paper has no key. A race has its `rungs`; a
+        full sweep has neither `search` nor `rungs`.
         """
         settings = dict(self.config["finetuning"])
         settings |= settings.pop("suites", {}).get(self.task(task)["suite"], {})
@@ -192,8 +196,7 @@ class Plan:
         if parts.percent or parts.shots:
             settings["folds"] = []
         _settle_search(settings)
-        if analysis != "lora":
-            settings["lora"] = {**settings["lora"], "rank": 0}
+        _settle_trained(settings, analysis)
         return settings
 
     def probing(self, analysis: str) -> dict[str, Any]:
@@ -341,6 +344,17 @@ def _settle_search(settings: dict[str, Any]) -> None:
     if search == "racing":
         epochs, rates = settings["epochs"], len(settings["learning_rates"])
         settings |= {"search": search, "rungs": cut_rungs(given, epochs) or default_rungs(epochs, rates)}
+
+
+def _settle_trained(settings: dict[str, Any], analysis: str) -> None:
+    """No key for what is as it was before there was a choice, so that jobs stay those that were kept then."""
+    for key, usual in USUAL.items():
+        if settings.get(key, usual) == usual:
+            settings.pop(key, None)
+    if analysis == "lora" and settings.get("trainable") != "lora":  # of the study, for its other analyses
+        settings.pop("trainable", None)
+    if analysis != "lora" and settings.get("trainable") != "lora":
+        settings["lora"] = {key: value for key, value in settings["lora"].items() if key != "targets"} | {"rank": 0}
 
 
 def _in_words(name: str) -> list[str]:
