@@ -37,7 +37,7 @@ class Settings(dict):
 
 
 def get_finetuning(wildcards):
-    return Settings(study.finetuning(wildcards.task, wildcards.analysis))
+    return Settings(study.finetuning(wildcards.task, wildcards.analysis, wildcards.model))
 
 
 def get_chunk_flags(wildcards):

@@ -21,6 +21,7 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
+from foundationless.study.price.memory import LARGEST_WHOLE
 from foundationless.study.vocabulary import FEWEST_SEEDS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
@@ -142,6 +143,7 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
         remarks.append(
             f"Learning rate {LEARNING_RATE:g} is tried too, for both arms: published weights need small ones."
         )
+    remarks += _fit_device(trial, entry)
     remarks += _add_seeds(trial)
     notes = (
         f"{where}, as published, on the tasks and subsets of the study '{study['study']}', whose config says what they "
@@ -155,6 +157,19 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
         "analyses": analyses,
     }
     return trial, remarks
+
+
+def _fit_device(trial: dict[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    """Let a model that is too large to be trained whole be adapted, and say so; another study's choice stays."""
+    chosen = trial["finetuning"]
+    if entry["parameters"] <= LARGEST_WHOLE or "trainable" in chosen:
+        return []
+    saving = {"trainable": "lora", "precision": "bf16", "weight_precision": "bf16", "gradient_checkpointing": True}
+    trial["finetuning"] = {**chosen, **saving}
+    return [
+        f"Its {entry['parameters'] / 1e9:.1f} billion parameters are too many to be trained whole on one GPU of 80 GB: "
+        "low-rank adapters are trained, in both arms alike, and the rest is kept in bfloat16."
+    ]
 
 
 def _add_seeds(trial: dict[str, Any]) -> list[str]:

@@ -262,7 +262,7 @@ def _check_trained(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     where, own = f"analysis '{analysis}', finetuning", spec.get("finetuning", {}).get("trainable", "lora")
     if analysis == "lora" and own != "lora":
         raise UserError(f"{where}: this analysis trains adapters; leave 'trainable: {own}' out, or take another one.")
-    networks = [model for model in map(plan.model, plan.names_of(analysis)) if not model.is_baseline]
+    models = [model for model in map(plan.model, plan.names_of(analysis)) if model.stem in plan.config["models"]]
     for task in spec["tasks"]:
         if parse_task(task).base_task not in plan.tasks:
             continue  # `_check_task` says so
@@ -273,7 +273,7 @@ def _check_trained(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             raise UserError(
                 f"{where}: '{lost[0]}' is of what lies below the head, which alone is trained; leave it out."
             )
-        for model in networks:
+        for model in models:
             _check_blocks(model, trained, where)
             if "weight_precision" in settings:
                 _check_lowered(plan, model, trained, where)

@@ -175,13 +175,14 @@ class Plan:
         """Reader options of a task as KEY=VALUE strings."""
         return [f"{key}={value}" for key, value in read_pairs(self.task(task)["options"])]
 
-    def finetuning(self, task: str, analysis: str) -> dict[str, Any]:
+    def finetuning(self, task: str, analysis: str, model: str = "") -> dict[str, Any]:
         """Settings of fine-tuning on a task: the config's, its suite's and the analysis's over them.
 
         A share of the training data (`H3.pct1`) keeps the set's own validation split, which is whole: folds are cut
         from training and validation rows together and would train on it. Adapters are trained in the analysis `lora`
-        and where `trainable` says so (rank 0: none are); what is as in the paper has no key. A race has its `rungs`; a
-        full sweep has neither `search` nor `rungs`.
+        and where `trainable` says so (rank 0: none are); what is as in the paper has no key. A network among the
+        baselines is trained whole wherever `trainable` decides: it has nothing to keep. A race has its `rungs`; a full
+        sweep has neither `search` nor `rungs`.
         """
         settings = dict(self.config["finetuning"])
         settings |= settings.pop("suites", {}).get(self.task(task)["suite"], {})
@@ -196,6 +197,9 @@ class Plan:
         if parts.percent or parts.shots:
             settings["folds"] = []
         _settle_search(settings)
+        if model and analysis != "lora" and self.model(model).stem in self.config["baselines"]:
+            for key in ("trainable", "layer_rates", "unfreeze", "weight_precision"):
+                settings.pop(key, None)
         _settle_trained(settings, analysis)
         return settings
 

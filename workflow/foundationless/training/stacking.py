@@ -59,7 +59,7 @@ class Alone:
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
-        self.trained = {name: value for name, value in classifier.named_parameters() if value.requires_grad}
+        self.trained: State = {name: value for name, value in classifier.named_parameters() if value.requires_grad}
         self.parameters: list[list[Tensor]] = [[*self.trained.values()]]
 
     @property

@@ -12,6 +12,7 @@ The paper's Table 8 compares LoRA with full fine-tuning without saying rank, alp
 usual ones of the field.
 """
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -56,7 +57,7 @@ def add_adapters(
     if not maps:
         raise UserError(f"family '{model.family}': no linear map in its encoder to adapt; use --lora-rank 0.")
     if targets:
-        known = sorted({name.rpartition(".")[2] for shared in maps.values() for name in shared})
+        known = sorted({ends[0] for shared in maps.values() for name in shared for ends in [re.findall(r"\w+$", name)]})
         for target in targets:
             if not any(_ends(name, target) for shared in maps.values() for name in shared):
                 raise UserError(
