@@ -1,8 +1,8 @@
 """Peak memory of fine-tuning, as the formula of `study/price/memory` has it and as it is measured on a CPU.
 
-Each row is a whole job, from the network that was read to the last run's probabilities: two epochs of one run, 16 training
-sequences in batches of 8. Measured is the most that torch's allocator holds at once, the network's own weights included.
-Dropout is off: on a CPU, though not on a GPU, attention with dropout keeps numbers [heads, tokens, tokens].
+Each row is a whole job, from the network that was read to the last run's probabilities: two epochs of one run, 16
+training sequences in batches of 8. Measured is the most that torch's allocator holds at once, the network's own weights
+included. Dropout is off: on a CPU, though not on a GPU, attention with dropout keeps numbers [heads, tokens, tokens].
 """
 
 import tempfile
@@ -47,7 +47,7 @@ def describe(entry: Mapping[str, Any], weights: Weights) -> Model:
     return Model("", entry, weights.model.config, entry["tokenizer"], (), "")
 
 
-def job(weights: Weights, way: Mapping[str, Any], precision: str, directory: Path, tokens: int) -> Settings:
+def job(way: Mapping[str, Any]) -> Settings:
     """The settings of a job."""
     chosen = {key: value for key, value in way.items() if key != "token_budget"}
     rank = LORA["rank"] if way.get("trainable") == "lora" else 0
@@ -75,7 +75,7 @@ def measure(
         directory = Path(place)
         write_sequences(directory / "set.parquet", frame)
         (directory / "weights.json").write_text("{}")
-        chosen = job(weights, way, precision, directory, tokens)
+        chosen = job(way)
         compute = Compute("cpu", 1, precision, budget)
         original, finetuning.load_weights = finetuning.load_weights, lambda *_: weights  # type: ignore[assignment]
         try:
@@ -93,6 +93,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--tokens", type=count, default=512, help="tokens of a sequence, about (default 512)")
     made.add_argument("--width", type=count, default=256, help="of the networks (default 256)")
     made.add_argument("--depth", type=count, default=4, help="blocks of the networks (default 4)")
+    made.add_argument(
+        "--precisions", nargs="+", default=["fp32", "bf16"], choices=["fp32", "bf16"], help="default: both"
+    )
     arguments = made.parse_args(argv)
     arguments.models = arguments.models or list(MODELS)
     device, entries = prepare(arguments)
@@ -104,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2}
     rows = []
     for name, entry in entries.items():
-        for precision in ("fp32", "bf16"):
+        for precision in arguments.precisions:
             for words, way in WAYS.items():
                 if "weight_precision" in way and precision == "fp32":
                     way = {key: value for key, value in way.items() if key != "weight_precision"}

@@ -21,7 +21,7 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
-from foundationless.study.price.memory import LARGEST_WHOLE
+from foundationless.study.price.memory import LARGEST_KEPT, LARGEST_WHOLE
 from foundationless.study.vocabulary import FEWEST_SEEDS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
@@ -160,12 +160,14 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
 
 
 def _fit_device(trial: dict[str, Any], entry: Mapping[str, Any]) -> list[str]:
-    """Let a model that is too large to be trained whole be adapted, and say so; another study's choice stays."""
+    """Let a model that is too large to be trained as a small one is be trained otherwise; a study's own choice stays."""
     chosen = trial["finetuning"]
-    if entry["parameters"] <= LARGEST_WHOLE or "trainable" in chosen:
+    if entry["parameters"] <= LARGEST_KEPT or {"trainable", "gradient_checkpointing"} & chosen.keys():
         return []
-    saving = {"trainable": "lora", "precision": "bf16", "weight_precision": "bf16", "gradient_checkpointing": True}
-    trial["finetuning"] = {**chosen, **saving}
+    trial["finetuning"] = {**chosen, "precision": "bf16", "gradient_checkpointing": True}
+    if entry["parameters"] <= LARGEST_WHOLE:
+        return ["In fine-tuning its blocks are computed again in the backward pass, to fit one GPU of 80 GB."]
+    trial["finetuning"] |= {"trainable": "lora", "weight_precision": "bf16"}
     return [
         f"Its {entry['parameters'] / 1e9:.1f} billion parameters are too many to be trained whole on one GPU of 80 GB: "
         "low-rank adapters are trained, in both arms alike, and the rest is kept in bfloat16."

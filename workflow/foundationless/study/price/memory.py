@@ -23,7 +23,8 @@ from foundationless.study.plan import USUAL, Model
 from foundationless.study.price.trained import graph_blocks, trained_as
 from foundationless.study.price.workload import CLASSES, Workload
 
-LARGEST_WHOLE = 1.5e9  # parameters that are trained whole: 26 bytes each are half of a GPU of 80 GB
+# Parameters that a GPU of 80 GB trains whole (26 bytes each are half of it), and without computing blocks again.
+LARGEST_WHOLE, LARGEST_KEPT = 1.5e9, 6e8
 SLACK, CONTEXT = 1.1, 1e9  # of a GPU: what the allocator cannot use, and bytes of libraries and kernels
 # Bytes that a block keeps of a token: (of each unit of width, of each unit of the inner width) in float32 and under
 # bfloat16 autocast; measured as what autograd saves, differences between networks of one and two blocks.
@@ -145,8 +146,8 @@ def memory_of(
     budget = float(settings.get("token_budget", USUAL["token_budget"]))
     tokens = max(longest, min(budget, settings["batch_size"] * longest))
     kept = kept_of_token(model, precision)
-    of_token = HAND * kept + blocks * kept
-    if recomputed:
+    of_token = (HAND + blocks) * kept if blocks else FORWARD * kept
+    if recomputed and blocks:
         of_token = (1 + HAND) * kept + blocks * STREAM.get(model.family, 4) * width_of(model.config)
     heads = int(model.config.get("num_attention_heads") or 0)
     of_token += BIASED.get(model.family, 0) * (2 if precision == "bf16" else 4) * heads * longest
