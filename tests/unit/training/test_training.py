@@ -466,6 +466,8 @@ def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weigh
     assert count() == 0
     assert count(token_budget=500, task="renamed") == 0
     assert count(lora_alpha=4, lora_dropout=0.1) == 0  # of nothing
+    assert count(trainable="all", layer_rates=1, unfreeze=0) == 0  # as it was before there was a choice
+    assert count(trainable="last_1") == count(layer_rates=0.5) == count(unfreeze=1) == count() == 1
     assert count(lora_rank=2) == count(lora_rank=2, lora_alpha=4) == count(lora_rank=3, lora_alpha=4) == 1
     assert count(lora_rank=3, lora_alpha=4) == 0
     assert count() == 1

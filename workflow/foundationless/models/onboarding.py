@@ -160,7 +160,7 @@ def put_on_trial(study: Mapping[str, Any], name: str, entry: Mapping[str, Any]) 
 
 
 def _fit_device(trial: dict[str, Any], entry: Mapping[str, Any]) -> list[str]:
-    """Let a model that is too large to be trained as a small one is be trained otherwise; a study's own choice stays."""
+    """Let a model that is too large to be trained as it is be trained otherwise; a choice of the study stays."""
     chosen = trial["finetuning"]
     if entry["parameters"] <= LARGEST_KEPT or {"trainable", "gradient_checkpointing"} & chosen.keys():
         return []
