@@ -7,13 +7,15 @@ import ast
 import csv
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from foundationless.__main__ import summaries
 from foundationless.reporting.tables.catalogue import TABLES
 from foundationless.study.config import read_yaml
-from foundationless.study.families import FAMILIES
+from foundationless.study.families import FAMILIES, count_parameters
+from foundationless.study.plan import Model
+from foundationless.study.price.memory import Memory, memory_of
 from foundationless.study.readers import READERS
 from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, CLASSIFIERS, FIGURES, METRICS
 from support import ROOT
@@ -184,6 +186,38 @@ def model_types() -> str:
     return table(("objective", "padding", "`model_type`"), *((*kind, code(names)) for kind, names in groups.items()))
 
 
+# Decoders of about 1, 3 and 7 billion parameters: width, inner width, blocks, heads, heads of keys and values.
+DECODERS = ((2048, 5632, 22, 32, 4), (3072, 8192, 28, 24, 8), (4096, 14336, 32, 32, 8))
+_KEYS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+ADAPTED = {"trainable": "lora", "weight_precision": "bf16", "gradient_checkpointing": True}
+TRAINED = {
+    "`all`": {},
+    "`all`, `gradient_checkpointing`": {"gradient_checkpointing": True},
+    "`last_4`, `weight_precision: bf16`": {"trainable": "last_4", "weight_precision": "bf16"},
+    "`lora`": {"trainable": "lora"},
+    "`lora`, `weight_precision: bf16`, `gradient_checkpointing`": ADAPTED,
+    "`head`, `weight_precision: bf16`": {"trainable": "head", "weight_precision": "bf16"},
+}
+
+
+def decoder_memory(sizes: tuple[int, ...], way: Mapping[str, object]) -> tuple[int, Memory]:
+    """(Parameters, memory) of a decoder, batches of 64 sequences of 512 tokens, bfloat16 passes."""
+    config = dict(zip(_KEYS, sizes, strict=True)) | {"vocab_size": 4096}
+    model = Model("m", {"family": "mistral"}, config, None, (), "m")
+    count = count_parameters("mistral", config) or 0
+    settings = {"epochs": 8, "batch_size": 64, "lora": {"rank": 8 if "lora" in way.values() else 0}} | dict(way)
+    return count, memory_of(model, count, settings, "bf16", 512, 800)
+
+
+def memory() -> str:
+    counts = [f"{decoder_memory(sizes, {})[0] / 1e9:.1f} billion" for sizes in DECODERS]
+    rows = [
+        (words, *(f"{decoder_memory(sizes, way)[1].on_gpu / 1e9:,.0f}" for sizes in DECODERS))
+        for words, way in TRAINED.items()
+    ]
+    return table(("trained", *counts), *rows)
+
+
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
     for part in (
@@ -198,6 +232,7 @@ PARTS: dict[str, Callable[[], str]] = {
         tables,
         checkpoints,
         model_types,
+        memory,
     )
 }
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)

@@ -13,6 +13,7 @@ from support import ROOT
 SCRIPTS = ROOT / "tests/benchmarks"
 FLAGS: dict[str, list[str]] = {
     "consensus": [],
+    "finetuning_memory": ["--models", "hyenadna", "--threads", "1", "--precisions", "fp32"],
     "embedding": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "estimates": [],
     "memory": ["--models", "hyenadna", "--threads", "1"],

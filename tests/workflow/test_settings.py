@@ -22,7 +22,9 @@ VALUES = {
         "learning_rates": [2e-4, 7e-4], "extend": 3, "search": "racing", "rungs": [1, 3],
         "fold_count": 7, "folds": [1, 3], "epochs": 4, "patience": 2,
         "batch_size": 6, "pooling": "mean", "precision": "bf16",
-        "lora": {"rank": 3, "alpha": 5, "dropout": 0.25}, "suites": {},
+        "lora": {"rank": 3, "alpha": 5, "dropout": 0.25, "targets": ["query", "dense"]}, "suites": {},
+        "trainable": "lora", "layer_rates": 0.75, "unfreeze": 2, "gradient_checkpointing": True,
+        "weight_precision": "bf16", "token_budget": 2345,
     },
     "probing": {
         "probes": ["logistic", "knn"], "poolings": ["mean", "max"], "pca": [9, 5], "cv_folds": 4, "rounds": 17,

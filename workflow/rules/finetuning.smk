@@ -39,6 +39,7 @@ rule finetune_part:
         " --rungs {params.settings[rungs]}"
         " --lora-rank {params.settings[lora][rank]} --lora-alpha {params.settings[lora][alpha]}"
         " --lora-dropout {params.settings[lora][dropout]} --precision {params.precision} {params.part}"
+        " {params.settings.further}"
         " --runs {params.directory:q}/parts/runs{params.part[1]} --known {params.directory:q}/runs --output {output:q}"
         " --threads {threads} 2> {log:q}"
 
@@ -84,7 +85,7 @@ rule finetune_model:
         " --rungs {params.settings[rungs]}"
         " --lora-rank {params.settings[lora][rank]} --lora-alpha {params.settings[lora][alpha]}"
         " --lora-dropout {params.settings[lora][dropout]} --precision {params.precision} --runs {params.directory:q}/runs"
-        " --parts {input.parts:q}"
+        " --parts {input.parts:q} {params.settings.further}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"
 
 

@@ -27,9 +27,17 @@ class Settings(dict):
     def __missing__(self, key):
         return 0
 
+    @property
+    def further(self):
+        """Flags of what the study sets besides, and none where it sets nothing."""
+        keys = ("trainable", "layer_rates", "unfreeze", "weight_precision", "token_budget")
+        flags = [f"--{key.replace('_', '-')} {self[key]}" for key in keys if key in self]
+        flags += ["--gradient-checkpointing"] if "gradient_checkpointing" in self else []
+        return " ".join([*flags, *(["--lora-targets", *self["lora"]["targets"]] if "targets" in self["lora"] else [])])
+
 
 def get_finetuning(wildcards):
-    return Settings(study.finetuning(wildcards.task, wildcards.analysis))
+    return Settings(study.finetuning(wildcards.task, wildcards.analysis, wildcards.model))
 
 
 def get_chunk_flags(wildcards):

@@ -4,11 +4,13 @@ import re
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2Model
 
 from foundationless.errors import UserError
+from foundationless.models.contract import GenomicModel
 from foundationless.models.weights import initialise
 from foundationless.study.families import FAMILIES
-from foundationless.training.lora import add_adapters, linear_maps
+from foundationless.training.trainable.lora import add_adapters, linear_maps
 from support.networks import TINY, tokens
 
 OUTSIDE = re.compile(r"^(lm_head|head|cls)\b|contact_head|pooler")  # vocabulary heads, and what `encode` never reads
@@ -72,6 +74,36 @@ def test_maps_with_shared_weights_share_their_adapter():
     second.up_proj.weight = first.up_proj.weight
     add_adapters(model, RANK, ALPHA, 0.0, 5)
     assert first.up_proj is second.up_proj and first.gate_proj is not second.gate_proj
+
+
+def test_a_transposed_map_is_a_linear_map_too():
+    """GPT-2 keeps its weights [inputs, outputs]; beside the merged weights as above."""
+
+    class Transposed(GenomicModel):
+        family, objective, padding = "transposed", "causal", "right"
+        width, vocabulary_size, max_tokens = 16, 12, 40
+
+        def __init__(self):
+            super().__init__({})
+            torch.manual_seed(0)
+            sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 12, "n_positions": 40}
+            self.network = GPT2Model(GPT2Config(**sizes)).eval()
+
+        def encode(self, input_ids, attention_mask=None):
+            return self.network(input_ids, use_cache=False).last_hidden_state
+
+    plain, model, ids = Transposed(), Transposed(), tokens("hyenadna", 9)[0][None]
+    assert plain.block_names() == ["network.h.0", "network.h.1"]
+    add_adapters(model, RANK, ALPHA, 0.0, 5, ["c_attn", "mlp.c_fc"])
+    with torch.no_grad():
+        for name in linear_maps(plain):
+            if name.endswith((".c_attn", ".c_fc")):
+                a, b = (getattr(model.get_submodule(name), f"lora_{side}")["default"].weight for side in "AB")
+                b.copy_(torch.linspace(-0.2, 0.2, b.numel()).view_as(b))
+                plain.get_submodule(name).weight += ALPHA / RANK * (b @ a).T
+    assert len(adapters(model)) == 2 * 2 * 2
+    torch.testing.assert_close(model.encode(ids), plain.encode(ids), atol=1e-5, rtol=1e-4)
+    assert (Transposed().encode(ids) - plain.encode(ids)).abs().max() > 1e-3
 
 
 def test_the_seed_alone_decides_the_draws():

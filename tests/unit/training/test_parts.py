@@ -44,7 +44,8 @@ def merge(directory: Path, weights: Path, groups: int, legs: int, **flags: objec
 @pytest.mark.parametrize(
     ("flags", "groups", "legs"),
     [(SWEEP, 4, 1), (SWEEP, 6, 2), (SWEEP | {"extend": 2}, 2, 1), (RACE, 2, 1), (RACE, 2, 3), (RACE, 1, 2),
-     (SWEEP | {"patience": 1}, 6, 3)],
+     (SWEEP | {"patience": 1}, 6, 3), (SWEEP | {"unfreeze": 1, "layer_rates": 0.5}, 6, 2),
+     (RACE | {"lora_rank": 2, "lora_dropout": 0.1, "unfreeze": 2}, 1, 2)],
 )  # fmt: skip
 def test_parts_end_in_the_bits_of_one_job(tmp_path, weights, flags, groups, legs):
     frame = planted(160)

@@ -23,9 +23,9 @@ from foundationless.tasks.sequence_sets import write_sequences
 from foundationless.training import checkpoints, finetuning, loop, stacking
 from foundationless.training.classifier import Classifier, prepare_examples
 from foundationless.training.compute import Compute
-from foundationless.training.lora import add_adapters
 from foundationless.training.stacking import Alone, CrowdedError, Stack, optimizer, packs, refusal, stackable_folds
 from foundationless.training.sweep import Fold
+from foundationless.training.trainable.lora import add_adapters
 from support import ROOT
 from support.fine_tuning import arguments, at_call, job, outputs, planted, same, send
 from support.networks import CNN, HYENA, TINY, save_model

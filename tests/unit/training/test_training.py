@@ -466,6 +466,8 @@ def test_kept_runs_are_used_only_if_nothing_that_matters_changed(tmp_path, weigh
     assert count() == 0
     assert count(token_budget=500, task="renamed") == 0
     assert count(lora_alpha=4, lora_dropout=0.1) == 0  # of nothing
+    assert count(trainable="all", layer_rates=1, unfreeze=0) == 0  # as it was before there was a choice
+    assert count(trainable="last_1") == count(layer_rates=0.5) == count(unfreeze=1) == count() == 1
     assert count(lora_rank=2) == count(lora_rank=2, lora_alpha=4) == count(lora_rank=3, lora_alpha=4) == 1
     assert count(lora_rank=3, lora_alpha=4) == 0
     assert count() == 1
@@ -559,6 +561,14 @@ MISTAKES: dict[str, dict[str, object]] = {
     "--device": {"device": "cuda:77"},
     "--lora-rank": {"lora_rank": -1},
     "--pack": {"pack": -1},
+    "--trainable some": {"trainable": "some"},
+    "--trainable lora: adapters need a rank": {"trainable": "lora"},
+    "last_2: family 'hyenadna' has 1 blocks": {"trainable": "last_2"},
+    "--trainable head: nothing lies below": {"trainable": "head", "unfreeze": 1},
+    "--layer-rates": {"layer_rates": 0},
+    "--lora-targets: nothing is adapted": {"lora_targets": "in_proj"},
+    "all are trained, which stay in float32": {"weight_precision": "bf16"},
+    "give --precision bf16, too": {"weight_precision": "bf16", "trainable": "head"},
     "--lora-dropout": {"lora_rank": 1, "lora_dropout": 1.0},
     "no token left": {"max_tokens": 1},
 }

@@ -10,6 +10,7 @@ from foundationless.commands._flags import count, number, output_directory
 if TYPE_CHECKING:
     from foundationless.training.sweep import Settings
 
+_SEVERAL = ("learning_rates", "folds", "rungs", "lora_targets")
 RECIPE = 2  # raise it when a result would change
 
 
@@ -36,6 +37,18 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lora-rank", type=int, default=0, help="of low-rank adapters (0: every weight is trained)")
     parser.add_argument("--lora-alpha", type=count, default=16, help="the adapters' scale is alpha / rank")
     parser.add_argument("--lora-dropout", type=number, default=0.0, help="on what the adapters read")
+    text = "which maps have adapters, by the ends of their names, e.g. q_proj (default: every map of the encoder)"
+    parser.add_argument("--lora-targets", nargs="+", default=[], help=text)
+    text = "what is trained: all weights, those of the head, of the last N blocks too (last_N), or adapters (lora)"
+    parser.add_argument("--trainable", default="all", help=text)
+    text = "a block learns at this part of the rate of what follows on it (1: all at one rate)"
+    parser.add_argument("--layer-rates", type=number, default=1.0, help=text)
+    text = "epochs after which one block more is trained, from the head down (0: all from the start)"
+    parser.add_argument("--unfreeze", type=int, default=0, help=text)
+    text = "compute blocks again in the backward pass: less memory, a third more time, the same bits"
+    parser.add_argument("--gradient-checkpointing", action="store_true", help=text)
+    text = "how frozen linear maps are kept (bf16: with --precision bf16, to the same bits)"
+    parser.add_argument("--weight-precision", choices=["fp32", "bf16"], default="fp32", help=text)
     parser.add_argument("--runs", required=True, type=output_directory, help="directory that keeps finished runs")
     text = "runs trained at once (default 1; 0: as many as a GPU holds, which nobody has measured on a GPU yet)"
     parser.add_argument("--pack", type=int, default=1, help=text)
@@ -48,4 +61,4 @@ def read_settings(arguments: argparse.Namespace) -> "Settings":
     from foundationless.training.sweep import Settings
 
     chosen = {name: getattr(arguments, name) for name in Settings.__dataclass_fields__}
-    return Settings(**chosen | {name: tuple(chosen[name]) for name in ("learning_rates", "folds", "rungs")})
+    return Settings(**chosen | {name: tuple(chosen[name]) for name in _SEVERAL})

@@ -73,7 +73,7 @@ def state_price(path: Path, device: str) -> str:
     from foundationless.evaluation.power.designs import list_designs, tabulate
     from foundationless.reporting.paper.spread import components_of
     from foundationless.study.config import read_margins
-    from foundationless.study.price.estimate import Calibration, Machine, list_jobs, total
+    from foundationless.study.price.estimate import Calibration, Machine, describe_memory, list_jobs, total
     from foundationless.study.price.workload import read_sizes
 
     workload = _read_workload(path, read_sizes(SIZES), DEVICES[device])
@@ -88,6 +88,8 @@ def state_price(path: Path, device: str) -> str:
             f"{' and one GPU' if workload.device.gpu else ''}"
         )
     cost = f"Price by estimate: {'; '.join(said)}; downloads aside (assumed: {workload.device.describe()})."
+    if memory := describe_memory(workload):
+        cost += f" GPU memory of fine-tuning: {memory}."
     designs = list_designs(workload, read_margins(plan.config["statistics"]))
     words = tabulate(designs, components_of(workload, REPORTED, None), DIFFERENCE)
     words = words[(words["scope"] == "these") & (words["analysis"] == plan.main_analysis)]

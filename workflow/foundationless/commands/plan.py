@@ -7,6 +7,9 @@ factor of a few: name the device (--device), pass the speed that it sustains, or
 far off the estimate was for each rule. Wall time is the work shared out among GPUs and cores, or
 the longest chain of jobs that wait for each other, whichever takes longer; queues, retrieval and retries come on top.
 
+The memory of a GPU is what fine-tuning takes of it at most, by a formula that was compared with measured peaks on a CPU
+(`study/price/memory`).
+
 Cost is jobs, GPU-hours, CPU-hours, storage and wall time. Power is that of `equivalent`, where pretrained and random
 arms do not differ, and of `better`, where they differ by --difference, on these tasks and on tasks like these. It
 follows from how much differences vary between families, tasks, seeds and test items: as the paper's numbers vary, or
@@ -30,7 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.reporting.paper.spread import state_power
-    from foundationless.study.price.estimate import Machine, describe_chain, describe_longest, describe_looks, estimate
+    from foundationless.study.price.estimate import (
+        Machine,
+        describe_chain,
+        describe_longest,
+        describe_looks,
+        describe_memory,
+        estimate,
+    )
 
     workload, calibration = read_assumptions(arguments)
     machine = Machine(arguments.gpus, arguments.cores)
@@ -43,6 +53,8 @@ def run(arguments: argparse.Namespace) -> None:
     chain = describe_chain(workload, calibration)
     print(f"Wall time: {machine.gpus} GPUs, {machine.cores} cores. Longest chain {chain}.")
     print(f"Longest job: {describe_longest(workload, calibration)}.")
+    if memory := describe_memory(workload):
+        print(f"GPU memory of fine-tuning: {memory}.")
     print(f"Assumed: {workload.device.describe()}; one run after the other in each job.")
     if arguments.ledger:
         print(calibration.describe())

@@ -232,6 +232,19 @@ class GenomicModel(nn.Module):
         """Configuration keys to replace when another tokenizer is put in front of the model."""
         return {"vocab_size": tokenizer.size, "pad_token_id": tokenizer.pad_id}
 
+    def block_names(self) -> list[str]:
+        """Names of the blocks that `encode` runs one after another, in this order, as `get_submodule` takes them.
+
+        Here the items of the longest `nn.ModuleList` that stands in no other. A family that keeps its blocks in another
+        way says so itself; one without blocks is a `UserError`.
+        """
+        lists = {name: module for name, module in self.named_modules() if isinstance(module, nn.ModuleList)}
+        outer = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
+        longest = max(outer, key=lambda name: len(lists[name]), default="")
+        if not longest:
+            raise UserError(f"family '{self.family}': it keeps no list of blocks; let its `block_names` name them.")
+        return [f"{longest}.{place}" for place in range(len(lists[longest]))]
+
     def embedding_names(self) -> list[str]:
         """Names in `state_dict()` of the tables [vocabulary, width] that token ids are looked up in (not positions)."""
         tables = (name for name, module in self.named_modules() if isinstance(module, nn.Embedding))

@@ -27,6 +27,7 @@ from foundationless.study.config import check_schema, read_schema, read_yaml, ya
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
 from foundationless.study.plan import main_analysis
+from foundationless.study.price.memory import LARGEST_KEPT, LARGEST_WHOLE
 from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
@@ -309,6 +310,7 @@ def put_on_trial(
         remarks.append(
             f"Learning rate {LEARNING_RATE:g} is tried too, for both arms: published weights need small ones."
         )
+    remarks += _fit_device(trial, entry)
     remarks += _add_seeds(trial, analyses)
     notes = (
         f"{where}, as published, on the tasks and subsets of the study '{study['study']}', whose config says what they "
@@ -322,6 +324,21 @@ def put_on_trial(
         "analyses": analyses,
     }
     return trial, remarks
+
+
+def _fit_device(trial: dict[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    """Let a model that is too large to be trained as it is be trained otherwise; a choice of the study stays."""
+    chosen = trial["finetuning"]
+    if entry["parameters"] <= LARGEST_KEPT or {"trainable", "gradient_checkpointing"} & chosen.keys():
+        return []
+    trial["finetuning"] = {**chosen, "precision": "bf16", "gradient_checkpointing": True}
+    if entry["parameters"] <= LARGEST_WHOLE:
+        return ["In fine-tuning its blocks are computed again in the backward pass, to fit one GPU of 80 GB."]
+    trial["finetuning"] |= {"trainable": "lora", "weight_precision": "bf16"}
+    return [
+        f"Its {entry['parameters'] / 1e9:.1f} billion parameters are too many to be trained whole on one GPU of 80 GB: "
+        "low-rank adapters are trained, in both arms alike, and the rest is kept in bfloat16."
+    ]
 
 
 def _add_seeds(trial: dict[str, Any], analyses: Mapping[str, Any]) -> list[str]:

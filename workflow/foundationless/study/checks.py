@@ -8,7 +8,7 @@ from typing import Any
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
 from foundationless.study.config import check_schema, read_schema, read_yaml, unknown
-from foundationless.study.families import FAMILIES, PIECES, PUBLISHED, TOKENIZERS, size_keys, token_kind
+from foundationless.study.families import FAMILIES, PIECES, PUBLISHED, TOKENIZERS, depth_of, size_keys, token_kind
 from foundationless.study.names import is_budget, is_derivation, is_qualifier, kind_of, parse_model, parse_task
 from foundationless.study.names import words_behind as words
 from foundationless.study.plan import Model, Plan, read_pairs
@@ -264,6 +264,50 @@ def _check_folds(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
         raise UserError(f"config, {where}.folds: folds lie between 0 and {most}.")
 
 
+def _check_trained(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
+    """That what is trained, at which rates and in which precision go together, for every task and model."""
+    where, own = f"analysis '{analysis}', finetuning", spec.get("finetuning", {}).get("trainable", "lora")
+    if analysis == "lora" and own != "lora":
+        raise UserError(f"{where}: this analysis trains adapters; leave 'trainable: {own}' out, or take another one.")
+    models = [model for model in map(plan.model, plan.names_of(analysis)) if model.stem in plan.config["models"]]
+    for task in spec["tasks"]:
+        if parse_task(task).base_task not in plan.tasks:
+            continue  # `_check_task` says so
+        settings = plan.finetuning(task, analysis)
+        trained = settings.get("trainable", "lora" if settings["lora"]["rank"] else "all")
+        lost = [key for key in ("layer_rates", "unfreeze") if key in settings and trained == "head"]
+        if lost:
+            raise UserError(
+                f"{where}: '{lost[0]}' is of what lies below the head, which alone is trained; leave it out."
+            )
+        for model in models:
+            _check_blocks(model, trained, where)
+            if "weight_precision" in settings:
+                _check_lowered(plan, model, trained, where)
+
+
+def _check_blocks(model: Model, trained: str, where: str) -> None:
+    last = int(trained.removeprefix("last_")) if trained.startswith("last_") else 0
+    if model.family in FAMILIES and last > depth_of(model.config):
+        raise UserError(
+            f"{where}: 'trainable: {trained}' asks for more blocks than '{model.name}' has, which are "
+            f"{depth_of(model.config):g}; choose no more."
+        )
+
+
+def _check_lowered(plan: Plan, model: Model, trained: str, where: str) -> None:
+    if trained == "all":
+        raise UserError(
+            f"{where}: 'weight_precision: bf16' is of frozen weights, and all are trained; say 'trainable: lora', "
+            "'head' or 'last_N', or leave it out here (fp32)."
+        )
+    if plan.precision(model.name, "finetuning") != "bf16":
+        raise UserError(
+            f"{where}: 'weight_precision: bf16' is for passes in bfloat16, and '{model.name}' runs in fp32; say "
+            "'precision: bf16', or leave it out."
+        )
+
+
 def _check_search(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
     if plan.config["selection"] == "test" and settings.get("search") == "racing":
         raise UserError(
@@ -337,6 +381,8 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
         if section in spec and ANALYSES[analysis].rule != rule:
             fits = ", ".join(name for name, other in ANALYSES.items() if other.rule == rule)
             raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
+    if ANALYSES[analysis].rule == "finetune_model":
+        _check_trained(plan, analysis, spec)
     _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
     _check_search(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
     _check_known("probe", plan.probing(analysis)["probes"], PROBES, f"config, analyses.{analysis}.probing.probes")

@@ -19,6 +19,9 @@ from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS, SEQUENTIAL
 
 Rows = Sequence[Mapping[str, str]]  # of a table
+# Of fine-tuning: what is trained and how it is held, where a study says nothing.
+USUAL = {"trainable": "all", "layer_rates": 1, "unfreeze": 0, "gradient_checkpointing": False}
+USUAL |= {"weight_precision": "fp32", "token_budget": 16384}
 
 
 class Cell(NamedTuple):
@@ -186,12 +189,14 @@ class Plan:
         """Reader options of a task as KEY=VALUE strings."""
         return [f"{key}={value}" for key, value in read_pairs(self.task(task)["options"])]
 
-    def finetuning(self, task: str, analysis: str) -> dict[str, Any]:
+    def finetuning(self, task: str, analysis: str, model: str = "") -> dict[str, Any]:
         """Settings of fine-tuning on a task: the config's, its suite's and the analysis's over them.
 
         A share of the training data (`H3.pct1`) keeps the set's own validation split, which is whole: folds are cut
-        from training and validation rows together and would train on it. Only the analysis `lora` trains adapters
-        (rank 0: every weight is trained). A race has its `rungs`; a full sweep has neither `search` nor `rungs`.
+        from training and validation rows together and would train on it. Adapters are trained in the analysis `lora`
+        and where `trainable` says so (rank 0: none are); what is as in the paper has no key. A network among the
+        baselines is trained whole wherever `trainable` decides: it has nothing to keep. A race has its `rungs`; a full
+        sweep has neither `search` nor `rungs`.
         """
         settings = dict(self.config["finetuning"])
         settings |= settings.pop("suites", {}).get(self.task(task)["suite"], {})
@@ -206,8 +211,10 @@ class Plan:
         if parts.percent or parts.shots:
             settings["folds"] = []
         _settle_search(settings)
-        if analysis != "lora":
-            settings["lora"] = {**settings["lora"], "rank": 0}
+        if model and analysis != "lora" and self.model(model).stem in self.config["baselines"]:
+            for key in ("trainable", "layer_rates", "unfreeze", "weight_precision"):
+                settings.pop(key, None)
+        _settle_trained(settings, analysis)
         return settings
 
     def probing(self, analysis: str) -> dict[str, Any]:
@@ -400,6 +407,17 @@ def _settle_search(settings: dict[str, Any]) -> None:
     if search == "racing":
         epochs, rates = settings["epochs"], len(settings["learning_rates"])
         settings |= {"search": search, "rungs": cut_rungs(given, epochs) or default_rungs(epochs, rates)}
+
+
+def _settle_trained(settings: dict[str, Any], analysis: str) -> None:
+    """No key for what is as it was before there was a choice, so that jobs stay those that were kept then."""
+    for key, usual in USUAL.items():
+        if settings.get(key, usual) == usual:
+            settings.pop(key, None)
+    if analysis == "lora" and settings.get("trainable") != "lora":  # of the study, for its other analyses
+        settings.pop("trainable", None)
+    if analysis != "lora" and settings.get("trainable") != "lora":
+        settings["lora"] = {key: value for key, value in settings["lora"].items() if key != "targets"} | {"rank": 0}
 
 
 def _in_words(name: str) -> list[str]:

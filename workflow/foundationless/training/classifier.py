@@ -18,6 +18,7 @@ from foundationless.models.pooling import pool, special_mask
 from foundationless.models.tokenizers import Tokenizer
 from foundationless.study.vocabulary import COUNT_METRICS
 from foundationless.training.sweep import Fold
+from foundationless.training.trainable.layers import Layers
 
 _TURNED = 0.5  # how often a model that reads one strand is trained on the other one of a sequence
 
@@ -44,14 +45,23 @@ class Classifier(nn.Module):
     Under the reading `as_in_paper` batches are as the paper's code made them: `batch_size` rows in their order, padded
     to the longest on the tokenizer's official side, the mask passed to some families only, and pooling over every
     position, padding and special tokens included. A prediction then depends on what shares its batch.
+
+    `layers`: how deep its weights lie, where that decides how they are trained.
     """
 
     counted: Tensor
 
     def __init__(
-        self, backbone: GenomicModel, tokenizer: Tokenizer, classes: int, pooling: str, batch_size: int
+        self,
+        backbone: GenomicModel,
+        tokenizer: Tokenizer,
+        classes: int,
+        pooling: str,
+        batch_size: int,
+        layers: Layers | None = None,
     ) -> None:
         super().__init__()
+        self.layers = layers or Layers()
         self.backbone = backbone
         self.pooling = pooling
         self.batch_size = batch_size

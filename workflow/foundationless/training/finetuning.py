@@ -5,7 +5,8 @@ warm-up, the final hidden states pooled over the tokens that stand for nucleotid
 test set read once per run, at the epoch that validation likes best. It departs where the paper errs: padding and
 special tokens are never pooled, and a learning rate is chosen by validation; the paper's own choice, by test score,
 is computed from the same runs for comparison. With `lora_rank` low-rank adapters are trained instead of the weights
-(Table 8); weights read `as_in_paper` are padded and pooled as the paper did (`Classifier`).
+(Table 8), and `trainable` says which part of them otherwise; weights read `as_in_paper` are padded and pooled as the
+paper did (`Classifier`).
 
 Order of data, dropout and head depend on seed, fold and epoch alone, never on what ran before, so a job that was
 killed continues to the same bits, and both arms of a comparison see the same batches. Small networks are trained
@@ -43,8 +44,10 @@ from foundationless.training.compute import BETAS, Compute, derived_seed
 from foundationless.training.loop import Job, LegOver, Pack, Run, paused
 from foundationless.training.stacking import Alone, State, capacity, changeable, packs, refusal, stackable_folds
 from foundationless.training.sweep import Fold, Settings, kept_run, run_name
+from foundationless.training.trainable.choice import choose_trained, save_memory
 
 HEAD, ADAPTERS = 2**40, 2**41  # stand for the fold in the seeds of heads and of adapters, out of reach of folds
+_USUAL = {"lora_targets": (), "layer_rates": 1.0, "unfreeze": 0}
 _PROBED = 2  # longest and shortest training sequences on which a stack is compared with a run alone
 
 
@@ -128,6 +131,8 @@ def finetune(
         described |= {"extend": settings.extend, "extended": tried}
     examples, tested = ready.examples, len(ready.test)
     described |= {"truncated": examples.truncated, "classes": examples.classes, "trainable_parameters": ready.trained}
+    described |= {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
+    described |= {"weight_precision": "bf16"} if settings.weight_precision == "bf16" else {}
     described["rows"] = {fold.name: [len(fold.train), len(fold.validation), tested] for fold in ready.folds}
     rows = ready.frame.iloc[ready.test]
     return Outcome(
@@ -222,18 +227,17 @@ def _prepare(
     examples = prepare_examples(frame, sequences.name, tokenizer, limit)
     check_classes(examples, folds, sequences.name)
     test = np.flatnonzero((frame["split"] == "test").to_numpy())
-    if settings.lora_rank:
-        from foundationless.training.lora import add_adapters
-
-        seed = derived_seed(settings.seed, ADAPTERS)
-        add_adapters(model, settings.lora_rank, settings.lora_alpha, settings.lora_dropout, seed)
+    if settings.weight_precision == "bf16" and compute.precision != "bf16":
+        raise UserError("--weight-precision bf16: it is for passes in bfloat16; give --precision bf16, too.")
+    layers = choose_trained(model, settings, derived_seed(settings.seed, ADAPTERS))
     decisive = _decisive(weights, sequences, settings, compute.precision, limit, how, recipe)
     # not the bare seed: random weights of that seed began with the same draws
     torch.manual_seed(derived_seed(settings.seed, HEAD))
-    classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling, settings.batch_size)
+    classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling, settings.batch_size, layers)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     trained += model.width * len(examples.classes)
     moved = classifier.to(compute.device)
+    save_memory(model, settings)
     return _Ready(frame, examples, test, folds, moved, decisive, parameters, trained)
 
 
@@ -265,7 +269,10 @@ def _decisive(
     """All that decides the runs of a job, but for their folds and learning rates."""
     outside = {"folds", "learning_rates", "strict_alphabet", "extend"}  # of a run's name, or without effect on one
     outside |= set() if settings.lora_rank else {"lora_alpha", "lora_rank", "lora_dropout"}
-    outside |= {"rungs"}
+    outside |= {"rungs", "gradient_checkpointing", "weight_precision"}
+    # what is as it was before there was a choice must not tell a run from those that were kept then
+    outside |= {"trainable"} if settings.trainable in ("all", "lora") else set()
+    outside |= {name for name, value in _USUAL.items() if getattr(settings, name) == value}
     decisive = {name: value for name, value in asdict(settings).items() if name not in outside}
     if settings.race:  # where a run stops depends on the others
         decisive |= {"rungs": list(settings.rungs), "learning_rates": sorted(settings.learning_rates)}
@@ -389,6 +396,9 @@ def _pack_size(job: Job, classifier: Classifier, folds: list[Fold], pack: int) -
     """(Most runs that are trained at once, whether of several folds); says so if more than one."""
     rows, family = folds[0].train, classifier.backbone.family
     if pack == 1 or len(folds) == 1:
+        return 1, False
+    if job.settings.gradient_checkpointing:
+        tell(f"{family}: runs one after another, for blocks that are computed again cannot be stacked")
         return 1, False
     classifier.train()
     size = min(pack or capacity(classifier, job.examples, rows, job.settings.batch_size, job.compute), len(folds))

@@ -228,11 +228,12 @@ class Pack:
         self.classifier.train()
         for step in range(first.step, steps):
             done = (epoch * steps + step) / (settings.epochs * steps)
-            for run, group in zip(runs, self.optimizer.param_groups, strict=True):
-                group["lr"] = run.rate * 0.5 * (1 + math.cos(math.pi * done))
+            for group in self.optimizer.param_groups:
+                group["lr"] = runs[group["run"]].rate * 0.5 * (1 + math.cos(math.pi * done)) * group["scale"]
             batch = slice(step * settings.batch_size, (step + 1) * settings.batch_size)
             rows = {number: order[batch] for number, order in orders.items()}
-            losses = self.network.gradient(examples, rows, folds, compute)
+            with self.network.awake(epoch):
+                losses = self.network.gradient(examples, rows, folds, compute)
             for run, loss, own in zip(runs, losses, self.network.parameters, strict=True):
                 if not run.diverged and not math.isfinite(loss):
                     tell(f"{run.name}: loss not finite in epoch {epoch + 1}, run ended there")

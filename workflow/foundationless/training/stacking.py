@@ -18,6 +18,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -53,12 +54,30 @@ class _Pass(NamedTuple):
 class Alone:
     """One run, in the classifier itself; in the words of `Stack`, for which the methods are the same.
 
-    `parameters`: of each run, what the optimizer trains.
+    `parameters`: of each run, what the optimizer trains, in the order of `trained`, which has their names.
     """
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
-        self.parameters: list[list[Tensor]] = [[value for value in classifier.parameters() if value.requires_grad]]
+        self.trained: State = {name: value for name, value in classifier.named_parameters() if value.requires_grad}
+        self.parameters: list[list[Tensor]] = [[*self.trained.values()]]
+
+    @property
+    def scales(self) -> list[float]:
+        """Learning rates of the `parameters` of a run, by the run's own."""
+        return [self.classifier.layers.scale(name) for name in self.trained]
+
+    @contextmanager
+    def awake(self, epoch: int) -> Iterator[None]:
+        """Within, what is not trained yet in the epoch after so many needs no gradient."""
+        sleeping = [value for name, value in self.trained.items() if self.classifier.layers.asleep(name, epoch)]
+        for value in sleeping:
+            value.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for value in sleeping:
+                value.requires_grad_(True)
 
     def gradient(self, examples: Examples, rows: Rows, folds: Sequence[int], compute: Compute) -> list[float]:
         """Losses of the runs; leaves in `parameters` the gradients of the mean cross-entropy over each run's rows.
@@ -192,7 +211,7 @@ class Stack(Alone):
         }
 
     def _set(self, stacked: State) -> None:
-        self._stacked = {name: value.requires_grad_() for name, value in stacked.items()}
+        self.trained = self._stacked = {name: value.requires_grad_() for name, value in stacked.items()}
         views = [value.detach().unbind() for value in stacked.values()]
         self.parameters = [list(run) for run in zip(*views, strict=True)]
 
@@ -247,8 +266,20 @@ def changeable(module: nn.Module) -> State:
 def optimizer(
     network: Alone, rates: Sequence[float], weight_decay: float, moments: Sequence[Sequence[Mapping[str, Tensor]]]
 ) -> AdamW:
-    """AdamW with one group for each run; `moments` as `copy_moments` gave them, or empty."""
-    groups = [{"params": own, "lr": rate} for own, rate in zip(network.parameters, rates, strict=True)]
+    """AdamW with a group for each run and each scale of its rate; `moments` as `copy_moments` gave them, or empty.
+
+    A group says its `run` (a number) and its `scale`.
+    """
+    groups = [
+        {
+            "params": [value for value, other in zip(own, network.scales, strict=True) if other == scale],
+            "lr": rate * scale,
+            "run": run,
+            "scale": scale,
+        }
+        for run, (own, rate) in enumerate(zip(network.parameters, rates, strict=True))
+        for scale in dict.fromkeys(network.scales)
+    ]
     made = AdamW(groups, lr=0.0, betas=BETAS, weight_decay=weight_decay, fused=True)
     for own, kept in zip(network.parameters, moments, strict=True):
         for parameter, values in zip(own, kept or [{} for _ in own], strict=True):

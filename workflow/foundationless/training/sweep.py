@@ -1,6 +1,7 @@
 """The runs (fold × learning rate) of one fine-tuning job: their settings, folds, files, choices and results."""
 
 import math
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,11 @@ class Settings:
     `read_sequences`. `lora_rank`: of the adapters that are trained instead of the model (0: the model is; see
     `lora`). `extend`: how many further learning rates a fold tries at most, beyond the edge that validation chose.
     `rungs`: epochs after which a race halves (0: every run is trained to its end; see `racing`).
+    `trainable`: `all` weights, those of the `head`, of the last N blocks too (`last_N`), or adapters (`lora`, which
+    `lora_rank` says as well); `lora_targets`: which maps have one (none: all). `layer_rates`: of a learning rate from
+    one depth to the one below (1: the same for all). `unfreeze`: epochs after which one depth more is trained (0: all
+    from the start; see `trainable.layers`). `gradient_checkpointing` and `weight_precision` (of what is frozen) save
+    memory and change no bit of a result (see `trainable.saving`).
     """
 
     metric: str
@@ -47,6 +53,12 @@ class Settings:
     lora_dropout: float = 0.0
     extend: int = 0
     rungs: tuple[int, ...] = (0,)
+    trainable: str = "all"
+    lora_targets: tuple[str, ...] = ()
+    layer_rates: float = 1.0
+    unfreeze: int = 0
+    gradient_checkpointing: bool = False
+    weight_precision: str = "fp32"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -71,6 +83,28 @@ class Settings:
             raise UserError("--lora-rank is at least 0, --lora-alpha at least 1, --lora-dropout from 0 and below 1.")
         if self.fold_count < 2 or any(not 0 <= fold < self.fold_count for fold in self.folds):
             raise UserError(f"--folds: each fold lies between 0 and --fold-count - 1 = {self.fold_count - 1}.")
+        self._check_trained()
+
+    def _check_trained(self) -> None:
+        if not re.fullmatch("all|head|lora|last_[1-9][0-9]{0,3}", self.trainable):
+            raise UserError(f"--trainable {self.trainable:.40}: give all, head, lora, or last_N with N blocks.")
+        if self.trainable == "lora" and not self.lora_rank:
+            raise UserError("--trainable lora: adapters need a rank; give --lora-rank.")
+        if self.lora_rank and self.trainable not in ("all", "lora"):
+            raise UserError(f"--lora-rank: adapters are trained instead of weights; leave out it or {self.trainable}.")
+        if self.lora_targets and not self.lora_rank:
+            raise UserError("--lora-targets: nothing is adapted; give --lora-rank, or leave them out.")
+        if not 0 < self.layer_rates <= 1 or self.unfreeze < 0:
+            raise UserError("--layer-rates lies above 0 and at most at 1, --unfreeze is at least 0.")
+        if self.trainable == "head" and (self.layer_rates != 1 or self.unfreeze):
+            raise UserError("--trainable head: nothing lies below it; leave out --layer-rates and --unfreeze.")
+        if self.weight_precision not in ("fp32", "bf16"):
+            raise UserError(f"--weight-precision {self.weight_precision:.40}: give fp32 or bf16.")
+        if self.weight_precision == "bf16" and self.trainable == "all" and not self.lora_rank:
+            raise UserError(
+                "--weight-precision bf16: it is for frozen weights, and all are trained, which stay in float32; leave "
+                "it out, or choose --trainable lora, head or last_N."
+            )
 
     @property
     def race(self) -> bool:

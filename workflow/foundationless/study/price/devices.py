@@ -22,7 +22,7 @@ class Device:
 
     `flops`: sustained floating-point operations per second. `launch`: seconds of a forward pass at least. `start`:
     seconds of a job before its work, and `imports`: more seconds of it where torch is imported. `gpu`: whether
-    networks run on a GPU, otherwise on a core as everything else.
+    networks run on a GPU, otherwise on a core as everything else. `memory`: bytes of a GPU.
     """
 
     name: str
@@ -31,8 +31,9 @@ class Device:
     start: float
     imports: float = 0.0
     gpu: bool = True
+    memory: float = 0.0
 
-    def seconds(self, factor: int, operations: float, elements: float, family: str) -> float:
+    def seconds(self, factor: float, operations: float, elements: float, family: str) -> float:
         """Seconds of one pass of a batch.
 
         `factor`: 1 forward, 3 with the backward pass, in which everything is done thrice. `operations`: of its matrix
@@ -57,8 +58,8 @@ class Device:
 # A job of a cluster waits for its allocation, reads the Snakefile and imports; one of this machine is a fork of a
 # worker that has imported (`runtime.worker`).
 DEVICES = {
-    "h200": Device("h200", 160e12, 0.02, 15.0),
-    "a100": Device("a100", 60e12, 0.02, 15.0),
+    "h200": Device("h200", 160e12, 0.02, 15.0, memory=141e9),
+    "a100": Device("a100", 60e12, 0.02, 15.0, memory=80e9),
     "cpu": Device("cpu", 6e10, 0.002, 0.25, 0.1, gpu=False),
 }
 DEFAULT = "a100"

@@ -16,6 +16,7 @@ from foundationless.errors import UserError
 from foundationless.study.names import parse_task, sequence_set
 from foundationless.study.plan import Cell, Plan
 from foundationless.study.price.devices import Device
+from foundationless.study.price.memory import finetuning_memory
 from foundationless.study.price.shares import Shares, members, reached
 from foundationless.study.price.workload import NETWORK_RULES, SELF_COUNTING, Work, Workload, weight_rule
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RULES, TARGETS
@@ -225,6 +226,23 @@ def describe_longest(workload: Workload, calibration: Calibration) -> str:
     key = max(jobs, key=lambda key: jobs[key].seconds)
     hours, most = jobs[key].seconds / 3600, Shares(workload).seconds / 3600
     return f"{key[0]} {'/'.join(key[1:])}, {hours:,.1f} h (longest_job: {most:g}); {len(jobs):,} jobs"
+
+
+def describe_memory(workload: Workload) -> str:
+    """The most that fine-tuning takes of a GPU's memory, in words; empty where networks run elsewhere, or none do."""
+    plan, most = workload.plan, workload.device.memory
+    jobs = {
+        cell[:3] for cell in plan.cells if ANALYSES[cell.analysis].rule == "finetune_model" and cell.init != "baseline"
+    }
+    if not most or not jobs:
+        return ""
+    needs = {job: finetuning_memory(workload, job[0], job[1], plan.model(job[2])) for job in sorted(jobs)}
+    job = max(needs, key=lambda job: needs[job].on_gpu)
+    need = needs[job].on_gpu
+    words = f"{need / 1e9:,.1f} of {most / 1e9:,.0f} GB by formula, {'/'.join(job)} ({needs[job].describe()})"
+    if need <= most:
+        return words
+    return f"{words}; it does not fit: see 'Models too large to train whole' in config/README.md"
 
 
 def _row(target: str, rule: str, nodes: Sequence[Node], machine: Machine, least: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from foundationless.study.families import depth_of, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model
 from foundationless.study.price.devices import DEFAULT, DEVICES
+from foundationless.study.price.memory import Memory, finetuning_memory
 from foundationless.study.price.shares import Shares, members
 from foundationless.study.price.workload import BUDGET, Workload, baseline_columns
 
@@ -33,6 +34,7 @@ KEPT, ALIVE = 17, 30
 BATCH_ON_CPU = 1 << 19  # numbers of hidden states, as `embedding.CACHED`
 MERGE = "finetune_model of parts"  # a fine-tuning job that only puts together what its parts trained
 WILDCARDS = ("analysis", "task", "model", "init")  # what a request depends on
+SAVED = {"trainable", "gradient_checkpointing", "weight_precision", "token_budget"}  # settings that save memory
 PER_NUCLEOTIDE = 12  # bytes: text once or twice, and its ids as int64
 LOOKED_UP = 64  # bytes, where its words are sorted and looked up; of very large sets only a part of them
 SUMMARISED = 4  # tasks or figures at once, in a process each: the `threads` of those rules
@@ -70,6 +72,10 @@ class Allocation:
             return 0
         gpu = self.workload.of(rule, **names).gpu
         return self.workload.processes(rule, names.get("model", "")) if gpu else 0
+
+    def on_device(self, analysis: str, task: str, model: str, **_: object) -> Memory:
+        """What a fine-tuning job takes of the memory of a GPU."""
+        return finetuning_memory(self.workload, analysis, task, self.plan.model(model))
 
     def _whole(self, rule: str, names: dict[str, str]) -> tuple[str, float]:
         """(Rule, share of its work) of a job: of a part that of the whole, whose work it has a share of.
@@ -184,11 +190,21 @@ class Allocation:
         if rule == MERGE:  # the model, whose parameters are counted, and predictions of every run
             predicted = self.workload.of("finetune_model", analysis=analysis, task=task, model=model.name).size
             return TORCH * MIB + 2 * weights + held + 2 * predicted
+        if rule == "finetune_model" and SAVED & self.plan.finetuning(task, analysis, model.name).keys():
+            return self._partly_trained(gpu, analysis, task, model, held)
         copies = 5 if rule == "finetune_model" else 2
         if gpu:
             return CUDA * MIB + copies * weights + held
         copies += 4 if rule == "finetune_model" else 0  # the optimiser's, which a GPU holds otherwise
         return TORCH * MIB + copies * weights + held + self._activations(model, rule, analysis, task)
+
+    def _partly_trained(self, gpu: int, analysis: str, task: str, model: Model, held: float) -> float:
+        """The checkpoint twice, as read and as a network; what is trained and its moments; without a GPU the rest."""
+        memory = finetuning_memory(self.workload, analysis, task, model)
+        own = memory.gradients + memory.moments  # of a run that is kept: weights and two moments
+        if gpu:
+            return CUDA * MIB + 2 * memory.reading + own + held
+        return TORCH * MIB + max(2 * memory.reading, memory.total) + own + held
 
     def _activations(self, model: Model, rule: str, analysis: str, task: str) -> float:
         """Bytes of one batch on the CPU: every layer's with the backward pass, otherwise those alive at once."""

@@ -20,6 +20,7 @@ from foundationless.study.families import PUBLISHED, STEPS, count_parameters, de
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
+from foundationless.study.price.trained import forward_passes
 from foundationless.study.rungs import raced_epochs
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
@@ -279,14 +280,20 @@ class Workload:
         tokens = length / step
         return tokens, min(tokens, float(model.entry.get("max_tokens") or tokens))
 
-    def _forward(self, model: Model, rows: float, length: float, factor: int, batch: float = 0) -> float:
-        """Seconds on a GPU of reading `rows` sequences once; `factor` 3: with the backward pass."""
+    def _forward(
+        self, model: Model, rows: float, length: float, factor: float, batch: float = 0, budget: float = math.inf
+    ) -> float:
+        """Seconds on a GPU of reading `rows` sequences once; `factor` 3: with the backward pass.
+
+        A `batch` of more tokens than the `budget` takes several passes.
+        """
         tokens, longest = self.tokens(model, length)
         per_pass = batch or max(1.0, self.plan.config["embedding"]["token_budget"] / longest)
-        passes = rows * max(1.0, tokens / longest) / per_pass
-        return passes * self._pass(model, self._multiplied(model), per_pass * longest, factor)
+        batches = rows * max(1.0, tokens / longest) / per_pass
+        several = max(1.0, per_pass * longest / budget) if batch else 1
+        return batches * self._pass(model, self._multiplied(model), per_pass * longest, factor, several)
 
-    def _pass(self, model: Model, multiplied: float, tokens: float, factor: int, at_least: float = 1) -> float:
+    def _pass(self, model: Model, multiplied: float, tokens: float, factor: float, at_least: float = 1) -> float:
         """Seconds of one batch of so many tokens through so many parameters, in `at_least` passes."""
         elements = tokens / at_least * depth_of(model.config) * width_of(model.config)
         operations = factor * 2 * multiplied * tokens / at_least
@@ -300,13 +307,14 @@ class Workload:
     def _finetuning(self, task: str, analysis: str, model: Model) -> Work:
         """Every run that a job can have: epochs of training and validation, and the test set once where it ends."""
         rows = self.rows(task)
-        settings = self.plan.finetuning(task, analysis)
+        settings = self.plan.finetuning(task, analysis, model.name)
         rates, extend = len(settings["learning_rates"]), settings.get("extend", 0)
         folds = max(1, len(settings["folds"]))
         epochs, ended = (rates + extend) * settings["epochs"], rates + extend
         if "rungs" in settings:
             epochs, ended = raced_epochs(settings["epochs"], rates, settings["rungs"], extend), 1
-        train = self._forward(model, rows["train"], rows["length"], 3, settings["batch_size"])
+        work, budget = forward_passes(settings, depth_of(model.config)), settings.get("token_budget", math.inf)
+        train = self._forward(model, rows["train"], rows["length"], work, settings["batch_size"], budget)
         check = self._forward(model, rows["validation"], rows["length"], 1)
         last = self._forward(model, rows["test"] + rows["validation"], rows["length"], 1)
         seconds = folds * ((train + check) * epochs + last * ended)
