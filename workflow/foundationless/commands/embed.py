@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from foundationless.commands import add_compute, add_sequences
 from foundationless.commands._flags import count, output_file, positive
@@ -15,6 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     add("--poolings", required=True, nargs="+", choices=["max", "mean", "cls", "site"], help="poolings")
     add("--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)")
+    text = "layers to keep beside the last: all, or numbers from 0, the embedding (default: the last alone)"
+    add("--layers", nargs="+", default=[], help=text)
     add("--output", required=True, type=output_file, help="embeddings to write (Parquet)")
     text = "time between two shards of OUTPUT.shards/, from which an interrupted job goes on (default 600)"
     add("--checkpoint-seconds", type=positive, default=600.0, help=text)
@@ -25,9 +28,10 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     from foundationless.evaluation.records import hash_files
-    from foundationless.features.embedding import cut_sequences, embed_chunks
+    from foundationless.features.embedding import count_states, cut_sequences, embed_chunks
     from foundationless.features.embedding_checkpoint import Shards
     from foundationless.features.embedding_files import write_embeddings
+    from foundationless.features.layers import inner_layers
     from foundationless.models.inference import choose_device
     from foundationless.models.weights import load_weights
     from foundationless.runtime.files import sha256
@@ -48,9 +52,15 @@ def run(arguments: argparse.Namespace) -> None:
         frame = read_sequences(arguments.sequences, ["id", "sequence", *sites], arguments.strict_alphabet)
         decisive = settings | {"poolings": poolings, "device": device.type, "recipe": RECIPE}
         decisive |= {"sequences": sha256(arguments.sequences), "weights": sha256(arguments.weights / "weights.json")}
-        shards.identify(decisive)
         special = weights.model.reading != "as_in_paper"
         chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens, special)
+        kept: dict[str, Any] = {}
+        inner: tuple[int, ...] = ()
+        if arguments.layers:
+            states = count_states(weights, chunks)
+            inner = inner_layers(arguments.layers, states)
+            kept = {"layers": [*inner, states - 1], "last_layer": states - 1}
+        shards.identify(decisive | kept)
         vectors = embed_chunks(
             weights,
             chunks,
@@ -60,10 +70,11 @@ def run(arguments: argparse.Namespace) -> None:
             precision=arguments.precision,
             sites=frame["sites"].tolist() if sites else None,
             shards=shards,
+            layers=inner,
         )
         facts = {name: weights.card[name] for name in ("model", "init", "seed", "parameters")}
         facts |= {"max_tokens": arguments.max_tokens or weights.model.max_tokens, "precision": arguments.precision}
         cost = usage.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)}
         facts["hashes"] = hash_files(weights=arguments.weights)
         facts |= {"reading": weights.model.reading, "cost": cost, "versions": versions()}
-        write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts)
+        write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts | kept)

@@ -88,6 +88,10 @@ class GenomicModel(nn.Module):
         """All states [batch, tokens, width], embedding first, as the official `output_hidden_states` lists them."""
         raise NotImplementedError
 
+    def every_state(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        """`hidden_states`, the last of which is what `encode` gives, also where the official list ends before it."""
+        return self.hidden_states(input_ids, attention_mask)
+
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Last hidden state [batch, tokens, width], without the vocabulary projection."""
         return self.hidden_states(input_ids, attention_mask)[-1]

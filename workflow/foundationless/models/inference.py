@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from foundationless.models.batching import collate, token_batches
 from foundationless.models.weights import Weights
 from foundationless.runtime.log import progress, tell
 
-Handle = Callable[[np.ndarray, Tensor, Tensor, Tensor], Callable[[], None] | None]
+# rows, ids, mask, and the hidden states: a tensor, or a list of them where `every` state is asked for
+Handle = Callable[[np.ndarray, Tensor, Tensor, Any], Callable[[], None] | None]
 
 # Numbers of a batch's hidden states (tokens × width) beyond which a CPU only gets slower: what its caches hold.
 # Measured for widths 128 to 1280; batches of 16,384 tokens take 1.3 to 1.8 times as long.
@@ -45,6 +47,7 @@ def run_network(
     label: str = "embedding",
     done: int = 0,
     after: Callable[[int], None] | None = None,
+    every: bool = False,
 ) -> None:
     """Run token ids through the network in batches and hand every batch to `handle(rows, ids, mask, hidden)`.
 
@@ -65,8 +68,10 @@ def run_network(
         done: how many inputs, in the order in which they run (longest first), were handled before and are left out; on
             a CPU the batches that follow are those of a run that began at 0.
         after: called with their number, `done` included, whenever a batch is finished.
+        every: hand over the list of all states, the embedding first, instead of the last one; they take the memory of
+            one state each.
     """
-    passes = _Passes(weights, inputs, handle, choose_device(str(device)))
+    passes = _Passes(weights, inputs, handle, choose_device(str(device)), every)
     cuda, lengths = passes.place.type == "cuda", passes.lengths
     if (longest := int(lengths.max(initial=0))) > token_budget:
         tell(f"{label}: an input of {longest} tokens exceeds --token-budget {token_budget}; it runs by itself.")
@@ -124,9 +129,12 @@ def _halved(token_budget: int, lengths: np.ndarray, label: str) -> int:
 class _Passes:
     """A network on its device, what it is given and what is done with its hidden states; see `run_network`."""
 
-    def __init__(self, weights: Weights, inputs: Sequence[np.ndarray], handle: Handle, place: torch.device) -> None:
+    def __init__(
+        self, weights: Weights, inputs: Sequence[np.ndarray], handle: Handle, place: torch.device, every: bool
+    ) -> None:
         self.inputs, self.handle, self.place = inputs, handle, place
         self.model = weights.model.to(place).eval()
+        self.encode = self.model.every_state if every else self.model.encode
         self.pad_id = weights.tokenizer.pad_id
         self.lengths = np.array([len(ids) for ids in inputs], dtype=np.int64)
         # Models that the paper gave no mask see padding as it read them, and it embedded sequences one by one.
@@ -145,7 +153,7 @@ class _Passes:
             ids, mask = (part.pin_memory().to(self.place, non_blocking=True) for part in (ids, mask))
         # Attention without a mask is faster and needs no memory that grows with the square of the length.
         padded = self.model.padding == "mask" and self.lengths[rows[-1]] < self.lengths[rows[0]]
-        hidden = self.model.encode(ids, mask if padded else None)
+        hidden = self.encode(ids, mask if padded else None)
         with torch.autocast(self.place.type, enabled=False):
             following = self.handle(rows, ids, mask, hidden)
         arrived = torch.cuda.current_stream(self.place).record_event() if cuda else None
