@@ -1,6 +1,7 @@
 """Train classifiers on frozen embeddings and write predictions and record."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--embeddings", required=True, type=Path, help="embeddings of the set (Parquet, from embed)")
     parser.add_argument("--probes", required=True, nargs="+", choices=CLASSIFIERS, help="classifiers")
     parser.add_argument("--poolings", required=True, nargs="+", help="poolings, columns of the embeddings")
+    text = "inner layers to choose among, of those that embed kept: all, or numbers from 0 (default: the last alone)"
+    parser.add_argument("--layers", nargs="+", default=[], help=text)
     add_settings(parser)
 
 
@@ -50,15 +53,24 @@ def shared(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.features.embedding_files import hashes_of_weights, of_embedding, read_embeddings
+    from foundationless.features.layers import columns_in_file, kept_columns
     from foundationless.features.probes import align, run_job
 
     poolings = list(dict.fromkeys(arguments.poolings))
     ids, vectors, facts = read_embeddings(arguments.embeddings, poolings)
+    features: Mapping[str, Any] = vectors
+    details = {"poolings": poolings, "max_tokens": facts["max_tokens"], "precision": facts["precision"]}
+    layers: dict[str, int] = {}
+    if arguments.layers:
+        layers = kept_columns(arguments.embeddings, facts, poolings, arguments.layers)
+        features, vectors = columns_in_file(arguments.embeddings, layers), {}
+        details |= {"layers": sorted(set(layers.values())), "last_layer": facts["last_layer"]}
     run_job(
-        lambda frame: align(ids, vectors, frame),
+        lambda frame: align(ids, features, frame),
         arguments.probes,
         parameters=facts["parameters"],
-        details={"poolings": poolings, "max_tokens": facts["max_tokens"], "precision": facts["precision"]},
+        details=details,
+        layers=layers,
         cost=of_embedding(arguments.task, facts),
         hashes=hashes_of_weights(facts),
         **shared(arguments),

@@ -152,6 +152,13 @@ POOLINGS = ("max", "mean", "cls")
 
 CLUSTERED = "max"
 
+# Rules that read inner layers of a network where a study says so, and those of them that `embedding.layers` is for.
+LAYERED = ("probe", "score_sensitivity", "score_similarity", "cluster_embeddings")
+
+LAYERED_BY_DEFAULT = LAYERED[:3]
+
+LAST_LAYER = "last_layer"  # the selection of what is best on the last layer alone, beside what is best on all
+
 
 class Features(NamedTuple):
     """A family of hand-made features: the function of its name in `features.composition`, or in `features.genotypes`.
