@@ -11,6 +11,7 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files, task_summary
+from foundationless.evaluation.layers import measure_layers, score_layers
 from foundationless.evaluation.records import check_once, read_record
 from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, of_split, read_predictions
 from foundationless.evaluation.verification.arms import check_task, sentences
@@ -132,6 +133,10 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
     checked, verified = check_task(paths, records, predictions)
     if checked.misfits:
         raise UserError(sentences(checked.misfits, SHOWN))
+    layers = measure_layers(records)
+    if paired:
+        given = {"metric": task.metric, "resamples": analysis.resamples, "seed": analysis.seed}
+        layers = score_layers(records, predictions, **given)
     predictions = [None if table is None else of_split(table, "test") for table in predictions]
     if not paired:
         summary = task_summary.summarise_unpaired(records)
@@ -144,6 +149,7 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
             design=list(dict.fromkeys((cell.split("/")[0], cell.split("/")[1]) for cell in task.cells)),
         )  # fmt: skip
     summary.notes[:0] = notes
+    summary.diagnostics["layers"] = layers
     summary.diagnostics["verification"] = pd.DataFrame(verified, columns=diagnostics.COLUMNS["verification"])
     return summary
 

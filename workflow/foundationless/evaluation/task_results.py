@@ -296,7 +296,7 @@ def _read_cell(record: Mapping[str, Any], frame: pa.Table, items: Items) -> Cell
             chosen[selection].append(name)
             _check_once(record, rows["id"], fold)
             if name not in runs:
-                runs[name] = _run(record, fold, rows, items)
+                runs[name] = read_run(record, fold, rows, items)
     return CellResult(record, runs, chosen)
 
 
@@ -307,7 +307,14 @@ def _check_once(record: Mapping[str, Any], ids: pa.ChunkedArray, fold: int) -> N
         raise UserError(f"{name_of(record)}: {text}")
 
 
-def _run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> Run:
+def rows_by_run(frame: pa.Table) -> dict[str, pa.Table]:
+    """Rows of predictions with a label, by the name of their run."""
+    frame = frame.filter(frame["label"].is_valid())
+    return {name: frame.filter(pc.equal(frame["run"], name)) for name in pc.unique(frame["run"]).to_pylist()}
+
+
+def read_run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> Run:
+    """One run of a cell from the rows of its predictions, items in the order of their ids."""
     rows = rows.take(pc.sort_indices(rows["id"].cast(pa.string())))
     labels, groups, ids = items.of(rows.select(["label", "group", "id"]).replace_schema_metadata())
     seed = int(record["seed"])

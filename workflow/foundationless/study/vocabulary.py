@@ -296,6 +296,7 @@ DIAGNOSTICS = (
     "confusion",
     "selections",
     "settings",
+    "layers",
     "verification",
 )
 

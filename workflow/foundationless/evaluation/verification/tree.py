@@ -20,7 +20,7 @@ from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.processes import counted, map_forked
 from foundationless.study.names import sequence_set
-from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, UNPAIRED
+from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, LAST_LAYER, UNPAIRED
 
 RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safetensors", "predictions.parquet"
 NOT_THERE = "files of tables or of the verdict that are not there"
@@ -192,8 +192,13 @@ def _average(cells: Sequence[Cell]) -> Means:
     means: Means = {}
     for selection in SELECTED_BY:
         arms: dict[tuple[str, ...], list[dict[str, float]]] = {}
+        layered = any(chose == LAST_LAYER for cell in cells for chose, _ in cell.values)
+        if selection == LAST_LAYER and not layered:
+            continue
         for cell in cells:
             runs = [values for (chose, _), values in cell.values.items() if chose == selection]
+            if selection == LAST_LAYER and not runs:  # what validation chose was of the last layer, or of none
+                runs = [values for (chose, _), values in cell.values.items() if chose == "validation"]
             names = [name for name in CLASS_METRICS if runs and all(name in values for values in runs)]
             folded = {name: sum(values[name] for values in runs) / len(runs) for name in names}
             identity = tuple(str(cell.record[key]) for key in ("analysis", "task", "model", "init"))
