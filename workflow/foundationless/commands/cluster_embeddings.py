@@ -1,10 +1,15 @@
 """Compare an embedding with the labels that it never saw: clusters, neighbours and a map of the test rows."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from foundationless.commands import add_identity, add_sequences
 from foundationless.commands._flags import count, output_file
+
+if TYPE_CHECKING:
+    from foundationless.evaluation.records import Result
 
 RECIPE = 1  # raise it when a result would change
 
@@ -14,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pooling", default="max", help="pooling, a column of the embeddings (paper: max)")
     add_sequences(parser)
     parser.add_argument("--aggregate", help="average the vectors of rows that share this column, such as sample")
+    text = "layers to cluster beside the last: all, or numbers from 0, the embedding (default: the last alone)"
+    parser.add_argument("--layers", nargs="+", default=[], help=text)
     parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as clustering")
     parser.add_argument("--permutations", type=count, default=1000, help="of the labels, for the null")
     parser.add_argument("--most-rows", type=count, default=5000, help="test rows read at most (a seeded draw)")
@@ -43,6 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     with threadpool_limits(arguments.threads):
         chosen = {name: getattr(arguments, name) for name in ("seed", "permutations", "most_rows")}
         clusters = cluster(samples.frame, samples.features[pooling], **chosen, extra={"pooling": pooling})
+        inner = _cluster_layers(arguments, facts, ids, given, chosen) if arguments.layers else []
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
     with atomic_path(arguments.map) as part:
         clusters.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)
@@ -54,7 +62,28 @@ def run(arguments: argparse.Namespace) -> None:
         **identity,
         parameters=facts["parameters"],
         settings=settings | {"permutation_p": clusters.p, "precision": facts["precision"]},
-        results=clusters.results,
+        results=clusters.results + inner,
         hashes=hash_files(predictions=arguments.map, sequences=arguments.sequences) | hashes_of_weights(facts),
         cost=usage.cost() | of_embedding(arguments.task, facts),
     )
+
+
+def _cluster_layers(
+    arguments: argparse.Namespace, facts: Mapping[str, Any], ids: Sequence[str], given: Any, chosen: Mapping[str, Any]
+) -> "list[Result]":
+    """Results of every kept layer, `extra.layer` and `extra.depth` of each; labels choose none."""
+    from functools import partial
+
+    from foundationless.features.clustering import cluster
+    from foundationless.features.layers import columns_in_file, kept_columns
+    from foundationless.features.probes import align, read_samples
+
+    layers = kept_columns(arguments.embeddings, facts, [arguments.pooling], arguments.layers)
+    aggregate, _, strict = given
+    lazy = columns_in_file(arguments.embeddings, layers)
+    samples = read_samples(arguments.sequences, aggregate, partial(align, ids, lazy), strict)
+    last, results = max(1, max(layers.values())), []
+    for name, layer in sorted(layers.items(), key=lambda item: item[1]):
+        extra = {"pooling": arguments.pooling, "layer": layer, "depth": round(layer / last, 6)}
+        results += cluster(samples.frame, samples.features[name], **chosen, extra=extra).results
+    return results

@@ -380,9 +380,7 @@ def average_records(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     One row per model, arm, metric and value of every `extra` (pooling, mutations, gene, label, ...); `low` and `high`
     are means of the seeds' own, `sd` is over seeds, `n` sums. What stands for a single layer is left to `layers`.
     """
-    records = [
-        {**record, "results": [row for row in record["results"] if not is_layered(row)]} for record in records
-    ]
+    records = [{**record, "results": [row for row in record["results"] if not is_layered(row)]} for record in records]
     frame = flatten(records)
     if frame.empty:
         return pd.DataFrame(columns=SCORES)

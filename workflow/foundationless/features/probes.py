@@ -162,7 +162,9 @@ def _of_last(candidates: Mapping[str, Fitted], layers: Mapping[str, int]) -> lis
     return [name for name, one in candidates.items() if one.chosen.get("layer") == last]
 
 
-def _layer_selection(chosen: str, on_validation: Mapping[str, float], candidates: Mapping[str, Fitted]) -> dict[str, Any]:
+def _layer_selection(
+    chosen: str, on_validation: Mapping[str, float], candidates: Mapping[str, Fitted]
+) -> dict[str, Any]:
     """The choice of a layer: each at its best candidate on validation, in the order in which ties are broken."""
     best: dict[int, str] = {}
     for name, score in on_validation.items():

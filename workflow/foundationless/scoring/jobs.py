@@ -1,6 +1,6 @@
 """One scoring job: weights and sequence set in, record and per-sample scores out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,8 @@ import pandas as pd
 import torch
 
 from foundationless.evaluation.records import Result, hash_files, write_record
+from foundationless.features.embedding import count_states, cut_sequences
+from foundationless.features.layers import inner_layers
 from foundationless.models.inference import choose_device
 from foundationless.models.weights import Weights, load_weights
 from foundationless.runtime.files import atomic_path
@@ -15,8 +17,12 @@ from foundationless.runtime.usage import JobUsage
 from foundationless.tasks.sequence_sets import read_sequences
 
 
+Scored = tuple[list[Result], pd.DataFrame]
+Score = Callable[[Weights, pd.DataFrame, dict[str, Any]], Scored | tuple[list[Result], pd.DataFrame, list[Any]]]
+
+
 def run_job(
-    score: Callable[[Weights, pd.DataFrame, dict[str, Any]], tuple[list[Result], pd.DataFrame]],
+    score: Score,
     *,
     weights: Path,
     sequences: Path,
@@ -30,11 +36,13 @@ def run_job(
     precision: str,
     token_budget: int,
     energy: bool,
+    layers: Sequence[str] = (),
 ) -> None:
     """Load weights and sequence set, call `score(weights, frame, compute)` and write what it returns.
 
     The record is written last, so that it vouches for the predictions. `identity` has analysis, task, model, init and
-    seed; the other arguments are the flags of the same names.
+    seed; the other arguments are the flags of the same names. `score` may return selections too. Where `layers` are
+    named, `compute` has `layers`, numbers of the inner ones, and `last_layer`, and `settings` say which were read.
     """
     torch.set_num_threads(threads)
     place = choose_device(device)
@@ -42,15 +50,21 @@ def run_job(
     frame = read_sequences(sequences, strict_alphabet=strict_alphabet)
     loaded = load_weights(weights, str(place))
     compute = {"token_budget": token_budget, "device": place, "precision": precision}
-    results, rows = score(loaded, frame, compute)
+    read: dict[str, Any] = {}
+    if layers:
+        states = count_states(loaded, cut_sequences(loaded, frame["sequence"].tolist()[:1]))
+        compute |= {"layers": inner_layers(layers, states), "last_layer": states - 1}
+        read = {"layers": [*compute["layers"], states - 1], "last_layer": states - 1}
+    results, rows, *selected = score(loaded, frame, compute)
     with atomic_path(predictions) as part:
         rows.to_parquet(part, index=False)
     write_record(
         record,
         **identity,
         parameters=loaded.card["parameters"],
-        settings={**settings, "precision": precision},
+        settings={**settings, **read, "precision": precision},
         results=results,
+        selections=selected[0] if selected else (),
         hashes=hash_files(predictions=predictions, sequences=sequences, weights=weights),
         cost=usage.cost(),
     )

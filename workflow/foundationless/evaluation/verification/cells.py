@@ -479,7 +479,9 @@ def _measured(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[str, 
         last = record["settings"].get("last_layer")
         yield from ((run, row["value"]) for run, row in rows.items() if row["extra"].get("layer") == last)
     elif what == "layer" and not within:
-        yield from ((str(layer), rows[run]["value"]) for layer, run in best_of_layers(record, selection["metric"]).items())
+        yield from (
+            (str(layer), rows[run]["value"]) for layer, run in best_of_layers(record, selection["metric"]).items()
+        )
     elif within in rows:  # what was settled inside a run is what the run was judged by
         yield selection["chosen"], rows[within]["value"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
+from foundationless.evaluation.layers import measure_layers
 from foundationless.evaluation.records import read_record
 from foundationless.evaluation.table_files import read_csv
 from foundationless.evaluation.task_results import KEYS, SELECTED_BY, read_predictions
@@ -27,6 +28,7 @@ NOT_THERE = "files of tables or of the verdict that are not there"
 
 Means = dict[tuple[str, ...], dict[str, float]]  # (analysis, task, model, init, selection) -> metric -> value
 Recorded = dict[tuple[str, ...], list[float]]  # (analysis, task, model, init, metric) -> values, of the unpaired
+Layers = dict[tuple[str, ...], list[float]]  # (analysis, task, model, init, metric, layer) -> values that a table has
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Task:
     check: Check
     means: Means = field(default_factory=dict)
     recorded: Recorded = field(default_factory=dict)
+    layers: Layers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,16 @@ def verify(results: Path, processes: int) -> Check:
     work = map_forked(partial(_check_task, results, weights), list(tasks.items()), processes)
     means: Means = {}
     recorded: Recorded = {}
+    layers: Layers = {}
     for task in counted(names, work):
         total.add(task.check)
         means |= task.means
         recorded |= task.recorded
+        layers |= task.layers
     total.add(_check_pretraining(pretraining, weights))
     for directory in [*sorted({results / name.partition("/")[0] for name in names}), results / "tables"]:
         total.add(_check_tables(directory, means, recorded))
+        total.add(_check_layers(directory / "layers.csv", layers))
     total.add(_check_verdict(results))
     return total
 
@@ -111,6 +117,7 @@ def _check_task(results: Path, weights: Mapping[str, WeightSet], task: tuple[str
         outcome.check.add(cell.check)
     outcome.check.add(check_arms(cells))
     outcome.means = _average(cells)
+    outcome.layers = _by_layer([cell.record for cell in cells])
     if cells and name.partition("/")[0] in UNPAIRED:
         averaged = average_records([cell.record for cell in cells])
         for key, part in averaged.groupby([*KEYS, "metric"], sort=False):
@@ -304,6 +311,48 @@ def _reference(row: Mapping[str, Any], means: Means) -> tuple[str, ...]:
     return (row["analysis"], row["task"], row["reference"], init, row["selection"])
 
 
+def _by_layer(records: Sequence[Mapping[str, Any]]) -> Layers:
+    """Mean over seeds of what a layer reached on validation, whose values the predictions gave; and what was measured."""
+    found: Layers = {}
+    for record in records:
+        for said in record["selections"]:
+            if said["what"] == "layer" and not said.get("within"):
+                for layer, value in said["tried"].items():
+                    key = (*(str(record[name]) for name in KEYS), str(said["metric"]), layer)
+                    found.setdefault(key, []).append(math.nan if value is None else value)
+    means = {key: [sum(values) / len(values)] for key, values in found.items()}
+    for row in measure_layers(records).to_dict("records"):
+        if pd.isna(row["chosen"]) or row["split"] == "test":
+            key = (*(str(row[name]) for name in (*KEYS, "metric")), str(int(row["layer"])))
+            if key not in found:
+                means.setdefault(key, []).append(float(row["value"]))
+    return means
+
+
+def _check_layers(path: Path, layers: Layers) -> Check:
+    """Every value of a table of layers against what the records say of the layer."""
+    check = Check()
+    if not path.is_file():
+        if layers:
+            check.skip(NOT_THERE)
+        return check
+    try:
+        rows = read_csv(path, (*KEYS, "metric", "layer", "value"), "run it again", dtype=dict.fromkeys(KEYS, str))
+    except UserError as error:
+        _say(check, path, error)
+        return check
+    for row in rows.to_dict("records"):
+        key = (*(str(row[name]) for name in (*KEYS, "metric")), str(int(row["layer"])))
+        if key not in layers:
+            check.skip("rows of tables that no kept predictions are behind")
+            continue
+        check.counts["values"] += 1
+        if not any(same(value, row["value"]) for value in layers[key]):
+            where = " ".join(map(str, key))
+            check.say(path, f"the value of {where} is {row['value']:.6g}, and no record of the layer says so")
+    return check
+
+
 # ---- the verdict
 
 
@@ -315,7 +364,9 @@ def _check_verdict(results: Path) -> Check:
         return check
     try:
         verdict = read_json(path)
-        rows = read_csv(table, ("model", "delta", "verdict"), "run it again", dtype={"model": str})
+        there = [path for path in (table, table.with_name("last_layer.csv")) if path.is_file()]
+        read = [read_csv(path, ("model", "delta", "verdict"), "run it again", dtype={"model": str}) for path in there]
+        rows = pd.concat(read, ignore_index=True)
     except UserError as error:
         _say(check, path, error)
         return check

@@ -20,7 +20,7 @@ from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.importances import best_importances
 from foundationless.reporting.tables.inputs import Inputs, with_columns
 from foundationless.runtime.files import atomic_directory
-from foundationless.study.vocabulary import UNPAIRED
+from foundationless.study.vocabulary import LAST_LAYER, UNPAIRED
 
 Tables = dict[str, pd.DataFrame]
 
@@ -45,10 +45,12 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
     missing = notes["what"].isin(MISSING)
     runs = _selected_by(inputs.diagnostics["runs"], inputs.selection)
     across = summarise_tasks(comparisons, runs, inputs.tasks, inputs.ranks, inputs.clusters)
+    last = [frame[frame["selection"] == LAST_LAYER] for frame in (inputs.comparisons, inputs.diagnostics["runs"])]
     return {
         "scores": scores,
         "comparisons": comparisons,
         "across_tasks": prices.price_evidence(across, comparisons, inputs.tasks, hours),
+        "last_layer": summarise_tasks(*last, inputs.tasks, inputs.ranks, inputs.clusters),
         "ranks": ranked,
         "rank_pairs": rank_pairs,
         "crossvalidation": crossvalidate(inputs.records),
