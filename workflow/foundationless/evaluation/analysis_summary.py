@@ -135,8 +135,7 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
         raise UserError(sentences(checked.misfits, SHOWN))
     layers = measure_layers(records)
     if paired:
-        given = {"metric": task.metric, "resamples": analysis.resamples, "seed": analysis.seed}
-        layers = score_layers(records, predictions, **given)
+        layers = score_layers(records, predictions, task.metric, analysis.resamples, analysis.seed)
     predictions = [None if table is None else of_split(table, "test") for table in predictions]
     if not paired:
         summary = task_summary.summarise_unpaired(records)

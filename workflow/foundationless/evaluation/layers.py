@@ -31,7 +31,7 @@ def is_layered(result: Mapping[str, Any]) -> bool:
 
 
 def score_layers(
-    records: Sequence[Mapping[str, Any]], tables: Sequence[pa.Table | None], *, metric: str, resamples: int, seed: int
+    records: Sequence[Mapping[str, Any]], tables: Sequence[pa.Table | None], metric: str, resamples: int, seed: int
 ) -> pd.DataFrame:
     """Rows of `LAYERS` of a task of probes: the score of every layer of every arm on the validation split.
 

@@ -17,7 +17,7 @@ METADATA = b"foundationless"
 
 
 def write_embeddings(path: Path, ids: Sequence[str], vectors: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """Write `id` and one fixed-size list<float32> column per pooling (and layer); `facts` go into the schema's metadata.
+    """Write `id` and one fixed-size list<float32> column per pooling (and layer); `facts` become metadata, as JSON.
 
     Columns are written one after the other, so that vectors which lie in a file are never in memory at once.
     """

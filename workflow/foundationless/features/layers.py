@@ -39,7 +39,7 @@ def columns_of_layers(poolings: Sequence[str], inner: Sequence[int], last: int) 
 
 
 def kept_columns(path: Path, facts: Mapping[str, Any], poolings: Sequence[str], words: Sequence[str]) -> dict[str, int]:
-    """Name of a column of an embedding file -> its layer, of the layers that words name; `UserError` if one is not kept.
+    """Column of an embedding file -> its layer, of the layers that words name; `UserError` if one is not kept.
 
     `facts` are those of `embedding_files.read_embeddings`.
     """
@@ -53,7 +53,7 @@ def kept_columns(path: Path, facts: Mapping[str, Any], poolings: Sequence[str], 
 
 
 class Lazy(Mapping[str, np.ndarray]):
-    """Matrices by name, each made when it is asked for and kept by nobody: the memory of one, however many there are."""
+    """Matrices by name, each made when it is asked for and kept by nobody: the memory of one at a time."""
 
     def __init__(self, names: Sequence[str], make: Callable[[str], np.ndarray]) -> None:
         self._names, self._make = tuple(names), make

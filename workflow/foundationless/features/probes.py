@@ -69,8 +69,11 @@ def aggregate(frame: pd.DataFrame, features: Mapping[str, Any], column: str) -> 
         np.add.at(total, codes, matrix)
         return np.asarray((total / counts).astype(np.float32))
 
-    lazy = isinstance(features, Lazy)
-    averaged = features.each(average) if lazy else {name: average(matrix) for name, matrix in features.items()}
+    averaged: Mapping[str, Any] = {}
+    if isinstance(features, Lazy):
+        averaged = features.each(average)
+    else:
+        averaged = {name: average(matrix) for name, matrix in features.items()}
     first = frame.drop_duplicates(column)[["label", "split", "group"]].reset_index(drop=True)
     return Samples(first.assign(id=[str(name) for name in names]), averaged)
 
@@ -97,9 +100,9 @@ class Outcome(NamedTuple):
     """What the probes of a set gave.
 
     `results` are as `records` describes them; `predictions` are of the test split and of the validation split, so that
-    the values that chose can be computed again (of what was not tried on the test split, of validation alone); `choice` says what chose the selected candidate, `validation` or `first
-    named`; `selections` are what was tried and chosen; `importances` are those of the candidates that have any, by
-    name.
+    the values that chose can be computed again (of what was not tried on the test split, of validation alone); `choice`
+    says what chose the selected candidate, `validation` or `first named`; `selections` are what was tried and chosen;
+    `importances` are those of the candidates that have any, by name.
     """
 
     results: list[Result]
@@ -114,8 +117,8 @@ def _fit_candidates(
 ) -> dict[str, Fitted]:
     """Every classifier on every feature matrix and its reductions, by name; one matrix after the other is read.
 
-    `layers` (empty: the last alone) says which layer a matrix is of: it joins what is `chosen`, as does its `depth`, the
-    share of the network that lies before it.
+    `layers` (empty: the last alone) says which layer a matrix is of: it joins what is `chosen`, as does its `depth`,
+    the share of the network that lies before it.
     """
     by_kind: dict[str, dict[str, Fitted]] = {kind: {} for kind in kinds}
     last = max(layers.values(), default=0)
@@ -252,8 +255,9 @@ def cross_validate(
 
     Rows of train, validation and test are cut into `settings.cv_folds` folds, stratified by label, groups kept
     together. In turn a fold tests, the next one chooses hyperparameters and candidate, and the others train: nothing is
-    chosen on what is tested. Of inner `layers` only the candidate that is chosen is tested. Returns results of selection `crossvalidation`, `fold` numbering the tested fold, and the
-    selections: the main metric of every candidate, and every metric of the one chosen in each fold, as run `chosen`.
+    chosen on what is tested. Of inner `layers` only the candidate that is chosen is tested. Returns results of
+    selection `crossvalidation`, `fold` numbering the tested fold, and the selections: the main metric of every
+    candidate, and every metric of the one chosen in each fold, as run `chosen`.
     """
     folds = _folds(samples.frame, settings)
     results, selections = [], []

@@ -16,7 +16,6 @@ from foundationless.runtime.files import atomic_path
 from foundationless.runtime.usage import JobUsage
 from foundationless.tasks.sequence_sets import read_sequences
 
-
 Scored = tuple[list[Result], pd.DataFrame]
 Score = Callable[[Weights, pd.DataFrame, dict[str, Any]], Scored | tuple[list[Result], pd.DataFrame, list[Any]]]
 
@@ -55,7 +54,8 @@ def run_job(
         states = count_states(loaded, cut_sequences(loaded, frame["sequence"].tolist()[:1]))
         compute |= {"layers": inner_layers(layers, states), "last_layer": states - 1}
         read = {"layers": [*compute["layers"], states - 1], "last_layer": states - 1}
-    results, rows, *selected = score(loaded, frame, compute)
+    scored = score(loaded, frame, compute)
+    results, rows = scored[0], scored[1]
     with atomic_path(predictions) as part:
         rows.to_parquet(part, index=False)
     write_record(
@@ -64,7 +64,7 @@ def run_job(
         parameters=loaded.card["parameters"],
         settings={**settings, **read, "precision": precision},
         results=results,
-        selections=selected[0] if selected else (),
+        selections=scored[2] if len(scored) == 3 else (),
         hashes=hash_files(predictions=predictions, sequences=sequences, weights=weights),
         cost=usage.cost(),
     )

@@ -22,7 +22,7 @@ def of_network(compute: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def layers_of(compute: Mapping[str, Any], poolings: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    """(what `extra` says, the column of `embed_sequences`) of every layer and pooling; nothing for the last layer alone.
+    """(`extra`, column of `embed_sequences`) of every layer and pooling; nothing for the last layer alone.
 
     `compute` names the inner layers and, as `last_layer`, the number of the last one.
     """

@@ -1,9 +1,9 @@
 """Similarity of REF and ALT embeddings, benign against pathogenic (paper, "Variation", Table 5).
 
-Where inner layers are read, every layer has its mean cosines of single variants besides (`extra.layer`). Sets of variants
-have no validation split, so half of the variants chooses the layer of each pooling, by the AUROC of the distance, and the
-other half is ranked by that layer and by the last one: variants of one position stay together, and the halves are the
-same for every arm and seed.
+Where inner layers are read, every layer has its mean cosines of single variants besides (`extra.layer`). Sets of
+variants have no validation split, so half of the variants chooses the layer of each pooling, by the AUROC of the
+distance, and the other half is ranked by that layer and by the last one: variants of one position stay together, and
+the halves are the same for every arm and seed.
 """
 
 from collections.abc import Mapping, Sequence

@@ -222,7 +222,7 @@ class Plan:
         return sorted(wanted, key=POOLINGS.index) or list(self.config["probing"]["poolings"])
 
     def layers(self, analysis: str) -> tuple[str, ...]:
-        """Inner layers that an analysis reads beside the last: `all`, or numbers; nothing where it reads the last alone.
+        """Inner layers that an analysis reads beside the last: `all`, or numbers; empty where it reads the last alone.
 
         Those of the section `embedding` are for probes and distances of variants; clusters are of the last layer unless
         their analysis says otherwise.

@@ -312,7 +312,7 @@ def _reference(row: Mapping[str, Any], means: Means) -> tuple[str, ...]:
 
 
 def _by_layer(records: Sequence[Mapping[str, Any]]) -> Layers:
-    """Mean over seeds of what a layer reached on validation, whose values the predictions gave; and what was measured."""
+    """Mean over seeds of what a layer reached on validation, as its predictions have it; and what was measured."""
     found: Layers = {}
     for record in records:
         for said in record["selections"]:

@@ -75,8 +75,8 @@ TABLES: dict[str, Table] = {
         parts=True,
     ),
     "last_layer": _table(
-        VERDICT, "Of frozen features of which inner layers were kept: the same evidence where both arms read their last "
-        "layer, not the one that validation chose for each (which across_tasks has)",
+        VERDICT, "Of frozen features of which inner layers were kept: the same evidence where both arms read their "
+        "last layer, not the one that validation chose for each (which across_tasks has)",
         f"{_ACROSS}:ACROSS", "analysis variant suite family model versus scope",
         f"analysis suite family model versus {_EVIDENCE} seeds learned p_holm p_tost_holm mde verdict", parts=True,
     ),

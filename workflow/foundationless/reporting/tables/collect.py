@@ -45,12 +45,15 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
     missing = notes["what"].isin(MISSING)
     runs = _selected_by(inputs.diagnostics["runs"], inputs.selection)
     across = summarise_tasks(comparisons, runs, inputs.tasks, inputs.ranks, inputs.clusters)
-    last = [frame[frame["selection"] == LAST_LAYER] for frame in (inputs.comparisons, inputs.diagnostics["runs"])]
+    last_pairs, last_runs = (
+        frame[frame["selection"] == LAST_LAYER].reset_index(drop=True)
+        for frame in (inputs.comparisons, inputs.diagnostics["runs"])
+    )
     return {
         "scores": scores,
         "comparisons": comparisons,
         "across_tasks": prices.price_evidence(across, comparisons, inputs.tasks, hours),
-        "last_layer": summarise_tasks(*last, inputs.tasks, inputs.ranks, inputs.clusters),
+        "last_layer": summarise_tasks(last_pairs, last_runs, inputs.tasks, inputs.ranks, inputs.clusters),
         "ranks": ranked,
         "rank_pairs": rank_pairs,
         "crossvalidation": crossvalidate(inputs.records),

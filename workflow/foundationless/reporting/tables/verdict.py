@@ -156,7 +156,7 @@ class Layers:
         self._last = last[plain & (last["versus"] == "random")]
 
     def of(self, model: str) -> Fact:
-        """`layers` of a model: analysis -> depth, layer -> times it was chosen in each arm, and evidence with the last."""
+        """`layers` of a model: analysis -> depth, how often each was chosen in each arm, and evidence with the last."""
         mine, found = self._layers[self._layers["model"] == model], dict[str, Fact]()
         pairs = _by(self._last[self._last["model"] == model], "analysis")
         for analysis, part in mine.groupby("analysis", sort=False):

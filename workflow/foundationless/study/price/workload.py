@@ -340,7 +340,7 @@ class Workload:
             kinds = settings["probes"]
             number = len(settings["poolings"]) * (1 + len(settings.get("pca") or ()))
             number *= 1 + int(settings.get("cv_folds") or 0)
-            number *= self.plan.columns_of_layers(self.plan.layers(analysis), model)
+            number = int(number * self.plan.columns_of_layers(self.plan.layers(analysis), model))
             columns = width_of(model.config)
         fits = number * sum(kind != "majority" for kind in kinds)
         work = FIT * fits + sum(self._fit(kind, rows["train"], columns, settings) for kind in kinds) * number
