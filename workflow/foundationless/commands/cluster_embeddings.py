@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundationless.commands import add_identity, add_sequences
-from foundationless.commands._flags import count, output_file
+from foundationless.commands._flags import count, layer, output_file
 
 if TYPE_CHECKING:
     from foundationless.evaluation.records import Result
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     parser.add_argument("--aggregate", help="average the vectors of rows that share this column, such as sample")
     text = "layers to cluster beside the last: all, or numbers from 0, the embedding (default: the last alone)"
-    parser.add_argument("--layers", nargs="+", default=[], help=text)
+    parser.add_argument("--layers", type=layer, nargs="+", default=[], help=text)
     parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as clustering")
     parser.add_argument("--permutations", type=count, default=1000, help="of the labels, for the null")
     parser.add_argument("--most-rows", type=count, default=5000, help="test rows read at most (a seeded draw)")
@@ -83,7 +83,7 @@ def _cluster_layers(
     lazy = columns_in_file(arguments.embeddings, layers)
     samples = read_samples(arguments.sequences, aggregate, partial(align, ids, lazy), strict)
     last, results = max(1, max(layers.values())), []
-    for name, layer in sorted(layers.items(), key=lambda item: item[1]):
-        extra = {"pooling": arguments.pooling, "layer": layer, "depth": round(layer / last, 6)}
+    for name, place in sorted(layers.items(), key=lambda item: item[1]):
+        extra = {"pooling": arguments.pooling, "layer": place, "depth": round(place / last, 6)}
         results += cluster(samples.frame, samples.features[name], **chosen, extra=extra).results
     return results

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.commands import add_compute, add_sequences
-from foundationless.commands._flags import count, output_file, positive
+from foundationless.commands._flags import count, layer, output_file, positive
 
 RECIPE = 2  # raise it when a result would change
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--poolings", required=True, nargs="+", choices=["max", "mean", "cls", "site"], help="poolings")
     add("--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)")
     text = "layers to keep beside the last: all, or numbers from 0, the embedding (default: the last alone)"
-    add("--layers", nargs="+", default=[], help=text)
+    add("--layers", type=layer, nargs="+", default=[], help=text)
     add("--output", required=True, type=output_file, help="embeddings to write (Parquet)")
     text = "time between two shards of OUTPUT.shards/, from which an interrupted job goes on (default 600)"
     add("--checkpoint-seconds", type=positive, default=600.0, help=text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
-from foundationless.commands._flags import count, number
+from foundationless.commands._flags import count, layer, number
 from foundationless.study.vocabulary import CLASS_METRICS, CLASSIFIERS
 
 RECIPE = 4  # raise it when a result would change
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--probes", required=True, nargs="+", choices=CLASSIFIERS, help="classifiers")
     parser.add_argument("--poolings", required=True, nargs="+", help="poolings, columns of the embeddings")
     text = "inner layers to choose among, of those that embed kept: all, or numbers from 0 (default: the last alone)"
-    parser.add_argument("--layers", nargs="+", default=[], help=text)
+    parser.add_argument("--layers", type=layer, nargs="+", default=[], help=text)
     add_settings(parser)
 
 

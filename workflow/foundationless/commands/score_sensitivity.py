@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
+from foundationless.commands._flags import layer
 
 RECIPE = 2  # raise it when a result would change
 
@@ -29,7 +30,7 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
 def add_layers(parser: argparse.ArgumentParser) -> None:
     """The flag of layers that distances are measured on."""
     text = "layers to measure on beside the last: all, or numbers from 0, the embedding (default: the last alone)"
-    parser.add_argument("--layers", nargs="+", default=[], help=text)
+    parser.add_argument("--layers", type=layer, nargs="+", default=[], help=text)
 
 
 def shared(arguments: argparse.Namespace) -> dict[str, Any]:

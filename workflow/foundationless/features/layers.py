@@ -16,7 +16,7 @@ from foundationless.features.embedding_files import read_vectors
 from foundationless.study.names import layer_column
 
 
-def inner_layers(words: Iterable[str], states: int) -> tuple[int, ...]:
+def inner_layers(words: Iterable[int | str], states: int) -> tuple[int, ...]:
     """The inner layers that words name (`all`, `last`, or numbers from 0), of a network with so many states.
 
     Raises `UserError` for a layer that the network does not have.
@@ -25,10 +25,10 @@ def inner_layers(words: Iterable[str], states: int) -> tuple[int, ...]:
     for word in words:
         if word == "all":
             chosen |= set(range(last))
-        elif word != "last":
-            if not word.isdecimal() or int(word) > last:
-                raise UserError(f"layer '{word}': this network has layers 0 (its embedding) to {last}; choose of them.")
-            chosen |= {int(word)} - {last}
+        elif isinstance(word, int):
+            if not 0 <= word <= last:
+                raise UserError(f"layer {word}: this network has layers 0 (its embedding) to {last}; choose of them.")
+            chosen |= {word} - {last}
     return tuple(sorted(chosen))
 
 
@@ -38,7 +38,9 @@ def columns_of_layers(poolings: Sequence[str], inner: Sequence[int], last: int) 
     return columns | {layer_column(pooling, layer): layer for layer in inner for pooling in poolings}
 
 
-def kept_columns(path: Path, facts: Mapping[str, Any], poolings: Sequence[str], words: Sequence[str]) -> dict[str, int]:
+def kept_columns(
+    path: Path, facts: Mapping[str, Any], poolings: Sequence[str], words: Sequence[int | str]
+) -> dict[str, int]:
     """Column of an embedding file -> its layer, of the layers that words name; `UserError` if one is not kept.
 
     `facts` are those of `embedding_files.read_embeddings`.

@@ -35,7 +35,7 @@ def run_job(
     precision: str,
     token_budget: int,
     energy: bool,
-    layers: Sequence[str] = (),
+    layers: Sequence[int | str] = (),
 ) -> None:
     """Load weights and sequence set, call `score(weights, frame, compute)` and write what it returns.
 
