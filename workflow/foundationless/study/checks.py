@@ -327,10 +327,11 @@ def _check_layers(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
         )
     for name in plan.names_of(analysis):
         depth = known_depth(plan.model(name).config)
-        if depth and (odd := [word for word in words if word != "all" and int(word) > depth]):
+        most = depth and depth + 1  # the last norm may have a state of its own; the job knows
+        if most and (odd := [word for word in words if word != "all" and int(word) > most]):
             raise UserError(
-                f"analysis '{analysis}', layers: '{name}' has layers 0 (its embedding) to {depth}, and no {odd[0]}; "
-                "correct its layers."
+                f"analysis '{analysis}', layers: '{name}' has {depth} layers (0 is its embedding), and no layer "
+                f"{odd[0]}; correct its layers."
             )
 
 

@@ -369,6 +369,7 @@ FIGURES = {
     "confusion": Figure(FURTHER, "confusion:confusion"),
     "fewshot": Figure(FURTHER, "probing:fewshot"),
     "probing": Figure(FURTHER, "probing:probing"),
+    "layers": Figure(FURTHER, "layers:layers"),
     "clustering": Figure(FURTHER, "probing:clustering"),
     "variants": Figure(FURTHER, "variation:variants"),
     "roc": Figure(FURTHER, "curves:roc"),
