@@ -91,7 +91,7 @@ def _curves(strip: SubFigure, tables: Tables, rows: pd.DataFrame, names: list[st
         axes.grid(visible=True)
         for k, arm in enumerate(ARMS):
             if (name, arm) in curves:
-                _curve(axes, look, arm, curves[name, arm], floor - (0.05 + 0.08 * k) * span)
+                _curve(axes, look, arm, curves[name, arm], floor - (0.03 + 0.13 * k) * span)
         axes.set_xlim(-0.06, 1.06)
         axes.set_ylim(floor - 0.22 * span, float(ends.max()) + 0.05 * span)
         if place % COLUMNS == 0:
@@ -102,7 +102,12 @@ def _curves(strip: SubFigure, tables: Tables, rows: pd.DataFrame, names: list[st
 def _curve(axes: Axes, look: style.Look, arm: str, curve: pd.DataFrame, place: float) -> None:
     """One arm: curve, band and, at height `place`, the layers that were chosen."""
     mark: Any = style.filling(look, arm) | {"markersize": 3}
-    axes.fill_between(curve["depth"], curve["low"], curve["high"], color=look.color, alpha=0.12, linewidth=0)
+    fill = 0.16 if arm == "pretrained" else 0.06
+    axes.fill_between(curve["depth"], curve["low"], curve["high"], color=look.color, alpha=fill, linewidth=0)
+    for side in ("low", "high"):
+        axes.plot(
+            curve["depth"], curve[side], color=look.color, linewidth=0.4, linestyle=style.ARM_LINES[arm], alpha=0.6
+        )
     axes.plot(curve["depth"], curve["value"], linestyle=style.ARM_LINES[arm], zorder=3, **mark)
     won = curve[curve["chosen"] > 0]
     sizes = 6 + 30 * won["chosen"] / max(1.0, float(curve["chosen"].sum()))
