@@ -605,7 +605,7 @@ def layered(layers: tuple[int, ...], last: int) -> dict[str, object]:
 
 def test_layers_of_mutants_are_stated_and_the_last_ones_stay():
     """Every layer by hand; what is said of the last layer is the same with and without the others."""
-    weights, frame = tiny(), sensitivity_set()
+    weights, frame = tiny(), sensitivity_set().reset_index(drop=True)
     plain, rows = score_sensitivity(weights, frame, ["mean"], 3, COMPUTE)
     found, same_rows = score_sensitivity(weights, frame, ["mean"], 3, layered((0, 1), 2))
     assert found[: len(plain)] == plain and rows.equals(same_rows)
@@ -622,7 +622,7 @@ def test_layers_of_mutants_are_stated_and_the_last_ones_stay():
 
 
 def test_half_of_the_variants_chooses_the_layer_that_ranks_the_other(monkeypatch):
-    """A layer that moves pathogenic alleles alone is chosen; the last layer, whose distances are noise, is told beside."""
+    """A layer that moves pathogenic alleles alone is chosen; the last one, of mere noise, is told beside."""
     frame = variant_set(200)
     rng = np.random.default_rng(0)
     guilty = (frame["label"] == "pathogenic").to_numpy()
