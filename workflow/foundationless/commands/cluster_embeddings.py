@@ -1,15 +1,10 @@
 """Compare an embedding with the labels that it never saw: clusters, neighbours and a map of the test rows."""
 
 import argparse
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from foundationless.commands import add_identity, add_sequences
 from foundationless.commands._flags import count, layer, output_file
-
-if TYPE_CHECKING:
-    from foundationless.evaluation.records import Result
 
 RECIPE = 1  # raise it when a result would change
 
@@ -36,8 +31,9 @@ def run(arguments: argparse.Namespace) -> None:
     from threadpoolctl import threadpool_limits
 
     from foundationless.evaluation.records import hash_files, write_record
-    from foundationless.features.clustering import NEIGHBOURS, cluster
+    from foundationless.features.clustering import NEIGHBOURS, cluster, cluster_layers
     from foundationless.features.embedding_files import hashes_of_weights, of_embedding, read_embeddings
+    from foundationless.features.layers import columns_in_file, kept_columns
     from foundationless.features.probes import align, read_samples
     from foundationless.runtime.files import atomic_path
     from foundationless.runtime.usage import JobUsage
@@ -50,7 +46,12 @@ def run(arguments: argparse.Namespace) -> None:
     with threadpool_limits(arguments.threads):
         chosen = {name: getattr(arguments, name) for name in ("seed", "permutations", "most_rows")}
         clusters = cluster(samples.frame, samples.features[pooling], **chosen, extra={"pooling": pooling})
-        inner = _cluster_layers(arguments, facts, ids, given, chosen) if arguments.layers else []
+        if arguments.layers:
+            layers = kept_columns(arguments.embeddings, facts, [pooling], arguments.layers)
+            each = partial(align, ids, columns_in_file(arguments.embeddings, layers))
+            samples = read_samples(arguments.sequences, arguments.aggregate, each, arguments.strict_alphabet)
+            inner = cluster_layers(samples.frame, samples.features, layers, **chosen, extra={"pooling": pooling})
+            clusters.results.extend(inner)
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
     with atomic_path(arguments.map) as part:
         clusters.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)
@@ -62,28 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         **identity,
         parameters=facts["parameters"],
         settings=settings | {"permutation_p": clusters.p, "precision": facts["precision"]},
-        results=clusters.results + inner,
+        results=clusters.results,
         hashes=hash_files(predictions=arguments.map, sequences=arguments.sequences) | hashes_of_weights(facts),
         cost=usage.cost() | of_embedding(arguments.task, facts),
     )
-
-
-def _cluster_layers(
-    arguments: argparse.Namespace, facts: Mapping[str, Any], ids: Sequence[str], given: Any, chosen: Mapping[str, Any]
-) -> "list[Result]":
-    """Results of every kept layer, `extra.layer` and `extra.depth` of each; labels choose none."""
-    from functools import partial
-
-    from foundationless.features.clustering import cluster
-    from foundationless.features.layers import columns_in_file, kept_columns
-    from foundationless.features.probes import align, read_samples
-
-    layers = kept_columns(arguments.embeddings, facts, [arguments.pooling], arguments.layers)
-    aggregate, _, strict = given
-    lazy = columns_in_file(arguments.embeddings, layers)
-    samples = read_samples(arguments.sequences, aggregate, partial(align, ids, lazy), strict)
-    last, results = max(1, max(layers.values())), []
-    for name, place in sorted(layers.items(), key=lambda item: item[1]):
-        extra = {"pooling": arguments.pooling, "layer": place, "depth": round(place / last, 6)}
-        results += cluster(samples.frame, samples.features[name], **chosen, extra=extra).results
-    return results

@@ -48,7 +48,7 @@ def run_job(
     usage = JobUsage(str(place), energy=energy)
     frame = read_sequences(sequences, strict_alphabet=strict_alphabet)
     loaded = load_weights(weights, str(place))
-    compute = {"token_budget": token_budget, "device": place, "precision": precision}
+    compute: dict[str, Any] = {"token_budget": token_budget, "device": place, "precision": precision}
     read: dict[str, Any] = {}
     if layers:
         states = count_states(loaded, cut_sequences(loaded, frame["sequence"].tolist()[:1]))

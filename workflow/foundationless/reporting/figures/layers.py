@@ -1,5 +1,6 @@
 """Score and depth: what every layer of a frozen network is worth in both arms, and what the best ones change."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
 from foundationless.study.vocabulary import ANALYSES
 
-COLUMNS, MOST_MODELS, MOST_ANALYSES = 4, 12, 2
+COLUMNS, MOST_ANALYSES = 4, 2
+MOST_MODELS = {1: 8, 2: 4}  # of an analysis, by how many analyses a page has room for
 PANEL_MM, ROW_MM = 40, 5.0
 ARMS = ("pretrained", "random")
 BELOW = 0.14  # of a panel: room under the curves for the layers that were chosen
@@ -30,7 +32,12 @@ def layers(tables: Tables) -> Figure:
         )
     shown = [name for name in ANALYSES if name in set(found["analysis"])][:MOST_ANALYSES]
     found = found[found["analysis"].isin(shown)]
-    names = {name: tables.order(found.loc[found["analysis"] == name, "model"])[:MOST_MODELS] for name in shown}
+    # What the paper misread has a model beside it, whose curve says more.
+    published = tables.models.loc[tables.models["reading"].eq("published"), "model"]
+    read = found[found["model"].isin(published)] if found["model"].isin(published).any() else found
+    counted = {name: tables.order(read.loc[read["analysis"] == name, "model"]) for name in shown}
+    names = {name: models[: MOST_MODELS[len(shown)]] for name, models in counted.items()}
+    left = sum(len(models) for models in counted.values()) - sum(len(models) for models in names.values())
     heights = []
     for name in shown:
         heights += [6 + PANEL_MM * -(-len(names[name]) // COLUMNS), 12 + ROW_MM * len(names[name])]
@@ -38,7 +45,7 @@ def layers(tables: Tables) -> Figure:
     figure, body = style.page(
         sum(heights),
         title=title,
-        caption=_caption(tables, found, shown),
+        caption=_caption(tables, found, left),
         handles=[[*style.arm_handles(ARMS, lines=True), chosen]],
     )
     strips = layout.stack(body, heights)
@@ -48,7 +55,7 @@ def layers(tables: Tables) -> Figure:
     return figure
 
 
-def _caption(tables: Tables, found: pd.DataFrame, shown: list[str]) -> str:
+def _caption(tables: Tables, found: pd.DataFrame, left: int) -> str:
     """What every mark, interval and n is."""
     tasks, items = found["task"].nunique(), found["n"].dropna()
     counted = f"n = {layout.span(items)} validation items a task, {layout.span(found['seeds'].dropna())} seed(s). "
@@ -61,7 +68,7 @@ def _caption(tables: Tables, found: pd.DataFrame, shown: list[str]) -> str:
         "seeds chose them. Below: difference of the arms on the test split over all tasks (these tasks), filled with "
         "the layer chosen for each arm, open with the last layer of both; lines: 95 % intervals, grey: equivalence. "
         "Words as in across_tasks.csv and last_layer.csv, adjusted for the models (Holm). "
-        f"{tables.study}"
+        f"{f'{left} further models are in layers.csv alone. ' if left else ''}{tables.study}"
     )
 
 
@@ -87,7 +94,7 @@ def _curves(strip: SubFigure, tables: Tables, rows: pd.DataFrame, names: list[st
     floor = float(ends.min()) - BELOW * span
     for place, (axes, name) in enumerate(zip(panels, names, strict=True)):
         look = tables.looks[name]
-        axes.set_title(look.label, color=look.color, fontweight="bold", fontsize=6.5)
+        axes.set_title(textwrap.fill(look.label, 24), color=look.color, fontweight="bold", fontsize=6.5)
         axes.grid(visible=True)
         for k, arm in enumerate(ARMS):
             if (name, arm) in curves:
