@@ -2,7 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from foundationless.commands import add_compute, add_sequences
 from foundationless.commands._flags import count, layer, output_file, positive
@@ -28,10 +27,9 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     from foundationless.evaluation.records import hash_files
-    from foundationless.features.embedding import count_states, cut_sequences, embed_chunks
+    from foundationless.features.embedding import cut_sequences, embed_chunks, settle_layers
     from foundationless.features.embedding_checkpoint import Shards
     from foundationless.features.embedding_files import write_embeddings
-    from foundationless.features.layers import inner_layers
     from foundationless.models.inference import choose_device
     from foundationless.models.weights import load_weights
     from foundationless.runtime.files import sha256
@@ -54,12 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
         decisive |= {"sequences": sha256(arguments.sequences), "weights": sha256(arguments.weights / "weights.json")}
         special = weights.model.reading != "as_in_paper"
         chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens, special)
-        kept: dict[str, Any] = {}
-        inner: tuple[int, ...] = ()
-        if arguments.layers:
-            states = count_states(weights, chunks)
-            inner = inner_layers(arguments.layers, states)
-            kept = {"layers": [*inner, states - 1], "last_layer": states - 1}
+        inner, kept = settle_layers(weights, chunks, arguments.layers)
         shards.identify(decisive | kept)
         vectors = embed_chunks(
             weights,

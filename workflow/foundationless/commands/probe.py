@@ -1,7 +1,6 @@
 """Train classifiers on frozen embeddings and write predictions and record."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +57,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     poolings = list(dict.fromkeys(arguments.poolings))
     ids, vectors, facts = read_embeddings(arguments.embeddings, poolings)
-    features: Mapping[str, Any] = vectors
     details = {"poolings": poolings, "max_tokens": facts["max_tokens"], "precision": facts["precision"]}
-    layers: dict[str, int] = {}
-    if arguments.layers:
-        layers = kept_columns(arguments.embeddings, facts, poolings, arguments.layers)
-        features, vectors = columns_in_file(arguments.embeddings, layers), {}
-        details |= {"layers": sorted(set(layers.values())), "last_layer": facts["last_layer"]}
+    layers = kept_columns(arguments.embeddings, facts, poolings, arguments.layers) if arguments.layers else {}
+    features = columns_in_file(arguments.embeddings, layers) if layers else vectors
+    details |= {"layers": sorted({*layers.values()}), "last_layer": facts["last_layer"]} if layers else {}
     run_job(
         lambda frame: align(ids, features, frame),
         arguments.probes,

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from foundationless.errors import UserError
 from foundationless.features.embedding_checkpoint import Shards
-from foundationless.features.layers import columns_of_layers
+from foundationless.features.layers import columns_of_layers, inner_layers
 from foundationless.models.inference import run_network
 from foundationless.models.pooling import POOLINGS, pool, site_tokens, special_mask
 from foundationless.models.weights import Weights
@@ -156,6 +156,17 @@ def count_states(weights: Weights, chunks: Chunks) -> int:
     if odd := [place for place, state in enumerate(states) if state.shape[-1] != model.width]:
         raise UserError(f"layer {odd[0]} has another width than the last one; embed the last layer alone.")
     return len(states)
+
+
+def settle_layers(
+    weights: Weights, chunks: Chunks, words: Sequence[int | str]
+) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """The inner layers that words name, and what a file or record says of them: nothing where no word is given."""
+    if not words:
+        return (), {}
+    last = count_states(weights, chunks) - 1
+    inner = inner_layers(words, last + 1)
+    return inner, {"layers": [*inner, last], "last_layer": last}
 
 
 def _room(rows: int, width: int, beside: Path | None) -> np.ndarray:

@@ -8,8 +8,7 @@ import pandas as pd
 import torch
 
 from foundationless.evaluation.records import Result, hash_files, write_record
-from foundationless.features.embedding import count_states, cut_sequences
-from foundationless.features.layers import inner_layers
+from foundationless.features.embedding import cut_sequences, settle_layers
 from foundationless.models.inference import choose_device
 from foundationless.models.weights import Weights, load_weights
 from foundationless.runtime.files import atomic_path
@@ -49,11 +48,9 @@ def run_job(
     frame = read_sequences(sequences, strict_alphabet=strict_alphabet)
     loaded = load_weights(weights, str(place))
     compute: dict[str, Any] = {"token_budget": token_budget, "device": place, "precision": precision}
-    read: dict[str, Any] = {}
-    if layers:
-        states = count_states(loaded, cut_sequences(loaded, frame["sequence"].tolist()[:1]))
-        compute |= {"layers": inner_layers(layers, states), "last_layer": states - 1}
-        read = {"layers": [*compute["layers"], states - 1], "last_layer": states - 1}
+    inner, read = settle_layers(loaded, cut_sequences(loaded, frame["sequence"].tolist()[:1]), layers)
+    if read:
+        compute |= {"layers": inner, "last_layer": read["last_layer"]}
     scored = score(loaded, frame, compute)
     results, rows = scored[0], scored[1]
     with atomic_path(predictions) as part:

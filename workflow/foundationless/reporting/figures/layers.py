@@ -32,9 +32,10 @@ def layers(tables: Tables) -> Figure:
         )
     shown = [name for name in ANALYSES if name in set(found["analysis"])][:MOST_ANALYSES]
     found = found[found["analysis"].isin(shown)]
-    # What the paper misread has a model beside it, whose curve says more.
+    # What the paper misread has a model beside it, whose curve says more; a width at random is compared with none.
     published = tables.models.loc[tables.models["reading"].eq("published"), "model"]
-    read = found[found["model"].isin(published)] if found["model"].isin(published).any() else found
+    both = found.groupby(["analysis", "model"])["init"].transform("nunique") == len(ARMS)
+    read = next(part for part in (found[both & found["model"].isin(published)], found[both], found) if len(part))
     counted = {name: tables.order(read.loc[read["analysis"] == name, "model"]) for name in shown}
     names = {name: models[: MOST_MODELS[len(shown)]] for name, models in counted.items()}
     left = sum(len(models) for models in counted.values()) - sum(len(models) for models in names.values())
