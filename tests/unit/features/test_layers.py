@@ -11,11 +11,13 @@ import torch
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
+from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_analysis
 from foundationless.evaluation.layers import LAYERS, score_layers
 from foundationless.evaluation.records import read_record, write_record
 from foundationless.evaluation.task_results import of_split, read_predictions, read_results
 from foundationless.evaluation.task_summary import summarise
 from foundationless.evaluation.verification.cells import check_cell
+from foundationless.evaluation.verification.tree import verify
 from foundationless.features import embedding, embedding_checkpoint
 from foundationless.features.embedding import count_states, cut_sequences, embed_chunks, embed_sequences
 from foundationless.features.embedding_files import read_embeddings
@@ -171,7 +173,9 @@ def trial(tmp_path_factory):
     for init, signal, seed in (("pretrained", 1, 0), ("random", 2, 0), ("random", 2, 1)):
         config = {"width": 12, "vocab_size": load_tokenizer("character").size, "max_tokens": 64, "signal": signal}
         card = {"model": "planted", "family": FAMILY, "tokenizer": "character", "init": init, "seed": seed}
-        weights = Weights(initialise(FAMILY, config, seed + 1), load_tokenizer("character"), card | {"source": "test"})
+        weights = Weights(
+            initialise(FAMILY, config, seed + signal), load_tokenizer("character"), card | {"source": "test"}
+        )
         place = directory / "frozen" / "task" / "planted" / init / f"seed{seed}"
         place.mkdir(parents=True)
         flags = prepared(
@@ -293,3 +297,24 @@ def test_a_layer_that_was_not_kept_is_a_sentence(trial, tmp_path, capsys):
         assert main(words("embed", **flags, output=out, **({} if layers is None else {"layers": layers}))) == 0
         assert main(words("probe", **identity, **files, **given, embeddings=out, layers=1)) == 2
         assert sentence in capsys.readouterr().err
+
+
+def test_tables_of_layers_are_verified(trial, tmp_path):
+    """A study's tree of both arms, summarised: it fits, and an edited table of layers is named."""
+    results = tmp_path / "results"
+    for place in trial:
+        cell = results / place.relative_to(trial[0].parents[4])
+        cell.mkdir(parents=True)
+        for name in ("record.json", "predictions.parquet"):
+            (cell / name).write_bytes((place / name).read_bytes())
+    cells = tuple("/".join(place.parts[-3:]) for place in trial)
+    analysis = Analysis("frozen", results / "frozen", 100, {"mcc": 0.04}, 1)
+    summarise_analysis(analysis, [TaskCells("task", "mcc", cells)], results / "frozen", 1)
+    path = results / "frozen" / "layers.csv"
+    found = pd.read_csv(path)
+    assert len(found) == 6 and set(pd.read_csv(path.with_name("comparisons.csv"))["selection"]) >= {"last_layer"}
+    assert verify(results, 1).misfits == []
+    found.loc[found["layer"] == 1, "value"] += 0.01
+    found.to_csv(path, index=False)
+    misfits = verify(results, 1).misfits
+    assert len(misfits) == 2 and all(misfit.path == path and "planted" in misfit.text for misfit in misfits)
