@@ -1,5 +1,6 @@
 """Scores of variation against models whose probabilities are known by construction, and against scikit-learn."""
 
+import json
 from functools import cache
 from itertools import pairwise, product
 
@@ -19,7 +20,7 @@ from foundationless.features.embedding import embed_sequences
 from foundationless.models.contract import GenomicModel
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import Weights, initialise, save_weights
-from foundationless.scoring import score_likelihood, score_sensitivity, score_similarity, similarity
+from foundationless.scoring import score_likelihood, score_sensitivity, score_similarity, sensitivity, similarity
 from foundationless.scoring.chunks import PUBLISHED, mutated_chunks
 from foundationless.scoring.likelihood_ratios import alternative, carriers, marginal_ratios, retokenised
 from foundationless.scoring.measures import cosine, ranking_interval
@@ -651,3 +652,18 @@ def test_half_of_the_variants_chooses_the_layer_that_ranks_the_other(monkeypatch
     turned = frame.assign(contig="chr1", position=np.arange(200) // 2, id=[f"w{i}" for i in range(200)])
     halves = similarity.choosing_half(turned)
     assert (halves[::2] == halves[1::2]).all(), "alleles of a position stay together"
+
+
+def test_an_embedding_that_no_mutation_moves_has_no_centred_cosine(monkeypatch):
+    """A layer whose [CLS] state is its embedding alone: centred, nothing is left, and JSON holds no NaN."""
+    frame = sensitivity_set()
+
+    def vectors(weights, sequences, poolings, **_):
+        varied = np.random.default_rng(0).normal(size=(len(sequences), 4)).astype(np.float32)
+        return {"cls": varied, "cls_layer0": np.ones((len(sequences), 4), np.float32)}
+
+    monkeypatch.setattr(sensitivity, "embed_sequences", vectors)
+    results, _ = score_sensitivity(tiny(), frame, ["cls"], 3, layered((0,), 1))
+    stuck = pick(results, "cosine", condition="centred", layer=0)
+    assert stuck and all(one.value is None and one.extra["sd"] is None and one.extra["low"] is None for one in stuck)
+    json.dumps([one.extra for one in results], allow_nan=False)

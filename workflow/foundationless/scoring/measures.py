@@ -86,8 +86,8 @@ def spread(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | No
 
 
 def deviation(values: np.ndarray) -> float | None:
-    """Standard deviation of a sample; none of a single value."""
-    return float(values.std(ddof=1)) if len(values) > 1 else None
+    """Standard deviation of a sample; none of a single value, or where a value is not finite."""
+    return finite(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def check_variants(frame: pd.DataFrame, what: str) -> pd.DataFrame:
