@@ -482,6 +482,9 @@ def _measured(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[str, 
         yield from (
             (str(layer), rows[run]["value"]) for layer, run in best_of_layers(record, selection["metric"]).items()
         )
+    elif what == "layer":  # of one pooling, by half of the variants
+        tried = (row for row in record["results"] if row["split"] == split and row["extra"].get("pooling") == within)
+        yield from ((str(row["extra"]["layer"]), row["value"]) for row in tried if "layer" in row["extra"])
     elif within in rows:  # what was settled inside a run is what the run was judged by
         yield selection["chosen"], rows[within]["value"]
 

@@ -322,10 +322,9 @@ def _by_layer(records: Sequence[Mapping[str, Any]]) -> Layers:
                     found.setdefault(key, []).append(math.nan if value is None else value)
     means = {key: [sum(values) / len(values)] for key, values in found.items()}
     for row in measure_layers(records).to_dict("records"):
-        if pd.isna(row["chosen"]) or row["split"] == "test":
-            key = (*(str(row[name]) for name in (*KEYS, "metric")), str(int(row["layer"])))
-            if key not in found:
-                means.setdefault(key, []).append(float(row["value"]))
+        key = (*(str(row[name]) for name in (*KEYS, "metric")), str(int(row["layer"])))
+        if key not in found:  # of probes the choice of a layer says more
+            means.setdefault(key, []).append(float(row["value"]))
     return means
 
 
