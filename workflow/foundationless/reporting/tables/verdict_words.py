@@ -34,8 +34,10 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     answers = [answer for scope in SCOPES if (answer := _answer(judged, scope))]
     if lost:
         answers[0] = f"{answers[0][:-1]}; not compared for want of records: {_list(lost)}."
+    stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
     layers = _layers(judged, verdict["generated_from"]["analysis"])
-    return [*answers, _sizes(judged), *layers, _power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+    rest = [_power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+    return [*answers, *stopped, _sizes(judged), *layers, *rest]
 
 
 def truths(verdict: Mapping[str, Any]) -> list[str]:
