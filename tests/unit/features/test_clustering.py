@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
-from foundationless.evaluation.layers import measure_layers
+from foundationless.evaluation.layers.depth import measure_layers
 from foundationless.evaluation.records import comparable, read_record
 from foundationless.features import clustering
 from foundationless.features.clustering import METRICS, cluster, compare_partitions

@@ -12,7 +12,7 @@ import torch
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_analysis
-from foundationless.evaluation.layers import LAYERS, score_layers
+from foundationless.evaluation.layers.depth import LAYERS, score_layers
 from foundationless.evaluation.records import read_record, write_record
 from foundationless.evaluation.task_results import of_split, read_predictions, read_results
 from foundationless.evaluation.task_summary import summarise

@@ -12,7 +12,7 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files, task_summary
 from foundationless.evaluation.aggregate import decide
-from foundationless.evaluation.layers import measure_layers, score_layers
+from foundationless.evaluation.layers.depth import measure_layers, score_layers
 from foundationless.evaluation.records import check_once, read_record
 from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, of_split, read_predictions

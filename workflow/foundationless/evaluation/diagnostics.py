@@ -18,7 +18,7 @@ from foundationless.evaluation.bootstrap import (
     stratify,
     subtract,
 )
-from foundationless.evaluation.layers import LAYERS
+from foundationless.evaluation.layers.depth import LAYERS
 from foundationless.evaluation.metrics import BINS, calibration, confusion, reliability
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes

@@ -15,7 +15,7 @@ import pyarrow as pa
 from foundationless.evaluation.aggregate import ALPHA, decide
 from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, compare_paired, interval
 from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations, find_diagnostics, select_only
-from foundationless.evaluation.layers import is_layered
+from foundationless.evaluation.layers.depth import is_layered
 from foundationless.evaluation.paired_tests import combine_seeds, delong, mcnemar, nadeau_bengio
 from foundationless.evaluation.records import flat_cost, flatten
 from foundationless.evaluation.task_results import IDENTITY, Name, TaskResults, count_groups, note, read_results, sizes

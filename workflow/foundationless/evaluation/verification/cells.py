@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from foundationless.evaluation.layers import best_of_layers
+from foundationless.evaluation.layers.depth import best_of_layers
 from foundationless.evaluation.metrics import (
     confusion,
     evaluate_ranking,

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.layers import measure_layers
+from foundationless.evaluation.layers.depth import measure_layers
 from foundationless.evaluation.records import read_record
 from foundationless.evaluation.table_files import read_csv
 from foundationless.evaluation.task_results import KEYS, SELECTED_BY, read_predictions
