@@ -104,6 +104,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= diagnostics | _cost(arms, rng) | _claims(cards, rng)
     frames |= {"shortcuts": _shortcuts(frames["audits"], np.random.default_rng(seed))}
     frames |= _reported(scores, cards, rng) | _importances(scores, rng)
+    frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed))
     for name, frame in frames.items():
         parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
         parts.to_csv(directory / f"{name}.csv", index=False)
@@ -294,6 +295,27 @@ def _diagnostics(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Gener
         "optimism": optimism, "leakage": leakage, "audits": audits, "calibration": bins, "runs": runs,
         "components": components, "roc": roc, "confusion": pd.DataFrame(counted), "defects": defects,
     }  # fmt: skip
+
+
+def _layers(scores: pd.DataFrame, across: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Score and depth of every network on frozen features, of 3 to 33 states: best in the middle."""
+    rows = []
+    arms = scores[(scores["kind"] == "model") & scores["analysis"].isin(["frozen", "biotype"])]
+    arms = arms[arms["init"].isin(["pretrained", "random"]) & (arms["selection"] == "validation")]
+    names = list(dict.fromkeys(arms["model"]))
+    for arm in arms.to_dict("records"):
+        states = (3, 7, 13, 33)[names.index(arm["model"]) % 4]
+        best = 0.35 if arm["init"] == "random" else 0.6
+        depths = np.arange(states) / (states - 1)
+        values = arm["value"] - 0.25 * (depths - best) ** 2 + rng.normal(0, 0.005, states)
+        for layer, (depth, value) in enumerate(zip(depths, values, strict=True)):
+            place = {"split": "validation", "layer": layer, "depth": depth, "last": layer == states - 1, "seeds": 3}
+            place |= {"value": value, "low": value - 0.03, "high": value + 0.03, "sd": 0.01, "n": 400}
+            chosen = 3 * (value == values.max())
+            rows.append({key: arm[key] for key in (*KEYS, "metric")} | place | {"chosen": chosen})
+    last = across[across["versus"].eq("random")]
+    last = last.assign(**{name: last[name] - 0.02 for name in ("delta", "low", "high")})
+    return {"layers": pd.DataFrame(rows), "last_layer": last}
 
 
 def _shortcuts(audits: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -30,7 +30,7 @@ VALUES = {
         "probes": ["logistic", "knn"], "poolings": ["mean", "max"], "pca": [9, 5], "cv_folds": 4, "rounds": 17,
         "depth": 2, "eta": 0.3, "colsample": 0.7, "early_stopping": 11,
     },
-    "embedding": {"precision": "bf16", "token_budget": 4321},
+    "embedding": {"precision": "bf16", "token_budget": 4321, "layers": [1]},
     "pretraining": {
         "steps": 321, "window": 123, "batch_size": 6, "token_budget": 5432, "processes": 2, "shard": True,
         "betas": [0.8, 0.85], "weight_decay": 0.3, "learning_rate": 2e-3, "minimum_learning_rate": 3e-4, "warmup": 12,
@@ -56,7 +56,7 @@ PLACES = {
     "analysis", "task", "model", "init", "embeddings", "sequences", "weights", "aggregate", "energy", "runs", "record",
     "predictions", "output", "losses", "checkpoints", "checkpoint_seconds", "pack", "shard", "family", "classifier",
     "options", "probes", "poolings", "genome", "exclude", "holdout", "vcf", "people", "panel",
-    "people_per_superpopulation", "strict_alphabet", "max_tokens", "importances", "parts",
+    "people_per_superpopulation", "strict_alphabet", "max_tokens", "importances", "parts", "layers",
 }  # fmt: skip
 
 

@@ -21,9 +21,9 @@ rule embed:
         recipe=get_recipe("embed"),
         weights=subpath(input.weights, parent=True),
         poolings=lambda w: study.poolings(w.task, w.model),
-        settings=config["embedding"],
+        settings=EMBEDDING,
         precision=get_precision("embedding"),
-        chunks=get_chunk_flags,
+        chunks=lambda w: get_chunk_flags(w) + get_kept_layers(w),
     message:
         "Embed {wildcards.task} with {wildcards.model} ({wildcards.init}, seed {wildcards.seed})"
     shell:
@@ -89,7 +89,7 @@ rule cluster_embeddings:
         runtime=get_runtime,
     params:
         recipe=get_recipe("cluster_embeddings"),
-        people=get_aggregate_flags,
+        people=lambda w: get_aggregate_flags(w) + get_kept_layers(w),
     message:
         "Cluster {wildcards.task} as {wildcards.model} embeds it ({wildcards.init}, seed {wildcards.seed})"
     shell:

@@ -18,7 +18,23 @@ def get_probe_flags(wildcards):
     flags = ["--probes", *settings["probes"], "--poolings", *settings["poolings"]]
     if settings.get("pca"):
         flags += ["--pca", *map(str, settings["pca"])]
+    flags += get_kept_layers(wildcards)
     return flags + (["--cv-folds", str(settings["cv_folds"])] if "cv_folds" in settings else [])
+
+
+def get_layer_flags(words):
+    return ["--layers", *words] if words else []
+
+
+def get_kept_layers(wildcards):
+    """Inner layers that an embedding keeps; an analysis that scores distances reads its own."""
+    if hasattr(wildcards, "analysis"):
+        return get_layer_flags(study.layers(wildcards.analysis))
+    return get_layer_flags(study.embedded_layers(wildcards.task, wildcards.model))
+
+
+# What a study says of layers reaches the rules that read them by flags: it must not tell other kept jobs from theirs.
+EMBEDDING = {key: value for key, value in config["embedding"].items() if key != "layers"}
 
 
 class Settings(dict):

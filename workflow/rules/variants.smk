@@ -22,8 +22,8 @@ rule score_sensitivity:
     params:
         recipe=get_recipe("score_sensitivity"),
         weights=subpath(input.weights, parent=True),
-        poolings=config["scoring"]["poolings"],
-        compute=config["embedding"],
+        poolings=lambda w: config["scoring"]["poolings"] + get_kept_layers(w),
+        compute=EMBEDDING,
         precision=get_precision("embedding"),
     message:
         "Sensitivity to mutations of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
@@ -61,9 +61,9 @@ rule score_similarity:
         recipe=get_recipe("score_similarity"),
         weights=subpath(input.weights, parent=True),
         poolings=config["scoring"]["poolings"],
-        compute=config["embedding"],
+        compute=EMBEDDING,
         precision=get_precision("embedding"),
-        genome=get_genome_flags,
+        genome=lambda w: get_genome_flags(w) + get_kept_layers(w),
     message:
         "Similarity of variants of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
     shell:
@@ -98,7 +98,7 @@ rule score_likelihood:
     params:
         recipe=get_recipe("score_likelihood"),
         weights=subpath(input.weights, parent=True),
-        compute=config["embedding"],
+        compute=EMBEDDING,
         precision=get_precision("embedding"),
         strands=get_strand_flags,
     message:
@@ -135,7 +135,7 @@ rule score_mutagenesis:
     params:
         recipe=get_recipe("score_mutagenesis"),
         weights=subpath(input.weights, parent=True),
-        compute=config["embedding"],
+        compute=EMBEDDING,
         precision=get_precision("embedding"),
         windows=config["scoring"]["windows"],
         strands=get_strand_flags,

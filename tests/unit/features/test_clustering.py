@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
+from foundationless.evaluation.layers.depth import measure_layers
 from foundationless.evaluation.records import comparable, read_record
 from foundationless.features import clustering
 from foundationless.features.clustering import METRICS, cluster, compare_partitions
@@ -137,3 +138,26 @@ def test_the_command_writes_the_same_record_and_map_twice(tmp_path):
     assert record["parameters"] == 7 and set(record["settings"]["permutation_p"]) == set(METRICS)
     assert {r["extra"]["pooling"] for r in record["results"]} == {"max"}
     assert main(words("cluster_embeddings", **flags, **paths, pooling="cls")) == 2
+
+
+def test_every_layer_is_clustered_where_a_study_says_so(tmp_path):
+    """Classes planted in layer 1 stand out there alone; what is said of the last layer, and its map, stay."""
+    frame, matrix = make(60)
+    noise = np.random.default_rng(5).normal(size=(2, *matrix.shape)).astype(np.float32)
+    write_sequences(tmp_path / "set.parquet", frame.assign(sequence="ACGT"))
+    facts = {"parameters": 7, "max_tokens": 64, "precision": "fp32", "cost": {"seconds": 1.5, "tokens": 99}}
+    facts |= {"layers": [0, 1, 2], "last_layer": 2}
+    vectors = {"max": noise[0], "max_layer0": noise[1], "max_layer1": matrix}
+    write_embeddings(tmp_path / "e.parquet", frame["id"].tolist(), vectors, facts)
+    flags = {"embeddings": tmp_path / "e.parquet", "sequences": tmp_path / "set.parquet", "analysis": "clustering"}
+    flags |= {"task": "t", "model": "m", "init": "random", "seed": 3, "permutations": 9, "threads": 1}
+    found = {}
+    for name, more in (("last", {}), ("all", {"layers": "all"})):
+        paths = {"record": tmp_path / f"{name}.json", "map": tmp_path / f"{name}.parquet"}
+        assert main(words("cluster_embeddings", **flags, **paths, **more)) == 0
+        found[name] = read_record(paths["record"])["results"]
+    assert found["all"][: len(found["last"])] == found["last"]
+    assert (tmp_path / "all.parquet").read_bytes() == (tmp_path / "last.parquet").read_bytes()
+    table = measure_layers([read_record(tmp_path / "all.json")])
+    rows = table[(table["metric"] == "adjusted_rand") & (table["condition"] == "observed")].set_index("layer")["value"]
+    assert rows[1] > 0.15 + max(rows[0], rows[2]) and len(table) == 3 * len(METRICS) * 2

@@ -455,3 +455,28 @@ def test_an_analysis_with_all_tasks_of_fine_tuning_and_more_speaks(tables, tasks
     found = verdict.build(tables, "s", "t")
     assert found["generated_from"]["analysis"] == main_one
     assert found["models"]["good"]["verdict"]["these"] == ("worse" if main_one == "frozen" else "better")
+
+
+def test_frozen_features_say_which_layers_they_rest_on(tables, tmp_path):
+    """The last layers' evidence and the layers chosen stand beside; a study without layers has none of it."""
+    path = tmp_path / "v.json"
+    flags = ["--tables", str(tables), "--study", "made", "--title", "Made up", "--output", str(path)]
+    assert main(["write_verdict", *flags]) == 0
+    before = json.loads(path.read_text())
+    assert not any("layers" in fact for fact in before["models"].values())
+    add(tables, "last_layer", row("good", "undecided"), like("good"), row("good", "worse", family="splice sites"))
+    keys = {"analysis": "finetune", "task": "t", "model": "good", "split": "validation", "variant": ""}
+    chosen = [("pretrained", 0, 0), ("pretrained", 3, 2), ("pretrained", 4, 1), ("random", 0, 3), ("random", 4, 0)]
+    rows = [keys | {"init": arm, "layer": layer, "last": layer == 4, "chosen": times} for arm, layer, times in chosen]
+    add(tables, "layers", *rows, keys | {"init": "random", "layer": 2, "last": False, "chosen": 5, "variant": "pct10"})
+    assert main(["write_verdict", *flags]) == 0
+    found = json.loads(path.read_text())
+    layers = found["models"]["good"].pop("layers")["finetune"]
+    assert layers["last"] == 4 and layers["chosen"] == {"pretrained": {"3": 2, "4": 1}, "random": {"0": 3}}
+    assert layers["last_layer"]["these"]["verdict"] == "undecided" and layers["last_layer"]["like-these"]
+    assert found["models"] == before["models"], "nothing else changes"
+    said = [sentence for sentence in found["sentences"] if sentence not in before["sentences"]]
+    assert said == [
+        "Each arm reads the layer that validation chose for it, from 0, the embedding, on: GOOD pretrained 3 to 4, "
+        "random 0 of 4 (last layers of both: +0.010 [−0.010, +0.030], undecided)."
+    ]

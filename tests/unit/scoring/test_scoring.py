@@ -1,5 +1,6 @@
 """Scores of variation against models whose probabilities are known by construction, and against scikit-learn."""
 
+import json
 from functools import cache
 from itertools import pairwise, product
 
@@ -19,7 +20,7 @@ from foundationless.features.embedding import embed_sequences
 from foundationless.models.contract import GenomicModel
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import Weights, initialise, save_weights
-from foundationless.scoring import score_likelihood, score_sensitivity, score_similarity
+from foundationless.scoring import score_likelihood, score_sensitivity, score_similarity, sensitivity, similarity
 from foundationless.scoring.chunks import PUBLISHED, mutated_chunks
 from foundationless.scoring.likelihood_ratios import alternative, carriers, marginal_ratios, retokenised
 from foundationless.scoring.measures import cosine, ranking_interval
@@ -327,7 +328,7 @@ def test_cosine_is_exact_bounded_and_blind_to_scale():
 
 def test_similarity_of_variants_is_the_cosine_of_the_windows():
     weights, frame = tiny(), variant_set()
-    results, predictions = score_similarity(weights, frame, ["max", "mean", "cls", "site"], 1, COMPUTE)
+    results, predictions, _ = score_similarity(weights, frame, ["max", "mean", "cls", "site"], 1, COMPUTE)
     after = [alternative(*variant) for variant in cells(frame)]
     site = [[offset] for offset in frame["offset"]]
     for pooling in ("max", "mean", "cls", "site"):
@@ -397,7 +398,7 @@ def test_chunks_carry_all_variants_of_a_class_or_as_many_of_both(genome_and_vari
 
 def test_chunks_reach_results_and_wrong_genomes_are_named(genome_and_variants, tmp_path):
     genome, frame = genome_and_variants
-    results, predictions = score_similarity(tiny(), frame, ["max", "site"], 1, COMPUTE, genome, 100, 3)
+    results, predictions, _ = score_similarity(tiny(), frame, ["max", "site"], 1, COMPUTE, genome, 100, 3)
     rows = pick(results, "cosine", unit="chunk")
     conditions = set(product(("max", "site"), ("benign", "pathogenic"), (False, True)))
     assert {(r.extra["pooling"], r.extra["label"], r.extra["matched"]) for r in rows} == conditions
@@ -594,3 +595,75 @@ def test_commands_write_equal_records_twice(tmp_path, genome_and_variants, capsy
     assert predictions.columns.tolist() == [*own, "run", "fold", "selected", "selected_paper", "split"]
     assert main(command_line("score_likelihood", flags | {"sequences": tmp_path / "mutants.parquet"})) == 2
     assert "no column offset" in capsys.readouterr().err
+
+
+# ---- layers
+
+
+def layered(layers: tuple[int, ...], last: int) -> dict[str, object]:
+    return COMPUTE | {"layers": layers, "last_layer": last}
+
+
+def test_layers_of_mutants_are_stated_and_the_last_ones_stay():
+    """Every layer by hand; what is said of the last layer is the same with and without the others."""
+    weights, frame = tiny(), sensitivity_set().reset_index(drop=True)
+    plain, rows = score_sensitivity(weights, frame, ["mean"], 3, COMPUTE)
+    found, same_rows = score_sensitivity(weights, frame, ["mean"], 3, layered((0, 1), 2))
+    assert found[: len(plain)] == plain and rows.equals(same_rows)
+    inner = [one for one in found if "layer" in one.extra]
+    assert {one.extra["layer"] for one in inner} == {0, 1, 2} and {one.metric for one in inner} == {"cosine"}
+    vectors = embed_sequences(weights, frame["sequence"].tolist(), ["mean"], layers=[0], **COMPUTE)["mean_layer0"]
+    home = frame["window"].map({row["window"]: i for i, row in frame.iterrows() if row["mutations"] == 0}).to_numpy()
+    for one in pick(inner, "cosine", condition="raw", null=False, layer=0):
+        mine = (frame["mutations"] == one.extra["mutations"]).to_numpy()
+        assert one.value == pytest.approx(cosine(vectors[mine], vectors[home[mine]]).mean(), abs=1e-6)
+    for one in pick(inner, "cosine", layer=2):
+        last = pick(plain, "cosine", **{key: one.extra[key] for key in ("pooling", "condition", "mutations", "null")})
+        assert [one.value] == [each.value for each in last] and one.extra["depth"] == 1
+
+
+def test_half_of_the_variants_chooses_the_layer_that_ranks_the_other(monkeypatch):
+    """A layer that moves pathogenic alleles alone is chosen; the last one, of mere noise, is told beside."""
+    frame = variant_set(200)
+    rng = np.random.default_rng(0)
+    guilty = (frame["label"] == "pathogenic").to_numpy()
+
+    def vectors(weights, sequences, poolings, **_):
+        count = len(sequences) // 2
+        base = rng.normal(size=(count, 6)).astype(np.float32)
+        moved = {"max_layer1": 0.2 + guilty, "max_layer0": np.full(count, 0.3), "max": np.full(count, 0.3)}
+        return {
+            name: np.concatenate([base, base + (size[:, None] * rng.normal(size=base.shape)).astype(np.float32)])
+            for name, size in moved.items()
+        }
+
+    monkeypatch.setattr(similarity, "embed_sequences", vectors)
+    results, _, selections = score_similarity(tiny(), frame, ["max"], 1, layered((0, 1), 2))
+    assert [(each["within"], each["chosen"]) for each in selections] == [("max", 1)]
+    assert next(iter(selections[0]["tried"])) == 2, "the last layer wins where none is better"
+    half = similarity.choosing_half(frame)
+    assert 70 < half.sum() < 130
+    ranked = [one for one in pick(results, "auroc", unit="variant", pooling="max") if one.split == "test"]
+    by_layer = {one.extra["layer"]: one for one in ranked if "layer" in one.extra}
+    assert set(by_layer) == {1, 2} and by_layer[1].n == by_layer[2].n == (~half).sum()
+    assert by_layer[1].value > 0.75 > 0.65 > by_layer[2].value and by_layer[1].extra["chosen"]
+    chosen_by = {one.extra["layer"]: one.value for one in results if one.split == "validation"}
+    assert chosen_by == pytest.approx(selections[0]["tried"])
+    turned = frame.assign(contig="chr1", position=np.arange(200) // 2, id=[f"w{i}" for i in range(200)])
+    halves = similarity.choosing_half(turned)
+    assert (halves[::2] == halves[1::2]).all(), "alleles of a position stay together"
+
+
+def test_an_embedding_that_no_mutation_moves_has_no_centred_cosine(monkeypatch):
+    """A layer whose [CLS] state is its embedding alone: centred, nothing is left, and JSON holds no NaN."""
+    frame = sensitivity_set()
+
+    def vectors(weights, sequences, poolings, **_):
+        varied = np.random.default_rng(0).normal(size=(len(sequences), 4)).astype(np.float32)
+        return {"cls": varied, "cls_layer0": np.ones((len(sequences), 4), np.float32)}
+
+    monkeypatch.setattr(sensitivity, "embed_sequences", vectors)
+    results, _ = score_sensitivity(tiny(), frame, ["cls"], 3, layered((0,), 1))
+    stuck = pick(results, "cosine", condition="centred", layer=0)
+    assert stuck and all(one.value is None and one.extra["sd"] is None and one.extra["low"] is None for one in stuck)
+    json.dumps([one.extra for one in results], allow_nan=False)

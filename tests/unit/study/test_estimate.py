@@ -206,6 +206,22 @@ def test_more_probes_poolings_components_and_folds_cost_more():
     assert seconds(cv_folds=5) == pytest.approx(6 * one)
 
 
+def test_every_layer_that_is_kept_is_stored_and_probed():
+    """All of NT v2's 12 layers and its embedding: 13 times the bytes and fits, and not one pass of the network more."""
+    works = {}
+    for layers in ("last", "all", [0, 1]):
+        changed = read_yaml(ROOT / "config/paper.yaml")
+        changed["analyses"]["frozen"] |= {"layers": layers}
+        works[str(layers)] = Workload(read_study(changed), SIZES)
+    names = {"task": "gue_emp_H3", "model": "ntv2", "analysis": "frozen"}
+    embeds = {layers: work.of("embed", **names | {"analysis": ""}) for layers, work in works.items()}
+    probes = {layers: work.of("probe", **names).cpu - DEVICES["a100"].start for layers, work in works.items()}
+    assert len({work.gpu for work in embeds.values()}) == 1
+    for layers, times in (("all", 13), ("[0, 1]", 3)):
+        assert embeds[layers].size == pytest.approx(times * embeds["last"].size)
+        assert probes[layers] == pytest.approx(times * probes["last"])
+
+
 def test_command(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert main(["plan", "--configfile", "config/paper.yaml", "--rules"]) == 0

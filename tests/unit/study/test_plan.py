@@ -322,6 +322,9 @@ def rebuild(parts, task, column, text, sentence):
         ("analyses__finetune__seeds", [0, 0], "has non-unique elements"),
         ("analyses__finetune__seeds", [2**32], "greater than the maximum"),
         ("scoring__poolings", ["max", "max"], "has non-unique elements"),
+        ("embedding__layers", [-1], "config, embedding.layers"),
+        ("embedding__layers", "first", "config, embedding.layers"),
+        ("analyses__frozen__layers", [], "config, analyses.frozen.layers"),
     ],
 )
 def test_what_would_break_a_path_or_a_flag_is_refused(parts, path, value, sentence):
@@ -452,6 +455,37 @@ def test_embeddings_hold_what_every_analysis_reads_of_them(parts):
     assert design.poolings("sim_ancestry", "hyenadna.demo") == ["mean"]
     assert design.poolings("sim_biotype", "hyenadna.demo") == ["max", "mean"]
     assert design.poolings("sim_biotype", "caduceus.demo") == ["mean"], "nobody clusters it"
+
+
+def test_layers_are_read_where_a_study_says_so_and_kept_for_all_who_read_them(parts):
+    """Absent, or the last alone, is nothing: no param of a kept job knows of it."""
+    plain = study(parts)
+    assert {plain.layers(name) for name in parts[0]["analyses"]} == {()}
+    for said in ("last", ["last"]):
+        assert study(parts, embedding__layers=said).embedded_layers("sim_enhancer", "hyenadna.demo") == ()
+    changes = {"embedding__layers": [1, "last"], "analyses__fewshot__layers": "last", "analyses__frozen__layers": [0]}
+    design = study(parts, **changes, analyses__clustering__tasks=["sim_ancestry"])
+    said = {name: design.layers(name) for name in ("frozen", "biotype", "sensitivity", "fewshot", "clustering")}
+    assert said == {"frozen": ("0",), "biotype": ("1",), "sensitivity": ("1",), "fewshot": (), "clustering": ()}
+    assert design.layers("finetune") == design.layers("likelihood") == (), "they read no layers"
+    assert design.embedded_layers("sim_enhancer", "hyenadna.demo") == ("0",)
+    assert design.embedded_layers("sim_ancestry", "hyenadna.demo") == ("1",)
+    whole = study(parts, **changes | {"analyses__fewshot__layers": "all"})
+    assert whole.embedded_layers("sim_enhancer", "hyenadna.demo") == ("all",)
+    assert study(parts, analyses__clustering__layers="all").layers("clustering") == ("all",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"analyses__finetune__layers": "all"}, "'layers' is for biotype, width, frozen"),
+        ({"analyses__frozen__layers": [9]}, "'hyenadna.demo' has 2 layers .* no layer 9"),
+        ({"embedding__layers": "all", "selection": "test"}, "the paper's one probe, on the last layer"),
+    ],
+)
+def test_layers_that_nobody_can_read_are_one_sentence(parts, changes, sentence):
+    with pytest.raises(UserError, match=sentence):
+        study(parts, **changes)
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,10 @@ def positive(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
+
+
+def layer(text: str) -> int | str:
+    """A layer of a network as flags name it: a number from 0, `last` or `all`."""
+    if text not in ("all", "last") and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no layer: all, last, or a number from 0")
+    return text if text in ("all", "last") else int(text)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_identity, add_sequences
-from foundationless.commands._flags import count, output_file
+from foundationless.commands._flags import count, layer, output_file
 
 RECIPE = 1  # raise it when a result would change
 
@@ -14,6 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pooling", default="max", help="pooling, a column of the embeddings (paper: max)")
     add_sequences(parser)
     parser.add_argument("--aggregate", help="average the vectors of rows that share this column, such as sample")
+    text = "layers to cluster beside the last: all, or numbers from 0, the embedding (default: the last alone)"
+    parser.add_argument("--layers", type=layer, nargs="+", default=[], help=text)
     parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as clustering")
     parser.add_argument("--permutations", type=count, default=1000, help="of the labels, for the null")
     parser.add_argument("--most-rows", type=count, default=5000, help="test rows read at most (a seeded draw)")
@@ -29,8 +31,9 @@ def run(arguments: argparse.Namespace) -> None:
     from threadpoolctl import threadpool_limits
 
     from foundationless.evaluation.records import hash_files, write_record
-    from foundationless.features.clustering import NEIGHBOURS, cluster
+    from foundationless.features.clustering import NEIGHBOURS, cluster, cluster_layers
     from foundationless.features.embedding_files import hashes_of_weights, of_embedding, read_embeddings
+    from foundationless.features.layers import columns_in_file, kept_columns
     from foundationless.features.probes import align, read_samples
     from foundationless.runtime.files import atomic_path
     from foundationless.runtime.usage import JobUsage
@@ -43,6 +46,12 @@ def run(arguments: argparse.Namespace) -> None:
     with threadpool_limits(arguments.threads):
         chosen = {name: getattr(arguments, name) for name in ("seed", "permutations", "most_rows")}
         clusters = cluster(samples.frame, samples.features[pooling], **chosen, extra={"pooling": pooling})
+        if arguments.layers:
+            layers = kept_columns(arguments.embeddings, facts, [pooling], arguments.layers)
+            each = partial(align, ids, columns_in_file(arguments.embeddings, layers))
+            samples = read_samples(arguments.sequences, arguments.aggregate, each, arguments.strict_alphabet)
+            inner = cluster_layers(samples.frame, samples.features, layers, **chosen, extra={"pooling": pooling})
+            clusters.results.extend(inner)
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
     with atomic_path(arguments.map) as part:
         clusters.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)

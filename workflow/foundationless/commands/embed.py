@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute, add_sequences
-from foundationless.commands._flags import count, output_file, positive
+from foundationless.commands._flags import count, layer, output_file, positive
 
 RECIPE = 2  # raise it when a result would change
 
@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     add("--poolings", required=True, nargs="+", choices=["max", "mean", "cls", "site"], help="poolings")
     add("--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)")
+    text = "layers to keep beside the last: all, or numbers from 0, the embedding (default: the last alone)"
+    add("--layers", type=layer, nargs="+", default=[], help=text)
     add("--output", required=True, type=output_file, help="embeddings to write (Parquet)")
     text = "time between two shards of OUTPUT.shards/, from which an interrupted job goes on (default 600)"
     add("--checkpoint-seconds", type=positive, default=600.0, help=text)
@@ -25,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     import torch
 
     from foundationless.evaluation.records import hash_files
-    from foundationless.features.embedding import cut_sequences, embed_chunks
+    from foundationless.features.embedding import cut_sequences, embed_chunks, settle_layers
     from foundationless.features.embedding_checkpoint import Shards
     from foundationless.features.embedding_files import write_embeddings
     from foundationless.models.inference import choose_device
@@ -48,9 +50,10 @@ def run(arguments: argparse.Namespace) -> None:
         frame = read_sequences(arguments.sequences, ["id", "sequence", *sites], arguments.strict_alphabet)
         decisive = settings | {"poolings": poolings, "device": device.type, "recipe": RECIPE}
         decisive |= {"sequences": sha256(arguments.sequences), "weights": sha256(arguments.weights / "weights.json")}
-        shards.identify(decisive)
         special = weights.model.reading != "as_in_paper"
         chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens, special)
+        inner, kept = settle_layers(weights, chunks, arguments.layers)
+        shards.identify(decisive | kept)
         vectors = embed_chunks(
             weights,
             chunks,
@@ -60,10 +63,11 @@ def run(arguments: argparse.Namespace) -> None:
             precision=arguments.precision,
             sites=frame["sites"].tolist() if sites else None,
             shards=shards,
+            layers=inner,
         )
         facts = {name: weights.card[name] for name in ("model", "init", "seed", "parameters")}
         facts |= {"max_tokens": arguments.max_tokens or weights.model.max_tokens, "precision": arguments.precision}
         cost = usage.cost() | {"tokens": chunks.tokens, "unique_fraction": round(chunks.unique_fraction, 6)}
         facts["hashes"] = hash_files(weights=arguments.weights)
         facts |= {"reading": weights.model.reading, "cost": cost, "versions": versions()}
-        write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts)
+        write_embeddings(arguments.output, frame["id"].tolist(), vectors, facts | kept)

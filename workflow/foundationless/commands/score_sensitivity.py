@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.commands import add_compute, add_identity, add_record_outputs, add_sequences
+from foundationless.commands._flags import layer
 
 RECIPE = 2  # raise it when a result would change
 
@@ -13,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scoring(parser)
     poolings = ["cls", "mean", "max", "site"]
     parser.add_argument("--poolings", nargs="+", choices=poolings, default=poolings, help="poolings of the embedding")
+    add_layers(parser)
 
 
 def add_scoring(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +25,12 @@ def add_scoring(parser: argparse.ArgumentParser) -> None:
     add_identity(parser)
     add_record_outputs(parser)
     add_compute(parser)
+
+
+def add_layers(parser: argparse.ArgumentParser) -> None:
+    """The flag of layers that distances are measured on."""
+    text = "layers to measure on beside the last: all, or numbers from 0, the embedding (default: the last alone)"
+    parser.add_argument("--layers", type=layer, nargs="+", default=[], help=text)
 
 
 def shared(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -40,5 +48,6 @@ def run(arguments: argparse.Namespace) -> None:
     run_job(
         lambda weights, frame, compute: score_sensitivity(weights, frame, poolings, arguments.seed, compute),
         settings={"poolings": poolings},
+        layers=arguments.layers,
         **shared(arguments),
     )

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands._flags import count
-from foundationless.commands.score_sensitivity import add_scoring, shared
+from foundationless.commands.score_sensitivity import add_layers, add_scoring, shared
 
 RECIPE = 2  # raise it when a result would change
 
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_scoring(parser)
     poolings = ["max", "mean", "cls", "site"]
     add("--poolings", nargs="+", choices=poolings, default=poolings, help="poolings of the embedding")
+    add_layers(parser)
     add("--genome", type=Path, help="reference FASTA: score chunks with many variants too, as the paper")
     add("--chunk", type=count, default=1024, help="length of such a chunk in bp")
     add("--chunks", type=count, default=5, help="chunks per gene at most")
@@ -34,5 +35,6 @@ def run(arguments: argparse.Namespace) -> None:
             weights, frame, poolings, arguments.seed, compute, genome, arguments.chunk, arguments.chunks
         ),
         settings=settings,
+        layers=arguments.layers,
         **shared(arguments),
     )

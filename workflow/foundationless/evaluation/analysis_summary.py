@@ -12,6 +12,7 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files, task_summary
 from foundationless.evaluation.aggregate import decide
+from foundationless.evaluation.layers.depth import measure_layers, score_layers
 from foundationless.evaluation.records import check_once, read_record
 from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, of_split, read_predictions
@@ -136,6 +137,9 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
     checked, verified = check_task(paths, records, predictions)
     if checked.misfits:
         raise UserError(sentences(checked.misfits, SHOWN))
+    layers = measure_layers(records)
+    if paired:
+        layers = score_layers(records, predictions, task.metric, analysis.resamples, analysis.seed)
     predictions = [None if table is None else of_split(table, "test") for table in predictions]
     if not paired:
         summary = task_summary.summarise_unpaired(records)
@@ -150,6 +154,7 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
     if analysis.looks and len(summary.comparisons):
         _read_at(analysis.looks, summary.comparisons)
     summary.notes[:0] = notes
+    summary.diagnostics["layers"] = layers
     summary.diagnostics["verification"] = pd.DataFrame(verified, columns=diagnostics.COLUMNS["verification"])
     return summary
 

@@ -1,4 +1,4 @@
-"""What the results of a task tell beside scores and differences: eleven tables, whose columns `COLUMNS` declares."""
+"""What the results of a task tell beside scores and differences: twelve tables, whose columns `COLUMNS` declares."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from foundationless.evaluation.bootstrap import (
     stratify,
     subtract,
 )
+from foundationless.evaluation.layers.depth import LAYERS
 from foundationless.evaluation.metrics import BINS, calibration, confusion, reliability
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes
@@ -42,6 +43,7 @@ COLUMNS = {
     "confusion": [*KEYS, "selection", "actual", "predicted", "count"],
     "selections": SELECTIONS,
     "settings": [*KEYS, "setting", "text"],
+    "layers": LAYERS,
     "verification": list(VERIFICATION),
 }  # fmt: skip
 

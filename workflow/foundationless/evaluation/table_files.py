@@ -25,8 +25,9 @@ COLUMNS = {
 WORDS = {
     *KEYS, "metric", "selection", "versus", "reference", "reference_init", "verdict", "test", "component", "actual",
     "predicted", "what", "within", "split", "candidate", "chosen", "edge", "learned", "setting", "text", "note",
+    "pooling", "condition", "null", "gene", "label", "unit", "matched", "last",
 }  # fmt: skip
-TRUTHS = {"chosen", "learned"}
+TRUTHS = {"chosen", "learned", "null", "matched", "last"}
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS
 _FILLED = ("scores", "comparisons")  # tables whose rows all name an arm and a metric
 _PARTS = (("task", parse_task, TaskName), ("model", parse_model, ModelName))

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import Arm, Run, join, score_runs, subset_runs
-from foundationless.study.vocabulary import ANALYSES, COUNT_METRICS
+from foundationless.study.vocabulary import ANALYSES, COUNT_METRICS, LAST_LAYER
 
-SELECTED_BY = {"validation": "selected", "test": "selected_paper"}  # and the column that marks their runs
+# Selections and the columns that mark their runs. Of frozen features whose inner layers were kept, the best of the last
+# layer is marked beside the best of all: where a cell has no such mark, what validation chose was of the last layer.
+SELECTED_BY = {"validation": "selected", "test": "selected_paper", LAST_LAYER: "selected_last"}
 KEYS = ["analysis", "task", "model", "init"]
 IDENTITY = [*KEYS, "metric", "selection"]
 NOTES = [*KEYS, "seed", "what", "note"]
@@ -65,8 +67,17 @@ class TaskResults:
 
     @property
     def selections(self) -> list[str]:
-        """Selections that all cells made: where learning rates raced, nobody looked at every run's test score."""
-        return [name for name in SELECTED_BY if all(cell.chosen[name] for cell in self.cells)]
+        """Selections that all cells made: where learning rates raced, nobody looked at every run's test score.
+
+        That of the last layer is one where any cell chose among layers; the others have no other layer.
+        """
+        made = [name for name in SELECTED_BY if all(self._chose(cell, name) for cell in self.cells)]
+        layered = any(cell.chosen[LAST_LAYER] for cell in self.cells)
+        return [name for name in made if name != LAST_LAYER or layered]
+
+    def _chose(self, cell: CellResult, selection: str) -> list[str]:
+        """Names of the runs of a cell that a selection chose."""
+        return cell.chosen[selection] or (cell.chosen["validation"] if selection == LAST_LAYER else [])
 
     def of(self, arm: Name) -> list[CellResult]:
         """Cells of an arm."""
@@ -74,7 +85,7 @@ class TaskResults:
 
     def runs(self, arm: Name, selection: str) -> list[Run]:
         """Runs of an arm that a selection chose, in the order of `score`."""
-        return [cell.runs[name] for cell in self.of(arm) for name in cell.chosen[selection]]
+        return [cell.runs[name] for cell in self.of(arm) for name in self._chose(cell, selection)]
 
     def identity(self, arm: Name) -> dict[str, Any]:
         """The columns `KEYS` of an arm."""
@@ -141,7 +152,7 @@ class TaskResults:
 
         def chosen(arm: Name, selection: str) -> Arm:
             mine = ((place, cell) for place, cell in enumerate(self.cells) if cell.arm == arm)
-            return join([scored[place, name] for place, cell in mine for name in cell.chosen[selection]])
+            return join([scored[place, name] for place, cell in mine for name in self._chose(cell, selection)])
 
         return {selection: {arm: chosen(arm, selection) for arm in self.order} for selection in self.selections}
 
@@ -285,7 +296,7 @@ def _read_cell(record: Mapping[str, Any], frame: pa.Table, items: Items) -> Cell
             chosen[selection].append(name)
             _check_once(record, rows["id"], fold)
             if name not in runs:
-                runs[name] = _run(record, fold, rows, items)
+                runs[name] = read_run(record, fold, rows, items)
     return CellResult(record, runs, chosen)
 
 
@@ -296,7 +307,14 @@ def _check_once(record: Mapping[str, Any], ids: pa.ChunkedArray, fold: int) -> N
         raise UserError(f"{name_of(record)}: {text}")
 
 
-def _run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> Run:
+def rows_by_run(frame: pa.Table) -> dict[str, pa.Table]:
+    """Rows of predictions with a label, by the name of their run."""
+    frame = frame.filter(frame["label"].is_valid())
+    return {name: frame.filter(pc.equal(frame["run"], name)) for name in pc.unique(frame["run"]).to_pylist()}
+
+
+def read_run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> Run:
+    """One run of a cell from the rows of its predictions, items in the order of their ids."""
     rows = rows.take(pc.sort_indices(rows["id"].cast(pa.string())))
     labels, groups, ids = items.of(rows.select(["label", "group", "id"]).replace_schema_metadata())
     seed = int(record["seed"])

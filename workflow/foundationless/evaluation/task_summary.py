@@ -15,6 +15,7 @@ import pyarrow as pa
 from foundationless.evaluation.aggregate import ALPHA, decide
 from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, compare_paired, interval
 from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations, find_diagnostics, select_only
+from foundationless.evaluation.layers.depth import is_layered
 from foundationless.evaluation.paired_tests import combine_seeds, delong, mcnemar, nadeau_bengio
 from foundationless.evaluation.records import flat_cost, flatten
 from foundationless.evaluation.task_results import IDENTITY, Name, TaskResults, count_groups, note, read_results, sizes
@@ -324,7 +325,7 @@ def _best_baseline(
     cheap = [arm for arm in arms if rivals.is_cheap(arm)]
     values = {arm: arms[arm].value for arm in cheap}
     validated = {arm: value for arm in cheap if (value := results.validation_value(arm, metric)) is not None}
-    return _best(validated if validated and selection == "validation" else values, metric)
+    return _best(validated if validated and selection != "test" else values, metric)
 
 
 def _best_random(arms: Mapping[Name, Arm], metric: str, model: str, rivals: Rivals) -> Name | None:
@@ -377,9 +378,9 @@ def average_records(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Scores of an analysis without predictions: the results of its records, averaged over seeds.
 
     One row per model, arm, metric and value of every `extra` (pooling, mutations, gene, label, ...); `low` and `high`
-    are means of the seeds' own, `sd` is over seeds, `n` sums.
+    are means of the seeds' own, `sd` is over seeds, `n` sums. What stands for a single layer is left to `layers`.
     """
-    records = list(records)
+    records = [{**record, "results": [row for row in record["results"] if not is_layered(row)]} for record in records]
     frame = flatten(records)
     if frame.empty:
         return pd.DataFrame(columns=SCORES)

@@ -83,7 +83,7 @@ class Samples:
     """
 
     frame: pd.DataFrame
-    features: dict[str, Any]
+    features: Mapping[str, Any]
     classes: list[str] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -114,6 +114,24 @@ def cluster(
     return Clustering(results, pd.DataFrame(columns), p)
 
 
+def cluster_layers(
+    frame: pd.DataFrame,
+    features: Mapping[str, np.ndarray],
+    layers: Mapping[str, int],
+    extra: Mapping[str, Any],
+    **settings: Any,
+) -> list[Result]:
+    """Results of `cluster` on each layer, `extra.layer` and `extra.depth` being its own: labels choose none of them.
+
+    `features` [rows, d] by column, of which `layers` says the layer; one is read at a time.
+    """
+    last, results = max(1, max(layers.values())), []
+    for column, layer in sorted(layers.items(), key=lambda item: item[1]):
+        place = {"layer": layer, "depth": round(layer / last, 6)}
+        results += cluster(frame, features[column], **settings, extra={**extra, **place}).results
+    return [one for one in results if one.metric in METRICS]  # maps are of the last layer
+
+
 def _measure(
     metric: str, clusters: np.ndarray, nearest: np.ndarray, distances: np.ndarray, classes: int
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray | None]]:

@@ -7,16 +7,21 @@ command `embed` does so with weights read `as_in_paper`.) Identical inputs run t
 once.
 
 Memory is that of one batch of `token_budget` tokens, whatever their number and the sequences' lengths, and besides it
-one or two bytes per distinct token and the vectors. The vocabulary projection is never computed.
+one or two bytes per distinct token and the vectors. The vocabulary projection is never computed. Of several layers
+the vectors lie in a file without a name beside the output until they are written, so that memory does not grow with
+the depth of the network but for the states of one batch.
 
 Poolings: `max`, `mean` (over the tokens that stand for nucleotides), `cls` (the paper's "cls/last": the [CLS] token
 where the encoding starts with one and the model is bidirectional, otherwise the last token, which has seen all others)
 and `site` (mean over the tokens that cover given nucleotides).
 """
 
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +30,7 @@ from torch import Tensor
 
 from foundationless.errors import UserError
 from foundationless.features.embedding_checkpoint import Shards
+from foundationless.features.layers import columns_of_layers, inner_layers
 from foundationless.models.inference import run_network
 from foundationless.models.pooling import POOLINGS, pool, site_tokens, special_mask
 from foundationless.models.weights import Weights
@@ -107,6 +113,7 @@ def embed_chunks(
     *,
     sites: Sequence[Sequence[int]] | None = None,
     shards: Shards | None = None,
+    layers: Sequence[int] = (),
     **compute: Any,
 ) -> dict[str, np.ndarray]:
     """Embed what `cut_sequences` cut; arguments, result and errors as in `embed_sequences`.
@@ -114,8 +121,8 @@ def embed_chunks(
     With `shards` what they hold is not computed again, and SIGTERM and SIGUSR1 end the process after the batch.
     """
     _check_poolings(chunks, poolings, sites)
-    vectors = _Vectors(weights, chunks, poolings, sites or (), shards)
-    compute["represent"] = True
+    vectors = _Vectors(weights, chunks, poolings, sites or (), shards, layers)
+    compute["represent"], compute["every"] = True, bool(layers)
     if shards is None:
         run_network(weights, chunks.inputs, vectors.handle, **compute)
         return vectors.total
@@ -140,8 +147,46 @@ def _check_poolings(chunks: Chunks, poolings: Sequence[str], sites: Sequence[Seq
         raise UserError("site pooling needs a list of sites for every sequence; the set has none.")
 
 
+def count_states(weights: Weights, chunks: Chunks) -> int:
+    """States that the network has, its embedding included: seen on the shortest input."""
+    model = weights.model.eval()
+    ids = torch.from_numpy(min(chunks.inputs, key=len).astype(np.int64))[None]
+    with torch.no_grad():
+        states = model.every_state(ids.to(next(model.parameters()).device))
+    if odd := [place for place, state in enumerate(states) if state.shape[-1] != model.width]:
+        raise UserError(f"layer {odd[0]} has another width than the last one; embed the last layer alone.")
+    return len(states)
+
+
+def settle_layers(
+    weights: Weights, chunks: Chunks, words: Sequence[int | str]
+) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """The inner layers that words name, and what a file or record says of them: nothing where no word is given."""
+    if not words:
+        return (), {}
+    last = count_states(weights, chunks) - 1
+    inner = inner_layers(words, last + 1)
+    return inner, {"layers": [*inner, last], "last_layer": last}
+
+
+def _room(rows: int, width: int, beside: Path | None) -> np.ndarray:
+    """Zeros, float32 [rows, width]: in memory, or in a file without a name in the directory `beside`.
+
+    The file has its bytes from the start: a disk that is full says so here, and not by a signal later.
+    """
+    if beside is None or not rows * width:
+        return np.zeros((rows, width), dtype=np.float32)
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=beside) as file:
+        os.posix_fallocate(file.fileno(), 0, 4 * rows * width)
+        return np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, width))
+
+
 class _Vectors:
-    """The vectors of some sequences in the making: `total` {pooling: float32 [sequences, width]}."""
+    """The vectors of some sequences in the making: `total` {column: float32 [sequences, width]}.
+
+    A column is a pooling of the last layer, or of an inner one of `layers` (`columns_of_layers`).
+    """
 
     def __init__(
         self,
@@ -150,16 +195,23 @@ class _Vectors:
         poolings: Sequence[str],
         sites: Sequence[Sequence[int]],
         shards: Shards | None,
+        layers: Sequence[int],
     ) -> None:
         self.weights, self.chunks, self.sites, self.shards = weights, chunks, sites, shards
-        self.total = {name: np.zeros((len(chunks.parts), weights.model.width), dtype=np.float32) for name in poolings}
+        self.layers, self.poolings = layers, poolings
+        self.columns = list(columns_of_layers(poolings, layers, -1))
+        beside = shards.directory.parent if shards is not None and layers else None
+        shape = len(chunks.parts), weights.model.width
+        self.total = {name: _room(*shape, beside) for name in self.columns}
         tokenizer = weights.tokenizer
         # Per token id, padding included: does it stand for nucleotides?
         rows_of_table = 1 + max(weights.model.vocabulary_size - 1, tokenizer.size - 1, *tokenizer.special_ids)
         self.counted = torch.from_numpy(~special_mask(tokenizer, np.arange(rows_of_table)))
 
-    def handle(self, rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> Callable[[], None]:
+    def handle(self, rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Any) -> Callable[[], None]:
         """Pool a batch of `run_network`; what is returned adds it to the sequences that own its rows."""
+        # The last state first, as the columns are.
+        states = [hidden[-1], *(hidden[layer] for layer in self.layers)] if self.layers else [hidden]
         valid = mask.bool()
         counts = valid & self.counted.to(ids.device)[ids]
         counts |= valid & ~counts.any(dim=1, keepdim=True)  # nothing but special tokens: they are what there is
@@ -168,23 +220,24 @@ class _Vectors:
         times = np.array([count for items in owned for _, count in items])
         batch = np.repeat(np.arange(len(rows)), [len(items) for items in owned])
         share = (times / self.chunks.parts[members]).astype(np.float32)[:, None]
-        parts = {}
-        for name in self.total:
-            if name == "site":
-                means = [self._site_mean(hidden[i], rows[i], m) for i, m in zip(batch, members, strict=True)]
-                pooled = torch.stack(means)
-            elif name == "cls":
-                tokenizer, masked = self.weights.tokenizer, self.weights.model.objective == "masked"
-                first = -1 if tokenizer.cls_id is None or not masked else tokenizer.cls_id
-                pooled = torch.where(ids[:, :1] == first, pool(hidden, mask, "first"), pool(hidden, mask, "last"))
-            else:
-                pooled = pool(hidden, counts, name)
-            parts[name] = pooled.to("cpu", non_blocking=True)
+        pooled = []
+        for state in states:
+            for name in self.poolings:
+                if name == "site":
+                    means = [self._site_mean(state[i], rows[i], m) for i, m in zip(batch, members, strict=True)]
+                    part = torch.stack(means)
+                elif name == "cls":
+                    tokenizer, masked = self.weights.tokenizer, self.weights.model.objective == "masked"
+                    first = -1 if tokenizer.cls_id is None or not masked else tokenizer.cls_id
+                    part = torch.where(ids[:, :1] == first, pool(state, mask, "first"), pool(state, mask, "last"))
+                else:
+                    part = pool(state, counts, name)
+                pooled.append((part.to("cpu", non_blocking=True), name != "site"))
 
         def add() -> None:
-            for name, pooled in parts.items():
-                values = pooled.numpy() if name == "site" else pooled.numpy()[batch]
-                np.add.at(self.total[name], members, values * share)
+            for column, (part, by_row) in zip(self.columns, pooled, strict=True):
+                values = part.numpy()[batch] if by_row else part.numpy()
+                np.add.at(self.total[column], members, values * share)
             if self.shards is not None:
                 self.shards.touch(members)
 
@@ -205,9 +258,10 @@ def embed_sequences(
     *,
     max_tokens: int | None = None,
     sites: Sequence[Sequence[int]] | None = None,
+    layers: Sequence[int] = (),
     **compute: Any,
 ) -> dict[str, np.ndarray]:
-    """One vector per sequence and pooling.
+    """One vector per sequence and pooling, and per layer where any are named.
 
     Args:
         weights: model and tokenizer.
@@ -215,9 +269,12 @@ def embed_sequences(
         poolings: of `max`, `mean`, `cls`, `site`; the last two only where every sequence fits the model.
         max_tokens: length above which a sequence is cut, and length of its chunks; default the model's maximum.
         sites: for `site`, the 0-based nucleotides of each sequence whose tokens are averaged.
+        layers: inner layers (0: the embedding) that are kept beside the last, from the same pass.
         compute: `token_budget`, `device` and `precision`, as of `run_network`.
 
     Returns:
-        {pooling: float32 [n, width]}; the vectors do not depend on batch mates or budget (within rounding).
+        {column: float32 [n, width]}, of the last layer under the pooling's name, of inner ones as
+        `names.layer_column` calls them; the vectors do not depend on batch mates or budget (within rounding).
     """
-    return embed_chunks(weights, cut_sequences(weights, sequences, max_tokens), poolings, sites=sites, **compute)
+    chunks = cut_sequences(weights, sequences, max_tokens)
+    return embed_chunks(weights, chunks, poolings, sites=sites, layers=layers, **compute)

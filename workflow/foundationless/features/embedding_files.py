@@ -17,7 +17,10 @@ METADATA = b"foundationless"
 
 
 def write_embeddings(path: Path, ids: Sequence[str], vectors: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """Write `id` and one fixed-size list<float32> column per pooling; `facts` go into the schema's metadata as JSON."""
+    """Write `id` and one fixed-size list<float32> column per pooling (and layer); `facts` become metadata, as JSON.
+
+    Columns are written one after the other, so that vectors which lie in a file are never in memory at once.
+    """
     columns: dict[str, pa.Array] = {"id": pa.array(list(ids), pa.string())}
     for name, matrix in vectors.items():
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel(), pa.float32()), matrix.shape[1])
@@ -30,22 +33,8 @@ def read_embeddings(path: Path, poolings: Sequence[str]) -> tuple[list[str], dic
     """Read (ids, {pooling: float32 [n, width]}, facts) as `write_embeddings` wrote them."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; an embedding file is a Parquet file.")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not an embedding file ({error}); run embed again.") from None
-    absent = sorted({"id", *poolings} - set(table.column_names))
-    if absent or METADATA not in (table.schema.metadata or {}):
-        raise UserError(f"{path}: holds no '{', '.join(absent) or 'cost of the embedding'}'; run embed with it.")
-    vectors = {}
-    for name in poolings:
-        kind = table.schema.field(name).type
-        if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type) or not len(table):
-            raise UserError(f"{path}: column '{name}' holds no vectors; run embed again.")
-        column = table.column(name).combine_chunks()
-        if column.null_count:
-            raise UserError(f"{path}: column '{name}' lacks vectors; run embed again.")
-        vectors[name] = column.flatten().to_numpy().reshape(len(column), -1)
+    table = _read_columns(path, ["id", *poolings])
+    vectors = {name: _vectors(path, table, name) for name in poolings}
     ids = table.column("id").to_pylist()
     if len(set(ids)) < len(ids):
         raise UserError(f"{path}: an id stands there more than once; embed the set again.")
@@ -56,6 +45,34 @@ def read_embeddings(path: Path, poolings: Sequence[str]) -> tuple[list[str], dic
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path}: does not say how it was embedded; run embed again.") from None
     return ids, vectors, facts
+
+
+def read_vectors(path: Path, column: str) -> np.ndarray:
+    """One column of an embedding file: float32 [n, width]; errors as of `read_embeddings`."""
+    return _vectors(path, _read_columns(path, [column]), column)
+
+
+def _read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    try:
+        schema = pq.read_schema(path)
+        table = pq.read_table(path, columns=[name for name in dict.fromkeys(columns) if name in schema.names])
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not an embedding file ({error}); run embed again.") from None
+    absent = sorted(set(columns) - set(schema.names))
+    if absent or METADATA not in (schema.metadata or {}):
+        raise UserError(f"{path}: holds no '{', '.join(absent) or 'cost of the embedding'}'; run embed with it.")
+    return table
+
+
+def _vectors(path: Path, table: pa.Table, name: str) -> np.ndarray:
+    kind = table.schema.field(name).type
+    if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type) or not len(table):
+        raise UserError(f"{path}: column '{name}' holds no vectors; run embed again.")
+    column = table.column(name).combine_chunks()
+    if column.null_count:
+        raise UserError(f"{path}: column '{name}' lacks vectors; run embed again.")
+    vectors: np.ndarray = column.flatten().to_numpy().reshape(len(column), -1)
+    return vectors
 
 
 def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,10 @@ is a candidate (`run` in files): `xgboost_max`, or `xgboost_max_pca64` where fea
 components. The validation split chooses among candidates; a set without one reports the first, and its settings say so.
 Under selection `test` the first is reported: the paper had one classifier and one pooling. What was tried and chosen,
 here and within a candidate, stands in the record's `selections`.
+
+Of a network whose inner layers were kept, every layer is a candidate too, and validation chooses the layer with the
+head and the pooling. Only the last layer and what won are tried on the test split: the others are never asked about it.
+The best candidate of the last layer is reported beside the winner (`vocabulary.LAST_LAYER`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,23 +22,27 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import Result, finite, hash_files, write_record
+from foundationless.evaluation.task_results import SELECTED_BY
 from foundationless.features import sequence_classifiers
 from foundationless.features.bases import Bases
 from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, fit, reduce_width, score_rows
 from foundationless.features.importances import Importances, largest, write_importances
+from foundationless.features.layers import Lazy
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.usage import JobUsage
-from foundationless.study.vocabulary import SEQUENCE_CLASSIFIERS
+from foundationless.study.vocabulary import LAST_LAYER, SEQUENCE_CLASSIFIERS
 from foundationless.tasks.sequence_sets import COLUMNS, read_sequences
 
 
-def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Rows of `vectors` in the order of `frame`; an id without its vector is a `UserError`."""
+def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataFrame) -> Mapping[str, np.ndarray]:
+    """Rows of `vectors` in the order of `frame`, lazy if they are; an id without its vector is a `UserError`."""
     position = pd.Series(np.arange(len(ids)), index=pd.Index(ids))
     order = position.reindex(frame["id"])
     if order.isna().any():
         raise UserError(f"sequence '{order.index[order.isna()][0]}' has no embedding; embed this very set again.")
     rows = order.to_numpy(dtype=np.int64)
+    if isinstance(vectors, Lazy):
+        return vectors.each(lambda matrix: matrix[rows])
     return {name: matrix[rows] for name, matrix in vectors.items()}
 
 
@@ -53,13 +61,19 @@ def aggregate(frame: pd.DataFrame, features: Mapping[str, Any], column: str) -> 
             raise UserError(f"{column} '{differing.idxmax()}' has more than one {other}; its rows must agree.")
     codes, names = pd.factorize(frame[column])
     counts = np.bincount(codes)[:, None]
-    averaged = {}
-    for name, matrix in features.items():
+
+    def average(matrix: Any) -> np.ndarray:
         if isinstance(matrix, Bases):
-            raise UserError(f"features '{name}' are sequences, which have no average by {column}; use k-mers.")
+            raise UserError(f"these features are sequences, which have no average by {column}; use k-mers.")
         total = np.zeros((len(names), matrix.shape[1]))
         np.add.at(total, codes, matrix)
-        averaged[name] = (total / counts).astype(np.float32)
+        return np.asarray((total / counts).astype(np.float32))
+
+    averaged: Mapping[str, Any] = {}
+    if isinstance(features, Lazy):
+        averaged = features.each(average)
+    else:
+        averaged = {name: average(matrix) for name, matrix in features.items()}
     first = frame.drop_duplicates(column)[["label", "split", "group"]].reset_index(drop=True)
     return Samples(first.assign(id=[str(name) for name in names]), averaged)
 
@@ -77,16 +91,18 @@ def read_samples(
         raise UserError(f"{path}: not a sequence set (no column {absent[0]}); build it again.")
     if column is not None:
         return aggregate(frame, featurise(frame), column)
-    return Samples(frame[["id", "label", "split", "group"]].reset_index(drop=True), dict(featurise(frame)))
+    features = featurise(frame)
+    plain = frame[["id", "label", "split", "group"]].reset_index(drop=True)
+    return Samples(plain, features if isinstance(features, Lazy) else dict(features))
 
 
 class Outcome(NamedTuple):
     """What the probes of a set gave.
 
     `results` are as `records` describes them; `predictions` are of the test split and of the validation split, so that
-    the values that chose can be computed again; `choice` says what chose the selected candidate, `validation` or `first
-    named`; `selections` are what was tried and chosen; `importances` are those of the candidates that have any, by
-    name.
+    the values that chose can be computed again (of what was not tried on the test split, of validation alone); `choice`
+    says what chose the selected candidate, `validation` or `first named`; `selections` are what was tried and chosen;
+    `importances` are those of the candidates that have any, by name.
     """
 
     results: list[Result]
@@ -96,24 +112,29 @@ class Outcome(NamedTuple):
     importances: dict[str, Importances]
 
 
-def _fit_candidates(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> dict[str, Fitted]:
-    """Every classifier on every feature matrix and its reductions, by name."""
-    views: dict[str, tuple[Any, dict[str, Any]]] = {}
+def _fit_candidates(
+    samples: Samples, kinds: Sequence[str], settings: ProbeSettings, layers: Mapping[str, int]
+) -> dict[str, Fitted]:
+    """Every classifier on every feature matrix and its reductions, by name; one matrix after the other is read.
+
+    `layers` (empty: the last alone) says which layer a matrix is of: it joins what is `chosen`, as does its `depth`,
+    the share of the network that lies before it.
+    """
+    by_kind: dict[str, dict[str, Fitted]] = {kind: {} for kind in kinds}
+    last = max(layers.values(), default=0)
     for name, matrix in samples.features.items():
         for kind in kinds:
             _check_reads(kind, name, isinstance(matrix, Bases))
-        views[name] = matrix, {}
-        if isinstance(matrix, Bases):
-            continue
-        for width in dict.fromkeys(settings.pca):
+        views: dict[str, tuple[Any, dict[str, Any]]] = {name: (matrix, {})}
+        for width in dict.fromkeys(settings.pca) if not isinstance(matrix, Bases) else ():
             views[f"{name}_pca{width}"] = reduce_width(matrix, width, samples, settings)
-    candidates = {}
-    for kind in kinds:
-        for name, (matrix, facts) in views.items():
+        place = {"layer": layers[name], "depth": round(layers[name] / max(1, last), 6)} if layers else {}
+        for kind, mine in by_kind.items():
             train = sequence_classifiers.fit if kind in SEQUENCE_CLASSIFIERS else fit
-            fitted = train(kind, matrix, samples, settings)
-            candidates[f"{kind}_{name}"] = fitted._replace(chosen=fitted.chosen | facts)
-    return candidates
+            for view, (features, facts) in views.items():
+                fitted = train(kind, features, samples, settings)
+                mine[f"{kind}_{view}"] = fitted._replace(chosen=fitted.chosen | facts | place)
+    return {name: one for mine in by_kind.values() for name, one in mine.items()}
 
 
 def _check_reads(kind: str, name: str, of_sequences: bool) -> None:
@@ -138,56 +159,105 @@ def _selection(split: str, metric: str, scores: Mapping[str, float], within: str
     return {"what": "run", "within": within, "split": split, "metric": metric, "tried": tried, "chosen": chosen}
 
 
-def run_probes(samples: Samples, kinds: Sequence[str], settings: ProbeSettings) -> Outcome:
-    """Fit every classifier of `kinds` (of `vocabulary.CLASSIFIERS`) on every feature matrix; validation chooses one."""
-    test, validation = samples.rows("test"), samples.rows("validation")
-    candidates = _fit_candidates(samples, kinds, settings)
-    on_test = _score(samples, "test", candidates, settings.metric)
+def _of_last(candidates: Mapping[str, Fitted], layers: Mapping[str, int]) -> list[str]:
+    """Candidates on the last layer: all, where no other was kept."""
+    last = max(layers.values(), default=None)
+    return [name for name, one in candidates.items() if one.chosen.get("layer") == last]
+
+
+def _layer_selection(
+    chosen: str, on_validation: Mapping[str, float], candidates: Mapping[str, Fitted]
+) -> dict[str, Any]:
+    """The choice of a layer: each at its best candidate on validation, in the order in which ties are broken."""
+    best: dict[int, str] = {}
+    for name, score in on_validation.items():
+        layer = candidates[name].chosen["layer"]
+        if layer not in best or score > on_validation[best[layer]]:
+            best[layer] = name
+    names = list(on_validation)
+    order = sorted(best, key=lambda layer: names.index(best[layer]))
+    tried = {layer: finite(on_validation[best[layer]]) for layer in order}
+    return {"what": "layer", "within": None, "tried": tried, "chosen": candidates[chosen].chosen["layer"]}
+
+
+def run_probes(
+    samples: Samples, kinds: Sequence[str], settings: ProbeSettings, layers: Mapping[str, int] | None = None
+) -> Outcome:
+    """Fit every classifier of `kinds` (of `vocabulary.CLASSIFIERS`) on every feature matrix; validation chooses one.
+
+    `layers` says of which layer of a network each matrix is, the last one first; without it they are of the last.
+    """
+    layers = layers or {}
+    candidates = _fit_candidates(samples, kinds, settings, layers)
     on_validation = _score(samples, "validation", candidates, settings.metric)
     selections = [{**one.selection, "within": name} for name, one in candidates.items() if one.selection]
     # The paper had one classifier on one pooling: to choose among ours by test score was not its error.
-    selected = selected_paper = next(iter(candidates))
+    selected = selected_paper = selected_last = next(iter(candidates))
+    of_last = _of_last(candidates, layers)
     if on_validation:
         selections.append(_selection("validation", settings.metric, on_validation))
         selected = selections[-1]["chosen"]
-
-    results = []
-    frames = []
-    both = np.concatenate([test, validation])
-    frame = samples.frame.iloc[both][["id", "group", "label", "split"]].astype({"label": str})
-    truth, classes = frame["label"].to_numpy()[: len(test)], np.asarray(samples.classes)
-    for name, one in candidates.items():
-        probabilities = one.probabilities
-        extra = {"run": name, "epoch": None, **one.chosen, "selected": name == selected}
-        for split, scores, n in (("validation", on_validation, len(validation)), ("test", on_test, len(test))):
-            if scores:
-                results.append(Result(settings.metric, finite(scores[name]), n, split, "run", extra=extra))
-        own = frame.assign(
-            predicted=classes[probabilities[both].argmax(axis=1)],
-            probabilities=list(probabilities[both]),
-            run=name,
-            fold=-1,
-            selected=name == selected,
-            selected_paper=name == selected_paper,
-        )
-        frames.append(own[[*(column for column in own if column != "split"), "split"]])
-    for selection, name in (("validation", selected), ("test", selected_paper)):
-        for metric, value in evaluate(truth, candidates[name].probabilities[test], samples.classes).items():
-            results.append(Result(metric, finite(value), len(test), "test", selection, extra={"run": name}))
+    if on_validation and layers:
+        said = {"split": "validation", "metric": settings.metric}
+        selections.append(said | _layer_selection(selected, on_validation, candidates))
+        among = {name: on_validation[name] for name in of_last}
+        selections.append(_selection("validation", settings.metric, among, LAST_LAYER))
+        selected_last = selections[-1]["chosen"]
+    tested = {name: one for name, one in candidates.items() if name == selected or name in of_last}
+    chosen = {"validation": selected, "test": selected_paper} | ({LAST_LAYER: selected_last} if layers else {})
+    results, predictions = _report(samples, candidates, tested, chosen, settings.metric)
     choice = "validation" if on_validation else "first named"
     weights = {name: one.importances for name, one in candidates.items() if one.importances}
-    return Outcome(results, pd.concat(frames, ignore_index=True), choice, selections, weights)
+    return Outcome(results, predictions, choice, selections, weights)
+
+
+def _report(
+    samples: Samples,
+    candidates: Mapping[str, Fitted],
+    tested: Mapping[str, Fitted],
+    chosen: Mapping[str, str],
+    metric: str,
+) -> tuple[list[Result], pd.DataFrame]:
+    """Results and predictions of all candidates on validation, of those `tested` on the test split as well.
+
+    `chosen` names the candidate of each selection (of `task_results.SELECTED_BY`), whose results have every metric.
+    """
+    test, validation = samples.rows("test"), samples.rows("validation")
+    scored = {"validation": _score(samples, "validation", candidates, metric)}
+    scored["test"] = _score(samples, "test", tested, metric)
+    classes, results, frames = np.asarray(samples.classes), [], []
+    for name, one in candidates.items():
+        probabilities, rows = one.probabilities, np.concatenate([test, validation]) if name in tested else validation
+        extra = {"run": name, "epoch": None, **one.chosen, "selected": name == chosen["validation"]}
+        for split, n in (("validation", len(validation)), ("test", len(test))):
+            if name in scored[split]:
+                results.append(Result(metric, finite(scored[split][name]), n, split, "run", extra=extra))
+        marks = {column: name == chosen[by] for by, column in SELECTED_BY.items() if by in chosen}
+        own = samples.frame.iloc[rows][["id", "group", "label", "split"]].astype({"label": str}).assign(
+            predicted=classes[probabilities[rows].argmax(axis=1)],
+            probabilities=list(probabilities[rows]),
+            run=name,
+            fold=-1,
+            **marks,
+        )  # fmt: skip
+        frames.append(own[[*(column for column in own if column != "split"), "split"]])
+    truth = samples.frame["label"].astype(str).to_numpy()[test]
+    for selection, name in chosen.items():
+        for each, value in evaluate(truth, candidates[name].probabilities[test], samples.classes).items():
+            results.append(Result(each, finite(value), len(test), "test", selection, extra={"run": name}))
+    return results, pd.concat(frames, ignore_index=True)
 
 
 def cross_validate(
-    samples: Samples, kinds: Sequence[str], settings: ProbeSettings
+    samples: Samples, kinds: Sequence[str], settings: ProbeSettings, layers: Mapping[str, int] | None = None
 ) -> tuple[list[Result], list[dict[str, Any]]]:
     """The probes under cross-validation over all rows, beside the paper's one split.
 
     Rows of train, validation and test are cut into `settings.cv_folds` folds, stratified by label, groups kept
     together. In turn a fold tests, the next one chooses hyperparameters and candidate, and the others train: nothing is
-    chosen on what is tested. Returns results of selection `crossvalidation`, `fold` numbering the tested fold, and the
-    selections: the main metric of every candidate, and every metric of the one chosen in each fold, as run `chosen`.
+    chosen on what is tested. Of inner `layers` only the candidate that is chosen is tested. Returns results of
+    selection `crossvalidation`, `fold` numbering the tested fold, and the selections: the main metric of every
+    candidate, and every metric of the one chosen in each fold, as run `chosen`.
     """
     folds = _folds(samples.frame, settings)
     results, selections = [], []
@@ -201,7 +271,7 @@ def cross_validate(
                 f"left to train on beside fold {fold} and the one that chooses; take other --cv-folds, or 0."
             )
         part = Samples(samples.frame.assign(split=split), samples.features)
-        candidates = _fit_candidates(part, kinds, settings)
+        candidates = _fit_candidates(part, kinds, settings, layers or {})
         where = f"crossvalidation fold {fold}"
         scores = _score(part, "validation", candidates, settings.metric)
         chosen = _selection("validation", settings.metric, scores, where)
@@ -210,7 +280,8 @@ def cross_validate(
         selections.append(chosen)
         test = part.rows("test")
         truth = part.frame["label"].astype(str).to_numpy()[test]
-        for name, one in candidates.items():
+        of_last = _of_last(candidates, layers or {})
+        for name, one in ((name, candidates[name]) for name in candidates if name in {*of_last, chosen["chosen"]}):
             extra = {"run": name, "epoch": None, **one.chosen, "selected": name == chosen["chosen"]}
             for metric, value in evaluate(truth, one.probabilities[test], part.classes).items():
                 result = Result(metric, finite(value), len(test), "test", "crossvalidation", fold, extra=extra)
@@ -259,11 +330,13 @@ def run_job(
     hashes: Mapping[str, str],
     record: Path,
     predictions: Path,
+    layers: Mapping[str, int] | None = None,
     importances: Path | None = None,
     names: Callable[[], Sequence[str] | None] = lambda: None,
 ) -> None:
     """Read samples, run the classifiers and write predictions and then the record, which vouches for them.
 
+    `layers`: of which layer of a network each matrix of features is, where several were kept.
     `importances`: where to write what the classifiers went by; `names()` are those of the features.
 
     `identity` has analysis, task, model, init and seed; `details`, `cost` and `hashes` join the record's settings, cost
@@ -272,10 +345,10 @@ def run_job(
     usage = JobUsage(threads=settings.threads)
     samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
     kinds = list(dict.fromkeys(kinds))
-    outcome = run_probes(samples, kinds, settings)
+    outcome = run_probes(samples, kinds, settings, layers)
     results, rows, selections = outcome.results, outcome.predictions, outcome.selections
     if settings.cv_folds:
-        folded = cross_validate(samples, kinds, settings)
+        folded = cross_validate(samples, kinds, settings, layers)
         results, selections = results + folded[0], selections + folded[1]
     with atomic_path(predictions) as part:
         rows.to_parquet(part, index=False)

@@ -102,6 +102,10 @@ class GenomicModel(nn.Module):
         """All states [batch, tokens, width], embedding first, as the official `output_hidden_states` lists them."""
         raise NotImplementedError
 
+    def every_state(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        """`hidden_states`, the last of which is what `encode` gives, also where the official list ends before it."""
+        return self.hidden_states(input_ids, attention_mask)
+
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Last hidden state [batch, tokens, width], without the vocabulary projection."""
         return self.hidden_states(input_ids, attention_mask)[-1]
@@ -128,7 +132,18 @@ class GenomicModel(nn.Module):
         hidden = self.encode(input_ids, attention_mask)
         if not self.conjoined:
             return hidden
-        other = self.encode(self.other_strand(input_ids), attention_mask)
+        return self._conjoin(hidden, self.encode(self.other_strand(input_ids), attention_mask), input_ids)
+
+    def represent_every(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        """The same of `every_state`."""
+        states = self.every_state(input_ids, attention_mask)
+        if not self.conjoined:
+            return states
+        others = self.every_state(self.other_strand(input_ids), attention_mask)
+        return [self._conjoin(*pair, input_ids) for pair in zip(states, others, strict=True)]
+
+    def _conjoin(self, hidden: Tensor, other: Tensor, input_ids: Tensor) -> Tensor:
+        """Mean of the states of a sequence and those of its other strand, each base with its partner."""
         places = self.mirror(input_ids)[..., None].expand_as(other)
         return (hidden + other.gather(1, places)) / 2
 

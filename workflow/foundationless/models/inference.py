@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,10 +10,13 @@ from torch import Tensor
 
 from foundationless.errors import UserError
 from foundationless.models.batching import collate, token_batches
+from foundationless.models.contract import GenomicModel
 from foundationless.models.weights import Weights
 from foundationless.runtime.log import progress, tell
 
-Handle = Callable[[np.ndarray, Tensor, Tensor, Tensor], Callable[[], None] | None]
+# rows, ids, mask, and the hidden states: a tensor, or a list of them where `every` state is asked for
+Handle = Callable[[np.ndarray, Tensor, Tensor, Any], Callable[[], None] | None]
+States = Callable[[Tensor, Tensor | None], Any]  # ids and mask to those
 
 # Numbers of a batch's hidden states (tokens × width) beyond which a CPU only gets slower: what its caches hold.
 # Measured for widths 128 to 1280; batches of 16,384 tokens take 1.3 to 1.8 times as long.
@@ -46,6 +50,7 @@ def run_network(
     represent: bool = False,
     done: int = 0,
     after: Callable[[int], None] | None = None,
+    every: bool = False,
 ) -> None:
     """Run token ids through the network in batches and hand every batch to `handle(rows, ids, mask, hidden)`.
 
@@ -67,8 +72,10 @@ def run_network(
         done: how many inputs, in the order in which they run (longest first), were handled before and are left out; on
             a CPU the batches that follow are those of a run that began at 0.
         after: called with their number, `done` included, whenever a batch is finished.
+        every: hand over the list of all states, the embedding first, instead of the last one; they take the memory of
+            one state each.
     """
-    passes = _Passes(weights, inputs, handle, choose_device(str(device)), represent)
+    passes = _Passes(weights, inputs, handle, choose_device(str(device)), _states(weights.model, represent, every))
     cuda, lengths = passes.place.type == "cuda", passes.lengths
     if (longest := int(lengths.max(initial=0))) > token_budget:
         tell(f"{label}: an input of {longest} tokens exceeds --token-budget {token_budget}; it runs by itself.")
@@ -123,15 +130,22 @@ def _halved(token_budget: int, lengths: np.ndarray, label: str) -> int:
     return budget
 
 
+def _states(model: GenomicModel, represent: bool, every: bool) -> States:
+    """What of the model gives the states that `run_network` hands over."""
+    if every:
+        return model.represent_every if represent else model.every_state
+    return model.represent if represent else model.encode
+
+
 class _Passes:
     """A network on its device, what it is given and what is done with its hidden states; see `run_network`."""
 
     def __init__(
-        self, weights: Weights, inputs: Sequence[np.ndarray], handle: Handle, place: torch.device, represent: bool
+        self, weights: Weights, inputs: Sequence[np.ndarray], handle: Handle, place: torch.device, states: States
     ) -> None:
         self.inputs, self.handle, self.place = inputs, handle, place
         self.model = weights.model.to(place).eval()
-        self.states = self.model.represent if represent else self.model.encode
+        self.states = states
         self.pad_id = weights.tokenizer.pad_id
         self.lengths = np.array([len(ids) for ids in inputs], dtype=np.int64)
         # Models that the paper gave no mask see padding as it read them, and it embedded sequences one by one.

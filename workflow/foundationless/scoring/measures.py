@@ -1,6 +1,6 @@
 """What scores of variation are measured with: cosines, intervals, rankings, and the checks of a variant set."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,28 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate_ranking, from_ranking, spearman
 from foundationless.evaluation.records import Result, finite
+from foundationless.study.names import layer_column
 
 BENIGN, PATHOGENIC = "benign", "pathogenic"
 RESAMPLES = 2000  # of the percentile bootstraps
 _PART = 200  # resamples that are held at once
+
+
+def of_network(compute: Mapping[str, Any]) -> dict[str, Any]:
+    """What of `compute` is for `embed_sequences`."""
+    return {name: value for name, value in compute.items() if name != "last_layer"}
+
+
+def layers_of(compute: Mapping[str, Any], poolings: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """(`extra`, column of `embed_sequences`) of every layer and pooling; nothing for the last layer alone.
+
+    `compute` names the inner layers and, as `last_layer`, the number of the last one.
+    """
+    inner, last = compute.get("layers", ()), int(compute.get("last_layer", 0))
+    for layer in (*inner, last) if inner else ():
+        for pooling in poolings:
+            column = pooling if layer == last else layer_column(pooling, layer)
+            yield {"pooling": pooling, "layer": layer, "depth": round(layer / last, 6)}, column
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -68,8 +86,8 @@ def spread(values: np.ndarray, rng: np.random.Generator) -> dict[str, float | No
 
 
 def deviation(values: np.ndarray) -> float | None:
-    """Standard deviation of a sample; none of a single value."""
-    return float(values.std(ddof=1)) if len(values) > 1 else None
+    """Standard deviation of a sample; none of a single value, or where a value is not finite."""
+    return finite(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def check_variants(frame: pd.DataFrame, what: str) -> pd.DataFrame:

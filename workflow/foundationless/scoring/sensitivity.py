@@ -12,9 +12,13 @@ Every similarity is reported under three conditions (`extra.condition`):
 
 Beside the mean cosine, `identical` is the share of mutants whose cosine reads exactly 1, and `draw_sd` the standard
 deviation of the mean between replicates: by how much an experiment with unseeded mutations differs when repeated.
+
+Where inner layers are read, every layer has its mean cosines and nulls besides (`extra.layer`): mutants have no labels,
+so that nothing is chosen among layers.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +29,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.records import Result, finite
 from foundationless.features.embedding import embed_sequences
 from foundationless.models.weights import Weights
-from foundationless.scoring.measures import RESAMPLES, cosine, deviation, interval, require
+from foundationless.scoring.measures import RESAMPLES, cosine, deviation, interval, layers_of, of_network, require
 
 DECIMALS = 3  # that the paper reports
 FEWEST_WINDOWS = 3  # to centre: two centred embeddings are each other's negative
@@ -44,9 +48,11 @@ def score_sensitivity(
     Args:
         frame: sensitivity set: id, sequence, window, mutations (0: the reference itself), replicate, sites (0-based).
         poolings: of `cls`, `mean`, `max`, `site`.
+        compute: as of `embed_sequences`; with `layers` (and `last_layer`) inner layers are described beside the last.
 
     Returns:
         Results, and one row per mutant, pooling, variant: id, window, mutations, replicate, pooling, variant, cosine.
+        They are those of the last layer; of inner ones there are results alone.
     """
     require(frame, ["id", "sequence", "window", "mutations", "replicate", "sites"], "sensitivity")
     frame = frame.reset_index(drop=True)
@@ -70,26 +76,40 @@ def score_sensitivity(
         list(range(len(sequence))) if count == 0 else list(where)
         for sequence, count, where in zip(sequences, frame["mutations"], frame["sites"], strict=True)
     ]
-    vectors = embed_sequences(weights, sequences + reference, poolings, sites=sites + sites, **compute)
+    vectors = embed_sequences(weights, sequences + reference, poolings, sites=sites + sites, **of_network(compute))
     rng = np.random.default_rng(seed)
-    results = []
-    rows = []
+    results, rows = [], []
     for pooling in poolings:
-        mutant, unmutated = np.split(vectors[pooling], 2)
-        # the row of a reference itself is pooled over all of it, also for `site`
-        center = mutant[origin].mean(axis=0, dtype=np.float64) if len(origin) >= FEWEST_WINDOWS else None
-        for variant in ("raw", "centred", "rounded"):
-            if variant == "centred" and center is None:
-                continue
-            mutants = frame[["id", "window", "mutations", "replicate"]].assign(pooling=pooling, variant=variant)
-            mutants["cosine"] = _similarity(mutant, unmutated, variant, center)
-            rows.append(mutants)
-            for count, some in mutants.groupby("mutations"):
-                extra = {"pooling": pooling, "condition": variant, "mutations": int(str(count)), "null": False}
-                results += _describe(some, extra | {"windows": int(some["window"].nunique())}, rng)
-            if pooling != "site" and len(origin) > 1:  # unrelated windows share no sites
-                results.append(_null(mutant[origin], pooling, variant, center, rng))
+        found = _compare_mutants(frame, origin.to_numpy(), vectors[pooling], pooling, rng)
+        results += found[0]
+        rows += found[1]
+    for extra, column in layers_of(compute, poolings):
+        found = _compare_mutants(frame, origin.to_numpy(), vectors[column], extra["pooling"], rng)
+        kept = (one for one in found[0] if one.metric == "cosine")
+        results += [replace(one, extra={**one.extra, **extra}) for one in kept]
     return results, pd.concat(rows, ignore_index=True)
+
+
+def _compare_mutants(
+    frame: pd.DataFrame, origin: np.ndarray, vectors: np.ndarray, pooling: str, rng: np.random.Generator
+) -> tuple[list[Result], list[pd.DataFrame]]:
+    """Results and rows of one pooling in the module's variants; `vectors` of mutants, then of their references."""
+    results, rows = [], []
+    mutant, unmutated = np.split(vectors, 2)
+    # the row of a reference itself is pooled over all of it, also for `site`
+    center = mutant[origin].mean(axis=0, dtype=np.float64) if len(origin) >= FEWEST_WINDOWS else None
+    for variant in ("raw", "centred", "rounded"):
+        if variant == "centred" and center is None:
+            continue
+        mutants = frame[["id", "window", "mutations", "replicate"]].assign(pooling=pooling, variant=variant)
+        mutants["cosine"] = _similarity(mutant, unmutated, variant, center)
+        rows.append(mutants)
+        for count, some in mutants.groupby("mutations"):
+            extra = {"pooling": pooling, "condition": variant, "mutations": int(str(count)), "null": False}
+            results += _describe(some, extra | {"windows": int(some["window"].nunique())}, rng)
+        if pooling != "site" and len(origin) > 1:  # unrelated windows share no sites
+            results.append(_null(mutant[origin], pooling, variant, center, rng))
+    return results, rows
 
 
 def _similarity(first: np.ndarray, second: np.ndarray, variant: str, center: np.ndarray | None) -> np.ndarray:

@@ -1,6 +1,14 @@
-"""Similarity of REF and ALT embeddings, benign against pathogenic (paper, "Variation", Table 5)."""
+"""Similarity of REF and ALT embeddings, benign against pathogenic (paper, "Variation", Table 5).
+
+Where inner layers are read, every layer has its mean cosines of single variants besides (`extra.layer`). Sets of
+variants have no validation split, so half of the variants chooses the layer of each pooling, by the AUROC of the
+distance, and the other half is ranked by that layer and by the last one: variants of one position stay together, and
+the halves are the same for every arm and seed.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -12,7 +20,17 @@ from foundationless.features.embedding import embed_sequences
 from foundationless.models.weights import Weights
 from foundationless.scoring.chunks import mutated_chunks
 from foundationless.scoring.likelihood_ratios import alternative
-from foundationless.scoring.measures import BENIGN, PATHOGENIC, check_variants, cosine, rank_variants, require, spread
+from foundationless.scoring.measures import (
+    BENIGN,
+    PATHOGENIC,
+    check_variants,
+    cosine,
+    layers_of,
+    of_network,
+    rank_variants,
+    require,
+    spread,
+)
 
 
 def score_similarity(
@@ -24,7 +42,7 @@ def score_similarity(
     genome: Genome | None = None,
     chunk: int = 1024,
     most: int = 5,
-) -> tuple[list[Result], pd.DataFrame]:
+) -> tuple[list[Result], pd.DataFrame, list[dict[str, Any]]]:
     """Cosine similarity of REF and ALT embeddings, one variant at a time and, with a genome, the paper's way (Table 5).
 
     Unit `variant`: REF window against ALT window; `site` pools over the tokens that cover the allele in each. Besides
@@ -44,7 +62,8 @@ def score_similarity(
         most: chunks per gene at most.
 
     Returns:
-        Results, and rows id, group, gene, label, unit, matched, mutations, pooling, cosine.
+        Results; rows id, group, gene, label, unit, matched, mutations, pooling, cosine, of the last layer; and the
+        choices of layers.
     """
     frame = check_variants(frame, "similarity")
     require(frame, ["gene"], "similarity")
@@ -62,7 +81,7 @@ def score_similarity(
         units["before"].tolist() + units["after"].tolist(),
         poolings,
         sites=units["sites_before"].tolist() + units["sites_after"].tolist(),
-        **compute,
+        **of_network(compute),
     )
     results: list[Result] = []
     rows = []
@@ -83,7 +102,58 @@ def score_similarity(
             results += _chunk_gaps(pooled[pooled["unit"] == "chunk"].assign(chunk=units["chunk"]), pooling, rng)
     if genome is not None:
         results += _mutation_counts(units[(units["unit"] == "chunk") & ~units["matched"].astype(bool)])
-    return results, pd.concat(rows, ignore_index=True)
+    single = (units["unit"] == "variant").to_numpy()
+    distances = {
+        (extra["pooling"], extra["layer"], extra["depth"]): cosine(
+            *(side[single] for side in np.split(vectors[name], 2))
+        )
+        for extra, name in layers_of(compute, poolings)
+    }
+    layered, selections = _choose_layers(frame, distances, rng)
+    return results + layered, pd.concat(rows, ignore_index=True), selections
+
+
+def choosing_half(frame: pd.DataFrame) -> np.ndarray:
+    """Bool [n]: variants that choose a layer; the others are ranked by it. Decided by contig and position alone."""
+    known = [name for name in ("contig", "position") if name in frame.columns] or ["id"]
+    places = frame[known].astype(str).agg(":".join, axis=1)
+    return np.array([blake2b(place.encode(), digest_size=1).digest()[0] % 2 == 0 for place in places])
+
+
+def _choose_layers(
+    frame: pd.DataFrame, cosines: Mapping[tuple[str, int, float], np.ndarray], rng: np.random.Generator
+) -> tuple[list[Result], list[dict[str, Any]]]:
+    """Results of every layer, and the choice of one per pooling; `cosines` [n] by pooling, layer and depth."""
+    half, results, selections = choosing_half(frame), list[Result](), list[dict[str, Any]]()
+    for pooling in dict.fromkeys(name for name, _, _ in cosines):
+        mine = {(layer, depth): values for (name, layer, depth), values in cosines.items() if name == pooling}
+        tried: dict[int, float | None] = {}
+        ranked = {}
+        for (layer, depth), values in mine.items():
+            extra = {"pooling": pooling, "layer": layer, "depth": depth, "unit": "variant"}
+            for label in (BENIGN, PATHOGENIC):
+                if (chosen := (frame["label"] == label).to_numpy()).any():
+                    results.append(_mean_result("cosine", values[chosen], extra | {"label": label}, rng))
+            ranked[layer] = extra, 1 - values
+            one = rank_variants(frame["label"][half], (1 - values)[half], ["auroc"], extra, "run")[0]
+            results.append(replace(one, split="validation"))
+            tried[layer] = one.value
+        if not any(value is not None for value in tried.values()):
+            continue
+        last = max(tried)
+        # The last one first: it wins where none is better.
+        order = sorted(tried, key=lambda layer: layer != last)
+        worth = {layer: -np.inf if (value := tried[layer]) is None else value for layer in order}
+        won = max(worth, key=worth.__getitem__)
+        selections.append(
+            {"what": "layer", "within": pooling, "split": "validation", "metric": "auroc", "chosen": won}
+            | {"tried": {layer: tried[layer] for layer in order}}
+        )
+        for layer in dict.fromkeys((won, last)):
+            extra, distance = ranked[layer]
+            facts = extra | {"chosen": layer == won}
+            results += rank_variants(frame["label"][~half], distance[~half], ["auroc"], facts, "validation", rng)
+    return results, selections
 
 
 def _chunk_gaps(pooled: pd.DataFrame, pooling: str, rng: np.random.Generator) -> list[Result]:

@@ -8,7 +8,16 @@ from typing import Any
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
 from foundationless.study.config import check_schema, read_schema, read_yaml, unknown
-from foundationless.study.families import FAMILIES, PIECES, PUBLISHED, TOKENIZERS, depth_of, size_keys, token_kind
+from foundationless.study.families import (
+    FAMILIES,
+    PIECES,
+    PUBLISHED,
+    TOKENIZERS,
+    depth_of,
+    known_depth,
+    size_keys,
+    token_kind,
+)
 from foundationless.study.names import is_budget, is_derivation, is_qualifier, kind_of, parse_model, parse_task
 from foundationless.study.names import words_behind as words
 from foundationless.study.plan import Model, Plan, read_pairs
@@ -20,6 +29,7 @@ from foundationless.study.vocabulary import (
     CONTROL_ARMS,
     FEATURES,
     GENOTYPES,
+    LAYERED,
     METRICS,
     PROBES,
     REFERENCES,
@@ -386,6 +396,7 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
     _check_search(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
     _check_known("probe", plan.probing(analysis)["probes"], PROBES, f"config, analyses.{analysis}.probing.probes")
+    _check_layers(plan, analysis, spec)
     names = plan.names_of(analysis)
     if not ANALYSES[analysis].classifies:
         if spec.get("baselines"):
@@ -394,6 +405,27 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"analysis '{analysis}': '{odd[0]}' has no weights, which are scored here; leave it out.")
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
+
+
+def _check_layers(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
+    """That layers are read where something reads them, that the networks have them, and that validation may choose."""
+    if "layers" in spec and ANALYSES[analysis].rule not in LAYERED:
+        fits = ", ".join(name for name, other in ANALYSES.items() if other.rule in LAYERED)
+        raise UserError(f"analysis '{analysis}': 'layers' is for {fits}; leave it out here.")
+    words = plan.layers(analysis)
+    if words and plan.config["selection"] == "test":
+        raise UserError(
+            f"analysis '{analysis}', layers: selection 'test' reports the paper's one probe, on the last layer; use "
+            "'layers: last' or 'selection: validation'."
+        )
+    for name in plan.names_of(analysis):
+        depth = known_depth(plan.model(name).config)
+        most = depth and depth + 1  # the last norm may have a state of its own; the job knows
+        if most and (odd := [word for word in words if word != "all" and int(word) > most]):
+            raise UserError(
+                f"analysis '{analysis}', layers: '{name}' has {depth} layers (0 is its embedding), and no layer "
+                f"{odd[0]}; correct its layers."
+            )
 
 
 def _check_arms(analysis: str, spec: Mapping[str, Any], model: Model) -> None:

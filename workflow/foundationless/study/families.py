@@ -310,6 +310,12 @@ def depth_of(config: Mapping[str, Any]) -> float:
     return float(next((config[key] for key in _LAYERS if config.get(key)), 1))
 
 
+def known_depth(config: Mapping[str, Any]) -> int | None:
+    """Layers that an architecture's configuration gives, if it says it as a number."""
+    said = next((config[key] for key in _LAYERS if config.get(key)), None)
+    return said if isinstance(said, int) else None
+
+
 def count_parameters(family: str, config: Mapping[str, Any]) -> int | None:
     """Parameters of a family in a configuration; None where no formula is known, or what it reads is missing."""
     count = FAMILIES.get(family, Family("")).count

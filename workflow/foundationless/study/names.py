@@ -129,3 +129,8 @@ def sequence_set(task: str) -> str:
     """The sequence set that a task reads: its name without the budget of epochs, which only changes a run."""
     base, *words = task.split(".")
     return ".".join([base, *(word for word in words if not is_budget(word))])
+
+
+def layer_column(pooling: str, layer: int) -> str:
+    """What the features of an inner layer are called: `max_layer3`; those of the last layer have the pooling's name."""
+    return f"{pooling}_layer{layer}"

@@ -13,10 +13,18 @@ from typing import Any, NamedTuple
 
 from foundationless.errors import UserError
 from foundationless.study.config import unknown
-from foundationless.study.families import PIECES, PUBLISHED, count_parameters, matched, scaled
+from foundationless.study.families import PIECES, PUBLISHED, count_parameters, depth_of, matched, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
 from foundationless.study.rungs import cut_rungs, default_rungs
-from foundationless.study.vocabulary import ANALYSES, CLUSTERED, CONTROL_ARMS, GENOTYPES, POOLINGS, SEQUENTIAL
+from foundationless.study.vocabulary import (
+    ANALYSES,
+    CLUSTERED,
+    CONTROL_ARMS,
+    GENOTYPES,
+    LAYERED_BY_DEFAULT,
+    POOLINGS,
+    SEQUENTIAL,
+)
 
 Rows = Sequence[Mapping[str, str]]  # of a table
 # Of fine-tuning: what is trained and how it is held, where a study says nothing.
@@ -233,6 +241,27 @@ class Plan:
             clusters = ANALYSES[analysis].rule == "cluster_embeddings"
             wanted |= {CLUSTERED} if clusters else set(self.probing(analysis)["poolings"])
         return sorted(wanted, key=POOLINGS.index) or list(self.config["probing"]["poolings"])
+
+    def layers(self, analysis: str) -> tuple[str, ...]:
+        """Inner layers that an analysis reads beside the last: `all`, or numbers; empty where it reads the last alone.
+
+        Those of the section `embedding` are for probes and distances of variants; clusters are of the last layer unless
+        their analysis says otherwise.
+        """
+        usual = self.config["embedding"].get("layers", "last")
+        usual = usual if ANALYSES[analysis].rule in LAYERED_BY_DEFAULT else "last"
+        said = self.config["analyses"].get(analysis, {}).get("layers", usual)
+        words = [said] if isinstance(said, str) else [str(layer) for layer in said]
+        return ("all",) if "all" in words else tuple(word for word in words if word != "last")
+
+    def embedded_layers(self, task: str, model: str) -> tuple[str, ...]:
+        """Inner layers of a task's own set that `embed` keeps: all that an analysis reads of it or of sets derived."""
+        read = {word for analysis in self._readers.get((task, model), ()) for word in self.layers(analysis)}
+        return ("all",) if "all" in read else tuple(sorted(read, key=int))
+
+    def columns_of_layers(self, words: Collection[str], model: Model) -> float:
+        """Layers that words name, the last one included, as far as a configuration tells its depth."""
+        return 1 + (depth_of(model.config) if "all" in words else len(words))
 
     @cached_property
     def _readers(self) -> dict[tuple[str, str], set[str]]:

@@ -154,6 +154,13 @@ POOLINGS = ("max", "mean", "cls")
 
 CLUSTERED = "max"
 
+# Rules that read inner layers of a network where a study says so, and those of them that `embedding.layers` is for.
+LAYERED = ("probe", "score_sensitivity", "score_similarity", "cluster_embeddings")
+
+LAYERED_BY_DEFAULT = LAYERED[:3]
+
+LAST_LAYER = "last_layer"  # the selection of what is best on the last layer alone, beside what is best on all
+
 
 class Features(NamedTuple):
     """A family of hand-made features: the function of its name in `features.composition`, or in `features.genotypes`.
@@ -291,6 +298,7 @@ DIAGNOSTICS = (
     "confusion",
     "selections",
     "settings",
+    "layers",
     "verification",
 )
 
@@ -378,6 +386,7 @@ FIGURES = {
     "confusion": Figure(FURTHER, "confusion:confusion"),
     "fewshot": Figure(FURTHER, "probing:fewshot"),
     "probing": Figure(FURTHER, "probing:probing"),
+    "layers": Figure(FURTHER, "layers:layers"),
     "clustering": Figure(FURTHER, "probing:clustering"),
     "variants": Figure(FURTHER, "variation:variants"),
     "roc": Figure(FURTHER, "curves:roc"),

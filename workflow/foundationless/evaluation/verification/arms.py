@@ -68,7 +68,7 @@ def _check_settings(check: Check, one: Cell, other: Cell) -> None:
     check.counts[f"pairs of {one.record['model']}"] += 1
     first, second = one.record["settings"], other.record["settings"]
     misread = parse_model(one.record["model"]).reading != "published"  # its random arm may be of another family
-    own = {*OWN, *(("trainable_parameters", "max_tokens", "truncated") if misread else ())}
+    own = {*OWN, *(("trainable_parameters", "max_tokens", "truncated", "layers", "last_layer") if misread else ())}
     for name in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(name), second.get(name)
         if name in own or ours == theirs or (name == "learning_rates" and _extended(ours, theirs)):

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from foundationless.evaluation.layers.depth import best_of_layers
 from foundationless.evaluation.metrics import (
     confusion,
     evaluate_ranking,
@@ -24,7 +25,7 @@ from foundationless.evaluation.metrics import (
 from foundationless.evaluation.records import hash_numbers
 from foundationless.evaluation.task_results import SELECTED_BY, of_split
 from foundationless.runtime.files import sha256
-from foundationless.study.vocabulary import CLASS_METRICS, COUNT_METRICS, RANK_METRICS
+from foundationless.study.vocabulary import CLASS_METRICS, COUNT_METRICS, LAST_LAYER, RANK_METRICS
 
 # Numbers of a table of verification: what was looked at, and what could not be.
 COUNTS = ("records", "predictions", "values", "selections", "pairs", "hashes", "unchecked")
@@ -387,8 +388,9 @@ def _selected(record: Mapping[str, Any]) -> dict[Key, set[str]]:
     found: dict[Key, set[str]] = {}
     rows = _runs(record, "test")
     for selection in record["selections"]:
-        if selection["what"] == "run" and not selection.get("within"):
-            found.setdefault((selection["split"], NO_FOLD), set()).add(selection["chosen"])
+        if selection["what"] == "run" and selection.get("within") in (None, "", LAST_LAYER):
+            by = selection.get("within") or selection["split"]
+            found.setdefault((by, NO_FOLD), set()).add(selection["chosen"])
         elif selection["what"] == "learning_rate":
             for run, row in rows.items():
                 if _within(row, selection) and _same_text(row["learning_rate"], selection["chosen"]):
@@ -431,6 +433,9 @@ def _check_selections(cell: Cell) -> None:
 def _settled(record: Mapping[str, Any], selection: Row) -> str | None:
     """What the results say was chosen inside a run or a fold of cross-validation; None where they do not."""
     what, within, chosen = selection["what"], selection.get("within"), selection["chosen"]
+    if what == "layer" and not within:
+        won = (row for row in _runs(record, "test").values() if row["extra"].get("selected"))
+        return next((str(row["extra"]["layer"]) for row in won if "layer" in row["extra"]), None)
     if (row := _runs(record, "test").get(str(within))) is not None:
         number = row["extra"].get(what)
         return chosen if number is None or _same_text(number, chosen) else str(number)
@@ -470,6 +475,16 @@ def _measured(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[str, 
                 yield names[0] if names else f"{row['learning_rate']:g}", row["value"]
     elif what == "run" and not within:
         yield from ((run, row["value"]) for run, row in rows.items())
+    elif what == "run" and within == LAST_LAYER:
+        last = record["settings"].get("last_layer")
+        yield from ((run, row["value"]) for run, row in rows.items() if row["extra"].get("layer") == last)
+    elif what == "layer" and not within:
+        yield from (
+            (str(layer), rows[run]["value"]) for layer, run in best_of_layers(record, selection["metric"]).items()
+        )
+    elif what == "layer":  # of one pooling, by half of the variants
+        tried = (row for row in record["results"] if row["split"] == split and row["extra"].get("pooling") == within)
+        yield from ((str(row["extra"]["layer"]), row["value"]) for row in tried if "layer" in row["extra"])
     elif within in rows:  # what was settled inside a run is what the run was judged by
         yield selection["chosen"], rows[within]["value"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
+from foundationless.evaluation.layers.depth import measure_layers
 from foundationless.evaluation.records import read_record
 from foundationless.evaluation.table_files import read_csv
 from foundationless.evaluation.task_results import KEYS, SELECTED_BY, read_predictions
@@ -20,13 +21,14 @@ from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.processes import counted, map_forked
 from foundationless.study.names import sequence_set
-from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, UNPAIRED
+from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, LAST_LAYER, UNPAIRED
 
 RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safetensors", "predictions.parquet"
 NOT_THERE = "files of tables or of the verdict that are not there"
 
 Means = dict[tuple[str, ...], dict[str, float]]  # (analysis, task, model, init, selection) -> metric -> value
 Recorded = dict[tuple[str, ...], list[float]]  # (analysis, task, model, init, metric) -> values, of the unpaired
+Layers = dict[tuple[str, ...], list[float]]  # (analysis, task, model, init, metric, layer) -> values that a table has
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Task:
     check: Check
     means: Means = field(default_factory=dict)
     recorded: Recorded = field(default_factory=dict)
+    layers: Layers = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,16 @@ def verify(results: Path, processes: int) -> Check:
     work = map_forked(partial(_check_task, results, weights), list(tasks.items()), processes)
     means: Means = {}
     recorded: Recorded = {}
+    layers: Layers = {}
     for task in counted(names, work):
         total.add(task.check)
         means |= task.means
         recorded |= task.recorded
+        layers |= task.layers
     total.add(_check_pretraining(pretraining, weights))
     for directory in [*sorted({results / name.partition("/")[0] for name in names}), results / "tables"]:
         total.add(_check_tables(directory, means, recorded))
+        total.add(_check_layers(directory / "layers.csv", layers))
     total.add(_check_verdict(results))
     return total
 
@@ -111,6 +117,7 @@ def _check_task(results: Path, weights: Mapping[str, WeightSet], task: tuple[str
         outcome.check.add(cell.check)
     outcome.check.add(check_arms(cells))
     outcome.means = _average(cells)
+    outcome.layers = _by_layer([cell.record for cell in cells])
     if cells and name.partition("/")[0] in UNPAIRED:
         averaged = average_records([cell.record for cell in cells])
         for key, part in averaged.groupby([*KEYS, "metric"], sort=False):
@@ -192,8 +199,13 @@ def _average(cells: Sequence[Cell]) -> Means:
     means: Means = {}
     for selection in SELECTED_BY:
         arms: dict[tuple[str, ...], list[dict[str, float]]] = {}
+        layered = any(chose == LAST_LAYER for cell in cells for chose, _ in cell.values)
+        if selection == LAST_LAYER and not layered:
+            continue
         for cell in cells:
             runs = [values for (chose, _), values in cell.values.items() if chose == selection]
+            if selection == LAST_LAYER and not runs:  # what validation chose was of the last layer, or of none
+                runs = [values for (chose, _), values in cell.values.items() if chose == "validation"]
             names = [name for name in CLASS_METRICS if runs and all(name in values for values in runs)]
             folded = {name: sum(values[name] for values in runs) / len(runs) for name in names}
             identity = tuple(str(cell.record[key]) for key in ("analysis", "task", "model", "init"))
@@ -299,6 +311,47 @@ def _reference(row: Mapping[str, Any], means: Means) -> tuple[str, ...]:
     return (row["analysis"], row["task"], row["reference"], init, row["selection"])
 
 
+def _by_layer(records: Sequence[Mapping[str, Any]]) -> Layers:
+    """Mean over seeds of what a layer reached on validation, as its predictions have it; and what was measured."""
+    found: Layers = {}
+    for record in records:
+        for said in record["selections"]:
+            if said["what"] == "layer" and not said.get("within"):
+                for layer, value in said["tried"].items():
+                    key = (*(str(record[name]) for name in KEYS), str(said["metric"]), layer)
+                    found.setdefault(key, []).append(math.nan if value is None else value)
+    means = {key: [sum(values) / len(values)] for key, values in found.items()}
+    for row in measure_layers(records).to_dict("records"):
+        key = (*(str(row[name]) for name in (*KEYS, "metric")), str(int(row["layer"])))
+        if key not in found:  # of probes the choice of a layer says more
+            means.setdefault(key, []).append(float(row["value"]))
+    return means
+
+
+def _check_layers(path: Path, layers: Layers) -> Check:
+    """Every value of a table of layers against what the records say of the layer."""
+    check = Check()
+    if not path.is_file():
+        if layers:
+            check.skip(NOT_THERE)
+        return check
+    try:
+        rows = read_csv(path, (*KEYS, "metric", "layer", "value"), "run it again", dtype=dict.fromkeys(KEYS, str))
+    except UserError as error:
+        _say(check, path, error)
+        return check
+    for row in rows.to_dict("records"):
+        key = (*(str(row[name]) for name in (*KEYS, "metric")), str(int(row["layer"])))
+        if key not in layers:
+            check.skip("rows of tables that no kept predictions are behind")
+            continue
+        check.counts["values"] += 1
+        if not any(same(value, row["value"]) for value in layers[key]):
+            where = " ".join(map(str, key))
+            check.say(path, f"the value of {where} is {row['value']:.6g}, and no record of the layer says so")
+    return check
+
+
 # ---- the verdict
 
 
@@ -310,7 +363,9 @@ def _check_verdict(results: Path) -> Check:
         return check
     try:
         verdict = read_json(path)
-        rows = read_csv(table, ("model", "delta", "verdict"), "run it again", dtype={"model": str})
+        there = [path for path in (table, table.with_name("last_layer.csv")) if path.is_file()]
+        read = [read_csv(path, ("model", "delta", "verdict"), "run it again", dtype={"model": str}) for path in there]
+        rows = pd.concat(read, ignore_index=True)
     except UserError as error:
         _say(check, path, error)
         return check

@@ -282,6 +282,12 @@ class Caduceus(GenomicModel):
         states = [_joined(strands) for strands, _ in inner]
         return [*states, self._final(*last)] if self.fused else states
 
+    def every_state(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[Tensor]:
+        if self.fused or self.reading == "as_in_paper":
+            return self.hidden_states(input_ids, attention_mask)
+        *inner, last = self._walk(input_ids)
+        return [*(_joined(strands) for strands, _ in inner), self._final(*last)]
+
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         pooled = self.reading == "as_in_paper" and not self.fused
         for state in islice(self._walk(input_ids), self.config["n_layer"] + (not pooled)):

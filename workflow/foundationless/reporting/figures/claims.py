@@ -18,6 +18,7 @@ def claims(tables: Tables) -> Figure:
     title = "Claims of the paper, as it made them and cured"
     contrasts = tables.extra("claims")
     contrasts = contrasts[contrasts["model"].isin(tables.looks) & contrasts["difference"].notna()]
+    contrasts = contrasts[contrasts["selection"].isin(LOOKS)]  # layers.pdf has those of the last layer
     if contrasts.empty:
         return style.missing(title, "No claim of the paper can be judged with these data (claims.csv has no rows).")
     blocks = contrasts.groupby("claim", sort=False)

@@ -34,6 +34,8 @@ NEEDED = {
     "defects": ("item", "what", "task", "model", "init", "metric", "difference", "low", "high"),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),
     "importances": ("analysis", "task", "model", "kind", "class", "feature", "importance", "variant"),
+    "last_layer": ("suite", "model", "versus", "scope", "delta", "low", "high", "wins", "n", "verdict", "margin"),
+    "layers": ("analysis", "task", "model", "init", "metric", "split", "layer", "depth", "value", "low", "high"),
     "leakage": ("analysis", "task", "model", "init", "delta", "low", "high"),
     "missing": ("analysis", "task", "model", "init", "what", "note"),
     "optimism": ("analysis", "task", "model", "init", "optimism", "low", "high", "variant"),
@@ -69,6 +71,8 @@ READ = {
     "cost": ("energy_kwh",),
     "figure_09_categories": ("group", "reported_source", "tasks"),
     "importances": ("validation", "metric"),
+    "last_layer": ("analysis", "variant", "family"),
+    "layers": ("n", "seeds", "chosen", "variant"),
     "leakage": ("selection", "metric", "n_all", "n_distant"),
     "missing": ("seed",),
     "optimism": ("versus", "n_test"),
@@ -76,16 +80,17 @@ READ = {
     "table_14_windows": ("reported_source",),
     "records": (
         "init", "metric", "value", "seed", "n", "step", "run", "selection", "split", "selected", "fold", "component",
+        "depth",
     ),
     "mutagenesis": ("shift_max", "shift_mean", "llr"),
 }  # fmt: skip
 # Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
 NUMBERS = [
-    *sorted(table_files.NUMBERS), "attempts", "cpu_hours", "df", "difference", "distinct", "energy_kwh", "gpu_hours",
-    "gpus", "importance", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost", "p_tost_holm",
-    "peak_device_memory_mb", "peak_memory_mb", "position", "rank", "reported_sd", "rope_above", "rope_below",
-    "rope_within", "rows", "shift_max", "shift_mean", "threads", "units", "validation", "width", "wins", "with_defect",
-    "without", "x", "y",
+    *sorted(table_files.NUMBERS), "attempts", "cpu_hours", "df", "difference", "distinct", "energy_kwh",
+    "gpu_hours", "gpus", "importance", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost",
+    "p_tost_holm", "peak_device_memory_mb", "peak_memory_mb", "position", "rank", "reported_sd", "rope_above",
+    "rope_below", "rope_within", "rows", "shift_max", "shift_mean", "threads", "units", "validation", "width",
+    "wins", "with_defect", "without", "x", "y",
 ]  # fmt: skip
 # Columns that no row of a table leaves open.
 KEYS = {

@@ -44,7 +44,9 @@ def probing(tables: Tables) -> Figure:
     records = tables.records.dropna(subset=["value", "run"])
     records = records[records["analysis"].isin(PROBED) & (records["split"] == "test")]
     records = of_plain_tasks(tables.own(records[records["model"].isin(tables.looks)]))
-    runs = records[records["selection"] == "run"]
+    # Inner layers have a figure of their own, and one of them was tested only where it was chosen.
+    inner = records["depth"].astype(float).fillna(1.0) < 1
+    runs = records[(records["selection"] == "run") & ~inner]
     if runs.empty:
         return style.missing(title, f"No recorded runs of analyses {', '.join(PROBED)} on models.")
     folds = records[(records["selection"] == "crossvalidation") & (records["run"] == "chosen")]

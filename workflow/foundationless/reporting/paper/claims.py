@@ -5,7 +5,8 @@ positive where it would help, and a verdict of its interval at the study's margi
 `worse` or `equivalent`, fails if it is `better`, and is open otherwise. Under the selection `test` runs are chosen by
 their test score and arms are paired as the paper pairs them; under `validation` validation chooses, each model is
 compared with its own random self, the defect of the task is taken out where a derived set does so, and too few seeds or
-arms that learned nothing leave the claim open, as they leave a verdict.
+arms that learned nothing leave the claim open, as they leave a verdict. Where inner layers of frozen networks were
+kept, `last_layer` has the same with the last layer of both arms.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,10 +21,10 @@ from foundationless.evaluation.aggregate import Evidence, across_tasks, any_lear
 from foundationless.evaluation.bootstrap import verdict
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.reporting.tables.prices import Prices, price_claims
-from foundationless.study.vocabulary import FEWEST_SEEDS, TOO_FEW_SEEDS, VERDICTS
+from foundationless.study.vocabulary import FEWEST_SEEDS, LAST_LAYER, TOO_FEW_SEEDS, VERDICTS
 
 HOLDS = dict.fromkeys(VERDICTS, "open") | {"better": "no", "worse": "yes", "equivalent": "yes"}
-SELECTED_BY = ("test", "validation")
+SELECTED_BY = ("test", "validation", LAST_LAYER)
 
 Row = dict[str, Any]
 

@@ -18,8 +18,9 @@ from foundationless.evaluation.bootstrap import LEVEL
 from foundationless.evaluation.table_files import add_name_parts
 from foundationless.evaluation.task_results import KEYS
 from foundationless.reporting.tables.catalogue import columns_of
-from foundationless.study.vocabulary import ANALYSES
+from foundationless.study.vocabulary import ANALYSES, LAST_LAYER
 
+OTHERS = ("test", LAST_LAYER)  # selections beside the one that validation makes
 PAIRED = "paired: same resamples of the same test items"
 INDEPENDENT = "difference of two independent intervals (MOVER)"
 CLUSTERED = "Student's t against cluster-robust (CR1); widths have no interval"
@@ -43,9 +44,9 @@ def find_defects(
     is the group of tasks that share sequences, by task. In a mean over tasks such a group counts as one, sets derived
     from a task are averaged first, and permuted labels are left out. What there is no data for has no row.
     """
-    ours = scores[scores["selection"] != "test"]
+    ours = scores[~scores["selection"].isin(OTHERS)]
     averaged = [
-        _readings(comparisons[comparisons["selection"] != "test"], ours),
+        _readings(comparisons[~comparisons["selection"].isin(OTHERS)], ours),
         _optimism(diagnostics["optimism"], diagnostics["selections"]),
         _oracle(diagnostics["oracle"]),
         _derived(ours, 7, "ancestry", "family", "families on both sides"),
@@ -244,7 +245,7 @@ def _deviations(rows: pd.DataFrame, what: str) -> Iterator[Row]:
 
 def _dependent_tasks(comparisons: pd.DataFrame, clusters: Mapping[str, str]) -> Iterator[Row]:
     """11: half width of the interval over tasks, all taken for independent against sharers of sequences as one."""
-    mine = comparisons[(comparisons["selection"] != "test") & (comparisons["variant"] == "")]
+    mine = comparisons[~comparisons["selection"].isin(OTHERS) & (comparisons["variant"] == "")]
     mine = mine[(mine["init"] == "pretrained") & (mine["versus"] == "random") & mine["delta"].notna()]
     what, counted = "dependent tasks taken as independent", set()
     for (analysis, model), rows in mine.groupby(["analysis", "model"], sort=False) if clusters else ():

@@ -74,6 +74,12 @@ TABLES: dict[str, Table] = {
         f"analysis suite family model versus {_EVIDENCE} seeds learned p_holm p_tost_holm mde verdict", shown=True,
         parts=True,
     ),
+    "last_layer": _table(
+        VERDICT, "Of frozen features of which inner layers were kept: the same evidence where both arms read their "
+        "last layer, not the one that validation chose for each (which across_tasks has)",
+        f"{_ACROSS}:ACROSS", "analysis variant suite family model versus scope",
+        f"analysis suite family model versus {_EVIDENCE} seeds learned p_holm p_tost_holm mde verdict", parts=True,
+    ),
     "looks": _table(
         VERDICT, "What each look said, of a study whose seeds are {from, to}: every model's word at that look with its "
         "adjusted p values, the hours spent, the decision and why",
@@ -114,6 +120,14 @@ TABLES: dict[str, Table] = {
     "scores": _table(
         RESULTS, "Every arm with its interval", f"{_SUMMARY}:SCORES",
         f"{_ARM} metric selection pooling condition component mutations gene matched label chunk measure", parts=True,
+    ),
+    "layers": _table(
+        RESULTS, "Score and depth of every layer that was kept (0: the embedding; `depth`: its share of the network), "
+        "mean over seeds with its 95 % interval over items and seeds: of probes the best one of the layer on the "
+        "validation split, which chose (`chosen`: for how many seeds; selections.csv has each); of distances of "
+        "variants each layer's own, and the AUROC on the half of the variants that chose and, of the layer chosen "
+        "(`chosen`), on the other",
+        _DIAGNOSTICS, f"{_ARM} metric split pooling condition mutations null gene label unit matched layer", parts=True,
     ),
     "runs": _table(
         RESULTS, "Test score of each selected run", _DIAGNOSTICS, f"{_ARM} selection metric seed fold", parts=True

@@ -20,7 +20,7 @@ from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.importances import best_importances
 from foundationless.reporting.tables.inputs import Inputs, with_columns
 from foundationless.runtime.files import atomic_directory
-from foundationless.study.vocabulary import UNPAIRED
+from foundationless.study.vocabulary import LAST_LAYER, UNPAIRED
 
 Tables = dict[str, pd.DataFrame]
 
@@ -46,10 +46,15 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
     runs = _selected_by(inputs.diagnostics["runs"], inputs.selection)
     designs = looks.designs(inputs.looks)
     across = summarise_tasks(comparisons, runs, inputs.tasks, inputs.ranks, inputs.clusters, designs)
+    last_pairs, last_runs = (
+        frame[frame["selection"] == LAST_LAYER].reset_index(drop=True)
+        for frame in (inputs.comparisons, inputs.diagnostics["runs"])
+    )
     return {
         "scores": scores,
         "comparisons": comparisons,
         "across_tasks": prices.price_evidence(across, comparisons, inputs.tasks, hours),
+        "last_layer": summarise_tasks(last_pairs, last_runs, inputs.tasks, inputs.ranks, inputs.clusters, designs),
         "looks": looks.tabulate(inputs.looks),
         "ranks": ranked,
         "rank_pairs": rank_pairs,

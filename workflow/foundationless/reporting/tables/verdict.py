@@ -39,7 +39,12 @@ NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", "scope", 
 NUMBERS = ("delta", "se", "low", "high", "p_holm", "p_tost_holm", "margin")
 HOURS = ("gpu_hours", "cpu_hours", "next_decimal_seeds", "next_decimal_times", "next_decimal_hours")
 COUNTS = ("n", "distinct", "units", "seeds", "learned", "wins", "losses")
-NO_GRID = ("run", "epoch", "rung")  # among things without an order, on a path that ends by itself, or not the last word
+NO_GRID = (
+    "run",
+    "epoch",
+    "rung",
+    "layer",
+)  # among things without an order, on a path that ends by itself, or not the last word
 EDGES = ("low", "high")
 AGREEMENT = {True: "agree", False: "contradict", None: "open"}
 
@@ -73,6 +78,7 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
     judged = [name for name in models["model"] if name in {*everything["model"], *lost}]
     margins = pairs[pairs["analysis"] == analysis].dropna(subset="margin").groupby("metric", sort=False)["margin"].max()
     chosen = choices(tables, analysis)
+    layers = Layers(tables)
     verdict: Fact = {
         "schema_version": SCHEMA_VERSION,
         "study": study,
@@ -91,7 +97,7 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
         "truth_counts": {word: sum(case["agrees"] is agrees for case in cases) for agrees, word in AGREEMENT.items()},
         "models": {
             name: _judge(name, labels[name], analysis, whole, everything)
-            | {"lost": name in lost, "edges": count_edges(chosen, [name])} for name in judged
+            | {"lost": name in lost, "edges": count_edges(chosen, [name])} | layers.of(name) for name in judged
         },
         "edges": {"models": count_edges(chosen, judged), "baselines": count_edges(chosen, baselines)},
         "rules": _rules(tables, analysis, baselines),
@@ -134,6 +140,40 @@ def _judge(model: str, label: str, analysis: str, whole: pd.DataFrame, everythin
         "families_versus_baseline": _by(kinds[kinds["versus"] == "baseline"], "family"),
         "analyses": _by(mine[mine["versus"] == "random"], "analysis"),
     }
+
+
+class Layers:
+    """Which layers the evidence on frozen features rests on, and what it would be with the last ones."""
+
+    def __init__(self, tables: Path) -> None:
+        """Without the tables (older ones) and where no inner layer was kept there is nothing to say."""
+        keys = ("analysis", "task", "model", "init", "split", "layer", "chosen", "last")
+        self._layers, self._last = (
+            _read(tables / name, columns) if (tables / name).is_file() else pd.DataFrame(columns=list(columns))
+            for name, columns in (("layers.csv", keys), ("last_layer.csv", NEEDED))
+        )
+        rows = self._layers
+        probed = rows["split"].eq("validation") & rows["analysis"].isin(self._last["analysis"])
+        self._layers = rows[probed & (rows["variant"].fillna("").eq("") if "variant" in rows else True)]
+        last = self._last.fillna({"variant": "", "family": ""})
+        plain = (last["variant"] == "") & (last["suite"] == "all") & (last["family"] == "")
+        self._last = last[plain & (last["versus"] == "random")]
+
+    def of(self, model: str) -> Fact:
+        """`layers` of a model: analysis -> depth, how often each was chosen in each arm, and evidence with the last."""
+        mine, found = self._layers[self._layers["model"] == model], dict[str, Fact]()
+        pairs = _by(self._last[self._last["model"] == model], "analysis")
+        for analysis, part in mine.groupby("analysis", sort=False):
+            if str(analysis) in pairs:
+                arms = part[part["init"].isin(["pretrained", "random"]) & (part["chosen"] > 0)]
+                counted = arms.groupby(["init", "layer"])["chosen"].sum()
+                chosen = {
+                    arm: {str(int(layer)): int(times) for layer, times in counted[arm].items()}
+                    for arm in ("pretrained", "random") if arm in set(arms["init"])
+                }  # fmt: skip
+                facts = {"last": int(part["layer"].max()), "chosen": chosen, "last_layer": pairs[str(analysis)]}
+                found[str(analysis)] = facts
+        return {"layers": found} if found else {}
 
 
 def _set_beside(case: Mapping[str, str], labels: Mapping[str, str], everything: pd.DataFrame) -> Fact:

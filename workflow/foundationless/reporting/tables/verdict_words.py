@@ -35,7 +35,9 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     if lost:
         answers[0] = f"{answers[0][:-1]}; not compared for want of records: {_list(lost)}."
     stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
-    return [*answers, *stopped, _sizes(judged), _power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+    layers = _layers(judged, verdict["generated_from"]["analysis"])
+    rest = [_power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+    return [*answers, *stopped, _sizes(judged), *layers, *rest]
 
 
 def truths(verdict: Mapping[str, Any]) -> list[str]:
@@ -156,6 +158,26 @@ def _sizes(judged: Mapping[str, Any]) -> str:
     baseline += f" (for {short} there are too few seeds to say)" if short else ""
     alone = ", with a single seed of test items alone" if any(fact["seeds"] == 1 for _, fact in ordered) else ""
     return f"The mean difference on these tasks is {said} (95 % intervals{alone}){baseline}."
+
+
+def _layers(judged: Mapping[str, Any], analysis: str) -> list[str]:
+    """Which layers of frozen features the verdict rests on, and what it is with the last ones."""
+    known = [
+        (fact["label"], fact["layers"][analysis]) for fact in judged.values() if analysis in fact.get("layers", {})
+    ]
+    if not known:
+        return []
+    said = "; ".join(f"{label} {layers_words(facts)}" for label, facts in known)
+    return [f"Each arm reads the layer that validation chose for it, from 0, the embedding, on: {said}."]
+
+
+def layers_words(facts: Mapping[str, Any]) -> str:
+    """`pretrained 3 to 7, random 0 of 12 (last layers: +0.010 [+0.001, +0.019], better)`."""
+    chosen = ", ".join(f"{arm} {span(map(int, layers))}" for arm, layers in facts["chosen"].items())
+    fact = facts["last_layer"]["these"]
+    known = fact and fact["delta"] is not None
+    last = f"{signed(fact['delta'])} {interval(fact)}, {fact['verdict']}" if known else "not compared"
+    return f"{chosen} of {facts['last']} (last layers of both: {last})"
 
 
 def _power(judged: Mapping[str, Any]) -> str:

@@ -185,6 +185,7 @@ class Allocation:
             return max(1, gpu) * each + (0 if gpu else self._activations(model, rule, analysis, task))
         held = PER_NUCLEOTIDE * self.workload.nucleotides(parse_task(task).base_task)
         if rule == "embed":  # vectors in every pooling, and once more while they are written
+            # (of several layers one at a time: the others lie in a file)
             held += 8 * len(self.plan.poolings(task, model.name)) * self.workload.total(task) * width_of(model.config)
         # Fine-tuning keeps the start of every run, and a checkpoint passes through the host: weights, two moments.
         if rule == MERGE:  # the model, whose parameters are counted, and predictions of every run

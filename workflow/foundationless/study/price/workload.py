@@ -328,6 +328,7 @@ class Workload:
         elif rule in ("score_similarity", "score_likelihood"):
             total *= 2
         kept = 4.0 * total * width_of(model.config) if rule == "embed" else 0.0
+        kept *= self.layers_kept(task, model)
         seconds = self._forward(model, total, rows["length"], 1)
         return self._network(rule, seconds + (0.0 if rule == "embed" else SCORED), kept)
 
@@ -345,6 +346,10 @@ class Workload:
         rate = DOWNLOAD if rule == "download_weights" else READ / 3  # drawn or read, checked, written
         return Work(cpu=self.start(rule) + size / rate, size=size)
 
+    def layers_kept(self, task: str, model: Model) -> float:
+        """Layers of a network that an embedding of a task's own set holds; the last one alone where nobody asks."""
+        return self.plan.columns_of_layers(self.plan.embedded_layers(task, model.name), model)
+
     # ---- classifiers
 
     def _fits(self, rule: str, analysis: str, task: str, model: Model) -> Work:
@@ -357,6 +362,7 @@ class Workload:
             kinds = settings["probes"]
             number = len(settings["poolings"]) * (1 + len(settings.get("pca") or ()))
             number *= 1 + int(settings.get("cv_folds") or 0)
+            number = int(number * self.plan.columns_of_layers(self.plan.layers(analysis), model))
             columns = width_of(model.config)
         fits = number * sum(kind != "majority" for kind in kinds)
         work = FIT * fits + sum(self._fit(kind, rows["train"], columns, settings) for kind in kinds) * number

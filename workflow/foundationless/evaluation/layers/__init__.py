@@ -1,0 +1,1 @@
+"""Layers of frozen networks: what each is worth, and how often it was chosen."""
