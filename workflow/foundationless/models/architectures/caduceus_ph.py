@@ -85,20 +85,15 @@ class CaduceusPh(Caduceus):
         return checked
 
     @classmethod
-    def check_tokenizer(cls, config: Mapping[str, Any], tokenizer: Tokenizer) -> None:
-        super().check_tokenizer(config, tokenizer)
+    def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
+        # Asked of every tokenizer that is put in front, the checkpoint's own included (`check_tokenizer`).
         odd = sorted((tokenizer.special_ids - {tokenizer.mask_id, tokenizer.unknown_id}) ^ set(_AROUND))
         if odd:
             raise UserError(
                 f"family '{cls.family}' reads both strands and leaves the special tokens of tokenizer "
                 f"'{cls.tokenizer}' in their places; with tokenizer '{tokenizer.name}' token {odd[0]} is another."
             )
-
-    @classmethod
-    def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
-        config = super().vocabulary_config(tokenizer)
-        cls.check_tokenizer(config, tokenizer)
-        return config
+        return super().vocabulary_config(tokenizer)
 
     @classmethod
     def paper_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:
