@@ -48,6 +48,8 @@ TINY = {
         layer_norm_with_affine=False, weight_tying=False, max_sequence_length=64, attention_dropout=0.0,
         residual_dropout=0.0, embedding_dropout=0.0, block_group_size=1,
     ),
+    "transformers": ENCODER
+    | dict(model_type="bert", vocab_size=40, max_position_embeddings=64, pad_token_id=3, type_vocab_size=1),
     "cnn": CNN | dict(depth=3, kernel_size=5),
     "dilated_cnn": CNN | dict(depth=4, kernel_size=5, dilation_max=4),
 }  # fmt: skip
@@ -65,6 +67,7 @@ PAD = dict(
     cnn=0,
     dilated_cnn=0,
     mutbert=3,
+    transformers=3,
     gpn=0,
     olmo=3,
 )

@@ -7,57 +7,13 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from foundationless.errors import UserError
 from foundationless.models.architectures.native import TYPES, Transformers
 from foundationless.models.weights import initialise, load_checkpoint, save_weights
+from support.catalogue import SIZES, network, tiny
 
-VOCABULARY = 24
-# Whatever a configuration class calls its sizes: those that it has are set.
-TINY = {
-    "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
-    "num_key_value_heads": 2, "intermediate_size": 48, "max_position_embeddings": 80, "pad_token_id": 0,
-    "bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 2, "cls_token_id": 1, "mask_token_id": 3,
-    "embedding_size": 32, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 80, "num_layers": 2, "num_heads": 4,
-    "rotary_dim": 4, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "num_local_experts": 4,
-    "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "shared_expert_intermediate_size": 16,
-    "expert_layer_period": 2, "expert_layer_offset": 1, "attn_layer_period": 2,
-    "attn_layer_offset": 1, "mamba_d_state": 8, "mamba_dt_rank": 4, "state_size": 8,
-    "n_groups": 1, "time_step_rank": 4, "window_size": 6, "local_attention": 6, "block_size": 4,
-    "num_random_blocks": 1, "conv_kernel_size": 5, "word_embed_proj_dim": 32,
-}  # fmt: skip
-PARTICULAR = {
-    "falcon": {"head_dim": None},
-    "gemma2": {"sliding_window": 6},
-    "gemma3_text": {"sliding_window": 6},
-    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
-    "mamba2": {"num_heads": 8},
-    "modernbert": {"global_attn_every_n_layers": 2},
-    "modernbert-decoder": {"global_attn_every_n_layers": 2, "sliding_window": 6},
-    "olmo3": {"sliding_window": 6},
-}
-
-
-def tiny(model_type, **changes):
-    kind = CONFIG_MAPPING[model_type]
-    names = set(kind().to_dict()) - set(kind.attribute_map)
-    sizes = {name: value for name, value in TINY.items() if name in names}
-    sizes |= PARTICULAR.get(model_type, {}) | changes
-    return kind(**{name: value for name, value in sizes.items() if value is not None})
-
-
-def network(model_type, head=None, **changes):
-    """A network with parameters that are all different from their initial values."""
-    config = tiny(model_type, **changes)
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        made = getattr(transformers, head or TYPES[model_type].head)(config).eval()
-        with torch.no_grad():
-            for name, parameter in made.named_parameters():
-                if parameter.requires_grad and "embed_positions" not in name:
-                    parameter.add_(0.1 * torch.randn_like(parameter))
-    return made
+VOCABULARY = SIZES["vocab_size"]
 
 
 def body(made):

@@ -314,7 +314,7 @@ def test_caduceus_ph_reads_with_its_own_special_tokens_alone(tmp_path):
     assert (entry["family"], entry["tokenizer"]) == ("caduceus_ph", "caduceus")
     assert retokenized("caduceus_ph", TINY["caduceus_ph"], load_tokenizer("caduceus")) == TINY["caduceus_ph"]
     assert "complement_map" in retokenized("caduceus_ph", TINY["caduceus_ph"], load_tokenizer("hyenadna"))
-    with pytest.raises(UserError, match="with tokenizer 'character' token 0 is another"):
+    with pytest.raises(UserError, match="with tokenizer 'character' token 1 is another"):
         retokenized("caduceus_ph", TINY["caduceus_ph"], load_tokenizer("character"))
 
 

@@ -85,15 +85,24 @@ class CaduceusPh(Caduceus):
         return checked
 
     @classmethod
-    def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
-        # Asked of every tokenizer that is put in front, the checkpoint's own included (`check_tokenizer`).
+    def check_tokenizer(cls, config: Mapping[str, Any], tokenizer: Tokenizer) -> None:
+        super().check_tokenizer(config, tokenizer)
+        cls._check_special(tokenizer)
+
+    @classmethod
+    def _check_special(cls, tokenizer: Tokenizer) -> None:
         odd = sorted((tokenizer.special_ids - {tokenizer.mask_id, tokenizer.unknown_id}) ^ set(_AROUND))
         if odd:
             raise UserError(
                 f"family '{cls.family}' reads both strands and leaves the special tokens of tokenizer "
                 f"'{cls.tokenizer}' in their places; with tokenizer '{tokenizer.name}' token {odd[0]} is another."
             )
-        return super().vocabulary_config(tokenizer)
+
+    @classmethod
+    def vocabulary_config(cls, tokenizer: Tokenizer) -> dict[str, Any]:
+        config = super().vocabulary_config(tokenizer)
+        cls._check_special(tokenizer)
+        return config
 
     @classmethod
     def paper_config(cls, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -386,7 +386,11 @@ class Transformers(GenomicModel):
                 raise UserError(f"{where}: tensor '{name}' holds values that are not finite numbers.")
 
     def _load(self, tensors: Mapping[str, Tensor], where: str) -> tuple[Any, dict[str, Any]]:
-        """The network with these tensors, and what `transformers` says of them."""
+        """The network with these tensors, and what `transformers` says of them; without numbers if they have none."""
+        place: dict[str, Any] = {}
+        if any(tensor.is_meta for tensor in tensors.values()):
+            tensors = {name: torch.zeros(1, dtype=t.dtype).expand(t.shape) for name, t in tensors.items()}
+            place = {"device_map": "meta"}
         try:
             with _quiet():
                 network, said = self._class().from_pretrained(
@@ -396,6 +400,7 @@ class Transformers(GenomicModel):
                     output_loading_info=True,
                     ignore_mismatched_sizes=True,
                     dtype=torch.float32,
+                    **place,
                 )
         except (RuntimeError, ValueError, KeyError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
