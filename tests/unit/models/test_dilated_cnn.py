@@ -126,7 +126,7 @@ def test_sizes_are_those_of_the_published_networks_of_these_blocks(width, depth,
     assert count_parameters(FAMILY, config(width, depth)) == pytest.approx(millions * 1e6, rel=0.01)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family, row in FAMILIES.items() if row.count])
 def test_parameters_are_counted_without_building_as_torch_counts_them(family):
     published = [entry["config"] for entry in PUBLISHED.values() if entry["family"] == family]
     sizes = [TINY[family], *published, *({**TINY[family], **other} for other in OTHER_SIZES[family])]
