@@ -49,16 +49,17 @@ def shared(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, read_embeddings
+    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, of_outside, read_embeddings
     from foundationless.features.probes import align, run_job
 
     poolings = list(dict.fromkeys(arguments.poolings))
     ids, vectors, facts = read_embeddings(arguments.embeddings, poolings)
+    details = {"poolings": poolings, "max_tokens": facts["max_tokens"], "precision": facts["precision"]}
     run_job(
         lambda frame: align(ids, vectors, frame),
         arguments.probes,
         parameters=facts["parameters"],
-        details={"poolings": poolings, "max_tokens": facts["max_tokens"], "precision": facts["precision"]},
+        details=details | of_outside(facts),
         cost=of_embedding(arguments.task, facts),
         hashes=hashes_of_weights(facts),
         **shared(arguments),

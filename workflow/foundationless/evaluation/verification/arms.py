@@ -13,8 +13,8 @@ from foundationless.study.names import parse_model
 from foundationless.study.vocabulary import ANALYSES, DRAWN
 
 # Settings in which arms, or seeds of one, differ by what they are; `permutation_p` is a result, and so is how far the
-# learning rates were `extended`.
-OWN = ("seed", "weights", "permutation_p", "extended")
+# learning rates were `extended`; `outside` says who computed an arm, by which command.
+OWN = ("seed", "weights", "permutation_p", "extended", "outside")
 LONGEST = 60  # characters of a setting that a sentence quotes
 
 
