@@ -69,7 +69,7 @@ def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def of_outside(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the settings of such a record say of vectors that another program computed; nothing of our own."""
-    return {"outside": facts["outside"]} if "outside" in facts else {}
+    return dict(facts.get("outside", {}))
 
 
 def hashes_of_weights(facts: Mapping[str, Any]) -> dict[str, str]:

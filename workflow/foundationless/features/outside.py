@@ -48,8 +48,8 @@ class Outside:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What a record's settings say of where it comes from."""
-        return {key: self.card[key] for key in TOLD if key in self.card}
+        """What a record's settings say of where it comes from: `outside_by`, `outside_model`, …"""
+        return {f"outside_{key}": self.card[key] for key in TOLD if key in self.card}
 
     @property
     def hashes(self) -> dict[str, str]:

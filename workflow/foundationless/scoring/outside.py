@@ -35,7 +35,7 @@ def import_scores(
         record,
         **identity,
         parameters=arm.parameters,
-        settings={"outside": arm.origin},
+        settings=arm.origin,
         results=results,
         hashes=hash_files(predictions=predictions, sequences=sequences) | arm.hashes,
         cost=usage.cost() | {"outside": whose | UNKNOWN},

@@ -149,6 +149,8 @@ def _check_entry(plan: Plan, name: str) -> None:
     if model.is_outside:
         _check_outside(plan, name, model)
         return
+    if said := [key for key in ("vectors", "scores", "poolings") if key in model.entry]:
+        raise UserError(f"{where}: {said[0]} is for a model with `source: outside`; leave it out.")
     if "match" in model.entry:
         _check_match(plan, name, model)
     _check_model(model)

@@ -118,7 +118,8 @@ class Plan:
         settings = dict(entry.get("config") or {})
         if "match" in entry and stem in self.config["baselines"]:
             settings |= matched(name, entry, settings, self._size_of(entry["match"], name))
-        settings |= scaled(name, entry, parts.width, parts.layers)
+        if "family" in entry:  # what is not run here has no shape
+            settings |= scaled(name, entry, parts.width, parts.layers)
         tokenizer, arms = entry.get("tokenizer"), tuple(entry["arms"])
         if parts.tokenizer:
             tokenizer = TOKENIZERS[parts.tokenizer]
