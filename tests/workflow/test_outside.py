@@ -2,16 +2,25 @@
 
 import hashlib
 import json
+import runpy
 import subprocess
+import sys
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
+from foundationless.features.classifiers import STRENGTHS
+from foundationless.study.vocabulary import TOO_FEW_SEEDS, VERDICTS
 from support.studies import ENVIRONMENT, checkout, snakemake, write_study
 
 SEEDS = [0, 1, 2]
@@ -42,18 +51,16 @@ def python(directory, *words):
     return answer
 
 
-def write_scores(directory, arm, higher):
-    """Scores of variants as a program of conservation would write them: they know the alternative base alone."""
-    table = pq.read_table(directory / f"exports/{VARIANTS}.parquet")
-    scores = [(ord(alt) + len(alternative) * 7 + place % 13) % 97 / 97
-              for place, (alt, alternative) in enumerate(zip(table["alt"].to_pylist(), table["alternative"].to_pylist()))]
-    path = directory / f"outside/{arm}/{VARIANTS}.parquet"
-    path.parent.mkdir(parents=True)
-    pq.write_table(pa.table({"id": table["id"], "score": pa.array(scores, pa.float64())}), path)
+def write_scores(directory, arm, name, scores, **card):
+    """Scores of the exported variants, with their card, as a program of its own would write them."""
     exported = json.loads((directory / f"exports/{VARIANTS}.json").read_text())
-    card = {"by": "a lab", "model": arm, "revision": "1.7", "command": "score", "arm": "baseline", "higher": higher}
-    card |= {"task": VARIANTS, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    path.with_suffix(".json").write_text(json.dumps(card | {"sequences_sha256": exported["sequences_sha256"]}))
+    path = directory / f"outside/{name}/{VARIANTS}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = pq.read_table(directory / f"exports/{VARIANTS}.parquet")["id"]
+    pq.write_table(pa.table({"id": ids, "score": pa.array(scores, pa.float64())}), path)
+    facts = {"by": "a lab", "model": name, "revision": "1.7", "command": "score", "arm": arm, "task": VARIANTS}
+    facts |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} | card
+    path.with_suffix(".json").write_text(json.dumps(facts | {"sequences_sha256": exported["sequences_sha256"]}))
 
 
 @pytest.fixture(scope="module")
@@ -62,41 +69,94 @@ def elsewhere(tmp_path_factory):
     directory = checkout(tmp_path_factory.mktemp("checkout"))
     both = {"label": "Tiny BERT", "source": "outside", "arms": ["pretrained", "random"], "poolings": ["mean", "max"]}
     alone = {"label": "Closed", "source": "outside", "arms": ["pretrained"], "poolings": ["mean"]}
-    score = {"label": "Scores", "source": "outside", "arms": ["baseline"], "scores": "outside/cadd/{task}.parquet"}
+    score = {"label": "CADD", "source": "outside", "arms": ["baseline"], "scores": "outside/cadd/{task}.parquet"}
+    probing = {"probes": ["logistic"], "poolings": ["max"], "rounds": 5, "depth": 1, "eta": 0.1, "colsample": 1.0}
     write_study(
         directory / "study.yaml",
         seeds=SEEDS,
-        limits={"default": {"train": 60, "validation": 30, "test": 60}, VARIANTS: {}},
+        limits={"default": {"train": 100, "validation": 40, "test": 100}, VARIANTS: {}},
         statistics={"resamples": 100},
+        probing=probing | {"early_stopping": 0},
         models={
             "tiny": both | {"vectors": "outside/tiny/{init}/seed{seed}/{task}.parquet"},
-            "closed": alone | {"vectors": "outside/closed/{task}.parquet"},
+            "closed": alone | dict.fromkeys(("vectors", "scores"), "outside/closed/{task}.parquet"),
         },
         baselines={"length_gc": {}, "cadd": score},
-        probing={"probes": ["logistic"], "poolings": ["max"], "rounds": 5, "depth": 1, "eta": 0.1, "colsample": 1.0,
-                 "early_stopping": 0},
-        analyses={"frozen": {"tasks": [TASK]}, "clustering": {"tasks": [TASK], "models": ["closed"]},
-                  "likelihood": {"tasks": [VARIANTS]}},
-    )  # fmt: skip
+        analyses={
+            "frozen": {"tasks": [TASK]},
+            "clustering": {"tasks": [TASK], "models": ["closed"]},
+            "likelihood": {"tasks": [VARIANTS]},
+        },
+    )
     return directory
 
 
-def test_the_example_leads_to_a_verdict(elsewhere, tmp_path):
-    model = publish(tmp_path / "model")
-    study = ("--configfile", "study.yaml", "--cores", "2")
+def test_the_example_leads_to_a_verdict(elsewhere, tmp_path, monkeypatch):
+    model, study = publish(tmp_path / "model"), ("--configfile", "study.yaml", "--cores", "2")
     sets = [f"results/sequences/{task}.parquet" for task in (TASK, VARIANTS)]
     built = snakemake(*study, *sets, directory=elsewhere)
     assert built.returncode == 0, built.stdout[-3000:]
+    said = f"not there yet: 7, the first outside/closed/{TASK}.parquet; `python -m foundationless export_sequences"
+    assert said in built.stdout
     python(elsewhere, "-m", "foundationless", "export_sequences", "--task", TASK, VARIANTS, "--output", "exports")
-    given = ("--sequences", f"exports/{TASK}.parquet", "--revision", "1", "--by", "a lab")
-    arms = [("pretrained/seed0", ()), *((f"random/seed{seed}", ("--random", seed)) for seed in SEEDS)]
-    for place, random in arms:
-        python(elsewhere, EXAMPLE, *given, "--model", model, *random, "--output", f"outside/tiny/{place}/{TASK}.parquet")
-    (elsewhere / "composition.py").write_text(
+    given = (EXAMPLE, "--sequences", f"exports/{TASK}.parquet", "--revision", "1", "--by", "a lab")
+    monkeypatch.chdir(elsewhere)
+    for place, random in (("pretrained/seed0", ()), *((f"random/seed{seed}", ("--random", seed)) for seed in SEEDS)):
+        output = ("--output", f"outside/tiny/{place}/{TASK}.parquet")
+        monkeypatch.setattr(sys, "argv", list(map(str, (*given, "--model", model, *random, *output))))
+        runpy.run_path(EXAMPLE, run_name="__main__")  # a process each would import transformers four times
+    code = (
         "def embed(sequences):\n    return [[each.count(base) / len(each) for base in 'ACGT'] for each in sequences]\n"
     )
-    own = ("--function", "composition:embed", "--parameters", 1, "--output", f"outside/closed/{TASK}.parquet")
-    python(elsewhere, EXAMPLE, *given, *own)
-    write_scores(elsewhere, "cadd", "damaging")
-    done = snakemake(*study, directory=elsewhere)
+    (elsewhere / "composition.py").write_text(code)
+    function = ("--function", "composition:embed", "--parameters", 1)
+    python(elsewhere, *given, *function, "--output", f"outside/closed/{TASK}.parquet")
+    labels = pq.read_table(elsewhere / sets[1]).to_pandas().set_index("id")["label"]
+    truth = labels[pq.read_table(elsewhere / f"exports/{VARIANTS}.parquet")["id"].to_pylist()] == "pathogenic"
+    noise = np.random.default_rng(3).normal(size=(2, len(truth)))
+    write_scores(elsewhere, "baseline", "cadd", truth + noise[0], higher="damaging")
+    write_scores(elsewhere, "pretrained", "closed", noise[1] - 3 * truth, higher="tolerated", parameters=1)
+
+    done = snakemake(*study, "results/verdict.json", directory=elsewhere)
     assert done.returncode == 0, done.stdout[-6000:]
+    verdict = json.loads((elsewhere / "results/verdict.json").read_text())
+    tiny, closed = verdict["models"]["tiny"], verdict["models"]["closed"]
+    assert tiny["label"] == "Tiny BERT, from outside" and tiny["versus_random"]["these"]["seeds"] == len(SEEDS)
+    assert tiny["verdict"]["these"] in VERDICTS and tiny["verdict"]["these"] not in TOO_FEW_SEEDS.values()
+    assert tiny["versus_random"]["these"]["gpu_hours"] is None, "nobody counted what it cost"
+    assert closed["versus_random"] is None and closed["versus_baseline"]["these"]["verdict"] in VERDICTS
+    assert sum("No random arm exists of Closed, from outside" in said for said in verdict["sentences"]) == 1
+    _check_numbers(elsewhere, truth, noise)
+    checked = python(elsewhere, "-m", "foundationless", "verify")
+    assert "0 misfits" in checked.stdout and "arms from outside, whose files are not in the tree" in checked.stdout
+
+
+def _check_numbers(directory, truth, noise):
+    """Every score is that of scikit-learn on the vectors and scores as they lay outside."""
+    scores = pd.read_csv(directory / "results/tables/scores.csv").set_index(["analysis", "model", "init"])
+    pairs = pd.read_csv(directory / "results/tables/comparisons.csv").set_index(["analysis", "model", "versus"])
+    cadd, closed = (roc_auc_score(truth, each) for each in (truth + noise[0], 3 * truth - noise[1]))
+    assert scores.loc[("likelihood", "cadd", "baseline"), "value"] == pytest.approx(cadd)
+    assert scores.loc[("likelihood", "closed", "pretrained"), "value"] == pytest.approx(closed)
+    assert pairs.loc[("likelihood", "closed", "baseline"), "delta"] == pytest.approx(closed - cadd)
+    assert np.isnan(scores.loc[("likelihood", "closed", "pretrained"), "seconds"])
+    record = json.loads((directory / f"results/frozen/{TASK}/tiny/random/seed2/record.json").read_text())
+    assert record["settings"]["outside_by"] == "a lab" and record["settings"]["poolings"] == ["mean", "max"]
+    (path,) = (directory / "outside/tiny/random/seed2").glob("*.parquet")
+    assert record["hashes"]["weights"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    vectors, rows = (
+        pq.read_table(path).to_pandas().set_index("id"),
+        pd.read_parquet(directory / f"results/sequences/{TASK}.parquet"),
+    )
+    train, test = (rows[rows["split"] == split] for split in ("train", "test"))
+    values = []
+    for strength in STRENGTHS:
+        fit = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=5000))
+        fit.fit(np.stack(vectors.loc[train["id"], "mean"]), train["label"])
+        values.append(fit.score(np.stack(vectors.loc[test["id"], "mean"]), test["label"]))
+    found = [
+        row["value"]
+        for row in record["results"]
+        if row["split"] == "test" and row["extra"].get("run") == "logistic_mean"
+    ]
+    assert min(abs(found[0] - value) for value in values) < 0.02

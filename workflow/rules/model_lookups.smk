@@ -73,23 +73,13 @@ def get_constraint(names):
 
 
 def get_outside(key, wildcards):
-    """The file of an arm that another program computed; where it is not there yet, a line says what it is made of."""
-    said = (wildcards.model, wildcards.task, wildcards.init, int(wildcards.seed))
-    path = study.outside_file(key, *said)
-    if not os.path.isfile(path) and is_main_process() and path not in told_missing:
-        told_missing.add(path)
-        how = f"`python -m foundationless export_sequences --task {wildcards.task}` writes what it is computed from"
-        print(f"foundationless: there is no {path}; {how}.", file=sys.stderr)
-    return path
-
-
-told_missing = set()
+    """The file of an arm that another program computed."""
+    return study.outside_file(key, wildcards.model, wildcards.task, wildcards.init, int(wildcards.seed))
 
 
 def get_outside_card(key, wildcards):
     """The card beside it: JSON, or YAML where that is there."""
-    stem = study.outside_file(key, wildcards.model, wildcards.task, wildcards.init, int(wildcards.seed))[: -len("parquet")]
-    cards = [f"{stem}{ending}" for ending in ("json", "yaml", "yml")]
+    cards = [get_outside(key, wildcards).removesuffix("parquet") + ending for ending in ("json", "yaml", "yml")]
     return next((card for card in cards if os.path.isfile(card)), cards[0])
 
 

@@ -31,7 +31,9 @@ def classes(tmp_path):
     shares = [[0.2, 0.2, 0.4, 0.2] if odd else [0.25] * 4 for odd in rich]
     letters = ["".join(rng.choice(list("ACGT"), 60, p=share)) for share in shares]
     split = ["train"] * 50 + ["validation"] * 15 + ["test"] * 25
-    frame = pd.DataFrame({"id": [f"s{n}" for n in range(COUNT)], "sequence": letters, "label": np.where(rich, "b", "a")})
+    frame = pd.DataFrame(
+        {"id": [f"s{n}" for n in range(COUNT)], "sequence": letters, "label": np.where(rich, "b", "a")}
+    )
     frame = frame.assign(split=split, group=None)
     write_sequences(tmp_path / "sets/t.parquet", frame)
     return frame

@@ -58,15 +58,21 @@ def test_it_joins_the_analyses_that_read_what_it_has(tables):
 
 def test_its_files_are_those_of_the_tasks_own_set_and_of_one_checkpoint(tables):
     design = plan(tables, {"evo": BOTH})
-    assert design.outside_file("vectors", "evo", "sim_biotype.matched", "random", 2) == "out/random/2/sim_biotype.parquet"
-    assert design.outside_file("vectors", "evo", "sim_biotype", "pretrained", 2) == "out/pretrained/0/sim_biotype.parquet"
+    assert (
+        design.outside_file("vectors", "evo", "sim_biotype.matched", "random", 2) == "out/random/2/sim_biotype.parquet"
+    )
+    assert (
+        design.outside_file("vectors", "evo", "sim_biotype", "pretrained", 2) == "out/pretrained/0/sim_biotype.parquet"
+    )
 
 
 def test_it_has_no_weights_and_no_job_that_runs_it(tables):
     usual = {"models": ["hyenadna.demo"]}
     design = plan(tables, {"evo": BOTH}, {"cadd": CADD}, frozen={"models": ["hyenadna.demo", "evo"]})
     assert "evo" not in design.networks and design.outside == ("evo", "cadd")
-    assert not [name for source in ("hub", "local", "workflow") for name in design.networks_from(source) if name == "evo"]
+    assert not [
+        name for source in ("hub", "local", "workflow") for name in design.networks_from(source) if name == "evo"
+    ]
     before, after = (
         estimate(each, {}, 1e12)[0].query("target == 'all'").set_index("rule")["jobs"]
         for each in (plan(tables, frozen=usual), design)

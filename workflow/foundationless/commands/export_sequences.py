@@ -1,7 +1,7 @@
 """Write what a program outside the workflow reads of a task: ids, sequences and splits, without labels.
 
-Parquet, FASTA and, in TASK.json, the checksum of the sequences, which the card of what was computed from them states. Of
-variants both windows are written, REF and ALT. The sets are built before: `snakemake results/sequences/TASK.parquet`.
+Parquet, FASTA and, in TASK.json, the checksum of the sequences, which the card of what was computed from them states.
+Of variants both windows are written, REF and ALT. Sets are built before: `snakemake results/sequences/TASK.parquet`.
 """
 
 import argparse

@@ -76,7 +76,9 @@ def read_outside(path: Path, card_path: Path, sequences: Path, identity: Mapping
     if not path.is_file():
         raise UserError(f"{path}: no such file; compute it from what export_sequences writes for task {task}.")
     if sha256(path) != card["sha256"]:
-        raise UserError(f"{path}: its SHA-256 is not the one of its card {card_path}; write the card of this very file.")
+        raise UserError(
+            f"{path}: its SHA-256 is not the one of its card {card_path}; write the card of this very file."
+        )
     frame = read_sequences(sequences, strict_alphabet=strict)
     if checksum(exported(frame)) != card["sequences_sha256"]:
         raise UserError(
@@ -122,7 +124,9 @@ def _arrange(path: Path, table: pa.Table, frame: pd.DataFrame) -> pa.Table:
         raise UserError(f"{path}: id '{twice}' stands there more than once.")
     wanted = frame["id"].tolist()
     if missing := [name for name in wanted if name not in place]:
-        raise UserError(f"{path}: no row of id '{missing[0]}', which the sequence set has ({len(missing)} are missing).")
+        raise UserError(
+            f"{path}: no row of id '{missing[0]}', which the sequence set has ({len(missing)} are missing)."
+        )
     if len(ids) > len(wanted):
         other = sorted(place.keys() - set(wanted))
         raise UserError(f"{path}: id '{other[0]}' is none of the sequence set ({len(other)} such rows).")
@@ -160,7 +164,7 @@ def scores_of(arm: Outside) -> np.ndarray:
     kind = column.type
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise UserError(f"{arm.path}: column 'score' holds {kind}, not numbers.")
-    scores = column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+    scores: np.ndarray = column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
     _check_finite(arm, "score", np.isfinite(scores))
     return scores if arm.card["higher"] == "damaging" else -scores
 

@@ -16,12 +16,18 @@ RUN = "outside"  # the one score of such an arm
 
 
 def import_scores(
-    scores: Path, card: Path, sequences: Path, strict: bool, identity: Mapping[str, Any], record: Path, predictions: Path
+    scores: Path,
+    card: Path,
+    sequences: Path,
+    strict: bool,
+    identity: Mapping[str, Any],
+    record: Path,
+    predictions: Path,
 ) -> None:
     """Judge a file of scores and write predictions and then the record, which vouches for them.
 
-    Predictions are as of `score_likelihood`, with `score` higher where a variant is the more damaging and no `llr`, which
-    not every score is. `identity` has analysis, task, model, init and seed. What the scores cost is not known here.
+    Predictions are as of `score_likelihood`, with `score` higher where a variant is the more damaging and no `llr`,
+    which not every score is. `identity` has analysis, task, model, init and seed. What scores cost is not known here.
     """
     usage = JobUsage(threads=1)
     arm = read_outside(scores, card, sequences, identity, strict)

@@ -29,6 +29,10 @@ from foundationless.study.vocabulary import (
     SIMULATED,
 )
 
+# Keys of a model that say how it is run, which says nothing of one that another program ran.
+RUN_HERE = (
+    "family", "tokenizer", "config", "pretrained", "tokenizer_file", "pretraining", "match", "classifier", "options",
+)  # fmt: skip
 # A window of a dataset that has an index in the ledger: `region:DATASET/CONTIG.START-END`, 1-based, inclusive.
 REGION = re.compile(r"(?P<contig>[A-Za-z0-9_]+)\.(?P<start>[0-9]+)-(?P<end>[0-9]+)")
 
@@ -39,7 +43,11 @@ def read_study(config: Mapping[str, Any]) -> Plan:
     tables = config["tables"]
     models = read_yaml(tables["models"])
     # A model that says its own family is an entry by itself, and stands in the study instead of the table.
-    own = {name: entry for name, entry in (config["models"] | config["baselines"]).items() if {"family", "source"} & entry.keys()}
+    own = {
+        name: entry
+        for name, entry in (config["models"] | config["baselines"]).items()
+        if {"family", "source"} & entry.keys()
+    }
     if twice := [name for name in own if name in models]:
         raise UserError(f"model '{twice[0]}': {tables['models']} has an entry of that name; give yours another.")
     for where, entries in ((tables["models"], models), ("config, models", own)):
@@ -179,8 +187,7 @@ def _check_outside(plan: Plan, name: str, model: Model) -> None:
     where, table = f"model '{name}', source outside", "baselines" if name in plan.config["baselines"] else "models"
     if not (patterns := {key: model.entry[key] for key in ("vectors", "scores") if key in model.entry}):
         raise UserError(f"{where}: it has neither vectors nor scores; add a path of either.")
-    odd = "family tokenizer config pretrained tokenizer_file pretraining match classifier options".split()
-    if said := [key for key in odd if key in model.entry]:
+    if said := [key for key in RUN_HERE if key in model.entry]:
         raise UserError(f"{where}: it is not run here, so {said[0]} says nothing; leave it out.")
     if ("baseline" in model.arms) != (table == "baselines") or (table == "baselines" and not model.is_baseline):
         raise UserError(f"{where}: under baselines its arms are [baseline], under models pretrained, random or both.")
@@ -192,9 +199,13 @@ def _check_outside(plan: Plan, name: str, model: Model) -> None:
         except ValueError:
             fields = {pattern}
         if unknown_ones := sorted(fields - needed.keys()):
-            raise UserError(f"{where}, {key}: '{unknown_ones[0]}' is none of {{task}}, {{init}} and {{seed}}; correct it.")
+            raise UserError(
+                f"{where}, {key}: '{unknown_ones[0]}' is none of {{task}}, {{init}} and {{seed}}; correct it."
+            )
         if missing := [field for field, wanted in needed.items() if wanted and field not in fields]:
-            raise UserError(f"{where}, {key}: '{pattern}' names one file for every {missing[0]}; put {{{missing[0]}}} in.")
+            raise UserError(
+                f"{where}, {key}: '{pattern}' names one file for every {missing[0]}; put {{{missing[0]}}} in."
+            )
 
 
 def _check_match(plan: Plan, name: str, model: Model) -> None:

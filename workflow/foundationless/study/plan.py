@@ -148,7 +148,9 @@ class Plan:
     @cached_property
     def outside(self) -> tuple[str, ...]:
         """Models and baselines of the study that another program computed."""
-        return tuple(name for name in (*self.config["models"], *self.config["baselines"]) if self.model(name).is_outside)
+        return tuple(
+            name for name in (*self.config["models"], *self.config["baselines"]) if self.model(name).is_outside
+        )
 
     @cached_property
     def known_models(self) -> frozenset[str]:
@@ -298,7 +300,9 @@ class Plan:
         """Models of an analysis, and the baselines that join it."""
         spec = self.config["analyses"][analysis]
         # An analysis names its own rightly, or is told (`checks`); of the config's those join that it can read.
-        models = [name for name in self.config["models"] if not self.model(name).is_outside or self.reads(analysis, name)]
+        models = [
+            name for name in self.config["models"] if not self.model(name).is_outside or self.reads(analysis, name)
+        ]
         joining = [name for name in self.config["baselines"] if self.reads(analysis, name)]
         return [*spec.get("models", models), *spec.get("baselines", joining)]
 
@@ -315,6 +319,17 @@ class Plan:
         if self.model(cell.model).is_outside:
             return "import_scores" if kind.reads_outside == "scores" else kind.rule
         return "fit_baseline" if cell.init == "baseline" else kind.rule
+
+    @cached_property
+    def outside_files(self) -> dict[str, str]:
+        """Path -> task of every file of an arm from outside that a cell needs."""
+        cells = [cell for cell in self.cells if self.model(cell.model).is_outside]
+        return {
+            self.outside_file(ANALYSES[cell.analysis].reads_outside, cell.model, cell.task, cell.init, cell.seed): (
+                parse_task(cell.task).base_task
+            )
+            for cell in cells
+        }
 
     def outside_file(self, key: str, model: str, task: str, init: str, seed: int) -> str:
         """Path of the `vectors` or `scores` of an arm from outside, of a task's own set."""
@@ -347,7 +362,9 @@ class Plan:
         for name in names:
             model = self.model(name)
             described[name] = {
-                "label": ", ".join([model.entry["label"], *_in_words(name), *self._as_large_as(model), *_origin(model)]),
+                "label": ", ".join(
+                    [model.entry["label"], *_in_words(name), *self._as_large_as(model), *_origin(model)]
+                ),
                 "base": model.base,
                 "family": model.family,
                 "kind": "baseline" if name in self.config["baselines"] else "model",

@@ -1,9 +1,9 @@
 """What a program outside the workflow reads of a sequence set: sequences with their ids and splits, and no labels.
 
 Columns: `id`, `sequence`, `split`; of variants also `alternative` (the ALT window; `sequence` is that of REF) and what
-names the variant (`contig`, `position`, 1-based, `offset` in the window, 0-based, `ref`, `alt`). The checksum is of these
-columns in the order of ids, so that what comes back can be held to the very sequences that it was computed from; it
-does not depend on how the file was written, or on labels.
+names the variant (`contig`, `position`, 1-based, `offset` in the window, 0-based, `ref`, `alt`). The checksum is of
+these columns in the order of ids, so that what comes back can be held to the very sequences that it was computed from;
+it does not depend on how the file was written, or on labels.
 """
 
 import hashlib

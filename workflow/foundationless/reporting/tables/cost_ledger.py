@@ -1,8 +1,8 @@
 """The cost ledger: what every job of a study took, each once however many analyses share it, and sums of it.
 
 GPU-hours are hours of jobs times their GPUs, CPU-hours hours times their threads, busy or not: what a cluster bills.
-Attempts that were interrupted count where the record counts them (`usage.JobUsage`). What another program computed has a
-row of the rule `outside`, without numbers: its cost is not known, and neither is a sum that it belongs to.
+Attempts that were interrupted count where the record counts them (`usage.JobUsage`). What another program computed has
+a row of the rule `outside`, without numbers: its cost is not known, and neither is a sum that it belongs to.
 """
 
 import logging
@@ -81,11 +81,10 @@ def _recorded(records: pd.DataFrame) -> pd.DataFrame:
     if "seconds" not in records:
         return _jobs(records.iloc[:0])
     jobs = records[records["seconds"].notna()].drop_duplicates(IDENTITY[1:])
-    rules = jobs["analysis"].replace(_RULE_OF).mask(jobs["init"] == "baseline", "fit_baseline")
-    for column, rule in (("embedding_task", None), ("outside_task", "import_scores")):  # baselines from outside too
-        if column in jobs:
-            own = jobs["analysis"].replace(_RULE_OF) if rule is None else rule
-            rules = rules.mask(jobs[column].notna(), own)
+    empty = pd.Series(None, jobs.index, dtype=object)
+    read, scored = (jobs.get(f"{name}_task", empty).notna() for name in ("embedding", "outside"))
+    fitted = (jobs["init"] == "baseline") & ~read  # a baseline from outside is probed
+    rules = jobs["analysis"].replace(_RULE_OF).mask(fitted, "fit_baseline").mask(scored, "import_scores")
     return _jobs(jobs.assign(rule=rules))
 
 

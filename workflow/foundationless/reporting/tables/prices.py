@@ -93,7 +93,7 @@ class Prices:
             for name in (model, without(model, "reading")):
                 for start in (init, "pretrained" if init in CONTROL_ARMS else init, ""):
                     weights |= dict.fromkeys((place, "", name, start) for place in ("", "pretrain"))
-        if not self._elsewhere.isdisjoint({**own, **read}):
+        if not self._elsewhere.isdisjoint((*own, *read)):
             return None
         parts = [[self._known[arm] for arm in group if arm in self._known] for group in (own, read, weights)]
         sums = [np.sum([both for both in part], axis=0) if part else np.zeros((2, 2)) for part in parts]

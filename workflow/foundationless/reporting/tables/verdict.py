@@ -91,7 +91,8 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
         "truth_counts": {word: sum(case["agrees"] is agrees for case in cases) for agrees, word in AGREEMENT.items()},
         "models": {
             name: _judge(name, labels[name], analysis, whole, everything)
-            | {"lost": name in lost, "outside": name in outside, "edges": count_edges(chosen, [name])} for name in judged
+            | {"lost": name in lost, "outside": name in outside}
+            | {"edges": count_edges(chosen, [name])} for name in judged
         },
         "edges": {"models": count_edges(chosen, judged), "baselines": count_edges(chosen, baselines)},
         "rules": _rules(tables, analysis, baselines),

@@ -30,7 +30,11 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     judged = {name: fact for name, fact in verdict["models"].items() if fact["versus_random"]}
     alone = _alone(verdict)
     if not judged:
-        return ["No model has both arms, so nothing is judged.", *(alone or ["No difference was measured."]), _missing(verdict)]
+        return [
+            "No model has both arms, so nothing is judged.",
+            *(alone or ["No difference was measured."]),
+            _missing(verdict),
+        ]
     lost = [fact["label"] for fact in verdict["models"].values() if fact["lost"]]
     answers = [answer for scope in SCOPES if (answer := _answer(judged, scope))]
     if lost:

@@ -298,8 +298,8 @@ class _Graph:
             parents.append(self.add_weights(cell.model, cell.init, self.plan.weight_seed(cell.init, cell.seed)))
         if outside and ANALYSES[cell.analysis].embeds:
             base, seed = parse_task(cell.task).base_task, self.plan.weight_seed(cell.init, cell.seed)
-            key = ("import_vectors", base, cell.model, cell.init, str(seed))
-            parents.append(self.add(key, [self.add_sequences(base)], task=base, model=cell.model, init=cell.init))
+            imported = ("import_vectors", base, cell.model, cell.init, str(seed))
+            parents.append(self.add(imported, [self.add_sequences(base)], task=base, model=cell.model, init=cell.init))
         if network and ANALYSES[cell.analysis].embeds:
             made, base = parents.pop(), parse_task(cell.task).base_task
             read = [made, self.add_sequences(base)]
