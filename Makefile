@@ -19,13 +19,14 @@ demo: $(VENV)/.installed  ## the demo, offline, on simulated data -> results/rep
 mini: $(VENV)/.installed  ## the mini study on real data -> results/report.html (MIRROR=DIR: files fetched before)
 	$(MINI)
 
-# MODEL is OWNER/NAME on the hub or a directory; REVISION, FAMILY, TOKENIZER, NAME and STUDY say what is not to be guessed.
+# MODEL is OWNER/NAME on the hub or a directory; REVISION, FAMILY, TOKENIZER, NAME and STUDY say what is not to be guessed;
+# YES=1 starts it without the question that a terminal is asked.
 # The shell reads them itself, so that a path may have any character.
 ENTRY = $(if $(REVISION),--revision "$$REVISION") $(if $(FAMILY),--family "$$FAMILY") \
 	$(if $(TOKENIZER),--tokenizer "$$TOKENIZER") $(if $(NAME),--name "$$NAME") \
-	$(if $(STUDY),--study "$$STUDY") $(if $(MIRROR),--mirror "$$MIRROR")
+	$(if $(STUDY),--study "$$STUDY") $(if $(MIRROR),--mirror "$$MIRROR") $(if $(YES),--yes)
 
-trial: $(if $(MODEL),$(VENV)/.installed)  ## your model, from its hub id to the verdict on the mini study: MODEL=lab/model or a directory
+trial: $(if $(MODEL),$(VENV)/.installed)  ## your model, from its hub id to the verdict: MODEL=lab/model or a directory; YES=1: do not ask
 	@test -n "$$MODEL" || { echo "make trial: say which model: make trial MODEL=OWNER/NAME (of the hub) or MODEL=DIRECTORY (a checkpoint);" \
 		"REVISION, FAMILY, TOKENIZER, NAME, STUDY and MIRROR where they are not to be guessed." >&2; exit 2; }
 	@if test -d "$$MODEL"; then set -- --path; else set -- --repository; fi; \

@@ -1,6 +1,7 @@
 """From a published checkpoint to a study of it: every family known by its config, every mistake in one sentence."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -300,3 +301,38 @@ def test_a_mirror_is_a_hub(tmp_path, checkpoint, capsys):
     assert enter(*flags) == 2 and "2 revisions are there; name one" in capsys.readouterr().err
     assert enter(*flags, "--revision", "f" * 40) == 2
     assert f"it holds revision {REVISION}; give that --revision" in capsys.readouterr().err
+
+
+def test_a_trial_names_its_study_its_price_and_its_power(tmp_path, checkpoint, monkeypatch, capsys):
+    """The study follows from where networks run, and is the one that was asked for where one was."""
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    flags = ["--path", checkpoint, "--output"]
+    with monkeypatch.context() as patched:
+        patched.setattr("torch.cuda.is_available", lambda: False)
+        assert enter(*flags, tmp_path / "a.yaml") == 0
+    said = capsys.readouterr().err
+    assert "the study config/mini.yaml, because this machine has no GPU" in said
+    assert " 0.0 GPU-hours" in said and "cpu: " in said and "(frozen, 14 tasks, " in said
+    with monkeypatch.context() as patched:
+        patched.setattr("torch.cuda.is_available", lambda: True)
+        patched.setattr("torch.cuda.get_device_name", lambda: "NVIDIA H200")
+        assert enter(*flags, tmp_path / "b.yaml") == 0
+    said = capsys.readouterr().err
+    assert "the study config/trial.yaml, because this machine has a GPU (NVIDIA H200)" in said
+    assert "h200: " in said and "(finetune, 25 tasks, " in said and len(read_yaml(tmp_path / "b.yaml")["models"]) == 1
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "slurm")
+    assert enter(*flags, tmp_path / "b.yaml") == 0
+    assert "config/trial.yaml, because SNAKEMAKE_PROFILE is slurm" in capsys.readouterr().err
+    assert enter(*flags, tmp_path / "a.yaml", "--study", "config/mini.yaml") == 0
+    assert "the study config/mini.yaml, as asked for" in capsys.readouterr().err
+
+
+def test_a_terminal_is_asked_before_a_trial_starts(tmp_path, checkpoint, monkeypatch, capsys):
+    flags = ["--path", checkpoint, "--study", "config/mini.yaml", "--output", tmp_path / "a.yaml"]
+    for answer, more, code in (("n\n", (), 2), ("", (), 2), ("y\n", (), 0), ("n\n", ("--yes",), 0)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        assert enter(*flags, *more) == code
+        said = capsys.readouterr()
+        assert ("Start it?" in said.err) is not bool(more)
+        assert (said.out == "") is bool(code) and ("not started; the study is" in said.err) is bool(code)

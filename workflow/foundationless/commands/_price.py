@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from foundationless.study.price.estimate import Calibration
     from foundationless.study.price.workload import Workload
 
+SIZES, REPORTED = (Path("resources", "lists", name) for name in ("task_sizes.tsv", "reported.tsv"))
+DIFFERENCE = 0.03  # true one behind the power of `better`
+
 
 def add_assumptions(parser: argparse.ArgumentParser) -> None:
     """What a study costs and what it can show follow from these."""
@@ -20,14 +24,13 @@ def add_assumptions(parser: argparse.ArgumentParser) -> None:
     add("--configfile", required=True, type=Path, help="the study, as given to snakemake")
     add("--device", choices=sorted(DEVICES), default=DEFAULT, help=f"where networks run (default {DEFAULT})")
     add("--tflops", type=positive, help="what the device sustains, 10^12 operations per second (default: its own)")
-    lists = Path("resources", "lists", "task_sizes.tsv")
-    add("--sizes", type=Path, default=lists, help=f"TSV: task, train, validation, test, length (default {lists})")
+    add("--sizes", type=Path, default=SIZES, help=f"TSV: task, train, validation, test, length (default {SIZES})")
     add("--ledger", type=Path, help="what jobs cost that ran: CSV with rule, model, …, gpus, seconds (default: none)")
     add("--ledger-study", type=Path, help="config of the study that the ledger is of (default: this one)")
-    reported = Path("resources", "lists", "reported.tsv")
-    add("--reported", type=Path, default=reported, help=f"TSV: the paper's own numbers (default {reported})")
+    add("--reported", type=Path, default=REPORTED, help=f"TSV: the paper's own numbers (default {REPORTED})")
     add("--components", type=Path, help="components.csv of a pilot (default: how the paper's numbers vary)")
-    add("--difference", type=positive, default=0.03, help="true difference for the power of `better` (default 0.03)")
+    text = f"true difference for the power of `better` (default {DIFFERENCE})"
+    add("--difference", type=positive, default=DIFFERENCE, help=text)
 
 
 def read_assumptions(arguments: argparse.Namespace) -> tuple[Workload, Calibration]:
@@ -58,3 +61,49 @@ def _read_workload(path: Path, sizes: dict[str, dict[str, float]], device: Devic
     if not isinstance(config, dict):
         raise UserError(f"{path}: not a study; give a file like those in config.")
     return Workload(read_study(config), sizes, device)
+
+
+def state_price(path: Path, device: str) -> str:
+    """What a study is expected to cost on a device and what its verdict can show on these tasks, in two sentences."""
+    import pandas as pd
+
+    from foundationless.evaluation.power.designs import list_designs, tabulate
+    from foundationless.reporting.paper.spread import components_of
+    from foundationless.study.config import read_margins
+    from foundationless.study.price.estimate import Machine, estimate
+    from foundationless.study.price.workload import read_sizes
+
+    workload = _read_workload(path, read_sizes(SIZES), DEVICES[device])
+    machine = Machine(1, os.cpu_count() or 1)
+    costs, _ = estimate(workload.plan, workload.sizes, workload.device, machine)
+    total = costs[(costs["target"] == "all") & (costs["rule"] == "total")].iloc[0]
+    cost = (
+        f"Price by estimate: {total['jobs']:,} jobs, {total['gpu_hours']:.1f} GPU-hours, "
+        f"{total['cpu_hours']:.1f} core-hours, {total['wall_hours']:.1f} hours on {machine.cores} cores"
+        f"{' and one GPU' if workload.device.gpu else ''}, downloads aside (assumed: {workload.device.describe()})."
+    )
+    designs = list_designs(workload, read_margins(workload.plan.config["statistics"]))
+    words = tabulate(designs, components_of(workload, REPORTED, None), DIFFERENCE)
+    words = words[(words["scope"] == "these") & (words["analysis"] == workload.plan.main_analysis)]
+    if words.empty:
+        return f"{cost} It compares no pretrained arm with a random one sample by sample."
+    word = words.iloc[0]
+    shown = "nothing" if pd.isna(word["detectable"]) else f"{word['detectable']:.3f}"
+    return (
+        f"{cost} Power of its verdict ({word['analysis']}, {word['tasks']} tasks, {word['seeds']} seeds): `equivalent` "
+        f"where nothing differs {word['equivalent']:.2f}, `better` at {DIFFERENCE:+g} {word['better']:.2f}; it detects "
+        f"{shown} with 80 %."
+    )
+
+
+def find_device() -> tuple[str, str]:
+    """Where networks of a study that starts here will run (of `DEVICES`), and how that is known, in words."""
+    import torch
+
+    if profile := os.environ.get("SNAKEMAKE_PROFILE"):
+        return DEFAULT, f"SNAKEMAKE_PROFILE is {profile}, whose jobs are taken to have GPUs"
+    if not torch.cuda.is_available():
+        return "cpu", "this machine has no GPU that torch can use"
+    name = torch.cuda.get_device_name()
+    device = next((device for device in DEVICES if device in name.lower()), DEFAULT)
+    return device, f"this machine has a GPU ({name})"

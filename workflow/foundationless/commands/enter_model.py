@@ -1,15 +1,21 @@
 """Put a published checkpoint on trial: write a study of this model alone, and print the name of its file.
 
-The study is another one (the mini study) with the models that it names replaced by this one, pretrained and random, and
-with its baselines; what is left out of it is said. Of the checkpoint only config.json and tokenizer files are read; its
-revision is pinned. A private repository is read with HF_TOKEN, which is never written anywhere. A file that is there
-already and says the same is left alone: the same command goes on with a trial that was interrupted.
+The study is another one with the models that it names replaced by this one, pretrained and random, and with its
+baselines; what is left out of it is said. Where a GPU is at hand (of this machine, or behind the profile that
+SNAKEMAKE_PROFILE names) it is the standard trial, otherwise the mini study. Its price and its power are stated, and at
+a terminal you are asked before its name is printed. Of the checkpoint only config.json and tokenizer files are read;
+its revision is pinned. A private repository is read with HF_TOKEN, which is never written anywhere. A file that is
+there already and says the same is left alone: the same command goes on with a trial that was interrupted.
 """
 
 import argparse
 from pathlib import Path
 
+from foundationless.commands._price import find_device, state_price
+from foundationless.errors import UserError
+
 TRIALS = Path("config", "trials")
+STANDARD, MINI = Path("config", "trial.yaml"), Path("config", "mini.yaml")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,18 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tokenizer", help="tokenizer of the checkpoint (default: that of the family)")
     add("--name", help="name of the model: letters and digits (default: made of the repository's)")
     add("--label", help="its name in figures (default: the repository's)")
-    study = Path("config", "mini.yaml")
-    add("--study", type=Path, default=study, help=f"the study to put it into (default {study})")
+    add("--study", type=Path, help=f"the study to put it into (default {STANDARD} with a GPU, {MINI} without one)")
     add("--mirror", type=Path, help="directory laid out as host/path that is looked at before the network")
     add("--cache", type=Path, help="cache of downloaded files (default: the hub library's own)")
     add("--output", type=Path, help=f"study to write (default {TRIALS / 'NAME.yaml'})")
+    add("--yes", action="store_true", help="do not ask (without a terminal nobody is asked)")
 
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.models import hub, onboarding
-    from foundationless.runtime.log import tell
+    from foundationless.runtime.log import agreed, tell
 
-    study = onboarding.read_base(arguments.study)
+    device, place = find_device()
+    base = arguments.study or (MINI if device == "cpu" else STANDARD)
+    study = onboarding.read_base(base)
     if arguments.path:
         source = {"source": "local", "path": str(arguments.path.resolve())}
         published = hub.describe_directory(arguments.path.resolve())
@@ -49,4 +57,9 @@ def run(arguments: argparse.Namespace) -> None:
     output = arguments.output or TRIALS / f"{name}.yaml"
     for remark in onboarding.write_trial(study, name, entry, arguments.mirror, output):
         tell(remark)
+    why = "as asked for" if arguments.study else f"because {place}"
+    tell(f"{label} goes into the study {base}, {why}.")
+    tell(state_price(output, device))
+    if not arguments.yes and not agreed("Start it?"):
+        raise UserError(f"not started; the study is {output}: `snakemake --configfile {output}` runs it.")
     print(output)

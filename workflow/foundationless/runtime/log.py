@@ -19,3 +19,11 @@ def progress(total: int, description: str, unit: str, scale: bool = False) -> An
 
     quiet = 0.1 if sys.stderr.isatty() else 10.0
     return tqdm(total=total, desc=description, unit=unit, unit_scale=scale, mininterval=quiet, file=sys.stderr)
+
+
+def agreed(question: str) -> bool:
+    """Whether somebody at a terminal says yes; without a terminal nobody is asked, and it is."""
+    if not sys.stdin.isatty():
+        return True
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)  # standard output is for what a command answers
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -34,6 +34,7 @@ LINEAR_SECONDS = 4e-7  # of logistic regression or a linear SVM per row and feat
 FOREST_SECONDS = 1e-2  # of a random forest per row, every size of its leaves
 # Seconds of a classifier of sequences per nucleotide; measured on sets of 300 to 500 nucleotides, one core.
 SEQUENCE_SECONDS = {"markov": 2e-6, "pwm": 1e-6, "positional_kmer": 2e-6, "nearest": 1.5e-5}
+ROWS = 64  # by which a vocabulary is lengthened, to see what each row of it adds; tables are padded to a multiple
 CLASSES = 4  # of a task, on average
 UNKNOWN = {"train": 10000, "validation": 1000, "test": 1000, "length": 500}
 SPLITS = ("train", "validation", "test")
@@ -51,7 +52,7 @@ NUCLEOTIDE = {
     "import_scores": (2.5, 1e-8),  # with its libraries: those that score
 }
 DISTANT = 7e-7  # seconds of a nucleotide, where a set is derived that holds nothing near to its test rows
-WORDS = 3e6  # nucleotides at most that a byte-pair tokenizer learns from in a second
+WORDS = 6e5  # nucleotides at most that a byte-pair tokenizer learns from in a second
 RESAMPLE = 3e-9  # seconds of a bootstrap draw per row of a test set
 # Seconds of what depends on nothing that a study says, and of what grows with its cells: of a study, and of each cell.
 FIXED = {
@@ -262,6 +263,15 @@ class Workload:
         counted = count_parameters(model.family, model.config)
         return float(counted) if counted else parameters(self.plan.entries[model.base], model.config)
 
+    def _multiplied(self, model: Model, projected: float = 0.0) -> float:
+        """Numbers that a token is multiplied with: those of the tables of the vocabulary are looked up instead, but
+        for the share of tokens whose logits are computed (`projected`)."""
+        rows, whole = float(model.config.get("vocab_size") or 0), self.parameters(model)
+        more = count_parameters(model.family, {**model.config, "vocab_size": int(rows) + ROWS})
+        width = width_of(model.config)
+        tables = rows * ((more - whole) / ROWS if more and rows else width)  # two, where the head has its own
+        return max(whole - tables, 0.1 * whole) + projected * rows * width
+
     def tokens(self, model: Model, length: float) -> tuple[float, float]:
         """Tokens of a sequence of `length` nucleotides, and of the longest piece of it that the model takes."""
         tokens = length / NUCLEOTIDES[TOKENIZERS.get(str(model.tokenizer), "character")]
@@ -272,9 +282,7 @@ class Workload:
         tokens, longest = self.tokens(model, length)
         per_pass = batch or max(1.0, self.plan.config["embedding"]["token_budget"] / longest)
         passes = rows * max(1.0, tokens / longest) / per_pass
-        table = float(model.config.get("vocab_size") or 0) * width_of(model.config)  # is looked up, not multiplied
-        multiplied = max(self.parameters(model) - table, 0.1 * self.parameters(model))
-        return passes * self._pass(model, multiplied, per_pass * longest, factor)
+        return passes * self._pass(model, self._multiplied(model), per_pass * longest, factor)
 
     def _pass(self, model: Model, multiplied: float, tokens: float, factor: int, at_least: float = 1) -> float:
         """Seconds of one batch of so many tokens through so many parameters, in `at_least` passes."""
@@ -321,7 +329,8 @@ class Workload:
             share = settings["batch_size"] / processes
             tokens = self.tokens(model, settings["window"])[0] * share
             passes = max(1.0, tokens / settings.get("token_budget", BUDGET))
-            each = self._pass(model, self.parameters(model), tokens, 3, passes)
+            projected = settings["mask_probability"] if model.entry.get("objective") == "masked" else 1.0
+            each = self._pass(model, self._multiplied(model, projected), tokens, 3, passes)
             return self._network(rule, settings["steps"] * each, size, processes)
         rate = DOWNLOAD if rule == "download_weights" else READ / 3  # drawn or read, checked, written
         return Work(cpu=self.start(rule) + size / rate, size=size)
