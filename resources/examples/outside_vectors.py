@@ -1,4 +1,4 @@
-"""Vectors of a task by a model that the workflow does not run, as an arm from outside: an example to copy from.
+"""Vectors or scores of a task by a model that the workflow does not run, as an arm from outside: an example to copy.
 
 It needs nothing of foundationless, so that it runs in the environment of the model: pyarrow, and for --model torch and
 transformers. Export the sequences, compute each arm, and name the files in a study (README.md, "Arms from outside"):
@@ -10,7 +10,8 @@ transformers. Export the sequences, compute each arm, and name the files in a st
         --random 0 --by "Your Name" --output outside/lab/random/seed0/H3.parquet
 
 For a model that is not on the hub write a function of a list of sequences that returns a list of vectors (lists of
-floats), and name it: --function my_model:embed --arm pretrained --parameters 7000000000.
+floats), and name it: --function my_model:embed --arm pretrained --parameters 7000000000. For scores of variants it takes
+the REF windows and the ALT windows and returns a number for each pair: --function my_model:score --scores tolerated.
 """
 
 import argparse
@@ -38,18 +39,20 @@ def main():
     add("--arm", choices=["pretrained", "random", "baseline"], default="pretrained", help="which arm a function is")
     add("--parameters", type=int, help="numbers that the network behind a function has")
     add("--pooling", default="mean", help="what the vectors of a function are called (default: mean)")
+    add("--scores", choices=["damaging", "tolerated"], help="a function scores variants: what a higher score means")
     add("--by", required=True, help="who computed it")
     add("--batch", type=int, default=16, help="sequences at once")
-    add("--output", required=True, type=Path, help="vectors to write (Parquet); their card lies beside them (JSON)")
+    add("--output", required=True, type=Path, help="Parquet file to write; its card lies beside it (JSON)")
     arguments = parser.parse_args()
 
     table = pq.read_table(arguments.sequences)
     embed, facts = (read_model if arguments.model else read_function)(arguments)
     columns = {}
-    sequences = table["sequence"].to_pylist()
-    for start in range(0, len(sequences), arguments.batch):
-        for pooling, vectors in embed(sequences[start : start + arguments.batch]).items():
-            columns.setdefault(pooling, []).extend(vectors)
+    for start in range(0, len(table), arguments.batch):
+        rows = table.slice(start, arguments.batch)
+        windows = [rows[name].to_pylist() for name in ("sequence", "alternative")[: 2 if arguments.scores else 1]]
+        for name, values in embed(*windows).items():
+            columns.setdefault(name, []).extend(values)
     write(arguments, table["id"], columns, facts)
 
 
@@ -92,14 +95,17 @@ def read_function(arguments):
     facts = {"model": arguments.function, "arm": "random" if arguments.random is not None else arguments.arm}
     facts |= {"seed": arguments.random} if arguments.random is not None else {}
     facts |= {"parameters": arguments.parameters} if arguments.parameters else {}
-    return lambda sequences: {arguments.pooling: function(sequences)}, facts
+    facts |= {"higher": arguments.scores} if arguments.scores else {}
+    name = "score" if arguments.scores else arguments.pooling
+    return lambda *windows: {name: function(*windows)}, facts
 
 
 def write(arguments, ids, columns, facts):
-    """The vectors, and then the card that vouches for them."""
+    """The vectors or scores, and then the card that vouches for them."""
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    lists = {name: pa.array(vectors, pa.list_(pa.float32())) for name, vectors in columns.items()}
-    pq.write_table(pa.table({"id": ids} | lists), arguments.output, compression="zstd")
+    kind = pa.float64() if arguments.scores else pa.list_(pa.float32())
+    found = {name: pa.array(values, kind) for name, values in columns.items()}
+    pq.write_table(pa.table({"id": ids} | found), arguments.output, compression="zstd")
     exported = json.loads(arguments.sequences.with_suffix(".json").read_text())
     card = {
         "by": arguments.by,

@@ -51,16 +51,30 @@ def python(directory, *words):
     return answer
 
 
-def write_scores(directory, arm, name, scores, **card):
-    """Scores of the exported variants, with their card, as a program of its own would write them."""
+FUNCTIONS = """
+def embed(sequences):
+    return [[each.count(base) / len(each) for base in "ACGT"] for each in sequences]
+
+def score(sequences, alternatives):
+    sums = [[sum(map(ord, each[::3])) for each in windows] for windows in (sequences, alternatives)]
+    return [ref - 1.5 * alt for ref, alt in zip(*sums)]
+"""
+
+
+def write_scores(directory):
+    """Scores that know the truth under noise, and their card, as a program of its own would write them."""
     exported = json.loads((directory / f"exports/{VARIANTS}.json").read_text())
-    path = directory / f"outside/{name}/{VARIANTS}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
     ids = pq.read_table(directory / f"exports/{VARIANTS}.parquet")["id"]
-    pq.write_table(pa.table({"id": ids, "score": pa.array(scores, pa.float64())}), path)
-    facts = {"by": "a lab", "model": name, "revision": "1.7", "command": "score", "arm": arm, "task": VARIANTS}
-    facts |= {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} | card
-    path.with_suffix(".json").write_text(json.dumps(facts | {"sequences_sha256": exported["sequences_sha256"]}))
+    labels = pq.read_table(directory / f"results/sequences/{VARIANTS}.parquet").to_pandas().set_index("id")["label"]
+    truth = (labels[ids.to_pylist()] == "pathogenic").to_numpy()
+    scores = truth + np.random.default_rng(3).normal(size=len(truth))
+    path = directory / f"outside/cadd/{VARIANTS}.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"id": ids, "score": scores}), path)
+    card = {"by": "a lab", "model": "CADD", "revision": "1.7", "command": "score", "arm": "baseline", "task": VARIANTS}
+    card |= {"higher": "damaging", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(card | {"sequences_sha256": exported["sequences_sha256"]}))
+    return truth, scores
 
 
 @pytest.fixture(scope="module")
@@ -105,17 +119,12 @@ def test_the_example_leads_to_a_verdict(elsewhere, tmp_path, monkeypatch):
         output = ("--output", f"outside/tiny/{place}/{TASK}.parquet")
         monkeypatch.setattr(sys, "argv", list(map(str, (*given, "--model", model, *random, *output))))
         runpy.run_path(EXAMPLE, run_name="__main__")  # a process each would import transformers four times
-    code = (
-        "def embed(sequences):\n    return [[each.count(base) / len(each) for base in 'ACGT'] for each in sequences]\n"
-    )
-    (elsewhere / "composition.py").write_text(code)
-    function = ("--function", "composition:embed", "--parameters", 1)
-    python(elsewhere, *given, *function, "--output", f"outside/closed/{TASK}.parquet")
-    labels = pq.read_table(elsewhere / sets[1]).to_pandas().set_index("id")["label"]
-    truth = labels[pq.read_table(elsewhere / f"exports/{VARIANTS}.parquet")["id"].to_pylist()] == "pathogenic"
-    noise = np.random.default_rng(3).normal(size=(2, len(truth)))
-    write_scores(elsewhere, "baseline", "cadd", truth + noise[0], higher="damaging")
-    write_scores(elsewhere, "pretrained", "closed", noise[1] - 3 * truth, higher="tolerated", parameters=1)
+    (elsewhere / "composition.py").write_text(FUNCTIONS)
+    function = (*given, "--parameters", 1, "--output", f"outside/closed/{TASK}.parquet")
+    python(elsewhere, *function, "--function", "composition:embed")
+    variants = ("--sequences", f"exports/{VARIANTS}.parquet", "--output", f"outside/closed/{VARIANTS}.parquet")
+    python(elsewhere, *function, *variants, "--function", "composition:score", "--scores", "tolerated")
+    truth, known = write_scores(elsewhere)
 
     done = snakemake(*study, "results/verdict.json", directory=elsewhere)
     assert done.returncode == 0, done.stdout[-6000:]
@@ -126,16 +135,17 @@ def test_the_example_leads_to_a_verdict(elsewhere, tmp_path, monkeypatch):
     assert tiny["versus_random"]["these"]["gpu_hours"] is None, "nobody counted what it cost"
     assert closed["versus_random"] is None and closed["versus_baseline"]["these"]["verdict"] in VERDICTS
     assert sum("No random arm exists of Closed, from outside" in said for said in verdict["sentences"]) == 1
-    _check_numbers(elsewhere, truth, noise)
+    _check_numbers(elsewhere, truth, known)
     checked = python(elsewhere, "-m", "foundationless", "verify")
     assert "0 misfits" in checked.stdout and "arms from outside, whose files are not in the tree" in checked.stdout
 
 
-def _check_numbers(directory, truth, noise):
+def _check_numbers(directory, truth, known):
     """Every score is that of scikit-learn on the vectors and scores as they lay outside."""
     scores = pd.read_csv(directory / "results/tables/scores.csv").set_index(["analysis", "model", "init"])
     pairs = pd.read_csv(directory / "results/tables/comparisons.csv").set_index(["analysis", "model", "versus"])
-    cadd, closed = (roc_auc_score(truth, each) for each in (truth + noise[0], 3 * truth - noise[1]))
+    tolerated = pq.read_table(directory / f"outside/closed/{VARIANTS}.parquet")["score"].to_numpy()
+    cadd, closed = (roc_auc_score(truth, damage) for damage in (known, -tolerated))
     assert scores.loc[("likelihood", "cadd", "baseline"), "value"] == pytest.approx(cadd)
     assert scores.loc[("likelihood", "closed", "pretrained"), "value"] == pytest.approx(closed)
     assert pairs.loc[("likelihood", "closed", "baseline"), "delta"] == pytest.approx(closed - cadd)

@@ -300,11 +300,11 @@ class Plan:
         """Models of an analysis, and the baselines that join it."""
         spec = self.config["analyses"][analysis]
         # An analysis names its own rightly, or is told (`checks`); of the config's those join that it can read.
-        models = [
-            name for name in self.config["models"] if not self.model(name).is_outside or self.reads(analysis, name)
-        ]
-        joining = [name for name in self.config["baselines"] if self.reads(analysis, name)]
-        return [*spec.get("models", models), *spec.get("baselines", joining)]
+        own = [name for name in self.config["models"] if not self.model(name).is_outside or self.reads(analysis, name)]
+        classified, cheap = ANALYSES[analysis].classifies, self.config["baselines"]
+        joining = [name for name in cheap if classified or self.model(name).is_outside]
+        joining = [name for name in joining if self.reads(analysis, name)]
+        return [*spec.get("models", own), *spec.get("baselines", joining)]
 
     def reads(self, analysis: str, name: str) -> bool:
         """Whether an analysis can have a model: baselines are classified, what is from outside has what it reads."""
