@@ -11,7 +11,7 @@ from pathlib import Path
 
 from foundationless.__main__ import summaries
 from foundationless.reporting.tables.catalogue import TABLES
-from foundationless.study.config import read_yaml
+from foundationless.study.config import read_schema, read_yaml
 from foundationless.study.families import FAMILIES
 from foundationless.study.readers import READERS
 from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, CLASSIFIERS, FIGURES, METRICS
@@ -111,6 +111,17 @@ def families() -> str:
     return table(("family", "in `models/architectures/`", "keys of `.wN`", "key of `.lN`"), *rows)
 
 
+def card() -> str:
+    schema = read_schema("outside")
+    rows = []
+    for key, value in schema["properties"].items():
+        kind = " or ".join(f"`{word}`" for word in value["enum"]) if "enum" in value else ""
+        said = [kind, value.get("description", "").rstrip(".")]
+        name = f"`{key}`" if key in schema["required"] else f"[`{key}`]"
+        rows.append((name, ": ".join(filter(None, said)) or "any text"))
+    return table(("key ([optional])", "what it says"), *rows)
+
+
 def figures() -> str:
     rows = []
     for name, figure in FIGURES.items():
@@ -136,7 +147,7 @@ def margins() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (modules, commands, analyses, readers, classifiers, families, margins, figures, tables)
+    for part in (modules, commands, analyses, readers, classifiers, card, families, margins, figures, tables)
 }
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
 
