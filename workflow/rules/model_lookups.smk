@@ -131,3 +131,19 @@ def get_tokenizer_corpus_flags(wildcards):
     corpus = get_tokenizer_corpus(wildcards)
     genomes = [flag for path in get_tokenizer_corpus_files(wildcards) for flag in ("--genome", path)]
     return [*genomes, "--exclude", *corpus["exclude"], *corpus["holdout"]]
+
+
+def say_what_is_not_there():
+    """How many files are not there yet, the first of them, and what it is computed from: sequences come before."""
+    missing = [path for path in study.outside_files if not os.path.isfile(path)]
+    if missing:
+        how = f"`python -m foundationless export_sequences --task {study.outside_files[missing[0]]} --output exports`"
+        print(
+            f"foundationless: files from outside that are not there yet: {len(missing)}, the first {missing[0]}; {how} "
+            "writes what it is computed from.",
+            file=sys.stderr,
+        )
+
+
+if not FROM_RECORDS and is_main_process():
+    say_what_is_not_there()

@@ -3,22 +3,6 @@
 ruleorder: fit_baseline > probe
 
 
-def say_what_is_not_there():
-    """How many files are not there yet, the first of them, and what it is computed from: sequences come before."""
-    missing = [path for path in study.outside_files if not os.path.isfile(path)]
-    if missing:
-        how = f"`python -m foundationless export_sequences --task {study.outside_files[missing[0]]} --output exports`"
-        print(
-            f"foundationless: files from outside that are not there yet: {len(missing)}, the first {missing[0]}; {how} "
-            "writes what it is computed from.",
-            file=sys.stderr,
-        )
-
-
-if is_main_process():
-    say_what_is_not_there()
-
-
 rule import_vectors:
     input:
         vectors=lambda w: get_outside("vectors", w),
