@@ -72,23 +72,6 @@ def get_constraint(names):
     return "|".join(map(re.escape, names)) or "none^"
 
 
-def get_outside(key, wildcards):
-    """The file of an arm that another program computed."""
-    return study.outside_file(key, wildcards.model, wildcards.task, wildcards.init, int(wildcards.seed))
-
-
-def get_outside_card(key, wildcards):
-    """The card beside it: JSON, or YAML where that is there."""
-    cards = [get_outside(key, wildcards).removesuffix("parquet") + ending for ending in ("json", "yaml", "yml")]
-    return next((card for card in cards if os.path.isfile(card)), cards[0])
-
-
-def get_constraint_but(names):
-    """A pattern of all models but these."""
-    others = "|".join(map(re.escape, names))
-    return f"(?!(?:{others})/){MODEL}" if names else MODEL
-
-
 def get_tokenizer_file(wildcards, key):
     return study.model(wildcards.model).entry["tokenizer_file"][key]
 
@@ -131,19 +114,3 @@ def get_tokenizer_corpus_flags(wildcards):
     corpus = get_tokenizer_corpus(wildcards)
     genomes = [flag for path in get_tokenizer_corpus_files(wildcards) for flag in ("--genome", path)]
     return [*genomes, "--exclude", *corpus["exclude"], *corpus["holdout"]]
-
-
-def say_what_is_not_there():
-    """How many files are not there yet, the first of them, and what it is computed from: sequences come before."""
-    missing = [path for path in study.outside_files if not os.path.isfile(path)]
-    if missing:
-        how = f"`python -m foundationless export_sequences --task {study.outside_files[missing[0]]} --output exports`"
-        print(
-            f"foundationless: files from outside that are not there yet: {len(missing)}, the first {missing[0]}; {how} "
-            "writes what it is computed from.",
-            file=sys.stderr,
-        )
-
-
-if not FROM_RECORDS and is_main_process():
-    say_what_is_not_there()

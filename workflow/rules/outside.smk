@@ -1,4 +1,7 @@
 # Arms that another program computed: their files take the place of an embedding, or of the scores of variants.
+include: "outside_lookups.smk"
+
+
 # A baseline from outside is probed; what is counted here is fitted.
 ruleorder: fit_baseline > probe
 
