@@ -39,7 +39,9 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     answers = [answer for scope in SCOPES if (answer := _answer(judged, scope))]
     if lost:
         answers[0] = f"{answers[0][:-1]}; not compared for want of records: {_list(lost)}."
-    return [*answers, *alone, _sizes(judged), _power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+    stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
+    further = [*_edges(verdict), *_rules(verdict), _missing(verdict)]
+    return [*answers, *alone, *stopped, _sizes(judged), _power(judged), *further]
 
 
 def _alone(verdict: Mapping[str, Any]) -> list[str]:
