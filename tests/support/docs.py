@@ -12,7 +12,7 @@ from pathlib import Path
 
 from foundationless.__main__ import summaries
 from foundationless.reporting.tables.catalogue import TABLES
-from foundationless.study.config import read_yaml
+from foundationless.study.config import read_schema, read_yaml
 from foundationless.study.families import FAMILIES, count_parameters
 from foundationless.study.plan import Model
 from foundationless.study.price.memory import Memory, memory_of
@@ -112,6 +112,17 @@ def families() -> str:
         for name, row in FAMILIES.items()
     ]
     return table(("family", "in `models/architectures/`", "keys of `.wN`", "key of `.lN`"), *rows)
+
+
+def card() -> str:
+    schema = read_schema("outside")
+    rows = []
+    for key, value in schema["properties"].items():
+        kind = " or ".join(f"`{word}`" for word in value["enum"]) if "enum" in value else ""
+        said = [kind, value.get("description", "").rstrip(".")]
+        name = f"`{key}`" if key in schema["required"] else f"[`{key}`]"
+        rows.append((name, ": ".join(filter(None, said)) or "any text"))
+    return table(("key ([optional])", "what it says"), *rows)
 
 
 def figures() -> str:
@@ -226,6 +237,7 @@ PARTS: dict[str, Callable[[], str]] = {
         analyses,
         readers,
         classifiers,
+        card,
         families,
         margins,
         figures,

@@ -55,13 +55,14 @@ shell.prefix(
 )
 
 
+MODEL = r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*"
 NETWORK_ARMS = "|".join(("pretrained", "random", *vocabulary.CONTROL_ARMS))
 
 
 wildcard_constraints:
     analysis="|".join(vocabulary.ANALYSES),
     task=r"[A-Za-z0-9_]+(\.[a-z0-9]+)*",
-    model=r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*",
+    model=MODEL,
     init=f"{NETWORK_ARMS}|baseline",
     seed=r"\d+",
     part=r"\d+",

@@ -10,6 +10,7 @@ rule embed:
         "benchmarks/embed/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         task=r"[A-Za-z0-9_]+",
+        model=get_constraint_but(study.outside),
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -45,7 +46,6 @@ rule probe:
         "benchmarks/probe/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         analysis=get_analyses("probe"),
-        init=NETWORK_ARMS,
     conda:
         "../../envs/compute.yaml"
     threads: 1
@@ -89,7 +89,7 @@ rule cluster_embeddings:
         runtime=get_runtime,
     params:
         recipe=get_recipe("cluster_embeddings"),
-        people=lambda w: get_aggregate_flags(w) + get_kept_layers(w),
+        people=lambda w: get_cluster_flags(w) + get_kept_layers(w),
     message:
         "Cluster {wildcards.task} as {wildcards.model} embeds it ({wildcards.init}, seed {wildcards.seed})"
     shell:

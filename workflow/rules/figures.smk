@@ -77,7 +77,7 @@ rule write_report:
     params:
         recipe=get_recipe("write_report"),
         tables=subpath(input.records, parent=True),
-        config=json.dumps(config),
+        config=lambda w: json.dumps(config),  # a function, for text may hold braces
     message:
         "Write the report"
     shell:

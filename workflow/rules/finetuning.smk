@@ -102,6 +102,7 @@ rule fit_baseline:
         "benchmarks/fit_baseline/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         init="baseline",
+        model=get_constraint_but(study.outside),
     conda:
         "../../envs/compute.yaml"
     threads: 1

@@ -14,7 +14,7 @@ def get_metric(wildcards):
 
 
 def get_probe_flags(wildcards):
-    settings = study.probing(wildcards.analysis)
+    settings = study.probing(wildcards.analysis, wildcards.model)
     flags = ["--probes", *settings["probes"], "--poolings", *settings["poolings"]]
     if settings.get("pca"):
         flags += ["--pca", *map(str, settings["pca"])]
@@ -80,6 +80,12 @@ def get_aggregate_flags(wildcards):
     """Both haplotypes of a person make one sample."""
     people = study.task(wildcards.task)["reader"] == "people"
     return ["--aggregate", "sample"] if people else []
+
+
+def get_cluster_flags(wildcards):
+    """And the pooling, where it is another than the usual."""
+    pooling = study.clustered(wildcards.model)
+    return get_aggregate_flags(wildcards) + (["--pooling", pooling] if pooling != vocabulary.CLUSTERED else [])
 
 
 def get_tree_flags(wildcards):

@@ -36,7 +36,7 @@ def get_files(name, *analyses):
 
 def get_importances():
     """What every baseline went by."""
-    cells = [cell for cell in get_study_cells() if cell.init == "baseline"]
+    cells = [cell for cell in get_study_cells() if study.rule_of(cell) == "fit_baseline"]
     return get_present([get_cell_path(cell, "importances.parquet") for cell in cells])
 
 
@@ -123,7 +123,7 @@ def get_weight_names():
     names = dict.fromkeys(
         f"{cell.model}/{cell.init}/seed{study.weight_seed(cell.init, cell.seed)}"
         for cell in get_study_cells()
-        if cell.init != "baseline"
+        if cell.init != "baseline" and cell.model not in study.outside
     )
     paths = {f"results/weights/{name}/weights.json": name for name in names}
     return [paths[path] for path in get_present(list(paths))]

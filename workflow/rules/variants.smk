@@ -87,6 +87,7 @@ rule score_likelihood:
         "benchmarks/score_likelihood/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         analysis=get_analyses("score_likelihood"),
+        model=get_constraint_but(study.outside),
         init=NETWORK_ARMS,
     conda:
         "../../envs/compute.yaml"

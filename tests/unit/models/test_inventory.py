@@ -8,7 +8,7 @@ import yaml
 from safetensors.torch import load_file
 
 from foundationless.__main__ import main
-from foundationless.models.inventory import align, describe
+from foundationless.models.inventory import align, describe, list_models
 from foundationless.models.tokenizers import TOKENIZERS
 from foundationless.models.weights import initialise, save_weights
 from foundationless.study.families import FAMILIES
@@ -112,3 +112,8 @@ def test_wrong_tables_end_in_one_sentence(tmp_path, table, capsys):
 
 def test_columns_of_numbers_stand_to_the_right():
     assert align([("name", "n"), ("a", 1), ("b", "1,000")]) == "name      n\na         1\nb     1,000"
+
+
+def test_what_another_program_runs_has_no_weights_to_list(tmp_path):
+    entry = {"label": "Evo", "source": "outside", "arms": ["pretrained"], "vectors": "{task}.parquet"}
+    assert list_models({"evo": entry}, tmp_path) == []

@@ -164,3 +164,19 @@ def test_the_command_writes_the_ledger(told, tmp_path):
     summed = pd.read_csv(tmp_path / "tables" / "cost_by_model.csv", keep_default_na=False)
     expected = [["m", "t", "pretrained", 2], ["m", "", "random", 1]]
     assert summed[["model", "task", "init", "jobs"]].values.tolist() == expected
+
+
+def test_what_was_computed_elsewhere_has_an_unknown_cost_and_so_have_its_sums(told):
+    whose = {"task": "t", "model": "evo", "init": "pretrained", "seed": 0, "seconds": None, "tokens": None}
+    jobs = [told(CPU | {"embedding": whose}, analysis=name, model="evo") for name in ("biotype", "clustering")]
+    jobs += [told(CPU | {"outside": whose | {"init": "baseline"}}, analysis="likelihood", model="evo", init="baseline")]
+    jobs += [told(CPU | embedding_files.of_embedding("t", FACTS), analysis="biotype")]
+    found = cost_ledger.ledger(flatten(jobs))
+    rules = ["cluster_embeddings", "embed", "import_scores", "outside", "outside", "probe", "probe"]
+    assert found["rule"].tolist() == rules
+    elsewhere = found[found["rule"] == "outside"]
+    assert elsewhere["analysis"].tolist() == ["embeddings", "likelihood"]
+    assert elsewhere[["seconds", "gpu_hours", "cpu_hours", "energy_kwh"]].isna().all(axis=None)
+    sums = cost_ledger.by_model(found).set_index("model")
+    assert sums.loc["evo", ["gpu_hours", "cpu_hours"]].isna().all(axis=None), "unknown, and not 0"
+    assert sums.loc["m", "gpu_hours"] == 1.0

@@ -112,3 +112,14 @@ def test_a_claim_costs_its_arms_and_a_decimal_more_units():
     assert table["gpu_hours"].tolist() == [1044, 1028] and table["next_decimal"].iloc[0] == "not with seeds alone"
     assert table["next_decimal_hours"].iloc[0] == pytest.approx((table["next_decimal_times"].iloc[0] - 1) * 20)
     assert table.loc[1, PRICES[2:]].isna().all()
+
+
+def test_what_another_program_computed_has_no_price():
+    """Its own jobs here are counted, and the verdict that rests on it is not made cheap by that."""
+    elsewhere = job("outside", "embeddings", "H3", "m", "random", 0, np.nan, 0)
+    kept = ledger().query("rule != 'embed' or init != 'random'")
+    prices = Prices(pd.concat([kept, pd.DataFrame([elsewhere])]))
+    rows = pd.DataFrame([evidence(analysis="biotype", variant="pct10"), evidence()])
+    both = pd.concat([pairs("biotype", ["H3.pct10"]), pairs()])
+    table = price_evidence(rows, both, TASKS, prices)
+    assert table["gpu_hours"].isna().tolist() == [True, False], "what read no such embedding keeps its price"

@@ -480,3 +480,29 @@ def test_frozen_features_say_which_layers_they_rest_on(tables, tmp_path):
         "Each arm reads the layer that validation chose for it, from 0, the embedding, on: GOOD pretrained 3 to 4, "
         "random 0 of 4 (last layers of both: +0.010 [−0.010, +0.030], undecided)."
     ]
+
+
+def test_without_a_random_arm_there_is_no_word_and_the_best_baseline_beside(tables):
+    add(tables, "across_tasks", row("alone", "better", versus="baseline"))
+    found = verdict.build(tables, "s", "")
+    jsonschema.Draft202012Validator(read_schema("verdict")).validate(found)
+    assert found["models"]["alone"]["verdict"] == {"these": None, "like-these": None}
+    assert found["models"]["alone"]["versus_random"] is None
+    (said,) = [text for text in found["sentences"] if "ALONE" in text]
+    assert said == (
+        "No random arm exists of ALONE, so nothing says what pretraining is worth there; against the best baseline on "
+        "these tasks: better (+0.080 [+0.060, +0.100]) for ALONE."
+    )
+    across = pd.read_csv(tables / "across_tasks.csv")
+    across[across["model"] == "alone"].to_csv(tables / "across_tasks.csv", index=False)
+    (tables / "missing.csv").write_text("analysis,task,model,init,seed,what,note\n")
+    only = verdict.build(tables, "s", "")
+    assert only["sentences"][:2] == ["No model has both arms, so nothing is judged.", said]
+
+
+def test_what_a_model_from_outside_cost_is_said_to_be_unknown(tables):
+    models = pd.read_csv(tables / "models.csv")
+    models.assign(pretrained=models["model"].map({"good": "outside"})).to_csv(tables / "models.csv", index=False)
+    found = verdict.build(tables, "s", "")
+    assert [name for name, fact in found["models"].items() if fact["outside"]] == ["good"]
+    assert verdict_words.prices(found) == ["GOOD: not known, for another program computed it."]

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from foundationless.__main__ import main
-from foundationless.data.dna import reverse_complement
+from foundationless.data.dna import alternative, reverse_complement
 from foundationless.data.reference import Genome
 from foundationless.errors import UserError
 from foundationless.evaluation.records import comparable, read_record
@@ -22,7 +22,7 @@ from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import Weights, initialise, save_weights
 from foundationless.scoring import score_likelihood, score_sensitivity, score_similarity, sensitivity, similarity
 from foundationless.scoring.chunks import PUBLISHED, mutated_chunks
-from foundationless.scoring.likelihood_ratios import alternative, carriers, marginal_ratios, retokenised
+from foundationless.scoring.likelihood_ratios import carriers, marginal_ratios, retokenised
 from foundationless.scoring.measures import cosine, ranking_interval
 from foundationless.tasks.sequence_sets import write_sequences
 from support.fine_tuning import command_line

@@ -52,9 +52,11 @@ def requests(paper):
         elif len(rest) == 3:
             names = {"model": rest[0], "init": rest[1]}
         found[rule, *names.items()] = rule, names
+    alone = {name: {"task": "nt_H3"} for name in ("audit_corpus", "import_vectors", "import_scores")}
+    alone |= {"import_weights": {"model": "ntv2"}}
     for rule in vocabulary.RULES:
         if not any(known == rule for known, _ in found.values()):
-            found[rule,] = rule, {"audit_corpus": {"task": "nt_H3"}, "import_weights": {"model": "ntv2"}}.get(rule, {})
+            found[rule,] = rule, alone.get(rule, {})
     return list(found.values())
 
 

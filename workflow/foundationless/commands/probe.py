@@ -51,7 +51,7 @@ def shared(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, read_embeddings
+    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, of_outside, read_embeddings
     from foundationless.features.layers import columns_in_file, kept_columns
     from foundationless.features.probes import align, run_job
 
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> None:
         lambda frame: align(ids, features, frame),
         arguments.probes,
         parameters=facts["parameters"],
-        details=details,
+        details=details | of_outside(facts),
         layers=layers,
         cost=of_embedding(arguments.task, facts),
         hashes=hashes_of_weights(facts),

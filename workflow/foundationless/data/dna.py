@@ -17,6 +17,11 @@ def reverse_complement(sequence: str) -> str:
     return sequence.translate(_COMPLEMENT)[::-1]
 
 
+def alternative(sequence: str, offset: int, ref: str, alt: str) -> str:
+    """ALT window of a REF window: `ref` at the 0-based `offset` replaced by `alt`."""
+    return sequence[:offset] + alt + sequence[offset + len(ref) :]
+
+
 def check_dna(names: Iterable[str], sequences: Iterable[str], where: str, strict: bool = True) -> None:
     """Raise `UserError` naming the first sequence that is empty or, if `strict`, not all of A, C, G, T, N."""
     for name, sequence in zip(names, sequences, strict=True):

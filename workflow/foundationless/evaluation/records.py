@@ -236,11 +236,14 @@ def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flat_cost(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The cost of a record with the costs of other jobs in it (`embedding`) flattened: `embedding_seconds`, ..."""
+    """The cost of a record with the costs of other jobs in it (`embedding`) flattened: `embedding_seconds`, ...
+
+    What nobody counted (null, of what was computed `outside`) is NaN.
+    """
     flat: dict[str, Any] = {}
     for key, value in record["cost"].items():
         flat |= {f"{key}_{name}": each for name, each in value.items()} if isinstance(value, dict) else {key: value}
-    return flat
+    return {key: math.nan if value is None else value for key, value in flat.items()}
 
 
 def flatten(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

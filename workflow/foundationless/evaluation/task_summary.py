@@ -157,11 +157,16 @@ def _score_row(
         | {"value": estimate.value, "low": max(estimate.low, METRICS[metric].lowest), "high": estimate.high}
         | {"sd": by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan}
         | sizes(results.runs(arm, selection))
-        | {"parameters": mine[0].record["parameters"], "seconds": sum(cell.record["cost"]["seconds"] for cell in mine)}
+        | {"parameters": mine[0].record["parameters"], "seconds": sum(_seconds(cell.record["cost"]) for cell in mine)}
         | chance.columns(selection, arm)
         | {name: runs.value for name, runs in scored.items()}
         | calibrations(results, arm, selection)
     )
+
+
+def _seconds(cost: Mapping[str, Any]) -> float:
+    """Seconds of a job; NaN where it only read scores that were computed elsewhere."""
+    return float("nan") if "outside" in cost else cost["seconds"]
 
 
 def _compare(

@@ -84,6 +84,11 @@ def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"embedding": {"task": parse_task(task).base_task, **whose, **facts["cost"]}}
 
 
+def of_outside(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the settings of such a record say of vectors that another program computed; nothing of our own."""
+    return dict(facts.get("outside", {}))
+
+
 def hashes_of_weights(facts: Mapping[str, Any]) -> dict[str, str]:
     """The hashes of the weights that an embedding was made with, for the record of a job that reads it.
 

@@ -42,10 +42,7 @@ def score_likelihood(
         Results, and rows id, group, label, score (−LLR), llr, function_score, retokenised, run, fold, selected,
         selected_paper, split.
     """
-    frame = check_variants(frame, "likelihood")
-    frame = frame.assign(function_score=function_scores(frame))
-    if frame["label"].isna().all() and frame["function_score"].isna().all():
-        raise UserError("likelihood: no variant has a label or a function score; there is nothing to judge against.")
+    frame = prepare(frame)
     variants = list(zip(frame["sequence"], frame["offset"].astype(int), frame["ref"], frame["alt"], strict=True))
     scores = ratios(weights, variants, compute, both_strands)
     first = next(iter(scores))
@@ -58,6 +55,32 @@ def score_likelihood(
     changed = np.zeros(len(frame), dtype=bool)
     for strand in (variants, [flip(variant) for variant in variants]) if both_strands else (variants,):
         changed |= retokenised(weights, strand) if cut else False
+    results, rows = judge_ratios(frame, scores, changed)
+    if cut:
+        results.append(Result("retokenised", float(changed.mean()), len(frame), selection="run", extra={"run": first}))
+        if (same := ~changed).any():
+            extra = {"run": first, "subset": "same_tokens"}
+            results += judge_damage(frame[same], -scores[first][same], extra, "run")
+    return results, rows
+
+
+def prepare(frame: pd.DataFrame) -> pd.DataFrame:
+    """A variant set, checked, with `function_score`; `UserError` where there is nothing to judge scores against."""
+    frame = check_variants(frame, "likelihood")
+    frame = frame.assign(function_score=function_scores(frame))
+    if frame["label"].isna().all() and frame["function_score"].isna().all():
+        raise UserError("likelihood: no variant has a label or a function score; there is nothing to judge against.")
+    return frame
+
+
+def judge_ratios(
+    frame: pd.DataFrame, scores: Mapping[str, np.ndarray], changed: np.ndarray
+) -> tuple[list[Result], pd.DataFrame]:
+    """How ratios [n] by name rank the variants of a set that `prepare` gave, the first being the reported one.
+
+    `changed`: bool [n], whose ALT changes tokens beside the site. Results and rows as of `score_likelihood`.
+    """
+    first = next(iter(scores))
     parts = _parts(frame)
     results = []
     rows = []
@@ -84,11 +107,6 @@ def score_likelihood(
         extra = {"run": first, "defect": "sign", **part}
         if frame["label"].notna().any():
             results += rank_variants(frame["label"][rows_of], scores[first][rows_of], ["auroc"], extra, "run")
-    if cut:
-        results.append(Result("retokenised", float(changed.mean()), len(frame), selection="run", extra={"run": first}))
-        if (same := ~changed).any():
-            extra = {"run": first, "subset": "same_tokens"}
-            results += judge_damage(frame[same], -scores[first][same], extra, "run")
     return results, pd.concat(rows, ignore_index=True)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from foundationless.data.dna import reverse_complement
+from foundationless.data.dna import alternative, reverse_complement
 from foundationless.errors import UserError
 from foundationless.models.inference import run_network
 from foundationless.models.pooling import site_tokens, special_mask
@@ -22,11 +22,6 @@ from foundationless.models.weights import Weights
 PROJECTED = 4096  # tokens whose logits over the vocabulary are held at once
 
 Variant = tuple[str, int, str, str]  # REF window, offset, REF, ALT
-
-
-def alternative(sequence: str, offset: int, ref: str, alt: str) -> str:
-    """ALT window of a REF window: `ref` at the 0-based `offset` replaced by `alt`."""
-    return sequence[:offset] + alt + sequence[offset + len(ref) :]
 
 
 def flip(variant: Variant) -> Variant:

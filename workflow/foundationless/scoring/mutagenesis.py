@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundationless.data.dna import alternative
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import spearman
 from foundationless.evaluation.records import Result, finite
 from foundationless.features.embedding import embed_sequences
 from foundationless.models.weights import Weights
 from foundationless.scoring.likelihood import function_scores
-from foundationless.scoring.likelihood_ratios import Variant, alternative, ratios
+from foundationless.scoring.likelihood_ratios import Variant, ratios
 from foundationless.scoring.measures import check_variants, cosine, judge_damage, require
 
 FEWEST_SCORES = 3  # for a correlation

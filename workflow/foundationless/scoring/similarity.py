@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundationless.data.dna import alternative
 from foundationless.data.reference import Genome
 from foundationless.evaluation.records import Result, finite
 from foundationless.features.embedding import embed_sequences
 from foundationless.models.weights import Weights
 from foundationless.scoring.chunks import mutated_chunks
-from foundationless.scoring.likelihood_ratios import alternative
 from foundationless.scoring.measures import (
     BENIGN,
     PATHOGENIC,

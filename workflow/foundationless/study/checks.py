@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from foundationless.errors import UserError
@@ -38,6 +39,10 @@ from foundationless.study.vocabulary import (
     SIMULATED,
 )
 
+# Keys of a model that say how it is run, which says nothing of one that another program ran.
+RUN_HERE = (
+    "family", "tokenizer", "config", "pretrained", "tokenizer_file", "pretraining", "match", "classifier", "options",
+)  # fmt: skip
 # A window of a dataset that has an index in the ledger: `region:DATASET/CONTIG.START-END`, 1-based, inclusive.
 REGION = re.compile(r"(?P<contig>[A-Za-z0-9_]+)\.(?P<start>[0-9]+)-(?P<end>[0-9]+)")
 
@@ -48,7 +53,11 @@ def read_study(config: Mapping[str, Any]) -> Plan:
     tables = config["tables"]
     models = read_yaml(tables["models"])
     # A model that says its own family is an entry by itself, and stands in the study instead of the table.
-    own = {name: entry for name, entry in (config["models"] | config["baselines"]).items() if "family" in entry}
+    own = {
+        name: entry
+        for name, entry in (config["models"] | config["baselines"]).items()
+        if {"family", "source"} & entry.keys()
+    }
     if twice := [name for name in own if name in models]:
         raise UserError(f"model '{twice[0]}': {tables['models']} has an entry of that name; give yours another.")
     for where, entries in ((tables["models"], models), ("config, models", own)):
@@ -156,6 +165,11 @@ def _check_entry(plan: Plan, name: str) -> None:
             f"{where}: '.{odd[0]}' is a qualifier, not a size; name '{parts.base}' here, and '{name}' in an analysis."
         )
     model = plan.model(name)
+    if model.is_outside:
+        _check_outside(plan, name, model)
+        return
+    if said := [key for key in ("vectors", "scores", "poolings") if key in model.entry]:
+        raise UserError(f"{where}: {said[0]} is for a model with `source: outside`; leave it out.")
     if "match" in model.entry:
         _check_match(plan, name, model)
     _check_model(model)
@@ -177,6 +191,32 @@ def _check_entry(plan: Plan, name: str) -> None:
         raise UserError(f"{where}, pretraining: warmup is at most steps, minimum_learning_rate at most learning_rate.")
     if pretrained.get("source") == "hub" and not pretrained.get("revision"):
         raise UserError(f"{where}: its hub revision is not pinned; put the 40-digit commit into the model table.")
+
+
+def _check_outside(plan: Plan, name: str, model: Model) -> None:
+    """A model whose vectors or scores another program computed: where they lie, and which arms they are."""
+    where, table = f"model '{name}', source outside", "baselines" if name in plan.config["baselines"] else "models"
+    if not (patterns := {key: model.entry[key] for key in ("vectors", "scores") if key in model.entry}):
+        raise UserError(f"{where}: it has neither vectors nor scores; add a path of either.")
+    if said := [key for key in RUN_HERE if key in model.entry]:
+        raise UserError(f"{where}: it is not run here, so {said[0]} says nothing; leave it out.")
+    if ("baseline" in model.arms) != (table == "baselines") or (table == "baselines" and not model.is_baseline):
+        raise UserError(f"{where}: under baselines its arms are [baseline], under models pretrained, random or both.")
+    drawn = any(len(spec.get("seeds", ())) > 1 for spec in (plan.config, *plan.config["analyses"].values()))
+    needed = {"task": True, "init": len(model.arms) > 1, "seed": drawn and "random" in model.arms}
+    for key, pattern in patterns.items():
+        try:
+            fields = {field for _, field, _, _ in Formatter().parse(pattern) if field is not None}
+        except ValueError:
+            fields = {pattern}
+        if unknown_ones := sorted(fields - needed.keys()):
+            raise UserError(
+                f"{where}, {key}: '{unknown_ones[0]}' is none of {{task}}, {{init}} and {{seed}}; correct it."
+            )
+        if missing := [field for field, wanted in needed.items() if wanted and field not in fields]:
+            raise UserError(
+                f"{where}, {key}: '{pattern}' names one file for every {missing[0]}; put {{{missing[0]}}} in."
+            )
 
 
 def _check_match(plan: Plan, name: str, model: Model) -> None:
@@ -205,6 +245,8 @@ def _check_model(model: Model) -> None:
     """A model under any of its names: its qualifiers, its tokenizer, its shape."""
     where = f"model '{model.name}'"
     qualifiers, row = words(model.name, model.stem), FAMILIES.get(model.family)
+    if model.is_outside and qualifiers:
+        raise UserError(f"{where}: it is not run here, so '.{qualifiers[0]}' changes nothing; leave it out.")
     if odd := [word for word in qualifiers if word and not is_qualifier(word)]:
         raise UserError(
             f"{where}: qualifier '.{odd[0]}' is none of .char, .kmer, .paper, a width like .w64 or a depth like .l4."
@@ -398,10 +440,15 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     _check_known("probe", plan.probing(analysis)["probes"], PROBES, f"config, analyses.{analysis}.probing.probes")
     _check_layers(plan, analysis, spec)
     names = plan.names_of(analysis)
-    if not ANALYSES[analysis].classifies:
-        if spec.get("baselines"):
+    kind = ANALYSES[analysis]
+    foreign = [name for name in names if plan.model(name).is_outside]
+    if odd := [name for name in foreign if not plan.reads(analysis, name)]:
+        why = f"it has no {kind.reads_outside}, which are" if kind.reads_outside else "its own weights are"
+        raise UserError(f"analysis '{analysis}': '{odd[0]}' is from outside, and {why} read here; leave it out.")
+    if not kind.classifies:
+        if [name for name in spec.get("baselines", ()) if name not in foreign]:
             raise UserError(f"analysis '{analysis}': baselines join classifications only; leave them out here.")
-        if odd := [name for name in names if plan.model(name).is_baseline]:
+        if odd := [name for name in names if plan.model(name).is_baseline and name not in foreign]:
             raise UserError(f"analysis '{analysis}': '{odd[0]}' has no weights, which are scored here; leave it out.")
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")

@@ -65,7 +65,10 @@ class Model:
 
     @property
     def source(self) -> str | None:
-        """Where its pretrained weights come from: `hub`, `local` (also: another model's weights), `workflow`, None."""
+        """Where its pretrained weights come from: `hub`, `local` (also: another model's weights), `workflow`, None; or
+        `outside`: it has no weights here, but vectors or scores that another program computed."""
+        if self.is_outside:
+            return "outside"
         source = (self.entry.get("pretrained") or {}).get("source")
         return "local" if (source, self.reading) == ("workflow", "as_in_paper") else source
 
@@ -76,8 +79,13 @@ class Model:
 
     @property
     def family(self) -> str:
-        """Architecture family of the registry."""
-        return str(self.entry["family"])
+        """Architecture family of the registry; `outside` of an arm from there, which is not run here."""
+        return "outside" if self.is_outside else str(self.entry["family"])
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether its vectors or scores come from another program."""
+        return self.entry.get("source") == "outside"
 
     @property
     def tokenizer_file(self) -> Mapping[str, Any]:
@@ -128,7 +136,8 @@ class Plan:
         settings = dict(entry.get("config") or {})
         if "match" in entry and stem in self.config["baselines"]:
             settings |= matched(name, entry, settings, self._size_of(entry["match"], name))
-        settings |= scaled(name, entry, parts.width, parts.layers)
+        if "family" in entry:  # what is not run here has no shape
+            settings |= scaled(name, entry, parts.width, parts.layers)
         tokenizer, arms = entry.get("tokenizer"), tuple(entry["arms"])
         if parts.tokenizer:
             tokenizer = TOKENIZERS[parts.tokenizer]
@@ -151,7 +160,15 @@ class Plan:
     @cached_property
     def networks(self) -> tuple[str, ...]:
         """Every model with weights that a cell uses."""
-        return tuple(dict.fromkeys(cell.model for cell in self.cells if cell.init != "baseline"))
+        names = dict.fromkeys(cell.model for cell in self.cells if cell.init != "baseline")
+        return tuple(name for name in names if not self.model(name).is_outside)
+
+    @cached_property
+    def outside(self) -> tuple[str, ...]:
+        """Models and baselines of the study that another program computed."""
+        return tuple(
+            name for name in (*self.config["models"], *self.config["baselines"]) if self.model(name).is_outside
+        )
 
     @cached_property
     def known_models(self) -> frozenset[str]:
@@ -225,9 +242,19 @@ class Plan:
         _settle_trained(settings, analysis)
         return settings
 
-    def probing(self, analysis: str) -> dict[str, Any]:
-        """Settings of the probes of an analysis: the config's, and the analysis's own over them."""
-        return {**self.config["probing"], **self.config["analyses"].get(analysis, {}).get("probing", {})}
+    def probing(self, analysis: str, model: str = "") -> dict[str, Any]:
+        """Settings of the probes of an analysis: the config's, and the analysis's own over them.
+
+        The poolings of a `model` from outside may be its own: what its files hold.
+        """
+        settings = {**self.config["probing"], **self.config["analyses"].get(analysis, {}).get("probing", {})}
+        own = self.model(model).entry.get("poolings") if model else None
+        return settings | ({"poolings": own} if own else {})
+
+    def clustered(self, model: str) -> str:
+        """The pooling of a model that is clustered: of one from outside what it has."""
+        own = self.model(model).entry.get("poolings") or [CLUSTERED]
+        return CLUSTERED if CLUSTERED in own else str(own[0])
 
     def pretraining(self, name: str) -> dict[str, Any]:
         """Settings of a model's pretraining: the config's, its own precision, and its own settings over them."""
@@ -236,6 +263,8 @@ class Plan:
 
     def poolings(self, task: str, model: str) -> list[str]:
         """Poolings in which a model embeds a task's own set: all that an analysis reads of it or of sets derived."""
+        if own := self.model(model).entry.get("poolings"):
+            return list(own)
         wanted: set[str] = set()
         for analysis in self._readers.get((task, model), ()):
             clusters = ANALYSES[analysis].rule == "cluster_embeddings"
@@ -268,7 +297,8 @@ class Plan:
         """Analyses that read embeddings, by (base task, model)."""
         readers: dict[tuple[str, str], set[str]] = {}
         for cell in self.cells:
-            if cell.init != "baseline" and ANALYSES[cell.analysis].embeds:
+            embedded = cell.init != "baseline" or self.model(cell.model).is_outside
+            if embedded and ANALYSES[cell.analysis].embeds:
                 readers.setdefault((parse_task(cell.task).base_task, cell.model), set()).add(cell.analysis)
         return readers
 
@@ -308,8 +338,10 @@ class Plan:
                     if not self.fits(name, task):  # of the config's baselines; an analysis names its own rightly
                         continue
                     model = self.model(name)
+                    outside = model.is_outside and ANALYSES[analysis].classifies
+                    classifiers = self.probing(analysis)["probes"] if outside else model.classifiers
                     for init in self._arms(spec, model):
-                        drawn = ANALYSES[analysis].draws(init, model.family, model.classifiers)
+                        drawn = ANALYSES[analysis].draws(init, model.family, classifiers)
                         for seed in seeds if drawn else seeds[:1]:
                             yield Cell(analysis, task, name, init, seed)
 
@@ -356,8 +388,42 @@ class Plan:
     def names_of(self, analysis: str) -> list[str]:
         """Models of an analysis, and the baselines that join it."""
         spec = self.config["analyses"][analysis]
-        joining = spec.get("baselines", self.config["baselines"]) if ANALYSES[analysis].classifies else ()
-        return [*spec.get("models", self.config["models"]), *joining]
+        # An analysis names its own rightly, or is told (`checks`); of the config's those join that it can read.
+        own = [name for name in self.config["models"] if not self.model(name).is_outside or self.reads(analysis, name)]
+        classified, cheap = ANALYSES[analysis].classifies, self.config["baselines"]
+        joining = [name for name in cheap if classified or self.model(name).is_outside]
+        joining = [name for name in joining if self.reads(analysis, name)]
+        return [*spec.get("models", own), *spec.get("baselines", joining)]
+
+    def reads(self, analysis: str, name: str) -> bool:
+        """Whether an analysis can have a model: baselines are classified, what is from outside has what it reads."""
+        model, kind = self.model(name), ANALYSES[analysis]
+        if model.is_outside:
+            return bool(kind.reads_outside) and kind.reads_outside in model.entry
+        return kind.classifies or not model.is_baseline
+
+    def rule_of(self, cell: Cell) -> str:
+        """The rule that makes the record of a cell."""
+        kind = ANALYSES[cell.analysis]
+        if self.model(cell.model).is_outside:
+            return "import_scores" if kind.reads_outside == "scores" else kind.rule
+        return "fit_baseline" if cell.init == "baseline" else kind.rule
+
+    @cached_property
+    def outside_files(self) -> dict[str, str]:
+        """Path -> task of every file of an arm from outside that a cell needs."""
+        cells = [cell for cell in self.cells if self.model(cell.model).is_outside]
+        return {
+            self.outside_file(ANALYSES[cell.analysis].reads_outside, cell.model, cell.task, cell.init, cell.seed): (
+                parse_task(cell.task).base_task
+            )
+            for cell in cells
+        }
+
+    def outside_file(self, key: str, model: str, task: str, init: str, seed: int) -> str:
+        """Path of the `vectors` or `scores` of an arm from outside, of a task's own set."""
+        said = {"task": parse_task(task).base_task, "init": init, "seed": self.weight_seed(init, seed)}
+        return str(self.model(model).entry[key]).format(**said)
 
     def fits(self, name: str, task: str) -> bool:
         """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one."""
@@ -367,7 +433,7 @@ class Plan:
     def _arms(self, spec: Mapping[str, Any], model: Model) -> Sequence[str]:
         wanted = model.arms if model.is_baseline else spec.get("arms", model.arms)
         # Another reading of weights that exist has no controls of its own: they would be those of the weights.
-        controls = () if model.reading == "as_in_paper" else CONTROL_ARMS
+        controls = () if model.reading == "as_in_paper" or model.is_outside else CONTROL_ARMS
         return [arm for arm in wanted if arm in (*model.arms, *controls)]
 
     @cached_property
@@ -385,7 +451,9 @@ class Plan:
         for name in names:
             model = self.model(name)
             described[name] = {
-                "label": ", ".join([model.entry["label"], *_in_words(name), *self._as_large_as(model)]),
+                "label": ", ".join(
+                    [model.entry["label"], *_in_words(name), *self._as_large_as(model), *_origin(model)]
+                ),
                 "base": model.base,
                 "family": model.family,
                 "kind": "baseline" if name in self.config["baselines"] else "model",
@@ -395,7 +463,7 @@ class Plan:
                 else model.entry.get("tokenizer_class"),
                 "objective": model.entry.get("objective"),
                 "max_tokens": model.entry.get("max_tokens"),
-                "pretrained": (model.entry.get("pretrained") or {}).get("source"),
+                "pretrained": model.source if model.is_outside else (model.entry.get("pretrained") or {}).get("source"),
                 "order": list(self.entries).index(model.base),
             }
             if "match" in model.entry:
@@ -447,6 +515,11 @@ def _settle_trained(settings: dict[str, Any], analysis: str) -> None:
         settings.pop("trainable", None)
     if analysis != "lora" and settings.get("trainable") != "lora":
         settings["lora"] = {key: value for key, value in settings["lora"].items() if key != "targets"} | {"rank": 0}
+
+
+def _origin(model: Model) -> list[str]:
+    """What a figure says of a model that was not run here."""
+    return ["from outside"] if model.is_outside else []
 
 
 def _in_words(name: str) -> list[str]:

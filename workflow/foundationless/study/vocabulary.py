@@ -13,6 +13,7 @@ RULES = (
     "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "download_own_tokenizer",
     "train_tokenizer",
     "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
+    "import_vectors", "import_scores",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
     "look", "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
 )  # fmt: skip
@@ -64,6 +65,11 @@ class Analysis:
         if init == "baseline":
             return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
         return init != "pretrained" or self.classifies
+
+    @property
+    def reads_outside(self) -> str:
+        """What it reads of an arm that another program computed: `vectors`, `scores`, or nothing."""
+        return "vectors" if self.embeds else "scores" if self.rule == "score_likelihood" else ""
 
     @property
     def arms(self) -> tuple[str, ...]:

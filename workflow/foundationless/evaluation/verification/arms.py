@@ -13,8 +13,8 @@ from foundationless.study.names import parse_model
 from foundationless.study.vocabulary import ANALYSES, DRAWN
 
 # Settings in which arms, or seeds of one, differ by what they are; `permutation_p` is a result, and so is how far the
-# learning rates were `extended`.
-OWN = ("seed", "weights", "permutation_p", "extended")
+# learning rates were `extended`. Arms from `outside` are of one model and revision, whoever computed them.
+OWN = ("seed", "weights", "permutation_p", "extended", "outside_by", "outside_command", "outside_note")
 LONGEST = 60  # characters of a setting that a sentence quotes
 
 

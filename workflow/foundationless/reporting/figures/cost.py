@@ -116,12 +116,16 @@ def _panels(tables: Tables, ledger: pd.DataFrame, unit: str) -> list[Panel]:
 
 def _own_costs(ledger: pd.DataFrame, analysis: str, unit: str) -> pd.Series:
     """Cost of every task, model and arm of an analysis, over seeds, with that of the embeddings that it read."""
-    keys = ["task", "model", "init"]
-    costs = ledger[ledger["analysis"] == analysis].groupby(keys)[unit].sum()
-    if ANALYSES[analysis].rule != "probe":
-        return costs
-    read = ledger[ledger["analysis"] == EMBEDDINGS].groupby(keys)[unit].sum()
-    return costs.add(read.reindex(costs.index).fillna(0.0))
+    costs = _sums(ledger[ledger["analysis"] == analysis], unit)
+    if ANALYSES[analysis].rule == "probe":
+        read = _sums(ledger[ledger["analysis"] == EMBEDDINGS], unit)
+        costs = costs.add(read.reindex(costs.index, fill_value=0.0))
+    return costs.dropna()  # not known where another program computed it
+
+
+def _sums(jobs: pd.DataFrame, unit: str) -> pd.Series:
+    """By task, model and arm; NaN where the cost of a job is not known."""
+    return jobs.groupby(["task", "model", "init"])[unit].agg(lambda costs: costs.sum(skipna=False))
 
 
 def _pretraining(ledger: pd.DataFrame, unit: str) -> pd.Series:

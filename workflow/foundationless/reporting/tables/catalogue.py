@@ -267,7 +267,7 @@ TABLES: dict[str, Table] = {
     "cost": _table(
         CONTROLS, "Every job that ran, once: device, seconds, GPU-hours (seconds × GPUs), CPU-hours (seconds × "
         "threads), peak memory (MiB), energy (kWh, where every GPU tells), tries; embeddings and pretraining have rows "
-        "of their own",
+        "of their own; what another program computed (rule `outside`) has one without numbers, for they are not known",
         f"rule {_ARM} seed device gpus threads seconds {_COSTS}", f"rule {_ARM} seed", parts=True,
     ),
     "cost_by_model": _table(

@@ -1,7 +1,8 @@
 """The cost ledger: what every job of a study took, each once however many analyses share it, and sums of it.
 
 GPU-hours are hours of jobs times their GPUs, CPU-hours hours times their threads, busy or not: what a cluster bills.
-Attempts that were interrupted count where the record counts them (`usage.JobUsage`).
+Attempts that were interrupted count where the record counts them (`usage.JobUsage`). What another program computed has
+a row of the rule `outside`, without numbers: its cost is not known, and neither is a sum that it belongs to.
 """
 
 import logging
@@ -20,6 +21,7 @@ from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 IDENTITY = list(TABLES["cost"].keys)
 LEDGER, BY_MODEL = columns_of("cost"), columns_of("cost_by_model")
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
+OUTSIDE = "outside"  # the rule of what was computed elsewhere
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
 _ARMS = ("pretrained", "random", "baseline", *CONTROL_ARMS)
 _RULE_OF = {name: analysis.rule for name, analysis in ANALYSES.items()}
@@ -36,6 +38,8 @@ def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFram
     that are no longer there, by that name, are left alone.
     """
     jobs = pd.concat([_recorded(records), _embedded(records)], ignore_index=True)
+    if len(elsewhere := _outside(records)):
+        jobs = pd.concat([jobs, elsewhere], ignore_index=True)
     if benchmarks is not None and benchmarks.is_dir():
         jobs = pd.concat([jobs, _benchmarked(benchmarks, jobs)], ignore_index=True)
     jobs["gpus"] = jobs["gpus"].fillna(jobs["peak_device_memory_mb"].notna().astype(float))
@@ -49,16 +53,17 @@ def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFram
 def by_model(jobs: pd.DataFrame) -> pd.DataFrame:
     """Sums of the ledger by model, task and arm (peaks: the highest); jobs of no model are left out.
 
-    Energy is that of all GPU jobs of a row, or unknown if one of them did not tell.
+    Energy is that of all GPU jobs of a row, or unknown if one of them did not tell; so are all sums that something
+    computed `outside` belongs to.
     """
     mine = jobs[jobs["model"] != ""]
     told = mine["energy_kwh"].where(mine["gpus"] > 0, mine["energy_kwh"].fillna(0.0))
     some = (mine["gpus"] > 0) | mine["energy_kwh"].notna()
     grouped = mine.assign(told=told, some=some).groupby(["model", "task", "init"])
     summed = grouped.agg(
-        jobs=("rule", "size"), gpu_hours=("gpu_hours", "sum"), cpu_hours=("cpu_hours", "sum"),
+        jobs=("rule", "size"), gpu_hours=("gpu_hours", _sum_of_all), cpu_hours=("cpu_hours", _sum_of_all),
         peak_memory_mb=("peak_memory_mb", "max"), peak_device_memory_mb=("peak_device_memory_mb", "max"),
-        energy_kwh=("told", lambda values: values.sum(skipna=False)), some=("some", "any"),
+        energy_kwh=("told", _sum_of_all), some=("some", "any"),
         attempts=("attempts", "sum"),
     )  # fmt: skip
     if len(summed):
@@ -66,12 +71,20 @@ def by_model(jobs: pd.DataFrame) -> pd.DataFrame:
     return summed.reset_index().reindex(columns=BY_MODEL)
 
 
+def _sum_of_all(values: "pd.Series[float]") -> float:
+    """A sum that is not known where one of its numbers is not."""
+    return float(values.sum(skipna=False))
+
+
 def _recorded(records: pd.DataFrame) -> pd.DataFrame:
     """Jobs of the records themselves."""
     if "seconds" not in records:
         return _jobs(records.iloc[:0])
     jobs = records[records["seconds"].notna()].drop_duplicates(IDENTITY[1:])
-    rules = jobs["analysis"].replace(_RULE_OF).mask(jobs["init"] == "baseline", "fit_baseline")
+    empty = pd.Series(None, jobs.index, dtype=object)
+    read, scored = (jobs.get(f"{name}_task", empty).notna() for name in ("embedding", "outside"))
+    fitted = (jobs["init"] == "baseline") & ~read  # a baseline from outside is probed
+    rules = jobs["analysis"].replace(_RULE_OF).mask(fitted, "fit_baseline").mask(scored, "import_scores")
     return _jobs(jobs.assign(rule=rules))
 
 
@@ -85,6 +98,19 @@ def _embedded(records: pd.DataFrame) -> pd.DataFrame:
         return _jobs(own.iloc[:0])
     jobs = own[own[[*keys, "seconds"]].notna().all(axis=1)].drop_duplicates(keys)
     return _jobs(jobs.assign(rule="embed", analysis=EMBEDDINGS))
+
+
+def _outside(records: pd.DataFrame) -> pd.DataFrame:
+    """What another program computed: embeddings of which records know no seconds, and scores."""
+    keys, found = ["task", "model", "init", "seed"], []
+    for prefix, analysis in (("embedding_", EMBEDDINGS), ("outside_", None)):
+        if f"{prefix}task" in records:
+            counted = records.get(f"{prefix}seconds", pd.Series(np.nan, records.index))
+            mine = records[records[f"{prefix}task"].notna() & counted.isna()]
+            whose = mine["analysis"] if analysis is None else analysis
+            found.append(pd.DataFrame({key: mine[f"{prefix}{key}"] for key in keys}).assign(analysis=whose))
+    jobs = pd.concat([pd.DataFrame(columns=[*keys, "analysis"]), *found]).drop_duplicates() if found else records[:0]
+    return _jobs(jobs.assign(rule=OUTSIDE))
 
 
 def _jobs(rows: pd.DataFrame) -> pd.DataFrame:

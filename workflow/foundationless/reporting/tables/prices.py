@@ -2,7 +2,8 @@
 
 They are those of both arms on all tasks and seeds (fine-tuning, probes or scores), of the embeddings that these read,
 and of the weights that both start from (initialisation, pretraining, download, tokenizer), from the cost ledger. Of the
-best baseline, or random model, all among which it was the best. Every job counts once in a verdict and whole, though
+best baseline, or random model, all among which it was the best. It is not known where another program computed what is
+read. Every job counts once in a verdict and whole, though
 other verdicts may rest on it too: what this verdict alone would have cost, so that the sum over verdicts is more than a
 study. Making the data, audits, tables and figures are not in it.
 """
@@ -18,7 +19,7 @@ from foundationless.evaluation import across_tasks
 from foundationless.evaluation.across_tasks import task_kinds
 from foundationless.evaluation.power.next_decimal import NOT_ALONE, more_units, next_decimal
 from foundationless.evaluation.table_files import add_name_parts
-from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
+from foundationless.reporting.tables.cost_ledger import EMBEDDINGS, OUTSIDE
 from foundationless.study.names import parse_task, without
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
 
@@ -48,12 +49,14 @@ class Prices:
     """The hours of every arm of a ledger (`cost_ledger.ledger`)."""
 
     def __init__(self, ledger: pd.DataFrame) -> None:
-        jobs = ledger.reindex(columns=["analysis", "task", "model", "init", "seed", "gpus", "gpu_hours", "cpu_hours"])
+        keys = ["analysis", "task", "model", "init"]
+        jobs = ledger.reindex(columns=["rule", *keys, "seed", "gpus", "gpu_hours", "cpu_hours"])
         cores = jobs["cpu_hours"].astype(float).where(jobs["gpus"].astype(float).fillna(0) == 0, 0.0)
         jobs = jobs.assign(cores=cores, gpu_hours=jobs["gpu_hours"].astype(float)).fillna({"gpu_hours": 0.0})
-        keys = ["analysis", "task", "model", "init"]
         jobs[keys] = jobs[keys].astype(object).fillna("")
         self._known: dict[Arm, tuple[Any, Any]] = {}
+        elsewhere = jobs.loc[jobs["rule"] == OUTSIDE, keys].itertuples(index=False, name=None)
+        self._elsewhere: set[Arm] = {tuple(map(str, key)) for key in elsewhere}  # type: ignore[misc]
         self._random: dict[tuple[str, str], list[Arm]] = {}
         self._baselines: dict[tuple[str, str], list[Arm]] = {}
         for key, part in jobs.groupby(keys, sort=False):
@@ -77,7 +80,7 @@ class Prices:
         return found
 
     def hours(self, arms: Iterable[Arm]) -> Hours | None:
-        """What these arms took; None where no job tells of one of them."""
+        """What these arms took; None where no job tells of one of them, or of what they read."""
         own = dict.fromkeys(arms)
         if not own or any(arm not in self._known for arm in own):
             return None
@@ -90,6 +93,8 @@ class Prices:
             for name in (model, without(model, "reading")):
                 for start in (init, "pretrained" if init in CONTROL_ARMS else init, ""):
                     weights |= dict.fromkeys((place, "", name, start) for place in ("", "pretrain"))
+        if not self._elsewhere.isdisjoint((*own, *read)):
+            return None
         parts = [[self._known[arm] for arm in group if arm in self._known] for group in (own, read, weights)]
         sums = [np.sum([both for both in part], axis=0) if part else np.zeros((2, 2)) for part in parts]
         whole = np.sum(sums, axis=0)

@@ -71,6 +71,7 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
     arms = missing[(missing["analysis"] == analysis) & missing["init"].isin(["pretrained", "random"])]
     lost = set(arms["model"]) - set(everything.loc[everything["analysis"] == analysis, "model"])
     baselines = set(models.loc[models["kind"] == "baseline", "model"])
+    outside = set(models.loc[models["pretrained"] == "outside", "model"]) if "pretrained" in models else set()
     lost -= baselines
     cases = [
         _set_beside({"versus": "random", "analysis": analysis} | dict(case), labels, everything) for case in truths
@@ -97,7 +98,8 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
         "truth_counts": {word: sum(case["agrees"] is agrees for case in cases) for agrees, word in AGREEMENT.items()},
         "models": {
             name: _judge(name, labels[name], analysis, whole, everything)
-            | {"lost": name in lost, "edges": count_edges(chosen, [name])} | layers.of(name) for name in judged
+            | {"lost": name in lost, "outside": name in outside}
+            | {"edges": count_edges(chosen, [name])} | layers.of(name) for name in judged
         },
         "edges": {"models": count_edges(chosen, judged), "baselines": count_edges(chosen, baselines)},
         "rules": _rules(tables, analysis, baselines),

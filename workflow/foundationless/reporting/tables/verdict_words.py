@@ -28,8 +28,13 @@ Fact = Mapping[str, Any]
 def sentences(verdict: Mapping[str, Any]) -> list[str]:
     """The answer on these tasks, that on tasks like these, how large, what could be shown, and what it rests on."""
     judged = {name: fact for name, fact in verdict["models"].items() if fact["versus_random"]}
+    alone = _alone(verdict)
     if not judged:
-        return ["No model has both arms, so nothing is judged.", "No difference was measured.", _missing(verdict)]
+        return [
+            "No model has both arms, so nothing is judged.",
+            *(alone or ["No difference was measured."]),
+            _missing(verdict),
+        ]
     lost = [fact["label"] for fact in verdict["models"].values() if fact["lost"]]
     answers = [answer for scope in SCOPES if (answer := _answer(judged, scope))]
     if lost:
@@ -37,7 +42,23 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
     layers = _layers(judged, verdict["generated_from"]["analysis"])
     rest = [_power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
-    return [*answers, *stopped, _sizes(judged), *layers, *rest]
+    return [*answers, *alone, *stopped, _sizes(judged), *layers, *rest]
+
+
+def _alone(verdict: Mapping[str, Any]) -> list[str]:
+    """What is said of models without a random arm: how they compare with the best baseline, and nothing more."""
+    found: dict[str, str] = {}
+    for fact in verdict["models"].values():
+        against = (fact["versus_baseline"] or {}).get("these")
+        if not fact["versus_random"] and not fact["lost"] and against:
+            size = f"{signed(against['delta'])} {interval(against)}" if against["delta"] is not None else "not measured"
+            found[fact["label"]] = f"{against['verdict']} ({size}) for {fact['label']}"
+    if not found:
+        return []
+    return [
+        f"No random arm exists of {_list(list(found))}, so nothing says what pretraining is worth there; against the "
+        f"best baseline on these tasks: {'; '.join(found.values())}."
+    ]
 
 
 def truths(verdict: Mapping[str, Any]) -> list[str]:
@@ -64,9 +85,14 @@ def _case(case: Fact) -> str:
 
 def prices(verdict: Mapping[str, Any]) -> list[str]:
     """What each model's verdict cost, and what one more decimal would, a line a model; nothing where no job tells."""
-    pairs = [(fact["label"], fact["versus_random"] or {}) for fact in verdict["models"].values()]
-    known = [(label, pair) for label, pair in pairs if (pair.get("these") or {}).get("gpu_hours") is not None]
-    return [f"{label}: {_spent(pair['these'])}. One more decimal: {_takes(pair)}." for label, pair in known]
+    lines = []
+    for fact in verdict["models"].values():
+        pair = fact["versus_random"] or {}
+        if (pair.get("these") or {}).get("gpu_hours") is not None:
+            lines.append(f"{fact['label']}: {_spent(pair['these'])}. One more decimal: {_takes(pair)}.")
+        elif pair.get("these") and fact.get("outside"):
+            lines.append(f"{fact['label']}: not known, for another program computed it.")
+    return lines
 
 
 def _takes(pair: Mapping[str, Any]) -> str:

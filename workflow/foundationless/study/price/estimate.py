@@ -324,11 +324,17 @@ class _Graph:
         return self.add((rule, name, init, str(seed)), parents, model=name, init=init)
 
     def add_cell(self, cell: Cell) -> Key:
-        baseline, names = cell.init == "baseline", {name: getattr(cell, name) for name in Cell._fields[:-1]}
-        rule, parents = "fit_baseline" if baseline else ANALYSES[cell.analysis].rule, [self.add_sequences(cell.task)]
-        if not baseline:
+        names = {name: getattr(cell, name) for name in Cell._fields[:-1]}
+        rule, parents = self.plan.rule_of(cell), [self.add_sequences(cell.task)]
+        outside = self.plan.model(cell.model).is_outside
+        network = cell.init != "baseline" and not outside
+        if network:
             parents.append(self.add_weights(cell.model, cell.init, self.plan.weight_seed(cell.init, cell.seed)))
-        if not baseline and ANALYSES[cell.analysis].embeds:
+        if outside and ANALYSES[cell.analysis].embeds:
+            base, seed = parse_task(cell.task).base_task, self.plan.weight_seed(cell.init, cell.seed)
+            imported = ("import_vectors", base, cell.model, cell.init, str(seed))
+            parents.append(self.add(imported, [self.add_sequences(base)], task=base, model=cell.model, init=cell.init))
+        if network and ANALYSES[cell.analysis].embeds:
             made, base = parents.pop(), parse_task(cell.task).base_task
             read = [made, self.add_sequences(base)]
             key = ("embed", base, *made[1:])

@@ -16,7 +16,7 @@ from foundationless.study.plan import Model
 from foundationless.study.price.devices import DEFAULT, DEVICES
 from foundationless.study.price.memory import Memory, finetuning_memory
 from foundationless.study.price.shares import Shares, members
-from foundationless.study.price.workload import BUDGET, Workload, baseline_columns
+from foundationless.study.price.workload import BUDGET, Workload, baseline_columns, width_of_vectors
 
 MIB = 2**20
 FLOOR_MEMORY = 1000  # MiB: a SLURM job is three Python processes deep, 125 MB each, and less kills even a trivial one
@@ -47,6 +47,7 @@ OF_INPUT = {
     "derive_sequences": (2000, 60, 1e6),  # as the audit, which `distant` runs
     "audit_task": (4000, 60, 1e6),  # k-mers of every sequence; repeated ones are small on disk only
     "audit_overlap": (2000, 30, 1e6),  # one hash per distinct sequence and strand
+    "import_vectors": (1500, 8, 1e6),  # as read, in the order of the set, as float32, and as they are written
 }
 
 
@@ -132,6 +133,8 @@ class Allocation:
 
     def _bytes(self, rule: str, gpu: int, analysis: str, task: str, model: str, init: str) -> float:
         """Bytes of host memory: libraries, what is read, and what is computed with."""
+        if rule in ("import_vectors", "import_scores"):  # the set as text, twice
+            return TORCH * MIB + 16 * self.workload.nucleotides(task)
         if rule in ("probe", "fit_baseline", "cluster_embeddings"):
             return TORCH * MIB + self._features(rule, analysis, task, self.plan.model(model))
         if model and rule not in ("download_tokenizer", "download_own_tokenizer", "train_tokenizer"):
@@ -171,8 +174,8 @@ class Allocation:
             held = LOOKED_UP if model.entry["classifier"] == "nearest" else PER_NUCLEOTIDE
             return 32 * rows * baseline_columns(model.entry) + held * self.workload.nucleotides(task)
         if rule == "cluster_embeddings":  # distances between a few thousand rows, twice
-            return 16 * rows * width_of(model.config) + 20 * min(5000.0, rows) ** 2
-        return (32 + 4 * len(self.plan.probing(analysis)["poolings"])) * rows * width_of(model.config)
+            return 16 * rows * width_of_vectors(model) + 20 * min(5000.0, rows) ** 2
+        return (32 + 4 * len(self.plan.probing(analysis)["poolings"])) * rows * width_of_vectors(model)
 
     def _network(self, rule: str, gpu: int, analysis: str, task: str, model: Model) -> float:
         """Weights as often as the host holds them, the set, and without a GPU what the GPU would hold."""

@@ -29,6 +29,7 @@ NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands
 CPU_SECONDS = 3e-9  # of XGBoost (hist) per row, feature, level and tree; measured on one core: 2e-9 to 7e-9
 TREE_SECONDS = 4e-4  # of XGBoost per tree, however small
 TREES = 1.5  # of a round, on average: one for two classes, otherwise one a class
+WIDE = 4096  # numbers of a vector from outside, of which nobody says it before it is read
 FIT = 0.15  # seconds of a fit with what surrounds it: its libraries, files, record
 LINEAR_SECONDS = 4e-7  # of logistic regression or a linear SVM per row and feature, every strength that is tried
 FOREST_SECONDS = 1e-2  # of a random forest per row, every size of its leaves
@@ -48,6 +49,8 @@ NUCLEOTIDE = {
     "derive_sequences": (0.0, 5e-8),
     "audit_task": (1.2, 7e-7),
     "audit_overlap": (0.1, 2e-8),
+    "import_vectors": (0.2, 1e-8),  # of which a checksum is made
+    "import_scores": (2.5, 1e-8),  # with its libraries: those that score
 }
 DISTANT = 7e-7  # seconds of a nucleotide, where a set is derived that holds nothing near to its test rows
 WORDS = 6e5  # nucleotides at most that a byte-pair tokenizer learns from in a second
@@ -74,7 +77,7 @@ TABULATED = {
 }
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
 WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain")
-_COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"pretrain", "embed", "fit_baseline"}
+_COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"pretrain", "embed", "fit_baseline", "import_scores"}
 SELF_COUNTING = frozenset(_COMPUTING)  # rules whose records say what they took, from after their imports on
 NETWORK_RULES = frozenset(  # that import torch
     {*WEIGHT_RULES, "finetune_model", "embed"} | {rule for rule in _COMPUTING if rule.startswith("score_")}
@@ -363,7 +366,7 @@ class Workload:
             number = len(settings["poolings"]) * (1 + len(settings.get("pca") or ()))
             number *= 1 + int(settings.get("cv_folds") or 0)
             number = int(number * self.plan.columns_of_layers(self.plan.layers(analysis), model))
-            columns = width_of(model.config)
+            columns = width_of_vectors(model)
         fits = number * sum(kind != "majority" for kind in kinds)
         work = FIT * fits + sum(self._fit(kind, rows["train"], columns, settings) for kind in kinds) * number
         if rule == "fit_baseline":  # its features are counted first, in Python, sequence by sequence
@@ -385,6 +388,11 @@ def weight_rule(model: Model, init: str) -> str:
     if init != "pretrained":
         return "make_control_arm" if init in CONTROL_ARMS else "initialise"
     return {"hub": "download_weights", "local": "import_weights"}.get(str(model.source), "pretrain")
+
+
+def width_of_vectors(model: Model) -> int:
+    """Numbers of a sequence's vector; of a model from outside as many as large ones have."""
+    return WIDE if model.is_outside else width_of(model.config)
 
 
 def baseline_columns(entry: Mapping[str, Any]) -> int:
