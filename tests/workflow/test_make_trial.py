@@ -78,6 +78,7 @@ def small_study(elsewhere):
     study = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     study |= {"seeds": [0], "analyses": {"finetune": {"tasks": ["sim_promoter"], "models": ["hyenadna.demo"]}}}
     study |= {"baselines": {"length_gc": {}}}
+    del study["truth"]
     study["limits"]["default"] = {"train": 40, "validation": 20, "test": 40}
     study["finetuning"] |= {"learning_rates": [1.0e-3], "epochs": 1}
     study["statistics"]["resamples"] = 100
