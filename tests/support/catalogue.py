@@ -132,10 +132,10 @@ def tokenizer_files(kind):
     return made[kind]()
 
 
-def build(directory, row):
-    """A checkpoint in the layout of a row of the list."""
+def build(directory, row, positions=None, **form):
+    """A checkpoint in the layout of a row of the list; `form` as for `save_pretrained`."""
     files, rows = tokenizer_files(row["tokenizer"])
-    if row["read_by"] in TINY and row["read_by"] not in ("mistral", "nt_v1"):
+    if row["read_by"] in TINY and row["read_by"] not in ("mistral", "nt_v1", "transformers"):
         config = TINY[row["read_by"]] | ({"vocab_size": rows} if rows else {})
         if row["tokenizer"] == "gpn" and row["read_by"] == "caduceus":
             swap = {3: 6, 4: 5, 5: 4, 6: 3}
@@ -144,7 +144,11 @@ def build(directory, row):
         publish(directory, initialise(row["read_by"], config, 4), architectures=[row["architecture"]], **facts)
     else:
         pad = 1 if row["model_type"] == "esm" else 0
-        network(row["model_type"], vocab_size=rows, pad_token_id=pad).save_pretrained(directory)
+        longest = {} if positions is None else {"n_positions": positions, "max_position_embeddings": positions}
+        longest = {
+            name: value for name, value in longest.items() if name in CONFIG_MAPPING[row["model_type"]]().to_dict()
+        }
+        network(row["model_type"], vocab_size=rows, pad_token_id=pad, **longest).save_pretrained(directory, **form)
     for name, content in files.items():
         (directory / name).write_text(content if isinstance(content, str) else json.dumps(content))
     return directory

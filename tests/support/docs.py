@@ -4,6 +4,7 @@ A part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is a f
 """
 
 import ast
+import csv
 import re
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -134,9 +135,70 @@ def margins() -> str:
     return table(("metric", "margin", "why"), *rows)
 
 
+# What `resources/lists/checkpoints.tsv` calls the files of a tokenizer.
+_TOKENIZERS = {
+    "pieces": "`tokenizer.json`, pieces",
+    "letters": "`tokenizer.json`, letters",
+    "words": "`tokenizer.json`, {}-mers",
+    "overlapping": "`vocab.txt`, overlapping {}-mers",
+    "esm6": "`vocab.txt`, 6-mers",
+    "esm6_v2": "`vocab.txt`, 6-mers",
+    "generator": "`vocab.txt`, 6-mers, rule of GENERator",
+    "prokbert": "`vocab.txt`, 6-mers, rule of ProkBERT",
+    "gpn": "`tokenizer.json`, letters of GPN",
+    "gena": "`tokenizer.json`, pieces of GENA-LM",
+    "rule": "letters, by its class",
+}
+
+
+def checkpoints() -> str:
+    """One row per family of checkpoints and way of reading it."""
+    with (ROOT / "resources" / "lists" / "checkpoints.tsv").open(newline="") as file:
+        held = list(csv.DictReader(file, delimiter="\t"))
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for row in held:
+        how = row["read_by"] + (f" ({row['model_type']})" if row["read_by"] == "transformers" else "")
+        kind = row["tokenizer"]
+        word = kind.rstrip("23456") if kind not in _TOKENIZERS else kind
+        tokens = _TOKENIZERS[word].format(kind[-1]) if kind else "–"
+        answer = f"`{how}`" if how else f"refused: {row['refused']}"
+        groups.setdefault((row["family"], row["architecture"], answer, tokens), []).append(row["repository"])
+    rows = [(kind[0], f"`{kind[1]}`", str(len(names)), kind[2], kind[3]) for kind, names in groups.items()]
+    accepted = sum(bool(row["read_by"]) for row in held)
+    head = ("checkpoints", "architecture", "number", "read by family", "tokenizer")
+    return f"{accepted} of {len(held)} are accepted.\n\n{table(head, *rows)}"
+
+
+def model_types() -> str:
+    """The allow-list of `architectures/native.py`, read without importing it."""
+    tree = ast.parse((PACKAGE / "models" / "architectures" / "native.py").read_text())
+    (listed,) = (
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TYPES"
+    )
+    assert isinstance(listed, ast.Dict)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for key, value in zip(listed.keys, listed.values, strict=True):
+        assert isinstance(key, ast.Constant) and isinstance(value, ast.Call)
+        _, objective, padding = (ast.literal_eval(word) for word in value.args)
+        groups.setdefault((objective, padding), []).append(key.value)
+    return table(("objective", "padding", "`model_type`"), *((*kind, code(names)) for kind, names in groups.items()))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     part.__name__: part
-    for part in (modules, commands, analyses, readers, classifiers, families, margins, figures, tables)
+    for part in (
+        modules,
+        commands,
+        analyses,
+        readers,
+        classifiers,
+        families,
+        margins,
+        figures,
+        tables,
+        checkpoints,
+        model_types,
+    )
 }
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
 

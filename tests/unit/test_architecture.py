@@ -206,7 +206,7 @@ def test_commands_are_small_light_and_documented():
 
 def rule_blocks() -> dict[str, str]:
     text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
-    parts = re.split(r"^rule (\w+):$", text, flags=re.M)
+    parts = re.split(r"^(?:rule|checkpoint) (\w+):$", text, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 

@@ -21,10 +21,12 @@ FLAGS: dict[str, list[str]] = {
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "racing": [],
     "rebuild": [],
+    "seeds": [],
     "starts": [],
     "grids": [],
     "tokenization": ["--names", "hyenadna", "nt_v2"],
     "verdicts": [],
+    "worlds": [],
 }
 
 

@@ -74,6 +74,11 @@ def test_jobs_of_the_dag_say_what_progress_counts():
     assert isinstance(logger, logging.Logger)
 
 
+def test_files_that_are_made_whatever_is_there():
+    assert "self.forcefiles = set()" in inspect.getsource(DAG.__init__)
+    assert "not self.forcefiles.isdisjoint(job.output)" in inspect.getsource(DAG.update_needrun)
+
+
 def test_what_rules_are_given_and_what_ends_a_script():
     assigned = inspect.getsource(Rule.__init__)
     for name in ("conda_env", "container_img", "env_modules", "group"):

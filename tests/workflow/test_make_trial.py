@@ -6,12 +6,14 @@ import re
 import subprocess
 
 import pytest
+import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from foundationless.models.bpe_training import train_pieces
 from foundationless.models.weights import initialise
 from support import ROOT
+from support.catalogue import build
 from support.hub import REVISION, serving
 from support.studies import ENVIRONMENT, checkout, snakemake
 
@@ -71,17 +73,59 @@ def test_a_trial_on_the_mini_study_plans(elsewhere, hub):
     assert f"lab/hyena-tiny at {REVISION}" in answer.stdout
 
 
-def test_from_a_hub_to_the_verdict(elsewhere, hub):
-    """Every step with its own process, on one small simulated task."""
+def small_study(elsewhere):
+    """One small simulated task, in the working copy; its name."""
     study = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     study |= {"seeds": [0], "analyses": {"finetune": {"tasks": ["sim_promoter"], "models": ["hyenadna.demo"]}}}
     study |= {"baselines": {"length_gc": {}}}
+    del study["truth"]
     study["limits"]["default"] = {"train": 40, "validation": 20, "test": 40}
     study["finetuning"] |= {"learning_rates": [1.0e-3], "epochs": 1}
     study["statistics"]["resamples"] = 100
     (elsewhere / "small.yaml").write_text(yaml.safe_dump(study))
-    (elsewhere / ".venv").mkdir()
+    (elsewhere / ".venv").mkdir(exist_ok=True)
     (elsewhere / ".venv/.installed").touch()  # what `make install` leaves; the tests' own environment is on the path
+    return "STUDY=small.yaml"
+
+
+# Natively in transformers, in the forms that it writes: masked, in shards; causal, as a pickle.
+NATIVE = {
+    "sharded": ("bert", "letters", "model-00002-of-", "masked"),
+    "pickled": ("gpt2", "pieces", "pytorch_model.bin", "causal"),
+}
+
+
+@pytest.mark.parametrize("form", NATIVE)
+def test_a_native_checkpoint_in_a_directory_to_the_verdict(elsewhere, tmp_path, form):
+    """`make trial MODEL=DIR` of what `save_pretrained` writes: no family is named, no tokenizer either."""
+    model_type, tokenizer, part, objective = NATIVE[form]
+    rows = {"model_type": model_type, "read_by": "transformers", "tokenizer": tokenizer}
+    place = build(tmp_path / f"{form}-tiny", rows, positions=512, max_shard_size="20KB" if form == "sharded" else "1GB")
+    if form == "pickled":
+        torch.save(load_file(place / "model.safetensors"), place / "pytorch_model.bin")
+        (place / "model.safetensors").unlink()
+    assert any(path.name.startswith(part) for path in place.iterdir())
+    command = ["make", "trial", f"MODEL={place}", small_study(elsewhere)]
+    made = subprocess.run(command, cwd=elsewhere, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-4000:]
+    name = f"{form}tiny"
+    assert f"family 'transformers' (model_type '{model_type}'), tokenizer 'published'" in made.stderr
+    cards = [
+        json.loads((elsewhere / f"results/weights/{name}/{arm}/seed0/weights.json").read_text())
+        for arm in ("pretrained", "random")
+    ]
+    assert [card["family"] for card in cards] == ["transformers"] * 2
+    assert cards[0]["parameters"] == cards[1]["parameters"] and cards[0]["sha256"] != cards[1]["sha256"]
+    assert isinstance(cards[0]["published_sha256"], dict) == (form == "sharded")
+    study = yaml.safe_load((elsewhere / f"config/trials/{name}.yaml").read_text())
+    assert study["models"][name]["objective"] == objective
+    verdict = json.loads((elsewhere / "results/verdict.json").read_text())
+    assert list(verdict["models"]) == [name] and verdict["study"] == f"trial_{name}"
+
+
+def test_from_a_hub_to_the_verdict(elsewhere, hub):
+    """Every step with its own process, on one small simulated task."""
+    small_study(elsewhere)
     command = ["make", "trial", "MODEL=lab/bert-tiny", "STUDY=small.yaml", "NAME=berttiny", "FAMILY=dnabert2"]
     made = subprocess.run(command, cwd=elsewhere, env=hub, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-4000:]

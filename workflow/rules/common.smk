@@ -13,6 +13,7 @@ sys.path.insert(0, str(workflow.basedir))
 from foundationless.errors import UserError
 from foundationless.runtime import timers, worker
 from foundationless.study import checks, job_counts, names, progress, status
+from foundationless.study import looks as study_looks
 from foundationless.study import vocabulary
 from foundationless.study.price import shares, workload
 from foundationless.study.config import read_margins

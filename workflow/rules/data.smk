@@ -51,6 +51,36 @@ rule simulate_genome:
         "python -m foundationless simulate_genome --seed {params.seed} --output {params.directory:q} 2> {log:q}"
 
 
+rule simulate_words:
+    output:
+        words="resources/simulated/words.fa",
+        shuffled="resources/simulated/shuffled.fa",
+        monotone="resources/simulated/monotone.fa",
+        windows=expand(
+            "resources/simulated/{kind}_{about}.bed",
+            kind=["vocabulary", "decay", "strand", "insert", "mixture"],
+            about=["words", "letters"],
+        ),
+    log:
+        "logs/simulate_words.log",
+    benchmark:
+        "benchmarks/simulate_words.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+    params:
+        recipe=get_recipe("simulate_words"),
+        seed=config["seed"],
+        directory=subpath(output.words, parent=True),
+    message:
+        "Simulate a genome that is written in words, and questions about them"
+    shell:
+        "python -m foundationless simulate_words --seed {params.seed} --output {params.directory:q} 2> {log:q}"
+
+
 rule simulate_population:
     input:
         genome="resources/genomes/simulated.fa",

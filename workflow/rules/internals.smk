@@ -77,6 +77,11 @@ def read_partitions(table):
     return [partition.limits for partition in read_partition_file(Path(table))]
 
 
+def make_anew(files):
+    """Jobs of these files run, whatever is there: who waits for a checkpoint is not asked whether it is out of date."""
+    workflow.dag.forcefiles.update(files)
+
+
 # ---- how far a run is
 
 
@@ -119,13 +124,8 @@ def start_progress(get_planned):
         return
     # With `quiet: progress` ends of jobs are not even logged; those who print them have filters of their own.
     workflow.scheduler.print_progress = True
-    progress.start(
-        manager_log,
-        get_planned,
-        get_run_facts,
-        remote=not workflow.local_exec,
-        name_failures="rules" in map(str, workflow.output_settings.quiet or ()),
-    )
+    named = "rules" in map(str, workflow.output_settings.quiet or ())
+    progress.start(manager_log, get_planned, get_run_facts, remote=not workflow.local_exec, name_failures=named)
 
 
 # ---- what a run costs the machine of the main process

@@ -25,6 +25,8 @@ onstart:
 
 onsuccess:
     progress.finish(success=True)
+    if look := study_looks.last_look(study, Path("results")):
+        print(look["sentence"], file=sys.stderr)
 
 
 onerror:

@@ -1,3 +1,8 @@
+if study.looks:
+
+    include: "looks.smk"
+
+
 rule summarise_analysis:
     input:
         records=lambda w: get_files("record.json", w.analysis),
@@ -27,7 +32,7 @@ rule summarise_analysis:
         margins=get_margins(),
         audited=get_audited,
         baselines=list(config["baselines"]),
-        partial="--partial" if FROM_RECORDS else "",
+        partial=get_summary_flags,
         seed=config["seed"],
     message:
         "Summarise {wildcards.analysis}"
@@ -48,12 +53,13 @@ rule collect_tables:
         diagnostics=[get_summaries(name=f"{name}.csv") for name in vocabulary.DIAGNOSTICS],
         pretraining=get_pretraining_records,
         weights=get_weight_cards,
-        maps=get_files("predictions.parquet", "clustering"),
-        mutagenesis=get_files("predictions.parquet", "mutagenesis"),
-        importances=get_importances(),
+        maps=when_known(get_files, "predictions.parquet", "clustering"),
+        mutagenesis=when_known(get_files, "predictions.parquet", "mutagenesis"),
+        importances=when_known(get_importances),
         audits=get_present(expand("results/audit/{task}/audit.json", task=study.audited)),
-        overlap=get_present(["results/audit/overlap.csv"] if study.audited else []),
+        overlap=get_overlap(),
         corpora=get_corpus_audits(),
+        looks=get_look_files_so_far,
         reported="resources/lists/reported.tsv",
         tasks=config["tables"]["tasks"],
     output:
@@ -71,7 +77,7 @@ rule collect_tables:
         runtime=get_runtime,
     params:
         recipe=get_recipe("collect_tables"),
-        weights=get_weight_names(),
+        weights=when_known(get_weight_names),
         models=study.describe_models(),
         selection=config["selection"],
         directory=subpath(output.records, parent=True),
@@ -84,7 +90,7 @@ rule collect_tables:
         " --weights $(for name in {params.weights}; do echo results/weights/$name/weights.json; done)"
         " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q} --importances results"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
-        " --corpora {input.corpora:q} --benchmarks benchmarks"
+        " --corpora {input.corpora:q} --looks {input.looks:q} --benchmarks benchmarks"
         " --reported {input.reported:q} --selection {params.selection}"
         " --tasks {input.tasks:q} --models {params.models:q}"
         " --output {params.directory:q} 2> {log:q}"

@@ -12,16 +12,37 @@ def get_cell_path(cell, name):
     return f"results/{'/'.join(names)}/seed{seed}/{name}"
 
 
+def get_look_files_so_far(*_):
+    """Files of the looks that decided on the number of seeds (`looks.smk`); none where the design is fixed."""
+    return get_looks_so_far() if study.looks else []
+
+
+def get_seeds_in_the_end():
+    """With how many seeds a study with looks ended."""
+    return study.looks[len(get_looks_so_far()) - 1]
+
+
+def get_study_cells(*analyses):
+    """Cells of these analyses (of all, if none is named), in a study with looks of the seeds that it ended with."""
+    fixed = analyses and not any(study.looks_of(name) for name in analyses if name in study.by_task)
+    cells = study.cells if fixed or not study.looks else study.cells_until(get_seeds_in_the_end())
+    return [cell for cell in cells if not analyses or cell.analysis in analyses]
+
+
 def get_files(name, *analyses):
     """Files called `name` of every cell of these analyses (of all, if none is named)."""
-    cells = [cell for cell in study.cells if not analyses or cell.analysis in analyses]
-    return get_present([get_cell_path(cell, name) for cell in cells])
+    return get_present([get_cell_path(cell, name) for cell in get_study_cells(*analyses)])
 
 
 def get_importances():
     """What every baseline went by."""
-    cells = [cell for cell in study.cells if cell.init == "baseline"]
+    cells = [cell for cell in get_study_cells() if cell.init == "baseline"]
     return get_present([get_cell_path(cell, "importances.parquet") for cell in cells])
+
+
+def when_known(get, *arguments):
+    """The files that `get` lists: at once, or in a study with looks when they have said what there is."""
+    return (lambda _: get(*arguments)) if study.looks else get(*arguments)
 
 
 def get_tasks(wildcards):
@@ -30,13 +51,26 @@ def get_tasks(wildcards):
 
 
 def get_cells(wildcards):
+    return describe_cells(get_study_cells(wildcards.analysis))
+
+
+def describe_cells(cells):
     """JSON of the cells of an analysis: tasks that have the same ones share a line of them."""
-    groups = {}
-    for task, cells in get_tasks(wildcards).items():
-        places = tuple(f"{cell.model}/{cell.init}/seed{cell.seed}" for cell in cells)
-        groups.setdefault((study.task(task)["metric"], places), []).append(task)
+    by_task, groups = {}, {}
+    for cell in cells:
+        by_task.setdefault(cell.task, []).append(f"{cell.model}/{cell.init}/seed{cell.seed}")
+    for task, places in by_task.items():
+        groups.setdefault((study.task(task)["metric"], tuple(places)), []).append(task)
     cells = [{"metric": metric, "tasks": tasks, "cells": places} for (metric, places), tasks in groups.items()]
     return json.dumps(cells, separators=(",", ":"))
+
+
+def get_summary_flags(wildcards):
+    """Whether files may be missing, and of an analysis with looks its numbers of seeds."""
+    own = study.looks_of(wildcards.analysis)
+    now = study.seeds_at(wildcards.analysis, get_seeds_in_the_end()) if own else 0
+    words = ["--partial"] if FROM_RECORDS else []
+    return " ".join([*words, *(["--looks", str(own[0]), str(own[-1]), str(now)] if own else [])])
 
 
 def get_margins():
@@ -63,11 +97,20 @@ def get_audit_rows(wildcards):
     return get_present([f"results/audit/{task}/audit.parquet" for task in tasks])
 
 
+def get_overlap():
+    return get_present(["results/audit/overlap.csv"] if study.audited else [])
+
+
 def get_corpus_audits():
-    """Audits of every task against every corpus that a model of the study was pretrained on."""
-    models = [study.model(name) for name in study.networks_from("workflow")]
-    corpora = dict.fromkeys(model.entry["pretrained"]["corpus"] for model in models)
-    return get_present([f"results/audit/{task}/corpus_{corpus}.json" for task in study.audited for corpus in corpora])
+    """Audits of every task against every corpus that a model which is asked about it was pretrained on."""
+    corpora = {name: study.model(name).entry["pretrained"]["corpus"] for name in study.networks_from("workflow")}
+    pairs = {
+        (names.parse_task(cell.task).base_task, corpora[cell.model]) for cell in study.cells if cell.model in corpora
+    }
+    every = [(task, corpus) for task in study.audited for corpus in dict.fromkeys(corpora.values())]
+    return get_present(
+        [f"results/audit/{task}/corpus_{corpus}.json" for task, corpus in every if (task, corpus) in pairs]
+    )
 
 
 def get_pretraining_records(wildcards):
@@ -79,7 +122,7 @@ def get_weight_names():
     """All weights that the study evaluates."""
     names = dict.fromkeys(
         f"{cell.model}/{cell.init}/seed{study.weight_seed(cell.init, cell.seed)}"
-        for cell in study.cells
+        for cell in get_study_cells()
         if cell.init != "baseline"
     )
     paths = {f"results/weights/{name}/weights.json": name for name in names}
@@ -92,7 +135,8 @@ def get_weight_cards(wildcards):
 
 def say_what_is_missing():
     """Name the records and predictions that are not there; all of them stand in results/tables/missing.csv."""
-    paths = [get_cell_path(cell, name) for cell in study.cells for name in ("record.json", "predictions.parquet")]
+    cells = study_looks.cells_so_far(study, Path("results"))
+    paths = [get_cell_path(cell, name) for cell in cells for name in ("record.json", "predictions.parquet")]
     missing = [path for path in paths if not os.path.isfile(path)]
     for path in missing[:SHOWN]:
         print(f"foundationless: there is no {path}", file=sys.stderr)

@@ -26,6 +26,7 @@ MODELS = list(DELTAS)
 
 def study(**analyses):
     config = read_yaml(ROOT / "config/config.yaml")
+    del config["truth"]  # of models that a changed study may lack
     config["tables"] = {key: str(ROOT / path) for key, path in config["tables"].items()}
     return read_study(config | {"seeds": SEEDS, "analyses": analyses})
 

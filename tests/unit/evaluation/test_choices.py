@@ -39,8 +39,8 @@ def workload(name, device="a100"):
 
 @pytest.fixture(scope="module")
 def made():
-    """Designs of the demo, whose tasks are few."""
-    return list_choices(workload("config"), USUAL, Machine(2, 4), Calibration(), 0.03)
+    """Designs of the demo with all of its tasks."""
+    return list_choices(workload("config"), USUAL, Machine(2, 4), Calibration(), 0.03, least=10)
 
 
 def test_tasks_are_distinct_of_every_family_first_and_the_largest_first():
@@ -69,7 +69,7 @@ def test_what_a_choice_writes_is_a_study_with_the_price_and_power_that_plan_stat
     assert set(plan.config["analyses"]) == {"finetune"} and list(plan.by_task["finetune"]) == order
     assert {cell.seed for cell in plan.cells} == set(range(seeds))
     own = Workload(plan, SIZES)
-    assert {own.rows(name)["test"] for name in order} == {min(items or 228, 228)}
+    assert {own.rows(name)["test"] for name in order} == {items or 160}
     if models:
         assert {cell.model for cell in plan.cells if cell.init != "baseline"} >= set(models)
         assert set(plan.config["models"]) == set(models) and "dilated_cnn.demo" not in plan.config["baselines"]
@@ -147,10 +147,11 @@ def test_a_file_that_says_something_else_is_kept(made, tmp_path):
 def test_studies_that_have_nothing_to_design():
     with pytest.raises(UserError, match="none of the study's"):
         list_choices(workload("config"), USUAL, Machine(), Calibration(), 0.03, ["bogus"])
-    with pytest.raises(UserError, match="4 distinct tasks are asked for, and finetune has 3"):
-        list_choices(workload("config"), USUAL, Machine(), Calibration(), 0.03, least=4)
+    with pytest.raises(UserError, match="11 distinct tasks are asked for, and finetune has 10"):
+        list_choices(workload("config"), USUAL, Machine(), Calibration(), 0.03, least=11)
     config = read_yaml(ROOT / "config/config.yaml")
     config["analyses"] = {"clustering": config["analyses"]["clustering"]}
+    del config["truth"]
     with pytest.raises(UserError, match="no pretrained arm with a random one"):
         deciding_analysis(read_study(config))
     config = read_yaml(ROOT / "config/config.yaml") | {"selection": "test"}
@@ -163,7 +164,7 @@ def test_command(capsys, tmp_path, monkeypatch):
     output, figure = tmp_path / "new.yaml", tmp_path / "power.pdf"
     assert main([*flags, "--all", "--output", str(output), "--figure", str(figure)]) == 0
     out = capsys.readouterr().out
-    assert "Recommended" in out and "sim_promoter" in out and str(output) in out
+    assert "Recommended" in out and "sim_strand_words" in out and str(output) in out
     assert figure.read_bytes().startswith(b"%PDF") and figure.with_suffix(".png").is_file()
     assert main(["plan", "--configfile", str(output), "--device", "cpu"]) == 0
     assert main([*flags[:-1], "0.001"]) == 2

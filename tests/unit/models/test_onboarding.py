@@ -121,8 +121,9 @@ def test_the_whole_mini_study_has_the_model_wherever_it_makes_sense(checkpoint):
     baselines, before = ({job[:4] for job in plan.cells if job.init == "baseline"} for plan in (design, originally))
     assert baselines == before
     seeds = {(job.analysis == "finetune", job.init): job.seed for job in sorted(of_tiny, key=lambda job: job.seed)}
-    assert all(seed == 2 * decides for (decides, _), seed in seeds.items())
-    assert any("Seeds 1, 2 are added" in remark for remark in remarks), "one seed has no word"
+    assert all(seed == 9 * decides for (decides, _), seed in seeds.items())
+    assert design.deciding == "finetune" and list(design.looks) == list(range(3, 11))
+    assert any("The analysis finetune has 3 to 10 seeds" in remark for remark in remarks), "one seed has no word"
     beside = design.model("dilated_cnn.tiny")
     assert count_parameters(beside.family, beside.config) == pytest.approx(entry["parameters"], rel=0.05)
     assert design.config["analyses"]["finetune"]["baselines"].count("dilated_cnn.tiny") == 1, "of two in the study"

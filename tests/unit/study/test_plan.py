@@ -28,7 +28,9 @@ def parts():
     models = read_yaml(ROOT / "config/models.yaml")
     tasks = read_table(ROOT / "config/tasks.tsv", ["task"])
     datasets = read_table(ROOT / "config/datasets.tsv", ["name"])
-    return read_yaml(ROOT / "config/config.yaml"), models, tasks, datasets
+    config = read_yaml(ROOT / "config/config.yaml")
+    del config["truth"]  # of models that a changed study may lack
+    return config, models, tasks, datasets
 
 
 def changed(parts, **changes):
@@ -177,7 +179,7 @@ def test_a_model_of_unknown_size_is_not_matched(parts):
 def test_precision_of_a_model_goes_before_that_of_the_section_and_byte_pairs_are_learned(parts):
     design = study(parts, finetuning__precision="bf16", models__hyenadna={})
     assert [design.precision(name, "finetuning") for name in ("ntv2.demo", "hyenadna")] == ["bf16", "fp32"]
-    assert design.tokenizers_from("workflow") == ("genalm.demo", "dnabert2.demo")
+    assert design.tokenizers_from("workflow") == ("dnabert2.demo", "genalm.demo")
 
 
 def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
@@ -236,7 +238,7 @@ def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
         ({"analyses__clustering__probing": {"pca": [4]}}, "analysis 'clustering': 'probing' is for biotype"),
         ({"analyses__finetune__baselines": ["genotype_pca"]}, "baseline 'genotype_pca' reads genotypes"),
         ({"analyses__finetune__baselines": ["gc", "gc"]}, "'gc' stands twice in its models and baselines"),
-        ({"analyses__finetune__baselines": ["hyenadna.demo"]}, "'hyenadna.demo' stands twice in its models and"),
+        ({"analyses__finetune__baselines": ["hyenadna.words"]}, "'hyenadna.words' stands twice in its models and"),
         ({"analyses__clustering__models": ["gc"]}, "'gc' has no weights, which are scored here"),
         ({"analyses__sensitivity__baselines": ["gc"]}, "baselines join classifications only"),
         ({"analyses__finetune__tasks": ["sim_mark.pct101"]}, "at most 100 %; correct '.pct101'"),
@@ -502,6 +504,46 @@ def test_a_margin_belongs_to_a_metric(parts):
 def test_a_margin_without_a_metric_or_a_reason_is_refused(parts, margins, sentence):
     config = changed(parts, statistics={"resamples": 1000, "margins": margins})
     with pytest.raises(UserError, match=re.escape(sentence)):
+        check_schema(config, read_schema("config"), "config")
+        checked(config, *parts[1:])
+
+
+# ---- seeds until decided
+
+LOOKS = {"from": 3, "to": 6}
+
+
+def test_a_study_with_looks_has_the_cells_of_every_seed_and_knows_those_of_fewer(parts):
+    design = study(parts, analyses__frozen__seeds=LOOKS, decide={"analysis": "frozen"})
+    assert design.deciding == "frozen" and list(design.looks) == [3, 4, 5, 6]
+    for seeds in design.looks:
+        cells = design.cells_until(seeds)
+        assert {cell.seed for cell in cells if cell.analysis == "frozen"} == set(range(seeds))
+        rest = [cell for cell in design.cells if cell.analysis != "frozen"]
+        assert [cell for cell in cells if cell.analysis != "frozen"] == rest, "fixed lists stay"
+    assert design.cells_until(6) == design.cells
+    assert not study(parts).looks and study(parts).deciding == "finetune"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": {"from": 2, "to": 6}}, "2 is less than the minimum of 3"),
+        ({"seeds": {"from": 3}}, "'to' is a required property"),
+        ({"seeds": LOOKS, "budget": 0}, "less than or equal to the minimum of 0"),
+        ({"analyses__frozen__seeds": {"from": 5, "to": 5}, "decide": {"analysis": "frozen"}}, "must exceed 'from'"),
+        ({"analyses__frozen__seeds": LOOKS}, "follow the decision on finetune, whose seeds are a fixed list"),
+        ({"budget": 5}, "the seeds are a fixed list"),
+        ({"decide": {"analysis": "frozn"}}, "did you mean 'frozen'"),
+        (
+            {"analyses__sensitivity__seeds": LOOKS, "decide": {"analysis": "sensitivity"}},
+            "compares no pretrained arm with a random one",
+        ),
+    ],
+)
+def test_looks_that_cannot_be_are_refused(parts, changes, message):
+    config = changed(parts, **changes)
+    with pytest.raises(UserError, match=re.escape(message)):
         check_schema(config, read_schema("config"), "config")
         checked(config, *parts[1:])
 

@@ -64,27 +64,33 @@ def _read_workload(path: Path, sizes: dict[str, dict[str, float]], device: Devic
 
 
 def state_price(path: Path, device: str) -> str:
-    """What a study is expected to cost on a device and what its verdict can show on these tasks, in two sentences."""
+    """What a study is expected to cost on a device and what its verdict can show on these tasks, in a few sentences.
+
+    Of a study that looks after each seed, both at the first look and at the last.
+    """
     import pandas as pd
 
     from foundationless.evaluation.power.designs import list_designs, tabulate
     from foundationless.reporting.paper.spread import components_of
     from foundationless.study.config import read_margins
-    from foundationless.study.price.estimate import Machine, estimate
+    from foundationless.study.price.estimate import Calibration, Machine, list_jobs, total
     from foundationless.study.price.workload import read_sizes
 
     workload = _read_workload(path, read_sizes(SIZES), DEVICES[device])
-    machine = Machine(1, os.cpu_count() or 1)
-    costs, _ = estimate(workload.plan, workload.sizes, workload.device, machine)
-    total = costs[(costs["target"] == "all") & (costs["rule"] == "total")].iloc[0]
-    cost = (
-        f"Price by estimate: {total['jobs']:,} jobs, {total['gpu_hours']:.1f} GPU-hours, "
-        f"{total['cpu_hours']:.1f} core-hours, {total['wall_hours']:.1f} hours on {machine.cores} cores"
-        f"{' and one GPU' if workload.device.gpu else ''}, downloads aside (assumed: {workload.device.describe()})."
-    )
-    designs = list_designs(workload, read_margins(workload.plan.config["statistics"]))
+    plan, machine = workload.plan, Machine(1, os.cpu_count() or 1)
+    said = []
+    for seeds in dict.fromkeys([*plan.looks[:1], *plan.looks[-1:]]) or [None]:
+        cells = plan.cells_until(seeds) if seeds else plan.cells
+        price = total(list_jobs(workload, cells, Calibration(), whole=True), machine)
+        said.append(
+            f"{f'with {seeds} seeds ' if seeds else ''}{price['jobs']:,} jobs, {price['gpu_hours']:.1f} GPU-hours, "
+            f"{price['cpu_hours']:.1f} core-hours, {price['wall_hours']:.1f} hours on {machine.cores} cores"
+            f"{' and one GPU' if workload.device.gpu else ''}"
+        )
+    cost = f"Price by estimate: {'; '.join(said)}; downloads aside (assumed: {workload.device.describe()})."
+    designs = list_designs(workload, read_margins(plan.config["statistics"]))
     words = tabulate(designs, components_of(workload, REPORTED, None), DIFFERENCE)
-    words = words[(words["scope"] == "these") & (words["analysis"] == workload.plan.main_analysis)]
+    words = words[(words["scope"] == "these") & (words["analysis"] == plan.main_analysis)]
     if words.empty:
         return f"{cost} It compares no pretrained arm with a random one sample by sample."
     word = words.iloc[0]

@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--importances", type=Path, help="directory of ANALYSIS/TASK/MODEL/baseline/seedN/importances.parquet")
     add("--audits", nargs="*", default=[], type=Path, help="JSON summaries of audit_task")
     add("--corpora", nargs="*", default=[], type=Path, help="of audit_corpus")
+    add(
+        "--looks", nargs="*", default=[], type=Path, help="JSON of the looks that ended the study; none: a fixed design"
+    )
     add("--benchmarks", type=Path, help="directory of Snakemake's benchmarks (RULE/…/NAME.tsv), which need not exist")
     add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
     add("--reported", type=Path, help="TSV of the numbers that the paper reports")

@@ -30,13 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.reporting.paper.spread import state_power
-    from foundationless.study.price.estimate import Machine, describe_chain, describe_longest, estimate
+    from foundationless.study.price.estimate import Machine, describe_chain, describe_longest, describe_looks, estimate
 
     workload, calibration = read_assumptions(arguments)
     machine = Machine(arguments.gpus, arguments.cores)
     costs, unknown = estimate(workload.plan, workload.sizes, workload.device, machine, calibration)
     shown = costs if arguments.rules else costs[costs["rule"] == "total"].drop(columns="rule")
     print(shown.to_string(index=False, float_format="{:,.1f}".format))
+    if workload.plan.looks:
+        print(describe_looks(workload, machine, calibration))
     print("Targets share sequence sets, embeddings and weights, which `all` counts once. Retrieval is not counted.")
     chain = describe_chain(workload, calibration)
     print(f"Wall time: {machine.gpus} GPUs, {machine.cores} cores. Longest chain {chain}.")

@@ -21,6 +21,7 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.study.checks import read_study
     from foundationless.study.config import read_yaml
     from foundationless.study.job_counts import failure_table
+    from foundationless.study.looks import cells_so_far, last_look
     from foundationless.study.status import count_records, describe_lock, describe_run, read_run
 
     last = read_run()
@@ -43,10 +44,12 @@ def run(arguments: argparse.Namespace) -> None:
             raise
         print(f"\nNo study to count: {error}")
     else:
-        rows = count_records(study.cells, arguments.results)
+        rows = count_records(cells_so_far(study, arguments.results), arguments.results)
         rows.append(("all", "", sum(row[2] for row in rows), sum(row[3] for row in rows)))
         print(f"\nRecords on disk ({path}):")
         print("\n".join(f"  {target:<10} {analysis:<12} {done:>6}/{total}" for target, analysis, done, total in rows))
+        if look := last_look(study, arguments.results):
+            print(f"\n{look['sentence']}")
     if failures:
         print("\n" + "\n".join(failure_table(failures)))
     if lock := describe_lock(last):

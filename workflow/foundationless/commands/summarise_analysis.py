@@ -34,6 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resamples", type=count, default=2000, help="bootstrap resamples")
     add("--margins", default="{}", help="JSON: metric -> equivalence margin in its units (default: each metric's own)")
     add("--seed", type=seed, required=True, help="seed of the resamples")
+    add(
+        "--looks",
+        nargs=3,
+        type=count,
+        metavar=("FROM", "TO", "NOW"),
+        help="numbers of seeds: at the first look, "
+        "at the last that there may be, at this one; p values are then repeated ones",
+    )
     add("--processes", type=count, default=1, help="tasks worked on at once; the tables do not depend on it")
     add("--output", required=True, type=output_directory, help="directory to write the tables into")
 
@@ -44,10 +52,12 @@ def run(arguments: argparse.Namespace) -> None:
 
     one_thread_each()
     from foundationless.evaluation.analysis_summary import Analysis, read_cells, read_margins, summarise_analysis
+    from foundationless.evaluation.spending import Looks
 
     given = arguments
     analysis = Analysis(
         given.analysis, given.directory, given.resamples, read_margins(given.margins), given.seed,
         tuple(given.baselines), given.audits, tuple(given.audited), given.partial,
+        Looks(*given.looks) if given.looks else None,
     )  # fmt: skip
     summarise_analysis(analysis, read_cells(given.cells), given.output, given.processes)

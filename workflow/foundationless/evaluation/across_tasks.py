@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.aggregate import ALPHA, any_learned, decide, holm, rank_arms, weigh, wilcoxon
+from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.table_files import add_name_parts
 from foundationless.study.vocabulary import SCOPES
 
@@ -63,6 +64,7 @@ def summarise_tasks(
     tasks: pd.DataFrame,
     ranks: Mapping[str, int],
     clusters: Mapping[str, str] | None = None,
+    looks: Mapping[str, Looks] | None = None,
 ) -> pd.DataFrame:
     """Evidence of every pretrained arm against each reference, by analysis, variant, set of tasks and scope (`ACROSS`).
 
@@ -73,7 +75,8 @@ def summarise_tasks(
     those of `aggregate.weigh`, in units of the metric; a set of several metrics is judged at the mean of its tasks'
     margins. Wilcoxon's signed-rank test is over the families. The columns `_holm` adjust over the models of a set,
     `verdict` is `aggregate.decide` of them, `seeds` are the fewest of an arm that has any, `learned` counts tasks on
-    which an arm beats the best constant answer, and `mde` is what the first of Holm's steps would detect.
+    which an arm beats the best constant answer, and `mde` is what the first of Holm's steps would detect. Of analyses
+    with `looks` `p` and `p_tost` are repeated p values (`spending`).
     """
     rows = _prepare(comparisons, runs, task_kinds(tasks))
     weighed = [
@@ -82,7 +85,7 @@ def summarise_tasks(
         for suite, family, chosen in _sets(whole)
         for models in [chosen.groupby("versus", sort=False)["model"].nunique().to_dict()]
         for (versus, model), part in chosen.groupby(["versus", "model"], sort=False)
-        for evidence in _evidence(part, clusters or {}, int(models[versus]))
+        for evidence in _evidence(part, clusters or {}, int(models[versus]), (looks or {}).get(str(analysis)))
     ]
     table = pd.DataFrame(weighed).reindex(columns=[*ACROSS, "any_learned"])
     keys = [*SETS, "scope"]
@@ -158,8 +161,8 @@ def _sets(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
         yield "all", str(family), part
 
 
-def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int) -> Iterator[Row]:
-    """A row for each scope."""
+def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int, look: Looks | None) -> Iterator[Row]:
+    """A row for each scope; p values are those of the look, if there is one."""
     deltas, families, twins = tasks["delta"].to_numpy(), tasks["family"].tolist(), tasks["twin"].tolist()
     shared = [clusters.get(task) for task in tasks["base_task"]]
     arms = [_matrix(side) for side in zip(*tasks["arms"], strict=True)]
@@ -176,7 +179,9 @@ def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int) -> 
         yield same | {name: getattr(evidence, name) for name in _WEIGHED} | {
             "scope": scope, "mde": evidence.mde(models), "p_tost": evidence.p_tost(margin),
             "wilcoxon_p": wilcoxon(kinds.to_numpy()) if scope == "like-these" else np.nan,
-        } | dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True))  # fmt: skip
+        } | dict(zip(("rope_below", "rope_within", "rope_above"), evidence.rope(margin), strict=True)) | (
+            {"p": float(look.p(evidence)), "p_tost": float(look.p_tost(evidence, margin))} if look else {}
+        )  # fmt: skip
 
 
 def _matrix(side: Sequence[Seeds]) -> np.ndarray:

@@ -37,9 +37,10 @@ class Evidence:
     `n` tasks have a difference, `distinct` are left after twins are collapsed; `units` are drawn: in the scope
     `like-these` families (those that share sequences are one), otherwise none, and they count the distinct tasks. The
     standard error is made of what test items, seeds and families add (`se_items`, `se_seeds`, `se_units`; NaN where
-    unknown, of families also where they are not drawn). `wins` and `losses` count the n tasks by sign. All is in units
-    of the metric. Where `se` is NaN, so are interval, tests and probabilities; where it is 0 they are the limits for a
-    small one. Numbers may be arrays [...] of many differences at once.
+    unknown, of families also where they are not drawn); the variance of seeds has `df_seeds` degrees of freedom, the
+    rest of it `df_rest`. `wins` and `losses` count the n tasks by sign. All is in units of the metric. Where `se` is
+    NaN, so are interval, tests and probabilities; where it is 0 they are the limits for a small one. Numbers may be
+    arrays [...] of many differences at once.
     """
 
     delta: Any
@@ -53,6 +54,8 @@ class Evidence:
     se_items: Any
     se_seeds: Any
     se_units: Any
+    df_seeds: Any
+    df_rest: Any
 
     @cached_property
     def low(self) -> Any:
@@ -125,7 +128,7 @@ def weigh(
     finite = np.isfinite(values.reshape(-1, values.shape[-1])).all(axis=0) if values.size else np.zeros(0, dtype=bool)
     known: list[int] = np.flatnonzero(finite).tolist()
     if not known:
-        return Evidence(np.nan, np.nan, np.nan, 0, 0, 0, 0, 0, np.nan, np.nan, np.nan)
+        return Evidence(np.nan, np.nan, np.nan, 0, 0, 0, 0, 0, *[np.nan] * 5)
     values, errors = values[..., known], errors[..., known]
     same = _join([twins[place] or None for place in known] if len(twins) else [None] * len(known))
     linked = [same.tolist(), *([[clusters[place] for place in known]] if len(clusters) else [])]
@@ -146,10 +149,13 @@ def weigh(
         se, df = _combine([(np.maximum(between, at_least), size - 1), *parts], most=max(size - 1, 1))
     else:
         se, df = _combine([(items_variance, np.inf), *parts])
-    seeds_variance = sum((variance for variance, _ in parts), np.zeros_like(delta))
+    rest = size - 1 if scope == "like-these" else np.inf
+    seeds_se, df_seeds = _combine(parts) if parts else (np.zeros_like(delta), np.full_like(delta, np.inf))
     signs = (values > 0).sum(axis=-1), (values < 0).sum(axis=-1)
-    roots = (np.sqrt(variance)[()] for variance in (items_variance, seeds_variance, between))
-    return Evidence(delta[()], se[()], df[()], len(known), int(same.max()) + 1, size, *signs, *roots)
+    errors_of = np.sqrt(items_variance)[()], seeds_se[()], np.sqrt(between)[()]
+    return Evidence(
+        delta[()], se[()], df[()], len(known), int(same.max()) + 1, size, *signs, *errors_of, df_seeds[()], rest
+    )
 
 
 def _join(*labellings: Sequence[Any]) -> NDArray[np.int64]:

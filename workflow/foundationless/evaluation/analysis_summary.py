@@ -11,7 +11,9 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files, task_summary
+from foundationless.evaluation.aggregate import decide
 from foundationless.evaluation.records import check_once, read_record
+from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, of_split, read_predictions
 from foundationless.evaluation.verification.arms import check_task, sentences
 from foundationless.runtime.log import tell
@@ -38,6 +40,7 @@ class Analysis:
 
     `audits` holds `{task}/audit.parquet` of the tasks `audited`. `partial`: a file that is not there makes a note;
     otherwise it is an error. `margins`: metric -> equivalence margin, of which that of a task's metric is the task's.
+    `looks`: where looks decide on its seeds, those that there were; p values are then repeated ones.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Analysis:
     audits: Path | None = None
     audited: tuple[str, ...] = ()
     partial: bool = False
+    looks: Looks | None = None
 
 
 def read_cells(text: str) -> list[TaskCells]:
@@ -143,9 +147,19 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
             margin=analysis.margins[task.metric], seed=analysis.seed, baselines=analysis.baselines, audit=audit,
             design=list(dict.fromkeys((cell.split("/")[0], cell.split("/")[1]) for cell in task.cells)),
         )  # fmt: skip
+    if analysis.looks and len(summary.comparisons):
+        _read_at(analysis.looks, summary.comparisons)
     summary.notes[:0] = notes
     summary.diagnostics["verification"] = pd.DataFrame(verified, columns=diagnostics.COLUMNS["verification"])
     return summary
+
+
+def _read_at(looks: Looks, comparisons: pd.DataFrame) -> None:
+    """Make p values of comparisons the repeated ones, and their words those that follow."""
+    comparisons["p"] = looks.repeated(comparisons["p"])
+    comparisons["p_tost"] = looks.repeated_one_sided(comparisons["p_tost"])
+    judged = comparisons[["p", "p_tost", "delta", "learned", "drawn_seeds"]].itertuples(index=False)
+    comparisons["verdict"] = [decide(*numbers, learned=learned, seeds=seeds) for *numbers, learned, seeds in judged]
 
 
 def _read_record(path: Path, where: str) -> dict[str, Any]:

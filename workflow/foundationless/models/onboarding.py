@@ -26,12 +26,14 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
+from foundationless.study.plan import main_analysis
 from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
 # A rate at which published checkpoints are fine-tuned (the paper sweeps 1e-5 to 3e-4); miniatures need larger ones.
 LEARNING_RATE = 3.0e-5
+MOST_SEEDS = 10  # of a trial
 # Rows that an embedding table may have beyond the ids of a tokenizer whose tokens are declared here, and of one that is
 # read from a file: published tables are padded to a multiple. What the checkpoint itself brings may have any number.
 _PADDING, _PADDING_OF_FILES = 8, 128
@@ -307,7 +309,7 @@ def put_on_trial(
         remarks.append(
             f"Learning rate {LEARNING_RATE:g} is tried too, for both arms: published weights need small ones."
         )
-    remarks += _add_seeds(trial)
+    remarks += _add_seeds(trial, analyses)
     notes = (
         f"{where}, as published, on the tasks and subsets of the study '{study['study']}', whose config says what they "
         "are. Nothing is known here of what it was pretrained on: test sequences may be among it."
@@ -322,16 +324,17 @@ def put_on_trial(
     return trial, remarks
 
 
-def _add_seeds(trial: dict[str, Any]) -> list[str]:
-    """Give what decides the verdict, fine-tuning, as many seeds as a word takes, and say so."""
-    spec = trial["analyses"].get("finetune", trial)
-    seeds = list(spec.get("seeds", trial["seeds"]))
-    more = [seed for seed in range(FEWEST_SEEDS + len(seeds)) if seed not in seeds]
-    added = more[: max(0, FEWEST_SEEDS - len(seeds))]
-    if not added:
+def _add_seeds(trial: dict[str, Any], analyses: Mapping[str, Any]) -> list[str]:
+    """Give the analysis of the verdict seeds until it is decided, and say so; a study's own looks stay."""
+    main = main_analysis({"analyses": analyses})
+    if main not in analyses or isinstance(analyses[main].get("seeds", trial["seeds"]), Mapping):
         return []
-    spec["seeds"] = [*seeds, *added]
-    return [f"Seeds {', '.join(map(str, added))} are added to fine-tuning, for a verdict takes {FEWEST_SEEDS}."]
+    analyses[main]["seeds"] = {"from": FEWEST_SEEDS, "to": MOST_SEEDS}
+    trial["decide"] = {**trial.get("decide", {}), "analysis": main}
+    return [
+        f"The analysis {main} has {FEWEST_SEEDS} to {MOST_SEEDS} seeds: after each it is looked whether the verdict is "
+        "decided."
+    ]
 
 
 def _match_baselines(trial: dict[str, Any], name: str, entry: Mapping[str, Any]) -> list[str]:

@@ -80,6 +80,7 @@ def check_plan(plan: Plan) -> None:
     _check_truths(plan)
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
         raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
+    _check_looks(plan)
 
 
 def _check_known(kind: str, names: Iterable[str], known: Collection[str], where: str) -> None:
@@ -268,6 +269,37 @@ def _check_search(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
         raise UserError(
             f"config, {where}.search: a race reads the test set once, for its winner, so that selection 'test' has "
             "nothing to choose from; use 'search: full' or 'selection: validation'."
+        )
+
+
+# ---- looks
+
+
+def _check_looks(plan: Plan) -> None:
+    """What ends a study with looks: numbers of seeds, the analysis that is decided on, the budget."""
+    analyses = plan.config["analyses"]
+    if named := (plan.config.get("decide") or {}).get("analysis"):
+        _check_known("analysis", [named], analyses, "config, decide.analysis")
+    for name, looks in {name: plan.looks_of(name) for name in analyses}.items():
+        given = analyses[name].get("seeds", plan.config["seeds"])
+        if isinstance(given, Mapping) and len(looks) < 2:
+            raise UserError(f"analysis '{name}', seeds: 'to' ({given['to']}) must exceed 'from' ({given['from']}).")
+        if looks and not plan.looks:
+            raise UserError(
+                f"analysis '{name}', seeds: {{from, to}} follow the decision on {plan.deciding}, whose seeds are a "
+                "fixed list; give a list here, or {from, to} there."
+            )
+    if not plan.looks:
+        if "budget" in plan.config:
+            raise UserError("config, budget: the seeds are a fixed list, which it cannot end; give seeds {from, to}.")
+        return
+    cells = [cell for cell in plan.cells if cell.analysis == plan.deciding and not parse_task(cell.task).variant]
+    arms = {(cell.task, cell.model, cell.init) for cell in cells}
+    both = {(task, model) for task, model, init in arms if init == "pretrained" and (task, model, "random") in arms}
+    if not ANALYSES[plan.deciding].paired or not both:
+        raise UserError(
+            f"config, seeds: {{from, to}} end with the verdict on {plan.deciding}, which compares no pretrained arm "
+            "with a random one on a plain task; name another under decide.analysis."
         )
 
 

@@ -95,6 +95,7 @@ class Plan:
         self.datasets = {row["name"]: row for row in datasets}
         self.files = {row["file"]: row for row in datasets}
         self._models: dict[str, Model] = {}
+        self._until: dict[int, tuple[Cell, ...]] = {}
 
     # ---- models
 
@@ -248,8 +249,7 @@ class Plan:
     @cached_property
     def main_analysis(self) -> str:
         """The analysis that a verdict is of (`leading`), by the tasks that are planned."""
-        specs = {name: spec for name, spec in self.config["analyses"].items() if name in ANALYSES}
-        return leading({name: spec["tasks"] for name, spec in specs.items() if ANALYSES[name].paired})
+        return main_analysis(self.config)
 
     @property
     def truths(self) -> list[dict[str, str]]:
@@ -266,7 +266,7 @@ class Plan:
 
     def _each_cell(self) -> Iterator[Cell]:
         for analysis, spec in self.config["analyses"].items():
-            seeds = spec.get("seeds", self.config["seeds"])
+            seeds = self.seeds(analysis)
             for task in spec["tasks"]:
                 for name in self.names_of(analysis):
                     if not self.fits(name, task):  # of the config's baselines; an analysis names its own rightly
@@ -276,6 +276,46 @@ class Plan:
                         drawn = ANALYSES[analysis].draws(init, model.family, model.classifiers)
                         for seed in seeds if drawn else seeds[:1]:
                             yield Cell(analysis, task, name, init, seed)
+
+    # ---- seeds until decided
+
+    def _given_seeds(self, analysis: str) -> Any:
+        return self.config["analyses"].get(analysis, {}).get("seeds", self.config["seeds"])
+
+    def seeds(self, analysis: str) -> list[int]:
+        """Every seed that an analysis may have: its list, or as many as looks may lead to."""
+        given = self._given_seeds(analysis)
+        return list(range(given["to"])) if isinstance(given, Mapping) else list(given)
+
+    def looks_of(self, analysis: str) -> range:
+        """Numbers of seeds that an analysis may end with; none where it has a fixed list."""
+        given = self._given_seeds(analysis)
+        return range(given["from"], given["to"] + 1) if isinstance(given, Mapping) else range(0)
+
+    @property
+    def deciding(self) -> str:
+        """The analysis whose verdict ends a study with looks: the one that `decide` names, or the main one."""
+        return str((self.config.get("decide") or {}).get("analysis") or self.main_analysis)
+
+    @property
+    def looks(self) -> range:
+        """Numbers of seeds after which the study is looked at; none: its design is fixed."""
+        return self.looks_of(self.deciding)
+
+    def seeds_at(self, analysis: str, seeds: int) -> int:
+        """How many seeds an analysis with looks has in a study that ended with so many."""
+        looks = self.looks_of(analysis)
+        return max(looks[0], min(seeds, looks[-1]))
+
+    def cells_until(self, seeds: int) -> tuple[Cell, ...]:
+        """Cells of a study that ended with so many seeds; analyses with a fixed list are whole."""
+        if seeds not in self._until:
+            fixed = {name for name in self.config["analyses"] if not self.looks_of(name)}
+            counts = {name: self.seeds_at(name, seeds) for name in self.config["analyses"] if name not in fixed}
+            self._until[seeds] = tuple(
+                cell for cell in self.cells if cell.analysis in fixed or cell.seed < counts[cell.analysis]
+            )
+        return self._until[seeds]
 
     def names_of(self, analysis: str) -> list[str]:
         """Models of an analysis, and the baselines that join it."""
@@ -334,6 +374,12 @@ class Plan:
         if "match" not in model.entry or len(kin) < 2:
             return []
         return [f"size of {self.model(model.entry['match']).entry['label']}"]
+
+
+def main_analysis(config: Mapping[str, Any]) -> str:
+    """The analysis that a verdict is of (`leading`), by the tasks that a config lists."""
+    specs = {name: spec for name, spec in config["analyses"].items() if name in ANALYSES}
+    return leading({name: spec["tasks"] for name, spec in specs.items() if ANALYSES[name].paired})
 
 
 def leading(tasks: Mapping[str, Collection[str]]) -> str:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 # Rules of the workflow, each of which calls the command of its name.
 RULES = (
-    "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_population", "simulate_variants",
+    "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_words", "simulate_population",
+    "simulate_variants",
     "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
     "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "download_own_tokenizer",
     "train_tokenizer",
     "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
-    "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
+    "look", "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
 )  # fmt: skip
 
 # Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
@@ -293,13 +294,26 @@ DIAGNOSTICS = (
     "verification",
 )
 
-# Files that the rules simulate_genome, simulate_population and simulate_variants write.
+# Files that the rules simulate_genome, simulate_words, simulate_population and simulate_variants write.
 SIMULATED = (
     "genome.fa",
     "genes.gtf",
     "mark.bed",
     "promoter.bed",
     "enhancer.bed",
+    "words.fa",
+    "shuffled.fa",
+    "monotone.fa",
+    "vocabulary_words.bed",
+    "vocabulary_letters.bed",
+    "decay_words.bed",
+    "decay_letters.bed",
+    "strand_words.bed",
+    "strand_letters.bed",
+    "insert_words.bed",
+    "insert_letters.bed",
+    "mixture_words.bed",
+    "mixture_letters.bed",
     "population.vcf.gz",
     "panel.tsv",
     "pedigree.tsv",
@@ -323,6 +337,8 @@ REFERENCES = {
 FEWEST_SEEDS = 3  # of each arm that has any: of two, their variance has one degree of freedom
 
 TOO_FEW_SEEDS = {1: "one seed", 2: "two seeds"}
+
+DECIDED = ("better", "equivalent", "worse", "not learned")  # words for which no further seed is computed
 
 # Two questions about the same differences, and what each takes for drawn.
 SCOPES = {

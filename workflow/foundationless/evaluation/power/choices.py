@@ -77,16 +77,14 @@ class Choice:
 
 
 def deciding_analysis(plan: Plan) -> str:
-    """The analysis whose verdict a design is for: the study's `decide`, otherwise fine-tuning, otherwise its first one
-    that compares pretrained with random arms sample by sample."""
-    named = (plan.config.get("decide") or {}).get("analysis")
+    """The analysis whose verdict a design is for: `Plan.deciding`, which has to compare pretrained with random arms."""
     designs = list_designs(Workload(plan, {}), read_margins(plan.config["statistics"]))
-    having = list(dict.fromkeys(analysis for analysis, variant in designs if not variant))
-    if named or not having:
-        if named in having:
-            return str(named)
-        raise UserError("design: the study compares no pretrained arm with a random one on whole tasks; give another.")
-    return "finetune" if "finetune" in having else having[0]
+    if (plan.deciding, "") not in designs:
+        raise UserError(
+            f"design: {plan.deciding} compares no pretrained arm with a random one on whole tasks; give another study, "
+            "or name another analysis under decide.analysis."
+        )
+    return plan.deciding
 
 
 def order_tasks(workload: Workload, analysis: str) -> list[str]:

@@ -122,6 +122,11 @@ def _data_tables() -> str:
     return inline
 
 
+def _seeds(given: Any) -> Any:
+    """How many seeds a config asks for: a number, or `3 to 10` where looks decide."""
+    return f"{given['from']} to {given['to']}" if isinstance(given, Mapping) else len(given)
+
+
 def _design(config: Mapping[str, Any], scores: Any, margins: Mapping[str, float]) -> dict[str, str]:
     """What the study consists of, in words."""
     statistics = config.get("statistics", {})
@@ -130,7 +135,7 @@ def _design(config: Mapping[str, Any], scores: Any, margins: Mapping[str, float]
         "Baselines": len(config.get("baselines", {})),
         "Analyses": scores["analysis"].nunique(),
         "Tasks": scores["task"].nunique(),
-        "Seeds": len(config.get("seeds", [])),
+        "Seeds": _seeds(config.get("seeds", [])),
         "Selection": config.get("selection", ""),
         "Equivalence margins": ", ".join(
             f"±{size:g} ({METRICS[name].label if name in METRICS else name})" for name, size in margins.items()

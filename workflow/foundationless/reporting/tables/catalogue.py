@@ -74,6 +74,11 @@ TABLES: dict[str, Table] = {
         f"analysis suite family model versus {_EVIDENCE} seeds learned p_holm p_tost_holm mde verdict", shown=True,
         parts=True,
     ),
+    "looks": _table(
+        VERDICT, "What each look said, of a study whose seeds are {from, to}: every model's word at that look with its "
+        "adjusted p values, the hours spent, the decision and why",
+        "reporting.tables.looks:COLUMNS", "seeds model", "seeds model word delta p_holm p_tost_holm hours unit why",
+    ),
     "ranks": _table(
         VERDICT, "Mean rank of every arm and baseline over tasks, with Friedman's p",
         f"{_ACROSS}:RANKS", "analysis model init", _RANKS, parts=True,

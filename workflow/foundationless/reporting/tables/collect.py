@@ -15,7 +15,7 @@ from foundationless.evaluation.across_tasks import rank_tasks, summarise_tasks
 from foundationless.evaluation.table_files import add_name_parts, join_tables, write_csv, write_parquet
 from foundationless.evaluation.task_results import KEYS, MISSING, NOTES
 from foundationless.reporting.paper.compare import paper_outputs
-from foundationless.reporting.tables import cost_ledger, latex, prices
+from foundationless.reporting.tables import cost_ledger, latex, looks, prices
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.importances import best_importances
 from foundationless.reporting.tables.inputs import Inputs, with_columns
@@ -44,11 +44,13 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
     notes = inputs.sort(with_columns(pd.concat([inputs.notes, unranked]), NOTES)).astype({"seed": "Int64"})
     missing = notes["what"].isin(MISSING)
     runs = _selected_by(inputs.diagnostics["runs"], inputs.selection)
-    across = summarise_tasks(comparisons, runs, inputs.tasks, inputs.ranks, inputs.clusters)
+    designs = looks.designs(inputs.looks)
+    across = summarise_tasks(comparisons, runs, inputs.tasks, inputs.ranks, inputs.clusters, designs)
     return {
         "scores": scores,
         "comparisons": comparisons,
         "across_tasks": prices.price_evidence(across, comparisons, inputs.tasks, hours),
+        "looks": looks.tabulate(inputs.looks),
         "ranks": ranked,
         "rank_pairs": rank_pairs,
         "crossvalidation": crossvalidate(inputs.records),

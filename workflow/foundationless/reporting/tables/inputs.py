@@ -51,6 +51,7 @@ class Inputs:
     substitutions: Sequence[pd.DataFrame] = ()
     cards: Sequence[Mapping[str, Any]] = ()
     pretraining: Sequence[Mapping[str, Any]] = ()
+    looks: Sequence[Mapping[str, Any]] = ()
     benchmarks: Path | None = None
     importances: Path | None = None
 
@@ -146,6 +147,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         reported=given.reported,
         overlap=given.overlap and table_files.read_table(given.overlap),
         audits=[read_json(path) for path in given.audits],
+        looks=[read_json(path) for path in given.looks],
         corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
         maps=[
             table_files.read_parquet(path, columns_of("maps"), "an embedding map", "make it again", only=True)

@@ -16,6 +16,7 @@ from foundationless import __version__
 from foundationless.errors import UserError
 from foundationless.evaluation.aggregate import ALPHA
 from foundationless.evaluation.table_files import read_csv
+from foundationless.reporting.tables import looks
 from foundationless.reporting.tables.verdict_words import sentences
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
@@ -96,6 +97,9 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
         "rules": _rules(tables, analysis, baselines),
         "missing": {"count": len(missing), "cells": list(_cells(missing))},
     }  # fmt: skip
+    path = tables / "looks.csv"
+    ended = looks.end(_read(path, looks.COLUMNS)) if path.is_file() else None
+    verdict |= {"looks": ended} if ended else {}
     return verdict | {"sentences": sentences(verdict)}
 
 

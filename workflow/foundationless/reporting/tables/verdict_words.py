@@ -34,7 +34,8 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     answers = [answer for scope in SCOPES if (answer := _answer(judged, scope))]
     if lost:
         answers[0] = f"{answers[0][:-1]}; not compared for want of records: {_list(lost)}."
-    return [*answers, _sizes(judged), _power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
+    stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
+    return [*answers, *stopped, _sizes(judged), _power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
 
 
 def truths(verdict: Mapping[str, Any]) -> list[str]:

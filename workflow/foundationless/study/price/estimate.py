@@ -203,6 +203,22 @@ def describe_chain(workload: Workload, calibration: Calibration) -> str:
     return f"{total / 3600:,.1f} h: {' -> '.join(words)}"
 
 
+def describe_looks(workload: Workload, machine: Machine, calibration: Calibration) -> str:
+    """What a study with looks costs if it ends at the first, and if it ends at the last, in words."""
+    plan = workload.plan
+    prices = []
+    for seeds in (plan.looks[0], plan.looks[-1]):
+        price = total(list_jobs(workload, plan.cells_until(seeds), calibration, whole=True), machine)
+        prices.append(
+            f"{price['gpu_hours']:,.1f} GPU-hours and {price['cpu_hours']:,.1f} core-hours with {seeds} seeds"
+        )
+    budget = f", or with the budget of {plan.config['budget']:g} hours" if "budget" in plan.config else ""
+    return (
+        f"Looks after each seed: {prices[0]}, {prices[1]}; it ends between them, with the decision on {plan.deciding}"
+        f"{budget}. The table, and the power below, are those of all {plan.looks[-1]} seeds."
+    )
+
+
 def describe_longest(workload: Workload, calibration: Calibration) -> str:
     """The longest job of a study, in words, beside what the study allows."""
     jobs = list_jobs(workload, workload.plan.cells, calibration, whole=True)

@@ -143,8 +143,12 @@ class Allocation:
             sets = self.plan.audited
             longest = max((self.workload.nucleotides(name) for name in sets), default=0.0)
             return PYTHON * MIB + 8 * longest + 200 * sum(self.workload.total(name) for name in sets)
-        if rule == "summarise_analysis":  # predictions of every job of a task, and as one-hot cells, in each process
-            largest = sorted(self.workload.predicted(analysis).values())[-SUMMARISED:]
+        if rule in (
+            "summarise_analysis",
+            "look",
+        ):  # predictions of every job of a task, as one-hot cells in each process
+            asked = analysis or self.plan.deciding
+            largest = sorted(self.workload.predicted(asked).values())[-SUMMARISED:]
             return PYTHON * MIB + sum(PYTHON * MIB + PREDICTED * rows for rows in largest)
         if rule in ("collect_tables", "bind_figures", "write_verdict", "write_report"):  # tables of every job
             return 2 * PYTHON * MIB + 20_000 * len(self.plan.cells)

@@ -54,6 +54,7 @@ RESAMPLE = 3e-9  # seconds of a bootstrap draw per row of a test set
 # Seconds of what depends on nothing that a study says, and of what grows with its cells: of a study, and of each cell.
 FIXED = {
     "simulate_genome": 0.4,
+    "simulate_words": 1.0,
     "simulate_population": 0.4,
     "simulate_variants": 0.2,
     "fetch": 1200.0,
@@ -64,6 +65,7 @@ FIXED = {
 }
 TABULATED = {
     "summarise_analysis": (0.5, 0.01),
+    "look": (0.5, 0.01),
     "collect_tables": (3.0, 0.012),
     "draw_figures": (15.0, 0.02),
     "write_verdict": (0.2, 0.001),
