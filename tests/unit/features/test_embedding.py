@@ -8,6 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from foundationless.__main__ import main
+from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
 from foundationless.features.embedding import cut_sequences, embed_sequences
 from foundationless.features.embedding_files import read_embeddings, write_embeddings
@@ -20,6 +21,7 @@ from foundationless.tasks.sequence_sets import write_sequences
 from support.commands import words
 from support.networks import TINY
 
+PH = TINY["caduceus_ph"] | {"initializer_cfg": {"initializer_range": 1.0}}
 COMPUTE = {"token_budget": 300, "device": "cpu", "precision": "fp32"}
 CONFIGS = {
     "cnn": ("character", {"width": 8, "depth": 2, "kernel_size": 5, "vocab_size": 10, "max_tokens": 64}),
@@ -29,7 +31,7 @@ CONFIGS = {
 
 
 def make_weights(family: str) -> Weights:
-    tokenizer, config = CONFIGS[family]
+    tokenizer, config = (CONFIGS | {"caduceus_ph": ("caduceus", PH)})[family]
     model = initialise(family, config, 1)
     card = {"model": "tiny", "family": family, "tokenizer": tokenizer, "init": "random", "seed": 1, "source": "test"}
     return Weights(model, load_tokenizer(tokenizer), card | {"parameters": 1})
@@ -110,6 +112,20 @@ def test_chunks_equal_the_rule_worked_by_hand(weights, sequence):
     for pooling, reduce in (("max", np.max), ("mean", np.mean)):
         expected = np.mean([reduce(part, axis=0) for part in parts], axis=0)
         np.testing.assert_allclose(found[pooling][0], expected, atol=1e-5)
+
+
+def test_a_model_of_one_strand_gives_both_strands_one_embedding():
+    """Caduceus-Ph, whole and in chunks; and each strand by itself has another one."""
+    weights = make_weights("caduceus_ph")
+    sequences = [dna(40, seed, "ACGTN") for seed in (1, 2)]
+    others = [reverse_complement(sequence) for sequence in sequences]
+    for more in ({}, {"max_tokens": 20}):  # of which the whole is a multiple
+        poolings = ["max", "mean"]
+        one, other = (embed_sequences(weights, side, poolings, **more, **COMPUTE) for side in (sequences, others))
+        close(one, other)
+        assert np.abs(one["mean"][0] - one["mean"][1]).max() > 1e-3
+    plain = [alone(weights, weights.tokenizer.encode(side[0])).mean(0) for side in (sequences, others)]
+    assert (plain[0] - plain[1]).abs().max() > 1e-3
 
 
 def test_identical_sequences_and_chunks_run_once_and_give_the_same(weights):

@@ -26,6 +26,14 @@ OTHER_SIZES = {  # what the model table's configurations do not say, or say othe
     "gena_lm": [{"last_layer_norm": True}, {"type_vocab_size": 5}],
     "dnabert2": [{"type_vocab_size": 3}],
     "bert": [{"max_position_embeddings": 70}],
+    "caduceus_ph": [{"ssm_cfg": {"d_state": 3, "dt_rank": 5}}],
+    "mutbert": [{"tie_word_embeddings": False}, {"type_vocab_size": 3}],
+    "gpn": [{"kernel_size": 9, "n_layers": 2}],
+    "olmo": [
+        {"weight_tying": True, "embedding_size": 48},
+        {"mlp_hidden_size": None, "mlp_ratio": 6, "n_kv_heads": 2, "attention_layer_norm": True},
+        {"activation_type": "gelu", "multi_query_attention": True},
+    ],
     "cnn": [{"depth": 1}, {"kernel_size": 3, "vocab_size": 11}],
     FAMILY: [{"width": 1}, {"width": 7, "depth": 9}, {"width": 24, "kernel_size": 9}],
 }
@@ -118,7 +126,7 @@ def test_sizes_are_those_of_the_published_networks_of_these_blocks(width, depth,
     assert count_parameters(FAMILY, config(width, depth)) == pytest.approx(millions * 1e6, rel=0.01)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family, row in FAMILIES.items() if row.count])
 def test_parameters_are_counted_without_building_as_torch_counts_them(family):
     published = [entry["config"] for entry in PUBLISHED.values() if entry["family"] == family]
     sizes = [TINY[family], *published, *({**TINY[family], **other} for other in OTHER_SIZES[family])]

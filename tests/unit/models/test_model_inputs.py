@@ -26,7 +26,7 @@ from support.networks import CARD, HYENA, TINY, publish
 
 COMPLEMENT = TINY["caduceus"]["complement_map"]
 # What else a family cannot do without.
-ASKED = {"rcps", "complement_map", "pre_layer_norm", "num_key_value_heads", "position_embedding_type"}
+ASKED = {"rcps", "complement_map", "pre_layer_norm", "num_key_value_heads", "position_embedding_type", "model_type"}
 CONFIGS = {
     family: {key: value for key, value in config.items() if key in family_class(family).required.keys() | ASKED}
     for family, config in TINY.items()

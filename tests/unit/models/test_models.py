@@ -19,7 +19,13 @@ from foundationless.runtime.files import sha256
 from foundationless.study.families import FAMILIES
 from support.networks import PAD, TINY, padded, tokens
 
-UNLIMITED = ("mistral", "nt_v2", "dnabert2", "caduceus")  # the arithmetic has no longest input
+REFUSED_TOKENS = {
+    ("caduceus", "nt_v1"): "complements token by token",
+    ("caduceus_ph", "nt_v1"): "complements token by token",
+    ("caduceus_ph", "character"): "token 1 is another",
+    ("gpn", "nt_v1"): "exceeds the width",
+}
+UNLIMITED = ("mistral", "nt_v2", "dnabert2", "caduceus", "caduceus_ph", "gpn")  # the arithmetic has no longest input
 
 
 @pytest.fixture(params=FAMILIES)
@@ -132,9 +138,9 @@ def test_another_tokenizer(family):
     """The character tokenizer, and 6-mers, in front of every architecture."""
     for name in ("character", "nt_v1"):
         tokenizer = load_tokenizer(name)
-        if (family, name) == ("caduceus", "nt_v1"):
-            with pytest.raises(UserError, match="complements token by token"):
-                retokenized(family, TINY[family], tokenizer)
+        if said := REFUSED_TOKENS.get((family, name)):
+            with pytest.raises(UserError, match=said):
+                initialise(family, retokenized(family, TINY[family], tokenizer), 0)
             continue
         model = initialise(family, retokenized(family, TINY[family], tokenizer), 0)
         assert tokenizer.size <= model.vocabulary_size < tokenizer.size + 8

@@ -9,9 +9,11 @@ from safetensors.torch import load_file, save_file
 
 from foundationless.errors import UserError
 from foundationless.models import onboarding
+from foundationless.models.hub import describe_directory
 from foundationless.models.inventory import describe
 from foundationless.models.registry import family_class
-from foundationless.models.weights import initialise, load_checkpoint
+from foundationless.models.tokenizers import load_tokenizer
+from foundationless.models.weights import initialise, load_checkpoint, retokenized
 from foundationless.study.families import count_parameters, recognise
 from support.golden_data import unpack_sets
 from support.networks import TINY, assert_read_in_both_forms, padded, publish
@@ -302,3 +304,26 @@ def test_configurations_as_they_are_published(config, family):
 def test_what_cannot_be_checked_is_refused_with_its_reason(config):
     with pytest.raises(UserError, match=r"code.*--family PATH\.py:Class, or bring its vectors as an arm from outside"):
         onboarding.recognise(config)
+
+
+def test_caduceus_ph_reads_with_its_own_special_tokens_alone(tmp_path):
+    """Which tokens stay in their places when a sequence is turned round is known of its own tokenizer."""
+    model = initialise("caduceus_ph", TINY["caduceus_ph"], 0)
+    published = describe_directory(publish(tmp_path / "ph", model))
+    entry = onboarding.describe_model({"source": "local", "path": "."}, published, None, None, "ph")
+    assert (entry["family"], entry["tokenizer"]) == ("caduceus_ph", "caduceus")
+    assert retokenized("caduceus_ph", TINY["caduceus_ph"], load_tokenizer("caduceus")) == TINY["caduceus_ph"]
+    assert "complement_map" in retokenized("caduceus_ph", TINY["caduceus_ph"], load_tokenizer("hyenadna"))
+    with pytest.raises(UserError, match="with tokenizer 'character' token 1 is another"):
+        retokenized("caduceus_ph", TINY["caduceus_ph"], load_tokenizer("character"))
+
+
+def test_what_stays_in_its_place_on_the_other_strand():
+    """[PAD] and [SEP] around, [MASK], N and unknown letters inside; nothing but special tokens; one letter."""
+    model = initialise("caduceus_ph", TINY["caduceus_ph"], 0)
+    ids = torch.tensor(
+        [[4, 4, 7, 3, 8, 11, 6, 1], [11, 11, 7, 7, 8, 9, 10, 1], [4, 4, 4, 4, 4, 4, 4, 1], [7] + 7 * [4]]
+    )
+    other = [[4, 4, 6, 11, 9, 3, 10, 1], [7, 8, 9, 10, 10, 11, 11, 1], [4, 4, 4, 4, 4, 4, 4, 1], [10] + 7 * [4]]
+    assert model.other_strand(ids).tolist() == other
+    assert torch.equal(model.other_strand(model.other_strand(ids)), ids)

@@ -214,7 +214,7 @@ NOT_READ = {
     "generanno": "GENERanno is defined by code of its repository alone, of which no number is at hand to check another "
     "implementation by",
     "luca": "LucaOne is defined by code of its repository, network and tokenizer, and is not written here",
-    "megadna": "megaDNA is published as the pickle of a whole network, and reading that would run code",
+    "megadna": "megaDNA is the pickle of a whole network, and reading it would run code of its repository",
     "ntv3": "Nucleotide Transformer v3 is defined by code of its repository alone, of which no number is at hand to "
     "check another implementation by",
 }

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import Layered, working_dtype
 from foundationless.models.architectures.further.mutbert import Turn
-from foundationless.models.contract import integers, keys
+from foundationless.models.contract import integers
 from foundationless.models.portable_rng import PreciseFunctions
 
 # What the official configuration class assumes where a key is absent.
@@ -142,7 +142,6 @@ class OLMo(Layered):
     tokenizer = "published"
     implementation = "here"
     required: ClassVar = integers("d_model n_heads n_layers vocab_size")
-    optional = keys(" ".join(_DEFAULTS))
     switches: ClassVar = {
         "activation_type": ("swiglu", "gelu", "relu"),
         "block_type": ("sequential",),
@@ -163,6 +162,7 @@ class OLMo(Layered):
         "scale_emb_init": _BOOLEAN,
         "init_fn": ("normal", "mitchell", "full_megatron"),
     }
+    optional = frozenset(_DEFAULTS) - switches.keys()
     ignored: ClassVar = {
         "alibi_bias_max": "of positions that are not implemented, and refused",
         "rope_full_precision": "positions are turned in float32 here",
