@@ -228,7 +228,7 @@ def test_rules_of_remote_code(name, tmp_path):
         tokens = enumerate([*specials, *kmers(6)])
         put(tmp_path, vocab__txt="".join(f"{token} {index}\n" for index, token in tokens))
     elif vocabulary:
-        put(tmp_path, vocab__txt="\n".join(["[PAD]", *BERT[:3], "[MASK]", *kmers(6)]))
+        put(tmp_path, vocab__txt="\n".join(["[PAD]", *BERT[:3], "[MASK]", *kmers(6, "ACGT")]))
     put(tmp_path, tokenizer_config__json=settings | {"tokenizer_class": name})
     (tmp_path / "tokenizer.py").write_text("raise SystemExit(9)")
     ours, rule = load_tokenizer("published", tmp_path), load_tokenizer(same)
@@ -287,6 +287,20 @@ def test_files_of_the_official_tokenizers(shared, name):
         assert (ours.spans(ids, sequence=sequence) == known.spans(ids, sequence=sequence)).all()
     facts = ("size", "pad_id", "mask_id", "unknown_id", "special_ids", "unknown_ids", "base_ids", "k", "cls_id")
     assert [getattr(ours, fact) for fact in facts] == [getattr(known, fact) for fact in facts]
+
+
+def test_ids_of_real_checkpoints(shared):
+    """Those whose tokenizer file is at hand: DNABERT-2's, which DNABERT-S and Omni-DNA have too, GENA-LM's and NT's."""
+    files, oracles = shared / "golden/tokenizers/files", shared / "golden/real_checkpoint_oracles"
+    rows = json.loads((oracles / "checkpoints.json").read_text())["embeddings"]
+    rows += [row | {"name": row["model"]} for row in json.loads((oracles / "oracles.json").read_text())]
+    held = {"dnabert-2": "dnabert2", "dnabert2": "dnabert2", "dnabert-s": "dnabert2", "omni-dna-300m": "dnabert2"}
+    held |= {"gena_lm": "gena_lm", "nt_v2": "nt_v2"}
+    rows = [row for row in rows if row["name"] in held and row.get("input_ids")]
+    assert len(rows) >= 10
+    for row in rows:
+        ids = load_tokenizer("published", files / held[row["name"]]).encode(row["sequence"])
+        assert ids.tolist() == row["input_ids"], row["name"]
 
 
 def test_plant_caduceus(shared, tmp_path):
@@ -376,6 +390,12 @@ WRONG = {
     "words": (dict(vocab__txt="[PAD]\n[UNK]\nthe\nof"), r"vocab\.txt: not a vocabulary of DNA .*there is vocab\.txt"),
     "no unknown": (dict(vocab__txt="A\nC\nG\nT"), r"vocab\.txt: not a vocabulary of DNA"),
     "pieces": (dict(vocab__txt="[PAD]\n[UNK]\nA\nC\nG\nT\nAC\nACGT"), r"neither all k-mers of one length nor single"),
+    "no shift": (dict(vocab__txt="\n".join(["[PAD]", "[UNK]", *kmers(2)]),
+                      tokenizer_config__json={"tokenizer_class": "LCATokenizer"}),
+                 r"vocab\.txt: LCATokenizer needs a number of letters .*--tokenizer"),
+    "another k": (dict(vocab__txt="\n".join(["<pad>", "<oov>", *kmers(2)]),
+                       tokenizer_config__json={"tokenizer_class": "DNAKmerTokenizer", "k": 3}),
+                  r"DNAKmerTokenizer needs a vocabulary of all k-mers"),
     "remote": (dict(tokenizer_config__json={"tokenizer_class": "EvoTokenizer"}),
                r"there is tokenizer_config\.json, which asks for EvoTokenizer.*--tokenizer"),
     "nothing": ({}, "there is no file of a tokenizer"),

@@ -127,7 +127,9 @@ RULES = {
     "dnabert_4": {"AAAAC": [5, 7], "NAAAA": [1, 5], "aaaa": [1], "": [2, 3]},
     "dnabert_5": {"AAAAAT": [5, 6], "GGGGG": [5 + 1023], "": [2, 3]},
     "dnabert_6": {"AAAAAAT": [5, 6], "GGGGGG": [4100], "GGGGG": [], "AAA-AAA": [1, 1], "": [2, 3]},
-    "prokbert_k6s2": {"AAAAAATA": [5, 5 + 4], "AAAAAATAC": [5, 9], "": [2, 3]},
+    "prokbert_k1s1": {"ACGTN": [5, 6, 7, 8, 1], "acgt": [1] * 4, "": [2, 3]},
+    "prokbert_k6s1": {"AAAAAACC": [5, 6, 5 + 5], "AAAAAN": [1], "": [2, 3]},
+    "prokbert_k6s2": {"AAAAAATA": [5, 5 + 12], "AAAAAATAC": [5, 17], "": [2, 3]},
     "generator": {"AAAAAATTTTTTGG": [32, 1397, 0], "ACGTNACGTNACGTN": [0, 0, 0], "acg": [0] * 3,
                   "AC-AAAAAAG": [0, 0, 32, 0], "AAAAAANNNNNNAAAAAA": [32, 0, 32], "": [1]},
 }  # fmt: skip

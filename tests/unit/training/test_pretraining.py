@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ from foundationless.training.objectives import IGNORED, Counts, Objective
 from foundationless.training.pretraining import Settings, decay_groups
 from support import ROOT
 from support.fine_tuning import at_call, command_line, fail, send
-from support.networks import ESM, HYENA, save_model
+from support.networks import ESM, HYENA, TINY, save_model
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
 
@@ -420,6 +421,18 @@ def test_masked_targets_follow_the_15_80_10_10_rule():
     masked, kept = read[chosen] == tokenizer.mask_id, read[chosen] == target[chosen]
     assert abs(masked.mean() - 0.8) < 0.03 and abs(kept.mean() - 0.1) < 0.02
     assert not set(read[chosen & (read != original)]) & (tokenizer.special_ids - {tokenizer.mask_id})
+
+
+def test_a_base_of_overlapping_kmers_is_predicted_once():
+    tokenizer, window = load_tokenizer("dnabert_6"), "".join(np.random.default_rng(3).choice(list("ACGT"), 60))
+    model = initialise("bert", TINY["bert"] | {"vocab_size": tokenizer.size, "pad_token_id": 0}, 0)
+    objective = Objective(model, tokenizer, 0.5)
+    batch = objective.batch(SimpleNamespace(draw=lambda generator: window), [[1], [2]])
+    covered = 0
+    for seed in ([1], [2]):
+        spans = objective.example(window, np.random.default_rng(seed))[2]
+        covered += len({base for start, stop in spans.tolist() for base in range(start, stop)})
+    assert batch.counts.bases == covered <= 120 < 6 * batch.counts.predicted
 
 
 def test_a_uniform_guess_over_six_mers_costs_two_bits_per_base():

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     place.add_argument("--path", type=Path, help="directory of a checkpoint in published layout instead")
     add("--revision", help="full commit hash on the hub (default: what its main branch is now)")
     add("--family", help="architecture family (default: the one that its config.json speaks of)")
-    add("--tokenizer", help="tokenizer of the checkpoint (default: that of the family)")
+    add("--tokenizer", help="tokenizer of the checkpoint (default: the family's or, where ids differ, its own)")
     add("--name", help="name of the model: letters and digits (default: made of the repository's)")
     add("--label", help="its name in figures (default: the repository's)")
     add("--study", type=Path, help=f"the study to put it into (default {STANDARD} with a GPU, {MINI} without one)")

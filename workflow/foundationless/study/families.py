@@ -233,6 +233,8 @@ TOKENIZERS = {
     "dnabert_4": "kmer",
     "dnabert_5": "kmer",
     "dnabert_6": "kmer",
+    "prokbert_k1s1": "character",
+    "prokbert_k6s1": "kmer",
     "prokbert_k6s2": "kmer",
     "generator": "kmer",
     "dnabert2": "bpe",
@@ -240,7 +242,7 @@ TOKENIZERS = {
     PUBLISHED: "bpe",  # if the entry does not say
 }
 # Nucleotides from one token to the next, where it is not the k of its k-mers.
-STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s2": 2.0}
+STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s1": 1.0, "prokbert_k6s2": 2.0}
 
 PIECES = tuple(name for name, kind in TOKENIZERS.items() if kind == "bpe" and name != PUBLISHED)
 

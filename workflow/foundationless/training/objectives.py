@@ -67,7 +67,7 @@ class Objective:
             ids, target, spans = self.example(window, generator)
             tokens.append(ids)
             targets.append(target)
-            counts += (len(spans), np.diff(spans).sum(), window.count("N"), len(window), len(ids))
+            counts += (len(spans), _covered(spans), window.count("N"), len(window), len(ids))
         return Batch(tokens, targets, Counts(*counts.tolist()))
 
     def example(self, window: str, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -96,3 +96,10 @@ class Objective:
             raise UserError(
                 f"--window {windows.window}: gives {length} tokens and the model reads {self.limit}; lower --window."
             )
+
+
+def _covered(spans: np.ndarray) -> int:
+    """Nucleotides in any of the half-open intervals [n, 2]: overlapping k-mers predict a base once."""
+    starts, ends = spans[np.argsort(spans[:, 0], kind="stable")].T
+    before = np.concatenate([[0], np.maximum.accumulate(ends)])[: len(starts)]
+    return int(np.maximum(ends - np.maximum(starts, before), 0).sum())

@@ -7,8 +7,8 @@
 | `paper_char` | characters (the paper's Mistral) | [CLS] ... [SEP] | left |
 | `character` | characters, for any encoder | [CLS] ... [SEP] | right |
 | `nt_v1`, `nt_v2` | 6-mers, single letters where none fits | <cls> ... | right |
-| `dnabert_3` ... `dnabert_6` | overlapping k-mers (ProkBERT k6s1 too: `dnabert_6`) | [CLS] ... [SEP] | right |
-| `prokbert_k6s2` | 6-mers, every second one | [CLS] ... [SEP] | right |
+| `dnabert_3` ... `dnabert_6` | overlapping k-mers | [CLS] ... [SEP] | right |
+| `prokbert_kKsS` | k-mers, S letters apart (mini-long: k6s2, mini-c: k1s1) | [CLS] ... [SEP] | right |
 | `generator` | 6-mers, one unknown token for the letters left over | <s> ... | right |
 | `dnabert2`, `gena_lm` | byte-pair pieces, from a `tokenizer.json` | [CLS] ... [SEP] | right |
 | `published` | the checkpoint's own, from its own files (`TOKENIZER_FILES`) | as its files say | as they say |
@@ -23,7 +23,7 @@ What becomes of everything but A, C, G and T, with the ids ("?" is the unknown t
 | `character` | 1 | upper case | 9 | ? | ? | ? | ? | ? | 2 3 |
 | `nt_v1` | 0 | ? (a) | 4104 | ? (a) | ? (a) | ? (a) | ? (a) | separates, no token | 3 |
 | `nt_v2` | 0 | ? (a) | 4106 | ? (a) | ? (a) | ? (a) | ? (a) | separates, no token | 3 |
-| `dnabert_k`, `prokbert_k6s2` | 1 | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | 2 3 |
+| `dnabert_k`, `prokbert_...` | 1 | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | ? (c) | 2 3 |
 | `generator` | 0 | ?, one each | ? (c) | ? (c) | ? (c) | ?, one each | ?, one each | ?, one each | 1 |
 | `dnabert2` | 0 | ? | ? | ? | ? | ? | ? | separates, no token | 1 2 |
 | `gena_lm` | 0 | ? | 12 (b) | D, H, V: ?, others (b) | ? | 5 | ? | ?, none at the ends | 1 2 |

@@ -232,9 +232,10 @@ class WindowTokenizer:
 
 
 def declared_kmers(name: str) -> KmerTokenizer | WindowTokenizer:
-    """One of `KMERS`: its vocabulary is all k-mers in the order of itertools.product over ATCG."""
+    """One of `KMERS`: its vocabulary is all k-mers in the order of itertools.product."""
     leading, trailing, k, step = _DECLARED[name]
-    tokens = [*leading.split(), *map("".join, product("ATCG", repeat=k)), *trailing]
+    order = "ACGT" if name.startswith("prokbert") else "ATCG"
+    tokens = [*leading.split(), *map("".join, product(order, repeat=k)), *trailing]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     roles = next(roles for roles in _ROLES if roles["pad"] in vocabulary and roles["unk"] in vocabulary)
     if not step:
@@ -258,6 +259,8 @@ _DECLARED: dict[str, tuple[str, str, int, int]] = {
     "nt_v1": ("<unk> <pad> <mask> <cls>", "ATCGN", 6, 0),
     "nt_v2": ("<unk> <pad> <mask> <cls> <eos> <bos>", "ATCGN", 6, 0),
     **{f"dnabert_{k}": (_BERT, "", k, 1) for k in (3, 4, 5, 6)},
+    "prokbert_k1s1": (_BERT, "", 1, 1),
+    "prokbert_k6s1": (_BERT, "", 6, 1),
     "prokbert_k6s2": (_BERT, "", 6, 2),
     "generator": (_GENERATOR, "", 6, 6),
 }

@@ -25,8 +25,8 @@ class CharacterTokenizer:
         self.pad_id, self.mask_id = specials.pad, specials.mask
         self.cls_id, self.sep_id = specials.cls, specials.sep
         self.size = specials.size(max(letters.values()) + 1)
-        if specials.unknown is None:
-            raise ValueError("a tokenizer of characters has an unknown token")
+        if specials.unknown is None or max(specials.unknown, *letters.values()) > 255:
+            raise ValueError("an unknown token, and no number of a letter above 255")
         self.unknown_id: int | None = specials.unknown
         known = {**{letter.upper(): index for letter, index in letters.items()}, **letters}
         self.base_ids = {base: known.get(base, specials.unknown) for base in "ACGTN"}

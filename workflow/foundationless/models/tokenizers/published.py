@@ -14,7 +14,7 @@ from foundationless.models.tokenizers.protocol import ROLES, Side, Specials, Tok
 from foundationless.models.tokenizers.sentencepieces import read_pieces, sentence_pieces
 
 PUBLISHED = "published"
-LIBRARY, VOCABULARY, SENTENCE_PIECES = "tokenizer.json", "vocab.txt", ("tokenizer.model", "spiece.model")
+LIBRARY, VOCABULARY, SENTENCE_PIECES = "tokenizer.json", "vocab.txt", ("tokenizer.model", "spiece.model", "spm.model")
 # Files that a published tokenizer is read from; they go with the weights of both arms.
 VOCABULARIES = (LIBRARY, VOCABULARY, *SENTENCE_PIECES)
 TOKENIZER_FILES = (
@@ -74,6 +74,7 @@ class Files:
             if token is None and role == "pad":
                 number = self.model.get("pad_token_id")
                 token = tokens.get(number) if isinstance(number, int) else None
+                token = token if token and token.upper().strip("ACGTN") else None  # a letter pads nothing
             if isinstance(token, str) and token in vocabulary:
                 roles[role] = token
         return roles
@@ -106,7 +107,13 @@ def read_published(directory: Path) -> Tokenizer:
     if LIBRARY in files.present:
         return _from_library(files)
     if VOCABULARY in files.present:
-        return _from_vocabulary(files)
+        try:
+            return _from_vocabulary(files)
+        except ValueError as needed:
+            raise UserError(
+                f"{directory / VOCABULARY}: {files.kind or 'its rule'} needs {needed}; put the checkpoint's {LIBRARY} "
+                "there, or name another with --tokenizer."
+            ) from None
     if pieces := [name for name in SENTENCE_PIECES if name in files.present]:
         return _from_sentence_pieces(files, pieces[0])
     if files.kind in _WITHOUT_FILES:
@@ -163,12 +170,17 @@ def _from_vocabulary(files: Files) -> Tokenizer:
         return KmerTokenizer(PUBLISHED, vocabulary, Specials.named(vocabulary, roles, "cls", "eos"), k)
     around = [next((role for role in pair if role in roles), None) for pair in (("cls", "bos"), ("sep", "eos"))]
     specials = Specials.named(vocabulary, roles, *around)
+    if kind == "LCATokenizer":
+        step = _number(files, "shift", 0)
+        if not step:
+            raise ValueError("a number of letters from one k-mer to the next (shift)")
+        return WindowTokenizer(PUBLISHED, vocabulary, specials, _number(files, "kmer", k), step)
     if k == 1:
         letters = {token: index for token, index in vocabulary.items() if len(token) == 1 and token.isascii()}
-        folds = bool(files.settings.get("do_lower_case")) or "a" in letters
+        folds = not any(letter.isupper() for letter in letters)
         return CharacterTokenizer(PUBLISHED, letters, specials, files.side, folds)
     if letter_order(vocabulary, k) and not any(1 < len(t) < k for t in vocabulary if not t.strip("ACGT")):
-        return WindowTokenizer(PUBLISHED, vocabulary, specials, _number(files, "kmer", k), _number(files, "shift", 1))
+        return WindowTokenizer(PUBLISHED, vocabulary, specials, k, 1)
     raise UserError(
         f"{path}: its tokens of A, C, G and T are neither all k-mers of one length nor single letters, and "
         f"{kind or 'no class'} does not say how they are cut; put the checkpoint's {LIBRARY} there."
