@@ -108,7 +108,7 @@ def readers() -> str:
 
 def families() -> str:
     rows = [
-        (f"`{name}`", f"`{row.path.split(':')[0]}.py`", code(row.width), code([row.layers]))
+        (f"`{name}`", f"`{row.path.split(':')[0].replace('.', '/')}.py`", code(row.width), code([row.layers]))
         for name, row in FAMILIES.items()
     ]
     return table(("family", "in `models/architectures/`", "keys of `.wN`", "key of `.lN`"), *rows)

@@ -138,6 +138,7 @@ OTHER_DOTS = {
     "path.name.split('.')": "the file of a genome",
     "header.split()[0].split('.')": "the version of a transcript",
     "source.partition('.')": "a role of a source, split.class",
+    "tensor.partition('.')": "the module of a network that a tensor belongs to",
 }
 
 

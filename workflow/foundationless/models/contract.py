@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
-from foundationless.models.checkpoints.names import beside, fitted
+from foundationless.models.checkpoints.names import beside, first_part, fitted
 from foundationless.models.portable_rng import WithoutDraws
 from foundationless.models.tokenizers import Tokenizer
 
@@ -328,7 +328,7 @@ class GenomicModel(nn.Module):
 
     def is_head(self, name: str) -> bool:
         """Whether a tensor of that name is the vocabulary head's alone."""
-        return name.partition(".")[0] in self.vocabulary_heads
+        return first_part(name) in self.vocabulary_heads
 
     def settle(self, where: str, missing: Collection[str], unexpected: Collection[str]) -> None:
         """Leave out heads that are not read, do without a vocabulary head that is not there; `UserError` for the rest.
@@ -344,8 +344,8 @@ class GenomicModel(nn.Module):
             return
         shared = self.shared_names()
         held = self.state_dict().keys() - shared.keys() - set(shared.values()) - set(missing)
-        damaged = {name.partition(".")[0] for name in held if self.is_head(name)}
-        _complain(where, "is missing", (name for name in missing if name.partition(".")[0] in damaged))
+        damaged = {first_part(name) for name in held if self.is_head(name)}
+        _complain(where, "is missing", (name for name in missing if first_part(name) in damaged))
         self.behead()
 
     def behead(self) -> None:

@@ -25,6 +25,11 @@ VOCABULARY_HEADS = re.compile(rf"^({'|'.join(_VOCABULARY.split())})\.")
 WITHOUT_EFFECT = ("position_ids", "token_type_ids", "inv_freq", ".masked_bias", ".attn.bias", ".attention.bias")
 
 
+def first_part(tensor: str) -> str:
+    """The module of a network that a tensor belongs to, by its name."""
+    return tensor.partition(".")[0]
+
+
 def bare_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors without the prefixes of wrappers, and with today's names of layer norms."""
     plain = dict(tensors)
@@ -33,8 +38,9 @@ def bare_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             plain = {name.removeprefix(wrapper): tensor for name, tensor in plain.items()}
     renamed = {}
     for name, tensor in plain.items():
-        start, dot, last = name.rpartition(".")
-        new = start + _OLDER[dot + last] if dot + last in _OLDER and "norm" in start.lower() else name
+        ending = next((ending for ending in _OLDER if name.endswith(ending)), "")
+        start = name.removesuffix(ending)
+        new = start + _OLDER[ending] if ending and "norm" in start.lower() else name
         renamed[name if new in plain else new] = tensor
     return renamed
 
@@ -45,8 +51,7 @@ def fitted(tensors: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Ten
     Where two prefixes fit equally well the names stay.
     """
     plain = bare_names(tensors)
-    starts = {f"{name.partition('.')[0]}." for name in own}
-    given = {f"{name.partition('.')[0]}." for name in plain}
+    starts, given = ({f"{first_part(name)}." for name in names} for names in (own, plain))
 
     def added(prefix: str) -> dict[str, str]:
         stays = {name for name in plain if name in own or (HEADS.search(name) and prefix + name not in own)}
@@ -66,12 +71,10 @@ def fitted(tensors: Mapping[str, Tensor], own: Collection[str]) -> dict[str, Ten
 
 def beside(names: Iterable[str], own: Collection[str]) -> list[str]:
     """Those of the names that are of a head or a pooler, beside an architecture with names `own` or in its body."""
-    starts = {name.partition(".")[0] for name in own}
+    starts = {first_part(name) for name in own}
 
     def is_beside(name: str) -> bool:
         head = HEADS.search(name)
-        return bool(head and (head.start() == 0 or name.partition(".")[0] in starts)) or bool(
-            VOCABULARY_HEADS.search(name)
-        )
+        return bool(head and (head.start() == 0 or first_part(name) in starts)) or bool(VOCABULARY_HEADS.search(name))
 
     return sorted(filter(is_beside, names))
