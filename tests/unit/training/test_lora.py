@@ -13,9 +13,8 @@ from foundationless.study.families import FAMILIES
 from foundationless.training.trainable.lora import add_adapters, linear_maps
 from support.networks import TINY, tokens
 
-OUTSIDE = re.compile(
-    r"^(lm_head|head|cls)\b|contact_head|pooler|transformer\.ff_out"
-)  # vocabulary heads, and what `encode` never reads
+# Vocabulary heads, and what `encode` never reads.
+OUTSIDE = re.compile(r"^(lm_head|head|cls)\b|contact_head|pooler|transformer\.ff_out")
 RANK, ALPHA = 3, 6
 every_family = pytest.mark.parametrize("family", [family for family in FAMILIES if family != "cnn"])
 
