@@ -12,7 +12,7 @@ from foundationless.study.config import read_yaml
 from foundationless.study.families import FAMILIES
 from foundationless.study.plan import Model
 from foundationless.study.price.estimate import describe_memory
-from foundationless.study.price.memory import finetuning_memory, trained_weights
+from foundationless.study.price.memory import CONVOLUTIONS, finetuning_memory, trained_weights
 from foundationless.study.price.requests import Allocation
 from foundationless.study.price.trained import forward_passes
 from foundationless.study.price.workload import Workload, read_sizes
@@ -45,7 +45,7 @@ def study(name="mini", analyses=None, **finetuning):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("cnn", "dilated_cnn")])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in CONVOLUTIONS])
 def test_what_is_trained_is_counted(family, way):
     """Beside what torch counts; of adapters, and where a body is all but its tables, at most so much."""
     network = initialise(family, TINY[family], 0)

