@@ -101,6 +101,7 @@ def accuracy_of_order(family: str, settings: dict) -> float:
     model, generator = initialise(family, settings, 0), torch.Generator().manual_seed(0)
     head = torch.nn.Linear(model.width, 2)
     torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)  # drawn without a seed otherwise
     optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], 0.005)
     for _ in range(60):
         ids, classes = ordered(32, generator)
