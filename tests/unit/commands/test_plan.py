@@ -5,6 +5,7 @@ import re
 import pytest
 
 from foundationless.__main__ import main
+from foundationless.study.config import read_yaml, yaml_text
 from support import ROOT
 from support.power import write_pilot
 
@@ -36,8 +37,11 @@ def test_both_scopes_are_answered_with_what_the_answer_rests_on(capsys):
     assert row(larger, "finetune", "these")[1] > these[1] and "at +0.1" in larger
 
 
-def test_a_word_that_cannot_be_had_is_no_power(capsys):
-    text = printed(capsys, "--configfile", "config/config.yaml")
+def test_a_word_that_cannot_be_had_is_no_power(capsys, tmp_path):
+    demo = read_yaml("config/config.yaml")
+    demo["analyses"]["finetune"]["seeds"] = [0]
+    (tmp_path / "one.yaml").write_text(yaml_text(demo))
+    text = printed(capsys, "--configfile", str(tmp_path / "one.yaml"))
     assert "it takes three seeds; one seed in: finetune," in text and " frozen " in text.partition("No word")[0]
     few = printed(capsys, "--configfile", "config/ablations.yaml")
     assert "two seeds in: finetune." in few

@@ -155,6 +155,7 @@ def test_studies_that_have_nothing_to_design():
     with pytest.raises(UserError, match="no pretrained arm with a random one"):
         deciding_analysis(read_study(config))
     config = read_yaml(ROOT / "config/config.yaml") | {"selection": "test"}
+    del config["analyses"]["frozen"]["layers"]
     assert searches(read_study(config)) == ["full"], "the paper's selection needs every rate to its end"
 
 

@@ -459,10 +459,11 @@ def test_embeddings_hold_what_every_analysis_reads_of_them(parts):
 
 def test_layers_are_read_where_a_study_says_so_and_kept_for_all_who_read_them(parts):
     """Absent, or the last alone, is nothing: no param of a kept job knows of it."""
-    plain = study(parts)
+    last = {"analyses__frozen__layers": "last"}
+    plain = study(parts, **last)
     assert {plain.layers(name) for name in parts[0]["analyses"]} == {()}
     for said in ("last", ["last"]):
-        assert study(parts, embedding__layers=said).embedded_layers("sim_enhancer", "hyenadna.demo") == ()
+        assert study(parts, embedding__layers=said, **last).embedded_layers("sim_enhancer", "hyenadna.demo") == ()
     changes = {"embedding__layers": [1, "last"], "analyses__fewshot__layers": "last", "analyses__frozen__layers": [0]}
     design = study(parts, **changes, analyses__clustering__tasks=["sim_ancestry"])
     said = {name: design.layers(name) for name in ("frozen", "biotype", "sensitivity", "fewshot", "clustering")}

@@ -21,7 +21,7 @@ from foundationless.evaluation.records import comparable, read_record
 from foundationless.models.bpe_training import train_pieces
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PIECES, load_tokenizer
-from foundationless.models.weights import initialise, load_weights
+from foundationless.models.weights import initialise, load_weights, retokenized
 from foundationless.runtime.files import read_json, sha256
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
@@ -103,11 +103,20 @@ SMALL = {
     "dnabert2": ENCODER | {"vocab_size": 32},
     "gena_lm": ENCODER | {"vocab_size": 32},
     "dilated_cnn": {"width": 32, "depth": 4},
+    "mutbert": {"max_position_embeddings": 128},
+    "olmo": {"max_sequence_length": 128},
+    "transformers": {"max_position_embeddings": 128},
 }
+# Families that the model table has no entry of: their miniatures, with the tokenizer of letters or their own.
+UNLISTED = {"caduceus_ph": "caduceus"} | dict.fromkeys(("mutbert", "gpn", "olmo", "transformers"), "character")
 
 
 def small_model(directory: Path, family: str, genome: Path) -> Path:
     """Weights of a miniature with the model table's other settings, its own tokenizer included."""
+    if family in UNLISTED:
+        config = retokenized(family, {**TINY[family], **SMALL.get(family, {})}, load_tokenizer(UNLISTED[family]))
+        save_model(directory, family, config, UNLISTED[family])
+        return directory
     entry = read_yaml(ROOT / "config/models.yaml")[ENTRIES.get(family, family)]
     save_model(directory, family, {**entry["config"], **SMALL[family]}, entry["tokenizer"])
     if family in PIECES:

@@ -180,8 +180,9 @@ def _configuration(settings: Mapping[str, Any]) -> Any:
     """The configuration object of the class, in float32 and without the cache of generation; may raise anything."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+    said = {key: value for key, value in settings.items() if value is not None or key != "initializer_range"}
     with _quiet():
-        built = CONFIG_MAPPING[settings["model_type"]].from_dict(_decoded(dict(settings)))
+        built = CONFIG_MAPPING[settings["model_type"]].from_dict(_decoded(said))
     built.use_cache = False
     return built
 
