@@ -23,6 +23,9 @@ from pathlib import Path
 sys.path.insert(0, {package!r})
 from foundationless.runtime import timers, worker
 from foundationless.study import job_counts, progress, status, vocabulary
+from foundationless.study import looks as study_looks
+from types import SimpleNamespace
+study = SimpleNamespace(looks=())
 include: {package!r} + "/rules/internals.smk"
 include: {package!r} + "/rules/progress.smk"
 
