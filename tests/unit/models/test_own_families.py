@@ -327,3 +327,15 @@ def test_what_stays_in_its_place_on_the_other_strand():
     other = [[4, 4, 6, 11, 9, 3, 10, 1], [7, 8, 9, 10, 10, 11, 11, 1], [4, 4, 4, 4, 4, 4, 4, 1], [10] + 7 * [4]]
     assert model.other_strand(ids).tolist() == other
     assert torch.equal(model.other_strand(model.other_strand(ids)), ids)
+
+
+def test_every_layer_of_a_conjoined_model_is_averaged_over_the_strands():
+    """The last as `represent` has it, and each the mean of its own states on both strands."""
+    model = initialise("caduceus_ph", TINY["caduceus_ph"], 0)
+    ids = torch.randint(7, 11, (3, 20), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        layers, own = model.represent_every(ids), model.every_state(ids)
+        other = model.every_state(model.other_strand(ids))
+        assert torch.equal(layers[-1], model.represent(ids)) and len(layers) == len(own) > 2
+        for mean, one, two in zip(layers, own, other, strict=True):
+            torch.testing.assert_close(mean, (one + two.flip(1)) / 2)
