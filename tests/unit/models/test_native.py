@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from foundationless.errors import UserError
 from foundationless.models.architectures.native import TYPES, Transformers
 from foundationless.models.weights import initialise, load_checkpoint, save_weights
+from foundationless.training.trainable.lora import add_adapters, linear_maps
 from support.catalogue import SIZES, network, tiny
 
 VOCABULARY = SIZES["vocab_size"]
@@ -276,3 +277,21 @@ def test_settings_keep_what_the_class_reads():
     assert not {"torch_dtype", "dtype", "auto_map", "architectures", "use_cache", "split"} & settings.keys()
     assert Transformers.unread(raw) == ["split"]
     assert Transformers(settings)._settings.rope_parameters["rope_theta"] == 5e5
+
+
+@pytest.mark.parametrize("model_type", ["bert", "esm", "gpt2", "llama", "mamba", "modernbert"])
+def test_low_rank_adapters_find_the_linear_maps_of_the_body(model_type):
+    """Whatever a type calls them: none of a head, and training moves the states through them alone."""
+    model = initialise("transformers", tiny(model_type).to_dict() | {"model_type": model_type}, 1).eval()
+    maps, ids = linear_maps(model), token_ids(20)
+    assert len(maps) >= 2 * 2 and not any(model.is_head(name) for name in maps)
+    before = model.encode(ids)
+    add_adapters(model, 2, 4, 0.0, 1)
+    assert torch.equal(model.encode(ids), before)
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained and all("lora_" in name for name in trained)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.1)
+    assert not torch.allclose(model.encode(ids), before)
