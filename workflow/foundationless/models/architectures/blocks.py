@@ -11,7 +11,7 @@ in the lower precision, the softmax inside attention in float32.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -152,6 +152,22 @@ def predictions(width: int, rows: int, epsilon: float) -> nn.Sequential:
     """BERT's vocabulary head: `transform` and `decoder`."""
     parts = OrderedDict(dense=nn.Linear(width, width), gelu=nn.GELU(), LayerNorm=nn.LayerNorm(width, eps=epsilon))
     return nn.Sequential(OrderedDict(transform=nn.Sequential(parts), decoder=nn.Linear(width, rows)))
+
+
+class VocabularyHead(nn.Module):
+    """That of ESM, whose decoder has its bias beside it: logits [B, L, V]."""
+
+    def __init__(self, width: int, rows: int, epsilon: float, gelu: Callable[[Tensor], Tensor] = F.gelu) -> None:
+        super().__init__()
+        self.gelu = gelu
+        self.dense = nn.Linear(width, width)
+        self.layer_norm = nn.LayerNorm(width, eps=epsilon)
+        self.decoder = nn.Linear(width, rows, bias=False)
+        self.bias = nn.Parameter(torch.zeros(rows))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.decoder(self.layer_norm(self.gelu(self.dense(hidden)))) + self.bias
+        return logits
 
 
 class Layered(GenomicModel):

@@ -20,7 +20,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.blocks import BertEncoder, Layered, dense, draw_normal, is_whole, run_layers
+from foundationless.models.architectures.blocks import (
+    BertEncoder,
+    Layered,
+    VocabularyHead,
+    dense,
+    draw_normal,
+    is_whole,
+    run_layers,
+)
 from foundationless.models.contract import integers, keys
 from foundationless.models.tokenizers import Tokenizer
 
@@ -67,21 +75,6 @@ class Block(nn.Module):
         x = self.attention["output"](self.attention["self"](self.attention["LayerNorm"](x), seen)) + x
         states: Tensor = self.output(_gelu(self.intermediate(self.LayerNorm(x)))) + x
         return states
-
-
-class VocabularyHead(nn.Module):
-    """Logits [B, L, V]."""
-
-    def __init__(self, width: int, rows: int, epsilon: float) -> None:
-        super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.layer_norm = nn.LayerNorm(width, eps=epsilon)
-        self.decoder = nn.Linear(width, rows, bias=False)
-        self.bias = nn.Parameter(torch.zeros(rows))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.decoder(self.layer_norm(_gelu(self.dense(hidden)))) + self.bias
-        return logits
 
 
 class NucleotideTransformer(Layered):
@@ -137,7 +130,7 @@ class NucleotideTransformer(Layered):
         self.esm = nn.ModuleDict({name: nn.ModuleDict(part) for name, part in parts.items()})
         spread = settings["initializer_range"] or 0.02  # as the official class takes 0
         draw_normal(self.esm, spread)
-        self.lm_head = VocabularyHead(width, rows, epsilon)
+        self.lm_head = VocabularyHead(width, rows, epsilon, _gelu)
         draw_normal(self.lm_head, spread)
         if settings["tie_word_embeddings"]:
             self.lm_head.decoder.weight = words.weight

@@ -30,6 +30,7 @@ from foundationless.models.architectures.blocks import (
     BertEncoder,
     Layered,
     SelfAttention,
+    VocabularyHead,
     dense,
     draw_normal,
     padding_bias,
@@ -86,21 +87,6 @@ class Block(nn.Module):
         gate, value = self.intermediate(self.LayerNorm(x)).chunk(2, dim=-1)
         states: Tensor = x + self.output(F.silu(gate).mul_(value))
         return states
-
-
-class VocabularyHead(nn.Module):
-    """Logits [B, L, V]."""
-
-    def __init__(self, width: int, rows: int, epsilon: float) -> None:
-        super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.layer_norm = nn.LayerNorm(width, eps=epsilon)
-        self.decoder = nn.Linear(width, rows, bias=False)
-        self.bias = nn.Parameter(torch.zeros(rows))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        logits: Tensor = self.decoder(self.layer_norm(F.gelu(self.dense(hidden)))) + self.bias
-        return logits
 
 
 class NucleotideTransformerV2(Layered):
