@@ -76,6 +76,13 @@ def test_a_form_gives_the_same_states(tmp_path, form):
     assert all(tensor.is_meta for tensor in foreseen.state_dict().values())
 
 
+def test_outlines_know_every_dtype(tmp_path):
+    names = "bool uint8 int8 int16 uint16 int32 uint32 int64 uint64 float16 bfloat16 float32 float64 complex64"
+    state = {name: torch.zeros(2, 3).to(getattr(torch, name)) for name in names.split()}
+    save_file(state, tmp_path / "model.safetensors")
+    assert {name: tuple(tensor.shape) for name, tensor in outlines(tmp_path).items()} == dict.fromkeys(state, (2, 3))
+
+
 def in_parts(directory):
     """The weights of a directory as two files with their index."""
     state = load_file(directory / "model.safetensors")

@@ -240,6 +240,25 @@ def test_rules_of_remote_code(name, tmp_path):
     assert [getattr(ours, fact) for fact in facts] == [getattr(rule, fact) for fact in facts]
 
 
+CADUCEUS = "tokenization.CaduceusTokenizer"
+
+
+@pytest.mark.parametrize("said", [CADUCEUS, [CADUCEUS, None], {"AutoTokenizer": CADUCEUS}, [None, CADUCEUS]])
+def test_a_class_is_named_in_several_ways(said, tmp_path):
+    put(tmp_path, tokenizer_config__json={"auto_map": said})
+    assert (
+        load_tokenizer("published", tmp_path).encode("ACGT").tolist()
+        == load_tokenizer("caduceus").encode("ACGT").tolist()
+    )
+
+
+@pytest.mark.parametrize("said", [None, [], {}, 3, {"AutoTokenizer": 3}, [{}], {"AutoTokenizer": {"a": "b"}}])
+def test_what_names_no_class_is_said(said, tmp_path):
+    put(tmp_path, tokenizer_config__json={"auto_map": said})
+    with pytest.raises(UserError):
+        load_tokenizer("published", tmp_path)
+
+
 def test_generator_against_the_official_ids(shared):
     """The extractor of these oracles puts one <s> more and cuts the rest off; the tokenizer itself makes it <oov>."""
     tokenizer = load_tokenizer("generator")

@@ -120,7 +120,14 @@ def outlines_of(header: Mapping[str, tuple[str, Sequence[int]]]) -> dict[str, Te
     return {name: torch.empty(*shape, dtype=_TYPES[kind[0]], device="meta") for name, (kind, shape) in header.items()}
 
 
-_TYPES = {"F": torch.float32, "B": torch.float32, "I": torch.int64, "U": torch.int64}  # BF16; BOOL is of no weight
+# Kinds, by the first letter: BF16 is one of floats, BOOL is of no weight, C64 is of complex numbers.
+_TYPES = {
+    "F": torch.float32,
+    "B": torch.float32,
+    "C": torch.complex64,
+    "I": torch.int64,
+    "U": torch.int64,
+}
 
 
 def _header(path: Path) -> dict[str, tuple[str, Sequence[int]]]:

@@ -53,8 +53,9 @@ class Files:
     @property
     def kind(self) -> str:
         """Name of the class that the checkpoint asks for, remote or not, without a final Fast; "" where none is."""
-        remote = (self.settings.get("auto_map") or {}).get("AutoTokenizer") or ""
-        named = next((str(name) for name in ([remote] if isinstance(remote, str) else remote) if name), "")
+        classes = self.settings.get("auto_map")
+        remote = (classes.get("AutoTokenizer") if isinstance(classes, dict) else classes) or ""
+        named = next((str(name) for name in (remote if isinstance(remote, list) else [remote]) if name), "")
         return str(self.settings.get("tokenizer_class") or re.sub(r".*\W", "", named)).removesuffix("Fast")
 
     @property
