@@ -42,8 +42,10 @@ def controls(tables: Tables) -> Figure:
         caption += "Dedup: without the leaks between training and test set; small crosses: on the published split. "
     caption += f"{layout.sizes(shown)} {tables.study}"
     columns = min(len(tasks), 3)
-    height = -(-len(tasks) // columns) * (14 + layout.ROW_MM * len(names))
-    handles = [style.arm_handles(layout.shown_arms(tables, shown))]
+    arms = layout.shown_arms(tables, shown)
+    rows = len(names) * max(1.0, len(arms) / 3)  # a row has room for three arms
+    height = -(-len(tasks) // columns) * (14 + layout.ROW_MM * rows)
+    handles = [style.arm_handles(arms)]
     figure, body = style.page(height, title=title, caption=caption, handles=handles)
     for i, (axes, task) in enumerate(zip(layout.grid(body, len(tasks), columns), tasks, strict=True)):
         part = shown[shown["task"] == task]

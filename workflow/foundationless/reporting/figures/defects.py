@@ -14,6 +14,7 @@ from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
 ROW_MM = 5.0
 FEW = 12  # rows of one defect whose intervals are drawn
 UNITS = {9: "differences of similarities", 10: "shares, and sd of seeds or draws", 11: "half widths"}
+LEAST = 0.01  # of the axis of optimism, in units of the metric
 DOTS = 400  # rows of one defect that are drawn; beyond, every k-th of the sorted ones
 
 
@@ -105,6 +106,9 @@ def optimism(tables: Tables) -> Figure:
             mark = style.filling(look, str(init)) | {"linestyle": "none", "markersize": 3}
             axes.plot(arm["optimism"], y, zorder=3, **mark)
         axes.margins(x=0.08)
+    # Where nothing differs the axis still shows what would be a difference, not the rounding of floats.
+    low, high = panels[0].get_xlim()
+    panels[0].set_xlim(min(low, -LEAST), max(high, LEAST))
     body.supxlabel("Optimism (metric of the task)", fontsize=7)
     return figure
 

@@ -42,7 +42,7 @@ def leakage(tables: Tables) -> Figure:
     names = tables.order(differences["model"])
     against = _against(tables, audits, tasks["task"].tolist())
     checks = _checks(tables, tasks["task"].tolist())
-    drawn = ["what they add to scores"] * (len(differences) > 0) + ["scores against them"] * (len(against) > 0)
+    drawn = ["what they add to scores"] * (len(differences) > 0) + ["how scores go with them"] * (len(against) > 0)
     title = title.replace("Leakage", "Leakage and shortcuts") if len(checks) else title
     title += "".join(f", {part}" for part in drawn[:-1]) + (" and " + drawn[-1] if drawn else "")
     caption = _caption(audits, checks, differences, against) + tables.study
@@ -215,7 +215,7 @@ def _scatter(panels: Sequence[Axes], tables: Tables, scores: pd.DataFrame) -> No
     words = []
     for init in ARMS:
         part = scores.dropna(subset=[init]).groupby(["task", "share"])[init].agg(["mean", "min", "max"]).reset_index()
-        shift = -0.4 if init == "pretrained" else 0.4
+        shift = (-0.008 if init == "pretrained" else 0.008) * float(np.ptp(scores["share"]))
         style.interval(left, part["share"] + shift, part["min"], part["max"], style.GREY, vertical=True)
         face = style.INK if init == "pretrained" else "white"
         left.plot(part["share"] + shift, part["mean"], "o", color=style.INK, markerfacecolor=face, markersize=2.6,
@@ -233,7 +233,7 @@ def _scatter(panels: Sequence[Axes], tables: Tables, scores: pd.DataFrame) -> No
     left.set_ylabel("Score, mean over models")
     right.set_ylabel("Pretrained − random")
     for axes in (left, right):
-        axes.set_xlabel("Near duplicates among the task's test rows (%)")
+        axes.set_xlabel("Test rows known from training (%)")
         axes.grid()
 
 

@@ -93,7 +93,8 @@ def read_verification(path: Path) -> str:
     return (
         f"All {sums['records']} records fit what lies beside them: {sums['values']} values and {sums['selections']} "
         f"selections were checked, {sums['pairs']} pairs of arms and seeds have the same settings, {sums['hashes']} "
-        f"hashes are right; what could not be checked counts {sums['unchecked']} (`foundationless verify` says which)."
+        f"hashes are right; what could not be checked counts {sums['unchecked']} (“python -m foundationless verify” "
+        "says which)."
     )
 
 
