@@ -73,26 +73,23 @@ def state_price(path: Path, device: str) -> str:
     from foundationless.evaluation.power.designs import list_designs, tabulate
     from foundationless.reporting.paper.spread import components_of
     from foundationless.study.config import read_margins
-    from foundationless.study.price.estimate import Calibration, Machine, describe_memory, list_jobs, total
+    from foundationless.study.price.estimate import Calibration, Machine, describe_memory, price_looks
     from foundationless.study.price.workload import read_sizes
 
     workload = _read_workload(path, read_sizes(SIZES), DEVICES[device])
     plan, machine = workload.plan, Machine(1, os.cpu_count() or 1)
-    said = []
-    for seeds in dict.fromkeys([*plan.looks[:1], *plan.looks[-1:]]) or [None]:
-        cells = plan.cells_until(seeds) if seeds else plan.cells
-        price = total(list_jobs(workload, cells, Calibration(), whole=True), machine)
-        said.append(
-            f"{f'with {seeds} seeds ' if seeds else ''}{price['jobs']:,} jobs, {price['gpu_hours']:.1f} GPU-hours, "
-            f"{price['cpu_hours']:.1f} core-hours, {price['wall_hours']:.1f} hours on {machine.cores} cores"
-            f"{' and one GPU' if workload.device.gpu else ''}"
-        )
+    said = [
+        f"{f'with {seeds} seeds ' if seeds else ''}{price['jobs']:,} jobs, {price['gpu_hours']:.1f} GPU-hours, "
+        f"{price['cpu_hours']:.1f} core-hours, {price['wall_hours']:.1f} hours on {machine.cores} cores"
+        f"{' and one GPU' if workload.device.gpu else ''}"
+        for seeds, price in price_looks(workload, machine, Calibration()).items()
+    ]
     cost = f"Price by estimate: {'; '.join(said)}; downloads aside (assumed: {workload.device.describe()})."
     if memory := describe_memory(workload):
         cost += f" GPU memory of fine-tuning: {memory}."
     designs = list_designs(workload, read_margins(plan.config["statistics"]))
     words = tabulate(designs, components_of(workload, REPORTED, None), DIFFERENCE)
-    words = words[(words["scope"] == "these") & (words["analysis"] == plan.main_analysis)]
+    words = words[(words["scope"] == "these") & (words["analysis"] == plan.deciding)]
     if words.empty:
         return f"{cost} It compares no pretrained arm with a random one sample by sample."
     word = words.iloc[0]

@@ -204,18 +204,25 @@ def describe_chain(workload: Workload, calibration: Calibration) -> str:
     return f"{total / 3600:,.1f} h: {' -> '.join(words)}"
 
 
+def price_looks(workload: Workload, machine: Machine, calibration: Calibration) -> dict[int | None, dict[str, Any]]:
+    """Seeds to `total` of a study that ends at its first look, and at its last; None to that of one without looks."""
+    plan, prices = workload.plan, {}
+    for seeds in dict.fromkeys([*plan.looks[:1], *plan.looks[-1:]]) or [None]:
+        cells = plan.cells if seeds is None else plan.cells_until(seeds)
+        prices[seeds] = total(list_jobs(workload, cells, calibration, whole=True), machine)
+    return prices
+
+
 def describe_looks(workload: Workload, machine: Machine, calibration: Calibration) -> str:
     """What a study with looks costs if it ends at the first, and if it ends at the last, in words."""
     plan = workload.plan
-    prices = []
-    for seeds in (plan.looks[0], plan.looks[-1]):
-        price = total(list_jobs(workload, plan.cells_until(seeds), calibration, whole=True), machine)
-        prices.append(
-            f"{price['gpu_hours']:,.1f} GPU-hours and {price['cpu_hours']:,.1f} core-hours with {seeds} seeds"
-        )
+    prices = [
+        f"{price['gpu_hours']:,.1f} GPU-hours and {price['cpu_hours']:,.1f} core-hours with {seeds} seeds"
+        for seeds, price in price_looks(workload, machine, calibration).items()
+    ]
     budget = f", or with the budget of {plan.config['budget']:g} hours" if "budget" in plan.config else ""
     return (
-        f"Looks after each seed: {prices[0]}, {prices[1]}; it ends between them, with the decision on {plan.deciding}"
+        f"Looks after each seed: {', '.join(prices)}; it ends between them, with the decision on {plan.deciding}"
         f"{budget}. The table, and the power below, are those of all {plan.looks[-1]} seeds."
     )
 
