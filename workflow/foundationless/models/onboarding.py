@@ -333,11 +333,14 @@ def _fit_device(trial: dict[str, Any], entry: Mapping[str, Any]) -> list[str]:
         return []
     trial["finetuning"] = {**chosen, "precision": "bf16", "gradient_checkpointing": True}
     if entry["parameters"] <= LARGEST_WHOLE:
-        return ["In fine-tuning its blocks are computed again in the backward pass, to fit one GPU of 80 GB."]
+        return [
+            "In fine-tuning it computes in bfloat16, and its blocks once more in the backward pass, to fit one GPU of "
+            "80 GB."
+        ]
     trial["finetuning"] |= {"trainable": "lora", "weight_precision": "bf16"}
     return [
         f"Its {entry['parameters'] / 1e9:.1f} billion parameters are too many to be trained whole on one GPU of 80 GB: "
-        "low-rank adapters are trained, in both arms alike, and the rest is kept in bfloat16."
+        "low-rank adapters are trained, in both arms alike, and the rest is kept, and computed with, in bfloat16."
     ]
 
 

@@ -202,7 +202,7 @@ def _check_outside(plan: Plan, name: str, model: Model) -> None:
         raise UserError(f"{where}: it is not run here, so {said[0]} says nothing; leave it out.")
     if ("baseline" in model.arms) != (table == "baselines") or (table == "baselines" and not model.is_baseline):
         raise UserError(f"{where}: under baselines its arms are [baseline], under models pretrained, random or both.")
-    drawn = any(len(spec.get("seeds", ())) > 1 for spec in (plan.config, *plan.config["analyses"].values()))
+    drawn = any(len(plan.seeds(analysis)) > 1 for analysis in plan.config["analyses"])
     needed = {"task": True, "init": len(model.arms) > 1, "seed": drawn and "random" in model.arms}
     for key, pattern in patterns.items():
         try:

@@ -174,7 +174,7 @@ def train_part(
     total = (
         racing.most_epochs(settings) * folds
         if settings.race
-        else (len(plan) + folds * settings.extend) * (settings.epochs)
+        else (len(plan) + folds * settings.extend) * settings.epochs
     )
     last = part.leg == part.legs - 1
     runs = [_run(ready.decisive, *one) for one in plan]

@@ -39,12 +39,8 @@ NEEDED = ("analysis", "variant", "suite", "family", "model", "versus", "scope", 
 NUMBERS = ("delta", "se", "low", "high", "p_holm", "p_tost_holm", "margin")
 HOURS = ("gpu_hours", "cpu_hours", "next_decimal_seeds", "next_decimal_times", "next_decimal_hours")
 COUNTS = ("n", "distinct", "units", "seeds", "learned", "wins", "losses")
-NO_GRID = (
-    "run",
-    "epoch",
-    "rung",
-    "layer",
-)  # among things without an order, on a path that ends by itself, or not the last word
+# Choices among things without an order, on a path that ends by itself, or that are not the last word.
+NO_GRID = ("run", "epoch", "rung", "layer")
 EDGES = ("low", "high")
 AGREEMENT = {True: "agree", False: "contradict", None: "open"}
 

@@ -152,10 +152,7 @@ class Allocation:
             sets = self.plan.audited
             longest = max((self.workload.nucleotides(name) for name in sets), default=0.0)
             return PYTHON * MIB + 8 * longest + 200 * sum(self.workload.total(name) for name in sets)
-        if rule in (
-            "summarise_analysis",
-            "look",
-        ):  # predictions of every job of a task, as one-hot cells in each process
+        if rule in ("summarise_analysis", "look"):  # predictions of a task's jobs, as one-hot cells in each process
             asked = analysis or self.plan.deciding
             largest = sorted(self.workload.predicted(asked).values())[-SUMMARISED:]
             return PYTHON * MIB + sum(PYTHON * MIB + PREDICTED * rows for rows in largest)

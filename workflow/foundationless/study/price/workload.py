@@ -330,10 +330,10 @@ class Workload:
             total = min(total, self.plan.config["scoring"]["windows"]) * 3 * rows["length"]
         elif rule in ("score_similarity", "score_likelihood"):
             total *= 2
-        kept = 4.0 * total * width_of(model.config) if rule == "embed" else 0.0
-        kept *= self.layers_kept(task, model)
         seconds = self._forward(model, total, rows["length"], 1)
-        return self._network(rule, seconds + (0.0 if rule == "embed" else SCORED), kept)
+        if rule == "embed":
+            return self._network(rule, seconds, 4.0 * total * width_of(model.config) * self.layers_kept(task, model))
+        return self._network(rule, seconds + SCORED, 0.0)
 
     def _weights(self, rule: str, model: Model) -> Work:
         size = 4.0 * self.parameters(model)
