@@ -1,5 +1,6 @@
 """What a study may name: rules, analyses, arms, features, metrics, tables of diagnostics, figures."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -254,7 +255,8 @@ SEQUENCE_CLASSIFIERS = tuple(name for name, classifier in CLASSIFIERS.items() if
 class Metric(NamedTuple):
     """How a metric is read; `evaluation.metrics` has the function of its name.
 
-    `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not. Paired differences
+    `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not; `effect` is a mean over
+    perturbations (`evaluation.effects`). Paired differences
     within ± `margin` count as none, for the `reason`; `statistics.margins` of a config says otherwise.
     """
 
@@ -281,7 +283,19 @@ METRICS = {
     "brier": Metric("Brier score", "calibration", higher_is_better=False),
     "loss": Metric("loss", "loss", higher_is_better=False),
     "bits_per_base": Metric("bits per base", "loss", higher_is_better=False),
-}
+    "skill": Metric(
+        "skill", "effect", lowest=-math.inf,
+        reason="a fiftieth of the error of the mean of the training perturbations, which has a skill of 0",
+    ),
+    "skill_offtarget": Metric("skill off the targets", "effect", lowest=-math.inf, reason="as of skill"),
+    "l2": Metric("L2 error", "effect", higher_is_better=False),
+    "l2_top": Metric("L2 error of the most expressed genes", "effect", higher_is_better=False),
+    "l2_offtarget": Metric("L2 error off the targets", "effect", higher_is_better=False),
+    "de_error": Metric("error of differential genes", "effect", higher_is_better=False),
+    "pearson_delta": Metric("Pearson delta", "effect", lowest=-1.0),
+    "pearson_mean": Metric("Pearson delta from the mean", "effect", lowest=-1.0),
+    "rank_accuracy": Metric("rank accuracy", "effect"),
+}  # fmt: skip
 
 MARGINS = {name: metric.margin for name, metric in METRICS.items()}
 
@@ -290,6 +304,8 @@ COUNT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind ==
 RANK_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "rank")
 
 CLASS_METRICS = (*COUNT_METRICS, *RANK_METRICS)
+
+EFFECT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "effect")
 
 # Tables of numbers about the evaluation itself, which summarise_analysis and collect_tables write beside scores and
 # comparisons; `evaluation.diagnostics` declares their columns.
