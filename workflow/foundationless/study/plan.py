@@ -91,8 +91,13 @@ class Model:
         return "genes" in self.entry
 
     @property
+    def is_of_screen(self) -> bool:
+        """Whether its embedding is made of the screen that it predicts, split by split: no file holds it."""
+        return self.is_vectors and self.entry["genes"]["source"] in ("halves", "training")
+
+    @property
     def is_of_halves(self) -> bool:
-        """Whether it is what half of the replicates of a screen say, or a baseline of them: no file holds it."""
+        """Whether it is what half of the replicates of a screen say, or a baseline of them."""
         return self.family == "replicate" or (self.is_vectors and self.entry["genes"]["source"] == "halves")
 
     @property
@@ -314,7 +319,7 @@ class Plan:
         model = self.model(cell.model)
         if model.is_baseline:
             return str((model.entry.get("options") or {}).get("vectors", ""))
-        return "" if model.is_of_halves else model.genes_of
+        return "" if model.is_of_screen else model.genes_of
 
     def embeds_genes(self, name: str) -> bool:
         """Whether an embedding of genes is made of that of their sequences."""
