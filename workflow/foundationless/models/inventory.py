@@ -14,7 +14,7 @@ import torch
 
 from foundationless.errors import UserError
 from foundationless.models.registry import ENTRY_POINTS, family_class
-from foundationless.models.tokenizers import PIECES, PUBLISHED, TOKENIZERS, load_tokenizer
+from foundationless.models.tokenizers import CELLS, PIECES, PUBLISHED, TOKENIZERS, load_tokenizer
 from foundationless.study.families import FAMILIES
 
 _MIB = 2**20
@@ -137,7 +137,7 @@ def list_tokenizers() -> list[dict[str, Any]]:
             special = dict(zip(("unknown_id", "cls_id", "sep_id", "pad_id", "mask_id"), range(5), strict=True))
             rows.append({"tokenizer": name, "k": None, "size": None, "padding_side": "right"} | special)
             continue
-        if name == PUBLISHED:  # all of it is in the checkpoint's files
+        if name in (PUBLISHED, CELLS):  # all of it is in the checkpoint's files
             rows.append({"tokenizer": name} | dict.fromkeys(rows[0].keys() - {"tokenizer"}))
             continue
         tokenizer = load_tokenizer(name)

@@ -139,6 +139,18 @@ def _attention(
     return Family(path, sizes, "num_hidden_layers", sign, count=count, paper_random=paper_random)
 
 
+def _count_scgpt(c: Mapping[str, Any]) -> int:
+    """`TransformerModel`, with its three decoders, or `TransformerGenerator`."""
+    d, inner, generates = c["d_model"], c["d_hid"], c.get("model") == "TransformerGenerator"
+    square, norm = d * d + d, 2 * d
+    tokens = c["ntoken"] * d + norm + 2 * d + square + norm + (3 * d if generates else 0)
+    layer = 4 * square + 2 * d * inner + inner + d + 2 * norm
+    decoder = 2 * square + d + 1
+    classes = (c.get("nlayers_cls", 3) - 1) * (square + norm) + (d + 1) * c.get("n_cls", 1)
+    queries = square + d * d if c.get("do_mvc") else 0
+    return int(tokens + c["nlayers"] * layer + (2 if generates else 1) * decoder + classes + queries)
+
+
 FAMILIES = {
     "hyenadna": Family(
         "hyenadna:HyenaDNA",
@@ -193,6 +205,14 @@ FAMILIES = {
     "gpn": Family("further.gpn:GPN", {"hidden_size": 1}, "n_layers", ("model_type", "ConvNet"), count=_count_gpn),
     # Its config.json has names of its own; transformers' `olmo`, with others, is one of `transformers`.
     "olmo": Family("further.olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
+    # Networks of single cells: their tokens are genes.
+    "scgpt": Family("cells.scgpt:ScGPT", {"d_model": 1, "d_hid": 1}, "nlayers", ("nlayers_cls", None), count=_count_scgpt),
+    "geneformer": Family(
+        "cells.geneformer:Geneformer",
+        {"hidden_size": 1, "intermediate_size": 2},
+        "num_hidden_layers",
+        count=lambda c: _count_bert(c) + _head(c, tied=True),
+    ),
     # What the paper made of a random GENA-LM; a published BERT is read by `transformers`, with its vocabulary head.
     "bert": _attention("bert:Bert", None, lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)),
     # Every architecture that `transformers` has natively; models/architectures/native.py lists them by model_type.
@@ -219,11 +239,11 @@ NOT_READ = {
     "check another implementation by",
 }
 
-# What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
-# checkpoint (`published`) is read from the checkpoint's own files, and its entry says what its tokens are.
 CELL_FAMILIES = ("scgpt", "geneformer")  # that read cells instead of sequences
 
-PUBLISHED = "published"
+# What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
+# checkpoint (`published`) is read from the checkpoint's own files, and its entry says what its tokens are.
+PUBLISHED, CELLS = "published", "cells"
 TOKENIZERS = {
     "hyenadna": "character",
     "caduceus": "character",
@@ -242,6 +262,7 @@ TOKENIZERS = {
     "dnabert2": "bpe",
     "gena_lm": "bpe",
     PUBLISHED: "bpe",  # if the entry does not say
+    CELLS: "gene",
 }
 # Nucleotides from one token to the next, where it is not the k of its k-mers.
 STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s1": 1.0, "prokbert_k6s2": 2.0}
