@@ -450,15 +450,22 @@ SCOPES = {
 }
 
 # Every figure in the order of all.pdf.
-VERDICT, PAPER, FURTHER, CONTROLS = "Verdict", "Figures of the paper", "More analyses", "Controls and costs"
+VERDICT, PAPER, SECOND = "Verdict", "Figures of the paper", "Figures of the second paper"
+FURTHER, CONTROLS = "More analyses", "Controls and costs"
+
+OF_EFFECTS = ("unseen", "doubles", "borrowed", "finetuned")  # analyses of gene perturbations, those of the second paper
 
 
 class Figure(NamedTuple):
-    """What a figure belongs to, the function of `reporting.figures` that draws it, and its arguments."""
+    """What a figure belongs to, the function of `reporting.figures` that draws it, and its arguments.
+
+    A study has it where it has one of the analyses that the figure is `only` of; every study, where it names none.
+    """
 
     group: str
     draw: str  # module:function
     arguments: Mapping[str, str] = MappingProxyType({})
+    only: tuple[str, ...] = ()
 
 
 FIGURES = {
@@ -475,6 +482,12 @@ FIGURES = {
     "figure_08_nt": Figure(PAPER, "benchmarks:suite", {"name": "nt"}),
     "figure_09_gue": Figure(PAPER, "benchmarks:suite", {"name": "gue"}),
     "figure_10_gb": Figure(PAPER, "benchmarks:suite", {"name": "gb"}),
+    "p_figure_1": Figure(SECOND, "perturbations:combinations", only=("doubles",)),
+    "p_figure_2": Figure(SECOND, "perturbations:unseen", only=OF_EFFECTS),
+    "p_reported": Figure(SECOND, "perturbations:reported", only=OF_EFFECTS),
+    "p_error_by_genes": Figure(SECOND, "perturbation_curves:error_by_genes", only=OF_EFFECTS),
+    "p_curves": Figure(SECOND, "perturbation_curves:ranking", only=("doubles",)),
+    "p_variation": Figure(SECOND, "perturbation_curves:variation", only=OF_EFFECTS),
     "factorial": Figure(FURTHER, "factorial:factorial"),
     "learning_curves": Figure(FURTHER, "curves:learning_curves"),
     "biotype": Figure(FURTHER, "data_and_width:biotype"),
@@ -499,3 +512,9 @@ FIGURES = {
     "pretraining": Figure(CONTROLS, "controls:pretraining"),
     "cost": Figure(CONTROLS, "cost:cost"),
 }
+
+
+def figures_of(analyses: Iterable[str]) -> tuple[str, ...]:
+    """Figures of a study with these analyses, in order."""
+    known = set(analyses)
+    return tuple(name for name, figure in FIGURES.items() if not figure.only or known & {*figure.only})
