@@ -373,8 +373,9 @@ def _pairs(rows: pa.Table) -> dict[str, NDArray[Any]] | None:
     """Profiles of doubles: name -> [n, genes], NaN for other perturbations; None without any."""
     found = {}
     for name in effect_predictions.PAIRED:
-        if name in rows.column_names and rows[name].null_count < rows.num_rows:
-            lists = rows[name].combine_chunks()
+        column = effect_predictions.pair_column(name)
+        if column in rows.column_names and rows[column].null_count < rows.num_rows:
+            lists = rows[column].combine_chunks()
             known = lists.is_valid().to_numpy(zero_copy_only=False)
             flat = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
             found[name] = np.full((len(lists), len(flat) // int(known.sum())), np.nan, dtype=np.float32)

@@ -33,6 +33,11 @@ _SEED = 20
 Floats = NDArray[np.float64]
 
 
+def pair_column(name: str) -> str:
+    """The column of condensed predictions that has a vector of `PAIRED`."""
+    return f"pair_{name}"
+
+
 def is_raw(table: pa.Table) -> bool:
     """Whether predictions are of effects, with their vectors."""
     return "observed" in table.column_names and not is_condensed(table)
@@ -47,9 +52,9 @@ def condense(table: pa.Table) -> pa.Table:
     """Predictions of effects without their vectors; a `UserError`, without the file, for vectors that fit nothing.
 
     Columns that join: `NUMBERS`, `DIGEST`, and for rows whose run validation chose and that have an additive
-    expectation those of `PAIRED`, cut to the first `top` genes. Runs are named with their fold, for a candidate has
-    the same name in each. Rows that name no split are of the test set; the metrics of a row are those of its run and
-    split, among whose perturbations it is ranked.
+    expectation the vectors of `PAIRED` (`pair_column`), cut to the first `top` genes. Runs are named with their fold,
+    for a candidate has the same name in each. Rows that name no split are of the test set; the metrics of a row are
+    those of its run and split, among whose perturbations it is ranked.
     """
     stated = json.loads((table.schema.metadata or {}).get(b"foundationless", b"{}"))
     folds, runs = (table[key].to_pylist() for key in ("fold", "run"))
@@ -59,7 +64,8 @@ def condense(table: pa.Table) -> pa.Table:
     values = {name: np.full(table.num_rows, np.nan) for name in NUMBERS}
     digests = np.full(table.num_rows, "", dtype=object)
     prints: dict[str, str] = {}
-    kept: dict[str, list[Any]] = {name: [None] * table.num_rows for name in PAIRED if name in table.column_names}
+    paired = [name for name in PAIRED if name in table.column_names] if "additive" in table.column_names else []
+    kept: dict[str, list[Any]] = {name: [None] * table.num_rows for name in paired}
     for key in dict.fromkeys(keys.tolist()):
         places = np.flatnonzero(keys == key)
         rows = table.take(places)
@@ -77,7 +83,7 @@ def condense(table: pa.Table) -> pa.Table:
     columns |= {"run": pa.array(names, pa.string())}
     columns |= {name: pa.array(column, pa.float64()) for name, column in values.items()}
     columns |= {DIGEST: pa.array(digests.tolist(), pa.string())}
-    columns |= {name: pa.array(lists, pa.list_(pa.float32())) for name, lists in kept.items()}
+    columns |= {pair_column(name): pa.array(lists, pa.list_(pa.float32())) for name, lists in kept.items()}
     return pa.table(columns).replace_schema_metadata({OBSERVED: json.dumps(prints).encode()})
 
 
@@ -103,7 +109,8 @@ def _vectors(rows: pa.Table, key: str) -> dict[str, NDArray[Any]]:
     if len({each.shape for each in found.values()}) != 1:
         raise UserError(f"observed and predicted profiles of {key} are not of the same genes")
     unknown = [np.isnan(each) for each in found.values()]
-    if any(not np.array_equal(unknown[0], each) for each in unknown[1:]) or any(map(np.isinf, found.values())):
+    beyond = any(np.isinf(each).any() for each in found.values())
+    if beyond or any(not np.array_equal(unknown[0], each) for each in unknown[1:]):
         raise UserError(f"a predicted change of {key} is not finite; the model that made it diverged")
     return found
 
@@ -112,7 +119,7 @@ def _keep(
     kept: dict[str, list[Any]], places: NDArray[np.int64], rows: pa.Table, vectors: Mapping[str, NDArray[Any]], top: int
 ) -> None:
     """Vectors of the doubles of a run that validation chose, of the first genes."""
-    if "additive" not in kept:
+    if not kept:
         return
     marked = np.asarray(rows["selected"].to_pylist(), dtype=bool) & rows["additive"].is_valid().to_numpy()
     for place in np.flatnonzero(marked).tolist():

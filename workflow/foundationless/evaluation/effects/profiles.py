@@ -59,10 +59,9 @@ def curves(observed: ArrayLike, predicted: ArrayLike) -> dict[str, Floats]:
     truth, guess = (np.asarray(part, dtype=np.float64) for part in (observed, predicted))
     known = np.isfinite(truth) & np.isfinite(guess)
     squares = np.where(known, truth - guess, 0.0) ** 2
-    change = np.where(known, np.abs(truth), -1.0)
-    order = np.argsort(-change, axis=1, kind="stable")
+    order = _largest(np.where(known, np.abs(truth), -1.0), max(CURVE))
     found: dict[str, Floats] = {}
-    for prefix, sums in (("", squares), ("change_", np.take_along_axis(squares, order, axis=1))):
+    for prefix, sums in (("", squares[:, : max(CURVE)]), ("change_", np.take_along_axis(squares, order, axis=1))):
         running = np.sqrt(np.cumsum(sums, axis=1))
         found |= {f"l2_{prefix}{n}": running[:, min(n, running.shape[1]) - 1] for n in CURVE}
     return found
@@ -91,9 +90,19 @@ def _skill(squares: Floats, of_mean: Floats) -> Floats:
         return np.where(usual > 0, 1 - error / usual, np.nan)
 
 
+def _largest(values: Floats, count: int) -> NDArray[np.int64]:
+    """Places of the largest values of every row, in falling order: [n, count]; of equal ones the first come first."""
+    count = min(count, values.shape[1])
+    limit = np.partition(values, values.shape[1] - count, axis=1)[:, values.shape[1] - count][:, None]
+    above, level = values > limit, values == limit
+    chosen = above | (level & (np.cumsum(level, axis=1) <= count - above.sum(axis=1, keepdims=True)))
+    places = np.nonzero(chosen)[1].reshape(len(values), count)
+    order = np.argsort(-np.take_along_axis(values, places, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(places, order, axis=1)
+
+
 def _differential_error(truth: Floats, squares: Floats, known: Masks) -> Floats:
-    change = np.where(known, np.abs(truth), -1.0)
-    order = np.argsort(-change, axis=1, kind="stable")[:, :DIFFERENTIAL]
+    order = _largest(np.where(known, np.abs(truth), -1.0), DIFFERENTIAL)
     error, none = (np.take_along_axis(part, order, axis=1).sum(axis=1) for part in (squares, truth**2))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(none > 0, np.sqrt(error / none), np.nan)
@@ -116,9 +125,12 @@ def _rank_accuracy(truth: Floats, guess: Floats, known: Masks) -> Floats:
     n = len(truth)
     if n < 2:
         return np.full(n, np.nan)
-    whole = known.astype(np.float64)
     # Squared distances [guess, truth]; values of unknown genes are 0, so that only squares need the other's mask.
-    sizes = (guess**2) @ whole.T + whole @ (truth**2).T
+    if (known == known[0]).all():
+        sizes = (guess**2).sum(axis=1)[:, None] + (truth**2).sum(axis=1)
+    else:
+        whole = known.astype(np.float64)
+        sizes = (guess**2) @ whole.T + whole @ (truth**2).T
     distances = sizes - 2 * guess @ truth.T
     beyond = distances - np.diagonal(distances)[:, None]
     tied = np.abs(beyond) <= _ROUNDING * np.maximum(sizes, np.diagonal(sizes)[:, None])

@@ -164,7 +164,7 @@ TABLES: dict[str, Table] = {
     ),
     "roc": _table(RESULTS, "ROC curves of the likelihood ratio", _DIAGNOSTICS, f"{_ARM} selection fpr", parts=True),
     "effects": _table(
-        RESULTS, "Predicted effects: every metric of every test perturbation in each split, mean over seeds (`l2_mean`: "
+        RESULTS, "Predicted effects: all metrics of every test perturbation in each split, mean over seeds (`l2_mean`: "
         "the error of the mean of the training perturbations; `length`: that of the observed change; `l2_10`, "
         "`l2_change_10`: the error of the ten genes that are highest in control, that change most)",
         _DIAGNOSTICS, f"{_ARM} selection fold perturbation", parts=True,

@@ -283,7 +283,8 @@ def _rules(tables: Path, analysis: str, baselines: set[str]) -> list[Fact]:
     for task, part in mine.groupby("task", sort=False):
         metric, part = _on_metric(part, known := found[(found["task"] == task) & (found["word"] != "unknown")])
         same = known[known["metric"] == metric].astype({"value": float})
-        cheap = part[part["model"].isin(baselines) & ~part["model"].map(lambda name: parse_model(name).base in CEILINGS)]
+        rivals = [name for name in baselines if parse_model(name).base not in CEILINGS]
+        cheap = part[part["model"].isin(rivals)]
         pretrained = part[(part["init"] == "pretrained") & ~part["model"].isin(baselines)]
         rows.append(
             {"task": str(task), "metric": metric}
