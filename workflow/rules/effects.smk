@@ -53,7 +53,7 @@ rule import_genes:
     message:
         "Import the embedding of genes {wildcards.model}"
     shell:
-        "python -m foundationless import_genes --paths {input:q} {params.vectors:q} --seed {params.seed}"
+        "python -m foundationless import_genes --input {input:q} {params.vectors:q} --seed {params.seed}"
         " --output {output:q} 2> {log:q}"
 
 

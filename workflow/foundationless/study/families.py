@@ -206,7 +206,9 @@ FAMILIES = {
     # Its config.json has names of its own; transformers' `olmo`, with others, is one of `transformers`.
     "olmo": Family("further.olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
     # Networks of single cells: their tokens are genes.
-    "scgpt": Family("cells.scgpt:ScGPT", {"d_model": 1, "d_hid": 1}, "nlayers", ("nlayers_cls", None), count=_count_scgpt),
+    "scgpt": Family(
+        "cells.scgpt:ScGPT", {"d_model": 1, "d_hid": 1}, "nlayers", ("nlayers_cls", None), count=_count_scgpt
+    ),
     "geneformer": Family(
         "cells.geneformer:Geneformer",
         {"hidden_size": 1, "intermediate_size": 2},

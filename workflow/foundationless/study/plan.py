@@ -526,12 +526,12 @@ class Plan:
         return str(self.model(model).entry[key]).format(**said)
 
     def fits(self, name: str, task: str) -> bool:
-        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one; the
-        other half of the replicates, where a task is learned from one half."""
+        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one;
+        the other half of the replicates stands beside the half that is learned from; and no screen beside itself."""
         model, parts = self.model(name), parse_task(task)
         if model.is_of_halves and parts.derivation != "halves":
             return False
-        if model.is_vectors and model.entry["genes"].get("task") == parts.base_task:  # a screen knows itself
+        if model.is_vectors and model.entry["genes"].get("task") == parts.base_task:
             return False
         family, people = self.model(name).family, self.task(task)["reader"] == "people"
         return family not in (SEQUENTIAL if people else GENOTYPES)
