@@ -179,7 +179,8 @@ def run_split(screen: Screen, predictor: Predictor, split: Split, settings: Effe
         predicted = hide(fitted.predict(kept.test, one), kept.test)
         known = np.where(np.isfinite(predicted), observed, np.nan)
         usual_rows = np.where(np.isfinite(known), usual, np.nan)
-        truth, guess, usual_ones = (each[:, order] for each in (known, predicted, usual_rows))
+        # As they are kept, so that whoever reads the predictions finds the same numbers.
+        truth, guess, usual_ones = (each[:, order].astype(np.float32) for each in (known, predicted, usual_rows))
         tried.append(Tried(one, values[one.name], measure(truth, guess, usual_ones, moved, top), predicted))
     on_test = {one.candidate.name: mean_known(one.test[METRIC]) for one in tried}
     chosen = {"validation": _best(values if folds else on_test), "test": _best(on_test)}

@@ -493,7 +493,7 @@ class Plan:
         if kind.predicts_effects:
             served = EFFECT_BASELINES[model.family].splits if model.family in EFFECT_BASELINES else ()
             split = "doubles" if analysis == "doubles" else "unseen"
-            return split in served if model.is_baseline else not model.is_outside
+            return split in served if model.stem in self.config["baselines"] else not model.is_outside
         if model.is_vectors or model.of_cells or model.family in EFFECT_BASELINES:
             return False
         if model.is_outside:
