@@ -459,7 +459,8 @@ SCOPES = {
 VERDICT, PAPER, SECOND = "Verdict", "Figures of the paper", "Figures of the second paper"
 FURTHER, CONTROLS = "More analyses", "Controls and costs"
 
-OF_EFFECTS = ("unseen", "doubles", "borrowed", "finetuned")  # analyses of gene perturbations, those of the second paper
+# Those of gene perturbations, which are the second paper's.
+OF_EFFECTS = tuple(name for name, analysis in ANALYSES.items() if analysis.predicts_effects)
 
 
 class Figure(NamedTuple):

@@ -1,8 +1,8 @@
 """What a network of single cells learns from cells alone: masked values (scGPT), or masked genes by rank (Geneformer).
 
 Values: a share of a cell's binned values becomes the mask value; the loss is the squared error of those bins, predicted
-from the token's own state, and again from the cell's state alone (Cui et al. 2024, "Learning objectives"). Ranks: BERT's
-masked language model; of the chosen genes 80 % become <mask>, 10 % a random gene, 10 % stay.
+from the token's own state, and again from the cell's state alone (Cui et al. 2024, "Learning objectives").
+Ranks: BERT's masked language model; of the chosen genes 80 % become <mask>, 10 % a random gene, 10 % stay.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,9 @@ from foundationless.models.cells.ranks import Ranker
 from foundationless.models.tokenizers.genes import CellVocabulary
 from foundationless.training.cells.corpus import CellCorpus
 from foundationless.training.objectives import IGNORED
+
+# Share of a cell's genes that is predicted: as in scGPT's own tutorials, and as in BERT and Geneformer.
+SHARES = {"scgpt": 0.4, "geneformer": 0.15}
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class MaskedRanks:
             raise UserError("vocabulary: it has no <mask>, which pretraining by ranks needs.")
         self._model, self._corpus, self._share = model, corpus, share
         self._most = min(most, model.max_tokens)
-        self._vocabulary, self._ranker = vocabulary, Ranker(corpus.genes, vocabulary)
+        self._pad, self._mask, self._ranker = vocabulary.pad_id, vocabulary.mask_id, Ranker(corpus.genes, vocabulary)
         self._genes = vocabulary.find(vocabulary.genes)
         self._special = vocabulary.cls_id is not None and vocabulary.sep_id is not None
 
@@ -130,10 +133,10 @@ class MaskedRanks:
             chosen[genes] = _choose(len(tokens[genes]), self._share, draw)
             fate = draw.random(len(tokens))
             other = draw.choice(self._genes, len(tokens))
-            seen = np.where(fate < 0.8, self._vocabulary.mask_id, np.where(fate < 0.9, other, tokens))
+            seen = np.where(fate < 0.8, self._mask, np.where(fate < 0.9, other, tokens))
             read.append(np.where(chosen, seen, tokens).astype(np.int64))
             targets.append(np.where(chosen, tokens, IGNORED).astype(np.int64))
-        ids, mask = collate(read, self._vocabulary.pad_id)
+        ids, mask = collate(read, self._pad)
         wanted = collate(targets, IGNORED)[0]
         return CellBatch(ids, mask, wanted, wanted != IGNORED)
 

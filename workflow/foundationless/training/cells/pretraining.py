@@ -1,4 +1,4 @@
-"""Pretraining on cells: masked values or masked ranks (`objectives`), by the optimizer and the schedule of `pretraining`.
+"""Pretraining on cells: masked values or ranks (`objectives`), by the optimizer and the schedule of `pretraining`.
 
 Everything random about cell i of step n is derived from (seed, n, i), and the cells of an epoch from (seed, epoch), so
 that a job that was killed goes on to the same bits, on one machine with one number of threads.
@@ -26,7 +26,7 @@ from foundationless.runtime.files import sha256
 from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, termination
 from foundationless.training.cells.corpus import CellCorpus, held_out
-from foundationless.training.cells.objectives import CellBatch, objective_of
+from foundationless.training.cells.objectives import SHARES, CellBatch, objective_of
 from foundationless.training.checkpoints import fingerprint, load_state, save_state
 from foundationless.training.compute import AdamW, Compute, derived_seed
 from foundationless.training.pretraining import CHECKPOINT, CLIP, HELDOUT, cosine_rate, decay_groups
@@ -38,8 +38,9 @@ COLUMNS = ("step", "split", "loss", "cells", "learning_rate")
 class CellSettings:
     """What decides the result of pretraining, besides cells and initial weights.
 
-    `most_tokens` of a cell are read; `mask_probability` of its genes are predicted; `heldout_share` of the cells are
-    scored alone, every `checkpoint_every` steps and at both ends.
+    `most_tokens` of a cell are read; `mask_probability` of its genes are predicted (None: as usual for the family,
+    `objectives.SHARES`); `heldout_share` of the cells are scored alone, every `checkpoint_every` steps and at both
+    ends.
     """
 
     steps: int
@@ -50,7 +51,7 @@ class CellSettings:
     warmup: int
     betas: tuple[float, float]
     weight_decay: float
-    mask_probability: float
+    mask_probability: float | None
     checkpoint_every: int
     heldout_share: float
     seed: int
@@ -66,7 +67,7 @@ class CellSettings:
             raise UserError("--warmup lies between 0 and --steps.")
         if not 0 <= self.minimum_learning_rate <= self.learning_rate or self.learning_rate == 0:
             raise UserError("--learning-rate must be positive and --minimum-learning-rate between 0 and it.")
-        if not 0 < self.mask_probability < 1 or not 0 < self.heldout_share < 1:
+        if not 0 < (self.mask_probability or 0.5) < 1 or not 0 < self.heldout_share < 1:
             raise UserError("--mask-probability and --heldout-share lie between 0 and 1.")
         if not all(0 <= beta < 1 for beta in self.betas) or self.weight_decay < 0:
             raise UserError("--betas lie in [0, 1) and --weight-decay is not negative.")
@@ -95,9 +96,8 @@ class _Run:
         if not isinstance(vocabulary, CellVocabulary):
             raise UserError(f"{weights}: a network of sequences; pretraining on cells needs scgpt or geneformer.")
         corpus = cells.of_genes(vocabulary.genes)
-        self.objective = objective_of(
-            self.model, vocabulary, corpus, settings.most_tokens, settings.mask_probability
-        )
+        share = settings.mask_probability or SHARES.get(self.model.family, 0.15)
+        self.objective = objective_of(self.model, vocabulary, corpus, settings.most_tokens, share)
         usable = np.array([cell for cell in range(len(corpus)) if self.objective.usable(cell)], dtype=np.int64)
         if len(usable) < 2:
             raise UserError("cells: fewer than two have a gene of the vocabulary; check the names of genes.")
@@ -146,7 +146,7 @@ class _Run:
         for start in range(0, len(batch.ids), size):
             part = batch.rows(start, start + size, self.compute.device)
             with torch.set_grad_enabled(backward), self.compute.autocast():
-                loss = self.objective.loss(part) / predicted
+                loss: Any = self.objective.loss(part) / predicted
             if backward:
                 loss.backward()
             total += loss.item()
@@ -202,7 +202,10 @@ def pretrain_cells(
     checkpoint is kept whenever the held-out loss is scored, after `checkpoint_seconds`, and where the job is asked to
     leave, which it then does with code 143.
     """
-    run, checkpoint = _Run(weights, cells, settings, compute, {"recipe": recipe, "source": source}), checkpoints / CHECKPOINT
+    run, checkpoint = (
+        _Run(weights, cells, settings, compute, {"recipe": recipe, "source": source}),
+        checkpoints / CHECKPOINT,
+    )
     run.prepare(checkpoint)
     if not run.rows:
         run.score()
@@ -224,9 +227,7 @@ def pretrain_cells(
     facts = {"model": name, "init": "pretrained", "source": source | {"steps": run.step, "cells": len(run.train)}}
     save_weights(output, run.model, {**run.card, **facts}, tokenizer_files(run.card["tokenizer"], weights))
     curve = pd.DataFrame(run.rows, columns=list(COLUMNS))
-    results = [
-        Result("loss", row.loss, len(run.heldout), "heldout", "run", extra={"step": row.step})
-        for row in curve[curve["split"] == "heldout"].itertuples()
-    ]
+    scored = [(step, loss) for step, split, loss, *_ in run.rows if split == "heldout"]
+    results = [Result("loss", loss, len(run.heldout), "heldout", "run", extra={"step": step}) for step, loss in scored]
     parameters = sum(parameter.numel() for parameter in run.model.parameters())
     return CellOutcome(results, curve, run.decisive | {"heldout": len(run.heldout)}, parameters)
