@@ -74,14 +74,3 @@ def get_embedded_flags(wildcards, input):
     return ["--embeddings", input.embeddings, "--sequences", input.sequences, "--pooling", pooling]
 
 
-def get_cells_corpus(wildcards):
-    return study.config["cells"][get_pretrained(wildcards, "corpus")]
-
-
-def get_cell_files(wildcards):
-    return [get_source(name) for name in get_cells_corpus(wildcards)["datasets"]]
-
-
-def get_kept_genes(wildcards):
-    """Screens whose genes a vocabulary begins with."""
-    return [f"results/effects/{task}.parquet" for task in get_cells_corpus(wildcards).get("keep", [])]

@@ -15,7 +15,7 @@ RULES = (
     "train_tokenizer",
     "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
     "import_vectors", "import_scores",
-    "simulate_effects", "build_effects", "import_genes", "pretrain_cells", "embed_genes", "predict_effects",
+    "simulate_effects", "build_effects", "import_genes", "build_vocabulary", "pretrain_cells", "embed_genes", "predict_effects",
     "finetune_effects",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
     "look", "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
