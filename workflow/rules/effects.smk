@@ -2,6 +2,35 @@
 include: "effects_lookups.smk"
 
 
+rule simulate_effects:
+    input:
+        genes="resources/simulated/genes.gtf",
+    output:
+        effects="resources/simulated/effects.h5ad",
+        useful="resources/simulated/useful.tsv",
+        useless="resources/simulated/useless.tsv",
+        interactions="resources/simulated/interactions.tsv",
+    log:
+        "logs/simulate_effects.log",
+    benchmark:
+        "benchmarks/simulate_effects.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+    params:
+        recipe=get_recipe("simulate_effects"),
+        seed=config["seed"],
+        directory=subpath(output.effects, parent=True),
+    message:
+        "Simulate a screen of gene perturbations, and embeddings of its genes"
+    shell:
+        "python -m foundationless simulate_effects --genes {input.genes:q} --seed {params.seed}"
+        " --output {params.directory:q} 2> {log:q}"
+
+
 rule build_effects:
     input:
         get_task_files,
@@ -53,7 +82,7 @@ rule import_genes:
     message:
         "Import the embedding of genes {wildcards.model}"
     shell:
-        "python -m foundationless import_genes --paths {input:q} {params.vectors:q} --seed {params.seed}"
+        "python -m foundationless import_genes --input {input:q} {params.vectors:q} --seed {params.seed}"
         " --output {output:q} 2> {log:q}"
 
 

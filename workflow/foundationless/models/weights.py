@@ -20,7 +20,7 @@ from foundationless.models.checkpoints.files import CONFIG, TENSORS, read_tensor
 from foundationless.models.contract import GenomicModel, Reading
 from foundationless.models.portable_rng import PortableDraws
 from foundationless.models.registry import family_class
-from foundationless.models.tokenizers import PUBLISHED, TOKENIZER_FILES, Tokenizer, load_tokenizer
+from foundationless.models.tokenizers import CELL_FILES, CELLS, PUBLISHED, TOKENIZER_FILES, Tokenizer, load_tokenizer
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import atomic_directory, read_json, sha256, write_json
 from foundationless.study.families import FAMILIES
@@ -116,10 +116,17 @@ def retokenized(family: str, config: Mapping[str, Any], tokenizer: Tokenizer) ->
     """`config` with the vocabulary that `tokenizer` needs.
 
     With the family's own tokenizer, or the checkpoint's, the configuration stays as published (a table too small for it
-    is a `UserError`); with any other, the embedding table and the vocabulary head get the new size, drawn as all others
-    at initialisation.
+    is a `UserError`); with any other, and with any vocabulary of genes, the embedding table and the vocabulary head get
+    the new size, drawn as all others at initialisation.
     """
     model_class = family_class(family)
+    if (model_class.tokenizer == CELLS) != (tokenizer.name == CELLS):
+        raise UserError(
+            f"family '{family}' reads {'cells' if model_class.tokenizer == CELLS else 'sequences'}; "
+            f"tokenizer '{tokenizer.name}' does not fit it."
+        )
+    if tokenizer.name == CELLS:
+        return {**config, **model_class.vocabulary_config(tokenizer)}
     rows = config.get("vocab_size", tokenizer.size)
     if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
         raise UserError(
@@ -145,7 +152,7 @@ def save_weights(
     """
     if missing := [key for key in _CARD_KEYS if key not in card]:
         raise ValueError(f"the card of {directory} lacks {', '.join(missing)}")
-    with atomic_directory(directory, (CONFIG, TENSORS, CARD, *TOKENIZER_FILES)) as part:
+    with atomic_directory(directory, (CONFIG, TENSORS, CARD, *TOKENIZER_FILES, *CELL_FILES)) as part:
         write_json(part / CONFIG, model.config)
         save_file(model.published_state(), part / TENSORS, metadata={"format": "pt"})
         for file in tokenizer_files:

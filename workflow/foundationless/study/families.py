@@ -139,6 +139,18 @@ def _attention(
     return Family(path, sizes, "num_hidden_layers", sign, count=count, paper_random=paper_random)
 
 
+def _count_scgpt(c: Mapping[str, Any]) -> int:
+    """`TransformerModel`, with its three decoders, or `TransformerGenerator`."""
+    d, inner, generates = c["d_model"], c["d_hid"], c.get("model") == "TransformerGenerator"
+    square, norm = d * d + d, 2 * d
+    tokens = c["ntoken"] * d + norm + 2 * d + square + norm + (3 * d if generates else 0)
+    layer = 4 * square + 2 * d * inner + inner + d + 2 * norm
+    decoder = 2 * square + d + 1
+    classes = (c.get("nlayers_cls", 3) - 1) * (square + norm) + (d + 1) * c.get("n_cls", 1)
+    queries = square + d * d if c.get("do_mvc") else 0
+    return int(tokens + c["nlayers"] * layer + (2 if generates else 1) * decoder + classes + queries)
+
+
 FAMILIES = {
     "hyenadna": Family(
         "hyenadna:HyenaDNA",
@@ -208,6 +220,17 @@ FAMILIES = {
     ),
 }
 
+# Networks of single cells: their tokens are genes, their tokenizer is a vocabulary, and no job of sequences takes them.
+CELL_FAMILIES = {
+    "scgpt": Family("cells.scgpt:ScGPT", {"d_model": 1, "d_hid": 1}, "nlayers", count=_count_scgpt),
+    "geneformer": Family(
+        "cells.geneformer:Geneformer",
+        {"hidden_size": 1, "intermediate_size": 2},
+        "num_hidden_layers",
+        count=lambda c: _count_bert(c) + _head(c, tied=True),
+    ),
+}
+
 # Published architectures that are not read, by how `model_type` or `architectures` begin (in lower case), and why: what
 # cannot be checked is not claimed.
 NOT_READ = {
@@ -221,9 +244,7 @@ NOT_READ = {
 
 # What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
 # checkpoint (`published`) is read from the checkpoint's own files, and its entry says what its tokens are.
-CELL_FAMILIES = ("scgpt", "geneformer")  # that read cells instead of sequences
-
-PUBLISHED = "published"
+PUBLISHED, CELLS = "published", "cells"
 TOKENIZERS = {
     "hyenadna": "character",
     "caduceus": "character",
@@ -249,13 +270,21 @@ STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s1": 1.0, "p
 PIECES = tuple(name for name, kind in TOKENIZERS.items() if kind == "bpe" and name != PUBLISHED)
 
 # Those of the program's families, then what some classes of `transformers` call them.
-_WIDTHS = tuple(dict.fromkeys([next(iter(row.width)) for row in FAMILIES.values() if row.width] + ["n_embd", "dim"]))
-_LAYERS = tuple(dict.fromkeys([row.layers for row in FAMILIES.values() if row.layers] + ["num_layers", "n_layers"]))
+_WIDTHS = tuple(
+    dict.fromkeys(
+        [next(iter(row.width)) for row in (FAMILIES | CELL_FAMILIES).values() if row.width] + ["n_embd", "dim"]
+    )
+)
+_LAYERS = tuple(
+    dict.fromkeys(
+        [row.layers for row in (FAMILIES | CELL_FAMILIES).values() if row.layers] + ["num_layers", "n_layers"]
+    )
+)
 
 
 def class_path(family: str) -> tuple[str, str]:
     """Module and class of a family of the program."""
-    module, name = FAMILIES[family].path.split(":")
+    module, name = (FAMILIES | CELL_FAMILIES)[family].path.split(":")
     return _ARCHITECTURES + module, name
 
 
@@ -279,13 +308,13 @@ def why_not_read(config: Mapping[str, Any]) -> str | None:
 
 def size_keys(family: str) -> tuple[str, ...]:
     """Keys of a configuration that a width or a number of layers sets."""
-    row = FAMILIES.get(family)
+    row = (FAMILIES | CELL_FAMILIES).get(family)
     return (*row.width, *filter(None, [row.layers])) if row else ()
 
 
 def scaled(name: str, entry: Mapping[str, Any], width: int | None, layers: int | None) -> dict[str, int]:
     """Configuration of a width and of a number of layers; the entry may name the keys of a family of its own."""
-    own, row = entry.get("scaling") or {}, FAMILIES.get(entry["family"], Family(""))
+    own, row = entry.get("scaling") or {}, (FAMILIES | CELL_FAMILIES).get(entry["family"], Family(""))
     factors: Mapping[str, int] = own.get("width", row.width)
     key = own.get("layers", row.layers)
     family = entry["family"]
@@ -297,7 +326,9 @@ def scaled(name: str, entry: Mapping[str, Any], width: int | None, layers: int |
 
 
 def token_kind(tokenizer: str | None, entry: Mapping[str, Any]) -> str:
-    """What a token is: character, kmer or bpe; of a checkpoint's own tokenizer as its entry says."""
+    """What a token is: character, kmer, bpe or gene; of a checkpoint's own tokenizer as its entry says."""
+    if tokenizer == CELLS:
+        return "gene"
     said = entry.get("tokenizer_class") if tokenizer == PUBLISHED else None
     return str(said or TOKENIZERS.get(str(tokenizer), "character"))
 
@@ -320,7 +351,7 @@ def known_depth(config: Mapping[str, Any]) -> int | None:
 
 def count_parameters(family: str, config: Mapping[str, Any]) -> int | None:
     """Parameters of a family in a configuration; None where no formula is known, or what it reads is missing."""
-    count = FAMILIES.get(family, Family("")).count
+    count = (FAMILIES | CELL_FAMILIES).get(family, Family("")).count
     try:
         return count(config) if count else None
     except (

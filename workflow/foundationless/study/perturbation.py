@@ -109,16 +109,6 @@ def _check_task(plan: Plan, analysis: str, task: str) -> None:
     behind = words(task, parts.base_task)
     if odd := [word for word in behind if is_derivation(word) and word not in EFFECT_DERIVATIONS]:
         raise UserError(f"{where}: '.{odd[0]}' is none of {', '.join(f'.{word}' for word in EFFECT_DERIVATIONS)}.")
-    halves = [name for name in plan.names_of(analysis) if _is_of_halves(plan.model(name))]
-    if halves and parts.derivation != "halves":
-        raise UserError(
-            f"{where}: '{halves[0]}' is made of half of the replicates, which '{parts.base_task}.halves' leaves it; "
-            "leave one of them out."
-        )
-
-
-def _is_of_halves(model: Model) -> bool:
-    return model.is_vectors and model.entry["genes"]["source"] == "halves"
 
 
 def check_side(analysis: str, model: Model) -> None:

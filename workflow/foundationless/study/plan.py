@@ -91,6 +91,16 @@ class Model:
         return "genes" in self.entry
 
     @property
+    def is_of_screen(self) -> bool:
+        """Whether its embedding is made of the screen that it predicts, split by split: no file holds it."""
+        return self.is_vectors and self.entry["genes"]["source"] in ("halves", "training")
+
+    @property
+    def is_of_halves(self) -> bool:
+        """Whether it is what half of the replicates of a screen say, or a baseline of them."""
+        return self.family == "replicate" or (self.is_vectors and self.entry["genes"]["source"] == "halves")
+
+    @property
     def of_cells(self) -> bool:
         """Whether it is a network that reads cells instead of sequences."""
         return self.family in CELL_FAMILIES
@@ -210,7 +220,7 @@ class Plan:
         return frozenset(name for model in models for name in (model.name, model.published, model.genes_of, model.stem))
 
     def networks_from(self, source: str) -> tuple[str, ...]:
-        """Networks whose pretrained arm comes from `hub`, `local`, `workflow`; `cells`: here too, and they read cells."""
+        """Networks whose pretrained arm comes from `hub`, `local`, `workflow`; `cells`: here too, of cells."""
         models = [self.model(name) for name in self.networks if "pretrained" in self.model(name).arms]
         # What the paper read of weights that are made here is read of the model's own, in the study or not.
         models += [self.model(model.published) for model in models if model.source == "local"]
@@ -309,8 +319,7 @@ class Plan:
         model = self.model(cell.model)
         if model.is_baseline:
             return str((model.entry.get("options") or {}).get("vectors", ""))
-        own = model.is_vectors and model.entry["genes"]["source"] == "halves"
-        return "" if own else model.genes_of
+        return "" if model.is_of_screen else model.genes_of
 
     def embeds_genes(self, name: str) -> bool:
         """Whether an embedding of genes is made of that of their sequences."""
@@ -484,7 +493,7 @@ class Plan:
         if kind.predicts_effects:
             served = EFFECT_BASELINES[model.family].splits if model.family in EFFECT_BASELINES else ()
             split = "doubles" if analysis == "doubles" else "unseen"
-            return split in served if model.is_baseline else not model.is_outside
+            return split in served if model.stem in self.config["baselines"] else not model.is_outside
         if model.is_vectors or model.of_cells or model.family in EFFECT_BASELINES:
             return False
         if model.is_outside:
@@ -517,7 +526,13 @@ class Plan:
         return str(self.model(model).entry[key]).format(**said)
 
     def fits(self, name: str, task: str) -> bool:
-        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one."""
+        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one;
+        the other half of the replicates stands beside the half that is learned from; and no screen beside itself."""
+        model, parts = self.model(name), parse_task(task)
+        if model.is_of_halves and parts.derivation != "halves":
+            return False
+        if model.is_vectors and model.entry["genes"].get("task") == parts.base_task:
+            return False
         family, people = self.model(name).family, self.task(task)["reader"] == "people"
         return family not in (SEQUENTIAL if people else GENOTYPES)
 

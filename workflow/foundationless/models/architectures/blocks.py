@@ -120,18 +120,21 @@ class SelfAttention(nn.Module):
 
 
 class BertEmbeddings(nn.Module):
-    """Sum of word, type and (with `positions` > 0) position embeddings, normalised; [B, L, D]."""
+    """Sum of word, type and (with `positions` > 0) position embeddings, normalised; [B, L, D].
+
+    `stored`: whether the file holds the numbers of the positions too.
+    """
 
     position_ids: Tensor
 
-    def __init__(self, settings: Mapping[str, Any], positions: int = 0) -> None:
+    def __init__(self, settings: Mapping[str, Any], positions: int = 0, stored: bool = True) -> None:
         super().__init__()
         width = settings["hidden_size"]
         self.word_embeddings = nn.Embedding(settings["vocab_size"], width, padding_idx=settings["pad_token_id"])
         self.token_type_embeddings = nn.Embedding(settings["type_vocab_size"], width)
         self.position_embeddings = nn.Embedding(positions, width) if positions else None
         if positions:
-            self.register_buffer("position_ids", torch.arange(positions)[None])
+            self.register_buffer("position_ids", torch.arange(positions)[None], persistent=stored)
         self.LayerNorm = nn.LayerNorm(width, eps=settings["layer_norm_eps"])
         self.dropout = nn.Dropout(settings["hidden_dropout_prob"])
 

@@ -12,6 +12,7 @@
 | `generator` | 6-mers, one unknown token for the letters left over | <s> ... | right |
 | `dnabert2`, `gena_lm` | byte-pair pieces, from a `tokenizer.json` | [CLS] ... [SEP] | right |
 | `published` | the checkpoint's own, from its own files (`TOKENIZER_FILES`) | as its files say | as they say |
+| `cells` | genes of a cell, from a vocabulary file (`models.cells`); it reads no sequence | <cls> ... [<eos>] | right |
 
 What becomes of everything but A, C, G and T, with the ids ("?" is the unknown token, one for each letter):
 
@@ -44,15 +45,19 @@ Code of a checkpoint is never run. Special tokens are those of `special_tokens_m
 from pathlib import Path
 
 from foundationless.errors import UserError
+from foundationless.models.tokenizers.genes import CELLS, read_vocabulary
+from foundationless.models.tokenizers.genes import FILES as CELL_FILES
 from foundationless.models.tokenizers.kmers import KMERS, KmerTokenizer, WindowTokenizer, declared_kmers
 from foundationless.models.tokenizers.letters import CHARACTERS, CharacterTokenizer, declared_letters
 from foundationless.models.tokenizers.pieces import PIECES, LibraryTokenizer, PieceTokenizer
 from foundationless.models.tokenizers.protocol import Tokenizer
 from foundationless.models.tokenizers.published import PUBLISHED, TOKENIZER_FILES, VOCABULARIES, read_published
 
-TOKENIZERS = (*CHARACTERS, *KMERS, *PIECES, PUBLISHED)
+TOKENIZERS = (*CHARACTERS, *KMERS, *PIECES, PUBLISHED)  # that read sequences
 
 __all__ = [
+    "CELLS",
+    "CELL_FILES",
     "PIECES",
     "PUBLISHED",
     "TOKENIZERS",
@@ -71,7 +76,7 @@ __all__ = [
 
 def tokenizer_files(name: str, directory: Path | None) -> list[Path]:
     """Files in `directory` that the tokenizer of that name is read from; they belong beside the weights."""
-    names = TOKENIZER_FILES if name == PUBLISHED else ("tokenizer.json",) if name in PIECES else ()
+    names = {PUBLISHED: TOKENIZER_FILES, CELLS: CELL_FILES}.get(name, ("tokenizer.json",) if name in PIECES else ())
     return [directory / file for file in names if (directory / file).is_file()] if directory else []
 
 
@@ -83,9 +88,11 @@ def load_tokenizer(name: str, directory: Path | None = None) -> Tokenizer:
         return declared_kmers(name)
     if name == PUBLISHED:
         return read_published(Path(directory or "."))
+    if name == CELLS:
+        return read_vocabulary(Path(directory or "."))
     if name in PIECES:
         path = Path(directory or ".") / "tokenizer.json"
         if not path.is_file():
             raise UserError(f"{path}: tokenizer '{name}' needs this file; give the published tokenizer.json.")
         return PieceTokenizer(name, path)
-    raise UserError(f"no tokenizer '{name}'; the tokenizers are {', '.join(TOKENIZERS)}.")
+    raise UserError(f"no tokenizer '{name}'; the tokenizers are {', '.join((*TOKENIZERS, CELLS))}.")

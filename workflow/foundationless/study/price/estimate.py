@@ -345,6 +345,8 @@ class _Graph:
         parents: list[Key] = []
         if init in CONTROL_ARMS:
             parents = [self.add_weights(name, "pretrained", 0), self.add_weights(name, "random", seed)]
+        elif rule == "initialise" and model.of_cells and model.source == "workflow":
+            parents = [self.add(("build_vocabulary", model.stem), model=model.stem)]
         elif rule in ("pretrain", "pretrain_cells"):
             parents = [self.add_weights(name, "random", seed)]
         elif rule == "import_weights" and self.plan.model(model.published).source == "workflow":
