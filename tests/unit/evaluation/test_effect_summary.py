@@ -18,7 +18,7 @@ from foundationless.evaluation.effects.interactions import fit_null
 from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.task_results import read_predictions
 from foundationless.evaluation.verification import tree
-from foundationless.runtime.files import read_json, write_json
+from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.study.vocabulary import EFFECT_METRICS, MARGINS
 from support.effect_study import GENES, HELD_OUT, SPLITS, TOP, Arm, Screen, write_cell
 from support.simulated_study import sign
@@ -281,6 +281,42 @@ def test_a_value_that_the_profiles_do_not_give_is_named(broken):
     with pytest.raises(UserError, match=r"skill of run fold1 dims10 strength0\.1 on test is .* in the record"):
         check(root, few)
     assert any("skill of run" in str(misfit) for misfit in tree.verify(root, 1).misfits)
+
+
+def test_a_screen_or_vectors_that_are_not_those_of_the_tree_are_named(broken):
+    root, few = broken
+    path = root / "borrowed" / TASK / "useful/pretrained/seed0/record.json"
+    files = {"effects": root / f"effects/{TASK}.parquet", "genes": root / "genes/useful/pretrained/seed0/genes.parquet"}
+    record = read_json(path)
+    for name, file in files.items():
+        file.parent.mkdir(parents=True)
+        file.write_bytes(name.encode())
+        record["hashes"][name] = sha256(file)
+    write_json(path, record)
+    sign(path)
+    before = tree.verify(root, 1)
+    assert not before.misfits and before.counts["hashes"] == 2 * len(cells_of(few)) + 2
+    for name, file in files.items():
+        file.write_bytes(b"another")
+        tree._hashed.clear()  # files are hashed once per process
+        misfit = tree.verify(root, 1).misfits[-1]
+        assert misfit.path == path and misfit.text == f"it was made with other {name} than {file}"
+
+
+def test_arms_may_differ_in_what_validation_chose_and_in_nothing_else(broken):
+    root, few = broken
+    place = root / "borrowed" / TASK / "useful/random/seed0"
+    write_cell(root, Screen(), ARMS[1], 0, analysis="borrowed", task=TASK,
+               settings={"dims_used": 4, "vectors_arm": "random"})  # fmt: skip
+    record = read_json(place / "record.json")
+    write_json(place / "record.json", record | {"parameters": 40})
+    sign(place / "record.json")
+    check(root, [*few, Arm("useful", "random", 0.0, 0.02)])
+    record["settings"]["side"] = "readout"
+    write_json(place / "record.json", record)
+    sign(place / "record.json")
+    with pytest.raises(UserError, match="the setting side is readout, and target"):
+        check(root, [*few, Arm("useful", "random", 0.0, 0.02)])
 
 
 def test_an_arm_that_is_held_against_other_numbers_is_named(broken):

@@ -16,7 +16,8 @@ from foundationless.study.vocabulary import ANALYSES, DRAWN
 # Settings in which arms, or seeds of one, differ by what they are; `permutation_p` is a result, and so is how far the
 # learning rates were `extended`. Arms from `outside` are of one model and revision, whoever computed them.
 OWN = ("seed", "weights", "permutation_p", "extended", "outside_by", "outside_command", "outside_note")
-OF_EFFECTS = ("dims_used",)  # settings of linear models of effects that validation chose
+# Settings of models of effects in which arms differ: what validation chose, and which arm's vectors were read.
+OF_EFFECTS = ("dims_used", "vectors_arm")
 LONGEST = 60  # characters of a setting that a sentence quotes
 
 
@@ -71,7 +72,7 @@ def _check_settings(check: Check, one: Cell, other: Cell) -> None:
     first, second = one.record["settings"], other.record["settings"]
     misread = parse_model(one.record["model"]).reading != "published"  # its random arm may be of another family
     own = {*OWN, *(("trainable_parameters", "max_tokens", "truncated", "layers", "last_layer") if misread else ())}
-    chosen = one.of_effects or other.of_effects  # with the size of a linear model
+    chosen = one.of_effects or other.of_effects  # and with it the size of the model
     own |= {*OF_EFFECTS} if chosen else set()
     for name in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(name), second.get(name)
