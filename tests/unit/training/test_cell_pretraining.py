@@ -61,7 +61,7 @@ def test_it_learns_and_writes_a_weight_directory(start):
     outcome = run(start, "out", replace(SETTINGS, steps=steps, checkpoint_every=120))
     losses = [result.value for result in outcome.results]
     assert [result.extra["step"] for result in outcome.results] == [0, 120, steps]
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
     loaded = load_weights(start / "out")
     assert loaded.card["init"] == "pretrained" and loaded.card["source"]["steps"] == steps
     assert loaded.tokenizer.genes == tuple(GENES)
