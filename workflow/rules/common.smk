@@ -16,6 +16,7 @@ from foundationless.study import checks, job_counts, names, progress, status
 from foundationless.study import looks as study_looks
 from foundationless.study import vocabulary
 from foundationless.study.price import shares, workload
+from foundationless.study.plan import Cell
 from foundationless.study.config import read_margins
 from foundationless.study.families import PIECES, PUBLISHED
 from foundationless.study.price.requests import FLOOR_MINUTES, Allocation
@@ -57,13 +58,14 @@ shell.prefix(
 
 MODEL = r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*"
 NETWORK_ARMS = "|".join(("pretrained", "random", *vocabulary.CONTROL_ARMS))
+EFFECT_ARMS = "|".join(vocabulary.ANALYSES["borrowed"].arms)
 
 
 wildcard_constraints:
     analysis="|".join(vocabulary.ANALYSES),
     task=r"[A-Za-z0-9_]+(\.[a-z0-9]+)*",
     model=MODEL,
-    init=f"{NETWORK_ARMS}|baseline",
+    init=f"{NETWORK_ARMS}|{EFFECT_ARMS}|baseline",
     seed=r"\d+",
     part=r"\d+",
     leg=r"\d+",

@@ -101,6 +101,7 @@ rule fit_baseline:
     benchmark:
         "benchmarks/fit_baseline/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
+        analysis=get_constraint(vocabulary.CLASSIFICATIONS),
         init="baseline",
         model=get_constraint_but(study.outside),
     conda:

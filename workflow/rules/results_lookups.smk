@@ -121,9 +121,9 @@ def get_pretraining_records(wildcards):
 def get_weight_names():
     """All weights that the study evaluates."""
     names = dict.fromkeys(
-        f"{cell.model}/{cell.init}/seed{study.weight_seed(cell.init, cell.seed)}"
+        f"{model}/{cell.init}/seed{study.weight_seed(cell.init, cell.seed)}"
         for cell in get_study_cells()
-        if cell.init != "baseline" and cell.model not in study.outside
+        if (model := study.weights_of(cell))
     )
     paths = {f"results/weights/{name}/weights.json": name for name in names}
     return [paths[path] for path in get_present(list(paths))]

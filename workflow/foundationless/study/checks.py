@@ -8,6 +8,7 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
+from foundationless.study import perturbation
 from foundationless.study.config import check_schema, read_schema, read_yaml, unknown
 from foundationless.study.families import (
     FAMILIES,
@@ -28,6 +29,7 @@ from foundationless.study.vocabulary import (
     CLASS_METRICS,
     CLASSIFIERS,
     CONTROL_ARMS,
+    EFFECT_ARMS,
     FEATURES,
     GENOTYPES,
     LAYERED,
@@ -56,7 +58,7 @@ def read_study(config: Mapping[str, Any]) -> Plan:
     own = {
         name: entry
         for name, entry in (config["models"] | config["baselines"]).items()
-        if {"family", "source"} & entry.keys()
+        if {"family", "source", "genes"} & entry.keys()
     }
     if twice := [name for name in own if name in models]:
         raise UserError(f"model '{twice[0]}': {tables['models']} has an entry of that name; give yours another.")
@@ -85,6 +87,7 @@ def check_plan(plan: Plan) -> None:
         _check_corpus(plan, name, corpus)
     for name in (*plan.config["models"], *plan.config["baselines"]):
         _check_entry(plan, name)
+    perturbation.check_cells(plan)
     _check_finetuning(plan)
     _check_known("metric", plan.config["statistics"].get("margins", {}), METRICS, "config, statistics.margins")
     _check_known("probe", plan.config["probing"]["probes"], PROBES, "config, probing.probes")
@@ -95,6 +98,8 @@ def check_plan(plan: Plan) -> None:
         for name in plan.names_of(analysis):
             _check_model(plan.model(name))
             _check_arms(analysis, spec, plan.model(name))
+            perturbation.check_side(analysis, plan.model(name))
+        perturbation.check_analysis(plan, analysis, spec)
     _check_known("task", [task for task in plan.config["limits"] if task != "default"], plan.tasks, "limits")
     _check_truths(plan)
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
@@ -170,11 +175,16 @@ def _check_entry(plan: Plan, name: str) -> None:
         return
     if said := [key for key in ("vectors", "scores", "poolings") if key in model.entry]:
         raise UserError(f"{where}: {said[0]} is for a model with `source: outside`; leave it out.")
+    if model.is_vectors:
+        perturbation.check_vectors(plan, name, model)
+        return
     if "match" in model.entry:
         _check_match(plan, name, model)
     _check_model(model)
     pretrained = (model.entry.get("pretrained") or {}) if "pretrained" in model.arms else {}
     _check_pretrained(plan, name, pretrained)
+    if perturbation.is_effect_baseline(model):
+        return
     if model.is_baseline:
         _check_known("family of features", [model.family], FEATURES, where)
     if model.is_baseline and "classifier" not in model.entry:
@@ -233,7 +243,9 @@ def _check_pretrained(plan: Plan, name: str, pretrained: Mapping[str, Any]) -> N
     """Where the weights of a pretrained arm come from."""
     where = f"model '{name}'"
     if pretrained.get("source") == "workflow":
-        _check_known("corpus", [str(pretrained.get("corpus"))], plan.config["corpora"], where)
+        cells = plan.model(name).of_cells
+        read = plan.config.get("cells", {}) if cells else plan.config["corpora"]
+        _check_known("corpus of cells" if cells else "corpus", [str(pretrained.get("corpus"))], read, where)
     for source, key in (("hub", "repository"), ("local", "path")):
         if pretrained.get("source") == source and not pretrained.get(key):
             raise UserError(f"{where}: its pretrained arm comes from source '{source}'; add {key}.")
@@ -413,7 +425,9 @@ def _check_truths(plan: Plan) -> None:
         _check_known("model", [name], plan.names_of(analysis), f"{where} in analysis '{analysis}'")
         arms = {cell.init for cell in plan.cells if (cell.analysis, cell.model) == (analysis, name)}
         others = {cell.init for cell in plan.cells if cell.analysis == analysis}
-        if missing := [arm for arm in ("pretrained", versus) if arm not in (others if arm == "baseline" else arms)]:
+        # The mean is one of the baselines, which have one arm.
+        asked = ("pretrained", "baseline" if versus == "mean" else versus)
+        if missing := [arm for arm in asked if arm not in (others if arm == "baseline" else arms)]:
             raise UserError(
                 f"{where}: analysis '{analysis}' has no arm '{missing[0]}' to compare; add it to its arms, or leave "
                 "this truth out."
@@ -445,7 +459,7 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     if odd := [name for name in foreign if not plan.reads(analysis, name)]:
         why = f"it has no {kind.reads_outside}, which are" if kind.reads_outside else "its own weights are"
         raise UserError(f"analysis '{analysis}': '{odd[0]}' is from outside, and {why} read here; leave it out.")
-    if not kind.classifies:
+    if not kind.classifies and not kind.predicts_effects:
         if [name for name in spec.get("baselines", ()) if name not in foreign]:
             raise UserError(f"analysis '{analysis}': baselines join classifications only; leave them out here.")
         if odd := [name for name in names if plan.model(name).is_baseline and name not in foreign]:
@@ -481,6 +495,10 @@ def _check_arms(analysis: str, spec: Mapping[str, Any], model: Model) -> None:
         why = "its cosine code read Caduceus as published" if cosine else "likelihoods have no defect to show"
         raise UserError(f"analysis '{analysis}': '{model.name}' is not what the paper evaluated ({why}); drop .paper.")
     wanted = () if model.is_baseline or model.reading == "as_in_paper" else spec.get("arms", ())
+    of_genes = ANALYSES[analysis].predicts_effects
+    if odd := [arm for arm in spec.get("arms", ()) if arm not in ANALYSES[analysis].arms]:
+        others = ", ".join(EFFECT_ARMS if of_genes else CONTROL_ARMS)
+        raise UserError(f"analysis '{analysis}', arms: '{odd[0]}' is no control of what it compares ({others}).")
     if "pretrained" not in model.arms and (odd := [arm for arm in wanted if arm in CONTROL_ARMS]):
         raise UserError(
             f"analysis '{analysis}': arm '{odd[0]}' of '{model.name}' is made from pretrained weights, which this "
@@ -493,7 +511,7 @@ def _check_task(plan: Plan, analysis: str, task: str) -> None:
     base = parse_task(task).base_task
     _check_known("task", [base], plan.tasks, f"analysis '{analysis}'")
     spec, where = plan.config["analyses"][analysis], f"analysis '{analysis}', task '{task}'"
-    if odd := [name for name in spec.get("baselines", ()) if not plan.fits(name, task)]:
+    if odd := [name for name in spec.get("baselines", ()) if not plan.fits(name, task) and not plan.model(name).is_of_halves]:
         if plan.model(odd[0]).family in GENOTYPES:
             raise UserError(
                 f"{where}: baseline '{odd[0]}' reads genotypes, which sets of people alone have; leave it out."
@@ -523,7 +541,7 @@ def _check_qualifiers(plan: Plan, analysis: str, task: str) -> None:
         raise UserError(f"{where}: a share of the training set is at most 100 %; correct '.{derived[0]}'.")
     if budgets and not ANALYSES[analysis].budgeted:
         raise UserError(f"{where}: nothing is fine-tuned here, so leave '.{budgets[0]}' out.")
-    if derived and not ANALYSES[analysis].classifies:
+    if derived and not (ANALYSES[analysis].classifies or ANALYSES[analysis].predicts_effects):
         raise UserError(f"{where}: derived sets are for classifications; leave '.{derived[0]}' out.")
     if parts.derivation in ("unrelated", "family") and "families" not in plan.sources(task):
         raise UserError(f"{where}: relatives are known from a pedigree; add families=... to the task's sources.")

@@ -4,9 +4,11 @@
     H3.pct10d1.ep30p5               base task H3, derivation pct10 (percent 10), draw 1, epochs 30, patience 5
 
 A model: the entry of the model table (base), the size that a study calls it by, then qualifiers in any order: `char` or
-`kmer` (tokenizer), `wN` (width), `lN` (layers), `paper` (the weights as the paper's code read them). A task: the entry
-of the task table (base task), then at most one derived set (`pctN`, `shotN`, drawn again `pctNdK`; `dedup`, `distant`,
-`matched`, `permuted`, `unrelated`, `family`), then at most one budget of epochs (`epN`, `epNpM`: M epochs of patience).
+`kmer` (tokenizer), `wN` (width), `lN` (layers), `paper` (the weights as the paper's code read them), `readout` or
+`target` (the side of the linear model of perturbations that borrows its embedding of genes). A task: the entry of the
+task table (base task), then at most one derived set (`pctN`, `shotN`, drawn again `pctNdK`; `dedup`, `distant`,
+`matched`, `permuted`, `unrelated`, `family`; of perturbations `halves`, `offtarget`, `permuted`), then at most one
+budget of epochs (`epN`, `epNpM`: M epochs of patience).
 Both parsers are lenient: which names a study may use is for `checks` to say.
 """
 
@@ -18,6 +20,8 @@ TOKENIZERS = {"char": "character", "kmer": "nt_v2"}  # word of a name -> tokeniz
 _SCALED = re.compile(r"([wl])([1-9][0-9]*)")
 _DRAWN = re.compile(r"(?P<kind>pct|shot)(?P<number>[1-9][0-9]*)(?:d(?P<draw>[0-9]+))?")
 _EPOCHS = re.compile(r"ep(?P<epochs>[1-9][0-9]*)(?:p(?P<patience>[0-9]+))?")
+SIDES = ("readout", "target")
+EFFECT_DERIVATIONS = ("halves", "offtarget", "permuted")  # of perturbations
 DERIVATIONS = ("dedup", "distant", "matched", "permuted", "unrelated", "family")  # beside pctN and shotN
 
 
@@ -30,6 +34,7 @@ class ModelName(NamedTuple):
     width: int | None
     layers: int | None
     reading: str  # `published` or `as_in_paper`
+    side: str  # `readout`, `target`, or empty
 
     @property
     def qualified(self) -> bool:
@@ -57,7 +62,7 @@ def is_qualifier(word: str) -> bool:
 
 def is_derivation(word: str) -> bool:
     """Whether a word behind a dot of a task's name is a derived set."""
-    return word in DERIVATIONS or _DRAWN.fullmatch(word) is not None
+    return word in DERIVATIONS or word in EFFECT_DERIVATIONS or _DRAWN.fullmatch(word) is not None
 
 
 def is_budget(word: str) -> bool:
@@ -77,6 +82,7 @@ def parse_model(name: str) -> ModelName:
         width=scaled.get("w"),
         layers=scaled.get("l"),
         reading="as_in_paper" if "paper" in words else "published",
+        side=next((word for word in reversed(words) if word in SIDES), ""),
     )
 
 
@@ -102,7 +108,7 @@ def parse_task(name: str) -> TaskName:
 
 
 def without(name: str, *kinds: str) -> str:
-    """A model's name without its words of some `kinds`: `tokenizer`, `width`, `layers`, `reading`.
+    """A model's name without its words of some `kinds`: `tokenizer`, `width`, `layers`, `reading`, `side`.
 
     `without("caduceus.paper.w64", "reading")` is `caduceus.w64`: the same weights, read as published.
     """
@@ -116,9 +122,11 @@ def words_behind(name: str, stem: str) -> list[str]:
 
 
 def kind_of(word: str) -> str:
-    """What a word behind a dot of a model's name says: `reading`, `tokenizer`, `width`, `layers` or `size`."""
+    """What a word behind a dot of a model's name says: `reading`, `side`, `tokenizer`, `width`, `layers` or `size`."""
     if word == "paper":
         return "reading"
+    if word in SIDES:
+        return "side"
     if word in TOKENIZERS:
         return "tokenizer"
     scaled = _SCALED.fullmatch(word)

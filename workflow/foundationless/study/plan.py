@@ -13,15 +13,18 @@ from typing import Any, NamedTuple
 
 from foundationless.errors import UserError
 from foundationless.study.config import unknown
-from foundationless.study.families import PIECES, PUBLISHED, count_parameters, depth_of, matched, scaled
+from foundationless.study.families import CELL_FAMILIES, PIECES, PUBLISHED, count_parameters, depth_of, matched, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
 from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import (
     ANALYSES,
     CLUSTERED,
     CONTROL_ARMS,
+    EFFECT_ARMS,
+    EFFECT_BASELINES,
     GENOTYPES,
     LAYERED_BY_DEFAULT,
+    PERTURBATION,
     POOLINGS,
     SEQUENTIAL,
 )
@@ -79,8 +82,38 @@ class Model:
 
     @property
     def family(self) -> str:
-        """Architecture family of the registry; `outside` of an arm from there, which is not run here."""
-        return "outside" if self.is_outside else str(self.entry["family"])
+        """Architecture family of the registry; `outside` of an arm from there, which is not run here; `vectors`."""
+        return "outside" if self.is_outside else "vectors" if self.is_vectors else str(self.entry["family"])
+
+    @property
+    def is_vectors(self) -> bool:
+        """Whether it is an embedding of genes without a network: a table, or components of other data."""
+        return "genes" in self.entry
+
+    @property
+    def is_of_screen(self) -> bool:
+        """Whether its embedding is made of the screen that it predicts, split by split: no file holds it."""
+        return self.is_vectors and self.entry["genes"]["source"] in ("halves", "training")
+
+    @property
+    def is_of_halves(self) -> bool:
+        """Whether it is what half of the replicates of a screen say, or a baseline of them."""
+        return self.family == "replicate" or (self.is_vectors and self.entry["genes"]["source"] == "halves")
+
+    @property
+    def of_cells(self) -> bool:
+        """Whether it is a network that reads cells instead of sequences."""
+        return self.family in CELL_FAMILIES
+
+    @property
+    def side(self) -> str:
+        """Which side of the linear model of perturbations borrows its genes: `target`, or `readout`."""
+        return parse_model(self.name).side or "target"
+
+    @property
+    def genes_of(self) -> str:
+        """The model whose embedding of genes it is: neither side nor reading of the linear model changes that."""
+        return without(self.name, "side", "reading")
 
     @property
     def is_outside(self) -> bool:
@@ -160,8 +193,18 @@ class Plan:
     @cached_property
     def networks(self) -> tuple[str, ...]:
         """Every model with weights that a cell uses."""
-        names = dict.fromkeys(cell.model for cell in self.cells if cell.init != "baseline")
-        return tuple(name for name in names if not self.model(name).is_outside)
+        names = dict.fromkeys(self.weights_of(cell) for cell in self.cells)
+        return tuple(filter(None, names))
+
+    def weights_of(self, cell: Cell) -> str:
+        """The model whose weights of its arm a cell reads; empty where it reads none: neither of an embedding without a
+        network, nor of an arm that is made of the pretrained embedding."""
+        model, kind = self.model(cell.model), ANALYSES[cell.analysis]
+        if cell.init == "baseline" or model.is_outside or model.is_vectors:
+            return ""
+        if kind.rule == "predict_effects":
+            return "" if cell.init in EFFECT_ARMS else model.genes_of
+        return cell.model
 
     @cached_property
     def outside(self) -> tuple[str, ...]:
@@ -174,14 +217,17 @@ class Plan:
     def known_models(self) -> frozenset[str]:
         """Every name of a model that a job of the study may have: of cells, of the weights that they read, of stems."""
         models = [self.model(name) for name in dict.fromkeys(cell.model for cell in self.cells)]
-        return frozenset(name for model in models for name in (model.name, model.published, model.stem))
+        return frozenset(name for model in models for name in (model.name, model.published, model.genes_of, model.stem))
 
     def networks_from(self, source: str) -> tuple[str, ...]:
-        """Networks whose pretrained arm comes from `hub`, `local` or `workflow`."""
+        """Networks whose pretrained arm comes from `hub`, `local`, `workflow`; `cells`: here too, of cells."""
         models = [self.model(name) for name in self.networks if "pretrained" in self.model(name).arms]
         # What the paper read of weights that are made here is read of the model's own, in the study or not.
         models += [self.model(model.published) for model in models if model.source == "local"]
-        return tuple(dict.fromkeys(model.name for model in models if model.source == source))
+        places = {
+            model.name: "cells" if model.of_cells and model.source == "workflow" else model.source for model in models
+        }
+        return tuple(name for name, place in places.items() if place == source)
 
     def tokenizers_from(self, source: str) -> tuple[str, ...]:
         """Stems whose byte-pair tokenizer comes from `hub`, `local` or `workflow`."""
@@ -256,6 +302,30 @@ class Plan:
         own = self.model(model).entry.get("poolings") or [CLUSTERED]
         return CLUSTERED if CLUSTERED in own else str(own[0])
 
+    def perturbation(self, analysis: str) -> dict[str, Any]:
+        """Settings of an analysis of perturbations: the program's, the config's, and the analysis's own over them."""
+        own = self.config["analyses"].get(analysis, {}).get("perturbation", {})
+        return {**PERTURBATION, **self.config.get("perturbation", {}), **own}
+
+    @cached_property
+    def gene_tables(self) -> tuple[str, ...]:
+        """Embeddings of genes without a network that a cell borrows, of which there is a file."""
+        names = dict.fromkeys(self.genes_of(cell) for cell in self.cells if ANALYSES[cell.analysis].predicts_effects)
+        return tuple(name for name in names if name and self.model(name).is_vectors)
+
+    def genes_of(self, cell: Cell) -> str:
+        """The model whose embedding of genes a cell reads from a file: its own, or what a baseline looks for neighbours
+        in; empty of what is made of the screen itself."""
+        model = self.model(cell.model)
+        if model.is_baseline:
+            return str((model.entry.get("options") or {}).get("vectors", ""))
+        return "" if model.is_of_screen else model.genes_of
+
+    def embeds_genes(self, name: str) -> bool:
+        """Whether an embedding of genes is made of that of their sequences."""
+        model = self.model(name)
+        return not (model.is_vectors or model.of_cells or model.is_baseline or model.is_outside)
+
     def pretraining(self, name: str) -> dict[str, Any]:
         """Settings of a model's pretraining: the config's, its own precision, and its own settings over them."""
         own = self.model(name).entry.get("pretraining") or {}
@@ -266,6 +336,8 @@ class Plan:
         if own := self.model(model).entry.get("poolings"):
             return list(own)
         wanted: set[str] = set()
+        if any(self.weights_of(cell) == model for cell in self._of_gene_sequences if self._gene_set(cell) == task):
+            wanted.add(str(PERTURBATION["pooling"]))
         for analysis in self._readers.get((task, model), ()):
             clusters = ANALYSES[analysis].rule == "cluster_embeddings"
             wanted |= {CLUSTERED} if clusters else set(self.probing(analysis)["poolings"])
@@ -291,6 +363,15 @@ class Plan:
     def columns_of_layers(self, words: Collection[str], model: Model) -> float:
         """Layers that words name, the last one included, as far as a configuration tells its depth."""
         return 1 + (depth_of(model.config) if "all" in words else len(words))
+
+    @cached_property
+    def _of_gene_sequences(self) -> tuple[Cell, ...]:
+        """Cells that borrow what a network makes of the sequences of genes."""
+        cells = (cell for cell in self.cells if ANALYSES[cell.analysis].predicts_effects)
+        return tuple(cell for cell in cells if self.embeds_genes(cell.model))
+
+    def _gene_set(self, cell: Cell) -> str:
+        return str(self.perturbation(cell.analysis)["genes"])
 
     @cached_property
     def _readers(self) -> dict[tuple[str, str], set[str]]:
@@ -340,7 +421,7 @@ class Plan:
                     model = self.model(name)
                     outside = model.is_outside and ANALYSES[analysis].classifies
                     classifiers = self.probing(analysis)["probes"] if outside else model.classifiers
-                    for init in self._arms(spec, model):
+                    for init in self._arms(analysis, model):
                         drawn = ANALYSES[analysis].draws(init, model.family, classifiers)
                         for seed in seeds if drawn else seeds[:1]:
                             yield Cell(analysis, task, name, init, seed)
@@ -389,15 +470,32 @@ class Plan:
         """Models of an analysis, and the baselines that join it."""
         spec = self.config["analyses"][analysis]
         # An analysis names its own rightly, or is told (`checks`); of the config's those join that it can read.
-        own = [name for name in self.config["models"] if not self.model(name).is_outside or self.reads(analysis, name)]
-        classified, cheap = ANALYSES[analysis].classifies, self.config["baselines"]
-        joining = [name for name in cheap if classified or self.model(name).is_outside]
+        own = [name for name in self.config["models"] if self._joins(analysis, name)]
+        kind, cheap = ANALYSES[analysis], self.config["baselines"]
+        compared = kind.classifies or kind.predicts_effects
+        joining = [name for name in cheap if compared or self.model(name).is_outside]
         joining = [name for name in joining if self.reads(analysis, name)]
         return [*spec.get("models", own), *spec.get("baselines", joining)]
 
+    def _joins(self, analysis: str, name: str) -> bool:
+        """Whether a model joins an analysis that names none; embeddings of sequences of genes are asked for."""
+        model = self.model(name)
+        if ANALYSES[analysis].predicts_effects:
+            return self.reads(analysis, name) and (model.is_vectors or model.of_cells)
+        return not model.is_outside or self.reads(analysis, name)
+
     def reads(self, analysis: str, name: str) -> bool:
-        """Whether an analysis can have a model: baselines are classified, what is from outside has what it reads."""
+        """Whether an analysis can have a model: baselines are classified, what is from outside has what it reads, and
+        embeddings of genes and networks that read cells are for the effects of perturbations alone."""
         model, kind = self.model(name), ANALYSES[analysis]
+        if kind.rule == "finetune_effects":
+            return model.of_cells or model.family in EFFECT_BASELINES
+        if kind.predicts_effects:
+            served = EFFECT_BASELINES[model.family].splits if model.family in EFFECT_BASELINES else ()
+            split = "doubles" if analysis == "doubles" else "unseen"
+            return split in served if model.is_baseline else not model.is_outside
+        if model.is_vectors or model.of_cells or model.family in EFFECT_BASELINES:
+            return False
         if model.is_outside:
             return bool(kind.reads_outside) and kind.reads_outside in model.entry
         return kind.classifies or not model.is_baseline
@@ -407,6 +505,8 @@ class Plan:
         kind = ANALYSES[cell.analysis]
         if self.model(cell.model).is_outside:
             return "import_scores" if kind.reads_outside == "scores" else kind.rule
+        if kind.predicts_effects:
+            return "predict_effects" if cell.init == "baseline" else kind.rule
         return "fit_baseline" if cell.init == "baseline" else kind.rule
 
     @cached_property
@@ -426,12 +526,20 @@ class Plan:
         return str(self.model(model).entry[key]).format(**said)
 
     def fits(self, name: str, task: str) -> bool:
-        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one."""
+        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one; the
+        other half of the replicates, where a task is learned from one half."""
+        model, parts = self.model(name), parse_task(task)
+        if model.is_of_halves and parts.derivation != "halves":
+            return False
+        if model.is_vectors and model.entry["genes"].get("task") == parts.base_task:  # a screen knows itself
+            return False
         family, people = self.model(name).family, self.task(task)["reader"] == "people"
         return family not in (SEQUENTIAL if people else GENOTYPES)
 
-    def _arms(self, spec: Mapping[str, Any], model: Model) -> Sequence[str]:
-        wanted = model.arms if model.is_baseline else spec.get("arms", model.arms)
+    def _arms(self, analysis: str, model: Model) -> Sequence[str]:
+        wanted = model.arms if model.is_baseline else self.config["analyses"][analysis].get("arms", model.arms)
+        if ANALYSES[analysis].rule == "predict_effects":
+            return [arm for arm in wanted if arm in (*model.arms, *EFFECT_ARMS)]
         # Another reading of weights that exist has no controls of its own: they would be those of the weights.
         controls = () if model.reading == "as_in_paper" or model.is_outside else CONTROL_ARMS
         return [arm for arm in wanted if arm in (*model.arms, *controls)]
@@ -528,6 +636,7 @@ def _in_words(name: str) -> list[str]:
     words = [{"char": "characters", "kmer": "6-mers"}.get(parts.tokenizer, "")]
     words += [f"{parts.layers} layers" if parts.layers else ""]
     words += ["as the paper read it" if parts.reading == "as_in_paper" else ""]
+    words += [{"readout": "of read-out genes", "target": "of targets"}.get(parts.side, "")]
     return [word for word in words if word]
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Rules of the workflow, each of which calls the command of its name.
 RULES = (
@@ -15,6 +15,8 @@ RULES = (
     "train_tokenizer",
     "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
     "import_vectors", "import_scores",
+    "simulate_effects", "build_effects", "import_genes", "pretrain_cells", "embed_genes", "predict_effects",
+    "finetune_effects",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
     "look", "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
 )  # fmt: skip
@@ -22,6 +24,12 @@ RULES = (
 # Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
 # of the pretrained weights, which must make no difference.
 CONTROL_ARMS = ("embedding", "permuted", "copy")
+
+
+# The same of an embedding of genes: its rows, dealt to other genes; noise of the same spectrum; and a copy.
+EFFECT_ARMS = ("permuted", "spectrum", "copy")
+
+EFFECT_RULES = ("predict_effects", "finetune_effects")
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,11 @@ class Analysis:
         return self.rule in ("finetune_model", "probe")
 
     @property
+    def predicts_effects(self) -> bool:
+        """A prediction of what perturbing genes does: its baselines and arms are of genes, its sets screens."""
+        return self.rule in EFFECT_RULES
+
+    @property
     def budgeted(self) -> bool:
         """Whether a task may say for how many epochs it is learned."""
         return self.rule == "finetune_model"
@@ -63,6 +76,8 @@ class Analysis:
 
         `family` is the architecture, or the features of a baseline, which `classifiers` read.
         """
+        if self.rule == "predict_effects":
+            return init in ("random", "permuted", "spectrum")
         if init == "baseline":
             return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
         return init != "pretrained" or self.classifies
@@ -75,6 +90,8 @@ class Analysis:
     @property
     def arms(self) -> tuple[str, ...]:
         """Arms that it may have."""
+        if self.predicts_effects:
+            return ("pretrained", "random", *EFFECT_ARMS, "baseline")
         return ("pretrained", "random", *CONTROL_ARMS, *(("baseline",) if self.classifies else ()))
 
 
@@ -141,6 +158,23 @@ ANALYSES = {
         "alone?",
         figure="controls",
     ),
+    "unseen": Analysis(
+        "predict_effects", "perturbation", "does anything predict the effect of a gene that was never perturbed?",
+        figure="p_figure_2", sets=("effects",),
+    ),
+    "doubles": Analysis(
+        "predict_effects", "perturbation", "… the effect of two genes at once, from those of each?",
+        figure="p_figure_1", sets=("effects",),
+    ),
+    "borrowed": Analysis(
+        "predict_effects", "perturbation",
+        "do embeddings of genes that were learned elsewhere help a linear model more than random ones?",
+        figure="p_figure_2", sets=("effects",),
+    ),
+    "finetuned": Analysis(
+        "finetune_effects", "perturbation", "does a single-cell model that is fine-tuned on a screen predict the rest?",
+        figure="p_figure_2", sets=("effects",),
+    ),
 }  # fmt: skip
 
 CLASSIFICATIONS = tuple(name for name, analysis in ANALYSES.items() if analysis.classifies)
@@ -195,6 +229,35 @@ FEATURES = {
     "genotype": Features(of_genotypes=True),
     "genotype_pca": Features(of_genotypes=True),
 }
+
+
+class EffectBaseline(NamedTuple):
+    """A prediction of effects without a borrowed embedding: its label, and the `splits` that it serves.
+
+    The functions of their names are in `perturbation.baselines`.
+    """
+
+    label: str
+    splits: tuple[str, ...] = ("unseen", "doubles")
+
+
+EFFECT_BASELINES = {
+    "no_change": EffectBaseline("no change"),
+    "mean": EffectBaseline("mean of the training perturbations"),
+    "crispr_mean": EffectBaseline("mean, with what the perturbation does to its own gene", ("unseen", "doubles")),
+    "additive": EffectBaseline("sum of the two single effects", ("doubles",)),
+    "scaled_additive": EffectBaseline("the sum, shrunk as training doubles say", ("doubles",)),
+    "matching_mean": EffectBaseline("half the sum", ("doubles",)),
+    "linear": EffectBaseline("linear model of the training data alone"),
+    "nearest_go": EffectBaseline("effects of the nearest targets in the gene ontology", ("unseen",)),
+    "replicate": EffectBaseline("the other half of the replicates"),
+}
+
+# Settings of the analyses of perturbations, where neither a config nor an analysis says otherwise.
+PERTURBATION: Mapping[str, Any] = {
+    "splits": [1, 2, 3], "held_out": 0.25, "held_out_doubles": 0.5, "dims": [10], "inner_folds": 5, "top": 1000,
+    "strengths": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0], "genes": None, "pooling": "mean",
+}  # fmt: skip
 
 DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
 
@@ -348,6 +411,9 @@ SIMULATED = (
     "panel.tsv",
     "pedigree.tsv",
     "variants.vcf.gz",
+    "effects.h5ad",
+    "useful.tsv",
+    "useless.tsv",
 )
 
 # What a difference may be called: by its tests; where no arm learned anything; where seeds are too few to say.

@@ -306,6 +306,36 @@ class _Graph:
         built = self.add(("build_sequences", base), [self.add_sequences(other) for other in read], task=base)
         return self.add(("derive_sequences", name), [built], task=name) if name != base else built
 
+    def add_effects(self, task: str) -> Key:
+        base = parse_task(task).base_task
+        return self.add(("build_effects", base), task=base)
+
+    def add_genes(self, cell: Cell) -> list[Key]:
+        """The embedding of genes that a cell of an analysis of perturbations borrows, if any."""
+        name = self.plan.genes_of(cell)
+        if not name:
+            return []
+        model = self.plan.model(name)
+        if model.is_vectors:
+            task = model.entry["genes"].get("task", "")
+            return [self.add(("import_genes", name), [self.add_effects(task)] if task else [], model=name)]
+        init, seed = ("random", cell.seed) if cell.init == "random" else ("pretrained", 0)
+        read = [self.add_weights(name, init, seed)]
+        if not model.of_cells:
+            base = self.plan.perturbation(cell.analysis)["genes"]
+            key = ("embed", base, *read[0][1:])
+            read = [self.add(key, [*read, self.add_sequences(base)], task=base, model=name, init=init)]
+        return [self.add(("embed_genes", name, init, str(seed)), read, model=name, init=init)]
+
+    def add_predicted(self, cell: Cell) -> Key:
+        names = {name: getattr(cell, name) for name in Cell._fields[:-1]}
+        rule, parents = self.plan.rule_of(cell), [self.add_effects(cell.task)]
+        if rule == "finetune_effects":
+            parents.append(self.add_weights(cell.model, cell.init, self.plan.weight_seed(cell.init, cell.seed)))
+        else:
+            parents += self.add_genes(cell)
+        return self.add((rule, *map(str, cell)), parents, **names)
+
     def add_audit(self, task: str) -> Key:
         return self.add(("audit_task", task), [self.add_sequences(task)], task=task)
 
@@ -315,7 +345,7 @@ class _Graph:
         parents: list[Key] = []
         if init in CONTROL_ARMS:
             parents = [self.add_weights(name, "pretrained", 0), self.add_weights(name, "random", seed)]
-        elif rule == "pretrain":
+        elif rule in ("pretrain", "pretrain_cells"):
             parents = [self.add_weights(name, "random", seed)]
         elif rule == "import_weights" and self.plan.model(model.published).source == "workflow":
             parents = [self.add_weights(model.published, "pretrained", 0)]
@@ -331,6 +361,8 @@ class _Graph:
         return self.add((rule, name, init, str(seed)), parents, model=name, init=init)
 
     def add_cell(self, cell: Cell) -> Key:
+        if ANALYSES[cell.analysis].predicts_effects:
+            return self.add_predicted(cell)
         names = {name: getattr(cell, name) for name in Cell._fields[:-1]}
         rule, parents = self.plan.rule_of(cell), [self.add_sequences(cell.task)]
         outside = self.plan.model(cell.model).is_outside

@@ -13,6 +13,7 @@ from dataclasses import replace
 from foundationless.study.families import depth_of, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model
+from foundationless.study.price import perturbation
 from foundationless.study.price.devices import DEFAULT, DEVICES
 from foundationless.study.price.memory import Memory, finetuning_memory
 from foundationless.study.price.shares import Shares, members
@@ -47,6 +48,9 @@ OF_INPUT = {
     "derive_sequences": (2000, 60, 1e6),  # as the audit, which `distant` runs
     "audit_task": (4000, 60, 1e6),  # k-mers of every sequence; repeated ones are small on disk only
     "audit_overlap": (2000, 30, 1e6),  # one hash per distinct sequence and strand
+    "build_effects": (2000, 20, 6e3),  # counts, which are kept sparse or read in blocks
+    "import_genes": (2000, 20, 4e3),
+    "predict_effects": (2000, 60, 1e6),  # profiles of every split as float64, predicted and observed
     "import_vectors": (1500, 8, 1e6),  # as read, in the order of the set, as float32, and as they are written
 }
 
@@ -137,6 +141,11 @@ class Allocation:
             return TORCH * MIB + 16 * self.workload.nucleotides(task)
         if rule in ("probe", "fit_baseline", "cluster_embeddings"):
             return TORCH * MIB + self._features(rule, analysis, task, self.plan.model(model))
+        if rule in perturbation.RULES and rule not in ("pretrain_cells", "finetune_effects"):
+            return TORCH * MIB
+        if rule in perturbation.RULES:  # weights, gradients, moments and a checkpoint, and cells
+            weights = 4 * self.workload.parameters(self.plan.model(model))
+            return (CUDA if gpu else 2 * TORCH) * MIB + 7 * weights
         if model and rule not in ("download_tokenizer", "download_own_tokenizer", "train_tokenizer"):
             return self._network(rule, gpu, analysis, task, self.plan.model(model))
         if rule == "train_tokenizer":  # the genome as text, and the counts of its words

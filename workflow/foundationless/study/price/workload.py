@@ -19,6 +19,7 @@ from foundationless.runtime.files import read_table
 from foundationless.study.families import PUBLISHED, STEPS, count_parameters, depth_of, token_kind, width_of
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Model, Plan
+from foundationless.study.price import perturbation
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
 from foundationless.study.price.trained import forward_passes
 from foundationless.study.rungs import raced_epochs
@@ -76,11 +77,13 @@ TABULATED = {
     "write_report": (1.5, 0.005),
 }
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
+# Rules that import torch beside those that score, and those of weights.
+NETWORKS = ("finetune_model", "embed", "embed_genes", "pretrain_cells", "finetune_effects")
 WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain")
 _COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"pretrain", "embed", "fit_baseline", "import_scores"}
 SELF_COUNTING = frozenset(_COMPUTING)  # rules whose records say what they took, from after their imports on
 NETWORK_RULES = frozenset(  # that import torch
-    {*WEIGHT_RULES, "finetune_model", "embed"} | {rule for rule in _COMPUTING if rule.startswith("score_")}
+    {*WEIGHT_RULES, *NETWORKS} | {rule for rule in _COMPUTING if rule.startswith("score_")}
 )
 
 
@@ -148,6 +151,8 @@ class Workload:
         return int(self.plan.pretraining(model).get("processes", 1))
 
     def _count(self, rule: str, analysis: str, task: str, model: str, init: str) -> Work:
+        if rule in perturbation.RULES:
+            return self._perturbation(rule, analysis, task, model)
         if rule == "finetune_model":
             return self._finetuning(task, analysis, self.plan.model(model))
         if rule in ("probe", "fit_baseline"):
@@ -353,6 +358,16 @@ class Workload:
         """Layers of a network that an embedding of a task's own set holds; the last one alone where nobody asks."""
         return self.plan.columns_of_layers(self.plan.embedded_layers(task, model.name), model)
 
+    def _perturbation(self, rule: str, analysis: str, task: str, name: str) -> Work:
+        model, rows = self.plan.model(name) if name else None, self.rows(task) if task else {}
+        if not task and rule in ("build_effects", "predict_effects"):  # of a job that nobody names
+            return Work(cpu=self.start(rule) + FIXED.get(rule, 600.0))
+        if model is None or rule not in ("pretrain_cells", "finetune_effects"):
+            return Work(cpu=self.start(rule) + perturbation.seconds(self.plan, rows, rule, analysis, task, model))
+        batches, tokens = perturbation.passes(self.plan, rows, rule, model)
+        each = self._pass(model, self._multiplied(model, 1.0), tokens, 3)
+        return self._network(rule, batches * each, 4.0 * self.parameters(model))
+
     # ---- classifiers
 
     def _fits(self, rule: str, analysis: str, task: str, model: Model) -> Work:
@@ -387,6 +402,8 @@ def weight_rule(model: Model, init: str) -> str:
     """Which rule makes a weight set of an arm."""
     if init != "pretrained":
         return "make_control_arm" if init in CONTROL_ARMS else "initialise"
+    if model.of_cells and model.source == "workflow":
+        return "pretrain_cells"
     return {"hub": "download_weights", "local": "import_weights"}.get(str(model.source), "pretrain")
 
 

@@ -1,0 +1,43 @@
+"""The work of jobs about gene perturbations: screens, embeddings of genes, predicted effects. Standard library only.
+
+A screen's size stands among those of tasks (`resources/lists/task_sizes.tsv`): perturbations as rows, of which `test`
+are held out in a split, and read-out genes as length.
+"""
+
+from collections.abc import Mapping
+
+from foundationless.study.plan import Model, Plan
+
+RULES = (
+    "simulate_effects", "build_effects", "import_genes", "embed_genes", "predict_effects", "finetune_effects",
+    "pretrain_cells",
+)  # fmt: skip
+BYTES = 4e7  # of a file of counts, compressed, that are normalised and averaged in a second
+SCORED = 2e-7  # seconds of a perturbation and gene that are predicted and scored, every candidate
+# Of fine-tuning, as the second paper did it: epochs, genes of a pass, cells of a batch, and of a condition.
+EPOCHS, TOKENS, BATCH, STUDIED = 15, 1536, 64, 100
+
+
+def seconds(plan: Plan, rows: Mapping[str, float], rule: str, analysis: str, task: str, model: Model | None) -> float:
+    """Seconds of a job after its start, on a core; `rows`: the size of its screen, if it reads one."""
+    if rule == "build_effects":
+        sources = plan.sources(task).values()
+        read = sum(float(plan.datasets[name].get("bytes") or 0) for name in sources if name in plan.datasets)
+        return 1.0 + read / BYTES
+    if rule == "predict_effects":
+        settings = plan.perturbation(analysis)
+        profiles = rows["train"] * rows["length"] * len(settings["splits"])
+        candidates = (
+            1 if model is not None and model.is_baseline else len(settings["dims"]) * len(settings["strengths"])
+        )
+        return float(0.5 + SCORED * profiles * (1 + settings["inner_folds"]) * candidates)
+    return 2.0
+
+
+def passes(plan: Plan, rows: Mapping[str, float], rule: str, model: Model) -> tuple[float, float]:
+    """(Batches, tokens of a batch) of forward and backward passes of a network that reads cells."""
+    if rule == "pretrain_cells":
+        settings = plan.pretraining(model.name)
+        return float(settings["steps"]), settings["batch_size"] * float(model.entry.get("max_tokens") or TOKENS)
+    splits = len(plan.perturbation("finetuned")["splits"])
+    return splits * EPOCHS * rows["train"] * STUDIED / BATCH, BATCH * TOKENS

@@ -1,0 +1,87 @@
+# What the rules about gene perturbations read: screens, embeddings of genes, and settings.
+
+
+def get_effects(wildcards):
+    """The screen of a task; a derived one is made of it as it is predicted."""
+    return f"results/effects/{names.parse_task(wildcards.task).base_task}.parquet"
+
+
+def get_genes(wildcards):
+    """The embedding of genes that a cell borrows; none of what is made of the screen itself.
+
+    Arms but the random one of a network are made of the pretrained embedding, where it is read.
+    """
+    cell = [getattr(wildcards, name) for name in ("analysis", "task", "model", "init", "seed")]
+    name = study.genes_of(Cell(*cell))
+    drawn = name and wildcards.init == "random" and not study.model(name).is_vectors
+    init, seed = ("random", wildcards.seed) if drawn else ("pretrained", 0)
+    return [f"results/genes/{name}/{init}/seed{seed}/genes.parquet"] if name else []
+
+
+def get_effect_flags(wildcards):
+    """How a cell is predicted: a baseline, or a side of the linear model with its reading; and the derived set."""
+    model = study.model(wildcards.model)
+    flags = ["--baseline", model.family] if model.is_baseline else ["--side", model.side, "--reading", model.reading]
+    genes = get_genes(wildcards)
+    flags += ["--genes", *genes] if genes else []
+    variant = names.parse_task(wildcards.task).derivation
+    return flags + (["--variant", variant] if variant else [])
+
+
+def get_split_flags(wildcards):
+    """Splits, and what validation chooses among."""
+    settings = study.perturbation(wildcards.analysis)
+    doubles = wildcards.analysis == "doubles"
+    flags = ["--held-out", str(settings["held_out_doubles" if doubles else "held_out"])]
+    for key in ("splits", "dims", "strengths"):
+        flags += [f"--{key}", *map(str, settings[key])]
+    return [*flags, "--inner-folds", str(settings["inner_folds"]), "--top", str(settings["top"])]
+
+
+def get_vector_source(wildcards):
+    return study.model(wildcards.model).entry["genes"]
+
+
+def get_vector_files(wildcards):
+    genes = get_vector_source(wildcards)
+    if genes["source"] == "screen":
+        return [f"results/effects/{genes['task']}.parquet"]
+    if genes["source"] == "simulated":
+        return [f"resources/simulated/{genes['file']}"]
+    return [get_source(name) for name in genes["datasets"]]
+
+
+def get_vector_flags(wildcards):
+    genes = get_vector_source(wildcards)
+    flags = ["--kind", "table" if genes["source"] == "simulated" else genes["source"]]
+    return flags + (["--dims", str(genes["dims"])] if "dims" in genes else [])
+
+
+def get_embedded_genes(wildcards):
+    """What a network says of genes: that of their sequences, or its own table of them."""
+    if not study.embeds_genes(wildcards.model):
+        return {"weights": get_weights(wildcards)}
+    task = study.perturbation("borrowed")["genes"]
+    seed = study.weight_seed(wildcards.init, int(wildcards.seed))
+    embeddings = f"results/embeddings/{task}/{wildcards.model}/{wildcards.init}/seed{seed}/embeddings.parquet"
+    return {"embeddings": embeddings, "sequences": f"results/sequences/{task}.parquet"}
+
+
+def get_embedded_flags(wildcards, input):
+    if "weights" in input.keys():
+        return ["--weights", str(Path(input.weights).parent)]
+    pooling = study.perturbation("borrowed")["pooling"]
+    return ["--embeddings", input.embeddings, "--sequences", input.sequences, "--pooling", pooling]
+
+
+def get_cells_corpus(wildcards):
+    return study.config["cells"][get_pretrained(wildcards, "corpus")]
+
+
+def get_cell_files(wildcards):
+    return [get_source(name) for name in get_cells_corpus(wildcards)["datasets"]]
+
+
+def get_kept_genes(wildcards):
+    """Screens whose genes a vocabulary begins with."""
+    return [f"results/effects/{task}.parquet" for task in get_cells_corpus(wildcards).get("keep", [])]
