@@ -15,7 +15,7 @@ from foundationless.__main__ import main
 from foundationless.data import samples
 from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import Piece, prepare_genome
-from foundationless.study.readers import READERS
+from foundationless.study.readers import READERS, SEQUENCE_READERS
 from foundationless.tasks import derivations
 from foundationless.tasks.options import KINDS
 from foundationless.tasks.readers.mutants import mutate
@@ -61,7 +61,7 @@ def tables(tmp_path):
     return made
 
 
-@pytest.mark.parametrize(("flag", "names"), [("--help", READERS), ("--explain", ["tx2gene", "test_contigs"])])
+@pytest.mark.parametrize(("flag", "names"), [("--help", SEQUENCE_READERS), ("--explain", ["tx2gene", "test_contigs"])])
 def test_what_there_is_to_choose_from_is_told(capsys, flag, names):
     with pytest.raises(SystemExit) as stopped:
         main(["build_sequences", flag])
@@ -74,8 +74,9 @@ def test_what_there_is_to_choose_from_is_told(capsys, flag, names):
 def test_a_declaration_has_a_function_and_known_kinds(name):
     reader = READERS[name]
     module, _, function = reader.function.partition(":")
-    assert callable(getattr(import_module(f"foundationless.tasks.readers.{module}"), function))
-    assert reader.makes in ("classes", "variants", "mutants", "transfer")
+    room = "foundationless.perturbation" if reader.makes == "effects" else "foundationless.tasks.readers"
+    assert callable(getattr(import_module(f"{room}.{module}"), function))
+    assert reader.makes in ("classes", "variants", "mutants", "transfer", "effects")
     assert set(reader.required) <= set(reader.sources) and reader.explain()
     assert {option.kind for option in reader.options.values()} <= set(KINDS)
 

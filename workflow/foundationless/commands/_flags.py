@@ -2,7 +2,10 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+
+from foundationless.errors import UserError
 
 # Published embeddings that a checkpoint is compared with, beside the program wherever it runs.
 KNOWN_EMBEDDINGS = Path(__file__).parents[3] / "resources" / "lists" / "known_embeddings.json"
@@ -71,3 +74,14 @@ def layer(text: str) -> int | str:
     if text not in ("all", "last") and not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is no layer: all, last, or a number from 0")
     return text if text in ("all", "last") else int(text)
+
+
+def key_values(flag: str, texts: Sequence[str]) -> dict[str, str]:
+    """Values of a flag that is `KEY=VALUE` and may be repeated, by key."""
+    given: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key or not value or key in given:
+            raise UserError(f"{flag} '{text}' is not KEY=VALUE, or its key is there twice.")
+        given[key] = value
+    return given

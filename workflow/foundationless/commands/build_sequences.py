@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands._flags import output_file, seed
-from foundationless.study.readers import READERS
+from foundationless.study.readers import SEQUENCE_READERS as READERS
 
 
 class Explain(argparse.Action):

@@ -22,8 +22,9 @@ class Option:
 class Reader:
     """What a reader takes and makes.
 
-    `makes` is the kind of set: `classes`, `variants`, `mutants`, or `transfer` (classes of two tasks). `function` is
-    `module:function` in `foundationless.tasks.readers`. A source that ends in `*` stands for any name of that
+    `makes` is the kind of set: `classes`, `variants`, `mutants`, `transfer` (classes of two tasks), or `effects`, which
+    are no sequences. `function` is `module:function` in `foundationless.tasks.readers`; of `effects` in
+    `foundationless.perturbation`. A source that ends in `*` stands for any name of that
     beginning; `required` sources must be given.
     """
 
@@ -66,6 +67,14 @@ _CLASSES = {
     "min_per_class": Option("at_least_one", 1, "classes with fewer members are left out"),
 }
 _LENGTH = {"length": Option("at_least_one", 1024, "bases of the window, with the variant in the middle")}
+_MATRIX = {
+    "values": Option("text", "auto", "what the numbers are: counts, lognorm (ln(1 + counts per 10,000)), z, or auto"),
+    "layer": Option("text", "", "layer of an .h5ad in place of X, or raw for raw/X"),
+    "member": Option("text", "", "file of a ZIP or TAR archive, as norman/perturb_processed.h5ad or *.h5ad"),
+    "gene": Option("text", "", "column of an .h5ad's var with the ids of genes; without it, its index"),
+    "symbol": Option("text", "", "column of an .h5ad's var with symbols; without it, one of a usual name, or the ids"),
+    "rows": Option("text", "genes", "what the rows of a plain or R matrix are: genes or cells"),
+}
 _GENOME = {"genome": "FASTA made by prepare_genome"}
 _GRCH38 = {"genome": "GRCh38 FASTA made by prepare_genome"}
 
@@ -233,4 +242,33 @@ READERS = {
         required=("table", "genome"),
         options=_LENGTH,
     ),
+    "effects": Reader(
+        makes="effects",
+        function="expression.build:read",
+        help="mean expression of each condition of a perturbation screen, from cells, wells or means of conditions",
+        sources={
+            "matrix": "matrix: .h5ad, .mtx or its directory, .gct, .rda, .rds, .npz, .csv, .tsv (.gz), .parquet; "
+            "or an archive of one",
+            "features": "table of a .mtx: id and symbol, tab-separated, no header",
+            "barcodes": "table of a .mtx: names of the cells",
+            "obs": "table of the cells, wells or samples, with a column of their names (CSV or TSV)",
+            "names": "names of genes, old and new: HGNC's complete set, or a table of annotables (.rda, CSV)",
+        },
+        required=("matrix",),
+        options={
+            "condition": Option("text", "condition", "column of the conditions; rows without columns are named by them"),
+            "target": Option("text", "", "column of the perturbed genes, where the condition's name is none of them"),
+            "control": Option("words", [], "names of the control, may end in *; without it, the usual ones (ctrl, NT)"),
+            "controls": Option("row_filters", {}, "rows that are control, as pert_type=ctl_vector, whatever their name"),
+            "separator": Option("text", "+", "sign between two genes: + _ , | : or plus, underscore, semicolon, none"),
+            "keep": Option("row_filters", {}, "rows to keep, as cell_type=K562|k562,dose=1"),
+            "direction": Option("text", "unknown", "activation, knockdown, knockout or unknown"),
+            "min_cells": Option("at_least_one", 1, "conditions of fewer cells are left out"),
+            "barcode": Option("text", "", "column of obs that names the rows of the matrix; without it, the first"),
+        }
+        | _MATRIX,
+    ),
 }
+
+SEQUENCE_READERS = {name: reader for name, reader in READERS.items() if reader.makes != "effects"}
+EFFECT_READERS = {name: reader for name, reader in READERS.items() if reader.makes == "effects"}

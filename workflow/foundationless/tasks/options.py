@@ -113,7 +113,29 @@ def row_filter(value: str) -> tuple[str, str]:
     return column, wanted
 
 
-_NAMED = (words, whole_numbers, numbers, share, yes_or_no, label_map, merged_classes, class_counts, row_filter)
+def row_filters(value: str) -> dict[str, list[str]]:
+    """`type=shRNA|vector,dose=1` to {"type": ["shRNA", "vector"], "dose": ["1"]}."""
+    filters = {}
+    for item in words(value):
+        column, wanted = row_filter(item)
+        if column in filters:
+            raise ValueError(value)
+        filters[column] = [word.strip() for word in wanted.split("|")]
+    return filters
+
+
+_NAMED = (
+    words,
+    whole_numbers,
+    numbers,
+    share,
+    yes_or_no,
+    label_map,
+    merged_classes,
+    class_counts,
+    row_filter,
+    row_filters,
+)
 KINDS: dict[str, Callable[[str], Any]] = {
     **{kind.__name__: kind for kind in _NAMED},
     **{"text": str, "whole_number": int, "at_least_one": partial(at_least, 1), "at_least_zero": partial(at_least, 0)},
