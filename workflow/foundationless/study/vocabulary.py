@@ -266,6 +266,33 @@ GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotyp
 SEQUENTIAL = tuple(name for name, family in FEATURES.items() if family.of_sequences)
 
 
+class EffectBaseline(NamedTuple):
+    """What predicts changes of genes without an embedding: its label, and which of `EFFECT_SPLITS` it serves.
+
+    `reads_genes`: whether it reads vectors of genes. The function of its name is in `perturbation.baselines`, but for
+    `linear`, the linear model with both sides from the training data (`perturbation.borrowed`).
+    """
+
+    label: str
+    splits: tuple[str, ...] = ("unseen", "doubles")
+    reads_genes: bool = False
+
+
+# What is held out of a screen: single perturbations, or combinations of two that were each seen alone.
+EFFECT_SPLITS = ("unseen", "doubles")
+
+EFFECT_BASELINES = {
+    "no_change": EffectBaseline("no change"),
+    "mean": EffectBaseline("mean"),
+    "crispr_mean": EffectBaseline("CRISPR-informed mean"),
+    "additive": EffectBaseline("additive", ("doubles",)),
+    "scaled_additive": EffectBaseline("scaled additive", ("doubles",)),
+    "matching_mean": EffectBaseline("matching mean", ("doubles",)),
+    "linear": EffectBaseline("linear model"),
+    "nearest_go": EffectBaseline("nearest by GO", ("unseen",), reads_genes=True),
+}
+
+
 class Classifier(NamedTuple):
     """What a classifier is, where it comes from, and what it `reads`: `features` in columns, `sequences`, `nothing`.
 

@@ -1,0 +1,238 @@
+"""One split of a cell: what predicts there, what inner folds choose, and how well the chosen does on the test set.
+
+Every candidate (dimensions and strength of the linear model, number of neighbours) is tried in inner folds over the
+training perturbations, by mean skill; the test perturbations choose for the selection `test` alone, which is the
+paper's.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from foundationless.errors import UserError
+from foundationless.evaluation.effects import measure
+from foundationless.perturbation import arms, linear
+from foundationless.perturbation.baselines import additive_scale, mean_change
+from foundationless.perturbation.borrowed import Borrowed, Candidate, Embedding, Nearest, Plain, Predictor, unread
+from foundationless.perturbation.effects import Effects
+from foundationless.perturbation.screens import Screen
+from foundationless.perturbation.splits import Split, inner_folds
+from foundationless.perturbation.vectors import read_vectors
+from foundationless.study.vocabulary import EFFECT_BASELINES
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+Hide = Callable[[Floats, Places], Floats]
+
+METRIC = "skill"
+SOURCES = ("table", "training", "halves")  # where borrowed vectors come from
+TOP = 1000  # most expressed genes of the paper's L2
+
+
+@dataclass(frozen=True)
+class EffectSettings:
+    """How a cell is computed. `kind`: what is held out; `baseline` or `side` and `source` say what predicts.
+
+    `splits`: seeds; `held_out`: share held out; `dims`, `strengths`: candidates; `inner_folds` 0 tries the candidates
+    on the test perturbations alone; `reading`: `published` or `as_in_paper`; `variant`: see `screens`.
+    """
+
+    kind: str
+    baseline: str = ""
+    side: str = ""
+    source: str = "training"
+    splits: tuple[int, ...] = (1, 2, 3)
+    held_out: float = 0.25
+    dims: tuple[int, ...] = (linear.DIMS,)
+    strengths: tuple[float, ...] = (linear.STRENGTH,)
+    inner_folds: int = 5
+    reading: str = "published"
+    variant: str = ""
+    top: int = TOP
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be computed."""
+        if bool(self.baseline) == bool(self.side):
+            raise UserError("give either --baseline or --side, and not both.")
+        if self.baseline and self.kind not in EFFECT_BASELINES[self.baseline].splits:
+            raise UserError(f"--baseline {self.baseline}: says nothing of --kind {self.kind}; leave it out there.")
+        if not self.splits or len(set(self.splits)) < len(self.splits):
+            raise UserError("--splits: give one or more seeds, each once.")
+        if not 0 < self.held_out < 1:
+            raise UserError("--held-out lies above 0 and below 1.")
+        if not self.inner_folds and len(self.dims) * len(self.strengths) > 1:
+            raise UserError("--inner-folds 0: nothing chooses among --dims and --strengths; give one of each.")
+        if self.inner_folds == 1:
+            raise UserError("--inner-folds 1: one fold leaves nothing to train on; give 0, or at least 2.")
+        if self.source == "halves" and (self.variant != "halves" or self.side != "target"):
+            raise UserError("--source halves: is for --variant halves and --side target, where the other half is kept.")
+
+
+class Tried(NamedTuple):
+    """A candidate of a split: its mean skill on validation (None: not asked), and its metrics on the test set [n]."""
+
+    candidate: Candidate
+    validation: float | None
+    test: Mapping[str, Floats]
+    predicted: Floats
+
+
+class Outcome(NamedTuple):
+    """A split's tries, and the names of those that validation and the test set choose.
+
+    `usual` [genes]: what the mean of all `trained` training perturbations predicts; `validated`: how many perturbations
+    validation had; `dropped`: how many of the split the predictor can say nothing of; `facts`: what else was fitted;
+    `sizes`: candidate -> numbers of its fitted matrix, rows and columns (0, 0 of what has none).
+    """
+
+    split: Split
+    screen: Screen
+    tried: list[Tried]
+    chosen: dict[str, str]
+    usual: Floats
+    trained: int
+    validated: int
+    dropped: int
+    facts: dict[str, Any]
+    sizes: dict[str, tuple[int, int]]
+
+
+def embed(effects: Effects, screen: Screen, genes: Path | None, settings: EffectSettings) -> tuple[Embedding, str]:
+    """The borrowed vectors of a cell, and the arm that their file is of."""
+    if settings.source == "halves" and screen.other is not None:
+        rows = np.array([row for row, kind in enumerate(screen.kinds) if kind != "double"])
+        scores = linear.components(screen.other[rows], linear.DIMS)  # conditions as observations
+        table = np.full((len(screen.perturbed), scores.shape[1]), np.nan)
+        places = screen.carries[rows[1:]].argmax(axis=1)
+        table[places] = scores[1:]
+        return Embedding(table, scores[0], of_targets=True), "pretrained"
+    if genes is None or (settings.source == "training" and not _reads_genes(settings.baseline)):
+        return Embedding(), "pretrained"
+    vectors = read_vectors(genes)
+    symbol = dict(zip(effects.genes, effects.symbols, strict=True))
+    named = [*effects.genes, *unread(screen)]
+    table = arms.align(vectors, named, [symbol.get(gene, gene) for gene in named])
+    return Embedding(table), arm_of(genes)
+
+
+def _reads_genes(baseline: str) -> bool:
+    """Whether a baseline, if it is one, reads vectors of genes."""
+    return bool(baseline) and EFFECT_BASELINES[baseline].reads_genes
+
+
+def arm_of(genes: Path) -> str:
+    """The arm that a file of vectors says it is of: that of its network's weights; `pretrained` where it says none."""
+    stated = json.loads((pq.read_schema(genes).metadata or {}).get(b"foundationless", b"{}"))
+    return str(stated.get("init", "pretrained"))
+
+
+def make_predictor(
+    screen: Screen, embedding: Embedding, settings: EffectSettings, init: str, seed: int, split: int
+) -> Predictor:
+    """What predicts in this cell and split."""
+    if settings.baseline == "nearest_go":
+        if embedding.table is None:
+            raise UserError("--baseline nearest_go: reads vectors of genes; give --genes.")
+        return Nearest(screen, perturbed_vectors(screen, embedding.table))
+    if settings.baseline and settings.baseline != "linear":
+        return Plain(screen, settings.baseline)
+    options: dict[str, Any] = {"pairs": settings.kind == "doubles", "paper": settings.reading == "as_in_paper"}
+    options |= {"dims": settings.dims, "strengths": settings.strengths}
+    return Borrowed(screen, settings.side, embedding, init=init, seed=seed, split=split, **options)
+
+
+def perturbed_vectors(screen: Screen, table: Floats) -> Floats:
+    """Rows of a table of read-out genes and others, in the order of the perturbed genes."""
+    others = {gene: place for place, gene in enumerate(unread(screen), len(screen.genes))}
+    read = zip(screen.places.tolist(), screen.perturbed, strict=True)
+    found: Floats = table[[place if place >= 0 else others[gene] for place, gene in read]]
+    return found
+
+
+def run_split(screen: Screen, predictor: Predictor, split: Split, settings: EffectSettings) -> Outcome:
+    """Choose among the predictor's candidates and predict the held out perturbations of a split."""
+    usable = predictor.usable
+    kept = Split(split.seed, *(rows[usable[rows]] for rows in split[1:]))
+    if not len(kept.test) or not len(kept.train):
+        raise UserError("no perturbation is left to train on or to test, for none has a vector; borrow others.")
+    hide = _targets_hidden(screen, settings.variant)
+    values: dict[str, float | None] = dict.fromkeys((one.name for one in predictor.candidates), None)
+    folds = inner_folds(kept, settings.inner_folds) if settings.inner_folds else []
+    if folds:
+        values |= _validate(screen, predictor, folds, hide)
+    fitted, usual = predictor.fit(kept.train), mean_change(screen, split.train)
+    observed = hide(screen.changes[kept.test], kept.test)
+    targets = [screen.own_genes(row) for row in kept.test]
+    order = screen.order
+    rank = np.argsort(order)
+    moved = [rank[places].tolist() for places in targets]
+    top = min(settings.top, len(order)) if screen.expressed else len(order)
+    tried = []
+    for one in predictor.candidates:
+        predicted = hide(fitted.predict(kept.test, one), kept.test)
+        known = np.where(np.isfinite(predicted), observed, np.nan)
+        usual_rows = np.where(np.isfinite(known), usual, np.nan)
+        truth, guess, usual_ones = (each[:, order] for each in (known, predicted, usual_rows))
+        tried.append(Tried(one, values[one.name], measure(truth, guess, usual_ones, moved, top), predicted))
+    on_test = {one.candidate.name: mean_known(one.test[METRIC]) for one in tried}
+    chosen = {"validation": _best(values if folds else on_test), "test": _best(on_test)}
+    facts = {"alpha": additive_scale(screen, split.train)} if settings.baseline == "scaled_additive" else {}
+    sizes = {one.name: fitted.size(one) for one in predictor.candidates}
+    dropped = len(split.train) + len(split.test) - len(kept.train) - len(kept.test)
+    validated = sum(len(held) for _, held in folds)
+    return Outcome(kept, screen, tried, chosen, usual, len(split.train), validated, dropped, facts, sizes)
+
+
+def _targets_hidden(screen: Screen, variant: str) -> Hide:
+    """A function of (changes [n, genes], rows) that makes NaN of the perturbed genes' own changes under `offtarget`."""
+
+    def hide(changes: Floats, rows: Places) -> Floats:
+        if variant != "offtarget":
+            return changes
+        hidden = changes.copy()
+        for at, row in enumerate(rows):
+            hidden[at, screen.own_genes(row)] = np.nan
+        return hidden
+
+    return hide
+
+
+def _validate(
+    screen: Screen, predictor: Predictor, folds: Sequence[tuple[Places, Places]], hide: Hide
+) -> dict[str, float | None]:
+    """Mean skill of every candidate over the perturbations that the inner folds hold out."""
+    skills: dict[str, list[Floats]] = {one.name: [] for one in predictor.candidates}
+    for train, held in folds:
+        fitted, usual = predictor.fit(train), mean_change(screen, train)
+        observed = hide(screen.changes[held], held)
+        for one in predictor.candidates:
+            skills[one.name].append(_skill(observed, fitted.predict(held, one), usual))
+    return {name: mean_known(np.concatenate(values)) for name, values in skills.items()}
+
+
+def _skill(observed: Floats, predicted: Floats, usual: Floats) -> Floats:
+    """1 − L2 / L2 of the mean, over the genes that are known: [n]."""
+    known = np.isfinite(observed) & np.isfinite(predicted)
+    error, of_mean = (
+        np.sqrt((np.where(known, observed - guess, 0.0) ** 2).sum(axis=1)) for guess in (predicted, usual)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(of_mean > 0, 1 - error / of_mean, np.nan))
+
+
+def mean_known(values: Floats) -> float | None:
+    """Mean of the values that are defined; None where none is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _best(values: Mapping[str, float | None]) -> str:
+    """The name of the largest value; ties: the first; None is less than any."""
+    return max(values, key=lambda name: -np.inf if (value := values[name]) is None else value)
