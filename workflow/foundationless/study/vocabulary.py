@@ -232,14 +232,19 @@ FEATURES = {
 
 
 class EffectBaseline(NamedTuple):
-    """A prediction of effects without a borrowed embedding: its label, and the `splits` that it serves.
+    """A prediction of effects without a borrowed embedding: its label, which of `EFFECT_SPLITS` it serves, and whether
+    it reads vectors of genes.
 
     The functions of their names are in `perturbation.baselines`.
     """
 
     label: str
     splits: tuple[str, ...] = ("unseen", "doubles")
+    reads_genes: bool = False
 
+
+# What is held out of a screen: single perturbations, or combinations of two that were each seen alone.
+EFFECT_SPLITS = ("unseen", "doubles")
 
 EFFECT_BASELINES = {
     "no_change": EffectBaseline("no change"),
@@ -249,7 +254,7 @@ EFFECT_BASELINES = {
     "scaled_additive": EffectBaseline("the sum, shrunk as training doubles say", ("doubles",)),
     "matching_mean": EffectBaseline("half the sum", ("doubles",)),
     "linear": EffectBaseline("linear model of the training data alone"),
-    "nearest_go": EffectBaseline("effects of the nearest targets in the gene ontology", ("unseen",)),
+    "nearest_go": EffectBaseline("effects of the nearest targets in the gene ontology", ("unseen",), reads_genes=True),
     "replicate": EffectBaseline("the other half of the replicates"),
 }
 
@@ -264,33 +269,6 @@ DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
 GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotypes)
 
 SEQUENTIAL = tuple(name for name, family in FEATURES.items() if family.of_sequences)
-
-
-class EffectBaseline(NamedTuple):
-    """What predicts changes of genes without an embedding: its label, and which of `EFFECT_SPLITS` it serves.
-
-    `reads_genes`: whether it reads vectors of genes. The function of its name is in `perturbation.baselines`, but for
-    `linear`, the linear model with both sides from the training data (`perturbation.borrowed`).
-    """
-
-    label: str
-    splits: tuple[str, ...] = ("unseen", "doubles")
-    reads_genes: bool = False
-
-
-# What is held out of a screen: single perturbations, or combinations of two that were each seen alone.
-EFFECT_SPLITS = ("unseen", "doubles")
-
-EFFECT_BASELINES = {
-    "no_change": EffectBaseline("no change"),
-    "mean": EffectBaseline("mean"),
-    "crispr_mean": EffectBaseline("CRISPR-informed mean"),
-    "additive": EffectBaseline("additive", ("doubles",)),
-    "scaled_additive": EffectBaseline("scaled additive", ("doubles",)),
-    "matching_mean": EffectBaseline("matching mean", ("doubles",)),
-    "linear": EffectBaseline("linear model"),
-    "nearest_go": EffectBaseline("nearest by GO", ("unseen",), reads_genes=True),
-}
 
 
 class Classifier(NamedTuple):
