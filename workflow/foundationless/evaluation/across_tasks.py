@@ -15,7 +15,7 @@ import pandas as pd
 from foundationless.evaluation.aggregate import ALPHA, any_learned, decide, holm, rank_arms, weigh, wilcoxon
 from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.table_files import add_name_parts
-from foundationless.study.vocabulary import SCOPES
+from foundationless.study.vocabulary import CEILINGS, SCOPES
 
 SETS = ["analysis", "variant", "suite", "family", "versus"]  # Holm adjusts over the models of one, in each scope
 ACROSS = [
@@ -91,8 +91,10 @@ def summarise_tasks(
     keys = [*SETS, "scope"]
     for name in ("p", "p_tost", "wilcoxon_p"):
         table[f"{name}_holm"] = table.groupby(keys, sort=False)[name].transform(lambda p: pd.Series(holm(p), p.index))
-    judged = table[["p_holm", "p_tost_holm", "delta", "any_learned", "seeds"]].itertuples(index=False)
-    table["verdict"] = [decide(*numbers, learned=learned, seeds=seeds) for *numbers, learned, seeds in judged]
+    judged = table[["p_holm", "p_tost_holm", "delta", "any_learned", "seeds", "metrics"]].itertuples(index=False)
+    table["verdict"] = [
+        decide(*numbers, learned=learned, seeds=seeds, metrics=metrics) for *numbers, learned, seeds, metrics in judged
+    ]
     table = table.assign(
         rank=table["model"].map(ranks).fillna(len(ranks)), place=table["scope"].map(list(SCOPES).index)
     )
@@ -201,7 +203,7 @@ def rank_tasks(
     """
     twins = task_kinds(tasks)["twin"]
     scores = add_name_parts(scores)
-    mine = scores[scores["value"].notna() & (scores["variant"] == "")]
+    mine = scores[scores["value"].notna() & (scores["variant"] == "") & ~scores["base"].isin(CEILINGS)]
     means, pairs, notes = [], [], []
     for analysis, part in mine.groupby("analysis", sort=False):
         block = part["task"].map(twins).fillna(part["task"])

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from foundationless.evaluation.bootstrap import LEVEL, POWER
-from foundationless.study.vocabulary import FEWEST_SEEDS, TOO_FEW_SEEDS
+from foundationless.study.vocabulary import EFFECT_METRICS, FEWEST_SEEDS, TOO_FEW_SEEDS
 
 ALPHA = 0.05
 EQUAL = 1e-12  # family means that differ by less are equal but for rounding
@@ -209,19 +209,36 @@ def _combine(parts: Sequence[tuple[Floats, float]], most: float = np.inf) -> tup
     return np.sqrt(total), np.minimum(df, most)
 
 
+def asks_equivalence_first(metrics: str) -> bool:
+    """Whether arms may be called equivalent though neither learned anything; `metrics` may be several, joined by +.
+
+    Of effects of perturbations the constant answer, the mean of the training perturbations, is a strong rival rather
+    than a sign that training failed: two arms that are as good as it are alike.
+    """
+    return bool(metrics) and all(name in EFFECT_METRICS for name in metrics.split("+"))
+
+
 def decide(
-    p: float, p_tost: float, delta: float, *, learned: bool = True, seeds: float = np.inf, alpha: float = ALPHA
+    p: float,
+    p_tost: float,
+    delta: float,
+    *,
+    learned: bool = True,
+    seeds: float = np.inf,
+    alpha: float = ALPHA,
+    metrics: str = "",
 ) -> str:
     """The word for a difference (`vocabulary.VERDICTS`), given its p values (adjusted where several models are judged).
 
     With fewer than three `seeds` of an arm that has any (NaN: none has), that is the word: another seed might reverse
     it. Where neither arm `learned` anything, training failed, and there is nothing to compare. Otherwise `equivalent`
     where the test against the margin rejects (even where the difference is not 0: it is then too small to matter), else
-    `better` or `worse` by its sign where p is below alpha, else `undecided`; NaN never rejects.
+    `better` or `worse` by its sign where p is below alpha, else `undecided`; NaN never rejects. With some `metrics`
+    equivalence is asked before learning (`asks_equivalence_first`).
     """
     if seeds < FEWEST_SEEDS:
         return TOO_FEW_SEEDS[int(seeds)]
-    if not learned:
+    if not learned and not (p_tost < alpha and asks_equivalence_first(metrics)):
         return "not learned"
     if p_tost < alpha:
         return "equivalent"

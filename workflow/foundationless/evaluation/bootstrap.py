@@ -15,7 +15,7 @@ the pigeonhole bootstrap), so with several seeds intervals are rather too wide t
 Intervals are percentile intervals of 95 %, tests are two-sided.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from typing import Any
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import confusion, from_margins, from_probabilities, from_ranking
-from foundationless.study.vocabulary import CLASS_METRICS, RANK_METRICS
+from foundationless.study.vocabulary import CLASS_METRICS, EFFECT_METRICS, METRICS, RANK_METRICS
 
 LEVEL = 0.95
 POWER = 0.8  # of the smallest difference that is called detectable
@@ -42,7 +42,8 @@ class Run:
     """Predictions of one seed and fold on the test items: arrays [n].
 
     A classifier has classes `predicted` and `probabilities` [n, classes]; of variants there are `scores` instead, the
-    higher, the more probably the second of two classes.
+    higher, the more probably the second of two classes. Of predicted effects there are `effects`, numbers of each
+    perturbation by name (NaN: not defined), and `pairs`, profiles [n, genes] of doubles by name (NaN: of others).
     """
 
     seed: int
@@ -53,6 +54,8 @@ class Run:
     probabilities: Floats | None = None
     ids: NDArray[np.str_] | None = None
     scores: Floats | None = None
+    effects: Mapping[str, Floats] | None = None
+    pairs: Mapping[str, NDArray[Any]] | None = None
 
     @property
     def width(self) -> int | None:
@@ -77,10 +80,15 @@ def subset_runs(runs: Sequence[Run], masks: Sequence[NDArray[np.bool_]]) -> list
         return cut[id(part), id(mask)]
 
     names = ("labels", "groups", "predicted", "probabilities", "ids", "scores")
-    return [
-        replace(run, **{name: shared(part, mask) for name in names if (part := getattr(run, name)) is not None})
-        for run, mask in zip(runs, masks, strict=True)
-    ]
+
+    def cut_run(run: Run, mask: NDArray[np.bool_]) -> Run:
+        parts = {name: shared(part, mask) for name in names if (part := getattr(run, name)) is not None}
+        for name in ("effects", "pairs"):
+            if (some := getattr(run, name)) is not None:
+                parts[name] = {key: part[mask] for key, part in some.items()}
+        return replace(run, **parts)
+
+    return [cut_run(run, mask) for run, mask in zip(runs, masks, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -176,8 +184,8 @@ def score_runs(
     the items pair with runs on all, resample by resample. With fewer than two groups the replicates are NaN: nothing
     can be resampled. Raises `UserError` for a metric that resamples do not serve.
     """
-    if metric not in CLASS_METRICS:
-        raise UserError(f"metric '{metric}' has no bootstrap; use one of {', '.join(CLASS_METRICS)}.")
+    if metric not in (served := (*CLASS_METRICS, *EFFECT_METRICS)):
+        raise UserError(f"metric '{metric}' has no bootstrap; use one of {', '.join(served)}.")
     names, strata = stratify(whole or runs)
     places = {key: np.searchsorted(names, part) for key, part in {id(run.groups): run.groups for run in runs}.items()}
     owner = [places[id(run.groups)] for run in runs]
@@ -219,6 +227,8 @@ def _scorers(
     runs: Sequence[Run], owner: Sequence[NDArray[np.int64]], groups: int, metric: str, classes: Sequence[str]
 ) -> list[Callable[[Floats], Floats]]:
     """Functions from weights [resamples, groups] to the metric of the next runs [runs, resamples], in their order."""
+    if metric in EFFECT_METRICS:
+        return [_effect_scorer(runs, owner, groups, metric)]
     if metric in RANK_METRICS:
         return [_rank_scorer(run, rows, metric, classes) for run, rows in zip(runs, owner, strict=True)]
     together = max(1, COLUMNS // (2 * len(classes)))  # one product of matrices for many runs: weights are read once
@@ -256,6 +266,27 @@ def _count_scorer(
         hits, answers, truths = ((drawn @ part).reshape(len(weights), -1, k) for part in counts)
         truths = truths[:, of] if len(shared) > 1 else truths
         return from_margins(hits, truths, answers, metric).T
+
+    return score
+
+
+def _effect_scorer(
+    runs: Sequence[Run], owner: Sequence[NDArray[np.int64]], groups: int, metric: str
+) -> Callable[[Floats], Floats]:
+    """Weighted means over the perturbations of each run, of those where the metric is defined; NaN without any."""
+    sums, counts = (np.zeros((groups, len(runs))) for _ in range(2))
+    for place, (run, rows) in enumerate(zip(runs, owner, strict=True)):
+        if run.effects is None or metric not in run.effects:
+            raise UserError(f"metric '{metric}' needs predicted effects of perturbations.")
+        values = run.effects[metric]
+        known = np.isfinite(values)
+        sums[:, place] = np.bincount(rows[known], values[known], minlength=groups)
+        counts[:, place] = np.bincount(rows[known], minlength=groups)
+
+    def score(weights: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means: Floats = (weights @ sums) / (weights @ counts)
+        return means.T
 
     return score
 
@@ -301,11 +332,18 @@ def join(arms: Sequence[Arm]) -> Arm:
     )
 
 
-def interval(arm: Arm, seed: int) -> Estimate:
-    """Value of one arm with its interval over groups and seeds, which ends at ± 1 as the metrics do."""
+def ends(metric: str) -> tuple[float, float]:
+    """Where intervals of a metric end: of classes and ranks at ± 1; of effects at its lowest value, errors nowhere."""
+    if metric not in EFFECT_METRICS:
+        return -1.0, 1.0
+    return METRICS[metric].lowest, 1.0 if METRICS[metric].higher_is_better else float("inf")
+
+
+def interval(arm: Arm, seed: int, metric: str = "") -> Estimate:
+    """Value of one arm with its interval over groups and seeds, which ends where the metric does (`ends`)."""
     replicates = arm.resample(np.random.default_rng(seed))
     df = _freedom(replicates, [arm.by_seed()])
-    low, high = np.clip(_percentiles(_stretched(replicates, df)), -1.0, 1.0)
+    low, high = np.clip(_percentiles(_stretched(replicates, df)), *ends(metric))
     return Estimate(arm.value, float(low), float(high), replicates=replicates, df=df, se_items=_sd(arm.means()))
 
 

@@ -1,4 +1,4 @@
-"""What the results of a task tell beside scores and differences: twelve tables, whose columns `COLUMNS` declares."""
+"""What the results of a task tell beside scores and differences: tables whose columns `COLUMNS` declares."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from foundationless.evaluation.bootstrap import (
     stratify,
     subtract,
 )
+from foundationless.evaluation.effects import tables as effects
 from foundationless.evaluation.layers.depth import LAYERS
 from foundationless.evaluation.metrics import BINS, calibration, confusion, reliability
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
@@ -45,6 +46,8 @@ COLUMNS = {
     "settings": [*KEYS, "setting", "text"],
     "layers": LAYERS,
     "verification": list(VERIFICATION),
+    "effects": effects.EFFECTS,
+    "interactions": effects.INTERACTIONS,
 }  # fmt: skip
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
@@ -83,6 +86,8 @@ def find_diagnostics(
         "roc": _roc(results, metric),
         "confusion": _confusion(results),
         "settings": _settings(records),
+        "effects": effects.by_perturbation(results),
+        "interactions": effects.interactions(results),
     }
     tables = {name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()}
     return select_only(records) | tables, notes
@@ -140,7 +145,7 @@ def _reliability(results: TaskResults) -> Rows:
 def _optimism(results: TaskResults, arms: Arms, estimates: Estimates, metric: str) -> Rows:
     """What choosing runs on the test set adds: to every arm, and to its differences with random arms (`versus`)."""
     rows: Rows = []
-    if "test" not in arms:
+    if "test" not in arms or results.of_effects:
         return rows
     for arm in results.order:
         by_test, ours = (arms[selection][arm] for selection in ("test", "validation"))

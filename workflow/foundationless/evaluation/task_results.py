@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import Arm, Run, join, score_runs, subset_runs
-from foundationless.study.vocabulary import ANALYSES, COUNT_METRICS, LAST_LAYER
+from foundationless.evaluation.effects import predictions as effect_predictions
+from foundationless.study.vocabulary import ANALYSES, COUNT_METRICS, EFFECT_METRICS, LAST_LAYER
 
 # Selections and the columns that mark their runs. Of frozen features whose inner layers were kept, the best of the last
 # layer is marked beside the best of all: where a cell has no such mark, what validation chose was of the last layer.
@@ -28,6 +29,9 @@ NEEDED = ("id", "group", "label", "run", "fold", "selected")  # a race has no ch
 # Resampling a handful of groups (two test contigs, three genes) measures nothing: below this, items are resampled one
 # by one, and the column `groups` equals `n_test`.
 FEWEST_GROUPS = 20
+
+# What the mean of the training perturbations scores by construction, of metrics where that is a number.
+OF_THE_MEAN = {"skill": 0.0, "skill_offtarget": 0.0, "rank_accuracy": 0.5}
 
 Name = tuple[str, str]  # of an arm: model, init
 
@@ -98,9 +102,16 @@ class TaskResults:
     def serves(self, metric: str) -> bool:
         """Whether every run can be scored by `metric`."""
         runs = [run for cell in self.cells for run in cell.runs.values()]
+        if metric in EFFECT_METRICS:
+            return self.of_effects
         if metric in COUNT_METRICS:
             return all(run.predicted is not None for run in runs)
-        return all(run.width == len(self.classes) for run in runs)
+        return all(run.width == len(self.classes) for run in runs) and not self.of_effects
+
+    @property
+    def of_effects(self) -> bool:
+        """Whether what is predicted are effects of perturbations: without classes, and the mean is what is constant."""
+        return all(run.effects is not None for cell in self.cells for run in cell.runs.values())
 
     def validation_value(self, arm: Name, metric: str) -> float | None:
         """Mean validation value of an arm's selected runs; None where none is recorded."""
@@ -120,7 +131,14 @@ class TaskResults:
         return float("nan") if fixed else float(len({cell.record["seed"] for cell in self.of(arm)}))
 
     def chance(self, metric: str, resamples: int) -> Arm:
-        """The constant answer with the best score on the test items, under the resamples of `score`: one run a fold."""
+        """The constant answer with the best score on the test items, under the resamples of `score`: one run a fold.
+
+        Of effects that is the mean of the training perturbations, whose score does not depend on the items (NaN: it is
+        no such metric).
+        """
+        if metric in EFFECT_METRICS:
+            value = OF_THE_MEAN.get(metric, np.nan)
+            return Arm(np.array([value]), np.full((1, resamples), value), np.zeros(1, dtype=np.int64))
         whole = [run for cell in self.cells for run in cell.runs.values()]
         folds = list({run.fold: run for run in reversed(whole)}.values())
         answers = [np.full(1, name) for name in self.classes] if metric in COUNT_METRICS else [np.full(1, "")]
@@ -161,6 +179,9 @@ def sizes(runs: Sequence[Run]) -> dict[str, int]:
     """Seeds, folds, runs, test items and groups of the runs of one arm."""
     seeds, folds = len({run.seed for run in runs}), len({run.fold for run in runs})
     items, groups = len(runs[0].labels), count_groups(runs[0])
+    if runs[0].effects is not None:  # splits differ in their perturbations, which are drawn together
+        groups = len(np.unique(np.concatenate([run.groups for run in runs])))
+        items = sum({run.fold: len(run.labels) for run in runs}.values())
     return {"seeds": seeds, "folds": folds, "runs": len(runs), "n_test": items, "groups": groups}
 
 
@@ -205,7 +226,10 @@ def read_results(
 
 
 def read_predictions(path: Path) -> pa.Table:
-    """Per-sample predictions of one cell, of all splits that it keeps; a file that is none is a `UserError`."""
+    """Per-sample predictions of one cell, of all splits that it keeps; a file that is none is a `UserError`.
+
+    Of effects the vectors are measured here, and left out (`effects.predictions`).
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such file; run its job again.")
     try:
@@ -213,12 +237,19 @@ def read_predictions(path: Path) -> pa.Table:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{path}: not a predictions file ({error}); run its job again.") from None
     known = set(frame.column_names)
-    needed = {*NEEDED} | (set() if "score" in known else {"predicted", "probabilities"})
+    raw = effect_predictions.is_raw(frame)
+    kind = effect_predictions.NEEDED if raw else ("predicted", "probabilities")
+    needed = {*NEEDED} | (set() if "score" in known else {*kind})
     if missing := needed - known:
         raise UserError(f"{path}: predictions lack the column(s) {', '.join(sorted(missing))}; run its job again.")
     if broken := _broken_columns(frame):
         raise UserError(f"{path}: the column {broken[0]} of the predictions is broken; run its job again.")
-    return frame
+    if not raw:
+        return frame
+    try:
+        return effect_predictions.condense(frame)
+    except (UserError, pa.ArrowException, ValueError, TypeError) as error:
+        raise UserError(f"{path}: {str(error).rstrip('.')}; run its job again.") from None
 
 
 def of_split(frame: pa.Table, split: str) -> pa.Table:
@@ -236,6 +267,8 @@ def _broken_columns(frame: pa.Table) -> list[str]:
         broken += [name for name in marks if not _whole(frame[name], types.is_boolean)]
         broken += [] if _whole(frame["fold"], types.is_integer) else ["fold"]
         broken += ["id"] if frame["id"].null_count else []
+    if effect_predictions.is_raw(frame):
+        return broken
     if "score" in frame.column_names:
         kind = frame["score"].type
         numeric = types.is_floating(kind) or types.is_integer(kind) or types.is_null(kind)
@@ -258,14 +291,17 @@ class Items:
 
     _known: list[tuple[pa.Table, tuple[NDArray[np.str_], ...]]] = field(default_factory=list)
 
-    def of(self, rows: pa.Table) -> tuple[NDArray[np.str_], ...]:
-        """(labels, groups, ids) of rows with the columns label, group and id; an item without a group is one."""
+    def of(self, rows: pa.Table, always: bool = False) -> tuple[NDArray[np.str_], ...]:
+        """(labels, groups, ids) of rows with the columns label, group and id; an item without a group is one.
+
+        `always`: groups are drawn however few there are, as perturbations are, which have one row a split.
+        """
         for table, arrays in self._known:
             if table.equals(rows):
                 return arrays
         labels, groups, ids = (_text(rows[name]) for name in ("label", "group", "id"))
         groups = np.where(rows["group"].is_null().to_numpy(), ids, groups)
-        if len(np.unique(groups)) < FEWEST_GROUPS or np.array_equal(groups, ids):
+        if not always and (len(np.unique(groups)) < FEWEST_GROUPS or np.array_equal(groups, ids)):
             groups = ids
         self._known.append((rows, (labels, groups, ids)))
         return labels, groups, ids
@@ -316,14 +352,35 @@ def rows_by_run(frame: pa.Table) -> dict[str, pa.Table]:
 def read_run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> Run:
     """One run of a cell from the rows of its predictions, items in the order of their ids."""
     rows = rows.take(pc.sort_indices(rows["id"].cast(pa.string())))
-    labels, groups, ids = items.of(rows.select(["label", "group", "id"]).replace_schema_metadata())
+    of_effects = effect_predictions.is_condensed(rows)
+    labels, groups, ids = items.of(rows.select(["label", "group", "id"]).replace_schema_metadata(), of_effects)
     seed = int(record["seed"])
+    if of_effects:
+        return Run(seed, fold, labels, groups, ids=ids, effects=_numbers(rows), pairs=_pairs(rows))
     if "score" in rows.column_names:
         scores = rows["score"].cast(pa.float64()).to_numpy().astype(np.float64)
         return Run(seed, fold, labels, groups, ids=ids, scores=scores)
     listed = rows["probabilities"].combine_chunks()
     probabilities = listed.flatten().to_numpy(zero_copy_only=False).reshape(len(listed), -1).astype(np.float64)
     return Run(seed, fold, labels, groups, _text(rows["predicted"]), probabilities, ids)
+
+
+def _numbers(rows: pa.Table) -> dict[str, NDArray[np.float64]]:
+    return {name: rows[name].to_numpy().astype(np.float64) for name in effect_predictions.NUMBERS}
+
+
+def _pairs(rows: pa.Table) -> dict[str, NDArray[Any]] | None:
+    """Profiles of doubles: name -> [n, genes], NaN for other perturbations; None without any."""
+    found = {}
+    for name in effect_predictions.PAIRED:
+        column = effect_predictions.pair_column(name)
+        if column in rows.column_names and rows[column].null_count < rows.num_rows:
+            lists = rows[column].combine_chunks()
+            known = lists.is_valid().to_numpy(zero_copy_only=False)
+            flat = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
+            found[name] = np.full((len(lists), len(flat) // int(known.sum())), np.nan, dtype=np.float32)
+            found[name][known] = flat.reshape(int(known.sum()), -1)
+    return found if {"observed", "predicted", "additive"} <= found.keys() else None
 
 
 # ---- what all cells of a task must share
@@ -371,7 +428,7 @@ def _keep_scored(cells: Sequence[CellResult]) -> tuple[list[CellResult], list[di
 def _find_few_groups(predictions: Sequence[pa.Table | None], task: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A note where items are dependent, but of too few groups to be drawn by them."""
     table = next((table for table in predictions if table is not None and table.num_rows), None)
-    if table is None:
+    if table is None or effect_predictions.is_condensed(table):
         return []
     grouped = table.filter(pc.is_valid(table["group"]))
     count, items = (len(pc.unique(grouped[name])) for name in ("group", "id"))
@@ -384,6 +441,8 @@ def _find_few_groups(predictions: Sequence[pa.Table | None], task: Mapping[str, 
 def _find_classes(cells: Sequence[CellResult]) -> tuple[list[str], list[dict[str, Any]]]:
     """Sorted classes among labels and predictions, and a note if the probabilities know others."""
     runs = [run for cell in cells for run in cell.runs.values()]
+    if all(run.effects is not None for run in runs):
+        return [], []
     named = {id(part): part for run in runs for part in (run.labels, run.predicted) if part is not None}
     classes = sorted({str(name) for part in named.values() for name in pd.unique(part)})
     widths = {run.width for run in runs if run.width is not None}

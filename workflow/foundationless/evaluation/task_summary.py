@@ -20,7 +20,15 @@ from foundationless.evaluation.paired_tests import combine_seeds, delong, mcnema
 from foundationless.evaluation.records import flat_cost, flatten
 from foundationless.evaluation.task_results import IDENTITY, Name, TaskResults, count_groups, note, read_results, sizes
 from foundationless.study.names import parse_model, without
-from foundationless.study.vocabulary import CLASS_METRICS, CONTROL_ARMS, COUNT_METRICS, METRICS
+from foundationless.study.vocabulary import (
+    CEILINGS,
+    CLASS_METRICS,
+    CONTROL_ARMS,
+    COUNT_METRICS,
+    EFFECT_ARMS,
+    EFFECT_METRICS,
+    METRICS,
+)
 
 SAME_WEIGHTS = ("reading", "copy")  # comparisons whose arms share weights and seeds
 SCORES = [
@@ -77,10 +85,14 @@ class Rivals:
         """Whether an arm counts as a baseline."""
         return arm[1] == "baseline" or arm[0] in self.baselines
 
+    def is_rival(self, arm: Name) -> bool:
+        """Whether an arm may be the best baseline: one that no ceiling is."""
+        return self.is_cheap(arm) and parse_model(arm[0]).base not in CEILINGS
+
     @property
     def lost_baselines(self) -> list[str]:
         """Baselines that are absent: without them the best is not known."""
-        return [arm[0] for arm in self.absent if self.is_cheap(arm)]
+        return [arm[0] for arm in self.absent if self.is_rival(arm)]
 
     @property
     def lost_random(self) -> list[str]:
@@ -136,7 +148,7 @@ def _chance(results: TaskResults, arms: Arms, metric: str) -> Chance:
 
 def _score_rows(results: TaskResults, arms: Arms, metric: str, chance: Chance) -> Rows:
     """Rows of every arm under each selection, with every metric that serves."""
-    others = [name for name in CLASS_METRICS if name != metric and results.serves(name)]
+    others = [name for name in (*CLASS_METRICS, *EFFECT_METRICS) if name != metric and results.serves(name)]
     points = {name: results.score(name, 0) for name in others} | {metric: arms}
     return [
         _score_row(results, arm, {name: scored[selection][arm] for name, scored in points.items()}, selection, chance)
@@ -150,7 +162,7 @@ def _score_row(
 ) -> dict[str, Any]:
     """One arm; `scored` are its runs by metric, the main one last."""
     mine, metric = results.of(arm), list(scored)[-1]
-    estimate, by_seed = interval(scored[metric], results.seed), scored[metric].by_seed()
+    estimate, by_seed = interval(scored[metric], results.seed, metric), scored[metric].by_seed()
     return (
         results.identity(arm)
         | {"metric": metric, "selection": selection}
@@ -193,7 +205,9 @@ def _compare(
                 | {"metric": metric, "selection": selection, "margin": margin}
                 | {"resamples": results.resamples, "reference_seeds": len(np.unique(scored[reference].seeds))}
                 | sizes(mine.runs)
-                | _evidence(estimate, margin, chance.p(selection, arm, reference), _fewest(results, arm, reference))
+                | _evidence(
+                    estimate, margin, chance.p(selection, arm, reference), _fewest(results, arm, reference), metric
+                )
                 | _tests(mine.runs, theirs.runs, metric, results.classes)
                 | _over_folds(results, mine, theirs)
             )
@@ -206,12 +220,12 @@ def _fewest(results: TaskResults, *arms: Name) -> float:
     return min(known, default=float("nan"))
 
 
-def _evidence(estimate: Estimate, margin: float, p_learned: float, drawn_seeds: float) -> dict[str, Any]:
+def _evidence(estimate: Estimate, margin: float, p_learned: float, drawn_seeds: float, metric: str) -> dict[str, Any]:
     """Interval, tests and word of a difference."""
     low_90, high_90 = estimate.inner
     p = float("nan") if estimate.p is None else estimate.p
     p_tost, learned = estimate.p_tost(margin), not p_learned > ALPHA  # what is not known counts as learned
-    word = decide(p, p_tost, estimate.value, learned=learned, seeds=drawn_seeds)
+    word = decide(p, p_tost, estimate.value, learned=learned, seeds=drawn_seeds, metrics=metric)
     return {
         "delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": p, "se": estimate.se,
         "mde": estimate.mde, "verdict": word, "se_items": estimate.se_items, "low_90": low_90, "high_90": high_90,
@@ -303,20 +317,25 @@ def _pairs(
 
     Of a pretrained arm: with its own random arm (random), the best random arm of any model (best_random, the paper's
     Figure 7; chosen on the test set, so it favours the reference) and the control arms of its own weights; of every
-    arm: with the best baseline (baseline). `X.paper` is compared with `X` (reading), seed by seed.
+    arm: with the best baseline (baseline), and where effects are predicted with the baseline `mean` (mean). `X.paper`
+    is compared with `X` (reading), seed by seed.
     """
+    cheap = [arm for arm in arms if rivals.is_cheap(arm) and results.of_effects]
+    usual = next((arm for arm in cheap if parse_model(arm[0]).base == "mean"), None)
     best_baseline = _best_baseline(results, arms, metric, selection, rivals)
     for arm in arms:
         if rivals.is_cheap(arm):
             continue
         model, init = arm
         if init == "pretrained":
-            own = [(model, other) for other in ("random", *CONTROL_ARMS)]
+            own = [(model, other) for other in dict.fromkeys(("random", *CONTROL_ARMS, *EFFECT_ARMS))]
             yield from ((arm, other[1], other) for other in own if other in arms)
             if best := _best_random(arms, metric, model, rivals):
                 yield arm, "best_random", best
         if best_baseline:
             yield arm, "baseline", best_baseline
+        if usual:
+            yield arm, "mean", usual
         if _is_misread(model) and (mended := (without(model, "reading"), init)) in arms:
             yield arm, "reading", mended
 
@@ -327,10 +346,12 @@ def _best_baseline(
     """The best baseline, by validation where that selects and some record says it; None if one is absent."""
     if rivals.lost_baselines:
         return None
-    cheap = [arm for arm in arms if rivals.is_cheap(arm)]
+    cheap = [arm for arm in arms if rivals.is_rival(arm)]
     values = {arm: arms[arm].value for arm in cheap}
     validated = {arm: value for arm in cheap if (value := results.validation_value(arm, metric)) is not None}
-    return _best(validated if validated and selection != "test" else values, metric)
+    # A baseline of effects that has nothing to choose has no validation value, and may be the best.
+    known = len(validated) == len(cheap) if results.of_effects else bool(validated)
+    return _best(validated if known and selection != "test" else values, metric)
 
 
 def _best_random(arms: Mapping[Name, Arm], metric: str, model: str, rivals: Rivals) -> Name | None:

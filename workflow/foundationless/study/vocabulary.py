@@ -258,6 +258,9 @@ EFFECT_BASELINES = {
     "replicate": EffectBaseline("the other half of the replicates"),
 }
 
+# Baselines that read what no method may: they say how much could be predicted, and are no rivals.
+CEILINGS = ("replicate",)
+
 # Settings of the analyses of perturbations, where neither a config nor an analysis says otherwise.
 PERTURBATION: Mapping[str, Any] = {
     "splits": [1, 2, 3], "held_out": 0.25, "held_out_doubles": 0.5, "dims": [10], "inner_folds": 5, "top": 1000,
@@ -390,6 +393,8 @@ DIAGNOSTICS = (
     "settings",
     "layers",
     "verification",
+    "effects",
+    "interactions",
 )
 
 # Files that the rules simulate_genome, simulate_words, simulate_population and simulate_variants write.
@@ -433,6 +438,8 @@ REFERENCES = {
     "embedding": "its embedding table alone",
     "permuted": "its own weights, permuted",
     "copy": "a copy of itself",
+    "spectrum": "random vectors of the same spectrum",
+    "mean": "the mean of the training perturbations",
 }
 
 FEWEST_SEEDS = 3  # of each arm that has any: of two, their variance has one degree of freedom

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from foundationless.evaluation.effects.predictions import same_observed
 from foundationless.evaluation.task_results import name_of
 from foundationless.evaluation.verification.cells import COUNTS, Cell, Check, check_cell
 from foundationless.study.names import parse_model
@@ -15,6 +16,7 @@ from foundationless.study.vocabulary import ANALYSES, DRAWN
 # Settings in which arms, or seeds of one, differ by what they are; `permutation_p` is a result, and so is how far the
 # learning rates were `extended`. Arms from `outside` are of one model and revision, whoever computed them.
 OWN = ("seed", "weights", "permutation_p", "extended", "outside_by", "outside_command", "outside_note")
+OF_EFFECTS = ("dims_used",)  # settings of linear models of effects that validation chose
 LONGEST = 60  # characters of a setting that a sentence quotes
 
 
@@ -69,13 +71,15 @@ def _check_settings(check: Check, one: Cell, other: Cell) -> None:
     first, second = one.record["settings"], other.record["settings"]
     misread = parse_model(one.record["model"]).reading != "published"  # its random arm may be of another family
     own = {*OWN, *(("trainable_parameters", "max_tokens", "truncated", "layers", "last_layer") if misread else ())}
+    chosen = one.of_effects or other.of_effects  # with the size of a linear model
+    own |= {*OF_EFFECTS} if chosen else set()
     for name in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(name), second.get(name)
         if name in own or ours == theirs or (name == "learning_rates" and _extended(ours, theirs)):
             continue
         text = f"the setting {name} is {_quoted(theirs)}, and {_quoted(ours)} in {name_of(one.record)}"
         check.say(other.path, f"{text}, with which it is compared")
-    if not misread and one.record["parameters"] != other.record["parameters"]:
+    if not misread and not chosen and one.record["parameters"] != other.record["parameters"]:
         sizes = f"{other.record['parameters']} parameters, and {one.record['parameters']} in {name_of(one.record)}"
         check.say(other.path, f"the model has {sizes}, with which it is compared")
 
@@ -114,7 +118,8 @@ def _weight_hashes(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _check_shared(check: Check, cells: Sequence[Cell]) -> None:
-    """All cells of a task read the same sequence set and predict the same items."""
+    """All cells of a task read the same sequence set and predict the same items; effects are held against the same."""
+    _check_observed(check, cells)
     sets: dict[str, Cell] = {}
     items: dict[int, Cell] = {}
     for cell in cells:
@@ -134,6 +139,20 @@ def _check_shared(check: Check, cells: Sequence[Cell]) -> None:
                 check.say(cell.path.with_name("predictions.parquet"), text)
 
 
+def _check_observed(check: Check, cells: Sequence[Cell]) -> None:
+    """What was observed of a perturbation is the same in every arm, gene by gene, but for genes that a reading drops.
+
+    The first cell of a fold that drops none is what the others are compared with.
+    """
+    for fold in dict.fromkeys(fold for cell in cells for fold in cell.observed):
+        mine = sorted((cell for cell in cells if fold in cell.observed), key=lambda cell: not cell.observed[fold].all())
+        for cell in mine[1:]:
+            if not same_observed(mine[0].observed[fold], cell.observed[fold]):
+                both = f"{name_of(cell.record)} and {name_of(mine[0].record)}"
+                text = f"{both} are held against different observed changes in fold {fold}; run the older one again"
+                check.say(cell.path.with_name("predictions.parquet"), text)
+
+
 def _check_outputs(check: Check, cells: Sequence[Cell]) -> None:
     """No two cells give the same probabilities but those that must: copies, and what draws nothing."""
     seen: dict[str, list[tuple[Cell, str]]] = {}
@@ -144,6 +163,8 @@ def _check_outputs(check: Check, cells: Sequence[Cell]) -> None:
     for places in seen.values():
         for (one, _), (other, run) in combinations(places, 2):
             if one is other or (one.path, other.path) in told or _may_agree(one.record, other.record):
+                continue
+            if one.of_effects and _may_agree_on_effects(one.record, other.record):
                 continue
             told.add((one.path, other.path))
             text = f"the predictions of run {run} are those of {name_of(one.record)}, to the last digit"
@@ -161,6 +182,16 @@ def _may_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     if inits == {"baseline"}:
         return one["settings"].get("family") not in DRAWN
     return len(inits) == 1 and inits <= {"pretrained", "copy"} and not trains
+
+
+def _may_agree_on_effects(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two cells may predict the same effects: rules that come to the same thing, as the mean and one that knows
+    no more than it; what a seed cannot change; and the paper's random draws, which are the same for all models."""
+    inits, models = {one["init"], other["init"]}, (one["model"], other["model"])
+    if "baseline" in inits or (models[0] == models[1] and inits <= {"pretrained", "copy"}):
+        return True
+    misread = all(parse_model(model).reading != "published" for model in models)
+    return misread and inits == {"random"} and models[0] != models[1] and one["seed"] == other["seed"]
 
 
 def sentences(misfits: Iterable[object], most: int) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from foundationless.evaluation.effects import predictions as effect_predictions
 from foundationless.evaluation.layers.depth import best_of_layers
 from foundationless.evaluation.metrics import (
     confusion,
@@ -25,7 +26,14 @@ from foundationless.evaluation.metrics import (
 from foundationless.evaluation.records import hash_numbers
 from foundationless.evaluation.task_results import SELECTED_BY, of_split
 from foundationless.runtime.files import sha256
-from foundationless.study.vocabulary import CLASS_METRICS, COUNT_METRICS, LAST_LAYER, RANK_METRICS
+from foundationless.study.vocabulary import (
+    CLASS_METRICS,
+    COUNT_METRICS,
+    EFFECT_METRICS,
+    LAST_LAYER,
+    METRICS,
+    RANK_METRICS,
+)
 
 # Numbers of a table of verification: what was looked at, and what could not be.
 COUNTS = ("records", "predictions", "values", "selections", "pairs", "hashes", "unchecked")
@@ -33,6 +41,7 @@ COLUMNS = ("analysis", "task", "model", *COUNTS)
 TOLERANCE = 1e-9  # of values computed again, on another machine perhaps
 NO_FOLD = -1
 PATHOGENIC = "pathogenic"
+SETTLED = ("dims", "strength")  # what a candidate of a linear model of effects is named by: `dims10 strength0.1`
 
 Key = tuple[str, int]  # (selection, fold)
 Row = Mapping[str, Any]
@@ -78,7 +87,7 @@ class Cell:
 
     `items`: fold -> digest of ids, groups and labels of its test items. `outputs`: run -> digest of its probabilities
     or scores, of runs that say enough to be told apart. `values`: (selection, fold) -> metric -> value of the run that
-    the predictions mark, computed again.
+    the predictions mark, computed again. `observed`: of predicted effects, fold -> prints of what they stand against.
     """
 
     path: Path
@@ -87,6 +96,8 @@ class Cell:
     items: dict[int, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     values: dict[Key, dict[str, float]] = field(default_factory=dict)
+    observed: dict[int, NDArray[np.uint64]] = field(default_factory=dict)
+    of_effects: bool = False
 
 
 FEWEST_VALUES = 10  # distinct ones below which two arms may say the same by chance (votes, constant predictors)
@@ -99,6 +110,7 @@ class Predictions:
         """`classes` as the record states them; None: those seen, if the probabilities have as many."""
         self.table = table
         self.ranked = "score" in table.column_names
+        self.of_effects = effect_predictions.is_condensed(table)
         names = pc.dictionary_encode(table["run"].cast(pa.string())).combine_chunks()
         codes = names.indices.to_numpy(zero_copy_only=False)
         self.rows = {name: np.flatnonzero(codes == code) for code, name in enumerate(names.dictionary.to_pylist())}
@@ -134,6 +146,8 @@ class Predictions:
     @cached_property
     def classes(self) -> list[str]:
         """Names of the classes in the order of the probabilities; none where that is not known."""
+        if self.of_effects:
+            return []
         seen = sorted({*np.unique(self.texts("label")).tolist(), *np.unique(self.texts("predicted")).tolist()})
         stated = self._stated if self._stated is not None else seen
         return [str(name) for name in stated] if len(stated) == self.probabilities.shape[1] else []
@@ -159,12 +173,17 @@ class Predictions:
         """Digest of the probabilities or scores of a run in the order of ids; empty where too few values differ."""
         rows = self.rows[run]
         rows = rows[np.argsort(self.texts("id")[rows], kind="stable")]
+        if self.of_effects:  # of profiles that are all alike the one is enough to tell it from others
+            return _digest(self.table[effect_predictions.DIGEST].take(pa.array(rows)).to_pylist())
         values = self.numbers("score")[rows] if self.ranked else self.probabilities[rows]
         return _digest(values.tobytes()) if len(np.unique(values)) >= FEWEST_VALUES else ""
 
     def value(self, run: str, metric: str, part: NDArray[np.bool_] | None = None, sign: float = 1.0) -> float | None:
         """A metric of a run, on `part` of its rows; None where it is not defined or cannot be computed."""
         rows = self.rows[run] if part is None else self.rows[run][part]
+        if self.of_effects:
+            values = self.numbers(metric)[rows]
+            return _finite(float(values[np.isfinite(values)].mean())) if np.isfinite(values).any() else None
         if self.ranked:
             scores, labels = sign * self.numbers("score")[rows], self.texts("label")[rows]
             if metric == "spearman":
@@ -182,9 +201,26 @@ class Predictions:
 
     def serves(self, metric: str) -> bool:
         """Whether a metric can be computed again."""
+        if self.of_effects:
+            return metric in EFFECT_METRICS
         if self.ranked:
             return metric in RANK_METRICS or (metric == "spearman" and "function_score" in self.table.column_names)
         return metric in CLASS_METRICS and self._classified
+
+    def run_of(self, row: Row) -> str | None:
+        """The run that a result of the record is of: the one that it names, which of effects has one name in all folds.
+
+        Where it names none, the run of its fold that its selection marks.
+        """
+        run = row["extra"].get("run")
+        if not self.of_effects or row.get("fold") is None:
+            return None if run is None else str(run)
+        if run is not None:
+            return f"fold{row['fold']} {run}"
+        column = SELECTED_BY.get(row["selection"], "")
+        return next(
+            (name for name in self.rows if self.fold(name) == row["fold"] and any(self.flags(name, column))), None
+        )
 
     @cached_property
     def _classified(self) -> bool:
@@ -280,11 +316,12 @@ def _check_values(cell: Cell, test: Predictions, validation: Predictions) -> Non
     """Every value of a run on the test set, and on the validation set where its predictions are kept."""
     check, sides = cell.check, {"test": test, "validation": validation}
     for row in cell.record["results"]:
-        side, run = sides.get(row["split"]), row["extra"].get("run")
+        side = sides.get(row["split"])
+        run = None if side is None else side.run_of(row)
         if side is None or row["selection"] not in ("run", *SELECTED_BY):
             check.skip("values of cross-validation, of which no predictions are kept")
             continue
-        if run not in side.rows or not side.serves(row["metric"]):
+        if run is None or run not in side.rows or not side.serves(row["metric"]):
             kept = "validation values" if row["split"] == "validation" else "test values"
             check.skip(f"{kept} without predictions to compute them from")
             continue
@@ -297,7 +334,7 @@ def _check_values(cell: Cell, test: Predictions, validation: Predictions) -> Non
         if not same(found, row["value"]):
             said = f"{row['metric']} of run {run} on {row['split']} is {_shown(row['value'])}"
             check.say(cell.path, f"{said} in the record and {_shown(found)} by its predictions")
-        elif row["n"] != _count(side, run, row["metric"], part):
+        elif row["n"] not in _counts(side, run, row["metric"], part):
             check.say(cell.path, f"run {run} has {row['n']} {row['split']} items in the record, and others predicted")
 
 
@@ -314,6 +351,13 @@ def _part_of(side: Predictions, run: str, extra: Row) -> tuple[NDArray[np.bool_]
             return None, 1.0
         part &= ~np.asarray(side.table["retokenised"].to_pylist(), dtype=bool)[rows]
     return part, -1.0 if extra.get("defect") == "sign" else 1.0
+
+
+def _counts(side: Predictions, run: str, metric: str, part: NDArray[np.bool_] | None) -> tuple[int, ...]:
+    """How many items a value may say it is of; of effects all perturbations, or those where the metric is defined."""
+    if side.of_effects:
+        return len(side.rows[run]), int(np.isfinite(side.numbers(metric)[side.rows[run]]).sum())
+    return (_count(side, run, metric, part),)
 
 
 def _count(side: Predictions, run: str, metric: str, part: NDArray[np.bool_] | None) -> int:
@@ -358,6 +402,9 @@ def _check_choices(cell: Cell, test: Predictions) -> None:
                 cell.check.say(predictions, f"only some items of run {run} are marked as {column}")
             if any(marks):
                 marked.setdefault((selection, test.fold(run)), set()).add(run)
+    if test.of_effects:
+        _check_settled(cell, test, marked)
+        return
     if twice := [names for names in marked.values() if len(names) > 1]:
         cell.check.say(predictions, f"{' and '.join(sorted(twice[0]))} are marked as chosen at once")
     sources: list[tuple[str, Mapping[Key, set[str]]]] = [("predictions", marked)]
@@ -367,6 +414,34 @@ def _check_choices(cell: Cell, test: Predictions) -> None:
         if len({frozenset(names) for names in said.values()}) > 1:
             words = ", ".join(f"{'+'.join(sorted(names))} in {name}" for name, names in said.items())
             cell.check.say(cell.path, f"the run that {key[0]} chose in fold {key[1]} is {words}")
+
+
+def _check_settled(cell: Cell, test: Predictions, marked: Mapping[Key, set[str]]) -> None:
+    """Of effects: one run of a fold is marked, and its name says what the selections of the fold chose."""
+    for names in marked.values():
+        if len(names) > 1:
+            said = f"{' and '.join(sorted(names))} are marked as chosen at once"
+            cell.check.say(cell.path.with_name("predictions.parquet"), said)
+    for row in cell.record["results"]:
+        names = marked.get((row["selection"], _fold(row)), set())
+        if row["split"] == "test" and names and (run := test.run_of(row)) not in names:
+            said = f"the run that {row['selection']} chose in fold {row['fold']} is {run} in results"
+            cell.check.say(cell.path, f"{said}, and {'+'.join(sorted(names))} in predictions")
+    for selection in cell.record["selections"]:
+        what, within = selection["what"], _fold_within(selection)
+        if what not in SETTLED or within is None:
+            continue
+        for run in marked.get((selection["split"], within), ()):
+            words = [word.removeprefix(what) for word in run.split(" ") if word.startswith(what)]
+            if words and not any(_same_text(_number(word), selection["chosen"]) for word in words):
+                said = f"the {what} that {selection['split']} chose in fold {within} is {selection['chosen']}"
+                cell.check.say(cell.path, f"{said} in selections, and the predictions are of {run.partition(' ')[2]}")
+
+
+def _fold_within(selection: Row) -> int | None:
+    """The fold inside which something was chosen: `1`, `fold1`, or a number."""
+    digits = str(selection.get("within") or "").removeprefix("fold").strip()
+    return int(digits) if digits.isdigit() else None
 
 
 def _reported(record: Mapping[str, Any]) -> dict[Key, set[str]]:
@@ -450,7 +525,9 @@ def _best(selection: Row, raced: bool = False) -> list[str]:
     Values that are not defined are the lowest. Losses are lower where they are better, and are kept rounded: of those
     that look alike any may have been the lowest. In a race losses decide among equal values, which are not kept here.
     """
-    loss = "loss" in selection["metric"] or "error" in selection["metric"]
+    metric = selection["metric"]
+    lower = metric in EFFECT_METRICS and not METRICS[metric].higher_is_better
+    loss = lower or "loss" in metric or "error" in metric
     sign = -1.0 if loss else 1.0
     worth = {name: -math.inf if value is None else sign * value for name, value in selection["tried"].items()}
     equal = [name for name, value in worth.items() if value == max(worth.values())]
@@ -485,8 +562,28 @@ def _measured(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[str, 
     elif what == "layer":  # of one pooling, by half of the variants
         tried = (row for row in record["results"] if row["split"] == split and row["extra"].get("pooling") == within)
         yield from ((str(row["extra"]["layer"]), row["value"]) for row in tried if "layer" in row["extra"])
+    elif what in SETTLED:
+        yield from _of_candidates(record, selection)
     elif within in rows:  # what was settled inside a run is what the run was judged by
         yield selection["chosen"], rows[within]["value"]
+
+
+def _of_candidates(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[str, Any]]:
+    """(candidate, value) of a fold of predicted effects, where one result alone is of the candidate."""
+    what, fold = selection["what"], _fold_within(selection)
+    rows = [
+        row for row in record["results"]
+        if (row["split"], row["metric"], row.get("fold")) == (selection["split"], selection["metric"], fold)
+        and row["selection"] == "run"
+    ]  # fmt: skip
+    for candidate in selection["tried"]:
+        mine = [
+            row for row in rows
+            if any(_same_text(_number(word.removeprefix(what)), candidate)
+                   for word in str(row["extra"].get("run")).split(" ") if word.startswith(what))
+        ]  # fmt: skip
+        if len(mine) == 1:
+            yield candidate, mine[0]["value"]
 
 
 def _extension(settings: Mapping[str, Any]) -> list[float]:
@@ -530,6 +627,8 @@ def _list(values: Iterable[float]) -> str:
 
 def _take(cell: Cell, test: Predictions, valued: bool) -> None:
     """What other cells and the tables are compared with."""
+    cell.of_effects = test.of_effects
+    _take_observed(cell, test)
     for run in test.rows:
         if (fold := test.fold(run)) not in cell.items:
             cell.items[fold] = test.digest_items(run)
@@ -539,7 +638,18 @@ def _take(cell: Cell, test: Predictions, valued: bool) -> None:
             cell.outputs[run] = digest
         for selection, column in SELECTED_BY.items():
             if valued and any(test.flags(run, column)):
-                metrics = [name for name in CLASS_METRICS if test.serves(name)]
+                metrics = [name for name in (*CLASS_METRICS, *EFFECT_METRICS) if test.serves(name)]
                 values = {name: test.value(run, name) for name in metrics}
                 known = {name: math.nan if value is None else value for name, value in values.items()}
                 cell.values[selection, test.fold(run)] = known
+
+
+def _take_observed(cell: Cell, test: Predictions) -> None:
+    """Prints of what predicted effects are held against, which is the same for all runs of a fold."""
+    for run, prints in effect_predictions.observed_prints(test.table).items():
+        if run not in test.rows:
+            continue
+        first = cell.observed.setdefault(test.fold(run), prints)
+        if not effect_predictions.same_observed(first, prints):
+            said = f"run {run} is held against other observed changes than another run of its fold"
+            cell.check.say(cell.path.with_name("predictions.parquet"), said)

@@ -21,9 +21,10 @@ from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.processes import counted, map_forked
 from foundationless.study.names import sequence_set
-from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, LAST_LAYER, UNPAIRED
+from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, EFFECT_METRICS, LAST_LAYER, UNPAIRED
 
 RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safetensors", "predictions.parquet"
+COMPUTED = (*CLASS_METRICS, *EFFECT_METRICS)
 NOT_THERE = "files of tables or of the verdict that are not there"
 
 Means = dict[tuple[str, ...], dict[str, float]]  # (analysis, task, model, init, selection) -> metric -> value
@@ -208,12 +209,12 @@ def _average(cells: Sequence[Cell]) -> Means:
             runs = [values for (chose, _), values in cell.values.items() if chose == selection]
             if selection == LAST_LAYER and not runs:  # what validation chose was of the last layer, or of none
                 runs = [values for (chose, _), values in cell.values.items() if chose == "validation"]
-            names = [name for name in CLASS_METRICS if runs and all(name in values for values in runs)]
+            names = [name for name in COMPUTED if runs and all(name in values for values in runs)]
             folded = {name: sum(values[name] for values in runs) / len(runs) for name in names}
             identity = tuple(str(cell.record[key]) for key in ("analysis", "task", "model", "init"))
             arms.setdefault((*identity, selection), []).append(folded)
         for arm, seeds in arms.items():
-            shared = [name for name in CLASS_METRICS if all(name in seed for seed in seeds)]
+            shared = [name for name in COMPUTED if all(name in seed for seed in seeds)]
             means[arm] = {name: sum(seed[name] for seed in seeds) / len(seeds) for name in shared}
     return means
 

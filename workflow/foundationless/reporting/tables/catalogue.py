@@ -159,6 +159,18 @@ TABLES: dict[str, Table] = {
         _DIAGNOSTICS, f"{_ARM} selection actual predicted", parts=True,
     ),
     "roc": _table(RESULTS, "ROC curves of the likelihood ratio", _DIAGNOSTICS, f"{_ARM} selection fpr", parts=True),
+    "effects": _table(
+        RESULTS, "Predicted effects: all metrics of every test perturbation in each split, mean over seeds (`l2_mean`: "
+        "the error of the mean of the training perturbations; `length`: that of the observed change; `l2_10`, "
+        "`l2_change_10`: the error of the ten genes that are highest in control, that change most)",
+        _DIAGNOSTICS, f"{_ARM} selection fold perturbation", parts=True,
+    ),
+    "interactions": _table(
+        RESULTS, "How interactions of pairs of perturbations are found, by split: kinds of interactions, what the "
+        "predictions farthest from additive are called and are, the share found at a false discovery proportion "
+        "(`point`), AUROC and AUPRC; and the gaps beyond which a change is no longer additive",
+        _DIAGNOSTICS, f"{_ARM} selection fold what point predicted actual", parts=True,
+    ),
     "selections": _table(
         RESULTS, "What was tried and what was chosen, by which split",
         _DIAGNOSTICS, f"{_ARM} seed what within split candidate", parts=True,

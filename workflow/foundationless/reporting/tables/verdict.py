@@ -21,8 +21,9 @@ from foundationless.reporting.tables.verdict_words import sentences
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
 from foundationless.study.config import check_schema, read_schema
+from foundationless.study.names import parse_model
 from foundationless.study.plan import leading
-from foundationless.study.vocabulary import DECISIONS, FEWEST_SEEDS, METRICS, SCOPES, TOO_FEW_SEEDS
+from foundationless.study.vocabulary import CEILINGS, DECISIONS, FEWEST_SEEDS, METRICS, SCOPES, TOO_FEW_SEEDS
 
 SCHEMA_VERSION = 4
 QUESTION = "Does a pretrained model do better than the same model at random initialisation?"
@@ -282,7 +283,8 @@ def _rules(tables: Path, analysis: str, baselines: set[str]) -> list[Fact]:
     for task, part in mine.groupby("task", sort=False):
         metric, part = _on_metric(part, known := found[(found["task"] == task) & (found["word"] != "unknown")])
         same = known[known["metric"] == metric].astype({"value": float})
-        cheap = part[part["model"].isin(baselines)]
+        rivals = [name for name in baselines if parse_model(name).base not in CEILINGS]
+        cheap = part[part["model"].isin(rivals)]
         pretrained = part[(part["init"] == "pretrained") & ~part["model"].isin(baselines)]
         rows.append(
             {"task": str(task), "metric": metric}

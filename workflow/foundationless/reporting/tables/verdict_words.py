@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from foundationless.study.vocabulary import METRICS, REFERENCES, SCOPES, TOO_FEW_SEEDS, VERDICTS
+from foundationless.study.vocabulary import EFFECT_METRICS, METRICS, REFERENCES, SCOPES, TOO_FEW_SEEDS, VERDICTS
 
 PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
 PHRASES = {
@@ -11,7 +11,7 @@ PHRASES = {
     "equivalent": "makes no difference (within {margin}) for",
     "worse": "hurts",
     "undecided": "remains undecided for",
-    "not learned": "cannot be judged, for neither arm beats a constant answer, for",
+    "not learned": "cannot be judged, for neither arm beats {constant}, for",
     "two seeds": "has too few seeds for a word (two of three) for",
     "one seed": "has too few seeds for a word (one of three) for",
 }
@@ -133,7 +133,8 @@ def _answer(judged: Mapping[str, Any], scope: str) -> str:
     facts = [fact["versus_random"][scope] for fact in known.values()]
     by_word = {word: [one["label"] for one in known.values() if one["verdict"][scope] == word] for word in VERDICTS}
     margin = margin_words(facts)
-    parts = [f"{PHRASES[word].format(margin=margin)} {_list(names)}" for word, names in by_word.items() if names]
+    said = {word: PHRASES[word].format(margin=margin, constant=constant_words(facts)) for word in by_word}
+    parts = [f"{said[word]} {_list(names)}" for word, names in by_word.items() if names]
     place = PLACES[scope]
     if scope != "these":
         families = span([fact["units"] for fact in facts])
@@ -159,6 +160,13 @@ def margin_words(facts: Iterable[Fact]) -> str:
     if not names:
         return size
     return f"{size} of {names[0]}" if len(names) == 1 else f"{size}, the mean of the tasks' margins of {_list(names)}"
+
+
+def constant_words(facts: Iterable[Fact]) -> str:
+    """What an arm that learned anything beats: of effects of perturbations, their mean."""
+    metrics = [name for fact in facts for name in fact["metrics"]]
+    of_effects = metrics and all(name in EFFECT_METRICS for name in metrics)
+    return REFERENCES["mean"] if of_effects else "a constant answer"
 
 
 def span(numbers: Iterable[int | None]) -> str:

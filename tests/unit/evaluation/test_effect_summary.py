@@ -1,0 +1,351 @@
+"""Predicted effects from files to tables: planted arms get their words, what does not fit is named."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from foundationless.errors import UserError
+from foundationless.evaluation import analysis_summary, table_files
+from foundationless.evaluation.across_tasks import summarise_tasks
+from foundationless.evaluation.aggregate import decide
+from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_analysis, summarise_task
+from foundationless.evaluation.effects.interactions import fit_null
+from foundationless.evaluation.spending import Looks
+from foundationless.evaluation.task_results import read_predictions
+from foundationless.evaluation.verification import tree
+from foundationless.runtime.files import read_json, write_json
+from foundationless.study.vocabulary import EFFECT_METRICS, MARGINS
+from support.effect_study import GENES, HELD_OUT, SPLITS, TOP, Arm, Screen, write_cell
+from support.simulated_study import sign
+
+# Noise of .7 is as large as what is specific to a perturbation: an arm that adds it is far below the mean.
+ARMS = [
+    Arm("useful", "pretrained", 0.6, 0.05), Arm("useful", "random", 0.0, 0.02, 4),
+    Arm("useful", "spectrum", 0.0, 0.02, 4), Arm("useful", "permuted", 0.0, 0.02, 4),
+    Arm("useless", "pretrained", 0.0, 0.03), Arm("useless", "random", 0.0, 0.04, 4),
+    Arm("trap", "pretrained", 0.0, 0.35), Arm("trap", "random", 0.0, 0.7, 4),
+    Arm("mean", "baseline", 0.0, 0.0), Arm("linear", "baseline", 0.1, 0.05), Arm("replicate", "baseline", 0.9, 0.0),
+]  # fmt: skip
+TASK = "sim_effects"
+
+
+def cells_of(arms):
+    return tuple(f"{arm.model}/{arm.init}/seed{seed}" for arm in arms for seed in range(arm.seeds))
+
+
+def write_all(root, screen, arms, **more):
+    for arm in arms:
+        for seed in range(arm.seeds):
+            write_cell(root, screen, arm, seed, task=TASK, **more)
+
+
+def analysis(root, name="borrowed", **more):
+    return Analysis(name, root / name, 400, MARGINS, 1, **more)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    root = tmp_path_factory.mktemp("effects") / "results"
+    write_all(root, Screen(), ARMS, analysis="borrowed")
+    return root
+
+
+@pytest.fixture(scope="module")
+def summary(files):
+    return summarise_task(analysis(files), TaskCells(TASK, "skill", cells_of(ARMS)))
+
+
+@pytest.fixture
+def pairs(summary):
+    chosen = summary.comparisons[summary.comparisons["selection"] == "validation"]
+    return chosen.set_index(["model", "init", "versus"])
+
+
+def test_words_of_planted_arms(pairs):
+    """Useful is better than random, spectrum and mean; useless is equivalent to both; below the mean, nothing is said
+    of an arm that beats a random one."""
+    for versus in ("random", "spectrum", "permuted", "mean"):
+        assert pairs.loc[("useful", "pretrained", versus), "verdict"] == "better"
+    for versus in ("random", "mean"):
+        row = pairs.loc[("useless", "pretrained", versus)]
+        assert row["verdict"] == "equivalent" and not row["learned"]
+    trap = pairs.loc[("trap", "pretrained", "random")]
+    assert trap["verdict"] == "not learned" and trap["low"] > 0.05 and trap["p"] < 0.05
+    assert pairs.loc[("trap", "pretrained", "mean"), "verdict"] == "not learned"
+    assert pairs.loc[("useless", "random", "mean"), "verdict"] == "equivalent", "every arm is compared with the mean"
+    assert set(pairs["reference"][pairs.index.get_level_values("versus") == "mean"]) == {"mean"}
+    assert not {"mean", "linear", "replicate"} & set(pairs.index.get_level_values("model"))
+
+
+def test_a_ceiling_is_no_baseline_to_beat(summary, pairs):
+    best = pairs.xs("baseline", level="versus")
+    assert set(best["reference"]) == {"linear"}
+    scores = summary.scores.set_index(["model", "init", "selection"])
+    values = scores["value"].xs("validation", level="selection")
+    assert values["replicate", "baseline"] == values.max() > 0.85
+
+
+def test_scores_are_means_over_perturbations_splits_and_draws(files, summary):
+    scores = summary.scores[summary.scores["selection"] == "validation"].set_index(["model", "init"])
+    assert set(EFFECT_METRICS) <= set(scores.columns) and not {"mcc", "ece", "auroc"} & set(scores.columns)
+    for arm in ARMS:
+        folds = []
+        for seed in range(arm.seeds):
+            record = read_json(files / "borrowed" / TASK / arm.model / arm.init / f"seed{seed}/record.json")
+            folds += [row["value"] for row in record["results"] if row["metric"] == "skill"
+                      and (row["split"], row["selection"]) == ("test", "validation")]  # fmt: skip
+        assert scores.loc[(arm.model, arm.init), "value"] == pytest.approx(np.mean(folds), rel=1e-12)
+    useful = scores.loc[("useful", "pretrained")]
+    assert useful["value"] == pytest.approx(0.6, abs=0.02) and useful["learned"] and useful["p_chance"] < 0.001
+    assert useful["chance"] == 0 and scores.loc[("mean", "baseline"), ["value", "low", "high"]].tolist() == [0, 0, 0]
+    trap = scores.loc[("trap", "random")]
+    assert trap["low"] <= trap["value"] <= trap["high"] and not trap["learned"] and trap["value"] < -0.3
+    assert trap["n_test"] == HELD_OUT * len(SPLITS) and HELD_OUT < trap["groups"] < trap["n_test"]
+    assert useful["l2"] < trap["l2"] and np.isnan(scores.loc[("mean", "baseline"), "pearson_mean"])
+
+
+def test_what_is_of_classes_is_silent(summary):
+    for name in ("calibration", "roc", "confusion", "optimism", "leakage", "layers"):
+        assert summary.diagnostics[name].empty, name
+    assert not [row for row in summary.notes if row["what"] in ("classes", "groups", "items")]
+    assert set(summary.diagnostics["selections"]["what"]) == {"strength"}
+
+
+def test_each_perturbation_has_a_row(summary):
+    table = summary.diagnostics["effects"]
+    assert len(table) == len({(arm.model, arm.init) for arm in ARMS}) * HELD_OUT * len(SPLITS)
+    keys = ["model", "init", "fold", "perturbation"]
+    assert not table.duplicated(keys).any()
+    mine = table[(table["model"] == "useful") & (table["init"] == "pretrained")]
+    np.testing.assert_allclose(mine["skill"], 1 - mine["l2"] / mine["l2_mean"])
+    np.testing.assert_allclose(mine["l2_1000"], mine["l2"])
+    assert (mine["l2_10"] <= mine["l2_30"]).all() and (mine["l2_30"] <= mine["l2_top"]).all()
+    random = table[(table["model"] == "useful") & (table["init"] == "random")]
+    assert (random["seeds"] == 4).all() and (mine["seeds"] == 1).all()
+    assert summary.diagnostics["interactions"].empty, "there are no doubles"
+
+
+def test_the_same_words_over_tasks_and_at_looks(summary, files):
+    tasks = pd.DataFrame([{"task": TASK, "suite": "perturbation", "family": "screen"}])
+    chosen = {name: frame[frame["selection"] == "validation"] for name, frame in
+              (("comparisons", summary.comparisons), ("runs", summary.diagnostics["runs"]))}  # fmt: skip
+    for looks in (None, {"borrowed": Looks(3, 4, 4)}):
+        across = summarise_tasks(chosen["comparisons"], chosen["runs"], tasks, {}, None, looks)
+        mine = across[(across["suite"] == "all") & (across["family"] == "") & (across["scope"] == "these")]
+        words = mine.set_index(["model", "versus"])["verdict"]
+        assert words["useful", "random"] == "better" == words["useful", "mean"]
+        assert words["useless", "random"] == "equivalent" == words["useless", "mean"]
+        assert words["trap", "random"] == "not learned"
+    at_look = summarise_task(analysis(files, looks=Looks(3, 4, 4)), TaskCells(TASK, "skill", cells_of(ARMS)))
+    words = at_look.comparisons[at_look.comparisons["selection"] == "validation"]
+    words = words.set_index(["model", "init", "versus"])["verdict"]
+    assert (
+        words["useless", "pretrained", "random"] == "equivalent"
+        and words["trap", "pretrained", "random"] == "not learned"
+    )
+
+
+def test_equivalence_is_asked_first_of_effects_alone():
+    for metrics in ("skill", "skill+l2"):
+        assert decide(0.5, 0.001, 0.0, learned=False, metrics=metrics) == "equivalent"
+    for metrics in ("mcc", "", "skill+mcc"):
+        assert decide(0.5, 0.001, 0.0, learned=False, metrics=metrics) == "not learned"
+    assert decide(0.001, 0.9, 0.2, learned=False, metrics="skill") == "not learned"
+    assert decide(0.001, 0.001, 0.2, learned=False, seeds=2, metrics="skill") == "two seeds"
+
+
+def test_tables_are_written_and_read_again(files, tmp_path):
+    cells = [TaskCells(TASK, "skill", cells_of(ARMS[:6] + ARMS[8:]))]
+    summarise_analysis(analysis(files), cells, tmp_path, 1)
+    assert {path.name for path in tmp_path.iterdir()} == set(analysis_summary.FILES)
+    effects = table_files.read_table(tmp_path / "effects.csv", "effects")
+    assert set(effects["perturbation"]) <= set(Screen().names) and effects["skill"].notna().all()
+    scores = table_files.read_table(tmp_path / "scores.csv", "scores")
+    assert scores["rank_accuracy"].notna().all()
+
+
+# ---- doubles
+
+
+@pytest.fixture(scope="module")
+def doubles(tmp_path_factory):
+    root = tmp_path_factory.mktemp("doubles") / "results"
+    arms = [Arm("useful", "pretrained", 0.95, 0.05), Arm("useful", "random", 0.0, 0.3, 3),
+            Arm("mean", "baseline", 0, 0), Arm("additive", "baseline", 0, 0)]  # fmt: skip
+    write_all(root, Screen(), arms, analysis="doubles", kind="double")
+    return summarise_task(analysis(root, "doubles"), TaskCells(TASK, "skill", cells_of(arms)))
+
+
+def test_interactions_of_pairs_are_found_by_who_predicts_them(doubles):
+    table, screen = doubles.diagnostics["interactions"], Screen()
+    places = sorted(set(np.concatenate([screen.split(fold, "double") for fold in SPLITS]).tolist()))
+    gaps = (screen.double - screen.additive)[places, :TOP]
+    null = fit_null(gaps)
+    np.testing.assert_allclose(table["threshold_high"], null.high, rtol=1e-5)
+    np.testing.assert_allclose(table["threshold_low"], null.low, rtol=1e-5)
+    one = table[(table["model"] == "useful") & (table["init"] == "pretrained") & (table["fold"] == 1)]
+    kinds = one[one["what"] == "class"].set_index("actual")
+    planted = screen.beyond[screen.split(1, "double"), :TOP]
+    assert kinds["count"].sum() == planted.size and kinds["value"].sum() == pytest.approx(1)
+    assert planted.size - kinds.loc["additive", "count"] == pytest.approx(planted.sum(), rel=0.05)
+    assert kinds.loc["synergistic", "count"] < 0.02 * planted.sum(), "all that was planted goes against the sum"
+    curve = one[one["what"] == "tpr"].set_index("point")["value"]
+    assert curve.is_monotonic_increasing and curve.loc[0.1] > 0.8
+    rated = table[table["what"] == "auprc"].groupby(["model", "init"])["value"].mean()
+    assert rated["useful", "pretrained"] > 0.9 and rated["useful", "random"] < 0.5
+    assert rated["additive", "baseline"] == pytest.approx(planted.mean(), abs=0.03), "it predicts none"
+    called = one[one["what"] == "called"]
+    assert called["count"].sum() == 500 and (called["predicted"] != "additive").all()
+    assert (table["seeds"] == np.where(table["init"] == "random", 3, 1)).all()
+
+
+def test_genes_that_one_arm_drops_move_neither_the_null_nor_the_others(tmp_path):
+    root, screen = tmp_path / "results", Screen()
+    arms = [
+        Arm("useful", "pretrained", 0.9, 0.05),
+        Arm("useful", "random", 0.0, 0.05, 3),
+        Arm("mean", "baseline", 0, 0),
+    ]
+    write_all(root, screen, arms, analysis="doubles", kind="double")
+    whole = summarise_task(analysis(root, "doubles"), TaskCells(TASK, "skill", cells_of(arms)))
+    misread = Arm("useful.paper", "pretrained", 0.9, 0.05)
+    write_cell(root, screen, misread, 0, analysis="doubles", task=TASK, kind="double", dropped=range(0, GENES, 9))
+    found = summarise_task(analysis(root, "doubles"), TaskCells(TASK, "skill", cells_of([*arms, misread])))
+    limits = [one.diagnostics["interactions"]["threshold_low"].unique() for one in (whole, found)]
+    np.testing.assert_array_equal(*limits)
+    scores = found.scores[found.scores["selection"] == "validation"].set_index("model")
+    kept = 1 - len(range(0, GENES, 9)) / GENES
+    assert scores.loc["useful.paper", "l2"] == pytest.approx(
+        scores.loc["useful", "l2"].iloc[0] * np.sqrt(kept), rel=0.05
+    )
+    assert scores.loc["useful.paper", "value"] == pytest.approx(0.9, abs=0.05)
+    assert "reading" in set(found.comparisons["versus"])
+
+
+# ---- what does not fit
+
+
+@pytest.fixture
+def broken(files, tmp_path):
+    """A copy of a few cells that a test may spoil."""
+    few = [ARMS[0], ARMS[4], *ARMS[8:]]
+    for cell in cells_of(few):
+        shutil.copytree(files / "borrowed" / TASK / cell, tmp_path / "results/borrowed" / TASK / cell)
+    return tmp_path / "results", few
+
+
+def change(path, edit):
+    """Change the predictions of a cell as somebody would who can also write hashes."""
+    table = pq.read_table(path / "predictions.parquet")
+    frame = {name: table[name].to_pylist() for name in table.column_names}
+    edit(frame)
+    columns = {name: pa.array(values, table.schema.field(name).type) for name, values in frame.items()}
+    pq.write_table(pa.table(columns).replace_schema_metadata(table.schema.metadata), path / "predictions.parquet")
+    sign(path / "record.json")
+
+
+def check(root, few):
+    return summarise_task(analysis(root), TaskCells(TASK, "skill", cells_of(few)))
+
+
+def test_honest_files_pass_all_checks(broken):
+    root, few = broken
+    table = check(root, few).diagnostics["verification"]
+    assert table["values"].sum() > 0 and (table["selections"] > 0).sum() == 2
+    found = tree.verify(root, 1)
+    assert not found.misfits and found.counts["values"] > 0
+
+
+def test_a_value_that_the_profiles_do_not_give_is_named(broken):
+    root, few = broken
+    path = root / "borrowed" / TASK / "useful/pretrained/seed0/record.json"
+    record = read_json(path)
+    row = next(row for row in record["results"] if (row["metric"], row["split"]) == ("skill", "test"))
+    row["value"] += 0.05
+    write_json(path, record)
+    sign(path)
+    with pytest.raises(UserError, match=r"skill of run fold1 dims10 strength0\.1 on test is .* in the record"):
+        check(root, few)
+    assert any("skill of run" in str(misfit) for misfit in tree.verify(root, 1).misfits)
+
+
+def test_an_arm_that_is_held_against_other_numbers_is_named(broken):
+    root, few = broken
+
+    def edit(frame):
+        frame["observed"][3][7] += 1e-4
+
+    place = root / "borrowed" / TASK / "useless/pretrained/seed0"
+    change(place, edit)
+    recompute(place)
+    with pytest.raises(UserError, match="held against different observed changes in fold 1"):
+        check(root, few)
+
+
+def recompute(place):
+    """Make a record say what its predictions give."""
+    table = read_predictions(place / "predictions.parquet")
+    record = read_json(place / "record.json")
+    for row in record["results"]:
+        if row["split"] == "test":
+            mine = np.array(table["fold"].to_pylist()) == row["fold"]
+            row["value"] = float(np.nanmean(table[row["metric"]].to_numpy()[mine]))
+    write_json(place / "record.json", record)
+    sign(place / "record.json")
+
+
+def test_a_choice_that_the_predictions_do_not_show_is_named(broken):
+    root, few = broken
+    path = root / "borrowed" / TASK / "useful/pretrained/seed0/record.json"
+    record = read_json(path)
+    for selection in record["selections"]:
+        selection["tried"] = dict(reversed([(name, -value) for name, value in selection["tried"].items()]))
+        selection["chosen"] = "1"
+    for row in record["results"]:
+        row["value"] = -row["value"] if row["split"] == "validation" else row["value"]
+    write_json(path, record)
+    sign(path)
+    with pytest.raises(UserError, match="the strength that validation chose in fold 1 is 1 in selections"):
+        check(root, few)
+
+
+def test_predictions_of_another_arm_are_named(broken):
+    root, few = broken
+    first, second = (root / "borrowed" / TASK / f"{name}/pretrained/seed0" for name in ("useful", "useless"))
+    record = read_json(first / "record.json") | {"model": "useless"}
+    shutil.copy(first / "predictions.parquet", second / "predictions.parquet")
+    write_json(second / "record.json", record)
+    sign(second / "record.json")
+    with pytest.raises(UserError, match="are those of borrowed/sim_effects/useful/pretrained/seed0, to the last digit"):
+        check(root, few)
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [(lambda frame: frame["predicted"][0].__setitem__(0, float("nan")), "is not finite"),
+     (lambda frame: frame["predicted"][0].__setitem__(0, float("inf")), "is not finite"),
+     (lambda frame: frame["mean"].__setitem__(0, None), "is not one number a gene"),
+     (lambda frame: frame["observed"][0].pop(), "is not one number a gene"),
+     (lambda frame: frame.pop("targets"), "lack the column"),
+     (lambda frame: frame["fold"].__setitem__(0, None), "column fold")],
+)  # fmt: skip
+def test_predictions_that_are_none_are_a_sentence(files, tmp_path, edit, sentence):
+    place = tmp_path / "cell"
+    shutil.copytree(files / "borrowed" / TASK / "useful/pretrained/seed0", place)
+    change(place, edit)
+    with pytest.raises(UserError, match=sentence) as caught:
+        read_predictions(place / "predictions.parquet")
+    assert str(place) in str(caught.value) and str(caught.value).endswith("run its job again.")
+
+
+def test_vectors_are_left_out_of_what_is_kept(files):
+    path = files / "borrowed" / TASK / "useful/pretrained/seed0/predictions.parquet"
+    table = read_predictions(path)
+    assert not {"observed", "predicted", "mean", "targets"} & set(table.column_names)
+    assert table.num_rows == HELD_OUT * len(SPLITS) and table.nbytes < 0.2 * pq.read_table(path).nbytes
+    assert json.loads(pq.read_schema(path).metadata[b"foundationless"])["top"] == TOP
