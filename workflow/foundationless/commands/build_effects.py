@@ -1,4 +1,4 @@
-"""Read a perturbation screen into the mean expression of each condition, of the control and of halves of the replicates.
+"""Read a perturbation screen into the mean expression of each condition and of two halves of its replicates.
 
 `--explain` prints the sources and options.
 """

@@ -49,7 +49,7 @@ class Effects:
     @property
     def control(self) -> NDArray[np.float64]:
         """Mean expression of the control [genes]."""
-        return self.means[self.kinds.index("control")].astype(np.float64)
+        return np.asarray(self.means[self.kinds.index("control")], dtype=np.float64)
 
     @property
     def singles(self) -> NDArray[np.int64]:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.tasks.readers.transcripts import read_gene_table
-from foundationless.data.text_tables import read_text_table
 
 # Names of a gene, from those that decide to those that give way.
 _RANKS = (
@@ -63,9 +63,8 @@ def read_names(path: Path) -> NameTable:
         raise UserError(f"{path}: is no table of gene names; it needs symbol, and ensembl_gene_id or entrez_id.")
     text = {rank: [_cell(value) for value in table[name]] for rank, name in columns.items() if name}
     genes: dict[str, int] = {}
-    for symbol in text["symbol"]:
+    for symbol in filter(None, text["symbol"]):
         genes.setdefault(symbol, len(genes))
-    genes.pop("", None)
     numbers: dict[str, int] = {}
     for rank, _ in _RANKS:
         pairs = zip(text["symbol"], text.get(rank, ()), strict=False)

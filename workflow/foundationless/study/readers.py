@@ -256,10 +256,12 @@ READERS = {
         },
         required=("matrix",),
         options={
-            "condition": Option("text", "condition", "column of the conditions; rows without columns are named by them"),
+            "condition": Option("text", "condition", "column of the conditions; else names of rows"),
             "target": Option("text", "", "column of the perturbed genes, where the condition's name is none of them"),
-            "control": Option("words", [], "names of the control, may end in *; without it, the usual ones (ctrl, NT)"),
-            "controls": Option("row_filters", {}, "rows that are control, as pert_type=ctl_vector, whatever their name"),
+            "control": Option("words", [], "names of the control, may end in *; else the usual ones (ctrl, NT)"),
+            "controls": Option(
+                "row_filters", {}, "rows that are control whatever their name, as pert_type=ctl_vector"
+            ),
             "separator": Option("text", "+", "sign between two genes: + _ , | : or plus, underscore, semicolon, none"),
             "keep": Option("row_filters", {}, "rows to keep, as cell_type=K562|k562,dose=1"),
             "direction": Option("text", "unknown", "activation, knockdown, knockout or unknown"),

@@ -119,9 +119,8 @@ def pseudobulk(
     listed = [resolved[members[0]] or () for members in rows.values()]
     named = ["+".join(own.get(gene, gene) for gene in genes) or conditions.CONTROL for genes in listed]
     means = np.stack([_mean(normal, members) for members in rows.values()])
-    halves = np.stack(
-        [_halves(normal, members, seed, name) for members, name in zip(rows.values(), named, strict=True)]
-    )
+    members_of = zip(rows.values(), named, strict=True)
+    halves = np.stack([_halves(normal, members, seed, name) for members, name in members_of])
     return Effects(
         conditions=tuple(named),
         targets=tuple(listed),
@@ -153,7 +152,7 @@ def resolved_targets(
     return symbols, [None if genes is None else tuple(dict.fromkeys(ids[gene] for gene in genes)) for genes in targets]
 
 
-def _mean(expression: Expression, rows: Sequence[int]) -> NDArray[np.float32]:
+def _mean(expression: Expression, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float32]:
     """Plain mean of rows [genes], added up in double precision."""
     total = np.asarray(expression.matrix[np.asarray(rows)].sum(axis=0, dtype=np.float64)).reshape(-1)
     return (total / len(rows)).astype(np.float32)

@@ -130,7 +130,8 @@ def write_h5ad(path: Path, expression: Expression) -> None:
                 group.create_dataset(name, data=getattr(matrix, name), compression="gzip")
         else:
             _encode(file.create_dataset("X", data=matrix, compression="gzip"), "array", "0.2.0")
-        _write_table(file, "obs", list(expression.obs.index), {str(name): expression.obs[name] for name in expression.obs})
+        obs = expression.obs
+        _write_table(file, "obs", list(obs.index), {str(name): obs[name] for name in obs})
         _write_table(file, "var", expression.genes, {"gene_symbol": expression.symbols})
         for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
             _encode(file.create_group(name), "dict", "0.1.0")

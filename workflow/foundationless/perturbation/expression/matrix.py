@@ -46,7 +46,7 @@ def refuse_pages(path: Path) -> None:
 def entries(expression: Expression) -> NDArray[np.float32]:
     """The numbers of the matrix; of a sparse one those that are stored."""
     matrix = expression.matrix
-    return matrix.data if sparse.issparse(matrix) else matrix  # type: ignore[union-attr,return-value]
+    return matrix.data if sparse.issparse(matrix) else matrix  # type: ignore[return-value]
 
 
 def checked(expression: Expression, path: Path, values: str = "auto") -> Expression:

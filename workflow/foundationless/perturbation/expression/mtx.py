@@ -18,7 +18,7 @@ _NAMES = {
 
 
 def read_mtx(path: Path, features: Path | None = None, barcodes: Path | None = None) -> Expression:
-    """The matrix of a directory that Cell Ranger wrote, or of a .mtx(.gz) file, whose tables lie beside it or are given.
+    """The matrix of Cell Ranger's directory, or of a .mtx(.gz) file whose tables lie beside it or are given.
 
     Columns of features: id, symbol, type; where types are given, only `Gene Expression` is kept.
     """

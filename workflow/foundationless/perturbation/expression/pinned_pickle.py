@@ -1,4 +1,4 @@
-"""One published pickle, known by its SHA-256, read as the list of instructions that it is; nothing in it is carried out.
+"""One published pickle, known by its SHA-256, read as a list of instructions; nothing in it is carried out.
 
 The means of the hackathon's Norman screen exist as a pickle alone. A pickle is a program: loading it calls what it
 names. Here its instructions are listed by the standard library's disassembler, those that build plain values are
@@ -27,6 +27,7 @@ _PUSHED = {"SHORT_BINUNICODE", "BINUNICODE", "BININT", "BININT1", "BININT2", "BI
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _NOTHING = {"PROTO", "FRAME", "STOP"}
+_PROTOCOLS = (b"\x01", b"\x02", b"\x03", b"\x04", b"\x05")
 _MARK = object()
 
 
@@ -47,7 +48,7 @@ def is_pickle(path: Path) -> bool:
         return False
     with path.open("rb") as stream:
         start = stream.read(2)
-    return path.suffix.lower() in SUFFIXES or (start[:1] == b"\x80" and start[1:] in (b"\x02", b"\x03", b"\x04", b"\x05"))
+    return path.suffix.lower() in SUFFIXES or (start[:1] == b"\x80" and start[1:] in _PROTOCOLS)
 
 
 def read_pinned(path: Path) -> Expression:
@@ -89,7 +90,7 @@ def listed(data: bytes) -> Any:
         elif name == "MEMOIZE":
             memo.append(stack[-1])
         elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
+            stack.append(memo[int(argument or 0)])
         elif name == "TUPLE" or name in _TUPLES:
             items = since_mark() if name == "TUPLE" else [stack.pop() for _ in range(_TUPLES[name])][::-1]
             stack.append(tuple(items))

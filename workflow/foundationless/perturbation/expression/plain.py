@@ -82,8 +82,8 @@ def read_npz(path: Path) -> Expression:
     except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         said = " ".join(str(error).split())[:160]
         raise UserError(f"{path}: is no whole NumPy archive of plain arrays ({said}).") from None
-    found = [next((arrays[name] for name in names if name in arrays), None) for names in (_MATRIX, _GENES, _CELLS)]
-    if any(part is None for part in found):
+    found = [arrays[name] for names in (_MATRIX, _GENES, _CELLS) for name in names if name in arrays]
+    if len(found) != 3:
         raise UserError(f"{path}: an archive of expression holds X, genes and cond; this one has {', '.join(arrays)}.")
     matrix, genes, cells = found
     names = tuple(map(str, genes))

@@ -57,5 +57,5 @@ def _read(path: Path, settings: Mapping[str, str], tables: Mapping[str, Path | N
     if name.endswith((".csv", ".tsv", ".txt")):
         return read_text(path, settings["rows"])
     raise UserError(
-        f"{path}: not known as a matrix of expression; .h5ad, .mtx, .gct, .rda, .rds, .npz, .parquet, .csv and .tsv are."
+        f"{path}: no known matrix of expression; .h5ad, .mtx, .gct, .rda, .rds, .npz, .parquet, .csv and .tsv are."
     )
