@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from foundationless.errors import UserError
 from foundationless.models.cells.binning import bin_values, collate_cells, read_cell
 from foundationless.models.cells.ranks import Ranker, pool_cell
-from foundationless.models.tokenizers.genes import CellVocabulary, read_vocabulary
 from foundationless.models.registry import family_class
+from foundationless.models.tokenizers.genes import CellVocabulary, read_vocabulary
 from foundationless.models.weights import initialise, load_checkpoint
-from foundationless.study.families import count_parameters, recognise
+from foundationless.study.families import count_parameters
 from support.golden_data import assert_gradients_as_official
 
 # Directory of a set, its family, weights and outputs, and the tolerance of its README.
@@ -27,7 +27,11 @@ SETS = {
     "geneformer/a": ("geneformer", "weights", "outputs", 1e-4),
     "geneformer/a at its start": ("geneformer", "init/weights", "init/outputs", 2e-5),
 }
-FULL = {"scgpt/full_size": "scgpt", "geneformer/full_size/V1-10M": "geneformer", "geneformer/full_size/V2-104M": "geneformer"}
+FULL = {
+    "scgpt/full_size": "scgpt",
+    "geneformer/full_size/V1-10M": "geneformer",
+    "geneformer/full_size/V2-104M": "geneformer",
+}
 
 
 @pytest.fixture
@@ -145,7 +149,7 @@ def test_names_of_flash_attention(form, load):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: {k: v for k, v in t.items() if "layers.1.self_attn.in_proj_bias" not in k}, "in_proj_bias' is missing"),
+        (lambda t: {k: v for k, v in t.items() if "s.1.self_attn.in_proj_b" not in k}, "in_proj_bias' is missing"),
         (lambda t: t | {"decoder.fc.6.weight": torch.ones(1, 32)}, "decoder.fc.6.weight' is unexpected"),
         (lambda t: t | {"pert_encoder.weight": torch.ones(3, 32)}, "pert_encoder.weight' is unexpected"),
         (lambda t: {k: v for k, v in t.items() if k != "decoder.fc.4.bias"}, "decoder.fc.4.bias' is missing"),
@@ -194,7 +198,7 @@ def test_full_size_keys_and_parameters(place, cells):
 
 
 def test_names_of_the_published_checkpoint(cells):
-    """The names that were seen in it, and those expected, load without numbers; recognised by its configuration."""
+    """The names that were seen in it, and those expected, load without numbers."""
     full = cells / "scgpt/full_size"
     said, config = (json.loads((full / f"{name}.json").read_text()) for name in ("checkpoint_keys", "config"))
     keys = json.loads((full / "keys.json").read_text())
@@ -204,7 +208,6 @@ def test_names_of_the_published_checkpoint(cells):
     assert model.absent == {"decoder", "cls_decoder", "mvc_decoder"}
     whole = outlines | {name: torch.empty(keys[name]["shape"], device="meta") for name in said["not_verified_expected"]}
     assert model_class.foresee(model_class.check_config(config), whole, "the checkpoint").has_head
-    assert recognise(config) == "scgpt"
 
 
 # ---- random initialisation
@@ -266,7 +269,7 @@ def test_bins(cells):
         if "result" in case:
             assert bin_values(values, case["n_bins"], np.random.default_rng(0)).tolist() == case["result"]
         for seeded, official in case.get("official_with_seed", {}).items():
-            draws = np.random.RandomState(int(re.search(r"\d+", seeded)[0]))  # noqa: NPY002 - that of the official run
+            draws = np.random.RandomState(int(re.search(r"\d+", seeded)[0]))
             assert bin_values(values, case["n_bins"], draws).tolist() == official, case["name"]
             ties += 1
         if "lowest_possible" in case:

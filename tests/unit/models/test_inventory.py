@@ -11,7 +11,7 @@ from foundationless.__main__ import main
 from foundationless.models.inventory import align, describe, list_models
 from foundationless.models.tokenizers import TOKENIZERS
 from foundationless.models.weights import initialise, save_weights
-from foundationless.study.families import FAMILIES
+from foundationless.study.families import CELL_FAMILIES, FAMILIES
 from support.golden_data import SETS
 from support.networks import CARD, HYENA
 
@@ -97,7 +97,7 @@ def test_families_and_tokenizers(capsys):
     assert all(f"\n{name} " in text for name in [*FAMILIES, *TOKENIZERS])
     assert main(["models", "--families", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {row["family"] for row in found["families"]} == set(FAMILIES)
+    assert {row["family"] for row in found["families"]} == {*FAMILIES, *CELL_FAMILIES}
     assert {row["tokenizer"]: row["size"] for row in found["tokenizers"]}["nt_v2"] == 4107
 
 

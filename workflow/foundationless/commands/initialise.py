@@ -17,7 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", required=True, help="architecture family (see the command `models`)")
     parser.add_argument("--config", required=True, help="official configuration: a JSON file, or a JSON object as text")
     parser.add_argument("--tokenizer", required=True, help="tokenizer put in front of the model")
-    text = "tokenizer.json of a byte-pair tokenizer; of a published one the directory of its files, or its files.json"
+    text = (
+        "tokenizer.json of a byte-pair tokenizer; of a published one the directory of its files, or its files.json; of "
+    )
+    text += "cells their vocabulary.json"
     parser.add_argument("--tokenizer-file", type=Path, help=text)
     add_reading(parser)
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
@@ -27,11 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.errors import UserError
-    from foundationless.models.tokenizers import load_tokenizer, tokenizer_files
+    from foundationless.models.tokenizers import CELL_FILES, load_tokenizer, tokenizer_files
     from foundationless.models.weights import initialise, paper_family, parse_config, retokenized, save_weights
 
     given: Path | None = arguments.tokenizer_file
-    if given is not None and given.name not in ("tokenizer.json", "files.json") and not given.is_dir():
+    named = ("tokenizer.json", "files.json", *CELL_FILES)
+    if given is not None and given.name not in named and not given.is_dir():
         raise UserError(f"{given}: --tokenizer-file takes the published file named tokenizer.json, or a directory.")
     directory = given if given is None or given.is_dir() else given.parent
     tokenizer = load_tokenizer(arguments.tokenizer, directory)

@@ -14,8 +14,8 @@ import torch
 
 from foundationless.errors import UserError
 from foundationless.models.registry import ENTRY_POINTS, family_class
-from foundationless.models.tokenizers import CELLS, PIECES, PUBLISHED, TOKENIZERS, load_tokenizer
-from foundationless.study.families import FAMILIES
+from foundationless.models.tokenizers import PIECES, PUBLISHED, TOKENIZERS, load_tokenizer
+from foundationless.study.families import CELL_FAMILIES, FAMILIES
 
 _MIB = 2**20
 _NUMBER = re.compile(r"[\d,.]+|None|-|\?")
@@ -122,7 +122,7 @@ def model_table(rows: Iterable[Mapping[str, Any]]) -> str:
 def list_families() -> list[dict[str, Any]]:
     """One row per architecture family: of the program, and of installed packages (entry points)."""
     rows = []
-    for name in dict.fromkeys([*FAMILIES, *(point.name for point in entry_points(group=ENTRY_POINTS))]):
+    for name in dict.fromkeys([*FAMILIES, *CELL_FAMILIES, *(point.name for point in entry_points(group=ENTRY_POINTS))]):
         family = family_class(name)
         facts = ("objective", "padding", "tokenizer", "paper_masked", "implementation")
         rows.append({"family": name} | {fact: getattr(family, fact) for fact in facts})
@@ -137,7 +137,7 @@ def list_tokenizers() -> list[dict[str, Any]]:
             special = dict(zip(("unknown_id", "cls_id", "sep_id", "pad_id", "mask_id"), range(5), strict=True))
             rows.append({"tokenizer": name, "k": None, "size": None, "padding_side": "right"} | special)
             continue
-        if name in (PUBLISHED, CELLS):  # all of it is in the checkpoint's files
+        if name == PUBLISHED:  # all of it is in the checkpoint's files
             rows.append({"tokenizer": name} | dict.fromkeys(rows[0].keys() - {"tokenizer"}))
             continue
         tokenizer = load_tokenizer(name)

@@ -14,16 +14,17 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel
-from foundationless.study.families import FAMILIES, class_path
+from foundationless.study.families import CELL_FAMILIES, FAMILIES, class_path
 
 ENTRY_POINTS = "foundationless.families"
 
 
 def family_class(family: str) -> type[GenomicModel]:
     """Import and return the class of a family; an unknown or unfit one is a `UserError` that says why."""
-    outside = {point.name: point for point in entry_points(group=ENTRY_POINTS)} if family not in FAMILIES else {}
+    own = FAMILIES | CELL_FAMILIES
+    outside = {point.name: point for point in entry_points(group=ENTRY_POINTS)} if family not in own else {}
     try:
-        if family in FAMILIES:
+        if family in own:
             module, name = class_path(family)
             model_class: Any = getattr(importlib.import_module(module), name)
         elif family in outside:
@@ -32,7 +33,7 @@ def family_class(family: str) -> type[GenomicModel]:
             model_class = _from_file(*family.rsplit(":", 1))
         else:
             raise UserError(
-                f"no architecture family '{family}'; the families are {', '.join([*FAMILIES, *outside])}, or "
+                f"no architecture family '{family}'; the families are {', '.join([*own, *outside])}, or "
                 "PATH.py:Class for one of your own."
             )
     except UserError:

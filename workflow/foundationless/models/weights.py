@@ -121,8 +121,10 @@ def retokenized(family: str, config: Mapping[str, Any], tokenizer: Tokenizer) ->
     """
     model_class = family_class(family)
     if (model_class.tokenizer == CELLS) != (tokenizer.name == CELLS):
-        raise UserError(f"family '{family}' reads {'cells' if model_class.tokenizer == CELLS else 'sequences'}; "
-                        f"tokenizer '{tokenizer.name}' does not fit it.")
+        raise UserError(
+            f"family '{family}' reads {'cells' if model_class.tokenizer == CELLS else 'sequences'}; "
+            f"tokenizer '{tokenizer.name}' does not fit it."
+        )
     if tokenizer.name == CELLS:
         return {**config, **model_class.vocabulary_config(tokenizer)}
     rows = config.get("vocab_size", tokenizer.size)

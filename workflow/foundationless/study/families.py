@@ -205,14 +205,6 @@ FAMILIES = {
     "gpn": Family("further.gpn:GPN", {"hidden_size": 1}, "n_layers", ("model_type", "ConvNet"), count=_count_gpn),
     # Its config.json has names of its own; transformers' `olmo`, with others, is one of `transformers`.
     "olmo": Family("further.olmo:OLMo", {"d_model": 1}, "n_layers", ("block_group_size", None), count=_count_olmo),
-    # Networks of single cells: their tokens are genes.
-    "scgpt": Family("cells.scgpt:ScGPT", {"d_model": 1, "d_hid": 1}, "nlayers", ("nlayers_cls", None), count=_count_scgpt),
-    "geneformer": Family(
-        "cells.geneformer:Geneformer",
-        {"hidden_size": 1, "intermediate_size": 2},
-        "num_hidden_layers",
-        count=lambda c: _count_bert(c) + _head(c, tied=True),
-    ),
     # What the paper made of a random GENA-LM; a published BERT is read by `transformers`, with its vocabulary head.
     "bert": _attention("bert:Bert", None, lambda c: _count_bert(c) + c["hidden_size"] * (c["hidden_size"] + 1)),
     # Every architecture that `transformers` has natively; models/architectures/native.py lists them by model_type.
@@ -225,6 +217,17 @@ FAMILIES = {
         "depth",
         count=_count_dilated,
         depths=((3e5, 8), (5e7, 16), (2e8, 32), (1e9, 56)),
+    ),
+}
+
+# Networks of single cells: their tokens are genes, their tokenizer is a vocabulary, and no job of sequences takes them.
+CELL_FAMILIES = {
+    "scgpt": Family("cells.scgpt:ScGPT", {"d_model": 1, "d_hid": 1}, "nlayers", count=_count_scgpt),
+    "geneformer": Family(
+        "cells.geneformer:Geneformer",
+        {"hidden_size": 1, "intermediate_size": 2},
+        "num_hidden_layers",
+        count=lambda c: _count_bert(c) + _head(c, tied=True),
     ),
 }
 
@@ -262,7 +265,6 @@ TOKENIZERS = {
     "dnabert2": "bpe",
     "gena_lm": "bpe",
     PUBLISHED: "bpe",  # if the entry does not say
-    CELLS: "gene",
 }
 # Nucleotides from one token to the next, where it is not the k of its k-mers.
 STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s1": 1.0, "prokbert_k6s2": 2.0}
@@ -270,13 +272,21 @@ STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s1": 1.0, "p
 PIECES = tuple(name for name, kind in TOKENIZERS.items() if kind == "bpe" and name != PUBLISHED)
 
 # Those of the program's families, then what some classes of `transformers` call them.
-_WIDTHS = tuple(dict.fromkeys([next(iter(row.width)) for row in FAMILIES.values() if row.width] + ["n_embd", "dim"]))
-_LAYERS = tuple(dict.fromkeys([row.layers for row in FAMILIES.values() if row.layers] + ["num_layers", "n_layers"]))
+_WIDTHS = tuple(
+    dict.fromkeys(
+        [next(iter(row.width)) for row in (FAMILIES | CELL_FAMILIES).values() if row.width] + ["n_embd", "dim"]
+    )
+)
+_LAYERS = tuple(
+    dict.fromkeys(
+        [row.layers for row in (FAMILIES | CELL_FAMILIES).values() if row.layers] + ["num_layers", "n_layers"]
+    )
+)
 
 
 def class_path(family: str) -> tuple[str, str]:
     """Module and class of a family of the program."""
-    module, name = FAMILIES[family].path.split(":")
+    module, name = (FAMILIES | CELL_FAMILIES)[family].path.split(":")
     return _ARCHITECTURES + module, name
 
 
@@ -300,13 +310,13 @@ def why_not_read(config: Mapping[str, Any]) -> str | None:
 
 def size_keys(family: str) -> tuple[str, ...]:
     """Keys of a configuration that a width or a number of layers sets."""
-    row = FAMILIES.get(family)
+    row = (FAMILIES | CELL_FAMILIES).get(family)
     return (*row.width, *filter(None, [row.layers])) if row else ()
 
 
 def scaled(name: str, entry: Mapping[str, Any], width: int | None, layers: int | None) -> dict[str, int]:
     """Configuration of a width and of a number of layers; the entry may name the keys of a family of its own."""
-    own, row = entry.get("scaling") or {}, FAMILIES.get(entry["family"], Family(""))
+    own, row = entry.get("scaling") or {}, (FAMILIES | CELL_FAMILIES).get(entry["family"], Family(""))
     factors: Mapping[str, int] = own.get("width", row.width)
     key = own.get("layers", row.layers)
     family = entry["family"]
@@ -318,7 +328,9 @@ def scaled(name: str, entry: Mapping[str, Any], width: int | None, layers: int |
 
 
 def token_kind(tokenizer: str | None, entry: Mapping[str, Any]) -> str:
-    """What a token is: character, kmer or bpe; of a checkpoint's own tokenizer as its entry says."""
+    """What a token is: character, kmer, bpe or gene; of a checkpoint's own tokenizer as its entry says."""
+    if tokenizer == CELLS:
+        return "gene"
     said = entry.get("tokenizer_class") if tokenizer == PUBLISHED else None
     return str(said or TOKENIZERS.get(str(tokenizer), "character"))
 
@@ -341,7 +353,7 @@ def known_depth(config: Mapping[str, Any]) -> int | None:
 
 def count_parameters(family: str, config: Mapping[str, Any]) -> int | None:
     """Parameters of a family in a configuration; None where no formula is known, or what it reads is missing."""
-    count = FAMILIES.get(family, Family("")).count
+    count = (FAMILIES | CELL_FAMILIES).get(family, Family("")).count
     try:
         return count(config) if count else None
     except (

@@ -92,12 +92,15 @@ class Settings:
 
     def rate(self, step: int) -> float:
         """Learning rate of step 0, 1, …: linear warm-up, then a cosine that ends at the minimum."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.minimum_learning_rate + (self.learning_rate - self.minimum_learning_rate) * 0.5 * (
-            1 + math.cos(math.pi * done)
-        )
+        return cosine_rate(step, self.warmup, self.steps, self.learning_rate, self.minimum_learning_rate)
+
+
+def cosine_rate(step: int, warmup: int, steps: int, highest: float, lowest: float) -> float:
+    """Learning rate of step 0, 1, …: linear warm-up, then a cosine that ends at the lowest."""
+    if step < warmup:
+        return highest * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return lowest + (highest - lowest) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def losses(

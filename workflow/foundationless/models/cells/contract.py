@@ -4,13 +4,15 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from foundationless.errors import UserError
 from foundationless.models.checkpoints.names import first_part
 from foundationless.models.contract import GenomicModel
-from foundationless.models.tokenizers import CELLS
+from foundationless.models.tokenizers import CELLS, Tokenizer
+from foundationless.models.tokenizers.genes import CellVocabulary
 
 
 class CellModel(GenomicModel):
@@ -37,9 +39,7 @@ class CellModel(GenomicModel):
         for what, names in (("is unexpected", sorted(unexpected)), ("is missing", lacking)):
             if names:
                 more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-                raise UserError(
-                    f"{where}: tensor '{names[0]}' {what}{more}; is this a checkpoint of the family named?"
-                )
+                raise UserError(f"{where}: tensor '{names[0]}' {what}{more}; is this a checkpoint of the family named?")
         for part in absent:
             del self._modules[part]
         self.absent = frozenset(absent)
@@ -53,6 +53,16 @@ class CellModel(GenomicModel):
     @property
     def has_head(self) -> bool:
         return not self.absent
+
+
+def named_vectors(model: GenomicModel, tokenizer: Tokenizer) -> tuple[tuple[str, ...], np.ndarray, str]:
+    """(Genes, the vector of each [genes, width] float32, what they are named by), special tokens left out."""
+    if not isinstance(model, CellModel) or not isinstance(tokenizer, CellVocabulary):
+        raise UserError(f"family '{model.family}' has no vectors of genes; embed the sequences of genes with it.")
+    genes = tokenizer.genes
+    with torch.no_grad():
+        matrix = model.gene_vectors()[torch.from_numpy(tokenizer.find(genes))].float().cpu().numpy()
+    return genes, matrix, tokenizer.namespace
 
 
 def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str], where: str) -> dict[str, Tensor]:

@@ -53,7 +53,7 @@ from foundationless.models.tokenizers.pieces import PIECES, LibraryTokenizer, Pi
 from foundationless.models.tokenizers.protocol import Tokenizer
 from foundationless.models.tokenizers.published import PUBLISHED, TOKENIZER_FILES, VOCABULARIES, read_published
 
-TOKENIZERS = (*CHARACTERS, *KMERS, *PIECES, PUBLISHED, CELLS)
+TOKENIZERS = (*CHARACTERS, *KMERS, *PIECES, PUBLISHED)  # that read sequences
 
 __all__ = [
     "CELLS",
@@ -95,4 +95,4 @@ def load_tokenizer(name: str, directory: Path | None = None) -> Tokenizer:
         if not path.is_file():
             raise UserError(f"{path}: tokenizer '{name}' needs this file; give the published tokenizer.json.")
         return PieceTokenizer(name, path)
-    raise UserError(f"no tokenizer '{name}'; the tokenizers are {', '.join(TOKENIZERS)}.")
+    raise UserError(f"no tokenizer '{name}'; the tokenizers are {', '.join((*TOKENIZERS, CELLS))}.")

@@ -12,8 +12,6 @@ Special tokens are written in angle brackets. `CellVocabulary` stands where a to
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from foundationless.runtime.files import atomic_path
 CELLS = "cells"
 FILE = "vocabulary.json"
 FILES = (FILE, "vocab.json", "vocabulary.tsv", "vocabulary.tsv.gz")
+_NONE: int | None = None
 PAD, MASK, CLS, EOS, EOC = "<pad>", "<mask>", "<cls>", "<eos>", "<eoc>"
 # Special tokens, and whether they stand before the genes: scGPT's (github.com/bowang-lab/scGPT), those of Geneformer's
 # first dictionary (V1), and of its second (V2).
@@ -36,25 +35,17 @@ FORMS: Mapping[str, tuple[tuple[str, ...], bool]] = {
 }
 
 
-@dataclass(frozen=True)
 class CellVocabulary:
     """Ids of genes and special tokens. `medians`: of a gene's non-zero values, for ranks; empty where none are known.
 
-    `namespace` says what the genes are named by: `symbol`, `ensembl`, `entrez` or `own`.
+    `genes` are those without special tokens, in the order of their ids. `namespace` says what they are named by:
+    `symbol`, `ensembl`, `entrez` or `own`.
     """
 
-    ids: Mapping[str, int]
-    medians: Mapping[str, float] = field(default_factory=dict)
-    namespace: str = "symbol"
-
-    name = CELLS
-    padding_side: Side = "right"
-    k = None
-    folds_case = False
-    unknown_id = None
-
-    def __post_init__(self) -> None:
-        """Refuse what is no vocabulary."""
+    def __init__(
+        self, ids: Mapping[str, int], medians: Mapping[str, float] | None = None, namespace: str = "symbol"
+    ) -> None:
+        self.ids, self.medians, self.namespace = dict(ids), dict(medians or {}), namespace
         numbers = list(self.ids.values())
         if any(type(number) is not int or number < 0 for number in numbers) or len(set(numbers)) < len(numbers):
             raise UserError("vocabulary: the ids are not different integers from 0 on; correct the file.")
@@ -62,38 +53,17 @@ class CellVocabulary:
             raise UserError(f"vocabulary: it has no {PAD}; add the special tokens.")
         if wrong := [gene for gene, median in self.medians.items() if gene not in self.ids or not median > 0]:
             raise UserError(f"vocabulary: the median of '{wrong[0]}' is not above 0, or it has no token.")
-
-    @cached_property
-    def genes(self) -> tuple[str, ...]:
-        """The genes, without special tokens, in the order of their ids."""
-        return tuple(sorted((token for token in self.ids if not is_marker(token)), key=self.ids.__getitem__))
-
-    @property
-    def size(self) -> int:
-        return max(self.ids.values()) + 1
-
-    @property
-    def pad_id(self) -> int:
-        return self.ids[PAD]
-
-    @property
-    def mask_id(self) -> int | None:
-        return self.ids.get(MASK)
-
-    @property
-    def cls_id(self) -> int | None:
-        return self.ids.get(CLS)
-
-    @property
-    def sep_id(self) -> int | None:
-        return self.ids.get(EOS, self.ids.get(EOC))
-
-    @property
-    def special_ids(self) -> frozenset[int]:
-        return frozenset(number for token, number in self.ids.items() if is_marker(token))
-
-    base_ids: Any = field(default_factory=dict, compare=False)
-    unknown_ids: Any = field(default=frozenset(), compare=False)
+        ordinary = (token for token in self.ids if not is_marker(token))
+        self.genes = tuple(sorted(ordinary, key=self.ids.__getitem__))
+        self.size = max(numbers) + 1
+        self.pad_id: int = self.ids[PAD]
+        self.mask_id, self.cls_id = self.ids.get(MASK), self.ids.get(CLS)
+        self.sep_id = self.ids.get(EOS, self.ids.get(EOC))
+        self.special_ids = frozenset(number for token, number in self.ids.items() if is_marker(token))
+        # What only letters have.
+        self.name, self.k, self.unknown_id = CELLS, _NONE, _NONE
+        self.padding_side: Side = "right"
+        self.folds_case, self.base_ids, self.unknown_ids = False, dict[str, int](), frozenset[int]()
 
     def encode(self, sequence: str, special: bool = True) -> np.ndarray:
         """No sequence is read: a `UserError`."""

@@ -28,9 +28,9 @@ from torch.nn import functional as F
 from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import attend, last_of, padding_bias, run_layers, working_dtype
 from foundationless.models.cells.contract import CellModel, renamed
-from foundationless.models.tokenizers.genes import CLS, EOC, PAD, CellVocabulary
 from foundationless.models.contract import check_integer, integers, is_number, keys
 from foundationless.models.tokenizers import Tokenizer
+from foundationless.models.tokenizers.genes import CLS, EOC, PAD, CellVocabulary
 
 UNBOUNDED = 131_072  # longest cell; the architecture has no limit
 GENERATOR = "TransformerGenerator"
@@ -78,7 +78,8 @@ class JointAttention(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         joint = F.linear(x.to(working_dtype(x)), self.in_proj_weight, self.in_proj_bias)
-        query, key, value = joint.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        batch, tokens, _ = joint.shape
+        query, key, value = joint.view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
         mixed: Tensor = self.out_proj(attend(query, key, value, bias, self.dropout if self.training else 0.0))
         return mixed
 
@@ -157,8 +158,8 @@ class ScGPT(CellModel):
     """scGPT in both forms; see the module's docstring for equations, shapes and key names.
 
     Random initialisation, in the official order of draws: gene embedding uniform in (-0.1, 0.1), the row of padding
-    included; in_proj_weight Xavier uniform, attention's biases 0; every other linear layer as torch draws it; LayerNorms
-    1 and 0; flags N(0, 1). All layers of the encoder start as copies of one.
+    included; in_proj_weight Xavier uniform, attention's biases 0; every other linear layer as torch draws it;
+    LayerNorms 1 and 0; flags N(0, 1). All layers of the encoder start as copies of one.
     """
 
     family = "scgpt"
@@ -179,7 +180,9 @@ class ScGPT(CellModel):
         "pert_pad_id": 2,
         "do_mvc": False,
     }
-    optional = keys("nlayers_cls n_cls dropout max_value pad_token pad_value mask_value n_input_bins pert_pad_id special_tokens")
+    optional = keys(
+        "nlayers_cls n_cls dropout max_value pad_token pad_value mask_value n_input_bins pert_pad_id special_tokens"
+    )
     switches: ClassVar = {
         "model": ("TransformerModel", GENERATOR),
         "do_mvc": (True, False),
@@ -243,7 +246,9 @@ class ScGPT(CellModel):
         for token, index in special.items():
             check_integer(where, "special_token_id", index)
             if index >= checked["ntoken"]:
-                raise UserError(f"{where}: {token} = {index} is no row of the 'ntoken' = {checked['ntoken']} embeddings.")
+                raise UserError(
+                    f"{where}: {token} = {index} is no row of the 'ntoken' = {checked['ntoken']} embeddings."
+                )
         cls.check_divides(checked, "nhead", "d_model")
         return checked
 
@@ -284,7 +289,8 @@ class ScGPT(CellModel):
 
     def gene_vectors(self) -> Tensor:
         """LN(gene), [vocabulary, width]."""
-        return self.encoder(torch.arange(self.vocabulary_size, device=self.encoder.embedding.weight.device))
+        vectors: Tensor = self.encoder(torch.arange(self.vocabulary_size, device=self.encoder.embedding.weight.device))
+        return vectors
 
     def _states(
         self, ids: Tensor, mask: Tensor | None, values: Tensor | None, flags: Tensor | None
