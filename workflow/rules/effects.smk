@@ -1,5 +1,6 @@
 # Effects of gene perturbations: screens, embeddings of genes, and what predicts them.
 include: "effects_lookups.smk"
+include: "effects_finetuning.smk"
 
 
 rule simulate_effects:

@@ -21,11 +21,12 @@ Places = NDArray[np.int64]
 
 
 class Candidate(NamedTuple):
-    """What is tried: dimensions and strength of the linear model, neighbours of the nearest, or nothing (None)."""
+    """What is tried: dimensions and strength of the linear model, neighbours, a rate of learning, or nothing (None)."""
 
     dims: int | None = None
     strength: float | None = None
     neighbours: int | None = None
+    learning_rate: float | None = None
 
     @property
     def name(self) -> str:
