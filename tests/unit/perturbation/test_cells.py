@@ -135,7 +135,7 @@ def test_missing_vectors_are_zero_and_counted_or_dropped_as_in_the_paper(world, 
 def test_random_of_the_paper_is_ten_wide_whatever_the_vectors(world):
     run = world(*planted())
     outcomes, _ = run("random", side="target", reading="as_in_paper", strengths=(0.1,))
-    assert outcomes[0].sizes["dims4 strength0.1"] == (10, 10)
+    assert outcomes[0].sizes["strength0.1"] == (10, 10)
 
 
 def test_a_network_s_own_random_vectors_stand_as_they_are(world):

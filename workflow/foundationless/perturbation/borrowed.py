@@ -135,7 +135,8 @@ class Borrowed:
     ) -> None:
         self.screen, self.side, self.embedding, self.paper, self.pairs = screen, side, embedding, paper, pairs
         self.init, self.seed, self.split = init, seed, split
-        self.candidates = [Candidate(each, strength) for each in dict.fromkeys(dims) for strength in strengths]
+        widths: list[int | None] = [None] if paper and side else [*dict.fromkeys(dims)]  # the paper reduces none
+        self.candidates = [Candidate(each, strength) for each in widths for strength in dict.fromkeys(strengths)]
         extra = {gene: place for place, gene in enumerate(unread(screen), len(screen.genes))}
         read = zip(screen.places.tolist(), screen.perturbed, strict=True)
         self._places = np.array([place if place >= 0 else extra[gene] for place, gene in read], dtype=np.int64)
