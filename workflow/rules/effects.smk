@@ -1,5 +1,6 @@
 # Effects of gene perturbations: screens, embeddings of genes, and what predicts them.
 include: "effects_lookups.smk"
+include: "effects_finetuning.smk"
 
 
 rule simulate_effects:
@@ -60,7 +61,8 @@ rule build_effects:
 
 rule import_genes:
     input:
-        get_vector_files,
+        files=get_vector_files,
+        screens=get_vector_screens,
     output:
         "results/genes/{model}/pretrained/seed0/genes.parquet",
     log:
@@ -82,7 +84,8 @@ rule import_genes:
     message:
         "Import the embedding of genes {wildcards.model}"
     shell:
-        "python -m foundationless import_genes --input {input:q} {params.vectors:q} --seed {params.seed}"
+        "python -m foundationless import_genes --input {input.files:q} {params.vectors:q} --seed {params.seed}"
+        " --effects {input.screens:q}"
         " --output {output:q} 2> {log:q}"
 
 

@@ -52,6 +52,13 @@ def get_vector_files(wildcards):
     return [get_source(name) for name in genes["datasets"]]
 
 
+def get_vector_screens(wildcards):
+    """Screens whose genes a graph of genes is made of."""
+    if get_vector_source(wildcards)["source"] != "go":
+        return []
+    return [f"results/effects/{task}.parquet" for task in study.screens_of(wildcards.model)]
+
+
 def get_vector_flags(wildcards):
     genes = get_vector_source(wildcards)
     return ["--kind", genes["source"], *(["--dims", str(genes["dims"])] if "dims" in genes else [])]

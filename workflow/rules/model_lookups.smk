@@ -89,8 +89,8 @@ def get_tokenizer_files(wildcards):
     one of cells, or none."""
     model = study.model(wildcards.model)
     if model.of_cells:
-        path = model.tokenizer_file.get("path")
-        return [path or f"resources/tokenizers/{model.stem}/vocabulary.json"]
+        made_here = f"resources/tokenizers/{model.stem}/vocabulary.json"
+        return [model.entry["pretrained"]["path"] if model.source == "local" else made_here]
     if model.tokenizer not in (*PIECES, PUBLISHED):
         return []
     if get_tokenizer_file(wildcards, "source") == "local":

@@ -26,6 +26,19 @@ def read(sources: Mapping[str, Path], options: Mapping[str, Any], seed: int) -> 
     if options["direction"] not in DIRECTIONS:
         raise UserError(f"option direction={options['direction']} is none of {', '.join(DIRECTIONS)}.")
     path = sources["matrix"]
+    expression, told, names = read_rows(sources, options)
+    digest = sha256(path)[:16] if path.is_file() else "directory"
+    return pseudobulk(
+        expression, told, seed, names=names, direction=options["direction"], min_cells=options["min_cells"],
+        source=f"{path.name} {digest}",
+    )  # fmt: skip
+
+
+def read_rows(
+    sources: Mapping[str, Path], options: Mapping[str, Any]
+) -> tuple[Expression, list[tuple[str, ...] | None], NameTable | None]:
+    """A screen's matrix, what each row perturbs as the data name it (`named_targets`), and a table of gene names."""
+    path = sources["matrix"]
     expression = read_expression(path, options, features=sources.get("features"), barcodes=sources.get("barcodes"))
     if "obs" in sources:
         expression = replace(expression, obs=_annotated(expression.obs, sources["obs"], options["barcode"]))
@@ -34,12 +47,7 @@ def read(sources: Mapping[str, Path], options: Mapping[str, Any], seed: int) -> 
         if expression.obs.empty:
             raise UserError(f"{path.name}: no row is left of the option keep; correct it.")
     names = read_names(sources["names"]) if "names" in sources else None
-    told = named_targets(expression, options, path.name)
-    digest = sha256(path)[:16] if path.is_file() else "directory"
-    return pseudobulk(
-        expression, told, seed, names=names, direction=options["direction"], min_cells=options["min_cells"],
-        source=f"{path.name} {digest}",
-    )  # fmt: skip
+    return expression, named_targets(expression, options, path.name), names
 
 
 def _annotated(obs: pd.DataFrame, path: Path, barcode: str) -> pd.DataFrame:
@@ -96,7 +104,7 @@ def pseudobulk(
     two orders of the same targets are one condition. Conditions of fewer than `min_cells` rows are left out.
     """
     normal = log_normalised(expression)
-    own, resolved = _resolved(expression, targets, names)
+    own, resolved = resolved_targets(expression, targets, names)
     rows: dict[frozenset[str], list[int]] = {}
     for row, genes in enumerate(resolved):
         if genes is not None:
@@ -128,7 +136,7 @@ def pseudobulk(
     )
 
 
-def _resolved(
+def resolved_targets(
     expression: Expression, targets: Sequence[tuple[str, ...] | None], names: NameTable | None
 ) -> tuple[dict[str, str], list[tuple[str, ...] | None]]:
     """Symbols of targets by id, and targets of each row as ids of the read-out genes where they are among them."""
