@@ -22,6 +22,7 @@ from foundationless.study.plan import Plan
 from foundationless.study.vocabulary import MARGINS, SCOPES
 from foundationless.tasks.shortcuts import CHECKS
 from support import ROOT
+from support.effect_tables import effect_frames, reported_rows
 
 SENTENCE = "Synthetic tables of the tests; no number here is a result."
 KEYS = ["analysis", "task", "model", "init"]
@@ -35,6 +36,7 @@ WITHOUT_PARTS = (
     "rank_pairs",
     "reported_comparison",
     "reported_across",
+    "p_reported_across",
 )  # of names
 SKILL = {"random": 0.0, "pretrained": 0.05, "copy": 0.05, "permuted": 0.01, "embedding": 0.02, "baseline": -0.03}
 PRETRAINED = {  # GPU-hours; of DNABERT-2 nobody knows
@@ -105,6 +107,9 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= {"shortcuts": _shortcuts(frames["audits"], np.random.default_rng(seed))}
     frames |= _reported(scores, cards, rng) | _importances(scores, rng)
     frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed))
+    for name, rows in effect_frames(*((12, 4) if models > 2 else (2, 1))).items():
+        frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows
+    frames["p_reported_across"] = reported_rows()
     for name, frame in frames.items():
         parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
         parts.to_csv(directory / f"{name}.csv", index=False)

@@ -1,4 +1,7 @@
-"""Two real screens as effects, laid out by hand from public files: replicates in the source's order, halves first."""
+"""Screens as effects: two real ones laid out by hand from public files, and planted ones of which the truth is known.
+
+Replicates of the real ones stand in the source's order; the first half is `half_a`.
+"""
 
 from pathlib import Path
 
@@ -78,3 +81,38 @@ def l1000(path: Path) -> Effects:
         direction="knockdown",
         interleaved_control=True,
     )
+
+
+def planted(seed=0, *, genes=60, singles=40, doubles=20, rank=4, noise=0.05, values="lognorm", unread=0):
+    """Effects = G W Pᵀ + a shared shift + noise, doubles the sum of both; also the planted vectors of all genes.
+
+    The last `unread` targets are not among the read-out genes.
+    """
+    generator = np.random.default_rng(seed)
+    names = tuple(f"g{place:03d}" for place in range(genes))
+    vectors = generator.standard_normal((genes + unread, rank))
+    control = generator.uniform(0.5, 3.0, genes)
+    targets = [*names[: singles - unread], *(f"unread{place}" for place in range(unread))]
+    own = [*range(singles - unread), *range(genes, genes + unread)]
+    weights, shift = generator.standard_normal((rank, rank)) * 0.1, generator.standard_normal(genes) * 0.1
+    of_single = vectors[own] @ weights @ vectors[:genes].T + shift
+    pairs = [tuple(generator.choice(singles, 2, replace=False)) for _ in range(3 * doubles)]
+    pairs = list({tuple(sorted(pair)): pair for pair in pairs}.values())[:doubles]
+    of_double = np.array([of_single[first] + of_single[second] for first, second in pairs]).reshape(-1, genes)
+    changes = np.concatenate([np.zeros((1, genes)), of_single, of_double])
+    halves = control + changes + generator.standard_normal((2, *changes.shape)) * noise
+    listed = [(), *((name,) for name in targets), *((targets[first], targets[second]) for first, second in pairs)]
+    effects = Effects(
+        conditions=tuple("+".join(each) or "ctrl" for each in listed),
+        targets=tuple(listed),
+        kinds=tuple(("control", "single", "double")[len(each)] for each in listed),
+        directions=tuple("knockdown" if each else "unknown" for each in listed),
+        cells=np.full(len(listed), 40),
+        means=halves.mean(axis=0).astype(np.float32),
+        halves=halves.astype(np.float32),
+        genes=names,
+        symbols=tuple(name.upper() for name in names),
+        values=values,
+        source="planted",
+    )
+    return effects, vectors

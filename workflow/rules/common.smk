@@ -124,7 +124,7 @@ def get_reader_flags(wildcards):
         flags += ["--source", f"{role}={get_source(source)}"]
     for option in study.options(wildcards.task):
         flags += ["--option", option]
-    limits = study.config["limits"]
+    limits = {} if study.task(wildcards.task)["reader"] == "effects" else study.config["limits"]
     for split, number in limits.get(wildcards.task, limits.get("default", {})).items():
         flags += ["--limit", f"{split}={number}"]
     return flags

@@ -3,6 +3,35 @@ include: "effects_lookups.smk"
 include: "effects_finetuning.smk"
 
 
+rule simulate_effects:
+    input:
+        genes="resources/simulated/genes.gtf",
+    output:
+        effects="resources/simulated/effects.h5ad",
+        useful="resources/simulated/useful.tsv",
+        useless="resources/simulated/useless.tsv",
+        interactions="resources/simulated/interactions.tsv",
+    log:
+        "logs/simulate_effects.log",
+    benchmark:
+        "benchmarks/simulate_effects.tsv"
+    conda:
+        "../../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+    params:
+        recipe=get_recipe("simulate_effects"),
+        seed=config["seed"],
+        directory=subpath(output.effects, parent=True),
+    message:
+        "Simulate a screen of gene perturbations, and embeddings of its genes"
+    shell:
+        "python -m foundationless simulate_effects --genes {input.genes:q} --seed {params.seed}"
+        " --output {params.directory:q} 2> {log:q}"
+
+
 rule build_effects:
     input:
         get_task_files,
@@ -32,7 +61,8 @@ rule build_effects:
 
 rule import_genes:
     input:
-        get_vector_files,
+        files=get_vector_files,
+        screens=get_vector_screens,
     output:
         "results/genes/{model}/pretrained/seed0/genes.parquet",
     log:
@@ -54,7 +84,8 @@ rule import_genes:
     message:
         "Import the embedding of genes {wildcards.model}"
     shell:
-        "python -m foundationless import_genes --paths {input:q} {params.vectors:q} --seed {params.seed}"
+        "python -m foundationless import_genes --input {input.files:q} {params.vectors:q} --seed {params.seed}"
+        " --effects {input.screens:q}"
         " --output {output:q} 2> {log:q}"
 
 

@@ -20,9 +20,9 @@ def get_genes(wildcards):
 
 def get_effect_flags(wildcards):
     """How a cell is predicted: a baseline, or a side of the linear model with its reading; and the derived set."""
-    model = study.model(wildcards.model)
+    model, genes = study.model(wildcards.model), get_genes(wildcards)
     flags = ["--baseline", model.family] if model.is_baseline else ["--side", model.side, "--reading", model.reading]
-    genes = get_genes(wildcards)
+    flags += ["--source", model.entry["genes"]["source"]] if model.is_of_screen else []
     flags += ["--genes", *genes] if genes else []
     variant = names.parse_task(wildcards.task).derivation
     return flags + (["--variant", variant] if variant else [])
@@ -33,7 +33,8 @@ def get_split_flags(wildcards):
     settings = study.perturbation(wildcards.analysis)
     doubles = wildcards.analysis == "doubles"
     flags = ["--held-out", str(settings["held_out_doubles" if doubles else "held_out"])]
-    for key in ("splits", "dims", "strengths"):
+    flags += ["--dims", *[str(0 if dims == "own" else dims) for dims in settings["dims"]]]
+    for key in ("splits", "strengths"):
         flags += [f"--{key}", *map(str, settings[key])]
     return [*flags, "--inner-folds", str(settings["inner_folds"]), "--top", str(settings["top"])]
 
@@ -51,10 +52,16 @@ def get_vector_files(wildcards):
     return [get_source(name) for name in genes["datasets"]]
 
 
+def get_vector_screens(wildcards):
+    """Screens whose genes a graph of genes is made of."""
+    if get_vector_source(wildcards)["source"] != "go":
+        return []
+    return [f"results/effects/{task}.parquet" for task in study.screens_of(wildcards.model)]
+
+
 def get_vector_flags(wildcards):
     genes = get_vector_source(wildcards)
-    flags = ["--kind", "table" if genes["source"] == "simulated" else genes["source"]]
-    return flags + (["--dims", str(genes["dims"])] if "dims" in genes else [])
+    return ["--kind", genes["source"], *(["--dims", str(genes["dims"])] if "dims" in genes else [])]
 
 
 def get_embedded_genes(wildcards):
@@ -74,14 +81,3 @@ def get_embedded_flags(wildcards, input):
     return ["--embeddings", input.embeddings, "--sequences", input.sequences, "--pooling", pooling]
 
 
-def get_cells_corpus(wildcards):
-    return study.config["cells"][get_pretrained(wildcards, "corpus")]
-
-
-def get_cell_files(wildcards):
-    return [get_source(name) for name in get_cells_corpus(wildcards)["datasets"]]
-
-
-def get_kept_genes(wildcards):
-    """Screens whose genes a vocabulary begins with."""
-    return [f"results/effects/{task}.parquet" for task in get_cells_corpus(wildcards).get("keep", [])]

@@ -2,9 +2,9 @@ rule draw_figures:
     input:
         rules.collect_tables.output,
     output:
-        figures=expand("results/figures/{figure}.pdf", figure=vocabulary.FIGURES),
-        pictures=[get_reported_figure(name) for name in vocabulary.FIGURES],
-        captions=expand("results/figures/{figure}.rst", figure=vocabulary.FIGURES),
+        figures=expand("results/figures/{figure}.pdf", figure=DRAWN_FIGURES),
+        pictures=[get_reported_figure(name) for name in DRAWN_FIGURES],
+        captions=expand("results/figures/{figure}.rst", figure=DRAWN_FIGURES),
     log:
         "logs/draw_figures.log",
     benchmark:
@@ -19,10 +19,11 @@ rule draw_figures:
         recipe=get_recipe("draw_figures"),
         tables=subpath(input[0], parent=True),
         title=config["title"],
+        figures=DRAWN_FIGURES,
     message:
         "Draw the figures"
     shell:
-        "python -m foundationless draw_figures --tables {params.tables:q} --study {params.title:q}"
+        "python -m foundationless draw_figures --figures {params.figures} --tables {params.tables:q} --study {params.title:q}"
         " --processes {threads} --output results/figures 2> {log:q}"
 
 

@@ -85,8 +85,12 @@ def get_tokenizer_name(wildcards):
 
 
 def get_tokenizer_files(wildcards):
-    """The file of pieces that a byte-pair tokenizer needs, what holds the files of a published one, or none."""
+    """The file of pieces that a byte-pair tokenizer needs, what holds the files of a published one, the vocabulary of
+    one of cells, or none."""
     model = study.model(wildcards.model)
+    if model.of_cells:
+        made_here = f"resources/tokenizers/{model.stem}/vocabulary.json"
+        return [model.entry["pretrained"]["path"] if model.source == "local" else made_here]
     if model.tokenizer not in (*PIECES, PUBLISHED):
         return []
     if get_tokenizer_file(wildcards, "source") == "local":

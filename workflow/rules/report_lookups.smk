@@ -6,6 +6,10 @@ from foundationless.reporting.tables.catalogue import SHOWN as REPORTED_TABLES
 CATEGORIES = (*dict.fromkeys(figure.group for figure in vocabulary.FIGURES.values()), "Tables")
 
 
+# Figures of the study's analyses: those of gene perturbations are no business of others.
+DRAWN_FIGURES = vocabulary.figures_of(study.by_task)
+
+
 def get_category(name):
     return f"{CATEGORIES.index(name) + 1}. {name}"
 
@@ -25,3 +29,8 @@ def get_reported_figure(name):
         get_category(vocabulary.FIGURES[name].group),
         labels={"#": f"{place:02}", "figure": name.replace("_", " ")},
     )
+
+
+def get_second_paper(*names):
+    """Files of the second paper's numbers, in a study of gene perturbations."""
+    return [f"resources/lists/{name}" for name in names if {*study.by_task} & {*vocabulary.OF_EFFECTS}]

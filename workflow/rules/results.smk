@@ -61,6 +61,8 @@ rule collect_tables:
         corpora=get_corpus_audits(),
         looks=get_look_files_so_far,
         reported="resources/lists/reported.tsv",
+        reported_effects=get_second_paper("reported_perturbation.tsv"),
+        reported_rows=get_second_paper(*(f"perturbation_rows/{name}.tsv" for name in ("doubles", "unseen", "borrowed"))),
         tasks=config["tables"]["tasks"],
     output:
         tables=[get_reported_table(name) for name in REPORTED_TABLES],
@@ -91,7 +93,8 @@ rule collect_tables:
         " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q} --importances results"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
         " --corpora {input.corpora:q} --looks {input.looks:q} --benchmarks benchmarks"
-        " --reported {input.reported:q} --selection {params.selection}"
+        " --reported {input.reported:q} --reported-effects {input.reported_effects:q}"
+        " --reported-rows {input.reported_rows:q} --selection {params.selection}"
         " --tasks {input.tasks:q} --models {params.models:q}"
         " --output {params.directory:q} 2> {log:q}"
 

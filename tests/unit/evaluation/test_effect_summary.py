@@ -11,7 +11,7 @@ import pytest
 
 from foundationless.errors import UserError
 from foundationless.evaluation import analysis_summary, table_files
-from foundationless.evaluation.across_tasks import summarise_tasks
+from foundationless.evaluation.across_tasks import rank_tasks, summarise_tasks
 from foundationless.evaluation.aggregate import decide
 from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_analysis, summarise_task
 from foundationless.evaluation.effects.interactions import fit_null
@@ -88,6 +88,15 @@ def test_a_ceiling_is_no_baseline_to_beat(summary, pairs):
     scores = summary.scores.set_index(["model", "init", "selection"])
     values = scores["value"].xs("validation", level="selection")
     assert values["replicate", "baseline"] == values.max() > 0.85
+
+
+def test_a_ceiling_has_no_rank(summary):
+    """Of the best baseline it would make everything worse, of ranks everything one lower."""
+    chosen = summary.scores[summary.scores["selection"] == "validation"]
+    scores = pd.concat([chosen, chosen.assign(task="other")])
+    tasks = pd.DataFrame([{"task": task, "suite": "perturbation"} for task in (TASK, "other")])
+    ranks, *_ = rank_tasks(scores, tasks, {})
+    assert "replicate" not in set(ranks["model"]) and ranks["model"].iloc[0] == "useful" and len(ranks) == len(ARMS) - 1
 
 
 def test_scores_are_means_over_perturbations_splits_and_draws(files, summary):

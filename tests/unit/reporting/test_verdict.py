@@ -506,3 +506,14 @@ def test_what_a_model_from_outside_cost_is_said_to_be_unknown(tables):
     found = verdict.build(tables, "s", "")
     assert [name for name, fact in found["models"].items() if fact["outside"]] == ["good"]
     assert verdict_words.prices(found) == ["GOOD: not known, for another program computed it."]
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"), [("skill", "the mean of the training perturbations"), ("mcc", "a constant answer")]
+)
+def test_what_was_not_learned_is_named_by_what_is_constant(tables, metric, said):
+    thin(tables)
+    across = pd.read_csv(tables / "across_tasks.csv")
+    across.assign(metrics=metric).to_csv(tables / "across_tasks.csv", index=False)
+    answer, *_ = verdict_words.sentences(verdict.build(tables, "test", "Test"))
+    assert f"cannot be judged, for neither arm beats {said}, for BLIND" in answer

@@ -507,7 +507,7 @@ def test_transfer_reads_sets_and_not_itself(parts, source, sentence):
 
 def test_the_schema_and_the_targets_know_what_the_program_knows():
     kinds = read_schema("models")["additionalProperties"]["properties"]
-    assert {*kinds["tokenizer"]["enum"]} == {*families.TOKENIZERS, None}
+    assert {*kinds["tokenizer"]["enum"]} == {*families.TOKENIZERS, families.CELLS, None}
     assert {*kinds["tokenizer_class"]["enum"]} == {*families.TOKENIZERS.values(), None}
     for name, analysis in vocabulary.ANALYSES.items():
         assert analysis.rule in vocabulary.RULES and analysis.figure in vocabulary.FIGURES, name

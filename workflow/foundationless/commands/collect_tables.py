@@ -2,7 +2,7 @@
 
 The output directory holds every table as CSV and Parquet, those for a publication as LaTeX too (`all.tex` prints them
 all); results/README.md says what is in each. Without data a table has a header and no rows; without --reported there is
-no table of the paper.
+no table of the paper, without --reported-effects none of the second one.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from foundationless.commands._flags import output_directory
 
-RECIPE = 7  # raise it when a result would change
+RECIPE = 8  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--benchmarks", type=Path, help="directory of Snakemake's benchmarks (RULE/…/NAME.tsv), which need not exist")
     add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
     add("--reported", type=Path, help="TSV of the numbers that the paper reports")
+    add(
+        "--reported-effects", nargs="?", type=Path, help="TSV of the numbers of the second paper, on gene perturbations"
+    )
+    add("--reported-rows", nargs="*", default=[], type=Path, help="its rows: doubles.tsv, unseen.tsv, borrowed.tsv")
     add("--selection", choices=["validation", "test"], default="validation", help="chosen by validation, or by test")
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")

@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> None:
         from foundationless.tasks.sequence_sets import read_sequences
 
         ids, vectors, facts = read_embeddings(arguments.embeddings, [arguments.pooling])
-        if arguments.sequences and read_sequences(arguments.sequences, ["id"])["id"].tolist() != ids:
+        frame = read_sequences(arguments.sequences, ["id", "sequence"], False) if arguments.sequences else None
+        if frame is not None and frame["id"].tolist() != ids:
             raise UserError(f"{arguments.embeddings}: not of the sequences in {arguments.sequences}; embed them again.")
         genes, matrix, namespace = tuple(ids), vectors[arguments.pooling], namespace_of(ids)
         about = {key: facts[key] for key in ("model", "init", "seed") if key in facts}

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", choices=("genes", "dims"), default="genes", help="what the rows of a table are")
     parser.add_argument("--embedding", choices=("adjacency", "laplacian"), default="adjacency",
                         help="of GO: what the spectral embedding is of")  # fmt: skip
-    parser.add_argument("--effects", type=Path, help="effects whose genes are meant: others are left out")
+    text = "effects of screens whose genes are meant: others are left out"
+    parser.add_argument("--effects", nargs="*", default=[], type=Path, help=text)
     parser.add_argument("--names", type=Path, help="table of gene names, old and new: genes get current symbols")
     parser.add_argument("--seed", type=seed, default=0, help="seed of solvers and of the cells that are drawn")
     parser.add_argument("--output", required=True, type=output_file, help="vectors to write (Parquet)")
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
         rows=arguments.rows,
         how=arguments.embedding,
         names=read_names(arguments.names) if arguments.names else None,
-        screen=arguments.effects,
+        screens=arguments.effects,
     )
     files = [file for path in arguments.input for file in (sorted(path.glob("*")) if path.is_dir() else [path])]
     digests = [sha256(file) for file in files]

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     chosen = {name: getattr(arguments, name) for name in pretraining.CellSettings.__match_args__}
     settings = pretraining.CellSettings(**chosen | {"betas": tuple(arguments.betas)})
     compute = Compute(arguments.device, arguments.threads, arguments.precision, arguments.token_budget)
-    source = {"cells": {path.name: sha256(path) for path in arguments.cells}}
+    source = {"corpus": {path.name: sha256(path) for path in arguments.cells}}
     with JobUsage(compute.device, arguments.checkpoints / "cost.json", energy=arguments.energy) as usage:
         cells = combine([read_counts(path) for path in arguments.cells])
         given = {name: getattr(arguments, name) for name in ("weights", "checkpoints", "output", "checkpoint_seconds")}

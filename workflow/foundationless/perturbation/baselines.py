@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from foundationless.errors import UserError
 from foundationless.perturbation.screens import Screen, measured_pairs
 
 Floats = NDArray[np.float64]
@@ -83,6 +84,13 @@ def matching_mean(screen: Screen, train: Places, test: Places) -> Floats:
     return 0.5 * additive(screen, train, test)
 
 
+def replicate(screen: Screen, train: Places, test: Places) -> Floats:
+    """What the other half of the replicates shows: no prediction, but what could be predicted at best."""
+    if screen.other is None:
+        raise UserError("--baseline replicate: reads the other half of the replicates; it needs the variant halves.")
+    return np.asarray(screen.other[test] - screen.other[0])
+
+
 def nearest(screen: Screen, vectors: Floats, train: Places, test: Places, count: int) -> Floats:
     """The mean change of the training singles whose targets are most alike; the mean change where nothing is known.
 
@@ -122,4 +130,5 @@ BASELINES: dict[str, Callable[[Screen, Places, Places], Floats]] = {
     "additive": additive,
     "scaled_additive": scaled_additive,
     "matching_mean": matching_mean,
+    "replicate": replicate,
 }

@@ -135,16 +135,13 @@ class Borrowed:
     ) -> None:
         self.screen, self.side, self.embedding, self.paper, self.pairs = screen, side, embedding, paper, pairs
         self.init, self.seed, self.split = init, seed, split
-        self.candidates = [Candidate(each, strength) for each in dict.fromkeys(dims) for strength in strengths]
+        widths: list[int | None] = [None] if paper and side else [*dict.fromkeys(dims)]  # the paper reduces none
+        self.candidates = [Candidate(each, strength) for each in widths for strength in dict.fromkeys(strengths)]
         extra = {gene: place for place, gene in enumerate(unread(screen), len(screen.genes))}
         read = zip(screen.places.tolist(), screen.perturbed, strict=True)
         self._places = np.array([place if place >= 0 else extra[gene] for place, gene in read], dtype=np.int64)
         self._borrowed = np.arange(len(self._places)) if embedding.of_targets else self._places
         self._made: dict[int, Floats] = {}
-
-    @cached_property
-    def _expression(self) -> linear.Expression:
-        return linear.Expression(self.screen.control + self.screen.changes)
 
     @cached_property
     def missing(self) -> tuple[int, int]:
@@ -192,7 +189,7 @@ class Borrowed:
     def _sides(self, rows: Places, dims: int) -> tuple[Floats, Floats]:
         """G [genes, K], NaN where genes are dropped, and P [conditions, L]."""
         size = len(self.screen.genes)
-        own = self._whole(self._expression.scores(rows, linear.DIMS if self.side else dims or linear.DIMS))
+        own = self._whole(self.screen.expression.scores(rows, linear.DIMS if self.side else dims or linear.DIMS))
         borrowed = self._arm(own if self.side else None, rows, dims)
         readout = borrowed[:size] if self.side == "readout" else own[:size]
         if not self.paper:
@@ -217,7 +214,7 @@ class Borrowed:
             return self._made[dims]
         whole = own if table is None else table
         if table is None and not self.paper:
-            whole = self._whole(self._expression.scores(rows, dims or linear.DIMS))
+            whole = self._whole(self.screen.expression.scores(rows, dims or linear.DIMS))
         made = self._paper_arm(whole) if self.paper else self._corrected_arm(whole, dims, table is None)
         if table is not None:
             self._made[dims] = made

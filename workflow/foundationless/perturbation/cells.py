@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,8 +68,8 @@ class EffectSettings:
             raise UserError("--splits: give one or more seeds, each once.")
         if not 0 < self.held_out < 1:
             raise UserError("--held-out lies above 0 and below 1.")
-        if not self.inner_folds and len(self.dims) * len(self.strengths) > 1:
-            raise UserError("--inner-folds 0: nothing chooses among --dims and --strengths; give one of each.")
+        if not self.inner_folds and (len(self.dims) * len(self.strengths) > 1 or self.baseline == "nearest_go"):
+            raise UserError("--inner-folds 0: nothing chooses among candidates; give one of --dims and --strengths.")
         if self.inner_folds == 1:
             raise UserError("--inner-folds 1: one fold leaves nothing to train on; give 0, or at least 2.")
         if self.source == "halves" and (self.variant != "halves" or self.side != "target"):
@@ -76,12 +77,16 @@ class EffectSettings:
 
 
 class Tried(NamedTuple):
-    """A candidate of a split: its mean skill on validation (None: not asked), and its metrics on the test set [n]."""
+    """A candidate of a split: its mean skill on validation (None: not asked) and on the test set.
+
+    Of one that is chosen also the predicted changes [n, genes] of the test perturbations, and every metric [n].
+    """
 
     candidate: Candidate
     validation: float | None
-    test: Mapping[str, Floats]
-    predicted: Floats
+    test: float | None
+    predicted: Floats | None = None
+    metrics: Mapping[str, Floats] = MappingProxyType({})
 
 
 class Outcome(NamedTuple):
@@ -169,25 +174,41 @@ def run_split(screen: Screen, predictor: Predictor, split: Split, settings: Effe
         values |= _validate(screen, predictor, folds, hide)
     fitted, usual = predictor.fit(kept.train), mean_change(screen, split.train)
     observed = hide(screen.changes[kept.test], kept.test)
-    targets = [screen.own_genes(row) for row in kept.test]
-    order = screen.order
-    rank = np.argsort(order)
-    moved = [rank[places].tolist() for places in targets]
-    top = min(settings.top, len(order)) if screen.expressed else len(order)
+    on_test = {}
+    for one in predictor.candidates:
+        skill = _skill(observed, fitted.predict(kept.test, one), usual)
+        on_test[one.name] = mean_known(skill)
+    chosen = {"validation": _best(values if folds else on_test), "test": _best(on_test)}
     tried = []
     for one in predictor.candidates:
-        predicted = hide(fitted.predict(kept.test, one), kept.test)
-        known = np.where(np.isfinite(predicted), observed, np.nan)
-        usual_rows = np.where(np.isfinite(known), usual, np.nan)
-        truth, guess, usual_ones = (each[:, order] for each in (known, predicted, usual_rows))
-        tried.append(Tried(one, values[one.name], measure(truth, guess, usual_ones, moved, top), predicted))
-    on_test = {one.candidate.name: mean_known(one.test[METRIC]) for one in tried}
-    chosen = {"validation": _best(values if folds else on_test), "test": _best(on_test)}
+        made = Tried(one, values[one.name], on_test[one.name])
+        if one.name in chosen.values():
+            predicted = hide(fitted.predict(kept.test, one), kept.test)
+            metrics = _measure(screen, kept.test, predicted, usual, settings.top)
+            made = made._replace(predicted=predicted, metrics=metrics, test=mean_known(metrics[METRIC]))
+        tried.append(made)
     facts = {"alpha": additive_scale(screen, split.train)} if settings.baseline == "scaled_additive" else {}
     sizes = {one.name: fitted.size(one) for one in predictor.candidates}
     dropped = len(split.train) + len(split.test) - len(kept.train) - len(kept.test)
     validated = sum(len(held) for _, held in folds)
     return Outcome(kept, screen, tried, chosen, usual, len(split.train), validated, dropped, facts, sizes)
+
+
+def _measure(screen: Screen, rows: Places, predicted: Floats, usual: Floats, top: int) -> dict[str, Floats]:
+    """Every metric of predictions of these rows; a gene that is not predicted counts for none."""
+    order = screen.order
+    rank = np.argsort(order)
+    known = np.isfinite(predicted)
+    truth, mean = (np.where(known, each, np.nan)[:, order] for each in (screen.changes[rows], usual))
+    targets = [rank[screen.own_genes(row)].tolist() for row in rows]
+    # In the precision in which they are kept, so that whoever reads the predictions finds the same numbers.
+    truth, guess, mean = (each.astype(np.float32) for each in (truth, predicted[:, order], mean))
+    return measure(truth, guess, mean, targets, top_of(screen, top))
+
+
+def top_of(screen: Screen, top: int) -> int:
+    """How many genes the paper's L2 is of: the most expressed, or all where values are no expression."""
+    return min(top, len(screen.genes)) if screen.expressed else len(screen.genes)
 
 
 def _targets_hidden(screen: Screen, variant: str) -> Hide:

@@ -25,9 +25,10 @@ from foundationless.perturbation.cells import (
     make_predictor,
     mean_known,
     run_split,
+    top_of,
 )
 from foundationless.perturbation.effects import read_effects
-from foundationless.perturbation.screens import Screen, measured_pairs, see
+from foundationless.perturbation.screens import measured_pairs, see
 from foundationless.perturbation.splits import draw_split
 from foundationless.runtime.files import atomic_path, sha256
 from foundationless.runtime.usage import JobUsage
@@ -72,10 +73,10 @@ def results_of(outcome: Outcome) -> Iterator[Result]:
         picked = extra | {"selected": outcome.chosen["validation"] == name}
         if one.validation is not None:
             yield Result(METRIC, one.validation, outcome.validated, "validation", "run", fold, extra=picked)
-        yield Result(METRIC, mean_known(one.test[METRIC]), n, "test", "run", fold, extra=picked)
+        yield Result(METRIC, one.test, n, "test", "run", fold, extra=picked)
         for selection, chosen in outcome.chosen.items():
             if chosen == name:
-                for metric, values in one.test.items():
+                for metric, values in one.metrics.items():
                     known = int(np.isfinite(values).sum())
                     yield Result(metric, mean_known(values), known, "test", selection, fold, extra=extra)
 
@@ -84,7 +85,7 @@ def selections_of(outcome: Outcome) -> Iterator[dict[str, Any]]:
     """What was chosen in a split, by validation and by test: of each thing that had several candidates."""
     by_split = {
         "validation": {one.candidate: one.validation for one in outcome.tried},
-        "test": {one.candidate: mean_known(one.test[METRIC]) for one in outcome.tried},
+        "test": {one.candidate: one.test for one in outcome.tried},
     }
     for split, values in by_split.items():
         if all(value is None for value in values.values()):
@@ -110,7 +111,7 @@ def frame_of(outcome: Outcome) -> dict[str, list[Any]]:
     made: dict[str, list[Any]] = {}
     for one in outcome.tried:
         name = one.candidate.name
-        if name not in outcome.chosen.values():
+        if one.predicted is None:
             continue
         for at, row in enumerate(rows):
             known = np.isfinite(one.predicted[at])
@@ -157,11 +158,6 @@ def write_predictions(path: Path, outcomes: Sequence[Outcome], top: int) -> None
         pq.write_table(table, part, compression="zstd")
 
 
-def top_of(screen: Screen, top: int) -> int:
-    """How many genes the paper's L2 is of: the most expressed, or all where values are no expression."""
-    return min(top, len(screen.genes)) if screen.expressed else len(screen.genes)
-
-
 def run_job(
     *,
     effects: Path,
@@ -183,7 +179,7 @@ def run_job(
     hashes = {"predictions": sha256(predictions), "effects": sha256(effects)}
     hashes |= {"genes": sha256(genes)} if genes is not None else {}
     details = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(settings).items()}
-    details |= said | {"dims_used": max(max(each) for each in used), "fold_count": len(outcomes)}
+    details |= said | {"dims_used": max(each[settings.side == "target"] for each in used), "fold_count": len(outcomes)}
     details |= {"dropped": [outcome.dropped for outcome in outcomes]}
     details |= {"chosen_by": "validation" if settings.inner_folds else "first named"}
     write_record(

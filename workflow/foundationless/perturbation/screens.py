@@ -6,12 +6,14 @@ kind, so that nothing can be learned of a target; under `offtarget` perturbed ge
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.perturbation.effects import Effects
+from foundationless.perturbation.linear import Expression
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -44,6 +46,11 @@ class Screen:
     perturbed: tuple[str, ...]
     places: Places
     carries: Floats
+
+    @cached_property
+    def expression(self) -> Expression:
+        """Mean expression of all conditions, for the vectors that training rows give to genes."""
+        return Expression(self.control + self.changes)
 
     @property
     def expressed(self) -> bool:

@@ -15,9 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from foundationless.data.simulate_genome import seeded, staged
+from foundationless.errors import UserError
 from foundationless.perturbation.expression.conditions import CONTROL
 from foundationless.perturbation.expression.h5ad import write_h5ad
 from foundationless.perturbation.expression.matrix import Expression, named_rows
+from foundationless.tasks.readers.genes import read_gtf
 
 GENES, SINGLES, DOUBLES, DIMS = 300, 80, 30, 10
 REPLICATES, CONTROLS = 8, 24
@@ -37,9 +39,18 @@ class Screen(NamedTuple):
     interactions: dict[str, str]
 
 
-def planted(rng: np.random.Generator) -> Screen:
+def name_genes(gtf: Path | None) -> tuple[str, ...]:
+    """The first genes of a GTF, or names that are made up."""
+    if gtf is None:
+        return tuple(f"SIM{number + 1:03d}" for number in range(GENES))
+    names = tuple(dict.fromkeys(read_gtf(gtf)["gene"]))
+    if len(names) < GENES:
+        raise UserError(f"{gtf}: has {len(names)} genes, and a screen reads out {GENES}; give an annotation with more.")
+    return names[:GENES]
+
+
+def planted(rng: np.random.Generator, genes: tuple[str, ...]) -> Screen:
     """The truth: conditions (control first, singles, doubles), their changes, and the vectors of all genes."""
-    genes = tuple(f"SIM{number + 1:03d}" for number in range(GENES))
     vectors, loadings = rng.standard_normal((GENES, DIMS)), rng.standard_normal((GENES, DIMS))
     mixing = rng.standard_normal((DIMS, DIMS)) / np.sqrt(DIMS)
     shift = SHIFT * rng.standard_normal(GENES)
@@ -58,10 +69,10 @@ def planted(rng: np.random.Generator) -> Screen:
     return Screen((CONTROL, *singles, *doubles), change, vectors, genes, dict(zip(doubles, kinds, strict=True)))
 
 
-def simulate_effects(directory: Path, seed: int) -> None:
+def simulate_effects(directory: Path, seed: int, gtf: Path | None = None) -> None:
     """Write effects.h5ad, useful.tsv, useless.tsv (gene and a column a dimension) and interactions.tsv."""
     rng = seeded(seed)
-    screen = planted(rng)
+    screen = planted(rng, name_genes(gtf))
     resting = rng.uniform(2.0, 6.0, size=GENES)
     rows = np.repeat(np.arange(len(screen.conditions)), [CONTROLS] + [REPLICATES] * (len(screen.conditions) - 1))
     rows = rng.permutation(rows)

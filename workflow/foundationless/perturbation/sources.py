@@ -304,18 +304,20 @@ KINDS = ("table", "go", "cells", "screen", "simulated")
 
 def import_vectors(
     kind: str, paths: Sequence[Path], *, seed: int, dims: int = 0, namespace: str = "symbol", rows: str = "genes",
-    how: str = "adjacency", names: NameTable | None = None, screen: Path | None = None,
+    how: str = "adjacency", names: NameTable | None = None, screens: Sequence[Path] = (),
 ) -> GeneVectors:  # fmt: skip
     """Vectors of a source; `dims` 0 keeps those of a table (else its first principal scores), and is 10 elsewhere.
 
-    With `names` genes get their current symbols, unless they are `own` names. With `screen`, a file of effects, genes
+    With `names` genes get their current symbols, unless they are `own` names. With `screens`, files of effects, genes
     bear the symbols that they have there, others are left out, and the graph of GO is made of those alone.
     """
     if kind not in KINDS:
         raise UserError(f"'{kind}' is no source of vectors; these are: {', '.join(KINDS)}.")
     if kind != "cells" and len(paths) != 1:
         raise UserError(f"{len(paths)} files are given; the source {kind} is one file.")
-    homes = _homes(read_effects(screen), names) if screen else None
+    homes: dict[str, str] | None = None
+    for screen in screens:
+        homes = _homes(read_effects(screen), names) | (homes or {})
     if kind in ("table", "simulated"):
         genes, matrix = from_table(paths[0], rows)
         matrix = principal_scores(matrix, dims) if 0 < dims < matrix.shape[1] else matrix
@@ -330,9 +332,11 @@ def import_vectors(
         told = [gene if gene in own else homes.get(_current(gene, names), "") for gene in genes]
         there = [at for at, gene in enumerate(told) if gene]
         if not there:
-            raise UserError(f"{paths[0]}: has no vector of a gene of {screen}; see --namespace and --names.")
+            raise UserError(
+                f"{paths[0]}: has no vector of a gene of {', '.join(map(str, screens))}; see --namespace and --names."
+            )
         genes, matrix = _first_of_each(paths[0], [told[at] for at in there], matrix[there])
-        tell(f"{len(genes)} of {len(own)} genes of the screen have a vector")
+        tell(f"{len(genes)} of {len(own)} genes of the screens have a vector")
     elif names is not None and namespace != "own":
         genes, matrix = _first_of_each(paths[0], [names.symbol(gene) for gene in genes], matrix)
     if (homes is not None or names is not None) and namespace != "own":

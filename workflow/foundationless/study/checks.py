@@ -511,7 +511,8 @@ def _check_task(plan: Plan, analysis: str, task: str) -> None:
     base = parse_task(task).base_task
     _check_known("task", [base], plan.tasks, f"analysis '{analysis}'")
     spec, where = plan.config["analyses"][analysis], f"analysis '{analysis}', task '{task}'"
-    if odd := [name for name in spec.get("baselines", ()) if not plan.fits(name, task) and not plan.model(name).is_of_halves]:
+    unfit = [name for name in spec.get("baselines", ()) if not plan.fits(name, task)]
+    if odd := [name for name in unfit if not plan.model(name).is_of_halves]:
         if plan.model(odd[0]).family in GENOTYPES:
             raise UserError(
                 f"{where}: baseline '{odd[0]}' reads genotypes, which sets of people alone have; leave it out."

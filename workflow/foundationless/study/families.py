@@ -244,7 +244,6 @@ NOT_READ = {
 
 # What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
 # checkpoint (`published`) is read from the checkpoint's own files, and its entry says what its tokens are.
-
 PUBLISHED, CELLS = "published", "cells"
 TOKENIZERS = {
     "hyenadna": "character",

@@ -43,9 +43,10 @@ def check_vectors(plan: Plan, name: str, model: Model) -> None:
 def check_cells(plan: Plan) -> None:
     """Single cells that are pretrained on."""
     for name, cells in plan.config.get("cells", {}).items():
-        for dataset in cells["datasets"]:
-            if dataset not in plan.datasets:
-                raise UserError(f"cells '{name}': " + unknown("dataset", dataset, plan.datasets))
+        for source in cells["datasets"]:
+            kind, _, file = source.rpartition(":")
+            if kind not in ("", "simulated") or file not in (SIMULATED if kind else plan.datasets):
+                raise UserError(f"cells '{name}': " + unknown("dataset", source, plan.datasets))
         for task in cells.get("keep", ()):
             if task not in plan.tasks or plan.tasks[task]["reader"] != "effects":
                 raise UserError(f"cells '{name}', keep: '{task}' is no task of reader effects; correct it.")

@@ -313,6 +313,13 @@ class Plan:
         names = dict.fromkeys(self.genes_of(cell) for cell in self.cells if ANALYSES[cell.analysis].predicts_effects)
         return tuple(name for name in names if name and self.model(name).is_vectors)
 
+    def screens_of(self, name: str) -> tuple[str, ...]:
+        """Screens on which an embedding of genes is read."""
+        read = (
+            cell.task for cell in self.cells if ANALYSES[cell.analysis].predicts_effects and self.genes_of(cell) == name
+        )
+        return tuple(dict.fromkeys(parse_task(task).base_task for task in read))
+
     def genes_of(self, cell: Cell) -> str:
         """The model whose embedding of genes a cell reads from a file: its own, or what a baseline looks for neighbours
         in; empty of what is made of the screen itself."""
@@ -482,7 +489,8 @@ class Plan:
         model = self.model(name)
         if ANALYSES[analysis].predicts_effects:
             return self.reads(analysis, name) and (model.is_vectors or model.of_cells)
-        return not model.is_outside or self.reads(analysis, name)
+        others = model.is_outside or model.is_vectors or model.of_cells
+        return not others or self.reads(analysis, name)
 
     def reads(self, analysis: str, name: str) -> bool:
         """Whether an analysis can have a model: baselines are classified, what is from outside has what it reads, and
@@ -493,7 +501,7 @@ class Plan:
         if kind.predicts_effects:
             served = EFFECT_BASELINES[model.family].splits if model.family in EFFECT_BASELINES else ()
             split = "doubles" if analysis == "doubles" else "unseen"
-            return split in served if model.is_baseline else not model.is_outside
+            return split in served if model.stem in self.config["baselines"] else not model.is_outside
         if model.is_vectors or model.of_cells or model.family in EFFECT_BASELINES:
             return False
         if model.is_outside:
@@ -526,12 +534,12 @@ class Plan:
         return str(self.model(model).entry[key]).format(**said)
 
     def fits(self, name: str, task: str) -> bool:
-        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one; the
-        other half of the replicates, where a task is learned from one half."""
+        """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one;
+        the other half of the replicates stands beside the half that is learned from; and no screen beside itself."""
         model, parts = self.model(name), parse_task(task)
         if model.is_of_halves and parts.derivation != "halves":
             return False
-        if model.is_vectors and model.entry["genes"].get("task") == parts.base_task:  # a screen knows itself
+        if model.is_vectors and model.entry["genes"].get("task") == parts.base_task:  # of which it is made
             return False
         family, people = self.model(name).family, self.task(task)["reader"] == "people"
         return family not in (SEQUENTIAL if people else GENOTYPES)

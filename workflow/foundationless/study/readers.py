@@ -259,11 +259,9 @@ READERS = {
             "condition": Option("text", "condition", "column of the conditions; else names of rows"),
             "target": Option("text", "", "column of the perturbed genes, where the condition's name is none of them"),
             "control": Option("words", [], "names of the control, may end in *; else the usual ones (ctrl, NT)"),
-            "controls": Option(
-                "row_filters", {}, "rows that are control whatever their name, as pert_type=ctl_vector"
-            ),
-            "separator": Option("text", "+", "sign between two genes: + _ , | : or plus, underscore, semicolon, none"),
-            "keep": Option("row_filters", {}, "rows to keep, as cell_type=K562|k562,dose=1"),
+            "controls": Option("row_filters", {}, "rows that are control whatever their name, as pert_type=ctl_vector"),
+            "separator": Option("text", "+", "sign between two genes, or its name: underscore, semicolon, bar, none"),
+            "keep": Option("row_filters", {}, "rows to keep, as cell_type=K562/k562,dose=1"),
             "direction": Option("text", "unknown", "activation, knockdown, knockout or unknown"),
             "min_cells": Option("at_least_one", 1, "conditions of fewer cells are left out"),
             "barcode": Option("text", "", "column of obs that names the rows of the matrix; without it, the first"),

@@ -15,7 +15,8 @@ RULES = (
     "train_tokenizer",
     "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
     "import_vectors", "import_scores",
-    "simulate_effects", "build_effects", "import_genes", "pretrain_cells", "embed_genes", "predict_effects",
+    "simulate_effects", "build_effects", "import_genes", "build_vocabulary", "pretrain_cells", "embed_genes",
+    "predict_effects",
     "finetune_effects",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
     "look", "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
@@ -231,30 +232,31 @@ FEATURES = {
 }
 
 
-class EffectBaseline(NamedTuple):
-    """A prediction of effects without a borrowed embedding: its label, which of `EFFECT_SPLITS` it serves, and whether
-    it reads vectors of genes.
-
-    The functions of their names are in `perturbation.baselines`.
-    """
-
-    label: str
-    splits: tuple[str, ...] = ("unseen", "doubles")
-    reads_genes: bool = False
-
-
 # What is held out of a screen: single perturbations, or combinations of two that were each seen alone.
 EFFECT_SPLITS = ("unseen", "doubles")
 
+
+class EffectBaseline(NamedTuple):
+    """What predicts effects without a borrowed embedding: its label, and which of `EFFECT_SPLITS` it serves.
+
+    `reads_genes`: whether it reads vectors of genes. The function of its name is in `perturbation.baselines`, but for
+    `linear`, the linear model with both sides from the training data (`perturbation.borrowed`).
+    """
+
+    label: str
+    splits: tuple[str, ...] = EFFECT_SPLITS
+    reads_genes: bool = False
+
+
 EFFECT_BASELINES = {
     "no_change": EffectBaseline("no change"),
-    "mean": EffectBaseline("mean of the training perturbations"),
-    "crispr_mean": EffectBaseline("mean, with what the perturbation does to its own gene", ("unseen", "doubles")),
-    "additive": EffectBaseline("sum of the two single effects", ("doubles",)),
-    "scaled_additive": EffectBaseline("the sum, shrunk as training doubles say", ("doubles",)),
-    "matching_mean": EffectBaseline("half the sum", ("doubles",)),
-    "linear": EffectBaseline("linear model of the training data alone"),
-    "nearest_go": EffectBaseline("effects of the nearest targets in the gene ontology", ("unseen",), reads_genes=True),
+    "mean": EffectBaseline("mean"),
+    "crispr_mean": EffectBaseline("CRISPR-informed mean"),
+    "additive": EffectBaseline("additive", ("doubles",)),
+    "scaled_additive": EffectBaseline("scaled additive", ("doubles",)),
+    "matching_mean": EffectBaseline("matching mean", ("doubles",)),
+    "linear": EffectBaseline("linear model"),
+    "nearest_go": EffectBaseline("nearest by GO", ("unseen",), reads_genes=True),
     "replicate": EffectBaseline("the other half of the replicates"),
 }
 
@@ -264,7 +266,7 @@ CEILINGS = ("replicate",)
 # Settings of the analyses of perturbations, where neither a config nor an analysis says otherwise.
 PERTURBATION: Mapping[str, Any] = {
     "splits": [1, 2, 3], "held_out": 0.25, "held_out_doubles": 0.5, "dims": [10], "inner_folds": 5, "top": 1000,
-    "strengths": [0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0], "genes": None, "pooling": "mean",
+    "strengths": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], "genes": None, "pooling": "mean",
 }  # fmt: skip
 
 DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
@@ -455,15 +457,23 @@ SCOPES = {
 }
 
 # Every figure in the order of all.pdf.
-VERDICT, PAPER, FURTHER, CONTROLS = "Verdict", "Figures of the paper", "More analyses", "Controls and costs"
+VERDICT, PAPER, SECOND = "Verdict", "Figures of the paper", "Figures of the second paper"
+FURTHER, CONTROLS = "More analyses", "Controls and costs"
+
+# Those of gene perturbations, which are the second paper's.
+OF_EFFECTS = tuple(name for name, analysis in ANALYSES.items() if analysis.predicts_effects)
 
 
 class Figure(NamedTuple):
-    """What a figure belongs to, the function of `reporting.figures` that draws it, and its arguments."""
+    """What a figure belongs to, the function of `reporting.figures` that draws it, and its arguments.
+
+    A study has it where it has one of the analyses that the figure is `only` of; every study, where it names none.
+    """
 
     group: str
     draw: str  # module:function
     arguments: Mapping[str, str] = MappingProxyType({})
+    only: tuple[str, ...] = ()
 
 
 FIGURES = {
@@ -480,6 +490,12 @@ FIGURES = {
     "figure_08_nt": Figure(PAPER, "benchmarks:suite", {"name": "nt"}),
     "figure_09_gue": Figure(PAPER, "benchmarks:suite", {"name": "gue"}),
     "figure_10_gb": Figure(PAPER, "benchmarks:suite", {"name": "gb"}),
+    "p_figure_1": Figure(SECOND, "perturbations:combinations", only=("doubles",)),
+    "p_figure_2": Figure(SECOND, "perturbations:unseen", only=OF_EFFECTS),
+    "p_reported": Figure(SECOND, "perturbations:reported", only=OF_EFFECTS),
+    "p_error_by_genes": Figure(SECOND, "perturbation_curves:error_by_genes", only=OF_EFFECTS),
+    "p_curves": Figure(SECOND, "perturbation_curves:ranking", only=("doubles",)),
+    "p_variation": Figure(SECOND, "perturbation_curves:variation", only=OF_EFFECTS),
     "factorial": Figure(FURTHER, "factorial:factorial"),
     "learning_curves": Figure(FURTHER, "curves:learning_curves"),
     "biotype": Figure(FURTHER, "data_and_width:biotype"),
@@ -504,3 +520,9 @@ FIGURES = {
     "pretraining": Figure(CONTROLS, "controls:pretraining"),
     "cost": Figure(CONTROLS, "cost:cost"),
 }
+
+
+def figures_of(analyses: Iterable[str]) -> tuple[str, ...]:
+    """Figures of a study with these analyses, in order."""
+    known = set(analyses)
+    return tuple(name for name, figure in FIGURES.items() if not figure.only or known & {*figure.only})

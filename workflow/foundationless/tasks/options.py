@@ -114,13 +114,13 @@ def row_filter(value: str) -> tuple[str, str]:
 
 
 def row_filters(value: str) -> dict[str, list[str]]:
-    """`type=shRNA|vector,dose=1` to {"type": ["shRNA", "vector"], "dose": ["1"]}."""
+    """`type=shRNA/vector,dose=1` to {"type": ["shRNA", "vector"], "dose": ["1"]}."""
     filters = {}
     for item in words(value):
         column, wanted = row_filter(item)
         if column in filters:
             raise ValueError(value)
-        filters[column] = [word.strip() for word in wanted.split("|")]
+        filters[column] = [word.strip() for word in wanted.split("/")]
     return filters
 
 

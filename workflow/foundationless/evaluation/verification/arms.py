@@ -16,7 +16,8 @@ from foundationless.study.vocabulary import ANALYSES, DRAWN
 # Settings in which arms, or seeds of one, differ by what they are; `permutation_p` is a result, and so is how far the
 # learning rates were `extended`. Arms from `outside` are of one model and revision, whoever computed them.
 OWN = ("seed", "weights", "permutation_p", "extended", "outside_by", "outside_command", "outside_note")
-OF_EFFECTS = ("dims_used",)  # settings of linear models of effects that validation chose
+# Of linear models of effects: what validation chose, and of which arm of a network the vectors are.
+OF_EFFECTS = ("dims_used", "vectors_arm")
 LONGEST = 60  # characters of a setting that a sentence quotes
 
 

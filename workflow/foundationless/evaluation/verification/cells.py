@@ -574,7 +574,6 @@ def _of_candidates(record: Mapping[str, Any], selection: Row) -> Iterator[tuple[
     rows = [
         row for row in record["results"]
         if (row["split"], row["metric"], row.get("fold")) == (selection["split"], selection["metric"], fold)
-        and row["selection"] == "run"
     ]  # fmt: skip
     for candidate in selection["tried"]:
         mine = [

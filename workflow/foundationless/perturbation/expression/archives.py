@@ -22,7 +22,7 @@ def member_of(path: Path, wanted: str) -> Iterator[Path]:
     lies in a new temporary directory under the last part of its name, so no name of the archive can lead elsewhere,
     and links are no files here. It is removed at the end.
     """
-    if path.is_dir() or not (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)) or path.suffix in (".npz", ".pkl"):
+    if not _is_archive(path):
         if wanted:
             raise UserError(f"{path}: is no ZIP or TAR archive; leave the option member out.")
         yield path
@@ -32,6 +32,15 @@ def member_of(path: Path, wanted: str) -> Iterator[Path]:
             yield _copied(path, wanted or "*", Path(directory))
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError) as error:
         raise UserError(f"{path}: the archive is truncated or damaged ({error}); download it again.") from None
+
+
+def _is_archive(path: Path) -> bool:
+    if path.is_dir() or path.suffix == ".npz":  # which is a ZIP archive of arrays
+        return False
+    try:
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except (EOFError, zlib.error, lzma.LZMAError):  # a truncated file of its own kind, for its reader to judge
+        return False
 
 
 def _copied(path: Path, wanted: str, directory: Path) -> Path:

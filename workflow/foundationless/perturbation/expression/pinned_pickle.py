@@ -62,7 +62,9 @@ def read_pinned(path: Path) -> Expression:
     try:
         held = listed(data)
         genes, matrix = _array(held["genes"]), _array(held["data"])
-        names = [str(name) for name in held["columns"]]
+        names = held["columns"]
+        if not isinstance(names, list) or {type(name) for name in names} != {str} or matrix.shape[1] != len(names):
+            raise ValueError("names of conditions are no texts, or not as many as there are means")
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(f"{path}: does not hold what the published file holds ({error}).") from None
     obs = named_rows(names, pd.DataFrame({"condition": names}, dtype=object))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from foundationless.errors import UserError
 from foundationless.runtime.processes import counted, map_forked
-from foundationless.study.vocabulary import FIGURES
+from foundationless.study.vocabulary import FIGURES, figures_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,21 +32,24 @@ def resolve(name: str) -> "Callable[[Tables], Figure]":
     return styled
 
 
-def draw_all(names: Sequence[str], tables: Path, study: str, output: Path, processes: int) -> None:
+def draw_all(names: Sequence[str] | None, tables: Path, study: str, output: Path, processes: int) -> None:
     """Draw figures from a directory of tables to `NAME.pdf` (and PNG) in `output`, in up to so many processes at once.
 
-    A figure whose data are missing becomes a page that says which. Raises `UserError` for an unknown name.
+    Without `names` those of the analyses in the tables are drawn. A figure whose data are missing becomes a page that
+    says which. Raises `UserError` for an unknown name.
     """
     from foundationless.reporting.figures.inputs import read
 
-    for name in names:
+    for name in names or ():
         if name not in FIGURES:
             raise UserError(f"no figure '{name}'; there are {', '.join(FIGURES)}.")
         if (output / f"{name}.png").is_dir():
             raise UserError(f"{output / name}.png: a directory; figures are written as .pdf and .png.")
-        resolve(name)  # imports its module once, before the processes fork
     frames = read(tables, study)
-    for _ in counted(names, map_forked(partial(_draw, frames, output), names, processes)):
+    drawn = list(figures_of(frames.scores["analysis"])) if names is None else names
+    for name in drawn:
+        resolve(name)  # imports its module once, before the processes fork
+    for _ in counted(drawn, map_forked(partial(_draw, frames, output), drawn, processes)):
         pass
 
 

@@ -32,6 +32,12 @@ NAMES = {  # where a file's name does not make a title
     "fewshot": "Few shots",
     "roc": "ROC",
     "lora": "LoRA",
+    "p_figure_1": "P 1: Combinations",
+    "p_figure_2": "P 2: Unseen perturbations",
+    "p_reported": "P: On the second paper's rows",
+    "p_error_by_genes": "P ED 2, 8: Error by number of genes",
+    "p_curves": "P ED 4: Interactions",
+    "p_variation": "P ED 7: Size of predictions",
 }
 MOST_MISSING = 30  # lines of the cover
 WRAP = 112  # characters of 7.5 pt in 162 mm

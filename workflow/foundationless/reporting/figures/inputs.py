@@ -32,6 +32,10 @@ NEEDED = {
     "confusion": ("analysis", "task", "model", "init", "actual", "predicted", "count", "variant", "reading"),
     "cost": ("analysis", "task", "model", "init", "gpu_hours", "cpu_hours"),
     "defects": ("item", "what", "task", "model", "init", "metric", "difference", "low", "high"),
+    "effects": ("analysis", "task", "model", "init", "fold", "perturbation", "skill", "l2", "variant"),
+    "interactions": ("analysis", "task", "model", "init", "what", "name", "x", "y", "n"),
+    "p_claims": ("item", "claim", "task", "model", "contrast", "difference", "low", "high", "holds"),
+    "p_reported_across": ("experiment", "task", "model", "arm", "versus", "metric", "delta", "low", "high", "verdict"),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),
     "importances": ("analysis", "task", "model", "kind", "class", "feature", "importance", "variant"),
     "last_layer": ("suite", "model", "versus", "scope", "delta", "low", "high", "wins", "n", "verdict", "margin"),
@@ -69,6 +73,8 @@ READ = {
     "components": ("selection",),
     "confusion": ("selection",),
     "cost": ("energy_kwh",),
+    "effects": ("selection", "kind", "l2_top", "norm_observed", "norm_predicted"),
+    "interactions": ("selection",),
     "figure_09_categories": ("group", "reported_source", "tasks"),
     "importances": ("validation", "metric"),
     "last_layer": ("analysis", "variant", "family"),
@@ -160,7 +166,8 @@ class Tables:
     def stems(self) -> dict[str, str]:
         """The model whose curve each one is a point of: that of its size, depth and reading, 6-mers apart."""
         cards = self.models.assign(kmer=self.models["tokenizer"] == "kmer")
-        stems = plainest(cards, ["base", "size", "layers", "reading", "kmer"])
+        sides = [name for name in ("side",) if name in cards]  # which vectors are borrowed is another model
+        stems = plainest(cards, ["base", "size", *sides, "layers", "reading", "kmer"])
         return dict(zip(cards["model"], stems, strict=True))
 
     @cached_property

@@ -35,9 +35,10 @@ HUES = {  # dark to light end of each tokenizer class
     "bpe": ("#00483d", "#3fae86"),
     "other": ("#7a2e5b", "#cc79a7"),
 }
-ARMS = ("pretrained", "copy", "embedding", "permuted", "random")
+SIDES = {"readout": "character", "target": "kmer"}  # hues of borrowed vectors of genes, which have no tokenizer
+ARMS = ("pretrained", "copy", "embedding", "permuted", "spectrum", "random")
 ARM_LINES = {"pretrained": "-", "random": "--"}
-CONTROL_ARMS: Any = {"copy": "top", "embedding": "bottom", "permuted": "left"}  # which half of the mark is filled
+CONTROL_ARMS: Any = {"copy": "top", "embedding": "bottom", "permuted": "left", "spectrum": "right"}  # which half of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
 PAPER_MARKS = {"pretrained": "x", "random": "+"}  # the numbers that the paper printed, beside ours
@@ -87,8 +88,13 @@ class Look:
 
 
 def tokenizer_class(name: Any) -> str:
-    """One of `HUES` for whatever a model table calls its tokenizer class: `6-mer`, `kmer`, `BPE`, `character`."""
+    """One of `HUES` for whatever a model table calls its tokenizer class: `6-mer`, `kmer`, `BPE`, `character`.
+
+    Of borrowed vectors of genes the side is the class: `readout`, `target`.
+    """
     text = str(name).lower().replace("_", "").replace("-", "")
+    if text in SIDES:
+        return SIDES[text]
     if text.startswith("char"):
         return "character"
     if "mer" in text:
@@ -101,7 +107,7 @@ def looks(cards: Sequence[Mapping[str, Any]]) -> dict[str, Look]:
     own = [card for card in cards if card.get("kind") != "baseline"]
     found: dict[str, Look] = {}
     for name, ends in HUES.items():
-        members = [card for card in own if tokenizer_class(card.get("tokenizer_class")) == name]
+        members = [card for card in own if _class_of(card) == name]
         shades = colors.LinearSegmentedColormap.from_list(name, ends)
         for card, shade in zip(members, np.linspace(0, 1, max(2, len(members))), strict=False):
             marker = MARKERS[own.index(card) % len(MARKERS)]
@@ -109,6 +115,12 @@ def looks(cards: Sequence[Mapping[str, Any]]) -> dict[str, Look]:
     grey = [card for card in cards if card.get("kind") == "baseline"]
     found |= {str(card["model"]): Look(str(card["label"]), GREY, "|") for card in grey}
     return {str(card["model"]): found[str(card["model"])] for card in cards}
+
+
+def _class_of(card: Mapping[str, Any]) -> str:
+    """Of `HUES` that of a card: by the side that its name says, else by its tokenizer."""
+    side = next((word for word in str(card["model"]).split(".")[1:] if word in SIDES), None)
+    return tokenizer_class(side or card.get("tokenizer_class"))
 
 
 def filling(look: Look, init: str) -> dict[str, Any]:
@@ -146,6 +158,7 @@ def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool
         "baseline": handle(color=GREY, marker="|", markeredgewidth=1.1, linestyle="none"),
     }
     labels = {"embedding": "only the embedding pretrained", "permuted": "pretrained, permuted in each tensor"}
+    labels |= {"spectrum": "random with the same spectrum"}
     for name, entry in shown.items():
         entry.set_label(labels.get(name, name))
     return [entry for name, entry in shown.items() if name in arms]

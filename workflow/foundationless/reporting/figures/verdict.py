@@ -17,7 +17,11 @@ from foundationless.reporting.tables.verdict_words import detectable_words
 
 SMALL = 5.2  # pt: two text columns beside the panel at 85 mm
 ROW_MM, CLOSE_MM, RANK_MM, BAR_MM = 2.45, 2.25, 3.0, 1.5
-HEADINGS = {"random": "Against its own random initialisation", "baseline": "Against the best cheap baseline"}
+HEADINGS = {
+    "random": "Against its own random initialisation",
+    "mean": "Against the mean of the training perturbations",
+    "baseline": "Against the best cheap baseline",
+}
 PANELS = {
     "these": ("On these tasks", ("verdict", "tasks", "seeds")),
     "like-these": ("On tasks like these", ("verdict", "families")),

@@ -18,7 +18,7 @@ from foundationless.evaluation.bootstrap import LEVEL
 from foundationless.evaluation.table_files import add_name_parts
 from foundationless.evaluation.task_results import KEYS
 from foundationless.reporting.tables.catalogue import columns_of
-from foundationless.study.vocabulary import ANALYSES, LAST_LAYER
+from foundationless.study.vocabulary import ANALYSES, EFFECT_METRICS, LAST_LAYER
 
 OTHERS = ("test", LAST_LAYER)  # selections beside the one that validation makes
 PAIRED = "paired: same resamples of the same test items"
@@ -42,8 +42,9 @@ def find_defects(
 
     `scores` and `comparisons` hold both selections, and the parts of names as columns, as `diagnostics` do; `clusters`
     is the group of tasks that share sequences, by task. In a mean over tasks such a group counts as one, sets derived
-    from a task are averaged first, and permuted labels are left out. What there is no data for has no row.
+    from a task are averaged first, and permuted labels are left out. Gene perturbations are the second paper's. What there is no data for has no row.
     """
+    scores, comparisons = (frame[~frame["metric"].isin(EFFECT_METRICS)] for frame in (scores, comparisons))
     ours = scores[~scores["selection"].isin(OTHERS)]
     averaged = [
         _readings(comparisons[~comparisons["selection"].isin(OTHERS)], ours),

@@ -29,7 +29,7 @@ class Table:
     csv: bool = True
 
 
-VERDICT, RESULTS, PAPER = "Verdict", "Results", "Tables of the paper"
+VERDICT, RESULTS, PAPER, SECOND = "Verdict", "Results", "Tables of the paper", "Tables of the second paper"
 CONTROLS, STUDY = "Controls and costs", "Study"
 
 
@@ -59,6 +59,10 @@ _FACTORIAL = f"{_ARMS} base tokenizer width layers widest"
 _SETTINGS = "analysis model setting value tasks"
 _BESIDE = "setting reported model ours reported_source"
 _DIFFERENCE = "difference difference_low difference_high margin verdict same_model"
+_EFFECTS = (
+    "skill skill_offtarget l2 l2_top l2_offtarget de_error pearson_delta pearson_mean rank_accuracy "
+    "l2_n10 l2_n30 l2_n100 l2_n300 l2_n1000 l2_de10 l2_de30 l2_de100 l2_de300 l2_de1000"
+)
 _SUMMARY, _ACROSS, _NOTES = "evaluation.task_summary", "evaluation.across_tasks", "evaluation.task_results:NOTES"
 _DIAGNOSTICS = "evaluation.diagnostics:COLUMNS"
 
@@ -238,6 +242,42 @@ TABLES: dict[str, Table] = {
         "model init seed", "model init seed tokenizer repository revision parameters",
     ),
     "table_18_finetune": _table(PAPER, "Fine-tuning, all tasks", _ARMS, "task model", ALL),
+    "effects": _table(
+        SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean of the "
+        "training perturbations), L2 of all genes, of the most expressed and without the targets, correlations of the "
+        "change, rank, and L2 of the first n genes by control expression (n) and by observed change (de)",
+        f"{_ARM} selection fold perturbation kind seeds {_EFFECTS}", f"{_ARM} selection fold perturbation", parts=True,
+    ),
+    "interactions": _table(
+        SECOND, "Interactions of combinations: how many genes are of each class, observed and predicted (class), true "
+        "positive rate against false discovery proportion (tpr_fdp), ROC and precision-recall curves (roc, pr) and their "
+        "areas (auc)", f"{_ARM} selection what name x y n", f"{_ARM} selection what name x", parts=True,
+    ),
+    "p_reported": _table(
+        SECOND, "The second paper's numbers beside ours: both intervals are over held-out perturbations",
+        "experiment source task model model_label init reported_model arm metric reported reported_low reported_high "
+        "reported_n ours low high n difference difference_low difference_high reading",
+        "experiment task model init metric", "experiment source task model_label init metric reported reported_low "
+        "reported_high ours low high difference difference_low difference_high",
+    ),
+    "p_reported_across": _table(
+        SECOND, "Our question on the second paper's rows: every arm against the random embedding of its side, the mean, and "
+        "of combinations the additive model and no change; paired, positive where the arm is better, intervals by a "
+        "bootstrap of perturbations (n) with their rows in all splits; words are those of the skill at its margin",
+        "experiment task model arm side versus metric delta low high n rows share margin verdict note source",
+        "experiment task model arm versus metric",
+        "experiment task model versus metric delta low high n rows share verdict source",
+    ),
+    "p_defects": _table(
+        SECOND, "What each error of the second paper is worth (P1 to P13): with it, without it, difference; those that "
+        "nothing here has stand in words alone",
+        f"{_DEFECTS} source", "item what analysis task model init metric", f"{_DEFECTS} source", parts=True,
+    ),
+    "p_claims": _table(
+        SECOND, "Claims of the second paper (S1 to S7), judged with our arms: contrast of skills, word and whether it holds",
+        "item claim source analysis task model reading contrast metric difference low high n margin verdict holds",
+        "item analysis task model", "item claim source task model contrast difference low high n verdict holds",
+    ),
     "defects": _table(
         CONTROLS, "What each error of the paper is worth: with it, without it, difference",
         _DEFECTS, "item what analysis task model init metric", _DEFECTS, shown=True, parts=True,

@@ -2,7 +2,7 @@
 
 `collect` joins what `summarise_analysis` wrote, and writes it with what only all tasks together tell: the evidence of
 every model over tasks, the ranks of arms, means over folds, and the cost ledger. What sets ours beside the paper comes
-from `paper.compare`. Which tables there are, and with which columns, stands in `catalogue`.
+from `paper.compare` and `second_paper.compare`. Which tables there are, and with which columns, stands in `catalogue`.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from foundationless.evaluation.across_tasks import rank_tasks, summarise_tasks
 from foundationless.evaluation.table_files import add_name_parts, join_tables, write_csv, write_parquet
 from foundationless.evaluation.task_results import KEYS, MISSING, NOTES
 from foundationless.reporting.paper.compare import paper_outputs
+from foundationless.reporting.second_paper.compare import second_outputs
 from foundationless.reporting.tables import cost_ledger, latex, looks, prices
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.importances import best_importances
@@ -30,7 +31,7 @@ def collect(output: Path, inputs: Inputs) -> None:
     inputs = inputs.arranged()
     controls = _controls(inputs)
     tables = _results(inputs, prices.Prices(controls["cost"])) | controls
-    tables |= paper_outputs(inputs, tables)
+    tables |= paper_outputs(inputs, tables) | second_outputs(inputs, tables)
     with atomic_directory(output, ("*.csv", "*.parquet", "*.tex")) as part:
         write_tables(part, tables)
 

@@ -30,7 +30,8 @@ class Inputs:
 
     `scores` and `comparisons` hold both selections, of which `selection` is the study's; `records` are flat tables of
     all records; `models` maps names to cards with label, order, tokenizer_class and kind (`baseline` or another);
-    `diagnostics` are those of all analyses by name; `reported` is the file of the numbers that the paper prints;
+    `diagnostics` are those of all analyses by name; `reported` is the file of the numbers that the paper prints,
+    `reported_effects` and `reported_rows` those of the second paper;
     `substitutions` are the maps of mutagenesis, `cards` those of weights. The others are what the flags of
     `collect_tables` say.
     """
@@ -44,6 +45,8 @@ class Inputs:
     diagnostics: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: pd.DataFrame = field(default_factory=pd.DataFrame)
     reported: Path | None = None
+    reported_effects: Path | None = None
+    reported_rows: Sequence[Path] = ()
     overlap: pd.DataFrame | None = None
     audits: Sequence[Mapping[str, Any]] = ()
     corpora: Sequence[Mapping[str, Any]] = ()
@@ -145,6 +148,8 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         diagnostics={name: joined(name, paths) for name, paths in by_name.items()},
         notes=joined("notes", given.notes),
         reported=given.reported,
+        reported_effects=given.reported_effects,
+        reported_rows=given.reported_rows,
         overlap=given.overlap and table_files.read_table(given.overlap),
         audits=[read_json(path) for path in given.audits],
         looks=[read_json(path) for path in given.looks],

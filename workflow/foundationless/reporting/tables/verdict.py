@@ -17,6 +17,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.aggregate import ALPHA
 from foundationless.evaluation.table_files import read_csv
 from foundationless.reporting.tables import looks
+from foundationless.reporting.tables.perturbation_verdict import perturbation_section
 from foundationless.reporting.tables.verdict_words import sentences
 from foundationless.runtime.files import read_json, write_json
 from foundationless.runtime.versions import versions
@@ -73,7 +74,8 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
     cases = [
         _set_beside({"versus": "random", "analysis": analysis} | dict(case), labels, everything) for case in truths
     ]
-    judged = [name for name in models["model"] if name in {*everything["model"], *lost}]
+    compared = {*everything["model"], *lost} - baselines  # of perturbations baselines are compared with the mean, too
+    judged = [name for name in models["model"] if name in compared]
     margins = pairs[pairs["analysis"] == analysis].dropna(subset="margin").groupby("metric", sort=False)["margin"].max()
     chosen = choices(tables, analysis)
     layers = Layers(tables)
@@ -105,6 +107,8 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
     path = tables / "looks.csv"
     ended = looks.end(_read(path, looks.COLUMNS)) if path.is_file() else None
     verdict |= {"looks": ended} if ended else {}
+    section = perturbation_section(everything, labels, baselines, _by)
+    verdict |= {"perturbation": section} if section else {}
     return verdict | {"sentences": sentences(verdict)}
 
 

@@ -3,7 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from foundationless.study.vocabulary import EFFECT_METRICS, METRICS, REFERENCES, SCOPES, TOO_FEW_SEEDS, VERDICTS
+from foundationless.study.vocabulary import (
+    EFFECT_METRICS,
+    METRICS,
+    OF_EFFECTS,
+    REFERENCES,
+    SCOPES,
+    TOO_FEW_SEEDS,
+    VERDICTS,
+)
 
 PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
 PHRASES = {
@@ -36,13 +44,16 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
             _missing(verdict),
         ]
     lost = [fact["label"] for fact in verdict["models"].values() if fact["lost"]]
-    answers = [answer for scope in SCOPES if (answer := _answer(judged, scope))]
+    analysis = verdict["generated_from"]["analysis"]
+    borrowed = analysis in OF_EFFECTS
+    answers = [answer for scope in SCOPES if (answer := _answer(judged, scope, borrowed))]
+    both = verdict.get("perturbation", {}).get("sentences", {}).get(analysis, []) if borrowed else []
     if lost:
         answers[0] = f"{answers[0][:-1]}; not compared for want of records: {_list(lost)}."
     stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
-    layers = _layers(judged, verdict["generated_from"]["analysis"])
+    layers = _layers(judged, analysis)
     rest = [_power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
-    return [*answers, *alone, *stopped, _sizes(judged), *layers, *rest]
+    return [*answers, *both, *alone, *stopped, _sizes(judged), *layers, *rest]
 
 
 def _alone(verdict: Mapping[str, Any]) -> list[str]:
@@ -125,8 +136,8 @@ def _hours(hours: float, unit: str) -> str:
     return f"{number} {unit}-hours"
 
 
-def _answer(judged: Mapping[str, Any], scope: str) -> str:
-    """Who is better, by the word of a scope."""
+def _answer(judged: Mapping[str, Any], scope: str, borrowed: bool = False) -> str:
+    """Who is better, by the word of a scope; `borrowed`: vectors of genes, and random ones like them."""
     known = {name: fact for name, fact in judged.items() if fact["versus_random"][scope]}
     if not known:
         return ""
@@ -134,19 +145,18 @@ def _answer(judged: Mapping[str, Any], scope: str) -> str:
     by_word = {word: [one["label"] for one in known.values() if one["verdict"][scope] == word] for word in VERDICTS}
     margin = margin_words(facts)
     said = {word: PHRASES[word].format(margin=margin, constant=constant_words(facts)) for word in by_word}
+    subject = "what is pretrained" if borrowed else "pretraining"
     parts = [f"{said[word]} {_list(names)}" for word, names in by_word.items() if names]
     place = PLACES[scope]
     if scope != "these":
         families = span([fact["units"] for fact in facts])
         behind = f"over {families} {'family' if families == '1' else 'families'} of tasks that share no sequences"
-        return f"{place[0].upper()}{place[1:]} ({behind}) pretraining {'; '.join(parts)}."
+        return f"{place[0].upper()}{place[1:]} ({behind}) {subject} {'; '.join(parts)}."
     n, distinct, seeds = (span([fact[name] for fact in facts]) for name in ("n", "distinct", "seeds"))
     tasks = f"{n} {'task' if n == '1' else 'tasks'}" + (f", {distinct} of them distinct" if distinct != n else "")
     drawn = f"; {seeds} {'seed' if seeds == '1' else 'seeds'} an arm" if seeds else ""
-    return (
-        f"{place[0].upper()}{place[1:]} ({tasks}{drawn}), compared with random initialisation of the same model, "
-        f"pretraining {'; '.join(parts)}."
-    )
+    other = "the same at random" if borrowed else "random initialisation of the same model"
+    return f"{place[0].upper()}{place[1:]} ({tasks}{drawn}), compared with {other}, {subject} {'; '.join(parts)}."
 
 
 def margin_words(facts: Iterable[Fact]) -> str:

@@ -317,8 +317,10 @@ class _Graph:
             return []
         model = self.plan.model(name)
         if model.is_vectors:
-            task = model.entry["genes"].get("task", "")
-            return [self.add(("import_genes", name), [self.add_effects(task)] if task else [], model=name)]
+            genes = model.entry["genes"]
+            read = [genes["task"]] if "task" in genes else []
+            read += self.plan.screens_of(name) if genes["source"] == "go" else []
+            return [self.add(("import_genes", name), [self.add_effects(task) for task in read], model=name)]
         init, seed = ("random", cell.seed) if cell.init == "random" else ("pretrained", 0)
         read = [self.add_weights(name, init, seed)]
         if not model.of_cells:
@@ -345,6 +347,8 @@ class _Graph:
         parents: list[Key] = []
         if init in CONTROL_ARMS:
             parents = [self.add_weights(name, "pretrained", 0), self.add_weights(name, "random", seed)]
+        elif rule == "initialise" and model.of_cells and model.source == "workflow":
+            parents = [self.add(("build_vocabulary", model.stem), model=model.stem)]
         elif rule in ("pretrain", "pretrain_cells"):
             parents = [self.add_weights(name, "random", seed)]
         elif rule == "import_weights" and self.plan.model(model.published).source == "workflow":

@@ -10,7 +10,7 @@ from foundationless.study.plan import Model, Plan
 
 RULES = (
     "simulate_effects", "build_effects", "import_genes", "embed_genes", "predict_effects", "finetune_effects",
-    "pretrain_cells",
+    "build_vocabulary", "pretrain_cells",
 )  # fmt: skip
 BYTES = 4e7  # of a file of counts, compressed, that are normalised and averaged in a second
 SCORED = 2e-7  # seconds of a perturbation and gene that are predicted and scored, every candidate
