@@ -361,7 +361,7 @@ def test_cells_behind_a_screen_are_trained_on(tmp_path, weights, cells, capfd):
     assert tune(tmp_path, weights, source=f"matrix={cells}", variant="halves", epochs=1) == 0
     settings = read_record(tmp_path / "record.json")["settings"]
     assert (settings["trained_on"], settings["rows"]) == ("means of conditions", 13)
-    assert tune(tmp_path, weights, source=f"matrix={cells}", option="keep=condition=ctrl|G01") == 2
+    assert tune(tmp_path, weights, source=f"matrix={cells}", option="keep=condition=ctrl/G01") == 2
     error = capfd.readouterr().err
     assert "the effects are of 36; give the sources" in error
     assert "Traceback" not in error
