@@ -24,6 +24,8 @@ def get_tuning_flags(wildcards):
     for key in ("epochs", "patience", "batch_size"):
         flags += [f"--{key.replace('_', '-')}", str(tuning[key])]
     flags += ["--token-budget", str(tuning["token_budget"])] if tuning["token_budget"] else []
+    for key in ("sampled_genes", "pairs", "control_cells", "dropout"):
+        flags += [f"--{key.replace('_', '-')}", str(effects[key])] if key in effects else []
     variant = names.parse_task(wildcards.task).derivation
     flags += ["--variant", variant] if variant else []
     return [*flags, "--reading", study.model(wildcards.model).reading]

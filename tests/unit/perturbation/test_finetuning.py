@@ -83,7 +83,9 @@ def tune(directory: Path, weights: Path, **flags: object) -> int:
     if not effects.exists():
         write_effects(effects, screen_of())
     cell = dict(task="screen", model="scgpt", init="pretrained", seed=0)
-    how = dict(splits=[1], held_out=0.25, inner_folds=4, learning_rates=[0.005], epochs=2, batch_size=32, genes=24)
+    how = dict(
+        splits=[1], held_out=0.25, inner_folds=4, learning_rates=[0.005], epochs=2, batch_size=32, sampled_genes=24
+    )
     how |= dict(dropout=0.1, pairs=4, threads=1, device="cpu")
     read = dict(weights=weights, effects=effects, runs=directory / "runs")
     written = dict(record=directory / "record.json", predictions=directory / "predictions.parquet")
@@ -191,6 +193,15 @@ def test_kept_runs_are_read_and_those_of_other_settings_are_not(tmp_path, weight
     assert "incomplete, computed again" in capfd.readouterr().err
 
 
+def test_a_run_that_diverges_ends_and_is_not_chosen(tmp_path, weights, capfd):
+    assert tune(tmp_path, weights, learning_rates=[0.005, 1e30]) == 0
+    assert "loss not finite in epoch 1, run ended there" in capfd.readouterr().err
+    record = read_record(tmp_path / "record.json")
+    rates = {one["split"]: one["chosen"] for one in record["selections"] if one["what"] == "learning_rate"}
+    assert rates["validation"] == "0.005"
+    assert np.isfinite(value_of(tmp_path, "skill"))
+
+
 def test_both_arms_run_the_same_lines(tmp_path):
     """The same tensors under the name of either arm give the same bits of every prediction."""
     for init in ("pretrained", "random"):
@@ -215,7 +226,7 @@ def test_the_flag_of_every_pair_is_in_its_batch(tmp_path, weights, monkeypatch, 
         return forward(self, ids, mask, values, flags)
 
     monkeypatch.setattr(ScGPT, "forward", watched)
-    assert tune(tmp_path, weights, genes=12, epochs=1, batch_size=8, reading=reading, pairs=2) == 0
+    assert tune(tmp_path, weights, sampled_genes=12, epochs=1, batch_size=8, reading=reading, pairs=2) == 0
     flagged = np.concatenate([flags for _, flags in seen])
     assert {size for size, _ in seen} == {12}
     if reading == "published":
@@ -316,7 +327,6 @@ def test_profiles_are_the_means_that_the_official_code_predicts(shared):
         reading = replace(
             own,
             values=cells[:, :, 0],
-            rows=(np.arange(3), np.array([cell])),
             tokens=inputs["pred_perturb.gene_ids"].numpy(),
             flagged=(np.array([], dtype=np.int64), np.flatnonzero(cells[cell, :, 1])),
             genes=20,
@@ -348,7 +358,10 @@ def test_cells_behind_a_screen_are_trained_on(tmp_path, weights, cells, capfd):
     assert tune(tmp_path, weights, source=f"matrix={cells}", control_cells=5, epochs=1, pairs=0) == 0
     settings = read_record(tmp_path / "record.json")["settings"]
     assert (settings["trained_on"], settings["rows"], settings["rows_repeated"]) == ("cells", 13 * 36, False)
-    assert tune(tmp_path, weights, source=f"matrix={cells}", option="keep=condition=ctrl|G01") == 2
+    assert tune(tmp_path, weights, source=f"matrix={cells}", variant="halves", epochs=1) == 0
+    settings = read_record(tmp_path / "record.json")["settings"]
+    assert (settings["trained_on"], settings["rows"]) == ("means of conditions", 13)
+    assert tune(tmp_path, weights, source=f"matrix={cells}", option="keep=condition=ctrl/G01") == 2
     error = capfd.readouterr().err
     assert "the effects are of 36; give the sources" in error
     assert "Traceback" not in error

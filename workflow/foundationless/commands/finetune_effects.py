@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", required=True, type=int, help="passes over the cells")
     add("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")
     add("--batch-size", required=True, type=int, help="pairs of cells per optimizer step")
-    add("--genes", type=int, default=1536, help="genes that a batch reads, drawn at random (0: all; paper: 1536)")
+    add("--sampled-genes", type=int, default=1536, help="genes that a batch reads, at random (0: all; paper: 1536)")
     add("--pairs", type=int, default=0, help="pairs of a condition an epoch at most (0: one a cell)")
     add("--control-cells", type=count, default=100, help="control cells that are predicted from (paper: 100)")
     add("--dropout", type=number, default=0.2, help="in training (paper: 0.2)")

@@ -43,10 +43,10 @@ Score = Callable[[NDArray[np.float32]], float]
 class Settings:
     """What decides the result of a job, besides data and weights.
 
-    `genes`: that a batch reads (0: all). `control_cells`: over which a test profile is a mean. `pairs`: of a condition
-    an epoch at most (0: see `pairs.pair_up`). `patience`: epochs without a better validation value that end a run (0:
-    never). `dropout`: of the network in training. `reading`: under `as_in_paper` a perturbed gene is flagged only where
-    it is drawn.
+    `sampled_genes`: those that a batch reads (0: all). `control_cells`: over which a test profile is a mean. `pairs`:
+    of a condition an epoch at most (0: see `pairs.pair_up`). `patience`: epochs without a better validation value that
+    end a run (0: never). `dropout`: of the network in training. `reading`: under `as_in_paper` a perturbed gene is
+    flagged only where it is drawn.
     """
 
     learning_rates: tuple[float, ...]
@@ -54,7 +54,7 @@ class Settings:
     batch_size: int
     seed: int
     patience: int = 0
-    genes: int = 1536
+    sampled_genes: int = 1536
     control_cells: int = 100
     pairs: int = 0
     dropout: float = 0.2
@@ -66,10 +66,13 @@ class Settings:
             raise UserError("--learning-rates: give one or more positive numbers.")
         if len(set(self.learning_rates)) < len(self.learning_rates):
             raise UserError("--learning-rates: a value stands twice; give each once.")
-        if min(self.epochs, self.batch_size, self.control_cells) < 1 or min(self.patience, self.genes, self.pairs) < 0:
+        if (
+            min(self.epochs, self.batch_size, self.control_cells) < 1
+            or min(self.patience, self.sampled_genes, self.pairs) < 0
+        ):
             raise UserError(
-                "--epochs, --batch-size and --control-cells must be at least 1; --patience, --genes and --pairs at "
-                "least 0."
+                "--epochs, --batch-size and --control-cells must be at least 1; --patience, --sampled-genes and "
+                "--pairs at least 0."
             )
         if not 0 <= self.dropout < 1:
             raise UserError("--dropout lies from 0 and below 1.")
@@ -199,7 +202,9 @@ class Run:
         self.generator.model.train()
         for step in range(progress.step, steps):
             batch = pairs[step * settings.batch_size : (step + 1) * settings.batch_size]
-            places = choose_places(reading, batch[:, 2], settings.genes, self._draws(epoch, STEPS, step), mended)
+            places = choose_places(
+                reading, batch[:, 2], settings.sampled_genes, self._draws(epoch, STEPS, step), mended
+            )
             seed = derived_seed(settings.seed, self.part.number, epoch, step)
             loss = self.generator.gradient(batch, places, seed)
             if not math.isfinite(loss):
