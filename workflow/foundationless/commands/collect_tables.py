@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--benchmarks", type=Path, help="directory of Snakemake's benchmarks (RULE/…/NAME.tsv), which need not exist")
     add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
     add("--reported", type=Path, help="TSV of the numbers that the paper reports")
-    add("--reported-effects", nargs="?", type=Path, help="TSV of the numbers of the second paper, on gene perturbations")
+    add(
+        "--reported-effects", nargs="?", type=Path, help="TSV of the numbers of the second paper, on gene perturbations"
+    )
     add("--reported-rows", nargs="*", default=[], type=Path, help="its rows: doubles.tsv, unseen.tsv, borrowed.tsv")
     add("--selection", choices=["validation", "test"], default="validation", help="chosen by validation, or by test")
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")

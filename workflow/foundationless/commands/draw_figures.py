@@ -15,7 +15,11 @@ RECIPE = 6  # raise it when a result would change
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
     add = parser.add_argument
-    add("--figures", nargs="*", help="names, e.g. figure_01_benchmarks or verdict_forest (default: all of the study's analyses)")
+    add(
+        "--figures",
+        nargs="*",
+        help="names, e.g. figure_01_benchmarks or verdict_forest (default: all of the study's analyses)",
+    )
     add("--tables", required=True, type=Path, help="directory of collect_tables")
     add("--study", default="", help="what the study is; ends every caption")
     add("--processes", type=count, default=1, help="figures drawn at once")
