@@ -227,6 +227,7 @@ TABLES: dict[str, Table] = {
     ),
     "table_18_finetune": _table(PAPER, "Fine-tuning, all tasks", _ARMS, "task model", ALL),
     "effects": _table(
+<<<<<<< HEAD
         SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean of "
         "the training perturbations), L2 of all genes, of the most expressed and without the targets, correlations of the "
         "change, rank, and L2 of the first n genes by control expression (n) and by observed change (de)",
@@ -238,6 +239,17 @@ TABLES: dict[str, Table] = {
         "proportion (tpr_fdp), ROC and precision-recall curves (roc, pr) and their areas (auc), one combination gene "
         "by gene (example), and the limits of the empirical null",
         _DIAGNOSTICS, f"{_ARM} selection what name x n", parts=True,
+=======
+        SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean "
+        "of the training perturbations), L2 of all genes, of the most expressed and without the targets, "
+        "correlations of the change, rank, and L2 of the first n genes by control expression (n) and by change (de)",
+        f"{_ARM} selection fold perturbation kind seeds {_EFFECTS}", f"{_ARM} selection fold perturbation", parts=True,
+    ),
+    "interactions": _table(
+        SECOND, "Interactions of combinations: how many genes are of each class, observed and predicted (class), true "
+        "positive rate against false discovery proportion (tpr_fdp), ROC and precision-recall curves (roc, pr) and "
+        "their areas (auc)", f"{_ARM} selection what name x y n", f"{_ARM} selection what name x", parts=True,
+>>>>>>> i16_report
     ),
     "p_reported": _table(
         SECOND, "The second paper's numbers beside ours: both intervals are over held-out perturbations",
@@ -247,9 +259,9 @@ TABLES: dict[str, Table] = {
         "reported_high ours low high difference difference_low difference_high",
     ),
     "p_reported_across": _table(
-        SECOND, "Our question on the second paper's rows: every arm against the random embedding of its side, the mean, and "
-        "of combinations the additive model and no change; paired, positive where the arm is better, intervals by a "
-        "bootstrap of perturbations (n) with their rows in all splits; words are those of the skill at its margin",
+        SECOND, "Our question on the second paper's rows: every arm against the random embedding of its side, the "
+        "mean, and of combinations the additive model and no change; paired, positive where the arm is better, "
+        "intervals by a bootstrap of perturbations (n) with their rows in all splits; words: of skill, at its margin",
         "experiment task model arm side versus metric delta low high n rows share margin verdict note source",
         "experiment task model arm versus metric",
         "experiment task model versus metric delta low high n rows share verdict source",
@@ -260,7 +272,7 @@ TABLES: dict[str, Table] = {
         f"{_DEFECTS} source", "item what analysis task model init metric", f"{_DEFECTS} source", parts=True,
     ),
     "p_claims": _table(
-        SECOND, "Claims of the second paper (S1 to S7), judged with our arms: contrast of skills, word and whether it holds",
+        SECOND, "Claims of the second paper (S1 to S7), judged with our arms: contrast of skills, whether it holds",
         "item claim source analysis task model reading contrast metric difference low high n margin verdict holds",
         "item analysis task model", "item claim source task model contrast difference low high n verdict holds",
     ),
