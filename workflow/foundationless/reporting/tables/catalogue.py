@@ -227,7 +227,6 @@ TABLES: dict[str, Table] = {
     ),
     "table_18_finetune": _table(PAPER, "Fine-tuning, all tasks", _ARMS, "task model", ALL),
     "effects": _table(
-<<<<<<< HEAD
         SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean of "
         "the training perturbations), L2 of all genes, of the most expressed and without the targets, correlations of the "
         "change, rank, and L2 of the first n genes by control expression (n) and by observed change (de)",
@@ -239,17 +238,6 @@ TABLES: dict[str, Table] = {
         "proportion (tpr_fdp), ROC and precision-recall curves (roc, pr) and their areas (auc), one combination gene "
         "by gene (example), and the limits of the empirical null",
         _DIAGNOSTICS, f"{_ARM} selection what name x n", parts=True,
-=======
-        SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean "
-        "of the training perturbations), L2 of all genes, of the most expressed and without the targets, "
-        "correlations of the change, rank, and L2 of the first n genes by control expression (n) and by change (de)",
-        f"{_ARM} selection fold perturbation kind seeds {_EFFECTS}", f"{_ARM} selection fold perturbation", parts=True,
-    ),
-    "interactions": _table(
-        SECOND, "Interactions of combinations: how many genes are of each class, observed and predicted (class), true "
-        "positive rate against false discovery proportion (tpr_fdp), ROC and precision-recall curves (roc, pr) and "
-        "their areas (auc)", f"{_ARM} selection what name x y n", f"{_ARM} selection what name x", parts=True,
->>>>>>> i16_report
     ),
     "p_reported": _table(
         SECOND, "The second paper's numbers beside ours: both intervals are over held-out perturbations",
