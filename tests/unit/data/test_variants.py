@@ -320,9 +320,10 @@ def test_haplotypes_over_letters_that_are_no_base(tmp_path, patchy):
     rows = [
         ("5", 100, ".", "A", "C", ".", ".", ".", "GT", "0|1"),
         ("5", 199, ".", ref[198] + "T" + ref[200], ref[198], ".", ".", ".", "GT", "0|1"),
+        ("5", 199, ".", ref[198] + "N", ref[198], ".", ".", ".", "GT", "1|0"),  # as of the mitochondrion's 3107
         ("5", 300, ".", ref[299], another(ref[299]), ".", ".", ".", "GT", "0|1"),
     ]
     found = haplotypes(write_vcf(tmp_path / "v.vcf", rows, ["a"]), patchy, "5", 0, 400)
     changed = ref[:99] + "C" + ref[100:299] + another(ref[299]) + ref[300:]
-    assert [found.sequences[number] for number in found.index[0]] == [ref, changed]
-    assert found.counts["in unknown sequence"] == 1 and found.alleles.shape == (1, 2, 2)
+    assert [found.sequences[number] for number in found.index[0]] == [ref[:199] + ref[200:], changed]
+    assert found.counts["in unknown sequence"] == 1 and found.alleles.shape == (1, 2, 3)

@@ -139,7 +139,7 @@ class ReferenceCheck:
     """Compares REF alleles with a genome and collects the mismatches.
 
     An N of REF matches every base, and an ambiguity letter of the genome those that it stands for: the VCF has one of
-    them there. Where the genome has an N, or nothing, nothing is compared.
+    them there. A base of REF where the genome has an N, or nothing, is compared with nothing.
     """
 
     genome: Genome
@@ -161,7 +161,7 @@ class ReferenceCheck:
             self.first = self.first or (
                 f"{contig}:{position} has REF {ref[:20]}, {self.genome.path.name} has {letters[:20]}"
             )
-        elif "N" in letters:
+        elif any(b == "N" != a for a, b in zip(ref, letters, strict=True)):
             self.unknown += 1
             return False
         return agrees
@@ -243,8 +243,8 @@ def haplotypes(
     replaced is left out (first by position wins; a pure insertion or deletion of which only the anchor base was
     replaced is applied, unless what replaced it was longer than its REF). Symbolic alleles (`<DEL>`, `*`, breakends)
     and missing genotypes leave REF. A record that begins before `start` is left out; of one that ends behind `end`, REF
-    and ALT are cut there. So is left out, unlike there, one at whose REF the genome has an N. An unphased heterozygote
-    is a `UserError`; with `require_phase=False` its alleles are taken in the order written.
+    and ALT are cut there. Unlike there, a record that has a base in REF where the genome has an N is left out. An
+    unphased heterozygote is a `UserError`; with `require_phase=False` its alleles are taken in the order written.
     """
     contig = genome.resolve(contig)
     if start is None or end is None:
