@@ -37,7 +37,8 @@ def misfit(path: Path, name: str) -> str | None:
 
     Of a name that says nothing, only what is surely no data: nothing at all, a web page, a pointer of Git LFS.
     """
-    *_, kind = words = name.lower().split(".")
+    endings = [suffix[1:] for suffix in Path(name.lower()).suffixes]
+    kind = endings[-1] if endings else ""
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
         stream.seek(max(path.stat().st_size - 4, 0))
@@ -54,8 +55,8 @@ def misfit(path: Path, name: str) -> str | None:
         return f"does not begin as a file named .{kind} does"
     if kind == "parquet" and tail != b"PAR1":
         return "does not end as a Parquet file does"
-    if kind in ("gz", "bgz") and len(words) > 2:
-        kind = words[-2]
+    if kind in ("gz", "bgz") and len(endings) > 1:
+        kind = endings[-2]
     return _misfit_of_text(head, kind)
 
 
