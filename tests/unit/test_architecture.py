@@ -228,7 +228,7 @@ def test_every_rule_is_one_command_with_all_directives():
 
 
 def test_rules_files_stay_short():
-    assert len((ROOT / "workflow" / "Snakefile").read_text().splitlines()) <= 70
+    assert len((ROOT / "workflow" / "Snakefile").read_text().splitlines()) <= 75
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
         assert len(path.read_text().splitlines()) <= 150, path.name
 

@@ -65,7 +65,7 @@ def ledger(workload, rules, factor):
     """What jobs would have cost that took `factor(rule, model)` times the estimate, and one that nobody knows."""
     rows = []
     for job in workload.plan.cells:
-        rule = "fit_baseline" if job.init == "baseline" else vocabulary.ANALYSES[job.analysis].rule
+        rule = workload.plan.rule_of(job)
         if rule in rules:
             names = {name: getattr(job, name) for name in ("analysis", "task", "model", "init")}
             seconds = workload.told(rule, **names) * factor(rule, job.model)

@@ -20,8 +20,11 @@ from support import ROOT
 SIZES = workload.read_sizes(ROOT / "resources/lists/task_sizes.tsv")
 GPU_RULES = {
     "embed", "finetune_model", "finetune_part", "pretrain", "pretrain_leg", "score_sensitivity", "score_similarity",
-    "score_likelihood", "score_mutagenesis",
+    "score_likelihood", "score_mutagenesis", "pretrain_cells", "finetune_effects",
 }  # fmt: skip
+
+
+OF_CELLS = {"analysis": "finetuned", "task": "norman", "model": "scgpt", "init": "random"}
 
 
 def study(name="paper", **changes):
@@ -32,7 +35,9 @@ def study(name="paper", **changes):
 
 @pytest.fixture(scope="module")
 def paper():
-    return study()
+    """The paper's study, to whose models one that reads cells is added."""
+    models = read_yaml(ROOT / "config/paper.yaml")["models"]
+    return study(models=models | {"scgpt": {"arms": ["random"]}})
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,7 @@ def requests(paper):
             names = {"model": rest[0], "init": rest[1]}
         found[rule, *names.items()] = rule, names
     alone = {name: {"task": "nt_H3"} for name in ("audit_corpus", "import_vectors", "import_scores")}
-    alone |= {"import_weights": {"model": "ntv2"}}
+    alone |= {"import_weights": {"model": "ntv2"}} | {name: OF_CELLS for name in ("pretrain_cells", "finetune_effects")}
     for rule in vocabulary.RULES:
         if not any(known == rule for known, _ in found.values()):
             found[rule,] = rule, alone.get(rule, {})

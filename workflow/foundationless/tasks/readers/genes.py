@@ -90,9 +90,9 @@ def read_genes_bed(path: Path) -> pd.DataFrame:
 
 
 def around_starts(genes: pd.DataFrame, window: Sequence[int], where: str) -> pd.DataFrame:
-    """The same genes at so many bases before their start and after it, the first transcribed one counted as after."""
+    """The same genes at so many bases before their start and after it; the first transcribed one counts as after."""
     if len(window) != 2 or min(window) < 0 or not sum(window):
-        raise UserError(f"{where}: option window is two numbers, bases before a gene's start and after it, as 1000,500.")
+        raise UserError(f"{where}: option window is two numbers, bases before a start and after it: 1000,500.")
     before, after = window
     forward = genes["strand"] != "-"
     start = genes["start"].where(forward, genes["end"]) - np.where(forward, before, after)
