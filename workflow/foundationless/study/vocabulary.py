@@ -81,7 +81,7 @@ class Analysis:
             return init in ("random", "permuted", "spectrum")
         if init == "baseline":
             return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
-        return init != "pretrained" or self.classifies
+        return init != "pretrained" or self.classifies or self.rule == "finetune_effects"
 
     @property
     def reads_outside(self) -> str:
