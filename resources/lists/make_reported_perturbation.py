@@ -4,9 +4,9 @@ The paper is Ahlmann-Eltze, Huber and Anders, Nature Methods 22:1657 (2025), doi
 The directory holds the workbooks of its source data (ledger: perturbation_source_*; MIT, in the authors' repository).
 Written beside this script:
 
-- perturbation_rows/doubles.tsv, unseen.tsv, borrowed.tsv: its rows, a held-out perturbation of a split each, with the L2
-  error (`MODEL|ARM|l2_top`) and Pearson delta (`MODEL|ARM|pearson_delta`) of every method, to five digits. Rows of training perturbations (of
-  the Panel C that `borrowed` is cut from) are left out.
+- perturbation_rows/doubles.tsv, unseen.tsv, borrowed.tsv: its rows, a held-out perturbation of a split each, with the
+  L2 error (`MODEL|ARM|l2_top`) and Pearson delta (`MODEL|ARM|pearson_delta`) of every method, to five digits. Rows of
+  training perturbations (of the Panel C that `borrowed` is cut from) are left out.
 - reported_perturbation.tsv: means of those rows with their 95 % intervals (bootstrap of perturbations, which may stand
   in several splits), and what other panels and the text state.
 

@@ -92,7 +92,15 @@ def _comparisons(effects: pd.DataFrame, rng: np.random.Generator) -> pd.DataFram
             word = "undecided" if word == "worse" and high >= 0 else word
             found = {"analysis": analysis, "task": task, "model": model, "init": init, "versus": versus}
             found |= {"metric": "skill", "selection": "validation", "delta": delta, "low": low, "high": high}
-            found |= {"margin": margin, "verdict": word, "seeds": 3, "folds": 3, "n_test": 36, "groups": 24, "se": half / 2}
+            found |= {
+                "margin": margin,
+                "verdict": word,
+                "seeds": 3,
+                "folds": 3,
+                "n_test": 36,
+                "groups": 24,
+                "se": half / 2,
+            }
             rows.append(found | {"variant": ""})
     return pd.DataFrame(rows)
 
@@ -113,7 +121,9 @@ def _interactions(task: str, own: list, rng: np.random.Generator) -> pd.DataFram
         grid = np.linspace(0, 1, 51)
         shapes = {"tpr_fdp": grid ** (1 / good) * good, "pr": 1 - grid * (1 - 0.3 * good), "roc": grid ** (1 - good)}
         for what, values in shapes.items():
-            rows += [arm | {"what": what, "name": "", "x": x, "y": y, "n": 38_000} for x, y in zip(grid, values, strict=True)]
+            rows += [
+                arm | {"what": what, "name": "", "x": x, "y": y, "n": 38_000} for x, y in zip(grid, values, strict=True)
+            ]
         rows += [arm | {"what": "auc", "name": name, "x": np.nan, "y": good * f, "n": 38_000}
                  for name, f in (("auprc", 0.6), ("auroc", 1.4))]  # fmt: skip
         for gene in range(200 if init != "random" else 0):

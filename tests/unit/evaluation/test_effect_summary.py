@@ -14,11 +14,11 @@ from foundationless.evaluation import analysis_summary, table_files
 from foundationless.evaluation.across_tasks import rank_tasks, summarise_tasks
 from foundationless.evaluation.aggregate import decide
 from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_analysis, summarise_task
-from foundationless.evaluation.effects.interactions import fit_null
+from foundationless.evaluation.effects.interactions import GRID, fit_null
 from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.task_results import read_predictions
 from foundationless.evaluation.verification import tree
-from foundationless.runtime.files import read_json, write_json
+from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.study.vocabulary import EFFECT_METRICS, MARGINS
 from support.effect_study import GENES, HELD_OUT, SPLITS, TOP, Arm, Screen, write_cell
 from support.simulated_study import sign
@@ -132,8 +132,9 @@ def test_each_perturbation_has_a_row(summary):
     assert not table.duplicated(keys).any()
     mine = table[(table["model"] == "useful") & (table["init"] == "pretrained")]
     np.testing.assert_allclose(mine["skill"], 1 - mine["l2"] / mine["l2_mean"])
-    np.testing.assert_allclose(mine["l2_1000"], mine["l2"])
-    assert (mine["l2_10"] <= mine["l2_30"]).all() and (mine["l2_30"] <= mine["l2_top"]).all()
+    np.testing.assert_allclose(mine["l2_n1000"], mine["l2"])
+    assert (mine["l2_n10"] <= mine["l2_n30"]).all() and (mine["l2_n30"] <= mine["l2_top"]).all()
+    assert (mine["norm_predicted"] < mine["norm_observed"]).mean() > 0.9, "what it does not know it leaves out"
     random = table[(table["model"] == "useful") & (table["init"] == "random")]
     assert (random["seeds"] == 4).all() and (mine["seeds"] == 1).all()
     assert summary.diagnostics["interactions"].empty, "there are no doubles"
@@ -197,20 +198,31 @@ def test_interactions_of_pairs_are_found_by_who_predicts_them(doubles):
     null = fit_null(gaps)
     np.testing.assert_allclose(table["threshold_high"], null.high, rtol=1e-5)
     np.testing.assert_allclose(table["threshold_low"], null.low, rtol=1e-5)
-    one = table[(table["model"] == "useful") & (table["init"] == "pretrained") & (table["fold"] == 1)]
-    kinds = one[one["what"] == "class"].set_index("actual")
-    planted = screen.beyond[screen.split(1, "double"), :TOP]
-    assert kinds["count"].sum() == planted.size and kinds["value"].sum() == pytest.approx(1)
-    assert planted.size - kinds.loc["additive", "count"] == pytest.approx(planted.sum(), rel=0.05)
-    assert kinds.loc["synergistic", "count"] < 0.02 * planted.sum(), "all that was planted goes against the sum"
-    curve = one[one["what"] == "tpr"].set_index("point")["value"]
-    assert curve.is_monotonic_increasing and curve.loc[0.1] > 0.8
-    rated = table[table["what"] == "auprc"].groupby(["model", "init"])["value"].mean()
+    kinds = table[table["what"] == "class"].set_index(["model", "init", "name"]).sort_index()
+    whole, planted = kinds.loc[("observed", "observed")], screen.beyond[places, :TOP]
+    assert whole["y"].sum() == planted.size == whole["n"].iloc[0]
+    assert planted.size - whole.loc["additive", "y"] == pytest.approx(planted.sum(), rel=0.05)
+    assert whole.loc["synergistic", "y"] < 0.02 * planted.sum(), "all that was planted goes against the sum"
+    assert kinds.loc[("additive", "baseline", "additive"), "y"] == HELD_OUT * TOP, "the sum has no interactions"
+    one = table[(table["model"] == "useful") & (table["init"] == "pretrained")]
+    curve = one[one["what"] == "tpr_fdp"].set_index("x")["y"]
+    assert curve.is_monotonic_increasing and curve.loc[0.1] > 0.8 and len(curve) == len(GRID)
+    areas = table[table["what"] == "auc"].set_index(["name", "model", "init"]).sort_index()
+    rated = areas.loc["auprc", "y"]
     assert rated["useful", "pretrained"] > 0.9 and rated["useful", "random"] < 0.5
     assert rated["additive", "baseline"] == pytest.approx(planted.mean(), abs=0.03), "it predicts none"
+    assert (areas["folds"] == len(SPLITS)).all() and (areas["sd"].loc["auprc"] >= 0).all()
     called = one[one["what"] == "called"]
-    assert called["count"].sum() == 500 and (called["predicted"] != "additive").all()
-    assert (table["seeds"] == np.where(table["init"] == "random", 3, 1)).all()
+    assert (
+        called["y"].sum() == pytest.approx(500)
+        and not called["name"][called["y"] > 0].str.startswith("additive/").any()
+    )
+    example = one[one["what"] == "example"]
+    name = example["name"].iloc[0]
+    double = screen.double[next(i for i in places if {*name.split("+")} == {screen.names[j] for j in screen.pairs[i]})]
+    np.testing.assert_allclose(example["x"], double[:TOP], rtol=1e-6)
+    drawn = table[~table["what"].isin(["example"]) & (table["model"] != "observed")]
+    assert (drawn["seeds"] == np.where(drawn["init"] == "random", 3, 1)).all()
 
 
 def test_genes_that_one_arm_drops_move_neither_the_null_nor_the_others(tmp_path):
@@ -281,6 +293,42 @@ def test_a_value_that_the_profiles_do_not_give_is_named(broken):
     with pytest.raises(UserError, match=r"skill of run fold1 dims10 strength0\.1 on test is .* in the record"):
         check(root, few)
     assert any("skill of run" in str(misfit) for misfit in tree.verify(root, 1).misfits)
+
+
+def test_a_screen_or_vectors_that_are_not_those_of_the_tree_are_named(broken):
+    root, few = broken
+    path = root / "borrowed" / TASK / "useful/pretrained/seed0/record.json"
+    files = {"effects": root / f"effects/{TASK}.parquet", "genes": root / "genes/useful/pretrained/seed0/genes.parquet"}
+    record = read_json(path)
+    for name, file in files.items():
+        file.parent.mkdir(parents=True)
+        file.write_bytes(name.encode())
+        record["hashes"][name] = sha256(file)
+    write_json(path, record)
+    sign(path)
+    before = tree.verify(root, 1)
+    assert not before.misfits and before.counts["hashes"] == 2 * len(cells_of(few)) + 2
+    for name, file in files.items():
+        file.write_bytes(b"another")
+        tree._hashed.clear()  # files are hashed once per process
+        misfit = tree.verify(root, 1).misfits[-1]
+        assert misfit.path == path and misfit.text == f"it was made with other {name} than {file}"
+
+
+def test_arms_may_differ_in_what_validation_chose_and_in_nothing_else(broken):
+    root, few = broken
+    place = root / "borrowed" / TASK / "useful/random/seed0"
+    write_cell(root, Screen(), ARMS[1], 0, analysis="borrowed", task=TASK,
+               settings={"dims_used": 4, "vectors_arm": "random"})  # fmt: skip
+    record = read_json(place / "record.json")
+    write_json(place / "record.json", record | {"parameters": 40})
+    sign(place / "record.json")
+    check(root, [*few, Arm("useful", "random", 0.0, 0.02)])
+    record["settings"]["side"] = "readout"
+    write_json(place / "record.json", record)
+    sign(place / "record.json")
+    with pytest.raises(UserError, match="the setting side is readout, and target"):
+        check(root, [*few, Arm("useful", "random", 0.0, 0.02)])
 
 
 def test_an_arm_that_is_held_against_other_numbers_is_named(broken):

@@ -106,10 +106,10 @@ def test_curves_end_at_the_whole_error(profiles):
         error = (observed - predicted).astype(float)[row] ** 2
         order = np.argsort(-np.abs(observed[row]), kind="stable")
         for n in CURVE:
-            assert found[f"l2_{n}"][row] == pytest.approx(np.sqrt(error[:n].sum()))
-            assert found[f"l2_change_{n}"][row] == pytest.approx(np.sqrt(error[order[:n]].sum()))
-    np.testing.assert_allclose(found["l2_30"], whole["l2_top"])
-    np.testing.assert_allclose(found["l2_1000"], whole["l2"])
+            assert found[f"l2_n{n}"][row] == pytest.approx(np.sqrt(error[:n].sum()))
+            assert found[f"l2_de{n}"][row] == pytest.approx(np.sqrt(error[order[:n]].sum()))
+    np.testing.assert_allclose(found["l2_n30"], whole["l2_top"])
+    np.testing.assert_allclose(found["l2_n1000"], whole["l2"])
 
 
 def test_many_genes_take_no_time():

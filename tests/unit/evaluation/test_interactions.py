@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from foundationless.evaluation.effects.interactions import (
     CLASSES,
@@ -86,11 +86,15 @@ def test_predictions_are_rated_as_scikit_learn_does():
     assert found["auroc"] == pytest.approx(roc_auc_score(truth, size))
     assert found["auprc"] == pytest.approx(average_precision_score(truth, size))
     precision, recall, _ = precision_recall_curve(truth, size)
-    for limit, share in zip(GRID, found["tpr"], strict=True):
-        assert share == pytest.approx(max(recall[1 - precision <= limit + 1e-12], default=0.0))
-    assert (np.diff(found["tpr"]) >= 0).all() and found["tpr"][-1] == 1
+    fpr, tpr, _ = roc_curve(truth, size)
+    for place, limit in enumerate(GRID):
+        assert found["tpr_fdp"][place] == pytest.approx(max(recall[1 - precision <= limit + 1e-12], default=0.0))
+        assert found["pr"][place] == pytest.approx(max(precision[:-1][recall[:-1] >= limit - 1e-12]))
+        assert found["roc"][place] == pytest.approx(np.interp(limit, fpr, tpr), abs=0.01)
+    assert (np.diff(found["tpr_fdp"]) >= 0).all() and found["tpr_fdp"][-1] == 1
 
 
 def test_without_interactions_nothing_is_rated():
     found = rate_predictions(np.zeros(10), np.arange(10.0), Null(0.0, 0.1, 1.0, -0.2, 0.2))
-    assert np.isnan(found["auroc"]) and np.isnan(found["auprc"]) and np.isnan(found["tpr"]).all()
+    assert np.isnan(found["auroc"]) and np.isnan(found["auprc"])
+    assert all(np.isnan(found[name]).all() for name in ("tpr_fdp", "pr", "roc"))

@@ -22,7 +22,8 @@ from foundationless.reporting.tables.inputs import Inputs, check_distinct
 from support import ROOT
 from support.simulated_study import sign
 
-NUMBERS = ROOT / "resources" / "lists" / "reported.tsv"
+LISTS = ROOT / "resources" / "lists"
+NUMBERS = LISTS / "reported.tsv"
 
 CLASSES = np.array(["a", "b", "c"])
 
@@ -381,7 +382,7 @@ def test_collected_tables(jobs, tmp_path):
         assert pd.read_csv(output / f"{name}.csv").empty
     assert pd.read_csv(output / "table_01_models.csv")["model"].tolist() == ["big", "tiny", "kmer", "cnn"]
     names = {path.stem for path in output.glob("*.csv")}
-    assert names == {name for name, table in TABLES.items() if table.csv}
+    assert names == {name for name, table in TABLES.items() if table.csv and not name.startswith("p_")}
     assert {path.stem for path in output.glob("*.parquet")} == set(TABLES)
     printed = {name for name, table in TABLES.items() if table.printed is not None}
     assert {path.stem for path in output.glob("*.tex")} == printed | {"all"}
@@ -402,7 +403,9 @@ def test_every_table_is_as_the_catalogue_declares_it(jobs, tmp_path):
     summarise(tmp_path, jobs, "--baselines", "cnn", audit=audit)
     given = [str(tmp_path / f"{name}.csv") for name in diagnostics.COLUMNS]
     output = collect(
-        tmp_path, jobs, [tmp_path / "scores.csv"], [tmp_path / "comparisons.csv"], "--diagnostics", *given
+        tmp_path, jobs, [tmp_path / "scores.csv"], [tmp_path / "comparisons.csv"], "--diagnostics", *given,
+        "--reported-effects", str(LISTS / "reported_perturbation.tsv"), "--reported-rows",
+        *map(str, sorted((LISTS / "perturbation_rows").glob("*.tsv"))),
     )  # fmt: skip
     filled = set()
     for name, table in TABLES.items():
@@ -417,6 +420,7 @@ def test_every_table_is_as_the_catalogue_declares_it(jobs, tmp_path):
             assert frame.columns.tolist()[: len(declared)] == declared, name
         filled |= {name} if len(frame) else set()
     assert filled >= {"optimism", "leakage", "calibration", "components", "runs", "confusion", "claims", "defects"}
+    assert filled >= {"p_defects", "p_reported_across"}
 
 
 def test_without_the_papers_numbers_there_is_no_table_of_the_paper(jobs, tmp_path):
@@ -425,6 +429,7 @@ def test_without_the_papers_numbers_there_is_no_table_of_the_paper(jobs, tmp_pat
     tables.collect(tmp_path / "t", Inputs(empty, pd.DataFrame(columns=COMPARISONS), empty, tasks, {"m": {}}))
     left_out = {name for name, table in TABLES.items() if table.group == "Tables of the paper"}
     left_out |= {"claims", "defects", "reported_across", "reported_comparison"}
+    left_out |= {"p_claims", "p_defects", "p_reported", "p_reported_across"}
     assert {path.stem for path in (tmp_path / "t").glob("*.parquet")} == set(TABLES) - left_out
 
 

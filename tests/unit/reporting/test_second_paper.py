@@ -1,4 +1,4 @@
-"""The second paper's numbers, our question on its rows, its defects and claims, and the answer out of two references."""
+"""The second paper's numbers, our question on its rows, its defects and claims, and one answer out of two words."""
 
 import runpy
 
@@ -47,7 +47,8 @@ UNSEEN = {  # mean L2 and Pearson delta on Adamson, K562, RPE1
 }  # fmt: skip
 RELATIVE = {  # of Fig 2c
     "linear": (1.030, 0.991, 0.958), "any.readout": (1.000, 1.004, 0.994), "scgpt.readout": (0.983, 0.974, 0.959),
-    "scfoundation.readout": (0.961, 0.946, 0.953), "any.target": (1.106, 1.003, 1.003), "go.target": (1.014, 1.003, 0.989),
+    "scfoundation.readout": (0.961, 0.946, 0.953), "any.target": (1.106, 1.003, 1.003),
+    "go.target": (1.014, 1.003, 0.989),
 }  # fmt: skip
 TASKS = ("adamson", "replogle_k562", "replogle_rpe1")
 
@@ -209,8 +210,8 @@ def test_the_section_of_a_verdict_has_both_references_by_analysis():
     keys = [("trap", "mean", "worse"), ("trap", "random", "better"), ("good", "mean", "better"),
             ("good", "random", "better"), ("additive", "mean", "better")]  # fmt: skip
     table = pd.DataFrame(
-        {"analysis": "borrowed", "model": model, "versus": versus, "scope": "these", "verdict": word, "metrics": "skill",
-         "margin": 0.02, "n": 1, **numbers} for model, versus, word in keys
+        {"analysis": "borrowed", "model": model, "versus": versus, "scope": "these", "verdict": word,
+         "metrics": "skill", "margin": 0.02, "n": 1, **numbers} for model, versus, word in keys
     )  # fmt: skip
     section = perturbation_section(table, {"trap": "Trap"}, {"additive"}, _by)
     found = section["analyses"]["borrowed"]

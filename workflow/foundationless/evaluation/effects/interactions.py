@@ -7,8 +7,7 @@ distribution whose mean and deviation are of the greatest likelihood on the cent
 discovery rate is the ratio of the two. Beyond the points where it falls to `RATE` a gap is an interaction.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +16,7 @@ from scipy import optimize, special
 RATE = 0.05
 BINS, DEGREES = 119, 7  # of the histogram, and of the spline without its constant: those of locfdr
 CLASSES = ("additive", "synergistic", "buffering", "opposite", "other")
-GRID = np.linspace(0.0, 1.0, 41)  # of false discovery proportions
+GRID = np.linspace(0.0, 1.0, 41)  # of false discovery proportions, of recall, of rates of false positives
 CALLED = 500  # predictions farthest from additive whose kinds are counted, as in the study
 _STEPS = 100  # of Newton's method, at most
 
@@ -150,11 +149,13 @@ def find(gaps: ArrayLike, null: Null) -> NDArray[np.bool_]:
     return (values > null.high) | (values < null.low)
 
 
-def rate_predictions(observed: ArrayLike, predicted: ArrayLike, null: Null) -> Mapping[str, float | Floats]:
+def rate_predictions(observed: ArrayLike, predicted: ArrayLike, null: Null) -> dict[str, Any]:
     """How well predicted gaps find the interactions among observed ones, ranked by their size: arrays of one shape.
 
-    `tpr` [GRID]: the largest share of the interactions found at any cut whose false discovery proportion is no larger;
-    `auroc` and `auprc` (mean precision), NaN where there is no interaction, or nothing else. Equal gaps share a cut.
+    Curves at `GRID`: `tpr_fdp`, the largest share of the interactions found at any cut whose false discovery proportion
+    is no larger; `pr`, the highest precision at any cut that finds as large a share; `roc`, that share at a rate of
+    false positives, straight between cuts. `auroc` and `auprc` (mean precision) are areas. NaN where there is no
+    interaction, or nothing else. Equal gaps share a cut.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -162,14 +163,17 @@ def rate_predictions(observed: ArrayLike, predicted: ArrayLike, null: Null) -> M
     known = np.isfinite(truth) & np.isfinite(size)
     real, size = find(truth[known], null), np.abs(size[known])
     if not real.any() or real.all():
-        return {"tpr": np.full(len(GRID), np.nan), "auroc": float("nan"), "auprc": float("nan")}
+        nothing = np.full(len(GRID), np.nan)
+        return dict.fromkeys(("tpr_fdp", "pr", "roc"), nothing) | dict.fromkeys(("auroc", "auprc"), float("nan"))
     order = np.argsort(-size, kind="stable")
     ends = np.flatnonzero(np.r_[np.diff(size[order]) != 0, True])
     hits = np.cumsum(real[order])[ends]
-    proportion, share = 1 - hits / (ends + 1), hits / real.sum()
-    tpr = np.array([share[proportion <= limit + 1e-12].max(initial=0.0) for limit in GRID])
+    precision, share = hits / (ends + 1), hits / real.sum()
+    false = (ends + 1 - hits) / (~real).sum()
     return {
-        "tpr": tpr,
+        "tpr_fdp": np.array([share[1 - precision <= limit + 1e-12].max(initial=0.0) for limit in GRID]),
+        "pr": np.array([precision[share >= limit - 1e-12].max() for limit in GRID]),
+        "roc": np.interp(GRID, np.r_[0.0, false], np.r_[0.0, share]),
         "auroc": float(roc_auc_score(real, size)),
         "auprc": float(average_precision_score(real, size)),
     }

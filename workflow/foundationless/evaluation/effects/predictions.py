@@ -24,7 +24,9 @@ from foundationless.study.vocabulary import EFFECT_METRICS
 VECTORS = ("observed", "predicted", "mean")
 PAIRED = ("observed", "predicted", "additive", "first")  # vectors that rows of doubles keep, of the first genes
 NEEDED = (*VECTORS, "targets")
-OTHERS = ("l2_mean", "length", *(f"l2_{n}" for n in CURVE), *(f"l2_change_{n}" for n in CURVE))
+OTHERS = (
+    *(f"l2_n{n}" for n in CURVE), *(f"l2_de{n}" for n in CURVE), "l2_mean", "norm_observed", "norm_predicted",
+)  # fmt: skip
 NUMBERS = (*EFFECT_METRICS, *OTHERS)
 DIGEST = "digest"  # column: of the bytes of a predicted profile
 OBSERVED = b"observed"  # of the schema's metadata: run -> prints of its genes
@@ -93,7 +95,8 @@ def _numbers(vectors: Mapping[str, NDArray[Any]], targets: list[Any], top: int) 
     known = np.isfinite(observed)
     found = measure(observed, predicted, mean, named, top) | curves(observed, predicted)
     away = np.where(known, observed.astype(np.float64) - mean, 0.0)
-    return found | {"l2_mean": length(away), "length": length(observed)}
+    norms = {"norm_observed": length(observed), "norm_predicted": length(predicted)}
+    return found | {"l2_mean": length(away)} | norms
 
 
 def _vectors(rows: pa.Table, key: str) -> dict[str, NDArray[Any]]:

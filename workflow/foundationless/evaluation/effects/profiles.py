@@ -52,7 +52,7 @@ def measure(
 
 
 def curves(observed: ArrayLike, predicted: ArrayLike) -> dict[str, Floats]:
-    """L2 errors of the first n genes (`l2_10`) and of the n that change most (`l2_change_10`), n of `CURVE`: [rows].
+    """L2 errors of the first n genes (`l2_n10`) and of the n that change most (`l2_de10`), n of `CURVE`: [rows].
 
     Of fewer genes than n, those that there are; genes that are NaN count for none.
     """
@@ -61,7 +61,7 @@ def curves(observed: ArrayLike, predicted: ArrayLike) -> dict[str, Floats]:
     squares = np.where(known, truth - guess, 0.0) ** 2
     order = _largest(np.where(known, np.abs(truth), -1.0), max(CURVE))
     found: dict[str, Floats] = {}
-    for prefix, sums in (("", squares[:, : max(CURVE)]), ("change_", np.take_along_axis(squares, order, axis=1))):
+    for prefix, sums in (("n", squares[:, : max(CURVE)]), ("de", np.take_along_axis(squares, order, axis=1))):
         running = np.sqrt(np.cumsum(sums, axis=1))
         found |= {f"l2_{prefix}{n}": running[:, min(n, running.shape[1]) - 1] for n in CURVE}
     return found

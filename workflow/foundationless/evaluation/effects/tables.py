@@ -1,7 +1,7 @@
 """Tables of predicted effects: a row per perturbation, and how well interactions of pairs are found."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,18 @@ from foundationless.evaluation.effects.interactions import (
     GRID,
     Null,
     classify,
+    find,
     fit_null,
     rate_predictions,
 )
 from foundationless.evaluation.effects.predictions import NUMBERS
 from foundationless.evaluation.task_results import KEYS, Name, TaskResults
 
-EFFECTS = [*KEYS, "selection", "fold", "perturbation", "group", "kind", "seeds", *NUMBERS]
+EFFECTS = [*KEYS, "selection", "fold", "perturbation", "kind", "seeds", *NUMBERS, "group"]
 INTERACTIONS = [
-    *KEYS, "selection", "fold", "what", "point", "predicted", "actual", "value", "count", "seeds", "threshold_low",
-    "threshold_high",
+    *KEYS, "selection", "what", "name", "x", "y", "n", "sd", "folds", "seeds", "threshold_low", "threshold_high",
 ]  # fmt: skip
+OBSERVED = "observed"  # model and init of the rows that are of no prediction
 SELECTION = "validation"
 
 Rows = list[dict[str, Any]]
@@ -32,8 +33,8 @@ Rows = list[dict[str, Any]]
 def by_perturbation(results: TaskResults) -> Rows:
     """Every metric of every test perturbation in each split, mean over seeds, of runs that validation chose.
 
-    `l2_mean` is the error of the mean of the training perturbations, `length` that of the observed change, `l2_10`
-    and `l2_change_10` the error of the ten genes that are highest in control, and that change most.
+    `l2_mean` is the error of the mean of the training perturbations, `norm_observed` and `norm_predicted` are lengths
+    of changes, `l2_n10` and `l2_de10` errors of the ten genes that are highest in control, and that change most.
     """
     rows: Rows = []
     for arm in results.order if results.of_effects else []:
@@ -50,25 +51,33 @@ def by_perturbation(results: TaskResults) -> Rows:
 
 
 def interactions(results: TaskResults) -> Rows:
-    """How interactions of doubles are found, per arm and split, mean over seeds, of runs that validation chose.
+    """How interactions of doubles are found: by arm, mean over splits and seeds, of runs that validation chose.
 
-    The null is fitted once to all doubles of the task that any split tests. `what` is `class` (all pairs of a gene and
-    a double by their `actual` kind: `count`, and its share), `called` (of the `CALLED` predictions farthest from
-    additive, how many of a `predicted` and an `actual` kind), `tpr` (at the false discovery proportion `point`),
-    `auroc` or `auprc`.
+    The null is fitted once to all doubles of the task that any split tests. `what` is `class` (how many, `y`, of the
+    `n` pairs of a gene and a double are of the kind `name`: as observed, where model and init say so, or predicted);
+    `called` (of the `CALLED` predictions farthest from additive, how many are of a predicted and an observed kind,
+    `buffering/other`); `tpr_fdp`, `pr` and `roc` (curves, `y` at `x`; see `rate_predictions`); `auc` (`name` auroc or
+    auprc, `sd` over splits); or `example` (the double `name` with most interactions: observed and predicted change of
+    gene `n`).
     """
     doubles = _doubles(results)
     if not doubles:
         return []
-    null = fit_null(np.concatenate([gap for gap, _ in doubles.values()]))
+    null = fit_null(np.concatenate([double.gap for double in doubles.values()]))
     shared = {"selection": SELECTION, "threshold_low": null.low, "threshold_high": null.high}
-    rows: Rows = []
+    example = max(doubles, key=lambda name: int(find(doubles[name].gap, null).sum()))
+    kinds = np.concatenate([double.kinds(null) for double in doubles.values()])
+    observed = results.identity(results.order[0]) | {"model": OBSERVED, "init": OBSERVED} | shared
+    rows = [observed | row for row in _count("class", kinds)]
     for arm in results.order:
-        for fold, runs in _by_fold(results, arm):
-            paired = [run.pairs for run in runs if run.pairs is not None]
-            found = [_of_run(pairs, null) for pairs in paired]
-            identity = results.identity(arm) | shared | {"fold": fold, "seeds": len(found)}
-            rows += [identity | row for row in _averaged(found)]
+        identity = results.identity(arm) | shared
+        by_fold = [
+            _averaged([_of_run(run.pairs, null) for run in runs if run.pairs is not None])
+            for _, runs in _by_fold(results, arm)
+        ]
+        rows += [identity | row for row in _averaged([fold for fold in by_fold if fold], "folds")]
+        if arm[1] in ("pretrained", "baseline"):
+            rows += [identity | row for row in _example(results.runs(arm, SELECTION), example)]
     return rows
 
 
@@ -84,64 +93,102 @@ def _ids(run: Run) -> NDArray[np.str_]:
     return run.groups if run.ids is None else run.ids
 
 
-def _doubles(results: TaskResults) -> dict[str, tuple[NDArray[np.float64], int]]:
-    """Double -> its gaps between observed and additive, each once, and how many genes they know.
+class Double(NamedTuple):
+    """Observed and additive changes of a double [genes], and where both singles move a gene the same way."""
 
-    Of the arm that knows most genes, where some reading drops genes; what was observed is the same in all.
-    """
-    known: dict[str, tuple[NDArray[np.float64], int]] = {}
+    observed: NDArray[np.float64]
+    additive: NDArray[np.float64]
+    alike: NDArray[np.bool_]
+
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        """Observed minus additive change."""
+        return self.observed - self.additive
+
+    def kinds(self, null: Null) -> NDArray[np.int64]:
+        """Kinds of the genes that are known."""
+        return classify(self.observed, self.additive, null, self.alike)[np.isfinite(self.gap)]
+
+
+def _doubles(results: TaskResults) -> dict[str, Double]:
+    """Every double that is tested, once, from the run that knows most of its genes, where some reading drops genes."""
+    known: dict[str, Double] = {}
     for arm in results.order if results.of_effects else []:
         for run in results.runs(arm, SELECTION):
             if run.pairs is None:
                 continue
-            gaps = run.pairs["observed"].astype(np.float64) - run.pairs["additive"]
-            counts = np.isfinite(gaps).sum(axis=1)
-            for name, gap, count in zip(_ids(run).tolist(), gaps, counts.tolist(), strict=True):
-                if count > (known[name][1] if name in known else 0):
-                    known[name] = gap, count
+            observed, additive = (run.pairs[name].astype(np.float64) for name in ("observed", "additive"))
+            alike, counts = _alike(run.pairs), np.isfinite(observed - additive).sum(axis=1)
+            for place, name in enumerate(_ids(run).tolist()):
+                if counts[place] > (np.isfinite(known[name].gap).sum() if name in known else 0):
+                    known[name] = Double(observed[place], additive[place], alike[place])
     return known
 
 
-def _of_run(pairs: Mapping[str, NDArray[Any]], null: Null) -> Rows:
-    """Rows of one run, in an order that is the same for all runs of a split."""
-    doubles = np.isfinite(pairs["additive"]).any(axis=1)
-    observed, predicted, additive = (
-        pairs[name][doubles].astype(np.float64) for name in ("observed", "predicted", "additive")
-    )
-    first = pairs["first"][doubles].astype(np.float64) if "first" in pairs else None
-    alike = True if first is None else np.sign(first) == np.sign(additive - first)
-    kinds = classify(observed, additive, null, alike)
-    gaps = predicted - additive
-    known = np.isfinite(observed - additive) & np.isfinite(gaps)
-    total = int(known.sum())
-    counts = np.bincount(kinds[known], minlength=len(CLASSES))
-    rows: Rows = [
-        {"what": "class", "actual": name, "count": float(count), "value": count / total if total else np.nan}
+def _alike(pairs: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Where both singles move a gene the same way; everywhere, if the first one's change is not told."""
+    if "first" not in pairs:
+        return np.ones(pairs["additive"].shape, dtype=bool)
+    return np.asarray(np.sign(pairs["first"]) == np.sign(pairs["additive"] - pairs["first"]))
+
+
+def _count(what: str, kinds: NDArray[np.int64]) -> Rows:
+    counts = np.bincount(kinds, minlength=len(CLASSES))
+    return [
+        {"what": what, "name": name, "y": float(count), "n": len(kinds)}
         for name, count in zip(CLASSES, counts, strict=True)
     ]
-    everything = Null(np.nan, np.nan, np.nan, 0.0, 0.0)  # of a prediction any gap is one
+
+
+def _of_run(pairs: Mapping[str, NDArray[Any]], null: Null) -> Rows:
+    """Rows of one run, in an order that is the same for all."""
+    profiles = (pairs[name].astype(np.float64) for name in ("observed", "predicted", "additive"))
+    observed, predicted, additive = profiles
+    gaps, alike = predicted - additive, _alike(pairs)
+    known = np.isfinite(observed - additive) & np.isfinite(gaps)
+    total = int(known.sum())
+    kinds = classify(observed, additive, null, alike)
+    rows = _count("class", classify(predicted, additive, null, alike)[known])
+    any_gap = Null(np.nan, np.nan, np.nan, 0.0, 0.0)  # of a prediction that is called
     called = np.argsort(-np.where(known, np.abs(gaps), -1.0), axis=None, kind="stable")[: min(CALLED, total)]
-    said = classify(predicted, additive, everything, alike).ravel()[called]
+    said = classify(predicted, additive, any_gap, alike).ravel()[called]
     table = np.zeros((len(CLASSES), len(CLASSES)))
     np.add.at(table, (said, kinds.ravel()[called]), 1)
     rows += [
-        {"what": "called", "predicted": CLASSES[i], "actual": CLASSES[j], "count": float(count)}
-        | {"value": count / len(called) if len(called) else np.nan}
+        {"what": "called", "name": f"{CLASSES[i]}/{CLASSES[j]}", "y": float(count), "n": len(called)}
         for (i, j), count in np.ndenumerate(table)
     ]
     rated = rate_predictions(observed - additive, gaps, null)
-    curve = np.asarray(rated["tpr"], dtype=np.float64)
-    rows += [{"what": "tpr", "point": float(x), "value": float(y)} for x, y in zip(GRID, curve, strict=True)]
-    return rows + [{"what": name, "value": float(rated[name])} for name in ("auroc", "auprc")]
+    for what in ("tpr_fdp", "pr", "roc"):
+        points = zip(GRID, rated[what], strict=True)
+        rows += [{"what": what, "name": "", "x": float(x), "y": float(y), "n": total} for x, y in points]
+    return rows + [{"what": "auc", "name": name, "y": rated[name], "n": total} for name in ("auroc", "auprc")]
 
 
-def _averaged(found: Sequence[Rows]) -> Rows:
-    """Means over runs; kinds that were never called have no row."""
+def _averaged(found: Sequence[Rows], counted: str = "seeds") -> Rows:
+    """Means over seeds or over folds, which are counted; of folds the sd too."""
     rows = []
     for several in zip(*found, strict=True):
-        means = {
-            name: float(np.mean([row[name] for row in several])) for name in ("value", "count") if name in several[0]
-        }
-        if several[0]["what"] != "called" or means["count"] > 0:
-            rows.append(several[0] | means)
+        values, sizes = ([row[name] for row in several] for name in ("y", "n"))
+        known = [value for value in values if np.isfinite(value)]
+        row = several[0] | {"y": float(np.mean(known)) if known else np.nan, "n": float(np.mean(sizes))}
+        row |= {counted: len(several)}
+        if counted == "folds" and len(known) > 1:
+            row["sd"] = float(np.std(known, ddof=1))
+        rows.append(row)
     return rows
+
+
+def _example(runs: Sequence[Run], name: str) -> Rows:
+    """Observed and predicted changes of every gene of a double, from the first run that tests it."""
+    for run in runs:
+        places = np.flatnonzero(_ids(run) == name)
+        if run.pairs is None or not len(places):
+            continue
+        profiles = zip(*(run.pairs[key][places[0]].tolist() for key in ("observed", "predicted")), strict=True)
+        return [
+            {"what": "example", "name": name, "x": x, "y": y, "n": gene}
+            for gene, (x, y) in enumerate(profiles)
+            if np.isfinite([x, y]).all()
+        ]
+    return []

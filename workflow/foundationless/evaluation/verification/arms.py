@@ -72,7 +72,7 @@ def _check_settings(check: Check, one: Cell, other: Cell) -> None:
     first, second = one.record["settings"], other.record["settings"]
     misread = parse_model(one.record["model"]).reading != "published"  # its random arm may be of another family
     own = {*OWN, *(("trainable_parameters", "max_tokens", "truncated", "layers", "last_layer") if misread else ())}
-    chosen = one.of_effects or other.of_effects  # with the size of a linear model
+    chosen = one.of_effects or other.of_effects  # and with it the size of the model
     own |= {*OF_EFFECTS} if chosen else set()
     for name in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(name), second.get(name)
@@ -187,9 +187,12 @@ def _may_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _may_agree_on_effects(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two cells may predict the same effects: rules that come to the same thing, as the mean and one that knows
-    no more than it; what a seed cannot change; and the paper's random draws, which are the same for all models."""
+    no more than it; what a seed cannot change; both sides from the training data, whichever is said to be borrowed; and
+    the paper's random draws, which are the same for all models."""
     inits, models = {one["init"], other["init"]}, (one["model"], other["model"])
     if "baseline" in inits or (models[0] == models[1] and inits <= {"pretrained", "copy"}):
+        return True
+    if inits == {"pretrained"} and {each["settings"].get("source") for each in (one, other)} == {"training"}:
         return True
     misread = all(parse_model(model).reading != "published" for model in models)
     return misread and inits == {"random"} and models[0] != models[1] and one["seed"] == other["seed"]

@@ -20,7 +20,7 @@ from foundationless.evaluation.verification.cells import Cell, Check, check_cell
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.processes import counted, map_forked
-from foundationless.study.names import sequence_set
+from foundationless.study.names import parse_task, sequence_set, without
 from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, EFFECT_METRICS, LAST_LAYER, UNPAIRED
 
 RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safetensors", "predictions.parquet"
@@ -142,8 +142,11 @@ def _read_cell(path: Path, analysis: str) -> Cell:
 
 
 def _check_origins(cell: Cell, results: Path, weights: Mapping[str, WeightSet]) -> None:
-    """The weights and the sequence set that a record names are those of the tree."""
+    """The weights and the sequence set that a record names are those of the tree; of effects the screen and vectors."""
     record, hashes = cell.record, cell.record["hashes"]
+    if cell.of_effects:
+        _check_screen(cell, results)
+        return
     stated = record["settings"].get("sequences") or hashes.get("sequences")
     path = results / "sequences" / f"{sequence_set(record['task'])}.parquet"
     if not stated or not path.is_file():
@@ -165,6 +168,27 @@ def _check_origins(cell: Cell, results: Path, weights: Mapping[str, WeightSet]) 
         cell.check.say(cell.path, f"it was made with other weights than {known.path} says")
     else:
         cell.check.counts["hashes"] += 1
+
+
+def _check_screen(cell: Cell, results: Path) -> None:
+    """The screen that effects were predicted on is that of the tree, and the vectors of genes are those of the model.
+
+    Arms but the random one of a network are made of the vectors of its pretrained arm.
+    """
+    record, hashes = cell.record, cell.record["hashes"]
+    name, own = without(record["model"], "side", "reading"), f"{record['init']}/seed{record['seed']}"
+    found = {
+        "effects": [results / "effects" / f"{parse_task(record['task']).base_task}.parquet"],
+        "genes": [results / "genes" / name / arm / "genes.parquet" for arm in dict.fromkeys((own, "pretrained/seed0"))],
+    }
+    for what, stated in ((what, hashes.get(what)) for what in found):
+        paths = [path for path in found[what] if path.is_file()]
+        if not stated or not paths:
+            cell.check.skip(f"records of effects whose {what} are not named or not there")
+        elif stated in {_sha256(path) for path in paths}:
+            cell.check.counts["hashes"] += 1
+        else:
+            cell.check.say(cell.path, f"it was made with other {what} than {paths[0]}")
 
 
 _hashed: dict[Path, str] = {}

@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import layout, style
-from foundationless.reporting.figures.inputs import Tables, of_validation
+from foundationless.reporting.figures.inputs import Tables, each, of_validation
 from foundationless.reporting.figures.perturbations import SMALL, draw_curves, effects_of
 from foundationless.study.vocabulary import OF_EFFECTS
 
 ORDERS = {"l2_n": "Genes, by control expression", "l2_de": "Genes, by observed change"}
 LONGEST = 36  # characters of an arm beside its areas
+SINGLE = tuple(name for name in OF_EFFECTS if name != "doubles")
 PANEL_MM, MOST_TASKS, MOST_MODELS = 40.0, 4, 12
 CURVES = {"pr": ("Recall", "Precision", "auprc"), "roc": ("False positive rate", "True positive rate", "auroc")}
 
@@ -21,7 +22,8 @@ CURVES = {"pr": ("Recall", "Precision", "auprc"), "roc": ("False positive rate",
 def error_by_genes(tables: Tables) -> Figure:
     """P ED 2b, 8b: error of every arm against the number of genes that it is of, relative to that of the mean."""
     title = "P ED 2, 8 · Error by number of genes"
-    rows = effects_of(tables, *OF_EFFECTS)
+    rows = effects_of(tables, *SINGLE)
+    rows = effects_of(tables, "doubles") if rows.empty else rows  # other perturbations: no mean is over both
     rows = rows[rows["init"].isin(["pretrained", "random", "baseline"])]
     columns = {kind: _counts(rows, kind) for kind in ORDERS}
     rows = rows.dropna(subset=[f"{kind}{n}" for kind, counts in columns.items() for n in counts], how="all")
@@ -34,8 +36,8 @@ def error_by_genes(tables: Tables) -> Figure:
     caption = (
         "Mean over held-out perturbations and splits of the L2 error of the first n genes"
         + (", over that of the mean of the training perturbations (1: no better)" if relative else "")
-        + "; left the genes that the control expresses most, right those that changed most. Whole lines: pretrained, broken: "
-        f"random, grey: baselines. No interval: P 2 has those. n = "
+        + "; left the genes that the control expresses most, right those that changed most. Whole lines: pretrained, "
+        f"broken: random, grey: baselines. No interval: P 2 has those. n = "
         f"{layout.span(rows.groupby('task')['perturbation'].nunique())} perturbations a task. "
         + (f"The first {MOST_TASKS} of {kept} tasks are shown. " if kept > MOST_TASKS else "") + tables.study
     )  # fmt: skip
@@ -57,18 +59,22 @@ def error_by_genes(tables: Tables) -> Figure:
 
 def _counts(rows: pd.DataFrame, kind: str) -> list[int]:
     """Numbers of genes of columns such as l2_n100 that hold anything."""
-    found = [name for name in rows if str(name).startswith(kind) and str(name).removeprefix(kind).isdecimal()]
+    found = [name for name in map(str, rows) if name.startswith(kind) and name.removeprefix(kind).isdecimal()]
     return sorted(int(name.removeprefix(kind)) for name in found if rows[name].notna().any())
 
 
 def _by_genes(axes: Axes, tables: Tables, rows: pd.DataFrame, kind: str, counts: list[int], relative: bool) -> None:
     names = [f"{kind}{n}" for n in counts]
-    means = rows.groupby(["model", "init", "fold"], sort=False)[names].mean().groupby(["model", "init"], sort=False).mean()
+    means = (
+        rows.groupby(["model", "init", "fold"], sort=False)[names].mean().groupby(["model", "init"], sort=False).mean()
+    )
     base = means.xs("mean", level="model").iloc[0].to_numpy(dtype=float) if relative else np.ones(len(names))
-    lines = [pd.DataFrame({"model": model, "init": init, "x": counts, "y": values.to_numpy(dtype=float) / base})
-             for (model, init), values in means.iterrows() if not (relative and model == "mean")]  # fmt: skip
-    if lines and counts:
-        draw_curves(axes, tables, pd.concat(lines))
+    curves = means.div(base).reset_index().melt(["model", "init"], value_name="y")
+    curves = curves.assign(x=curves["variable"].str.removeprefix(kind).astype(int) if counts else 0)
+    if relative:
+        curves = curves[curves["model"] != "mean"]
+    if len(curves) and counts:
+        draw_curves(axes, tables, curves)
         layout.logarithmic(axes, counts)
     if relative:
         axes.axhline(1, color=style.INK, linewidth=0.5, zorder=1)
@@ -85,10 +91,10 @@ def ranking(tables: Tables) -> Figure:
     task = tables.task_names(curves["task"])[0]
     curves, areas = curves[curves["task"] == task], found[(found["what"] == "auc") & (found["task"] == task)]
     caption = (
-        f"{tables.task_label(task)}: genes of all held-out combinations, an interaction where the observed change is further "
-        "from the sum of the two single ones than the empirical null allows, ranked by the distance of the prediction from "
-        "the sum. Whole lines: pretrained, broken: random, grey: baselines; at the right the areas under the curves, which "
-        f"have no interval. {tables.study}"
+        f"{tables.task_label(task)}: genes of all held-out combinations, an interaction where the observed change is "
+        "further from the sum of the two single ones than the empirical null allows, ranked by the distance of the "
+        "prediction from the sum. Whole lines: pretrained, broken: random, grey: baselines; at the right the areas "
+        f"under the curves, which have no interval. {tables.study}"
     )
     names = tables.order(curves["model"])
     looks = [tables.looks[name] for name in names if name not in tables.baselines]
@@ -111,9 +117,11 @@ def _areas(axes: Axes, tables: Tables, areas: pd.DataFrame) -> None:
     wide = areas.pivot_table(index=["model", "init"], columns="name", values="y").reindex(columns=["auprc", "auroc"])
     wide = wide.sort_values("auprc", ascending=False, kind="stable")
     lines = [("", "AUPRC", "AUROC", style.INK)]
-    for (name, init), row in wide.iterrows():
-        label = tables.looks[str(name)].label + ("" if name in tables.baselines else f", {init}")
-        lines.append((label, *(f"{value:.2f}" if np.isfinite(value) else "–" for value in row), tables.looks[str(name)].color))
+    for row in each(wide.reset_index()):
+        look = tables.looks[row.model]
+        label = look.label + ("" if row.model in tables.baselines else f", {row.init}")
+        first, second = (f"{value:.2f}" if np.isfinite(value) else "–" for value in (row.auprc, row.auroc))
+        lines.append((label, first, second, look.color))
     axes.set(xlim=(0, 1), ylim=(max(len(lines), 12) - 0.5, -0.5))
     for y, (label, first, second, color) in enumerate(lines):
         axes.text(0.0, y, textwrap.shorten(label, LONGEST, placeholder="…"), fontsize=SMALL, va="center", color=color)
@@ -122,19 +130,21 @@ def _areas(axes: Axes, tables: Tables, areas: pd.DataFrame) -> None:
 
 
 def variation(tables: Tables) -> Figure:
-    """P ED 7: how large predicted changes are beside observed ones: predictions that hardly vary lie on a level line."""
+    """P ED 7: how large predicted changes are beside observed ones: predictions that hardly vary lie level."""
     title = "P ED 7 · Size of predicted changes against that of observed ones"
     rows = effects_of(tables, *OF_EFFECTS).dropna(subset=["norm_observed", "norm_predicted"])
     rows = tables.own(rows[rows["init"].isin(["pretrained", "random"])])
     if rows.empty:
-        return style.missing(title, "No sizes of predicted changes are there (effects.csv: norm_observed, norm_predicted).")
+        return style.missing(
+            title, "No sizes of predicted changes are there (effects.csv: norm_observed, norm_predicted)."
+        )
     task = tables.task_names(rows["task"])[0]
     rows = rows[rows["task"] == task]
     names = tables.order(rows["model"])[:MOST_MODELS]
     columns = min(4, len(names))
     caption = (
-        f"{tables.task_label(task)}: L2 of the change from the control, a mark a held-out perturbation and split; the line: "
-        "as large as observed. A model that predicts the same for every perturbation lies level. n = "
+        f"{tables.task_label(task)}: L2 of the change from the control, a mark a held-out perturbation and split; "
+        "the line: as large as observed. A model that predicts the same for every perturbation lies level. n = "
         f"{rows['perturbation'].nunique()} perturbations; no interval. {tables.study}"
     )
     handles = [style.arm_handles(layout.shown_arms(tables, rows))]

@@ -27,7 +27,10 @@ IN_EXAMPLE = 4  # models
 PAIR = ("pretrained", "random")  # arms of which every perturbation is drawn
 SMALL = 5.2  # points
 CLASSES = {"buffering": "#3a3a3a", "synergistic": "#8a8a8a", "opposite": "#c0c0c0", "other": "#e3e3e3"}
-REFERENCES = {"mean": "Minus the mean of the training perturbations", "random": "Minus a random embedding of the same kind"}
+REFERENCES = {
+    "mean": "Minus the mean of the training perturbations",
+    "random": "Minus a random embedding of the same kind",
+}
 WORD = 2.0  # points from a panel to the word of a row
 Line = tuple[str, dict[str, dict[str, Any]]]  # of the forest: text, and rows by reference and arm
 THEIRS = {  # labels of the second paper's models and data sets
@@ -70,9 +73,9 @@ def combinations(tables: Tables) -> Figure:
     caption = (
         f"Top: {METRICS[error].label} of every held-out combination (dots) and its mean with the 95 % interval over "
         f"combinations (a combination may stand in several splits); {_counts(rows)}; mean over draws and seeds. "
-        + ("Middle: interactions (observed further from the sum than the null allows) found, predictions ranked by their "
-           "distance from the sum: share found against the share of false ones among those found. " if len(curves) else "")
-        + (f"{_example_words(example)} " if len(example) else "")
+        + ("Middle: interactions (observed further from the sum than the null allows) found, predictions ranked by "
+           "their distance from the sum: share found against the share of false ones among those found. " if
+        len(curves) else "") + (f"{_example_words(example)} " if len(example) else "")
         + ("Bottom: genes by class of interaction, observed and predicted (pretrained arms), as a share of all. "
            if kinds else "")
         + f"{_hidden(kept, tasks)}{tables.study}"
@@ -90,7 +93,7 @@ def combinations(tables: Tables) -> Figure:
 
 
 def unseen(tables: Tables) -> Figure:
-    """P 2: errors of perturbations not seen in training, and every arm against the mean and against random, side by side."""
+    """P 2: errors of perturbations not seen in training, and every arm against the mean and random, side by side."""
     title = "P 2 · Unseen perturbations: better than a random embedding, and than the mean?"
     rows = effects_of(tables, "unseen", "finetuned", "borrowed")
     pairs = forest_rows(tables)
@@ -104,13 +107,13 @@ def unseen(tables: Tables) -> Figure:
     lines, of_all = _fit(_forest_lines(tables, pairs), (BODY_MM - upper - 11) / FOREST_MM)
     heights = [upper, 11 + FOREST_MM * len(lines) if lines else 0.0]
     sentences = [
-        f"Top: {METRICS[error].label} of every held-out perturbation (dots), mean and 95 % interval over perturbations; "
-        f"{_counts(rows)}; mean over draws and seeds." if len(rows) else "",
-        f"Bottom: difference in skill (1 − L2 / L2 of the mean of the training perturbations), {_whose(pairs)}; lines: 95 % "
-        "intervals of the pretrained arms (of baselines, of theirs) over perturbations and draws (arrow: it goes on); other "
-        "arms as marks alone; grey: equivalence. Words: those of comparisons.csv for a task each, not adjusted for their "
-        "number. In brackets: better than random, but not than the mean; that is no gain, for a random embedding can be "
-        "worse than the mean." if lines else "", _hidden(kept, tasks), of_all, tables.study,
+        f"Top: {METRICS[error].label} of every held-out perturbation (dots), mean and 95 % interval over "
+        f"perturbations; {_counts(rows)}; mean over draws and seeds." if len(rows) else "",
+        f"Bottom: difference in skill (1 − L2 / L2 of the mean of the training perturbations), {_whose(pairs)}; "
+        "lines: 95 % intervals of the pretrained arms (of baselines, of theirs) over perturbations and draws (arrow: "
+        "it goes on); other arms as marks alone; grey: equivalence. Words: those of comparisons.csv for a task each, "
+        "not adjusted for their number. In brackets: better than random, but not than the mean; that is no gain, for "
+        "a random embedding can be worse than the mean." if lines else "", _hidden(kept, tasks), of_all, tables.study,
     ]  # fmt: skip
     looks = [tables.looks[name] for name in tables.order([*names, *pairs["model"]]) if name not in tables.baselines]
     handles = [arm_handles(arms), style.model_handles(looks), [style.band_handle(layout.margin_words(pairs))]]
@@ -204,7 +207,7 @@ def _dots(
     values = part[error].to_numpy(dtype=float)
     shifts = spread * np.cos(np.arange(len(values)) * 2.4)  # the same places in every picture
     axes.plot(values, y + shifts, ".", color=look.color, markersize=2.6, markeredgewidth=0, alpha=0.45, zorder=2)
-    mean = across_clusters(values, part["perturbation"].to_numpy())
+    mean = across_clusters(values, part["perturbation"].tolist())
     ink = style.INK if arm == "baseline" else look.color
     style.interval(axes, y, mean.low, mean.high, ink)
     mark = style.filling(look, arm) | {"linestyle": "none", "markersize": 4.2}
@@ -250,7 +253,11 @@ def draw_curves(axes: Axes, tables: Tables, curves: pd.DataFrame) -> None:
 
 
 def _example_words(example: pd.DataFrame) -> str:
-    return f"Right: one example, {example['name'].iloc[0]}, a dot a gene; baselines, and at most {IN_EXAMPLE} models." if "name" in example else ""
+    return (
+        f"Right: one example, {example['name'].iloc[0]}, a dot a gene; baselines, and at most {IN_EXAMPLE} models."
+        if "name" in example
+        else ""
+    )
 
 
 def _example(axes: Axes, tables: Tables, example: pd.DataFrame) -> None:
@@ -394,7 +401,10 @@ def _forest_frame(axes: Axes, ticks: Sequence[tuple[str, str]], ends: tuple[floa
 
 def _reach(rows: Sequence[Any], others: Sequence[Any] = ()) -> tuple[float, float]:
     """Limits that hold every difference and margin, and the intervals of `rows` as far as they say much."""
-    marks = np.array([row.delta for row in (*rows, *others)] + [sign * 1.5 * row.margin for row in rows for sign in (-1, 1)], dtype=float)
+    marks = np.array(
+        [row.delta for row in (*rows, *others)] + [sign * 1.5 * row.margin for row in rows for sign in (-1, 1)],
+        dtype=float,
+    )
     marks = marks[np.isfinite(marks)]
     most = FURTHEST * float(np.abs(marks).max()) if len(marks) else 0.1
     far = np.clip(np.array([[row.low, row.high] for row in rows], dtype=float).ravel(), -most, most)
@@ -413,11 +423,12 @@ def reported(tables: Tables) -> Figure:
         return style.missing(title, "No rows of the second paper are there (p_reported_across.csv has none of skill).")
     lines = _reported_lines(pairs)
     caption = (
-        "Fig 2c of the paper: skill (1 − L2 / L2 of the mean), an arm of its linear model or one of its networks minus the "
-        f"reference, paired on its rows; n = {layout.span(pairs['n'])} perturbations in two splits; lines: 95 % bootstrap "
-        "intervals over perturbations; grey: equivalence; words by two one-sided tests and the interval, not adjusted. "
-        "Embeddings of another size than the random ones, one draw a split, and genes without a vector left out of the "
-        f"sum (P1, P2): these differences are not yet a gain. † P of the same cell line (P9). {tables.study}"
+        "Fig 2c of the paper: skill (1 − L2 / L2 of the mean), an arm of its linear model or one of its networks "
+        f"minus the reference, paired on its rows; n = {layout.span(pairs['n'])} perturbations in two splits; lines: "
+        "95 % bootstrap intervals over perturbations; grey: equivalence; words by two one-sided tests and the "
+        "interval, not adjusted. Embeddings of another size than the random ones, one draw a split, and genes "
+        f"without a vector left out of the sum (P1, P2): these differences are not yet a gain. † P of the same "
+        f"cell line (P9). {tables.study}"
     )
     handles = [[style.band_handle(layout.margin_words(pairs))]]
     figure, body = style.page(11 + FOREST_MM * len(lines), title=title, caption=caption, handles=handles)

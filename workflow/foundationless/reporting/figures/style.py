@@ -38,7 +38,12 @@ HUES = {  # dark to light end of each tokenizer class
 SIDES = {"readout": "character", "target": "kmer"}  # hues of borrowed vectors of genes, which have no tokenizer
 ARMS = ("pretrained", "copy", "embedding", "permuted", "spectrum", "random")
 ARM_LINES = {"pretrained": "-", "random": "--"}
-CONTROL_ARMS: Any = {"copy": "top", "embedding": "bottom", "permuted": "left", "spectrum": "right"}  # which half of the mark is filled
+CONTROL_ARMS: Any = {
+    "copy": "top",
+    "embedding": "bottom",
+    "permuted": "left",
+    "spectrum": "right",
+}  # which half of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
 PAPER_MARKS = {"pretrained": "x", "random": "+"}  # the numbers that the paper printed, beside ours

@@ -42,7 +42,8 @@ def find_defects(
 
     `scores` and `comparisons` hold both selections, and the parts of names as columns, as `diagnostics` do; `clusters`
     is the group of tasks that share sequences, by task. In a mean over tasks such a group counts as one, sets derived
-    from a task are averaged first, and permuted labels are left out. Gene perturbations are the second paper's. What there is no data for has no row.
+    from a task are averaged first, and permuted labels are left out. Gene perturbations
+    are the second paper's. What there is no data for has no row.
     """
     scores, comparisons = (frame[~frame["metric"].isin(EFFECT_METRICS)] for frame in (scores, comparisons))
     ours = scores[~scores["selection"].isin(OTHERS)]

@@ -1,10 +1,10 @@
 """Claims of the second paper against our tables, a row per claim, model and task.
 
-Claims are numbered S1 to S7 (S: second). A claim says of its contrast that it does not help (it holds where the contrast
-is worse or equivalent, and fails where it is better), that it helps (the other way round), or that it does no harm (it
-fails where the contrast is worse). Contrasts against `random` and `mean` are those of comparisons.csv, with the draws of
-the random arm; others are paired by split and perturbation here, perturbations being the units. `reading` tells the
-model as the paper read it (as_in_paper) from the sound one.
+Claims are numbered S1 to S7 (S: second). A claim says of its contrast that it does not help (it holds where the
+contrast is worse or equivalent, and fails where it is better), that it helps (the other way round), or that it does no
+harm (it fails where the contrast is worse). Contrasts against `random` and `mean` are those of comparisons.csv, with
+the draws of the random arm; others are paired by split and perturbation here, perturbations being the units. `reading`
+tells the model as the paper read it (as_in_paper) from the sound one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ def find_claims(
     return table.sort_values("item", key=lambda items: items.map(order), kind="stable").reset_index(drop=True)
 
 
-def _row(item: str, arm: Mapping[str, Any], contrast: str, numbers: tuple[float, float, float], word: str,
+def _row(item: str, arm: Mapping[Any, Any], contrast: str, numbers: tuple[float, float, float], word: str,
          **more: Any) -> Row:  # fmt: skip
     claim = CLAIMS[item]
     holds = "open" if word not in DECISIONS else "yes" if word in claim.holds else "no"
@@ -94,7 +94,7 @@ def _contrast(item: str, first: pd.DataFrame, second: pd.DataFrame, words: str, 
         numbers = clustered_mean(change, groups)
         inner = inner_interval(change, groups) if len(set(groups)) > 2 else None
         word = verdict(*numbers[1:], margin, inner)
-        yield _row(item, part.iloc[0], words, numbers, word, n=len(set(groups)), margin=margin)
+        yield _row(item, part.iloc[0].to_dict(), words, numbers, word, n=len(set(groups)), margin=margin)
 
 
 def _additive(effects: pd.DataFrame, margin: float) -> Iterator[Row]:

@@ -1,8 +1,8 @@
-"""Where the second paper and its code go wrong: with the defect, without it, and the difference, or what is known of it.
+"""Where the second paper and its code go wrong: with the defect, without it, the difference, or what is known of it.
 
-Items are numbered P1 to P13 (P: perturbations). `difference` is with minus without. Rows with numbers are of our tables,
-or of the paper's own rows where those show it; a perturbation with all its splits is the unit of every interval. Rows
-without are what its text or code say: nothing that is run here has the defect.
+Items are numbered P1 to P13 (P: perturbations). `difference` is with minus without. Rows with numbers are of our
+tables, or of the paper's own rows where those show it; a perturbation with all its splits is the unit of every
+interval. Rows without are what its text or code say: nothing that is run here has the defect.
 """
 
 from collections.abc import Iterator, Mapping
@@ -103,10 +103,9 @@ def _units(effects: pd.DataFrame) -> Iterator[Row]:
         groups = known["perturbation"].nunique()
         if 1 < groups < len(known):
             values = known["skill"].to_numpy(dtype=float)
-            naive, honest = (
-                (over.high - over.low) / 2
-                for over in (across_clusters(values, units) for units in (range(len(known)), known["perturbation"]))
-            )
+            units: tuple[list[Any], ...] = (list(range(len(known))), known["perturbation"].tolist())
+            spans = [across_clusters(values, owners) for owners in units]
+            naive, honest = ((over.high - over.low) / 2 for over in spans)
             arm = dict(zip(keys, names, strict=True)) | {"metric": "skill"}
             numbers = naive, honest, naive - honest, np.nan, np.nan
             yield _row("P3", "half width of the interval", arm, WIDTHS, numbers, groups)
@@ -148,7 +147,7 @@ def _counts(rows: pd.DataFrame) -> Iterator[Row]:
 
 
 def _sizes(effects: pd.DataFrame) -> Iterator[Row]:
-    """P13: how far the ranks of an arm's errors, and of its skills, follow the size of the effect (error of no change)."""
+    """P13: how far ranks of an arm's errors, and of its skills, follow the effect's size (error of no change)."""
     if effects.empty or "l2" not in effects:
         return
     plain = effects[effects["model"] == "no_change"].drop_duplicates(PER_ROW)

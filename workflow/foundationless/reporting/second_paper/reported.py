@@ -89,7 +89,7 @@ def inner_interval(values: Floats, groups: Floats) -> tuple[float, float]:
     """The 90 % interval of the same mean (two one-sided tests at 5 %), by Student's t over groups."""
     from scipy import stats
 
-    over = across_clusters(values, groups)
+    over = across_clusters(values, list(groups))
     half = (over.high - over.mean) * stats.t.ppf(0.95, over.tasks - 1) / stats.t.ppf((1 + LEVEL) / 2, over.tasks - 1)
     return over.mean - float(half), over.mean + float(half)
 
@@ -107,7 +107,8 @@ def reported_pairs(rows: Mapping[str, pd.DataFrame], margins: Mapping[str, float
 
 
 def _pairs(experiment: str, frame: pd.DataFrame, margin: float) -> Iterator[Row]:
-    arms = list(dict.fromkeys(Arm(*name.split("|")[:2]) for name in frame.columns.difference(ROW_KEYS, sort=False)))
+    columns = [str(name).split("|") for name in frame if name not in ROW_KEYS]
+    arms = list(dict.fromkeys(Arm(*names[:2]) for names in columns))
     for task, part in frame.groupby("task", sort=False):
         for arm in arms:
             for versus, other in _references(arm, arms):
@@ -181,7 +182,7 @@ def compare_effects(
             values = measured(part, str(number["metric"]))
             if not np.isfinite(values).any():
                 continue
-            mine = across_clusters(values, part["perturbation"].to_numpy())
+            mine = across_clusters(values, part["perturbation"].tolist())
             difference = independent_difference(
                 (mine.mean, mine.low, mine.high), (number["value"], number["low"], number["high"])
             )

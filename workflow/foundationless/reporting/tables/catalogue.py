@@ -59,10 +59,6 @@ _FACTORIAL = f"{_ARMS} base tokenizer width layers widest"
 _SETTINGS = "analysis model setting value tasks"
 _BESIDE = "setting reported model ours reported_source"
 _DIFFERENCE = "difference difference_low difference_high margin verdict same_model"
-_EFFECTS = (
-    "skill skill_offtarget l2 l2_top l2_offtarget de_error pearson_delta pearson_mean rank_accuracy "
-    "l2_n10 l2_n30 l2_n100 l2_n300 l2_n1000 l2_de10 l2_de30 l2_de100 l2_de300 l2_de1000"
-)
 _SUMMARY, _ACROSS, _NOTES = "evaluation.task_summary", "evaluation.across_tasks", "evaluation.task_results:NOTES"
 _DIAGNOSTICS = "evaluation.diagnostics:COLUMNS"
 
@@ -163,18 +159,6 @@ TABLES: dict[str, Table] = {
         _DIAGNOSTICS, f"{_ARM} selection actual predicted", parts=True,
     ),
     "roc": _table(RESULTS, "ROC curves of the likelihood ratio", _DIAGNOSTICS, f"{_ARM} selection fpr", parts=True),
-    "effects": _table(
-        RESULTS, "Predicted effects: all metrics of every test perturbation in each split, mean over seeds (`l2_mean`: "
-        "the error of the mean of the training perturbations; `length`: that of the observed change; `l2_10`, "
-        "`l2_change_10`: the error of the ten genes that are highest in control, that change most)",
-        _DIAGNOSTICS, f"{_ARM} selection fold perturbation", parts=True,
-    ),
-    "interactions": _table(
-        RESULTS, "How interactions of pairs of perturbations are found, by split: kinds of interactions, what the "
-        "predictions farthest from additive are called and are, the share found at a false discovery proportion "
-        "(`point`), AUROC and AUPRC; and the gaps beyond which a change is no longer additive",
-        _DIAGNOSTICS, f"{_ARM} selection fold what point predicted actual", parts=True,
-    ),
     "selections": _table(
         RESULTS, "What was tried and what was chosen, by which split",
         _DIAGNOSTICS, f"{_ARM} seed what within split candidate", parts=True,
@@ -243,15 +227,17 @@ TABLES: dict[str, Table] = {
     ),
     "table_18_finetune": _table(PAPER, "Fine-tuning, all tasks", _ARMS, "task model", ALL),
     "effects": _table(
-        SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean of the "
-        "training perturbations), L2 of all genes, of the most expressed and without the targets, correlations of the "
+        SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean of "
+        "the training perturbations), L2 of all genes, of the most expressed and without the targets, correlations of the "
         "change, rank, and L2 of the first n genes by control expression (n) and by observed change (de)",
-        f"{_ARM} selection fold perturbation kind seeds {_EFFECTS}", f"{_ARM} selection fold perturbation", parts=True,
+        _DIAGNOSTICS, f"{_ARM} selection fold perturbation", parts=True,
     ),
     "interactions": _table(
-        SECOND, "Interactions of combinations: how many genes are of each class, observed and predicted (class), true "
-        "positive rate against false discovery proportion (tpr_fdp), ROC and precision-recall curves (roc, pr) and their "
-        "areas (auc)", f"{_ARM} selection what name x y n", f"{_ARM} selection what name x", parts=True,
+        SECOND, "Interactions of combinations: how many genes are of each class, observed and predicted (class), what "
+        "the predictions farthest from the sum are called and are (called), true positive rate against false discovery "
+        "proportion (tpr_fdp), ROC and precision-recall curves (roc, pr) and their areas (auc), one combination gene "
+        "by gene (example), and the limits of the empirical null",
+        _DIAGNOSTICS, f"{_ARM} selection what name x n", parts=True,
     ),
     "p_reported": _table(
         SECOND, "The second paper's numbers beside ours: both intervals are over held-out perturbations",
@@ -261,9 +247,9 @@ TABLES: dict[str, Table] = {
         "reported_high ours low high difference difference_low difference_high",
     ),
     "p_reported_across": _table(
-        SECOND, "Our question on the second paper's rows: every arm against the random embedding of its side, the mean, and "
-        "of combinations the additive model and no change; paired, positive where the arm is better, intervals by a "
-        "bootstrap of perturbations (n) with their rows in all splits; words are those of the skill at its margin",
+        SECOND, "Our question on the second paper's rows: every arm against the random embedding of its side, the "
+        "mean, and of combinations the additive model and no change; paired, positive where the arm is better, "
+        "intervals by a bootstrap of perturbations (n) with their rows in all splits; words: of skill, at its margin",
         "experiment task model arm side versus metric delta low high n rows share margin verdict note source",
         "experiment task model arm versus metric",
         "experiment task model versus metric delta low high n rows share verdict source",
@@ -274,7 +260,7 @@ TABLES: dict[str, Table] = {
         f"{_DEFECTS} source", "item what analysis task model init metric", f"{_DEFECTS} source", parts=True,
     ),
     "p_claims": _table(
-        SECOND, "Claims of the second paper (S1 to S7), judged with our arms: contrast of skills, word and whether it holds",
+        SECOND, "Claims of the second paper (S1 to S7), judged with our arms: contrast of skills, whether it holds",
         "item claim source analysis task model reading contrast metric difference low high n margin verdict holds",
         "item analysis task model", "item claim source task model contrast difference low high n verdict holds",
     ),

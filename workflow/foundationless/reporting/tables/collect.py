@@ -62,6 +62,7 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         "crossvalidation": crossvalidate(inputs.records),
         "missing": notes[missing],
         "notes": notes[~missing],
+        **{name: with_columns(pd.DataFrame(), columns_of(name)) for name in ("effects", "interactions")},
         **inputs.diagnostics,
     }
 
