@@ -50,6 +50,7 @@ OF_INPUT = {
     "audit_overlap": (2000, 30, 1e6),  # one hash per distinct sequence and strand
     "build_effects": (2000, 20, 6e3),  # counts, which are kept sparse or read in blocks
     "import_genes": (2000, 20, 4e3),
+    "finetune_effects": (6000, 20, 6e3),  # the same cells, beside the network
     "predict_effects": (2000, 60, 1e6),  # profiles of every split as float64, predicted and observed
     "import_vectors": (1500, 8, 1e6),  # as read, in the order of the set, as float32, and as they are written
 }
