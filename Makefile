@@ -4,7 +4,10 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Where `make mini` looks for its files before the network: a directory laid out as host/path.
 MIRROR ?=
-MINI := snakemake --configfile config/mini.yaml $(if $(MIRROR),--config mirror=$(MIRROR))
+# The value of a variable as one word of the shell, whatever its characters.
+quoted = '$(subst ','\'',$(value $(1)))'
+study = $(if $(STUDY),--configfile $(call quoted,STUDY))
+MINI = snakemake --configfile config/mini.yaml $(if $(MIRROR),--config mirror=$(call quoted,MIRROR))
 
 .PHONY: install demo mini trial rebuild report status test test-workflow test-cluster lint docs lock clean help
 
@@ -34,14 +37,14 @@ trial: $(if $(MODEL),$(VENV)/.installed)  ## your model, from its hub id to the 
 	&& snakemake --configfile "$$study" && python -m foundationless verdict
 
 rebuild: $(VENV)/.installed  ## figures, tables, verdict and report from the records that are there (STUDY=config/mini.yaml)
-	snakemake $(if $(STUDY),--configfile $(STUDY)) --config from_records=true --forcerun summarise_analysis
+	snakemake $(study) --config from_records=true --forcerun summarise_analysis
 
 report: $(VENV)/.installed  ## results/report.html, and Snakemake's own report.html, of the last demo (STUDY=config/mini.yaml)
-	snakemake $(if $(STUDY),--configfile $(STUDY)) results/report.html
-	snakemake $(if $(STUDY),--configfile $(STUDY)) --report report.html
+	snakemake $(study) results/report.html
+	snakemake $(study) --report report.html
 
 status: $(VENV)/.installed  ## how the study stands: records, the run that is going on, failures (STUDY=config/mini.yaml)
-	python -m foundationless status $(if $(STUDY),--configfile $(STUDY))
+	python -m foundationless status $(study)
 
 # Where the pytest runs of `make test` note what they skipped.
 test: export FOUNDATIONLESS_SKIPPED := $(CURDIR)/.pytest_cache/skipped.txt

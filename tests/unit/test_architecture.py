@@ -136,7 +136,6 @@ SEARCHES = {"extract", "extractall", "match", "fullmatch", "search", "findall", 
 # Dots of other things than names of models and tasks.
 OTHER_DOTS = {
     "path.name.split('.')": "the file of a genome",
-    "header.split()[0].split('.')": "the version of a transcript",
     "source.partition('.')": "a role of a source, split.class",
     "tensor.partition('.')": "the module of a network that a tensor belongs to",
 }

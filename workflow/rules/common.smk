@@ -44,6 +44,12 @@ FROM_RECORDS = config.get("from_records", False)
 sizes = Path(workflow.basedir).parent / "resources" / "lists" / "task_sizes.tsv"
 allocation = Allocation(workload.Workload(study, workload.read_sizes(sizes)))
 
+
+def escape_braces(path):
+    """A path for what Snakemake formats: its braces are letters."""
+    return path.replace("{", "{{").replace("}", "}}")
+
+
 # A cluster signals every process of a job at once. What computes keeps its state then and ends; bash and the Snakemake
 # above it have to wait for that, or SLURM takes the step for over and kills what is still keeping. `trap :`, unlike
 # `trap ""`, is not inherited by the command.
@@ -51,7 +57,7 @@ signal.signal(signal.SIGUSR1, lambda *_: None)
 let_script_wait()
 # The package lies beside the Snakefile; conda environments drop PYTHONPATH, a prefix survives them.
 shell.prefix(
-    f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={shlex.quote(str(workflow.basedir))}"
+    f"trap : TERM USR1; set -euo pipefail; export PYTHONPATH={escape_braces(shlex.quote(str(workflow.basedir)))}"
     f"{' FOUNDATIONLESS_ENERGY=1' if config.get('energy') else ''}; "
 )
 

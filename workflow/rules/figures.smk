@@ -18,7 +18,7 @@ rule draw_figures:
     params:
         recipe=get_recipe("draw_figures"),
         tables=subpath(input[0], parent=True),
-        title=config["title"],
+        title=lambda w: config["title"],
         figures=DRAWN_FIGURES,
     message:
         "Draw the figures"
@@ -47,8 +47,8 @@ rule bind_figures:
     params:
         recipe=get_recipe("bind_figures"),
         tables=subpath(input.records, parent=True),
-        title=config["title"],
-        notes=config["notes"],
+        title=lambda w: config["title"],
+        notes=lambda w: config["notes"],
     message:
         "Bind all figures behind a cover page"
     shell:

@@ -30,14 +30,16 @@ def let_script_wait():
         SpawnedJobArgsFactory.precommand = lambda *_, **__: "trap : TERM USR1"
 
 
-def set_software(image, modules, get_group):
+def set_software(image, get_environment, modules, get_group):
     """Image, modules and group of all that computes: directives would say the same in every rule."""
+    # A blank in the path of an image ends every run, in use or not; in a function's path braces are no wildcards.
+    used = " " not in image or "apptainer" in map(str, workflow.deployment_settings.deployment_method)
     for computing in workflow.rules:
         if computing.conda_env:
-            computing.container_img = image
+            computing.container_img = (lambda wildcards: image) if used else None
+            computing.conda_env = get_environment(computing.conda_env)
             computing.env_modules = EnvModules(*modules)
-            if group := get_group(computing.name):
-                computing.group = group
+            computing.group = get_group(computing.name) or computing.group
 
 
 # ---- what the command line and the profile ask for
@@ -110,11 +112,10 @@ def get_planned_jobs(get_target):
 
 def get_run_facts():
     """What the state file needs to say how to go on after this process was killed."""
-    executor = getattr(workflow.scheduler, "_executor", None)
     return {
         "snakefile": workflow.main_snakefile,
         "configfiles": [*map(str, workflow.overwrite_configfiles)],
-        "cluster_name": getattr(executor, "run_uuid", ""),
+        "cluster_name": getattr(getattr(workflow.scheduler, "_executor", None), "run_uuid", ""),
     }
 
 
@@ -124,8 +125,8 @@ def start_progress(get_planned):
         return
     # With `quiet: progress` ends of jobs are not even logged; those who print them have filters of their own.
     workflow.scheduler.print_progress = True
-    named = "rules" in map(str, workflow.output_settings.quiet or ())
-    progress.start(manager_log, get_planned, get_run_facts, remote=not workflow.local_exec, name_failures=named)
+    quiet = map(str, workflow.output_settings.quiet or ())
+    progress.start(manager_log, get_planned, get_run_facts, not workflow.local_exec, "rules" in quiet)
 
 
 # ---- what a run costs the machine of the main process

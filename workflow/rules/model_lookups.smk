@@ -57,9 +57,14 @@ def get_published_directory(wildcards):
     return f"results/weights/{study.model(wildcards.model).published}/pretrained/seed0"
 
 
+def get_tracked(path):
+    """A user's path as an input; one with braces would be read as wildcards: its rule finds it by a param, unwatched."""
+    return [] if "{" in path or "}" in path else path
+
+
 def get_published(wildcards):
     directory, source = get_published_directory(wildcards), get_pretrained(wildcards, "source")
-    return f"{directory}/weights.json" if source == "workflow" else directory
+    return f"{directory}/weights.json" if source == "workflow" else get_tracked(directory)
 
 
 def get_weights(wildcards):

@@ -80,7 +80,7 @@ rule collect_tables:
     params:
         recipe=get_recipe("collect_tables"),
         weights=when_known(get_weight_names),
-        models=study.describe_models(),
+        models=lambda w: study.describe_models(),
         selection=config["selection"],
         directory=subpath(output.records, parent=True),
     message:
@@ -118,7 +118,7 @@ rule write_verdict:
         recipe=get_recipe("write_verdict"),
         tables=subpath(input[0], parent=True),
         study=config["study"],
-        title=config["title"],
+        title=lambda w: config["title"],
         truth=json.dumps(study.truths),
     message:
         "Write the verdict"

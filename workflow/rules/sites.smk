@@ -36,4 +36,10 @@ def get_group(rulename):
     return None if rulename in DOWNLOADS else get
 
 
-set_software(IMAGE, MODULES, get_group)
+def get_environment(given):
+    """The file of an environment, whose whole path Snakemake formats."""
+    path = str(ENVS / Path(given).name)
+    return escape_braces(path) if escape_braces(path) != path else given
+
+
+set_software(IMAGE, get_environment, MODULES, get_group)

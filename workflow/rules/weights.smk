@@ -1,7 +1,7 @@
 rule initialise:
     input:
         get_family_files,
-        get_tokenizer_files,
+        lambda w: [path for path in get_tokenizer_files(w) if get_tracked(path)],
     output:
         card="results/weights/{model}/random/seed{seed}/weights.json",
         config="results/weights/{model}/random/seed{seed}/config.json",

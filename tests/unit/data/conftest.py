@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(int(behaviour), **({"Retry_After": "7"} if behaviour == "429" else {}))
         if behaviour == "redirect":
             return self.answer(302, Location="http://example.org/file.bin")
-        changed = {"wrong_byte": content[:-1] + bytes([content[-1] ^ 1]), "longer": content + b"more"}
+        changed = {"wrong_byte": content[:-1] + bytes(last ^ 1 for last in content[-1:]), "longer": content + b"more"}
         body = (changed | {"shorter": content[:-5]}).get(behaviour, content)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "")
         low, high = 0, len(body)

@@ -1,7 +1,9 @@
 """Fetching against a local server that misbehaves on purpose, and against mirrors."""
 
+import gzip
 import hashlib
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -278,6 +280,104 @@ def test_a_file_without_published_checksum_is_trusted_on_first_use(fetch, server
     assert fetch("ok", sha256="", bytes="")[0] == 0 and output.read_bytes() == CONTENT
     record.write_text("torn")
     assert str(record) in error_in(fetch("ok", sha256="", bytes="")[2])
+
+
+PAGES = {
+    "page": b"<!DOCTYPE html>\n<html><body>Sign in to continue</body></html>\n",
+    "commented page": b"\n<!-- proxy -->\n<HTML><title>502</title></HTML>",
+    "bucket": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1234\n",
+    "nothing": b"",
+    "blanks": b" \r\n\n",
+}
+
+
+@pytest.mark.parametrize(
+    "file", ["x.csv", "x.fa.gz", "x.parquet", "x.vcf", "x.bed", "x.xlsx", "x.txt", "x.json", "x.rda", "x"]
+)
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_server_sends_instead_of_a_file_is_not_trusted(fetch, server, file, page):
+    server.content = lambda path: PAGES[page]
+    code, output, stderr = fetch("ok", sha256="", bytes="", file=file)
+    assert code == 2 and not list(output.parent.iterdir())
+    words = {"pointer": "is a pointer of Git LFS", "nothing": "is empty", "blanks": "is empty"}
+    assert words.get(page, "is a page of a website") in error_in(stderr)
+    server.content = lambda path: CONTENT
+    assert (fetch("ok", sha256="", bytes="", file="thing.bin")[0], output.read_bytes()) == (0, CONTENT)
+
+
+FASTA, VCF_TEXT = b">chr1 x\nACGTNNRY\nAC\n", b"##fileformat=VCFv4.2\n#CHROM\n"
+GENE = b'1\tx\tgene\t1\t50\t.\t+\t.\tgene_id "a";\n'
+
+
+@pytest.mark.parametrize(
+    ("file", "good", "bad"),
+    [
+        (
+            "x.csv",
+            [b"sequence,label\nACGT,1\n", b"\xef\xbb\xbfa;b\n", gzip.compress(b"a,b\n")],
+            [b'{"error": "x, y"}', b"Not Found", b"404: Not Found\n"],
+        ),
+        ("x.tsv", [b"a\tb\n1\t2\n"], [b"<center>x, y</center>"]),
+        (
+            "x.fa",
+            [FASTA, b"\xef\xbb\xbf" + FASTA, b"acgtnnACGT\r\nACGT", gzip.compress(FASTA), b";old\nACGT"],
+            [b"sequence,label\n", b"Not found"],
+        ),
+        ("x.fa.gz", [gzip.compress(FASTA)], [FASTA, gzip.compress(b"<html>"), gzip.compress(FASTA)[:9] + b"junk" * 9]),
+        ("x.vcf.gz", [gzip.compress(VCF_TEXT)], [gzip.compress(FASTA), VCF_TEXT]),
+        ("x.vcf", [VCF_TEXT], [b"#CHROM\tPOS\n"]),
+        ("x.gtf", [GENE, b"##gff-version 3\n"], [b"chr1\t1\t50\n"]),
+        ("x.gff3.gz", [gzip.compress(GENE)], [GENE]),
+        ("x.bed", [b"chr1\t1\t50\ta\n", b"track name=x\n", b"chr1 1 50\n"], [GENE, b"chr1,1,50\n"]),
+        ("x.json", [b'{"a": 1}', b" [1]"], [b"oops"]),
+        ("x.parquet", [b"PAR1" + b"\0" * 20 + b"PAR1"], [b"PAR1" + b"\0" * 20, b"a,b\n"]),
+        ("x.xlsx", [b"PK\x03\x04rest"], [b"a,b\n", gzip.compress(b"a")]),
+        ("x.h5ad", [b"\x89HDF\r\n\x1a\n\0\0"], [b"PK\x03\x04"]),
+        ("x.rda", [b"RDX3\nX\n", gzip.compress(b"RDX2"), b"BZh91AY"], [b"a,b\n"]),
+        ("x.txt", [b"anything at all\n", FASTA], []),
+        ("x.html", [PAGES["page"]], []),
+        ("x", [CONTENT], []),
+    ],
+)
+def test_a_file_is_of_the_kind_that_its_name_says(fetch, server, file, good, bad):
+    held = []
+    for content in [*bad, *good]:
+        server.content = lambda path, content=content: content
+        code, output, _ = fetch("ok", sha256="", bytes="", file=file)
+        held.append(code)
+        assert output.exists() == (code == 0)
+        output.unlink(missing_ok=True)
+        output.with_name("thing.bin.sha256").unlink(missing_ok=True)
+    assert held == [2] * len(bad) + [0] * len(good)
+
+
+def test_a_checksum_of_the_ledger_vouches_for_any_content(fetch, server):
+    """A page whose sha256 somebody wrote down is what he wanted; one that only a first fetch recorded is not."""
+    page = PAGES["page"]
+    server.content = lambda path: page
+    known = {"sha256": hashlib.sha256(page).hexdigest(), "bytes": "", "file": "x.csv"}
+    assert fetch("ok", **known)[0] == 0
+    code, output, _ = fetch("ok", sha256="", bytes="", file="x")
+    assert code == 2 and output.exists()  # of the first fetch
+
+
+def test_a_first_fetch_is_named_and_forgotten(fetch, server, tmp_path, capsys):
+    _, output, _ = fetch("ok", sha256="", bytes="")
+    record, first = output.with_name("thing.bin.sha256"), hashlib.sha256(CONTENT).hexdigest()
+    output.unlink()
+    server.content = lambda path: CONTENT[::-1]
+    code, _, stderr = fetch("ok", sha256="", bytes="")
+    error = error_in(stderr)
+    assert code == 2 and not output.exists()
+    assert all(text in error for text in (first, hashlib.sha256(CONTENT[::-1]).hexdigest(), str(record)))
+    command = re.search(r"`python -m foundationless (.*)`", error)[1]
+    assert main(shlex.split(command)) == 0 and not record.exists()
+    told = capsys.readouterr().err
+    assert first in told and str(record) in told
+    assert fetch("ok", sha256="", bytes="")[0] == 0 and output.read_bytes() == CONTENT[::-1]
+    assert main(shlex.split(command)) == 0 and not output.exists()  # the next fetch asks for it again
+    assert "nothing to forget" in refused(capsys, shlex.split(command))
 
 
 def test_a_file_of_unknown_content_is_never_resumed(fetch, server):

@@ -1,14 +1,19 @@
 """Genomes: coordinates, names, slices and what is refused."""
 
+import errno
 import gzip
+import os
 import random
+import re
+import tempfile
+import time
 
 import pysam
 import pytest
 
 from foundationless.__main__ import main
 from foundationless.data.dna import reverse_complement
-from foundationless.data.reference import Genome, Piece, canonical_contig, prepare_genome
+from foundationless.data.reference import Genome, Piece, canonical_contig, prepare_genome, read_records
 from foundationless.errors import UserError
 from support.commands import output_of, refused, words
 
@@ -142,3 +147,111 @@ def test_an_index_of_another_file_is_named(tmp_path):
     (tmp_path / "a.fa.fai").write_text("1\t40\t3\t60\t61\n")
     with pytest.raises(UserError, match="shorter than its index"):
         Genome(tmp_path / "a.fa").fetch("1", 0, 40)
+
+
+def whole_file(path):
+    """Contigs of a FASTA by another reader than ours."""
+    with pysam.FastxFile(str(path)) as records:
+        return {record.name: record.sequence for record in records}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    {
+        "longer header": lambda text: text.replace(">b", ">b of another release"),
+        "another order": lambda text: text[text.index(">b") :] + text[: text.index(">b")],
+        "longer lines": lambda text: re.sub(r"([ACGT]+)\n([ACGT]+)\n", r"\1\2\n", text),
+        "another name": lambda text: text.replace(">b", ">z"),
+        "one more": lambda text: text + ">c\nACGT\n",
+        "one less": lambda text: text[: text.index(">b")],
+        "Windows": lambda text: text.replace("\n", "\r\n"),
+    }.items(),
+    ids=lambda pair: pair[0],
+)
+def test_a_fasta_replaced_beside_its_index_is_indexed_anew_or_refused(tmp_path, capsys, change, packed):
+    lines = "\n".join(random_dna(60, seed) for seed in range(12))
+    text = f">a first\n{lines}\n>b\n{lines[61:400]}\n"
+    path = tmp_path / ("g.fa.gz" if packed else "g.fa")
+
+    def write(content, age):
+        (tmp_path / "raw").write_text(content)
+        if packed:
+            pysam.tabix_compress(str(tmp_path / "raw"), str(path), force=True)
+        else:
+            path.write_text(content)
+        os.utime(path, (time.time() - age, time.time() - age))
+
+    write(text, 1000)
+    Genome(path)
+    assert "anew" not in capsys.readouterr().err
+    write(change[1](text), -1000)  # newer than the index
+    genome, known = Genome(path), whole_file(path)
+    assert "is made anew" in capsys.readouterr().err
+    assert {name: genome.fetch(name, 0, genome.end(name)) for name in genome.contigs} == known
+    for index in tmp_path.glob("*i"):
+        os.utime(index, (time.time() + 2000, time.time() + 2000))
+    assert Genome(path).contigs == list(known)
+    write(text, 1000)  # older than the index, as `cp -p` and `tar` make it
+    with pytest.raises(UserError, match=r"its index says|index of its blocks"):
+        Genome(path)
+
+
+def test_an_index_of_samtools_fits(tmp_path, tool):
+    lines = [random_dna(60, seed) for seed in range(30)]
+    (tmp_path / "g.fa").write_text(
+        ">a x\n" + "\n".join(lines) + "\n>empty\n>b\n" + "\n".join(lines[:7]) + "\n" + lines[8][:11]
+    )
+    output_of(tool("samtools"), "faidx", tmp_path / "g.fa")
+    os.utime(tmp_path / "g.fa")
+    before = (tmp_path / "g.fa.fai").stat().st_mtime_ns
+    assert Genome(tmp_path / "g.fa").end("b") == 431
+    assert (tmp_path / "g.fa.fai").stat().st_mtime_ns == before  # only looked at
+
+
+def test_an_index_that_cannot_be_written_is_why(tmp_path, monkeypatch):
+    path = tmp_path / "g.fa"
+    path.write_text(">1\nACGT\n")
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(
+        UserError, match=r"g\.fa: its index cannot be written to .*g\.fa\.fai \(Read-only file system\)"
+    ):
+        Genome(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff>a\nACGT\n\ufeff>b\nAC\n".encode(),
+        ">a Müller’s strain\nACGT\n>b\nAC\n".encode(),
+        ">a M\xfcller\r\nACGT\r\n>b\r\nAC\r\n".encode("latin-1"),
+        ">a\nACGT\n>b\nAC\n".encode("utf-16"),
+        b">a\rACGT\r>b\rAC\r",
+    ],
+)
+def test_headers_are_free_text(tmp_path, content, packed):
+    (tmp_path / "a.fa").write_bytes(gzip.compress(content) if packed else content)
+    assert [(header[:1], text) for header, text in read_records(tmp_path / "a.fa")] == [("a", "ACGT"), ("b", "AC")]
+    assert prepare_genome([Piece(tmp_path / "a.fa")], tmp_path / "g.fa") == {"a": 4, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b">1\nAC\x00GT\n", "not a text file; a FASTA"),
+        (b"PK\x03\x04rest", "compressed by ZIP; unpack it"),
+        (b"BZh91AY", "compressed by bzip2; unpack it"),
+        (">1\nACé\n".encode(), "'é' at position 3, which is no nucleotide"),
+    ],
+)
+def test_what_is_no_fasta_is_one_sentence(tmp_path, content, words):
+    (tmp_path / "a.fa").write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        list(read_records(tmp_path / "a.fa"))
+    with pytest.raises(UserError, match="is a directory; a FASTA is needed"):
+        list(read_records(tmp_path))

@@ -51,9 +51,46 @@ def test_what_is_no_table_is_one_sentence(tmp_path, content, words):
     [
         'sample\tpop\t\t\nA\tx\nB\t"y\t\n\nC\n',
         '#sample\tpop\nA\t x\nB\t"y\t\tz\n\t\nC\t\n',
-        'sample pop\n A  x \nB\t"y more\n \nC\n',
+        'sample pop\n A  x \nB\t"y\n \nC\n',
+        'sample,pop\nA,x\nB,"y\nC,\n',
     ],
 )
 def test_tables_of_people_are_read_as_they_are_passed_on(tmp_path, content):
     (tmp_path / "panel").write_text(content)
     assert read_people(tmp_path / "panel").to_dict("list") == {"sample": ["A", "B", "C"], "pop": ["x", '"y', ""]}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    ("loose", "text"),
+    [
+        (False, "a,b\n1,é\n"),
+        (False, "a\tb\n1\té\n"),
+        (True, "a\tb\n1\té\n"),
+        (True, "a b\n1 é\n"),
+        (True, '"a" "b"\n1 "é"\n'),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_a_table(tmp_path, encoding, loose, text, packed):
+    content = text.encode(encoding)
+    (tmp_path / "table").write_bytes(gzip.compress(content) if packed else content)
+    assert read_text_table(tmp_path / "table", ["a"], loose=loose).to_dict("list") == {"a": ["1"], "b": ["é"]}
+
+
+PANEL = "sample pop_name super_pop\nA {} EUR\n"
+
+
+@pytest.mark.parametrize("value", ["British in England", "", "South Han"])
+def test_a_value_of_several_words_or_none_shifts_no_column(tmp_path, value):
+    """Without quotation marks nobody can say where the value ends; with them, or with tabs, it is read."""
+    path = tmp_path / "panel"
+    path.write_text(PANEL.format(value))
+    with pytest.raises(UserError, match=rf"row 1 has {2 + len(value.split())} words and the header 3; .* by tabs"):
+        read_people(path)
+    for text in (
+        PANEL.format(f'"{value}"'),
+        PANEL.format(value).replace(f" {value} ", f"\t{value}\t").replace(" pop_name ", "\tpop_name\t"),
+    ):
+        path.write_text(text)
+        assert read_people(path).to_dict("list") == {"sample": ["A"], "pop_name": [value], "super_pop": ["EUR"]}

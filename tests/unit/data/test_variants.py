@@ -96,6 +96,30 @@ def test_window_and_index_give_the_same_as_the_whole(tmp_path, genome):
     assert some.sequences[some.index[0, 1]] == without.sequences[without.index[2, 1]]
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_windows_that_cut_records_equal_bcftools_consensus(tmp_path, genome, tool, seed):
+    """Windows end inside deletions, insertions and multi-base changes of every length, also one base behind."""
+    samples = ["a", "b"]
+    rows = sorted(
+        [row for part in (0, 100, 200) for row in simulated(genome, seed + part, samples)], key=lambda row: row[1]
+    )
+    plain = write_vcf(tmp_path / "v.vcf", rows, samples)
+    packed = pysam.tabix_index(str(plain), preset="vcf", force=True, keep_original=True)
+    ends = {row[1] + room - 1 for row in rows[::3] if len(row[3]) > 1 for room in range(1, len(row[3]))}
+    cut = 0
+    for end in sorted(ends):
+        start = max(0, end - 60)
+        found = haplotypes(Path(packed), genome, "chr5", start, end)
+        cut += found.counts["cut at the window's end"] > 0
+        (tmp_path / "w.fa").write_text(f">5:{start + 1}-{end}\n{genome.fetch('5', start, end)}\n")
+        for number, sample in enumerate(samples):
+            for copy in (1, 2):
+                command = (tool("bcftools"), "consensus", "-f", tmp_path / "w.fa", "-s", sample, "-H", copy, packed)
+                answer = "".join(output_of(*command).splitlines()[1:])
+                assert found.sequences[found.index[number, copy - 1]] == answer, (start, end, sample, copy)
+    assert cut == len(ends) > 50
+
+
 def test_rules_for_haploid_symbolic_and_missing(tmp_path, genome):
     base = genome.fetch("5", 0, 100)
     other = another(base[9])
@@ -200,3 +224,106 @@ def test_records_without_genotypes_and_with_absent_alleles_are_named(tmp_path, g
         haplotypes(write_vcf(tmp_path / "dp.vcf", [(*row, "DP", "7")], ["a"]), genome, "5", 0, 100)
     with pytest.raises(UserError, match="5:10 has a genotype with allele 3"):
         haplotypes(write_vcf(tmp_path / "gt.vcf", [(*row, "GT", "0|3")], ["a"]), genome, "5", 0, 100)
+
+
+def scored_vcf(tmp_path, genome, declared, *cells):
+    """Variants at 300, 301, … with such values of SCORE (None: none), of two ALTs where there is a comma."""
+    rows = []
+    for position, cell in enumerate(cells, 300):
+        ref = genome.fetch("5", position - 1, position)
+        alts = [base for base in "ACGT" if base != ref][: 2 if "," in str(cell) else 1]
+        info = "CLNSIG=Benign" + ("" if cell is None else f";SCORE={cell}")
+        rows.append(("5", position, ".", ref, ",".join(alts), ".", ".", info))
+    path = write_vcf(tmp_path / "v.vcf", rows)
+    field = '##INFO=<ID=SCORE,Number=1,Type=Float,Description="x">'
+    assert field in HEADER
+    path.write_text(
+        path.read_text().replace(field + "\n", f"{field.replace('1,Type=Float', declared)}\n" if declared else "")
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("declared", "cells", "values"),
+    [
+        ("A,Type=Float", ["0.5", "0.25,0.75", None, ".,2"], [0.5, 0.25, 0.75, None, None, 2]),
+        ("A,Type=Integer", ["7", "-1,3"], [7, -1, 3]),
+        ("A,Type=String", ["0.5", "1e-2,.", "."], [0.5, 0.01, None, None]),
+        ("R,Type=Float", ["0.1,0.5,0.75"], [0.5, 0.75]),
+        (".,Type=Float", ["0.5", None], [0.5, None]),
+        ("1,Type=String", ["0.5", None, "3"], [0.5, None, 3]),
+        ("", ["0.5", None], [0.5, None]),
+    ],
+)
+def test_a_score_is_the_allele_s_own(tmp_path, genome, declared, cells, values):
+    frame, _ = clinical_variants(scored_vcf(tmp_path, genome, declared, *cells), "SCORE")
+    assert [None if np.isnan(value) else value for value in frame["score"]] == pytest.approx(values)
+
+
+@pytest.mark.parametrize(
+    ("declared", "cells", "words"),
+    [
+        ("1,Type=Float", [None, None], "none of its 2 variants has the INFO field SCORE"),
+        ("", [None], "none of its 1 variants has the INFO field SCORE"),
+        ("1,Type=String", ["0.5", "high"], r"5:301: INFO field SCORE is no number \('high'\)"),
+        ("A,Type=Float", ["0.1,0.2,0.3"], "5:300: INFO field SCORE has 3 values where 2 would do"),
+        (".,Type=String", ["0.1,0.2"], "5:300: INFO field SCORE has 2 values where 1 would do"),
+        ("1,Type=String", ["inf"], "INFO field SCORE is not finite"),
+        ("0,Type=Flag", ["1"], "INFO field SCORE is a flag"),
+    ],
+)
+def test_a_score_that_is_none_is_named(tmp_path, genome, declared, cells, words):
+    with pytest.raises(UserError, match=words):
+        clinical_variants(scored_vcf(tmp_path, genome, declared, *cells), "SCORE")
+
+
+@pytest.fixture
+def patchy(tmp_path):
+    """A genome of 400 bases with an M (A or C) at 100, an N at 200, and no mitochondrion."""
+    bases = list("".join(random.Random(4).choices("ACGT", k=400)))
+    bases[99], bases[199] = "M", "N"
+    (tmp_path / "patchy.fa").write_text(">chr5\n" + "".join(bases) + "\n")
+    return Genome(tmp_path / "patchy.fa")
+
+
+def test_variants_that_the_genome_does_not_know_are_left_out_and_counted(patchy, capsys):
+    places = {
+        ("5", 150): "",
+        ("MT", 5): "A",
+        ("NW_0096.1", 7): "A",
+        ("chr5", 200): "A",
+        ("chr5", 100): "A",
+        ("5", 9000): "A",
+    }
+    rows = [
+        (contig, position, ref or patchy.fetch(contig, position - 1, position), "G", f"g{position}", "benign", 0.0)
+        for (contig, position), ref in places.items()
+    ]
+    frame = pd.DataFrame(rows, columns=["contig", "position", "ref", "alt", "gene", "label", "score"])
+    made = variant_windows(frame, patchy, 20, "v.vcf")
+    assert list(made["position"]) == [150, 100] and made["sequence"][1][10] == "N"
+    told = capsys.readouterr().err
+    assert (
+        "2 of 6 variants are on contigs that patchy.fa lacks (MT, NW_0096.1), 2 at bases that it does not know" in told
+    )
+    with pytest.raises(UserError, match="2 at bases that it does not know; no variant is left"):
+        variant_windows(frame.iloc[[3, 5]], patchy, 20, "v.vcf")
+    with pytest.raises(UserError, match="no contig 'MT'"):
+        variant_windows(frame.iloc[1:3], patchy, 20, "v.vcf")
+    with pytest.raises(UserError, match=r"chr5:100 has REF G, patchy\.fa has M; 1 of 1"):
+        variant_windows(frame.iloc[[4]].assign(ref="G"), patchy, 20, "v.vcf")
+
+
+def test_haplotypes_over_letters_that_are_no_base(tmp_path, patchy):
+    """The specification of VCF asks for A where the reference has M; of an N nothing is known."""
+    ref = patchy.fetch("5", 0, 400)
+    rows = [
+        ("5", 100, ".", "A", "C", ".", ".", ".", "GT", "0|1"),
+        ("5", 199, ".", ref[198] + "T" + ref[200], ref[198], ".", ".", ".", "GT", "0|1"),
+        ("5", 199, ".", ref[198] + "N", ref[198], ".", ".", ".", "GT", "1|0"),  # as of the mitochondrion's 3107
+        ("5", 300, ".", ref[299], another(ref[299]), ".", ".", ".", "GT", "0|1"),
+    ]
+    found = haplotypes(write_vcf(tmp_path / "v.vcf", rows, ["a"]), patchy, "5", 0, 400)
+    changed = ref[:99] + "C" + ref[100:299] + another(ref[299]) + ref[300:]
+    assert [found.sequences[number] for number in found.index[0]] == [ref[:199] + ref[200:], changed]
+    assert found.counts["in unknown sequence"] == 1 and found.alleles.shape == (1, 2, 3)

@@ -1,8 +1,8 @@
 """Fetch one public file of the ledger, or list them all.
 
 Size and checksum are verified before the file appears under its name; an interrupted download is resumed. Where the
-ledger has no sha256, that of the first fetch is recorded beside the file and must be met by every later one. A mirror
-is looked at before the network: on a connected machine,
+ledger has no sha256, that of the first fetch is recorded beside the file and must be met by every later one, until
+`--forget` removes the record. A mirror is looked at before the network: on a connected machine,
 `foundationless fetch --ledger config/datasets.tsv --list | cut -f 1 | wget -x -i -` fills one.
 """
 
@@ -19,11 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--name", help="dataset to fetch, as the ledger calls it")
     what.add_argument("--list", action="store_true", help="print url, sha256 and bytes of every dataset, tab-separated")
     parser.add_argument("--output", type=Path, help="file to write (with --name)")
+    text = "remove the record of the first fetch of --name to --output, and the file: the next fetch is a first one"
+    parser.add_argument("--forget", action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """List the ledger, or put one dataset at --output."""
-    from foundationless.data.download import fetch, get_dataset, read_ledger
+    from foundationless.data.download import fetch, forget, get_dataset, read_ledger
     from foundationless.errors import UserError
 
     ledger = read_ledger(arguments.ledger)
@@ -33,4 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     if arguments.output is None:
         raise UserError("--name needs --output, the file to write.")
+    if arguments.forget:
+        forget(get_dataset(ledger, arguments.name), arguments.output)
+        return
     fetch(get_dataset(ledger, arguments.name), arguments.output, read_access(arguments))

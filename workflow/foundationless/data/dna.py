@@ -9,6 +9,20 @@ import pandas as pd
 
 from foundationless.errors import UserError
 
+BASES = {
+    "R": "AG",
+    "Y": "CT",
+    "S": "CG",
+    "W": "AT",
+    "K": "GT",
+    "M": "AC",
+    "B": "CGT",
+    "D": "AGT",
+    "H": "ACT",
+    "V": "ACG",
+}
+"""The bases that an ambiguity letter of IUPAC but N stands for."""
+
 _COMPLEMENT = str.maketrans("ACGTNacgtnRYSWKMBDHVryswkmbdhvUu", "TGCANtgcanYRSWMKVHDBryswmkvhdbAa")
 
 

@@ -4,7 +4,9 @@ The ledger is a tab-separated table with a header; its columns are `name` (uniqu
 the file under), `url` (https), `sha256` (64 hexadecimal digits), `bytes`, `licence` and `description`, and where
 wanted `md5` (32 digits), `checksums` (URL of a published list of checksums) and `index` (URL of the tabix index of a
 file that is read by regions). `sha256` and `bytes` may be empty: then `md5` or `checksums` verifies the file, and the
-first fetch writes the sha256 of what came to `OUTPUT.sha256`, which every later fetch must equal (trust on first use).
+first fetch writes the sha256 of what came to `OUTPUT.sha256`, which every later fetch must equal (trust on first use)
+until it is forgotten (`forget`). What no checksum of the ledger vouches for must be of the kind that `file` says by its
+ending (`file_kinds`): servers send pages of theirs in place of files.
 A URL of a hub names a commit of 40 digits, unless the row has a checksum: a branch would change under the study.
 A mirror is a directory laid out as `wget -x` makes it: `HOST[:PORT]/PATH`.
 """
@@ -13,6 +15,7 @@ import difflib
 import hashlib
 import random
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -28,6 +31,7 @@ import tenacity
 import urllib3
 from tqdm import tqdm
 
+from foundationless.data.file_kinds import misfit
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path, read_table, sha256
 from foundationless.runtime.log import tell
@@ -57,6 +61,8 @@ class Dataset:
     md5: str = ""
     checksums: str = ""
     index: str = ""
+    ledger: str = ""  # path of the ledger that it stands in
+    record: str = ""  # path of the record that gave the sha256; empty: the ledger or nobody did
 
     @property
     def is_known(self) -> bool:
@@ -112,7 +118,7 @@ def read_ledger(path: Path) -> dict[str, Dataset]:
     files: set[str] = set()
     columns = ("name", "file", "url", "sha256", "bytes", "licence", "description")
     for number, row in enumerate(read_table(path, columns), 1):
-        dataset = _read_row(row, f"{path}, row {number}")
+        dataset = _read_row(row, f"{path}, row {number}", str(path))
         if dataset.file in files:
             raise UserError(f"{path}: file '{dataset.file}' stands more than once; files must be unique.")
         ledger[dataset.name] = dataset
@@ -122,7 +128,7 @@ def read_ledger(path: Path) -> dict[str, Dataset]:
     return ledger
 
 
-def _read_row(row: dict[str, str], where: str) -> Dataset:
+def _read_row(row: dict[str, str], where: str, ledger: str) -> Dataset:
     for column in ("name", "file"):
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", row[column]):
             raise UserError(
@@ -147,7 +153,7 @@ def _read_row(row: dict[str, str], where: str) -> Dataset:
         )
     names = ("name", "file", "url", "sha256", "licence", "description", "md5", "checksums", "index")
     text = {column: row[column] for column in names if column in row}
-    return Dataset(**text, bytes=int(row["bytes"]) if row["bytes"] else None)
+    return Dataset(**text, bytes=int(row["bytes"]) if row["bytes"] else None, ledger=ledger)
 
 
 def get_dataset(ledger: dict[str, Dataset], name: str) -> Dataset:
@@ -201,7 +207,23 @@ def _recorded(dataset: Dataset, output: Path) -> Dataset:
     digest = path.read_text(errors="replace").partition(" ")[0]
     if not re.fullmatch("[0-9a-f]{64}", digest):
         raise UserError(f"{path}: holds no sha256; restore the record of the first fetch, or delete it to trust anew.")
-    return replace(dataset, sha256=digest)
+    return replace(dataset, sha256=digest, record=str(path))
+
+
+def forget(dataset: Dataset, output: Path) -> None:
+    """Remove the record of the first fetch to `output`, and what was fetched: the next fetch is a first one.
+
+    `UserError` where there is no such record.
+    """
+    record = _record_path(output)
+    if not record.is_file():
+        raise UserError(
+            f"{dataset.name}: no first fetch to {output} is recorded ({record}); there is nothing to forget."
+        )
+    digest = record.read_text(errors="replace").partition(" ")[0]
+    output.unlink(missing_ok=True)
+    record.unlink()
+    tell(f"{dataset.name}: sha256 {digest}, recorded in {record}, is forgotten, and {output} removed")
 
 
 def _record(dataset: Dataset, output: Path) -> None:
@@ -231,7 +253,8 @@ def _published(dataset: Dataset, access: Access) -> Dataset:
     """The dataset with the checksum that its published list names."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "checksums"
-        table = replace(dataset, name=f"{dataset.name}, list of checksums", url=dataset.checksums, bytes=None)
+        name = f"{dataset.name}, list of checksums"
+        table = replace(dataset, name=name, file="checksums", url=dataset.checksums, bytes=None)
         _retrieve(table, path, access)
         if path.stat().st_size > _LARGEST_LIST_BYTES:
             raise UserError(f"{dataset.checksums}: too large for a list of checksums; correct the ledger.")
@@ -246,15 +269,29 @@ def _published(dataset: Dataset, access: Access) -> Dataset:
 
 
 def _mismatch(path: Path, dataset: Dataset) -> str | None:
-    """How the content of `path` differs from the ledger, or None."""
-    size = path.stat().st_size
+    """How the content of `path` differs from what is known of it, or None."""
+    size, kind, wrong = path.stat().st_size, misfit(path, dataset.file), ""
     if dataset.bytes is not None and size != dataset.bytes:
-        return f"has {size:,} bytes instead of {dataset.bytes:,}"
-    if dataset.sha256 and (digest := sha256(path)) != dataset.sha256:
-        return f"has sha256 {digest} instead of {dataset.sha256}"
-    if dataset.md5 and (digest := _md5(path)) != dataset.md5:
-        return f"has md5 {digest} instead of {dataset.md5}"
-    return None
+        wrong = f"has {size:,} bytes instead of {dataset.bytes:,}"
+    elif dataset.sha256 and (digest := sha256(path)) != dataset.sha256:
+        wrong = f"has sha256 {digest} instead of {dataset.sha256}{_recorder(dataset)}"
+    elif dataset.md5 and (digest := _md5(path)) != dataset.md5:
+        wrong = f"has md5 {digest} instead of {dataset.md5}"
+    elif dataset.md5 or (dataset.sha256 and not dataset.record):
+        return None
+    return " and ".join(filter(None, (kind, wrong))) or None
+
+
+def _recorder(dataset: Dataset) -> str:
+    """Who says the sha256, and how to be rid of it, where a first fetch does."""
+    if not dataset.record:
+        return ""
+    output = dataset.record.removesuffix(".sha256")
+    command = shlex.join(["--ledger", dataset.ledger, "--name", dataset.name, "--output", output])
+    return (
+        f", which the first fetch recorded in {dataset.record} (`python -m foundationless fetch --forget {command}` "
+        "forgets it)"
+    )
 
 
 def _md5(path: Path) -> str:

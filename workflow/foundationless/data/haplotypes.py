@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pysam
 
-from foundationless.data.reference import Stretch, canonical_contig
+from foundationless.data.reference import Stretch, canonical_contig, normalise
 from foundationless.data.samples import column, label_column, read_people
 from foundationless.data.variants import (
     ReferenceCheck,
@@ -102,23 +102,26 @@ class People:
         """First `length` nucleotides of a haplotype from `start` on; fewer where the stretch holds no more.
 
         `person` is a position in `names`, `copy` 0 or 1; a person who has a single copy there (`1` instead of `0|1`)
-        lends it to both. A REF that is not the genome's is a `UserError`.
+        lends it to both. A REF that is not the genome's is a `UserError`; one where the genome has an N is left out.
         """
         slack = SLACK
         while True:
             reach = min(start + length + slack, stretch.end)
             sites = [site for site in self._sites(stretch.contig, start, reach) if site.end <= stretch.end]
             end = max([reach, *(site.end for site in sites)])
-            reference = stretch.genome.fetch(stretch.contig, start, end)
+            letters = stretch.genome.letters(stretch.contig, start, end)
             check = ReferenceCheck(stretch.genome, "--vcf")
-            for site in sites:
-                check(stretch.contig, site.start + 1, site.ref, reference[site.start - start : site.end - start])
+            sites = [
+                site
+                for site in sites
+                if check(stretch.contig, site.start + 1, site.ref, letters[site.start - start : site.end - start])
+            ]
             check.finish()
             calls = np.array([site.alleles[person, copy] if copy < site.alleles.shape[1] else -2 for site in sites])
             if (calls == -2).all():
                 calls = np.array([site.alleles[person, 0] for site in sites])
             placed = [(site.start - start, site.ref, site.alts) for site in sites]
-            text = consensus(reference, placed, np.maximum(calls, 0), Counter())
+            text = consensus(normalise(letters), placed, np.maximum(calls, 0), Counter())
             # Behind `reach` variants were not asked for: what stands there is not used.
             if len(text) - (end - reach) >= length or reach == stretch.end:
                 return text[:length]

@@ -6,18 +6,18 @@ covers reads as N.
 """
 
 import bisect
-import gzip
 import itertools
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import pysam
 
 from foundationless.data.dna import reverse_complement
+from foundationless.data.fasta_index import ensure_index
+from foundationless.data.text_files import read_lines
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
 
@@ -28,7 +28,6 @@ _NOT_NUCLEOTIDE = re.compile("[^ACGTUNRYSWKMBDHVacgtunryswkmbdhv]")
 _NORMALISE = str.maketrans(
     {letter: "N" for letter in "RYSWKMBDHVryswkmbdhvn"} | {"U": "T", "u": "T", "a": "A", "c": "C", "g": "G", "t": "T"}
 )
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _MITOCHONDRION = {"M", "MT", "MITO"}
 
 
@@ -43,14 +42,19 @@ def canonical_contig(name: str) -> str:
     return "MT" if bare.upper() in _MITOCHONDRION else bare
 
 
-def resolve_contig(contig: str, known: Iterable[str], where: str) -> str:
-    """The name among `known` for `contig`: itself, or its equal under `canonical_contig`; else a `UserError`."""
+def find_contig(contig: str, known: Iterable[str]) -> str | None:
+    """The name among `known` for `contig`: itself, or its equal under `canonical_contig`; None where there is none."""
     names = list(known)
     if contig in names:
         return contig
-    for name in names:
-        if canonical_contig(name) == canonical_contig(contig):
-            return name
+    return next((name for name in names if canonical_contig(name) == canonical_contig(contig)), None)
+
+
+def resolve_contig(contig: str, known: Iterable[str], where: str) -> str:
+    """As `find_contig`; no such name is a `UserError`."""
+    names = list(known)
+    if (name := find_contig(contig, names)) is not None:
+        return name
     listing = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     raise UserError(f"{where}: no contig '{contig}' there (it has {listing or 'none'}); check the name and the build.")
 
@@ -82,13 +86,11 @@ class Genome:
         self.path = Path(path)
         if not self.path.is_file():
             raise UserError(f"{self.path}: no such genome FASTA; make it with prepare_genome.")
+        ensure_index(self.path)
         try:
             self._fasta = pysam.FastaFile(str(self.path))
         except (OSError, ValueError):
-            raise UserError(
-                f"{self.path}: not an indexable FASTA (empty, truncated, or gzip instead of bgzip); "
-                "make it with prepare_genome."
-            ) from None
+            raise UserError(f"{self.path}: not an indexable FASTA; make it with prepare_genome.") from None
         self._slices: dict[str, list[Slice]] = {}
         for name, length in zip(self._fasta.references, self._fasta.lengths, strict=True):
             contig, part = _placed(name, length, self.path.name)
@@ -108,6 +110,10 @@ class Genome:
         """This genome's name for `contig` (`17`/`chr17`, `MT`/`chrM`); an unknown one is a `UserError`."""
         return resolve_contig(contig, self._slices, self.path.name)
 
+    def find(self, contig: str) -> str | None:
+        """This genome's name for `contig`, as `resolve` knows it; None where it has none."""
+        return find_contig(contig, self._slices)
+
     def coverage(self, contig: str) -> list[tuple[int, int]]:
         """Stretches (start, end) of a contig that the file holds, ascending."""
         return [(part.start, part.end) for part in self._slices[self.resolve(contig)]]
@@ -118,6 +124,10 @@ class Genome:
 
     def fetch(self, contig: str, start: int, end: int) -> str:
         """Bases [start, end) of a contig, upper case; N where nothing is known, before 0 and beyond the end too."""
+        return normalise(self.letters(contig, start, end))
+
+    def letters(self, contig: str, start: int, end: int) -> str:
+        """As `fetch`, with the letters as the file has them: in either case, and ambiguity letters too."""
         if end < start:
             raise ValueError(f"{contig}: end {end} before start {start}")
         parts = self._slices[self.resolve(contig)]
@@ -139,7 +149,7 @@ class Genome:
                 pieces += ["N" * (low - at), known]
                 at = high
         pieces.append("N" * (end - at))
-        return normalise("".join(pieces))
+        return "".join(pieces)
 
     def stretches(self, exclude: Iterable[str] = ()) -> Iterator[tuple[str, int, int]]:
         """Yield (contig, start, end) of everything held, less the contigs and regions (`chr2:1-5000`) excluded."""
@@ -230,51 +240,23 @@ class Piece:
 
 
 def read_records(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (header without `>`, sequence as written) of a FASTA, plain, gzip or bgzip.
+    """Yield (header without `>`, sequence as written) of a FASTA, plain, gzip or bgzip; a header is free text.
 
     Plain text without a header yields one record with an empty header. Missing, empty and truncated files, records
     without sequence and letters that are no nucleotides are a `UserError`.
     """
     header, lines, begun = "", list[str](), False
-    try:
-        with _open_text(path) as stream:
-            for line in stream:
-                if line.startswith(">"):
-                    if begun:
-                        yield header, _joined(path, header, lines)
-                    header, lines, begun = line[1:].strip(), [], True
-                elif stripped := line.strip():
-                    begun = True
-                    lines.append(stripped)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise UserError(f"{path}: the compressed file is truncated or damaged; download it again.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a text file; a FASTA, plain or compressed by gzip, is needed.") from None
+    for line in read_lines(path, "a FASTA"):
+        if line.startswith(">"):
+            if begun:
+                yield header, _joined(path, header, lines)
+            header, lines, begun = line[1:].strip(), [], True
+        elif stripped := line.strip():
+            begun = True
+            lines.append(stripped)
     if not begun:
         raise UserError(f"{path}: the file is empty; no sequence to read.")
     yield header, _joined(path, header, lines)
-
-
-def lacks_bgzf_end(path: Path) -> bool:
-    """Whether a file is bgzip without its end marker: cut off, perhaps between blocks, where gzip sees nothing."""
-    with path.open("rb") as stream:
-        head = stream.read(14)
-        if head[:2] != b"\x1f\x8b" or head[12:14] != b"BC":
-            return False
-        stream.seek(max(path.stat().st_size - len(_BGZF_END), 0))
-        return stream.read() != _BGZF_END
-
-
-def _open_text(path: Path) -> IO[str]:
-    if path.is_dir():
-        raise UserError(f"{path}: is a directory; a FASTA is needed.")
-    if lacks_bgzf_end(path):
-        raise EOFError
-    with path.open("rb") as stream:
-        zipped = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rt", encoding="ascii") if zipped else path.open(encoding="ascii")
 
 
 def _joined(path: Path, header: str, lines: list[str]) -> str:

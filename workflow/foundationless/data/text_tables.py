@@ -1,9 +1,8 @@
 """Tables that others write as text: CSV, TSV, and the blank-separated tables of people that genetics passes on."""
 
 import csv
-import gzip
+import re
 import warnings
-import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -11,37 +10,35 @@ from typing import Any
 
 import pandas as pd
 
+from foundationless.data.text_files import open_text, read_lines
 from foundationless.errors import UserError
+
+_WORD = re.compile(r'(?<!\S)"([^"]*)"(?!\S)|(\S+)')
 
 
 def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = False) -> pd.DataFrame:
     """A table with a header (also gzip), every cell a string; `UserError` without rows or without `columns`.
 
-    The separator is a tab where the header holds one, else a comma. With `loose` it is a tab or else any blanks,
-    quotation marks are letters, and what a row has beyond the header is left out.
+    The separator is a tab where the header holds one, else a comma. With `loose` it may be blanks too, where the header
+    holds neither; between tabs quotation marks are letters then, and what a row has beyond the header is left out.
     """
     try:
-        with path.open("rb") as stream:
-            compression: Any = "gzip" if stream.read(2) == b"\x1f\x8b" else None
-        rules: Any = {"index_col": False, "compression": compression, "quoting": csv.QUOTE_NONE if loose else 0}
-        header = pd.read_csv(path, sep="\x00", nrows=0, **rules).columns
-        rules |= {"engine": "python", "on_bad_lines": lambda cells: cells} if loose else {}
-        separator = "\t" if len(header) and "\t" in header[0] else r"\s+" if loose else ","
-        with warnings.catch_warnings():
-            # Rows longer than the header are cut off, with this warning.
-            warnings.simplefilter("ignore" if loose else "error", pd.errors.ParserWarning)
-            frame: pd.DataFrame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, **rules)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except pd.errors.EmptyDataError:
-        raise UserError(f"{path}: the file is empty; a table with a header is needed.") from None
-    except (EOFError, zlib.error):
-        raise UserError(f"{path}: the compressed file is truncated or damaged; download it again.") from None
+        with open_text(path, "a table", errors="strict") as stream:
+            header = next((line for line in stream if line.strip()), "")
+            blanks = loose and "\t" not in header and not ("," in header and len(header.split()) == 1)
+            separator = "\t" if "\t" in header else ","
+            if header and not blanks:
+                stream.seek(0)
+                frame = _separated(stream, separator, loose)
+        if not header:
+            raise UserError(f"{path}: the file is empty; a table with a header is needed.")
+        if blanks:
+            frame = _blank_separated(path)
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        if row := _longer_row(path, separator, compression):
+        if row := _longer_row(path, separator):
             raise UserError(f"{path}: row {row} has more cells than the header; give it as many.") from None
         raise UserError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
-    except (UnicodeDecodeError, OSError) as error:
+    except (UnicodeError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
     frame.columns = [str(name).strip() for name in frame.columns]
     for name in columns:
@@ -52,9 +49,38 @@ def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = Fa
     return frame
 
 
-def _longer_row(path: Path, separator: str, compression: str | None) -> int:
+def _separated(stream: Any, separator: str, loose: bool) -> pd.DataFrame:
+    """The table of an open file whose cells a tab or a comma separates."""
+    rules: Any = {"quoting": csv.QUOTE_NONE, "engine": "python", "on_bad_lines": lambda cells: cells} if loose else {}
+    with warnings.catch_warnings():
+        # Rows longer than the header are cut off, with this warning.
+        warnings.simplefilter("ignore" if loose else "error", pd.errors.ParserWarning)
+        frame: pd.DataFrame = pd.read_csv(
+            stream, sep=separator, dtype=str, keep_default_na=False, index_col=False, **rules
+        )
+    return frame
+
+
+def _blank_separated(path: Path) -> pd.DataFrame:
+    """The table of a file whose words any blanks separate; words in quotation marks are one.
+
+    A row of other length than the header is a `UserError`, for a value of several words, or one that is left out, would
+    shift the others; the first word may stand alone.
+    """
+    lines = (line for line in read_lines(path, "a table") if line.strip())
+    header, *rows = ([quoted or word for quoted, word in _WORD.findall(line)] for line in lines)
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header) and len(row) > 1:
+            raise UserError(
+                f"{path}: row {number} has {len(row)} words and the header {len(header)}; separate columns by tabs, or "
+                "put values of several words, and empty ones, in quotation marks."
+            )
+    return pd.DataFrame([row + [""] * (len(header) - len(row)) for row in rows], columns=header, dtype=str)
+
+
+def _longer_row(path: Path, separator: str) -> int:
     """Number of the first row, from 1, that has more cells than the header; 0 where there is none."""
-    with suppress(csv.Error), gzip.open(path, "rt", newline="") if compression else path.open(newline="") as stream:
+    with suppress(csv.Error), open_text(path, "a table") as stream:
         header, *rows = map(len, csv.reader(stream, delimiter=separator))
         return next((number for number, cells in enumerate(rows, 1) if cells > header), 0)
     return 0

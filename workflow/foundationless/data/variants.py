@@ -18,9 +18,11 @@ import cyvcf2
 import numpy as np
 import pandas as pd
 
-from foundationless.data.dna import reverse_complement
-from foundationless.data.reference import Genome, canonical_contig, lacks_bgzf_end, resolve_contig
+from foundationless.data.dna import BASES, reverse_complement
+from foundationless.data.reference import Genome, canonical_contig, normalise, resolve_contig
+from foundationless.data.text_files import lacks_bgzf_end
 from foundationless.errors import UserError
+from foundationless.runtime.log import tell
 
 _ALLELE = re.compile("[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
 _TO_ACGTN = str.maketrans("RYSWKMBDHVU", "NNNNNNNNNNT")
@@ -134,22 +136,34 @@ def records(
 
 @dataclass
 class ReferenceCheck:
-    """Compares REF alleles with a genome and collects the mismatches; letters other than A, C, G, T match all."""
+    """Compares REF alleles with a genome and collects the mismatches.
+
+    An N of REF matches every base, and an ambiguity letter of the genome those that it stands for: the VCF has one of
+    them there. A base of REF where the genome has an N, or nothing, is compared with nothing.
+    """
 
     genome: Genome
     where: str
     checked: int = 0
     mismatches: int = 0
+    unknown: int = 0
     first: str = ""
 
     def __call__(self, contig: str, position: int, ref: str, found: str) -> bool:
-        """True where REF agrees with `found`, the genome's bases at the same place."""
+        """True where REF agrees with `found`, the genome's `letters` at the same place, and is known there."""
         self.checked += 1
-        agrees = len(ref) == len(found) and all(a == b or a == "N" for a, b in zip(ref, found, strict=True))
+        letters = found.upper().replace("U", "T")
+        agrees = len(ref) == len(letters) and all(
+            a == b or "N" in (a, b) or a in BASES.get(b, "") for a, b in zip(ref, letters, strict=True)
+        )
         if not agrees:
             self.mismatches += 1
-            known = "does not cover it" if set(found) <= {"N"} else f"has {found[:20]}"
-            self.first = self.first or f"{contig}:{position} has REF {ref[:20]}, {self.genome.path.name} {known}"
+            self.first = self.first or (
+                f"{contig}:{position} has REF {ref[:20]}, {self.genome.path.name} has {letters[:20]}"
+            )
+        elif any(b == "N" != a for a, b in zip(ref, letters, strict=True)):
+            self.unknown += 1
+            return False
         return agrees
 
     def finish(self) -> None:
@@ -202,8 +216,9 @@ class Haplotypes:
 
     `index` [samples, ploidy] int32 points into `sequences`; -1: no such haplotype (a haploid call in a diploid file).
     `alleles` [samples, ploidy, records kept] int8 are the calls: 0 REF, from 1 the ALT, -1 missing, -2 no such copy.
-    `counts`: `records` read; alleles left out, `overlapping` (once per distinct allele vector) or `symbolic` (once per
-    record); records `beyond the window`; alleles `missing` (taken as REF).
+    `counts`: `records` read, of them left out those `in unknown sequence`; alleles left out, `overlapping` (once per
+    distinct allele vector) or `symbolic` (once per record); records `cut at the window's end`; alleles `missing` (taken
+    as REF).
     """
 
     samples: list[str]
@@ -227,15 +242,17 @@ def haplotypes(
     Rules, those of `bcftools consensus`: alleles are applied from left to right, and one that touches bases already
     replaced is left out (first by position wins; a pure insertion or deletion of which only the anchor base was
     replaced is applied, unless what replaced it was longer than its REF). Symbolic alleles (`<DEL>`, `*`, breakends)
-    and missing genotypes leave REF. A record that begins before `start` or ends behind `end` is left out. An unphased
-    heterozygote is a `UserError`; with `require_phase=False` its alleles are taken in the order written.
+    and missing genotypes leave REF. A record that begins before `start` is left out; of one that ends behind `end`, REF
+    and ALT are cut there. Unlike there, a record that has a base in REF where the genome has an N is left out. An
+    unphased heterozygote is a `UserError`; with `require_phase=False` its alleles are taken in the order written.
     """
     contig = genome.resolve(contig)
     if start is None or end is None:
         covered = genome.coverage(contig)
         start = covered[0][0] if start is None else start
         end = covered[-1][1] if end is None else end
-    reference = genome.fetch(contig, start, end)
+    letters = genome.letters(contig, start, end)
+    reference = normalise(letters)
     vcf = open_vcf(path, samples)
     names = list(vcf.samples)
     if samples is not None and (absent := [sample for sample in samples if sample not in set(names)]):
@@ -249,11 +266,9 @@ def haplotypes(
     for record in records(vcf, path, contig, start, end):
         counts["records"] += 1
         ref, at = reference_allele(record), record.start - start
-        if record.end > end:
-            counts["beyond the window"] += 1
+        if not check(record.CHROM, record.POS, ref[: end - record.start], letters[at : at + len(ref)]):
             continue
-        if not check(record.CHROM, record.POS, ref, reference[at : at + len(ref)]):
-            continue
+        counts["cut at the window's end"] += record.start + len(ref) > end
         alleles = genotypes(record, path, names, require_phase)
         alts = alternatives(record)
         counts["missing"] += int((alleles == -1).sum())
@@ -261,6 +276,7 @@ def haplotypes(
         sites.append((at, ref, alts))
         rows.append(alleles)
     check.finish()
+    counts["in unknown sequence"] = check.unknown
     ploidy = max((row.shape[1] for row in rows), default=1)
     matrix = np.full((len(rows), len(names), ploidy), -2, dtype=np.int16)
     for number, row in enumerate(rows):
@@ -296,7 +312,8 @@ def consensus(
 ) -> str:
     """One haplotype by the rules of `haplotypes`: `reference` with the chosen ALT alleles in place.
 
-    `sites` are (offset in `reference`, REF, ALTs) in ascending order, `alleles` [sites] the allele chosen at each.
+    `sites` are (offset in `reference`, REF, ALTs) in ascending order, `alleles` [sites] the allele chosen at each. A
+    REF that reaches beyond `reference` is cut there, and its ALT to the same length.
     """
     pieces, done, after_insertion = [], 0, False
     for number in np.flatnonzero(alleles):
@@ -305,6 +322,8 @@ def consensus(
         if alt is None:
             continue
         anchor = 1 if _is_indel(ref, alt) else 0
+        if (room := len(reference) - at) < len(ref):
+            ref, alt = ref[:room], alt[:room]
         if at + anchor < done or (after_insertion and at < done):
             counts["overlapping"] += 1
             continue
@@ -327,20 +346,32 @@ def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str
     `frame` has `contig`, `position` (1-based), `ref`, `alt`, `gene`, `label` (or null), `score`. Adds `id`
     (CONTIG:POSITION:REF:ALT), `sequence` (the REF window of `length` bases), `offset`, `split` (test), `group` (gene).
     A variant that stands there twice with one label is kept once; with two labels it is a `UserError`, as is any REF
-    that is not the genome's.
+    that is not the genome's. Variants on contigs that the genome lacks, and at bases that it does not know, are left
+    out and counted.
     """
     if frame.empty:
         raise UserError(f"{where}: no single-nucleotide variants are left; check the filters.")
     check = ReferenceCheck(genome, where)
-    names = {contig: genome.resolve(contig) for contig in frame["contig"].unique()}
-    frame = frame.assign(contig=frame["contig"].map(names))
-    sequences = []
-    offset = length // 2
-    for contig, position, ref in zip(frame["contig"], frame["position"], frame["ref"], strict=True):
-        sequence, offset = window(genome, contig, position, length)
-        check(contig, position, ref, sequence[offset : offset + 1])
-        sequences.append(sequence)
+    names = {contig: genome.find(contig) for contig in frame["contig"].unique()}
+    if not any(names.values()):
+        genome.resolve(frame["contig"].iloc[0])
+    places = frame.assign(contig=frame["contig"].map(names)).dropna(subset="contig")
+    agree = [
+        check(contig, position, ref, genome.letters(contig, position - 1, position))
+        for contig, position, ref in zip(places["contig"], places["position"], places["ref"], strict=True)
+    ]
     check.finish()
+    if lost := len(frame) - sum(agree):
+        absent = sorted(contig for contig, name in names.items() if name is None)
+        text = f"{len(frame) - len(agree)} of {len(frame)} variants are on contigs that {genome.path.name} lacks"
+        text += f" ({', '.join(absent[:5])}{' …' * (len(absent) > 5)})" * bool(absent)
+        text += f", {check.unknown} at bases that it does not know"
+        if lost == len(frame):
+            raise UserError(f"{where}: {text}; no variant is left.")
+        tell(f"{where}: {text}: left out")
+    frame = places[agree].reset_index(drop=True)
+    offset = length // 2
+    sequences = [window(genome, *place, length)[0] for place in zip(frame["contig"], frame["position"], strict=True)]
     keys = frame["contig"] + ":" + frame["position"].astype(str) + ":" + frame["ref"] + ":" + frame["alt"]
     frame = frame.assign(id=keys, sequence=sequences, offset=offset, split="test", group=frame["gene"])
     labels = frame.assign(label=frame["label"].fillna("")).groupby("id")["label"].nunique()
@@ -358,23 +389,27 @@ def clinical_variants(
 
     `label` is `clinical_label` of CLNSIG; `gene` is the first symbol of GENEINFO, among `genes` where these are given
     (other records are passed over: a whole archive release has millions); `consequences` is the set of terms of MC
-    (`SO:0001583|missense_variant` gives `missense_variant`); `score` is that INFO field.
+    (`SO:0001583|missense_variant` gives `missense_variant`); `score` is that INFO field, of an allele its own
+    (`allele_scores`), and a `UserError` where no variant has it.
     """
     rows: list[dict[str, Any]] = []
     counts: Counter[str] = Counter()
-    for record in records(open_vcf(path), path):
+    vcf = open_vcf(path)
+    number = _number_of(vcf, score) if score else ""
+    for record in records(vcf, path):
         counts["records"] += 1
         symbols = [item.split(":")[0] for item in str(record.INFO.get("GENEINFO") or "").split("|")]
         gene = next((symbol for symbol in symbols if symbol in genes), None) if genes else symbols[0] or record.CHROM
         if gene is None:
             counts["in other genes"] += 1
             continue
-        for alt in record.ALT:
-            if len(record.REF) != 1 or len(alt) != 1 or alt not in "ACGTacgt":
-                counts["not an SNV"] += 1
-                continue
+        single = [len(record.REF) == 1 and len(alt) == 1 and alt in "ACGTacgt" for alt in record.ALT]
+        counts["not an SNV"] += single.count(False)
+        scores = [float("nan")] * len(single)
+        if score and any(single):
+            scores = allele_scores(record, score, number, path.name)
+        for alt, value in ((alt, value) for alt, value, snv in zip(record.ALT, scores, single, strict=True) if snv):
             terms = str(record.INFO.get("MC") or "").split(",")
-            value = record.INFO.get(score) if score else None
             rows.append(
                 {
                     "contig": record.CHROM,
@@ -383,14 +418,57 @@ def clinical_variants(
                     "alt": alt.upper(),
                     "gene": gene,
                     "label": clinical_label(str(record.INFO.get("CLNSIG") or "")),
-                    "score": float(value) if isinstance(value, int | float) else float("nan"),
+                    "score": value,
                     "consequences": {term.split("|")[-1] for term in terms if term},
                 }
             )
     if not rows:
         within = f" in {', '.join(genes)} (GENEINFO)" if genes else ""
         raise UserError(f"{path.name}: holds no single-nucleotide variants{within}.")
-    return pd.DataFrame(rows), counts
+    frame = pd.DataFrame(rows)
+    if score and frame["score"].isna().all():
+        raise UserError(f"{path.name}: none of its {len(frame)} variants has the INFO field {score}; name another.")
+    return frame, counts
+
+
+def _number_of(vcf: cyvcf2.VCF, field: str) -> str:
+    """`Number` of an INFO field in the header of a VCF (`A`: one for each ALT); empty where it is not there."""
+    try:
+        return str(vcf.get_header_type(field).get("Number", "")).strip('"')
+    except KeyError:
+        return ""
+
+
+def allele_scores(record: Any, field: str, number: str, where: str) -> list[float]:
+    """The INFO field of a record as a number for each ALT; NaN where it is missing.
+
+    With `Number` A or R each allele has its own; a single number is that of all. Several of which nothing says whose
+    they are, and what is no finite number, are a `UserError`.
+    """
+    value = record.INFO.get(field)
+    cells = value.split(",") if isinstance(value, str) else value if isinstance(value, tuple) else (value,)
+    place = f"{where}: {record.CHROM}:{record.POS}: INFO field {field}"
+    own = {"A": len(record.ALT), "R": len(record.ALT) + 1}.get(number, 1)
+    if value is None or (len(cells) == 1 and cells[0] in (None, ".")):
+        return [float("nan")] * len(record.ALT)
+    if number == "0":
+        raise UserError(f"{place} is a flag and no number; name a field of numbers.")
+    if len(cells) != own:
+        raise UserError(f"{place} has {len(cells)} values where {own} would do (Number={number or 1} of the header).")
+    numbers = [_number(cell, place) for cell in cells[number == "R" :]]
+    return numbers if number in ("A", "R") else numbers * len(record.ALT)
+
+
+def _number(cell: Any, place: str) -> float:
+    if cell is None or cell in (".", ""):
+        return float("nan")
+    try:
+        value = float(cell)
+    except ValueError:
+        raise UserError(f"{place} is no number ('{str(cell)[:40]}'); name a field of numbers.") from None
+    if np.isinf(value):
+        raise UserError(f"{place} is not finite ('{cell}').")
+    return value
 
 
 def missense_snvs(genome: Genome, contig: str, exons: Sequence[tuple[int, int]]) -> tuple[str, dict[str, list[Snv]]]:

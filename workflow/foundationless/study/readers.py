@@ -130,13 +130,16 @@ READERS = {
     "genes": Reader(
         makes="classes",
         function="genes:read",
-        help="gene bodies by biotype, from a GTF or BED and a genome",
+        help="gene bodies by biotype, from a GTF, GFF3 or BED and a genome",
         sources={
-            "genes": "GTF (.gtf, .gtf.gz), or BED of contig, start, end, strand, gene, symbol, type, or BED6 and type"
+            "genes": "GTF or GFF3 (.gz too), or BED of contig, start, end, strand, gene, symbol, type, or BED6 and type"
         }
         | _GENOME,
         required=("genes", "genome"),
         options={
+            "window": Option(
+                "whole_numbers", [], "bases before the start of a gene and after it, as 1000,500: promoters, no bodies"
+            ),
             "counts": Option(
                 "class_counts", {}, "members of each class, drawn at random, as TEC:1056,lncRNA:3000 (paper: Table 10)"
             )

@@ -227,9 +227,9 @@ TABLES: dict[str, Table] = {
     ),
     "table_18_finetune": _table(PAPER, "Fine-tuning, all tasks", _ARMS, "task model", ALL),
     "effects": _table(
-        SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean of "
-        "the training perturbations), L2 of all genes, of the most expressed and without the targets, correlations of the "
-        "change, rank, and L2 of the first n genes by control expression (n) and by observed change (de)",
+        SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean "
+        "of the training perturbations), L2 of all genes, of the most expressed and without the targets, correlations "
+        "of the change, rank, and L2 of the first n genes by control expression (n) and by observed change (de)",
         _DIAGNOSTICS, f"{_ARM} selection fold perturbation", parts=True,
     ),
     "interactions": _table(

@@ -1,61 +1,82 @@
-"""`genes`: gene bodies by biotype, from a GTF or a BED with gene types, and a genome.
+"""`genes`: gene bodies by biotype, from a GTF, a GFF3 or a BED with gene types, and a genome.
 
 The paper (Table 10) has nine classes and at most 3,000 genes of each: TEC 1,056, lncRNA 3,000, miRNA 1,879,
 misc_RNA 2,212, processed_pseudogene 3,000, protein_coding 3,000, snRNA 1,901, snoRNA 943, unprocessed_pseudogene 2,614.
 """
 
-import gzip
 import re
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 
 from foundationless.data.reference import Genome
+from foundationless.data.text_files import read_lines
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
 from foundationless.tasks.readers.intervals import read_bed
-from foundationless.tasks.readers.places import covered_places, extract
-from foundationless.tasks.splits import cap_classes, split_rows
+from foundationless.tasks.readers.places import covered_places, extract, is_interval, once
+from foundationless.tasks.splits import cap_classes, legible, named_by_text, split_rows
 
-_ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
+_GTF = re.compile(r'(\w+)\s+(?:"([^"]*)"|([^";\s]+))')
+_GFF3 = re.compile(r"\s*([^=;]+)=([^;]*)")
+_GENES = {"gene", "ncRNA_gene", "pseudogene"}  # features of GFF3 that are genes; a GTF has the first alone
+_LABELS = ("gene_type", "gene_biotype", "biotype")  # GENCODE, NCBI and the GTF of Ensembl, its GFF3
 
 
-def read_gtf(path: Path) -> pd.DataFrame:
-    """Genes of a GTF (plain or gzip): contig, start (0-based), end, strand, gene, label (gene_type or gene_biotype).
+def read_annotation(path: Path) -> pd.DataFrame:
+    """Genes of a GTF or GFF3 (plain or gzip): contig, start (0-based), end, strand, gene, label (their biotype).
 
     GENCODE's second copies of pseudoautosomal genes (`…_PAR_Y`) are left out.
     """
     rows = []
-    try:
-        with path.open("rb") as stream:
-            zipped = stream.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt") if zipped else path.open() as lines:
-            for number, line in enumerate(lines, 1):
-                fields = line.rstrip("\n").split("\t")
-                if line.startswith("#") or len(fields) < 9 or fields[2] != "gene":
-                    continue
-                attributes = dict(_ATTRIBUTE.findall(fields[8]))
-                label = attributes.get("gene_type") or attributes.get("gene_biotype")
-                if "gene_id" not in attributes or not label:
-                    raise UserError(f"{path}: line {number} has no gene_id or no gene_type (gene_biotype).")
-                if attributes["gene_id"].endswith("_PAR_Y"):
-                    continue  # the same gene as on chrX, in sequence that is masked on chrY
-                start, end = int(fields[3]) - 1, int(fields[4])
-                if not 0 <= start < end:
-                    raise UserError(f"{path}: line {number} is no interval ({fields[3]} to {fields[4]}).")
-                rows.append((fields[0], start, end, fields[6], attributes["gene_id"], label))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise UserError(f"{path}: the compressed file is truncated or damaged; download it again.") from None
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read as GTF ({error}).") from None
+    for number, line in enumerate(read_lines(path, "a GTF or GFF3"), 1):
+        if line.startswith("##FASTA"):
+            break  # of GFF3: what follows are sequences
+        fields = line.rstrip("\r\n").split("\t")
+        if line.startswith("#") or len(fields) < 9 or fields[2] not in _GENES:
+            continue
+        gff3 = re.match(r"\s*\w+=", fields[8]) is not None
+        if not gff3 and fields[2] != "gene":
+            continue
+        gene, label = _gene_of(fields[8], gff3)
+        if not gene or not label:
+            raise UserError(f"{path}: line {number} has no gene_id (ID) or no {', '.join(_LABELS)}.")
+        if gene.endswith("_PAR_Y"):
+            continue  # the same gene as on chrX, in sequence that is masked on chrY
+        if not (fields[3].isdecimal() and is_interval(str(int(fields[3]) - 1), fields[4])):
+            raise UserError(f"{path}: line {number} is no interval ({fields[3]} to {fields[4]}).")
+        rows.append((fields[0], int(fields[3]) - 1, int(fields[4]), fields[6], gene, label))
     if not rows:
         raise UserError(f"{path}: holds no gene records.")
     return pd.DataFrame(rows, columns=["contig", "start", "end", "strand", "gene", "label"])
+
+
+def _gene_of(text: str, gff3: bool) -> tuple[str, str]:
+    """Gene and biotype of the ninth column; empty where it does not say them."""
+    if gff3:
+        attributes = {key: unquote(value.strip()) for key, value in _GFF3.findall(text)}
+    else:
+        attributes = {key: quoted or bare for key, quoted, bare in _GTF.findall(text)}
+    identity = re.sub("^gene[:-]", "", attributes.get("ID", ""))
+    gene = attributes.get("gene_id") or identity
+    if identity.endswith("_PAR_Y"):
+        gene = identity
+    return gene, next((attributes[key] for key in _LABELS if attributes.get(key)), "")
+
+
+def is_annotation(path: Path) -> bool:
+    """Whether a file is a GTF or GFF3 and no BED, by its first line of nine columns or by what stands above."""
+    for line in read_lines(path, "a GTF, GFF3 or BED"):
+        fields = line.split("\t")
+        if line.startswith("##gff-version"):
+            return True
+        if not line.startswith("#") and len(fields) > 4:
+            return not (fields[1].isdecimal() and fields[2].isdecimal()) and fields[3].isdecimal()
+    return False
 
 
 def read_genes_bed(path: Path) -> pd.DataFrame:
@@ -66,6 +87,16 @@ def read_genes_bed(path: Path) -> pd.DataFrame:
         strand, gene = (fields[3], fields[4]) if fields[3] in {"+", "-"} else (fields[5], fields[3])
         rows.append((*place, strand, gene, fields[6]))
     return pd.DataFrame(rows, columns=["contig", "start", "end", "strand", "gene", "label"])
+
+
+def around_starts(genes: pd.DataFrame, window: Sequence[int], where: str) -> pd.DataFrame:
+    """The same genes at so many bases before their start and after it, the first transcribed one counted as after."""
+    if len(window) != 2 or min(window) < 0 or not sum(window):
+        raise UserError(f"{where}: option window is two numbers, bases before a gene's start and after it, as 1000,500.")
+    before, after = window
+    forward = genes["strand"] != "-"
+    start = genes["start"].where(forward, genes["end"]) - np.where(forward, before, after)
+    return genes.assign(start=start.clip(lower=0), end=start + before + after)
 
 
 def draw_counts(frame: pd.DataFrame, counts: dict[str, int], seed: int, where: str) -> pd.DataFrame:
@@ -83,15 +114,18 @@ def draw_counts(frame: pd.DataFrame, counts: dict[str, int], seed: int, where: s
 
 
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
-    """The set: strand-aware gene bodies; id and `group` are the gene.
+    """The set: strand-aware gene bodies; id and `group` are the gene, of identical ones (copies on X and Y) the first.
 
     Genes that are more than half outside the genome are left out before classes are capped.
     """
     path = sources["genes"]
-    gtf = any(suffix in {".gtf", ".gff"} for suffix in path.suffixes)
-    genes = read_gtf(path) if gtf else read_genes_bed(path)
+    named = any(suffix in {".gtf", ".gff", ".gff3"} for suffix in path.suffixes)
+    genes = read_annotation(path) if named or is_annotation(path) else read_genes_bed(path)
+    if options["window"]:
+        genes = around_starts(genes, options["window"], path.name)
     genome = Genome(sources["genome"])
-    frame = covered_places(genome, genes, path.name)
+    places = ["contig", "start", "end", "strand", "gene"]
+    frame = once(covered_places(genome, genes, path.name), places, path.name)
     if counts := options["counts"]:
         if options["classes"] or options["max_per_class"]:
             raise UserError("option counts names the classes and their sizes; leave out classes and max_per_class.")
@@ -99,6 +133,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     frame = cap_classes(frame, options["classes"], options["max_per_class"], options["min_per_class"], seed)
     if frame.empty:
         raise UserError(f"{path.name}: no genes are left; check the classes and min_per_class.")
-    frame = frame.assign(id=frame["gene"], group=frame["gene"], sequence=extract(genome, frame))
-    frame["split"] = split_rows(frame, frame["contig"], options, seed, path.name)
+    frame = legible(frame.assign(id=frame["gene"], sequence=extract(genome, frame)))
+    frame = split_rows(frame, options, seed, path.name)
+    frame["group"] = named_by_text(frame["sequence"], frame["gene"])
     return frame[["id", "sequence", "label", "split", "group"]]

@@ -9,6 +9,13 @@ from foundationless.data.reference import Genome, canonical_contig
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
 
+_FARTHEST = 1 << 40  # no contig reaches there; larger numbers are mistakes
+
+
+def is_interval(start: str, end: str) -> bool:
+    """Whether two cells are the ends of an interval, 0-based and half-open."""
+    return start.isdecimal() and end.isdecimal() and int(start) < int(end) <= _FARTHEST
+
 
 def contig_of(header: str) -> str | None:
     """Chromosome in a FASTA header (`chr2_87930085_87930285`, `… range=chr12:78319870-…`, `chr5:1-10`), or None."""
@@ -35,6 +42,18 @@ def covered_places(genome: Genome, places: pd.DataFrame, where: str) -> pd.DataF
     if not all(keep):
         tell(f"{where}: {len(keep) - sum(keep)} of {len(keep)} places are more than half outside the genome: left out")
     return places[keep].reset_index(drop=True)
+
+
+def once(places: pd.DataFrame, columns: list[str], where: str) -> pd.DataFrame:
+    """The rows that differ in `columns`; repeated ones are counted, and with another label they are a `UserError`."""
+    labels = places.groupby(columns, sort=False)["label"].nunique()
+    if (torn := labels > 1).any():
+        place = " ".join(map(str, labels.index[torn][0]))
+        raise UserError(f"{where}: {place} stands there with two labels; remove one.")
+    repeated = places.duplicated(columns)
+    if repeated.any():
+        tell(f"{where}: {repeated.sum()} of {len(places)} rows are repeated: kept once")
+    return places[~repeated].reset_index(drop=True)
 
 
 def extract(genome: Genome, places: pd.DataFrame) -> list[str]:

@@ -1,5 +1,6 @@
 """`table`: files of sequences with labels, one file a split (GUE, and most published benchmarks)."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foundationless.data.dna import check_dna, contigs_of
-from foundationless.data.reference import Genome, read_records
+from foundationless.data.reference import Genome, normalise, read_records
 from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
-from foundationless.tasks.splits import with_validation
+from foundationless.tasks.splits import check_taught, legible, named_by_text, with_validation
 
 
 def read_rows(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -60,9 +61,9 @@ def _read_labelled_fasta(path: Path) -> pd.DataFrame:
 
 
 def read_split(path: Path, split: str, options: dict[str, Any]) -> pd.DataFrame:
-    """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (upper case unless `strict_alphabet`, which
-    takes it as written), label, split; `UserError` with the row for letters other than A, C, G, T, N and for a label
-    that the option `labels` does not name."""
+    """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (as `normalise` spells it, unless
+    `strict_alphabet` takes it as written), label, split; `UserError` with the row for letters other than A, C, G, T, N
+    and for a label that the option `labels` does not name."""
     sequence, label, wanted = options["sequence"], options["label"], options["filter"]
     frame = read_rows(path, list(dict.fromkeys([sequence, label, *([wanted[0]] if wanted else [])])))
     if wanted:
@@ -73,16 +74,18 @@ def read_split(path: Path, split: str, options: dict[str, Any]) -> pd.DataFrame:
     if (blank := labels == "").any():
         raise UserError(f"{path}: row {blank.idxmax()} has no label; every sequence needs one.")
     if names := options["labels"]:
+        labels = labels.where(labels.isin(names), labels.map(_whole))
         if (odd := ~labels.isin(names)).any():
             raise UserError(
                 f"{path}: row {odd.idxmax()} has the label '{labels[odd].iloc[0]}', which the option labels does not "
                 f"name ({', '.join(names)})."
             )
         labels = labels.map(names)
+    numbered = pd.Series([f"{split}_{row}" for row in frame.index], index=frame.index)
     rows = pd.DataFrame(
         {
-            "id": frame["id"] if "id" in frame.columns else [f"{split}_{row}" for row in frame.index],
-            "sequence": sequences if options["strict_alphabet"] else sequences.str.upper(),
+            "id": frame["id"].where(frame["id"] != "", numbered) if "id" in frame.columns else numbered,
+            "sequence": sequences if options["strict_alphabet"] else sequences.map(normalise),
             "label": labels,
             "split": split,
         }
@@ -92,7 +95,8 @@ def read_split(path: Path, split: str, options: dict[str, Any]) -> pd.DataFrame:
 
 
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
-    """The set; `group` is the id, or with a genome the (first) contig, and then splits keep to chromosomes.
+    """The set; `group` is the id, of identical sequences that of the first, or with a genome the (first) contig, and
+    then splits keep to chromosomes.
 
     A row stays in test only if every place of its sequence is on `test_contigs`, in train or validation only if none
     is; a sequence that is nowhere in the genome (`dna.contigs_of`) is left out of both. A validation split drawn
@@ -100,12 +104,35 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     """
     splits = [split for split in ("train", "validation", "test") if split in sources]
     frame = pd.concat([read_split(sources[split], split, options) for split in splits], ignore_index=True)
-    frame["group"] = frame["id"]
+    frame = legible(_alike(frame))
+    check_taught(frame)
+    frame["group"] = named_by_text(frame["sequence"], frame["id"])
     if ("genome" in sources) != bool(options["test_contigs"]):
         raise UserError("source genome and option test_contigs go together: give both or neither.")
     if "genome" in sources:
         frame = _by_contig(frame, Genome(sources["genome"]), options["test_contigs"])
     return frame if "validation" in sources else with_validation(frame, "group", options["validation_fraction"], seed)
+
+
+def _whole(label: str) -> str:
+    """`1.0` to `1`, as a column of whole numbers is written once one of them was missing; others as they are."""
+    match = re.fullmatch(r"([+-]?\d+)\.0*", label)
+    return match[1] if match else label
+
+
+def _alike(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all files with labels, and ids, that mean one thing: `1.0` of one is `1` of another, and ids that
+    count anew in each bear its split."""
+    labels = frame["label"].map(_whole)
+    if set(labels[labels != frame["label"]]) & set(frame["label"]):
+        tell(f"labels such as '{frame['label'][labels != frame['label']].iloc[0]}' are read as whole numbers")
+        frame = frame.assign(label=labels)
+    # The same sequence under the same id is there twice, which is refused later.
+    anew = not frame.duplicated(["split", "id"]).any() and not frame.duplicated(["id", "sequence"]).any()
+    if frame["id"].duplicated().any() and anew:
+        tell("ids stand in several splits: each begins with its split now")
+        frame = frame.assign(id=frame["split"] + "_" + frame["id"])
+    return frame
 
 
 def _by_contig(frame: pd.DataFrame, genome: Genome, test_contigs: list[str]) -> pd.DataFrame:
