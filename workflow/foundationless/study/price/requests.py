@@ -145,7 +145,7 @@ class Allocation:
         if rule in perturbation.RULES and rule not in ("pretrain_cells", "finetune_effects"):
             return TORCH * MIB
         if rule in perturbation.RULES:  # weights, gradients, moments and a checkpoint, and cells
-            weights = 4 * self.workload.parameters(self.plan.model(model))
+            weights = 4 * self.workload.parameters(self.plan.model(model)) if model else 0.0
             return (CUDA if gpu else 2 * TORCH) * MIB + 7 * weights
         if model and rule not in ("download_tokenizer", "download_own_tokenizer", "train_tokenizer"):
             return self._network(rule, gpu, analysis, task, self.plan.model(model))
