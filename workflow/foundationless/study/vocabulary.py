@@ -31,6 +31,7 @@ CONTROL_ARMS = ("embedding", "permuted", "copy")
 EFFECT_ARMS = ("permuted", "spectrum", "copy")
 
 EFFECT_RULES = ("predict_effects", "finetune_effects")
+GENERATORS = ("scgpt",)  # families of networks with a form that predicts perturbations, once it is trained on some
 
 
 @dataclass(frozen=True)
