@@ -128,7 +128,7 @@ rule predict_effects:
     benchmark:
         "benchmarks/predict_effects/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        analysis=get_analyses("predict_effects"),
+        analysis="|".join([get_analyses("predict_effects"), get_analyses("finetune_effects")]),
         init=EFFECT_ARMS,
     conda:
         "../../envs/compute.yaml"

@@ -1,4 +1,7 @@
-# Networks that read cells, trained on a screen of gene perturbations.
+# Networks that read cells, trained on a screen of gene perturbations. Baselines beside them are predicted.
+ruleorder: finetune_effects > predict_effects
+
+
 def get_screen_files(wildcards):
     """The cells behind a screen: the sources of its effects."""
     return [get_source(source) for source in study.sources(names.parse_task(wildcards.task).base_task).values()]

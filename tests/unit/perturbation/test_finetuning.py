@@ -28,6 +28,7 @@ from foundationless.perturbation.finetuning import job, pairs
 from foundationless.perturbation.finetuning.generator import Generator, make_generator
 from foundationless.perturbation.finetuning.pairs import Reading, choose_places, pair_up, read_screen
 from foundationless.perturbation.screens import see
+from foundationless.study.vocabulary import ANALYSES
 from foundationless.training.compute import Compute
 from support.fine_tuning import at_call, command_line, same, send
 
@@ -61,13 +62,15 @@ def screen_of(extra: tuple[str, ...] = ()) -> Effects:
     )
 
 
-def save(directory: Path, informed: bool, init: str = "pretrained", model: str = "TransformerModel") -> Path:
+def save(
+    directory: Path, informed: bool, init: str = "pretrained", model: str = "TransformerModel", draw: int = 3
+) -> Path:
     """Weights whose embedding knows the side of every gene, or nothing."""
     vocabulary = directory.parent / "vocabulary.json"
     write_vocabulary(vocabulary, VOCABULARY)
     config = dict(ntoken=VOCABULARY.size, d_model=WIDTH, nhead=2, d_hid=WIDTH, nlayers=2, dropout=0.1, model=model)
     config |= dict(do_mvc=model == "TransformerModel", special_tokens={"<pad>": VOCABULARY.pad_id})
-    network = initialise("scgpt", config, 3)
+    network = initialise("scgpt", config, draw)
     if informed:
         with torch.no_grad():
             network.encoder.embedding.weight[:GENES, 0] = torch.from_numpy(SIDES)
@@ -78,7 +81,7 @@ def save(directory: Path, informed: bool, init: str = "pretrained", model: str =
 
 def tune(directory: Path, weights: Path, **flags: object) -> int:
     """Run the command; flags override the defaults below."""
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     effects = directory / "effects.parquet"
     if not effects.exists():
         write_effects(effects, screen_of())
@@ -109,7 +112,7 @@ def weights(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory, weights) -> Path:
     """A job that learns: more pairs of every condition, more epochs."""
-    directory = tmp_path_factory.mktemp("learned")
+    directory = tmp_path_factory.mktemp("learned") / "finetuned" / "screen" / "scgpt" / "pretrained" / "seed0"
     assert tune(directory, weights, **LEARNING) == 0
     return directory
 
@@ -144,6 +147,26 @@ def test_predictions_are_those_of_the_contract_and_the_record_is_their_mean(lear
     found = measure(*columns, [list(places) for places in frame["targets"]], about["top"])
     for metric, values in found.items():
         assert value_of(learned, metric) == pytest.approx(np.nanmean(values), abs=1e-5), metric
+
+
+def test_the_summary_of_an_analysis_verifies_and_compares_it(learned, tmp_path):
+    mean, analysis = learned.parents[2] / "mean" / "baseline" / "seed0", learned.parents[3]
+    mean.mkdir(parents=True)
+    cell = dict(analysis="finetuned", task="screen", model="mean", init="baseline", seed=0, baseline="mean", splits=[1])
+    written = dict(record=mean / "record.json", predictions=mean / "predictions.parquet")
+    assert main(command_line("predict_effects", cell | written | dict(effects=learned / "effects.parquet"))) == 0
+    cells = [dict(metric="skill", tasks=["screen"], cells=["scgpt/pretrained/seed0", "mean/baseline/seed0"])]
+    asked = dict(analysis="finetuned", directory=analysis, cells=json.dumps(cells), baselines="mean", seed=1)
+    assert main(command_line("summarise_analysis", asked | dict(resamples=200, output=tmp_path / "tables"))) == 0
+    compared = pd.read_csv(tmp_path / "tables" / "comparisons.csv").query("versus == 'mean' and metric == 'skill'")
+    assert (compared["delta"] > 0.5).all()
+    assert not pd.read_csv(tmp_path / "tables" / "verification.csv").empty
+
+
+def test_a_seed_draws_what_the_weights_lack_and_the_order_of_cells():
+    assert ANALYSES["finetuned"].draws("pretrained", "scgpt")
+    assert ANALYSES["finetuned"].draws("random", "scgpt")
+    assert not ANALYSES["finetuned"].draws("baseline", "mean")
 
 
 def test_validation_chooses_epoch_and_rate_and_is_no_part_of_the_test(tmp_path, weights):
@@ -357,10 +380,10 @@ def test_cells_behind_a_screen_are_trained_on(tmp_path, weights, cells, capfd):
         np.testing.assert_allclose(np.asarray(screen.values[rows]).mean(0), effects.means[condition], atol=1e-5)
     assert tune(tmp_path, weights, source=f"matrix={cells}", control_cells=5, epochs=1, pairs=0) == 0
     settings = read_record(tmp_path / "record.json")["settings"]
-    assert (settings["trained_on"], settings["rows"], settings["rows_repeated"]) == ("cells", 13 * 36, False)
+    assert (settings["trained_on"], settings["rows_read"], settings["rows_repeated"]) == ("cells", 13 * 36, False)
     assert tune(tmp_path, weights, source=f"matrix={cells}", variant="halves", epochs=1) == 0
     settings = read_record(tmp_path / "record.json")["settings"]
-    assert (settings["trained_on"], settings["rows"]) == ("means of conditions", 13)
+    assert (settings["trained_on"], settings["rows_read"]) == ("means of conditions", 13)
     assert tune(tmp_path, weights, source=f"matrix={cells}", option="keep=condition=ctrl/G01") == 2
     error = capfd.readouterr().err
     assert "the effects are of 36; give the sources" in error

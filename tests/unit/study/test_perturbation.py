@@ -163,3 +163,17 @@ def test_the_study_of_the_second_paper_has_a_price():
     assert not {task for task in unknown if plan.tasks[task]["reader"] == "effects"}
     total = table[(table["target"] == "perturbation") & (table["rule"] == "total")].iloc[0]
     assert total["jobs"] > 500 and 0 < total["gpu_hours"] < 5000 and total["cpu_hours"] < 500
+
+
+def test_beside_a_network_that_is_trained_stand_baselines_of_unseen_perturbations_alone():
+    plan = read_study(read_yaml(ROOT / "config/perturbation.yaml"))
+    cells = [cell for cell in plan.cells if cell.analysis == "finetuned"]
+    rules = {(plan.rule_of(cell), cell.init) for cell in cells}
+    arms = {("finetune_effects", "pretrained"), ("finetune_effects", "random"), ("predict_effects", "baseline")}
+    assert rules == arms
+    seeds = {init: sorted({cell.seed for cell in cells if cell.init == init}) for _, init in rules}
+    assert seeds == {"pretrained": [0, 1, 2], "random": [0, 1, 2], "baseline": [0]}
+    models = {cell.model for cell in cells}
+    assert not models & {"additive", "scaled_additive", "matching_mean"}
+    assert models >= {"mean", "no_change", "nearest_go", "scgpt.blood"}
+    assert not plan.reads("finetuned", "geneformer.blood")

@@ -22,6 +22,7 @@ from foundationless.study.vocabulary import (
     CONTROL_ARMS,
     EFFECT_ARMS,
     EFFECT_BASELINES,
+    GENERATORS,
     GENOTYPES,
     LAYERED_BY_DEFAULT,
     PERTURBATION,
@@ -496,12 +497,11 @@ class Plan:
         """Whether an analysis can have a model: baselines are classified, what is from outside has what it reads, and
         embeddings of genes and networks that read cells are for the effects of perturbations alone."""
         model, kind = self.model(name), ANALYSES[analysis]
-        if kind.rule == "finetune_effects":
-            return model.of_cells or model.family in EFFECT_BASELINES
         if kind.predicts_effects:
             served = EFFECT_BASELINES[model.family].splits if model.family in EFFECT_BASELINES else ()
-            split = "doubles" if analysis == "doubles" else "unseen"
-            return split in served if model.stem in self.config["baselines"] else not model.is_outside
+            if model.stem in self.config["baselines"]:
+                return ("doubles" if analysis == "doubles" else "unseen") in served
+            return model.family in GENERATORS if kind.rule == "finetune_effects" else not model.is_outside
         if model.is_vectors or model.of_cells or model.family in EFFECT_BASELINES:
             return False
         if model.is_outside:

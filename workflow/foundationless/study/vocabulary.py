@@ -31,6 +31,7 @@ CONTROL_ARMS = ("embedding", "permuted", "copy")
 EFFECT_ARMS = ("permuted", "spectrum", "copy")
 
 EFFECT_RULES = ("predict_effects", "finetune_effects")
+GENERATORS = ("scgpt",)  # families of networks with a form that predicts perturbations, once it is trained on some
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Analysis:
             return init in ("random", "permuted", "spectrum")
         if init == "baseline":
             return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
-        return init != "pretrained" or self.classifies
+        return init != "pretrained" or self.classifies or self.rule == "finetune_effects"
 
     @property
     def reads_outside(self) -> str:

@@ -205,13 +205,17 @@ def _described(
     """What the record's settings say beside what decided the result."""
     said: dict[str, Any] = {
         "trained_on": "cells" if cells else "means of conditions",
-        "rows": int(sum(map(len, reading.rows))),
+        "rows_read": sum(map(len, reading.rows)),
     }
     said |= {"rows_repeated": reading.repeated, "parts_taken": list(made.taken), "parts_drawn": list(made.drawn)}
     said |= {"missing_readout": reading.unknown_genes, "missing_targets": reading.unknown_targets}
     said |= {"targets_not_read_out": len(reading.tokens) - reading.genes, "fold_count": len(outcomes)}
     said |= {"conditions": len(screen.names) - 1, "genes_read_out": len(screen.genes), "values": screen.values}
-    return said | {"validated": [outcome.validated for outcome in outcomes]}
+    rows = {
+        f"fold{one.split.seed}": [len(one.split.train) - one.validated, one.validated, len(one.split.test)]
+        for one in outcomes
+    }
+    return said | {"rows": rows}
 
 
 def write(

@@ -14,8 +14,7 @@ RULES = (
 )  # fmt: skip
 BYTES = 4e7  # of a file of counts, compressed, that are normalised and averaged in a second
 SCORED = 2e-7  # seconds of a perturbation and gene that are predicted and scored, every candidate
-# Of fine-tuning, as the second paper did it: epochs, genes of a pass, cells of a batch, and of a condition.
-EPOCHS, TOKENS, BATCH, STUDIED = 15, 1536, 64, 100
+TOKENS, STUDIED = 1536, 100  # of fine-tuning, as the second paper did it: genes of a pass, and cells of a condition
 
 
 def seconds(plan: Plan, rows: Mapping[str, float], rule: str, analysis: str, task: str, model: Model | None) -> float:
@@ -39,5 +38,9 @@ def passes(plan: Plan, rows: Mapping[str, float], rule: str, model: Model) -> tu
     if rule == "pretrain_cells":
         settings = plan.pretraining(model.name)
         return float(settings["steps"]), settings["batch_size"] * float(model.entry.get("max_tokens") or TOKENS)
-    splits = len(plan.perturbation("finetuned")["splits"])
-    return splits * EPOCHS * rows["train"] * STUDIED / BATCH, BATCH * TOKENS
+    asked = plan.perturbation("finetuned")
+    tuning = plan.config["finetuning"] | plan.config["analyses"].get("finetuned", {}).get("finetuning", {})
+    runs = len(asked["splits"]) * len(tuning["learning_rates"])
+    genes = min(asked.get("sampled_genes", TOKENS) or rows["length"], rows["length"])
+    pairs = rows["train"] * min(STUDIED, asked.get("pairs") or STUDIED)
+    return runs * tuning["epochs"] * pairs / tuning["batch_size"], tuning["batch_size"] * genes

@@ -50,6 +50,7 @@ OF_INPUT = {
     "audit_overlap": (2000, 30, 1e6),  # one hash per distinct sequence and strand
     "build_effects": (2000, 20, 6e3),  # counts, which are kept sparse or read in blocks
     "import_genes": (2000, 20, 4e3),
+    "finetune_effects": (6000, 20, 6e3),  # the same cells, beside the network
     "predict_effects": (2000, 60, 1e6),  # profiles of every split as float64, predicted and observed
     "import_vectors": (1500, 8, 1e6),  # as read, in the order of the set, as float32, and as they are written
 }
@@ -144,7 +145,7 @@ class Allocation:
         if rule in perturbation.RULES and rule not in ("pretrain_cells", "finetune_effects"):
             return TORCH * MIB
         if rule in perturbation.RULES:  # weights, gradients, moments and a checkpoint, and cells
-            weights = 4 * self.workload.parameters(self.plan.model(model))
+            weights = 4 * self.workload.parameters(self.plan.model(model)) if model else 0.0
             return (CUDA if gpu else 2 * TORCH) * MIB + 7 * weights
         if model and rule not in ("download_tokenizer", "download_own_tokenizer", "train_tokenizer"):
             return self._network(rule, gpu, analysis, task, self.plan.model(model))

@@ -362,6 +362,8 @@ class Workload:
         model, rows = self.plan.model(name) if name else None, self.rows(task) if task else {}
         if not task and rule in ("build_effects", "predict_effects"):  # of a job that nobody names
             return Work(cpu=self.start(rule) + FIXED.get(rule, 600.0))
+        if model is None and rule in ("pretrain_cells", "finetune_effects"):
+            return self._network(rule, 600.0, 0.0)
         if model is None or rule not in ("pretrain_cells", "finetune_effects"):
             return Work(cpu=self.start(rule) + perturbation.seconds(self.plan, rows, rule, analysis, task, model))
         batches, tokens = perturbation.passes(self.plan, rows, rule, model)
