@@ -16,7 +16,7 @@ from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.evaluation.effects import measure
 from foundationless.evaluation.records import read_record
-from foundationless.models.architectures.cells.scgpt import ScGPT
+from foundationless.models.architectures.single_cell.scgpt import ScGPT
 from foundationless.models.tokenizers.genes import of_genes, write_vocabulary
 from foundationless.models.weights import initialise, load_weights, save_weights
 from foundationless.perturbation.cells import EffectSettings

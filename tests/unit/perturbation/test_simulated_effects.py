@@ -6,7 +6,7 @@ import pytest
 
 from foundationless.__main__ import main
 from foundationless.perturbation.effects import read_effects
-from foundationless.perturbation.simulate import BLUR, FACTORS, INTERACTING, planted, simulate_effects
+from foundationless.perturbation.simulate import BLUR, FACTORS, INTERACTING, name_genes, planted, simulate_effects
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_the_same_seed_gives_the_same_bytes(screen, tmp_path):
 
 
 def test_what_was_planted_is_read(screen):
-    effects, truth = read_effects(screen / "effects.parquet"), planted(np.random.default_rng(4))
+    effects, truth = read_effects(screen / "effects.parquet"), planted(np.random.default_rng(4), name_genes(None))
     assert set(effects.conditions) == set(truth.conditions) and effects.genes == truth.genes
     order = [effects.conditions.index(name) for name in truth.conditions]
     change = effects.means[order] - effects.control
@@ -41,7 +41,7 @@ def test_what_was_planted_is_read(screen):
 def test_interactions_are_what_the_table_says(screen):
     effects = read_effects(screen / "effects.parquet")
     change = dict(zip(effects.conditions, effects.means - effects.control, strict=True))
-    screen_truth = planted(np.random.default_rng(4))
+    screen_truth = planted(np.random.default_rng(4), name_genes(None))
     truth = dict(zip(screen_truth.conditions, screen_truth.change, strict=True))
     table = pd.read_csv(screen / "interactions.tsv", sep="\t").set_index("condition")["interaction"]
     assert table.value_counts().to_dict() == {**INTERACTING, "none": 30 - sum(INTERACTING.values())}
@@ -69,6 +69,6 @@ def test_the_useful_vectors_help_and_the_useless_do_not(screen):
     tables = {name: pd.read_csv(screen / f"{name}.tsv", sep="\t", index_col="gene") for name in ("useful", "useless")}
     reached = {name: np.mean([skill(effects, table, seed) for seed in range(5)]) for name, table in tables.items()}
     assert reached["useful"] > 0.3 and reached["useless"] < 0
-    truth = planted(np.random.default_rng(4)).vectors
+    truth = planted(np.random.default_rng(4), name_genes(None)).vectors
     assert abs((tables["useful"] - truth).to_numpy().std() - BLUR) < 0.01
     assert abs(np.corrcoef(tables["useless"].to_numpy().ravel(), truth.ravel())[0, 1]) < 0.1

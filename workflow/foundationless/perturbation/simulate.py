@@ -19,7 +19,7 @@ from foundationless.errors import UserError
 from foundationless.perturbation.expression.conditions import CONTROL
 from foundationless.perturbation.expression.h5ad import write_h5ad
 from foundationless.perturbation.expression.matrix import Expression, named_rows
-from foundationless.tasks.readers.genes import read_gtf
+from foundationless.tasks.readers.genes import read_annotation
 
 GENES, SINGLES, DOUBLES, DIMS = 300, 80, 30, 10
 REPLICATES, CONTROLS = 8, 24
@@ -43,7 +43,7 @@ def name_genes(gtf: Path | None) -> tuple[str, ...]:
     """The first genes of a GTF, or names that are made up."""
     if gtf is None:
         return tuple(f"SIM{number + 1:03d}" for number in range(GENES))
-    names = tuple(dict.fromkeys(read_gtf(gtf)["gene"]))
+    names = tuple(dict.fromkeys(read_annotation(gtf)["gene"]))
     if len(names) < GENES:
         raise UserError(f"{gtf}: has {len(names)} genes, and a screen reads out {GENES}; give an annotation with more.")
     return names[:GENES]

@@ -222,9 +222,9 @@ FAMILIES = {
 
 # Networks of single cells: their tokens are genes, their tokenizer is a vocabulary, and no job of sequences takes them.
 CELL_FAMILIES = {
-    "scgpt": Family("cells.scgpt:ScGPT", {"d_model": 1, "d_hid": 1}, "nlayers", count=_count_scgpt),
+    "scgpt": Family("single_cell.scgpt:ScGPT", {"d_model": 1, "d_hid": 1}, "nlayers", count=_count_scgpt),
     "geneformer": Family(
-        "cells.geneformer:Geneformer",
+        "single_cell.geneformer:Geneformer",
         {"hidden_size": 1, "intermediate_size": 2},
         "num_hidden_layers",
         count=lambda c: _count_bert(c) + _head(c, tied=True),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.cells.scgpt import GENERATOR, ScGPT
+from foundationless.models.architectures.single_cell.scgpt import GENERATOR, ScGPT
 from foundationless.models.weights import Weights, initialise
 from foundationless.perturbation.finetuning.pairs import Places, Reading
 from foundationless.training.compute import Compute

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from foundationless.errors import UserError
-from foundationless.models.architectures.cells.geneformer import Geneformer
-from foundationless.models.architectures.cells.scgpt import ScGPT
+from foundationless.models.architectures.single_cell.geneformer import Geneformer
+from foundationless.models.architectures.single_cell.scgpt import ScGPT
 from foundationless.models.batching import collate
 from foundationless.models.cells.binning import collate_cells, read_cell
 from foundationless.models.cells.ranks import Ranker
