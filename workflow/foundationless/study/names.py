@@ -16,6 +16,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
+SIDES = ("readout", "target")  # words of a name that say whose vectors a linear model of perturbations borrows
 TOKENIZERS = {"char": "character", "kmer": "nt_v2"}  # word of a name -> tokenizer
 _SCALED = re.compile(r"([wl])([1-9][0-9]*)")
 _DRAWN = re.compile(r"(?P<kind>pct|shot)(?P<number>[1-9][0-9]*)(?:d(?P<draw>[0-9]+))?")
@@ -142,3 +143,8 @@ def sequence_set(task: str) -> str:
 def layer_column(pooling: str, layer: int) -> str:
     """What the features of an inner layer are called: `max_layer3`; those of the last layer have the pooling's name."""
     return f"{pooling}_layer{layer}"
+
+
+def side_of(model: str) -> str:
+    """The side on which a model's vectors of genes are borrowed: `readout` or `target`; nothing of other models."""
+    return next((word for word in model.split(".")[1:] if word in SIDES), "")

@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from foundationless.evaluation.aggregate import across_clusters
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks, of_validation
+from foundationless.study.names import parse_model, side_of
 from foundationless.study.vocabulary import METRICS, OF_EFFECTS
 
 ARM_MM, CLOSE_MM, ROW_MM = 2.4, 1.4, 1.3  # height of an arm, of one among many models, and further room of a model
@@ -453,7 +454,7 @@ def reported(tables: Tables) -> Figure:
 
 def _their_label(model: str, arm: str) -> str:
     """`scGPT, fine-tuned`, or what is borrowed as G or P of the linear model."""
-    name, _, side = model.partition(".")
+    name, side = parse_model(model).base, side_of(model)
     label = "random" if arm == "random" else THEIRS.get(name, name)
     if side:
         return f"{'G' if side == 'readout' else 'P'}: {label}"

@@ -25,6 +25,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from foundationless.runtime.files import atomic_path
+from foundationless.study.names import side_of
 
 MM = 1 / 25.4  # inches
 ONE_COLUMN, TWO_COLUMNS = 85.0, 174.0  # mm
@@ -124,8 +125,7 @@ def looks(cards: Sequence[Mapping[str, Any]]) -> dict[str, Look]:
 
 def _class_of(card: Mapping[str, Any]) -> str:
     """Of `HUES` that of a card: by the side that its name says, else by its tokenizer."""
-    side = next((word for word in str(card["model"]).split(".")[1:] if word in SIDES), None)
-    return tokenizer_class(side or card.get("tokenizer_class"))
+    return tokenizer_class(side_of(str(card["model"])) or card.get("tokenizer_class"))
 
 
 def filling(look: Look, init: str) -> dict[str, Any]:

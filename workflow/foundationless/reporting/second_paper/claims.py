@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.bootstrap import verdict
-from foundationless.reporting.second_paper.reported import clustered_mean, inner_interval, model_side
+from foundationless.reporting.second_paper.reported import clustered_mean, inner_interval
 from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.study.names import side_of
 from foundationless.study.vocabulary import DECISIONS
 
 SCREENS = ("screen", "halves")  # bases that were learned from perturbations: another screen, the other half
@@ -76,7 +77,7 @@ def _compared(pairs: pd.DataFrame, margin: float) -> Iterator[Row]:
         item = ""
         if versus == "mean" and row["analysis"] != "doubles" and pretrained and not screen:
             item = "S1"
-        elif versus == "random" and pretrained and model_side(str(row["model"])):
+        elif versus == "random" and pretrained and side_of(str(row["model"])):
             item = "S5" if screen else "S4"
         if item:
             word = str(row.get("verdict", ""))
@@ -111,7 +112,7 @@ def _decoders(effects: pd.DataFrame, margin: float) -> Iterator[Row]:
     """S7: a network's embedding in the linear model against the network itself, fine-tuned."""
     if effects.empty:
         return
-    mine = effects[effects["init"] == "pretrained"].assign(side=effects["model"].map(model_side))
+    mine = effects[effects["init"] == "pretrained"].assign(side=effects["model"].map(side_of))
     own = mine[mine["side"] == ""].assign(analysis="borrowed")
     for base, part in mine[(mine["analysis"] == "borrowed") & (mine["side"] != "")].groupby("base", sort=False):
         decoder = own[own["base"] == base].drop_duplicates(KEYS)

@@ -15,6 +15,7 @@ from foundationless.evaluation.aggregate import across_clusters
 from foundationless.evaluation.metrics import spearman
 from foundationless.reporting.second_paper.reported import SAME_LINE, SOURCES, clustered_mean
 from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.study.names import without
 
 PAIRED = "paired by split and perturbation; bootstrap of perturbations"
 WIDTHS = "half widths of Student's t over rows and over perturbations; widths have no interval"
@@ -81,7 +82,7 @@ def _readings(effects: pd.DataFrame) -> Iterator[Row]:
     """P1, P2: models read as in the paper against the same read soundly: pretrained arms, and random ones."""
     if effects.empty:
         return
-    stems = effects["model"].str.replace(r"\.paper(?=\.|$)", "", regex=True)
+    stems = [without(str(model), "reading") for model in effects["model"]]
     keys = [*PER_ROW, "init"]
     for item, init in (("P1", "pretrained"), ("P2", "random")):
         mine = effects.assign(stem=stems)[effects["init"] == init]

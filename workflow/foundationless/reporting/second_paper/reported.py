@@ -17,13 +17,12 @@ from foundationless.evaluation.aggregate import across_clusters, independent_dif
 from foundationless.evaluation.bootstrap import LEVEL, verdict
 from foundationless.evaluation.table_files import read_csv
 from foundationless.reporting.tables.catalogue import columns_of
-from foundationless.study.names import parse_model
+from foundationless.study.names import parse_model, side_of
 from foundationless.study.vocabulary import METRICS
 
 REPORTED = ("experiment", "task", "model", "arm", "metric", "value", "low", "high", "n", "rows", "source")
 ROW_KEYS = ("task", "split", "part", "perturbation")
 SOURCES = {"doubles": "Fig 1a", "unseen": "Fig 2a", "borrowed": "Fig 2c"}
-SIDES = ("readout", "target")  # what is borrowed: G, vectors of read-out genes, or P, vectors of perturbed genes
 ANY = "any"  # the model of a random arm: it is every model's
 RESAMPLES = 2000
 RELATIVE = "relative_l2"
@@ -43,7 +42,7 @@ class Arm(NamedTuple):
     @property
     def side(self) -> str:
         """`readout` or `target`; nothing of what borrows no embedding."""
-        return self.model.rpartition(".")[2] if "." in self.model else ""
+        return side_of(self.model)
 
 
 def read_reported(path: Path) -> pd.DataFrame:
@@ -58,18 +57,13 @@ def read_rows(path: Path) -> pd.DataFrame:
     return read_csv(path, ROW_KEYS, "give rows of the second paper", sep="\t", comment="#")
 
 
-def model_side(model: str) -> str:
-    """Side of a model of ours: `scgpt.readout` borrows G; nothing of one that borrows no embedding."""
-    return next((word for word in model.split(".") if word in SIDES), "")
-
-
 def same_arm(theirs: Arm, model: str, init: str, baseline: bool) -> bool:
     """Whether an arm of ours is one of the second paper: base, side and arm; size and reading may differ."""
-    name, _, side = theirs.model.partition(".")
+    name = parse_model(theirs.model).base
     if baseline:
         return theirs.arm == "baseline" and model == theirs.model
     arm = "pretrained" if theirs.arm == "finetuned" else theirs.arm
-    return init == arm and side == model_side(model) and name in (ANY, parse_model(model).base)
+    return init == arm and theirs.side == side_of(model) and name in (ANY, parse_model(model).base)
 
 
 def clustered_mean(values: Iterable[float], groups: Iterable[Any], seed: int = 1) -> tuple[float, float, float]:
@@ -139,7 +133,7 @@ def _compare(
     if mean is not None and "l2_top" in changes:
         changes["skill"] = changes["l2_top"] / mean
     note = "holds the held-out perturbations, of the same cell line (P9)"
-    same = arm.model.split(".")[0] == SAME_LINE.get(task) and experiment == "borrowed"
+    same = parse_model(arm.model).base == SAME_LINE.get(task) and experiment == "borrowed"
     for metric, change in changes.items():
         known = change.dropna()
         groups = part.loc[known.index, "perturbation"].to_numpy()
