@@ -112,7 +112,7 @@ def _misplaced(entries: Iterable[_Entry], read: _Read) -> str:
     name = last.name.decode(errors="replace")
     if last.length and not read(last.end - 1 - (last.width - last.bases), 1):
         return f"'{name}' is shorter than its index says"
-    return f"there is more behind '{name}' than its index says" if read(at, _LONGEST_HEADER).strip() else ""
+    return f"there is more behind '{name}' than its index says" if read(at, 4096).strip() else ""
 
 
 def _reader(path: Path, blocks: Path | None) -> _Read:
