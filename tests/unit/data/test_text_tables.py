@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from foundationless.data.files.tables import read_text_table
 from foundationless.data.samples import read_people
-from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 
 BOTH = {"a": ["1", "NA"], "b": ["x,y", ""]}

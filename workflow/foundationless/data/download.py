@@ -31,7 +31,7 @@ import tenacity
 import urllib3
 from tqdm import tqdm
 
-from foundationless.data.file_kinds import misfit
+from foundationless.data.files.kinds import misfit
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path, read_table, sha256
 from foundationless.runtime.log import tell

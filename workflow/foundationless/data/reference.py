@@ -16,8 +16,8 @@ from typing import NamedTuple
 import pysam
 
 from foundationless.data.dna import reverse_complement
-from foundationless.data.fasta_index import ensure_index
-from foundationless.data.text_files import read_lines
+from foundationless.data.files.fasta_index import ensure_index
+from foundationless.data.files.text import read_lines
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from foundationless.data.text_tables import read_text_table
+from foundationless.data.files.tables import read_text_table
 from foundationless.errors import UserError
 
 PERSON = ("sample", "sampleid", "individual id", "iid", "individual")  # names of the column of people

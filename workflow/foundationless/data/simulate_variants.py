@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from foundationless.data.dna import reverse_complement
+from foundationless.data.files.tables import read_text_table
 from foundationless.data.simulate_genome import (
     IUPAC,
     TRUTH_COLUMNS,
@@ -15,7 +16,6 @@ from foundationless.data.simulate_genome import (
     substitute,
     write_vcf,
 )
-from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 
 DECOY_LABELS = ("0", "background")  # windows whose motifs are strays: breaking them changes no label

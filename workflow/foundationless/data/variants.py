@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from foundationless.data.dna import BASES, reverse_complement
+from foundationless.data.files.text import lacks_bgzf_end
 from foundationless.data.reference import Genome, canonical_contig, normalise, resolve_contig
-from foundationless.data.text_files import lacks_bgzf_end
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
 

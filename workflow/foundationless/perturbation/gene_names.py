@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from foundationless.data.text_tables import read_text_table
+from foundationless.data.files.tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.tasks.readers.transcripts import read_gene_table
 

@@ -142,7 +142,7 @@ READERS = {
             ),
             "counts": Option(
                 "class_counts", {}, "members of each class, drawn at random, as TEC:1056,lncRNA:3000 (paper: Table 10)"
-            )
+            ),
         }
         | _CLASSES
         | _SPLITS,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from foundationless.data.text_tables import read_text_table
+from foundationless.data.files.tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.perturbation.effects import DIRECTIONS, Effects
 from foundationless.perturbation.expression import conditions

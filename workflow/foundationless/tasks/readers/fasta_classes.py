@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from foundationless.data.files.tables import read_text_table
 from foundationless.data.reference import Genome, normalise, read_records
-from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.tasks.readers.places import contig_of, covered_places, extract, is_interval
 from foundationless.tasks.splits import check_taught, legible, named_by_text, with_validation

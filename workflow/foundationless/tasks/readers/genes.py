@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 
+from foundationless.data.files.text import read_lines
 from foundationless.data.reference import Genome
-from foundationless.data.text_files import read_lines
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
 from foundationless.tasks.readers.intervals import read_bed

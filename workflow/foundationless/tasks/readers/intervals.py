@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from foundationless.data.files.text import read_lines
 from foundationless.data.reference import Genome
-from foundationless.data.text_files import read_lines
 from foundationless.errors import UserError
 from foundationless.tasks.readers.places import covered_places, extract, is_interval, once
 from foundationless.tasks.splits import legible, named_by_text, split_rows

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foundationless.data.dna import check_dna, contigs_of
+from foundationless.data.files.tables import read_text_table
 from foundationless.data.reference import Genome, normalise, read_records
-from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
 from foundationless.tasks.splits import check_taught, legible, named_by_text, with_validation

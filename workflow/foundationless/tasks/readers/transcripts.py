@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from foundationless.data.files.tables import read_text_table
 from foundationless.data.reference import normalise, read_records
-from foundationless.data.text_tables import read_text_table
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
 from foundationless.tasks.splits import cap_classes, draw_splits, joined_by_text, legible, shares

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from foundationless.data.files.tables import read_text_table
 from foundationless.data.reference import Genome
-from foundationless.data.text_tables import read_text_table
 from foundationless.data.variants import TP53_CODING_EXONS, clinical_variants, missense_snvs, variant_windows
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell

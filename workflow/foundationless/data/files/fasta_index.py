@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pysam
 from pysam.utils import SamtoolsError
 
-from foundationless.data.text_files import is_gzip
+from foundationless.data.files.text import is_gzip
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.log import tell

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from foundationless.data.text_files import open_text, read_lines
+from foundationless.data.files.text import open_text, read_lines
 from foundationless.errors import UserError
 
 _WORD = re.compile(r'(?<!\S)"([^"]*)"(?!\S)|(\S+)')
