@@ -15,7 +15,11 @@ PHRASES = {
     "two seeds": "has too few seeds for a word (two of three) for",
     "one seed": "has too few seeds for a word (one of three) for",
 }
-MEANLESS = "cannot be judged, for neither arm beats the mean of the training perturbations, for"
+BORROWED = {  # of gene perturbations: better than random alone is no help
+    "better": "is better for",
+    "worse": "is worse for",
+    "not learned": "cannot be judged, for neither arm beats the mean of the training perturbations, for",
+}
 PRICED = (
     "What each verdict against random cost: both arms, their embeddings and weights, each job once, though other "
     "verdicts rest on it too. And what an interval ten times as narrow would: only the part of the seeds shrinks with "
@@ -46,7 +50,7 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
     layers = _layers(judged, analysis)
     rest = [_power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
-    return [*answers, *both, *alone, *stopped, _sizes(judged), *layers, *rest]
+    return [*both, *answers, *alone, *stopped, _sizes(judged), *layers, *rest]
 
 
 def _alone(verdict: Mapping[str, Any]) -> list[str]:
@@ -137,7 +141,7 @@ def _answer(judged: Mapping[str, Any], scope: str, borrowed: bool = False) -> st
     facts = [fact["versus_random"][scope] for fact in known.values()]
     by_word = {word: [one["label"] for one in known.values() if one["verdict"][scope] == word] for word in VERDICTS}
     margin = margin_words(facts)
-    phrases = PHRASES | ({"not learned": MEANLESS} if borrowed else {})
+    phrases = PHRASES | (BORROWED if borrowed else {})
     subject = "what is pretrained" if borrowed else "pretraining"
     parts = [f"{phrases[word].format(margin=margin)} {_list(names)}" for word, names in by_word.items() if names]
     place = PLACES[scope]
