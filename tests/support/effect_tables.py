@@ -9,12 +9,12 @@ from foundationless.study.vocabulary import MARGINS
 from support import ROOT
 
 BORROWED = [  # model, label, skill of the pretrained arm
-    ("scgpt.readout", "scGPT, G", 0.02), ("go.target", "GO, P", 0.01), ("scgpt.target", "scGPT, P", 0.0),
-    ("geneformer.readout", "Geneformer, G", 0.03), ("geneformer.target", "Geneformer, P", -0.02),
-    ("esm2.target", "ESM2 of the protein, P", 0.03), ("genept.target", "GenePT, P", 0.04),
-    ("hyenadna.target", "HyenaDNA of the promoter, P", 0.0), ("scfoundation.readout", "scFoundation, G", 0.05),
-    ("screen_rpe1.target", "RPE1 screen, P", 0.12), ("halves.target", "other half of the replicates, P", 0.15),
-    ("scgpt.readout.paper", "scGPT, G, as in the paper", 0.06),
+    ("scgpt.readout", "scGPT (G)", 0.02), ("go.target", "GO, P", 0.01), ("scgpt.target", "scGPT, P", 0.0),
+    ("geneformer.readout", "Geneformer (G)", 0.03), ("geneformer.target", "Geneformer, P", -0.02),
+    ("esm2.target", "ESM2 of the protein (P)", 0.03), ("genept.target", "GenePT, P", 0.04),
+    ("hyenadna.target", "HyenaDNA of the promoter (P)", 0.0), ("scfoundation.readout", "scFoundation, G", 0.05),
+    ("screen_rpe1.target", "RPE1 screen (P)", 0.12), ("halves.target", "other half of the replicates, P", 0.15),
+    ("scgpt.readout.paper", "scGPT (G), as in the paper", 0.06),
 ]  # fmt: skip
 BASELINES = [
     ("mean", "mean of the training perturbations", 0.0), ("no_change", "no change", -0.25), ("linear", "linear", -0.01),

@@ -13,7 +13,7 @@ from foundationless.reporting.figures.perturbations import SMALL, draw_curves, e
 from foundationless.study.vocabulary import OF_EFFECTS
 
 ORDERS = {"l2_n": "Genes, by control expression", "l2_de": "Genes, by observed change"}
-LONGEST = 36  # characters of an arm beside its areas
+LONGEST, TITLE = 36, 26  # characters of an arm beside its areas, and of a line above a panel
 SINGLE = tuple(name for name in OF_EFFECTS if name != "doubles")
 PANEL_MM, MOST_TASKS, MOST_MODELS = 40.0, 4, 12
 CURVES = {"pr": ("Recall", "Precision", "auprc"), "roc": ("False positive rate", "True positive rate", "auroc")}
@@ -159,7 +159,7 @@ def variation(tables: Tables) -> Figure:
             mark = style.filling(look, init) | {"linestyle": "none", "markersize": 2.0, "markeredgewidth": 0.4}
             axes.plot(part["norm_observed"], part["norm_predicted"], zorder=2, **mark)
         axes.set(xlim=(0, top), ylim=(0, top))
-        axes.set_title(look.label, color=look.color, fontweight="bold", fontsize=6.5)
+        axes.set_title(textwrap.fill(look.label, TITLE), color=look.color, fontweight="bold", fontsize=6)
         axes.grid(visible=True)
         if place % columns == 0:
             axes.set_ylabel("Predicted")

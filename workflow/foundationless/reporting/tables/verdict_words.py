@@ -23,6 +23,7 @@ PHRASES = {
     "two seeds": "has too few seeds for a word (two of three) for",
     "one seed": "has too few seeds for a word (one of three) for",
 }
+BORROWED = {"better": "is better for", "worse": "is worse for"}  # better than random alone is no help
 PRICED = (
     "What each verdict against random cost: both arms, their embeddings and weights, each job once, though other "
     "verdicts rest on it too. And what an interval ten times as narrow would: only the part of the seeds shrinks with "
@@ -53,7 +54,7 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
     layers = _layers(judged, analysis)
     rest = [_power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
-    return [*answers, *both, *alone, *stopped, _sizes(judged), *layers, *rest]
+    return [*both, *answers, *alone, *stopped, _sizes(judged), *layers, *rest]
 
 
 def _alone(verdict: Mapping[str, Any]) -> list[str]:
@@ -144,7 +145,8 @@ def _answer(judged: Mapping[str, Any], scope: str, borrowed: bool = False) -> st
     facts = [fact["versus_random"][scope] for fact in known.values()]
     by_word = {word: [one["label"] for one in known.values() if one["verdict"][scope] == word] for word in VERDICTS}
     margin = margin_words(facts)
-    said = {word: PHRASES[word].format(margin=margin, constant=constant_words(facts)) for word in by_word}
+    phrases = PHRASES | (BORROWED if borrowed else {})
+    said = {word: phrases[word].format(margin=margin, constant=constant_words(facts)) for word in by_word}
     subject = "what is pretrained" if borrowed else "pretraining"
     parts = [f"{said[word]} {_list(names)}" for word, names in by_word.items() if names]
     place = PLACES[scope]
