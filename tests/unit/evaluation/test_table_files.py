@@ -7,12 +7,12 @@ from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files
 
 NAMES = pd.DataFrame(
-    {"task": ["H3.pct10d1.ep30p5", "H4", None], "model": ["hyenadna.demo.char.w64.paper", "cnn.l2", ""]}
+    {"task": ["H3.pct10d1.ep30p5", "H4", None], "model": ["hyenadna.demo.char.w64.paper.target", "cnn.l2", ""]}
 )
 TEXTS = {
     "base_task": ["H3", "H4", ""], "variant": ["pct10.ep30p5", "", ""], "derivation": ["pct10", "", ""],
     "base": ["hyenadna", "cnn", ""], "size": ["demo", "", ""], "tokenizer": ["char", "", ""],
-    "reading": ["as_in_paper", "published", "published"],
+    "reading": ["as_in_paper", "published", "published"], "side": ["target", "", ""],
 }  # fmt: skip
 NUMBERS = {
     "percent": [10, None, None], "shots": [None] * 3, "draw": [1, None, None], "epochs": [30, None, None],
@@ -33,7 +33,7 @@ def test_parts_of_names_stand_last_and_are_added_once():
 
 def test_a_frame_gets_the_parts_of_the_names_that_it_has():
     assert list(table_files.add_name_parts(NAMES[["model"]]).columns[1:]) == [
-        "base", "size", "tokenizer", "width", "layers", "reading",
+        "base", "size", "tokenizer", "width", "layers", "reading", "side",
     ]  # fmt: skip
     assert "base" not in table_files.add_name_parts(NAMES[["task"]])
     assert list(table_files.add_name_parts(pd.DataFrame({"value": [1]})).columns) == ["value"]

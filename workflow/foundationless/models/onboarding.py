@@ -28,7 +28,7 @@ from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
 from foundationless.study.plan import main_analysis
 from foundationless.study.price.memory import LARGEST_KEPT, LARGEST_WHOLE
-from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS
+from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS, OF_EFFECTS
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
@@ -293,6 +293,9 @@ def put_on_trial(
     if "revision" in entry["pretrained"]:
         where += f" at {entry['pretrained']['revision']}"
     remarks = []
+    trial["analyses"] = {what: spec for what, spec in trial["analyses"].items() if what not in OF_EFFECTS}
+    if lost := [what for what in study["analyses"] if what in OF_EFFECTS]:
+        remarks.append(f"Left out: the analyses {', '.join(lost)}, of gene perturbations, for which no genes are cut.")
     analyses = {what: spec for what, spec in trial["analyses"].items() if what not in VARIANTS}
     variants = [model for spec in analyses.values() for model in spec.pop("models", ()) if model not in study["models"]]
     if lost := [what for what in trial["analyses"] if what in VARIANTS]:
