@@ -4,7 +4,7 @@ The Snakefile checks a study against it, `build_sequences --explain` prints it, 
 it: a new reader is a module there, an entry here, and a row of a task table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ class Reader:
     `makes` is the kind of set: `classes`, `variants`, `mutants`, `transfer` (classes of two tasks), or `effects`, which
     are no sequences. `function` is `module:function` in `foundationless.tasks.readers`; of `effects` in
     `foundationless.perturbation`. A source that ends in `*` stands for any name of that
-    beginning; `required` sources must be given.
+    beginning; `required` sources must be given, or in their place the one source `whole`, which holds all splits.
     """
 
     makes: str
@@ -34,10 +34,15 @@ class Reader:
     sources: Mapping[str, str]
     required: tuple[str, ...]
     options: Mapping[str, Option] = field(default_factory=dict)
+    whole: str = ""
 
     def knows(self, source: str) -> bool:
         """Whether a source of that name is one of the reader's."""
         return any(source == name or (name[-1] == "*" and source.startswith(name[:-1])) for name in self.sources)
+
+    def missing(self, given: Collection[str]) -> list[str]:
+        """Sources that must be given beside those that are."""
+        return [] if self.whole and self.whole in given else [name for name in self.required if name not in given]
 
     def explain(self) -> str:
         """Help, sources and options, one a line."""
@@ -48,6 +53,9 @@ class Reader:
         lines += [f"    {name}: {option.help} (default {option.default!r})" for name, option in self.options.items()]
         return "\n".join(lines)
 
+
+# How rows are dealt out to splits: what may not be torn.
+DEALS = ("clusters", "groups", "identical", "rows")
 
 _ALPHABET = {
     "strict_alphabet": Option(
@@ -60,6 +68,17 @@ _SPLITS = {
     "test_contigs": Option("words", [], "chromosomes of the test split, as chr8,chr9; without it, fractions are drawn"),
     "validation_contigs": Option("words", [], "chromosomes of the validation split"),
     "fractions": Option("numbers", [0.72, 0.08, 0.2], "shares of train, validation and test without contigs"),
+}
+_DEALT = {
+    "deal": Option(
+        "deal",
+        "",
+        "how splits are drawn where none is given: clusters (near duplicates and overlapping windows stay together), "
+        "groups, identical (identical sequences do), or rows (each by itself, as a random split)",
+    ),
+}
+_SHARES = {
+    "fractions": Option("numbers", [0.64, 0.16, 0.2], "of the source all: shares of train, validation and test"),
 }
 _CLASSES = {
     "classes": Option("words", [], "biotypes to keep, as lncRNA,miRNA; without it, all"),
@@ -82,14 +101,17 @@ READERS = {
     "table": Reader(
         makes="classes",
         function="table:read",
-        help="tables of sequences and labels, one file a split: CSV, TSV, Parquet, or FASTA with headers NAME|LABEL",
+        help="tables of sequences and labels, one file a split or one for all: CSV, TSV, Parquet, Excel, or FASTA with "
+        "headers NAME|LABEL",
         sources={
-            "train": "columns sequence, label and perhaps id: .csv, .tsv, .parquet or .fna (.gz but for Parquet)",
+            "train": "columns sequence, label, perhaps id: .csv, .tsv, .parquet, .xlsx or .fna (the text ones .gz too)",
             "validation": "the same; without it validation is drawn from train",
             "test": "the same",
+            "all": "the same, with all rows, in place of the other three: its rows are dealt out here",
             "genome": "genome that the sequences come from, to split by chromosome",
         },
         required=("train", "test"),
+        whole="all",
         options={
             "validation_fraction": Option(
                 "share", 0.1, "share of train that becomes validation: by label, or with a genome by chromosome"
@@ -99,7 +121,13 @@ READERS = {
             "label": Option("text", "label", "column of the label"),
             "labels": Option("label_map", {}, "names of the labels, as 0:none,1:promoter; without it, as they stand"),
             "filter": Option("row_filter", None, "rows to keep of a file that holds several tasks, as task=H3"),
+            "split": Option(
+                "text", "", "of the source all: column of the split: train, validation (or dev, val), test"
+            ),
+            "group": Option("text", "", "of the source all: column of what stays together, as a gene or a patient"),
         }
+        | _DEALT
+        | _SHARES
         | _ALPHABET,
     ),
     "fasta_classes": Reader(
@@ -110,6 +138,7 @@ READERS = {
             "train.*": "FASTA of a class for training",
             "validation.*": "FASTA of a class for validation; without any, validation is drawn from train",
             "test.*": "FASTA of a class for testing",
+            "all.*": "FASTA of a class in place of these: its records are dealt out here",
             "genome": "genome, where the files are CSV tables of region, start, end (0-based, half-open) and strand",
         },
         required=(),
@@ -117,6 +146,8 @@ READERS = {
             "validation_fraction": Option("share", 0.1, "share of train that becomes validation, stratified by label"),
             "merge": Option("merged_classes", {}, "classes to unite, as strong+weak:enhancer"),
         }
+        | _DEALT
+        | _SHARES
         | _ALPHABET,
     ),
     "intervals": Reader(
@@ -125,7 +156,7 @@ READERS = {
         help="BED6 and a genome: strand-aware sequences, the BED name is the label",
         sources={"bed": "BED with six columns; the name is the class"} | _GENOME,
         required=("bed", "genome"),
-        options=_SPLITS,
+        options=_SPLITS | _DEALT,
     ),
     "genes": Reader(
         makes="classes",
@@ -224,6 +255,17 @@ READERS = {
             "unlabelled": Option("yes_or_no", False, "yes: keep those neither benign nor pathogenic; or no"),
             "score": Option("text", "", "INFO field that becomes the column score"),
         },
+    ),
+    "alleles": Reader(
+        makes="classes",
+        function="alleles:read",
+        help="variants of any VCF with their class in an INFO field, as windows with the other allele in place",
+        sources={"vcf": "VCF or BCF"} | _GENOME,
+        required=("vcf", "genome"),
+        options={"label": Option("text", "", "INFO field of the class; of CLNSIG benign and pathogenic are read")}
+        | _LENGTH
+        | _SPLITS
+        | _DEALT,
     ),
     "sge": Reader(
         makes="variants",

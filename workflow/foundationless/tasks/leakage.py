@@ -128,6 +128,29 @@ def overlaps(
     return _overlaps(queries, targets, _candidates(queries, targets, kmer), kmer, threshold)
 
 
+def links(
+    sequences: Sequence[str], kmer: int = KMER, similarity: float = SIMILARITY, threshold: Threshold = OVERLAP
+) -> np.ndarray:
+    """Pairs of distinct sequences [pairs, 2] of which one is near to the other or overlaps it, as `audit` says it.
+
+    Only the likeliest partners of each are looked at, which suffices for what chains of them link.
+    """
+    pairs = []
+    for row, (numbers, contained) in enumerate(_candidates(sequences, sequences, kmer)):
+        others = numbers != row
+        targets, estimates = numbers[others], contained[others] ** (1 / kmer)
+        near = [_best(sequences[row], [sequences[one]], estimates[[at]])[0] for at, one in enumerate(targets)]
+        known = np.asarray(near) >= similarity
+        pairs += [(row, int(one)) for one in targets[known]]
+        likely = targets[~known & (contained[others] >= threshold.least_kmers(len(sequences[row]), kmer))]
+        if len(likely):
+            asked = np.column_stack([np.arange(len(likely)), likely])
+            matches = collinear.longest_matches([sequences[row]] * len(likely), sequences, asked, kmer, threshold)
+            held = threshold.holds(matches.length, np.full(len(likely), len(sequences[row])))
+            pairs += [(row, int(one)) for one in likely[held]]
+    return np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+
+
 class _Candidate(NamedTuple):
     """What shares sampled k-mers with a query, likeliest first: numbers of targets, and the shares of its k-mers."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from foundationless.errors import UserError
-from foundationless.study.readers import Reader
+from foundationless.study.readers import DEALS, Reader
 
 
 def check_sources(reader: Reader, given: Collection[str]) -> None:
@@ -18,9 +18,8 @@ def check_sources(reader: Reader, given: Collection[str]) -> None:
     for name in given:
         if not reader.knows(name):
             raise UserError(f"source '{name}' is not known to this reader; it takes {', '.join(reader.sources)}.")
-    for name in reader.required:
-        if name not in given:
-            raise UserError(f"source '{name}' is missing ({reader.sources[name]}); add --source {name}=PATH.")
+    for name in reader.missing(given):
+        raise UserError(f"source '{name}' is missing ({reader.sources[name]}); add --source {name}=PATH.")
 
 
 def parse_options(reader: Reader, given: Mapping[str, str]) -> dict[str, Any]:
@@ -105,6 +104,13 @@ def class_counts(value: str) -> dict[str, int]:
     return counts
 
 
+def deal(value: str) -> str:
+    """A way to draw splits."""
+    if value not in DEALS:
+        raise ValueError(value)
+    return value
+
+
 def row_filter(value: str) -> tuple[str, str]:
     """`task=H3` to ("task", "H3")."""
     column, equals, wanted = value.partition("=")
@@ -133,6 +139,7 @@ _NAMED = (
     label_map,
     merged_classes,
     class_counts,
+    deal,
     row_filter,
     row_filters,
 )

@@ -9,6 +9,7 @@ import pandas as pd
 from foundationless.data.files.tables import read_text_table
 from foundationless.data.reference import Genome, normalise, read_records
 from foundationless.errors import UserError
+from foundationless.tasks.dealing import deal
 from foundationless.tasks.readers.places import contig_of, covered_places, extract, is_interval
 from foundationless.tasks.splits import check_taught, legible, named_by_text, with_validation
 
@@ -58,6 +59,9 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
             text = sequence if options["strict_alphabet"] else normalise(sequence)
             rows.append((identity, text, merged, split, contig_of(header) or identity))
     frame = pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group"])
+    if set(frame["split"]) == {"all"}:
+        frame = deal(legible(frame.drop(columns=["split", "group"])), options, seed, "the FASTA files")
+        return frame[["id", "sequence", "label", "split", "group"]]
     for split in ("train", "test"):
         if split not in set(frame["split"]):
             raise UserError(f"no source begins with '{split}.'; add --source {split}.CLASS=PATH for each class.")

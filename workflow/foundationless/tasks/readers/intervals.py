@@ -8,6 +8,7 @@ import pandas as pd
 from foundationless.data.files.text import read_lines
 from foundationless.data.reference import Genome
 from foundationless.errors import UserError
+from foundationless.tasks.dealing import deal
 from foundationless.tasks.readers.places import covered_places, extract, is_interval, once
 from foundationless.tasks.splits import legible, named_by_text, split_rows
 
@@ -47,6 +48,8 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         id=text["contig"] + ":" + text["start"] + "-" + text["end"] + "(" + text["strand"] + ")",
         sequence=extract(genome, places),
     )
+    if options["deal"] and not options["test_contigs"]:
+        return deal(legible(frame), options, seed, path.name)[["id", "sequence", "label", "split", "group"]]
     frame = split_rows(legible(frame), options, seed, path.name)
     frame["group"] = named_by_text(frame["sequence"], frame["contig"])
     return frame[["id", "sequence", "label", "split", "group"]]

@@ -1,8 +1,10 @@
 """`table`: files of sequences with labels, one file a split (GUE, and most published benchmarks)."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import pandas as pd
 import pyarrow as pa
@@ -13,6 +15,7 @@ from foundationless.data.files.tables import read_text_table
 from foundationless.data.reference import Genome, normalise, read_records
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
+from foundationless.tasks.dealing import deal
 from foundationless.tasks.splits import check_taught, legible, named_by_text, with_validation
 
 
@@ -21,7 +24,9 @@ def read_rows(path: Path, columns: list[str]) -> pd.DataFrame:
     `|LABEL`, with the columns id, sequence and label."""
     with_suffixes = "".join(path.suffixes).removesuffix(".gz")
     if with_suffixes.endswith(".parquet"):
-        frame = _read_parquet(path, columns)
+        frame = read_parquet(path, columns)
+    elif with_suffixes.endswith((".xlsx", ".xlsm")):
+        frame = read_workbook(path, columns)
     elif with_suffixes.endswith((".fna", ".fa", ".fasta")):
         frame = _read_labelled_fasta(path)
         if missing := [name for name in columns if name not in frame.columns]:
@@ -31,10 +36,11 @@ def read_rows(path: Path, columns: list[str]) -> pd.DataFrame:
     return frame.set_axis(range(1, len(frame) + 1))
 
 
-def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
-    """A Parquet table, numbers as text, an empty cell for null."""
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """A Parquet table (all columns, or some and the ids), numbers as text, an empty cell for null."""
     try:
         known = pq.read_schema(path).names
+        columns = known if columns is None else columns
         if missing := [name for name in columns if name not in known]:
             raise UserError(f"{path}: has no column '{missing[0]}' (it has {', '.join(known[:8])}).")
         frame: pd.DataFrame = pq.read_table(path, columns=[*columns, *({"id"} & set(known) - set(columns))]).to_pandas()
@@ -48,6 +54,24 @@ def _read_parquet(path: Path, columns: list[str]) -> pd.DataFrame:
     whole = [name for name in frame if pd.api.types.is_integer_dtype(frame[name].dtype)]
     numbers = {str(name): frame[name].astype("Int64") for name in whole}
     return frame.assign(**numbers).astype("string").fillna("").astype(object)
+
+
+def read_workbook(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
+    """The first sheet of an Excel workbook as text, an empty cell for none; whole numbers without a point."""
+    try:
+        frame: pd.DataFrame = pd.read_excel(path, dtype=object, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file.") from None
+    except (ValueError, KeyError, OSError, BadZipFile) as error:
+        raise UserError(
+            f"{path}: cannot be read as an Excel workbook ({' '.join(str(error).split())[:200]})."
+        ) from None
+    frame.columns = [str(name).strip() for name in frame.columns]
+    if missing := [name for name in columns if name not in frame.columns]:
+        raise UserError(f"{path}: has no column '{missing[0]}' (it has {', '.join(frame.columns[:8])}).")
+    if frame.empty:
+        raise UserError(f"{path}: the table has no rows.")
+    return frame.map(lambda cell: "" if cell is None else str(cell))
 
 
 def _read_labelled_fasta(path: Path) -> pd.DataFrame:
@@ -65,7 +89,8 @@ def read_split(path: Path, split: str, options: dict[str, Any]) -> pd.DataFrame:
     `strict_alphabet` takes it as written), label, split; `UserError` with the row for letters other than A, C, G, T, N
     and for a label that the option `labels` does not name."""
     sequence, label, wanted = options["sequence"], options["label"], options["filter"]
-    frame = read_rows(path, list(dict.fromkeys([sequence, label, *([wanted[0]] if wanted else [])])))
+    dealt = {name: options[name] for name in ("split", "group") if split == "all" and options[name]}
+    frame = read_rows(path, list(dict.fromkeys([sequence, label, *([wanted[0]] if wanted else []), *dealt.values()])))
     if wanted:
         frame = frame[frame[wanted[0]].str.strip() == wanted[1]]
         if frame.empty:
@@ -89,7 +114,11 @@ def read_split(path: Path, split: str, options: dict[str, Any]) -> pd.DataFrame:
             "label": labels,
             "split": split,
         }
+        | {name: frame[column].str.strip() for name, column in dealt.items()}
     )
+    for name, column in dealt.items():
+        if (blank := rows[name] == "").any():
+            raise UserError(f"{path}: row {blank.idxmax()} has nothing in the column '{column}'; every row needs it.")
     check_dna((f"row {row}" for row in frame.index), rows["sequence"], path.name)
     return rows
 
@@ -102,6 +131,10 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     is; a sequence that is nowhere in the genome (`dna.contigs_of`) is left out of both. A validation split drawn
     from train takes whole contigs, since neighbouring windows overlap.
     """
+    if "all" in sources:
+        return _dealt(sources, options, seed)
+    if lost := [name for name in ("split", "group") if options[name]]:
+        raise UserError(f"option {lost[0]} is of the source all, which holds the rows of every split.")
     splits = [split for split in ("train", "validation", "test") if split in sources]
     frame = pd.concat([read_split(sources[split], split, options) for split in splits], ignore_index=True)
     frame = legible(_alike(frame))
@@ -112,6 +145,24 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     if "genome" in sources:
         frame = _by_contig(frame, Genome(sources["genome"]), options["test_contigs"])
     return frame if "validation" in sources else with_validation(frame, "group", options["validation_fraction"], seed)
+
+
+def _dealt(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
+    """The set of one file with all rows, which are dealt out here (`dealing`)."""
+    if odd := sorted(set(sources) - {"all"}):
+        raise UserError(f"source {odd[0]} does not go with the source all, which holds the rows of every split.")
+    path = sources["all"]
+    frame = read_split(path, "all", options)
+    if not options["split"] or options["deal"] == "rows":
+        frame = frame.drop(columns="split")
+    frame = legible(frame.assign(label=_one_spelling(frame["label"])))
+    return deal(frame, options, seed, path.name)[["id", "sequence", "label", "split", "group"]]
+
+
+def _one_spelling(labels: pd.Series) -> pd.Series:
+    """Labels of which `1.0` is `1` where both stand there."""
+    whole = labels.map(_whole)
+    return whole if set(whole[whole != labels]) & set(labels) else labels
 
 
 def _whole(label: str) -> str:
