@@ -100,11 +100,11 @@ def get_source(source):
         return f"resources/genomes/{name}.fa"
     if kind == "region":
         return f"resources/regions/{name}.vcf.gz"
-    return f"resources/datasets/{study.datasets[name]['file']}"
+    return study.local_path(name) or f"resources/datasets/{study.datasets[name]['file']}"
 
 
 def get_pieces(wildcards):
-    return [get_source(piece["source"]) for piece in study.config["genomes"][wildcards.genome]["pieces"]]
+    return get_watched(piece["source"] for piece in study.config["genomes"][wildcards.genome]["pieces"])
 
 
 def get_piece_flags(wildcards):
@@ -121,7 +121,7 @@ def get_mirror_flags(wildcards, output):
 
 
 def get_task_files(wildcards):
-    return [get_source(source) for source in study.sources(wildcards.task).values()]
+    return get_watched(study.sources(wildcards.task).values())
 
 
 def get_reader_flags(wildcards):
@@ -130,6 +130,7 @@ def get_reader_flags(wildcards):
         flags += ["--source", f"{role}={get_source(source)}"]
     for option in study.options(wildcards.task):
         flags += ["--option", option]
+    flags += get_checksum_flags(wildcards)
     limits = {} if study.task(wildcards.task)["reader"] == "effects" else study.config["limits"]
     for split, number in limits.get(wildcards.task, limits.get("default", {})).items():
         flags += ["--limit", f"{split}={number}"]

@@ -77,12 +77,13 @@ checkpoint look:
         margins=get_margins(),
         partial=get_look_flags,
         seed=config["seed"],
+        own=get_own_task_flags,
     message:
         "Look at the study after {wildcards.seeds} seeds"
     shell:
         "python -m foundationless look --analysis {params.analysis} --directory results/{params.analysis}"
         " --cells {params.cells:q} --designs {params.designs:q} --scope {params.scope} {params.budget}"
         " --pretraining {input.pretraining:q} --baselines {params.baselines} {params.partial}"
-        " --selection {params.selection} --tasks {input.tasks:q} --overlap {input.overlap:q}"
+        " --selection {params.selection} --tasks {input.tasks:q} {params.own:q} --overlap {input.overlap:q}"
         " --resamples {params.resamples} --margins {params.margins:q} --seed {params.seed} --processes {threads}"
         " --output {output:q} 2> {log:q}"

@@ -17,11 +17,12 @@ rule fetch:
         name=lambda w: study.files[w.file]["name"],
         content=lambda w: study.files[w.file]["sha256"] or study.files[w.file]["url"],
         mirror=get_mirror_flags,
+        own=get_own_file_flags,
     message:
         "Fetch {wildcards.file}"
     shell:
         "python -m foundationless fetch --ledger {input.ledger:q} --name {params.name:q} --output {output:q}"
-        " {params.mirror:q} 2> {log:q}"
+        " {params.mirror:q} {params.own:q} 2> {log:q}"
 
 
 rule fetch_region:

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", nargs=0, action=Explain, help="print the sources and options of all readers")
     parser.add_argument("--source", action="append", default=[], metavar="ROLE=PATH", help="an input; may be repeated")
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="a setting of the reader")
+    parser.add_argument("--sha256", action="append", default=[], metavar="ROLE=DIGEST", help="what a source must hold")
     parser.add_argument("--limit", action="append", default=[], metavar="SPLIT=N", help="keep N of a split, by label")
     parser.add_argument("--strict-alphabet", action="store_true", help="refuse, not mend, other letters than A,C,G,T,N")
     parser.add_argument("--seed", type=seed, required=True, help="seed of every random choice")
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from foundationless.errors import UserError
+    from foundationless.runtime.files import sha256
     from foundationless.runtime.log import tell
     from foundationless.tasks import derivations
     from foundationless.tasks.readers import build_set
@@ -52,6 +54,12 @@ def run(arguments: argparse.Namespace) -> None:
         raise UserError(f"--reader '{arguments.reader}' is not known; it is one of {', '.join(READERS)}.")
     sources = {role: Path(path) for role, path in pairs("source").items()}
     options = pairs("option")
+    for role, digest in pairs("sha256").items():
+        if role in sources and (held := sha256(sources[role])) != digest:
+            raise UserError(
+                f"{sources[role]}: has sha256 {held} instead of {digest}; it changed: start again, or correct "
+                "the sha256 that stands beside its path."
+            )
     if arguments.strict_alphabet and "strict_alphabet" in READERS[arguments.reader].options:
         options["strict_alphabet"] = "yes"
     try:

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--reported-rows", nargs="*", default=[], type=Path, help="its rows: doubles.tsv, unseen.tsv, borrowed.tsv")
     add("--selection", choices=["validation", "test"], default="validation", help="chosen by validation, or by test")
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
+    add("--own-tasks", default="[]", help="JSON of further rows of that table: a study's own tasks")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
     add("--output", required=True, type=output_directory, help="directory to write; an older one is replaced")
 

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--name", help="dataset to fetch, as the ledger calls it")
     what.add_argument("--list", action="store_true", help="print url, sha256 and bytes of every dataset, tab-separated")
     parser.add_argument("--output", type=Path, help="file to write (with --name)")
+    parser.add_argument("--rows", default="[]", help="JSON of further rows of the ledger: a study's own")
     text = "remove the record of the first fetch of --name to --output, and the file: the next fetch is a first one"
     parser.add_argument("--forget", action="store_true", help=text)
 
@@ -27,8 +28,9 @@ def run(arguments: argparse.Namespace) -> None:
     """List the ledger, or put one dataset at --output."""
     from foundationless.data.download import fetch, forget, get_dataset, read_ledger
     from foundationless.errors import UserError
+    from foundationless.study.own.rows import read_text
 
-    ledger = read_ledger(arguments.ledger)
+    ledger = read_ledger(arguments.ledger, read_text(arguments.rows, "--rows"))
     if arguments.list:
         whole = [dataset for dataset in ledger.values() if not dataset.index]  # others travel by windows: fetch_region
         print("\n".join(f"{dataset.url}\t{dataset.sha256}\t{dataset.bytes or ''}" for dataset in whole))

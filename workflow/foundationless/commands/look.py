@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-more", action="store_true", help="further seeds cannot be had: stop, whatever is said")
     add("--selection", choices=["validation", "test"], default="validation", help="chosen by validation, or by test")
     add("--tasks", required=True, type=Path, help="task table")
+    add("--own-tasks", default="[]", help="JSON of further rows of that table: a study's own tasks")
     add("--overlap", nargs="?", type=Path, help="table of audit_overlap: which tasks share sequences")
     add("--resamples", type=count, default=2000, help="bootstrap resamples")
     add("--margins", default="{}", help="JSON: metric -> equivalence margin in its units (default: each metric's own)")
@@ -62,8 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     pretraining = concat([DataFrame(), *map(read_flat, given.pretraining)])
     asked = Question(given.scope, given.selection, json.loads(given.designs), given.budget, not given.no_more)
-    found = look(
-        analysis, read_cells(given.cells), read_tasks(given.tasks), overlap, pretraining, asked, given.processes
-    )
+    tasks = read_tasks(given.tasks, given.own_tasks)
+    found = look(analysis, read_cells(given.cells), tasks, overlap, pretraining, asked, given.processes)
     write_json(given.output, found)
     tell(found["sentence"])

@@ -19,7 +19,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,12 +112,15 @@ def check_url(url: str) -> None:
         raise UserError(f"{url}: not a full https URL of a file; give one (http is for localhost only).")
 
 
-def read_ledger(path: Path) -> dict[str, Dataset]:
-    """Datasets by name, in the ledger's order; any malformed row is a `UserError` that names it."""
+def read_ledger(path: Path, further: Sequence[dict[str, str]] = ()) -> dict[str, Dataset]:
+    """Datasets by name, in the ledger's order, and those of `further` rows; any malformed row is a `UserError` that
+    names it. Rows that name a path of this machine are no downloads."""
     ledger: dict[str, Dataset] = {}
     files: set[str] = set()
     columns = ("name", "file", "url", "sha256", "bytes", "licence", "description")
-    for number, row in enumerate(read_table(path, columns), 1):
+    for number, row in enumerate([*read_table(path, columns), *further], 1):
+        if row["url"] and "://" not in row["url"]:
+            continue  # a file of this machine, which is read where it lies
         dataset = _read_row(row, f"{path}, row {number}", str(path))
         if dataset.file in files:
             raise UserError(f"{path}: file '{dataset.file}' stands more than once; files must be unique.")

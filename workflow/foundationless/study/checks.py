@@ -22,6 +22,7 @@ from foundationless.study.families import (
 )
 from foundationless.study.names import is_budget, is_derivation, is_qualifier, kind_of, parse_model, parse_task
 from foundationless.study.names import words_behind as words
+from foundationless.study.own.rows import own_datasets, own_tasks
 from foundationless.study.plan import Model, Plan, read_pairs
 from foundationless.study.readers import READERS
 from foundationless.study.vocabulary import (
@@ -69,6 +70,8 @@ def read_study(config: Mapping[str, Any]) -> Plan:
         schema = read_schema(name)
         rows[name] = read_table(tables[name], schema["items"]["required"])
         check_schema(rows[name], schema, tables[name])
+    rows["tasks"] += own_tasks(config, tables["tasks"], {row["task"] for row in rows["tasks"]})
+    rows["datasets"] += own_datasets(config, tables["datasets"], {row["name"] for row in rows["datasets"]})
     plan = Plan(config, models | own, rows["tasks"], rows["datasets"])
     check_plan(plan)
     return plan
@@ -119,6 +122,10 @@ def _check_genomes(plan: Plan) -> None:
     for name, genome in plan.config["genomes"].items():
         for piece in genome["pieces"]:
             check_source(plan, piece["source"], f"genome '{name}'")
+            if piece["source"] in plan.datasets and "," in (plan.local_path(piece["source"]) or ""):
+                raise UserError(
+                    f"genome '{name}': a comma in the path of dataset '{piece['source']}'; name a path without."
+                )
             if piece["source"].startswith("genome:"):
                 raise UserError(f"genome '{name}': a piece is a dataset or 'simulated:FILE', not another genome.")
 
@@ -150,6 +157,9 @@ def check_source(plan: Plan, source: str, where: str) -> None:
     if known is None or (kind == "task" and not where.startswith("task ")):
         raise UserError(f"{where}: '{source}' is no dataset, 'genome:NAME', 'region:…' or 'simulated:FILE'.")
     _check_known({"": "dataset", "simulated": "simulated file"}.get(kind, kind), [name], known, where)
+    path = plan.local_path(name) if kind == "" else None
+    if path is not None and not plan.config.get("from_records") and not Path(path).is_file():
+        raise UserError(f"{where}: there is no file '{path}', which dataset '{name}' names; correct its path.")
     if kind == "task":
         if plan.tasks[name]["reader"] == "transfer":
             raise UserError(f"{where}: task '{name}' is itself one of transfer; name the set that it reads.")
@@ -567,6 +577,6 @@ def _check_set(plan: Plan, analysis: str, task: str) -> None:
             )
         if not reader.knows(role):
             raise UserError(f"{where}: " + unknown("source", role, reader.sources))
-    if missing := [role for role in reader.required if role not in sources]:
+    if missing := reader.missing(sources):
         raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
     _check_known("option", [option for option, _ in read_pairs(row["options"])], reader.options, where)

@@ -15,6 +15,7 @@ from foundationless.errors import UserError
 from foundationless.study.config import unknown
 from foundationless.study.families import CELL_FAMILIES, PIECES, PUBLISHED, count_parameters, depth_of, matched, scaled
 from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
+from foundationless.study.own.rows import is_path
 from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import (
     ANALYSES,
@@ -30,7 +31,7 @@ from foundationless.study.vocabulary import (
     SEQUENTIAL,
 )
 
-Rows = Sequence[Mapping[str, str]]  # of a table
+Rows = Sequence[Mapping[str, Any]]  # of a table
 # Of fine-tuning: what is trained and how it is held, where a study says nothing.
 USUAL = {"trainable": "all", "layer_rates": 1, "unfreeze": 0, "gradient_checkpointing": False}
 USUAL |= {"weight_precision": "fp32", "token_budget": 16384}
@@ -146,7 +147,7 @@ class Plan:
         self.entries = models
         self.tasks = {row["task"]: row for row in tasks}
         self.datasets = {row["name"]: row for row in datasets}
-        self.files = {row["file"]: row for row in datasets}
+        self.files = {row["file"]: row for row in datasets if not is_path(row["url"])}
         self._models: dict[str, Model] = {}
         self._until: dict[int, tuple[Cell, ...]] = {}
 
@@ -249,7 +250,12 @@ class Plan:
 
     # ---- tasks
 
-    def task(self, name: str) -> Mapping[str, str]:
+    def local_path(self, dataset: str) -> str | None:
+        """Where a dataset lies that is no download: it is read there; None of one with a URL."""
+        place = str(self.datasets[dataset]["url"])
+        return place if is_path(place) else None
+
+    def task(self, name: str) -> Mapping[str, Any]:
         """Row of the task table behind a task's name."""
         return self.tasks[parse_task(name).base_task]
 
@@ -656,8 +662,11 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def read_pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Keys and values of a cell of the task table, `KEY=VALUE;KEY=VALUE`."""
+def read_pairs(text: str | Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys and values of a cell of the task table, `KEY=VALUE;KEY=VALUE`, or of a mapping of a study's own task."""
+    if isinstance(text, Mapping):
+        yield from ((str(key), str(value)) for key, value in text.items())
+        return
     seen: set[str] = set()
     for part in filter(None, (piece.strip() for piece in text.split(";"))):
         key, value = (word.strip() for word in (part.partition("=")[0], part.partition("=")[2]))

@@ -20,6 +20,7 @@ from foundationless.reporting.tables.verdict import read
 from foundationless.reporting.tables.verdict_words import MARKS, PLACES, PRICED, prices, truths
 from foundationless.runtime.files import atomic_path, read_table
 from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
+from foundationless.study.own.rows import own_datasets
 from foundationless.study.vocabulary import METRICS, REFERENCES
 
 HERE = Path(__file__).parent
@@ -65,7 +66,10 @@ def write_report(
         missing=contents.read_missing(tables / "missing.csv"),
         verification=contents.read_verification(tables / "verification.csv"),
         versions=contents.versions(tables / "records.parquet"),
-        data=contents.data_files(read_table(datasets, ["name", "file"]), [*sources, *contents.texts(config)]),
+        data=contents.data_files(
+            [*read_table(datasets, ["name", "file"]), *own_datasets(config, str(datasets), set())],
+            [*sources, *contents.texts(config)],
+        ),
     )
     with atomic_path(output) as part:
         part.write_text(page, encoding="utf-8")

@@ -17,6 +17,7 @@ from foundationless.evaluation.task_results import IDENTITY, KEYS
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json
+from foundationless.study.own.rows import read_text
 from foundationless.study.vocabulary import MARGINS
 
 _TEXTS = (*KEYS, "metric", "selection", "versus")  # columns of text, whatever an empty table says
@@ -142,7 +143,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         scores=joined("scores", given.scores),
         comparisons=joined("comparisons", given.comparisons),
         records=table_files.join_tables(records, IDENTITY),
-        tasks=read_tasks(given.tasks),
+        tasks=read_tasks(given.tasks, given.own_tasks),
         models=read_models(given.models),
         selection=given.selection,
         diagnostics={name: joined(name, paths) for name, paths in by_name.items()},
@@ -166,9 +167,12 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
     )
 
 
-def read_tasks(path: Path) -> pd.DataFrame:
+def read_tasks(path: Path, own: str = "[]") -> pd.DataFrame:
     """The task table: at least task, suite, suite_label, group and label, each task once."""
     tasks = table_files.read_table(path)
+    if further := read_text(own, "--own-tasks"):
+        own_rows = pd.DataFrame(further).reindex(columns=tasks.columns)
+        tasks = pd.concat([tasks, own_rows.where(own_rows != "", None)], ignore_index=True)
     table_files.check_columns(path, tasks, columns_of("tasks"), "see --help for its columns")
     if len(tasks["task"]) > tasks["task"].nunique():
         raise UserError(f"{path}: a task stands there twice; leave one out.")

@@ -1,0 +1,1 @@
+"""What a study brings along itself: files that lie on this machine, and tasks that stand in no table."""
