@@ -83,6 +83,7 @@ rule collect_tables:
         models=lambda w: study.describe_models(),
         selection=config["selection"],
         directory=subpath(output.records, parent=True),
+        own=get_own_task_flags,
     message:
         "Collect tables"
     shell:
@@ -95,13 +96,14 @@ rule collect_tables:
         " --corpora {input.corpora:q} --looks {input.looks:q} --benchmarks benchmarks"
         " --reported {input.reported:q} --reported-effects {input.reported_effects:q}"
         " --reported-rows {input.reported_rows:q} --selection {params.selection}"
-        " --tasks {input.tasks:q} --models {params.models:q}"
+        " --tasks {input.tasks:q} {params.own:q} --models {params.models:q}"
         " --output {params.directory:q} 2> {log:q}"
 
 
 rule write_verdict:
     input:
         rules.collect_tables.output,
+        own=get_recommendations,
     output:
         "results/verdict.json",
     log:
@@ -124,4 +126,4 @@ rule write_verdict:
         "Write the verdict"
     shell:
         "python -m foundationless write_verdict --tables {params.tables:q} --study {params.study}"
-        " --title {params.title:q} --truth {params.truth:q} --output {output:q} 2> {log:q}"
+        " --title {params.title:q} --truth {params.truth:q} --own {input.own:q} --output {output:q} 2> {log:q}"

@@ -21,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="[]",
         help="JSON of what is known to be planted: a list of model, versus, analysis, word, why",
     )
+    add(
+        "--own",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="JSON of recommend_model: which arm to use for a set of one's own",
+    )
     add("--output", required=True, type=output_file, help="JSON to write")
 
 
@@ -36,4 +43,5 @@ def run(arguments: argparse.Namespace) -> None:
     except json.JSONDecodeError as error:
         raise UserError(f"--truth: not valid JSON ({error}).") from None
     check_schema(truths, read_schema("config")["properties"]["truth"], "--truth")
-    verdict.write(arguments.output, verdict.build(arguments.tables, arguments.study, arguments.title, truths))
+    answer = verdict.build(arguments.tables, arguments.study, arguments.title, truths, arguments.own)
+    verdict.write(arguments.output, answer)

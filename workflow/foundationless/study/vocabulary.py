@@ -19,7 +19,8 @@ RULES = (
     "predict_effects",
     "finetune_effects",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
-    "look", "summarise_analysis", "collect_tables", "draw_figures", "bind_figures", "write_verdict", "write_report",
+    "look", "summarise_analysis", "recommend_model", "collect_tables", "draw_figures", "bind_figures",
+    "write_verdict", "write_report",
 )  # fmt: skip
 
 # Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy

@@ -16,7 +16,7 @@ from foundationless import __version__
 from foundationless.errors import UserError
 from foundationless.evaluation.aggregate import ALPHA
 from foundationless.evaluation.table_files import read_csv
-from foundationless.reporting.tables import looks
+from foundationless.reporting.tables import looks, own_words
 from foundationless.reporting.tables.perturbation_verdict import perturbation_section
 from foundationless.reporting.tables.verdict_words import sentences
 from foundationless.runtime.files import read_json, write_json
@@ -50,12 +50,14 @@ Fact = dict[str, Any]
 Pair = dict[str, Fact | None]  # scope -> evidence, or None
 
 
-def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, str]] = ()) -> Fact:
+def build(
+    tables: Path, study: str, title: str, truths: Sequence[Mapping[str, str]] = (), own: Sequence[Path] = ()
+) -> Fact:
     """The verdict on a study (see `verdict.schema.yaml` for its keys) from a directory of tables.
 
     A model's verdict is that of its pretrained arm against its own random arm over all tasks of `main_analysis`, one
-    word per scope. `truths` is what is known to be planted (`Plan.truths`), which is set beside what was found. A
-    directory without the tables is a `UserError`.
+    word per scope. `truths` is what is known to be planted (`Plan.truths`), which is set beside what was found; `own`
+    are the files of `recommend_model`. A directory without the tables is a `UserError`.
     """
     across = _read(tables / "across_tasks.csv", NEEDED)
     models = _read(tables / "models.csv", ("model", "label", "kind"))
@@ -109,6 +111,7 @@ def build(tables: Path, study: str, title: str, truths: Sequence[Mapping[str, st
     verdict |= {"looks": ended} if ended else {}
     section = perturbation_section(everything, labels, baselines, _by)
     verdict |= {"perturbation": section} if section else {}
+    verdict |= {"own": [own_words.section(read_json(path), labels) for path in own]} if own else {}
     return verdict | {"sentences": sentences(verdict)}
 
 

@@ -317,7 +317,8 @@ def describe(verdict: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any] 
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     known, priced = truths(verdict), [f"Price of {line}" for line in prices(verdict)]
-    return "\n".join([*known, *([""] if known else []), *lines, "", *verdict["sentences"], "", *priced])
+    told = [line for fact in verdict.get("own", []) for line in (f"{fact['title']}:", *fact["sentences"], "")]
+    return "\n".join([*told, *known, *([""] if known else []), *lines, "", *verdict["sentences"], "", *priced])
 
 
 def _cells(fact: Fact) -> tuple[str, ...]:

@@ -71,6 +71,7 @@ FIXED = {
 TABULATED = {
     "summarise_analysis": (0.5, 0.01),
     "look": (0.5, 0.01),
+    "recommend_model": (0.5, 0.01),
     "collect_tables": (3.0, 0.012),
     "draw_figures": (15.0, 0.02),
     "write_verdict": (0.2, 0.001),
