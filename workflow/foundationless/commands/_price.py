@@ -63,10 +63,11 @@ def _read_workload(path: Path, sizes: dict[str, dict[str, float]], device: Devic
     return Workload(read_study(config), sizes, device)
 
 
-def state_price(path: Path, device: str) -> str:
+def state_price(path: Path, device: str, known: dict[str, dict[str, float]] | None = None) -> str:
     """What a study is expected to cost on a device and what its verdict can show on these tasks, in a few sentences.
 
-    Of a study that looks after each seed, both at the first look and at the last.
+    `known`: sizes of tasks that stand in no list. Of a study that looks after each seed, both at the first look and at
+    the last.
     """
     import pandas as pd
 
@@ -76,7 +77,7 @@ def state_price(path: Path, device: str) -> str:
     from foundationless.study.price.estimate import Calibration, Machine, describe_memory, price_looks
     from foundationless.study.price.workload import read_sizes
 
-    workload = _read_workload(path, read_sizes(SIZES), DEVICES[device])
+    workload = _read_workload(path, read_sizes(SIZES) | (known or {}), DEVICES[device])
     plan, machine = workload.plan, Machine(1, os.cpu_count() or 1)
     said = [
         f"{f'with {seeds} seeds ' if seeds else ''}{price['jobs']:,} jobs, {price['gpu_hours']:.1f} GPU-hours, "

@@ -37,26 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.models import hub, onboarding
+    from foundationless.models import onboarding
     from foundationless.runtime.log import agreed, tell
+    from foundationless.study.own.keep import read_base
 
     device, place = find_device()
     base = arguments.study or (MINI if device == "cpu" else STANDARD)
-    study = onboarding.read_base(base)
-    if arguments.path:
-        source = {"source": "local", "path": str(arguments.path.resolve())}
-        published = hub.describe_directory(arguments.path.resolve())
-    else:
-        source = {"source": "hub", "repository": arguments.repository}
-        held = arguments.mirror / "huggingface.co" if arguments.mirror else None
-        local_hub = held if held and (held / arguments.repository).is_dir() else None
-        published = hub.describe_repository(arguments.repository, arguments.revision, arguments.cache, local_hub)
-    address = arguments.repository or source["path"]
+    study = read_base(base)
+    address = arguments.repository or str(arguments.path.resolve())
     name = arguments.name or onboarding.name_of(address)
     label = arguments.label or address.rpartition("/")[2]
-    entry = onboarding.describe_model(source, published, arguments.family, arguments.tokenizer, label)
+    entry, first = onboarding.meet(address, arguments.path is not None, arguments, label)
     output = arguments.output or TRIALS / f"{name}.yaml"
-    first = onboarding.introduce(entry, published)
     remarks = onboarding.write_trial(study, name, entry, arguments.mirror, output, first.has_head)
     for sentence in (*first.sentences, *remarks):
         tell(sentence)

@@ -14,18 +14,18 @@ import torch
 from foundationless.errors import UserError
 from foundationless.models.architectures import native
 from foundationless.models.checkpoints.files import CONFIG
-from foundationless.models.hub import Description
+from foundationless.models.hub import Description, describe_directory, describe_repository
 from foundationless.models.inventory import describe
 from foundationless.models.known import Known, check_known, weight_checksums
 from foundationless.models.registry import family_class
 from foundationless.models.tokenizers import PUBLISHED, VOCABULARIES, Tokenizer, load_tokenizer, tokenizer_files
 from foundationless.models.weights import CARD, PIECE_FILE, load_checkpoint, load_weights, parse_config
-from foundationless.runtime.files import atomic_path
+from foundationless.runtime.log import tell
 from foundationless.study import families
-from foundationless.study.checks import read_study
-from foundationless.study.config import check_schema, read_schema, read_yaml, yaml_text
+from foundationless.study.config import read_yaml
 from foundationless.study.families import PIECES, TOKENIZERS
 from foundationless.study.names import parse_model
+from foundationless.study.own.keep import keep_study
 from foundationless.study.plan import main_analysis
 from foundationless.study.price.memory import LARGEST_KEPT, LARGEST_WHOLE
 from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS, OF_EFFECTS
@@ -139,6 +139,34 @@ def describe_model(
         local = {"path": str(published.directory / file)} if source["source"] == "local" else {}
         entry["tokenizer_file"] = {**source, **pinned, **local}
     return entry
+
+
+def meet(address: str, local: bool, asked: Any, label: str) -> tuple[dict[str, Any], "Introduction"]:
+    """Entry and introduction of a checkpoint at OWNER/NAME of the hub, or in a directory (`local`).
+
+    `asked` has `revision`, `family`, `tokenizer` and `mirror`, each perhaps None, and perhaps `cache`.
+    """
+    if local:
+        source = {"source": "local", "path": address}
+        published = describe_directory(Path(address))
+    else:
+        source = {"source": "hub", "repository": address}
+        held = asked.mirror / "huggingface.co" if asked.mirror else None
+        local_hub = held if held and (held / address).is_dir() else None
+        published = describe_repository(address, asked.revision, getattr(asked, "cache", None), local_hub)
+    entry = describe_model(source, published, asked.family, asked.tokenizer, label)
+    return entry, introduce(entry, published)
+
+
+def join_study(study: Mapping[str, Any], given: str, asked: Any) -> dict[str, Any]:
+    """A study of own data with a published model in place of its own ones; what is said of it goes to the log."""
+    address = str(Path(given).resolve()) if Path(given).is_dir() else given
+    entry, first = meet(address, Path(given).is_dir(), asked, address.rpartition("/")[2])
+    trial, remarks = put_on_trial(study, name_of(address), entry, first.has_head)
+    for sentence in (*first.sentences, *remarks):
+        tell(sentence)
+    own = {"study": study["study"], "title": f"{study['title']}, {entry['label']} among them"}
+    return trial | own | {"corpora": {}}
 
 
 @dataclass(frozen=True)
@@ -382,13 +410,6 @@ def _match_baselines(trial: dict[str, Any], name: str, entry: Mapping[str, Any])
     return remarks
 
 
-def read_base(study: Path) -> dict[str, Any]:
-    """The study in a file, into which a model is put; `UserError` where the file holds none."""
-    config = read_yaml(study)
-    check_schema(config, read_schema("config"), str(study))
-    return dict(config)
-
-
 def write_trial(
     study: Mapping[str, Any],
     name: str,
@@ -404,18 +425,13 @@ def write_trial(
     trial, remarks = put_on_trial(study, name, entry, has_head)
     if mirror is not None:
         trial["mirror"] = str(mirror)
-    read_study(trial)
-    if output.is_file():
-        held = read_yaml(output)
-        if held == trial:
-            return remarks
-        pinned = _pinned(held)
-        hint = f"it holds {pinned}; give that --revision to go on with it, or" if pinned else "delete it, or"
-        raise UserError(f"{output}: exists already and says something else; {hint} give another --name.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(output) as part:
-        part.write_text(f"# Written by `python -m foundationless enter_model`.\n{yaml_text(trial)}")
+    keep_study(trial, output, "enter_model", _hint)
     return remarks
+
+
+def _hint(held: Any) -> str:
+    pinned = _pinned(held)
+    return f"it holds {pinned}; give that --revision to go on with it, or" if pinned else "delete it, or"
 
 
 def _pinned(study: Any) -> str | None:
