@@ -19,6 +19,7 @@ FLAGS: dict[str, list[str]] = {
     "memory": ["--models", "hyenadna", "--threads", "1"],
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "planning": [],
+    "own": [],
     "packing": ["--models", "hyenadna", "--threads", "1"],
     "racing": [],
     "rebuild": [],
