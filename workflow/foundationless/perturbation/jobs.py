@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.evaluation.records import Result, write_record
+from foundationless.evaluation.records import Result, edge_of, write_record
 from foundationless.perturbation.baselines import additive
 from foundationless.perturbation.borrowed import Borrowed, Candidate
 from foundationless.perturbation.cells import (
@@ -98,6 +98,8 @@ def selections_of(outcome: Outcome) -> Iterator[dict[str, Any]]:
             along = {key: best._replace(**{what: key}) for key in tried}
             said = {"what": what, "within": f"fold{outcome.split.seed}", "split": split, "metric": METRIC}
             told = {f"{key:g}": values[one] for key, one in along.items()}
+            if what == "strength":  # beyond the strongest there is the mean alone
+                said["edge"] = edge_of(tried, getattr(best, what), least=0.0, most=max(tried))
             yield said | {"tried": told, "chosen": f"{getattr(best, what):g}"}
 
 
