@@ -41,7 +41,8 @@ def passes(plan: Plan, rows: Mapping[str, float], rule: str, model: Model) -> tu
     """(Batches, tokens of a batch) of forward and backward passes of a network that reads cells."""
     if rule == "pretrain_cells":
         settings = plan.pretraining(model.name)
-        known = plan.config["cells"][model.entry["pretrained"]["corpus"]]["genes"]
+        corpus = str((model.entry.get("pretrained") or {}).get("corpus"))
+        known = plan.config.get("cells", {}).get(corpus, {}).get("genes", READ)
         longest = min(float(model.entry.get("max_tokens") or READ), known)
         return float(settings["steps"]), settings["batch_size"] * longest
     asked = plan.perturbation("finetuned")
