@@ -118,7 +118,14 @@ def test_analyses_of_sequences_know_nothing_of_genes_and_the_other_way_round(par
         ({"analyses__borrowed__tasks": ["sim_enhancer"]}, "this analysis reads sets of effects, not of intervals"),
         ({"analyses__borrowed__arms": ["pretrained", "embedding"]}, "'embedding' is no control of what it compares"),
         ({"analyses__finetune__arms": ["pretrained", "spectrum"]}, "'spectrum' is no control of what it compares"),
-        ({"analyses__borrowed__perturbation": {"genes": "nothing"}}, "unknown task 'nothing'"),
+        ({"perturbation": {"genes": "nothing"}}, "unknown task 'nothing'"),
+        ({"perturbation": {"genes": "sim_biotype", "names": "none"}}, "perturbation, names: unknown dataset 'none'"),
+        ({"analyses__unseen__models": ["halves.readout"], "analyses__unseen__tasks": ["sim_effects.halves"]},
+         "which is nothing of read-out genes; drop .readout"),
+        ({"models__useful": {"genes": {"source": "simulated", "file": "useful.tsv", "rows": "dims"}}},
+         "rows is for table"),
+        ({"models__useful": {"genes": {"source": "table", "datasets": ["genept_adamson"], "names": "none"}}},
+         "unknown dataset 'none'"),
         ({"perturbation": {}}, "'hyenadna.demo.target' reads DNA; name the task whose set has the sequence"),
         ({"analyses__frozen__perturbation": {"splits": [1]}}, "'perturbation' is for unseen, doubles, borrowed"),
         ({"models__useful": {"genes": {"source": "table"}}}, "source table reads datasets; add it"),
@@ -177,3 +184,21 @@ def test_beside_a_network_that_is_trained_stand_baselines_of_unseen_perturbation
     assert not models & {"additive", "scaled_additive", "matching_mean"}
     assert models >= {"mean", "no_change", "nearest_go", "scgpt.blood"}
     assert not plan.reads("finetuned", "geneformer.blood")
+
+
+@pytest.mark.parametrize("key", ["genes", "pooling", "names"])
+def test_how_embeddings_are_read_is_said_once_for_a_study(key):
+    config = read_yaml(ROOT / "config/config.yaml")
+    config["analyses"]["borrowed"]["perturbation"] = {key: "mean"}
+    with pytest.raises(UserError, match=rf"analyses.borrowed.perturbation: unknown key '{key}'"):
+        read_study(config)
+    plan = read_study(read_yaml(ROOT / "config/perturbation.yaml"))
+    assert plan.genes_read == {"genes": "gene_promoters", "pooling": "mean", "names": "hgnc_complete_set"}
+
+
+def test_the_paper_s_random_arm_of_a_network_is_drawn_and_reads_no_network(parts):
+    plan = study(parts)
+    cell = Cell("borrowed", "sim_effects", "scgpt.demo.target.paper", "random", 2)
+    assert plan.is_drawn(cell) and plan.weights_of(cell) == "" and plan.genes_of(cell) == "scgpt.demo"
+    assert not plan.is_drawn(cell._replace(model="scgpt.demo.target"))
+    assert not plan.is_drawn(cell._replace(init="pretrained"))

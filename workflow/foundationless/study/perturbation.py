@@ -13,6 +13,9 @@ from foundationless.study.vocabulary import ANALYSES, EFFECT_BASELINES, EFFECT_M
 # Keys that each source of an embedding of genes needs.
 NEEDS = {"table": "datasets", "go": "datasets", "cells": "datasets", "screen": "task", "simulated": "file"}
 
+# How vectors are read, and of which sources it can be said.
+READ_WITH = {"namespace": ("table", "go", "cells"), "rows": ("table",), "names": ("table", "go", "cells")}
+
 
 def check_vectors(plan: Plan, name: str, model: Model) -> None:
     """An embedding of genes: where its vectors come from."""
@@ -28,14 +31,18 @@ def check_vectors(plan: Plan, name: str, model: Model) -> None:
         raise UserError(f"{where}: {odd[0]} is not for source {genes['source']}; leave it out.")
     if genes["source"] == "cells" and "dims" not in genes:
         raise UserError(f"{where}: components are counted by dims; add it.")
+    for key, sources in READ_WITH.items():
+        if key in genes and genes["source"] not in sources:
+            raise UserError(f"{where}: {key} is for {', '.join(sources)}; leave it out.")
     known: dict[str, Mapping[str, Any] | tuple[str, ...]] = {
-        "datasets": plan.datasets, "task": plan.tasks, "file": SIMULATED
+        "datasets": plan.datasets, "task": plan.tasks, "file": SIMULATED, "names": plan.datasets
     }  # fmt: skip
-    for key in ("datasets", "task", "file"):
+    for key in known:
         given = genes.get(key, [])
         for one in given if isinstance(given, list) else [given]:
             if one not in known[key]:
-                raise UserError(f"{where}: " + unknown({"datasets": "dataset"}.get(key, key), one, known[key]))
+                kind = "dataset" if known[key] is plan.datasets else key
+                raise UserError(f"{where}: " + unknown(kind, one, known[key]))
     if "task" in genes and plan.tasks[genes["task"]]["reader"] != "effects":
         raise UserError(f"{where}: task '{genes['task']}' is no screen of perturbations; name one of reader effects.")
 
@@ -71,7 +78,14 @@ def check_analysis(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"{where}: '{name}' predicts nothing of what is asked here; leave it out.")
         if plan.embeds_genes(name):
             _check_gene_set(plan, analysis, name)
+        if plan.model(name).is_of_halves and plan.model(name).side == "readout":
+            raise UserError(
+                f"{where}: '{name}' borrows what the other half of the replicates says of targets, which is nothing of "
+                "read-out genes; drop .readout."
+            )
         _check_nearest(plan, plan.model(name), where)
+    if (known := plan.genes_read["names"]) is not None and known not in plan.datasets:
+        raise UserError("perturbation, names: " + unknown("dataset", known, plan.datasets))
     settings = plan.perturbation(analysis)
     if plan.config["selection"] == "test" and max(map(len, (settings["dims"], settings["strengths"]))) > 1:
         return  # the best test score of several, as the selection says
@@ -81,13 +95,13 @@ def check_analysis(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
 
 def _check_gene_set(plan: Plan, analysis: str, name: str) -> None:
     """That a model of DNA has sequences of genes to read."""
-    where, task = f"analysis '{analysis}'", plan.perturbation(analysis)["genes"]
+    where, task = f"analysis '{analysis}'", plan.genes_read["genes"]
     if task is None:
         raise UserError(
             f"{where}: '{name}' reads DNA; name the task whose set has the sequence of each gene (perturbation.genes)."
         )
     if task not in plan.tasks:
-        raise UserError(f"{where}, perturbation.genes: " + unknown("task", task, plan.tasks))
+        raise UserError("perturbation, genes: " + unknown("task", task, plan.tasks))
 
 
 def _check_nearest(plan: Plan, model: Model, where: str) -> None:

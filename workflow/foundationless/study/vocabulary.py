@@ -268,6 +268,7 @@ CEILINGS = ("replicate",)
 PERTURBATION: Mapping[str, Any] = {
     "splits": [1, 2, 3], "held_out": 0.25, "held_out_doubles": 0.5, "dims": [10], "inner_folds": 5, "top": 1000,
     "strengths": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], "genes": None, "pooling": "mean",
+    "names": None,
 }  # fmt: skip
 
 DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
