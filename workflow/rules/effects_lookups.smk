@@ -98,5 +98,3 @@ def get_embedded_flags(wildcards, input):
         return ["--weights", str(Path(input.weights).parent)]
     pooling = study.genes_read["pooling"]
     return ["--embeddings", input.embeddings, "--sequences", input.sequences, "--pooling", pooling]
-
-
