@@ -72,9 +72,6 @@ def check_analysis(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
         if plan.embeds_genes(name):
             _check_gene_set(plan, analysis, name)
         _check_nearest(plan, plan.model(name), where)
-    settings = plan.perturbation(analysis)
-    if plan.config["selection"] == "test" and max(map(len, (settings["dims"], settings["strengths"]))) > 1:
-        return  # the best test score of several, as the selection says
     for task in spec["tasks"]:
         _check_task(plan, analysis, task)
 
