@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import json
 import operator
 
 import pytest
@@ -15,7 +16,7 @@ from foundationless.study.plan import Cell, Plan
 from foundationless.study.price.devices import DEVICES
 from foundationless.study.price.estimate import Calibration, estimate, list_jobs
 from foundationless.study.price.workload import Workload, read_sizes
-from foundationless.study.vocabulary import ANALYSES, EFFECT_ARMS
+from foundationless.study.vocabulary import ANALYSES, EFFECT_ARMS, EFFECT_METRICS, METRICS
 from support import ROOT
 
 SIZES = read_sizes(ROOT / "resources/lists/task_sizes.tsv")
@@ -148,6 +149,25 @@ def test_what_does_not_fit_is_one_sentence(parts, changes, sentence):
     with pytest.raises(UserError) as refused:
         study((config, models, *tables), **given)
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_task_is_judged_by_a_metric_of_which_the_mean_has_a_known_value(parts):
+    for metric in METRICS:
+        tasks = [row | ({"metric": metric} if row["task"] == "sim_effects" else {}) for row in parts[2]]
+        changed = (*parts[:2], tasks, parts[3])
+        if metric in ("skill", "skill_offtarget", "rank_accuracy"):
+            study(changed)
+            continue
+        with pytest.raises(UserError, match=f"metric '{metric}'") as refused:
+            study(changed)
+        assert "\n" not in str(refused.value)
+        if metric in EFFECT_METRICS:
+            assert str(refused.value).endswith("use one of skill, skill_offtarget, rank_accuracy.")
+
+
+def test_the_table_of_models_says_where_vectors_come_from(parts):
+    cards = json.loads(study(parts).describe_models())
+    assert cards["useful.target"]["vectors"] == "simulated" and "vectors" not in cards["scgpt.demo.target"]
 
 
 def test_every_job_of_a_study_is_priced_behind_what_it_waits_for(parts):

@@ -8,7 +8,7 @@ from foundationless.study.config import unknown
 from foundationless.study.names import EFFECT_DERIVATIONS, SIDES, is_derivation, kind_of, parse_task
 from foundationless.study.names import words_behind as words
 from foundationless.study.plan import Model, Plan
-from foundationless.study.vocabulary import ANALYSES, EFFECT_BASELINES, EFFECT_METRICS, SIMULATED
+from foundationless.study.vocabulary import ANALYSES, EFFECT_BASELINES, OF_THE_MEAN, SIMULATED
 
 # Keys that each source of an embedding of genes needs.
 NEEDS = {"table": "datasets", "go": "datasets", "cells": "datasets", "screen": "task", "simulated": "file"}
@@ -86,9 +86,6 @@ def check_analysis(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
         _check_nearest(plan, plan.model(name), where)
     if (known := plan.genes_read["names"]) is not None and known not in plan.datasets:
         raise UserError("perturbation, names: " + unknown("dataset", known, plan.datasets))
-    settings = plan.perturbation(analysis)
-    if plan.config["selection"] == "test" and max(map(len, (settings["dims"], settings["strengths"]))) > 1:
-        return  # the best test score of several, as the selection says
     for task in spec["tasks"]:
         _check_task(plan, analysis, task)
 
@@ -117,9 +114,10 @@ def _check_nearest(plan: Plan, model: Model, where: str) -> None:
 
 def _check_task(plan: Plan, analysis: str, task: str) -> None:
     parts, where = parse_task(task), f"analysis '{analysis}', task '{task}'"
-    if plan.tasks[parts.base_task]["metric"] not in EFFECT_METRICS:
+    if (metric := plan.tasks[parts.base_task]["metric"]) not in OF_THE_MEAN:
         raise UserError(
-            f"{where}: metric '{plan.task(task)['metric']}' is none of effects ({', '.join(EFFECT_METRICS)})."
+            f"{where}: metric '{metric}' judges no effects, for what the mean of the training perturbations scores is "
+            f"not known; use one of {', '.join(OF_THE_MEAN)}."
         )
     behind = words(task, parts.base_task)
     if odd := [word for word in behind if is_derivation(word) and word not in EFFECT_DERIVATIONS]:

@@ -593,6 +593,8 @@ class Plan:
                 "pretrained": model.source if model.is_outside else (model.entry.get("pretrained") or {}).get("source"),
                 "order": list(self.entries).index(model.base),
             }
+            if model.is_vectors:
+                described[name]["vectors"] = model.entry["genes"]["source"]
             if "match" in model.entry:
                 described[name]["match"] = model.entry["match"]
             if name in self.config["models"]:

@@ -382,6 +382,10 @@ CLASS_METRICS = (*COUNT_METRICS, *RANK_METRICS)
 
 EFFECT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "effect")
 
+# What the mean of the training perturbations scores by construction, of metrics where that is a number; a task is
+# judged by one of these alone.
+OF_THE_MEAN = {"skill": 0.0, "skill_offtarget": 0.0, "rank_accuracy": 0.5}
+
 # Tables of numbers about the evaluation itself, which summarise_analysis and collect_tables write beside scores and
 # comparisons; `evaluation.diagnostics` declares their columns.
 DIAGNOSTICS = (
