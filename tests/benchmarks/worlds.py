@@ -46,6 +46,7 @@ def read_world(seed: int, smoke: bool) -> Plan:
     config["tables"] = {key: str(ROOT / name) for key, name in config["tables"].items()}
     analysis = next(case.get("analysis", "finetune") for case in config["truth"])
     config["analyses"] = {analysis: config["analyses"][analysis] | {"baselines": ["majority"]}}
+    config["truth"] = [case for case in config["truth"] if case.get("analysis", analysis) == analysis]
     if smoke:
         chosen = config["analyses"][analysis]
         chosen |= {"tasks": chosen["tasks"][:2], "seeds": [0, 1, 2]}

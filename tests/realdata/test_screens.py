@@ -5,13 +5,15 @@ import pandas as pd
 import pytest
 
 from foundationless.__main__ import main
+from foundationless.perturbation.cells import EffectSettings, mean_known
 from foundationless.perturbation.effects import read_effects, write_effects
 from foundationless.perturbation.expression.reading import read_expression
 from foundationless.perturbation.gene_names import read_names
+from foundationless.perturbation.jobs import run_cell
 from foundationless.perturbation.vectors import read_vectors
 from foundationless.runtime.files import read_table
 from foundationless.study.plan import read_pairs
-from support import ROOT
+from support import ROOT, screens
 
 
 def options_of(task: str) -> list[str]:
@@ -70,6 +72,31 @@ def test_norman_halves_differ_by_the_noise_of_twenty_cells(cells):
 def test_norman_other_seeds_deal_other_halves(cells, shared, tmp_path):
     other = built(tmp_path, shared / "realdata" / "norman_cells.npz", seed=2)
     assert np.array_equal(other.means, cells.means) and not np.array_equal(other.halves, cells.halves)
+
+
+@pytest.mark.parametrize(
+    ("name", "halves", "error", "borrowed"),
+    [("norman", "ordered", 3.9798, 3.4839), ("l1000", "interleaved", 34.6007, 33.6921)],
+)
+def test_halves_in_the_order_of_the_source_have_the_known_errors(
+    name, halves, error, borrowed, shared, mirror, tmp_path
+):
+    """Those of the independent script, whose halves were laid out by hand; the mean, and the other half as P."""
+    known = screens.norman(shared / "realdata" / "norman_cells.npz") if name == "norman" else None
+    known = known or screens.l1000(mirror("l1000_knockdowns"))
+    matrix = shared / "realdata" / "norman_cells.npz" if name == "norman" else mirror("l1000_knockdowns")
+    options = [] if name == "norman" else options_of("l1000_a549")
+    made = built(tmp_path, matrix, *options, f"--option=halves={halves}")
+    symbols = dict(zip(made.genes, made.symbols, strict=True))
+    named = ["+".join(symbols[gene] for gene in genes) or "ctrl" for genes in made.targets]
+    rows = [named.index(condition) for condition in known.conditions]
+    assert np.allclose(made.halves[:, rows], known.halves, atol=1e-5)
+    flags = {"kind": "unseen", "variant": "halves", "inner_folds": 0}
+    for settings, expected in ({"baseline": "mean"}, error), ({"side": "target", "source": "halves"}, borrowed):
+        given = EffectSettings(**flags, **settings)
+        outcomes, _ = run_cell(tmp_path / "effects.parquet", None, given, "pretrained", 0)
+        found = np.mean([mean_known(one.tried[0].metrics["l2"]) for one in outcomes])
+        assert found == pytest.approx(expected, abs=6e-5)
 
 
 def test_l1000_knocks_down_its_targets(l1000, mirror):

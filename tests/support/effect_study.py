@@ -55,11 +55,12 @@ class Screen:
 
 def write_cell(
     root: Path, screen: Screen, arm: Arm, seed: int, *, analysis: str, task: str, kind: str = "single",
-    dropped: Sequence[int] = (), settings: Mapping[str, object] | None = None,
+    dropped: Sequence[int] = (), without: Sequence[str] = (), settings: Mapping[str, object] | None = None,
 ) -> Path:  # fmt: skip
-    """The files of one cell; returns its directory. `dropped`: genes that are NaN in all profiles."""
+    """The files of one cell; returns its directory. `dropped`: genes that are NaN in all profiles; `without`: singles
+    that the arm leaves out."""
     place = root / analysis / task / arm.model / arm.init / f"seed{seed}"
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     results: list[Result] = []
     tables, selections = [], []
     for fold in SPLITS:
@@ -68,7 +69,7 @@ def write_cell(
         values = {}
         for number, strength in enumerate(strengths):
             run = f"dims10 strength{strength}" if strength else "baseline"
-            table, metrics = _predict(screen, arm, fold, kind, drawn, run, number, dropped)
+            table, metrics = _predict(screen, arm, fold, kind, drawn, run, number, dropped, without)
             values[strength] = float(np.nanmean(metrics["skill"])) - number
             extra = {"run": run, "selected": number == 0}
             results.append(Result("skill", values[strength], 60, "validation", "run", fold, extra=extra))
@@ -96,8 +97,8 @@ def write_cell(
     return place
 
 
-def _predict(screen, arm, fold, kind, drawn, run, number, dropped):
-    test = screen.split(fold, kind)
+def _predict(screen, arm, fold, kind, drawn, run, number, dropped, without):
+    test = np.array([i for i in screen.split(fold, kind) if screen.names[i] not in without])
     truth = (screen.single if kind == "single" else screen.double)[test]
     usual = screen.shift if kind == "single" else 2 * screen.shift
     mean = np.tile(usual, (len(test), 1)).astype(np.float32)

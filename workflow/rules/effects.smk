@@ -63,6 +63,7 @@ rule import_genes:
     input:
         files=get_vector_files,
         screens=get_vector_screens,
+        names=get_vector_names,
     output:
         "results/genes/{model}/pretrained/seed0/genes.parquet",
     log:
@@ -120,6 +121,7 @@ rule predict_effects:
     input:
         effects=get_effects,
         genes=get_genes,
+        names=get_names,
     output:
         record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
         predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",

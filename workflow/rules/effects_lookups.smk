@@ -9,13 +9,20 @@ def get_effects(wildcards):
 def get_genes(wildcards):
     """The embedding of genes that a cell borrows; none of what is made of the screen itself.
 
-    Arms but the random one of a network are made of the pretrained embedding, where it is read.
+    Arms but the random one of a network are made of the pretrained embedding, where it is read; the paper's random one
+    is too, for it is drawn of genes that have a vector there.
     """
     cell = [getattr(wildcards, name) for name in ("analysis", "task", "model", "init", "seed")]
     name = study.genes_of(Cell(*cell))
-    drawn = name and wildcards.init == "random" and not study.model(name).is_vectors
+    drawn = name and wildcards.init == "random" and not study.is_drawn(Cell(*cell))
     init, seed = ("random", wildcards.seed) if drawn else ("pretrained", 0)
     return [f"results/genes/{name}/{init}/seed{seed}/genes.parquet"] if name else []
+
+
+def get_names(wildcards):
+    """The table of gene names of the study, where a cell joins a screen and an embedding."""
+    name = study.genes_read["names"]
+    return [get_source(name)] if name and get_genes(wildcards) else []
 
 
 def get_effect_flags(wildcards):
@@ -24,6 +31,7 @@ def get_effect_flags(wildcards):
     flags = ["--baseline", model.family] if model.is_baseline else ["--side", model.side, "--reading", model.reading]
     flags += ["--source", model.entry["genes"]["source"]] if model.is_of_screen else []
     flags += ["--genes", *genes] if genes else []
+    flags += [flag for path in get_names(wildcards) for flag in ("--names", path)]
     variant = names.parse_task(wildcards.task).derivation
     return flags + (["--variant", variant] if variant else [])
 
@@ -59,16 +67,27 @@ def get_vector_screens(wildcards):
     return [f"results/effects/{task}.parquet" for task in study.screens_of(wildcards.model)]
 
 
+def get_vector_names(wildcards):
+    """What translates the names of an embedding: the dataset that it names, else that of the study."""
+    genes = get_vector_source(wildcards)
+    told = genes["source"] in ("table", "go", "cells") and genes.get("namespace") != "own"
+    name = genes.get("names", study.genes_read["names"]) if told else None
+    return [get_source(name)] if name else []
+
+
 def get_vector_flags(wildcards):
     genes = get_vector_source(wildcards)
-    return ["--kind", genes["source"], *(["--dims", str(genes["dims"])] if "dims" in genes else [])]
+    flags = ["--kind", genes["source"]]
+    for key in ("dims", "namespace", "rows"):
+        flags += [f"--{key}", str(genes[key])] if key in genes else []
+    return flags + [flag for path in get_vector_names(wildcards) for flag in ("--names", path)]
 
 
 def get_embedded_genes(wildcards):
     """What a network says of genes: that of their sequences, or its own table of them."""
     if not study.embeds_genes(wildcards.model):
         return {"weights": get_weights(wildcards)}
-    task = study.perturbation("borrowed")["genes"]
+    task = study.genes_read["genes"]
     seed = study.weight_seed(wildcards.init, int(wildcards.seed))
     embeddings = f"results/embeddings/{task}/{wildcards.model}/{wildcards.init}/seed{seed}/embeddings.parquet"
     return {"embeddings": embeddings, "sequences": f"results/sequences/{task}.parquet"}
@@ -77,7 +96,37 @@ def get_embedded_genes(wildcards):
 def get_embedded_flags(wildcards, input):
     if "weights" in input.keys():
         return ["--weights", str(Path(input.weights).parent)]
-    pooling = study.perturbation("borrowed")["pooling"]
+    pooling = study.genes_read["pooling"]
     return ["--embeddings", input.embeddings, "--sequences", input.sequences, "--pooling", pooling]
 
 
+def get_screen_files(wildcards):
+    """The cells behind a screen: the sources of its effects."""
+    return [get_source(source) for source in study.sources(names.parse_task(wildcards.task).base_task).values()]
+
+
+def get_screen_flags(wildcards):
+    """How `build_effects` read them."""
+    task = names.parse_task(wildcards.task).base_task
+    flags = ["--reader", study.task(task)["reader"]]
+    for role, source in study.sources(task).items():
+        flags += ["--source", f"{role}={get_source(source)}"]
+    for option in study.options(task):
+        flags += ["--option", option]
+    return flags
+
+
+def get_tuning_flags(wildcards):
+    """Splits, as in the other analyses of perturbations, and how a run is trained."""
+    effects, tuning = study.perturbation(wildcards.analysis), get_finetuning(wildcards)
+    flags = ["--splits", *map(str, effects["splits"]), "--held-out", str(effects["held_out"])]
+    flags += ["--inner-folds", str(effects["inner_folds"]), "--top", str(effects["top"])]
+    flags += ["--learning-rates", *map(str, tuning["learning_rates"])]
+    for key in ("epochs", "patience", "batch_size"):
+        flags += [f"--{key.replace('_', '-')}", str(tuning[key])]
+    flags += ["--token-budget", str(tuning["token_budget"])] if tuning["token_budget"] else []
+    for key in ("sampled_genes", "pairs", "control_cells", "dropout"):
+        flags += [f"--{key.replace('_', '-')}", str(effects[key])] if key in effects else []
+    variant = names.parse_task(wildcards.task).derivation
+    flags += ["--variant", variant] if variant else []
+    return [*flags, "--reading", study.model(wildcards.model).reading]

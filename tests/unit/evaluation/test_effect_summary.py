@@ -18,6 +18,9 @@ from foundationless.evaluation.effects.interactions import GRID, fit_null
 from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.task_results import read_predictions
 from foundationless.evaluation.verification import tree
+from foundationless.reporting.second_paper.claims import find_claims
+from foundationless.reporting.tables.perturbation_verdict import perturbation_section
+from foundationless.reporting.tables.verdict import _by
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.study.vocabulary import EFFECT_METRICS, MARGINS
 from support.effect_study import GENES, HELD_OUT, SPLITS, TOP, Arm, Screen, write_cell
@@ -67,8 +70,8 @@ def pairs(summary):
 
 
 def test_words_of_planted_arms(pairs):
-    """Useful is better than random, spectrum and mean; useless is equivalent to both; below the mean, nothing is said
-    of an arm that beats a random one."""
+    """Useful is better than random, spectrum and mean; useless is equivalent to both; below the mean, an arm is worse
+    than it, and nothing is said of its beating a random one."""
     for versus in ("random", "spectrum", "permuted", "mean"):
         assert pairs.loc[("useful", "pretrained", versus), "verdict"] == "better"
     for versus in ("random", "mean"):
@@ -76,7 +79,10 @@ def test_words_of_planted_arms(pairs):
         assert row["verdict"] == "equivalent" and not row["learned"]
     trap = pairs.loc[("trap", "pretrained", "random")]
     assert trap["verdict"] == "not learned" and trap["low"] > 0.05 and trap["p"] < 0.05
-    assert pairs.loc[("trap", "pretrained", "mean"), "verdict"] == "not learned"
+    for versus in ("mean", "baseline"):
+        below = pairs.loc[("trap", "pretrained", versus)]
+        assert below["verdict"] == "worse" and below["high"] < 0
+    assert not pairs.loc[("trap", "pretrained", "mean"), "learned"]
     assert pairs.loc[("useless", "random", "mean"), "verdict"] == "equivalent", "every arm is compared with the mean"
     assert set(pairs["reference"][pairs.index.get_level_values("versus") == "mean"]) == {"mean"}
     assert not {"mean", "linear", "replicate"} & set(pairs.index.get_level_values("model"))
@@ -133,6 +139,10 @@ def test_each_perturbation_has_a_row(summary):
     mine = table[(table["model"] == "useful") & (table["init"] == "pretrained")]
     np.testing.assert_allclose(mine["skill"], 1 - mine["l2"] / mine["l2_mean"])
     np.testing.assert_allclose(mine["l2_n1000"], mine["l2"])
+    assert (mine["l2_mean_top"] < mine["l2_mean"]).all() and (mine["pearson_delta_top"] != mine["pearson_delta"]).all()
+    screen, row = Screen(), mine.iloc[0]
+    truth = screen.single[screen.names.index(row["perturbation"])][:TOP]
+    assert row["l2_mean_top"] == pytest.approx(np.linalg.norm(truth - screen.shift[:TOP]), rel=1e-5)
     assert (mine["l2_n10"] <= mine["l2_n30"]).all() and (mine["l2_n30"] <= mine["l2_top"]).all()
     assert (mine["norm_predicted"] < mine["norm_observed"]).mean() > 0.9, "what it does not know it leaves out"
     random = table[(table["model"] == "useful") & (table["init"] == "random")]
@@ -151,12 +161,26 @@ def test_the_same_words_over_tasks_and_at_looks(summary, files):
         assert words["useful", "random"] == "better" == words["useful", "mean"]
         assert words["useless", "random"] == "equivalent" == words["useless", "mean"]
         assert words["trap", "random"] == "not learned"
+        assert words["trap", "mean"] == "worse" == words["trap", "baseline"]
+        section = perturbation_section(across[across["suite"].eq("all") & across["family"].eq("")], {}, set(), _by)
+        answers = {name: fact["answer"]["these"] for name, fact in section["analyses"]["borrowed"].items()}
+        assert answers == {
+            "useful": "helps", "useless": "no better than the mean", "trap": "worse than the mean"
+        }  # fmt: skip
+        assert any("worse than the mean of the training perturbations, whatever random is: trap" in sentence
+                   for sentence in section["sentences"]["borrowed"])  # fmt: skip
+        assert "one pretraining" in section["rule"]
+    claims = find_claims(table_files.add_name_parts(chosen["comparisons"]), pd.DataFrame(), pd.DataFrame(), MARGINS)
+    first = claims[claims["item"] == "S1"].set_index("model")
+    assert first["verdict"].to_dict() == {"useful": "better", "useless": "equivalent", "trap": "worse"}
+    assert first["holds"].to_dict() == {"useful": "no", "useless": "yes", "trap": "yes"}
     at_look = summarise_task(analysis(files, looks=Looks(3, 4, 4)), TaskCells(TASK, "skill", cells_of(ARMS)))
     words = at_look.comparisons[at_look.comparisons["selection"] == "validation"]
     words = words.set_index(["model", "init", "versus"])["verdict"]
     assert (
         words["useless", "pretrained", "random"] == "equivalent"
         and words["trap", "pretrained", "random"] == "not learned"
+        and words["trap", "pretrained", "mean"] == "worse"
     )
 
 
@@ -167,6 +191,17 @@ def test_equivalence_is_asked_first_of_effects_alone():
         assert decide(0.5, 0.001, 0.0, learned=False, metrics=metrics) == "not learned"
     assert decide(0.001, 0.9, 0.2, learned=False, metrics="skill") == "not learned"
     assert decide(0.001, 0.001, 0.2, learned=False, seeds=2, metrics="skill") == "two seeds"
+
+
+@pytest.mark.parametrize("versus", ["mean", "baseline"])
+def test_what_has_not_learned_may_be_worse_than_what_it_should_beat(versus):
+    asked = {"learned": False, "versus": versus}
+    assert decide(0.001, 0.9, -0.2, metrics="skill", **asked) == "worse"
+    assert decide(0.3, 0.9, -0.2, metrics="skill", **asked) == "undecided"
+    assert decide(0.3, 0.001, 0.0, metrics="skill", **asked) == "equivalent"
+    assert decide(0.001, 0.9, -0.2, metrics="mcc", **asked) == "not learned"
+    for other in ("random", "permuted", "spectrum", "copy", ""):
+        assert decide(0.001, 0.9, -0.2, learned=False, metrics="skill", versus=other) == "not learned"
 
 
 def test_tables_are_written_and_read_again(files, tmp_path):
@@ -246,6 +281,114 @@ def test_genes_that_one_arm_drops_move_neither_the_null_nor_the_others(tmp_path)
     )
     assert scores.loc["useful.paper", "value"] == pytest.approx(0.9, abs=0.05)
     assert "reading" in set(found.comparisons["versus"])
+
+
+# ---- perturbations that one arm leaves out
+
+LEFT_OUT = ("G003", "G010", "G011", "G040", "G055", "G078")
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Arms of a reading that leaves perturbations out, beside others; the random one leaves none out."""
+    root = tmp_path_factory.mktemp("uneven") / "results"
+    write_all(root, Screen(), ARMS[:2] + ARMS[8:9], analysis="borrowed")
+    arms = [Arm("useful.paper", "pretrained", 0.6, 0.05), Arm("useful.paper", "random", 0.0, 0.02, 4)]
+    write_cell(root, Screen(), arms[0], 0, analysis="borrowed", task=TASK, without=LEFT_OUT, settings={"dropped": 6})
+    for seed in range(4):
+        write_cell(root, Screen(), arms[1], seed, analysis="borrowed", task=TASK, settings={"dropped": 0})
+    return root, [*ARMS[:2], *ARMS[8:9], *arms]
+
+
+def test_arms_that_leave_perturbations_out_are_compared_on_those_of_both(uneven):
+    root, arms = uneven
+    found = summarise_task(analysis(root), TaskCells(TASK, "skill", cells_of(arms)))
+    pairs = found.comparisons[found.comparisons["selection"] == "validation"].set_index(["model", "init", "versus"])
+    effects = found.diagnostics["effects"]
+    keys = ["fold", "perturbation"]
+
+    def rows(model, init):
+        return effects[(effects["model"] == model) & (effects["init"] == init)].set_index(keys)["skill"]
+
+    for mine, theirs, versus in (
+        (("useful.paper", "pretrained"), ("useful.paper", "random"), "random"),
+        (("useful.paper", "pretrained"), ("useful", "pretrained"), "reading"),
+        (("useful.paper", "pretrained"), ("mean", "baseline"), "mean"),
+        (("useful", "pretrained"), ("mean", "baseline"), "mean"),
+    ):
+        difference = (rows(*mine) - rows(*theirs)).dropna()
+        row = pairs.loc[(*mine, versus)]
+        assert row["delta"] == pytest.approx(difference.groupby("fold").mean().mean(), rel=1e-9)
+        assert row["n_test"] == len(difference) and np.isfinite([row["low"], row["high"], row["p"]]).all()
+    assert len(rows("useful.paper", "pretrained")) < len(rows("useful", "pretrained")) == HELD_OUT * len(SPLITS)
+    scores = found.scores[found.scores["selection"] == "validation"].set_index(["model", "init"])["value"]
+    own = rows("useful.paper", "pretrained").groupby("fold").mean().mean()
+    assert scores["useful.paper", "pretrained"] == pytest.approx(own, rel=1e-9), "values are over an arm's own"
+    lacks = HELD_OUT * len(SPLITS) - len(rows("useful.paper", "pretrained"))
+    (note,) = [row for row in found.notes if row["what"] == "items"]
+    assert note["model"] == "useful.paper" and note["note"].startswith(f"{lacks} of {HELD_OUT * len(SPLITS)} held-out")
+    assert not found.diagnostics["verification"].empty
+
+
+def test_what_is_left_out_moves_no_other_number(uneven):
+    root, arms = uneven
+    whole, fewer = (
+        summarise_task(analysis(root), TaskCells(TASK, "skill", cells_of(some))) for some in (arms, arms[:3])
+    )
+    some = whole.comparisons[whole.comparisons["model"] == "useful"].drop(columns=["drawn_seeds"])
+    other = fewer.comparisons.drop(columns=["drawn_seeds"])
+    pair = (one[one["versus"].isin(["random", "mean"])].reset_index(drop=True) for one in (some, other))
+    pd.testing.assert_frame_equal(*pair)
+
+
+def test_a_tree_with_perturbations_left_out_fits_its_tables(uneven, tmp_path):
+    root, arms = uneven
+    shutil.copytree(root, tmp_path / "results")
+    summarise_analysis(analysis(root), [TaskCells(TASK, "skill", cells_of(arms))], tmp_path / "results/borrowed", 1)
+    found = tree.verify(tmp_path / "results", 1)
+    assert not found.misfits and found.counts["values"] > 0, found.misfits
+    path = tmp_path / "results/borrowed/comparisons.csv"
+    table = pd.read_csv(path)
+    table.loc[(table["model"] == "useful.paper") & (table["versus"] == "reading"), "delta"] += 1e-3
+    table.to_csv(path, index=False)
+    assert any("delta of borrowed" in str(misfit) for misfit in tree.verify(tmp_path / "results", 1).misfits)
+
+
+@pytest.mark.parametrize("without", [LEFT_OUT, ()])
+def test_what_two_arms_share_must_agree(uneven, tmp_path, without):
+    root, arms = uneven
+    shutil.copytree(root / "borrowed", tmp_path / "results/borrowed")
+    place = tmp_path / "results/borrowed" / TASK / "useful.paper/pretrained/seed0"
+
+    def observed(frame):
+        frame["observed"][3][7] += 1e-4
+
+    def label(frame):
+        frame["label"][3] = "double"
+
+    for edit, sentence in ((observed, "held against different observed changes"), (label, "different test items")):
+        write_cell(tmp_path / "results", Screen(), arms[3], 0, analysis="borrowed", task=TASK, without=without,
+                   settings={"dropped": 6})  # fmt: skip
+        change(place, edit)
+        recompute(place)
+        with pytest.raises(UserError, match=sentence):
+            summarise_task(analysis(tmp_path / "results"), TaskCells(TASK, "skill", cells_of(arms)))
+
+
+def test_seeds_of_an_arm_leave_out_the_same(uneven, tmp_path):
+    root, arms = uneven
+    shutil.copytree(root / "borrowed", tmp_path / "results/borrowed")
+    write_cell(tmp_path / "results", Screen(), arms[4], 2, analysis="borrowed", task=TASK, without=LEFT_OUT,
+               settings={"dropped": 0})  # fmt: skip
+    with pytest.raises(UserError, match="predict different test items in fold 1"):
+        summarise_task(analysis(tmp_path / "results"), TaskCells(TASK, "skill", cells_of(arms)))
+
+
+def test_what_is_fine_tuned_has_trained_on_less(tmp_path):
+    root, arms = tmp_path / "results", [Arm("scgpt", "pretrained", 0.3, 0.1), Arm("mean", "baseline", 0, 0)]
+    write_all(root, Screen(), arms, analysis="finetuned")
+    found = summarise_task(analysis(root, "finetuned"), TaskCells(TASK, "skill", cells_of(arms)))
+    assert [row["what"] for row in found.notes if "trains without its validation fold" in row["note"]] == ["training"]
 
 
 # ---- what does not fit

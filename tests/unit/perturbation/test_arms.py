@@ -5,6 +5,7 @@ import pytest
 
 from foundationless.errors import UserError
 from foundationless.perturbation.arms import align, make_arm, paper_arm, reduce_dims
+from foundationless.perturbation.gene_names import read_names
 from foundationless.perturbation.vectors import GeneVectors
 
 
@@ -75,5 +76,43 @@ def test_vectors_are_aligned_by_their_namespace():
     made = GeneVectors(("B", "A"), np.array([[2.0], [1.0]], dtype=np.float32), "symbol", "here")
     assert align(made, ["1", "2", "3"], ["A", "B", "C"])[:2].ravel().tolist() == [1.0, 2.0]
     assert np.isnan(align(made, ["1", "2", "3"], ["A", "B", "C"])[2]).all()
-    with pytest.raises(UserError, match="name genes by symbol"):
-        align(made, ["A"], ["1"])
+    with pytest.raises(UserError, match=r"name genes by symbol .* with --names"):
+        align(made, ["C"], ["1"])
+
+
+@pytest.mark.parametrize(
+    ("vectors", "namespace", "genes", "symbols"),
+    [
+        (("ENSG00000105610.6", "ENSG00000141510.18"), "ensembl", ["ENSG00000141510", "ENSG00000105610"], ["x", "y"]),
+        (("ENSG00000105610", "ENSG00000141510"), "ensembl", ["ENSG00000141510.7", "ENSG00000105610.1"], ["x", "y"]),
+        (("KLF1", "TP53"), "symbol", ["tp53", "KLF1"], ["x", "y"]),  # a screen that has symbols for ids alone
+        (("10661", "7157"), "entrez", ["x", "y"], ["7157", "10661"]),
+        (("ENSG00000105610", "ENSG00000141510"), "ensembl", ["TP53", "KLF1"], ["TP53", "KLF1"]),
+        (("ENSG00000105610", "ENSG00000141510"), "ensembl", ["7157", "10661"], ["p53", "EKLF"]),
+        (("10661", "7157"), "entrez", ["ENSG00000141510.7", "EKLF"], ["TP53", "EKLF"]),
+    ],
+)
+def test_vectors_are_found_by_any_name_of_a_gene(vectors, namespace, genes, symbols, tmp_path):
+    path = tmp_path / "hgnc.txt"
+    path.write_text("symbol\tprev_symbol\talias_symbol\tentrez_id\tensembl_gene_id\n"
+                    "KLF1\t\tEKLF\t10661\tENSG00000105610\nTP53\t\tp53|LFS1\t7157\tENSG00000141510\n")  # fmt: skip
+    made = GeneVectors(vectors, np.array([[1.0], [2.0]], dtype=np.float32), namespace, "here")
+    assert align(made, genes, symbols, read_names(path)).ravel().tolist() == [2.0, 1.0]
+
+
+def test_the_paper_deals_vectors_among_genes_that_have_one_and_draws_them_for_all():
+    table = np.arange(60.0).reshape(30, 2)
+    table[[3, 20]] = np.nan
+    known = np.isfinite(table).all(axis=1)
+    dealt = paper_arm(table, "permuted", (2, 4), 1, 2)
+    assert (np.isfinite(dealt).all(axis=1) == known).all() and sorted(dealt[known][:, 0]) == sorted(table[known][:, 0])
+    assert np.isfinite(paper_arm(table, "random", (2, 4), 0, 1)).all()
+
+
+@pytest.mark.parametrize("init", ["permuted", "random", "spectrum"])
+@pytest.mark.parametrize("known", [0, 1])
+def test_an_arm_of_hardly_any_vectors_is_refused(init, known):
+    table = np.full((5, 3), np.nan)
+    table[:known] = 1.0
+    with pytest.raises(UserError, match=f"{known} genes have a vector"):
+        make_arm(table, init, (0,))

@@ -55,10 +55,28 @@ def built(source, *options, **more):
         ("A_B", "underscore", ("A", "B")), ("A;B", "semicolon", ("A", "B")), ("A|B|C", "bar", ("A", "B", "C")),
         ("A+A", "+", ("A",)), ("HLA-A", "+", ("HLA-A",)), ("", "+", None), ("nan", "+", None),
         ("A_B", "none", ("A_B",)),
+        # a control beside a gene is no control of the whole
+        ("NegCtrl0_KLF1", "_", ("KLF1",)), ("KLF1_NegCtrl0", "_", ("KLF1",)), ("NegCtrl0_NegCtrl1", "_", ()),
+        ("non-targeting+KLF1", "+", ("KLF1",)), ("non-targeting_00123", "_", ()), ("NT5E", "+", ("NT5E",)),
+        ("non_targeting", "_", ()), ("non_targeting_KLF1", "_", ("KLF1",)), ("non_targeting_0012", "_", ()),
+        ("KLF1 + ctrl", "+", ("KLF1",)), ("ctrl+ctrl", "+", ()),
     ],
 )  # fmt: skip
 def test_names_of_conditions_are_understood(name, separator, targets):
     assert targets_of(name, separator) == targets
+
+
+@pytest.mark.parametrize(
+    ("name", "separator", "words", "targets"),
+    [
+        ("WT", "+", ["WT"], ()), ("A+ctrl", "+", ["WT"], ("A",)), ("A+WT", "+", ["WT"], ("A",)),
+        ("ctrl", "+", ["WT"], None), ("A+B", "+", ["WT"], ("A", "B")), ("neg1_A", "_", ["neg*"], ("A",)),
+        ("neg1_neg2", "_", ["neg*"], ()), ("no_guide", "_", ["no_guide"], ()),
+        ("A_no_guide", "_", ["no_guide"], ("A",)),
+    ],
+)  # fmt: skip
+def test_words_of_the_user_name_whole_conditions_and_the_usual_ones_hold_for_parts(name, separator, words, targets):
+    assert targets_of(name, separator, words) == targets
 
 
 def test_means_are_those_of_pandas_and_halves_are_halves(screen):
@@ -189,3 +207,53 @@ def test_files_of_effects_are_checked(screen, tmp_path):
     pd.DataFrame({"condition": ["ctrl"]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(UserError, match="holds no effects"):
         read_effects(tmp_path / "other.parquet")
+
+
+def labelled(path, names):
+    """A screen whose rows have these conditions."""
+    obs = named_rows(range(len(names)), pd.DataFrame({"condition": names}, dtype=object))
+    write_h5ad(path, Expression(COUNTS[: len(names)], GENES, SYMBOLS, obs))
+    return path
+
+
+def test_the_control_of_the_user_leaves_the_parts_of_names_alone(tmp_path):
+    effects = built(labelled(tmp_path / "m.h5ad", ["WT", "KLF1+ctrl", "KLF1+MYC", "ctrl"] * 2), "control=WT")
+    assert effects.conditions == ("ctrl", "KLF1", "KLF1+MYC") and list(effects.cells) == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("double", "options", "sign"),
+    [
+        ("KLF1_MYC", [], "underscore"), ("KLF1;MYC", [], "semicolon"), ("KLF1|ctrl", [], "bar"),
+        ("KLF1+MYC", ["separator=underscore"], "plus"),
+    ],
+)  # fmt: skip
+def test_another_sign_between_genes_is_asked_for(tmp_path, capsys, double, options, sign):
+    screen = labelled(tmp_path / "m.h5ad", ["ctrl", "KLF1", "MYC", double] * 2)
+    said = refused(capsys, building(screen, *options))
+    assert f"'{double}' is no gene that is read out" in said and f"separator={sign}" in said
+    assert "KLF1" in built(screen, f"separator={sign}").conditions
+    assert built(screen, "separator=none").conditions == ("ctrl", "KLF1", "MYC", double)
+
+
+def test_names_that_hold_a_sign_of_their_own_are_left_alone(tmp_path):
+    names = ["ctrl", "KLF1", "62(mod)_pBA581", "KLF1_1", "ABSENT_MYC"]
+    assert built(labelled(tmp_path / "m.h5ad", names * 2)).conditions == tuple(names)
+
+
+def test_what_values_were_taken_for_stands_in_the_log(screen, capsys):
+    built(screen)
+    assert "values are taken as counts (by their range" in capsys.readouterr().err
+    built(screen, "values=lognorm")
+    assert "values are taken as lognorm (as the option values says)" in capsys.readouterr().err
+
+
+def test_replicates_in_the_source_s_order_make_halves(screen, capsys):
+    table = np.log1p(COUNTS / COUNTS.sum(axis=1, keepdims=True) * 1e4)
+    control, single = (np.flatnonzero(np.array(CONDITIONS) == name) for name in ("ctrl", "KLF1+ctrl"))
+    ordered, interleaved = built(screen, "halves=ordered"), built(screen, "halves=interleaved", seed=9)
+    for effects, parts in ((ordered, (control[:4], control[4:])), (interleaved, (control[::2], control[1::2]))):
+        assert np.allclose(effects.halves[:, 0], [table[part].mean(axis=0) for part in parts], atol=1e-6)
+        halves = [table[part].mean(axis=0) for part in (single[:2], single[2:])]
+        assert np.allclose(effects.halves[:, 1], halves, atol=1e-6)
+    assert "halves=mixed is none of drawn, ordered, interleaved" in refused(capsys, building(screen, "halves=mixed"))

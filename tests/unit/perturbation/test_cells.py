@@ -132,6 +132,72 @@ def test_missing_vectors_are_zero_and_counted_or_dropped_as_in_the_paper(world, 
         assert all(np.isnan(each).sum() == counts[0] for each in predictions(outcomes).values())
 
 
+@pytest.mark.parametrize("side", ["target", "readout"])
+@pytest.mark.parametrize("unread", [0, 3])
+def test_every_arm_of_the_paper_tests_the_same_perturbations(world, tmp_path, side, unread):
+    """Those whose targets have a pretrained vector; and but for the random arm the same genes."""
+    effects, vectors = planted(unread=unread)
+    run = world(effects, vectors)
+    genes = (*effects.genes, *(f"unread{place}" for place in range(unread)))
+    write_vectors(tmp_path / "genes.parquet", GeneVectors(genes[5:], vectors[5:].astype(np.float32), "own", "short"))
+    tests, lost = set(), {}
+    for init in ("pretrained", "copy", "random", "permuted", "spectrum"):
+        outcomes, said = run(init, 1, side=side, reading="as_in_paper")
+        tests.add(tuple(tuple(each.split.test) for each in outcomes))
+        assert said["known_share"] < 1
+        lost[init] = {tuple(np.flatnonzero(np.isnan(row))) for each in outcomes for row in each.tried[0].predicted}
+    assert len(tests) == 1
+    dropped = (0, 1, 2, 3, 4) if side == "readout" else ()
+    assert lost.pop("random") == {()} and all(each == {dropped} for each in lost.values())
+
+
+def test_random_of_a_network_is_the_paper_s_under_its_reading(world):
+    """Whatever the network draws: standard normal numbers of the split and the draw, of every gene."""
+    effects, vectors = planted()
+    for side in ("target", "readout"):
+        one, other = (
+            predictions(world(effects, each, init="random")("random", 2, side=side, reading="as_in_paper")[0])
+            for each in (vectors, 7 * vectors[:, :3] + 1)
+        )
+        assert all(one[key].tobytes() == other[key].tobytes() for key in one)
+
+
+@pytest.mark.parametrize(
+    ("settings", "dims"),
+    [({"source": "table"}, 0), ({"source": "training"}, 10), ({"source": "halves", "variant": "halves"}, 10)],
+)
+def test_the_paper_chose_nothing(settings, dims):
+    made = EffectSettings("unseen", side="target", reading="as_in_paper", strengths=STRENGTHS, dims=(3, 4), **settings)
+    assert (made.strengths, made.inner_folds, made.dims) == ((0.1,), 0, (dims,))
+    assert EffectSettings("unseen", "linear", reading="as_in_paper", strengths=STRENGTHS).strengths == STRENGTHS
+
+
+@pytest.mark.parametrize("init", ["pretrained", "random", "spectrum"])
+@pytest.mark.parametrize("reading", ["published", "as_in_paper"])
+@pytest.mark.parametrize("side", ["target", "readout"])
+@pytest.mark.parametrize("known", [0, 1, 4])
+def test_vectors_of_too_few_genes_are_refused(world, tmp_path, init, reading, side, known):
+    effects, vectors = planted()
+    run = world(effects, vectors)
+    last = effects.genes[60 - known :] if side == "readout" else effects.genes[40 - known : 40]
+    names = (*last, *(f"other{place}" for place in range(9)))
+    write_vectors(tmp_path / "genes.parquet", GeneVectors(names, np.eye(len(names), 4, dtype=np.float32), "own", "few"))
+    with pytest.raises(UserError, match=rf"{known} of (40|60) .* have a vector|none is among"):
+        run(init, side=side, reading=reading)
+
+
+def test_few_vectors_are_counted_and_told(world, tmp_path, capsys):
+    effects, vectors = planted()
+    run = world(effects, vectors)
+    assert run(side="target")[1]["known_share"] == 1 and "have a vector" not in capsys.readouterr().err
+    few = GeneVectors(effects.genes[28:], vectors[28:].astype(np.float32), "own", "few")
+    write_vectors(tmp_path / "genes.parquet", few)
+    assert run(side="target")[1]["known_share"] == 0.3
+    assert "only 30% of the perturbed genes have a vector" in capsys.readouterr().err
+    assert run(side="readout")[1]["known_share"] == pytest.approx(32 / 60, abs=1e-4)
+    assert "have a vector" not in capsys.readouterr().err
+
+
 def test_random_of_the_paper_is_ten_wide_whatever_the_vectors(world):
     run = world(*planted())
     outcomes, _ = run("random", side="target", reading="as_in_paper", strengths=(0.1,))

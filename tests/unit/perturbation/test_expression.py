@@ -5,6 +5,7 @@ import io
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import io as scipy_io
 from scipy import sparse
 
 from foundationless.errors import UserError
+from foundationless.perturbation.expression.conditions import text_column
 from foundationless.perturbation.expression.h5ad import write_h5ad
 from foundationless.perturbation.expression.matrix import Expression, log_normalised, named_rows
 from foundationless.perturbation.expression.reading import read_expression
@@ -190,6 +192,7 @@ def test_normalisation_is_that_of_the_field(tmp_path):
         (lambda x: -x, "counts", "counts cannot be negative"),
         (lambda x: np.where(x == x.max(), np.nan, x), "auto", "missing or infinite"),
         (lambda x: x * 37.5, "auto", "neither counts nor logarithms"),
+        (lambda x: np.log1p(x) - (x == x.max()) * 9, "auto", "nor are enough negative for scores; say what they are"),
         (lambda x: x[:, :0], "auto", "holds no genes"),
         (lambda x: x[:0], "auto", "holds no cells"),
         (lambda x: x, "tpm", "say what they are"),
@@ -279,3 +282,77 @@ def test_a_missing_file_and_an_unknown_side_are_one_sentence(tmp_path):
         read_expression(tmp_path / "none.h5ad")
     with pytest.raises(UserError, match="genes or cells"):
         read_expression(write("genes.csv", tmp_path)[0], {"rows": "columns"})
+
+
+def edited(path: Path, edit) -> Path:
+    write_h5ad(path, whole())
+    with h5py.File(path, "a") as file:
+        edit(file)
+    return path
+
+
+def categorical(file, beyond: int) -> None:
+    """Conditions as numbers of categories, `beyond` too large."""
+    categories, codes = np.unique(np.array(CONDITIONS), return_inverse=True)
+    del file["obs/condition"]
+    group = file.create_group("obs/condition")
+    group.attrs["encoding-type"] = "categorical"
+    group["codes"] = (codes + beyond).astype(np.int8)
+    group.create_dataset("categories", data=categories.astype(object), dtype=h5py.string_dtype())
+
+
+def replaced(file, name: str, value) -> None:
+    del file[name]
+    file[name] = value
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda file: categorical(file, 4),
+        lambda file: replaced(file, "X", np.arange(35, dtype=np.float32)),
+        lambda file: replaced(file, "X", np.array([[b"a"] * 5] * 7)),
+        lambda file: replaced(file, "obs/_index", np.zeros((7, 2))),
+        lambda file: replaced(file, "obs/condition", np.arange(6)),
+    ],
+)
+def test_damage_within_a_file_is_one_sentence(edit, tmp_path):
+    with pytest.raises(UserError, match="no whole AnnData file") as refused:
+        read_expression(edited(tmp_path / "m.h5ad", edit))
+    assert "\n" not in str(refused.value)
+
+
+def test_columns_of_an_unknown_encoding_matter_where_they_are_asked_for(tmp_path):
+    def edit(file):
+        categorical(file, 0)
+        for name, kind in (("sparse", "csr_matrix"), ("nested", "dataframe")):
+            file.create_group(f"obs/{name}").attrs["encoding-type"] = kind
+        file["obs/pairs"] = np.zeros((7, 2))
+        columns = ["condition", "sparse", "nested", "pairs"]
+        file["obs"].attrs["column-order"] = np.array(columns, dtype=h5py.string_dtype())
+        del file["obs/_index"]
+        index = file.create_group("obs/_index")
+        index.attrs["encoding-type"] = "nullable-string-array"
+        index.create_dataset("values", data=np.array(CELLS, dtype=object), dtype=h5py.string_dtype())
+        index["mask"] = np.zeros(7, dtype=bool)
+
+    read = read_expression(edited(tmp_path / "m.h5ad", edit))
+    assert tuple(read.obs.index) == CELLS and list(read.obs.columns) == ["condition"]
+    assert list(read.obs["condition"]) == CONDITIONS
+    for column in ("sparse", "nested", "pairs"):
+        with pytest.raises(UserError, match=f"column '{column}' has an encoding that is not read"):
+            text_column(read.obs, column, "condition")
+
+
+def test_an_object_of_r_that_lacks_a_part(tmp_path, monkeypatch):
+    """Descriptions may be absent; without a matrix or names it is one sentence."""
+    made = {"class": ["GCT"], "rid": GENES, "cid": CELLS, "mat": SimpleNamespace(values=COUNTS.T)}
+    (tmp_path / "m.rda").write_bytes(b"RDX3")
+    monkeypatch.setattr("rdata.read_rda", lambda _: {"x": SimpleNamespace(**made)})
+    read = read_expression(tmp_path / "m.rda")
+    assert read.genes == read.symbols == GENES and np.array_equal(read.matrix, COUNTS) and not len(read.obs.columns)
+    for part in ("rid", "mat"):
+        lacking = SimpleNamespace(**{name: value for name, value in made.items() if name != part})
+        monkeypatch.setattr("rdata.read_rda", lambda _, held=lacking: {"x": held})
+        with pytest.raises(UserError, match="is not whole"):
+            read_expression(tmp_path / "m.rda")

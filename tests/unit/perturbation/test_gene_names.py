@@ -1,5 +1,7 @@
 """Names of genes: ids of three registries, old symbols, and what is ambiguous."""
 
+import gzip
+
 import pytest
 
 from foundationless.errors import UserError
@@ -61,3 +63,21 @@ def test_a_table_without_names_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("symbol,chromosome\nA,1\n")
     with pytest.raises(UserError, match="no table of gene names"):
         read_names(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_gtf_is_a_table_of_names(tmp_path, zipped):
+    places = "\t1\t9\t.\t-\t.\t"
+    text = (
+        "##provider: GENCODE\n"
+        f'chr19\tHAVANA\tgene{places}gene_id "ENSG00000105610.6"; gene_name "KLF1";\n'
+        f'chr19\tHAVANA\texon{places}gene_id "ENSG00000105610.6"; exon_number 1; gene_name "KLF1";\n'
+        f'chr1\tHAVANA\tgene{places}gene_id "ENSG00000000002";\n'
+    )
+    path = tmp_path / ("genes.gtf.gz" if zipped else "genes.gtf")
+    path.write_bytes(gzip.compress(text.encode()) if zipped else text.encode())
+    names = read_names(path)
+    assert names.symbol("ENSG00000105610") == "KLF1" and names.key("ENSG00000000002") is None
+    (tmp_path / "none.gtf").write_text(text.replace("gene_name", "name"))
+    with pytest.raises(UserError, match="no gene_id with a gene_name"):
+        read_names(tmp_path / "none.gtf")

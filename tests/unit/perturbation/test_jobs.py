@@ -7,9 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from foundationless.__main__ import main
+from foundationless.errors import UserError
 from foundationless.evaluation.effects import measure
 from foundationless.evaluation.records import read_record
+from foundationless.perturbation.cells import EffectSettings
 from foundationless.perturbation.effects import write_effects
+from foundationless.perturbation.jobs import run_cell
 from foundationless.perturbation.vectors import GeneVectors, write_vectors
 from support.commands import refused, words
 from support.screens import planted
@@ -91,6 +94,30 @@ def test_rows_of_doubles_have_the_sum_and_the_first_single(cell):
 def test_neighbours_are_chosen_by_validation(cell):
     record, _ = cell(baseline="nearest_go", init="baseline")
     assert {each["what"] for each in record["selections"]} == {"neighbours"}
+
+
+def test_a_table_of_names_joins_a_screen_and_vectors_that_name_genes_otherwise(cell, tmp_path):
+    """As the published Geneformer, which names genes by Ensembl ids, and a screen that does not."""
+    effects, vectors = planted()
+    _, expected = cell(side="target")
+    ids = [f"ENSG{place:011d}" for place in range(60)]
+    pairs = zip(effects.symbols, ids, strict=True)
+    (tmp_path / "names.tsv").write_text("symbol\tensembl_gene_id\n" + "".join("\t".join(pair) + "\n" for pair in pairs))
+    network = GeneVectors(tuple(f"{own}.3" for own in ids), vectors.astype(np.float32), "ensembl", "network")
+    write_vectors(tmp_path / "other.parquet", network)
+    record, table = cell(side="target", genes=tmp_path / "other.parquet", names=tmp_path / "names.tsv")
+    assert table.equals(expected) and "names" in record["hashes"]
+    settings = EffectSettings("unseen", side="target", source="table")
+    with pytest.raises(UserError, match="--names"):
+        run_cell(tmp_path / "effects.parquet", tmp_path / "other.parquet", settings, "copy", 0)
+
+
+def test_the_record_says_what_the_paper_fixed(cell):
+    record, _ = cell(side="target", reading="as_in_paper", strengths=[1, 10], dims=[2, 3])
+    settings = record["settings"]
+    assert (settings["strengths"], settings["inner_folds"], settings["dims"]) == ([0.1], 0, [0])
+    assert settings["dims_used"] == 4 and not record["selections"] and settings["known_share"] == 1
+    assert cell(side="target", reading="as_in_paper", init="random")[0]["settings"]["dims_used"] == 10
 
 
 def test_twice_the_same_bits(cell, tmp_path):

@@ -181,3 +181,17 @@ def test_vectors_are_checked(tmp_path):
         read_vectors(tmp_path / "g.parquet")
     with pytest.raises(UserError, match="no such file"):
         read_vectors(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize(
+    ("genes", "namespace"),
+    [
+        (["KLF1", "TP53"], "symbol"),
+        (["ENSG00000105610.6", "ENSG00000141510"], "ensembl"),
+        (["10661", "7157"], "entrez"),
+    ],
+)
+def test_the_namespace_of_a_table_is_found_from_its_names(genes, namespace, tmp_path):
+    (tmp_path / "t.csv").write_text("gene,a,b\n" + "".join(f"{gene},1,2\n" for gene in genes))
+    assert imported(tmp_path, "table", tmp_path / "t.csv").namespace == namespace
+    assert imported(tmp_path, "table", tmp_path / "t.csv", namespace="own").namespace == "own"

@@ -155,9 +155,19 @@ def test_ours_stands_beside_theirs_where_task_side_and_arm_are_the_same(frames, 
     assert not [arm for arm in arms if arm[2] == "scgpt.target" and arm[4] == "scgpt.readout"]
     mine = frames["effects"].query("analysis == 'borrowed' and task == 'l1000_a549' and model == 'scgpt.readout'")
     row = found[(found["model"] == "scgpt.readout") & (found["init"] == "pretrained")].set_index("metric")
-    value = (1 - mine.query("init == 'pretrained'")["skill"]).mean()
-    assert row.loc["relative_l2", "ours"] == pytest.approx(value)
+    mine = mine.query("init == 'pretrained'")
+    value = (mine["l2_top"] / mine["l2_mean_top"]).mean()
+    assert row.loc["relative_l2", "ours"] == pytest.approx(value), "of the genes that theirs is of"
     assert row.loc["relative_l2", "difference"] == pytest.approx(value - 0.982586, abs=1e-5)
+    fits = found[(found["metric"] == "pearson_delta") & (found["model"] == "additive")]
+    theirs = frames["effects"].query("analysis == 'doubles' and model == 'additive'")["pearson_delta_top"]
+    assert fits["ours"].tolist() == pytest.approx([theirs.mean()])
+    misread = found[(found["model"] == "scgpt.readout.paper") & (found["metric"] == "relative_l2")]
+    mine = frames["effects"].query("task == 'l1000_a549' and model == 'scgpt.readout.paper' and init == 'pretrained'")
+    told = reported.error_of_mean(frames["effects"], "l2_mean_top").loc[mine.index]
+    np.testing.assert_allclose(told.dropna(), (mine["l2_mean_top"] / 0.96)[told.notna()])
+    ours = misread.set_index("init").loc["pretrained", "ours"]
+    assert ours == pytest.approx((mine["l2_top"] / told).mean()), "as the paper read it, the mean's is over all genes"
 
 
 def test_every_defect_stands_there_with_numbers_where_there_are_any(frames, rows):
@@ -167,11 +177,18 @@ def test_every_defect_stands_there_with_numbers_where_there_are_any(frames, rows
     measured = set(found.loc[found["difference"].notna(), "item"])
     assert measured == {"P1", "P2", "P3", "P9", "P10", "P12", "P13"}
     first = found[(found["item"] == "P1") & (found["metric"] == "skill") & (found["task"] == "l1000_a549")]
-    ours = frames["effects"].query("task == 'l1000_a549' and analysis == 'borrowed' and init == 'pretrained'")
-    both = ours[ours["model"] == "scgpt.readout.paper"].merge(
-        ours[ours["model"] == "scgpt.readout"], on=["fold", "perturbation"]
+    ours = frames["effects"].query("task == 'l1000_a549' and analysis == 'borrowed'")
+    mine = ours.query("init == 'pretrained' and model == 'scgpt.readout.paper'")
+    there = mine[reported.error_of_mean(ours, "l2_mean").loc[mine.index].notna()]
+    assert len(there) and first["without"].tolist() == pytest.approx([there["skill"].mean()])
+    assert first["difference"].tolist() == pytest.approx([0.04 * (1 - there["skill"]).mean()]), (
+        "fewer genes, less error"
     )
-    assert first["difference"].tolist() == pytest.approx([(both["skill_x"] - both["skill_y"]).mean()])
+    second = found[(found["item"] == "P2") & (found["task"] == "l1000_a549")]
+    assert set(second["init"]) == {"random"} and second["what"].str.contains("the paper's reading as a whole").all()
+    drawn = [ours.query(f"init == 'random' and model == '{name}'") for name in ("scgpt.readout.paper", "scgpt.readout")]
+    both = drawn[0].merge(drawn[1], on=["fold", "perturbation"])
+    assert second["difference"].tolist() == pytest.approx([(both["skill_x"] - both["skill_y"]).mean()])
     counted = found[found["item"] == "P12"].set_index("task")
     assert counted["without"].to_dict() == dict(zip(TASKS, (48, 262, 413), strict=True))
     assert all(f"holds {defects.SAID[task]}" in counted.loc[task, "what"] for task in TASKS), "the text means one split"
@@ -190,6 +207,17 @@ def test_claims_hold_by_the_word_of_their_contrast(frames):
                for name in ("S1", "S3", "S4") for word, holds in words[name].items())  # fmt: skip
     assert set(found.loc[found["item"] == "S5", "model"]) == {"screen_rpe1.target", "halves.target"}
     assert not set(found.loc[found["item"].isin(["S1", "S4"]), "model"]) & {"screen_rpe1.target", "halves.target"}
+    made = {"training": "training", "useful": "simulated", "go": "go", "scgpt": "", "screen": "screen"}
+    cards = {f"{base}.target": {"family": "scgpt", "vectors": source} for base, source in made.items()}
+    for known in (cards, {}):
+        rows = pd.DataFrame({"model": f"{base}.target", "base": base} for base in made)
+        some = frames["comparisons"].query("versus == 'random' and init == 'pretrained'").iloc[[0] * len(rows)]
+        some = some.reset_index(drop=True).assign(**rows, analysis="borrowed")
+        mine = claims.find_claims(some, pd.DataFrame(), pd.DataFrame(), MARGINS, known)
+        items = mine.set_index("model")["item"].to_dict()
+        assert items == {"go.target": "S4", "scgpt.target": "S4", "screen.target": "S5"}, "nobody pretrained the others"
+    named = claims.find_claims(some, pd.DataFrame(), pd.DataFrame(), MARGINS, cards).set_index("model")["vectors"]
+    assert named.to_dict() == {"go.target": "go", "scgpt.target": "network", "screen.target": "screen"}
     nothing = pd.DataFrame(columns=frames["comparisons"].columns)
     assert claims.find_claims(nothing, pd.DataFrame(), pd.DataFrame(), MARGINS).empty
 
@@ -222,6 +250,19 @@ def test_the_section_of_a_verdict_has_both_references_by_analysis():
     assert "worse than the mean of the training perturbations, whatever random is: Trap" in sentence
     assert "than random and than the mean of the training perturbations: good" in sentence
     assert perturbation_section(table.assign(analysis="finetune"), {}, set(), _by) is None
+
+
+def test_the_decoder_of_a_network_has_seen_less():
+    """S7 says that the network trains without the fold on which it stops."""
+    rows = [
+        {"analysis": analysis, "task": "t", "fold": fold, "perturbation": f"G{i}", "model": model, "base": "scgpt",
+         "init": "pretrained", "skill": 0.1 * i, "variant": ""}
+        for analysis, model in (("borrowed", "scgpt.target"), ("finetuned", "scgpt"))
+        for fold in (1, 2) for i in range(5)
+    ]  # fmt: skip
+    nothing = pd.DataFrame(columns=["metric", "variant", "delta"])
+    (found,) = claims.find_claims(nothing, pd.DataFrame(rows), pd.DataFrame(), MARGINS).to_dict("records")
+    assert found["item"] == "S7" and "trains without its validation fold" in found["contrast"]
 
 
 def test_a_study_without_effects_has_none_of_its_figures():

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import json
 import operator
 
 import pytest
@@ -15,7 +16,7 @@ from foundationless.study.plan import Cell, Plan
 from foundationless.study.price.devices import DEVICES
 from foundationless.study.price.estimate import Calibration, estimate, list_jobs
 from foundationless.study.price.workload import Workload, read_sizes
-from foundationless.study.vocabulary import ANALYSES, EFFECT_ARMS
+from foundationless.study.vocabulary import ANALYSES, EFFECT_ARMS, EFFECT_METRICS, METRICS
 from support import ROOT
 
 SIZES = read_sizes(ROOT / "resources/lists/task_sizes.tsv")
@@ -118,7 +119,14 @@ def test_analyses_of_sequences_know_nothing_of_genes_and_the_other_way_round(par
         ({"analyses__borrowed__tasks": ["sim_enhancer"]}, "this analysis reads sets of effects, not of intervals"),
         ({"analyses__borrowed__arms": ["pretrained", "embedding"]}, "'embedding' is no control of what it compares"),
         ({"analyses__finetune__arms": ["pretrained", "spectrum"]}, "'spectrum' is no control of what it compares"),
-        ({"analyses__borrowed__perturbation": {"genes": "nothing"}}, "unknown task 'nothing'"),
+        ({"perturbation": {"genes": "nothing"}}, "unknown task 'nothing'"),
+        ({"perturbation": {"genes": "sim_biotype", "names": "none"}}, "perturbation, names: unknown dataset 'none'"),
+        ({"analyses__unseen__models": ["halves.readout"], "analyses__unseen__tasks": ["sim_effects.halves"]},
+         "which is nothing of read-out genes; drop .readout"),
+        ({"models__useful": {"genes": {"source": "simulated", "file": "useful.tsv", "rows": "dims"}}},
+         "rows is for table"),
+        ({"models__useful": {"genes": {"source": "table", "datasets": ["genept_adamson"], "names": "none"}}},
+         "unknown dataset 'none'"),
         ({"perturbation": {}}, "'hyenadna.demo.target' reads DNA; name the task whose set has the sequence"),
         ({"analyses__frozen__perturbation": {"splits": [1]}}, "'perturbation' is for unseen, doubles, borrowed"),
         ({"models__useful": {"genes": {"source": "table"}}}, "source table reads datasets; add it"),
@@ -141,6 +149,25 @@ def test_what_does_not_fit_is_one_sentence(parts, changes, sentence):
     with pytest.raises(UserError) as refused:
         study((config, models, *tables), **given)
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_task_is_judged_by_a_metric_of_which_the_mean_has_a_known_value(parts):
+    for metric in METRICS:
+        tasks = [row | ({"metric": metric} if row["task"] == "sim_effects" else {}) for row in parts[2]]
+        changed = (*parts[:2], tasks, parts[3])
+        if metric in ("skill", "skill_offtarget", "rank_accuracy"):
+            study(changed)
+            continue
+        with pytest.raises(UserError, match=f"metric '{metric}'") as refused:
+            study(changed)
+        assert "\n" not in str(refused.value)
+        if metric in EFFECT_METRICS:
+            assert str(refused.value).endswith("use one of skill, skill_offtarget, rank_accuracy.")
+
+
+def test_the_table_of_models_says_where_vectors_come_from(parts):
+    cards = json.loads(study(parts).describe_models())
+    assert cards["useful.target"]["vectors"] == "simulated" and "vectors" not in cards["scgpt.demo.target"]
 
 
 def test_every_job_of_a_study_is_priced_behind_what_it_waits_for(parts):
@@ -177,3 +204,21 @@ def test_beside_a_network_that_is_trained_stand_baselines_of_unseen_perturbation
     assert not models & {"additive", "scaled_additive", "matching_mean"}
     assert models >= {"mean", "no_change", "nearest_go", "scgpt.blood"}
     assert not plan.reads("finetuned", "geneformer.blood")
+
+
+@pytest.mark.parametrize("key", ["genes", "pooling", "names"])
+def test_how_embeddings_are_read_is_said_once_for_a_study(key):
+    config = read_yaml(ROOT / "config/config.yaml")
+    config["analyses"]["borrowed"]["perturbation"] = {key: "mean"}
+    with pytest.raises(UserError, match=rf"analyses.borrowed.perturbation: unknown key '{key}'"):
+        read_study(config)
+    plan = read_study(read_yaml(ROOT / "config/perturbation.yaml"))
+    assert plan.genes_read == {"genes": "gene_promoters", "pooling": "mean", "names": "hgnc_complete_set"}
+
+
+def test_the_paper_s_random_arm_of_a_network_is_drawn_and_reads_no_network(parts):
+    plan = study(parts)
+    cell = Cell("borrowed", "sim_effects", "scgpt.demo.target.paper", "random", 2)
+    assert plan.is_drawn(cell) and plan.weights_of(cell) == "" and plan.genes_of(cell) == "scgpt.demo"
+    assert not plan.is_drawn(cell._replace(model="scgpt.demo.target"))
+    assert not plan.is_drawn(cell._replace(init="pretrained"))

@@ -11,7 +11,7 @@ import pytest
 from foundationless.data.reference import Piece, prepare_genome
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
-from foundationless.study import vocabulary
+from foundationless.study import families, vocabulary
 from foundationless.study.checks import REGION, check_source, read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.plan import read_pairs
@@ -171,11 +171,14 @@ def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
     assert Counter(study.tasks[task]["suite"] for task in finetuned) == {"nt": 18, "gue": 28, "gb": 6}
     settings = [study.finetuning(task, "finetune") for task in ("nt_H3", "gue_emp_H3", "gb_demo_human_or_worm")]
     assert [(s["epochs"], s["folds"]) for s in settings] == [(100, [0, 5, 9]), (20, []), (100, [])]
-    assert {one for target in vocabulary.TARGETS.values() for one in target} == set(study.by_task)
+    planned = {one for target in vocabulary.TARGETS.values() for one in target}
+    assert planned - {*vocabulary.OF_EFFECTS} == set(study.by_task)
     # Every published checkpoint has its pretrained arm, and what was never released is made.
     arms = {(job.model, job.init) for job in study.cells if job.analysis == "finetune"}
     names = {name for name in study.config["baselines"] if "match" in (study.config["baselines"][name] or {})}
-    names |= study.entries.keys() - {"dilated_cnn"}  # which stands there once for every model that it matches
+    of_genes = {*families.CELL_FAMILIES, *vocabulary.EFFECT_BASELINES}
+    names |= {name for name, entry in study.entries.items() if entry.get("family") not in (None, *of_genes)}
+    names -= {"dilated_cnn"}  # which stands there once for every model that it matches
     assert {(model, arm) for model in names for arm in study.model(model).arms if arm != "baseline"} <= arms
 
 

@@ -26,7 +26,6 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.weights:
         from foundationless.models.cells.contract import named_vectors
-        from foundationless.models.tokenizers.genes import namespace_of
         from foundationless.models.weights import load_weights
 
         weights = load_weights(arguments.weights)

@@ -14,8 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="vectors; sets of genes (GMT); matrices of cells; effects; a simulation")  # fmt: skip
     parser.add_argument("--input", required=True, nargs="+", type=Path, help="the file; of cells one or several")
     parser.add_argument("--dims", type=count, help="dimensions; without it, a table's own, else 10")
-    parser.add_argument("--namespace", choices=("symbol", "ensembl", "entrez", "own"), default="symbol",
-                        help="what the source calls genes by")  # fmt: skip
+    parser.add_argument("--namespace", choices=("symbol", "ensembl", "entrez", "own"), default="",
+                        help="what the source calls genes by (default: found from the names)")  # fmt: skip
     parser.add_argument("--rows", choices=("genes", "dims"), default="genes", help="what the rows of a table are")
     parser.add_argument("--embedding", choices=("adjacency", "laplacian"), default="adjacency",
                         help="of GO: what the spectral embedding is of")  # fmt: skip

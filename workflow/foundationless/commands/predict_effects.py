@@ -10,7 +10,7 @@ from foundationless.commands import add_identity, add_reading, add_record_output
 from foundationless.commands._flags import count, positive, seed
 from foundationless.study.vocabulary import EFFECT_BASELINES, EFFECT_SPLITS
 
-RECIPE = 1  # raise it when a result would change
+RECIPE = 2  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--analysis", required=True, help="analysis that the job belongs to, such as borrowed")
     add("--effects", required=True, type=Path, help="effects of a screen (Parquet, from build_effects)")
     add("--genes", type=Path, help="vectors of genes (Parquet, from import_genes or embed_genes)")
+    add("--names", type=Path, help="table of gene names (HGNC's, annotables' or a GTF), where the vectors have others")
     add("--baseline", choices=EFFECT_BASELINES, default="", help="what predicts without borrowed vectors")
     text = "whose vectors are borrowed: those of read-out genes, or of targets"
     add("--side", choices=["readout", "target"], default="", help=text)
@@ -29,12 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dims", type=int, nargs="+", default=[10], help="dimensions to choose among; 0: all that there are")
     text = "strengths of the ridge on the targets' side to choose among"
     add("--strengths", type=positive, nargs="+", default=[0.1], help=text)
-    add(
-        "--inner-folds",
-        type=int,
-        default=5,
-        help="folds of the training perturbations that choose; 0: nothing to choose",
-    )
+    text = "folds of the training perturbations that choose; 0: nothing to choose"
+    add("--inner-folds", type=int, default=5, help=text)
     text = "halves: train and test on second halves of the replicates; offtarget: perturbed genes are not scored; "
     text += "permuted: effects dealt anew"
     add("--variant", choices=["", "halves", "offtarget", "permuted"], default="", help=text)
@@ -71,5 +68,6 @@ def run(arguments: argparse.Namespace) -> None:
         identity={key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")},
         record=arguments.record,
         predictions=arguments.predictions,
+        names=arguments.names,
         threads=arguments.threads,
     )

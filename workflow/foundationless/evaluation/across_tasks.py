@@ -91,9 +91,12 @@ def summarise_tasks(
     keys = [*SETS, "scope"]
     for name in ("p", "p_tost", "wilcoxon_p"):
         table[f"{name}_holm"] = table.groupby(keys, sort=False)[name].transform(lambda p: pd.Series(holm(p), p.index))
-    judged = table[["p_holm", "p_tost_holm", "delta", "any_learned", "seeds", "metrics"]].itertuples(index=False)
+    judged = table[["p_holm", "p_tost_holm", "delta", "any_learned", "seeds", "metrics", "versus"]].itertuples(
+        index=False
+    )
     table["verdict"] = [
-        decide(*numbers, learned=learned, seeds=seeds, metrics=metrics) for *numbers, learned, seeds, metrics in judged
+        decide(*numbers, learned=learned, seeds=seeds, metrics=metrics, versus=versus)
+        for *numbers, learned, seeds, metrics, versus in judged
     ]
     table = table.assign(
         rank=table["model"].map(ranks).fillna(len(ranks)), place=table["scope"].map(list(SCOPES).index)

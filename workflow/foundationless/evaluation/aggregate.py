@@ -25,6 +25,7 @@ from foundationless.evaluation.bootstrap import LEVEL, POWER
 from foundationless.study.vocabulary import EFFECT_METRICS, FEWEST_SEEDS, TOO_FEW_SEEDS
 
 ALPHA = 0.05
+BELOW_CHANCE = ("mean", "baseline")  # references of effects that an arm may be worse than though it learned nothing
 EQUAL = 1e-12  # family means that differ by less are equal but for rounding
 
 Floats = NDArray[np.float64]
@@ -227,6 +228,7 @@ def decide(
     seeds: float = np.inf,
     alpha: float = ALPHA,
     metrics: str = "",
+    versus: str = "",
 ) -> str:
     """The word for a difference (`vocabulary.VERDICTS`), given its p values (adjusted where several models are judged).
 
@@ -234,11 +236,14 @@ def decide(
     it. Where neither arm `learned` anything, training failed, and there is nothing to compare. Otherwise `equivalent`
     where the test against the margin rejects (even where the difference is not 0: it is then too small to matter), else
     `better` or `worse` by its sign where p is below alpha, else `undecided`; NaN never rejects. With some `metrics`
-    equivalence is asked before learning (`asks_equivalence_first`).
+    equivalence is asked before learning (`asks_equivalence_first`), and of their differences with the mean of the
+    training perturbations or the best baseline (`versus`) learning is not asked at all: these are what an arm should
+    have learned to beat, and one that is below them is worse.
     """
     if seeds < FEWEST_SEEDS:
         return TOO_FEW_SEEDS[int(seeds)]
-    if not learned and not (p_tost < alpha and asks_equivalence_first(metrics)):
+    of_effects = asks_equivalence_first(metrics)
+    if not learned and not (of_effects and (p_tost < alpha or versus in BELOW_CHANCE)):
         return "not learned"
     if p_tost < alpha:
         return "equivalent"

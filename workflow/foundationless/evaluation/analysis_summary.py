@@ -163,9 +163,10 @@ def _read_at(looks: Looks, comparisons: pd.DataFrame) -> None:
     """Make p values of comparisons the repeated ones, and their words those that follow."""
     comparisons["p"] = looks.repeated(comparisons["p"])
     comparisons["p_tost"] = looks.repeated_one_sided(comparisons["p_tost"])
-    judged = comparisons[["p", "p_tost", "delta", "learned", "drawn_seeds", "metric"]].itertuples(index=False)
+    judged = comparisons[["p", "p_tost", "delta", "learned", "drawn_seeds", "metric", "versus"]].itertuples(index=False)
     comparisons["verdict"] = [
-        decide(*numbers, learned=learned, seeds=seeds, metrics=metric) for *numbers, learned, seeds, metric in judged
+        decide(*numbers, learned=learned, seeds=seeds, metrics=metric, versus=versus)
+        for *numbers, learned, seeds, metric, versus in judged
     ]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import Arm, Run, join, score_runs, subset_runs
 from foundationless.evaluation.effects import predictions as effect_predictions
-from foundationless.study.vocabulary import ANALYSES, COUNT_METRICS, EFFECT_METRICS, LAST_LAYER
+from foundationless.study.vocabulary import ANALYSES, COUNT_METRICS, EFFECT_METRICS, LAST_LAYER, OF_THE_MEAN
 
 # Selections and the columns that mark their runs. Of frozen features whose inner layers were kept, the best of the last
 # layer is marked beside the best of all: where a cell has no such mark, what validation chose was of the last layer.
@@ -29,9 +29,6 @@ NEEDED = ("id", "group", "label", "run", "fold", "selected")  # a race has no ch
 # Resampling a handful of groups (two test contigs, three genes) measures nothing: below this, items are resampled one
 # by one, and the column `groups` equals `n_test`.
 FEWEST_GROUPS = 20
-
-# What the mean of the training perturbations scores by construction, of metrics where that is a number.
-OF_THE_MEAN = {"skill": 0.0, "skill_offtarget": 0.0, "rank_accuracy": 0.5}
 
 Name = tuple[str, str]  # of an arm: model, init
 
@@ -48,6 +45,22 @@ class CellResult:
     def arm(self) -> Name:
         """Model and init."""
         return self.record["model"], self.record["init"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: an arm's runs, and the same under the resamples."""
+
+    arm: Arm
+    runs: list[Run]
+
+    def on_folds(self, folds: set[int]) -> "Side":
+        """The runs of some folds."""
+        keep = np.array([run.fold in folds for run in self.runs])
+        return Side(self.arm.subset(keep), [run for run in self.runs if run.fold in folds])
+
+
+EMPTY = Arm(np.empty(0), np.empty((0, 0)), np.empty(0, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -174,6 +187,29 @@ class TaskResults:
 
         return {selection: {arm: chosen(arm, selection) for arm in self.order} for selection in self.selections}
 
+    def side(self, scored: Mapping[Name, Arm], arm: Name, selection: str) -> Side:
+        """An arm's runs, and the same under the resamples."""
+        return Side(scored[arm], self.runs(arm, selection))
+
+    def on_common_items(self, metric: str, arm: Name, other: Name, selection: str) -> tuple[Side, Side] | None:
+        """Both arms on the items that they share in each fold, under the resamples of `score`; None where that is all.
+
+        Folds in which they share none are left out of both.
+        """
+        sides = [self.runs(each, selection) for each in (arm, other)]
+        items = [{run.fold: _ids(run) for run in runs} for runs in sides]
+        shared = {fold: np.intersect1d(ids, items[1][fold]) for fold, ids in items[0].items() if fold in items[1]}
+        if not self.of_effects or all(len(shared[fold]) == len(each[fold]) for each in items for fold in shared):
+            return None
+        every = [run for cell in self.cells for run in cell.runs.values()]
+        cut = []
+        for runs in sides:
+            some = [run for run in runs if len(shared.get(run.fold, ()))]
+            some = subset_runs(some, [np.isin(_ids(run), shared[run.fold]) for run in some])
+            scored = score_runs(some, metric, self.classes, self.resamples, self.seed, every) if some else []
+            cut.append(Side(join(scored) if scored else EMPTY, some))
+        return cut[0], cut[1]
+
 
 def sizes(runs: Sequence[Run]) -> dict[str, int]:
     """Seeds, folds, runs, test items and groups of the runs of one arm."""
@@ -218,7 +254,7 @@ def read_results(
     cells = [cell for cell in cells if cell.runs]
     if not cells:
         return None, notes
-    _check_same_items(cells)
+    notes += _check_same_items(cells)
     cells, unscored = _keep_scored(cells)
     classes, odd = _find_classes(cells)
     notes += [*unscored, *odd, *_find_few_groups(predictions, _task_of(cells))]
@@ -386,19 +422,63 @@ def _pairs(rows: pa.Table) -> dict[str, NDArray[Any]] | None:
 # ---- what all cells of a task must share
 
 
-def _check_same_items(cells: Sequence[CellResult]) -> None:
-    """Pairs need the same test items in every run of a fold."""
-    first: dict[int, tuple[CellResult, Run]] = {}
+def _check_same_items(cells: Sequence[CellResult]) -> list[dict[str, Any]]:
+    """Pairs need the same test items in every run of a fold; notes on arms of effects that lack some.
+
+    The second paper's reading leaves out perturbations without a vector: of effects the runs of one arm have the same
+    items, and other arms the same label and group of an item that both have. They are compared on those
+    (`TaskResults.on_common_items`).
+    """
+    of_effects = all(run.effects is not None for cell in cells for run in cell.runs.values())
+    first: dict[tuple[Name | None, int], tuple[CellResult, Run]] = {}
+    known: dict[tuple[int, str], tuple[CellResult, str, str]] = {}
     for cell in cells:
         for run in cell.runs.values():
-            other, reference = first.setdefault(run.fold, (cell, run))
-            if run.labels is reference.labels and run.groups is reference.groups:
-                continue
-            if not (np.array_equal(run.labels, reference.labels) and np.array_equal(run.groups, reference.groups)):
-                raise UserError(
-                    f"{name_of(cell.record)} and {name_of(other.record)} predict different test items in fold "
-                    f"{run.fold}; they come from different versions of the task: run the older one again."
-                )
+            other, reference = first.setdefault((cell.arm if of_effects else None, run.fold), (cell, run))
+            if not (run.labels is reference.labels and run.groups is reference.groups) and not same_items(
+                run, reference
+            ):
+                raise _different(cell, other, run.fold)
+            for one, *said in zip(_ids(run), run.labels, run.groups, strict=True) if of_effects else ():
+                there, *theirs = known.setdefault((run.fold, str(one)), (cell, *said))
+                if said != theirs:
+                    raise _different(cell, there, run.fold)
+    return _lacking(first, {key: str(group) for key, (_, _, group) in known.items()}) if of_effects else []
+
+
+def _different(cell: CellResult, other: CellResult, fold: int) -> UserError:
+    return UserError(
+        f"{name_of(cell.record)} and {name_of(other.record)} predict different test items in fold {fold}; they come "
+        "from different versions of the task: run the older one again."
+    )
+
+
+def _lacking(
+    first: Mapping[tuple[Name | None, int], tuple[CellResult, Run]], known: Mapping[tuple[int, str], str]
+) -> list[dict[str, Any]]:
+    """A note on every arm that predicts fewer perturbations of its folds than others do."""
+    folds: dict[Name, dict[int, Run]] = {}
+    for cell, run in first.values():
+        folds.setdefault(cell.arm, {})[run.fold] = run
+    cells = {cell.arm: cell for cell, _ in first.values()}
+    notes = []
+    for arm, runs in folds.items():
+        every = sum(fold in runs for fold, _ in known)
+        if lacks := every - sum(len(run.labels) for run in runs.values()):
+            text = f"{lacks} of {every} held-out perturbations are not predicted by it: its values are over its own, "
+            text += "its differences over those that both arms have"
+            notes.append(note({**cells[arm].record, "seed": None}, "items", text))
+    return notes
+
+
+def same_items(one: Run, other: Run) -> bool:
+    """Whether two runs predict the same items; of effects their ids are asked too."""
+    same = np.array_equal(one.labels, other.labels) and np.array_equal(one.groups, other.groups)
+    return same and (one.effects is None or np.array_equal(_ids(one), _ids(other)))
+
+
+def _ids(run: Run) -> NDArray[np.str_]:
+    return run.groups if run.ids is None else run.ids
 
 
 def _keep_scored(cells: Sequence[CellResult]) -> tuple[list[CellResult], list[dict[str, Any]]]:

@@ -18,9 +18,19 @@ from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations,
 from foundationless.evaluation.layers.depth import is_layered
 from foundationless.evaluation.paired_tests import combine_seeds, delong, mcnemar, nadeau_bengio
 from foundationless.evaluation.records import flat_cost, flatten
-from foundationless.evaluation.task_results import IDENTITY, Name, TaskResults, count_groups, note, read_results, sizes
+from foundationless.evaluation.task_results import (
+    IDENTITY,
+    Name,
+    Side,
+    TaskResults,
+    count_groups,
+    note,
+    read_results,
+    sizes,
+)
 from foundationless.study.names import parse_model, without
 from foundationless.study.vocabulary import (
+    ANALYSES,
     CEILINGS,
     CLASS_METRICS,
     CONTROL_ARMS,
@@ -118,7 +128,7 @@ def summarise(
     that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
     fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id`, `near` and
     `collinear` of every row (see `audit_task`). `_pairs` says what is compared. Raises `UserError` if two cells predict
-    different test items.
+    different test items; of effects an arm may lack some, and a pair is compared on those of both.
     """
     task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
     results, notes = read_results(records, predictions, resamples, seed)
@@ -130,7 +140,7 @@ def summarise(
     rivals = Rivals(baselines, [arm for arm in design if arm not in results.order])
     chance = _chance(results, arms, metric)
     rows, estimates, uneven = _compare(results, arms, metric, margin, rivals, chance)
-    notes += uneven + _unpaired(results, baselines) + _unreferenced(results, rivals)
+    notes += uneven + _unpaired(results, baselines) + _unreferenced(results, rivals) + _trained_on_less(results)
     diagnostics, unknown = find_diagnostics(results, records, arms, estimates, metric, audit)
     scores = pd.DataFrame(_score_rows(results, arms, metric, chance))
     return Summary(scores, pd.DataFrame(rows, columns=COMPARISONS), diagnostics, notes + unknown, flat)
@@ -188,14 +198,14 @@ def _compare(
     rows, estimates, notes = [], {}, []
     for selection, scored in arms.items():
         for arm, versus, reference in _pairs(results, scored, metric, selection, rivals):
-            mine = _Side(scored[arm], results.runs(arm, selection))
-            theirs = _Side(scored[reference], results.runs(reference, selection))
-            if versus != "baseline":
+            pair = results.on_common_items(metric, arm, reference, selection)
+            mine, theirs = pair or (results.side(scored, each, selection) for each in (arm, reference))
+            if versus != "baseline" and mine.runs:
                 mine, theirs, text = _on_common_folds(mine, theirs)
                 if text and selection == "validation":
                     notes.append(note(results.identity(arm), "folds", text))
-                if not mine.runs:
-                    continue
+            if not mine.runs:
+                continue
             compare = compare_paired if versus in SAME_WEIGHTS else compare_arms
             estimate = compare(mine.arm, theirs.arm, results.seed)
             estimates[selection, *arm, versus] = estimate
@@ -206,7 +216,12 @@ def _compare(
                 | {"resamples": results.resamples, "reference_seeds": len(np.unique(scored[reference].seeds))}
                 | sizes(mine.runs)
                 | _evidence(
-                    estimate, margin, chance.p(selection, arm, reference), _fewest(results, arm, reference), metric
+                    estimate,
+                    margin,
+                    chance.p(selection, arm, reference),
+                    _fewest(results, arm, reference),
+                    metric,
+                    versus,
                 )
                 | _tests(mine.runs, theirs.runs, metric, results.classes)
                 | _over_folds(results, mine, theirs)
@@ -220,29 +235,19 @@ def _fewest(results: TaskResults, *arms: Name) -> float:
     return min(known, default=float("nan"))
 
 
-def _evidence(estimate: Estimate, margin: float, p_learned: float, drawn_seeds: float, metric: str) -> dict[str, Any]:
+def _evidence(
+    estimate: Estimate, margin: float, p_learned: float, drawn_seeds: float, metric: str, versus: str
+) -> dict[str, Any]:
     """Interval, tests and word of a difference."""
     low_90, high_90 = estimate.inner
     p = float("nan") if estimate.p is None else estimate.p
     p_tost, learned = estimate.p_tost(margin), not p_learned > ALPHA  # what is not known counts as learned
-    word = decide(p, p_tost, estimate.value, learned=learned, seeds=drawn_seeds, metrics=metric)
+    word = decide(p, p_tost, estimate.value, learned=learned, seeds=drawn_seeds, metrics=metric, versus=versus)
     return {
         "delta": estimate.value, "low": estimate.low, "high": estimate.high, "p": p, "se": estimate.se,
         "mde": estimate.mde, "verdict": word, "se_items": estimate.se_items, "low_90": low_90, "high_90": high_90,
         "p_tost": p_tost, "p_learned": p_learned, "learned": learned, "drawn_seeds": drawn_seeds,
     }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One side of a comparison: an arm's runs, and the same under the resamples."""
-
-    arm: Arm
-    runs: list[Run]
-
-    def on_folds(self, folds: set[int]) -> "_Side":
-        keep = np.array([run.fold in folds for run in self.runs])
-        return _Side(self.arm.subset(keep), [run for run in self.runs if run.fold in folds])
 
 
 def _matched(mine: Sequence[Run], theirs: Sequence[Run]) -> list[tuple[int, int]]:
@@ -277,7 +282,7 @@ def _tests(mine: Sequence[Run], theirs: Sequence[Run], metric: str, classes: Seq
     return {"test": test, "p_test": combine_seeds(ps, differences)}
 
 
-def _on_common_folds(mine: _Side, theirs: _Side) -> tuple[_Side, _Side, str]:
+def _on_common_folds(mine: Side, theirs: Side) -> tuple[Side, Side, str]:
     """Both sides on the folds that every seed of both has, and a sentence where one has more.
 
     Folds differ in how hard they are, so means over different folds are no pair.
@@ -292,7 +297,7 @@ def _on_common_folds(mine: _Side, theirs: _Side) -> tuple[_Side, _Side, str]:
     return mine.on_folds(common), theirs.on_folds(common), text
 
 
-def _over_folds(results: TaskResults, mine: _Side, theirs: _Side) -> dict[str, float]:
+def _over_folds(results: TaskResults, mine: Side, theirs: Side) -> dict[str, float]:
     """The corrected t test over pairs of runs of the same seed and fold (Nadeau and Bengio); NaN for a single fold.
 
     Folds may be some of those that a set was cut into (the paper: 0, 5 and 9 of 10): the cut says what each leaves out.
@@ -390,6 +395,14 @@ def _unreferenced(results: TaskResults, rivals: Rivals) -> Rows:
     lost = {"baseline": rivals.lost_baselines, "random arm": rivals.lost_random}
     text = "without {} the best {} is not known, so nothing is compared with it"
     return [results.note("reference", text.format(", ".join(names), what)) for what, names in lost.items() if names]
+
+
+def _trained_on_less(results: TaskResults) -> Rows:
+    """A note where networks that are fine-tuned on perturbations stand beside what is fitted to all of them."""
+    if ANALYSES[results.analysis].rule != "finetune_effects":
+        return []
+    text = "a fine-tuned network trains without its validation fold, while baselines are fitted to all training "
+    return [results.note("training", text + "perturbations once their settings are chosen")]
 
 
 # ---- analyses without predictions

@@ -52,8 +52,8 @@ def list_models(table: Mapping[str, Any], weights: Path) -> list[dict[str, Any]]
     """One row per model of a table that has weights; what cannot be built has a `problem` instead of its sizes."""
     rows = []
     for name, entry in table.items():
-        if isinstance(entry, Mapping) and entry.get("source") == "outside":
-            continue  # another program has its weights
+        if isinstance(entry, Mapping) and (entry.get("source") == "outside" or "genes" in entry):
+            continue  # another program has its weights, or it has none
         if not isinstance(entry, Mapping) or "family" not in entry:
             raise UserError(f"model '{name}': not an entry of a model table (it has no family).")
         _check_entry(name, entry)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
+from foundationless.perturbation.gene_names import NameTable, match
 from foundationless.perturbation.linear import DIMS, components
 from foundationless.perturbation.vectors import GeneVectors
 
@@ -20,18 +21,21 @@ SAME = ("pretrained", "copy", "baseline")  # arms whose vectors stand as they ar
 _PAPER = 77  # the third word of the paper-like draws' seed
 
 
-def align(vectors: GeneVectors, genes: Sequence[str], symbols: Sequence[str]) -> Floats:
+def align(vectors: GeneVectors, genes: Sequence[str], symbols: Sequence[str], table: NameTable | None = None) -> Floats:
     """Vectors [n, dims] of these genes, NaN where there is none; a file that knows none of them is a `UserError`.
 
-    Names are compared as the file's namespace says: symbols with `symbols`, all others with `genes`.
+    Genes are found by id, else by symbol (of vectors that are named by symbols the other way round), else by any name
+    that `table` knows them by.
     """
-    row = {name: place for place, name in enumerate(vectors.genes)}
-    names = symbols if vectors.namespace == "symbol" else genes
-    places = np.array([row.get(name, -1) for name in names])
-    if not len(places) or (places < 0).all():
+    both = [symbols, genes] if vectors.namespace == "symbol" else [genes, symbols]
+    places = np.full(len(genes), -1, dtype=np.int64)
+    for names, translated in [(each, known) for known in (None, table) for each in both]:
+        if (places < 0).any():
+            places = np.where(places < 0, match(names, vectors.genes, translated).places, places)
+    if (places < 0).all():
         raise UserError(
             f"the vectors of {vectors.source} name genes by {vectors.namespace} ({vectors.genes[0]}, …), and none is "
-            f"among {names[0] if names else 'no genes'}, …; translate their names when they are imported."
+            f"among {both[0][0] if genes else 'no genes'}, …; give a table that translates names with --names."
         )
     found: Floats = np.asarray(vectors.matrix.astype(np.float64)[places])
     found[places < 0] = np.nan
@@ -63,6 +67,8 @@ def make_arm(vectors: Floats, init: str, seed: Sequence[int]) -> Floats:
         return vectors
     known = np.isfinite(vectors).all(axis=1)
     some = vectors[known]
+    if len(some) < 2:
+        raise UserError(f"--init {init}: {len(some)} genes have a vector, and an arm needs two; borrow other vectors.")
     generator = np.random.default_rng([*seed, zlib.crc32(init.encode())])
     if init == "permuted":
         drawn = some[generator.permutation(len(some))]
@@ -89,14 +95,19 @@ def _same_spectrum(centred: Floats, generator: np.random.Generator) -> Floats:
 
 
 def paper_arm(vectors: Floats, init: str, seed: Sequence[int], place: int, matrices: int) -> Floats:
-    """The arm as the paper had it, of vectors [n, dims] of all genes, those without one NaN.
+    """The arm as the paper had it, of vectors [n, dims] of all genes, NaN where there is none.
 
     `seed`: split and draw, which give so many standard normal `matrices` of ten dimensions, however wide the vectors
-    are, and then a permutation. `random` is the matrix at `place`, `permuted` has the rows in that order. The other
-    arms are those of `make_arm`.
+    are, and then a permutation. `random` is the matrix at `place`, and every gene has a row of it; `permuted` has the
+    rows of the genes that have one in that order. The other arms are those of `make_arm`.
     """
     generator = np.random.default_rng([*seed, _PAPER])
     drawn = [generator.standard_normal((len(vectors), DIMS)) for _ in range(matrices)]
     if init == "random":
         return drawn[place]
-    return vectors[generator.permutation(len(vectors))] if init == "permuted" else make_arm(vectors, init, seed)
+    if init != "permuted":
+        return make_arm(vectors, init, seed)
+    known = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+    found = np.full(vectors.shape, np.nan)
+    found[known] = vectors[known][generator.permutation(len(known))]
+    return found

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from foundationless.errors import UserError
 from foundationless.perturbation import arms, linear
 from foundationless.perturbation.baselines import BASELINES, NEIGHBOURS, nearest
 from foundationless.perturbation.screens import Screen
@@ -113,10 +114,10 @@ class Embedding:
 class Borrowed:
     """The linear model; `side` is `readout` (G is borrowed), `target` (P is), or empty (both are of the training data).
 
-    Under `paper` (the reading `as_in_paper`) vectors stand as they are, genes and perturbations without one are
-    dropped, and random vectors are standard normal; else vectors are reduced to `dims`, centred and scaled, and what is
-    missing is zero. `init`, `seed`: the arm and its draw; `split`: the split's seed; `pairs`: whether doubles are held
-    out.
+    Under `paper` (the reading `as_in_paper`) vectors stand as they are, genes without one are dropped, and so are
+    perturbations in every arm; random vectors are standard normal, of all genes whatever `embedding` has. Else vectors
+    are reduced to `dims`, centred and scaled, and what is missing is zero. `init`, `seed`: the arm and its draw;
+    `split`: the split's seed; `pairs`: whether doubles are held out.
     """
 
     def __init__(
@@ -142,6 +143,20 @@ class Borrowed:
         self._places = np.array([place if place >= 0 else extra[gene] for place, gene in read], dtype=np.int64)
         self._borrowed = np.arange(len(self._places)) if embedding.of_targets else self._places
         self._made: dict[int, Floats] = {}
+        self._refuse_too_few(dims)
+
+    def _refuse_too_few(self, dims: Sequence[int]) -> None:
+        """`UserError` where fewer genes have a vector than it takes to tell so many dimensions apart."""
+        table = self.embedding.table
+        if table is None or not self.side or self.embedding.of_targets:
+            return
+        wanted = min(max((each for each in dims if each), default=linear.DIMS), table.shape[1])
+        if (known := int(self._told.sum())) <= wanted:
+            genes = "read-out genes" if self.side == "readout" else "perturbed genes"
+            raise UserError(
+                f"{known} of {len(self._told)} {genes} have a vector, and {wanted} dimensions take {wanted + 1}; "
+                "borrow other vectors, or give a table of gene names with --names."
+            )
 
     @cached_property
     def missing(self) -> tuple[int, int]:
@@ -149,18 +164,32 @@ class Borrowed:
         rows = self._known
         return int((~rows[0]).sum()), int((~rows[1]).sum())
 
+    @property
+    def known_share(self) -> float:
+        """Share of the genes of the borrowed side that have a vector."""
+        return float(self._told.mean()) if self.side else 1.0
+
+    @cached_property
+    def _told(self) -> NDArray[np.bool_]:
+        """Which genes of the borrowed side have a vector: read-out ones, or perturbed ones."""
+        table = self.embedding.table
+        if table is None:
+            return np.ones(len(self.screen.genes), dtype=bool) if self.side == "readout" else self.screen.places >= 0
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(table).all(axis=1))
+        return known[: len(self.screen.genes)] if self.side == "readout" else known[self._borrowed]
+
     @cached_property
     def _known(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which read-out genes have a vector, and which perturbed ones."""
+        """Which read-out genes have a vector, and which perturbed ones, the same in every arm.
+
+        But the paper draws random vectors for all read-out genes, and for no other: where they are borrowed for
+        targets, it scores in no arm a target that is not read out.
+        """
         readout, targets = np.ones(len(self.screen.genes), dtype=bool), self.screen.places >= 0
-        if self.embedding.table is not None:
-            known: NDArray[np.bool_] = np.asarray(np.isfinite(self.embedding.table).all(axis=1))
-            if self.side == "readout":
-                readout = known[: len(readout)]
-            elif self.side == "target":
-                targets = known[self._borrowed]
-                if self.paper and self.init == "random" and not self.embedding.of_targets:
-                    targets = self.screen.places >= 0  # the paper draws them for read-out genes
+        if self.side == "readout" and not (self.paper and self.init == "random"):
+            readout = self._told
+        elif self.side == "target":
+            targets = self._told & targets if self.paper and not self.embedding.of_targets else self._told
         return readout, targets
 
     @property
@@ -221,8 +250,6 @@ class Borrowed:
         return made
 
     def _paper_arm(self, table: Floats) -> Floats:
-        if self.embedding.drawn:
-            return table
         both = not self.pairs and not self.embedding.of_targets  # a G and a P were drawn for each split
         size = len(table) if self.embedding.of_targets else len(self.screen.genes)
         place = 1 if both and self.side == "target" else 0

@@ -22,6 +22,7 @@ from foundationless.perturbation import arms, linear
 from foundationless.perturbation.baselines import additive_scale, mean_change
 from foundationless.perturbation.borrowed import Borrowed, Candidate, Embedding, Nearest, Plain, Predictor, unread
 from foundationless.perturbation.effects import Effects
+from foundationless.perturbation.gene_names import read_names
 from foundationless.perturbation.screens import Screen
 from foundationless.perturbation.splits import Split, inner_folds
 from foundationless.perturbation.vectors import read_vectors
@@ -43,6 +44,9 @@ class EffectSettings:
 
     `splits`: seeds; `held_out`: share held out; `dims`, `strengths`: candidates; `inner_folds` 0 tries the candidates
     on the test perturbations alone; `reading`: `published` or `as_in_paper`; `variant`: see `screens`.
+
+    A linear model read as_in_paper has what the paper had, whatever is asked: one strength, no choice, ten dimensions
+    of what is made of the training data or drawn, and all of a table (0).
     """
 
     kind: str
@@ -59,7 +63,12 @@ class EffectSettings:
     top: int = TOP
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be computed."""
+        """Settle what the paper fixed, and refuse what cannot be computed."""
+        if self.side and self.reading == "as_in_paper":
+            fixed: dict[str, Any] = {"strengths": (linear.STRENGTH,), "inner_folds": 0}
+            fixed["dims"] = (0,) if self.source == "table" else (linear.DIMS,)
+            for name, value in fixed.items():
+                object.__setattr__(self, name, value)
         if bool(self.baseline) == bool(self.side):
             raise UserError("give either --baseline or --side, and not both.")
         if self.baseline and self.kind not in EFFECT_BASELINES[self.baseline].splits:
@@ -109,8 +118,10 @@ class Outcome(NamedTuple):
     sizes: dict[str, tuple[int, int]]
 
 
-def embed(effects: Effects, screen: Screen, genes: Path | None, settings: EffectSettings) -> tuple[Embedding, str]:
-    """The borrowed vectors of a cell, and the arm that their file is of."""
+def embed(
+    effects: Effects, screen: Screen, genes: Path | None, settings: EffectSettings, names: Path | None = None
+) -> tuple[Embedding, str]:
+    """The borrowed vectors of a cell, and the arm that their file is of; `names`: a table of names of genes."""
     if settings.source == "halves" and screen.other is not None:
         rows = np.array([row for row, kind in enumerate(screen.kinds) if kind != "double"])
         scores = linear.components(screen.other[rows], linear.DIMS)  # conditions as observations
@@ -123,7 +134,8 @@ def embed(effects: Effects, screen: Screen, genes: Path | None, settings: Effect
     vectors = read_vectors(genes)
     symbol = dict(zip(effects.genes, effects.symbols, strict=True))
     named = [*effects.genes, *unread(screen)]
-    table = arms.align(vectors, named, [symbol.get(gene, gene) for gene in named])
+    table = arms.align(vectors, named, [symbol.get(gene, gene) for gene in named],
+                       read_names(names) if names else None)  # fmt: skip
     return Embedding(table), arm_of(genes)
 
 

@@ -1,19 +1,21 @@
 """Names of genes: Ensembl ids, Entrez numbers, symbols and what they were called before, as one gene.
 
 A table of names is what genenames.org publishes (HGNC complete set: symbol, prev_symbol, alias_symbol, entrez_id,
-ensembl_gene_id), or a table of annotables (ensgene, entrez, symbol). Without one, names match where they are written
-alike, then where they are in upper case.
+ensembl_gene_id), a table of annotables (ensgene, entrez, symbol), or a GTF (gene_id, gene_name). Without one, names
+match where they are written alike, then where they are in upper case.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foundationless.data.files.tables import read_text_table
+from foundationless.data.files.text import read_lines
 from foundationless.errors import UserError
 from foundationless.tasks.readers.transcripts import read_gene_table
 
@@ -25,6 +27,8 @@ _RANKS = (
     ("previous", ("prev_symbol", "Previous symbols")),
     ("alias", ("alias_symbol", "Alias symbols")),
 )
+
+_ATTRIBUTE = re.compile(r'(gene_id|gene_name) "([^"]+)"')
 
 
 def stripped(name: str) -> str:
@@ -53,8 +57,11 @@ class NameTable:
 
 
 def read_names(path: Path) -> NameTable:
-    """The table of a file: text with a header (also .gz), or R data with one data frame."""
-    if path.suffix.lower() in (".rda", ".rdata"):
+    """The table of a file: text with a header or a GTF (also .gz), or R data with one data frame."""
+    table: Any
+    if path.name.lower().removesuffix(".gz").endswith(".gtf"):
+        table = _names_of_gtf(path)
+    elif path.suffix.lower() in (".rda", ".rdata"):
         table = read_gene_table(path, ["ensgene", "entrez", "symbol"])
     else:
         table = read_text_table(path)
@@ -70,6 +77,20 @@ def read_names(path: Path) -> NameTable:
         pairs = zip(text["symbol"], text.get(rank, ()), strict=False)
         _enter(numbers, [(word, genes[symbol]) for symbol, cell in pairs if symbol for word in _words(cell)])
     return NameTable(numbers, tuple(genes))
+
+
+def _names_of_gtf(path: Path) -> dict[str, list[str]]:
+    """Ids and names of the genes of a GTF, each once; those without a name are left out."""
+    found: dict[str, str] = {}
+    for line in read_lines(path, "a GTF"):
+        fields = line.rstrip("\r\n").split("\t")
+        if len(fields) == 9 and not line.startswith("#"):
+            said = dict(_ATTRIBUTE.findall(fields[8]))
+            if "gene_id" in said and "gene_name" in said:
+                found.setdefault(said["gene_id"], said["gene_name"])
+    if not found:
+        raise UserError(f"{path}: has no gene_id with a gene_name; give another table of gene names.")
+    return {"gene_id": list(found), "gene_name": list(found.values())}
 
 
 def _cell(value: object) -> str:

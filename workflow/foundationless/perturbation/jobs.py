@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.evaluation.records import Result, write_record
+from foundationless.evaluation.records import Result, edge_of, write_record
 from foundationless.perturbation.baselines import additive
 from foundationless.perturbation.borrowed import Borrowed, Candidate
 from foundationless.perturbation.cells import (
@@ -31,8 +31,10 @@ from foundationless.perturbation.effects import read_effects
 from foundationless.perturbation.screens import measured_pairs, see
 from foundationless.perturbation.splits import draw_split
 from foundationless.runtime.files import atomic_path, sha256
+from foundationless.runtime.log import tell
 from foundationless.runtime.usage import JobUsage
 
+FEW = 0.5  # share of genes with a vector, below which the log says so
 _VECTORS = ("observed", "predicted", "mean", "additive", "first")
 
 
@@ -42,11 +44,15 @@ def run_cell(
     settings: EffectSettings,
     init: str,
     seed: int,
+    names: Path | None = None,
 ) -> tuple[list[Outcome], dict[str, Any]]:
-    """Every split of a cell, and what the record's settings say of how it was computed."""
+    """Every split of a cell, and what the record's settings say of how it was computed.
+
+    `names`: a table by which genes are found that the vectors call otherwise.
+    """
     screens = read_effects(effects)
     screen = see(screens, settings.variant)
-    embedding, arm = embed(screens, screen, genes, settings)
+    embedding, arm = embed(screens, screen, genes, settings, names)
     if arm != "pretrained" and arm == init:
         embedding = replace(embedding, drawn=True)
     pairs = measured_pairs(screen)
@@ -59,6 +65,10 @@ def run_cell(
         outcomes.append(run_split(own, predictor, split, settings))
         if isinstance(predictor, Borrowed):
             said = dict(zip(("missing_readout", "missing_targets"), predictor.missing, strict=True))
+            said |= {"known_share": round(predictor.known_share, 4)} if settings.side else {}
+    if said.get("known_share", 1.0) < FEW:
+        of = "read-out" if settings.side == "readout" else "perturbed"
+        tell(f"only {said['known_share']:.0%} of the {of} genes have a vector: all arms share out what these few say")
     said |= {"conditions": len(screen.names) - 1, "genes": len(screen.genes), "values": screen.values}
     said |= {"left_out_doubles": sum(kind == "" for kind in kinds), "vectors_arm": arm}
     return outcomes, said
@@ -98,6 +108,8 @@ def selections_of(outcome: Outcome) -> Iterator[dict[str, Any]]:
             along = {key: best._replace(**{what: key}) for key in tried}
             said = {"what": what, "within": f"fold{outcome.split.seed}", "split": split, "metric": METRIC}
             told = {f"{key:g}": values[one] for key, one in along.items()}
+            if what == "strength":  # beyond the strongest there is the mean alone
+                said["edge"] = edge_of(tried, getattr(best, what), least=0.0, most=max(tried))
             yield said | {"tried": told, "chosen": f"{getattr(best, what):g}"}
 
 
@@ -166,6 +178,7 @@ def run_job(
     identity: Mapping[str, Any],
     record: Path,
     predictions: Path,
+    names: Path | None = None,
     threads: int = 1,
 ) -> None:
     """Compute a cell and write predictions and then the record, which vouches for them.
@@ -173,11 +186,11 @@ def run_job(
     `identity` has analysis, task, model, init and seed.
     """
     usage = JobUsage(threads=threads)
-    outcomes, said = run_cell(effects, genes, settings, identity["init"], identity["seed"])
+    outcomes, said = run_cell(effects, genes, settings, identity["init"], identity["seed"], names)
     write_predictions(predictions, outcomes, settings.top)
     used = [outcome.sizes[outcome.chosen["validation"]] for outcome in outcomes]
     hashes = {"predictions": sha256(predictions), "effects": sha256(effects)}
-    hashes |= {"genes": sha256(genes)} if genes is not None else {}
+    hashes |= {name: sha256(path) for name, path in (("genes", genes), ("names", names)) if path is not None}
     details = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(settings).items()}
     details |= said | {"dims_used": max(each[settings.side == "target"] for each in used), "fold_count": len(outcomes)}
     details |= {"dropped": [outcome.dropped for outcome in outcomes]}

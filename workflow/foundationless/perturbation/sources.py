@@ -17,6 +17,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from foundationless.errors import UserError
+from foundationless.models.tokenizers.genes import namespace_of
 from foundationless.perturbation.effects import Effects, read_effects
 from foundationless.perturbation.expression.matrix import Expression, log_normalised, refuse_pages
 from foundationless.perturbation.expression.reading import read_expression
@@ -303,10 +304,12 @@ KINDS = ("table", "go", "cells", "screen", "simulated")
 
 
 def import_vectors(
-    kind: str, paths: Sequence[Path], *, seed: int, dims: int = 0, namespace: str = "symbol", rows: str = "genes",
+    kind: str, paths: Sequence[Path], *, seed: int, dims: int = 0, namespace: str = "", rows: str = "genes",
     how: str = "adjacency", names: NameTable | None = None, screens: Sequence[Path] = (),
 ) -> GeneVectors:  # fmt: skip
     """Vectors of a source; `dims` 0 keeps those of a table (else its first principal scores), and is 10 elsewhere.
+
+    Without a `namespace` it is that in which most genes are written.
 
     With `names` genes get their current symbols, unless they are `own` names. With `screens`, files of effects, genes
     bear the symbols that they have there, others are left out, and the graph of GO is made of those alone.
@@ -341,4 +344,6 @@ def import_vectors(
         genes, matrix = _first_of_each(paths[0], [names.symbol(gene) for gene in genes], matrix)
     if (homes is not None or names is not None) and namespace != "own":
         namespace = "symbol"
-    return GeneVectors(tuple(genes), matrix, namespace, f"{kind} {' '.join(path.name for path in paths)}")
+    return GeneVectors(
+        tuple(genes), matrix, namespace or namespace_of(genes), f"{kind} {' '.join(path.name for path in paths)}"
+    )

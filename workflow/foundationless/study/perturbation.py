@@ -8,10 +8,13 @@ from foundationless.study.config import unknown
 from foundationless.study.names import EFFECT_DERIVATIONS, SIDES, is_derivation, kind_of, parse_task
 from foundationless.study.names import words_behind as words
 from foundationless.study.plan import Model, Plan
-from foundationless.study.vocabulary import ANALYSES, EFFECT_BASELINES, EFFECT_METRICS, SIMULATED
+from foundationless.study.vocabulary import ANALYSES, EFFECT_BASELINES, OF_THE_MEAN, SIMULATED
 
 # Keys that each source of an embedding of genes needs.
 NEEDS = {"table": "datasets", "go": "datasets", "cells": "datasets", "screen": "task", "simulated": "file"}
+
+# How vectors are read, and of which sources it can be said.
+READ_WITH = {"namespace": ("table", "go", "cells"), "rows": ("table",), "names": ("table", "go", "cells")}
 
 
 def check_vectors(plan: Plan, name: str, model: Model) -> None:
@@ -28,14 +31,18 @@ def check_vectors(plan: Plan, name: str, model: Model) -> None:
         raise UserError(f"{where}: {odd[0]} is not for source {genes['source']}; leave it out.")
     if genes["source"] == "cells" and "dims" not in genes:
         raise UserError(f"{where}: components are counted by dims; add it.")
+    for key, sources in READ_WITH.items():
+        if key in genes and genes["source"] not in sources:
+            raise UserError(f"{where}: {key} is for {', '.join(sources)}; leave it out.")
     known: dict[str, Mapping[str, Any] | tuple[str, ...]] = {
-        "datasets": plan.datasets, "task": plan.tasks, "file": SIMULATED
+        "datasets": plan.datasets, "task": plan.tasks, "file": SIMULATED, "names": plan.datasets
     }  # fmt: skip
-    for key in ("datasets", "task", "file"):
+    for key in known:
         given = genes.get(key, [])
         for one in given if isinstance(given, list) else [given]:
             if one not in known[key]:
-                raise UserError(f"{where}: " + unknown({"datasets": "dataset"}.get(key, key), one, known[key]))
+                kind = "dataset" if known[key] is plan.datasets else key
+                raise UserError(f"{where}: " + unknown(kind, one, known[key]))
     if "task" in genes and plan.tasks[genes["task"]]["reader"] != "effects":
         raise UserError(f"{where}: task '{genes['task']}' is no screen of perturbations; name one of reader effects.")
 
@@ -71,23 +78,27 @@ def check_analysis(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"{where}: '{name}' predicts nothing of what is asked here; leave it out.")
         if plan.embeds_genes(name):
             _check_gene_set(plan, analysis, name)
+        if plan.model(name).is_of_halves and plan.model(name).side == "readout":
+            raise UserError(
+                f"{where}: '{name}' borrows what the other half of the replicates says of targets, which is nothing of "
+                "read-out genes; drop .readout."
+            )
         _check_nearest(plan, plan.model(name), where)
-    settings = plan.perturbation(analysis)
-    if plan.config["selection"] == "test" and max(map(len, (settings["dims"], settings["strengths"]))) > 1:
-        return  # the best test score of several, as the selection says
+    if (known := plan.genes_read["names"]) is not None and known not in plan.datasets:
+        raise UserError("perturbation, names: " + unknown("dataset", known, plan.datasets))
     for task in spec["tasks"]:
         _check_task(plan, analysis, task)
 
 
 def _check_gene_set(plan: Plan, analysis: str, name: str) -> None:
     """That a model of DNA has sequences of genes to read."""
-    where, task = f"analysis '{analysis}'", plan.perturbation(analysis)["genes"]
+    where, task = f"analysis '{analysis}'", plan.genes_read["genes"]
     if task is None:
         raise UserError(
             f"{where}: '{name}' reads DNA; name the task whose set has the sequence of each gene (perturbation.genes)."
         )
     if task not in plan.tasks:
-        raise UserError(f"{where}, perturbation.genes: " + unknown("task", task, plan.tasks))
+        raise UserError("perturbation, genes: " + unknown("task", task, plan.tasks))
 
 
 def _check_nearest(plan: Plan, model: Model, where: str) -> None:
@@ -103,9 +114,10 @@ def _check_nearest(plan: Plan, model: Model, where: str) -> None:
 
 def _check_task(plan: Plan, analysis: str, task: str) -> None:
     parts, where = parse_task(task), f"analysis '{analysis}', task '{task}'"
-    if plan.tasks[parts.base_task]["metric"] not in EFFECT_METRICS:
+    if (metric := plan.tasks[parts.base_task]["metric"]) not in OF_THE_MEAN:
         raise UserError(
-            f"{where}: metric '{plan.task(task)['metric']}' is none of effects ({', '.join(EFFECT_METRICS)})."
+            f"{where}: metric '{metric}' judges no effects, for what the mean of the training perturbations scores is "
+            f"not known; use one of {', '.join(OF_THE_MEAN)}."
         )
     behind = words(task, parts.base_task)
     if odd := [word for word in behind if is_derivation(word) and word not in EFFECT_DERIVATIONS]:

@@ -205,8 +205,13 @@ class Plan:
         if cell.init == "baseline" or model.is_outside or model.is_vectors:
             return ""
         if kind.rule == "predict_effects":
-            return "" if cell.init in EFFECT_ARMS else model.genes_of
+            return "" if cell.init in EFFECT_ARMS or self.is_drawn(cell) else model.genes_of
         return cell.model
+
+    def is_drawn(self, cell: Cell) -> bool:
+        """Whether a cell's vectors of genes are drawn by themselves: of no network, and of one that the paper read."""
+        model = self.model(cell.model)
+        return cell.init == "random" and (model.is_vectors or model.reading == "as_in_paper")
 
     @cached_property
     def outside(self) -> tuple[str, ...]:
@@ -314,6 +319,12 @@ class Plan:
         own = self.config["analyses"].get(analysis, {}).get("perturbation", {})
         return {**PERTURBATION, **self.config.get("perturbation", {}), **own}
 
+    @property
+    def genes_read(self) -> dict[str, Any]:
+        """How embeddings of genes are read, in all analyses alike: `genes`, `pooling`, `names`."""
+        settings = self.perturbation("")
+        return {key: settings[key] for key in ("genes", "pooling", "names")}
+
     @cached_property
     def gene_tables(self) -> tuple[str, ...]:
         """Embeddings of genes without a network that a cell borrows, of which there is a file."""
@@ -351,7 +362,7 @@ class Plan:
             return list(own)
         wanted: set[str] = set()
         if any(self.weights_of(cell) == model for cell in self._of_gene_sequences if self._gene_set(cell) == task):
-            wanted.add(str(PERTURBATION["pooling"]))
+            wanted.add(str(self.genes_read["pooling"]))
         for analysis in self._readers.get((task, model), ()):
             clusters = ANALYSES[analysis].rule == "cluster_embeddings"
             wanted |= {CLUSTERED} if clusters else set(self.probing(analysis)["poolings"])
@@ -385,7 +396,7 @@ class Plan:
         return tuple(cell for cell in cells if self.embeds_genes(cell.model))
 
     def _gene_set(self, cell: Cell) -> str:
-        return str(self.perturbation(cell.analysis)["genes"])
+        return str(self.genes_read["genes"])
 
     @cached_property
     def _readers(self) -> dict[tuple[str, str], set[str]]:
@@ -588,6 +599,8 @@ class Plan:
                 "pretrained": model.source if model.is_outside else (model.entry.get("pretrained") or {}).get("source"),
                 "order": list(self.entries).index(model.base),
             }
+            if model.is_vectors:
+                described[name]["vectors"] = model.entry["genes"]["source"]
             if "match" in model.entry:
                 described[name]["match"] = model.entry["match"]
             if name in self.config["models"]:

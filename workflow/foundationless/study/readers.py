@@ -304,6 +304,12 @@ READERS = {
             "condition": Option("text", "condition", "column of the conditions; else names of rows"),
             "target": Option("text", "", "column of the perturbed genes, where the condition's name is none of them"),
             "control": Option("words", [], "names of the control, may end in *; else the usual ones (ctrl, NT)"),
+            "halves": Option(
+                "text",
+                "drawn",
+                "how replicates are dealt into halves: drawn at random; ordered: the first and the second half of "
+                "them; interleaved: the same, and every other one of the control",
+            ),
             "controls": Option("row_filters", {}, "rows that are control whatever their name, as pert_type=ctl_vector"),
             "separator": Option("text", "+", "sign between two genes, or its name: underscore, semicolon, bar, none"),
             "keep": Option("row_filters", {}, "rows to keep, as cell_type=K562/k562,dose=1"),

@@ -269,6 +269,7 @@ CEILINGS = ("replicate",)
 PERTURBATION: Mapping[str, Any] = {
     "splits": [1, 2, 3], "held_out": 0.25, "held_out_doubles": 0.5, "dims": [10], "inner_folds": 5, "top": 1000,
     "strengths": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], "genes": None, "pooling": "mean",
+    "names": None,
 }  # fmt: skip
 
 DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
@@ -381,6 +382,10 @@ RANK_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == 
 CLASS_METRICS = (*COUNT_METRICS, *RANK_METRICS)
 
 EFFECT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "effect")
+
+# What the mean of the training perturbations scores by construction, of metrics where that is a number; a task is
+# judged by one of these alone.
+OF_THE_MEAN = {"skill": 0.0, "skill_offtarget": 0.0, "rank_accuracy": 0.5}
 
 # Tables of numbers about the evaluation itself, which summarise_analysis and collect_tables write beside scores and
 # comparisons; `evaluation.diagnostics` declares their columns.

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,18 +18,19 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
-from foundationless.evaluation.effects.profiles import CURVE, curves, length, measure
+from foundationless.evaluation.effects.profiles import CURVE, correlate, curves, length, measure
 from foundationless.study.vocabulary import EFFECT_METRICS
 
 VECTORS = ("observed", "predicted", "mean")
 PAIRED = ("observed", "predicted", "additive", "first")  # vectors that rows of doubles keep, of the first genes
 NEEDED = (*VECTORS, "targets")
 OTHERS = (
-    *(f"l2_n{n}" for n in CURVE), *(f"l2_de{n}" for n in CURVE), "l2_mean", "norm_observed", "norm_predicted",
+    *(f"l2_n{n}" for n in CURVE), *(f"l2_de{n}" for n in CURVE), "l2_mean", "l2_mean_top", "pearson_delta_top",
+    "norm_observed", "norm_predicted",
 )  # fmt: skip
 NUMBERS = (*EFFECT_METRICS, *OTHERS)
 DIGEST = "digest"  # column: of the bytes of a predicted profile
-OBSERVED = b"observed"  # of the schema's metadata: run -> prints of its genes
+OBSERVED = b"observed"  # of the schema's metadata: run -> its `Prints`
 _SEED = 20
 
 Floats = NDArray[np.float64]
@@ -65,7 +66,7 @@ def condense(table: pa.Table) -> pa.Table:
     keys = np.array([f"{split} {name}" for split, name in zip(splits, names, strict=True)], dtype=np.str_)
     values = {name: np.full(table.num_rows, np.nan) for name in NUMBERS}
     digests = np.full(table.num_rows, "", dtype=object)
-    prints: dict[str, str] = {}
+    prints: dict[str, dict[str, Any]] = {}
     paired = [name for name in PAIRED if name in table.column_names] if "additive" in table.column_names else []
     kept: dict[str, list[Any]] = {name: [None] * table.num_rows for name in paired}
     for key in dict.fromkeys(keys.tolist()):
@@ -96,7 +97,9 @@ def _numbers(vectors: Mapping[str, NDArray[Any]], targets: list[Any], top: int) 
     found = measure(observed, predicted, mean, named, top) | curves(observed, predicted)
     away = np.where(known, observed.astype(np.float64) - mean, 0.0)
     norms = {"norm_observed": length(observed), "norm_predicted": length(predicted)}
-    return found | {"l2_mean": length(away)} | norms
+    highest = {"l2_mean_top": length(away[:, :top])}
+    highest["pearson_delta_top"] = correlate(observed[:, :top], predicted[:, :top])
+    return found | {"l2_mean": length(away)} | highest | norms
 
 
 def _vectors(rows: pa.Table, key: str) -> dict[str, NDArray[Any]]:
@@ -133,29 +136,57 @@ def _keep(
                 lists[places[place]] = rows[name][place].values.to_numpy(zero_copy_only=False)[:top].astype(np.float32)
 
 
-def _prints(observed: NDArray[Any], ids: list[str]) -> str:
-    """A number for the bits of every gene's observed changes in the order of ids, 0 for a gene with an unknown one.
+class Prints(NamedTuple):
+    """Numbers for the bits of what a run is held against: one a gene, over all items, and one an item, over all genes.
 
-    Arms that drop different genes can so be compared on those that they share.
+    `genes` is 0 where a gene is unknown. Two runs that know other genes are compared gene by gene, two that have other
+    items item by item.
     """
+
+    genes: NDArray[np.uint64]
+    items: NDArray[np.uint64]
+    ids: tuple[str, ...]
+
+
+def _prints(observed: NDArray[Any], ids: list[str]) -> dict[str, Any]:
+    """`Prints` of observed changes [n, genes] as JSON has them, items in the order of their ids."""
     order = np.argsort(np.asarray(ids, dtype=np.str_), kind="stable")
     bits = (observed[order] + np.float32(0.0)).view(np.uint32).astype(np.uint64)  # of both zeros the same
-    factors = np.random.default_rng(_SEED).integers(1, 2**63, size=len(bits), dtype=np.uint64) | np.uint64(1)
-    summed = (bits * factors[:, None]).sum(axis=0, dtype=np.uint64) | np.uint64(1)
-    summed[np.isnan(observed).any(axis=0)] = 0
-    return base64.b64encode(summed.astype("<u8").tobytes()).decode()
+    known = ~np.isnan(observed).any(axis=0)
+    by_item, by_gene = (_factors(count) for count in bits.shape)
+    genes = (bits * by_item[:, None]).sum(axis=0, dtype=np.uint64) | np.uint64(1)
+    genes[~known] = 0
+    items = (bits[:, known] * by_gene[known]).sum(axis=1, dtype=np.uint64)
+    coded = [base64.b64encode(each.astype("<u8").tobytes()).decode() for each in (genes, items)]
+    return {"genes": coded[0], "items": coded[1], "ids": [ids[place] for place in order]}
 
 
-def observed_prints(table: pa.Table) -> dict[str, NDArray[np.uint64]]:
-    """Run (with its fold) -> prints [genes] of what it was held against on the test set."""
+def _factors(count: int) -> NDArray[np.uint64]:
+    return np.random.default_rng(_SEED).integers(1, 2**63, size=count, dtype=np.uint64) | np.uint64(1)
+
+
+def observed_prints(table: pa.Table) -> dict[str, Prints]:
+    """Run (with its fold) -> prints of what it was held against on the test set."""
     stated = json.loads((table.schema.metadata or {}).get(OBSERVED, b"{}"))
-    return {
-        key.removeprefix("test "): np.frombuffer(base64.b64decode(text), dtype="<u8")
-        for key, text in stated.items()
-        if key.startswith("test ")
-    }
+    found = {}
+    for key, said in stated.items():
+        if key.startswith("test "):
+            genes, items = (np.frombuffer(base64.b64decode(said[name]), dtype="<u8") for name in ("genes", "items"))
+            found[key.removeprefix("test ")] = Prints(genes, items, tuple(said["ids"]))
+    return found
 
 
-def same_observed(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> bool:
-    """Whether two runs were held against the same numbers, on the genes that both know."""
-    return one.shape == other.shape and bool((one == other)[(one != 0) & (other != 0)].all())
+def same_observed(one: Prints, other: Prints) -> bool | None:
+    """Whether two runs were held against the same numbers, on the genes and items that both know.
+
+    None: they differ both in their genes and in their items, and the prints do not say.
+    """
+    first, second = one.genes, other.genes
+    if first.shape != second.shape:
+        return False
+    if one.ids == other.ids:
+        return bool((first == second)[(first != 0) & (second != 0)].all())
+    if not np.array_equal(first == 0, second == 0):
+        return None
+    theirs = dict(zip(other.ids, other.items.tolist(), strict=True))
+    return all(theirs.get(item, mine) == mine for item, mine in zip(one.ids, one.items.tolist(), strict=True))

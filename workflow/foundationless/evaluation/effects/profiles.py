@@ -67,6 +67,13 @@ def curves(observed: ArrayLike, predicted: ArrayLike) -> dict[str, Floats]:
     return found
 
 
+def correlate(observed: ArrayLike, predicted: ArrayLike) -> Floats:
+    """Correlations of rows of changes, NaN left out: [n]."""
+    truth, guess = (np.asarray(part, dtype=np.float64) for part in (observed, predicted))
+    known = np.isfinite(truth) & np.isfinite(guess)
+    return _pearson(np.where(known, truth, 0.0), np.where(known, guess, 0.0), known)
+
+
 def length(profiles: ArrayLike) -> Floats:
     """Euclidean length of rows, NaN left out: [n]."""
     return _root(np.nan_to_num(np.asarray(profiles, dtype=np.float64), posinf=np.inf) ** 2)

@@ -33,8 +33,10 @@ Rows = list[dict[str, Any]]
 def by_perturbation(results: TaskResults) -> Rows:
     """Every metric of every test perturbation in each split, mean over seeds, of runs that validation chose.
 
-    `l2_mean` is the error of the mean of the training perturbations, `norm_observed` and `norm_predicted` are lengths
-    of changes, `l2_n10` and `l2_de10` errors of the ten genes that are highest in control, and that change most.
+    `l2_mean` is the error of the mean of the training perturbations; `l2_mean_top` and `pearson_delta_top` are, as
+    `l2_top`, of the genes that are highest in control alone, as many as the screen's `top` says; `norm_observed` and
+    `norm_predicted` are lengths of changes, `l2_n10` and `l2_de10` errors of the ten genes that are highest in control,
+    and that change most.
     """
     rows: Rows = []
     for arm in results.order if results.of_effects else []:

@@ -27,13 +27,14 @@ def list_designs(workload: Workload, margins: Mapping[str, float]) -> dict[tuple
 
     `margins`: of every metric. Test rows are those of `Workload.rows`. Further draws of a set are one task, for they
     share its test rows, and so are the folds of a seed: what they add to precision is not counted. Twins are one
-    cluster, of the family of the first. Analyses that do not compare sample by sample have no design.
+    cluster, of the family of the first. Analyses that do not compare sample by sample have no design,
+    nor have those of gene perturbations: what is known of noise is known of classes.
     """
     plan = workload.plan
     kinds = task_kinds(pd.DataFrame(list(plan.tasks.values())))
     designs = {}
     for analysis, by_task in plan.by_task.items():
-        if not ANALYSES[analysis].paired:
+        if not ANALYSES[analysis].paired or ANALYSES[analysis].predicts_effects:
             continue
         variants: dict[str, dict[str, str]] = {}
         for task in by_task:

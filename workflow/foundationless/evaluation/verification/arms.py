@@ -1,6 +1,7 @@
 """The cells of one task beside each other: arms that differ in their weights alone, and files that pose as others."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from foundationless.study.vocabulary import ANALYSES, DRAWN
 OWN = ("seed", "weights", "permutation_p", "extended", "outside_by", "outside_command", "outside_note")
 # Of linear models of effects: what validation chose, and of which arm of a network the vectors are.
 OF_EFFECTS = ("dims_used", "vectors_arm")
+# Of the paper's reading also what has no vector, for its random ones are drawn for all genes that are read out.
+DROPPED = ("dropped", "missing_readout", "missing_targets")
 LONGEST = 60  # characters of a setting that a sentence quotes
 
 
@@ -73,7 +76,7 @@ def _check_settings(check: Check, one: Cell, other: Cell) -> None:
     misread = parse_model(one.record["model"]).reading != "published"  # its random arm may be of another family
     own = {*OWN, *(("trainable_parameters", "max_tokens", "truncated", "layers", "last_layer") if misread else ())}
     chosen = one.of_effects or other.of_effects  # and with it the size of the model
-    own |= {*OF_EFFECTS} if chosen else set()
+    own |= {*OF_EFFECTS, *(DROPPED if misread else ())} if chosen else set()
     for name in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(name), second.get(name)
         if name in own or ours == theirs or (name == "learning_rates" and _extended(ours, theirs)):
@@ -134,7 +137,7 @@ def _check_shared(check: Check, cells: Sequence[Cell]) -> None:
             sets.setdefault(value, cell)
         for fold, digest in cell.items.items():
             other = items.setdefault(fold, cell)
-            if other.items[fold] != digest:
+            if other.items[fold] != digest and not (other.of_effects and _agree_on_shared(other, cell, fold)):
                 both = f"{name_of(cell.record)} and {name_of(other.record)}"
                 text = f"{both} predict different test items or labels in fold {fold}; run the older one again"
                 check.say(cell.path.with_name("predictions.parquet"), text)
@@ -143,15 +146,36 @@ def _check_shared(check: Check, cells: Sequence[Cell]) -> None:
 def _check_observed(check: Check, cells: Sequence[Cell]) -> None:
     """What was observed of a perturbation is the same in every arm, gene by gene, but for genes that a reading drops.
 
-    The first cell of a fold that drops none is what the others are compared with.
+    The paper's reading drops genes, and perturbations too: a cell is compared with the first one that knows as many
+    genes, or has the same perturbations, those that drop the fewest first.
     """
     for fold in dict.fromkeys(fold for cell in cells for fold in cell.observed):
-        mine = sorted((cell for cell in cells if fold in cell.observed), key=lambda cell: not cell.observed[fold].all())
-        for cell in mine[1:]:
-            if not same_observed(mine[0].observed[fold], cell.observed[fold]):
-                both = f"{name_of(cell.record)} and {name_of(mine[0].record)}"
+        mine = sorted((cell for cell in cells if fold in cell.observed), key=partial(_dropped, fold))
+        for place, cell in enumerate(mine[1:], 1):
+            answers = ((same_observed(other.observed[fold], cell.observed[fold]), other) for other in mine[:place])
+            same, other = next((pair for pair in answers if pair[0] is not None), (None, cell))
+            if same is None:
+                check.skip("what effects are held against, of arms that drop both genes and perturbations")
+            elif not same:
+                both = f"{name_of(cell.record)} and {name_of(other.record)}"
                 text = f"{both} are held against different observed changes in fold {fold}; run the older one again"
                 check.say(cell.path.with_name("predictions.parquet"), text)
+
+
+def _dropped(fold: int, cell: Cell) -> tuple[bool, int]:
+    prints = cell.observed[fold]
+    return not prints.genes.all(), -len(prints.ids)
+
+
+def _agree_on_shared(one: Cell, other: Cell, fold: int) -> bool:
+    """Whether two cells of effects say the same of the items that both predict; arms of one model have the same."""
+    if (one.record["model"], one.record["init"]) == (other.record["model"], other.record["init"]):
+        return False
+    said = []
+    for cell in (one, other):
+        found = next((items for (_, number), items in cell.each.items() if number == fold), None)
+        said.append({} if found is None else dict(zip(found.ids.tolist(), found.said, strict=True)))
+    return all(said[1][item] == told for item, told in said[0].items() if item in said[1])
 
 
 def _check_outputs(check: Check, cells: Sequence[Cell]) -> None:

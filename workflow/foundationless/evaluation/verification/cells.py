@@ -47,6 +47,14 @@ Key = tuple[str, int]  # (selection, fold)
 Row = Mapping[str, Any]
 
 
+class Items(NamedTuple):
+    """Effects of a run, item by item in the order of their ids: group and label, and values by metric, NaN of none."""
+
+    ids: NDArray[np.str_]
+    said: list[tuple[str, str]]
+    values: Mapping[str, NDArray[np.float64]]
+
+
 class Misfit(NamedTuple):
     """What does not fit: the file, and a sentence without its full stop."""
 
@@ -87,7 +95,8 @@ class Cell:
 
     `items`: fold -> digest of ids, groups and labels of its test items. `outputs`: run -> digest of its probabilities
     or scores, of runs that say enough to be told apart. `values`: (selection, fold) -> metric -> value of the run that
-    the predictions mark, computed again. `observed`: of predicted effects, fold -> prints of what they stand against.
+    the predictions mark, computed again. Of predicted effects `observed`: fold -> prints of what they stand against;
+    and `each`: (selection, fold) -> what there is of every item.
     """
 
     path: Path
@@ -96,7 +105,8 @@ class Cell:
     items: dict[int, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     values: dict[Key, dict[str, float]] = field(default_factory=dict)
-    observed: dict[int, NDArray[np.uint64]] = field(default_factory=dict)
+    observed: dict[int, effect_predictions.Prints] = field(default_factory=dict)
+    each: dict[Key, Items] = field(default_factory=dict)
     of_effects: bool = False
 
 
@@ -168,6 +178,14 @@ class Predictions:
         rows = self.rows[run]
         rows = rows[np.argsort(self.texts("id")[rows], kind="stable")]
         return _digest(*(self.texts(name)[rows].tolist() for name in ("id", "group", "label")))
+
+    def each(self, run: str) -> Items:
+        """What there is of every item of a run of predicted effects."""
+        rows = self.rows[run]
+        rows = rows[np.argsort(self.texts("id")[rows], kind="stable")]
+        ids, groups, labels = (self.texts(name)[rows] for name in ("id", "group", "label"))
+        said = list(zip(groups.tolist(), labels.tolist(), strict=True))
+        return Items(ids, said, {name: self.numbers(name)[rows] for name in EFFECT_METRICS})
 
     def digest_outputs(self, run: str) -> str:
         """Digest of the probabilities or scores of a run in the order of ids; empty where too few values differ."""
@@ -641,6 +659,8 @@ def _take(cell: Cell, test: Predictions, valued: bool) -> None:
                 values = {name: test.value(run, name) for name in metrics}
                 known = {name: math.nan if value is None else value for name, value in values.items()}
                 cell.values[selection, test.fold(run)] = known
+            if test.of_effects and any(test.flags(run, column)):
+                cell.each[selection, test.fold(run)] = test.each(run)
 
 
 def _take_observed(cell: Cell, test: Predictions) -> None:
@@ -649,6 +669,6 @@ def _take_observed(cell: Cell, test: Predictions) -> None:
         if run not in test.rows:
             continue
         first = cell.observed.setdefault(test.fold(run), prints)
-        if not effect_predictions.same_observed(first, prints):
+        if effect_predictions.same_observed(first, prints) is False:
             said = f"run {run} is held against other observed changes than another run of its fold"
             cell.check.say(cell.path.with_name("predictions.parquet"), said)

@@ -4,10 +4,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.evaluation.layers.depth import measure_layers
@@ -16,7 +19,7 @@ from foundationless.evaluation.table_files import read_csv
 from foundationless.evaluation.task_results import KEYS, SELECTED_BY, read_predictions
 from foundationless.evaluation.task_summary import average_records
 from foundationless.evaluation.verification.arms import check_arms
-from foundationless.evaluation.verification.cells import Cell, Check, check_cell, same
+from foundationless.evaluation.verification.cells import Cell, Check, Items, check_cell, same
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.processes import counted, map_forked
@@ -27,6 +30,7 @@ RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safet
 COMPUTED = (*CLASS_METRICS, *EFFECT_METRICS)
 NOT_THERE = "files of tables or of the verdict that are not there"
 
+Pairs = dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, float]]  # (arm, arm) -> metric -> difference
 Means = dict[tuple[str, ...], dict[str, float]]  # (analysis, task, model, init, selection) -> metric -> value
 Recorded = dict[tuple[str, ...], list[float]]  # (analysis, task, model, init, metric) -> values, of the unpaired
 Layers = dict[tuple[str, ...], list[float]]  # (analysis, task, model, init, metric, layer) -> values that a table has
@@ -39,6 +43,7 @@ class Task:
     name: str
     check: Check
     means: Means = field(default_factory=dict)
+    pairs: Pairs = field(default_factory=dict)
     recorded: Recorded = field(default_factory=dict)
     layers: Layers = field(default_factory=dict)
 
@@ -68,16 +73,18 @@ def verify(results: Path, processes: int) -> Check:
     names = list(tasks)
     work = map_forked(partial(_check_task, results, weights), list(tasks.items()), processes)
     means: Means = {}
+    pairs: Pairs = {}
     recorded: Recorded = {}
     layers: Layers = {}
     for task in counted(names, work):
         total.add(task.check)
         means |= task.means
+        pairs |= task.pairs
         recorded |= task.recorded
         layers |= task.layers
     total.add(_check_pretraining(pretraining, weights))
     for directory in [*sorted({results / name.partition("/")[0] for name in names}), results / "tables"]:
-        total.add(_check_tables(directory, means, recorded))
+        total.add(_check_tables(directory, means, pairs, recorded))
         total.add(_check_layers(directory / "layers.csv", layers))
     total.add(_check_verdict(results))
     return total
@@ -118,6 +125,7 @@ def _check_task(results: Path, weights: Mapping[str, WeightSet], task: tuple[str
         outcome.check.add(cell.check)
     outcome.check.add(check_arms(cells))
     outcome.means = _average(cells)
+    outcome.pairs = _differences(cells)
     outcome.layers = _by_layer([cell.record for cell in cells])
     if cells and name.partition("/")[0] in UNPAIRED:
         averaged = average_records([cell.record for cell in cells])
@@ -243,6 +251,36 @@ def _average(cells: Sequence[Cell]) -> Means:
     return means
 
 
+def _differences(cells: Sequence[Cell]) -> Pairs:
+    """Differences of arms that predict effects of different items, on those of both; others follow from the means."""
+    arms: dict[tuple[str, ...], list[tuple[int, int, Items]]] = {}  # of every run seed, fold and items
+    for cell in cells:
+        identity = tuple(str(cell.record[key]) for key in KEYS)
+        for (selection, fold), items in cell.each.items():
+            arms.setdefault((*identity, selection), []).append((int(cell.record["seed"]), fold, items))
+    folds = {arm: {fold: items.ids for _, fold, items in runs} for arm, runs in arms.items()}
+    pairs: Pairs = {}
+    for one, other in permutations(arms, 2):
+        first, second = folds[one], folds[other]
+        common = {fold: np.intersect1d(ids, second[fold]) for fold, ids in first.items() if fold in second}
+        if one[-1] != other[-1] or all(len(ids) == len(first[f]) == len(second[f]) for f, ids in common.items()):
+            continue
+        sides = [{name: _mean_on(arms[arm], common, name) for name in EFFECT_METRICS} for arm in (one, other)]
+        pairs[one, other] = {name: sides[0][name] - sides[1][name] for name in EFFECT_METRICS}
+    return pairs
+
+
+def _mean_on(runs: Sequence[tuple[int, int, Items]], common: Mapping[int, NDArray[np.str_]], metric: str) -> float:
+    """Mean over seeds of the mean over folds of a metric, on some items of each fold; NaN without any."""
+    by_seed: dict[int, list[float]] = {}
+    for seed, fold, items in runs:
+        if len(common.get(fold, ())):
+            values = items.values[metric][np.isin(items.ids, common[fold])]
+            known = values[np.isfinite(values)]
+            by_seed.setdefault(seed, []).append(float(known.mean()) if len(known) else math.nan)
+    return float(np.mean([np.mean(values) for values in by_seed.values()])) if by_seed else math.nan
+
+
 # ---- weights
 
 
@@ -284,7 +322,7 @@ def _check_distinct(weights: Mapping[str, WeightSet]) -> Check:
 # ---- tables
 
 
-def _check_tables(directory: Path, means: Means, recorded: Recorded) -> Check:
+def _check_tables(directory: Path, means: Means, pairs: Pairs, recorded: Recorded) -> Check:
     """Scores and differences of a directory of tables against the values that predictions give.
 
     Scores of analyses without predictions are means of what records say: one of those of the arm and metric.
@@ -307,7 +345,7 @@ def _check_tables(directory: Path, means: Means, recorded: Recorded) -> Check:
             said = {str(key): value for key, value in row.items()}
             values = recorded.get(tuple(said[key] for key in (*KEYS, "metric")), []) if name == "scores" else []
             near = (value for value in values if same(value, said[column]))
-            expected = next(near, math.nan) if values else _expected(said, means)
+            expected = next(near, math.nan) if values else _expected(said, means, pairs)
             if expected is None:
                 check.skip("rows of tables that no kept predictions are behind")
                 continue
@@ -318,11 +356,13 @@ def _check_tables(directory: Path, means: Means, recorded: Recorded) -> Check:
     return check
 
 
-def _expected(row: Mapping[str, Any], means: Means) -> float | None:
+def _expected(row: Mapping[str, Any], means: Means, pairs: Pairs) -> float | None:
     """The value of a row of scores, or the difference of a row of comparisons; None where it is not known."""
     arm = (row["analysis"], row["task"], row["model"], row["init"], row["selection"])
     value = means.get(arm, {}).get(row["metric"], math.nan)
-    if "versus" in row:
+    if "versus" in row and (known := pairs.get((arm, _reference(row, means)))) is not None:
+        value = known.get(row["metric"], math.nan)
+    elif "versus" in row:
         value -= means.get(_reference(row, means), {}).get(row["metric"], math.nan)
     return value if math.isfinite(value) else None
 

@@ -20,17 +20,25 @@ from foundationless.perturbation.gene_names import NameTable, match, read_names
 from foundationless.runtime.files import sha256
 from foundationless.runtime.log import tell
 
+# How replicates are dealt into halves: at random; the first and the second half of them in the source's order; and
+# the same, but every other one of the control, whose replicates may stand by plate or batch.
+DEALS = ("drawn", "ordered", "interleaved")
+
 
 def read(sources: Mapping[str, Path], options: Mapping[str, Any], seed: int) -> Effects:
     """The effects of a screen; sources and options are those that `study.readers` declares."""
     if options["direction"] not in DIRECTIONS:
         raise UserError(f"option direction={options['direction']} is none of {', '.join(DIRECTIONS)}.")
+    if options["halves"] not in DEALS:
+        raise UserError(f"option halves={options['halves']} is none of {', '.join(DEALS)}.")
     path = sources["matrix"]
     expression, told, names = read_rows(sources, options)
+    how = "as the option values says" if options["values"] != "auto" else "by their range; else state the option values"
+    tell(f"{path.name}: values are taken as {expression.values} ({how})")
     digest = sha256(path)[:16] if path.is_file() else "directory"
     return pseudobulk(
         expression, told, seed, names=names, direction=options["direction"], min_cells=options["min_cells"],
-        source=f"{path.name} {digest}",
+        deal=options["halves"], source=f"{path.name} {digest}",
     )  # fmt: skip
 
 
@@ -47,7 +55,23 @@ def read_rows(
         if expression.obs.empty:
             raise UserError(f"{path.name}: no row is left of the option keep; correct it.")
     names = read_names(sources["names"]) if "names" in sources else None
-    return expression, named_targets(expression, options, path.name), names
+    told = named_targets(expression, options, path.name)
+    _refuse_other_signs(expression, told, options["separator"], path.name)
+    return expression, told, names
+
+
+def _refuse_other_signs(
+    expression: Expression, told: Sequence[tuple[str, ...] | None], separator: str, where: str
+) -> None:
+    """`UserError` where a target is no gene that is read out, and its parts by another sign are."""
+    known = {*expression.genes, *expression.symbols}
+    targets = dict.fromkeys(gene for genes in told if genes for gene in genes if gene not in known)
+    if sign := conditions.other_sign(list(targets), separator, known.__contains__):
+        odd = next(gene for gene in targets if conditions.other_sign([gene], separator, known.__contains__) == sign)
+        raise UserError(
+            f"{where}: '{odd}' is no gene that is read out, and its parts are; give the option separator={sign}, or "
+            "separator=none where names of conditions are names of genes."
+        )
 
 
 def _annotated(obs: pd.DataFrame, path: Path, barcode: str) -> pd.DataFrame:
@@ -72,9 +96,8 @@ def named_targets(expression: Expression, options: Mapping[str, Any], where: str
     if column not in obs and obs.shape[1] == 0:
         obs = obs.assign(**{column: obs.index})
     option = "target" if options["target"] else "condition"
-    words = options["control"] or conditions.CONTROLS
     known = {
-        name: conditions.targets_of(name, options["separator"], words)
+        name: conditions.targets_of(name, options["separator"], options["control"])
         for name in dict.fromkeys(conditions.text_column(obs, column, option))
     }
     told = [known[name] for name in conditions.text_column(obs, column, option)]
@@ -95,11 +118,12 @@ def pseudobulk(
     names: NameTable | None = None,
     direction: str = "unknown",
     min_cells: int = 1,
+    deal: str = "drawn",
     source: str = "",
 ) -> Effects:
     """Plain means of log-normalised counts (or of values as they are) over the rows of each condition.
 
-    A condition's halves are two parts of its rows, dealt by a permutation of its own, whose sizes differ by one at
+    A condition's halves are two parts of its rows, dealt by `deal` (one of `DEALS`), whose sizes differ by one at
     most. Conditions are named by the symbols of their targets where these are read out, else as the data name them;
     two orders of the same targets are one condition. Conditions of fewer than `min_cells` rows are left out.
     """
@@ -120,7 +144,7 @@ def pseudobulk(
     named = ["+".join(own.get(gene, gene) for gene in genes) or conditions.CONTROL for genes in listed]
     means = np.stack([_mean(normal, members) for members in rows.values()])
     members_of = zip(rows.values(), named, strict=True)
-    halves = np.stack([_halves(normal, members, seed, name) for members, name in members_of])
+    halves = np.stack([_halves(normal, members, seed, name, deal) for members, name in members_of])
     return Effects(
         conditions=tuple(named),
         targets=tuple(listed),
@@ -158,10 +182,16 @@ def _mean(expression: Expression, rows: Sequence[int] | NDArray[np.int64]) -> ND
     return (total / len(rows)).astype(np.float32)
 
 
-def _halves(expression: Expression, rows: Sequence[int], seed: int, name: str) -> NDArray[np.float32]:
-    """Means of two halves [2, genes]; NaN of a single row. The deal depends on the seed and the condition alone."""
+def _halves(expression: Expression, rows: Sequence[int], seed: int, name: str, deal: str) -> NDArray[np.float32]:
+    """Means of two halves [2, genes]; NaN of a single row. A drawn deal depends on the seed and the condition alone."""
     if len(rows) < 2:
         return np.full((2, len(expression.genes)), np.nan, dtype=np.float32)
-    dealt = np.random.default_rng([seed, zlib.crc32(name.encode())]).permutation(len(rows))
-    parts = (np.sort(dealt[0::2]), np.sort(dealt[1::2]))
+    order = np.arange(len(rows))
+    if deal == "drawn":
+        dealt = np.random.default_rng([seed, zlib.crc32(name.encode())]).permutation(len(rows))
+        parts = (np.sort(dealt[0::2]), np.sort(dealt[1::2]))
+    elif deal == "interleaved" and name == conditions.CONTROL:
+        parts = (order[0::2], order[1::2])
+    else:
+        parts = (order[: len(rows) // 2], order[len(rows) // 2 :])
     return np.stack([_mean(expression, np.asarray(rows)[part]) for part in parts])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from foundationless.errors import UserError
+from foundationless.perturbation.expression.conditions import UNREAD
 from foundationless.perturbation.expression.matrix import Expression
 from foundationless.runtime.files import atomic_path
 
@@ -31,7 +32,7 @@ def read_h5ad(path: Path, layer: str = "", gene: str = "", symbol: str = "") -> 
     try:
         with h5py.File(path, "r") as file:
             return _read(path, file, layer, gene, symbol)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
         said = " ".join(str(error).split())[:160]
         raise UserError(f"{path}: is no whole AnnData file ({said}); download it again, or write it anew.") from None
 
@@ -57,6 +58,8 @@ def _read(path: Path, file: h5py.File, layer: str, gene: str, symbol: str) -> Ex
 def _matrix(element: Any) -> Any:
     """A dense or sparse array, as float32; columns first becomes rows first."""
     if isinstance(element, h5py.Dataset):
+        if element.ndim != 2:
+            raise ValueError(f"{element.name} has {element.ndim} dimensions and not 2")
         return np.asarray(element[()], dtype=np.float32)
     kind = _text(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format", "csr")))
     shape = tuple(int(n) for n in element.attrs.get("shape", element.attrs.get("h5sparse_shape")))
@@ -78,7 +81,7 @@ def _texts(values: Any) -> NDArray[Any]:
 
 
 def _table(file: h5py.File, name: str) -> pd.DataFrame:
-    """A data frame: obs or var."""
+    """A data frame: obs or var. Columns of an encoding that is not read are left out, and noted in its attributes."""
     element = file[name]
     if isinstance(element, h5py.Dataset):  # before 0.7: a compound table
         frame = {key: _texts(element[key]) for key in element.dtype.names}
@@ -91,12 +94,21 @@ def _table(file: h5py.File, name: str) -> pd.DataFrame:
     key = _text(element.attrs.get("_index", "_index"))
     order = [_text(column) for column in element.attrs.get("column-order", [])]
     columns = order or [column for column in element if column not in (key, "__categories")]
-    frame = {column: _column(element, column) for column in columns}
-    return pd.DataFrame(frame, index=pd.Index(_texts(element[key][()]), dtype=object))
+    names = _column(element, key)
+    if names is None:
+        raise ValueError(f"the names in {name} have an encoding that is not read")
+    read = {column: _column(element, column) for column in columns}
+    known = {column: values for column, values in read.items() if values is not None}
+    table = pd.DataFrame(known, index=pd.Index(["" if each is None else each for each in names], dtype=object))
+    table.attrs[UNREAD] = [column for column in read if column not in known]
+    return table
 
 
-def _column(group: h5py.Group, name: str) -> NDArray[Any]:
+def _column(group: h5py.Group, name: str) -> NDArray[Any] | None:
+    """A column; None of an encoding that is not read, as a sparse matrix or a table within the table."""
     element = group[name]
+    if isinstance(element, h5py.Dataset) and (element.ndim != 1 or element.dtype.names):
+        return None
     if isinstance(element, h5py.Dataset):
         values = _texts(element[()])
         reference = element.attrs.get("categories")
@@ -105,8 +117,11 @@ def _column(group: h5py.Group, name: str) -> NDArray[Any]:
         return values
     if "codes" in element:
         return _chosen(element["codes"][()], _texts(element["categories"][()]))
+    if "values" not in element:
+        return None
     values = _texts(element["values"][()]).astype(object)
-    values[element["mask"][()]] = None
+    if "mask" in element:
+        values[element["mask"][()]] = None
     return values
 
 

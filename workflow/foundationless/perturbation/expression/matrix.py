@@ -14,6 +14,7 @@ from foundationless.runtime.log import tell
 
 VALUES = ("counts", "lognorm", "z")  # molecules; ln(1 + molecules per 10,000); standard scores
 SCALE = 10_000  # molecules to which a cell's are scaled
+NEGATIVE = 0.1  # share of the values that is negative, at least, where they are standard scores
 HIGHEST = 15.0  # ln(1 + 1e6) is 13.8: logarithms of counts per million lie below
 _PEEK = 512  # bytes from which a web page is known
 
@@ -52,8 +53,9 @@ def entries(expression: Expression) -> NDArray[np.float32]:
 def checked(expression: Expression, path: Path, values: str = "auto") -> Expression:
     """The matrix with `values` stated or recognised, each gene once; `UserError` for what cannot be expression.
 
-    Recognised are counts (whole numbers, none negative), `lognorm` (none negative, none above 15) and `z` (some are
-    negative). Columns of one id are added up where they are counts, and averaged otherwise.
+    Recognised are counts (whole numbers, none negative), `lognorm` (none negative, none above 15) and `z` (a tenth of
+    them or more is negative, zeros that a sparse matrix leaves out counted). Columns of one id are added up where they
+    are counts, and averaged otherwise.
     """
     if not expression.genes:
         raise UserError(f"{path}: holds no genes; check the option rows, and that this is the file of the matrix.")
@@ -68,23 +70,25 @@ def checked(expression: Expression, path: Path, values: str = "auto") -> Express
         raise UserError(f"{path}: {int((~np.isfinite(numbers)).sum())} values are missing or infinite; mend them.")
     lowest, highest = float(numbers.min(initial=0.0)), float(numbers.max(initial=0.0))
     if values == "auto":
-        values = _recognised(numbers, lowest, highest)
+        values = _recognised(numbers, lowest, highest, NEGATIVE * rows * columns)
     if values not in VALUES:
         raise UserError(
-            f"{path}: values up to {highest:.6g} are neither counts nor logarithms of them; say what they are with the "
-            f"option values ({', '.join(VALUES)})."
+            f"{path}: values from {lowest:.6g} to {highest:.6g} are neither counts nor logarithms of them, nor are "
+            f"enough negative for scores; say what they are with the option values ({', '.join(VALUES)})."
         )
     if values == "counts" and lowest < 0:
         raise UserError(f"{path}: counts cannot be negative, and {lowest:.6g} is there; correct the option values.")
     return _each_gene_once(replace(expression, values=values), path)
 
 
-def _recognised(numbers: NDArray[np.float32], lowest: float, highest: float) -> str:
-    if lowest < 0:
-        return "z"
+def _recognised(numbers: NDArray[np.float32], lowest: float, highest: float, enough: float) -> str:
+    """What the values are; `enough` negative ones make standard scores of them."""
     # by parts: a copy of all would not fit
     flat = numbers.reshape(-1)
-    if all((part == np.rint(part)).all() for part in np.array_split(flat, 1 + flat.size // (1 << 24))):
+    parts = np.array_split(flat, 1 + flat.size // (1 << 24))
+    if lowest < 0:
+        return "z" if sum(int((part < 0).sum()) for part in parts) >= enough else "unknown"
+    if all((part == np.rint(part)).all() for part in parts):
         return "counts"
     return "lognorm" if highest <= HIGHEST else "unknown"
 

@@ -28,7 +28,11 @@ def read_r_data(path: Path, rows: str = "genes") -> Expression:
     except Exception as error:  # rdata lets errors of the decompressors and of its parser through
         raise UserError(f"{path}: cannot be read as R data ({error}); download it again.") from None
     values = list(read.values()) if isinstance(read, dict) and path.suffix.lower() != ".rds" else [read]
-    found = [made for made in (_expression(value, rows) for value in values) if made is not None]
+    try:
+        found = [made for made in (_expression(value, rows) for value in values) if made is not None]
+    except (AttributeError, KeyError, ValueError, TypeError, IndexError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise UserError(f"{path}: an object in it is not whole ({said}); save it anew.") from None
     if len(found) != 1:
         raise UserError(f"{path}: holds {len(found)} matrices and not one; save the one that is meant by itself.")
     return found[0]
@@ -66,7 +70,9 @@ def _gct(value: Any) -> Expression:
     """Genes in rows; rdesc and cdesc describe rows and columns, in their order or by their column `id`."""
     genes, samples = list(map(str, value.rid)), list(map(str, value.cid))
     matrix = np.ascontiguousarray(np.asarray(value.mat.values, dtype=np.float32).T)
-    about_genes, about = _described(value.rdesc, genes), _described(value.cdesc, samples)
+    about_genes, about = (
+        _described(getattr(value, name, None), own) for name, own in (("rdesc", genes), ("cdesc", samples))
+    )
     column = next((name for name in SYMBOLS if about_genes is not None and name in about_genes), "")
     symbols = genes if about_genes is None or not column else list(map(str, about_genes[column]))
     return Expression(matrix, tuple(genes), tuple(symbols), named_rows(samples, about))

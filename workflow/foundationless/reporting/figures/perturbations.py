@@ -114,7 +114,8 @@ def unseen(tables: Tables) -> Figure:
         "lines: 95 % intervals of the pretrained arms (of baselines, of theirs) over perturbations and draws (arrow: "
         "it goes on); other arms as marks alone; grey: equivalence. Words: those of comparisons.csv for a task each, "
         "not adjusted for their number. In brackets: better than random, but not than the mean; that is no gain, for "
-        "a random embedding can be worse than the mean." if lines else "", _hidden(kept, tasks), of_all, tables.study,
+        "a random embedding can be worse than the mean. A pretrained network "
+        "stands with one pretraining." if lines else "", _hidden(kept, tasks), of_all, tables.study,
     ]  # fmt: skip
     looks = [tables.looks[name] for name in tables.order([*names, *pairs["model"]]) if name not in tables.baselines]
     handles = [arm_handles(arms), style.model_handles(looks), [style.band_handle(layout.margin_words(pairs))]]

@@ -82,7 +82,10 @@ def state_power(workload: Workload, reported: Path, pilot: Path | None, differen
     own = read_pilot(pilot, task_kinds(tasks)) if pilot else {}
     designs = list_designs(workload, read_margins(plan.config["statistics"]))
     if not designs:
-        return "\nPower: the study compares no pretrained arm with a random one sample by sample."
+        return (
+            "\nPower: the study compares no pretrained arm with a random one sample by sample (of gene perturbations "
+            "nobody has measured the noise)."
+        )
     components = components_of(workload, reported, pilot)
     paper = components[""]
     analyses = dict.fromkeys(analysis for analysis, _ in designs)

@@ -8,6 +8,7 @@ tells the model as the paper read it (as_in_paper) from the sound one.
 """
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,10 @@ from foundationless.study.names import side_of
 from foundationless.study.vocabulary import DECISIONS
 
 SCREENS = ("screen", "halves")  # bases that were learned from perturbations: another screen, the other half
+# Sources of vectors that nobody pretrained, and what stands for them where the models' table does not say: both sides
+# from the training data, the other half of the replicates, and the planted tables of the simulated screen.
+NOT_PRETRAINED = ("training", "halves", "simulated")
+BY_NAME = {"training": "training", "halves": "halves", "useful": "simulated", "useless": "simulated"}
 
 
 class Claim(NamedTuple):
@@ -40,19 +45,24 @@ CLAIMS = {
     "S6": Claim("no model finds interactions better than no change", "Fig 1c, ED 4", NO_HELP),
     "S7": Claim("a model's embedding in a linear model does as well as its own decoder", "Fig 2c", NO_HARM),
 }
+LESS_DATA = "borrowed minus fine-tuned, which trains without its validation fold"
 KEYS = ["analysis", "task", "fold", "perturbation"]
 
 Row = dict[str, Any]
 
 
 def find_claims(
-    comparisons: pd.DataFrame, effects: pd.DataFrame, interactions: pd.DataFrame, margins: Mapping[str, float]
-) -> pd.DataFrame:
-    """Rows of what the tables can judge. All have the parts of names; comparisons are of the study's selection."""
+    comparisons: pd.DataFrame, effects: pd.DataFrame, interactions: pd.DataFrame, margins: Mapping[str, float],
+    models: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> pd.DataFrame:  # fmt: skip
+    """Rows of what the tables can judge. All have the parts of names; comparisons are of the study's selection.
+
+    `models`: name -> card, which says where vectors of genes come from (`vectors`).
+    """
     margin = margins["skill"]
     pairs = comparisons[(comparisons["metric"] == "skill") & comparisons["variant"].eq("")]
     plain = effects[effects["variant"].eq("")] if len(effects) else effects
-    found = [*_compared(pairs, margin), *_additive(plain, margin), *_decoders(plain, margin)]
+    found = [*_compared(pairs, margin, models), *_additive(plain, margin), *_decoders(plain, margin)]
     found += _interactions(interactions)
     order = {name: place for place, name in enumerate(CLAIMS)}
     table = pd.DataFrame(found, columns=columns_of("p_claims"))
@@ -66,25 +76,32 @@ def _row(item: str, arm: Mapping[Any, Any], contrast: str, numbers: tuple[float,
     named = {name: arm.get(name, "") for name in ("analysis", "task", "model", "reading")}
     values = dict(zip(("difference", "low", "high"), numbers, strict=True))
     row = {"item": item, "claim": claim.text, "source": claim.source, **named, "contrast": contrast, **values}
-    return row | {"metric": "skill", "n": None, "margin": np.nan, "verdict": word, "holds": holds} | more
+    return row | {"metric": "skill", "n": None, "vectors": "", "margin": np.nan, "verdict": word, "holds": holds} | more
 
 
-def _compared(pairs: pd.DataFrame, margin: float) -> Iterator[Row]:
+def source_of(card: Mapping[str, Any], base: str) -> str:
+    """Where vectors of genes come from: as a model's card says, or by its name; nothing where neither does."""
+    named = BY_NAME.get(base) or ("screen" if base.startswith("screen") else "")
+    return str(card.get("vectors") or named or ("network" if card.get("family") else ""))
+
+
+def _compared(pairs: pd.DataFrame, margin: float, models: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
     """S1, S4, S5: contrasts of comparisons.csv, with its words."""
     for row in pairs[pairs["delta"].notna()].to_dict("records"):
-        screen = str(row["base"]).startswith(SCREENS)
+        base, item = str(row["base"]), ""
+        vectors = source_of(models.get(str(row["model"]), {}), base) if side_of(str(row["model"])) else ""
+        screen = vectors in SCREENS or base.startswith(SCREENS)
         pretrained, versus = row["init"] == "pretrained", row["versus"]
-        item = ""
         if versus == "mean" and row["analysis"] != "doubles" and pretrained and not screen:
             item = "S1"
         elif versus == "random" and pretrained and side_of(str(row["model"])):
-            item = "S5" if screen else "S4"
+            item = "S5" if screen else "S4" if vectors not in NOT_PRETRAINED else ""
         if item:
             word = str(row.get("verdict", ""))
             numbers = float(row["delta"]), float(row["low"]), float(row["high"])
             n = row.get("groups", np.nan)
             yield _row(item, row, f"pretrained minus {versus}", numbers, word, n=None if pd.isna(n) else int(n),
-                       margin=row.get("margin", margin))  # fmt: skip
+                       margin=row.get("margin", margin), vectors=vectors)  # fmt: skip
 
 
 def _contrast(item: str, first: pd.DataFrame, second: pd.DataFrame, words: str, margin: float) -> Iterator[Row]:
@@ -109,14 +126,17 @@ def _additive(effects: pd.DataFrame, margin: float) -> Iterator[Row]:
 
 
 def _decoders(effects: pd.DataFrame, margin: float) -> Iterator[Row]:
-    """S7: a network's embedding in the linear model against the network itself, fine-tuned."""
+    """S7: a network's embedding in the linear model against the network itself, fine-tuned.
+
+    The network trains without the fold on which it stops; the linear model is fitted to all training perturbations.
+    """
     if effects.empty:
         return
     mine = effects[effects["init"] == "pretrained"].assign(side=effects["model"].map(side_of))
     own = mine[mine["side"] == ""].assign(analysis="borrowed")
     for base, part in mine[(mine["analysis"] == "borrowed") & (mine["side"] != "")].groupby("base", sort=False):
         decoder = own[own["base"] == base].drop_duplicates(KEYS)
-        yield from _contrast("S7", part, decoder, "borrowed minus fine-tuned", margin)
+        yield from _contrast("S7", part, decoder, LESS_DATA, margin)
 
 
 def _interactions(found: pd.DataFrame) -> Iterator[Row]:

@@ -27,7 +27,7 @@ def second_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[s
         "p_reported": compare_effects(effects, numbers, inputs.tasks, inputs.labels, baselines),
         "p_reported_across": reported_pairs(rows, inputs.margins),
         "p_defects": find_defects(effects, rows),
-        "p_claims": find_claims(tables["comparisons"], effects, interactions, inputs.margins),
+        "p_claims": find_claims(tables["comparisons"], effects, interactions, inputs.margins, inputs.models),
     }
 
 

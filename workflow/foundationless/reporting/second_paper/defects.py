@@ -13,21 +13,21 @@ import pandas as pd
 
 from foundationless.evaluation.aggregate import across_clusters
 from foundationless.evaluation.metrics import spearman
-from foundationless.reporting.second_paper.reported import SAME_LINE, SOURCES, clustered_mean
+from foundationless.reporting.second_paper.reported import PER_ROW, SAME_LINE, SOURCES, clustered_mean, error_of_mean
 from foundationless.reporting.tables.catalogue import columns_of
-from foundationless.study.names import without
+from foundationless.study.names import side_of, without
 
 PAIRED = "paired by split and perturbation; bootstrap of perturbations"
 WIDTHS = "half widths of Student's t over rows and over perturbations; widths have no interval"
 STATED = "counted in the paper's own rows"
+AS_A_WHOLE = "the paper's reading as a whole: strength, centring and training set differ too"
 RANKS = "rank correlation over perturbations; no interval"
 TEXT, CODE, WONG = "the article", "the authors' code", "Wong et al. 2025, doi:10.1093/bioinformatics/btaf317"
 # Perturbations behind Fig 2a as the text states them; its rows hold others.
 SAID = {"adamson": 24, "replogle_k562": 134, "replogle_rpe1": 210}
-PER_ROW = ["analysis", "task", "fold", "perturbation"]
 # Every item: what it is, and where it is seen.
 ITEMS = {
-    "P1": ("genes without a vector dropped from the score", CODE),
+    "P1": ("errors over the genes with a vector, held against the mean's over all genes", CODE),
     "P2": ("random embeddings of another size and scale", CODE),
     "P3": ("rows, not perturbations, as units", CODE),
     "P4": ("mean and linear model centred on different training sets: all conditions, and those with a target among "
@@ -50,7 +50,8 @@ def find_defects(effects: pd.DataFrame, rows: Mapping[str, pd.DataFrame]) -> pd.
     """Rows of every item, those without numbers too. `effects`: effects.csv with the parts of names; `rows`: theirs."""
     ours = effects[effects["variant"].eq("")] if len(effects) else effects
     found = [
-        *_readings(ours), *_units(ours), *_same_line(rows.get("borrowed", pd.DataFrame())), *_targets(ours),
+        *_fewer_genes(ours), *_readings(ours), *_units(ours), *_same_line(rows.get("borrowed", pd.DataFrame())),
+        *_targets(ours),
         *_counts(rows.get("unseen", pd.DataFrame())), *_sizes(ours), *_additive(ours),
     ]  # fmt: skip
     known = {row["item"] for row in found}
@@ -78,22 +79,38 @@ def _paired(item: str, more: str, arm: Mapping[str, Any], pairs: pd.DataFrame) -
         yield _row(item, more, arm, PAIRED, values, known["perturbation"].nunique())
 
 
+def _fewer_genes(effects: pd.DataFrame) -> Iterator[Row]:
+    """P1: skill of one arm, its error being over the genes with a vector: the mean's over all genes, or the same ones.
+
+    The paper's reading drops read-out genes without a vector, and an L2 error is a sum over genes.
+    """
+    if effects.empty or "l2_mean" not in effects:
+        return
+    sided = effects["model"].map(side_of).eq("readout")
+    mine = effects.assign(whole=error_of_mean(effects, "l2_mean"))
+    read = mine[sided & (mine["reading"] == "as_in_paper") & (mine["init"] == "pretrained")]
+    keys = ["analysis", "task", "model", "init"]
+    for names, part in read.groupby(keys, sort=False):
+        pairs = part[["perturbation"]].assign(with_defect=1 - part["l2"] / part["whole"], without=part["skill"])
+        yield from _paired("P1", "", dict(zip(keys, names, strict=True)) | {"metric": "skill"}, pairs)
+
+
 def _readings(effects: pd.DataFrame) -> Iterator[Row]:
-    """P1, P2: models read as in the paper against the same read soundly: pretrained arms, and random ones."""
+    """P2: random arms under the paper's reading against the sound ones, on the perturbations that both predict.
+
+    Dimensions, strength, scale, centring and training set differ at once, and what each does is not told apart.
+    """
     if effects.empty:
         return
-    stems = [without(str(model), "reading") for model in effects["model"]]
-    keys = [*PER_ROW, "init"]
-    for item, init in (("P1", "pretrained"), ("P2", "random")):
-        mine = effects.assign(stem=stems)[effects["init"] == init]
-        read = mine[mine["reading"] == "as_in_paper"]
-        for (analysis, task, model, stem), part in read.groupby(["analysis", "task", "model", "stem"], sort=False):
-            whole = mine[(mine["model"] == stem) & (mine["reading"] == "published")]
-            for metric in ("skill", "l2"):
-                both = part[[*keys, metric]].merge(whole[[*keys, metric]], on=keys, suffixes=("_with", "_without"))
-                both = both.rename(columns={f"{metric}_with": "with_defect", f"{metric}_without": "without"})
-                arm = {"analysis": analysis, "task": task, "model": model, "init": init, "metric": metric}
-                yield from _paired(item, "", arm, both)
+    mine = effects.assign(stem=[without(str(model), "reading") for model in effects["model"]])
+    mine = mine[mine["init"] == "random"]
+    read = mine[mine["reading"] == "as_in_paper"]
+    for (analysis, task, model, stem), part in read.groupby(["analysis", "task", "model", "stem"], sort=False):
+        whole = mine[(mine["model"] == stem) & (mine["reading"] == "published")]
+        both = part[[*PER_ROW, "skill"]].merge(whole[[*PER_ROW, "skill"]], on=PER_ROW, suffixes=("_with", "_without"))
+        both = both.rename(columns={"skill_with": "with_defect", "skill_without": "without"})
+        arm = {"analysis": analysis, "task": task, "model": model, "init": "random", "metric": "skill"}
+        yield from _paired("P2", AS_A_WHOLE, arm, both)
 
 
 def _units(effects: pd.DataFrame) -> Iterator[Row]:

@@ -26,6 +26,7 @@ SOURCES = {"doubles": "Fig 1a", "unseen": "Fig 2a", "borrowed": "Fig 2c"}
 ANY = "any"  # the model of a random arm: it is every model's
 RESAMPLES = 2000
 RELATIVE = "relative_l2"
+PER_ROW = ["analysis", "task", "fold", "perturbation"]  # of effects.csv: what every arm has a row of
 # Of linear models on these data these P hold the held-out perturbations themselves, in the same cell line (P9).
 SAME_LINE = {"adamson": "screen_k562", "replogle_k562": "screen_k562", "replogle_rpe1": "screen_rpe1"}
 
@@ -157,15 +158,17 @@ def compare_effects(
 ) -> pd.DataFrame:  # fmt: skip
     """One row per number of the second paper that one of our tasks and models answers (`effects`: effects.csv).
 
-    Ours is the mean over held-out perturbations with the interval over them (cluster-robust). `difference` is ours
-    minus theirs; of their numbers the interval is known too, so both are put together (MOVER). Splits, numbers of
-    genes and, except under the reading as_in_paper, the rule for missing genes are not the same: `reading` says which.
+    Ours is the mean over held-out perturbations with the interval over them (cluster-robust), of the genes that are
+    highest in control alone, as theirs is. `difference` is ours minus theirs; of their numbers the interval is known
+    too, so both are put together (MOVER). Splits are not the same, nor, except under the reading as_in_paper, is the
+    rule for missing genes: `reading` says which.
     """
     names = tasks.get("paper_task", pd.Series("", tasks.index)).astype(object).fillna("").astype(str)
     papers = {task: paper or task for task, paper in zip(tasks["task"], names, strict=True)}
     cheap, rows = set(baselines), []
     known = reported[reported["experiment"].isin(SOURCES)]
     ours = effects[effects["variant"].eq("")] if len(effects) else effects
+    ours = ours.assign(whole=error_of_mean(ours, "l2_mean_top")) if len(ours) else ours
     keys = ["analysis", "task", "base_task", "model", "init"]
     for (analysis, task, base, model, init), part in ours.groupby(keys, sort=False) if len(ours) else ():
         numbers = known[(known["experiment"] == analysis) & (known["task"] == papers.get(str(base), base))]
@@ -193,9 +196,31 @@ def compare_effects(
 
 
 def measured(part: pd.DataFrame, metric: str) -> Floats:
-    """Values of a metric by row of effects.csv; `relative_l2` is the error over that of the mean, 1 - skill."""
-    values = 1 - part["skill"] if metric == RELATIVE else part.get(metric, pd.Series(np.nan, part.index))
+    """Values of a metric of the second paper by row of effects.csv: all are of the genes that are highest in control.
+
+    `relative_l2` is the error over that of the mean: as the paper read it, over all of these genes, whichever the model
+    knows (`whole`, see `error_of_mean`).
+    """
+    nothing = pd.Series(np.nan, part.index)
+    if metric == RELATIVE:
+        own = part.get("l2_mean_top", nothing)
+        misread = part.get("reading", nothing).eq("as_in_paper")
+        values = part.get("l2_top", nothing) / part.get("whole", own).where(misread, own)
+    else:
+        values = part.get({"pearson_delta": "pearson_delta_top"}.get(metric, metric), nothing)
     return values.to_numpy(dtype=np.float64)
+
+
+def error_of_mean(effects: pd.DataFrame, column: str) -> pd.Series:
+    """Error of the mean of the training perturbations by row of effects.csv, over genes that a reading drops too.
+
+    It is told by the arms that drop none; NaN where there are none of the split and perturbation, or no such column.
+    """
+    if column not in effects or "reading" not in effects:
+        return pd.Series(np.nan, effects.index)
+    whole = effects[effects["reading"] == "published"].drop_duplicates(PER_ROW)
+    both = effects[PER_ROW].merge(whole[[*PER_ROW, column]], on=PER_ROW, how="left")
+    return pd.Series(both[column].to_numpy(dtype=float), effects.index)
 
 
 def metric_name(metric: str) -> str:

@@ -229,7 +229,8 @@ TABLES: dict[str, Table] = {
     "effects": _table(
         SECOND, "Every held-out perturbation of every split and arm, mean over seeds: skill (1 - L2 / L2 of the mean "
         "of the training perturbations), L2 of all genes, of the most expressed and without the targets, correlations "
-        "of the change, rank, and L2 of the first n genes by control expression (n) and by observed change (de)",
+        "of the change, rank, and L2 of the first n genes by control expression (n) and by observed change (de); of "
+        "the most expressed genes alone (top), as in the second paper, the mean's L2 and the correlation too",
         _DIAGNOSTICS, f"{_ARM} selection fold perturbation", parts=True,
     ),
     "interactions": _table(
@@ -260,8 +261,10 @@ TABLES: dict[str, Table] = {
         f"{_DEFECTS} source", "item what analysis task model init metric", f"{_DEFECTS} source", parts=True,
     ),
     "p_claims": _table(
-        SECOND, "Claims of the second paper (S1 to S7), judged with our arms: contrast of skills, whether it holds",
-        "item claim source analysis task model reading contrast metric difference low high n margin verdict holds",
+        SECOND, "Claims of the second paper (S1 to S7), judged with our arms: where borrowed vectors of genes come "
+        "from, contrast of skills, whether it holds",
+        "item claim source analysis task model vectors reading contrast metric difference low high n margin verdict "
+        "holds",
         "item analysis task model", "item claim source task model contrast difference low high n verdict holds",
     ),
     "defects": _table(

@@ -16,14 +16,14 @@ import pandas as pd
 
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.study.price.workload import SELF_COUNTING
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, EFFECT_ARMS, OF_EFFECTS
 
 IDENTITY = list(TABLES["cost"].keys)
 LEDGER, BY_MODEL = columns_of("cost"), columns_of("cost_by_model")
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
 OUTSIDE = "outside"  # the rule of what was computed elsewhere
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
-_ARMS = ("pretrained", "random", "baseline", *CONTROL_ARMS)
+_ARMS = tuple(dict.fromkeys(("pretrained", "random", "baseline", *CONTROL_ARMS, *EFFECT_ARMS)))
 _RULE_OF = {name: analysis.rule for name, analysis in ANALYSES.items()}
 _COMMANDS = Path(__file__).parents[2] / "commands"  # a rule has the name of its command
 _JOULES = 3.6e6  # of a kWh
@@ -84,7 +84,9 @@ def _recorded(records: pd.DataFrame) -> pd.DataFrame:
     empty = pd.Series(None, jobs.index, dtype=object)
     read, scored = (jobs.get(f"{name}_task", empty).notna() for name in ("embedding", "outside"))
     fitted = (jobs["init"] == "baseline") & ~read  # a baseline from outside is probed
-    rules = jobs["analysis"].replace(_RULE_OF).mask(fitted, "fit_baseline").mask(scored, "import_scores")
+    predicted = fitted & jobs["analysis"].isin(OF_EFFECTS)
+    rules = jobs["analysis"].replace(_RULE_OF).mask(fitted, "fit_baseline").mask(predicted, "predict_effects")
+    rules = rules.mask(scored, "import_scores")
     return _jobs(jobs.assign(rule=rules))
 
 

@@ -26,7 +26,8 @@ ALONE = "better than the mean of the training perturbations"  # of what has no r
 PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
 RULE = (
     "An embedding helps where it is better than a random one and better than the mean of the training perturbations: a "
-    "random embedding can be worse than that mean, so that being better than random is not a verdict."
+    "random embedding can be worse than that mean, so that being better than random is not a verdict. What a network "
+    "that was pretrained here says, it says of one pretraining: another might say something else."
 )
 
 Fact = dict[str, Any]

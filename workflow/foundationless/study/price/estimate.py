@@ -321,10 +321,12 @@ class _Graph:
             read = [genes["task"]] if "task" in genes else []
             read += self.plan.screens_of(name) if genes["source"] == "go" else []
             return [self.add(("import_genes", name), [self.add_effects(task) for task in read], model=name)]
-        init, seed = ("random", cell.seed) if cell.init == "random" else ("pretrained", 0)
+        init, seed = (
+            ("random", cell.seed) if cell.init == "random" and not self.plan.is_drawn(cell) else ("pretrained", 0)
+        )
         read = [self.add_weights(name, init, seed)]
         if not model.of_cells:
-            base = self.plan.perturbation(cell.analysis)["genes"]
+            base = self.plan.genes_read["genes"]
             key = ("embed", base, *read[0][1:])
             read = [self.add(key, [*read, self.add_sequences(base)], task=base, model=name, init=init)]
         return [self.add(("embed_genes", name, init, str(seed)), read, model=name, init=init)]

@@ -276,8 +276,9 @@ class Workload:
     def _multiplied(self, model: Model, projected: float = 0.0) -> float:
         """Numbers that a token is multiplied with: those of the tables of the vocabulary are looked up instead, but
         for the share of tokens whose logits are computed (`projected`)."""
-        rows, whole = float(model.config.get("vocab_size") or 0), self.parameters(model)
-        more = count_parameters(model.family, {**model.config, "vocab_size": int(rows) + ROWS})
+        key = "ntoken" if "ntoken" in model.config else "vocab_size"
+        rows, whole = float(model.config.get(key) or 0), self.parameters(model)
+        more = count_parameters(model.family, {**model.config, key: int(rows) + ROWS})
         width = width_of(model.config)
         tables = rows * ((more - whole) / ROWS if more and rows else width)  # two, where the head has its own
         return max(whole - tables, 0.1 * whole) + projected * rows * width
@@ -368,7 +369,8 @@ class Workload:
         if model is None or rule not in ("pretrain_cells", "finetune_effects"):
             return Work(cpu=self.start(rule) + perturbation.seconds(self.plan, rows, rule, analysis, task, model))
         batches, tokens = perturbation.passes(self.plan, rows, rule, model)
-        each = self._pass(model, self._multiplied(model, 1.0), tokens, 3)
+        projected = perturbation.MASKED if model.family == "geneformer" else 0.0  # scGPT says values, not genes
+        each = self._pass(model, self._multiplied(model, projected), tokens, 3)
         return self._network(rule, batches * each, 4.0 * self.parameters(model))
 
     # ---- classifiers
