@@ -274,19 +274,20 @@ def _effect_scorer(
     runs: Sequence[Run], owner: Sequence[NDArray[np.int64]], groups: int, metric: str
 ) -> Callable[[Floats], Floats]:
     """Weighted means over the perturbations of each run, of those where the metric is defined; NaN without any."""
-    sums, counts = (np.zeros((groups, len(runs))) for _ in range(2))
+    sums, counts = (np.zeros((len(runs), groups)) for _ in range(2))
     for place, (run, rows) in enumerate(zip(runs, owner, strict=True)):
         if run.effects is None or metric not in run.effects:
             raise UserError(f"metric '{metric}' needs predicted effects of perturbations.")
         values = run.effects[metric]
         known = np.isfinite(values)
-        sums[:, place] = np.bincount(rows[known], values[known], minlength=groups)
-        counts[:, place] = np.bincount(rows[known], minlength=groups)
+        sums[place] = np.bincount(rows[known], values[known], minlength=groups)
+        counts[place] = np.bincount(rows[known], minlength=groups)
 
     def score(weights: Floats) -> Floats:
+        # Run by run: the sums of one product of matrices would differ in their last bits with how many runs there are.
+        totals, numbers = ([np.einsum("rg,g->r", weights, one) for one in part] for part in (sums, counts))
         with np.errstate(divide="ignore", invalid="ignore"):
-            means: Floats = (weights @ sums) / (weights @ counts)
-        return means.T
+            return np.asarray(np.array(totals) / np.array(numbers))
 
     return score
 

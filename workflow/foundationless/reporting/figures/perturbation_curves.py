@@ -37,7 +37,7 @@ def error_by_genes(tables: Tables) -> Figure:
         "Mean over held-out perturbations and splits of the L2 error of the first n genes"
         + (", over that of the mean of the training perturbations (1: no better)" if relative else "")
         + "; left the genes that the control expresses most, right those that changed most. Whole lines: pretrained, "
-        f"broken: random, grey: baselines. No interval: P 2 has those. n = "
+        f"broken: random, grey: baselines. Intervals are in P 2. n = "
         f"{layout.span(rows.groupby('task')['perturbation'].nunique())} perturbations a task. "
         + (f"The first {MOST_TASKS} of {kept} tasks are shown. " if kept > MOST_TASKS else "") + tables.study
     )  # fmt: skip
