@@ -321,9 +321,9 @@ def _pairs(
     """(arm, versus, reference arm) of every comparison that the arms allow.
 
     Of a pretrained arm: with its own random arm (random), the best random arm of any model (best_random, the paper's
-    Figure 7; chosen on the test set, so it favours the reference) and the control arms of its own weights; of every
-    arm: with the best baseline (baseline), and where effects are predicted with the baseline `mean` (mean). `X.paper`
-    is compared with `X` (reading), seed by seed.
+    Figure 7, which is about sequences; chosen on the test set, so it favours the reference) and the control arms of its
+    own weights; of every arm: with the best baseline (baseline), and where effects are predicted with the baseline
+    `mean` (mean). `X.paper` is compared with `X` (reading), seed by seed.
     """
     cheap = [arm for arm in arms if rivals.is_cheap(arm) and results.of_effects]
     usual = next((arm for arm in cheap if parse_model(arm[0]).base == "mean"), None)
@@ -335,7 +335,7 @@ def _pairs(
         if init == "pretrained":
             own = [(model, other) for other in dict.fromkeys(("random", *CONTROL_ARMS, *EFFECT_ARMS))]
             yield from ((arm, other[1], other) for other in own if other in arms)
-            if best := _best_random(arms, metric, model, rivals):
+            if not results.of_effects and (best := _best_random(arms, metric, model, rivals)):
                 yield arm, "best_random", best
         if best_baseline:
             yield arm, "baseline", best_baseline

@@ -584,9 +584,8 @@ class Plan:
         for name in names:
             model = self.model(name)
             described[name] = {
-                "label": ", ".join(
-                    [model.entry["label"], *_in_words(name), *self._as_large_as(model), *_origin(model)]
-                ),
+                "label": ", ".join([model.entry["label"], *_in_words(name), *self._as_large_as(model), *_origin(model)])
+                + {"readout": " (read-out genes)", "target": " (targets)"}.get(parse_model(name).side, ""),
                 "base": model.base,
                 "family": model.family,
                 "kind": "baseline" if name in self.config["baselines"] else "model",
@@ -663,7 +662,6 @@ def _in_words(name: str) -> list[str]:
     words = [{"char": "characters", "kmer": "6-mers"}.get(parts.tokenizer, "")]
     words += [f"{parts.layers} layers" if parts.layers else ""]
     words += ["as the paper read it" if parts.reading == "as_in_paper" else ""]
-    words += [{"readout": "of read-out genes", "target": "of targets"}.get(parts.side, "")]
     return [word for word in words if word]
 
 

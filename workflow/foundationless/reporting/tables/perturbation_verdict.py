@@ -20,7 +20,7 @@ ANSWERS = {
     "worse than random": "worse than a random embedding",
     "no better than the mean": "no better than the mean of the training perturbations",
     "no better than random": "no better than a random embedding",
-    OPEN: "open",
+    OPEN: "not decided",
 }
 ALONE = "better than the mean of the training perturbations"  # of what has no random arm
 PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
@@ -75,6 +75,10 @@ def _sentences(analysis: str, models: Mapping[str, Fact]) -> list[str]:
     """A sentence per scope in which anything was compared."""
     lines = []
     for scope, place in PLACES.items():
+        where = f"Gene perturbations ({analysis}), {place}"
+        if {fact["answer"][scope] for fact in models.values()} - {None} == {OPEN}:
+            lines.append(f"{where}: nothing is decided.")
+            continue
         parts = []
         for word, phrase in ANSWERS.items():
             mine = [fact for fact in models.values() if fact["answer"][scope] == word]
@@ -83,7 +87,7 @@ def _sentences(analysis: str, models: Mapping[str, Fact]) -> list[str]:
             parts += [f"{phrase}: {_list(both)}"] if both else []
             parts += [f"{ALONE}: {_list(alone)}"] if alone else []
         if parts:
-            lines.append(f"Gene perturbations, analysis {analysis}, {place}, by skill: {'; '.join(parts)}.")
+            lines.append(f"{where}, by skill: {'; '.join(parts)}.")
     return lines
 
 
