@@ -48,10 +48,16 @@ def working(directory: Path, *commands: str):
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    """A worker that has imported nothing, for what its processes have in common."""
+def imported_nothing(tmp_path_factory):
     with working(tmp_path_factory.mktemp("bare")) as (process, variables):
         yield process, variables
+
+
+@pytest.fixture
+def bare(imported_nothing):
+    """A worker that has imported nothing, for what its processes have in common; what it served before is forgotten."""
+    served(imported_nothing[1])  # tests run in any order
+    return imported_nothing
 
 
 def served(variables) -> int:
