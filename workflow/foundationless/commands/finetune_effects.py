@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foundationless.commands import add_compute, add_identity, add_reading, add_record_outputs
 from foundationless.commands._flags import count, key_values, number, output_directory, seed
+from foundationless.study.names import EFFECT_DERIVATIONS
 from foundationless.study.vocabulary import EFFECT_SPLITS
 
 RECIPE = 1  # raise it when a result would change
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--option", action="append", default=[], metavar="KEY=VALUE", help="a setting of that reader")
     add("--analysis", default="finetuned", help="analysis that the record belongs to")
     add("--kind", choices=EFFECT_SPLITS, default="unseen", help="what is held out: single perturbations, or doubles")
-    add("--variant", choices=["", "halves", "offtarget", "permuted"], default="", help="see predict_effects")
+    add("--variant", choices=["", *EFFECT_DERIVATIONS], default="", help="see predict_effects")
     add("--splits", type=seed, nargs="+", required=True, help="seeds of the divisions into train and test")
     add("--held-out", type=number, required=True, help="share of the perturbations that tests")
     add("--inner-folds", type=int, default=5, help="folds of those that train, one of which chooses the epoch")

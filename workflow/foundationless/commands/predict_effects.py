@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foundationless.commands import add_identity, add_reading, add_record_outputs
 from foundationless.commands._flags import count, positive, seed
+from foundationless.study.names import EFFECT_DERIVATIONS, SIDES
 from foundationless.study.vocabulary import EFFECT_BASELINES, EFFECT_SPLITS
 
 RECIPE = 2  # raise it when a result would change
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--names", type=Path, help="table of gene names (HGNC's, annotables' or a GTF), where the vectors have others")
     add("--baseline", choices=EFFECT_BASELINES, default="", help="what predicts without borrowed vectors")
     text = "whose vectors are borrowed: those of read-out genes, or of targets"
-    add("--side", choices=["readout", "target"], default="", help=text)
+    add("--side", choices=SIDES, default="", help=text)
     text = "where they come from: the table of --genes, the training data, the other half of the replicates"
     add("--source", choices=["table", "training", "halves"], help=f"{text} (default: table, if --genes is given)")
     add("--kind", choices=EFFECT_SPLITS, help="what is held out (default: doubles for the analysis doubles, or unseen)")
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--inner-folds", type=int, default=5, help=text)
     text = "halves: train and test on second halves of the replicates; offtarget: perturbed genes are not scored; "
     text += "permuted: effects dealt anew"
-    add("--variant", choices=["", "halves", "offtarget", "permuted"], default="", help=text)
+    add("--variant", choices=["", *EFFECT_DERIVATIONS], default="", help=text)
     add("--top", type=count, default=1000, help="most expressed genes of the paper's L2")
     add("--threads", type=count, default=1, help="CPU threads")
     add_reading(parser)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from foundationless.errors import UserError
 from foundationless.perturbation.effects import Effects
 from foundationless.perturbation.linear import Expression
+from foundationless.study.names import EFFECT_DERIVATIONS
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-VARIANTS = ("", "halves", "offtarget", "permuted")
 FEWEST = 4  # replicates of a condition of which each half is a mean
 _DEALT = 13  # the second word of the seed of `permuted`
 _KINDS = ("control", "single", "double")
@@ -83,8 +83,8 @@ class Screen:
 
 def see(effects: Effects, variant: str = "") -> Screen:
     """The screen of these effects; conditions of more than two targets are left out."""
-    if variant not in VARIANTS:
-        raise UserError(f"--variant {variant}: unknown; use {', '.join(VARIANTS[1:])}, or leave it out.")
+    if variant not in ("", *EFFECT_DERIVATIONS):
+        raise UserError(f"--variant {variant}: unknown; use {', '.join(EFFECT_DERIVATIONS)}, or leave it out.")
     rows = [row for kinds in (_KINDS[:1], _KINDS[1:]) for row, kind in enumerate(effects.kinds) if kind in kinds]
     means, other = effects.means.astype(np.float64), None
     if variant == "halves":
