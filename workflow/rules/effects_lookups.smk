@@ -39,7 +39,7 @@ def get_effect_flags(wildcards):
 def get_split_flags(wildcards):
     """Splits, and what validation chooses among."""
     settings = study.perturbation(wildcards.analysis)
-    doubles = wildcards.analysis == "doubles"
+    doubles = vocabulary.ANALYSES[wildcards.analysis].holds_out == "doubles"
     flags = ["--held-out", str(settings["held_out_doubles" if doubles else "held_out"])]
     flags += ["--dims", *[str(0 if dims == "own" else dims) for dims in settings["dims"]]]
     for key in ("splits", "strengths"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from foundationless.commands import add_compute, add_identity, add_reading, add_record_outputs
 from foundationless.commands._flags import count, key_values, number, output_directory, seed
 from foundationless.study.names import EFFECT_DERIVATIONS
-from foundationless.study.vocabulary import EFFECT_SPLITS
+from foundationless.study.vocabulary import EFFECT_SPLITS, PERTURBATION
 
 RECIPE = 1  # raise it when a result would change
 
@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--variant", choices=["", *EFFECT_DERIVATIONS], default="", help="see predict_effects")
     add("--splits", type=seed, nargs="+", required=True, help="seeds of the divisions into train and test")
     add("--held-out", type=number, required=True, help="share of the perturbations that tests")
-    add("--inner-folds", type=int, default=5, help="folds of those that train, one of which chooses the epoch")
-    add("--top", type=count, default=1000, help="most expressed genes of l2_top")
+    text = "folds of those that train, one of which chooses the epoch"
+    add("--inner-folds", type=int, default=PERTURBATION["inner_folds"], help=text)
+    add("--top", type=count, default=PERTURBATION["top"], help="most expressed genes of l2_top")
     add("--learning-rates", type=number, nargs="+", required=True, help="learning rates to sweep")
     add("--epochs", required=True, type=int, help="passes over the cells")
     add("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")

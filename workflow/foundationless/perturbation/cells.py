@@ -26,7 +26,7 @@ from foundationless.perturbation.gene_names import read_names
 from foundationless.perturbation.screens import Screen
 from foundationless.perturbation.splits import Split, inner_folds
 from foundationless.perturbation.vectors import read_vectors
-from foundationless.study.vocabulary import EFFECT_BASELINES
+from foundationless.study.vocabulary import EFFECT_BASELINES, PERTURBATION
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -34,8 +34,6 @@ Places = NDArray[np.int64]
 Hide = Callable[[Floats, Places], Floats]
 
 METRIC = "skill"
-SOURCES = ("table", "training", "halves")  # where borrowed vectors come from
-TOP = 1000  # most expressed genes of the paper's L2
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,14 @@ class EffectSettings:
     baseline: str = ""
     side: str = ""
     source: str = "training"
-    splits: tuple[int, ...] = (1, 2, 3)
-    held_out: float = 0.25
+    splits: tuple[int, ...] = tuple(PERTURBATION["splits"])
+    held_out: float = PERTURBATION["held_out"]
     dims: tuple[int, ...] = (linear.DIMS,)
     strengths: tuple[float, ...] = (linear.STRENGTH,)
-    inner_folds: int = 5
+    inner_folds: int = PERTURBATION["inner_folds"]
     reading: str = "published"
     variant: str = ""
-    top: int = TOP
+    top: int = PERTURBATION["top"]
 
     def __post_init__(self) -> None:
         """Settle what the paper fixed, and refuse what cannot be computed."""
@@ -77,7 +75,8 @@ class EffectSettings:
             raise UserError("--splits: give one or more seeds, each once.")
         if not 0 < self.held_out < 1:
             raise UserError("--held-out lies above 0 and below 1.")
-        if not self.inner_folds and (len(self.dims) * len(self.strengths) > 1 or self.baseline == "nearest_go"):
+        several = self.baseline in ("", "linear") and len(self.dims) * len(self.strengths) > 1
+        if not self.inner_folds and (several or self.baseline == "nearest_go"):
             raise UserError("--inner-folds 0: nothing chooses among candidates; give one of --dims and --strengths.")
         if self.inner_folds == 1:
             raise UserError("--inner-folds 1: one fold leaves nothing to train on; give 0, or at least 2.")

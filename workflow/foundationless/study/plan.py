@@ -517,7 +517,7 @@ class Plan:
         if kind.predicts_effects:
             served = EFFECT_BASELINES[model.family].splits if model.family in EFFECT_BASELINES else ()
             if model.stem in self.config["baselines"]:
-                return ("doubles" if analysis == "doubles" else "unseen") in served
+                return kind.holds_out in served
             return model.family in GENERATORS if kind.rule == "finetune_effects" else not model.is_outside
         if model.is_vectors or model.of_cells or model.family in EFFECT_BASELINES:
             return False
