@@ -9,7 +9,7 @@ import pytest
 
 from foundationless.evaluation.effects import measure
 from foundationless.perturbation.baselines import mean_change
-from foundationless.perturbation.cells import EffectSettings, mean_known
+from foundationless.perturbation.selection import EffectSettings, mean_known
 from foundationless.perturbation.effects import read_effects, write_effects
 from foundationless.perturbation.jobs import run_cell
 from foundationless.perturbation.screens import see

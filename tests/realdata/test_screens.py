@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from foundationless.__main__ import main
-from foundationless.perturbation.cells import EffectSettings, mean_known
+from foundationless.perturbation.selection import EffectSettings, mean_known
 from foundationless.perturbation.effects import read_effects, write_effects
 from foundationless.perturbation.expression.reading import read_expression
 from foundationless.perturbation.gene_names import read_names

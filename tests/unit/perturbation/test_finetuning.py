@@ -19,7 +19,7 @@ from foundationless.evaluation.records import read_record
 from foundationless.models.architectures.single_cell.scgpt import ScGPT
 from foundationless.models.tokenizers.genes import of_genes, write_vocabulary
 from foundationless.models.weights import initialise, load_weights, save_weights
-from foundationless.perturbation.cells import EffectSettings
+from foundationless.perturbation.selection import EffectSettings
 from foundationless.perturbation.effects import Effects, read_effects, write_effects
 from foundationless.perturbation.expression.cells import cells_reader
 from foundationless.perturbation.expression.h5ad import write_h5ad

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, choose, and write predictions and record."""
-    from foundationless.perturbation.cells import EffectSettings
+    from foundationless.perturbation.selection import EffectSettings
     from foundationless.perturbation.expression.cells import cells_reader
     from foundationless.perturbation.finetuning import job, runs
     from foundationless.runtime.usage import JobUsage

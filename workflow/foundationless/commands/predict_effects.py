@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.perturbation.cells import EffectSettings
+    from foundationless.perturbation.selection import EffectSettings
     from foundationless.perturbation.jobs import run_job
 
     kind = arguments.kind or ANALYSES[arguments.analysis].holds_out

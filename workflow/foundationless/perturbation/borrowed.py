@@ -218,7 +218,7 @@ class Borrowed:
     def _sides(self, rows: Places, dims: int) -> tuple[Floats, Floats]:
         """G [genes, K], NaN where genes are dropped, and P [conditions, L]."""
         size = len(self.screen.genes)
-        own = self._whole(self.screen.expression.scores(rows, linear.DIMS if self.side else dims or linear.DIMS))
+        own = self._whole(self.screen.gene_scores.of(rows, linear.DIMS if self.side else dims or linear.DIMS))
         borrowed = self._arm(own if self.side else None, rows, dims)
         readout = borrowed[:size] if self.side == "readout" else own[:size]
         if not self.paper:
@@ -243,7 +243,7 @@ class Borrowed:
             return self._made[dims]
         whole = own if table is None else table
         if table is None and not self.paper:
-            whole = self._whole(self.screen.expression.scores(rows, dims or linear.DIMS))
+            whole = self._whole(self.screen.gene_scores.of(rows, dims or linear.DIMS))
         made = self._paper_arm(whole) if self.paper else self._corrected_arm(whole, dims, table is None)
         if table is not None:
             self._made[dims] = made

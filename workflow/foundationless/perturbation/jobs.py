@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from foundationless.evaluation.records import Result, edge_of, write_record
 from foundationless.perturbation.baselines import additive
 from foundationless.perturbation.borrowed import Borrowed, Candidate
-from foundationless.perturbation.cells import (
+from foundationless.perturbation.selection import (
     METRIC,
     EffectSettings,
     Outcome,

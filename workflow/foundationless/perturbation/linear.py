@@ -17,7 +17,7 @@ STRENGTH = 0.1  # λ of the paper; also of the read-out side where validation ch
 DIMS = 10  # K and L of the paper
 
 
-class Expression:
+class GeneScores:
     """Mean expression of conditions, whose training rows give genes a vector each: R's `prcomp` of genes × conditions.
 
     Every condition is centred over the genes and not scaled, so what its products with the others are does not depend
@@ -28,7 +28,7 @@ class Expression:
         self._centred = means - means.mean(axis=1, keepdims=True)
         self._products: Floats = self._centred @ self._centred.T
 
-    def scores(self, rows: NDArray[np.int64], dims: int) -> Floats:
+    def of(self, rows: NDArray[np.int64], dims: int) -> Floats:
         """The first principal components of these rows: [genes, dims], fewer where there are fewer rows."""
         dims = min(dims, len(rows), self._centred.shape[1])
         products = self._products[np.ix_(rows, rows)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.perturbation.effects import Effects
-from foundationless.perturbation.linear import Expression
+from foundationless.perturbation.linear import GeneScores
 from foundationless.study.names import EFFECT_DERIVATIONS
 
 Floats = NDArray[np.float64]
@@ -48,9 +48,9 @@ class Screen:
     carries: Floats
 
     @cached_property
-    def expression(self) -> Expression:
-        """Mean expression of all conditions, for the vectors that training rows give to genes."""
-        return Expression(self.control + self.changes)
+    def gene_scores(self) -> GeneScores:
+        """The vectors that training rows give to genes."""
+        return GeneScores(self.control + self.changes)
 
     @property
     def expressed(self) -> bool:

@@ -22,7 +22,7 @@ from foundationless.models.weights import load_weights
 from foundationless.perturbation import jobs
 from foundationless.perturbation.baselines import mean_change
 from foundationless.perturbation.borrowed import Candidate, Fitted
-from foundationless.perturbation.cells import METRIC, EffectSettings, Outcome, mean_known, run_split
+from foundationless.perturbation.selection import METRIC, EffectSettings, Outcome, mean_known, run_split
 from foundationless.perturbation.effects import Effects, read_effects
 from foundationless.perturbation.expression.cells import Cells
 from foundationless.perturbation.finetuning.generator import Generator, Made, make_generator
@@ -62,7 +62,7 @@ class Tuned(NamedTuple):
 
 @dataclass(frozen=True)
 class Kept:
-    """Profiles that runs predict of the rows `tested` of a screen, in the place of what `cells.run_split` fits."""
+    """Profiles that runs predict of the rows `tested` of a screen, in the place of what `selection.run_split` fits."""
 
     candidates: Sequence[Candidate]
     usable: NDArray[np.bool_]
