@@ -19,7 +19,6 @@ from foundationless.evaluation.records import read_record
 from foundationless.models.architectures.single_cell.scgpt import ScGPT
 from foundationless.models.tokenizers.genes import of_genes, write_vocabulary
 from foundationless.models.weights import initialise, load_weights, save_weights
-from foundationless.perturbation.selection import EffectSettings
 from foundationless.perturbation.effects import Effects, read_effects, write_effects
 from foundationless.perturbation.expression.cells import cells_reader
 from foundationless.perturbation.expression.h5ad import write_h5ad
@@ -28,6 +27,7 @@ from foundationless.perturbation.finetuning import job, pairs
 from foundationless.perturbation.finetuning.generator import Generator, make_generator
 from foundationless.perturbation.finetuning.pairs import Reading, choose_places, pair_up, read_screen
 from foundationless.perturbation.screens import see
+from foundationless.perturbation.selection import EffectSettings
 from foundationless.study.vocabulary import ANALYSES
 from foundationless.training.compute import Compute
 from support.fine_tuning import at_call, command_line, same, send

@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, choose, and write predictions and record."""
-    from foundationless.perturbation.selection import EffectSettings
     from foundationless.perturbation.expression.cells import cells_reader
     from foundationless.perturbation.finetuning import job, runs
+    from foundationless.perturbation.selection import EffectSettings
     from foundationless.runtime.usage import JobUsage
     from foundationless.training.compute import Compute
 

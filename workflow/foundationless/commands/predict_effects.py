@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.perturbation.selection import EffectSettings
     from foundationless.perturbation.jobs import run_job
+    from foundationless.perturbation.selection import EffectSettings
 
     kind = arguments.kind or ANALYSES[arguments.analysis].holds_out
     given = {

@@ -64,6 +64,17 @@ class Screen:
             return np.arange(len(self.genes))
         return np.asarray(np.argsort(-self.control, kind="stable"))
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Perturbed genes that are not among the read-out ones."""
+        return tuple(gene for gene, place in zip(self.perturbed, self.places, strict=True) if place < 0)
+
+    @cached_property
+    def vector_rows(self) -> Places:
+        """Rows of the perturbed genes in a table of vectors of the read-out genes and then of the unread ones."""
+        behind = len(self.genes) + np.cumsum(self.places < 0) - 1
+        return np.asarray(np.where(self.places < 0, behind, self.places), dtype=np.int64)
+
     def own_genes(self, row: int) -> Places:
         """Places of the genes that a condition perturbs among the read-out ones."""
         places = self.places[self.carries[row] > 0]
@@ -115,6 +126,12 @@ def see(effects: Effects, variant: str = "") -> Screen:
         places=np.array([place.get(gene, -1) for gene in perturbed], dtype=np.int64),
         carries=carries.reshape(len(rows), len(perturbed)),
     )
+
+
+def kinds_to_split(screen: Screen) -> list[str]:
+    """Kind of each row; none of a double of which a single was not measured, which neither trains nor tests."""
+    pairs = measured_pairs(screen)
+    return ["" if kind == "double" and row not in pairs else kind for row, kind in enumerate(screen.kinds)]
 
 
 def measured_pairs(screen: Screen) -> dict[int, tuple[int, int]]:
