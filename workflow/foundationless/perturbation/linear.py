@@ -33,7 +33,7 @@ class GeneScores:
         dims = min(dims, len(rows), self._centred.shape[1])
         products = self._products[np.ix_(rows, rows)]
         _, directions = linalg.eigh(products, subset_by_index=[len(rows) - dims, len(rows) - 1])
-        scores: Floats = self._centred[rows].T @ _signed(directions[:, ::-1])
+        scores: Floats = self._centred[rows].T @ signed(directions[:, ::-1])
         return scores
 
 
@@ -45,12 +45,12 @@ def components(matrix: Floats, dims: int) -> Floats:
     values, vectors = linalg.eigh(short.T @ short, subset_by_index=[short.shape[1] - dims, short.shape[1] - 1])
     directions = vectors[:, ::-1]
     if short is centred:
-        return np.asarray(centred @ _signed(directions))
-    return np.asarray(_signed(directions) * np.sqrt(np.maximum(values[::-1], 0.0)))
+        return np.asarray(centred @ signed(directions))
+    return np.asarray(signed(directions) * np.sqrt(np.maximum(values[::-1], 0.0)))
 
 
-def _signed(directions: Floats) -> Floats:
-    """Columns whose largest entry is positive, for a direction has no sign of its own."""
+def signed(directions: Floats) -> Floats:
+    """Columns with their largest entry positive, for a direction has no sign of its own."""
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
     return np.asarray(directions * np.where(largest < 0, -1.0, 1.0))
 
