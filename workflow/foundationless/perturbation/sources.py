@@ -24,6 +24,7 @@ from foundationless.perturbation.gene_names import NameTable, stripped
 from foundationless.perturbation.linear import signed
 from foundationless.perturbation.vectors import GeneVectors
 from foundationless.runtime.log import tell
+from foundationless.study.vocabulary import VECTOR_SOURCES
 
 NEIGHBOURS = 20  # genes that each gene keeps in the graph of GO, as GEARS keeps
 _BLOCK = 512  # genes whose overlaps are worked out at once
@@ -288,8 +289,6 @@ def from_screen(path: Path, dims: int) -> tuple[list[str], NDArray[np.float32]]:
 
 # ---- one door
 
-KINDS = ("table", "go", "cells", "screen", "simulated")
-
 
 def import_vectors(
     kind: str, paths: Sequence[Path], *, seed: int, dims: int = 0, namespace: str = "", rows: str = "genes",
@@ -302,8 +301,8 @@ def import_vectors(
     With `names` genes get their current symbols, unless they are `own` names. With `screens`, files of effects, genes
     bear the symbols that they have there, others are left out, and the graph of GO is made of those alone.
     """
-    if kind not in KINDS:
-        raise UserError(f"'{kind}' is no source of vectors; these are: {', '.join(KINDS)}.")
+    if kind not in VECTOR_SOURCES:
+        raise UserError(f"'{kind}' is no source of vectors; these are: {', '.join(VECTOR_SOURCES)}.")
     if kind != "cells" and len(paths) != 1:
         raise UserError(f"{len(paths)} files are given; the source {kind} is one file.")
     homes: dict[str, str] | None = None

@@ -263,6 +263,9 @@ EFFECT_BASELINES = {
     "replicate": EffectBaseline("the other half of the replicates"),
 }
 
+# Where imported embeddings of genes come from -> the key of a model's entry that says of what.
+VECTOR_SOURCES = {"table": "datasets", "go": "datasets", "cells": "datasets", "screen": "task", "simulated": "file"}
+
 # Baselines that read what no method may: they say how much could be predicted, and are no rivals.
 CEILINGS = ("replicate",)
 
