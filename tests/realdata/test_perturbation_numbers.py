@@ -9,10 +9,10 @@ import pytest
 
 from foundationless.evaluation.effects import measure
 from foundationless.perturbation.baselines import mean_change
-from foundationless.perturbation.cells import EffectSettings, mean_known
 from foundationless.perturbation.effects import read_effects, write_effects
 from foundationless.perturbation.jobs import run_cell
 from foundationless.perturbation.screens import see
+from foundationless.perturbation.selection import EffectSettings, mean_known
 from foundationless.perturbation.splits import draw_split
 from support import screens
 

@@ -4,9 +4,9 @@ and than the mean of the training perturbations, under the settings that a study
 import pytest
 
 from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_task
-from foundationless.perturbation.cells import EffectSettings
 from foundationless.perturbation.effects import write_effects
 from foundationless.perturbation.jobs import run_job
+from foundationless.perturbation.selection import EffectSettings
 from foundationless.study.vocabulary import MARGINS, PERTURBATION
 from support import screens
 

@@ -1,5 +1,4 @@
 # What networks of single cells are pretrained on, and their vocabularies.
-FORMS = {"scgpt": "scgpt", "geneformer": "geneformer"}  # family -> special tokens of a vocabulary that is made here
 
 
 def get_cells_corpus(wildcards):
@@ -16,7 +15,7 @@ def get_kept_genes(wildcards):
 
 
 def get_vocabulary_flags(wildcards):
-    return ["--genes", str(get_cells_corpus(wildcards)["genes"]), "--form", FORMS[study.model(wildcards.model).family]]
+    return ["--genes", str(get_cells_corpus(wildcards)["genes"]), "--form", study.model(wildcards.model).family]
 
 
 def get_cell_pretraining_flags(wildcards):

@@ -6,7 +6,7 @@ rule finetune_effects:
     input:
         weights=get_weights,
         effects=get_effects,
-        cells=get_screen_files,
+        cells=get_task_files,
     output:
         record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
         predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
@@ -28,7 +28,7 @@ rule finetune_effects:
         recipe=get_recipe("finetune_effects"),
         weights=subpath(input.weights, parent=True),
         directory=subpath(output.record, parent=True),
-        screen=get_screen_flags,
+        screen=get_reader_flags,
         tuning=get_tuning_flags,
         precision=get_precision("finetuning"),
     message:

@@ -7,15 +7,9 @@ def get_effects(wildcards):
 
 
 def get_genes(wildcards):
-    """The embedding of genes that a cell borrows; none of what is made of the screen itself.
-
-    Arms but the random one of a network are made of the pretrained embedding, where it is read; the paper's random one
-    is too, for it is drawn of genes that have a vector there.
-    """
+    """The embedding of genes that a cell borrows; none of what is made of the screen itself."""
     cell = [getattr(wildcards, name) for name in ("analysis", "task", "model", "init", "seed")]
-    name = study.genes_of(Cell(*cell))
-    drawn = name and wildcards.init == "random" and not study.is_drawn(Cell(*cell))
-    init, seed = ("random", wildcards.seed) if drawn else ("pretrained", 0)
+    name, init, seed = study.embedding_of(Cell(*cell))
     return [f"results/genes/{name}/{init}/seed{seed}/genes.parquet"] if name else []
 
 
@@ -39,7 +33,7 @@ def get_effect_flags(wildcards):
 def get_split_flags(wildcards):
     """Splits, and what validation chooses among."""
     settings = study.perturbation(wildcards.analysis)
-    doubles = wildcards.analysis == "doubles"
+    doubles = vocabulary.ANALYSES[wildcards.analysis].holds_out == "doubles"
     flags = ["--held-out", str(settings["held_out_doubles" if doubles else "held_out"])]
     flags += ["--dims", *[str(0 if dims == "own" else dims) for dims in settings["dims"]]]
     for key in ("splits", "strengths"):
@@ -98,22 +92,6 @@ def get_embedded_flags(wildcards, input):
         return ["--weights", str(Path(input.weights).parent)]
     pooling = study.genes_read["pooling"]
     return ["--embeddings", input.embeddings, "--sequences", input.sequences, "--pooling", pooling]
-
-
-def get_screen_files(wildcards):
-    """The cells behind a screen: the sources of its effects."""
-    return [get_source(source) for source in study.sources(names.parse_task(wildcards.task).base_task).values()]
-
-
-def get_screen_flags(wildcards):
-    """How `build_effects` read them."""
-    task = names.parse_task(wildcards.task).base_task
-    flags = ["--reader", study.task(task)["reader"]]
-    for role, source in study.sources(task).items():
-        flags += ["--source", f"{role}={get_source(source)}"]
-    for option in study.options(task):
-        flags += ["--option", option]
-    return flags
 
 
 def get_tuning_flags(wildcards):

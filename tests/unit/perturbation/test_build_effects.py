@@ -13,6 +13,7 @@ from foundationless.perturbation.effects import read_effects, write_effects
 from foundationless.perturbation.expression.conditions import targets_of
 from foundationless.perturbation.expression.h5ad import write_h5ad
 from foundationless.perturbation.expression.matrix import Expression, named_rows
+from foundationless.runtime.files import sha256
 from foundationless.study.readers import EFFECT_READERS, SEQUENCE_READERS
 from support.commands import error_in, refused
 
@@ -193,6 +194,11 @@ def test_sources_and_readers_that_are_not_known(screen, capsys):
     with pytest.raises(SystemExit):
         main(["build_effects", "--explain"])
     assert "controls: rows that are control" in capsys.readouterr().out
+
+
+def test_a_screen_that_is_read_where_it_lies_is_held_to_its_checksum(screen, capsys):
+    assert main([*building(screen), f"--sha256=matrix={sha256(screen)}"]) == 0
+    assert "it changed" in refused(capsys, [*building(screen), f"--sha256=matrix={'0' * 64}"])
 
 
 def test_files_of_effects_are_checked(screen, tmp_path):

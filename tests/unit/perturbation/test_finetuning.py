@@ -19,7 +19,6 @@ from foundationless.evaluation.records import read_record
 from foundationless.models.architectures.single_cell.scgpt import ScGPT
 from foundationless.models.tokenizers.genes import of_genes, write_vocabulary
 from foundationless.models.weights import initialise, load_weights, save_weights
-from foundationless.perturbation.cells import EffectSettings
 from foundationless.perturbation.effects import Effects, read_effects, write_effects
 from foundationless.perturbation.expression.cells import cells_reader
 from foundationless.perturbation.expression.h5ad import write_h5ad
@@ -28,6 +27,7 @@ from foundationless.perturbation.finetuning import job, pairs
 from foundationless.perturbation.finetuning.generator import Generator, make_generator
 from foundationless.perturbation.finetuning.pairs import Reading, choose_places, pair_up, read_screen
 from foundationless.perturbation.screens import see
+from foundationless.perturbation.selection import EffectSettings
 from foundationless.study.vocabulary import ANALYSES
 from foundationless.training.compute import Compute
 from support.fine_tuning import at_call, command_line, same, send
@@ -375,7 +375,7 @@ def test_cells_behind_a_screen_are_trained_on(tmp_path, weights, cells, capfd):
     built = tmp_path / "effects.parquet"
     assert main(["build_effects", "--source", f"matrix={cells}", "--seed", "1", "--output", str(built)]) == 0
     effects = read_effects(built)
-    screen = cells_reader("effects", {"matrix": str(cells)}, {})(effects)
+    screen = cells_reader("effects", {"matrix": cells}, {})(effects)
     for condition, rows in enumerate(screen.rows):
         np.testing.assert_allclose(np.asarray(screen.values[rows]).mean(0), effects.means[condition], atol=1e-5)
     assert tune(tmp_path, weights, source=f"matrix={cells}", control_cells=5, epochs=1, pairs=0) == 0
@@ -394,7 +394,7 @@ def test_dealt_effects_bring_their_cells(tmp_path, cells):
     built = tmp_path / "effects.parquet"
     main(["build_effects", "--source", f"matrix={cells}", "--seed", "1", "--output", str(built)])
     effects = read_effects(built)
-    screen, own = see(effects), cells_reader("effects", {"matrix": str(cells)}, {})(effects)
+    screen, own = see(effects), cells_reader("effects", {"matrix": cells}, {})(effects)
     dealt = screen.deal(4)
     reading = read_screen(dealt, effects, own, VOCABULARY, pairs.dealt_from(screen, 4))
     for row in range(len(screen.names)):

@@ -10,9 +10,9 @@ from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.evaluation.effects import measure
 from foundationless.evaluation.records import read_record
-from foundationless.perturbation.cells import EffectSettings
 from foundationless.perturbation.effects import write_effects
 from foundationless.perturbation.jobs import run_cell
+from foundationless.perturbation.selection import EffectSettings
 from foundationless.perturbation.vectors import GeneVectors, write_vectors
 from support.commands import refused, words
 from support.screens import planted

@@ -46,19 +46,19 @@ def test_scores_of_genes_are_those_of_prcomp_on_the_training_rows():
     means = np.random.default_rng(2).standard_normal((20, 35))
     rows = np.array([0, 3, 4, 9, 11, 17])
     expected = PCA(3, svd_solver="full").fit_transform(means[rows].T)
-    found = linear.Expression(means).scores(rows, 3)
+    found = linear.GeneScores(means).of(rows, 3)
     assert np.abs(found) == pytest.approx(np.abs(expected), abs=1e-8)
 
 
 def test_more_dimensions_than_conditions_are_as_many_as_there_are():
-    assert linear.Expression(np.random.default_rng(3).standard_normal((4, 9))).scores(np.arange(4), 10).shape == (9, 4)
+    assert linear.GeneScores(np.random.default_rng(3).standard_normal((4, 9))).of(np.arange(4), 10).shape == (9, 4)
 
 
 def test_a_constant_of_all_genes_moves_no_component():
     means = np.random.default_rng(4).standard_normal((12, 30))
     rows = np.arange(12)
-    moved = linear.Expression(means + 5.0).scores(rows, 3)
-    assert moved == pytest.approx(linear.Expression(means).scores(rows, 3), abs=1e-9)
+    moved = linear.GeneScores(means + 5.0).of(rows, 3)
+    assert moved == pytest.approx(linear.GeneScores(means).of(rows, 3), abs=1e-9)
 
 
 def test_a_strong_ridge_is_the_mean(made):

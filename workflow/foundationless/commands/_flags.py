@@ -2,10 +2,12 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from foundationless.errors import UserError
+from foundationless.runtime.files import sha256
+from foundationless.study.readers import Reader
 
 # Published embeddings that a checkpoint is compared with, beside the program wherever it runs.
 KNOWN_EMBEDDINGS = Path(__file__).parents[3] / "resources" / "lists" / "known_embeddings.json"
@@ -85,3 +87,39 @@ def key_values(flag: str, texts: Sequence[str]) -> dict[str, str]:
             raise UserError(f"{flag} '{text}' is not KEY=VALUE, or its key is there twice.")
         given[key] = value
     return given
+
+
+class Explain(argparse.Action):
+    """Print what every reader of `const` takes, and leave."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        readers: Mapping[str, Reader] = self.const
+        print("\n\n".join(f"{name}: {reader.explain()}" for name, reader in readers.items()))
+        parser.exit()
+
+
+def add_sources(parser: argparse.ArgumentParser, readers: Mapping[str, Reader], default: str | None = None) -> None:
+    """Flags of what a reader is given; without a `default` one of `readers` must be named."""
+    add = parser.add_argument
+    add("--reader", required=default is None, default=default, help=f"one of {', '.join(readers)}")
+    add("--explain", nargs=0, action=Explain, const=readers, help="print the sources and options of all readers")
+    add("--source", action="append", default=[], metavar="ROLE=PATH", help="an input; may be repeated")
+    add("--option", action="append", default=[], metavar="KEY=VALUE", help="a setting of the reader")
+    add("--sha256", action="append", default=[], metavar="ROLE=DIGEST", help="what a source must hold")
+
+
+def read_sources(
+    arguments: argparse.Namespace, readers: Mapping[str, Reader]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Sources and options of the flags of `add_sources`; a source that does not hold what it must is a `UserError`."""
+    if arguments.reader not in readers:
+        raise UserError(f"--reader '{arguments.reader}' is not known; it is one of {', '.join(readers)}.")
+    sources = {role: Path(path) for role, path in key_values("--source", arguments.source).items()}
+    options = key_values("--option", arguments.option)
+    for role, digest in key_values("--sha256", arguments.sha256).items():
+        if role in sources and (held := sha256(sources[role])) != digest:
+            raise UserError(
+                f"{sources[role]}: has sha256 {held} instead of {digest}; it changed: start again, or correct "
+                "the sha256 that stands beside its path."
+            )
+    return sources, options

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands._flags import count, output_file
+from foundationless.study.families import CELL_FORMS
 
 RECIPE = 1  # raise it when a result would change
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", nargs="*", default=[], type=Path, help="effects of screens whose genes come first")
     parser.add_argument("--genes", required=True, type=count, help="most genes of the vocabulary")
     text = "special tokens: scgpt, geneformer (its first dictionary), geneformer_v2; the last two have medians"
-    parser.add_argument("--form", required=True, choices=["scgpt", "geneformer", "geneformer_v2"], help=text)
+    parser.add_argument("--form", required=True, choices=CELL_FORMS, help=text)
     parser.add_argument("--output", required=True, type=output_file, help="vocabulary.json to write")
 
 

@@ -7,8 +7,10 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands import add_compute, add_identity, add_reading, add_record_outputs
-from foundationless.commands._flags import count, key_values, number, output_directory, seed
-from foundationless.study.vocabulary import EFFECT_SPLITS
+from foundationless.commands._flags import add_sources, count, number, output_directory, read_sources, seed
+from foundationless.study.names import EFFECT_DERIVATIONS
+from foundationless.study.readers import EFFECT_READERS
+from foundationless.study.vocabulary import EFFECT_SPLITS, PERTURBATION
 
 RECIPE = 1  # raise it when a result would change
 
@@ -19,17 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_identity(parser)
     add("--weights", required=True, type=Path, help="weight directory")
     add("--effects", required=True, type=Path, help="effects of the screen, as build_effects made them")
-    add("--reader", default="effects", help="reader that made the effects")
-    text = "where the cells behind the effects are, as build_effects was told; may be repeated"
-    add("--source", action="append", default=[], metavar="ROLE=PATH", help=text)
-    add("--option", action="append", default=[], metavar="KEY=VALUE", help="a setting of that reader")
+    add_sources(parser, EFFECT_READERS, "effects")  # of the cells behind the effects, as build_effects was told
     add("--analysis", default="finetuned", help="analysis that the record belongs to")
     add("--kind", choices=EFFECT_SPLITS, default="unseen", help="what is held out: single perturbations, or doubles")
-    add("--variant", choices=["", "halves", "offtarget", "permuted"], default="", help="see predict_effects")
+    add("--variant", choices=["", *EFFECT_DERIVATIONS], default="", help="see predict_effects")
     add("--splits", type=seed, nargs="+", required=True, help="seeds of the divisions into train and test")
     add("--held-out", type=number, required=True, help="share of the perturbations that tests")
-    add("--inner-folds", type=int, default=5, help="folds of those that train, one of which chooses the epoch")
-    add("--top", type=count, default=1000, help="most expressed genes of l2_top")
+    text = "folds of those that train, one of which chooses the epoch"
+    add("--inner-folds", type=int, default=PERTURBATION["inner_folds"], help=text)
+    add("--top", type=count, default=PERTURBATION["top"], help="most expressed genes of l2_top")
     add("--learning-rates", type=number, nargs="+", required=True, help="learning rates to sweep")
     add("--epochs", required=True, type=int, help="passes over the cells")
     add("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")
@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, choose, and write predictions and record."""
-    from foundationless.perturbation.cells import EffectSettings
     from foundationless.perturbation.expression.cells import cells_reader
     from foundationless.perturbation.finetuning import job, runs
+    from foundationless.perturbation.selection import EffectSettings
     from foundationless.runtime.usage import JobUsage
     from foundationless.training.compute import Compute
 
@@ -58,8 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     settings = runs.Settings(**chosen | {"learning_rates": tuple(arguments.learning_rates)})
     how = {name: getattr(arguments, name) for name in ("kind", "variant", "held_out", "inner_folds", "top")}
     splits = EffectSettings(**how, side="network", splits=tuple(arguments.splits))
-    told = [key_values(f"--{name}", getattr(arguments, name)) for name in ("source", "option")]
-    cells = cells_reader(arguments.reader, *told) if arguments.source else None
+    cells = cells_reader(arguments.reader, *read_sources(arguments, EFFECT_READERS)) if arguments.source else None
     files = job.Files(arguments.weights, arguments.effects, arguments.runs, cells)
     usage = JobUsage(compute.device, arguments.runs / "cost.json", energy=arguments.energy)
     tuned = job.finetune(files, settings, splits, compute, RECIPE, arguments.checkpoint_seconds)

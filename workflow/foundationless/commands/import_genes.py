@@ -4,13 +4,14 @@ import argparse
 from pathlib import Path
 
 from foundationless.commands._flags import count, output_file, seed
+from foundationless.study.vocabulary import VECTOR_SOURCES
 
 RECIPE = 1  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of `import_genes`."""
-    parser.add_argument("--kind", required=True, choices=("table", "go", "cells", "screen", "simulated"),
+    parser.add_argument("--kind", required=True, choices=VECTOR_SOURCES,
                         help="vectors; sets of genes (GMT); matrices of cells; effects; a simulation")  # fmt: skip
     parser.add_argument("--input", required=True, nargs="+", type=Path, help="the file; of cells one or several")
     parser.add_argument("--dims", type=count, help="dimensions; without it, a table's own, else 10")

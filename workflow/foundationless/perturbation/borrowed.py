@@ -138,9 +138,7 @@ class Borrowed:
         self.init, self.seed, self.split = init, seed, split
         widths: list[int | None] = [None] if paper and side else [*dict.fromkeys(dims)]  # the paper reduces none
         self.candidates = [Candidate(each, strength) for each in widths for strength in dict.fromkeys(strengths)]
-        extra = {gene: place for place, gene in enumerate(unread(screen), len(screen.genes))}
-        read = zip(screen.places.tolist(), screen.perturbed, strict=True)
-        self._places = np.array([place if place >= 0 else extra[gene] for place, gene in read], dtype=np.int64)
+        self._places = screen.vector_rows
         self._borrowed = np.arange(len(self._places)) if embedding.of_targets else self._places
         self._made: dict[int, Floats] = {}
         self._refuse_too_few(dims)
@@ -218,7 +216,7 @@ class Borrowed:
     def _sides(self, rows: Places, dims: int) -> tuple[Floats, Floats]:
         """G [genes, K], NaN where genes are dropped, and P [conditions, L]."""
         size = len(self.screen.genes)
-        own = self._whole(self.screen.expression.scores(rows, linear.DIMS if self.side else dims or linear.DIMS))
+        own = self._whole(self.screen.gene_scores.of(rows, linear.DIMS if self.side else dims or linear.DIMS))
         borrowed = self._arm(own if self.side else None, rows, dims)
         readout = borrowed[:size] if self.side == "readout" else own[:size]
         if not self.paper:
@@ -243,7 +241,7 @@ class Borrowed:
             return self._made[dims]
         whole = own if table is None else table
         if table is None and not self.paper:
-            whole = self._whole(self.screen.expression.scores(rows, dims or linear.DIMS))
+            whole = self._whole(self.screen.gene_scores.of(rows, dims or linear.DIMS))
         made = self._paper_arm(whole) if self.paper else self._corrected_arm(whole, dims, table is None)
         if table is not None:
             self._made[dims] = made
@@ -267,8 +265,3 @@ class Borrowed:
         made = np.full((len(table), short.shape[1]), np.nan)
         made[pool] = short if self.embedding.drawn else arms.make_arm(short, self.init, seed)
         return made
-
-
-def unread(screen: Screen) -> list[str]:
-    """Perturbed genes that are not among the read-out ones."""
-    return [gene for gene, place in zip(screen.perturbed, screen.places, strict=True) if place < 0]

@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 from foundationless.evaluation.records import Result, edge_of, write_record
 from foundationless.perturbation.baselines import additive
 from foundationless.perturbation.borrowed import Borrowed, Candidate
-from foundationless.perturbation.cells import (
+from foundationless.perturbation.effects import read_effects
+from foundationless.perturbation.screens import kinds_to_split, measured_pairs, see
+from foundationless.perturbation.selection import (
     METRIC,
     EffectSettings,
     Outcome,
@@ -27,8 +29,6 @@ from foundationless.perturbation.cells import (
     run_split,
     top_of,
 )
-from foundationless.perturbation.effects import read_effects
-from foundationless.perturbation.screens import measured_pairs, see
 from foundationless.perturbation.splits import draw_split
 from foundationless.runtime.files import atomic_path, sha256
 from foundationless.runtime.log import tell
@@ -55,8 +55,7 @@ def run_cell(
     embedding, arm = embed(screens, screen, genes, settings, names)
     if arm != "pretrained" and arm == init:
         embedding = replace(embedding, drawn=True)
-    pairs = measured_pairs(screen)
-    kinds = ["" if kind == "double" and row not in pairs else kind for row, kind in enumerate(screen.kinds)]
+    kinds = kinds_to_split(screen)
     outcomes, said = [], dict[str, Any]()
     for number in settings.splits:
         own = screen.deal(number) if settings.variant == "permuted" else screen

@@ -17,7 +17,7 @@ STRENGTH = 0.1  # λ of the paper; also of the read-out side where validation ch
 DIMS = 10  # K and L of the paper
 
 
-class Expression:
+class GeneScores:
     """Mean expression of conditions, whose training rows give genes a vector each: R's `prcomp` of genes × conditions.
 
     Every condition is centred over the genes and not scaled, so what its products with the others are does not depend
@@ -28,12 +28,12 @@ class Expression:
         self._centred = means - means.mean(axis=1, keepdims=True)
         self._products: Floats = self._centred @ self._centred.T
 
-    def scores(self, rows: NDArray[np.int64], dims: int) -> Floats:
+    def of(self, rows: NDArray[np.int64], dims: int) -> Floats:
         """The first principal components of these rows: [genes, dims], fewer where there are fewer rows."""
         dims = min(dims, len(rows), self._centred.shape[1])
         products = self._products[np.ix_(rows, rows)]
         _, directions = linalg.eigh(products, subset_by_index=[len(rows) - dims, len(rows) - 1])
-        scores: Floats = self._centred[rows].T @ _signed(directions[:, ::-1])
+        scores: Floats = self._centred[rows].T @ signed(directions[:, ::-1])
         return scores
 
 
@@ -45,12 +45,12 @@ def components(matrix: Floats, dims: int) -> Floats:
     values, vectors = linalg.eigh(short.T @ short, subset_by_index=[short.shape[1] - dims, short.shape[1] - 1])
     directions = vectors[:, ::-1]
     if short is centred:
-        return np.asarray(centred @ _signed(directions))
-    return np.asarray(_signed(directions) * np.sqrt(np.maximum(values[::-1], 0.0)))
+        return np.asarray(centred @ signed(directions))
+    return np.asarray(signed(directions) * np.sqrt(np.maximum(values[::-1], 0.0)))
 
 
-def _signed(directions: Floats) -> Floats:
-    """Columns whose largest entry is positive, for a direction has no sign of its own."""
+def signed(directions: Floats) -> Floats:
+    """Columns with their largest entry positive, for a direction has no sign of its own."""
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
     return np.asarray(directions * np.where(largest < 0, -1.0, 1.0))
 

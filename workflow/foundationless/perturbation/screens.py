@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.perturbation.effects import Effects
-from foundationless.perturbation.linear import Expression
+from foundationless.perturbation.linear import GeneScores
+from foundationless.study.names import EFFECT_DERIVATIONS
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-VARIANTS = ("", "halves", "offtarget", "permuted")
 FEWEST = 4  # replicates of a condition of which each half is a mean
 _DEALT = 13  # the second word of the seed of `permuted`
 _KINDS = ("control", "single", "double")
@@ -48,9 +48,9 @@ class Screen:
     carries: Floats
 
     @cached_property
-    def expression(self) -> Expression:
-        """Mean expression of all conditions, for the vectors that training rows give to genes."""
-        return Expression(self.control + self.changes)
+    def gene_scores(self) -> GeneScores:
+        """The vectors that training rows give to genes."""
+        return GeneScores(self.control + self.changes)
 
     @property
     def expressed(self) -> bool:
@@ -63,6 +63,17 @@ class Screen:
         if not self.expressed:
             return np.arange(len(self.genes))
         return np.asarray(np.argsort(-self.control, kind="stable"))
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Perturbed genes that are not among the read-out ones."""
+        return tuple(gene for gene, place in zip(self.perturbed, self.places, strict=True) if place < 0)
+
+    @cached_property
+    def vector_rows(self) -> Places:
+        """Rows of the perturbed genes in a table of vectors of the read-out genes and then of the unread ones."""
+        behind = len(self.genes) + np.cumsum(self.places < 0) - 1
+        return np.asarray(np.where(self.places < 0, behind, self.places), dtype=np.int64)
 
     def own_genes(self, row: int) -> Places:
         """Places of the genes that a condition perturbs among the read-out ones."""
@@ -83,8 +94,8 @@ class Screen:
 
 def see(effects: Effects, variant: str = "") -> Screen:
     """The screen of these effects; conditions of more than two targets are left out."""
-    if variant not in VARIANTS:
-        raise UserError(f"--variant {variant}: unknown; use {', '.join(VARIANTS[1:])}, or leave it out.")
+    if variant not in ("", *EFFECT_DERIVATIONS):
+        raise UserError(f"--variant {variant}: unknown; use {', '.join(EFFECT_DERIVATIONS)}, or leave it out.")
     rows = [row for kinds in (_KINDS[:1], _KINDS[1:]) for row, kind in enumerate(effects.kinds) if kind in kinds]
     means, other = effects.means.astype(np.float64), None
     if variant == "halves":
@@ -115,6 +126,12 @@ def see(effects: Effects, variant: str = "") -> Screen:
         places=np.array([place.get(gene, -1) for gene in perturbed], dtype=np.int64),
         carries=carries.reshape(len(rows), len(perturbed)),
     )
+
+
+def kinds_to_split(screen: Screen) -> list[str]:
+    """Kind of each row; none of a double of which a single was not measured, which neither trains nor tests."""
+    pairs = measured_pairs(screen)
+    return ["" if kind == "double" and row not in pairs else kind for row, kind in enumerate(screen.kinds)]
 
 
 def measured_pairs(screen: Screen) -> dict[int, tuple[int, int]]:

@@ -29,7 +29,7 @@ FACTORS = {"buffering": 0.5, "synergistic": 1.6, "none": 1.0}  # of the sum of t
 INTERACTING = {"buffering": 6, "synergistic": 6}  # pairs of each kind; the others do not interact
 
 
-class Screen(NamedTuple):
+class Planted(NamedTuple):
     """Change of each condition [conditions, genes], with the vectors that made it [genes, dims]."""
 
     conditions: tuple[str, ...]
@@ -49,7 +49,7 @@ def name_genes(gtf: Path | None) -> tuple[str, ...]:
     return names[:GENES]
 
 
-def planted(rng: np.random.Generator, genes: tuple[str, ...]) -> Screen:
+def planted(rng: np.random.Generator, genes: tuple[str, ...]) -> Planted:
     """The truth: conditions (control first, singles, doubles), their changes, and the vectors of all genes."""
     vectors, loadings = rng.standard_normal((GENES, DIMS)), rng.standard_normal((GENES, DIMS))
     mixing = rng.standard_normal((DIMS, DIMS)) / np.sqrt(DIMS)
@@ -66,7 +66,7 @@ def planted(rng: np.random.Generator, genes: tuple[str, ...]) -> Screen:
     singles = [genes[target] for target in targets]
     doubles = [f"{singles[a]}+{singles[b]}" for a, b in pairs]
     change = np.vstack([np.zeros(GENES), effects, *sums])
-    return Screen((CONTROL, *singles, *doubles), change, vectors, genes, dict(zip(doubles, kinds, strict=True)))
+    return Planted((CONTROL, *singles, *doubles), change, vectors, genes, dict(zip(doubles, kinds, strict=True)))
 
 
 def simulate_effects(directory: Path, seed: int, gtf: Path | None = None) -> None:

@@ -1,8 +1,6 @@
 """Where vectors of genes come from: tables, annotations (GO), cells, and the pseudobulks of another screen."""
 
 import csv
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +14,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from foundationless.data.files.text import open_text
 from foundationless.errors import UserError
 from foundationless.models.tokenizers.genes import namespace_of
 from foundationless.perturbation.effects import Effects, read_effects
 from foundationless.perturbation.expression.matrix import Expression, log_normalised, refuse_pages
 from foundationless.perturbation.expression.reading import read_expression
 from foundationless.perturbation.gene_names import NameTable, stripped
+from foundationless.perturbation.linear import signed
 from foundationless.perturbation.vectors import GeneVectors
 from foundationless.runtime.log import tell
+from foundationless.study.vocabulary import VECTOR_SOURCES
 
 NEIGHBOURS = 20  # genes that each gene keeps in the graph of GO, as GEARS keeps
 _BLOCK = 512  # genes whose overlaps are worked out at once
@@ -64,9 +65,7 @@ def _first_of_each(path: Path, genes: Sequence[str], matrix: NDArray[Any]) -> tu
 
 def _text(path: Path) -> tuple[list[list[str]], NDArray[Any]]:
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt", newline="") if zipped else path.open(newline="") as stream:
+        with open_text(path, "a table", errors="strict") as stream:
             line = stream.readline()
             words = line.split()
             if len(words) == 2 and all(word.isdecimal() for word in words):
@@ -81,9 +80,7 @@ def _text(path: Path) -> tuple[list[list[str]], NDArray[Any]]:
                 header = next(csv.reader([line.rstrip("\r\n")], delimiter=sign))
                 table = pd.read_csv(stream, sep=sign, header=None, dtype={0: str}, na_values=[""],
                                     keep_default_na=False)  # fmt: skip
-    except (EOFError, zlib.error):
-        raise UserError(f"{path}: the compressed file is truncated or damaged; download it again.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, StopIteration) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, StopIteration) as error:
         raise UserError(f"{path}: cannot be read as vectors ({' '.join(str(error).split())[:160]}).") from None
     if len(header) == table.shape[1] - 1:
         header = ["", *header]
@@ -124,11 +121,9 @@ def read_gmt(path: Path) -> dict[str, list[str]]:
     """Sets of genes of a GMT file: name, description, members, separated by tabs."""
     refuse_pages(path)
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt") if zipped else path.open() as stream:
+        with open_text(path, "a GMT file", errors="strict") as stream:
             rows = [line.rstrip("\r\n").split("\t") for line in stream if line.strip()]
-    except (EOFError, zlib.error, OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read as sets of genes ({error}).") from None
     if not rows or any(len(row) < 3 for row in rows):
         raise UserError(f"{path}: is no GMT file; a line is a name, a description and genes, separated by tabs.")
@@ -190,7 +185,7 @@ def from_go(
     if how == "adjacency":
         values, axes = eigsh(graph, k=dims, which="LM", v0=start)
         order = np.argsort(-np.abs(values))
-        return genes, _signed(axes[:, order] * np.sqrt(np.abs(values[order])))
+        return genes, signed(axes[:, order] * np.sqrt(np.abs(values[order]))).astype(np.float32)
     degrees = np.asarray(graph.sum(axis=1)).reshape(-1)
     roots, even = 1 / np.sqrt(degrees + degrees.mean()), degrees.mean() / len(genes)
 
@@ -200,7 +195,7 @@ def from_go(
 
     size = (len(genes), len(genes))
     values, axes = eigsh(LinearOperator(size, matvec=product, dtype=np.float64), k=dims + 1, which="LA", v0=start)
-    return genes, _signed(axes[:, np.argsort(-values)][:, 1:] * np.sqrt(len(genes)))
+    return genes, signed(axes[:, np.argsort(-values)][:, 1:] * np.sqrt(len(genes))).astype(np.float32)
 
 
 def _current(name: str, names: NameTable | None) -> str:
@@ -217,12 +212,6 @@ def _homes(effects: Effects, names: NameTable | None) -> dict[str, str]:
     return homes
 
 
-def _signed(axes: NDArray[Any]) -> NDArray[np.float32]:
-    """Axes [items, dims] with their largest entries positive: a solver's sign means nothing."""
-    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
-    return np.asarray(axes * np.where(largest < 0, -1.0, 1.0), dtype=np.float32)
-
-
 # ---- cells and screens
 
 
@@ -233,9 +222,9 @@ def principal_scores(table: NDArray[Any], dims: int) -> NDArray[np.float32]:
         raise UserError(f"{centred.shape[0]} x {centred.shape[1]} numbers have no {dims} axes; ask for fewer.")
     if centred.shape[0] > centred.shape[1]:
         _, axes = np.linalg.eigh(centred.T @ centred)
-        return _signed(centred @ axes[:, ::-1][:, :dims])
+        return signed(centred @ axes[:, ::-1][:, :dims]).astype(np.float32)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    return _signed(left[:, :dims] * values[:dims])
+    return signed(left[:, :dims] * values[:dims]).astype(np.float32)
 
 
 def from_cells(
@@ -300,8 +289,6 @@ def from_screen(path: Path, dims: int) -> tuple[list[str], NDArray[np.float32]]:
 
 # ---- one door
 
-KINDS = ("table", "go", "cells", "screen", "simulated")
-
 
 def import_vectors(
     kind: str, paths: Sequence[Path], *, seed: int, dims: int = 0, namespace: str = "", rows: str = "genes",
@@ -314,8 +301,8 @@ def import_vectors(
     With `names` genes get their current symbols, unless they are `own` names. With `screens`, files of effects, genes
     bear the symbols that they have there, others are left out, and the graph of GO is made of those alone.
     """
-    if kind not in KINDS:
-        raise UserError(f"'{kind}' is no source of vectors; these are: {', '.join(KINDS)}.")
+    if kind not in VECTOR_SOURCES:
+        raise UserError(f"'{kind}' is no source of vectors; these are: {', '.join(VECTOR_SOURCES)}.")
     if kind != "cells" and len(paths) != 1:
         raise UserError(f"{len(paths)} files are given; the source {kind} is one file.")
     homes: dict[str, str] | None = None

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
 
-NAMESPACES = ("symbol", "ensembl", "entrez", "own")
 METADATA = b"foundationless"
 
 

@@ -242,6 +242,15 @@ NOT_READ = {
     "check another implementation by",
 }
 
+# Special tokens of a vocabulary of genes that is made here, and whether they stand before the genes: scGPT's
+# (github.com/bowang-lab/scGPT), those of Geneformer's first dictionary (V1), and of its second (V2). A family's own
+# form has its name.
+CELL_FORMS: Mapping[str, tuple[tuple[str, ...], bool]] = {
+    "scgpt": (("<pad>", "<cls>", "<eoc>"), False),
+    "geneformer": (("<pad>", "<mask>"), True),
+    "geneformer_v2": (("<pad>", "<mask>", "<cls>", "<eos>"), True),
+}
+
 # What a token of each tokenizer is. Those of pieces need a file, which the model table says where to get; that of a
 # checkpoint (`published`) is read from the checkpoint's own files, and its entry says what its tokens are.
 PUBLISHED, CELLS = "published", "cells"

@@ -21,9 +21,8 @@ TOKENIZERS = {"char": "character", "kmer": "nt_v2"}  # word of a name -> tokeniz
 _SCALED = re.compile(r"([wl])([1-9][0-9]*)")
 _DRAWN = re.compile(r"(?P<kind>pct|shot)(?P<number>[1-9][0-9]*)(?:d(?P<draw>[0-9]+))?")
 _EPOCHS = re.compile(r"ep(?P<epochs>[1-9][0-9]*)(?:p(?P<patience>[0-9]+))?")
-SIDES = ("readout", "target")
-EFFECT_DERIVATIONS = ("halves", "offtarget", "permuted")  # of perturbations
 DERIVATIONS = ("dedup", "distant", "matched", "permuted", "unrelated", "family")  # beside pctN and shotN
+EFFECT_DERIVATIONS = ("halves", "offtarget", "permuted")  # of screens of perturbations
 
 
 class ModelName(NamedTuple):
@@ -147,4 +146,4 @@ def layer_column(pooling: str, layer: int) -> str:
 
 def side_of(model: str) -> str:
     """The side on which a model's vectors of genes are borrowed: `readout` or `target`; nothing of other models."""
-    return next((word for word in model.split(".")[1:] if word in SIDES), "")
+    return parse_model(model).side

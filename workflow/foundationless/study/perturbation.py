@@ -8,10 +8,7 @@ from foundationless.study.config import unknown
 from foundationless.study.names import EFFECT_DERIVATIONS, SIDES, is_derivation, kind_of, parse_task
 from foundationless.study.names import words_behind as words
 from foundationless.study.plan import Model, Plan
-from foundationless.study.vocabulary import ANALYSES, EFFECT_BASELINES, OF_THE_MEAN, SIMULATED
-
-# Keys that each source of an embedding of genes needs.
-NEEDS = {"table": "datasets", "go": "datasets", "cells": "datasets", "screen": "task", "simulated": "file"}
+from foundationless.study.vocabulary import ANALYSES, EFFECT_BASELINES, OF_THE_MEAN, SIMULATED, VECTOR_SOURCES
 
 # How vectors are read, and of which sources it can be said.
 READ_WITH = {"namespace": ("table", "go", "cells"), "rows": ("table",), "names": ("table", "go", "cells")}
@@ -24,10 +21,10 @@ def check_vectors(plan: Plan, name: str, model: Model) -> None:
         raise UserError(f"{where}: it has no network, so {said[0]} says nothing; leave it out.")
     if name in plan.config["baselines"]:
         raise UserError(f"{where}: an embedding of genes has arms, so it stands under models; move it there.")
-    needed = NEEDS.get(genes["source"])
+    needed = VECTOR_SOURCES.get(genes["source"])
     if needed and needed not in genes:
         raise UserError(f"{where}: source {genes['source']} reads {needed}; add it.")
-    if odd := [key for key in NEEDS.values() if key in genes and key != needed]:
+    if odd := [key for key in VECTOR_SOURCES.values() if key in genes and key != needed]:
         raise UserError(f"{where}: {odd[0]} is not for source {genes['source']}; leave it out.")
     if genes["source"] == "cells" and "dims" not in genes:
         raise UserError(f"{where}: components are counted by dims; add it.")

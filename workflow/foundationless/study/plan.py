@@ -346,6 +346,15 @@ class Plan:
             return str((model.entry.get("options") or {}).get("vectors", ""))
         return "" if model.is_of_screen else model.genes_of
 
+    def embedding_of(self, cell: Cell) -> tuple[str, str, int]:
+        """Model, arm and seed of the file from which a cell reads its embedding of genes; no model where it reads none.
+
+        Arms but the random one of a network are made of the pretrained embedding as it is read; the paper's random one
+        is too, for it is drawn of the genes that have a vector there.
+        """
+        name, drawn = self.genes_of(cell), self.is_drawn(cell)
+        return (name, "random", cell.seed) if cell.init == "random" and not drawn else (name, "pretrained", 0)
+
     def embeds_genes(self, name: str) -> bool:
         """Whether an embedding of genes is made of that of their sequences."""
         model = self.model(name)
@@ -361,7 +370,7 @@ class Plan:
         if own := self.model(model).entry.get("poolings"):
             return list(own)
         wanted: set[str] = set()
-        if any(self.weights_of(cell) == model for cell in self._of_gene_sequences if self._gene_set(cell) == task):
+        if task == self.genes_read["genes"] and any(self.weights_of(cell) == model for cell in self._of_gene_sequences):
             wanted.add(str(self.genes_read["pooling"]))
         for analysis in self._readers.get((task, model), ()):
             clusters = ANALYSES[analysis].rule == "cluster_embeddings"
@@ -394,9 +403,6 @@ class Plan:
         """Cells that borrow what a network makes of the sequences of genes."""
         cells = (cell for cell in self.cells if ANALYSES[cell.analysis].predicts_effects)
         return tuple(cell for cell in cells if self.embeds_genes(cell.model))
-
-    def _gene_set(self, cell: Cell) -> str:
-        return str(self.genes_read["genes"])
 
     @cached_property
     def _readers(self) -> dict[tuple[str, str], set[str]]:
@@ -517,7 +523,7 @@ class Plan:
         if kind.predicts_effects:
             served = EFFECT_BASELINES[model.family].splits if model.family in EFFECT_BASELINES else ()
             if model.stem in self.config["baselines"]:
-                return ("doubles" if analysis == "doubles" else "unseen") in served
+                return kind.holds_out in served
             return model.family in GENERATORS if kind.rule == "finetune_effects" else not model.is_outside
         if model.is_vectors or model.of_cells or model.family in EFFECT_BASELINES:
             return False

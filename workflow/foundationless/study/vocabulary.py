@@ -42,7 +42,7 @@ class Analysis:
     `rule`: what computes a network's cell. `target`: the named target of the workflow that it belongs to. `question`:
     what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `sets`: kinds of
     sequence sets (`readers.Reader.makes`) that it reads. `paired`: whether arms are compared sample by sample.
-    `confusion`: whether its confusion matrices are summarised.
+    `confusion`: whether its confusion matrices are summarised. `holds_out`: of screens, which of `EFFECT_SPLITS`.
     """
 
     rule: str
@@ -53,6 +53,7 @@ class Analysis:
     sets: tuple[str, ...] = ("classes", "transfer")
     paired: bool = True
     confusion: bool = False
+    holds_out: str = ""
 
     @property
     def classifies(self) -> bool:
@@ -163,20 +164,20 @@ ANALYSES = {
     ),
     "unseen": Analysis(
         "predict_effects", "perturbation", "does anything predict the effect of a gene that was never perturbed?",
-        figure="p_figure_2", sets=("effects",),
+        figure="p_figure_2", sets=("effects",), holds_out="unseen",
     ),
     "doubles": Analysis(
         "predict_effects", "perturbation", "… the effect of two genes at once, from those of each?",
-        figure="p_figure_1", sets=("effects",),
+        figure="p_figure_1", sets=("effects",), holds_out="doubles",
     ),
     "borrowed": Analysis(
         "predict_effects", "perturbation",
         "do embeddings of genes that were learned elsewhere help a linear model more than random ones?",
-        figure="p_figure_2", sets=("effects",),
+        figure="p_figure_2", sets=("effects",), holds_out="unseen",
     ),
     "finetuned": Analysis(
         "finetune_effects", "perturbation", "does a single-cell model that is fine-tuned on a screen predict the rest?",
-        figure="p_figure_2", sets=("effects",),
+        figure="p_figure_2", sets=("effects",), holds_out="unseen",
     ),
 }  # fmt: skip
 
@@ -262,10 +263,13 @@ EFFECT_BASELINES = {
     "replicate": EffectBaseline("the other half of the replicates"),
 }
 
+# Where imported embeddings of genes come from -> the key of a model's entry that says of what.
+VECTOR_SOURCES = {"table": "datasets", "go": "datasets", "cells": "datasets", "screen": "task", "simulated": "file"}
+
 # Baselines that read what no method may: they say how much could be predicted, and are no rivals.
 CEILINGS = ("replicate",)
 
-# Settings of the analyses of perturbations, where neither a config nor an analysis says otherwise.
+# Settings of the analyses of perturbations, where neither a config, an analysis nor a flag says otherwise.
 PERTURBATION: Mapping[str, Any] = {
     "splits": [1, 2, 3], "held_out": 0.25, "held_out_doubles": 0.5, "dims": [10], "inner_folds": 5, "top": 1000,
     "strengths": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], "genes": None, "pooling": "mean",

@@ -4,6 +4,6 @@
 and keeps these numbers, `tables` lays them out.
 """
 
-from foundationless.evaluation.effects.profiles import measure
+from foundationless.evaluation.effects.profiles import measure, skill
 
-__all__ = ["measure"]
+__all__ = ["measure", "skill"]

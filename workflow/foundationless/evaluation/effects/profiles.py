@@ -51,6 +51,14 @@ def measure(
     }
 
 
+def skill(observed: ArrayLike, predicted: ArrayLike, mean: ArrayLike) -> Floats:
+    """The metric `skill` alone: [n] of profiles as `measure` takes them; `mean` may be one profile [genes] for all."""
+    truth, guess, usual = (np.asarray(part, dtype=np.float64) for part in (observed, predicted, mean))
+    known = np.isfinite(truth) & np.isfinite(guess) & np.isfinite(usual)
+    squares, of_mean = (np.where(known, truth - other, 0.0) ** 2 for other in (guess, usual))
+    return _skill(squares, of_mean)
+
+
 def curves(observed: ArrayLike, predicted: ArrayLike) -> dict[str, Floats]:
     """L2 errors of the first n genes (`l2_n10`) and of the n that change most (`l2_de10`), n of `CURVE`: [rows].
 

@@ -119,6 +119,40 @@ class SelfAttention(nn.Module):
         return attend(query, key, value, bias, self.dropout if self.training else 0.0)
 
 
+class PostNormBlock(nn.Module):
+    """BERT's block: x = LN_1(x + W_o attention(x)); x = LN_2(x + W_2 activation(W_1 x)), [B, L, D]."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        activation: Callable[[Tensor], Tensor],
+        rotary_embeddings: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        width, heads, inner = (settings[k] for k in ("hidden_size", "num_attention_heads", "intermediate_size"))
+        self.activation = activation
+
+        def closing(inputs: int) -> nn.Module:
+            layer = dense(inputs, width, dropout=settings["hidden_dropout_prob"])
+            layer.add_module("LayerNorm", nn.LayerNorm(width, eps=settings["layer_norm_eps"]))
+            return layer
+
+        mixer = SelfAttention(width, heads, settings["attention_probs_dropout_prob"], rotary_embeddings)
+        self.attention = nn.ModuleDict({"self": mixer, "output": closing(width)})
+        self.intermediate = dense(width, inner)
+        self.output = closing(inner)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        parts: Any = self.attention
+        x = _close(parts["output"], parts["self"](x, bias), x)
+        return _close(self.output, self.activation(self.intermediate(x)), x)
+
+
+def _close(layer: Any, mixed: Tensor, x: Tensor) -> Tensor:
+    states: Tensor = layer.LayerNorm(layer.dropout(layer.dense(mixed)) + x)
+    return states
+
+
 class BertEmbeddings(nn.Module):
     """Sum of word, type and (with `positions` > 0) position embeddings, normalised; [B, L, D].
 
@@ -240,7 +274,11 @@ class BertEncoder(Layered):
     cls: nn.ModuleDict
 
     def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
-        raise NotImplementedError
+        self._check_length(input_ids)
+        bert: Any = self.bert
+        x = bert.embeddings(input_ids, mask, types)
+        bias = None if mask is None else padding_bias(mask, working_dtype(x))
+        return run_layers(x, bert.encoder.layer, bias, getattr(bert.encoder, "last_layer_ln", None))
 
     def _shown(self, state: Tensor, mask: Tensor | None) -> Tensor:
         """The state as the official code returns it."""

@@ -14,7 +14,7 @@ attention.self.{query, key, value}, attention.output.dense (W_o), post_attention
 output.dense (W_2)}; bert.encoder.last_layer_ln (LN_f); cls.predictions.{transform.{dense, LayerNorm}, decoder, bias}.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -27,10 +27,7 @@ from foundationless.models.architectures.blocks import (
     SelfAttention,
     dense,
     draw_normal,
-    padding_bias,
     predictions,
-    run_layers,
-    working_dtype,
 )
 
 
@@ -97,10 +94,3 @@ class GenaLM(BertEncoder):
                 "as false, a post-LayerNorm BERT; set it to true, or name the family 'bert'."
             )
         return checked
-
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
-        self._check_length(input_ids)
-        x = self.bert["embeddings"](input_ids, mask, types)
-        bias = None if mask is None else padding_bias(mask, working_dtype(x))
-        encoder: Any = self.bert["encoder"]
-        return run_layers(x, encoder.layer, bias, getattr(encoder, "last_layer_ln", None))

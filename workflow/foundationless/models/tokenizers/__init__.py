@@ -45,13 +45,14 @@ Code of a checkpoint is never run. Special tokens are those of `special_tokens_m
 from pathlib import Path
 
 from foundationless.errors import UserError
-from foundationless.models.tokenizers.genes import CELLS, read_vocabulary
 from foundationless.models.tokenizers.genes import FILES as CELL_FILES
+from foundationless.models.tokenizers.genes import read_vocabulary
 from foundationless.models.tokenizers.kmers import KMERS, KmerTokenizer, WindowTokenizer, declared_kmers
 from foundationless.models.tokenizers.letters import CHARACTERS, CharacterTokenizer, declared_letters
 from foundationless.models.tokenizers.pieces import PIECES, LibraryTokenizer, PieceTokenizer
 from foundationless.models.tokenizers.protocol import Tokenizer
 from foundationless.models.tokenizers.published import PUBLISHED, TOKENIZER_FILES, VOCABULARIES, read_published
+from foundationless.study.families import CELLS
 
 TOKENIZERS = (*CHARACTERS, *KMERS, *PIECES, PUBLISHED)  # that read sequences
 

@@ -20,19 +20,12 @@ import numpy as np
 from foundationless.errors import UserError
 from foundationless.models.tokenizers.protocol import Side, is_marker
 from foundationless.runtime.files import atomic_path
+from foundationless.study.families import CELL_FORMS, CELLS
 
-CELLS = "cells"
 FILE = "vocabulary.json"
 FILES = (FILE, "vocab.json", "vocabulary.tsv", "vocabulary.tsv.gz")
 _NONE: int | None = None
 PAD, MASK, CLS, EOS, EOC = "<pad>", "<mask>", "<cls>", "<eos>", "<eoc>"
-# Special tokens, and whether they stand before the genes: scGPT's (github.com/bowang-lab/scGPT), those of Geneformer's
-# first dictionary (V1), and of its second (V2).
-FORMS: Mapping[str, tuple[tuple[str, ...], bool]] = {
-    "scgpt": ((PAD, CLS, EOC), False),
-    "geneformer": ((PAD, MASK), True),
-    "geneformer_v2": ((PAD, MASK, CLS, EOS), True),
-}
 
 
 class CellVocabulary:
@@ -81,10 +74,10 @@ class CellVocabulary:
 def of_genes(
     genes: Iterable[str], form: str, medians: Mapping[str, float] | None = None, namespace: str = "symbol"
 ) -> CellVocabulary:
-    """The vocabulary of some genes, in their order, with the special tokens of a form of `FORMS`."""
-    if form not in FORMS:
-        raise UserError(f"no form of vocabulary '{form}'; the forms are {', '.join(FORMS)}.")
-    special, first = FORMS[form]
+    """The vocabulary of some genes, in their order, with the special tokens of a form of `CELL_FORMS`."""
+    if form not in CELL_FORMS:
+        raise UserError(f"no form of vocabulary '{form}'; the forms are {', '.join(CELL_FORMS)}.")
+    special, first = CELL_FORMS[form]
     plain = list(dict.fromkeys(genes))
     tokens = [*special, *plain] if first else [*plain, *special]
     return CellVocabulary({token: number for number, token in enumerate(tokens)}, dict(medians or {}), namespace)

@@ -50,14 +50,11 @@ def read_cells(sources: Mapping[str, Path], options: Mapping[str, Any], effects:
     return Cells(normal.matrix, tuple(np.array(own, dtype=np.int64) for own in rows))
 
 
-def cells_reader(name: str, sources: Mapping[str, str], options: Mapping[str, str]) -> Callable[[Effects], Cells]:
-    """A function that reads the cells behind effects, with what `build_effects` was told: sources and options as text.
+def cells_reader(name: str, sources: Mapping[str, Path], options: Mapping[str, str]) -> Callable[[Effects], Cells]:
+    """A function that reads the cells behind effects, with what `build_effects` was told; options are text.
 
     What a reader does not know is refused at once.
     """
-    if name not in EFFECT_READERS:
-        raise UserError(f"--reader '{name}' is not known; it is one of {', '.join(EFFECT_READERS)}.")
-    paths = {role: Path(path) for role, path in sources.items()}
-    check_sources(EFFECT_READERS[name], paths)
+    check_sources(EFFECT_READERS[name], sources)
     settings = parse_options(EFFECT_READERS[name], dict(options))
-    return lambda effects: read_cells(paths, settings, effects)
+    return lambda effects: read_cells(sources, settings, effects)

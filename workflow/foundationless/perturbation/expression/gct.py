@@ -1,12 +1,11 @@
 """GCT files of the Broad Institute, versions 1.2 and 1.3: genes in rows, samples in columns, both annotated."""
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from foundationless.data.files.text import open_text
 from foundationless.errors import UserError
 from foundationless.perturbation.expression.h5ad import SYMBOLS
 from foundationless.perturbation.expression.matrix import Expression, named_rows, refuse_pages
@@ -16,12 +15,10 @@ def read_gct(path: Path) -> Expression:
     """The matrix, `obs` with what is said of samples (version 1.3), symbols from a column of a usual name."""
     refuse_pages(path)
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt") if zipped else path.open() as stream:
+        with open_text(path, "a GCT file", errors="strict") as stream:
             lines = [line.rstrip("\r\n").split("\t") for line in stream]
         return _parsed(lines)
-    except (EOFError, zlib.error, OSError, UnicodeDecodeError, ValueError, IndexError) as error:
+    except (ValueError, IndexError) as error:
         said = " ".join(str(error).split())[:160]
         raise UserError(f"{path}: is no whole GCT file of version 1.2 or 1.3 ({said}); download it again.") from None
 

@@ -1,12 +1,12 @@
 """Matrices of 10x Genomics and others in Matrix Market format, with their tables of features and barcodes."""
 
-import gzip
 import zlib
 from pathlib import Path
 
 import numpy as np
 from scipy import io, sparse
 
+from foundationless.data.files.text import open_text
 from foundationless.errors import UserError
 from foundationless.perturbation.expression.matrix import Expression, named_rows, refuse_pages
 
@@ -62,9 +62,7 @@ def _lines(path: Path) -> list[list[str]]:
     """Cells of a table without quotation, by tabs."""
     refuse_pages(path)
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt") if zipped else path.open() as stream:
+        with open_text(path, "a table", errors="strict") as stream:
             return [line.rstrip("\r\n").split("\t") for line in stream if line.strip()]
-    except (EOFError, zlib.error, OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read as text ({error}); download it again.") from None

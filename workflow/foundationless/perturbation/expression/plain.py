@@ -1,7 +1,6 @@
 """Plain matrices: text (CSV, TSV), Parquet, and NumPy archives (.npz)."""
 
 import csv
-import gzip
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from foundationless.data.files.text import open_text
 from foundationless.errors import UserError
 from foundationless.perturbation.expression.matrix import Expression, named_rows, refuse_pages
 
@@ -23,16 +23,12 @@ def read_text(path: Path, rows: str = "genes") -> Expression:
     """A table with a header, whose first column names the rows (`rows`: genes or cells); names may repeat."""
     refuse_pages(path)
     try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt", newline="") if zipped else path.open(newline="") as stream:
+        with open_text(path, "a table", errors="strict") as stream:
             line = stream.readline()
             separator = "\t" if "\t" in line else ","
             header = next(csv.reader([line], delimiter=separator))
             table = pd.read_csv(stream, sep=separator, header=None, dtype={0: str}, keep_default_na=True)
-    except (EOFError, zlib.error):
-        raise UserError(f"{path}: the compressed file is truncated or damaged; download it again.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, StopIteration) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, StopIteration) as error:
         raise UserError(f"{path}: cannot be read as a matrix ({' '.join(str(error).split())[:160]}).") from None
     return _from_table(path, table, header, rows)
 

@@ -15,20 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
-from foundationless.evaluation.effects import measure
+from foundationless.evaluation.effects import skill
 from foundationless.evaluation.records import Result, hash_files, write_record
 from foundationless.models.tokenizers.genes import CellVocabulary
 from foundationless.models.weights import load_weights
 from foundationless.perturbation import jobs
 from foundationless.perturbation.baselines import mean_change
 from foundationless.perturbation.borrowed import Candidate, Fitted
-from foundationless.perturbation.cells import METRIC, EffectSettings, Outcome, mean_known, run_split
 from foundationless.perturbation.effects import Effects, read_effects
 from foundationless.perturbation.expression.cells import Cells
 from foundationless.perturbation.finetuning.generator import Generator, Made, make_generator
 from foundationless.perturbation.finetuning.pairs import Places, Reading, as_in_paper, dealt_from, read_screen
 from foundationless.perturbation.finetuning.runs import Part, Place, Run, Score, Settings, State, kept_run
-from foundationless.perturbation.screens import Screen, measured_pairs, see
+from foundationless.perturbation.screens import Screen, kinds_to_split, see
+from foundationless.perturbation.selection import METRIC, EffectSettings, Outcome, mean_known, run_split
 from foundationless.perturbation.splits import Split, draw_split, inner_folds
 from foundationless.runtime.files import sha256
 from foundationless.runtime.log import progress, tell
@@ -62,7 +62,7 @@ class Tuned(NamedTuple):
 
 @dataclass(frozen=True)
 class Kept:
-    """Profiles that runs predict of the rows `tested` of a screen, in the place of what `cells.run_split` fits."""
+    """Profiles that runs predict of the rows `tested` of a screen, in the place of what `selection.run_split` fits."""
 
     candidates: Sequence[Candidate]
     usable: NDArray[np.bool_]
@@ -141,7 +141,8 @@ def _tune_split(
     for rate in sorted(settings.learning_rates):
         one = Candidate(learning_rate=rate)
         expected = fingerprint({**decisive, "split": number, "learning_rate": rate})
-        kept[one.name], profiles[one] = _trained(generator, initial, part, rate, settings, expected, place, score)
+        run = Run(generator, initial, part, rate, settings, expected, place)
+        kept[one.name], profiles[one] = _trained(run, score)
     usable = np.ones(len(screen.names), dtype=bool)
     outcome = run_split(
         screen, Kept(list(profiles), usable, split.test, profiles), split, replace(splits, inner_folds=0)
@@ -154,34 +155,23 @@ def _tune_split(
 
 def draw_part(screen: Screen, splits: EffectSettings, number: int) -> tuple[Split, Part]:
     """A split, and what a run trains on (with the control), chooses by and predicts of it."""
-    pairs = measured_pairs(screen)
-    kinds = ["" if kind == "double" and row not in pairs else kind for row, kind in enumerate(screen.kinds)]
-    split = draw_split(screen.names, kinds, splits.kind, number, splits.held_out)
+    split = draw_split(screen.names, kinds_to_split(screen), splits.kind, number, splits.held_out)
     train, validation = inner_folds(split, splits.inner_folds)[0]
     return split, Part(number, np.concatenate([[0], train]), validation, split.test)
 
 
-def _trained(
-    generator: Generator,
-    initial: State,
-    part: Part,
-    rate: float,
-    settings: Settings,
-    expected: str,
-    place: Place,
-    score: Score,
-) -> tuple[dict[str, Any], NDArray[np.float32]]:
+def _trained(run: Run, score: Score) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """What a run keeps, trained unless it is there."""
-    run = Run(generator, initial, part, rate, settings, expected, place)
-    kept = kept_run(place.directory, run.name, expected)
+    directory = run.place.directory
+    kept = kept_run(directory, run.name, run.expected)
     if kept is None:
         run.train(score)
-        kept = kept_run(place.directory, run.name, expected)
+        kept = kept_run(directory, run.name, run.expected)
     else:
         tell(f"{run.name}: kept from an earlier start")
-        place.bar.update(settings.epochs)
+        run.place.bar.update(run.settings.epochs)
     if kept is None:
-        raise OSError(f"{place.directory / run.name}.json changed while the job ran; nobody else may write there.")
+        raise OSError(f"{directory / run.name}.json changed while the job ran; nobody else may write there.")
     return kept
 
 
@@ -189,12 +179,11 @@ def _scored(screen: Screen, part: Part) -> Score:
     """Mean skill of validation profiles, where the mean is that of what trains."""
     rows = part.validation
     observed = screen.changes[rows]
-    usual = np.tile(mean_change(screen, part.train[1:]), (len(rows), 1))
-    targets = [screen.own_genes(row).tolist() for row in rows]
+    usual = mean_change(screen, part.train[1:])
 
     def score(predicted: NDArray[np.float32]) -> float:
-        skill = mean_known(measure(observed, predicted, usual, targets, 1)[METRIC])
-        return -np.inf if skill is None else skill
+        value = mean_known(skill(observed, predicted, usual))
+        return -np.inf if value is None else value
 
     return score
 

@@ -67,14 +67,13 @@ def read_screen(
     Without `cells` the means of conditions are rows. `dealt`: whose cells each condition has, where effects are dealt
     anew.
     """
-    extra = tuple(gene for gene in screen.perturbed if gene not in set(screen.genes))
+    extra = screen.unread
     known = _tokens(screen.genes, screen.symbols, vocabulary)
     behind = _tokens(extra, extra, vocabulary)
     tokens = np.concatenate([known, behind])
     place = {gene: at for at, gene in enumerate((*screen.genes, *extra))}
     flagged = tuple(np.array(sorted(place[gene] for gene in names), dtype=np.int64) for names in screen.targets)
-    perturbed = np.array([place[gene] for gene in screen.perturbed], dtype=np.int64)
-    lost = int((tokens[perturbed] < 0).sum())
+    lost = int((tokens[screen.vector_rows] < 0).sum())
     if cells is None:
         values = (screen.control + screen.changes).astype(np.float32)
         rows = tuple(np.array([row], dtype=np.int64) for row in range(len(values)))

@@ -18,7 +18,6 @@ from foundationless.evaluation.bootstrap import LEVEL, verdict
 from foundationless.evaluation.table_files import read_csv
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.names import parse_model, side_of
-from foundationless.study.vocabulary import METRICS
 
 REPORTED = ("experiment", "task", "model", "arm", "metric", "value", "low", "high", "n", "rows", "source")
 ROW_KEYS = ("task", "split", "part", "perturbation")
@@ -221,8 +220,3 @@ def error_of_mean(effects: pd.DataFrame, column: str) -> pd.Series:
     whole = effects[effects["reading"] == "published"].drop_duplicates(PER_ROW)
     both = effects[PER_ROW].merge(whole[[*PER_ROW, column]], on=PER_ROW, how="left")
     return pd.Series(both[column].to_numpy(dtype=float), effects.index)
-
-
-def metric_name(metric: str) -> str:
-    """A metric of these tables in words."""
-    return "L2 error relative to the mean's" if metric == RELATIVE else METRICS[metric].label

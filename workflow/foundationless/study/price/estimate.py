@@ -312,7 +312,7 @@ class _Graph:
 
     def add_genes(self, cell: Cell) -> list[Key]:
         """The embedding of genes that a cell of an analysis of perturbations borrows, if any."""
-        name = self.plan.genes_of(cell)
+        name, init, seed = self.plan.embedding_of(cell)
         if not name:
             return []
         model = self.plan.model(name)
@@ -321,9 +321,6 @@ class _Graph:
             read = [genes["task"]] if "task" in genes else []
             read += self.plan.screens_of(name) if genes["source"] == "go" else []
             return [self.add(("import_genes", name), [self.add_effects(task) for task in read], model=name)]
-        init, seed = (
-            ("random", cell.seed) if cell.init == "random" and not self.plan.is_drawn(cell) else ("pretrained", 0)
-        )
         read = [self.add_weights(name, init, seed)]
         if not model.of_cells:
             base = self.plan.genes_read["genes"]

@@ -17,24 +17,20 @@ key, value}, attention.output.{dense, LayerNorm}, intermediate.dense, output.{de
 the word embeddings unless `tie_word_embeddings` is false.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from foundationless.errors import UserError
 from foundationless.models.architectures.blocks import (
     BertEmbeddings,
     BertEncoder,
-    SelfAttention,
-    dense,
+    PostNormBlock,
     draw_normal,
-    padding_bias,
     predictions,
-    run_layers,
-    working_dtype,
 )
 from foundationless.models.architectures.nt_v2 import Rotary
 
@@ -48,36 +44,6 @@ class Turn(Rotary):
         # In float64, rounded once: in float32 the last bit depends on the processor.
         steps = torch.arange(0, size, 2, dtype=torch.float64) / size
         self.register_buffer("inv_freq", (1.0 / base**steps).float(), persistent=False)
-
-
-class Block(nn.Module):
-    """Post-norm residual block."""
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__()
-        width, heads, inner = (settings[k] for k in ("hidden_size", "num_attention_heads", "intermediate_size"))
-        drop, epsilon = settings["hidden_dropout_prob"], settings["layer_norm_eps"]
-        turn = Turn(width // heads, settings["rope_theta"])
-        mixer = SelfAttention(width, heads, settings["attention_probs_dropout_prob"], turn)
-
-        def closing(inputs: int) -> nn.Module:
-            layer = dense(inputs, width, dropout=drop)
-            layer.add_module("LayerNorm", nn.LayerNorm(width, eps=epsilon))
-            return layer
-
-        self.attention = nn.ModuleDict({"self": mixer, "output": closing(width)})
-        self.intermediate = dense(width, inner)
-        self.output = closing(inner)
-
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        parts: Any = self.attention
-        x = _close(parts["output"], parts["self"](x, bias), x)
-        return _close(self.output, F.gelu(self.intermediate(x)), x)
-
-
-def _close(layer: Any, mixed: Tensor, x: Tensor) -> Tensor:
-    states: Tensor = layer.LayerNorm(layer.dropout(layer.dense(mixed)) + x)
-    return states
 
 
 class MutBERT(BertEncoder):
@@ -105,7 +71,11 @@ class MutBERT(BertEncoder):
         settings = {**self.defaults, **config}
         self.width, self.vocabulary_size = settings["hidden_size"], settings["vocab_size"]
         self.max_tokens = settings["max_position_embeddings"]
-        layers = nn.ModuleList(Block(settings) for _ in range(settings["num_hidden_layers"]))
+        size = self.width // settings["num_attention_heads"]
+        layers = nn.ModuleList(
+            PostNormBlock(settings, F.gelu, Turn(size, settings["rope_theta"]))
+            for _ in range(settings["num_hidden_layers"])
+        )
         encoder = nn.ModuleDict({"layer": layers})
         self.bert = nn.ModuleDict({"embeddings": BertEmbeddings(settings), "encoder": encoder})
         head: Any = predictions(self.width, self.vocabulary_size, settings["layer_norm_eps"])
@@ -128,10 +98,3 @@ class MutBERT(BertEncoder):
         if not checked.get("rope_theta", 1):
             raise UserError(f"configuration of family '{cls.family}': 'rope_theta' is 0; it must be greater.")
         return checked
-
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
-        self._check_length(input_ids)
-        bert: Any = self.bert
-        x = bert.embeddings(input_ids, mask, types)
-        bias = None if mask is None else padding_bias(mask, working_dtype(x))
-        return run_layers(x, bert.encoder.layer, bias, None)

@@ -15,7 +15,7 @@ holds bert.embeddings.position_ids too.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -25,43 +25,11 @@ from torch.nn import functional as F
 from foundationless.models.architectures.blocks import (
     BertEmbeddings,
     BertEncoder,
-    SelfAttention,
-    dense,
+    PostNormBlock,
     draw_normal,
-    padding_bias,
-    run_layers,
-    working_dtype,
 )
 from foundationless.models.cells.contract import CellModel
 from foundationless.models.contract import keys
-
-
-class Block(nn.Module):
-    """Post-norm residual block."""
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__()
-        width, inner, drop = (settings[k] for k in ("hidden_size", "intermediate_size", "hidden_dropout_prob"))
-
-        def closing(inputs: int) -> nn.Module:
-            layer = dense(inputs, width, dropout=drop)
-            layer.add_module("LayerNorm", nn.LayerNorm(width, eps=settings["layer_norm_eps"]))
-            return layer
-
-        mixer = SelfAttention(width, settings["num_attention_heads"], settings["attention_probs_dropout_prob"])
-        self.attention = nn.ModuleDict({"self": mixer, "output": closing(width)})
-        self.intermediate = dense(width, inner)
-        self.output = closing(inner)
-
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        parts: Any = self.attention
-        x = _close(parts["output"], parts["self"](x, bias), x)
-        return _close(self.output, F.relu(self.intermediate(x)), x)
-
-
-def _close(layer: Any, mixed: Tensor, x: Tensor) -> Tensor:
-    states: Tensor = layer.LayerNorm(layer.dropout(layer.dense(mixed)) + x)
-    return states
 
 
 class Geneformer(BertEncoder, CellModel):
@@ -89,7 +57,7 @@ class Geneformer(BertEncoder, CellModel):
         self.max_tokens = settings["max_position_embeddings"]
         embeddings = BertEmbeddings(settings, positions=self.max_tokens, stored=False)
         embeddings.add_module("token_type_embeddings", embeddings._modules.pop("token_type_embeddings"))  # drawn last
-        layers = nn.ModuleList(Block(settings) for _ in range(settings["num_hidden_layers"]))
+        layers = nn.ModuleList(PostNormBlock(settings, F.relu) for _ in range(settings["num_hidden_layers"]))
         self.bert = nn.ModuleDict({"embeddings": embeddings, "encoder": nn.ModuleDict({"layer": layers})})
         draw_normal(self.bert, settings["initializer_range"])
         transform = OrderedDict(
@@ -110,13 +78,6 @@ class Geneformer(BertEncoder, CellModel):
         table: Any = self.bert["embeddings"]
         words: Tensor = table.word_embeddings.weight
         return words
-
-    def _states(self, input_ids: Tensor, mask: Tensor | None, types: Tensor | None = None) -> Iterator[Tensor]:
-        self._check_length(input_ids)
-        x = self.bert["embeddings"](input_ids, mask, types)
-        bias = None if mask is None else padding_bias(mask, working_dtype(x))
-        encoder: Any = self.bert["encoder"]
-        return run_layers(x, encoder.layer, bias, None)
 
     def project(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.part("cls")["predictions"](hidden)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from foundationless.errors import UserError
-from foundationless.perturbation.cells import EffectSettings, mean_known
 from foundationless.perturbation.effects import write_effects
 from foundationless.perturbation.jobs import run_cell
+from foundationless.perturbation.selection import EffectSettings, mean_known
 from foundationless.perturbation.vectors import GeneVectors, write_vectors
 from support.screens import planted
 

@@ -17,16 +17,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
-from foundationless.evaluation.effects import measure
+from foundationless.evaluation.effects import measure, skill
 from foundationless.perturbation import arms, linear
 from foundationless.perturbation.baselines import additive_scale, mean_change
-from foundationless.perturbation.borrowed import Borrowed, Candidate, Embedding, Nearest, Plain, Predictor, unread
+from foundationless.perturbation.borrowed import Borrowed, Candidate, Embedding, Nearest, Plain, Predictor
 from foundationless.perturbation.effects import Effects
 from foundationless.perturbation.gene_names import read_names
 from foundationless.perturbation.screens import Screen
 from foundationless.perturbation.splits import Split, inner_folds
 from foundationless.perturbation.vectors import read_vectors
-from foundationless.study.vocabulary import EFFECT_BASELINES
+from foundationless.study.vocabulary import EFFECT_BASELINES, PERTURBATION
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -34,8 +34,6 @@ Places = NDArray[np.int64]
 Hide = Callable[[Floats, Places], Floats]
 
 METRIC = "skill"
-SOURCES = ("table", "training", "halves")  # where borrowed vectors come from
-TOP = 1000  # most expressed genes of the paper's L2
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,14 @@ class EffectSettings:
     baseline: str = ""
     side: str = ""
     source: str = "training"
-    splits: tuple[int, ...] = (1, 2, 3)
-    held_out: float = 0.25
+    splits: tuple[int, ...] = tuple(PERTURBATION["splits"])
+    held_out: float = PERTURBATION["held_out"]
     dims: tuple[int, ...] = (linear.DIMS,)
     strengths: tuple[float, ...] = (linear.STRENGTH,)
-    inner_folds: int = 5
+    inner_folds: int = PERTURBATION["inner_folds"]
     reading: str = "published"
     variant: str = ""
-    top: int = TOP
+    top: int = PERTURBATION["top"]
 
     def __post_init__(self) -> None:
         """Settle what the paper fixed, and refuse what cannot be computed."""
@@ -77,7 +75,8 @@ class EffectSettings:
             raise UserError("--splits: give one or more seeds, each once.")
         if not 0 < self.held_out < 1:
             raise UserError("--held-out lies above 0 and below 1.")
-        if not self.inner_folds and (len(self.dims) * len(self.strengths) > 1 or self.baseline == "nearest_go"):
+        several = self.baseline in ("", "linear") and len(self.dims) * len(self.strengths) > 1
+        if not self.inner_folds and (several or self.baseline == "nearest_go"):
             raise UserError("--inner-folds 0: nothing chooses among candidates; give one of --dims and --strengths.")
         if self.inner_folds == 1:
             raise UserError("--inner-folds 1: one fold leaves nothing to train on; give 0, or at least 2.")
@@ -133,7 +132,7 @@ def embed(
         return Embedding(), "pretrained"
     vectors = read_vectors(genes)
     symbol = dict(zip(effects.genes, effects.symbols, strict=True))
-    named = [*effects.genes, *unread(screen)]
+    named = [*effects.genes, *screen.unread]
     table = arms.align(vectors, named, [symbol.get(gene, gene) for gene in named],
                        read_names(names) if names else None)  # fmt: skip
     return Embedding(table), arm_of(genes)
@@ -157,20 +156,12 @@ def make_predictor(
     if settings.baseline == "nearest_go":
         if embedding.table is None:
             raise UserError("--baseline nearest_go: reads vectors of genes; give --genes.")
-        return Nearest(screen, perturbed_vectors(screen, embedding.table))
+        return Nearest(screen, embedding.table[screen.vector_rows])
     if settings.baseline and settings.baseline != "linear":
         return Plain(screen, settings.baseline)
     options: dict[str, Any] = {"pairs": settings.kind == "doubles", "paper": settings.reading == "as_in_paper"}
     options |= {"dims": settings.dims, "strengths": settings.strengths}
     return Borrowed(screen, settings.side, embedding, init=init, seed=seed, split=split, **options)
-
-
-def perturbed_vectors(screen: Screen, table: Floats) -> Floats:
-    """Rows of a table of read-out genes and others, in the order of the perturbed genes."""
-    others = {gene: place for place, gene in enumerate(unread(screen), len(screen.genes))}
-    read = zip(screen.places.tolist(), screen.perturbed, strict=True)
-    found: Floats = table[[place if place >= 0 else others[gene] for place, gene in read]]
-    return found
 
 
 def run_split(screen: Screen, predictor: Predictor, split: Split, settings: EffectSettings) -> Outcome:
@@ -188,8 +179,7 @@ def run_split(screen: Screen, predictor: Predictor, split: Split, settings: Effe
     observed = hide(screen.changes[kept.test], kept.test)
     on_test = {}
     for one in predictor.candidates:
-        skill = _skill(observed, fitted.predict(kept.test, one), usual)
-        on_test[one.name] = mean_known(skill)
+        on_test[one.name] = mean_known(skill(observed, fitted.predict(kept.test, one), usual))
     chosen = {"validation": _best(values if folds else on_test), "test": _best(on_test)}
     tried = []
     for one in predictor.candidates:
@@ -246,18 +236,8 @@ def _validate(
         fitted, usual = predictor.fit(train), mean_change(screen, train)
         observed = hide(screen.changes[held], held)
         for one in predictor.candidates:
-            skills[one.name].append(_skill(observed, fitted.predict(held, one), usual))
+            skills[one.name].append(skill(observed, fitted.predict(held, one), usual))
     return {name: mean_known(np.concatenate(values)) for name, values in skills.items()}
-
-
-def _skill(observed: Floats, predicted: Floats, usual: Floats) -> Floats:
-    """1 − L2 / L2 of the mean, over the genes that are known: [n]."""
-    known = np.isfinite(observed) & np.isfinite(predicted)
-    error, of_mean = (
-        np.sqrt((np.where(known, observed - guess, 0.0) ** 2).sum(axis=1)) for guess in (predicted, usual)
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(of_mean > 0, 1 - error / of_mean, np.nan))
 
 
 def mean_known(values: Floats) -> float | None:
