@@ -18,6 +18,7 @@ from setting import ROOT, call, plain_parser, table
 
 from foundationless import __version__
 from foundationless.commands._flags import count
+from foundationless.reporting.tables.own_words import section
 from foundationless.runtime.files import read_json
 
 sys.path.append(str(ROOT / "tests"))
@@ -58,10 +59,7 @@ def judge(place: Path, kind: str, rows: int, length: int, seed: int, smoke: bool
         study.write_text(yaml.safe_dump(config))
     run(place, "snakemake", f"results/recommendations/{name}.json", "--cores", "2", "--configfile", study)
     found = read_json(place / f"results/recommendations/{name}.json")
-    best, cheap = found["best"], found["cheap"]
-    if not best["learned"]:
-        return "none", "nothing", found
-    use = best if best is cheap or (found["difference"] or {}).get("real") else cheap
+    use = section(found, {})["use"] or {"init": "none", "model": "nothing"}
     return use["init"], use["model"], found
 
 

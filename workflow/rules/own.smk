@@ -28,6 +28,7 @@ rule recommend_model:
         other=get_other_flags,
         partial="--partial" if FROM_RECORDS else "",
         resamples=config["statistics"]["resamples"],
+        margins=get_margins(),
         seed=config["seed"],
     message:
         "Choose among all arms on {wildcards.task}"
@@ -35,4 +36,4 @@ rule recommend_model:
         "python -m foundationless recommend_model --task {wildcards.task} --label {params.label:q}"
         " --metric {params.metric} --directory {params.directory:q} --cells {params.cells:q} {params.other:q}"
         " --audit {input.audit:q} --pretraining {input.pretraining:q} {params.partial}"
-        " --resamples {params.resamples} --seed {params.seed} --output {output:q} 2> {log:q}"
+        " --resamples {params.resamples} --margins {params.margins:q} --seed {params.seed} --output {output:q} 2> {log:q}"

@@ -33,7 +33,7 @@ def test_commas_and_tabs_plain_and_packed(tmp_path, content, packed):
         ("a,b\n", "a header and no rows"),
         ("", "the file is empty"),
         ("a,c\n1,2\n", "has no column 'b' (it has a, c)"),
-        (b"a,b\n\xff\xfe,1\n", "cannot be read as a table"),
+        (b"a,b\n\xff\xfe,1\n", "cannot be read as a table, for it is no text in UTF-8"),
         (gzip.compress(b"a,b\n" + b"1,2\n" * 999, mtime=0)[:-12], "truncated or damaged"),
         (None, "no such file"),
     ],
@@ -94,3 +94,11 @@ def test_a_value_of_several_words_or_none_shifts_no_column(tmp_path, value):
     ):
         path.write_text(text)
         assert read_people(path).to_dict("list") == {"sample": ["A"], "pop_name": [value], "super_pop": ["EUR"]}
+
+
+def test_semicolons_separate_where_no_tab_or_comma_does(tmp_path):
+    path = tmp_path / "table"
+    path.write_text('a;b\n1,5;"x;y"\n2;z\n')
+    assert read_text_table(path, ["a", "b"]).to_dict("list") == {"a": ["1,5", "2"], "b": ["x;y", "z"]}
+    path.write_text("a;x,b\n1,2\n")
+    assert read_text_table(path).to_dict("list") == {"a;x": ["1"], "b": ["2"]}

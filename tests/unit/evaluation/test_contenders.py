@@ -41,15 +41,20 @@ def arm(model, init, accuracy, seed, validation):
     return record, table
 
 
-def weighed(**accuracies):
-    """`kmers=0.8` by accuracy; networks have three seeds."""
+def weighed(margin=0.04, validation=None, **accuracies):
+    """`kmers=0.8` by accuracy on the test rows, of each seed where there are three; networks have three seeds.
+
+    Validation values are those of the accuracy unless `validation` says another.
+    """
     cells = [arm("majority", "baseline", 0.5, 0, 0.0)]
-    for name, accuracy in accuracies.items():
+    for name, given in accuracies.items():
         init = "baseline" if name in ("kmers", "gc") else "random" if name == "cnn" else "pretrained"
         seeds = [0] if init == "baseline" else [0, 1, 2]
-        cells += [arm(name, init, accuracy, seed, 2 * accuracy - 1) for seed in seeds]
+        each = given if isinstance(given, tuple) else [given] * len(seeds)
+        value = (validation or {}).get(name, 2 * each[0] - 1)
+        cells += [arm(name, init, accuracy, seed, value) for seed, accuracy in zip(seeds, each, strict=True)]
     records, tables = zip(*cells, strict=True)
-    return weigh(list(records), list(tables), "mcc", 500, 1) | {
+    return weigh(list(records), list(tables), "mcc", margin, 500, 1) | {
         "task": "mine", "label": "Mine", "audit": None, "pretraining": {}, "flattery": [],
     }  # fmt: skip
 
@@ -80,6 +85,68 @@ def test_where_nothing_learned_nothing_is_used():
     assert told["use"] is None and any("nothing learns these labels" in sentence for sentence in told["sentences"])
 
 
+def test_validation_rows_rank_and_test_rows_do_not():
+    found = weighed(kmers=0.7, gc=0.95, cnn=0.9, validation={"kmers": 0.9, "gc": 0.1, "cnn": 0.8})
+    assert found["best"]["model"] == found["cheap"]["model"] == "kmers" and found["difference"] is None
+    told = section(found, {"cnn": "CNN", "kmers": "k-mers"})
+    assert told["use"]["model"] == "kmers" and "MCC 0.900" in told["sentences"][0]
+    assert f"reaches MCC {found['best']['value']:.3f}" in told["sentences"][0] and found["best"]["value"] < 0.6
+    assert "The best network, CNN, is not better on the validation rows" in told["sentences"][1]
+    found = weighed(kmers=0.7, gc=0.95, cnn=0.9, validation={"kmers": 0.3, "gc": 0.1, "cnn": 0.8})
+    assert (found["best"]["model"], found["cheap"]["model"]) == ("cnn", "kmers"), "the cheap one, too, by validation"
+
+
+def test_a_difference_within_the_margin_counts_as_none():
+    found = weighed(margin=0.6, kmers=0.7, cnn=0.95)
+    assert found["difference"]["real"] and not found["difference"]["counts"]
+    told = section(found, {"cnn": "CNN", "kmers": "k-mers"})
+    assert told["use"]["model"] == "kmers" and any("counts as none" in sentence for sentence in told["sentences"])
+
+
+def test_every_seed_of_a_network_is_above_the_cheap_one():
+    found = weighed(kmers=0.8, cnn=(0.98, 0.98, 0.75), validation={"cnn": 0.9})
+    assert found["difference"]["low"] > 0 and not found["difference"]["real"]
+    told = section(found, {"cnn": "CNN", "kmers": "k-mers"})
+    assert told["use"]["model"] == "kmers" and any("not every seed" in sentence for sentence in told["sentences"])
+    worse = section(weighed(kmers=0.9, cnn=0.6, validation={"cnn": 0.95}), {"cnn": "CNN", "kmers": "k-mers"})
+    assert worse["use"]["model"] == "kmers" and any("does not lie above 0" in one for one in worse["sentences"])
+
+
+def test_where_one_of_the_two_learned_it_is_used():
+    found = weighed(kmers=0.8, cnn=0.5, validation={"cnn": 0.95})
+    assert found["best"]["model"] == "cnn" and not found["best"]["learned"] and found["cheap"]["learned"]
+    told = section(found, {"cnn": "CNN", "kmers": "k-mers"})
+    assert told["use"]["model"] == "kmers" and not any("nothing learns" in sentence for sentence in told["sentences"])
+    found = weighed(margin=0.5, kmers=0.54, cnn=0.58)
+    assert found["best"]["learned"] and not found["cheap"]["learned"] and not found["difference"]["counts"]
+    told = section(found, {"cnn": "CNN", "kmers": "k-mers"})
+    assert told["use"]["model"] == "cnn" and any("k-mers is not shown to be better" in one for one in told["sentences"])
+
+
+def test_groups_that_are_too_few_to_draw_are_told():
+    record, table = arm("kmers", "baseline", 0.8, 0, 0.6)
+    for groups, told in ((30, False), (5, True)):
+        named = pa.array([f"g{row % groups}" for row in range(len(LABELS))])
+        grouped = table.set_column(table.schema.get_field_index("group"), "group", named)
+        found = weigh([record], [grouped], "mcc", 0.04, 100, 1)
+        found |= {"task": "mine", "label": "Mine", "audit": None, "pretraining": {}, "flattery": []}
+        said = " ".join(section(found, {})["sentences"])
+        assert ("in 30 groups" in said) is not told
+        assert ("300 test items are of 5 groups, too few to draw" in said and "too narrow" in said) is told
+
+
+def test_labels_by_lot_are_seldom_learned():
+    """The lower end of a 95 % interval lies above a constant answer in one set of forty."""
+    wrong = 0
+    for world in range(100):
+        dice = random.Random(world)
+        record, table = arm("kmers", "baseline", 0.5, world, 0.1)
+        labels = [dice.choice("01") for _ in LABELS]
+        table = table.set_column(table.schema.get_field_index("label"), "label", pa.array(labels))
+        wrong += weigh([record], [table], "mcc", 0.04, 400, world)["best"]["learned"]
+    assert wrong <= 7  # more than that in 100 has a probability of 0.4 % at 2.5 %
+
+
 def test_flattery_has_the_interval_of_two_independent_draws():
     here = {"model": "kmers", "init": "baseline", "value": 0.5, "low": 0.4, "high": 0.6}
     there = here | {"value": 0.8, "low": 0.7, "high": 0.85}
@@ -93,4 +160,4 @@ def test_flattery_has_the_interval_of_two_independent_draws():
 def test_without_predictions_there_is_one_sentence():
     assert read_results([], [], 10, 1)[0] is None
     with pytest.raises(UserError, match="nothing can be recommended"):
-        weigh([], [], "mcc", 100, 1)
+        weigh([], [], "mcc", 0.04, 100, 1)

@@ -63,6 +63,18 @@ def test_groups_are_not_torn_and_identical_sequences_join_them():
     assert dealt["group"].iloc[98] == dealt["group"].iloc[0]
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_rows_that_are_dealt_singly_keep_their_groups(named):
+    """Copies are right or wrong together, whatever split they are in: the bootstrap draws them together."""
+    families = [[changed(dna(200, number), 0.03, copy) for copy in range(5)] for number in range(30)]
+    columns = {"group": [f"g{number // 10}" for number in range(150)]} if named else {}
+    frame = rows([text for family in families for text in family], [str(n // 5 % 2) for n in range(150)], **columns)
+    dealt = deal(frame, OPTIONS | {"deal": "rows"}, 1, "here")
+    assert dealt["group"].nunique() == (15 if named else 30)
+    assert (dealt.groupby("group")["split"].nunique() > 1).mean() > 0.9
+    assert dealt["group"].tolist() == deal(frame, OPTIONS, 1, "here")["group"].tolist()
+
+
 def test_a_split_of_the_owner_is_taken_and_lacks_no_more_than_validation():
     words = ["train"] * 60 + ["dev"] * 20 + ["TEST"] * 20
     dealt = deal(rows([dna(60, seed) for seed in range(100)], split=words), OPTIONS, 1, "here")

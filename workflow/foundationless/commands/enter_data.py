@@ -43,15 +43,16 @@ def run(arguments: argparse.Namespace) -> None:
     """Look, write, say what it costs, and ask."""
     from foundationless.runtime.log import agreed, tell
     from foundationless.study.own.keep import keep_study, read_base
-    from foundationless.tasks.own.look import Given, find_files, look
+    from foundationless.tasks.own.found import Given
+    from foundationless.tasks.own.look import find_files, look
     from foundationless.tasks.own.study import name_of, own_study
 
     given, base = arguments, read_base(arguments.study)
     files = find_files(given.data)
+    name = given.name or name_of(files)
     found = look(Given(files, given.label, given.sequence, given.group, given.split, given.genome), base["seed"])
     for sentence in found.sentences:
         tell(sentence)
-    name = given.name or name_of(files)
     study = own_study(base, name, files[0].stem if len(files) == 1 else name, found)
     if given.model:
         from foundationless.models.onboarding import join_study

@@ -5,6 +5,7 @@ With --other-cells the same is looked at on another split of the same rows, and 
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from foundationless.commands._flags import count, output_file, seed
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pretraining", nargs="*", default=[], type=Path, help="JSON records of pretraining, which cost too")
     add("--partial", action="store_true", help="a cell that is missing is left out")
     add("--resamples", type=count, default=2000, help="bootstrap resamples")
+    add("--margins", default="{}", help="JSON: metric -> equivalence margin in its units (default: each metric's own)")
     add("--seed", type=seed, required=True, help="seed of the resamples")
     add("--output", required=True, type=output_file, help="JSON to write")
 
@@ -34,17 +36,22 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.runtime.processes import one_thread_each
 
     one_thread_each()
+    from foundationless.evaluation.analysis_summary import read_margins
     from foundationless.evaluation.choice.contenders import flattery, read_cells, weigh
     from foundationless.runtime.files import read_json, write_json
 
     given = arguments
-    scored = given.metric, given.resamples, given.seed
-    found = weigh(*read_cells(given.directory, given.cells, given.partial), *scored)
+    margin = read_margins(given.margins)[given.metric]
+
+    def weighed(directory: Path, cells: list[str]) -> dict[str, Any]:
+        read = read_cells(directory, cells, given.partial)
+        return weigh(*read, given.metric, margin, given.resamples, given.seed)
+
+    found = weighed(given.directory, given.cells)
     records = [read_json(path) for path in given.pretraining]
     found |= {"task": given.task, "label": given.label, "audit": given.audit and read_json(given.audit)}
     found["pretraining"] = {str(record["model"]): record["cost"]["seconds"] for record in records}
     found["flattery"] = []
     if given.other_cells:
-        other = weigh(*read_cells(given.other_directory, given.other_cells, given.partial), *scored)
-        found["flattery"] = flattery(found, other)
+        found["flattery"] = flattery(found, weighed(given.other_directory, given.other_cells))
     write_json(given.output, found)

@@ -340,24 +340,18 @@ def window(genome: Genome, contig: str, position: int, length: int) -> tuple[str
     return genome.fetch(contig, start, start + length), offset
 
 
-def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str) -> pd.DataFrame:
-    """Turn single-nucleotide variants into a variant set (see `tasks.sequence_sets`).
+def known_places(frame: pd.DataFrame, genome: Genome, where: str) -> pd.DataFrame:
+    """The variants (`contig`, `position`, `ref`, …) on contigs and at bases that the genome knows, by its own names.
 
-    `frame` has `contig`, `position` (1-based), `ref`, `alt`, `gene`, `label` (or null), `score`. Adds `id`
-    (CONTIG:POSITION:REF:ALT), `sequence` (the REF window of `length` bases), `offset`, `split` (test), `group` (gene).
-    A variant that stands there twice with one label is kept once; with two labels it is a `UserError`, as is any REF
-    that is not the genome's. Variants on contigs that the genome lacks, and at bases that it does not know, are left
-    out and counted.
+    The others are left out and counted; a REF that is not the genome's is a `UserError`.
     """
-    if frame.empty:
-        raise UserError(f"{where}: no single-nucleotide variants are left; check the filters.")
     check = ReferenceCheck(genome, where)
     names = {contig: genome.find(contig) for contig in frame["contig"].unique()}
     if not any(names.values()):
         genome.resolve(frame["contig"].iloc[0])
     places = frame.assign(contig=frame["contig"].map(names)).dropna(subset="contig")
     agree = [
-        check(contig, position, ref, genome.letters(contig, position - 1, position))
+        check(contig, position, ref, genome.letters(contig, position - 1, position - 1 + len(ref)))
         for contig, position, ref in zip(places["contig"], places["position"], places["ref"], strict=True)
     ]
     check.finish()
@@ -369,7 +363,21 @@ def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str
         if lost == len(frame):
             raise UserError(f"{where}: {text}; no variant is left.")
         tell(f"{where}: {text}: left out")
-    frame = places[agree].reset_index(drop=True)
+    return places[agree].reset_index(drop=True)
+
+
+def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str) -> pd.DataFrame:
+    """Turn single-nucleotide variants into a variant set (see `tasks.sequence_sets`).
+
+    `frame` has `contig`, `position` (1-based), `ref`, `alt`, `gene`, `label` (or null), `score`. Adds `id`
+    (CONTIG:POSITION:REF:ALT), `sequence` (the REF window of `length` bases), `offset`, `split` (test), `group` (gene).
+    A variant that stands there twice with one label is kept once; with two labels it is a `UserError`, as is any REF
+    that is not the genome's. Variants on contigs that the genome lacks, and at bases that it does not know, are left
+    out and counted.
+    """
+    if frame.empty:
+        raise UserError(f"{where}: no single-nucleotide variants are left; check the filters.")
+    frame = known_places(frame, genome, where)
     offset = length // 2
     sequences = [window(genome, *place, length)[0] for place in zip(frame["contig"], frame["position"], strict=True)]
     keys = frame["contig"] + ":" + frame["position"].astype(str) + ":" + frame["ref"] + ":" + frame["alt"]

@@ -41,21 +41,24 @@ def deal(frame: pd.DataFrame, options: dict[str, Any], seed: int, where: str) ->
     """The rows (`id`, `sequence`, `label`, perhaps `group` and `split`) with the columns split and group.
 
     A column `split` is taken as it is; otherwise splits are drawn as the option `deal` says, by the column `group`
-    where there is one, and by clusters where there is none. `UserError` where that leaves a split or a class of it
-    without rows.
+    where there is one, and by clusters where there is none. Rows that are dealt out each by itself keep the groups that
+    they would have otherwise, for what is alike is right or wrong together. `UserError` where a split, or a
+    class of it, is without rows.
     """
-    given = "split" in frame
-    how = options["deal"] or ("groups" if "group" in frame else "clusters")
+    usual = "groups" if "group" in frame else "clusters"
+    how = options["deal"] or usual
     if how == "groups" and "group" not in frame:
         raise UserError(f"{where}: deal=groups needs a column of groups; name it by the option group.")
-    if given:
+    if "split" in frame:
         frame = _as_given(frame, options, seed, where)
         groups = list(frame["group"] if "group" in frame else frame["id"])
     else:
-        frame, groups = frame.reset_index(drop=True), _groups(frame, how)
-        frame["split"] = draw(frame["label"], groups, options["fractions"], seed, where)
-        tell(f"{where}: {len(frame)} rows in {len(set(groups))} {_NAMES[how]} were dealt out")
-    frame["group"] = groups if how == "rows" and not given else joined_by_text(frame["sequence"], groups)
+        frame = frame.reset_index(drop=True)
+        groups = _groups(frame, usual if how == "rows" else how)
+        units = frame["id"].tolist() if how == "rows" else groups
+        frame["split"] = draw(frame["label"], units, options["fractions"], seed, where)
+        tell(f"{where}: {len(frame)} rows in {len(set(units))} {_NAMES[how]} were dealt out")
+    frame["group"] = joined_by_text(frame["sequence"], groups)
     check_whole(frame, where)
     return frame
 
@@ -69,8 +72,6 @@ _NAMES = {
 
 
 def _groups(frame: pd.DataFrame, how: str) -> list[str]:
-    if how == "rows":
-        return frame["id"].tolist()
     if how == "identical":
         return named_by_text(frame["sequence"], frame["id"])
     if how == "groups":
@@ -110,8 +111,9 @@ def draw(labels: Any, groups: Any, fractions: list[float], seed: int, where: str
     held_out = {split: wanted[split] * len(groups) for split in ("validation", "test")}
     if sum(held_out.values()) > rest:
         raise UserError(
-            f"{where}: {large.sum()} of {len(groups)} rows belong to few large groups of similar sequences, so that "
-            "too few are left to test on; name what may not be torn by a column of groups, or give a column of splits."
+            f"{where}: {large.sum()} of {len(groups)} rows belong to groups, or clusters of similar sequences, of more "
+            f"than {LARGEST:.0%} of the rows, which are never tested on, so that too few are left to test on; name "
+            "smaller groups by a column, or give a column of splits."
         )
     chosen = np.full(len(groups), "train", dtype=object)
     if rest:

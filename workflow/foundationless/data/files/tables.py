@@ -19,14 +19,15 @@ _WORD = re.compile(r'(?<!\S)"([^"]*)"(?!\S)|(\S+)')
 def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = False) -> pd.DataFrame:
     """A table with a header (also gzip), every cell a string; `UserError` without rows or without `columns`.
 
-    The separator is a tab where the header holds one, else a comma. With `loose` it may be blanks too, where the header
-    holds neither; between tabs quotation marks are letters then, and what a row has beyond the header is left out.
+    The separator is a tab where the header holds one, else a comma, else a semicolon. With `loose` it may be blanks,
+    too, where the header holds neither tab nor comma; between tabs quotation marks are letters then, and what a row has
+    beyond the header is left out.
     """
     try:
         with open_text(path, "a table", errors="strict") as stream:
             header = next((line for line in stream if line.strip()), "")
             blanks = loose and "\t" not in header and not ("," in header and len(header.split()) == 1)
-            separator = "\t" if "\t" in header else ","
+            separator = next((sign for sign in "\t,;" if sign in header), ",")
             if header and not blanks:
                 stream.seek(0)
                 frame = _separated(stream, separator, loose)
@@ -38,7 +39,11 @@ def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = Fa
         if row := _longer_row(path, separator):
             raise UserError(f"{path}: row {row} has more cells than the header; give it as many.") from None
         raise UserError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
-    except (UnicodeError, ValueError) as error:
+    except UnicodeError:
+        raise UserError(
+            f"{path}: cannot be read as a table, for it is no text in UTF-8; save it as UTF-8 (in Excel: CSV UTF-8)."
+        ) from None
+    except ValueError as error:
         raise UserError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
     frame.columns = [str(name).strip() for name in frame.columns]
     for name in columns:
@@ -50,7 +55,7 @@ def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = Fa
 
 
 def _separated(stream: Any, separator: str, loose: bool) -> pd.DataFrame:
-    """The table of an open file whose cells a tab or a comma separates."""
+    """The table of an open file whose cells a tab, a comma or a semicolon separates."""
     rules: Any = {"quoting": csv.QUOTE_NONE, "engine": "python", "on_bad_lines": lambda cells: cells} if loose else {}
     with warnings.catch_warnings():
         # Rows longer than the header are cut off, with this warning.

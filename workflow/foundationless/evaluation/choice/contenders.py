@@ -5,7 +5,8 @@ by validation too, of the classifiers of counts and letters, which train in seco
 which nothing chose by, has an interval: paired bootstrap over the groups of the test rows, of the networks as they were
 trained here, mean over their seeds. Whoever uses one has it trained already, so seeds are not drawn; their range stands
 beside. The difference is *real* where the interval lies above 0 and every seed is above the cheap one, and it *counts*
-where it exceeds the metric's margin, too.
+where it exceeds the margin, too. What is asked of the test rows is thus settled before they are looked at: of these two
+arms, and of no other, whether each is above a constant answer (*learned*) and whether they differ.
 """
 
 import math
@@ -18,12 +19,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
-from foundationless.evaluation.aggregate import ALPHA
 from foundationless.evaluation.bootstrap import Arm
 from foundationless.evaluation.records import read_record
 from foundationless.evaluation.task_results import Name, TaskResults, of_split, read_predictions, read_results
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import CEILINGS, MARGINS, METRICS
+from foundationless.study.vocabulary import CEILINGS
 
 Fact = dict[str, Any]
 CONSTANT = "majority"
@@ -42,20 +42,24 @@ def read_cells(directory: Path, cells: Sequence[str], partial: bool) -> tuple[li
 
 
 def weigh(
-    records: Sequence[Mapping[str, Any]], predictions: Sequence[pa.Table], metric: str, resamples: int, seed: int
+    records: Sequence[Mapping[str, Any]],
+    predictions: Sequence[pa.Table],
+    metric: str,
+    margin: float,
+    resamples: int,
+    seed: int,
 ) -> Fact:
     """Facts of all arms, the best and the cheap one, and their difference; `UserError` without predictions."""
-    results, _ = read_results(records, predictions, resamples, seed)
+    results, notes = read_results(records, predictions, resamples, seed)
     if results is None:
         raise UserError("no arm has predictions, so nothing can be recommended; run their jobs again.")
     arms = results.score(metric, resamples)["validation"]
     constant = results.chance(metric, resamples)
     facts = {arm: _fact(results, arm, arms[arm], constant, metric) for arm in arms if _competes(arm)}
-    sign = 1 if METRICS[metric].higher_is_better else -1
 
     def best(names: list[Name]) -> Name | None:
         known = [arm for arm in names if facts[arm]["validation"] is not None]
-        return max(known, key=lambda arm: (sign * facts[arm]["validation"], -facts[arm]["rank"]), default=None)
+        return max(known, key=lambda arm: (facts[arm]["validation"], -facts[arm]["rank"]), default=None)
 
     first, cheap = best(list(facts)), best([arm for arm in facts if facts[arm]["kind"] == "baseline"])
     pair = (arms[first], arms[cheap]) if first and cheap and first != cheap else None
@@ -64,12 +68,12 @@ def weigh(
         "metric": metric,
         "test_rows": len(run.labels),
         "groups": len(set(run.groups)),
-        "classes": list(results.classes),
+        "few_groups": [row["note"] for row in notes if row["what"] == "groups"],
         "constant": constant.value,
         "arms": list(facts.values()),
         "best": first and facts[first],
         "cheap": cheap and facts[cheap],
-        "difference": pair and _difference(*pair, sign, MARGINS[metric]),
+        "difference": pair and _difference(*pair, margin),
     }
 
 
@@ -80,7 +84,7 @@ def _competes(arm: Name) -> bool:
 
 def _fact(results: TaskResults, arm: Name, scored: Arm, constant: Arm, metric: str) -> Fact:
     low, high = _interval(scored.means())
-    above = float(np.percentile(scored.means() - constant.means(), 100 * ALPHA))
+    above, _ = _interval(scored.means() - constant.means())
     cells = results.of(arm)
     seconds = sum(cell.record["cost"].get("seconds") or 0.0 for cell in cells)
     return {
@@ -92,7 +96,7 @@ def _fact(results: TaskResults, arm: Name, scored: Arm, constant: Arm, metric: s
         "value": scored.value,
         "low": low,
         "high": high,
-        "learned": above > 0 and scored.value > constant.value,
+        "learned": above is not None and above > 0,
         "seeds": len({cell.record["seed"] for cell in cells}),
         "by_seed": [float(value) for value in scored.by_seed()],
         "seconds": seconds,
@@ -109,19 +113,19 @@ def _interval(replicates: NDArray[np.float64]) -> tuple[float | None, float | No
     return float(low), float(high)
 
 
-def _difference(best: Arm, cheap: Arm, sign: int, margin: float) -> Fact:
+def _difference(best: Arm, cheap: Arm, margin: float) -> Fact:
     delta = best.value - cheap.value
     low, high = _interval(best.means() - cheap.means())
-    apart = low is not None and high is not None and (low > 0 if sign > 0 else high < 0)
-    real = bool(apart and (sign * (best.by_seed() - cheap.value) > 0).all())
-    return {"delta": delta, "low": low, "high": high, "real": real, "counts": real and sign * delta > margin}
+    real = bool(low is not None and low > 0 and (best.by_seed() > cheap.value).all())
+    return {"delta": delta, "low": low, "high": high, "real": real, "counts": real and delta > margin}
 
 
 def flattery(own: Fact, other: Fact) -> list[Fact]:
     """What each arm scores more on another split of the same rows (`other`) than on this one, with its interval.
 
     The two test sets are two draws, so the interval is made of those of both values (Zou and Donner 2008, MOVER,
-    doi:10.1002/sim.3095): that of independent draws, and too wide rather than too narrow, for they share rows.
+    doi:10.1002/sim.3095) as of independent draws, which is too wide where they share rows. It is of these two splits:
+    what further draws of them would vary by is not in it.
     """
     elsewhere = {(arm["model"], arm["init"]): arm for arm in other["arms"]}
     rows = []

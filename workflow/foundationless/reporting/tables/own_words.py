@@ -49,7 +49,7 @@ def section(found: Fact, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[str]]:
-    """The arm to use, None where nothing learned, and three sentences."""
+    """The arm to use, None where neither the best nor the cheap one learned, and three sentences."""
     best, cheap, difference = (found[key] for key in ("best", "cheap", "difference"))
     if best is None:
         return None, ["No arm has a validation value, so nothing is recommended."]
@@ -57,13 +57,14 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
     first = (
         f"Of {len(found['arms'])} arms and baselines, {name} is the best on the validation rows ({metric} "
         f"{_plain(best['validation'])}) and reaches {_value(best, metric)} on the {found['test_rows']:,} test rows, "
-        "which chose nothing."
+        "which ranked no arm."
     )
-    if not best["learned"]:
+    if not best["learned"] and not (cheap and cheap["learned"]):
+        tried = f"; nor does {_name(cheap, found, labels)}, the best of the cheap baselines" if difference else ""
         return None, [
             first,
-            f"That is not better than one constant answer ({metric} {found['constant']:.3f}): nothing learns these "
-            "labels from these sequences.",
+            f"That is not shown to be better than one constant answer ({metric} {_plain(found['constant'])}){tried}: "
+            "as far as these rows can tell, nothing learns these labels from these sequences.",
             "Use none of them: either the labels do not depend on the sequence, or there are too few rows to see how.",
         ]
     if best["kind"] == "baseline":
@@ -77,12 +78,18 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
         return best, [first, second, f"Use {name}: it suffices here, trains in seconds and needs no GPU."]
     if cheap is None or difference is None:
         return best, [first, "No cheap baseline was tried.", f"Use {name}."]
-    held = difference["low"] is None or difference["low"] <= 0 <= difference["high"]
-    why = "its 95 % interval holds 0" if held else "not every seed of the network is better"
+    above = difference["low"] is not None and difference["low"] > 0
+    why = "not every seed of the network is better" if above else "its 95 % interval does not lie above 0"
     other, size = _name(cheap, found, labels), f"{_signed(difference['delta'])} {_interval(difference)}"
     compared = f"The best of the cheap baselines, {other}, reaches {_value(cheap, metric)}; the difference, {size}, is "
     if difference["counts"]:
         return best, [first, f"{compared}real.", f"Use {name}: the network sees what {other} cannot."]
+    if not cheap["learned"]:
+        return best, [
+            first,
+            f"{compared}not shown to count, but {other} is not shown to be better than one constant answer.",
+            f"Use {name}, which is; more rows may show whether a cheap baseline suffices.",
+        ]
     if difference["real"]:
         return cheap, [
             first,
@@ -152,6 +159,7 @@ def _flattery(found: Fact, labels: Mapping[str, str]) -> list[str]:
 def _sure(found: Fact, labels: Mapping[str, str]) -> str:
     groups = f" in {found['groups']:,} groups" if found["groups"] < found["test_rows"] else ""
     few = " These rows are few: a difference has to be large to show." if found["test_rows"] < FEW_ROWS else ""
+    few += "".join(f" {note}." for note in found["few_groups"])
     networks = [arm for arm in found["arms"] if arm["seeds"] > 1 and arm["validation"] is not None]
     best = max(networks, key=_by_validation, default=None)
     seeds = ""

@@ -2,54 +2,30 @@
 
 import difflib
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from foundationless.data.files.tables import read_text_table
+from foundationless.data.files.text import is_gzip
+from foundationless.data.reference import Genome, Piece, prepare_genome
 from foundationless.errors import UserError
+from foundationless.tasks.dealing import WORDS, check_whole
 from foundationless.tasks.own import places
 from foundationless.tasks.own.classes import FRACTIONS, check_classes
+from foundationless.tasks.own.found import Found, Given
 from foundationless.tasks.readers import build_set
-from foundationless.tasks.readers.table import read_parquet, read_workbook
+from foundationless.tasks.readers.table import FASTA, read_rows
 from foundationless.tasks.splits import texts
 
-MOST_CLASSES = 50
-FASTA, BED, VCF = (".fa", ".fasta", ".fna", ".ffn", ".fas"), (".bed",), (".vcf", ".bcf")
+MOST_CLASSES, MOST_NUMBERS = 50, 20  # classes by name, and by number, which more look measured than named
+BED, VCF = (".bed",), (".vcf", ".bcf")
 SEQUENCE_NAMES = ("sequence", "seq", "dna", "dna_sequence", "sequences", "dna_seq", "insert", "oligo")
 LABEL_NAMES = ("label", "class", "labels", "target", "y")
 _DNA = re.compile("[ACGTUNacgtun]{8,}")
-
-
-@dataclass(frozen=True)
-class Given:
-    """Files, and what their owner says of them: columns of a table, an INFO field (`label`), a genome."""
-
-    files: tuple[Path, ...]
-    label: str = ""
-    sequence: str = ""
-    group: str = ""
-    split: str = ""
-    genome: Path | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """How the files are read: reader, sources (role: file), options, whether a genome is needed; and what they hold.
-
-    `held_out`: contigs of the genome that test and validation take. `sizes`: rows of each split and mean `length`.
-    """
-
-    reader: str
-    sources: dict[str, Path]
-    options: dict[str, str]
-    sentences: tuple[str, ...] = ()
-    genome: Path | None = None
-    held_out: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-    sizes: dict[str, float] = field(default_factory=dict)
 
 
 def find_files(data: str) -> tuple[Path, ...]:
@@ -87,10 +63,7 @@ def look(given: Given, seed: int) -> Found:
             what = f"{given.genome}: no such file" if given.genome else f"{given.files[0]}: its places need a genome"
             raise UserError(f"{what}; name its FASTA with GENOME= (--genome).")
         _refuse(given, "column", sequence=given.sequence, group=given.group, split=given.split)
-        reader, sources, options, held_out, sentences, sizes = places.look(
-            given.files[0], kinds == {"vcf"}, given.label, seed
-        )
-        return Found(reader, sources, options, tuple(sentences), given.genome, held_out, sizes)
+        return _look_at_places(given.files[0], kinds == {"vcf"}, given.label, given.genome, seed)
     else:
         found = _look_at_table(given)
     if given.genome:
@@ -119,19 +92,18 @@ def _look_at_fasta(given: Given) -> Found:
     return Found("fasta_classes", sources, {"fractions": FRACTIONS}, (said,))
 
 
+def _look_at_places(path: Path, variants: bool, label: str, given: Path, seed: int) -> Found:
+    with tempfile.TemporaryDirectory() as aside:
+        genome = Path(aside, given.name.removesuffix(".gz"))  # its index is none of the owner's files
+        if is_gzip(given):
+            prepare_genome([Piece(given)], genome)
+        else:
+            genome.symlink_to(given.resolve())
+        found = places.look(path, variants, label, Genome(genome), seed)
+        return _look_at_set(replace(found, genome=given), seed, genome=genome)
+
+
 # ---- tables
-
-
-def read_any(path: Path) -> pd.DataFrame:
-    """A whole table as text: CSV, TSV, Parquet or Excel."""
-    ending = "".join(path.suffixes).lower().removesuffix(".gz")
-    if ending.endswith(".parquet"):
-        return read_parquet(path)
-    if ending.endswith((".xlsx", ".xlsm")):
-        return read_workbook(path)
-    if ending.endswith(".xls"):
-        raise UserError(f"{path}: an old Excel file; save it as .xlsx or CSV.")
-    return read_text_table(path)
 
 
 def _look_at_table(given: Given) -> Found:
@@ -141,7 +113,7 @@ def _look_at_table(given: Given) -> Found:
         return Found(
             "table", {"all": path}, {"fractions": FRACTIONS}, (f"{path.name}: a FASTA whose headers end in |LABEL.",)
         )
-    frame = read_any(path)
+    frame = read_rows(path)
     columns = [str(name) for name in frame.columns]
     label = _column(path, columns, given.label, "label", LABEL_NAMES)
     if not label:
@@ -163,16 +135,22 @@ def _look_at_table(given: Given) -> Found:
         raise UserError(f"{path}: one column is named twice ({', '.join(f'{k}={v}' for k, v in named.items())}).")
     said = f"{path.name}: a table of {len(frame):,} rows; sequences are in '{sequence}', classes in '{label}'."
     options = {key: value for key, value in named.items() if value != key or key in more}
-    return Found("table", {"all": path}, options | {"fractions": FRACTIONS}, (said,))
+    unused = [
+        f"The column '{name}' is not used; SPLIT={name} (--split) takes it as the split."
+        for name in set(columns) - set(named.values())
+        if "split" not in named and set(frame[name].str.strip().str.lower()) <= set(WORDS)
+    ]
+    return Found("table", {"all": path}, options | {"fractions": FRACTIONS}, (said, *unused))
 
 
 def _column(path: Path, columns: Sequence[str], asked: str, what: str, usual: Iterable[str]) -> str:
     """The column asked for, or one of a usual name; empty where there is none."""
-    if not asked:
-        lower = {name.lower(): name for name in reversed(columns)}
-        return next((lower[name] for name in usual if name in lower), "")
-    if asked in columns:
-        return asked
+    lower = {name.lower(): name for name in reversed(columns)}
+    name = asked if asked in columns else next((lower[name] for name in usual if name in lower and not asked), "")
+    if f"{name}.1" in columns:  # how pandas, and R, call the second
+        raise UserError(f"{path}: two columns are called '{name}'; give one another name.")
+    if name or not asked:
+        return name
     near = difflib.get_close_matches(asked, columns, n=3, cutoff=0.4)
     near = [name for name in columns if name.lower() == asked.lower()] or near
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {_listed(columns)}."
@@ -180,7 +158,11 @@ def _column(path: Path, columns: Sequence[str], asked: str, what: str, usual: It
 
 
 def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(columns[:12]) + (f" and {len(columns) - 12} more" if len(columns) > 12 else "")
+    names = ", ".join(columns[:12]) + (f" and {len(columns) - 12} more" if len(columns) > 12 else "")
+    if len(columns) == 1:
+        return f"one column, '{names}' (signs between columns are tab, comma or semicolon)"
+    blank = sum(name.startswith("Unnamed: ") for name in columns)
+    return f"{names} (delete what stands above the row of names)" if 2 * blank > len(columns) else names
 
 
 def _dna_column(frame: pd.DataFrame, label: str) -> str:
@@ -195,30 +177,33 @@ def _check_dna(path: Path, cells: pd.Series, column: str) -> None:
     letters = cells.str.strip().str.upper()
     if (blank := letters == "").any():
         raise UserError(
-            f"{path}: row {int(blank.to_numpy().argmax()) + 1} has no sequence in '{column}'; leave it out."
+            f"{path}: row {blank.idxmax()} has no sequence in '{column}' ({int(blank.sum())} rows have none); leave it "
+            "out."
         )
     odd = letters.str.contains("[^ACGTUNRYSWKMBDHV]", regex=True)
     if odd.any():
-        row = int(odd.to_numpy().argmax())
-        letter = re.sub("[ACGTUNRYSWKMBDHV]", "", letters.iloc[row])[:1]
-        kind = "it looks like protein" if odd.mean() > 0.5 else f"{int(odd.sum())} rows hold such letters"
-        raise UserError(f"{path}: row {row + 1} of '{column}' holds '{letter}', which is no letter of DNA ({kind}).")
+        letter = re.sub("[ACGTUNRYSWKMBDHV]", "", letters[odd].iloc[0])[:1]
+        protein = odd.mean() > 0.5 and letter.isalpha()
+        kind = "it looks like protein" if protein else f"such signs are in {int(odd.sum())} rows"
+        raise UserError(
+            f"{path}: row {odd.idxmax()} of '{column}' holds '{letter}', which is no letter of DNA ({kind})."
+        )
 
 
 def _check_labels(path: Path, cells: pd.Series, column: str) -> None:
     labels = cells.str.strip()
     if (blank := labels == "").any():
         raise UserError(
-            f"{path}: row {int(blank.to_numpy().argmax()) + 1} has nothing in '{column}' ({int(blank.sum())} rows have "
-            "not); every row needs a class."
+            f"{path}: row {blank.idxmax()} has nothing in '{column}' ({int(blank.sum())} rows have nothing there); "
+            "every row needs a class."
         )
     counts = labels.value_counts()
     numbers = pd.to_numeric(labels, errors="coerce").notna().all()
-    if len(counts) > max(MOST_CLASSES, 2) or (numbers and len(counts) > 20):
+    if len(counts) > (MOST_NUMBERS if numbers else MOST_CLASSES):
         what = "numbers that were measured" if numbers else "a name for nearly every row"
         raise UserError(
             f"{path}: '{column}' has {len(counts)} different values ({what}?), and a class is one of at most "
-            f"{20 if numbers else MOST_CLASSES}; name another column, or cut it into classes."
+            f"{MOST_NUMBERS if numbers else MOST_CLASSES}; name another column, or cut it into classes."
         )
     check_classes(path, counts)
 
@@ -226,14 +211,22 @@ def _check_labels(path: Path, cells: pd.Series, column: str) -> None:
 # ---- the set as it will be
 
 
-def _look_at_set(found: Found, seed: int) -> Found:
-    """Build the set as the workflow will, and say what it holds; `UserError` for one that is too small."""
+def _look_at_set(found: Found, seed: int, **further: Path) -> Found:
+    """Build the set as the workflow will, with `further` sources, and say what it holds.
+
+    `UserError` for one that is too small.
+    """
     where = next(iter(found.sources.values()))
-    frame = build_set(found.reader, found.sources, found.options, seed)
+    frame = build_set(found.reader, found.sources | further, found.options, seed)
     counts = frame["label"].value_counts()
     check_classes(where, counts)
+    check_whole(frame, str(where))
     lengths = frame["sequence"].str.len()
     said = [f"Classes: {', '.join(f'{label} {count:,}' for label, count in counts.items())}."]
+    if len({label.casefold() for label in counts.index}) < len(counts):
+        said += [
+            "Some classes differ only in capital letters, and are different ones; spell them alike if they are not."
+        ]
     least, most = int(lengths.min()), int(lengths.max())
     median = f"{least:,} to {most:,}, median {lengths.median():,.0f}"
     said += [f"Lengths: {f'all {least:,}' if least == most else median} bases."]
@@ -242,7 +235,9 @@ def _look_at_set(found: Found, seed: int) -> Found:
     said += [f"In {unknown:,} rows some base is not known: it is read as N."] if unknown else []
     splits = frame["split"].value_counts()
     rows = ", ".join(f"{splits[name]:,} {name}" for name in ("train", "validation", "test"))
-    said += [f"Split {_how(found.options)}: {rows} rows, in {frame['group'].nunique():,} groups that are not torn."]
+    sides = frame.groupby("group")["split"].nunique()
+    torn = f", of which {(sides > 1).sum():,} are torn" if (sides > 1).any() else " that are not torn"
+    said += [f"Split {_how(found.options)}: {rows} rows, in {len(sides):,} groups{torn}."]
     sizes = {name: float(splits[name]) for name in ("train", "validation", "test")} | {"length": float(lengths.mean())}
     return replace(found, sentences=(*found.sentences, *said), sizes=sizes)
 
@@ -258,6 +253,8 @@ def _repeats(frame: pd.DataFrame) -> list[str]:
 
 
 def _how(options: dict[str, Any]) -> str:
+    if options.get("test_contigs"):
+        return f"by chromosome ({options['test_contigs']} test, {options['validation_contigs']} validate)"
     if options.get("split"):
         return f"as the column '{options['split']}' says"
     return f"by the column '{options['group']}'" if options.get("group") else "by similarity"

@@ -8,7 +8,7 @@ from typing import Any
 
 from foundationless.errors import UserError
 from foundationless.tasks.own.classes import FRACTIONS
-from foundationless.tasks.own.look import Found
+from foundationless.tasks.own.found import Found
 
 LARGEST = 1 << 29  # bytes of a genome beyond which small models are not pretrained on it
 

@@ -8,9 +8,9 @@ import pandas as pd
 from foundationless.data.dna import alternative
 from foundationless.data.reference import Genome
 from foundationless.data.variants import (
-    ReferenceCheck,
     alternatives,
     clinical_label,
+    known_places,
     open_vcf,
     records,
     reference_allele,
@@ -63,17 +63,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     path, genome = sources["vcf"], Genome(sources["genome"])
     if not options["label"]:
         raise UserError(f"{path}: say which INFO field has the class of a variant: option label.")
-    frame, check = read_variants(path, options["label"]), ReferenceCheck(genome, path.name)
-    names = {contig: genome.find(contig) for contig in frame["contig"].unique()}
-    if not any(names.values()):
-        genome.resolve(frame["contig"].iloc[0])
-    frame = frame.assign(contig=frame["contig"].map(names)).dropna(subset="contig")
-    agree = [
-        check(contig, at, ref, genome.letters(contig, at - 1, at - 1 + len(ref)))
-        for contig, at, ref in zip(frame["contig"], frame["position"], frame["ref"], strict=True)
-    ]
-    check.finish()
-    frame = frame[agree]
+    frame = known_places(read_variants(path, options["label"]), genome, path.name)
     places = zip(frame["contig"], frame["position"], frame["ref"], frame["alt"], strict=True)
     texts = ((*window(genome, contig, at, options["length"]), ref, alt) for contig, at, ref, alt in places)
     keys = frame["contig"] + ":" + frame["position"].astype(str) + ":" + frame["ref"] + ":" + frame["alt"]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,21 +19,30 @@ from foundationless.runtime.log import tell
 from foundationless.tasks.dealing import deal
 from foundationless.tasks.splits import check_taught, legible, named_by_text, with_validation
 
+FASTA = (".fa", ".fasta", ".fna", ".ffn", ".fas")
 
-def read_rows(path: Path, columns: list[str]) -> pd.DataFrame:
-    """All rows of a file as text, indexed by row number from 1: CSV or TSV; Parquet; or FASTA whose headers end in
-    `|LABEL`, with the columns id, sequence and label."""
-    with_suffixes = "".join(path.suffixes).removesuffix(".gz")
-    if with_suffixes.endswith(".parquet"):
-        frame = read_parquet(path, columns)
-    elif with_suffixes.endswith((".xlsx", ".xlsm")):
+
+def read_rows(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """All rows of a file as text, indexed by row number from 1: CSV or TSV; Parquet; Excel; or FASTA whose headers end
+    in `|LABEL`, with the columns id, sequence and label. `UserError` without one of `columns`."""
+    ending = "".join(path.suffixes).lower().removesuffix(".gz")
+    if ending.endswith(".parquet"):
+        return _numbered(read_parquet(path, columns))
+    columns = columns or []
+    if ending.endswith((".xlsx", ".xlsm")):
         frame = read_workbook(path, columns)
-    elif with_suffixes.endswith((".fna", ".fa", ".fasta")):
+    elif ending.endswith(".xls"):
+        raise UserError(f"{path}: an old Excel file; save it as .xlsx or CSV.")
+    elif ending.endswith(FASTA):
         frame = _read_labelled_fasta(path)
         if missing := [name for name in columns if name not in frame.columns]:
             raise UserError(f"{path}: FASTA has no column '{missing[0]}' (it has id, sequence, label).")
     else:
         frame = read_text_table(path, columns)
+    return _numbered(frame)
+
+
+def _numbered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.set_axis(range(1, len(frame) + 1))
 
 
@@ -57,7 +67,8 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
 
 
 def read_workbook(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
-    """The first sheet of an Excel workbook as text, an empty cell for none; whole numbers without a point."""
+    """The first sheet of an Excel workbook as text, an empty cell for none; whole numbers without a point, days
+    without an hour."""
     try:
         frame: pd.DataFrame = pd.read_excel(path, dtype=object, keep_default_na=False)
     except FileNotFoundError:
@@ -71,7 +82,13 @@ def read_workbook(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         raise UserError(f"{path}: has no column '{missing[0]}' (it has {', '.join(frame.columns[:8])}).")
     if frame.empty:
         raise UserError(f"{path}: the table has no rows.")
-    return frame.map(lambda cell: "" if cell is None else str(cell))
+    return frame.map(_cell)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return str(value).removesuffix(" 00:00:00")
+    return "" if value is None else str(value)
 
 
 def _read_labelled_fasta(path: Path) -> pd.DataFrame:
@@ -153,6 +170,9 @@ def _dealt(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.D
         raise UserError(f"source {odd[0]} does not go with the source all, which holds the rows of every split.")
     path = sources["all"]
     frame = read_split(path, "all", options)
+    if frame["id"].duplicated().any():
+        tell(f"{path.name}: its column id names several rows alike: rows are numbered instead")
+        frame = frame.assign(id=[f"all_{row}" for row in frame.index])
     if not options["split"] or options["deal"] == "rows":
         frame = frame.drop(columns="split")
     frame = legible(frame.assign(label=_one_spelling(frame["label"])))

@@ -1,0 +1,32 @@
+"""What somebody says of files of their own, and what is found in them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Given:
+    """Files, and what their owner says of them: columns of a table, an INFO field (`label`), a genome."""
+
+    files: tuple[Path, ...]
+    label: str = ""
+    sequence: str = ""
+    group: str = ""
+    split: str = ""
+    genome: Path | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """How the files are read: reader, sources (role: file), options, whether a genome is needed; and what they hold.
+
+    `held_out`: contigs of the genome that test and validation take. `sizes`: rows of each split and mean `length`.
+    """
+
+    reader: str
+    sources: dict[str, Path]
+    options: dict[str, str]
+    sentences: tuple[str, ...] = ()
+    genome: Path | None = None
+    held_out: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    sizes: dict[str, float] = field(default_factory=dict)
