@@ -344,6 +344,24 @@ def test_columns_of_an_unknown_encoding_matter_where_they_are_asked_for(tmp_path
             text_column(read.obs, column, "condition")
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"X": np.arange(5.0)},
+        {"X": np.zeros((1, 5, 7))},
+        {"X": np.array([["a", "b"]])},
+        {"X": np.ones((7, 5)) * 1j},
+        {"genes": np.array("a")},
+        {"cond": np.array([["a", "b"]])},
+    ],
+)
+def test_arrays_that_are_no_matrix_with_names_are_one_sentence(damage, tmp_path):
+    arrays = {"X": COUNTS, "genes": np.array(GENES), "cond": np.array(CONDITIONS)}
+    np.savez(tmp_path / "m.npz", **arrays | damage)
+    with pytest.raises(UserError, match="X is to be a table of numbers, and genes and cond a list of names"):
+        read_expression(tmp_path / "m.npz")
+
+
 def test_an_object_of_r_that_lacks_a_part(tmp_path, monkeypatch):
     """Descriptions may be absent; without a matrix or names it is one sentence."""
     made = {"class": ["GCT"], "rid": GENES, "cid": CELLS, "mat": SimpleNamespace(values=COUNTS.T)}

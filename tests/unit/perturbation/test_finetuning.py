@@ -29,7 +29,7 @@ from foundationless.perturbation.finetuning.pairs import Reading, choose_places,
 from foundationless.perturbation.screens import see
 from foundationless.perturbation.selection import EffectSettings
 from foundationless.study.vocabulary import ANALYSES
-from foundationless.training.compute import Compute
+from foundationless.training.compute import AdamW, Compute
 from support.fine_tuning import at_call, command_line, same, send
 
 GENES, SINGLES, WIDTH = 40, 32, 16
@@ -191,6 +191,41 @@ def test_validation_chooses_epoch_and_rate_and_is_no_part_of_the_test(tmp_path, 
     assert len(paper) == 2
 
 
+def test_what_is_predicted_is_of_the_best_epoch_and_not_of_the_last(tmp_path, weights):
+    """The same job that ends with that epoch predicts the same bits."""
+    how = dict(pairs=0, dropout=0.0, learning_rates=[0.05], batch_size=64)
+    assert tune(tmp_path / "long", weights, epochs=12, **how) == 0
+    kept = json.loads((tmp_path / "long" / "runs" / "fold1_lr0.05.json").read_text())
+    assert 0 < kept["epoch"] < 12 == len(kept["history"])
+    assert tune(tmp_path / "short", weights, epochs=kept["epoch"], **how) == 0
+    first, second = (pd.read_parquet(tmp_path / name / "predictions.parquet") for name in ("long", "short"))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+
+def test_the_rate_of_learning_falls_by_a_tenth_an_epoch_as_in_the_paper(tmp_path, weights, monkeypatch):
+    rates, step = [], AdamW.step
+
+    def watched(self, *args, **kwargs):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(AdamW, "step", watched)
+    assert tune(tmp_path, weights, epochs=3, pairs=1, batch_size=100) == 0
+    assert rates == pytest.approx([0.005, 0.0045, 0.00405])
+
+
+def test_a_network_that_knows_no_gene_of_the_screen_is_refused(tmp_path, weights, capsys):
+    """As of a screen that names its genes by Ensembl ids alone: all would be read as padding."""
+    effects, strange = screen_of(), tuple(f"ENSG{number:011d}" for number in range(GENES))
+    targets = tuple(tuple(strange[NAMES.index(name)] for name in names) for names in effects.targets)
+    write_effects(tmp_path / "effects.parquet", replace(effects, genes=strange, symbols=strange, targets=targets))
+    assert tune(tmp_path, weights) == 2
+    assert "knows none of the 40 genes that are read out (ENSG00000000000, …)" in capsys.readouterr().err
+    assert tune(tmp_path, weights, option="condition=x") == 2
+    assert "give --source, too" in capsys.readouterr().err
+    assert not (tmp_path / "record.json").exists()
+
+
 def test_a_killed_job_continues_to_the_same_bits(tmp_path, weights):
     assert tune(tmp_path / "whole", weights, splits=[1, 2]) == 0
     for name, call in (("gradient", 6), ("predict", 2), ("_profile", 40)):
@@ -318,6 +353,17 @@ def test_the_gradient_of_passes_adds_up_to_that_of_the_batch(weights):
     assert found[0][0] == pytest.approx(found[2][0], rel=1e-5)
     for _, gradient in found:
         torch.testing.assert_close(gradient, found[2][1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_error_is_of_genes_that_are_read_out_alone(weights):
+    made, reading = make_generator(load_weights(weights), 5, 0.0), read(screen_of(extra=("OUT",)))
+    pair, places = np.array([[0, SINGLES + 1, SINGLES + 1], [0, 3, 3]]), np.array([1, 4, 9, GENES])
+    generator = Generator(made.model, reading, Compute("cpu", 1))
+    with torch.no_grad():
+        ids, values, flags = generator._inputs(pair[:, 0], pair[:, 2], places)
+        found = made.model(ids, None, values, flags)[1].numpy()
+    truth = reading.take(pair[:, 1])[:, places[:3]]
+    assert generator.gradient(pair, places, 0) == pytest.approx(((found[:, :3] - truth) ** 2).mean(), rel=1e-5)
 
 
 def test_parts_come_whole_or_are_drawn(tmp_path):

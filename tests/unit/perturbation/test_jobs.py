@@ -1,6 +1,7 @@
 """What the command writes: record and predictions, with every choice and all that a metric needs."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -133,5 +134,11 @@ def test_mistakes_are_told_in_a_sentence(cell, tmp_path, capsys):
     assert "no such file" in refused(capsys, words("predict_effects", **flags, side="target", effects=tmp_path / "no"))
     flags |= {"effects": tmp_path / "effects.parquet"}
     assert "--genes" in refused(capsys, words("predict_effects", **flags, baseline="nearest_go"))
+    assert "--source table" in refused(capsys, words("predict_effects", **flags, side="target", source="table"))
     assert "no arm" in refused(capsys, words("predict_effects", **flags | {"init": "embedding"}, side="target"))
-    assert not (tmp_path / "r.json").exists()
+    effects, _ = planted()
+    for name, said in (("conditions", "a condition stands there twice"), ("genes", "a gene stands there twice")):
+        twice = getattr(effects, name)
+        with pytest.raises(UserError, match=said):
+            write_effects(tmp_path / "twice.parquet", replace(effects, **{name: (*twice[:-1], twice[0])}))
+    assert not (tmp_path / "r.json").exists() and not (tmp_path / "twice.parquet").exists()

@@ -238,6 +238,8 @@ def test_the_mean_has_no_skill_and_halves_win(world):
         ({"side": "target", "inner_folds": 1}, "--inner-folds 1"),
         ({"side": "target", "source": "halves"}, "--source halves"),
         ({"side": "target", "held_out": 1.0}, "--held-out"),
+        ({"side": "target", "inner_folds": -1}, "none is below 0"),
+        ({"side": "target", "dims": (-1, 4)}, "none is below 0"),
     ],
 )
 def test_what_cannot_be_computed_is_refused(world, settings, said):

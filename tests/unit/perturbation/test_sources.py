@@ -4,6 +4,8 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn.decomposition import PCA
 
@@ -172,12 +174,48 @@ def test_genes_get_the_names_of_the_screen(tmp_path):
     assert read.genes == ("A", "B", "OLD4") and list(read.matrix[:, 0]) == [1, 2, 4]
 
 
+def test_an_edge_of_go_is_there_where_one_of_both_counts_the_other():
+    """With one neighbour each: c's is a, and a's is b."""
+    genes, graph = jaccard_graph({"1": ["a", "b"], "2": ["a", "b"], "3": ["a", "c"]}, neighbours=1)
+    assert genes == ["a", "b", "c"]
+    assert graph.toarray() == pytest.approx(np.array([[0, 2 / 3, 1 / 3], [2 / 3, 0, 0], [1 / 3, 0, 0]]))
+
+
+@pytest.mark.parametrize("embedding", ["adjacency", "laplacian"])
+@pytest.mark.parametrize("sets", [[["a"], ["b"], ["c"], ["d"]], [["", ""]], [["x", "y", "z"]]])
+def test_sets_that_bring_no_two_genes_together_are_one_sentence(sets, embedding, tmp_path, capsys):
+    text = "".join(f"S{number}\tabout\t" + "\t".join(names) + "\n" for number, names in enumerate(sets))
+    (tmp_path / "s.gmt").write_text(text)
+    write_effects(tmp_path / "e.parquet", effects(np.zeros((2, 3)), ["ctrl", "D"], ["control", "single"], [(), ("B",)]))
+    flags = {"effects": tmp_path / "e.parquet", "dims": 1, "embedding": embedding}
+    said = refused(capsys, importing(tmp_path / "g.parquet", "go", tmp_path / "s.gmt", **flags))
+    assert "no set holds two genes that are meant" in said and not (tmp_path / "g.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"gene": ["a", None], "x": [1.0, 2.0]}, "1 of 2 genes have no name"),
+        ({"gene": ["a", "b"], "x": [[1.0], None]}, "of different lengths, or missing"),
+        ({"gene": ["a", "b"], "x": [[1.0], [1.0, 2.0]]}, "of different lengths, or missing"),
+    ],
+)
+def test_parquet_with_holes_is_one_sentence(columns, words, tmp_path, capsys):
+    pq.write_table(pa.table(columns), tmp_path / "v.parquet")
+    assert words in refused(capsys, importing(tmp_path / "g.parquet", "table", tmp_path / "v.parquet"))
+
+
 def test_vectors_are_checked(tmp_path):
     for genes, matrix in ((("A", "A"), np.ones((2, 1))), (("A",), np.full((1, 2), np.nan)), ((), np.ones((0, 2)))):
         with pytest.raises(UserError):
             write_vectors(tmp_path / "g.parquet", GeneVectors(genes, matrix.astype(np.float32), "own", ""))
     (tmp_path / "g.parquet").write_text("words")
     with pytest.raises(UserError, match="holds no vectors"):
+        read_vectors(tmp_path / "g.parquet")
+    write_vectors(tmp_path / "g.parquet", GeneVectors(("A", "B"), np.ones((2, 1), dtype=np.float32), "own", ""))
+    table = pq.read_table(tmp_path / "g.parquet")
+    pq.write_table(table.set_column(0, "gene", pa.array(["A", None])), tmp_path / "g.parquet")
+    with pytest.raises(UserError, match="a gene without a name"):
         read_vectors(tmp_path / "g.parquet")
     with pytest.raises(UserError, match="no such file"):
         read_vectors(tmp_path / "none.parquet")

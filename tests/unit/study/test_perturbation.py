@@ -130,6 +130,9 @@ def test_analyses_of_sequences_know_nothing_of_genes_and_the_other_way_round(par
         ({"perturbation": {}}, "'hyenadna.demo.target' reads DNA; name the task whose set has the sequence"),
         ({"analyses__frozen__perturbation": {"splits": [1]}}, "'perturbation' is for unseen, doubles, borrowed"),
         ({"models__useful": {"genes": {"source": "table"}}}, "source table reads datasets; add it"),
+        ({"models__useful": {"genes": {"source": "table", "datasets": ["genept_adamson", "cells_pbmc_5k"]}}},
+         "source table is one dataset, not 2; name one"),
+        ({"perturbation": {"genes": "sim_effects"}}, "'sim_effects' is a screen and has no sequences"),
         ({"models__useful": {"genes": {"source": "simulated", "file": "mine.tsv"}}}, "unknown file 'mine.tsv'"),
         ({"models__mine": {"label": "M", "arms": ["pretrained"], "genes": {"source": "screen", "task": "sim_mark"}}},
          "is no screen of perturbations"),
@@ -204,6 +207,20 @@ def test_beside_a_network_that_is_trained_stand_baselines_of_unseen_perturbation
     assert not models & {"additive", "scaled_additive", "matching_mean"}
     assert models >= {"mean", "no_change", "nearest_go", "scgpt.blood"}
     assert not plan.reads("finetuned", "geneformer.blood")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("splits", [2**32]), ("splits", [1, 1]), ("held_out", 1), ("dims", ["all"]), ("strengths", [0]),
+     ("inner_folds", 1), ("top", 0), ("sampled_genes", -1), ("pairs", -1), ("control_cells", 0),
+     ("dropout", 1), ("pooling", "site")],
+)  # fmt: skip
+def test_settings_that_cannot_be_run_are_refused_by_name(key, value):
+    config = read_yaml(ROOT / "config/perturbation.yaml")
+    config["perturbation"][key] = value
+    with pytest.raises(UserError, match=rf"perturbation\.{key}") as refused:
+        read_study(config)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("key", ["genes", "pooling", "names"])

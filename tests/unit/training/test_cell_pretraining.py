@@ -121,6 +121,8 @@ def test_cells_of_several_files_are_joined_by_gene():
     assert corpus.counts.toarray().tolist() == [[1, 2, 0], [0, 3, 0], [0, 10, 5]]
     assert corpus.of_genes(["C", "X", "B"]).counts.toarray().tolist() == [[0, 0, 2], [0, 0, 3], [5, 0, 10]]
     assert choose_genes(corpus, 2) == ["B", "A"] and choose_genes(corpus, 2, ["X", "C"]) == ["C", "B"]
+    with pytest.raises(UserError, match="none of them has a gene that is expressed"):
+        choose_genes(combine([(np.zeros((3, 2)), ["A", "B"])]), 2)
     train, held = held_out(10, 0.2, 3)
     assert sorted([*train, *held]) == list(range(10)) and len(held) == 2
 
@@ -133,6 +135,7 @@ def test_what_are_no_cells(parts):
 
 @pytest.mark.parametrize(
     "change", [{"steps": 0}, {"most_tokens": 2}, {"warmup": 99}, {"learning_rate": 0.0}, {"mask_probability": 1.0},
+               {"mask_probability": 0.0},
                {"heldout_share": 0.0}, {"betas": (0.9, 1.0)}, {"batch_size": 0}],
 )  # fmt: skip
 def test_settings_that_cannot_be_run(change):

@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train, choose, and write predictions and record."""
+    from foundationless.errors import UserError
     from foundationless.perturbation.expression.cells import cells_reader
     from foundationless.perturbation.finetuning import job, runs
     from foundationless.perturbation.selection import EffectSettings
@@ -58,6 +59,8 @@ def run(arguments: argparse.Namespace) -> None:
     settings = runs.Settings(**chosen | {"learning_rates": tuple(arguments.learning_rates)})
     how = {name: getattr(arguments, name) for name in ("kind", "variant", "held_out", "inner_folds", "top")}
     splits = EffectSettings(**how, side="network", splits=tuple(arguments.splits))
+    if arguments.option and not arguments.source:
+        raise UserError("--option: says how cells are read; give --source, too.")
     cells = cells_reader(arguments.reader, *read_sources(arguments, EFFECT_READERS)) if arguments.source else None
     files = job.Files(arguments.weights, arguments.effects, arguments.runs, cells)
     usage = JobUsage(compute.device, arguments.runs / "cost.json", energy=arguments.energy)

@@ -144,5 +144,8 @@ def _check(effects: Effects, where: str) -> None:
     parts = (effects.conditions, effects.targets, effects.kinds, effects.directions, effects.cells)
     if any(len(part) != count for part in parts) or len(effects.genes) != size or len(effects.symbols) != size:
         raise UserError(f"{where}: conditions, genes and means are not of one size; make the file again.")
+    for what, names in (("condition", effects.conditions), ("gene", effects.genes)):
+        if len(set(names)) < len(names):
+            raise UserError(f"{where}: a {what} stands there twice; make the file again.")
     if not np.isfinite(effects.means).all():
         raise UserError(f"{where}: a mean is missing or infinite; make the file again.")

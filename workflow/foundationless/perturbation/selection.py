@@ -78,6 +78,8 @@ class EffectSettings:
         several = self.baseline in ("", "linear") and len(self.dims) * len(self.strengths) > 1
         if not self.inner_folds and (several or self.baseline == "nearest_go"):
             raise UserError("--inner-folds 0: nothing chooses among candidates; give one of --dims and --strengths.")
+        if min(self.inner_folds, *self.dims) < 0:
+            raise UserError("--inner-folds and --dims: none is below 0.")
         if self.inner_folds == 1:
             raise UserError("--inner-folds 1: one fold leaves nothing to train on; give 0, or at least 2.")
         if self.source == "halves" and (self.variant != "halves" or self.side != "target"):
@@ -128,6 +130,8 @@ def embed(
         places = screen.carries[rows[1:]].argmax(axis=1)
         table[places] = scores[1:]
         return Embedding(table, scores[0], of_targets=True), "pretrained"
+    if genes is None and settings.side and settings.source == "table":
+        raise UserError("--source table: reads vectors of genes; give --genes.")
     if genes is None or (settings.source == "training" and not _reads_genes(settings.baseline)):
         return Embedding(), "pretrained"
     vectors = read_vectors(genes)

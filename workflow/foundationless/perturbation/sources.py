@@ -105,11 +105,13 @@ def _parquet(path: Path) -> tuple[list[list[str]], NDArray[Any]]:
     text = next((name for name in table if not pd.api.types.is_numeric_dtype(table[name])), None)
     if text is None:
         raise UserError(f"{path}: no column names the genes.")
+    if unnamed := int(table[text].isna().sum()):
+        raise UserError(f"{path}: {unnamed} of {len(table)} genes have no name in column '{text}'; leave them out.")
     rest = table.drop(columns=[text])
     if rest.shape[1] == 1 and len(rest) and np.ndim(rest.iloc[0, 0]) == 1:
-        lengths = {len(row) for row in rest.iloc[:, 0]}
+        lengths = {np.size(row) if np.ndim(row) == 1 else -1 for row in rest.iloc[:, 0]}
         if len(lengths) != 1:
-            raise UserError(f"{path}: vectors are of different lengths.")
+            raise UserError(f"{path}: vectors are of different lengths, or missing.")
         rest = pd.DataFrame(np.stack([np.asarray(row) for row in rest.iloc[:, 0]]))
     return [list(map(str, table[text])), list(map(str, rest.columns))], _numbers(path, rest)
 
@@ -178,6 +180,8 @@ def from_go(
     if homes is not None:
         told = {set_name: [homes.get(_current(gene, names), "") for gene in genes] for set_name, genes in sets.items()}
         sets = {set_name: list(filter(None, genes)) for set_name, genes in told.items()}
+    if not any(len(set(genes)) > 1 for genes in sets.values()):
+        raise UserError(f"{path}: no set holds two genes that are meant, so none is near another; see --names.")
     genes, graph = jaccard_graph(sets)
     if dims >= len(genes) - 1:
         raise UserError(f"{path}: {len(genes)} genes cannot have {dims} dimensions; ask for fewer, or see --names.")

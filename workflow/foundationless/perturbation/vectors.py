@@ -48,6 +48,8 @@ def read_vectors(path: Path) -> GeneVectors:
         about = json.loads((table.schema.metadata or {})[METADATA])
         matrix = table["vector"].combine_chunks().flatten().to_numpy().reshape(len(table), int(about["dims"]))
         genes = tuple(table["gene"].to_pylist())
+        if None in genes:
+            raise ValueError("a gene without a name")
         return GeneVectors(genes, matrix.astype(np.float32), about["namespace"], about["source"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; import_genes or embed_genes makes it.") from None

@@ -28,6 +28,8 @@ def check_vectors(plan: Plan, name: str, model: Model) -> None:
         raise UserError(f"{where}: {odd[0]} is not for source {genes['source']}; leave it out.")
     if genes["source"] == "cells" and "dims" not in genes:
         raise UserError(f"{where}: components are counted by dims; add it.")
+    if genes["source"] in ("table", "go") and len(genes["datasets"]) > 1:
+        raise UserError(f"{where}: source {genes['source']} is one dataset, not {len(genes['datasets'])}; name one.")
     for key, sources in READ_WITH.items():
         if key in genes and genes["source"] not in sources:
             raise UserError(f"{where}: {key} is for {', '.join(sources)}; leave it out.")
@@ -96,6 +98,8 @@ def _check_gene_set(plan: Plan, analysis: str, name: str) -> None:
         )
     if task not in plan.tasks:
         raise UserError("perturbation, genes: " + unknown("task", task, plan.tasks))
+    if plan.tasks[task]["reader"] == "effects":
+        raise UserError(f"perturbation, genes: task '{task}' is a screen and has no sequences; name a set of them.")
 
 
 def _check_nearest(plan: Plan, model: Model, where: str) -> None:

@@ -82,6 +82,10 @@ def read_npz(path: Path) -> Expression:
     if len(found) != 3:
         raise UserError(f"{path}: an archive of expression holds X, genes and cond; this one has {', '.join(arrays)}.")
     matrix, genes, cells = found
+    if (matrix.ndim, genes.ndim, cells.ndim) != (2, 1, 1) or matrix.dtype.kind not in "iufb":
+        raise UserError(
+            f"{path}: X is to be a table of numbers, and genes and cond a list of names each; save it anew."
+        )
     names = tuple(map(str, genes))
     if matrix.shape == (len(genes), len(cells)) != (len(cells), len(genes)):
         matrix = np.ascontiguousarray(matrix.T)

@@ -69,6 +69,11 @@ def read_screen(
     """
     extra = screen.unread
     known = _tokens(screen.genes, screen.symbols, vocabulary)
+    if (known < 0).all():
+        raise UserError(
+            f"the network knows none of the {len(known)} genes that are read out ({screen.genes[0]}, …): its names are "
+            f"{', '.join(vocabulary.genes[:2])}, …; give effects that name genes alike."
+        )
     behind = _tokens(extra, extra, vocabulary)
     tokens = np.concatenate([known, behind])
     place = {gene: at for at, gene in enumerate((*screen.genes, *extra))}

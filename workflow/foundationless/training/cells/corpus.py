@@ -64,6 +64,8 @@ def choose_genes(corpus: CellCorpus, most: int, first: Sequence[str] = ()) -> li
     """At most `most` genes: those of `first` that some cell has, then those that most cells have (ties by name)."""
     cells = np.diff(corpus.counts.tocsc().indptr)
     seen = {gene: int(count) for gene, count in zip(corpus.genes, cells, strict=True) if count}
+    if not seen:
+        raise UserError("cells: none of them has a gene that is expressed; give other cells.")
     wanted = [gene for gene in dict.fromkeys(first) if gene in seen]
     others = sorted(seen.keys() - set(wanted), key=lambda gene: (-seen[gene], gene))
     return [*wanted, *others][:most]

@@ -67,7 +67,8 @@ class CellSettings:
             raise UserError("--warmup lies between 0 and --steps.")
         if not 0 <= self.minimum_learning_rate <= self.learning_rate or self.learning_rate == 0:
             raise UserError("--learning-rate must be positive and --minimum-learning-rate between 0 and it.")
-        if not 0 < (self.mask_probability or 0.5) < 1 or not 0 < self.heldout_share < 1:
+        shares = (self.mask_probability, self.heldout_share)
+        if not all(share is None or 0 < share < 1 for share in shares):
             raise UserError("--mask-probability and --heldout-share lie between 0 and 1.")
         if not all(0 <= beta < 1 for beta in self.betas) or self.weight_decay < 0:
             raise UserError("--betas lie in [0, 1) and --weight-decay is not negative.")
