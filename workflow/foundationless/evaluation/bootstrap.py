@@ -43,7 +43,8 @@ class Run:
 
     A classifier has classes `predicted` and `probabilities` [n, classes]; of variants there are `scores` instead, the
     higher, the more probably the second of two classes. Of predicted effects there are `effects`, numbers of each
-    perturbation by name (NaN: not defined), and `pairs`, profiles [n, genes] of doubles by name (NaN: of others).
+    perturbation by name (NaN: not defined), and `pairs`, profiles [n, genes] of doubles by name (NaN: of others). Of
+    labels with outputs there are `observed` (NaN: not known) and `values`, what is predicted, both [n, outputs].
     """
 
     seed: int
@@ -56,6 +57,8 @@ class Run:
     scores: Floats | None = None
     effects: Mapping[str, Floats] | None = None
     pairs: Mapping[str, NDArray[Any]] | None = None
+    observed: Floats | None = None
+    values: Floats | None = None
 
     @property
     def width(self) -> int | None:
@@ -79,7 +82,7 @@ def subset_runs(runs: Sequence[Run], masks: Sequence[NDArray[np.bool_]]) -> list
             cut[id(part), id(mask)] = part[mask]
         return cut[id(part), id(mask)]
 
-    names = ("labels", "groups", "predicted", "probabilities", "ids", "scores")
+    names = ("labels", "groups", "predicted", "probabilities", "ids", "scores", "observed", "values")
 
     def cut_run(run: Run, mask: NDArray[np.bool_]) -> Run:
         parts = {name: shared(part, mask) for name in names if (part := getattr(run, name)) is not None}

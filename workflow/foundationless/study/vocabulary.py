@@ -283,29 +283,38 @@ GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotyp
 SEQUENTIAL = tuple(name for name, family in FEATURES.items() if family.of_sequences)
 
 
+CLASSES, VALUES, TRACKS = "classes", "values", "tracks"  # kinds of labels: see `LABELS`
+ANY = (CLASSES, VALUES, TRACKS)
+
+
 class Classifier(NamedTuple):
     """What a classifier is, where it comes from, and what it `reads`: `features` in columns, `sequences`, `nothing`.
 
-    `drawn`: anew with each seed, whatever it reads.
+    `drawn`: anew with each seed, whatever it reads. `serves`: kinds of labels that it learns.
     """
 
     what: str
     source: str = ""
     reads: str = "features"
     drawn: bool = False
+    serves: tuple[str, ...] = (CLASSES,)
 
 
 # The functions of these names are in `features.classifiers`, those that read sequences in
 # `features.sequence_classifiers`.
 CLASSIFIERS = {
-    "xgboost": Classifier("boosted trees", "Chen and Guestrin 2016, doi:10.1145/2939672.2939785"),
-    "logistic": Classifier("logistic regression on standardised features"),
+    "xgboost": Classifier("boosted trees", "Chen and Guestrin 2016, doi:10.1145/2939672.2939785", serves=ANY),
+    "logistic": Classifier("logistic regression on standardised features", serves=(CLASSES, TRACKS)),
+    "ridge": Classifier(
+        "ridge regression on standardised features", "Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634",
+        serves=(VALUES,),
+    ),
     "svm": Classifier("linear support vector machine on standardised features"),
-    "knn": Classifier("votes of the nearest training rows"),
+    "knn": Classifier("votes of the nearest training rows", serves=ANY),
     "prototype": Classifier("the nearest class mean", "Snell et al. 2017, arXiv:1703.05175"),
     "random_forest": Classifier(
         "votes of trees on bootstrapped rows and random features", "Breiman 2001, doi:10.1023/A:1010933404324",
-        drawn=True,
+        drawn=True, serves=ANY,
     ),
     "markov": Classifier(
         "a Markov chain per class, by Bayes' rule; validation chooses the order",
@@ -323,9 +332,20 @@ CLASSIFIERS = {
     "nearest": Classifier(
         "the label of the training sequence that shares most k-mers: what memory alone reaches",
         "Irber et al. 2022, doi:10.1101/2022.01.11.475838 (FracMinHash, of large sets)", "sequences",
+        serves=ANY,
     ),
-    "majority": Classifier("the class shares of the training rows", reads="nothing"),
+    "majority": Classifier("the class shares, or means, of the training rows", reads="nothing", serves=ANY),
 }  # fmt: skip
+
+# What a classifier of classes is where labels are numbers.
+COUNTERPARTS = {"logistic": "ridge", "svm": "ridge"}
+
+
+def serving(classifiers: Iterable[str], labels: str) -> tuple[str, ...]:
+    """The classifiers that learn labels of a kind, each once; others by their counterpart, or left out."""
+    each = (name if labels in CLASSIFIERS[name].serves else COUNTERPARTS.get(name, "") for name in classifiers)
+    return tuple(dict.fromkeys(name for name in each if name and labels in CLASSIFIERS[name].serves))
+
 
 PROBES = tuple(name for name, classifier in CLASSIFIERS.items() if classifier.reads == "features")
 
@@ -335,9 +355,10 @@ SEQUENCE_CLASSIFIERS = tuple(name for name, classifier in CLASSIFIERS.items() if
 class Metric(NamedTuple):
     """How a metric is read; `evaluation.metrics` has the function of its name.
 
-    `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not; `effect` is a mean over
-    perturbations (`evaluation.effects`). Paired differences
-    within ± `margin` count as none, for the `reason`; `statistics.margins` of a config says otherwise.
+    `kind`: `count` (of a confusion matrix) and `rank` (of scores) score classes, others do not; `value` and `track` are
+    means over the outputs of a sequence (`LABELS`); `effect` is a mean over perturbations (`evaluation.effects`).
+    Paired differences within ± `margin` count as none, for the `reason`; `statistics.margins` of a config says
+    otherwise.
     """
 
     label: str
@@ -358,7 +379,14 @@ METRICS = {
     "auroc": Metric("AUROC", "rank", reason="one pair of a positive and a negative in fifty"),
     "auprc": Metric("AUPRC", "rank", reason="as of AUROC: a mean precision on the same scale"),
     "cosine": Metric("cosine similarity", "similarity", lowest=-1.0),
-    "spearman": Metric("Spearman's ρ", "correlation", lowest=-1.0),
+    "pearson": Metric("Pearson's r", "value", lowest=-1.0, reason="a fiftieth of the way from no relation to a line"),
+    "spearman": Metric("Spearman's ρ", "value", lowest=-1.0, reason="as of Pearson's r, of ranks"),
+    "r2": Metric("R²", "value", lowest=-math.inf, reason="a fiftieth of the variance of the labels"),
+    "rmse": Metric(
+        "RMSE", "value", higher_is_better=False, reason="a fiftieth of the standard deviation of the labels"
+    ),
+    "macro_auroc": Metric("macro AUROC", "track", reason="as of AUROC, whose mean over outputs it is"),
+    "macro_auprc": Metric("macro AUPRC", "track", reason="as of AUPRC, whose mean over outputs it is"),
     "ece": Metric("expected calibration error", "calibration", higher_is_better=False),
     "brier": Metric("Brier score", "calibration", higher_is_better=False),
     "loss": Metric("loss", "loss", higher_is_better=False),
@@ -384,6 +412,26 @@ COUNT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind ==
 RANK_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "rank")
 
 CLASS_METRICS = (*COUNT_METRICS, *RANK_METRICS)
+
+VALUE_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "value")
+
+TRACK_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "track")
+
+# What the label of a sequence may be, and the metrics that say so: one class; numbers (regression); or zeros and ones
+# of which several may be one (multi-label). The numbers, or zeros and ones, are its outputs, each of which has a name
+# and may be missing.
+LABELS = {CLASSES: CLASS_METRICS, VALUES: VALUE_METRICS, TRACKS: TRACK_METRICS}
+
+OUTPUT_METRICS = (*VALUE_METRICS, *TRACK_METRICS)
+
+# What may judge a task of sequences: the higher, the better.
+LEARNED_METRICS = tuple(name for names in LABELS.values() for name in names if METRICS[name].higher_is_better)
+
+
+def labels_of(metric: str) -> str:
+    """The kind of labels that a metric scores: one of `LABELS`; empty for another metric."""
+    return next((kind for kind, metrics in LABELS.items() if metric in metrics), "")
+
 
 EFFECT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "effect")
 

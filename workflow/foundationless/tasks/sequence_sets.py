@@ -7,16 +7,21 @@ column     type     meaning
 ========== ======== ====================================================================================
 id         string   unique within the set
 sequence   string   upper-case DNA over A, C, G, T, N
-label      string   class name, or null where a task has none; classes are the sorted distinct labels
+label      string   class name, or null where a task has none; classes are the sorted distinct labels. Of a set with
+                    outputs (regression, multi-label): their values, as `data.outputs` spells them
 split      string   train, validation or test (all `test` where nothing is trained)
 group      string   what must not be split and is resampled together (gene, contig, person, family)
 ========== ======== ====================================================================================
+
+The file's metadata (`foundationless`, JSON) name the `outputs` of such a set and say whether they are `values` or
+`tracks` (`labels`; see `vocabulary.LABELS`); in memory both stand in the frame's `attrs`.
 
 Tasks add columns of their own (`offset`, `ref`, `alt` for variants; `window`, `mutations`, `sites` for mutants;
 `sample` for people; ...); the reader that makes them documents them.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,9 +31,11 @@ import pyarrow.parquet as pq
 from foundationless.data.dna import check_dna
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
+from foundationless.study.vocabulary import CLASSES
 
 COLUMNS = ("id", "sequence", "label", "split", "group")
 SPLITS = ("train", "validation", "test")
+_METADATA = "foundationless"
 _DICTIONARY = 1 << 28  # bytes of distinct sequences per row group up to which repeats are stored by number
 
 
@@ -68,9 +75,14 @@ def write_sequences(path: Path, frame: pd.DataFrame) -> None:
     codes, distinct = pd.factorize(frame["sequence"])
     repeated = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(distinct, pa.string()))
     table = table.add_column(1, "sequence", repeated)
+    described = {name: frame.attrs[name] for name in ("labels", "outputs") if name in frame.attrs}
     with atomic_path(path) as part:
         # Without the schema of Arrow, readers see a column of plain text, whatever its encoding.
-        pq.write_table(table, part, compression="zstd", store_schema=False, dictionary_pagesize_limit=_DICTIONARY)
+        how = {"compression": "zstd", "store_schema": False, "dictionary_pagesize_limit": _DICTIONARY}
+        with pq.ParquetWriter(part, table.schema, **how) as writer:
+            writer.write_table(table)
+            if described:
+                writer.add_key_value_metadata({_METADATA: json.dumps(described)})
 
 
 def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alphabet: bool = True) -> pd.DataFrame:
@@ -91,10 +103,29 @@ def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alph
             if not plain and not pa.types.is_null(types[name]):
                 raise UserError(f"{path}: column '{name}' holds {types[name]}, not text; build the set again.")
         chosen = None if columns is None else list(columns)
-        frame: pd.DataFrame = pq.read_table(path, columns=chosen, read_dictionary=["sequence"]).to_pandas()
+        table = pq.read_table(path, columns=chosen, read_dictionary=["sequence"])
+        frame: pd.DataFrame = table.to_pandas()
+        frame.attrs = json.loads((table.schema.metadata or {}).get(_METADATA.encode(), b"{}"))
         if "sequence" in frame.columns:
             frame["sequence"] = frame["sequence"].astype(object)  # one string for all rows that hold it
         _check_rows(frame, path.name, strict_alphabet)
         return frame
     except (pa.ArrowException, KeyError, OSError) as error:
         raise UserError(f"{path}: not a sequence set ({error}); build it again.") from None
+
+
+def with_outputs(frame: pd.DataFrame, labels: str, outputs: Sequence[str]) -> pd.DataFrame:
+    """The frame with the kind of its labels (`values` or `tracks`) and the names of its outputs in its `attrs`.
+
+    `UserError` where a name is empty or stands twice.
+    """
+    names = [str(name) for name in outputs]
+    if not all(names) or len(set(names)) < len(names):
+        raise UserError(f"outputs {', '.join(names)[:80]}: each needs a name of its own.")
+    frame.attrs = {"labels": labels, "outputs": names}
+    return frame
+
+
+def labels_in(frame: pd.DataFrame) -> tuple[str, list[str]]:
+    """Kind of the labels of a set (of `vocabulary.LABELS`), and the names of its outputs (none: labels are classes)."""
+    return frame.attrs.get("labels", CLASSES), list(frame.attrs.get("outputs", []))
