@@ -61,6 +61,7 @@ rule simulate_words:
             kind=["vocabulary", "decay", "strand", "insert", "mixture"],
             about=["words", "letters"],
         ),
+        tables=expand("resources/simulated/{table}.tsv", table=["amounts", "amounts_far", "topics"]),
     log:
         "logs/simulate_words.log",
     benchmark:

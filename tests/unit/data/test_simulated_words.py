@@ -4,10 +4,11 @@ import hashlib
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pysam
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from foundationless.data import simulate_words
@@ -106,3 +107,48 @@ def test_letters_tell_what_they_should(text, kind):
 @pytest.mark.parametrize("kind", ["vocabulary", "strand", "mixture"])
 def test_words_can_be_told_apart(text, kind):
     assert accuracy(text, f"{kind}_words", 6) > 0.9
+
+
+def tables(text, name):
+    frame = pd.read_csv(text / f"{name}.tsv", sep="\t")
+    return frame, frame[frame["split"] == "train"].index, frame[frame["split"] == "test"].index
+
+
+def spoken(sequences, pair):
+    """How many words of each vocabulary of a pair the sequences hold: [sequences, 2]."""
+    known = simulate_words._Writer(simulate_words.seeded(1)).vocabularies
+    return np.array([[sum(text.count(word) for word in known[name]) for name in pair] for text in sequences])
+
+
+@pytest.mark.parametrize("name", ["amounts", "amounts_far"])
+def test_amounts_are_shares_of_words_with_a_little_noise(text, name):
+    frame, *_ = tables(text, name)
+    assert frame["split"].value_counts().to_dict() == simulate_words.ROWS
+    assert frame["sequence"].str.len().nunique() == 1
+    first, second = spoken(frame["sequence"], simulate_words.AMOUNTS["first"]).T
+    error = frame["first"] - first / (first + second)
+    spread = error.abs().median() / 0.6745  # of most: a word may arise where two others meet
+    assert 0.8 * simulate_words.NOISE < spread < 1.25 * simulate_words.NOISE and (error.abs() < 0.25).mean() > 0.9
+    assert abs(np.corrcoef(frame["first"], frame["second"])[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize(("length", "low", "high"), [(2, -0.3, 0.1), (8, 0.5, 1.0)])
+def test_letters_do_not_tell_amounts_and_words_do(text, length, low, high):
+    frame, train, test = tables(text, "amounts")
+    counts = CountVectorizer(analyzer="char", ngram_range=(length, length))
+    seen = counts.fit_transform(frame["sequence"][train]).toarray().astype(float)
+    model = Ridge(30.0).fit(seen, frame["first"][train])
+    score = model.score(counts.transform(frame["sequence"][test]).toarray().astype(float), frame["first"][test])
+    assert low < score < high
+
+
+def test_topics_are_balanced_and_some_are_not_known(text):
+    frame, *_ = tables(text, "topics")
+    answers = frame[list(simulate_words.TOPICS)]
+    assert ((answers.mean() - 0.5).abs() < 0.06).all() and set(answers.stack().dropna()) == {0.0, 1.0}
+    assert (answers.isna().mean() - simulate_words.UNKNOWN).abs().max() < 0.04
+    assert frame["sequence"].str.len().nunique() == 1
+    for name in ("first", "second"):
+        one, other = spoken(frame["sequence"], simulate_words.TOPICS[name]).T
+        known = frame[name].notna()
+        assert ((one > other)[known] == frame[name][known]).mean() > 0.99

@@ -1,6 +1,7 @@
 """Simulate a genome that is written in words, two corpora that hold nothing, and questions about the words.
 
-Writes words.fa, shuffled.fa and monotone.fa (with .fai), and one BED file of windows for each question (name = class).
+Writes words.fa, shuffled.fa and monotone.fa (with .fai), one BED file of windows for each question (name = class), and
+tables of windows for those with several answers.
 """
 
 import argparse

@@ -12,6 +12,12 @@ The other is about letters: it needs no reading, and whoever has forgotten how t
   whatever reading it does beyond that can only harm.
 - `monotone.fa`: one letter, over and over. Who reads it learns that what stands before does not matter.
 
+Two kinds of questions have more than one answer, and are all about words. They stand in tables.
+
+- `amounts.tsv`: how much of a window's text is in a vocabulary rather than in another, twice: two numbers with a little
+  noise. `amounts_far.tsv` asks the same of text with wider gaps.
+- `topics.tsv`: which of three vocabularies a window speaks; a tenth of the answers is not known.
+
 Everything is a function of the seed, byte for byte. Coordinates are 0-based and half-open.
 """
 
@@ -34,6 +40,12 @@ WINDOW = 96  # bp
 INSERT = 64  # bp of words in a window that is random but for them
 WINDOWS = {"train": 160, "validation": 80, "test": 600}  # of each task, half of each class
 DECAYED = {"": 0.0, "turned": 0.5, "deaminated": 0.75}  # share of words that decay
+ROWS = {"train": 240, "validation": 100, "test": 500}  # of each table
+AMOUNTS = {"first": ("a", "b"), "second": ("c", "d")}  # number -> the vocabulary that it counts, and the other one
+TOPICS = {"first": ("a", "b"), "second": ("c", "d"), "third": ("e", "e")}  # of one vocabulary the other is a strand
+OF_EACH = 5  # words of a pair of vocabularies in a window of `amounts.tsv`, 4 of `topics.tsv`
+NOISE = 0.05  # standard deviation of what is added to an amount; they lie between 0 and 1
+UNKNOWN = 0.1  # share of topics
 _DEAMINATED = str.maketrans("CG", "TA")
 
 
@@ -99,6 +111,60 @@ class _Writer:
         before = int(self.rng.integers(WINDOW - INSERT + 1))
         return self.random(before) + self.text(vocabulary, INSERT) + self.random(WINDOW - INSERT - before)
 
+    def mixed(self, words: list[str], gap: int) -> str:
+        """Words in a random order with at most `gap` random letters between them, and before and behind to one length.
+
+        Of windows of as many words none is longer than another.
+        """
+        order = self.rng.permutation(len(words)).tolist()
+        between = self.rng.integers(gap + 1, size=len(words)).tolist()
+        parts = [words[place] + self.random(size) for place, size in zip(order, between, strict=True)]
+        left = gap * len(words) - sum(between)
+        before = int(self.rng.integers(left + 1))
+        return self.random(before) + "".join(parts) + self.random(left - before)
+
+    def some(self, vocabulary: str, count: int) -> list[str]:
+        """Words of a vocabulary, drawn at random."""
+        return [self.vocabularies[vocabulary][number] for number in self.rng.integers(WORDS, size=count).tolist()]
+
+
+def _amounts(writer: _Writer, gap: int) -> tuple[str, list[str]]:
+    """A window of `amounts.tsv`, and its numbers as text."""
+    words, values = [], []
+    for one, other in AMOUNTS.values():
+        count = int(writer.rng.integers(OF_EACH + 1))
+        words += writer.some(one, count) + writer.some(other, OF_EACH - count)
+        values.append(f"{count / OF_EACH + writer.rng.normal(0, NOISE):.4f}")
+    return writer.mixed(words, gap), values
+
+
+def _topics(writer: _Writer) -> tuple[str, list[str]]:
+    """A window of `topics.tsv`, and its zeros and ones as text, empty where one is not known."""
+    words, answers = [], []
+    for one, other in TOPICS.values():
+        spoken = bool(writer.rng.random() < 0.5)
+        mine = writer.some(one if spoken else other, OF_EACH - 1)
+        words += mine if spoken or one != other else [reverse_complement(word) for word in mine]
+        answers.append("" if writer.rng.random() < UNKNOWN else str(int(spoken)))
+    return writer.mixed(words, GAP), answers
+
+
+def _tables(writer: _Writer) -> dict[str, list[str]]:
+    """Lines of the tables: sequence, split, and a column for each answer."""
+    kinds: dict[str, tuple[dict[str, tuple[str, str]], Callable[[], tuple[str, list[str]]]]] = {
+        "amounts.tsv": (AMOUNTS, lambda: _amounts(writer, GAP)),
+        "amounts_far.tsv": (AMOUNTS, lambda: _amounts(writer, 2 * GAP)),
+        "topics.tsv": (TOPICS, lambda: _topics(writer)),
+    }
+    files = {}
+    for name, (answers, write) in kinds.items():
+        files[name] = lines = ["\t".join(("sequence", "split", *answers))]
+        for split, count in ROWS.items():
+            for _ in range(count):
+                sequence, values = write()
+                lines.append("\t".join((sequence, split, *values)))
+    return files
+
 
 def _questions(writer: _Writer) -> dict[str, Callable[[int], str]]:
     """Task -> what writes a window of class 0 or 1; the first of two is about words, the second about letters."""
@@ -128,9 +194,10 @@ def _fasta(contigs: dict[str, str]) -> list[str]:
 
 
 def simulate_words(directory: Path, seed: int) -> None:
-    """Write words.fa, shuffled.fa and monotone.fa, each with its .fai, and a BED file of each question.
+    """Write words.fa, shuffled.fa and monotone.fa, each with its .fai, and a file of each question.
 
-    The BED files (`vocabulary_words.bed`, ...) name windows of words.fa; their `name` column is the class, 0 or 1.
+    The BED files (`vocabulary_words.bed`, ...) name windows of words.fa; their `name` column is the class, 0 or 1. The
+    tables have the windows themselves, their split, and a column for each number, or zero or one.
     """
     rng = seeded(seed)
     writer = _Writer(rng)
@@ -147,6 +214,7 @@ def simulate_words(directory: Path, seed: int) -> None:
     files["words.fa"] = _fasta(text | {split: "".join(windows) for split, windows in parts.items()})
     files["shuffled.fa"] = _fasta({name: writer.deal(bases) for name, bases in text.items()})
     files["monotone.fa"] = _fasta({name: "A" * len(bases) for name, bases in text.items()})
+    files |= _tables(writer)
     with staged(directory) as stage:
         for name, lines in files.items():
             (stage / name).write_text("\n".join(lines) + "\n")
