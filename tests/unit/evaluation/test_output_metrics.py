@@ -189,7 +189,7 @@ def test_a_prediction_that_is_no_number_makes_everything_undefined():
 def test_what_does_not_fit_is_one_sentence():
     with pytest.raises(UserError, match=r"shape \(3, 1\) do not fit labels of shape \(3, 2\)"):
         evaluate_outputs(VALUES, np.zeros((3, 2)), np.zeros((3, 1)))
-    with pytest.raises(UserError, match="label 0.5 of a track is neither 0 nor 1"):
+    with pytest.raises(UserError, match=r"label 0\.5 of a track is neither 0 nor 1"):
         evaluate_outputs(TRACKS, np.full((3, 2), 0.5), np.zeros((3, 2)))
     with pytest.raises(ValueError, match="no kind of labels"):
         evaluate_outputs("classes", np.zeros((3, 2)), np.zeros((3, 2)))
