@@ -13,7 +13,7 @@ from foundationless.evaluation.bootstrap import Run
 from foundationless.evaluation.task_results import KEYS, TaskResults
 from foundationless.study.vocabulary import VALUES
 
-SCATTER = [*KEYS, "selection", "output", "what", "x", "y", "width", "height", "count"]
+SCATTER = [*KEYS, "selection", "output", "what", "x", "y", "step_x", "step_y", "count"]
 SELECTION = "validation"
 BINS = 40
 COVERED = 0.998  # share of the predictions and of the residuals that the grid holds; what is beyond is in its last cells
@@ -26,7 +26,7 @@ def scatter(results: TaskResults) -> Rows:
     """Cells that hold a prediction, of every arm, runs that validation chose pooled over seeds and folds.
 
     `what` is `grid` (`count` predictions in the cell with the middle observed `x`, predicted `y`, both in units of the
-    labels, `width` by `height`) or `residuals` (predicted minus observed, `x` and `width` alone). All arms have the
+    labels, `step_x` by `step_y`) or `residuals` (predicted minus observed, `x` and `step_x` alone). All arms have the
     same cells. Items whose value is not known are left out; labels of other kinds have no rows.
     """
     record = results.cells[0].record
@@ -80,7 +80,7 @@ def _grid(truth: Floats, answer: Floats, across: Floats, up: Floats) -> Rows:
     width, height = across[1] - across[0], up[1] - up[0]
     return [
         {"what": "grid", "x": float(across[x] + width / 2), "y": float(up[y] + height / 2)}
-        | {"width": float(width), "height": float(height), "count": int(counts[x * BINS + y])}
+        | {"step_x": float(width), "step_y": float(height), "count": int(counts[x * BINS + y])}
         for x, y in zip(*np.divmod(np.flatnonzero(counts), BINS), strict=True)
     ]
 
@@ -88,6 +88,6 @@ def _grid(truth: Floats, answer: Floats, across: Floats, up: Floats) -> Rows:
 def _histogram(values: Floats, edges: Floats) -> Rows:
     counts, width = np.bincount(_places(values, edges), minlength=BINS), edges[1] - edges[0]
     return [
-        {"what": "residuals", "x": float(edges[x] + width / 2), "width": float(width), "count": int(counts[x])}
+        {"what": "residuals", "x": float(edges[x] + width / 2), "step_x": float(width), "count": int(counts[x])}
         for x in np.flatnonzero(counts)
     ]
