@@ -13,7 +13,10 @@ import yaml
 from foundationless.evaluation import records
 from support import ROOT
 
-ENVIRONMENT = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+# What a make that runs the tests says to other makes, as to name directories, is nothing to those that tests run.
+_OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in _OF_MAKE}
+ENVIRONMENT |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
 
 def snakemake(*arguments, directory=ROOT, environment=ENVIRONMENT, timeout=None):

@@ -66,7 +66,8 @@ def test_make_hands_paths_on_as_one_word(path):
             target,
             *(f"{name}={text}" for name, text in variables.items()),
         ]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        answer = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+        return answer.stdout.splitlines()[-1]
 
     given = path.replace("$", "$$")  # as make wants a dollar on its command line
     for text in {path, given} if "$" not in path else {path}:
