@@ -6,8 +6,10 @@ from foundationless.reporting.tables.catalogue import SHOWN as REPORTED_TABLES
 CATEGORIES = (*dict.fromkeys(figure.group for figure in vocabulary.FIGURES.values()), "Tables")
 
 
-# Figures of the study's analyses: those of gene perturbations are no business of others.
-DRAWN_FIGURES = vocabulary.figures_of(study.by_task)
+# Figures of the study's analyses and labels: those of gene perturbations, or of numbers, are no business of others.
+DRAWN_FIGURES = vocabulary.figures_of(
+    study.by_task, {study.task(name)["metric"] for tasks in study.by_task.values() for name in tasks}
+)
 
 
 def get_category(name):
