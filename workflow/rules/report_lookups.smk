@@ -7,9 +7,7 @@ CATEGORIES = (*dict.fromkeys(figure.group for figure in vocabulary.FIGURES.value
 
 
 # Figures of the study's analyses and labels: those of gene perturbations, or of numbers, are no business of others.
-DRAWN_FIGURES = vocabulary.figures_of(
-    study.by_task, {study.task(name)["metric"] for tasks in study.by_task.values() for name in tasks}
-)
+DRAWN_FIGURES = vocabulary.figures_of(study.by_task, METRICS)
 
 
 def get_category(name):

@@ -29,11 +29,9 @@ def scatter(results: TaskResults) -> Rows:
     labels, `step_x` by `step_y`) or `residuals` (predicted minus observed, `x` and `step_x` alone). All arms have the
     same cells. Items whose value is not known are left out; labels of other kinds have no rows.
     """
-    record = results.cells[0].record
-    settings = record.get("settings", {})
-    if settings.get("labels") != VALUES:
+    if results.stated.labels != VALUES:
         return []
-    output = str(settings["outputs"][0])
+    output = results.outputs[0]
     arms = {arm: known for arm in results.order if (known := _known(results.runs(arm, SELECTION))) is not None}
     if not arms:
         return []

@@ -260,6 +260,11 @@ TABLES: dict[str, Table] = {
         "the mean over them), and its paired differences, whose words are of p values adjusted over outputs",
         _DIAGNOSTICS, f"{_ARM} metric selection output versus", parts=True,
     ),
+    "scatter": _table(
+        RESULTS, "Predicted against observed numbers of a regression (of its first output): test items in each cell of "
+        "a grid, and residuals",
+        _DIAGNOSTICS, f"{_ARM} selection output what x y", parts=True,
+    ),
     "p_reported": _table(
         SECOND, "The second paper's numbers beside ours: both intervals are over held-out perturbations",
         "experiment source task model model_label init reported_model arm metric reported reported_low reported_high "
