@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import METRICS
+from foundationless.study.vocabulary import CLASSES, METRICS, labels_of
 
 Fact = Mapping[str, Any]
 FLAGS = ("shortcut", "constructed")
@@ -35,7 +35,7 @@ CHECKS = {
 def section(found: Fact, labels: Mapping[str, str]) -> dict[str, Any]:
     """What the verdict holds of a set: the arm to use, the evidence, and sentences for people."""
     use, choice = _choose(found, labels)
-    said = [*choice, *_leaks(found), *_flattery(found, labels), _sure(found, labels), *_cost(found, labels, use)]
+    said = [*choice, *_meaning(found, use, labels), *_leaks(found), *_flattery(found, labels), _sure(found, labels), *_cost(found, labels, use)]
     return {
         "task": found["task"],
         "title": f"Which to use for this set: {found['label']}",
@@ -102,6 +102,40 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
         f"Use {other}: it is as good as these rows can tell, trains in seconds and needs no GPU; more rows may show "
         "what a network adds.",
     ]
+
+
+def _meaning(found: Fact, use: Fact | None, labels: Mapping[str, str]) -> list[str]:
+    """What the scores of the arm to use amount to, of labels that are numbers or tracks, in a sentence."""
+    if use is None or labels_of(found["metric"]) == CLASSES:
+        return []
+    known, name = {**use.get("also", {}), found["metric"]: use["value"]}, _name(use, found, labels)
+    said = [word for word in (_explained(known), *_ranked(known)) if word]
+    return [f"On the test rows {name} {', and '.join(said)}."] if said else []
+
+
+def _explained(known: Mapping[str, float]) -> str:
+    """`explains 43 % of the variance of the values`; of none, that a constant answer is as near."""
+    if "r2" not in known:
+        return ""
+    if known["r2"] <= 0:
+        return f"comes no nearer to the values than their mean does (R² {_plain(known['r2'])})"
+    error = f", at a typical error of {known['rmse']:.3g} in their units" if "rmse" in known else ""
+    return f"explains {100 * known['r2']:.0f} % of the variance of the values{error}"
+
+
+def _ranked(known: Mapping[str, float]) -> list[str]:
+    """How often what is higher, or has a track, is ranked higher."""
+    said = []
+    if "spearman" in known:
+        said.append(f"ranks the sequences by them with {METRICS['spearman'].label} {_plain(known['spearman'])}")
+    if "macro_auroc" in known:
+        said.append(
+            "ranks a sequence that has a track above one that lacks it in "
+            f"{100 * known['macro_auroc']:.0f} % of pairs (a coin: 50 %), mean over the tracks"
+        )
+    if "macro_auprc" in known:
+        said.append(f"has a {METRICS['macro_auprc'].label} of {_plain(known['macro_auprc'])}")
+    return said
 
 
 def _by_validation(arm: Fact) -> float:
