@@ -16,7 +16,9 @@ from foundationless.study.vocabulary import VALUES
 SCATTER = [*KEYS, "selection", "output", "what", "x", "y", "step_x", "step_y", "count"]
 SELECTION = "validation"
 BINS = 40
-COVERED = 0.998  # share of the predictions and of the residuals that the grid holds; what is beyond is in its last cells
+COVERED = (
+    0.998  # share of the predictions and of the residuals that the grid holds; what is beyond is in its last cells
+)
 
 Floats = NDArray[np.float64]
 Rows = list[dict[str, Any]]
@@ -48,7 +50,9 @@ def scatter(results: TaskResults) -> Rows:
 
 def _known(runs: Sequence[Run]) -> tuple[Floats, Floats] | None:
     """Observed and predicted first output of all runs of an arm, where it is known; None without any."""
-    pairs = [(run.observed[:, 0], run.values[:, 0]) for run in runs if run.observed is not None and run.values is not None]
+    pairs = [
+        (run.observed[:, 0], run.values[:, 0]) for run in runs if run.observed is not None and run.values is not None
+    ]
     if not pairs:
         return None
     truth, answer = (np.concatenate(part) for part in zip(*pairs, strict=True))
@@ -59,7 +63,8 @@ def _known(runs: Sequence[Run]) -> tuple[Floats, Floats] | None:
 def _inner(values: Floats) -> Floats:
     """Values without the few farthest at both ends: one wild prediction must not make all others one cell."""
     low, high = np.quantile(values, [(1 - COVERED) / 2, (1 + COVERED) / 2])
-    return values[(values >= low) & (values <= high)]
+    inner: Floats = values[(values >= low) & (values <= high)]
+    return inner
 
 
 def _edges(values: Floats) -> Floats:
