@@ -186,7 +186,7 @@ FLAGS = dict(max_tokens=40, learning_rates=[0.01], epochs=8, pooling="max", batc
 def test_what_lies_beyond_the_limit_is_found_in_chunks_alone(tmp_path, weights):
     frame, reached = beyond(), {}
     for chunks in ("none", "mean", "attention"):
-        assert job(tmp_path / chunks, weights, frame, **FLAGS, chunks=chunks) == 0
+        assert job(tmp_path / chunks, weights, frame, **FLAGS | {"token_budget": 2000}, chunks=chunks) == 0
         record, _ = outputs(tmp_path / chunks)
         (reached[chunks],) = metric_of(record, "validation")
         assert record["settings"].get("chunks") == (None if chunks == "none" else chunks)
@@ -211,9 +211,9 @@ def test_a_job_that_was_ended_goes_on_to_the_same_bits(tmp_path, weights, chunks
 
 def test_runs_go_one_after_another_and_say_so(tmp_path, weights, capsys):
     flags = FLAGS | dict(epochs=1, learning_rates=[0.003, 0.01])
-    assert job(tmp_path / "packed", weights, planted(120), **flags, chunks="mean", pack=2) == 0
+    assert job(tmp_path / "packed", weights, planted(160), **flags, chunks="mean", pack=2) == 0
     assert "one after another, for sequences in chunks cannot be stacked" in capsys.readouterr().err
-    assert job(tmp_path / "single", weights, planted(120), **flags, chunks="mean") == 0
+    assert job(tmp_path / "single", weights, planted(160), **flags, chunks="mean") == 0
     same(tmp_path / "packed", tmp_path / "single")
 
 
@@ -227,8 +227,8 @@ def test_outputs_are_learned_in_chunks_too(tmp_path, weights):
 
 
 def test_refusals_are_sentences(tmp_path, weights, capsys):
-    assert job(tmp_path / "short", weights, planted(120), **FLAGS | {"max_tokens": 2}, chunks="mean") == 2
+    assert job(tmp_path / "short", weights, planted(160), **FLAGS | {"max_tokens": 2}, chunks="mean") == 2
     assert "a chunk of 2 tokens holds nothing beside 2 special ones" in capsys.readouterr().err
     read = save_model(tmp_path / "read", "cnn", CNN, "character", reading="as_in_paper")
-    assert job(tmp_path / "paper", read, planted(120), **FLAGS, chunks="mean") == 2
+    assert job(tmp_path / "paper", read, planted(160), **FLAGS, chunks="mean") == 2
     assert "--chunks mean: these weights are read as in the paper" in capsys.readouterr().err
