@@ -6,7 +6,7 @@ from typing import Any
 
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
 from foundationless.commands._flags import count, layer, number
-from foundationless.study.vocabulary import CLASS_METRICS, CLASSIFIERS
+from foundationless.study.vocabulary import CLASSIFIERS, LEARNED_METRICS
 
 RECIPE = 4  # raise it when a result would change
 
@@ -26,7 +26,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     add("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
     add("--aggregate", help="average the features of rows that share this column, such as sample")
-    add("--metric", required=True, choices=CLASS_METRICS, help="main metric; it chooses on validation")
+    add("--metric", required=True, choices=LEARNED_METRICS, help="main metric; it chooses on validation")
     add("--rounds", type=count, default=1000, help="XGBoost: trees per class")
     add("--depth", type=count, default=3, help="XGBoost: depth of a tree")
     add("--eta", type=number, default=0.1, help="XGBoost: learning rate")
@@ -34,6 +34,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--early-stopping", type=int, default=0, help="XGBoost: patience in rounds; 0 never stops early")
     add("--pca", type=count, nargs="+", default=[], help="also read so many principal components")
     add("--cv-folds", type=int, default=0, help="also cross-validate over all rows; 0: never")
+    text = "of logistic regression on classes: a row weighs as much as its class is rare (default: all weigh the same)"
+    add("--class-weights", choices=["balanced"], default="", help=text)
     add("--threads", type=count, default=1, help="CPU threads")
     add_identity(parser)
     add_record_outputs(parser)
