@@ -1,4 +1,4 @@
-"""Long sequences in chunks: what a chunk is, what is pooled over them, and memory that does not grow with the length."""
+"""Long sequences in chunks: what a chunk is, what is pooled, and memory that does not grow with the length."""
 
 from dataclasses import replace
 

@@ -2,8 +2,8 @@
 
 A sequence is cut as `models.batching.cut_in_chunks` says; every chunk passes through the model as a sequence of its own
 and is pooled over its tokens to one vector v_c. With `mean` the logits of a sequence are the head's of the mean of its
-vectors, each weighted by its n_c tokens; with `attention` (Ilse et al. 2018, arXiv:1802.04712, a linear score) each output
-o has a query q_o, and the weights of the chunks are
+vectors, each weighted by its n_c tokens; with `attention` (Ilse et al. 2018, arXiv:1802.04712, a linear score) each
+output o has a query q_o, and the weights of the chunks are
 
     softmax over c of (q_o · v_c / sqrt(width) + log n_c),
 
