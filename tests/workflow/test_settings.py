@@ -24,13 +24,13 @@ VALUES = {
         "batch_size": 6, "pooling": "mean", "precision": "bf16",
         "lora": {"rank": 3, "alpha": 5, "dropout": 0.25, "targets": ["query", "dense"]}, "suites": {},
         "trainable": "lora", "layer_rates": 0.75, "unfreeze": 2, "gradient_checkpointing": True,
-        "weight_precision": "bf16", "token_budget": 2345,
+        "weight_precision": "bf16", "token_budget": 2345, "chunks": "attention",
     },
     "probing": {
         "probes": ["logistic", "knn"], "poolings": ["mean", "max"], "pca": [9, 5], "cv_folds": 4, "rounds": 17,
         "depth": 2, "eta": 0.3, "colsample": 0.7, "early_stopping": 11,
     },
-    "embedding": {"precision": "bf16", "token_budget": 4321, "layers": [1]},
+    "embedding": {"precision": "bf16", "token_budget": 4321, "layers": [1], "chunks": "mean"},
     "pretraining": {
         "steps": 321, "window": 123, "batch_size": 6, "token_budget": 5432, "processes": 2, "shard": True,
         "betas": [0.8, 0.85], "weight_decay": 0.3, "learning_rate": 2e-3, "minimum_learning_rate": 3e-4, "warmup": 12,
@@ -57,6 +57,7 @@ PLACES = {
     "predictions", "output", "losses", "checkpoints", "checkpoint_seconds", "pack", "shard", "family", "classifier",
     "options", "probes", "poolings", "genome", "exclude", "holdout", "vcf", "people", "panel",
     "people_per_superpopulation", "strict_alphabet", "max_tokens", "importances", "parts", "layers",
+    "chunks",
 }  # fmt: skip
 
 

@@ -34,8 +34,8 @@ def get_kept_layers(wildcards):
     return get_layer_flags(study.embedded_layers(wildcards.task, wildcards.model))
 
 
-# What a study says of layers reaches the rules that read them by flags: it must not tell other kept jobs from theirs.
-EMBEDDING = {key: value for key, value in config["embedding"].items() if key != "layers"}
+# What a study says of these two reaches the rules that read them by flags: it must not tell other kept jobs from theirs.
+EMBEDDING = {key: value for key, value in config["embedding"].items() if key not in ("layers", "chunks")}
 
 
 class Settings(dict):
@@ -47,7 +47,7 @@ class Settings(dict):
     @property
     def further(self):
         """Flags of what the study sets besides, and none where it sets nothing."""
-        keys = ("trainable", "layer_rates", "unfreeze", "weight_precision", "token_budget", "class_weights")
+        keys = ("trainable", "layer_rates", "unfreeze", "weight_precision", "token_budget", "class_weights", "chunks")
         flags = [f"--{key.replace('_', '-')} {self[key]}" for key in keys if key in self]
         flags += ["--gradient-checkpointing"] if "gradient_checkpointing" in self else []
         return " ".join([*flags, *(["--lora-targets", *self["lora"]["targets"]] if "targets" in self["lora"] else [])])
@@ -58,10 +58,11 @@ def get_finetuning(wildcards):
 
 
 def get_chunk_flags(wildcards):
-    """The paper's chunks, for what it evaluated; otherwise the model's maximum."""
+    """The paper's chunks, for what it evaluated; otherwise the model's maximum, and how chunks are pooled."""
     model = study.model(wildcards.model)
     longest = model.entry.get("max_tokens")
-    return ["--max-tokens", str(longest)] if longest and model.reading == "as_in_paper" else []
+    chunks = ["--chunks", said] if (said := config["embedding"].get("chunks", "none")) != "none" else []
+    return chunks or (["--max-tokens", str(longest)] if longest and model.reading == "as_in_paper" else [])
 
 
 def get_precision(section):

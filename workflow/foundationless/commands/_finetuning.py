@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from foundationless.commands import add_compute, add_identity, add_sequences
 from foundationless.commands._flags import count, number, output_directory
+from foundationless.study.vocabulary import CHUNKS
 
 if TYPE_CHECKING:
     from foundationless.training.sweep import Settings
@@ -34,6 +35,8 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weight-decay", type=number, default=0.0, help="of AdamW")
     parser.add_argument("--patience", type=int, default=0, help="epochs without improvement that end a run (0: off)")
     parser.add_argument("--max-tokens", type=count, help="cut longer inputs (default: the model's maximum)")
+    text = "read a longer input in chunks and pool them, each by its tokens or by a learned query (none: cut it off)"
+    parser.add_argument("--chunks", choices=CHUNKS, default="none", help=text)
     parser.add_argument("--lora-rank", type=int, default=0, help="of low-rank adapters (0: every weight is trained)")
     parser.add_argument("--lora-alpha", type=count, default=16, help="the adapters' scale is alpha / rank")
     parser.add_argument("--lora-dropout", type=number, default=0.0, help="on what the adapters read")

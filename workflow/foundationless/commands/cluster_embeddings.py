@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from foundationless.evaluation.records import hash_files, write_record
     from foundationless.features.clustering import NEIGHBOURS, cluster, cluster_layers
-    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, of_outside, read_embeddings
+    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, of_vectors, read_embeddings
     from foundationless.features.layers import columns_in_file, kept_columns
     from foundationless.features.probes import align, read_samples
     from foundationless.runtime.files import atomic_path
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
         analysis=arguments.analysis,
         **identity,
         parameters=facts["parameters"],
-        settings=settings | {"permutation_p": clusters.p, "precision": facts["precision"]} | of_outside(facts),
+        settings=settings | {"permutation_p": clusters.p, "precision": facts["precision"]} | of_vectors(facts),
         results=clusters.results,
         hashes=hash_files(predictions=arguments.map, sequences=arguments.sequences) | hashes_of_weights(facts),
         cost=usage.cost() | of_embedding(arguments.task, facts),

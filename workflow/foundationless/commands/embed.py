@@ -5,6 +5,7 @@ from pathlib import Path
 
 from foundationless.commands import add_compute, add_sequences
 from foundationless.commands._flags import count, layer, output_file, positive
+from foundationless.study.vocabulary import CHUNKS
 
 RECIPE = 2  # raise it when a result would change
 
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     add("--poolings", required=True, nargs="+", choices=["max", "mean", "cls", "site"], help="poolings")
     add("--max-tokens", type=count, help="cut longer sequences into chunks of so many tokens (default: model's)")
+    add("--chunks", choices=CHUNKS, default="none", help="mean: pool over the tokens of all chunks as over one input")
     text = "layers to keep beside the last: all, or numbers from 0, the embedding (default: the last alone)"
     add("--layers", type=layer, nargs="+", default=[], help=text)
     add("--output", required=True, type=output_file, help="embeddings to write (Parquet)")
@@ -50,17 +52,17 @@ def run(arguments: argparse.Namespace) -> None:
         frame = read_sequences(arguments.sequences, ["id", "sequence", *sites], arguments.strict_alphabet)
         decisive = settings | {"poolings": poolings, "device": device.type, "recipe": RECIPE}
         decisive |= {"sequences": sha256(arguments.sequences), "weights": sha256(arguments.weights / "weights.json")}
-        special = weights.model.reading != "as_in_paper"
-        chunks = cut_sequences(weights, frame["sequence"].tolist(), arguments.max_tokens, special)
+        how = (arguments.max_tokens, weights.model.reading != "as_in_paper", arguments.chunks)
+        chunks = cut_sequences(weights, frame["sequence"].tolist(), *how)
         inner, kept = settle_layers(weights, chunks, arguments.layers)
+        kept |= {"chunks": arguments.chunks} if arguments.chunks != "none" else {}
         shards.identify(decisive | kept)
+        compute = {"token_budget": arguments.token_budget, "device": device, "precision": arguments.precision}
         vectors = embed_chunks(
             weights,
             chunks,
             poolings,
-            token_budget=arguments.token_budget,
-            device=device,
-            precision=arguments.precision,
+            **compute,
             sites=frame["sites"].tolist() if sites else None,
             shards=shards,
             layers=inner,

@@ -53,7 +53,7 @@ def shared(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, of_outside, read_embeddings
+    from foundationless.features.embedding_files import hashes_of_weights, of_embedding, of_vectors, read_embeddings
     from foundationless.features.layers import columns_in_file, kept_columns
     from foundationless.features.probes import align, run_job
 
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
         lambda frame: align(ids, features, frame),
         arguments.probes,
         parameters=facts["parameters"],
-        details=details | of_outside(facts),
+        details=details | of_vectors(facts),
         layers=layers,
         cost=of_embedding(arguments.task, facts),
         hashes=hashes_of_weights(facts),

@@ -6,6 +6,10 @@ pooled, and the sequence's vector is the mean over its chunks. (The paper's biot
 command `embed` does so with weights read `as_in_paper`.) Identical inputs run through the network
 once.
 
+With `chunks` a longer sequence is read in chunks that are encoded as sequences of their own, special tokens included
+(`models.batching.cut_in_chunks`), and is pooled as if they were one input: mean and max over the tokens of all its
+chunks, but for those chunks that hold nothing but N.
+
 Memory is that of one batch of `token_budget` tokens, whatever their number and the sequences' lengths, and besides it
 one or two bytes per distinct token and the vectors. The vocabulary projection is never computed. Of several layers
 the vectors lie in a file without a name beside the output until they are written, so that memory does not grow with
@@ -31,10 +35,13 @@ from torch import Tensor
 from foundationless.errors import UserError
 from foundationless.features.embedding_checkpoint import Shards
 from foundationless.features.layers import columns_of_layers, inner_layers
+from foundationless.models.batching import cut_in_chunks, with_letters
 from foundationless.models.inference import run_network
 from foundationless.models.pooling import POOLINGS, pool, site_tokens, special_mask
+from foundationless.models.tokenizers import Tokenizer
 from foundationless.models.weights import Weights
 from foundationless.runtime.signals import termination
+from foundationless.study.vocabulary import NO_CHUNKS
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Chunks:
     `inputs` are token ids in the smallest integer type that holds the vocabulary; `special` says, per input, whether it
     carries special tokens (a whole sequence) or not (a chunk). `owners[i]` lists (sequence, times) of input i, and
     `parts[s]` is the number of chunks of sequence s. `tokens` counts tokens before identical inputs were merged.
+    `counted`, where sequences are pooled over the tokens of all chunks: of each input, the tokens that are.
     """
 
     sequences: Sequence[str]
@@ -52,6 +60,18 @@ class Chunks:
     owners: list[dict[int, int]]
     parts: np.ndarray
     tokens: int
+    counted: np.ndarray | None = None
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Float64 [sequences]: by what the vectors of a sequence's chunks are divided: their number, or tokens."""
+        if self.counted is None:
+            return self.parts.astype(np.float64)
+        totals = np.zeros(len(self.parts))
+        for owned, counted in zip(self.owners, self.counted, strict=True):
+            for sequence, times in owned.items():
+                totals[sequence] += times * counted
+        return totals
 
     @property
     def unique_fraction(self) -> float:
@@ -60,11 +80,16 @@ class Chunks:
 
 
 def cut_sequences(
-    weights: Weights, sequences: Sequence[str], max_tokens: int | None = None, special: bool = True
+    weights: Weights,
+    sequences: Sequence[str],
+    max_tokens: int | None = None,
+    special: bool = True,
+    chunks: str = NO_CHUNKS,
 ) -> Chunks:
     """Tokenise sequences and cut those that exceed `max_tokens` (default and upper bound: the model's maximum).
 
     Without `special` tokens, as the paper tokenised for its biotypes, a sequence that fits is a chunk like any other.
+    With `chunks` (`mean`) every chunk has them, and chunks without a letter are left out.
     Memory: two bytes per distinct token for vocabularies up to 65,536, one up to 256. Raises `UserError` for a sequence
     without tokens and for `max_tokens` outside 1…model maximum.
     """
@@ -74,9 +99,11 @@ def cut_sequences(
             f"--max-tokens {limit}: the model reads 1 to {weights.model.max_tokens} tokens; choose among them."
         )
     tokenizer = weights.tokenizer
+    pooled = _check_chunks(weights, chunks)
     dtype = np.min_scalar_type(max(tokenizer.size - 1, int(tokenizer.pad_id), *map(int, tokenizer.special_ids)))
     merged: dict[bytes, int] = {}
     cut: dict[str, list[int]] = {}
+    lengths: dict[str, int] = {}
     inputs: list[np.ndarray] = []
     carries: list[bool] = []
     owners: list[dict[int, int]] = []
@@ -84,14 +111,12 @@ def cut_sequences(
     tokens = 0
     for index, sequence in enumerate(sequences):
         if sequence not in cut:
-            ids, whole = tokenizer.encode(sequence, special=special), special
-            if whole and len(ids) > limit:
-                ids, whole = tokenizer.encode(sequence, special=False), False
-            if not len(ids):
+            pieces, whole = _pieces(tokenizer, sequence, limit, special, pooled)
+            if not pieces:
                 raise UserError(f"sequence {index + 1} has no tokens; leave empty sequences out of the set.")
-            cut[sequence] = []
-            for start in range(0, len(ids), limit):
-                part = ids[start : start + limit].astype(dtype)
+            cut[sequence], lengths[sequence] = [], len(pieces)
+            for part in with_letters(tokenizer, pieces) if pooled else pieces:
+                part = part.astype(dtype)
                 key = blake2b(part.tobytes(), digest_size=16, key=b"whole" if whole else b"chunk").digest()
                 place = merged.setdefault(key, len(inputs))
                 if place == len(inputs):
@@ -102,8 +127,38 @@ def cut_sequences(
         for place in cut[sequence]:
             owners[place][index] = owners[place].get(index, 0) + 1
             tokens += len(inputs[place])
-        parts[index] = len(cut[sequence])
-    return Chunks(sequences, inputs, carries, owners, parts, tokens)
+        parts[index] = lengths[sequence]
+    counted = np.array([_count(tokenizer, ids) for ids in inputs]) if pooled else None
+    return Chunks(sequences, inputs, carries, owners, parts, tokens, counted)
+
+
+def _check_chunks(weights: Weights, chunks: str) -> bool:
+    """Whether chunks are pooled as one input; `UserError` where they cannot be."""
+    if chunks == "attention":
+        raise UserError(
+            "--chunks attention: its query is learned, and nothing is learned in a frozen embedding; use mean here, or "
+            "fine-tune."
+        )
+    if chunks != NO_CHUNKS and weights.model.reading == "as_in_paper":
+        raise UserError(f"--chunks {chunks}: these weights are read as in the paper, which has none; leave it out.")
+    return chunks != NO_CHUNKS
+
+
+def _pieces(
+    tokenizer: Tokenizer, sequence: str, limit: int, special: bool, pooled: bool
+) -> tuple[list[np.ndarray], bool]:
+    """Inputs that a sequence is cut into, and whether they carry special tokens."""
+    if pooled:
+        return [part for part in cut_in_chunks(tokenizer, sequence, limit) if len(part)], True
+    ids, whole = tokenizer.encode(sequence, special=special), special
+    if whole and len(ids) > limit:
+        ids, whole = tokenizer.encode(sequence, special=False), False
+    return [ids[start : start + limit] for start in range(0, len(ids), limit)], whole
+
+
+def _count(tokenizer: Tokenizer, ids: np.ndarray) -> int:
+    """Tokens of an input that are pooled: that stand for nucleotides, or all, if none does."""
+    return int((~special_mask(tokenizer, ids)).sum()) or len(ids)
 
 
 def embed_chunks(
@@ -203,6 +258,11 @@ class _Vectors:
         beside = shards.directory.parent if shards is not None and layers else None
         shape = len(chunks.parts), weights.model.width
         self.total = {name: _room(*shape, beside) for name in self.columns}
+        self.largest = {"max"} if chunks.counted is not None else set()  # poolings of which the largest is kept
+        self.totals = chunks.totals
+        for column, name in zip(self.columns, [*poolings] * (1 + len(layers)), strict=True):
+            if name in self.largest:
+                self.total[column][:] = -np.inf
         tokenizer = weights.tokenizer
         # Per token id, padding included: does it stand for nucleotides?
         rows_of_table = 1 + max(weights.model.vocabulary_size - 1, tokenizer.size - 1, *tokenizer.special_ids)
@@ -219,7 +279,9 @@ class _Vectors:
         members = np.array([sequence for items in owned for sequence, _ in items])
         times = np.array([count for items in owned for _, count in items])
         batch = np.repeat(np.arange(len(rows)), [len(items) for items in owned])
-        share = (times / self.chunks.parts[members]).astype(np.float32)[:, None]
+        if self.chunks.counted is not None:
+            times = times * self.chunks.counted[rows][batch]
+        share = (times / self.totals[members]).astype(np.float32)[:, None]
         pooled = []
         for state in states:
             for name in self.poolings:
@@ -232,12 +294,15 @@ class _Vectors:
                     part = torch.where(ids[:, :1] == first, pool(state, mask, "first"), pool(state, mask, "last"))
                 else:
                     part = pool(state, counts, name)
-                pooled.append((part.to("cpu", non_blocking=True), name != "site"))
+                pooled.append((part.to("cpu", non_blocking=True), name))
 
         def add() -> None:
-            for column, (part, by_row) in zip(self.columns, pooled, strict=True):
-                values = part.numpy()[batch] if by_row else part.numpy()
-                np.add.at(self.total[column], members, values * share)
+            for column, (part, name) in zip(self.columns, pooled, strict=True):
+                values = part.numpy()[batch] if name != "site" else part.numpy()
+                if name in self.largest:
+                    np.maximum.at(self.total[column], members, values)
+                else:
+                    np.add.at(self.total[column], members, values * share)
             if self.shards is not None:
                 self.shards.touch(members)
 
@@ -259,6 +324,7 @@ def embed_sequences(
     max_tokens: int | None = None,
     sites: Sequence[Sequence[int]] | None = None,
     layers: Sequence[int] = (),
+    chunks: str = NO_CHUNKS,
     **compute: Any,
 ) -> dict[str, np.ndarray]:
     """One vector per sequence and pooling, and per layer where any are named.
@@ -270,11 +336,12 @@ def embed_sequences(
         max_tokens: length above which a sequence is cut, and length of its chunks; default the model's maximum.
         sites: for `site`, the 0-based nucleotides of each sequence whose tokens are averaged.
         layers: inner layers (0: the embedding) that are kept beside the last, from the same pass.
+        chunks: `mean`: a sequence that is cut is pooled as if its chunks were one input; `none`: see above.
         compute: `token_budget`, `device` and `precision`, as of `run_network`.
 
     Returns:
         {column: float32 [n, width]}, of the last layer under the pooling's name, of inner ones as
         `names.layer_column` calls them; the vectors do not depend on batch mates or budget (within rounding).
     """
-    chunks = cut_sequences(weights, sequences, max_tokens)
-    return embed_chunks(weights, chunks, poolings, sites=sites, layers=layers, **compute)
+    cut = cut_sequences(weights, sequences, max_tokens, chunks=chunks)
+    return embed_chunks(weights, cut, poolings, sites=sites, layers=layers, **compute)

@@ -84,9 +84,10 @@ def of_embedding(task: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"embedding": {"task": parse_task(task).base_task, **whose, **facts["cost"]}}
 
 
-def of_outside(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the settings of such a record say of vectors that another program computed; nothing of our own."""
-    return dict(facts.get("outside", {}))
+def of_vectors(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the settings of such a record say of its vectors: of another program's, and of ours where they are pooled
+    over `chunks` as over one input."""
+    return {**facts.get("outside", {}), **{key: facts[key] for key in ("chunks",) if key in facts}}
 
 
 def hashes_of_weights(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -1,9 +1,14 @@
-"""Batches by token budget: sequences sorted by length, so that little of a batch is padding."""
+"""Batches by token budget, sorted by length, so that little of a batch is padding; and long sequences cut in chunks."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+
+from foundationless.errors import UserError
+from foundationless.models.tokenizers import Tokenizer
+
+_PROBE = "ACGTTGCAAGGCCTTA"  # what shows which special tokens a tokenizer puts around a sequence
 
 
 def token_batches(lengths: np.ndarray, budget: int, equal_length: bool = False) -> list[np.ndarray]:
@@ -39,3 +44,33 @@ def collate(
         tokens[index, place] = row
         mask[index, place] = 1
     return torch.from_numpy(tokens), torch.from_numpy(mask)
+
+
+def cut_in_chunks(tokenizer: Tokenizer, sequence: str, limit: int) -> list[np.ndarray]:
+    """Token ids of a sequence in chunks of at most `limit`, each with the special tokens that the tokenizer puts around
+    a sequence; one that fits is its own only chunk.
+
+    The tokens of the whole sequence are cut, not its letters, as evenly as can be, and wrapped anew. A chunk is then
+    what the tokenizer makes of the chunk's own letters: characters and k-mers side by side are cut between letters,
+    chunks of overlapping k-mers share k - 1 letters, and byte pairs never merge across a border between two tokens, so
+    that the letters on either side give the same tokens without the other one. (A mark of a space, which some
+    tokenizers put before a text, stays with the first chunk.)
+    """
+    ids = tokenizer.encode(sequence)
+    if len(ids) <= limit:
+        return [ids]
+    bare, whole = (tokenizer.encode(_PROBE, special=special).tolist() for special in (False, True))
+    around = len(whole) - len(bare)
+    before = next(place for place in range(around + 1) if whole[place : place + len(bare)] == bare)
+    if limit <= around:
+        raise UserError(f"a chunk of {limit} tokens holds nothing beside {around} special ones; take longer chunks.")
+    first, last = ids[:before], ids[len(ids) - (around - before) :]
+    inner = ids[before : len(ids) - len(last)]
+    parts = np.array_split(inner, -(-len(inner) // (limit - around)))
+    return [np.concatenate([first, part, last]) for part in parts]
+
+
+def with_letters(tokenizer: Tokenizer, chunks: list[np.ndarray]) -> list[np.ndarray]:
+    """Those of a sequence's chunks that say a letter: not N, or unknown, from end to end; all, if none does."""
+    silent = sorted(tokenizer.unknown_ids | tokenizer.special_ids)
+    return [chunk for chunk in chunks if not np.isin(chunk, silent).all()] or chunks

@@ -37,6 +37,7 @@ from foundationless.study.vocabulary import (
     LAYERED,
     LEARNED_METRICS,
     METRICS,
+    NO_CHUNKS,
     PROBES,
     REFERENCES,
     SEQUENCE_CLASSIFIERS,
@@ -108,6 +109,7 @@ def check_plan(plan: Plan) -> None:
         perturbation.check_analysis(plan, analysis, spec)
     _check_known("task", [task for task in plan.config["limits"] if task != "default"], plan.tasks, "limits")
     _check_truths(plan)
+    _check_chunks(plan)
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
         raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
     _check_looks(plan)
@@ -391,6 +393,32 @@ def _check_search(plan: Plan, settings: Mapping[str, Any], where: str) -> None:
             f"config, {where}.search: a race reads the test set once, for its winner, so that selection 'test' has "
             "nothing to choose from; use 'search: full' or 'selection: validation'."
         )
+
+
+def _check_chunks(plan: Plan) -> None:
+    """That chunks of long sequences are asked for where there are some, and can be pooled so."""
+    analyses, said = plan.config["analyses"], plan.config["embedding"].get("chunks", NO_CHUNKS)
+    where = f"config, embedding.chunks: '{said}'"
+    if said == "attention":
+        raise UserError(f"{where} is learned, and a frozen embedding learns nothing; use mean, or fine-tune.")
+    embedding = [name for name in analyses if ANALYSES[name].embeds or ANALYSES[name].predicts_effects]
+    if said != NO_CHUNKS and not embedding:
+        raise UserError(
+            f"{where} is for embeddings of whole sequences, which no analysis of the study reads (scores of variants "
+            "are of windows that fit the model); leave it out."
+        )
+    for analysis, spec in analyses.items():
+        models = [name for name in plan.names_of(analysis) if plan.model(name).reading == "as_in_paper"]
+        if ANALYSES[analysis].rule == "finetune_model":
+            chosen = [plan.finetuning(task, analysis).get("chunks", NO_CHUNKS) for task in spec["tasks"]]
+            said, where = next((one for one in chosen if one != NO_CHUNKS), NO_CHUNKS), "finetuning"
+        else:
+            said, where = plan.config["embedding"].get("chunks", NO_CHUNKS), "embedding"
+        if said != NO_CHUNKS and models and (where == "finetuning" or ANALYSES[analysis].embeds):
+            raise UserError(
+                f"analysis '{analysis}', {where}.chunks: '{models[0]}' is read as in the paper, which has none; "
+                "leave either out."
+            )
 
 
 # ---- looks

@@ -27,6 +27,7 @@ from foundationless.study.vocabulary import (
     GENERATORS,
     GENOTYPES,
     LAYERED_BY_DEFAULT,
+    NO_CHUNKS,
     PERTURBATION,
     POOLINGS,
     SEQUENTIAL,
@@ -37,7 +38,7 @@ from foundationless.study.vocabulary import (
 Rows = Sequence[Mapping[str, Any]]  # of a table
 # Of fine-tuning: what is trained and how it is held, where a study says nothing.
 USUAL = {"trainable": "all", "layer_rates": 1, "unfreeze": 0, "gradient_checkpointing": False}
-USUAL |= {"weight_precision": "fp32", "token_budget": 16384, "class_weights": "none"}
+USUAL |= {"weight_precision": "fp32", "token_budget": 16384, "class_weights": "none", "chunks": NO_CHUNKS}
 
 
 class Cell(NamedTuple):

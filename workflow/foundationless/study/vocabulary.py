@@ -199,6 +199,12 @@ POOLINGS = ("max", "mean", "cls")
 
 CLUSTERED = "max"
 
+# What becomes of a sequence that is longer than the model reads: it is cut off (or, of embeddings, the mean over its
+# pieces is taken); or read in chunks that are pooled by their tokens, or by a query that is learned.
+CHUNKS = ("none", "mean", "attention")
+
+NO_CHUNKS = CHUNKS[0]
+
 # Rules that read inner layers of a network where a study says so, and those of them that `embedding.layers` is for.
 LAYERED = ("probe", "score_sensitivity", "score_similarity", "cluster_embeddings")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
-from foundationless.models.batching import collate, token_batches
+from foundationless.models.batching import collate, cut_in_chunks, token_batches, with_letters
 from foundationless.models.contract import GenomicModel
 from foundationless.models.pooling import pool, special_mask
 from foundationless.models.tokenizers import Tokenizer
-from foundationless.study.vocabulary import CLASSES
+from foundationless.study.vocabulary import CLASSES, NO_CHUNKS
 from foundationless.training.learned import Learned, read_labels
 from foundationless.training.sweep import Fold
 from foundationless.training.trainable.layers import Layers
 
-_TURNED = 0.5  # how often a model that reads one strand is trained on the other one of a sequence
+TURNED = 0.5  # how often a model that reads one strand is trained on the other one of a sequence
 
 
 def tokenise(tokenizer: Tokenizer, sequences: Sequence[str], limit: int) -> tuple[list[np.ndarray], int]:
@@ -87,7 +88,7 @@ class Classifier(nn.Module):
             passes += [(batch[start : start + rows], longest) for start in range(0, len(batch), rows)]
         return passes
 
-    def inputs(self, tokens: Sequence[np.ndarray], length: int = 0) -> tuple[Tensor, Tensor | None, Tensor]:
+    def inputs(self, tokens: Sequence[Any], length: int = 0) -> tuple[Any, Any, Any]:
         """What `forward` takes, of rows of token ids padded to `length` or the longest: ids, mask, which tokens count.
 
         All [rows, length]; the mask is None where the model gets none.
@@ -104,7 +105,7 @@ class Classifier(nn.Module):
             return self._logits(ids, mask, counts)
         other = self.backbone.other_strand(ids)
         if self.training:
-            turned = torch.rand(len(ids), 1, device=ids.device) < _TURNED
+            turned = torch.rand(len(ids), 1, device=ids.device) < TURNED
             return self._logits(torch.where(turned, other, ids), mask, counts)
         return (self._logits(ids, mask, counts) + self._logits(other, mask, counts)) / 2
 
@@ -120,10 +121,11 @@ class Examples:
     """A tokenised sequence set: ids, targets and labels of every row, and what is learned of them.
 
     Targets are class indices [rows], or outputs [rows, outputs] with NaN where one is not known; labels are what
-    metrics take: names of classes, or the targets. `truncated`: how many sequences were cut.
+    metrics take: names of classes, or the targets. `truncated`: how many sequences were cut. A row of `tokens` is a
+    list of chunks where sequences are read in chunks.
     """
 
-    tokens: list[np.ndarray]
+    tokens: list[Any]
     targets: np.ndarray
     labels: np.ndarray
     learned: Learned
@@ -132,7 +134,12 @@ class Examples:
     @cached_property
     def lengths(self) -> np.ndarray:
         """Of every row, in tokens."""
-        return np.array([len(ids) for ids in self.tokens])
+        return np.array([sum(map(len, ids)) if isinstance(ids, list) else len(ids) for ids in self.tokens])
+
+    @cached_property
+    def at_once(self) -> np.ndarray:
+        """Of every row, tokens that cannot but share a pass: all, or those of the longest chunk."""
+        return np.array([max(map(len, ids)) if isinstance(ids, list) else len(ids) for ids in self.tokens])
 
     def fitted(self, folds: Sequence[Fold], where: str) -> "Examples":
         """With what the training rows of each fold say of the labels; `UserError` where they say too little."""
@@ -144,15 +151,28 @@ class Examples:
 
 
 def prepare_examples(
-    frame: pd.DataFrame, where: str, tokenizer: Tokenizer, limit: int, class_weights: str = ""
+    frame: pd.DataFrame,
+    where: str,
+    tokenizer: Tokenizer,
+    limit: int,
+    class_weights: str = "",
+    chunks: str = NO_CHUNKS,
 ) -> Examples:
-    """Tokenise a labelled sequence set; `UserError` where labels are missing or one, or nothing is left to test on."""
+    """Tokenise a labelled sequence set; `UserError` where labels are missing or one, or nothing is left to test on.
+
+    With `chunks` nothing is lost of a sequence that exceeds the `limit`, but chunks of it without a letter.
+    """
     learned, targets = read_labels(frame, where, class_weights)
     if not (frame["split"] == "test").any():
         raise UserError(f"{where}: no test rows; give some rows the split 'test'.")
-    tokens, truncated = tokenise(tokenizer, frame["sequence"].tolist(), limit)
+    sequences, truncated = frame["sequence"].tolist(), 0
+    tokens: list[Any] = []
+    if chunks == NO_CHUNKS:
+        tokens, truncated = tokenise(tokenizer, sequences, limit)
+    else:
+        tokens = [with_letters(tokenizer, cut_in_chunks(tokenizer, sequence, limit)) for sequence in sequences]
     for name, ids in zip(frame["id"], tokens, strict=True):
-        if special_mask(tokenizer, ids).all():
+        if special_mask(tokenizer, np.concatenate(ids) if isinstance(ids, list) else ids).all():
             raise UserError(f"{where}: sequence '{name}' has no token left within {limit}; raise --max-tokens.")
     labels = frame["label"].astype(str).to_numpy() if learned.kind == CLASSES else targets
     return Examples(tokens, targets, labels, learned, truncated)

@@ -36,19 +36,21 @@ from foundationless.runtime.files import sha256
 from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, Flag, termination
 from foundationless.study.price.shares import members, reached
+from foundationless.study.vocabulary import NO_CHUNKS
 from foundationless.tasks.sequence_sets import read_sequences
 from foundationless.training import racing, sweep
 from foundationless.training.checkpoints import fingerprint, load_state
 from foundationless.training.classifier import Classifier, Examples, prepare_examples
 from foundationless.training.compute import BETAS, Compute, derived_seed
 from foundationless.training.learned import check_metric
+from foundationless.training.long.chunks import Chunked
 from foundationless.training.loop import Job, LegOver, Pack, Run, paused
 from foundationless.training.stacking import Alone, State, capacity, changeable, packs, refusal, stackable_folds
 from foundationless.training.sweep import Fold, Settings, kept_run, run_name
 from foundationless.training.trainable.choice import choose_trained, save_memory
 
 HEAD, ADAPTERS = 2**40, 2**41  # stand for the fold in the seeds of heads and of adapters, out of reach of folds
-_USUAL = {"lora_targets": (), "layer_rates": 1.0, "unfreeze": 0, "class_weights": ""}
+_USUAL = {"lora_targets": (), "layer_rates": 1.0, "unfreeze": 0, "class_weights": "", "chunks": NO_CHUNKS}
 _PROBED = 2  # longest and shortest training sequences on which a stack is compared with a run alone
 
 
@@ -225,20 +227,27 @@ def _prepare(
     model, tokenizer = loaded.model, loaded.tokenizer
     parameters = sum(parameter.numel() for parameter in model.parameters())
     limit = min(model.max_tokens, settings.max_tokens or model.max_tokens)
-    folds, how = sweep.split_folds(frame, settings.fold_count, settings.folds)
-    examples = prepare_examples(frame, sequences.name, tokenizer, limit, settings.class_weights)
+    if settings.chunks != NO_CHUNKS and model.reading == "as_in_paper":
+        raise UserError(
+            f"--chunks {settings.chunks}: these weights are read as in the paper, which has none; leave it out."
+        )
+    folds, splitter = sweep.split_folds(frame, settings.fold_count, settings.folds)
+    how = (settings.class_weights, settings.chunks)
+    examples = prepare_examples(frame, sequences.name, tokenizer, limit, *how)
     check_metric(settings.metric, examples.learned, sequences.name)
     examples = examples.fitted(folds, sequences.name)
     test = np.flatnonzero((frame["split"] == "test").to_numpy())
     if settings.weight_precision == "bf16" and compute.precision != "bf16":
         raise UserError("--weight-precision bf16: it is for passes in bfloat16; give --precision bf16, too.")
     layers = choose_trained(model, settings, derived_seed(settings.seed, ADAPTERS))
-    decisive = _decisive(weights, sequences, settings, compute.precision, limit, how, recipe)
+    decisive = _decisive(weights, sequences, settings, compute.precision, limit, splitter, recipe)
     # not the bare seed: random weights of that seed began with the same draws
     torch.manual_seed(derived_seed(settings.seed, HEAD))
-    classifier = Classifier(model, tokenizer, examples.learned.width, settings.pooling, settings.batch_size, layers)
+    given = (model, tokenizer, examples.learned.width, settings.pooling, settings.batch_size, layers)
+    attended = settings.chunks == "attention"
+    classifier = Classifier(*given) if settings.chunks == NO_CHUNKS else Chunked(*given, attended=attended)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    trained += model.width * examples.learned.width
+    trained += model.width * examples.learned.width * (2 if attended else 1)
     moved = classifier.to(compute.device)
     save_memory(model, settings)
     return _Ready(frame, examples, test, folds, moved, decisive, parameters, trained)
@@ -402,6 +411,9 @@ def _pack_size(job: Job, classifier: Classifier, folds: list[Fold], pack: int) -
         return 1, False
     if job.settings.gradient_checkpointing:
         tell(f"{family}: runs one after another, for blocks that are computed again cannot be stacked")
+        return 1, False
+    if job.settings.chunks != NO_CHUNKS:
+        tell(f"{family}: runs one after another, for sequences in chunks cannot be stacked")
         return 1, False
     classifier.train()
     size = min(pack or capacity(classifier, examples, rows, job.settings.batch_size, job.compute), len(folds))

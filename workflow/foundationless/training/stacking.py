@@ -135,7 +135,7 @@ class Alone:
             self._shrink(examples, rows, folds, compute)
 
     def _shrink(self, examples: Examples, rows: Rows, folds: Sequence[int], compute: Compute) -> None:
-        longest = max(int(examples.lengths[rows[fold]].max()) for fold in folds)
+        longest = max(int(examples.at_once[rows[fold]].max()) for fold in folds)
         if compute.token_budget <= longest and len(folds) > 1:
             raise CrowdedError
         compute.halve(longest)

@@ -15,7 +15,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.records import Result, beyond
 from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
 from foundationless.runtime.log import tell
-from foundationless.study.vocabulary import CLASSES, LEARNED_METRICS, labels_of
+from foundationless.study.vocabulary import CHUNKS, CLASSES, LEARNED_METRICS, NO_CHUNKS, labels_of
 from foundationless.tasks.sequence_sets import labels_in
 
 FOLD_SEED = 42  # the paper's folds
@@ -35,7 +35,8 @@ class Settings:
     one depth to the one below (1: the same for all). `unfreeze`: epochs after which one depth more is trained (0: all
     from the start; see `trainable.layers`). `gradient_checkpointing` and `weight_precision` (of what is frozen) save
     memory and change no bit of a result (see `trainable.saving`). `class_weights`: `balanced`, or empty for none (see
-    `learned.Classes`).
+    `learned.Classes`). `chunks`: a sequence beyond the limit is cut off (`none`), or read in chunks that are pooled by
+    `mean` or `attention` (see `long.chunks`).
     """
 
     metric: str
@@ -62,6 +63,7 @@ class Settings:
     gradient_checkpointing: bool = False
     weight_precision: str = "fp32"
     class_weights: str = ""
+    chunks: str = NO_CHUNKS
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
@@ -92,6 +94,8 @@ class Settings:
             raise UserError("--lora-rank is at least 0, --lora-alpha at least 1, --lora-dropout from 0 and below 1.")
         if self.fold_count < 2 or any(not 0 <= fold < self.fold_count for fold in self.folds):
             raise UserError(f"--folds: each fold lies between 0 and --fold-count - 1 = {self.fold_count - 1}.")
+        if self.chunks not in CHUNKS:
+            raise UserError(f"--chunks {self.chunks:.40}: give one of {', '.join(CHUNKS)}.")
         self._check_trained()
 
     def _check_trained(self) -> None:

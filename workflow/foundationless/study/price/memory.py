@@ -117,9 +117,10 @@ def finetuning_memory(workload: Workload, analysis: str, task: str, model: Model
     """Of a fine-tuning job of the study; its sequences taken to be as long as the mean of their set."""
     plan, rows = workload.plan, workload.rows(task)
     settings, precision = plan.finetuning(task, analysis, model.name), plan.precision(model.name, "finetuning")
-    longest = workload.tokens(model, rows["length"])[1]
+    tokens, longest = workload.tokens(model, rows["length"])
+    whole = tokens if "chunks" in settings else longest
     count, heads = workload.parameters(model), float(workload.outputs(task) or CLASSES)
-    return memory_of(model, count, settings, precision, longest, rows["validation"], heads)
+    return memory_of(model, count, settings, precision, longest, rows["validation"], heads, whole)
 
 
 def memory_of(
@@ -130,6 +131,7 @@ def memory_of(
     longest: float,
     read: float,
     heads: float = CLASSES,
+    whole: float = 0.0,
 ) -> Memory:
     """Of one run at a time.
 
@@ -138,9 +140,10 @@ def memory_of(
         count: its parameters.
         settings: as `Plan.finetuning` gives them.
         precision: `fp32` or `bf16`.
-        longest: tokens of a sequence.
+        longest: tokens of a sequence, or of its longest chunk.
         read: sequences that are validated on.
         heads: classes or outputs.
+        whole: tokens of a sequence that is read in chunks, which share passes within the budget.
     """
     depth, body = depth_of(model.config), _body(model, count)
     trained = trained_weights(model, count, settings, heads)
@@ -152,7 +155,7 @@ def memory_of(
     recomputed, one = bool(settings.get("gradient_checkpointing")), 1 / depth
     casts = 2 * (mapped - lowered) * (one if recomputed else max(one, blocks / depth)) if precision == "bf16" else 0.0
     budget = float(settings.get("token_budget", USUAL["token_budget"]))
-    tokens = max(longest, min(budget, settings["batch_size"] * longest))
+    tokens = max(longest, min(budget, settings["batch_size"] * max(longest, whole)))
     kept = kept_of_token(model, precision)
     of_token = (HAND + blocks) * kept if blocks else FORWARD * kept
     if recomputed and blocks:

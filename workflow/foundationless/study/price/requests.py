@@ -35,7 +35,13 @@ KEPT, ALIVE = 17, 30
 BATCH_ON_CPU = 1 << 19  # numbers of hidden states, as `embedding.CACHED`
 MERGE = "finetune_model of parts"  # a fine-tuning job that only puts together what its parts trained
 WILDCARDS = ("analysis", "task", "model", "init")  # what a request depends on
-SAVED = {"trainable", "gradient_checkpointing", "weight_precision", "token_budget"}  # settings that save memory
+SAVED = {
+    "trainable",
+    "gradient_checkpointing",
+    "weight_precision",
+    "token_budget",
+    "chunks",
+}  # settings that save memory
 PER_NUCLEOTIDE = 12  # bytes: text once or twice, and its ids as int64
 LOOKED_UP = 64  # bytes, where its words are sorted and looked up; of very large sets only a part of them
 SUMMARISED = 4  # tasks or figures at once, in a process each: the `threads` of those rules

@@ -329,13 +329,26 @@ class Workload:
         epochs, ended = (rates + extend) * settings["epochs"], rates + extend
         if "rungs" in settings:
             epochs, ended = raced_epochs(settings["epochs"], rates, settings["rungs"], extend), 1
-        work, budget = forward_passes(settings, depth_of(model.config)), settings.get("token_budget", math.inf)
-        train = self._forward(model, rows["train"], rows["length"], work, settings["batch_size"], budget)
-        check = self._forward(model, rows["validation"], rows["length"], 1)
-        last = self._forward(model, rows["test"] + rows["validation"], rows["length"], 1)
+        work, length = forward_passes(settings, depth_of(model.config)), rows["length"]
+        tokens, longest = self.tokens(model, length)
+        if "chunks" in settings:
+            train = self._chunked(model, rows["train"], tokens, work, settings)
+        else:  # what exceeds the model is cut off
+            length *= longest / tokens
+            budget = settings.get("token_budget", math.inf)
+            train = self._forward(model, rows["train"], length, work, settings["batch_size"], budget)
+        check = self._forward(model, rows["validation"], length, 1)
+        last = self._forward(model, rows["test"] + rows["validation"], length, 1)
         seconds = folds * ((train + check) * epochs + last * ended)
         kept = PREDICTED[0] + PREDICTED[1] * self.outputs(task)
         return self._network("finetune_model", seconds, folds * ended * rows["test"] * kept)
+
+    def _chunked(self, model: Model, rows: float, tokens: float, factor: float, settings: Mapping[str, Any]) -> float:
+        """Seconds of training on rows of so many tokens in chunks; those of several passes are computed once more."""
+        budget, batch = float(settings.get("token_budget", BUDGET)), settings["batch_size"]
+        factor += tokens > budget
+        several = max(1.0, batch * tokens / budget)
+        return rows / batch * self._pass(model, self._multiplied(model), batch * tokens, factor, several)
 
     def _reading(self, rule: str, task: str, model: Model) -> Work:
         """A pass over a task's set: its rows, REF and ALT of variants, three substitutions at each position."""

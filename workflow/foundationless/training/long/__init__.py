@@ -1,0 +1,1 @@
+"""Fine-tuning on sequences that are longer than the model reads."""
