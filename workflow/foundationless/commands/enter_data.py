@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
     add = parser.add_argument
     add("--data", required=True, help="the file; a directory of FASTA files, or several between commas")
-    add("--label", default="", help="column of the class; of a VCF its INFO field (default: column label or class)")
+    add("--label", default="", help="column of the label, or several between commas; of a VCF its INFO field")
+    add("--kind", default="", help="of the labels: classes, values or tracks (default: as they look)")
     add("--sequence", default="", help="column of the sequence (default: the one that holds DNA)")
     add("--group", default="", help="column of what must stay on one side of the split: a gene, a patient, a plate")
     add("--split", default="", help="column of the split: train, validation, test (default: a split is made)")
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     given, base = arguments, read_base(arguments.study)
     files = find_files(given.data)
     name = given.name or name_of(files)
-    found = look(Given(files, given.label, given.sequence, given.group, given.split, given.genome), base["seed"])
+    found = look(Given(files, given.label, given.sequence, given.group, given.split, given.genome, given.kind), base["seed"])
     for sentence in found.sentences:
         tell(sentence)
     study = own_study(base, name, files[0].stem if len(files) == 1 else name, found)
