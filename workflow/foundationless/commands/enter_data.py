@@ -51,7 +51,9 @@ def run(arguments: argparse.Namespace) -> None:
     given, base = arguments, read_base(arguments.study)
     files = find_files(given.data)
     name = given.name or name_of(files)
-    found = look(Given(files, given.label, given.sequence, given.group, given.split, given.genome, given.kind), base["seed"])
+    found = look(
+        Given(files, given.label, given.sequence, given.group, given.split, given.genome, given.kind), base["seed"]
+    )
     for sentence in found.sentences:
         tell(sentence)
     study = own_study(base, name, files[0].stem if len(files) == 1 else name, found)

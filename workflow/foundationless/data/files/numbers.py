@@ -61,6 +61,6 @@ def check_numbers(path: Path, cells: pd.Series, column: str) -> NDArray[np.float
         why = "which is too large to compute with; give its logarithm" if abs(float(text)) < np.inf else _WHY[1][1]
     rows = f" ({int(odd.sum())} rows hold no number)" if odd.sum() > 1 else ""
     raise UserError(
-        f"{path}: row {cells.index[first]} of '{column}' holds '{text[:40]}', {why}{rows}; or leave the cell empty where "
-        "nothing was measured."
+        f"{path}: row {cells.index[first]} of '{column}' holds '{text[:40]}', {why}{rows}; leave the cell empty where "
+        "nothing is known."
     )

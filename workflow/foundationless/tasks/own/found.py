@@ -6,9 +6,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Given:
-    """Files, and what their owner says of them: columns of a table, an INFO field (`label`), a genome, a kind of labels.
+    """Files, and what their owner says of them: columns of a table, an INFO field (`label`), a genome, a kind.
 
-    Several columns of labels stand between commas; without a `kind` it is seen from the labels.
+    Several columns of labels stand between commas; without a `kind` of labels it is seen from the labels.
     """
 
     files: tuple[Path, ...]

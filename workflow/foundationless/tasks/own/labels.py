@@ -49,8 +49,8 @@ def see_kind(path: Path, columns: pd.DataFrame, asked: str) -> tuple[str, list[s
     if kind == TRACKS and not binary.all():
         row, column = np.argwhere(~binary)[0]
         raise UserError(
-            f"{path}: row {columns.index[row]} of '{names[column]}' holds '{columns.iloc[row, column]}', and tracks hold "
-            "1, 0 or nothing; KIND=values (--kind) is for numbers."
+            f"{path}: row {columns.index[row]} of '{names[column]}' holds '{columns.iloc[row, column]}', and tracks "
+            "hold 1, 0 or nothing; KIND=values (--kind) is for numbers."
         )
     if not kind:
         kind = TRACKS if binary.all() else VALUES
@@ -99,15 +99,16 @@ def check_outputs(where: Path, kind: str, names: Sequence[str], values: Floats) 
         known = column[np.isfinite(column)]
         if len(known) < FEWEST:
             raise UserError(
-                f"{where}: {len(known)} rows of '{name}' are known, too few to learn and test on; give {FEWEST} or more."
+                f"{where}: {len(known)} rows of '{name}' are known, too few to learn and test on; give {FEWEST} or "
+                "more."
             )
         if kind == VALUES and known.min() == known.max():
             raise UserError(f"{where}: all rows of '{name}' hold {_number(known[0])}; there is nothing to learn.")
         if kind == TRACKS and min(ones := int(known.sum()), len(known) - ones) < FEWEST_OF_A_CLASS:
             what, number = ("ones", ones) if ones < len(known) - ones else ("zeros", len(known) - ones)
             raise UserError(
-                f"{where}: '{name}' has {number} {what}, and {FEWEST_OF_A_CLASS} is the least; give more rows, or leave "
-                "the column out."
+                f"{where}: '{name}' has {number} {what}, and {FEWEST_OF_A_CLASS} is the least; give more rows, or "
+                "leave the column out."
             )
 
 
@@ -156,7 +157,7 @@ def describe(frame: pd.DataFrame, where: Path, kind: str, names: Sequence[str]) 
 def _spread(column: Floats) -> str:
     known = column[np.isfinite(column)]
     mean, sd = known.mean(), known.std(ddof=1)
-    return f"{_number(known.min())} to {_number(known.max())}, mean {_number(mean)} ± {_number(sd)}"
+    return f"{_number(known.min())} to {_number(known.max())}, mean {_number(mean)} ± {_number(sd)} (SD)"
 
 
 def _number(value: float) -> str:

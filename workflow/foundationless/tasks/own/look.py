@@ -127,6 +127,11 @@ def _look_at_table(given: Given) -> Found:
             f"{path}: no column looks like DNA; name it with SEQUENCE=COLUMN (--sequence); it has {_listed(columns)}."
         )
     _check_dna(path, frame[sequence], sequence)
+    kind, how = see_kind(path, frame[labels], given.kind)
+    if kind == CLASSES:
+        _check_classes(path, frame[labels[0]], labels[0])
+    else:
+        check_names(path, labels)
     more = {
         name: _column(path, columns, getattr(given, name), name, ())
         for name in ("group", "split")
@@ -135,11 +140,6 @@ def _look_at_table(given: Given) -> Found:
     named = {"sequence": sequence, "label": ",".join(labels), **more}
     if len({sequence, *labels, *more.values()}) < len(labels) + 1 + len(more):
         raise UserError(f"{path}: one column is named twice ({', '.join(f'{k}={v}' for k, v in named.items())}).")
-    kind, how = see_kind(path, frame[labels], given.kind)
-    if kind == CLASSES:
-        _check_classes(path, frame[labels[0]], labels[0])
-    else:
-        check_names(path, labels)
     what = "classes are" if kind == CLASSES else f"{kind} are"
     where = "', '".join(labels) if len(labels) <= 4 else f"{labels[0]}' to '{labels[-1]}"
     said = f"{path.name}: a table of {len(frame):,} rows; sequences are in '{sequence}', {what} in '{where}'."
@@ -165,6 +165,8 @@ def _label_columns(path: Path, columns: Sequence[str], asked: str) -> list[str]:
     names = names or [_column(path, columns, asked, "label", LABEL_NAMES)]
     if not names[0]:
         raise UserError(f"{path}: say which column is the label, LABEL=COLUMN (--label); it has {_listed(columns)}.")
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise UserError(f"{path}: LABEL= names the column '{twice[0]}' twice; name it once.")
     return names
 
 

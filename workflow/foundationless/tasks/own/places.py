@@ -33,7 +33,9 @@ def look_at_intervals(path: Path, given: Given, genome: Genome, seed: int) -> Fo
     if not given.kind and not 1 < names <= MOST_CLASSES:
         kind, how = see_kind(path, frame[["score"]], "")
         kind = VALUES if kind == VALUES else CLASSES
-        how = [f"Its names are no classes ({names:,} different), so its scores are read.", *how] if kind == VALUES else []
+        how = (
+            [f"Its names are no classes ({names:,} different), so its scores are read.", *how] if kind == VALUES else []
+        )
     elif kind == VALUES:
         kind, how = see_kind(path, frame[["score"]], VALUES)
     options = {} if kind == CLASSES else {"label_kind": kind}
