@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import Arm
+from foundationless.evaluation.outputs.metrics import evaluate_each
 from foundationless.evaluation.records import read_record
 from foundationless.evaluation.task_results import Name, TaskResults, of_split, read_predictions, read_results
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import CEILINGS
+from foundationless.study.vocabulary import CEILINGS, OUTPUT_METRICS, labels_of
 
 Fact = dict[str, Any]
 CONSTANT = "majority"
@@ -49,7 +50,10 @@ def weigh(
     resamples: int,
     seed: int,
 ) -> Fact:
-    """Facts of all arms, the best and the cheap one, and their difference; `UserError` without predictions."""
+    """Facts of all arms, the best and the cheap one, and their difference; `UserError` without predictions.
+
+    `outputs` are values of the best arm for each output, of labels with several.
+    """
     results, notes = read_results(records, predictions, resamples, seed)
     if results is None:
         raise UserError("no arm has predictions, so nothing can be recommended; run their jobs again.")
@@ -70,6 +74,7 @@ def weigh(
         "groups": len(set(run.groups)),
         "few_groups": [row["note"] for row in notes if row["what"] == "groups"],
         "constant": constant.value,
+        "outputs": first and _by_output(results, first, metric),
         "arms": list(facts.values()),
         "best": first and facts[first],
         "cheap": cheap and facts[cheap],
@@ -102,6 +107,21 @@ def _fact(results: TaskResults, arm: Name, scored: Arm, constant: Arm, metric: s
         "seconds": seconds,
         "parameters": cells[0].record["parameters"],
     }
+
+
+def _by_output(results: TaskResults, arm: Name, metric: str) -> dict[str, float | None]:
+    """Of labels with several outputs the test value of each, mean over runs; None where it is not defined."""
+    names = results.of(arm)[0].record.get("settings", {}).get("outputs", [])
+    if metric not in OUTPUT_METRICS or len(names) < 2:
+        return {}
+    runs = [(run.observed, run.values) for run in results.runs(arm, "validation")]
+    each = [
+        evaluate_each(labels_of(metric), observed, values)[metric]
+        for observed, values in runs
+        if observed is not None and values is not None
+    ]
+    means = np.mean(each, axis=0).tolist() if each else []
+    return {name: value if math.isfinite(value) else None for name, value in zip(names, means, strict=False)}
 
 
 def _interval(replicates: NDArray[np.float64]) -> tuple[float | None, float | None]:

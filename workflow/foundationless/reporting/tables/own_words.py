@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import METRICS
+from foundationless.study.vocabulary import CLASSES, METRICS, TRACKS, VALUES, labels_of
 
 Fact = Mapping[str, Any]
 FLAGS = ("shortcut", "constructed")
 MEMORY = "nearest"  # the baseline that looks training sequences up
 FEW_ROWS = 100  # of the test split: below, hardly any difference is real
+# The answer that needs no sequence, and what a label is, by the kind of labels.
+CONSTANT = {
+    CLASSES: "one constant answer",
+    VALUES: "one constant answer, the mean",
+    TRACKS: "one constant answer, the share of ones",
+}
+LABEL = {CLASSES: "label", VALUES: "value", TRACKS: "label"}
+SHOWN = 4  # outputs that are named one by one
 CHECKS = {
     "length": "the lengths of the sequences alone",
     "N": "the places without a known base alone",
@@ -35,7 +43,14 @@ CHECKS = {
 def section(found: Fact, labels: Mapping[str, str]) -> dict[str, Any]:
     """What the verdict holds of a set: the arm to use, the evidence, and sentences for people."""
     use, choice = _choose(found, labels)
-    said = [*choice, *_leaks(found), *_flattery(found, labels), _sure(found, labels), *_cost(found, labels, use)]
+    said = [
+        *choice,
+        *_outputs(found),
+        *_leaks(found),
+        *_flattery(found, labels),
+        _sure(found, labels),
+        *_cost(found, labels, use),
+    ]
     return {
         "task": found["task"],
         "title": f"Which to use for this set: {found['label']}",
@@ -54,6 +69,7 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
     if best is None:
         return None, ["No arm has a validation value, so nothing is recommended."]
     name, metric = _name(best, found, labels), METRICS[found["metric"]].label
+    constant = CONSTANT[labels_of(found["metric"]) or CLASSES]
     first = (
         f"Of {len(found['arms'])} arms and baselines, {name} is the best on the validation rows ({metric} "
         f"{_plain(best['validation'])}) and reaches {_value(best, metric)} on the {found['test_rows']:,} test rows, "
@@ -63,7 +79,7 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
         tried = f"; nor does {_name(cheap, found, labels)}, the best of the cheap baselines" if difference else ""
         return None, [
             first,
-            f"That is not shown to be better than one constant answer ({metric} {_plain(found['constant'])}){tried}: "
+            f"That is not shown to be better than {constant} ({metric} {_plain(found['constant'])}){tried}: "
             "as far as these rows can tell, nothing learns these labels from these sequences.",
             "Use none of them: either the labels do not depend on the sequence, or there are too few rows to see how.",
         ]
@@ -87,7 +103,7 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
     if not cheap["learned"]:
         return best, [
             first,
-            f"{compared}not shown to count, but {other} is not shown to be better than one constant answer.",
+            f"{compared}not shown to count, but {other} is not shown to be better than {constant}.",
             f"Use {name}, which is; more rows may show whether a cheap baseline suffices.",
         ]
     if difference["real"]:
@@ -108,6 +124,23 @@ def _by_validation(arm: Fact) -> float:
     return -9.0 if arm["validation"] is None else float(arm["validation"])
 
 
+def _outputs(found: Fact) -> list[str]:
+    """What the best arm reaches for each output, of labels with several."""
+    known = {name: value for name, value in (found.get("outputs") or {}).items() if value is not None}
+    if not known:
+        return []
+    metric = METRICS[found["metric"]].label.removeprefix("macro ")
+    order = sorted(known, key=lambda name: -known[name])
+    if len(order) <= SHOWN:
+        return [f"Of each label by itself, {metric}: {', '.join(f'{name} {_plain(known[name])}' for name in order)}."]
+    best, worst = order[0], order[-1]
+    middle = sorted(known.values())[len(known) // 2]
+    return [
+        f"Of each of {len(order)} labels by itself, {metric}: {best} {_plain(known[best])} down to {worst} "
+        f"{_plain(known[worst])}, with {_plain(middle)} in the middle."
+    ]
+
+
 def _leaks(found: Fact) -> list[str]:
     """What the audit of the split says."""
     audit = found["audit"]
@@ -123,7 +156,7 @@ def _leaks(found: Fact) -> list[str]:
         else "What leaks: no test row stands in training or validation, neither as it is nor nearly nor by half."
     )
     if pair.get("conflict"):
-        said += f" {pair['conflict']:,} test rows have another label there."
+        said += f" {pair['conflict']:,} test rows have another {LABEL[labels_of(found['metric']) or CLASSES]} there."
     checks = dict.fromkeys(
         f"{CHECKS.get(check['check'], check['check'])} ({check['value']:.2f})"
         for check in audit.get("shortcuts", [])

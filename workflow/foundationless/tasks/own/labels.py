@@ -112,9 +112,9 @@ def check_outputs(where: Path, kind: str, names: Sequence[str], values: Floats) 
             )
 
 
-def check_split_outputs(where: str, kind: str, names: Sequence[str], values: Floats, splits: Sequence[str]) -> None:
+def check_split_outputs(where: str, kind: str, names: Sequence[str], values: Floats, splits: pd.Series) -> None:
     """`UserError` unless in every split each output has two different numbers, or zeros and ones."""
-    held = np.asarray(splits)
+    held = splits.to_numpy()
     for split in SPLITS:
         for name, column in zip(names, values[held == split].T, strict=True):
             known = column[np.isfinite(column)]
