@@ -403,7 +403,7 @@ def clinical_variants(
     rows: list[dict[str, Any]] = []
     counts: Counter[str] = Counter()
     vcf = open_vcf(path)
-    number = _number_of(vcf, score) if score else ""
+    number = number_of(vcf, score) if score else ""
     for record in records(vcf, path):
         counts["records"] += 1
         symbols = [item.split(":")[0] for item in str(record.INFO.get("GENEINFO") or "").split("|")]
@@ -439,7 +439,7 @@ def clinical_variants(
     return frame, counts
 
 
-def _number_of(vcf: cyvcf2.VCF, field: str) -> str:
+def number_of(vcf: cyvcf2.VCF, field: str) -> str:
     """`Number` of an INFO field in the header of a VCF (`A`: one for each ALT); empty where it is not there."""
     try:
         return str(vcf.get_header_type(field).get("Number", "")).strip('"')

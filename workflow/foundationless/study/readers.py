@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from foundationless.study.vocabulary import ANY, CLASSES, TRACKS, VALUES
+
 
 @dataclass(frozen=True)
 class Option:
@@ -22,10 +24,11 @@ class Option:
 class Reader:
     """What a reader takes and makes.
 
-    `makes` is the kind of set: `classes`, `variants`, `mutants`, `transfer` (classes of two tasks), or `effects`, which
-    are no sequences. `function` is `module:function` in `foundationless.tasks.readers`; of `effects` in
-    `foundationless.perturbation`. A source that ends in `*` stands for any name of that
-    beginning; `required` sources must be given, or in their place the one source `whole`, which holds all splits.
+    `makes` is the kind of set: `classes` (sequences with labels to learn), `variants`, `mutants`, `transfer` (labels of
+    two tasks), or `effects`, which are no sequences. `function` is `module:function` in `foundationless.tasks.readers`;
+    of `effects` in `foundationless.perturbation`. A source that ends in `*` stands for any name of that beginning;
+    `required` sources must be given, or in their place the one source `whole`, which holds all splits. `labels` are the
+    kinds of labels (`vocabulary.LABELS`) that it can make; of several the option `label_kind` says which.
     """
 
     makes: str
@@ -35,6 +38,7 @@ class Reader:
     required: tuple[str, ...]
     options: Mapping[str, Option] = field(default_factory=dict)
     whole: str = ""
+    labels: tuple[str, ...] = (CLASSES,)
 
     def knows(self, source: str) -> bool:
         """Whether a source of that name is one of the reader's."""
@@ -43,6 +47,13 @@ class Reader:
     def missing(self, given: Collection[str]) -> list[str]:
         """Sources that must be given beside those that are."""
         return [] if self.whole and self.whole in given else [name for name in self.required if name not in given]
+
+    def label_kind(self, options: Mapping[str, str]) -> str:
+        """The kind of labels that it makes with these options, one of `labels`; what stands in `label_kind` as it is,
+        and of `transfer` nothing: the sets that it reads say it."""
+        if "label_kind" in self.options:
+            return options.get("label_kind", str(self.options["label_kind"].default))
+        return self.labels[0] if len(self.labels) == 1 else ""
 
     def explain(self) -> str:
         """Help, sources and options, one a line."""
@@ -75,6 +86,14 @@ _DEALT = {
         "",
         "how splits are drawn where none is given: clusters (near duplicates and overlapping windows stay together), "
         "groups, identical (identical sequences do), or rows (each by itself, as a random split)",
+    ),
+}
+_LABELS = {
+    "label_kind": Option(
+        "label_kind",
+        CLASSES,
+        "what a label is: classes (one class), values (one number or several: regression) or tracks (zeros and ones of "
+        "which several may be one: multi-label)",
     ),
 }
 _SHARES = {
@@ -117,8 +136,11 @@ READERS = {
                 "share", 0.1, "share of train that becomes validation: by label, or with a genome by chromosome"
             ),
             "test_contigs": Option("words", [], "chromosomes of the test split, as IV,XII; needs the source genome"),
-            "sequence": Option("text", "sequence", "column of the sequence"),
-            "label": Option("text", "label", "column of the label"),
+            "sequence": Option(
+                "text", "sequence", "column of the sequence; of pairs the columns of both, as promoter,enhancer"
+            ),
+            "gap": Option("at_least_zero", 50, "of pairs: how many N are put between the one sequence and the other"),
+            "label": Option("text", "label", "column of the label; of values and tracks one each, as dev,hk"),
             "labels": Option("label_map", {}, "names of the labels, as 0:none,1:promoter; without it, as they stand"),
             "filter": Option("row_filter", None, "rows to keep of a file that holds several tasks, as task=H3"),
             "split": Option(
@@ -126,9 +148,36 @@ READERS = {
             ),
             "group": Option("text", "", "of the source all: column of what stays together, as a gene or a patient"),
         }
+        | _LABELS
         | _DEALT
         | _SHARES
         | _ALPHABET,
+        labels=ANY,
+    ),
+    "joined_tables": Reader(
+        makes="classes",
+        function="outputs.joined_tables:read",
+        help="one table of sequences and labels 0 and 1 per split and track; the source names say which "
+        "(train.H3=FILE): sequences are joined, and a track that does not hold one is not known there",
+        sources={
+            "train.*": "table of a track for training: columns sequence and label, as of the reader table",
+            "validation.*": "the same for validation; without any, validation is drawn from train",
+            "test.*": "the same for testing",
+            "all.*": "table of a track in place of these: its rows are dealt out here",
+            "genome": "genome that the sequences come from, to split by chromosome",
+        },
+        required=(),
+        options={
+            "validation_fraction": Option("share", 0.1, "share of train that becomes validation"),
+            "test_contigs": Option("words", [], "chromosomes of the test split, as IV,XII; needs the source genome"),
+            "sequence": Option("text", "sequence", "column of the sequence"),
+            "label": Option("text", "label", "column of the label"),
+            "labels": Option("label_map", {}, "what the labels mean, as none:0,marked:1; without it, as they stand"),
+        }
+        | _DEALT
+        | _SHARES
+        | _ALPHABET,
+        labels=(TRACKS,),
     ),
     "fasta_classes": Reader(
         makes="classes",
@@ -153,10 +202,15 @@ READERS = {
     "intervals": Reader(
         makes="classes",
         function="intervals:read",
-        help="BED6 and a genome: strand-aware sequences, the BED name is the label",
-        sources={"bed": "BED with six columns; the name is the class"} | _GENOME,
+        help="BED6 and a genome: strand-aware sequences, the BED name is the label, or the score its value",
+        sources={
+            "bed": "BED with six columns; the name is the class, or names tracks (H3,H4; a point for none); of values "
+            "the score counts"
+        }
+        | _GENOME,
         required=("bed", "genome"),
-        options=_SPLITS | _DEALT,
+        options=_LABELS | _SPLITS | _DEALT,
+        labels=ANY,
     ),
     "genes": Reader(
         makes="classes",
@@ -231,10 +285,15 @@ READERS = {
     "transfer": Reader(
         makes="transfer",
         function="transfer:read",
-        help="train and validation of one sequence set, test of another with the same classes",
+        help="train and validation of one sequence set, test of another with the same classes, or outputs",
         sources={"train": "sequence set to learn from", "test": "sequence set whose test split tests"},
         required=("train", "test"),
-        options={"labels": Option("label_map", {}, "labels of the test set as the training set has them: promoter:1")},
+        options={
+            "labels": Option(
+                "label_map", {}, "labels (or names of outputs) of the test set as the training set has them: promoter:1"
+            )
+        },
+        labels=ANY,
     ),
     "clinical": Reader(
         makes="variants",
@@ -259,13 +318,22 @@ READERS = {
     "alleles": Reader(
         makes="classes",
         function="alleles:read",
-        help="variants of any VCF with their class in an INFO field, as windows with the other allele in place",
+        help="variants of any VCF with their class, or numbers, in INFO fields, as windows with the other allele in "
+        "place",
         sources={"vcf": "VCF or BCF"} | _GENOME,
         required=("vcf", "genome"),
-        options={"label": Option("text", "", "INFO field of the class; of CLNSIG benign and pathogenic are read")}
+        options={
+            "label": Option(
+                "text",
+                "",
+                "INFO field of the class; of CLNSIG benign and pathogenic are read; of values and tracks one each",
+            )
+        }
+        | _LABELS
         | _LENGTH
         | _SPLITS
         | _DEALT,
+        labels=ANY,
     ),
     "sge": Reader(
         makes="variants",
@@ -278,6 +346,23 @@ READERS = {
             "offset": Option("whole_number", 1847983, "hg38 position less hg19 position, constant over BRCA1"),
             "unlabelled": Option("yes_or_no", True, "yes: keep those of intermediate function, without label; or no"),
         },
+    ),
+    "sge_values": Reader(
+        makes="classes",
+        function="outputs.sge_values:read",
+        help="BRCA1 saturation genome editing (Findlay 2018) as a regression: windows with the other allele in place "
+        "and their function scores; splits keep exons, or positions, whole",
+        sources={"table": "the publication's workbook (.xlsx)"} | _GRCH38,
+        required=("table", "genome"),
+        options=_LENGTH
+        | {
+            "offset": Option("whole_number", 1847983, "hg38 position less hg19 position, constant over BRCA1"),
+            "whole": Option("text", "exon", "what a split keeps whole: exon (of the experiment) or position"),
+            "test_exons": Option("words", [], "exons of the test split, as X2,X15; without it, fractions are drawn"),
+            "validation_exons": Option("words", [], "exons of the validation split"),
+            "fractions": Option("numbers", [0.64, 0.16, 0.2], "shares of train, validation and test without exons"),
+        },
+        labels=(VALUES,),
     ),
     "tp53_missense": Reader(
         makes="variants",

@@ -14,8 +14,10 @@ from scipy.sparse.csgraph import connected_components
 
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
+from foundationless.study.vocabulary import CLASSES
 from foundationless.tasks import leakage
-from foundationless.tasks.sequence_sets import SPLITS
+from foundationless.tasks.outputs.labels import strata
+from foundationless.tasks.sequence_sets import SPLITS, labels_in
 from foundationless.tasks.splits import draw_splits, joined_by_text, named_by_text, shares
 
 LARGEST = 0.1  # share of the rows of a group beyond which it goes to training, whatever is drawn
@@ -56,7 +58,7 @@ def deal(frame: pd.DataFrame, options: dict[str, Any], seed: int, where: str) ->
         frame = frame.reset_index(drop=True)
         groups = _groups(frame, usual if how == "rows" else how)
         units = frame["id"].tolist() if how == "rows" else groups
-        frame["split"] = draw(frame["label"], units, options["fractions"], seed, where)
+        frame["split"] = draw(strata(frame), units, options["fractions"], seed, where)
         tell(f"{where}: {len(frame)} rows in {len(set(units))} {_NAMES[how]} were dealt out")
     frame["group"] = joined_by_text(frame["sequence"], groups)
     check_whole(frame, where)
@@ -94,7 +96,7 @@ def _as_given(frame: pd.DataFrame, options: dict[str, Any], seed: int, where: st
         train = frame[frame["split"] == "train"]
         groups = _groups(train, options["deal"] or ("groups" if "group" in frame else "clusters"))
         part = options["fractions"][1] / (options["fractions"][0] + options["fractions"][1])
-        dealt = draw(train["label"], groups, [1 - part, part, 0.0], seed, where)
+        dealt = draw(strata(train), groups, [1 - part, part, 0.0], seed, where)
         frame.loc[train.index, "split"] = dealt
     return frame
 
@@ -124,7 +126,14 @@ def draw(labels: Any, groups: Any, fractions: list[float], seed: int, where: str
 
 
 def check_whole(frame: pd.DataFrame, where: str) -> None:
-    """`UserError` unless every class has rows of every split."""
+    """`UserError` unless every class has rows of every split; of labels with outputs unless every split has rows."""
+    if labels_in(frame)[0] != CLASSES:
+        if empty := [split for split in SPLITS if not (frame["split"] == split).any()]:
+            raise UserError(
+                f"{where}: of its {len(frame)} rows none is in {empty[0]}; give more rows, smaller groups, or a column "
+                "of splits."
+            )
+        return
     counts = pd.crosstab(frame["label"], frame["split"]).reindex(columns=list(SPLITS), fill_value=0)
     for label, row in counts.iterrows():
         if empty := [split for split in SPLITS if not row[split]]:

@@ -8,8 +8,10 @@ import pandas as pd
 
 from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
+from foundationless.study.vocabulary import CLASSES
 from foundationless.tasks.leakage import audit
-from foundationless.tasks.sequence_sets import SPLITS
+from foundationless.tasks.outputs.labels import SHOWN, named, strata
+from foundationless.tasks.sequence_sets import SPLITS, labels_in
 from foundationless.tasks.splits import draw_splits
 
 
@@ -27,9 +29,11 @@ def _ranks(units: pd.DataFrame, seed: int | tuple[int, int]) -> pd.Series:
     return shuffled.groupby("label").cumcount().reindex(units.index)
 
 
-def _labelled_units(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per unit, in order of appearance, with its label ("" where it has none)."""
-    units = pd.DataFrame({"unit": _units(frame), "label": frame["label"].fillna("")})
+def _labelled_units(frame: pd.DataFrame, as_strata: bool = True) -> pd.DataFrame:
+    """One row per unit, in order of appearance, with its label ("" where it has none); as what a draw is stratified by
+    ("" for all where labels are of outputs), or as it stands."""
+    labels = strata(frame) if as_strata else frame["label"]
+    units = pd.DataFrame({"unit": _units(frame), "label": labels.fillna("")})
     return units.drop_duplicates("unit").reset_index(drop=True)
 
 
@@ -119,7 +123,7 @@ def permute_labels(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     generator = np.random.default_rng(seed)
     labels = frame["label"].copy()
     for inside in (frame["split"] != "test", frame["split"] == "test"):
-        units = _labelled_units(frame[inside])
+        units = _labelled_units(frame[inside], as_strata=False)
         dealt = dict(zip(units["unit"], units["label"].to_numpy()[generator.permutation(len(units))], strict=True))
         labels[inside] = _units(frame)[inside].map(dealt)
     return frame.assign(label=labels.where(labels != "", None))
@@ -219,14 +223,18 @@ def derive(frame: pd.DataFrame, derivation: str, seed: int) -> tuple[pd.DataFram
 
 
 def summary(frame: pd.DataFrame) -> str:
-    """Rows per split and label, for one line of a log."""
+    """Rows per split and label, or per split and the names of the outputs, for one line of a log."""
+    kind, outputs = labels_in(frame)
     parts = []
     for split in SPLITS:
         rows = frame[frame["split"] == split]
-        if len(rows):
+        if len(rows) and kind != CLASSES:
+            parts.append(f"{split} {len(rows)}")
+        elif len(rows):
             counts = rows["label"].fillna("no label").value_counts().sort_index()
             parts.append(f"{split} {len(rows)} ({', '.join(f'{label} {count}' for label, count in counts.items())})")
-    return "; ".join(parts)
+    said = f"; {kind} of {named(outputs)}" + (", …" if len(outputs) > SHOWN else "") if kind != CLASSES else ""
+    return "; ".join(parts) + said
 
 
 def _kin_columns(frame: pd.DataFrame, derivation: str) -> None:

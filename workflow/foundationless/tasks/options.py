@@ -11,6 +11,7 @@ import numpy as np
 
 from foundationless.errors import UserError
 from foundationless.study.readers import DEALS, Reader
+from foundationless.study.vocabulary import LABELS
 
 
 def check_sources(reader: Reader, given: Collection[str]) -> None:
@@ -111,6 +112,13 @@ def deal(value: str) -> str:
     return value
 
 
+def label_kind(value: str) -> str:
+    """A kind of labels."""
+    if value not in LABELS:
+        raise ValueError(value)
+    return value
+
+
 def row_filter(value: str) -> tuple[str, str]:
     """`task=H3` to ("task", "H3")."""
     column, equals, wanted = value.partition("=")
@@ -140,6 +148,7 @@ _NAMED = (
     merged_classes,
     class_counts,
     deal,
+    label_kind,
     row_filter,
     row_filters,
 )

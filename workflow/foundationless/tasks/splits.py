@@ -13,7 +13,9 @@ from foundationless.data.dna import reverse_complement
 from foundationless.data.reference import canonical_contig
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
-from foundationless.tasks.sequence_sets import SPLITS
+from foundationless.study.vocabulary import CLASSES
+from foundationless.tasks.outputs.labels import strata
+from foundationless.tasks.sequence_sets import SPLITS, labels_in
 
 
 def shares(values: list[float]) -> dict[str, float]:
@@ -77,18 +79,24 @@ def draw_splits(strata: Iterable[str], groups: Iterable[str], fractions: Mapping
 
 
 def with_validation(frame: pd.DataFrame, group: str, part: float, seed: int) -> pd.DataFrame:
-    """A set without a validation split, with that part of its train rows as one; no `group` in both."""
+    """A set without a validation split, with that part of its train rows as one, stratified by class; no `group` in
+    both."""
     if "validation" in set(frame["split"]):
         return frame
     train = frame[frame["split"] == "train"]
     frame.loc[train.index, "split"] = draw_splits(
-        train["label"], train[group], {"train": 1 - part, "validation": part}, seed
+        strata(train), train[group], {"train": 1 - part, "validation": part}, seed
     )
     return frame
 
 
 def check_taught(frame: pd.DataFrame) -> None:
-    """`UserError` for a label of validation or test that no training row has: nobody could learn it."""
+    """`UserError` for a label of validation or test that no training row has: nobody could learn it.
+
+    Of labels with outputs `outputs.labels.check_outputs` says what must be there.
+    """
+    if labels_in(frame)[0] != CLASSES:
+        return
     taught = set(frame.loc[frame["split"] == "train", "label"])
     strange = frame[~frame["label"].isin(taught)]
     if not strange.empty:
@@ -119,7 +127,7 @@ def split_rows(frame: pd.DataFrame, options: dict[str, Any], seed: int, where: s
     """
     if not options["test_contigs"]:
         groups = named_by_text(frame["sequence"], frame["id"])
-        return frame.assign(split=draw_splits(frame["label"], groups, shares(options["fractions"]), seed))
+        return frame.assign(split=draw_splits(strata(frame), groups, shares(options["fractions"]), seed))
     frame = frame.assign(
         split=contig_splits(frame["contig"], options["test_contigs"], options["validation_contigs"], where)
     )

@@ -13,6 +13,7 @@ import pandas as pd
 
 from foundationless.study.readers import READERS
 from foundationless.tasks.options import check_sources, parse_options
+from foundationless.tasks.outputs.labels import check_outputs
 from foundationless.tasks.splits import legible
 
 Read = Callable[[dict[str, Path], dict[str, Any], int], pd.DataFrame]
@@ -21,11 +22,13 @@ Read = Callable[[dict[str, Path], dict[str, Any], int], pd.DataFrame]
 def build_set(name: str, sources: Mapping[str, Path], options: Mapping[str, str], seed: int) -> pd.DataFrame:
     """The sequence set that reader `name` makes, without sequences of nothing but N.
 
-    `UserError` for sources and options that it does not know.
+    `UserError` for sources and options that it does not know, and for an output that cannot be learned or tested.
     """
     reader = READERS[name]
     check_sources(reader, sources)
     settings = parse_options(reader, options)
     module, _, function = reader.function.partition(":")
     read: Read = getattr(import_module(f"{__name__}.{module}"), function)
-    return legible(read(dict(sources), settings, seed))
+    frame = legible(read(dict(sources), settings, seed))
+    check_outputs(frame)
+    return frame

@@ -16,7 +16,11 @@ from foundationless.data.files.tables import read_text_table
 from foundationless.data.reference import Genome, normalise, read_records
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
+from foundationless.study.vocabulary import CLASSES
 from foundationless.tasks.dealing import deal
+from foundationless.tasks.options import words
+from foundationless.tasks.outputs.labels import known_rows, labelled, read_outputs
+from foundationless.tasks.sequence_sets import labels_in, with_outputs
 from foundationless.tasks.splits import check_taught, legible, named_by_text, with_validation
 
 FASTA = (".fa", ".fasta", ".fna", ".ffn", ".fas")
@@ -103,41 +107,84 @@ def _read_labelled_fasta(path: Path) -> pd.DataFrame:
 
 def read_split(path: Path, split: str, options: dict[str, Any]) -> pd.DataFrame:
     """Rows of one file with id (its column `id`, else SPLIT_ROW), sequence (as `normalise` spells it, unless
-    `strict_alphabet` takes it as written), label, split; `UserError` with the row for letters other than A, C, G, T, N
-    and for a label that the option `labels` does not name."""
-    sequence, label, wanted = options["sequence"], options["label"], options["filter"]
-    dealt = {name: options[name] for name in ("split", "group") if split == "all" and options[name]}
-    frame = read_rows(path, list(dict.fromkeys([sequence, label, *([wanted[0]] if wanted else []), *dealt.values()])))
+    `strict_alphabet` takes it as written; of pairs both with N between), label, split; `UserError` with the row for
+    letters other than A, C, G, T, N and for a label that the option `labels` does not name, or that is no number.
+
+    Of labels with outputs rows without any are left out, and the names of the outputs stand in the frame's `attrs`.
+    """
+    wanted, dealt = options["filter"], {}
+    if split == "all":
+        dealt = {name: options[name] for name in ("split", "group") if options[name]}
+    columns = [*_columns(options, "sequence"), *_columns(options, "label"), *([wanted[0]] if wanted else [])]
+    frame = read_rows(path, list(dict.fromkeys([*columns, *dealt.values()])))
     if wanted:
         frame = frame[frame[wanted[0]].str.strip() == wanted[1]]
         if frame.empty:
             raise UserError(f"{path}: no row has {wanted[0]} '{wanted[1]}'; correct the option filter.")
-    sequences, labels = frame[sequence].str.strip(), frame[label].str.strip()
-    if (blank := labels == "").any():
-        raise UserError(f"{path}: row {blank.idxmax()} has no label; every sequence needs one.")
-    if names := options["labels"]:
-        labels = labels.where(labels.isin(names), labels.map(_whole))
-        if (odd := ~labels.isin(names)).any():
-            raise UserError(
-                f"{path}: row {odd.idxmax()} has the label '{labels[odd].iloc[0]}', which the option labels does not "
-                f"name ({', '.join(names)})."
-            )
-        labels = labels.map(names)
+    labels = _labels(frame, options, path)
     numbered = pd.Series([f"{split}_{row}" for row in frame.index], index=frame.index)
     rows = pd.DataFrame(
         {
             "id": frame["id"].where(frame["id"] != "", numbered) if "id" in frame.columns else numbered,
-            "sequence": sequences if options["strict_alphabet"] else sequences.map(normalise),
+            "sequence": _sequences(frame, options, path),
             "label": labels,
             "split": split,
         }
         | {name: frame[column].str.strip() for name, column in dealt.items()}
     )
+    if options["label_kind"] != CLASSES:
+        rows = with_outputs(known_rows(rows, path.name), options["label_kind"], _columns(options, "label"))
     for name, column in dealt.items():
         if (blank := rows[name] == "").any():
             raise UserError(f"{path}: row {blank.idxmax()} has nothing in the column '{column}'; every row needs it.")
-    check_dna((f"row {row}" for row in frame.index), rows["sequence"], path.name)
+    check_dna((f"row {row}" for row in rows.index), rows["sequence"], path.name)
     return rows
+
+
+def _columns(options: dict[str, Any], name: str) -> list[str]:
+    """Columns that an option names: of sequences in pairs both, of labels with outputs one each, otherwise one."""
+    several = name == "sequence" or options["label_kind"] != CLASSES
+    columns = words(options[name]) if several else [options[name]]
+    if len(set(columns)) < len(columns) or not columns:
+        raise UserError(f"option {name}={options[name]}: each column is named once; correct it.")
+    return columns
+
+
+def _sequences(frame: pd.DataFrame, options: dict[str, Any], path: Path) -> pd.Series:
+    """Sequences of rows; of pairs the one, N, and the other, both of which must be there."""
+    parts = [frame[column].str.strip() for column in _columns(options, "sequence")]
+    for part in parts if len(parts) > 1 else ():
+        if (blank := part == "").any():
+            raise UserError(f"{path}: row {blank.idxmax()} has no sequence in the column '{part.name}'; give both.")
+    spelled = parts if options["strict_alphabet"] else [part.map(normalise) for part in parts]
+    joined = spelled[0]
+    for part in spelled[1:]:
+        joined = joined + "N" * options["gap"] + part
+    return joined
+
+
+def _labels(frame: pd.DataFrame, options: dict[str, Any], path: Path) -> pd.Series:
+    """Labels of rows: classes by the names that the option `labels` gives them, or values of outputs as text."""
+    names = options["labels"]
+    if options["label_kind"] != CLASSES:
+        if names:
+            raise UserError(f"option labels names classes; of label_kind={options['label_kind']} leave it out.")
+        return read_outputs(frame[_columns(options, "label")], options["label_kind"], str(path))
+    labels = frame[options["label"]].str.strip()
+    if (blank := labels == "").any():
+        raise UserError(f"{path}: row {blank.idxmax()} has no label; every sequence needs one.")
+    return rename_labels(labels, names, str(path)) if names else labels
+
+
+def rename_labels(labels: pd.Series, names: dict[str, str], where: str) -> pd.Series:
+    """Labels under the names that are given to them; `UserError` with the row for one that has none."""
+    labels = labels.where(labels.isin(names), labels.map(_whole))
+    if (odd := ~labels.isin(names)).any():
+        raise UserError(
+            f"{where}: row {odd.idxmax()} has the label '{labels[odd].iloc[0]}', which the option labels does not "
+            f"name ({', '.join(names)})."
+        )
+    return labels.map(names)
 
 
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
@@ -154,13 +201,15 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         raise UserError(f"option {lost[0]} is of the source all, which holds the rows of every split.")
     splits = [split for split in ("train", "validation", "test") if split in sources]
     frame = pd.concat([read_split(sources[split], split, options) for split in splits], ignore_index=True)
-    frame = legible(_alike(frame))
+    frame = legible(_alike(labelled(frame, options["label_kind"], _columns(options, "label"))))
     check_taught(frame)
     frame["group"] = named_by_text(frame["sequence"], frame["id"])
     if ("genome" in sources) != bool(options["test_contigs"]):
         raise UserError("source genome and option test_contigs go together: give both or neither.")
     if "genome" in sources:
-        frame = _by_contig(frame, Genome(sources["genome"]), options["test_contigs"])
+        if len(_columns(options, "sequence")) > 1:
+            raise UserError("sequences in pairs have no one place in a genome; leave the source genome out.")
+        frame = by_contig(frame, Genome(sources["genome"]), options["test_contigs"])
     return frame if "validation" in sources else with_validation(frame, "group", options["validation_fraction"], seed)
 
 
@@ -175,7 +224,9 @@ def _dealt(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.D
         frame = frame.assign(id=[f"all_{row}" for row in frame.index])
     if not options["split"] or options["deal"] == "rows":
         frame = frame.drop(columns="split")
-    frame = legible(frame.assign(label=_one_spelling(frame["label"])))
+    if options["label_kind"] == CLASSES:
+        frame = frame.assign(label=_one_spelling(frame["label"]))
+    frame = legible(frame)
     return deal(frame, options, seed, path.name)[["id", "sequence", "label", "split", "group"]]
 
 
@@ -194,7 +245,7 @@ def _whole(label: str) -> str:
 def _alike(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of all files with labels, and ids, that mean one thing: `1.0` of one is `1` of another, and ids that
     count anew in each bear its split."""
-    labels = frame["label"].map(_whole)
+    labels = frame["label"] if labels_in(frame)[0] != CLASSES else frame["label"].map(_whole)
     if set(labels[labels != frame["label"]]) & set(frame["label"]):
         tell(f"labels such as '{frame['label'][labels != frame['label']].iloc[0]}' are read as whole numbers")
         frame = frame.assign(label=labels)
@@ -206,7 +257,9 @@ def _alike(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _by_contig(frame: pd.DataFrame, genome: Genome, test_contigs: list[str]) -> pd.DataFrame:
+def by_contig(frame: pd.DataFrame, genome: Genome, test_contigs: list[str]) -> pd.DataFrame:
+    """The rows (`sequence`, `split`) on the side of their split, by the places of their sequences in a genome; `group`
+    is the (first) contig. What is on the other side, or nowhere, is left out and counted."""
     held_out = {genome.resolve(contig) for contig in test_contigs}
     places = contigs_of(list(frame["sequence"]), genome.pieces)
     keep = [

@@ -44,10 +44,11 @@ def read_clinical(sources: dict[str, Path], options: dict[str, Any], seed: int) 
     return variant_windows(frame, Genome(sources["genome"]), options["length"], sources["vcf"].name)
 
 
-def read_sge_table(path: Path, offset: int) -> pd.DataFrame:
+def read_sge_table(path: Path, offset: int, *further: str) -> pd.DataFrame:
     """SNVs of the BRCA1 saturation genome editing table, as `variant_windows` takes them; position is hg19 + `offset`.
 
-    The header is the third row of the first sheet; reference and alt are given on the plus strand.
+    The header is the third row of the first sheet; reference and alt are given on the plus strand. Columns that are
+    named `further` stand beside, as text.
     """
     import openpyxl
 
@@ -60,6 +61,7 @@ def read_sge_table(path: Path, offset: int) -> pd.DataFrame:
     except (zipfile.BadZipFile, KeyError, OSError, EOFError) as error:
         raise UserError(f"{path}: cannot be read as a workbook ({error}); download it again.") from None
     names = ["gene", "chromosome", "position (hg19)", "reference", "alt", "func.class", "function.score.mean"]
+    names += further
     header = list(rows[0]) if rows else []
     if absent := [name for name in names if name not in header]:
         raise UserError(f"{path}: row 3 of its first sheet has no column '{absent[0]}'; the SGE table is needed.")
@@ -84,6 +86,7 @@ def read_sge_table(path: Path, offset: int) -> pd.DataFrame:
             "label": table["func.class"].map(SGE_LABELS).astype(object),
             "score": score,
         }
+        | {name: table[name].astype(str) for name in further}
     )
 
 
