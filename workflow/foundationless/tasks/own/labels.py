@@ -44,7 +44,8 @@ def see_kind(path: Path, columns: pd.DataFrame, asked: str) -> tuple[str, list[s
             return kind, said
     else:
         kind, said = asked, []
-    values = np.column_stack([check_numbers(path, columns[name], name) for name in names])
+    cells = columns if kind == VALUES else columns.replace(_TRUTH, regex=True)
+    values = np.column_stack([check_numbers(path, cells[name], name) for name in names])
     binary = np.isin(values, (0, 1)) | np.isnan(values)
     if kind == TRACKS and not binary.all():
         row, column = np.argwhere(~binary)[0]
@@ -54,11 +55,15 @@ def see_kind(path: Path, columns: pd.DataFrame, asked: str) -> tuple[str, list[s
         )
     if not kind:
         kind = TRACKS if binary.all() else VALUES
+        if kind == VALUES:
+            return see_kind(path, columns, VALUES)  # and truths are no numbers
         other = f"; KIND={VALUES} reads them as numbers" if kind == TRACKS else ""
         said = [f"{len(names)} columns of {_WORDS[kind]}{other}."]
+    check_outputs(path, kind, names, values)
     return kind, [*said, f"What is learned is judged by {METRICS[METRIC[kind]].label}."]
 
 
+_TRUTH = {r"(?i)^\s*true\s*$": "1", r"(?i)^\s*false\s*$": "0"}
 _WORDS = {VALUES: "numbers: a regression of several values", TRACKS: "zeros and ones, of which several may be one"}
 
 
@@ -75,7 +80,8 @@ def _kind_of(path: Path, cells: pd.Series, name: str) -> tuple[str, list[str]]:
     whole = bool((numbers == np.floor(numbers)).all())
     size = f"{len(numbers)} different {'whole numbers' if whole else 'numbers'}"
     if len(numbers) > (MOST_CLASSES if whole else MOST_NUMBERS):
-        return VALUES, [f"'{name}' holds {size}: a regression; KIND={CLASSES} (--kind) reads them as classes."]
+        other = f"; KIND={CLASSES} (--kind) reads them as classes" if len(numbers) <= MOST_CLASSES else ""
+        return VALUES, [f"'{name}' holds {size}: a regression{other}."]
     if len(numbers) > FEW and rows.min() < FEWEST_OF_A_CLASS:
         few = f"some in fewer than {FEWEST_OF_A_CLASS} rows"
         return VALUES, [f"'{name}' holds {size}, {few}: a regression; KIND={CLASSES} (--kind) reads them as classes."]

@@ -121,12 +121,16 @@ def _look_at_table(given: Given) -> Found:
         return Found("table", {"all": path}, _kind_option(kind) | {"fractions": FRACTIONS}, (said, *how))
     columns = [str(name) for name in frame.columns]
     labels = _label_columns(path, columns, given.label)
-    sequence = _column(path, columns, given.sequence, "sequence", SEQUENCE_NAMES) or _dna_column(frame, labels)
-    if not sequence:
+    several = _listed_columns(path, columns, given.sequence, "sequence")
+    usual = "" if several else _column(path, columns, given.sequence, "sequence", SEQUENCE_NAMES)
+    sequences = several or [name for name in (usual or _dna_column(frame, labels),) if name]
+    if not sequences:
         raise UserError(
             f"{path}: no column looks like DNA; name it with SEQUENCE=COLUMN (--sequence); it has {_listed(columns)}."
         )
-    _check_dna(path, frame[sequence], sequence)
+    for name in sequences:
+        _check_dna(path, frame[name], name)
+    check_names(path, sequences)
     kind, how = see_kind(path, frame[labels], given.kind)
     if kind == CLASSES:
         _check_classes(path, frame[labels[0]], labels[0])
@@ -137,21 +141,20 @@ def _look_at_table(given: Given) -> Found:
         for name in ("group", "split")
         if getattr(given, name)
     }
-    named = {"sequence": sequence, "label": ",".join(labels), **more}
-    if len({sequence, *labels, *more.values()}) < len(labels) + 1 + len(more):
+    named = {"sequence": ",".join(sequences), "label": ",".join(labels), **more}
+    used = [*sequences, *labels, *more.values()]
+    if len(set(used)) < len(used):
         raise UserError(f"{path}: one column is named twice ({', '.join(f'{k}={v}' for k, v in named.items())}).")
     what = "classes are" if kind == CLASSES else f"{kind} are"
-    where = "', '".join(labels) if len(labels) <= 4 else f"{labels[0]}' to '{labels[-1]}"
-    said = f"{path.name}: a table of {len(frame):,} rows; sequences are in '{sequence}', {what} in '{where}'."
+    said = f"{path.name}: a table of {len(frame):,} rows; sequences are in {_quoted(sequences)}, {what}"
     options = {key: value for key, value in named.items() if value != key or key in more}
-    used = {sequence, *labels, *more.values()}
     unused = [
         f"The column '{name}' is not used; SPLIT={name} (--split) takes it as the split."
-        for name in set(columns) - used
+        for name in set(columns) - set(used)
         if "split" not in named and set(frame[name].str.strip().str.lower()) <= set(WORDS)
     ]
     options |= _kind_option(kind) | {"fractions": FRACTIONS}
-    return Found("table", {"all": path}, options, (said, *how, *unused))
+    return Found("table", {"all": path}, options, (f"{said} in {_quoted(labels)}.", *how, *unused))
 
 
 def _kind_option(kind: str) -> dict[str, str]:
@@ -160,14 +163,23 @@ def _kind_option(kind: str) -> dict[str, str]:
 
 def _label_columns(path: Path, columns: Sequence[str], asked: str) -> list[str]:
     """The columns of the labels: the one that is asked for, or several between commas."""
-    several = [part.strip() for part in asked.split(",") if part.strip()] if asked not in columns else []
-    names = [_column(path, columns, name, "label", ()) for name in several] if len(several) > 1 else []
-    names = names or [_column(path, columns, asked, "label", LABEL_NAMES)]
+    names = _listed_columns(path, columns, asked, "label") or [_column(path, columns, asked, "label", LABEL_NAMES)]
     if not names[0]:
         raise UserError(f"{path}: say which column is the label, LABEL=COLUMN (--label); it has {_listed(columns)}.")
-    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
-        raise UserError(f"{path}: LABEL= names the column '{twice[0]}' twice; name it once.")
     return names
+
+
+def _listed_columns(path: Path, columns: Sequence[str], asked: str, what: str) -> list[str]:
+    """Several columns between commas that are asked for; none where it is one."""
+    several = [part.strip() for part in asked.split(",") if part.strip()] if asked not in columns else []
+    names = [_column(path, columns, name, what, ()) for name in several] if len(several) > 1 else []
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise UserError(f"{path}: {what.upper()}= names the column '{twice[0]}' twice; name it once.")
+    return names
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names)) if len(names) <= 4 else f"{names[0]!r} to {names[-1]!r}"
 
 
 def _column(path: Path, columns: Sequence[str], asked: str, what: str, usual: Iterable[str]) -> str:
@@ -255,7 +267,8 @@ def _look_at_set(found: Found, seed: int, **further: Path) -> Found:
     said += [f"Lengths: {f'all {least:,}' if least == most else median} bases."]
     said += _repeats(frame, kind)
     unknown = int(frame["sequence"].str.contains("N").sum())
-    said += [f"In {unknown:,} rows some base is not known: it is read as N."] if unknown else []
+    pairs = "," in found.options.get("sequence", "")  # which have N between
+    said += [f"In {unknown:,} rows some base is not known: it is read as N."] if unknown and not pairs else []
     splits = frame["split"].value_counts()
     rows = ", ".join(f"{splits[name]:,} {name}" for name in ("train", "validation", "test"))
     sides = frame.groupby("group")["split"].nunique()

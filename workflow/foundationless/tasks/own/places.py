@@ -8,11 +8,12 @@ import pandas as pd
 
 from foundationless.data.reference import Genome
 from foundationless.errors import UserError
-from foundationless.study.vocabulary import CLASSES, TRACKS, VALUES
+from foundationless.study.vocabulary import CLASSES, LABELS, VALUES
+from foundationless.tasks.options import words
 from foundationless.tasks.own.classes import FRACTIONS, check_classes
 from foundationless.tasks.own.found import Found, Given
 from foundationless.tasks.own.labels import MOST_CLASSES, see_kind
-from foundationless.tasks.readers.alleles import read_variants
+from foundationless.tasks.readers.alleles import read_measured, read_variants
 from foundationless.tasks.readers.intervals import read_bed
 
 TEST, VALIDATION = 0.2, 0.16
@@ -27,9 +28,9 @@ def look_at_intervals(path: Path, given: Given, genome: Genome, seed: int) -> Fo
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     if given.label:
         raise UserError(f"{path}: LABEL= names a column, which such files do not have; leave it out.")
-    if given.kind == TRACKS:
-        raise UserError(f"{path}: a BED has one label a row; KIND={TRACKS} needs a table with a column a track.")
     names, kind, how = frame["name"].nunique(), given.kind or CLASSES, list[str]()
+    if kind not in LABELS:
+        raise UserError(f"KIND={kind} (--kind) is none of {', '.join(LABELS)}.")
     if not given.kind and not 1 < names <= MOST_CLASSES:
         kind, how = see_kind(path, frame[["score"]], "")
         kind = VALUES if kind == VALUES else CLASSES
@@ -47,10 +48,14 @@ def look_at_variants(path: Path, given: Given, genome: Genome, seed: int) -> Fou
     """How a VCF is read: by an INFO field, which holds classes or numbers."""
     if not given.label:
         raise UserError(f"{path}: say which INFO field is the label of a variant, LABEL=FIELD (--label).")
-    if given.kind == TRACKS or "," in given.label:
-        raise UserError(f"{path}: one INFO field is the label of a variant; several need a table with their sequences.")
-    frame = read_variants(path, given.label)[["contig", "label"]]
-    kind, how = see_kind(path, frame[["label"]].rename(columns={"label": given.label}), given.kind)
+    fields = words(given.label)
+    if len(fields) == 1 and given.kind in ("", CLASSES):
+        frame = read_variants(path, given.label)[["contig", "label"]]
+        kind, how = see_kind(path, frame[["label"]].set_axis(fields, axis=1), given.kind)
+    else:
+        frame = read_measured(path, fields, VALUES)
+        cells = [pd.Series(column) for column in zip(*frame["label"].str.split(";"), strict=True)]
+        kind, how = see_kind(path, pd.concat(cells, axis=1).set_axis(fields, axis=1), given.kind)
     options = {"label": given.label, "length": str(WINDOW)} | ({} if kind == CLASSES else {"label_kind": kind})
     return _held_out(Found("alleles", {"vcf": path}, options, ("variants", *how)), frame, kind, genome, seed)
 
