@@ -119,6 +119,7 @@ def test_numbers_are_told(tmp_path):
         )
         in said
     )
+    assert "2 columns of numbers: a regression of several values. What is learned is judged by Pearson's r" in said
     assert "'other' 0 to 239" in said and f"Of {2 * (ROWS - 1)} labels 1 are not known" in said
     said = " ".join(looked(saved(tmp_path, planted("marked", ROWS, 60)), label="ctcf,cre,gata").sentences)
     share = planted("marked", ROWS, 60)["ctcf"].mean()

@@ -55,8 +55,8 @@ def see_kind(path: Path, columns: pd.DataFrame, asked: str) -> tuple[str, list[s
         )
     if not kind:
         kind = TRACKS if binary.all() else VALUES
-        if kind == VALUES:
-            return see_kind(path, columns, VALUES)  # and truths are no numbers
+        for name in names if kind == VALUES else ():
+            check_numbers(path, columns[name], name)  # truths are no numbers
         other = f"; KIND={VALUES} reads them as numbers" if kind == TRACKS else ""
         said = [f"{len(names)} columns of {_WORDS[kind]}{other}."]
     check_outputs(path, kind, names, values)
