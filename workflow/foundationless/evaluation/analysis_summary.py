@@ -13,6 +13,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files, task_summary
 from foundationless.evaluation.aggregate import decide
 from foundationless.evaluation.layers.depth import measure_layers, score_layers
+from foundationless.evaluation.outputs.tables import judge
 from foundationless.evaluation.records import check_once, read_record
 from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, of_split, read_predictions
@@ -150,9 +151,11 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
             records, predictions, metric=task.metric, resamples=analysis.resamples,
             margin=analysis.margins[task.metric], seed=analysis.seed, baselines=analysis.baselines, audit=audit,
             design=list(dict.fromkeys((cell.split("/")[0], cell.split("/")[1]) for cell in task.cells)),
+            margins=analysis.margins,
         )  # fmt: skip
     if analysis.looks and len(summary.comparisons):
         _read_at(analysis.looks, summary.comparisons)
+        summary.diagnostics["outputs"] = _read_outputs_at(analysis.looks, summary.diagnostics["outputs"])
     summary.notes[:0] = notes
     summary.diagnostics["layers"] = layers
     summary.diagnostics["verification"] = pd.DataFrame(verified, columns=diagnostics.COLUMNS["verification"])
@@ -168,6 +171,13 @@ def _read_at(looks: Looks, comparisons: pd.DataFrame) -> None:
         decide(*numbers, learned=learned, seeds=seeds, metrics=metric, versus=versus)
         for *numbers, learned, seeds, metric, versus in judged
     ]
+
+
+def _read_outputs_at(looks: Looks, table: pd.DataFrame) -> pd.DataFrame:
+    """The table of outputs with repeated p values, judged anew."""
+    repeated = {"p": looks.repeated(table["p"].astype(float))}
+    repeated["p_tost"] = looks.repeated_one_sided(table["p_tost"].astype(float))
+    return judge(table.assign(**repeated))
 
 
 def _read_record(path: Path, where: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 One bootstrap serves a whole task: each resample draws the *groups* of the test set (persons, genes, contigs, or single
 items) with replacement within strata, and every run of every arm is scored under the same weights, so that any two arms
 can be compared pairwise from one array `[runs, resamples]`. A stratum is the groups that hold the same labels: single
-items are drawn class by class, persons with their ancestry.
+items are drawn class by class, persons with their ancestry. Where labels have outputs, all groups are one stratum.
 
 Seeds are drawn on top, independently per arm: S - 1 of S (Rao and Wu 1988), of what each lies above or below the mean
 of all, which makes the variance that seeds add to their mean unbiased. A single seed adds nothing, and the interval
@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import confusion, from_margins, from_probabilities, from_ranking
-from foundationless.study.vocabulary import CLASS_METRICS, EFFECT_METRICS, METRICS, RANK_METRICS
+from foundationless.evaluation.outputs.resampled import Sample, outputs_scorer
+from foundationless.study.vocabulary import CLASS_METRICS, EFFECT_METRICS, METRICS, OUTPUT_METRICS, RANK_METRICS
 
 LEVEL = 0.95
 POWER = 0.8  # of the smallest difference that is called detectable
@@ -185,32 +186,71 @@ def score_runs(
 
     Groups and strata are the union over runs, or over `whole`: the runs before items were left out. So runs on some of
     the items pair with runs on all, resample by resample. With fewer than two groups the replicates are NaN: nothing
-    can be resampled. Raises `UserError` for a metric that resamples do not serve.
+    can be resampled. Of labels with outputs the score is the mean over the outputs where a resample defines it. Raises
+    `UserError` for a metric that resamples do not serve.
     """
-    if metric not in (served := (*CLASS_METRICS, *EFFECT_METRICS)):
+    if metric not in (served := (*CLASS_METRICS, *EFFECT_METRICS, *OUTPUT_METRICS)):
         raise UserError(f"metric '{metric}' has no bootstrap; use one of {', '.join(served)}.")
     names, strata = stratify(whole or runs)
-    places = {key: np.searchsorted(names, part) for key, part in {id(run.groups): run.groups for run in runs}.items()}
-    owner = [places[id(run.groups)] for run in runs]
-    scorers = _scorers(runs, owner, len(names), metric, classes)
-    points = np.concatenate([function(np.ones((1, len(names))))[:, 0] for function in scorers])
-    replicates = np.full((len(runs), resamples), np.nan)
-    generator = np.random.default_rng(seed)
-    block = max(1, CELLS_PER_BLOCK // len(names))
-    for start in range(0, resamples if len(names) > 1 else 0, block):
-        weights = resample_weights(strata, min(block, resamples - start), generator)
-        replicates[:, start : start + len(weights)] = np.concatenate([function(weights) for function in scorers])
+    scorers = _scorers(runs, _owners(runs, names), len(names), metric, classes)
+    points, replicates = _resample(scorers, (len(runs),), strata, resamples, seed)
     return [
         Arm(np.array([point]), replicates[i : i + 1], np.array([run.seed]))
         for i, (run, point) in enumerate(zip(runs, points, strict=True))
     ]
 
 
+def score_outputs(
+    runs: Sequence[Run], metric: str, resamples: int, seed: int, whole: Sequence[Run] = ()
+) -> list[list[Arm]]:
+    """As `score_runs` of labels with outputs, of each output alone: output -> run -> its `Arm`."""
+    names, strata = stratify(whole or runs)
+    scorer = outputs_scorer(_samples(runs, _owners(runs, names), metric), len(names), metric)
+    shape = (len(runs), runs[0].observed.shape[1]) if runs[0].observed is not None else (len(runs), 0)
+    points, replicates = _resample([lambda weights: scorer(weights, True)], shape, strata, resamples, seed)
+    return [
+        [
+            Arm(points[place, output : output + 1], replicates[place, output : output + 1], np.array([run.seed]))
+            for place, run in enumerate(runs)
+        ]
+        for output in range(shape[1])
+    ]
+
+
+def _owners(runs: Sequence[Run], names: NDArray[np.str_]) -> list[NDArray[np.int64]]:
+    """Place among the `names` of groups of every item of each run; runs of the same items share the array."""
+    places = {key: np.searchsorted(names, part) for key, part in {id(run.groups): run.groups for run in runs}.items()}
+    return [places[id(run.groups)] for run in runs]
+
+
+def _resample(
+    scorers: Sequence[Callable[[Floats], Floats]],
+    shape: tuple[int, ...],
+    strata: NDArray[np.int64],
+    resamples: int,
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """Points [*shape] and replicates [*shape, resamples] of scorers, each of the next runs along the first axis."""
+    groups = len(strata)
+    points = np.concatenate([function(np.ones((1, groups)))[..., 0] for function in scorers])
+    replicates = np.full((*shape, resamples), np.nan)
+    generator = np.random.default_rng(seed)
+    block = max(1, CELLS_PER_BLOCK // groups)
+    for start in range(0, resamples if groups > 1 else 0, block):
+        weights = resample_weights(strata, min(block, resamples - start), generator)
+        replicates[..., start : start + len(weights)] = np.concatenate([function(weights) for function in scorers])
+    return points, replicates
+
+
 def stratify(runs: Sequence[Run]) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
     """Groups of the runs, sorted [groups], and the stratum of each: groups that hold the same labels share one.
 
     Strata of fewer than `FEWEST_OF_STRATUM` groups are joined to one, and that to the largest if it still is too small.
+    Labels with outputs are as many as items: their groups are one stratum.
     """
+    if any(run.observed is not None for run in runs):
+        of_outputs = np.unique(np.concatenate([np.unique(run.groups) for run in runs]))
+        return of_outputs, np.zeros(len(of_outputs), dtype=np.int64)
     parts = {(id(run.labels), id(run.groups)): (run.labels, run.groups) for run in runs}.values()
     names = np.unique(np.concatenate([np.unique(groups) for _, groups in parts]))
     classes = np.unique(np.concatenate([np.unique(labels) for labels, _ in parts]))
@@ -232,6 +272,9 @@ def _scorers(
     """Functions from weights [resamples, groups] to the metric of the next runs [runs, resamples], in their order."""
     if metric in EFFECT_METRICS:
         return [_effect_scorer(runs, owner, groups, metric)]
+    if metric in OUTPUT_METRICS:
+        scorer = outputs_scorer(_samples(runs, owner, metric), groups, metric)
+        return [lambda weights: scorer(weights, False)]
     if metric in RANK_METRICS:
         return [_rank_scorer(run, rows, metric, classes) for run, rows in zip(runs, owner, strict=True)]
     together = max(1, COLUMNS // (2 * len(classes)))  # one product of matrices for many runs: weights are read once
@@ -295,6 +338,18 @@ def _effect_scorer(
     return score
 
 
+def _samples(runs: Sequence[Run], owner: Sequence[NDArray[np.int64]], metric: str) -> list[Sample]:
+    """Runs as metrics of outputs need them; `UserError` for one without outputs."""
+    samples = []
+    for run, rows in zip(runs, owner, strict=True):
+        if run.observed is None or run.values is None:
+            raise UserError(
+                f"metric '{metric}' needs labels that are {METRICS[metric].kind}s; these are no such labels."
+            )
+        samples.append(Sample(run.observed, run.values, rows))
+    return samples
+
+
 def _rank_scorer(run: Run, rows: NDArray[np.int64], metric: str, classes: Sequence[str]) -> Callable[[Floats], Floats]:
     if run.width != len(classes):
         raise UserError(f"metric '{metric}' needs one probability per class ({', '.join(classes)}).")
@@ -337,8 +392,8 @@ def join(arms: Sequence[Arm]) -> Arm:
 
 
 def ends(metric: str) -> tuple[float, float]:
-    """Where intervals of a metric end: of classes and ranks at ± 1; of effects at its lowest value, errors nowhere."""
-    if metric not in EFFECT_METRICS:
+    """Where intervals of a metric end: of classes and ranks at ± 1; of others at its lowest value, errors nowhere."""
+    if metric not in (*EFFECT_METRICS, *OUTPUT_METRICS):
         return -1.0, 1.0
     return METRICS[metric].lowest, 1.0 if METRICS[metric].higher_is_better else float("inf")
 

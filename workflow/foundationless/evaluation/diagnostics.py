@@ -21,11 +21,12 @@ from foundationless.evaluation.bootstrap import (
 from foundationless.evaluation.effects import tables as effects
 from foundationless.evaluation.layers.depth import LAYERS
 from foundationless.evaluation.metrics import BINS, calibration, confusion, reliability
+from foundationless.evaluation.outputs import tables as outputs
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes
 from foundationless.evaluation.variance_components import variance_components
 from foundationless.evaluation.verification.cells import COLUMNS as VERIFICATION
-from foundationless.study.vocabulary import CONFUSED
+from foundationless.study.vocabulary import CONFUSED, MARGINS
 
 COLUMNS = {
     "optimism": [
@@ -48,6 +49,7 @@ COLUMNS = {
     "verification": list(VERIFICATION),
     "effects": effects.EFFECTS,
     "interactions": effects.INTERACTIONS,
+    "outputs": outputs.OUTPUTS,
 }  # fmt: skip
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
@@ -68,14 +70,17 @@ def find_diagnostics(
     estimates: Estimates,
     metric: str,
     audit: pd.DataFrame | None,
+    compared: Sequence[Mapping[str, Any]] = (),
+    margins: Mapping[str, float] = MARGINS,
 ) -> tuple[dict[str, pd.DataFrame], Rows]:
     """Tables by name, and notes.
 
     `records` are those of all cells (also of those that predicted nothing), `arms` their runs scored by `metric`,
     `estimates` the differences that were compared, `audit` the rows `id`, `near` and `collinear` of
-    `audit_task`.
+    `audit_task`, `compared` the rows of comparisons, `margins` by metric those of differences.
     """
     leakage, notes = _leakage(results, arms, metric, audit)
+    by_output, told = outputs.by_output(results, arms, metric, compared, margins)
     rows = {
         "optimism": _optimism(results, arms, estimates, metric),
         "oracle": _oracle(results, estimates, metric),
@@ -88,9 +93,11 @@ def find_diagnostics(
         "settings": _settings(records),
         "effects": effects.by_perturbation(results),
         "interactions": effects.interactions(results),
+        "outputs": by_output,
     }
     tables = {name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()}
-    return select_only(records) | tables, notes
+    tables["outputs"] = outputs.judge(tables["outputs"])
+    return select_only(records) | tables, notes + told
 
 
 def select_only(records: Sequence[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:

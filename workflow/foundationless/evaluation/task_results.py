@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import Arm, Run, join, score_runs, subset_runs
 from foundationless.evaluation.effects import predictions as effect_predictions
-from foundationless.study.vocabulary import ANALYSES, COUNT_METRICS, EFFECT_METRICS, LAST_LAYER, OF_THE_MEAN
+from foundationless.evaluation.outputs import predictions as output_predictions
+from foundationless.evaluation.outputs.predictions import OF_CLASSES, Stated
+from foundationless.study.vocabulary import (
+    ANALYSES,
+    COUNT_METRICS,
+    EFFECT_METRICS,
+    LABELS,
+    LAST_LAYER,
+    OF_THE_MEAN,
+    OUTPUT_METRICS,
+    VALUES,
+)
 
 # Selections and the columns that mark their runs. Of frozen features whose inner layers were kept, the best of the last
 # layer is marked beside the best of all: where a cell has no such mark, what validation chose was of the last layer.
@@ -65,12 +76,16 @@ EMPTY = Arm(np.empty(0), np.empty((0, 0)), np.empty(0, dtype=np.int64))
 
 @dataclass(frozen=True)
 class TaskResults:
-    """Results of all cells of a task, with what their runs are scored under."""
+    """Results of all cells of a task, with what their runs are scored under.
+
+    `stated`: the kind of the labels and their outputs; `classes` are those of labels without.
+    """
 
     cells: list[CellResult]
     classes: list[str]
     resamples: int
     seed: int
+    stated: Stated = OF_CLASSES
 
     @property
     def analysis(self) -> str:
@@ -115,11 +130,18 @@ class TaskResults:
     def serves(self, metric: str) -> bool:
         """Whether every run can be scored by `metric`."""
         runs = [run for cell in self.cells for run in cell.runs.values()]
+        if self.outputs or metric in OUTPUT_METRICS:
+            return bool(self.outputs) and metric in LABELS[self.stated.labels]
         if metric in EFFECT_METRICS:
             return self.of_effects
         if metric in COUNT_METRICS:
             return all(run.predicted is not None for run in runs)
         return all(run.width == len(self.classes) for run in runs) and not self.of_effects
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs of the labels; none of classes and effects."""
+        return self.stated.outputs
 
     @property
     def of_effects(self) -> bool:
@@ -147,13 +169,16 @@ class TaskResults:
         """The constant answer with the best score on the test items, under the resamples of `score`: one run a fold.
 
         Of effects that is the mean of the training perturbations, whose score does not depend on the items (NaN: it is
-        no such metric).
+        no such metric). Of outputs it is one number each: their mean where numbers are wrong by some error, which no
+        other metric of numbers rewards (0), and for tracks any, whose precision is the share of ones.
         """
-        if metric in EFFECT_METRICS:
-            value = OF_THE_MEAN.get(metric, np.nan)
-            return Arm(np.array([value]), np.full((1, resamples), value), np.zeros(1, dtype=np.int64))
+        known = OF_THE_MEAN.get(metric, np.nan) if metric in EFFECT_METRICS else 0.0
+        if metric in EFFECT_METRICS or (self.stated.labels == VALUES and metric != "rmse"):
+            return Arm(np.array([known]), np.full((1, resamples), known), np.zeros(1, dtype=np.int64))
         whole = [run for cell in self.cells for run in cell.runs.values()]
         folds = list({run.fold: run for run in reversed(whole)}.values())
+        if self.outputs:
+            return join(score_runs(self.constant_runs(), metric, self.classes, resamples, self.seed, whole))
         answers = [np.full(1, name) for name in self.classes] if metric in COUNT_METRICS else [np.full(1, "")]
         flat = np.full((1, len(self.classes)), 1 / len(self.classes))
         runs = [
@@ -168,13 +193,22 @@ class TaskResults:
         arms = [join(scored[start : start + len(folds)]) for start in range(0, len(scored), len(folds))]
         return max(arms, key=lambda arm: arm.value)
 
+    def constant_runs(self) -> list[Run]:
+        """One run of a fold that predicts the mean of the test labels of each output, whatever the item."""
+        whole = [run for cell in self.cells for run in cell.runs.values()]
+        folds = {run.fold: run for run in reversed(whole)}.values()
+        return [replace(run, seed=0, values=_constant(run)) for run in folds]
+
     def score(
         self, metric: str, resamples: int, rows: Mapping[str, NDArray[np.bool_]] | None = None
     ) -> dict[str, dict[Name, Arm]]:
         """Selection -> arm -> its runs under the same resamples, on the items that `rows` (run's name: mask) keeps.
 
-        A run that both selections chose is scored once.
+        A run that both selections chose is scored once. `UserError` for a metric of other labels than there are.
         """
+        if self.outputs and not self.serves(metric):
+            text = f"labels of {self.cells[0].record['task']} are {self.stated.labels}, which '{metric}' does not score"
+            raise UserError(f"{text}; use one of {', '.join(LABELS[self.stated.labels])}.")
         names = [(place, name) for place, cell in enumerate(self.cells) for name in cell.runs]
         whole = [self.cells[place].runs[name] for place, name in names]
         # Groups and strata are those of all items: some of them are drawn as all are.
@@ -209,6 +243,29 @@ class TaskResults:
             scored = score_runs(some, metric, self.classes, self.resamples, self.seed, every) if some else []
             cut.append(Side(join(scored) if scored else EMPTY, some))
         return cut[0], cut[1]
+
+
+def _constant(run: Run) -> NDArray[np.float64]:
+    """The mean of what is known of each output, for every item: [n, outputs]; 0 where nothing is."""
+    assert run.observed is not None
+    known = ~np.isnan(run.observed)
+    means = np.where(known, run.observed, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.broadcast_to(means, run.observed.shape)
+
+
+def on_common_folds(mine: Side, theirs: Side) -> tuple[Side, Side, str]:
+    """Both sides on the folds that every seed of both has, and a sentence where one has more.
+
+    Folds differ in how hard they are, so means over different folds are no pair.
+    """
+    seeds = ((side.runs, seed) for side in (mine, theirs) for seed in {run.seed for run in side.runs})
+    have = [{run.fold for run in runs if run.seed == seed} for runs, seed in seeds]
+    common, every = set.intersection(*have), set.union(*have)
+    if common == every:
+        return mine, theirs, ""
+    words = ", ".join(map(str, sorted(every - common)))
+    text = f"fold(s) {words} lack a run in some seed or arm, and are left out of its differences"
+    return mine.on_folds(common), theirs.on_folds(common), text
 
 
 def sizes(runs: Sequence[Run]) -> dict[str, int]:
@@ -254,11 +311,12 @@ def read_results(
     cells = [cell for cell in cells if cell.runs]
     if not cells:
         return None, notes
+    stated = output_predictions.agree({name_of(cell.record): _stated(cell.record) for cell in cells})
     notes += _check_same_items(cells)
     cells, unscored = _keep_scored(cells)
-    classes, odd = _find_classes(cells)
+    classes, odd = ([], []) if stated.outputs else _find_classes(cells)
     notes += [*unscored, *odd, *_find_few_groups(predictions, _task_of(cells))]
-    return TaskResults(cells, classes, resamples, seed), notes
+    return TaskResults(cells, classes, resamples, seed, stated), notes
 
 
 def read_predictions(path: Path) -> pa.Table:
@@ -275,7 +333,7 @@ def read_predictions(path: Path) -> pa.Table:
     known = set(frame.column_names)
     raw = effect_predictions.is_raw(frame)
     kind = effect_predictions.NEEDED if raw else ("predicted", "probabilities")
-    needed = {*NEEDED} | (set() if "score" in known else {*kind})
+    needed = {*NEEDED} | (set() if "score" in known or output_predictions.is_valued(frame) else {*kind})
     if missing := needed - known:
         raise UserError(f"{path}: predictions lack the column(s) {', '.join(sorted(missing))}; run its job again.")
     if broken := _broken_columns(frame):
@@ -309,6 +367,8 @@ def _broken_columns(frame: pa.Table) -> list[str]:
         kind = frame["score"].type
         numeric = types.is_floating(kind) or types.is_integer(kind) or types.is_null(kind)
         return broken if numeric else [*broken, "score"]
+    if output_predictions.is_valued(frame):
+        return [*broken, "values"] if output_predictions.is_broken(frame) else broken
     listed = frame["probabilities"]
     plain = types.is_list(listed.type) or types.is_large_list(listed.type) or types.is_fixed_size_list(listed.type)
     plain = plain and types.is_floating(listed.type.value_type) and not listed.null_count
@@ -323,9 +383,13 @@ def _whole(column: pa.ChunkedArray, is_kind: Any) -> bool:
 
 @dataclass
 class Items:
-    """Labels, groups and ids of test items as arrays of text, made once for all runs that predict the same."""
+    """Labels, groups and ids of test items as arrays of text, made once for all runs that predict the same.
+
+    So is what labels with outputs say (`observed`).
+    """
 
     _known: list[tuple[pa.Table, tuple[NDArray[np.str_], ...]]] = field(default_factory=list)
+    _observed: dict[tuple[int, Stated], NDArray[np.float64]] = field(default_factory=dict)
 
     def of(self, rows: pa.Table, always: bool = False) -> tuple[NDArray[np.str_], ...]:
         """(labels, groups, ids) of rows with the columns label, group and id; an item without a group is one.
@@ -341,6 +405,12 @@ class Items:
             groups = ids
         self._known.append((rows, (labels, groups, ids)))
         return labels, groups, ids
+
+    def observed(self, labels: NDArray[np.str_], stated: Stated) -> NDArray[np.float64]:
+        """What labels that `of` returned say of each output: [n, outputs]."""
+        if (id(labels), stated) not in self._observed:
+            self._observed[id(labels), stated] = output_predictions.observed_of(labels.tolist(), stated)
+        return self._observed[id(labels), stated]
 
 
 def _text(column: pa.ChunkedArray) -> NDArray[np.str_]:
@@ -385,6 +455,25 @@ def rows_by_run(frame: pa.Table) -> dict[str, pa.Table]:
     return {name: frame.filter(pc.equal(frame["run"], name)) for name in pc.unique(frame["run"]).to_pylist()}
 
 
+def _stated(record: Mapping[str, Any]) -> Stated:
+    try:
+        return output_predictions.stated_by(record)
+    except UserError as error:
+        raise UserError(f"{name_of(record)}: {error}; run its job again.") from None
+
+
+def _read_outputs(
+    record: Mapping[str, Any], rows: pa.Table, labels: NDArray[np.str_], items: Items
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What was observed and what is predicted, both [n, outputs]."""
+    try:
+        stated = output_predictions.stated_by(record)
+        values = output_predictions.values_of(rows, stated)
+        return items.observed(labels, stated), values
+    except UserError as error:
+        raise UserError(f"{name_of(record)}: {str(error).rstrip('.')}; run its job again.") from None
+
+
 def read_run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items) -> Run:
     """One run of a cell from the rows of its predictions, items in the order of their ids."""
     rows = rows.take(pc.sort_indices(rows["id"].cast(pa.string())))
@@ -396,6 +485,11 @@ def read_run(record: Mapping[str, Any], fold: int, rows: pa.Table, items: Items)
     if "score" in rows.column_names:
         scores = rows["score"].cast(pa.float64()).to_numpy().astype(np.float64)
         return Run(seed, fold, labels, groups, ids=ids, scores=scores)
+    if output_predictions.is_valued(rows):
+        observed, values = _read_outputs(record, rows, labels, items)
+        return Run(seed, fold, labels, groups, ids=ids, observed=observed, values=values)
+    if _stated(record).outputs:
+        raise UserError(f"{name_of(record)}: its labels have outputs, and its predictions are classes; run it again.")
     listed = rows["probabilities"].combine_chunks()
     probabilities = listed.flatten().to_numpy(zero_copy_only=False).reshape(len(listed), -1).astype(np.float64)
     return Run(seed, fold, labels, groups, _text(rows["predicted"]), probabilities, ids)
@@ -472,7 +566,13 @@ def _lacking(
 
 
 def same_items(one: Run, other: Run) -> bool:
-    """Whether two runs predict the same items; of effects their ids are asked too."""
+    """Whether two runs predict the same items; of effects their ids are asked too.
+
+    Of labels with outputs the numbers are asked, which a label may spell in more than one way.
+    """
+    if one.observed is not None and other.observed is not None:
+        same = one.observed is other.observed or np.array_equal(one.observed, other.observed, equal_nan=True)
+        return same and np.array_equal(one.groups, other.groups)
     same = np.array_equal(one.labels, other.labels) and np.array_equal(one.groups, other.groups)
     return same and (one.effects is None or np.array_equal(_ids(one), _ids(other)))
 
@@ -486,7 +586,7 @@ def _keep_scored(cells: Sequence[CellResult]) -> tuple[list[CellResult], list[di
     lost: dict[int, NDArray[np.bool_]] = {}
     named = {(place, name): run for place, cell in enumerate(cells) for name, run in cell.runs.items()}
     for run in named.values():
-        values = run.scores if run.probabilities is None else run.probabilities
+        values = next((each for each in (run.probabilities, run.scores, run.values) if each is not None), None)
         if values is not None and np.isnan(values).any():
             broken = np.isnan(values.reshape(len(values), -1)).any(axis=1)
             lost[run.fold] = np.atleast_1d(lost.get(run.fold, False) | broken)

@@ -25,6 +25,7 @@ from foundationless.evaluation.task_results import (
     TaskResults,
     count_groups,
     note,
+    on_common_folds,
     read_results,
     sizes,
 )
@@ -37,7 +38,9 @@ from foundationless.study.vocabulary import (
     COUNT_METRICS,
     EFFECT_ARMS,
     EFFECT_METRICS,
+    MARGINS,
     METRICS,
+    OUTPUT_METRICS,
 )
 
 SAME_WEIGHTS = ("reading", "copy")  # comparisons whose arms share weights and seeds
@@ -121,14 +124,16 @@ def summarise(
     baselines: Sequence[str] = (),
     design: Sequence[Name] = (),
     audit: pd.DataFrame | None = None,
+    margins: Mapping[str, float] = MARGINS,
 ) -> Summary:
     """Scores, comparisons, diagnostics and notes of all arms of one task, under both selections.
 
     `predictions` run parallel to `records` (None: there are none, and the cell is left out); `baselines` names models
     that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
     fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id`, `near` and
-    `collinear` of every row (see `audit_task`). `_pairs` says what is compared. Raises `UserError` if two cells predict
-    different test items; of effects an arm may lack some, and a pair is compared on those of both.
+    `collinear` of every row (see `audit_task`); `margins` are those of further metrics of outputs. `_pairs` says what
+    is compared. Raises `UserError` if two cells predict different test items; of effects an arm may lack some, and a
+    pair is compared on those of both.
     """
     task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
     results, notes = read_results(records, predictions, resamples, seed)
@@ -141,7 +146,9 @@ def summarise(
     chance = _chance(results, arms, metric)
     rows, estimates, uneven = _compare(results, arms, metric, margin, rivals, chance)
     notes += uneven + _unpaired(results, baselines) + _unreferenced(results, rivals) + _trained_on_less(results)
-    diagnostics, unknown = find_diagnostics(results, records, arms, estimates, metric, audit)
+    diagnostics, unknown = find_diagnostics(
+        results, records, arms, estimates, metric, audit, rows, {**margins, metric: margin}
+    )
     scores = pd.DataFrame(_score_rows(results, arms, metric, chance))
     return Summary(scores, pd.DataFrame(rows, columns=COMPARISONS), diagnostics, notes + unknown, flat)
 
@@ -158,7 +165,8 @@ def _chance(results: TaskResults, arms: Arms, metric: str) -> Chance:
 
 def _score_rows(results: TaskResults, arms: Arms, metric: str, chance: Chance) -> Rows:
     """Rows of every arm under each selection, with every metric that serves."""
-    others = [name for name in (*CLASS_METRICS, *EFFECT_METRICS) if name != metric and results.serves(name)]
+    known = (*CLASS_METRICS, *EFFECT_METRICS, *OUTPUT_METRICS)
+    others = [name for name in known if name != metric and results.serves(name)]
     points = {name: results.score(name, 0) for name in others} | {metric: arms}
     return [
         _score_row(results, arm, {name: scored[selection][arm] for name, scored in points.items()}, selection, chance)
@@ -201,7 +209,7 @@ def _compare(
             pair = results.on_common_items(metric, arm, reference, selection)
             mine, theirs = pair or (results.side(scored, each, selection) for each in (arm, reference))
             if versus != "baseline" and mine.runs:
-                mine, theirs, text = _on_common_folds(mine, theirs)
+                mine, theirs, text = on_common_folds(mine, theirs)
                 if text and selection == "validation":
                     notes.append(note(results.identity(arm), "folds", text))
             if not mine.runs:
@@ -280,21 +288,6 @@ def _tests(mine: Sequence[Run], theirs: Sequence[Run], metric: str, classes: Seq
             ps.append(p)
             differences.append(difference)
     return {"test": test, "p_test": combine_seeds(ps, differences)}
-
-
-def _on_common_folds(mine: Side, theirs: Side) -> tuple[Side, Side, str]:
-    """Both sides on the folds that every seed of both has, and a sentence where one has more.
-
-    Folds differ in how hard they are, so means over different folds are no pair.
-    """
-    seeds = ((side.runs, seed) for side in (mine, theirs) for seed in {run.seed for run in side.runs})
-    have = [{run.fold for run in runs if run.seed == seed} for runs, seed in seeds]
-    common, every = set.intersection(*have), set.union(*have)
-    if common == every:
-        return mine, theirs, ""
-    words = ", ".join(map(str, sorted(every - common)))
-    text = f"fold(s) {words} lack a run in some seed or arm, and are left out of its differences"
-    return mine.on_folds(common), theirs.on_folds(common), text
 
 
 def _over_folds(results: TaskResults, mine: Side, theirs: Side) -> dict[str, float]:

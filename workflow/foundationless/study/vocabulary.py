@@ -456,6 +456,7 @@ DIAGNOSTICS = (
     "verification",
     "effects",
     "interactions",
+    "outputs",
 )
 
 # Files that the rules simulate_genome, simulate_words, simulate_population and simulate_variants write.

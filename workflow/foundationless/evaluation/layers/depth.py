@@ -49,7 +49,7 @@ def score_layers(
             continue
         arm = record["model"], record["init"]
         identity[arm] = {key: record[key] for key in KEYS}
-        classes |= {str(name) for name in record["settings"]["classes"]}
+        classes |= {str(name) for name in record["settings"].get("classes", ())}  # labels with outputs have none
         by_run = rows_by_run(of_split(table, "validation"))
         for layer, run in best.items():
             if run in by_run:
@@ -62,7 +62,7 @@ def score_layers(
     rows: Rows = []
     for (arm, layer), mine in runs.items():
         joined = join([next(scored) for _ in mine])
-        estimate, by_seed = interval(joined, seed), joined.by_seed()
+        estimate, by_seed = interval(joined, seed, metric), joined.by_seed()
         last = max(other for known, other in runs if known == arm)
         rows.append(
             identity[arm] | {"metric": metric, "split": "validation", "layer": layer, "last": layer == last}

@@ -1,10 +1,14 @@
-"""Metrics of regression and of multi-label classification, each a mean over the outputs where it is defined."""
+"""Metrics of labels that are several numbers (regression) or zeros and ones (multi-label), over their outputs.
+
+Each metric is a mean over the outputs where it is defined. `resampled` has the same under weights of the items.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate_ranking, spearman
 from foundationless.study.vocabulary import LABELS, TRACKS, VALUES
 
@@ -15,18 +19,45 @@ def evaluate_outputs(kind: str, observed: ArrayLike, predicted: ArrayLike) -> di
     """Every metric of a kind of labels (`VALUES` or `TRACKS`); NaN where no output has it.
 
     `observed` and `predicted` [n, outputs]; what is not known of `observed` (NaN) is left out. Of tracks `observed`
-    holds 0 and 1, `predicted` what ranks them, probabilities or logits.
+    holds 0 and 1, `predicted` what ranks them, probabilities or logits. All is NaN where a prediction of something
+    known is not finite: the model diverged, and other outputs do not make up for it. Raises `UserError` for shapes or
+    labels that do not fit.
     """
-    each = evaluate_each(kind, observed, predicted)
-    return {name: _mean(values) for name, values in each.items()}
+    truth, answer = _checked(kind, observed, predicted)
+    if not np.isfinite(answer[~np.isnan(truth)]).all():
+        return dict.fromkeys(LABELS[kind], float("nan"))
+    return {name: _mean(values) for name, values in _each(kind, truth, answer).items()}
 
 
 def evaluate_each(kind: str, observed: ArrayLike, predicted: ArrayLike) -> dict[str, Floats]:
-    """As `evaluate_outputs`, of every output: [outputs]."""
+    """As `evaluate_outputs`, of every output: [outputs]; an output of which a prediction is not finite is NaN."""
+    return _each(kind, *_checked(kind, observed, predicted))
+
+
+def _checked(kind: str, observed: ArrayLike, predicted: ArrayLike) -> tuple[Floats, Floats]:
+    if kind not in _FUNCTIONS:
+        raise ValueError(f"{kind} is no kind of labels with outputs ({', '.join(_FUNCTIONS)})")
     truth, answer = (np.asarray(part, dtype=np.float64) for part in (observed, predicted))
+    if truth.ndim != 2 or truth.shape != answer.shape:
+        raise UserError(
+            f"predictions of shape {answer.shape} do not fit labels of shape {truth.shape}; "
+            "there is one number per item and output in both."
+        )
+    if kind == TRACKS:
+        check_tracks(truth)
+    return truth, answer
+
+
+def check_tracks(observed: Floats) -> None:
+    """`UserError` where labels [n, outputs] of tracks are other than 0, 1 and not known."""
+    if (odd := ~(np.isnan(observed) | (observed == 0) | (observed == 1))).any():
+        raise UserError(f"label {observed[odd][0]:g} of a track is neither 0 nor 1; labels with numbers are `values`.")
+
+
+def _each(kind: str, truth: Floats, answer: Floats) -> dict[str, Floats]:
     columns = []
     for own, guess in zip(truth.T, answer.T, strict=True):
-        known = np.isfinite(own)
+        known = ~np.isnan(own)
         columns.append(_FUNCTIONS[kind](own[known], guess[known]))
     return {name: np.array([column[name] for column in columns]) for name in LABELS[kind]}
 
@@ -37,18 +68,25 @@ def _mean(values: Floats) -> float:
 
 
 def _of_values(truth: Floats, answer: Floats) -> dict[str, float]:
-    if len(truth) < 2 or not np.isfinite(answer).all():
-        return dict.fromkeys(LABELS[VALUES], float("nan"))
-    error, spread = float(((truth - answer) ** 2).mean()), float(truth.var())
-    # A constant prediction is not related to anything: 0, as scipy has it undefined.
-    line = float(np.corrcoef(truth, answer)[0, 1]) if spread > 0 and answer.std() > 0 else 0.0
-    ranks = spearman(truth, answer) if line or (spread > 0 and answer.std() > 0) else 0.0
-    return {
-        "pearson": line if spread > 0 else float("nan"),
-        "spearman": ranks if spread > 0 else float("nan"),
-        "r2": 1 - error / spread if spread > 0 else float("nan"),
-        "rmse": float(np.sqrt(error)),
-    }
+    """Pearson, Spearman and R² need labels that vary; the error any label."""
+    values = dict.fromkeys(LABELS[VALUES], float("nan"))
+    if not len(truth) or not np.isfinite(answer).all():
+        return values
+    error = float(((truth - answer) ** 2).mean())
+    values["rmse"] = float(np.sqrt(error))
+    if np.ptp(truth) > 0:
+        values["r2"] = 1 - error / float(truth.var())
+        # A constant prediction is not related to anything: 0, as scipy has it undefined.
+        values |= dict.fromkeys(("pearson", "spearman"), 0.0)
+        if np.ptp(answer) > 0:
+            values |= {"pearson": _correlate(truth, answer), "spearman": spearman(truth, answer)}
+    return values
+
+
+def _correlate(truth: Floats, answer: Floats) -> float:
+    # Of the scale nothing depends, and squares of the smallest and largest numbers are no numbers.
+    parts = [part / np.abs(part).max() for part in (truth - truth.mean(), answer - answer.mean())]
+    return float(np.asarray(np.corrcoef(parts))[0, 1])
 
 
 def _of_tracks(truth: Floats, answer: Floats) -> dict[str, float]:

@@ -240,6 +240,11 @@ TABLES: dict[str, Table] = {
         "by gene (example), and the limits of the empirical null",
         _DIAGNOSTICS, f"{_ARM} selection what name x n", parts=True,
     ),
+    "outputs": _table(
+        RESULTS, "Every output of labels that are several numbers, or zeros and ones, by every metric (without output: "
+        "the mean over them), and its paired differences, whose words are of p values adjusted over outputs",
+        _DIAGNOSTICS, f"{_ARM} metric selection output versus", parts=True,
+    ),
     "p_reported": _table(
         SECOND, "The second paper's numbers beside ours: both intervals are over held-out perturbations",
         "experiment source task model model_label init reported_model arm metric reported reported_low reported_high "
