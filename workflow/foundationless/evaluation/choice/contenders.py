@@ -24,7 +24,7 @@ from foundationless.evaluation.outputs.metrics import evaluate_each
 from foundationless.evaluation.records import read_record
 from foundationless.evaluation.task_results import Name, TaskResults, of_split, read_predictions, read_results
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import CEILINGS, OUTPUT_METRICS, labels_of
+from foundationless.study.vocabulary import CEILINGS
 
 Fact = dict[str, Any]
 CONSTANT = "majority"
@@ -111,17 +111,13 @@ def _fact(results: TaskResults, arm: Name, scored: Arm, constant: Arm, metric: s
 
 def _by_output(results: TaskResults, arm: Name, metric: str) -> dict[str, float | None]:
     """Of labels with several outputs the test value of each, mean over runs; None where it is not defined."""
-    names = results.of(arm)[0].record.get("settings", {}).get("outputs", [])
-    if metric not in OUTPUT_METRICS or len(names) < 2:
+    if len(results.outputs) < 2:
         return {}
-    runs = [(run.observed, run.values) for run in results.runs(arm, "validation")]
-    each = [
-        evaluate_each(labels_of(metric), observed, values)[metric]
-        for observed, values in runs
-        if observed is not None and values is not None
-    ]
-    means = np.mean(each, axis=0).tolist() if each else []
-    return {name: value if math.isfinite(value) else None for name, value in zip(names, means, strict=False)}
+    runs = results.runs(arm, "validation")
+    pairs = [(run.observed, run.values) for run in runs if run.observed is not None and run.values is not None]
+    kind = results.stated.labels
+    means = np.mean([evaluate_each(kind, *pair)[metric] for pair in pairs], axis=0).tolist()
+    return {name: value if math.isfinite(value) else None for name, value in zip(results.outputs, means, strict=True)}
 
 
 def _interval(replicates: NDArray[np.float64]) -> tuple[float | None, float | None]:
