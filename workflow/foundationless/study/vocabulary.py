@@ -527,13 +527,15 @@ OF_EFFECTS = tuple(name for name, analysis in ANALYSES.items() if analysis.predi
 class Figure(NamedTuple):
     """What a figure belongs to, the function of `reporting.figures` that draws it, and its arguments.
 
-    A study has it where it has one of the analyses that the figure is `only` of; every study, where it names none.
+    A study has it where it has one of the analyses that the figure is `only` of, and a task whose `labels` are of that
+    kind; every study, where it names neither.
     """
 
     group: str
     draw: str  # module:function
     arguments: Mapping[str, str] = MappingProxyType({})
     only: tuple[str, ...] = ()
+    labels: str = ""
 
 
 FIGURES = {
@@ -570,6 +572,8 @@ FIGURES = {
     "mutagenesis": Figure(FURTHER, "mutagenesis:mutagenesis"),
     "lora": Figure(FURTHER, "controls:adapters"),
     "epochs": Figure(FURTHER, "defects:epochs"),
+    "regression": Figure(FURTHER, "outputs:regression", labels=VALUES),
+    "tracks": Figure(FURTHER, "outputs:tracks", labels=TRACKS),
     "controls": Figure(CONTROLS, "controls:controls"),
     "seed_variance": Figure(CONTROLS, "variability:seed_variance"),
     "optimism": Figure(CONTROLS, "defects:optimism"),
@@ -582,7 +586,11 @@ FIGURES = {
 }
 
 
-def figures_of(analyses: Iterable[str]) -> tuple[str, ...]:
-    """Figures of a study with these analyses, in order."""
-    known = set(analyses)
-    return tuple(name for name, figure in FIGURES.items() if not figure.only or known & {*figure.only})
+def figures_of(analyses: Iterable[str], metrics: Iterable[str] = ()) -> tuple[str, ...]:
+    """Figures of a study with these analyses, and tasks with these metrics, in order."""
+    known, kinds = set(analyses), {"", *map(labels_of, metrics)}
+    return tuple(
+        name
+        for name, figure in FIGURES.items()
+        if (not figure.only or known & {*figure.only}) and figure.labels in kinds
+    )

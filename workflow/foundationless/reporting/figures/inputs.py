@@ -34,6 +34,8 @@ NEEDED = {
     "defects": ("item", "what", "task", "model", "init", "metric", "difference", "low", "high"),
     "effects": ("analysis", "task", "model", "init", "fold", "perturbation", "skill", "l2", "variant"),
     "interactions": ("analysis", "task", "model", "init", "what", "name", "x", "y", "n"),
+    "outputs": ("analysis", "task", "model", "init", "output", "versus", "metric", "value", "low", "high", "variant"),
+    "scatter": ("analysis", "task", "model", "init", "output", "what", "x", "y", "step_x", "step_y", "count", "variant"),
     "p_claims": ("item", "claim", "task", "model", "contrast", "difference", "low", "high", "holds"),
     "p_reported_across": ("experiment", "task", "model", "arm", "versus", "metric", "delta", "low", "high", "verdict"),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),
@@ -82,6 +84,8 @@ READ = {
     "leakage": ("selection", "metric", "n_all", "n_distant"),
     "missing": ("seed",),
     "optimism": ("versus", "n_test"),
+    "outputs": ("selection", "n", "positives"),
+    "scatter": ("selection",),
     "reported_comparison": ("difference", "low", "high", "same_model"),
     "table_14_windows": ("reported_source",),
     "records": (
