@@ -6,8 +6,8 @@ from foundationless.reporting.tables.catalogue import SHOWN as REPORTED_TABLES
 CATEGORIES = (*dict.fromkeys(figure.group for figure in vocabulary.FIGURES.values()), "Tables")
 
 
-# Figures of the study's analyses: those of gene perturbations are no business of others.
-DRAWN_FIGURES = vocabulary.figures_of(study.by_task)
+# Figures of the study's analyses and labels: those of gene perturbations, or of numbers, are no business of others.
+DRAWN_FIGURES = vocabulary.figures_of(study.by_task, METRICS)
 
 
 def get_category(name):

@@ -13,7 +13,7 @@ rule summarise_analysis:
         comparisons="results/{analysis}/comparisons.csv",
         notes="results/{analysis}/notes.csv",
         records="results/{analysis}/records.parquet",
-        diagnostics=expand("results/{{analysis}}/{name}.csv", name=vocabulary.DIAGNOSTICS),
+        diagnostics=expand("results/{{analysis}}/{name}.csv", name=DIAGNOSTICS),
     log:
         "logs/summarise_analysis/{analysis}.log",
     benchmark:
@@ -50,7 +50,7 @@ rule collect_tables:
         comparisons=get_summaries(name="comparisons.csv"),
         notes=get_summaries(name="notes.csv"),
         records=get_summaries(name="records.parquet"),
-        diagnostics=[get_summaries(name=f"{name}.csv") for name in vocabulary.DIAGNOSTICS],
+        diagnostics=[get_summaries(name=f"{name}.csv") for name in DIAGNOSTICS],
         pretraining=get_pretraining_records,
         weights=get_weight_cards,
         maps=when_known(get_files, "predictions.parquet", "clustering"),

@@ -33,7 +33,7 @@ def test_a_network_that_is_really_better_is_used(kind, metric):
     each = np.mean([evaluate_each(kind, observed, one)[metric] for one in values], axis=0)
     assert found["outputs"] == pytest.approx(dict(zip(("out0", "out1", "out2"), each, strict=True)))
     first = max(found["outputs"], key=found["outputs"].get)
-    said = f"Of each label by itself, {name.removeprefix('macro ')}: {first} {found['outputs'][first]:.3f}"
+    said = f"CNN by label, {name.removeprefix('macro ')}: {first} {found['outputs'][first]:.3f}"
     assert any(sentence.startswith(said) for sentence in told["sentences"])
 
 
@@ -56,12 +56,12 @@ def test_a_cheap_one_that_is_best_suffices_and_one_output_is_not_told_twice():
     found, *_ = weighed("values", "pearson", {KMERS: 0.9, CNN: 0.7}, outputs=1)
     told = section(found, LABELS)
     assert told["use"]["model"] == "kmers" and any("it suffices" in one for one in told["sentences"])
-    assert found["outputs"] == {} and not any("by itself" in one for one in told["sentences"])
+    assert found["outputs"] == {} and not any("by label" in one for one in told["sentences"])
 
 
 def test_of_many_labels_the_best_and_the_worst_are_told():
     found, *_ = weighed("tracks", "macro_auroc", {KMERS: 0.8}, outputs=7)
-    said = next(one for one in section(found, LABELS)["sentences"] if one.startswith("Of each of 7 labels"))
+    said = next(one for one in section(found, LABELS)["sentences"] if "on each of 7 labels" in one)
     order = sorted(found["outputs"].values())
     assert f"{order[-1]:.3f} down to " in said and f"{order[0]:.3f}, with {order[3]:.3f} in the middle" in said
 
@@ -89,3 +89,9 @@ def test_another_value_in_training_is_told():
     for kind, metric, word in (("values", "pearson", "value"), ("tracks", "macro_auroc", "label")):
         found = weighed(kind, metric, {KMERS: 0.5})[0] | {"audit": {"pairs": [pair], "shortcuts": []}}
         assert any(f"2 test rows have another {word} there" in one for one in section(found, LABELS)["sentences"])
+
+
+def test_a_classifier_of_classes_is_called_what_it_is_of_values():
+    for kind, metric, word in (("values", "pearson", "ridge"), ("tracks", "macro_auroc", "logistic")):
+        found, *_ = weighed(kind, metric, {KMERS: 0.9})
+        assert section(found, {"kmers": "k-mers, logistic"})["arms"][0]["label"] == f"k-mers, {word}"

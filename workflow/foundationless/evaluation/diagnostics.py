@@ -22,6 +22,7 @@ from foundationless.evaluation.effects import tables as effects
 from foundationless.evaluation.layers.depth import LAYERS
 from foundationless.evaluation.metrics import BINS, calibration, confusion, reliability
 from foundationless.evaluation.outputs import tables as outputs
+from foundationless.evaluation.outputs.scatter import SCATTER, scatter
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes
 from foundationless.evaluation.variance_components import variance_components
@@ -50,6 +51,7 @@ COLUMNS = {
     "effects": effects.EFFECTS,
     "interactions": effects.INTERACTIONS,
     "outputs": outputs.OUTPUTS,
+    "scatter": SCATTER,
 }  # fmt: skip
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
@@ -94,6 +96,7 @@ def find_diagnostics(
         "effects": effects.by_perturbation(results),
         "interactions": effects.interactions(results),
         "outputs": by_output,
+        "scatter": scatter(results),
     }
     tables = {name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()}
     tables["outputs"] = outputs.judge(tables["outputs"])

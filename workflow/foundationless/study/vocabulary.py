@@ -457,7 +457,17 @@ DIAGNOSTICS = (
     "effects",
     "interactions",
     "outputs",
+    "scatter",
 )
+
+OF_OUTPUTS = ("outputs", "scatter")  # those of tasks whose labels have outputs alone
+
+
+def diagnostics_of(metrics: Iterable[str]) -> tuple[str, ...]:
+    """Diagnostics that a study with tasks of these metrics has."""
+    has = bool({*metrics} & {*OUTPUT_METRICS})
+    return tuple(name for name in DIAGNOSTICS if has or name not in OF_OUTPUTS)
+
 
 # Files that the rules simulate_genome, simulate_words, simulate_population and simulate_variants write.
 SIMULATED = (

@@ -24,7 +24,7 @@ from foundationless.evaluation.outputs.metrics import evaluate_each
 from foundationless.evaluation.records import read_record
 from foundationless.evaluation.task_results import Name, TaskResults, of_split, read_predictions, read_results
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import CEILINGS
+from foundationless.study.vocabulary import CEILINGS, CLASSES, LABELS, labels_of
 
 Fact = dict[str, Any]
 CONSTANT = "majority"
@@ -59,7 +59,12 @@ def weigh(
         raise UserError("no arm has predictions, so nothing can be recommended; run their jobs again.")
     arms = results.score(metric, resamples)["validation"]
     constant = results.chance(metric, resamples)
-    facts = {arm: _fact(results, arm, arms[arm], constant, metric) for arm in arms if _competes(arm)}
+    further = _further(results, metric)
+    facts = {
+        arm: _fact(results, arm, arms[arm], constant, metric) | ({"also": further[arm]} if further else {})
+        for arm in arms
+        if _competes(arm)
+    }
 
     def best(names: list[Name]) -> Name | None:
         known = [arm for arm in names if facts[arm]["validation"] is not None]
@@ -79,6 +84,18 @@ def weigh(
         "best": first and facts[first],
         "cheap": cheap and facts[cheap],
         "difference": pair and _difference(*pair, margin),
+    }
+
+
+def _further(results: TaskResults, metric: str) -> dict[Name, dict[str, float]]:
+    """Of numbers and tracks the other metrics of each arm: none is enough to picture what is predicted."""
+    labels = labels_of(metric)
+    if labels == CLASSES or labels not in LABELS:
+        return {}
+    scored = {name: results.score(name, 0)["validation"] for name in LABELS[labels] if name != metric}
+    return {
+        arm: {name: arms[arm].value for name, arms in scored.items() if math.isfinite(arms[arm].value)}
+        for arm in results.order
     }
 
 

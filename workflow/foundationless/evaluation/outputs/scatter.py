@@ -16,7 +16,9 @@ from foundationless.study.vocabulary import VALUES
 SCATTER = [*KEYS, "selection", "output", "what", "x", "y", "step_x", "step_y", "count"]
 SELECTION = "validation"
 BINS = 40
-COVERED = 0.998  # share of the predictions and of the residuals that the grid holds; what is beyond is in its last cells
+COVERED = (
+    0.998  # share of the predictions and of the residuals that the grid holds; what is beyond is in its last cells
+)
 
 Floats = NDArray[np.float64]
 Rows = list[dict[str, Any]]
@@ -29,11 +31,9 @@ def scatter(results: TaskResults) -> Rows:
     labels, `step_x` by `step_y`) or `residuals` (predicted minus observed, `x` and `step_x` alone). All arms have the
     same cells. Items whose value is not known are left out; labels of other kinds have no rows.
     """
-    record = results.cells[0].record
-    settings = record.get("settings", {})
-    if settings.get("labels") != VALUES:
+    if results.stated.labels != VALUES:
         return []
-    output = str(settings["outputs"][0])
+    output = results.outputs[0]
     arms = {arm: known for arm in results.order if (known := _known(results.runs(arm, SELECTION))) is not None}
     if not arms:
         return []
@@ -50,7 +50,9 @@ def scatter(results: TaskResults) -> Rows:
 
 def _known(runs: Sequence[Run]) -> tuple[Floats, Floats] | None:
     """Observed and predicted first output of all runs of an arm, where it is known; None without any."""
-    pairs = [(run.observed[:, 0], run.values[:, 0]) for run in runs if run.observed is not None and run.values is not None]
+    pairs = [
+        (run.observed[:, 0], run.values[:, 0]) for run in runs if run.observed is not None and run.values is not None
+    ]
     if not pairs:
         return None
     truth, answer = (np.concatenate(part) for part in zip(*pairs, strict=True))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from foundationless.errors import UserError
 from foundationless.runtime.processes import counted, map_forked
-from foundationless.study.vocabulary import FIGURES, figures_of
+from foundationless.study.vocabulary import CLASSIFICATIONS, FIGURES, figures_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,9 @@ def draw_all(names: Sequence[str] | None, tables: Path, study: str, output: Path
         if (output / f"{name}.png").is_dir():
             raise UserError(f"{output / name}.png: a directory; figures are written as .pdf and .png.")
     frames = read(tables, study)
-    drawn = list(figures_of(frames.scores["analysis"])) if names is None else names
+    judged = frames.scores["analysis"].isin(CLASSIFICATIONS)
+    every = figures_of(frames.scores["analysis"], frames.scores.loc[judged, "metric"].unique())
+    drawn = list(every) if names is None else names
     for name in drawn:
         resolve(name)  # imports its module once, before the processes fork
     for _ in counted(drawn, map_forked(partial(_draw, frames, output), drawn, processes)):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import SUITES, Tables, each, of_plain_tasks
+from foundationless.study.vocabulary import OUTPUT_METRICS
 
 PLACES = {"pretrained": -0.18, "random": 0.18}  # of an arm beside its model's tick
 OF_CATEGORIES = {"linestyle": "none", "markersize": 3.2}
@@ -24,7 +25,7 @@ def means(tables: Tables) -> Figure:
     scores = tables.scored("finetune")
     suites = tables.tasks.set_index("task")["suite"]
     scores = scores.assign(suite=scores["task"].map(suites))
-    scores = scores[scores["suite"].isin(SUITES)]
+    scores = scores[scores["suite"].isin(SUITES) & ~scores["metric"].isin(OUTPUT_METRICS)]
     if scores.empty:
         return style.missing(title, "No scores of fine-tuning (analysis finetune) on the NT, GUE or GB tasks.")
     names = tables.order(scores["model"])
@@ -117,7 +118,7 @@ def suite(tables: Tables, name: str) -> Figure:
     label = _suite_label(tables, name) if len(members) else name
     title = f"{SUITE_TITLES[name]} · {label}: every task"
     scores = tables.scored("finetune")
-    scores = scores[scores["task"].isin(members)]
+    scores = scores[scores["task"].isin(members) & ~scores["metric"].isin(OUTPUT_METRICS)]
     own, others = tables.own(scores), tables.others(scores)
     if own.empty:
         return style.missing(title, f"No scores of fine-tuning (analysis finetune) on tasks of the suite {name}.")
@@ -168,7 +169,7 @@ def best_random(tables: Tables) -> Figure:
     pairs = of_plain_tasks(pairs[(pairs["analysis"] == "finetune") & (pairs["init"] == "pretrained")])
     pairs = pairs[pairs["versus"].isin(["random", "best_random"])]
     known = set(tables.tasks.loc[tables.tasks["suite"].isin(SUITES), "task"])
-    pairs = pairs[pairs["task"].isin(known)]
+    pairs = pairs[pairs["task"].isin(known) & ~pairs["metric"].isin(OUTPUT_METRICS)]
     if pairs.empty:
         return style.missing(title, "No paired comparisons of fine-tuned pretrained and random arms.")
     names, tasks = tables.order(pairs["model"]), layout.ordered_tasks(tables, pairs["task"])

@@ -13,7 +13,7 @@ LINES: Any = (  # of the variants of one model
     "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 4)), (0, (3, 1)), (0, (12, 3, 2, 3)),
     (0, (8, 2, 1, 2, 1, 2)),
 )  # fmt: skip
-CHANCE = {"mcc": 0.0, "auroc": 0.5}
+CHANCE = {"mcc": 0.0, "auroc": 0.5, "macro_auroc": 0.5} | dict.fromkeys(("pearson", "spearman", "r2"), 0.0)
 
 
 def controls(tables: Tables) -> Figure:

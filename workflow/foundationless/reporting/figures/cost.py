@@ -16,7 +16,7 @@ from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
 from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
 from foundationless.study.names import without
-from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, CONTROL_ARMS
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, LEARNED_METRICS, labels_of
 
 TITLE = "Cost · What pretraining took, and what it bought"
 SHOWN = {"finetune": "fine-tuning", "biotype": "frozen features", "frozen": "frozen features"}
@@ -106,10 +106,11 @@ def _panels(tables: Tables, ledger: pd.DataFrame, unit: str) -> list[Panel]:
     found = []
     for analysis, words in SHOWN.items():
         scores = tables.scored(analysis)
-        scores = scores[scores["metric"].isin(CLASS_METRICS) & scores["model"].isin(tables.looks)]
+        scores = scores[scores["metric"].isin(LEARNED_METRICS) & scores["model"].isin(tables.looks)]
         costs = _own_costs(ledger, analysis, unit)
         by = scores["task"].map(suites).fillna("") if analysis == "finetune" else pd.Series(words, index=scores.index)
-        for name, part in scores.groupby(by, sort=False):
+        kinds = scores["metric"].map(labels_of)  # correlations and MCC have no mean
+        for (name, _), part in scores.groupby([by, kinds], sort=False):
             found.append(_panel(tables, part, costs, _pretraining(ledger, unit), words, str(name)))
     return found
 

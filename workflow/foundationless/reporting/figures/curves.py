@@ -43,7 +43,8 @@ class Area:
 def learning_curves(tables: Tables) -> Figure:
     """Score against the amount of training data, mean over tasks, and the area under the curves of both arms."""
     title = "Learning curves · Does pretraining save data?"
-    areas = {analysis: group for analysis in SOURCES if (group := _areas(tables, analysis))}
+    found = {analysis: _areas(tables, analysis) for analysis in SOURCES}
+    areas = {analysis: group for analysis, (group, _) in found.items() if group}
     if not areas:
         return style.missing(
             title, "No model has both arms at every share or number of training rows (analyses lowdata and fewshot)."
@@ -57,7 +58,7 @@ def learning_curves(tables: Tables) -> Figure:
         "random, with its 95 % interval: Student's t over tasks where there are three or more, else the mean of the "
         "bootstrap intervals over items and seeds as if they were fully dependent, which is too wide rather than too "
         f"narrow. {layout.TASKS_AS_UNITS} n = {' or '.join(counts)} task(s) a model, those with both arms at "
-        f"every x. {tables.study}"
+        f"every x. {''.join(dict.fromkeys(left for _, left in found.values()))}{tables.study}"
     )
     lines = sum(len(group) + 1 for group in areas.values())
     heights = [CURVE_MM, 11 + ROW_MM * lines]
@@ -73,13 +74,16 @@ def learning_curves(tables: Tables) -> Figure:
     return figure
 
 
-def _areas(tables: Tables, analysis: str) -> list[Area]:
-    """Areas of every model, over the tasks in which both its arms have every x that any arm of the task has."""
+def _areas(tables: Tables, analysis: str) -> tuple[list[Area], str]:
+    """Areas of every model, over the tasks in which both its arms have every x that any arm of the task has.
+
+    And what is said of tasks with metrics of another kind, which no mean holds.
+    """
     scores = tables.own(tables.scored(analysis, plain=False))
     scores = scores[scores["init"].isin(ARM_LINES) & scores["model"].isin(tables.looks)]
-    scores = at_amounts(scores, SOURCES[analysis][1])
+    scores, left = layout.alike(at_amounts(scores, SOURCES[analysis][1]))
     if scores.empty:
-        return []
+        return [], ""
     pairs = tables.comparisons[tables.comparisons["versus"] == "random"]
     if analysis == "lowdata":  # the whole training set: of the same analysis, which has its own epochs, if it is there
         whole = tables.own(tables.scored("lowdata", "finetune"))
@@ -122,7 +126,7 @@ def _areas(tables: Tables, analysis: str) -> list[Area]:
         metrics = drawn.loc[drawn["base_task"].isin(whole_tasks) & (drawn["model"] == name), "metric"].tolist()
         means = {init: float(curve @ weights) for init, curve in curves.items()}
         areas.append(Area(name, len(whole_tasks), metrics, np.array(wanted), curves, means, delta, low, high))
-    return areas
+    return areas, left
 
 
 def _weights(grid: list[float]) -> Any:

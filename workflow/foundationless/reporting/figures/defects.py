@@ -87,11 +87,12 @@ def optimism(tables: Tables) -> Figure:
     if gains.empty:
         return style.missing(title, "No fine-tuned arm has predictions of both selections (optimism.csv).")
     names, tasks = tables.order(gains["model"]), layout.ordered_tasks(tables, gains["task"])
-    means = gains.groupby("init")["optimism"].mean()
+    alike, others = layout.alike(gains)
+    means = alike.groupby("init")["optimism"].mean()
     words = ", ".join(f"{init} {mean:+.4f}" for init, mean in means.items()).replace("-", "−")
     caption = (
         "Selection by test score minus selection by validation, same runs, same resamples; lines are 95 % bootstrap "
-        f"intervals. Mean over models and tasks: {words}. {_items(gains)}One learning rate leaves nothing to "
+        f"intervals. Mean over models and tasks: {words}. {others}{_items(gains)}One learning rate leaves nothing to "
         f"choose, and no optimism. {tables.study}"
     )
     handles = [style.arm_handles(layout.shown_arms(tables, gains))]

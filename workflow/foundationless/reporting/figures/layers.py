@@ -31,7 +31,8 @@ def layers(tables: Tables) -> Figure:
             title, "No analysis of frozen features kept inner layers (`layers:` of a study; layers.csv)."
         )
     shown = [name for name in ANALYSES if name in set(found["analysis"])][:MOST_ANALYSES]
-    found = found[found["analysis"].isin(shown)]
+    found, others = layout.alike(found[found["analysis"].isin(shown)])
+    shown = [name for name in shown if name in set(found["analysis"])]
     # What the paper misread has a model beside it, whose curve says more; a width at random is compared with none.
     published = tables.models.loc[tables.models["reading"].eq("published"), "model"]
     both = found.groupby(["analysis", "model"])["init"].transform("nunique") == len(ARMS)
@@ -46,7 +47,7 @@ def layers(tables: Tables) -> Figure:
     figure, body = style.page(
         sum(heights),
         title=title,
-        caption=_caption(tables, found, left),
+        caption=_caption(tables, found, left, others),
         handles=[[*style.arm_handles(ARMS, lines=True), chosen]],
     )
     strips = layout.stack(body, heights)
@@ -56,7 +57,7 @@ def layers(tables: Tables) -> Figure:
     return figure
 
 
-def _caption(tables: Tables, found: pd.DataFrame, left: int) -> str:
+def _caption(tables: Tables, found: pd.DataFrame, left: int, others: str) -> str:
     """What every mark, interval and n is."""
     tasks, items = found["task"].nunique(), found["n"].dropna()
     counted = f"n = {layout.span(items)} validation items a task, {layout.span(found['seeds'].dropna())} seed(s). "
@@ -69,7 +70,7 @@ def _caption(tables: Tables, found: pd.DataFrame, left: int) -> str:
         "seeds chose them. Below: difference of the arms on the test split over all tasks (these tasks), filled with "
         "the layer chosen for each arm, open with the last layer of both; lines: 95 % intervals, grey: equivalence. "
         "Words as in across_tasks.csv and last_layer.csv, adjusted for the models (Holm). "
-        f"{f'{left} further models are in layers.csv alone. ' if left else ''}{tables.study}"
+        f"{f'{left} further models are in layers.csv alone. ' if left else ''}{others}{tables.study}"
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.study.vocabulary import METRICS
+from foundationless.study.vocabulary import LABELS, METRICS, labels_of
 
 SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
 TASKS_AS_UNITS = "Intervals over tasks take these as independent; those of verdict_forest do not."
@@ -71,6 +71,20 @@ def draw_margins(axes: Axes, places: Iterable[float], margins: Iterable[float], 
     for y, margin in zip(places, margins, strict=True):
         if np.isfinite(margin):
             axes.fill_betweenx([y - half, y + half], -margin, margin, color=style.BAND, linewidth=0, zorder=0)
+
+
+def alike(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows whose metrics score the kind of labels that most tasks have, and a sentence on the others, if there are any.
+
+    A mean of MCC and correlations is a value of neither.
+    """
+    kinds = rows["metric"].map(lambda metric: labels_of(str(metric)))
+    counts = rows.groupby(kinds)["task"].nunique()
+    if len(counts) < 2:
+        return rows, ""
+    kind = max(counts.index, key=lambda name: (counts[name], -[*LABELS, ""].index(name)))
+    others = rows[kinds != kind]
+    return rows[kinds == kind], f"Left out of means, for other metrics: tasks of {metric_names(others['metric'])}. "
 
 
 def metric_names(metrics: Iterable[str]) -> str:

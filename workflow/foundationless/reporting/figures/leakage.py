@@ -40,12 +40,12 @@ def leakage(tables: Tables) -> Figure:
         return style.missing(title, "No audits of tasks: collect_tables was given no summaries of audit_task.")
     differences = _differences(tables, tasks["task"].tolist())
     names = tables.order(differences["model"])
-    against = _against(tables, audits, tasks["task"].tolist())
+    against, left = _against(tables, audits, tasks["task"].tolist())
     checks = _checks(tables, tasks["task"].tolist())
     drawn = ["what they add to scores"] * (len(differences) > 0) + ["how scores go with them"] * (len(against) > 0)
     title = title.replace("Leakage", "Leakage and shortcuts") if len(checks) else title
     title += "".join(f", {part}" for part in drawn[:-1]) + (" and " + drawn[-1] if drawn else "")
-    caption = _caption(audits, checks, differences, against) + tables.study
+    caption = _caption(audits, checks, differences, against) + left + tables.study
     bars = [Patch(color=DUPLICATE, label="the same sequence, or its reverse complement"),
             Patch(color=NEAR, label="near duplicate"), Patch(color=OVERLAP, label="overlap")]  # fmt: skip
     arms = style.arm_handles(layout.shown_arms(tables, differences))
@@ -192,13 +192,14 @@ def _added(
     axes.tick_params(axis="y", length=0)
 
 
-def _against(tables: Tables, audits: pd.DataFrame, tasks: list[str]) -> pd.DataFrame:
+def _against(tables: Tables, audits: pd.DataFrame, tasks: list[str]) -> tuple[pd.DataFrame, str]:
     """Score of both arms and their paired difference, fine-tuned, with the share of known test rows of each task.
 
-    Without a row where all tasks have the same share.
+    Without a row where all tasks have the same share. And what is said of tasks with metrics of another kind.
     """
     scores = tables.own(tables.scored("finetune"))
     scores = scores[scores["task"].isin(tasks) & scores["init"].isin(ARMS) & scores["model"].isin(tables.looks)]
+    scores, left = layout.alike(scores)
     wide = scores.pivot_table(index=["task", "model"], columns="init", values="value").reindex(columns=list(ARMS))
     pairs = tables.comparisons[(tables.comparisons["analysis"] == "finetune")]
     pairs = pairs[(pairs["versus"] == "random") & (pairs["init"] == "pretrained")]
@@ -206,7 +207,7 @@ def _against(tables: Tables, audits: pd.DataFrame, tasks: list[str]) -> pd.DataF
     found = wide.reset_index()
     share = 100 * audits.drop_duplicates("task").set_index("task")["known_share"]
     found = found.assign(share=found["task"].map(share)).dropna(subset=["share"])
-    return found if found["share"].nunique() > 1 else found.iloc[:0]  # one share is no axis
+    return (found, left) if found["share"].nunique() > 1 else (found.iloc[:0], "")  # one share is no axis
 
 
 def _scatter(panels: Sequence[Axes], tables: Tables, scores: pd.DataFrame) -> None:

@@ -119,17 +119,17 @@ def _regression_row(strip: SubFigure, tables: Tables, rows: pd.DataFrame, arms: 
     head = tables.task_label(task) + ("" if analysis == "finetune" else f" ({analysis})")
     strip.suptitle(head, x=0.008, ha="left", fontsize=7, fontweight="bold")
     grid = rows[rows["what"] == "grid"]
+    output = str(grid["output"].iloc[0])
     for axes, arm in zip(panels, arms, strict=False):
         part = grid[(grid["model"] == arm.model) & (grid["init"] == arm.init)]
         _density(axes, part, grid, tables.looks[arm.model])
         axes.set_title(_short(tables, arm), color=tables.looks[arm.model].color, fontsize=6.2)
-        words = "\n".join(_relation(tables, analysis, task, arm))
+        words = "\n".join(_relation(tables, analysis, task, arm, output))
         axes.annotate(words, (0.03, 0.97), xycoords="axes fraction", fontsize=5.2, va="top", zorder=5,
                       bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.0})  # fmt: skip
         axes.set_xlabel("Observed")
         axes.tick_params(labelleft=axes is panels[0])  # the others have its cells
-    output = str(grid["output"].iloc[0])
-    panels[0].set_ylabel(f"Predicted ({output})" if output and output != "nan" else "Predicted")
+    panels[0].set_ylabel(f"Predicted ({_name(output)})")
     _residuals(panels[3], tables, rows[rows["what"] == "residuals"], arms)
 
 
@@ -165,25 +165,17 @@ def _steps(grid: pd.DataFrame, name: str) -> int:
     return int(round((grid[name].max() - grid[name].min()) / float(grid[f"step_{name}"].iloc[0]))) + 1
 
 
-def _relation(tables: Tables, analysis: str, task: str, arm: Arm) -> list[str]:
-    """`r 0.71 [0.69, 0.73]` and R², of the output that is shown where the table of outputs has it."""
+def _relation(tables: Tables, analysis: str, task: str, arm: Arm, output: str) -> list[str]:
+    """`r 0.71 [0.69, 0.73]`, ρ and R² of the output that is shown."""
     found = tables.extra("outputs")
     mine = found[found["analysis"].eq(analysis) & found["task"].eq(task) & found["versus"].isna()]
-    mine = of_validation(mine[mine["model"].eq(arm.model) & mine["init"].eq(arm.init)])
-    scores = tables.scores
-    whole = scores[scores["analysis"].eq(analysis) & scores["task"].eq(task)]
-    whole = of_validation(whole[whole["model"].eq(arm.model) & whole["init"].eq(arm.init)])
+    mine = of_validation(mine[mine["model"].eq(arm.model) & mine["init"].eq(arm.init) & mine["output"].eq(output)])
     lines = []
     for metric, sign in (("pearson", "r"), ("spearman", "ρ"), ("r2", "R²")):
-        rows = mine[mine["metric"].eq(metric) & mine["output"].eq(mine["output"].iloc[0])] if len(mine) else mine
-        if len(rows):
-            value, low, high = rows[["value", "low", "high"]].astype(float).iloc[0]
-        elif len(whole) and whole["metric"].iloc[0] == metric:
-            value, low, high = whole[["value", "low", "high"]].astype(float).iloc[0]
-        elif len(whole) and metric in whole:
-            value, low, high = float(whole[metric].iloc[0]), np.nan, np.nan
-        else:
+        rows = mine[mine["metric"].eq(metric)]
+        if rows.empty:
             continue
+        value, low, high = rows[["value", "low", "high"]].astype(float).iloc[0]
         if np.isfinite(value):
             between = f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else ""
             lines.append(f"{sign} {value:.2f}{between}".replace("-", "−"))
@@ -215,11 +207,14 @@ def tracks(tables: Tables) -> Figure:
     """Differences of every output of a task of tracks: a row each, or a ranked curve with its band where they are many."""
     title = "Tracks · What each output gains"
     found = tables.extra("outputs")
-    found = of_validation(of_plain_tasks(found[found["versus"].isin(REFERENCES) & found["value"].notna()]))
-    found = found[found["model"].isin(tables.looks) & (found["init"] == "pretrained")]
+    found = of_validation(of_plain_tasks(found[found["output"].notna() & found["model"].isin(tables.looks)]))
+    shares = found[found["metric"].eq("macro_auprc") & found["versus"].isna()]  # a constant answer has that of ones
+    found = found[found["versus"].isin(REFERENCES) & found["init"].eq("pretrained") & found["delta"].notna()]
     places = _places(tables, found, TRACKS)
     if not places:
         return style.missing(title, "No paired differences of single outputs of a task of tracks (outputs.csv).")
+    keys = ["analysis", "task", "output"]
+    found = found.merge(shares.drop_duplicates(keys)[[*keys, "chance"]].rename(columns={"chance": "share"}), "left")
     parts = [_compared(tables, found, *place) for place in places]
     heights = [_height(part) for part in parts]
     fitting = max(1, int((np.cumsum(heights) <= MOST_MM).sum()))
@@ -238,10 +233,10 @@ def tracks(tables: Tables) -> Figure:
 
 def _compared(tables: Tables, found: pd.DataFrame, analysis: str, task: str) -> pd.DataFrame:
     """Differences of a task: of the best model by validation where outputs have rows, of all models as curves."""
-    part = found[(found["analysis"] == analysis) & (found["task"] == task)]
+    scores = tables.scores[(tables.scores["analysis"] == analysis) & (tables.scores["task"] == task)]
+    part = found[(found["analysis"] == analysis) & (found["task"] == task) & found["metric"].isin(scores["metric"])]
     if part["output"].nunique() > NAMED:
         return part
-    scores = tables.scores[(tables.scores["analysis"] == analysis) & (tables.scores["task"] == task)]
     best = [model for model, init in _by_validation(tables, of_validation(scores)) if init == "pretrained"]
     known = [model for model in best if model in set(part["model"])] or tables.order(part["model"])
     return part[part["model"] == known[0]]
@@ -263,8 +258,8 @@ def _tracks_caption(parts: Sequence[pd.DataFrame]) -> str:
         )
     if any(part["output"].nunique() > NAMED for part in parts):
         words += (
-            "Curves: outputs ranked by their difference, each model by its own; bands: 95 % intervals, of each output "
-            "alone; in words how many intervals lie above and below 0. "
+            "Curves: outputs ranked by their difference, each model by its own; bands, or strokes where only the first "
+            "outputs have any: 95 % intervals, of each output alone; in words how many lie above and below 0. "
         )
     return words
 
@@ -276,7 +271,7 @@ def _track_strip(strip: SubFigure, tables: Tables, part: pd.DataFrame, analysis:
     strip.suptitle(head, x=0.008, ha="left", fontsize=7, fontweight="bold")
     curve = part["output"].nunique() > NAMED
     panels = np.atleast_1d(strip.subplots(1, len(kinds), sharey=True))
-    first = part[part["versus"] == kinds[0]].sort_values("value", ascending=False, kind="stable")
+    first = part[part["versus"] == kinds[0]].sort_values("delta", ascending=False, kind="stable")
     order = list(dict.fromkeys(first["output"]))
     margin = _margin(tables, analysis, task, metric)
     for axes, versus in zip(panels, kinds, strict=True):
@@ -314,9 +309,9 @@ def _named(axes: Axes, tables: Tables, rows: pd.DataFrame, order: Sequence[str],
     for row in each(rows[rows["output"].isin(order)]):
         y, look = order.index(row.output), tables.looks[row.model]
         style.interval(axes, y, row.low, row.high, look.color)
-        axes.plot(row.value, y, zorder=3, **(style.filling(look, "pretrained") | {"markersize": 3.2}))
+        axes.plot(row.delta, y, zorder=3, **(style.filling(look, "pretrained") | {"markersize": 3.2}))
         if counts and np.isfinite(float(row.n)):
-            share = f", {100 * float(row.positives) / float(row.n):.0f} %" if pd.notna(row.positives) else ""
+            share = f", {100 * float(row.share):.0f} %" if pd.notna(row.share) else ""
             axes.annotate(f"{row.n:,.0f}{share}", (1.01, y), xycoords=("axes fraction", "data"), fontsize=5.2,
                           va="center")  # fmt: skip
     axes.set_ylim(len(order) - 0.4, -0.6)
@@ -331,16 +326,18 @@ def _name(output: str) -> str:
 
 
 def _ranked(axes: Axes, tables: Tables, rows: pd.DataFrame) -> None:
-    """The differences of each model from the largest down, the band of their intervals, and how many exclude 0."""
+    """The differences of each model from the largest down, their intervals, and how many of these exclude 0."""
     lines = []
     for name in tables.order(rows["model"]):
-        part = rows[rows["model"] == name].sort_values("value", ascending=False, kind="stable").reset_index(drop=True)
-        look, places = tables.looks[name], np.arange(1, len(part) + 1)
-        known = part.dropna(subset=["low", "high"])
-        axes.fill_between(known.index + 1, known["low"].astype(float), known["high"].astype(float), color=look.color,
-                          alpha=0.15, linewidth=0, zorder=1)  # fmt: skip
-        axes.plot(places, part["value"], color=look.color, linewidth=0.9, zorder=3)
+        part = rows[rows["model"] == name].sort_values("delta", ascending=False, kind="stable")
+        part = part.assign(place=np.arange(1, len(part) + 1)).astype({"low": float, "high": float})
+        look, known = tables.looks[name], part.dropna(subset=["low", "high"])
+        if len(known) == len(part):
+            axes.fill_between(part["place"], part["low"], part["high"], color=look.color, alpha=0.15, linewidth=0)
+        else:
+            axes.vlines(known["place"], known["low"], known["high"], color=look.color, alpha=0.45, linewidth=0.5)
+        axes.plot(part["place"], part["delta"], color=look.color, linewidth=0.9, zorder=3)
         above, below = int((known["low"] > 0).sum()), int((known["high"] < 0).sum())
-        lines.append(f"{look.label}: {above} of {len(part)} above 0, {below} below")
+        lines.append(f"{look.label}: of {len(known)} intervals {above} above 0, {below} below")
     axes.annotate("\n".join(lines), (0.99, 0.98), xycoords="axes fraction", fontsize=5.2, va="top", ha="right")
     axes.margins(x=0.02)

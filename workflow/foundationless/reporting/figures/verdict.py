@@ -14,6 +14,7 @@ from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
 from foundationless.reporting.tables.verdict import choices, count_edges, detectable
 from foundationless.reporting.tables.verdict_words import detectable_words
+from foundationless.study.vocabulary import labels_of
 
 SMALL = 5.2  # pt: two text columns beside the panel at 85 mm
 ROW_MM, CLOSE_MM, RANK_MM, BAR_MM = 2.45, 2.25, 3.0, 1.5
@@ -83,6 +84,7 @@ def forest(tables: Tables) -> Figure:
 def _forest_blocks(tables: Tables, whole: pd.DataFrame, parts: pd.DataFrame) -> dict[str, list[tuple[str, Any]]]:
     """Per reference the text and the rows by scope (None: a heading) of every line, from the top."""
     blocks: dict[str, list[tuple[str, Any]]] = {}
+    unlike = _unlike(parts)
     for versus, heading in HEADINGS.items():
         block = whole[whole["versus"] == versus]
         if block.empty:
@@ -91,8 +93,20 @@ def _forest_blocks(tables: Tables, whole: pd.DataFrame, parts: pd.DataFrame) -> 
         for name in tables.order(block["model"]):
             lines.append((tables.looks[name].label, _by_scope(block[block["model"] == name])))
             own = parts[parts["model"] == name] if versus == "random" else parts.iloc[:0]
-            lines += [(f"   {family}", _by_scope(rows)) for family, rows in own.groupby("family", sort=False)]
+            for family, rows in own.groupby("family", sort=False):
+                metrics = f" ({layout.metric_names(_split(rows['metrics']))})" if unlike else ""
+                lines.append((f"   {family}{metrics}", _by_scope(rows)))
     return blocks
+
+
+def _split(metrics: pd.Series) -> list[str]:
+    """Names of metrics that cells join by +."""
+    return [name for text in dict.fromkeys(metrics.dropna().astype(str)) for name in text.split("+")]
+
+
+def _unlike(rows: pd.DataFrame) -> bool:
+    """Whether metrics of several kinds of labels meet, so that each family has to say its own."""
+    return len({labels_of(name) for name in _split(rows["metrics"])}) > 1
 
 
 def _by_scope(rows: pd.DataFrame) -> dict[str, Any]:
@@ -214,6 +228,8 @@ def _paper_deltas(tables: Tables) -> pd.DataFrame:
 
 def _forest_caption(tables: Tables, whole: pd.DataFrame, printed: pd.DataFrame, edges: Mapping[str, str]) -> str:
     words = [
+        "Tasks are of several metrics, which are no one scale: a model's difference is the mean of its tasks' own, "
+        "each family says its metric, and its margin is that metric's." * _unlike(whole),
         "Pretrained minus reference; lines: 95 % intervals (arrow: it goes on). Left: the mean over these very tasks, "
         "by Student's t with seeds and test items as random. Right: the mean over families of their means, by its t "
         "with families and seeds as random; families that share sequences are one, and a single family says nothing of "
@@ -234,7 +250,7 @@ def _forest_caption(tables: Tables, whole: pd.DataFrame, printed: pd.DataFrame, 
         words.append("Crosses: the paper's printed scores, weighed in the same way (reported_across.csv).")
         if not layout.same_models(tables, printed["model"]):
             words.append(layout.SMALLER)
-    return " ".join(words)
+    return " ".join(filter(None, words))
 
 
 def critical_difference(tables: Tables) -> Figure:

@@ -140,11 +140,11 @@ def _cells(column: pd.Series) -> Any:
 def read_pictures(directory: Path) -> dict[str, list[Picture]]:
     """Every figure by group, in the order of the vocabulary; a missing one is a `UserError`.
 
-    Those that only some analyses have may be missing.
+    Those that only some analyses, or kinds of labels, have may be missing.
     """
     found: dict[str, list[Picture]] = {}
     for name, figure in FIGURES.items():
-        if figure.only and not (directory / f"{name}.png").exists():
+        if (figure.only or figure.labels) and not (directory / f"{name}.png").exists():
             continue
         found.setdefault(figure.group, []).append(read_picture(directory / f"{name}.png"))
     return found

@@ -5,6 +5,7 @@ trial gives no file of reported numbers, and meets none of it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -14,15 +15,18 @@ from foundationless.reporting.paper.paper_tables import paper_tables
 from foundationless.reporting.paper.published import Reported, compare_reported, read_reported, reported_across
 from foundationless.reporting.tables.inputs import Inputs
 from foundationless.reporting.tables.prices import Prices
+from foundationless.study.vocabulary import CLASSIFICATIONS, OUTPUT_METRICS
 
 
 def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Every table that sets ours beside the paper, from `tables` that `collect` made; none without `inputs.reported`.
 
-    Claims and defects need both selections, and so take scores and comparisons from the (arranged) `inputs`.
+    Claims and defects need both selections, and so take scores and comparisons from the (arranged) `inputs`. The paper
+    has classes alone: tasks of numbers and of tracks are in none of its means and claims.
     """
     if inputs.reported is None:
         return {}
+    inputs, tables = _of_classes(inputs, tables)
     numbers = read_reported(inputs.reported)
     paper = Reported(numbers, inputs.tasks, inputs.labels)
     printed = paper_tables(inputs, tables, paper)
@@ -36,3 +40,20 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
         "defects": find_defects(scores, comparisons, inputs.diagnostics, clusters),
         "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters, prices),
     }
+
+
+def _of_classes(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> tuple[Inputs, Mapping[str, pd.DataFrame]]:
+    """Both without the rows of tasks whose labels are no classes."""
+    judged = inputs.scores[inputs.scores["analysis"].isin(CLASSIFICATIONS)]
+    others = set(judged.loc[judged["metric"].isin(OUTPUT_METRICS), "task"])
+    if not others:
+        return inputs, tables
+
+    def kept(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[~frame["task"].isin(others)].reset_index(drop=True) if "task" in frame else frame
+
+    cut = replace(
+        inputs, scores=kept(inputs.scores), comparisons=kept(inputs.comparisons),
+        diagnostics={name: kept(frame) for name, frame in inputs.diagnostics.items()},
+    )  # fmt: skip
+    return cut, {name: kept(frame) if name != "cost" else frame for name, frame in tables.items()}

@@ -59,6 +59,11 @@ _FACTORIAL = f"{_ARMS} base tokenizer width layers widest"
 _SETTINGS = "analysis model setting value tasks"
 _BESIDE = "setting reported model ours reported_source"
 _DIFFERENCE = "difference difference_low difference_high margin verdict same_model"
+_OUTPUTS = " ".join(
+    f"{metric} {metric}_low {metric}_high"
+    for metric in ("pearson", "spearman", "r2", "rmse", "macro_auroc", "macro_auprc")
+)
+_VERSUS = " ".join(f"versus_{arm} versus_{arm}_low versus_{arm}_high verdict_{arm}" for arm in ("random", "baseline"))
 _SUMMARY, _ACROSS, _NOTES = "evaluation.task_summary", "evaluation.across_tasks", "evaluation.task_results:NOTES"
 _DIAGNOSTICS = "evaluation.diagnostics:COLUMNS"
 
@@ -120,6 +125,14 @@ TABLES: dict[str, Table] = {
     "scores": _table(
         RESULTS, "Every arm with its interval", f"{_SUMMARY}:SCORES",
         f"{_ARM} metric selection pooling condition component mutations gene matched label chunk measure", parts=True,
+    ),
+    "output_scores": _table(
+        RESULTS, "Tasks whose labels are numbers (regression) or tracks (multi-label), where a study has any: every "
+        "arm with all metrics of the kind, each a mean over the outputs, and the paired differences of the task's "
+        "metric with the model's random self and with the best baseline. The metric of the task has an interval, the "
+        "others where there is a single output; outputs.csv has them output by output",
+        f"{_ARM} model_label metric outputs n_test seeds folds {_OUTPUTS} {_VERSUS}", _ARM,
+        f"analysis task model_label init metric outputs n_test {_OUTPUTS} {_VERSUS}", parts=True,
     ),
     "layers": _table(
         RESULTS, "Score and depth of every layer that was kept (0: the embedding; `depth`: its share of the network), "
@@ -244,6 +257,11 @@ TABLES: dict[str, Table] = {
         RESULTS, "Every output of labels that are several numbers, or zeros and ones, by every metric (without output: "
         "the mean over them), and its paired differences, whose words are of p values adjusted over outputs",
         _DIAGNOSTICS, f"{_ARM} metric selection output versus", parts=True,
+    ),
+    "scatter": _table(
+        RESULTS, "Predicted against observed numbers of a regression (of its first output): test items in each cell of "
+        "a grid, and residuals",
+        _DIAGNOSTICS, f"{_ARM} selection output what x y", parts=True,
     ),
     "p_reported": _table(
         SECOND, "The second paper's numbers beside ours: both intervals are over held-out perturbations",

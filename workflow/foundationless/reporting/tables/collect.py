@@ -20,8 +20,9 @@ from foundationless.reporting.tables import cost_ledger, latex, looks, prices
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.importances import best_importances
 from foundationless.reporting.tables.inputs import Inputs, with_columns
+from foundationless.reporting.tables.output_scores import output_scores
 from foundationless.runtime.files import atomic_directory
-from foundationless.study.vocabulary import LAST_LAYER, UNPAIRED
+from foundationless.study.vocabulary import LAST_LAYER, OF_OUTPUTS, UNPAIRED
 
 Tables = dict[str, pd.DataFrame]
 
@@ -51,6 +52,9 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         frame[frame["selection"] == LAST_LAYER].reset_index(drop=True)
         for frame in (inputs.comparisons, inputs.diagnostics["runs"])
     )
+    of_outputs = output_scores(scores, comparisons, inputs.diagnostics["outputs"], inputs.labels)
+    # What is of numbers and tracks alone is no table of a study that has none.
+    diagnostics = {name: one for name, one in inputs.diagnostics.items() if len(one) or name not in OF_OUTPUTS}
     return {
         "scores": scores,
         "comparisons": comparisons,
@@ -63,7 +67,8 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         "missing": notes[missing],
         "notes": notes[~missing],
         **{name: with_columns(pd.DataFrame(), columns_of(name)) for name in ("effects", "interactions")},
-        **inputs.diagnostics,
+        **diagnostics,
+        **({"output_scores": of_outputs} if len(of_outputs) else {}),
     }
 
 

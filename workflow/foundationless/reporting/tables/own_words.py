@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import CLASSES, METRICS, TRACKS, VALUES, labels_of
+from foundationless.study.vocabulary import CLASSES, COUNTERPARTS, METRICS, TRACKS, VALUES, labels_of
 
 Fact = Mapping[str, Any]
 FLAGS = ("shortcut", "constructed")
@@ -45,7 +45,8 @@ def section(found: Fact, labels: Mapping[str, str]) -> dict[str, Any]:
     use, choice = _choose(found, labels)
     said = [
         *choice,
-        *_outputs(found),
+        *_meaning(found, use, labels),
+        *_outputs(found, labels),
         *_leaks(found),
         *_flattery(found, labels),
         _sure(found, labels),
@@ -120,23 +121,57 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
     ]
 
 
+def _meaning(found: Fact, use: Fact | None, labels: Mapping[str, str]) -> list[str]:
+    """What the scores of the arm to use amount to, of labels that are numbers or tracks, in a sentence."""
+    if use is None or labels_of(found["metric"]) == CLASSES:
+        return []
+    known, name = {**use.get("also", {}), found["metric"]: use["value"]}, _name(use, found, labels)
+    said = [word for word in (_explained(known), *_ranked(known)) if word]
+    return [f"On the test rows {name} {', and '.join(said)}."] if said else []
+
+
+def _explained(known: Mapping[str, float]) -> str:
+    """`explains 43 % of the variance of the values`; of none, that a constant answer is as near."""
+    if "r2" not in known:
+        return ""
+    if known["r2"] <= 0:
+        return f"comes no nearer to the values than their mean does (R² {_plain(known['r2'])})"
+    error = f", at a typical error of {known['rmse']:.3g} in their units" if "rmse" in known else ""
+    return f"explains {100 * known['r2']:.0f} % of the variance of the values{error}"
+
+
+def _ranked(known: Mapping[str, float]) -> list[str]:
+    """How often what is higher, or has a track, is ranked higher."""
+    said = []
+    if "spearman" in known:
+        said.append(f"ranks the sequences by them with {METRICS['spearman'].label} {_plain(known['spearman'])}")
+    if "macro_auroc" in known:
+        said.append(
+            "ranks a sequence that has a track above one that lacks it in "
+            f"{100 * known['macro_auroc']:.0f} % of pairs (a coin: 50 %), mean over the tracks"
+        )
+    if "macro_auprc" in known:
+        said.append(f"has a {METRICS['macro_auprc'].label} of {_plain(known['macro_auprc'])}")
+    return said
+
+
 def _by_validation(arm: Fact) -> float:
     return -9.0 if arm["validation"] is None else float(arm["validation"])
 
 
-def _outputs(found: Fact) -> list[str]:
+def _outputs(found: Fact, labels: Mapping[str, str]) -> list[str]:
     """What the best arm reaches for each output, of labels with several."""
-    known = {name: value for name, value in (found.get("outputs") or {}).items() if value is not None}
+    known = {each: value for each, value in (found.get("outputs") or {}).items() if value is not None}
     if not known:
         return []
-    metric = METRICS[found["metric"]].label.removeprefix("macro ")
-    order = sorted(known, key=lambda name: -known[name])
+    metric, name = METRICS[found["metric"]].label.removeprefix("macro "), _name(found["best"], found, labels)
+    order = sorted(known, key=lambda each: -known[each])
     if len(order) <= SHOWN:
-        return [f"Of each label by itself, {metric}: {', '.join(f'{name} {_plain(known[name])}' for name in order)}."]
+        return [f"{name} by label, {metric}: {', '.join(f'{each} {_plain(known[each])}' for each in order)}."]
     best, worst = order[0], order[-1]
     middle = sorted(known.values())[len(known) // 2]
     return [
-        f"Of each of {len(order)} labels by itself, {metric}: {best} {_plain(known[best])} down to {worst} "
+        f"{name} on each of {len(order)} labels, {metric}: {best} {_plain(known[best])} down to {worst} "
         f"{_plain(known[worst])}, with {_plain(middle)} in the middle."
     ]
 
@@ -222,8 +257,11 @@ def _minutes(seconds: float) -> str:
 
 
 def _name(arm: Fact, found: Fact, labels: Mapping[str, str]) -> str:
-    """A label; of a model with two arms, which one."""
+    """A label; of a model with two arms, which one. Of values it names what a classifier of classes is there."""
     label = labels.get(arm["model"], arm["model"])
+    if labels_of(found["metric"]) == VALUES:
+        for classifier, other in COUNTERPARTS.items():
+            label = label.removesuffix(f", {classifier}") + f", {other}" * label.endswith(f", {classifier}")
     inits = {other["init"] for other in found["arms"] if other["model"] == arm["model"]}
     words = {"pretrained": "pretrained", "random": "from random weights"}
     return f"{label} ({words.get(arm['init'], arm['init'])})" if len(inits) > 1 else label

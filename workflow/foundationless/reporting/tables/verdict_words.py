@@ -7,10 +7,12 @@ from foundationless.study.vocabulary import (
     EFFECT_METRICS,
     METRICS,
     OF_EFFECTS,
+    OUTPUT_METRICS,
     REFERENCES,
     SCOPES,
     TOO_FEW_SEEDS,
     VERDICTS,
+    labels_of,
 )
 
 PLACES = {"these": "on these tasks", "like-these": "on tasks like these"}
@@ -30,6 +32,17 @@ PRICED = (
     "their number, that of test items (on these tasks) or families (on tasks like these) takes more of its own; hours "
     "for predicting further items are not known."
 )
+# What a metric of numbers or tracks says, its best value, and what a constant answer has.
+MEANINGS = {
+    "pearson": "how well predicted and observed numbers lie on a line (1 at best, a constant answer 0)",
+    "spearman": "how well predictions rank the sequences by their numbers (1 at best, a constant answer 0)",
+    "r2": "the share of the variance of the numbers that predictions explain (1 at best, a constant answer 0)",
+    "macro_auroc": "how often a sequence that has a track ranks above one that lacks it (1 at best, a constant answer "
+    "0.5)",
+    "macro_auprc": "the precision of ranking the sequences that have a track first (1 at best, a constant answer their "
+    "share)",
+}
+MOST_FAMILIES = 6  # that a sentence names
 MARKS = {True: "✓", False: "✗", None: "○"}  # agrees with the truth, contradicts it, decides nothing
 Fact = Mapping[str, Any]
 
@@ -54,7 +67,45 @@ def sentences(verdict: Mapping[str, Any]) -> list[str]:
     stopped = [verdict["looks"]["sentence"]] if "looks" in verdict else []
     layers = _layers(judged, analysis)
     rest = [_power(judged), *_edges(verdict), *_rules(verdict), _missing(verdict)]
-    return [*both, *answers, *alone, *stopped, _sizes(judged), *layers, *rest]
+    return [*both, *answers, *alone, *stopped, *metrics_words(judged), _sizes(judged), *layers, *rest]
+
+
+def metrics_words(judged: Mapping[str, Any]) -> list[str]:
+    """What metrics of numbers and tracks mean; where others stand beside them, what each such family of tasks says.
+
+    Nothing where all labels are classes.
+    """
+    facts = [fact["versus_random"]["these"] for fact in judged.values() if fact["versus_random"]["these"]]
+    metrics = list(dict.fromkeys(name for fact in facts for name in fact["metrics"]))
+    own = [name for name in metrics if name in OUTPUT_METRICS]
+    if not own:
+        return []
+    said = "; ".join(f"{METRICS[name].label} is {MEANINGS.get(name, 'one of them')}" for name in own)
+    lines = [f"Of labels that are numbers or tracks, {said}; of several outputs it is their mean."]
+    if len({labels_of(name) for name in metrics}) > 1:
+        lines.append(
+            f"{_list([METRICS[name].label for name in metrics])} are no one scale, so the mean over all tasks is "
+            f"one of unlike units{_by_family(judged)}."
+        )
+    return lines
+
+
+def _by_family(judged: Mapping[str, Any]) -> str:
+    """`: by family of tasks, enhancers (Pearson's r) +0.10 [+0.05, +0.15] for A (better)`, of numbers and tracks."""
+    found: dict[str, list[str]] = {}
+    for one in judged.values():
+        for family, pair in one["families"].items():
+            fact = pair["these"]
+            if fact and fact["delta"] is not None and set(fact["metrics"]) & {*OUTPUT_METRICS}:
+                name = f"{family} ({', '.join(METRICS[metric].label for metric in fact['metrics'])})"
+                size = f"{signed(fact['delta'])} {interval(fact)} for {one['label']} ({fact['verdict']})"
+                found.setdefault(name, []).append(size)
+    if not found:
+        return ""
+    shown = list(found.items())[:MOST_FAMILIES]
+    said = "; ".join(f"{family}: {', '.join(sizes)}" for family, sizes in shown)
+    more = f"; and {len(found) - len(shown)} more families" if len(found) > len(shown) else ""
+    return f". By family of tasks against random initialisation: {said}{more}"
 
 
 def _alone(verdict: Mapping[str, Any]) -> list[str]:
