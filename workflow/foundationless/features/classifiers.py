@@ -29,7 +29,7 @@ from foundationless.evaluation.outputs.metrics import evaluate_outputs
 from foundationless.evaluation.records import ORDERED, beyond, edge_of, finite
 from foundationless.features.importances import Importances
 from foundationless.runtime.log import progress
-from foundationless.study.vocabulary import LEARNED_METRICS, TRACKS
+from foundationless.study.vocabulary import CLASSES, LEARNED_METRICS, TRACKS, labels_of
 from foundationless.tasks.sequence_sets import labels_in
 
 # Of logistic regression and of the support vector machine, weak to strong, each fit starting where the last one ended.
@@ -51,6 +51,8 @@ class ProbeSettings:
 
     Its ancestry task has `colsample` 0.5 and `early_stopping` 100 (rounds without a lower validation loss; 0: never).
     `pca` names widths that features are reduced to, beside themselves; `cv_folds` (0: none) cuts all rows into folds.
+    `class_weights`: `balanced` weighs a row of a logistic regression on classes by how rare its class is among the
+    training rows (King and Zeng 2001), empty weighs none.
     """
 
     metric: str
@@ -62,6 +64,7 @@ class ProbeSettings:
     early_stopping: int = 0
     pca: tuple[int, ...] = ()
     cv_folds: int = 0
+    class_weights: str = ""
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -75,6 +78,8 @@ class ProbeSettings:
             )
         if self.cv_folds < 0 or self.cv_folds in (1, 2):
             raise UserError("--cv-folds is at least 3: one fold tests, another chooses and the others train; 0: none.")
+        if self.class_weights not in ("", "balanced") or (self.class_weights and labels_of(self.metric) != CLASSES):
+            raise UserError("--class-weights is balanced, and of classes; leave it out otherwise.")
         if any(width < 1 for width in self.pca):
             raise UserError("--pca is a number of components, at least 1.")
         if not 0 < self.eta <= 1 or not 0 < self.colsample <= 1:
@@ -401,7 +406,8 @@ def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, sett
     rows = samples.rows("train")
     scaled = _standardise(matrix, rows).astype(_PRECISION)
     own, truth = scaled[rows], labels[rows]
-    model = LogisticRegression(C=0.0, max_iter=_STEPS, tol=_TOLERANCE)
+    weighed = settings.class_weights or None
+    model = LogisticRegression(C=0.0, max_iter=_STEPS, tol=_TOLERANCE, class_weight=weighed)
     weights: dict[float, np.ndarray] = {}
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:

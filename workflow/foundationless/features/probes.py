@@ -406,7 +406,8 @@ def run_job(
         rows.to_parquet(part, index=False)
     if importances is not None:
         _write_importances(importances, outcome, names(), identity)
-    hyperparameters = {key: value for key, value in asdict(settings).items() if key not in ("seed", "threads")}
+    unsaid = {"seed", "threads"} | ({"class_weights"} if not settings.class_weights else set())
+    hyperparameters = {key: value for key, value in asdict(settings).items() if key not in unsaid}
     learned: dict[str, Any] = {"classes": samples.classes}
     if samples.outputs:
         learned = {"labels": samples.labels, "outputs": samples.outputs}
