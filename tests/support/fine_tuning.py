@@ -11,10 +11,13 @@ import pandas as pd
 import pytest
 
 from foundationless.__main__ import main
+from foundationless.data.outputs import format_outputs
 from foundationless.evaluation.records import comparable, read_record
-from foundationless.tasks.sequence_sets import write_sequences
+from foundationless.study.vocabulary import TRACKS
+from foundationless.tasks.sequence_sets import with_outputs, write_sequences
 
 MOTIF = "TATAAAGGC"
+OTHER = "CCGATTGCA"
 
 
 def planted(count: int = 280, seed: int = 0) -> pd.DataFrame:
@@ -32,6 +35,28 @@ def planted(count: int = 280, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "sequence", "label", "split", "group"])
 
 
+def planted_outputs(labels: str, count: int = 280, seed: int = 0, missing: float = 0.2) -> pd.DataFrame:
+    """Sequences of 60 nt that hold each of two words up to twice, at even odds; some outputs are not known.
+
+    Values: how often, in units of 50 (100 and 250 is none); tracks: whether.
+    """
+    generator = np.random.default_rng(seed)
+    rows, values = [], []
+    for index in range(count):
+        letters = generator.choice(list("ACGT"), 60)
+        counts = generator.integers(0, 3, 2)
+        places = generator.permutation(6)
+        for place, word in zip(places, [MOTIF] * counts[0] + [OTHER] * counts[1], strict=False):
+            letters[place * 10 : place * 10 + len(word)] = list(word)
+        known = np.where(generator.random(2) < missing, np.nan, 1.0)
+        known[int(generator.integers(2))] = 1.0
+        values.append(known * (counts > 0 if labels == TRACKS else [100, 250] + 50 * counts))
+        split = "test" if index < 80 else "validation" if index < 120 else "train"
+        rows.append((f"s{index}", "".join(letters), split, f"g{index}"))
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "split", "group"]).assign(label=format_outputs(values))
+    return with_outputs(frame[["id", "sequence", "label", "split", "group"]], labels, ["first", "second"])
+
+
 def job(directory: Path, weights: Path, frame: pd.DataFrame, **flags: object) -> int:
     """Write the set and run the command."""
     directory.mkdir(exist_ok=True)
@@ -46,6 +71,25 @@ def arguments(directory: Path, weights: Path, **flags: object) -> list[str]:
     read = dict(weights=weights, sequences=directory / "set.parquet", runs=directory / "runs")
     written = dict(record=directory / "record.json", predictions=directory / "predictions.parquet")
     return command_line("finetune_model", job | training | read | written | flags)
+
+
+def part(directory: Path, weights: Path, number: int, groups: int, legs: int, **flags: object) -> int:
+    """Run one part of a job as the workflow does; its number counts legs first."""
+    group, leg = divmod(number, legs)
+    own = {"runs": directory / f"parts/runs{group}", "known": directory / "runs"}
+    own |= {"group": group, "groups": groups, "leg": leg, "legs": legs}
+    own["output"] = directory / f"parts/part{number}.json"
+    words = arguments(directory, weights, **flags | own)
+    for flag in ("--record", "--predictions"):
+        at = words.index(flag)
+        del words[at : at + 2]
+    return main(["finetune_part", *words[1:]])
+
+
+def merge(directory: Path, weights: Path, groups: int, legs: int, **flags: object) -> int:
+    """Put together what the parts trained."""
+    last = [directory / f"parts/part{group * legs + legs - 1}.json" for group in range(groups)]
+    return main(arguments(directory, weights, **flags, parts=last))
 
 
 def command_line(command: str, flags: dict[str, object]) -> list[str]:

@@ -15,7 +15,7 @@ TASKS = [  # task, kind, outputs, group, metric
     ("marks", TRACKS, [f"H3K{k}me3" for k in (4, 9, 27, 36)] + ["H3K27ac", "CTCF in GM12878"], "chromatin", "macro_auroc"),
     ("deepsea", TRACKS, [f"track {k}" for k in range(240)], "chromatin", "macro_auprc"),
 ]  # fmt: skip
-ITEMS, SEEDS = 600, 2
+ITEMS, SEEDS = 600, 3
 
 
 def cells(name: str, kind: str, names: list[str], metric: str, seed: int = 5) -> tuple[list, list]:
@@ -26,8 +26,8 @@ def cells(name: str, kind: str, names: list[str], metric: str, seed: int = 5) ->
         observed, latent = latent + 0 * observed, latent  # of one scale
     found = []
     for model, init, good in ARMS:
+        strength = np.clip(good + rng.normal(0, 0.15, len(names)) * (kind == TRACKS), 0.05, 0.98)
         for number in range(1 if init == "baseline" else SEEDS):
-            strength = np.clip(good + rng.normal(0, 0.15, len(names)) * (kind == TRACKS), 0.05, 0.98)
             values = strength**2 * latent + strength * np.sqrt(1 - strength**2) * rng.normal(size=latent.shape)
             values = values if kind == VALUES else 1 / (1 + np.exp(-values))
             found.append(make_cell(kind, metric, observed, values, (model, init), number, good, task=name, names=names))

@@ -2,16 +2,14 @@
 
 import shutil
 import signal
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from foundationless.__main__ import main
 from foundationless.runtime.files import read_json
 from foundationless.runtime.signals import STATUS
 from foundationless.training import loop
-from support.fine_tuning import arguments, at_call, job, outputs, planted, same, send
+from support.fine_tuning import at_call, job, merge, outputs, part, planted, same, send
 from support.networks import HYENA, save_model
 
 SWEEP = {"learning_rates": [0.0003, 0.003, 0.01], "epochs": 4, "batch_size": 16, "folds": [0, 2], "fold_count": 4}
@@ -21,24 +19,6 @@ RACE = SWEEP | {"rungs": [1, 2]}
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
     return save_model(tmp_path_factory.mktemp("weights") / "hyena", "hyenadna", HYENA, "hyenadna")
-
-
-def part(directory: Path, weights: Path, number: int, groups: int, legs: int, **flags: object) -> int:
-    """Run one part as the workflow does; its number counts legs first."""
-    group, leg = divmod(number, legs)
-    own = {"runs": directory / f"parts/runs{group}", "known": directory / "runs"}
-    own |= {"group": group, "groups": groups, "leg": leg, "legs": legs}
-    own["output"] = directory / f"parts/part{number}.json"
-    words = arguments(directory, weights, **flags | own)
-    for flag in ("--record", "--predictions"):
-        at = words.index(flag)
-        del words[at : at + 2]
-    return main(["finetune_part", *words[1:]])
-
-
-def merge(directory: Path, weights: Path, groups: int, legs: int, **flags: object) -> int:
-    last = [directory / f"parts/part{group * legs + legs - 1}.json" for group in range(groups)]
-    return main(arguments(directory, weights, **flags, parts=last))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from foundationless.errors import UserError
 from foundationless.evaluation.effects import predictions as effect_predictions
 from foundationless.evaluation.layers.depth import best_of_layers
 from foundationless.evaluation.metrics import (
@@ -23,6 +24,9 @@ from foundationless.evaluation.metrics import (
     from_probabilities,
     spearman,
 )
+from foundationless.evaluation.outputs import predictions as output_predictions
+from foundationless.evaluation.outputs.again import mean_of, recompute
+from foundationless.evaluation.outputs.predictions import OF_CLASSES, Stated
 from foundationless.evaluation.records import hash_numbers
 from foundationless.evaluation.task_results import SELECTED_BY, of_split
 from foundationless.runtime.files import sha256
@@ -30,9 +34,12 @@ from foundationless.study.vocabulary import (
     CLASS_METRICS,
     COUNT_METRICS,
     EFFECT_METRICS,
+    LABELS,
     LAST_LAYER,
     METRICS,
+    OUTPUT_METRICS,
     RANK_METRICS,
+    TRACKS,
 )
 
 # Numbers of a table of verification: what was looked at, and what could not be.
@@ -95,7 +102,8 @@ class Cell:
 
     `items`: fold -> digest of ids, groups and labels of its test items. `outputs`: run -> digest of its probabilities
     or scores, of runs that say enough to be told apart. `values`: (selection, fold) -> metric -> value of the run that
-    the predictions mark, computed again. Of predicted effects `observed`: fold -> prints of what they stand against;
+    the predictions mark, computed again; of labels with outputs `by_output`: the same -> metric -> value of every
+    output. Of predicted effects `observed`: fold -> prints of what they stand against;
     and `each`: (selection, fold) -> what there is of every item.
     """
 
@@ -107,6 +115,7 @@ class Cell:
     values: dict[Key, dict[str, float]] = field(default_factory=dict)
     observed: dict[int, effect_predictions.Prints] = field(default_factory=dict)
     each: dict[Key, Items] = field(default_factory=dict)
+    by_output: dict[Key, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     of_effects: bool = False
 
 
@@ -116,9 +125,13 @@ FEWEST_VALUES = 10  # distinct ones below which two arms may say the same by cha
 class Predictions:
     """The predictions of one split by run, and what they are worth."""
 
-    def __init__(self, table: pa.Table, classes: list[str] | None) -> None:
-        """`classes` as the record states them; None: those seen, if the probabilities have as many."""
-        self.table = table
+    def __init__(self, table: pa.Table, classes: list[str] | None, stated: Stated = OF_CLASSES) -> None:
+        """`classes` as the record states them; None: those seen, if the probabilities have as many.
+
+        `stated`: kind and names of the outputs of labels that have some.
+        """
+        self.table, self.stated = table, stated
+        self.valued = output_predictions.is_valued(table)
         self.ranked = "score" in table.column_names
         self.of_effects = effect_predictions.is_condensed(table)
         names = pc.dictionary_encode(table["run"].cast(pa.string())).combine_chunks()
@@ -126,6 +139,7 @@ class Predictions:
         self.rows = {name: np.flatnonzero(codes == code) for code, name in enumerate(names.dictionary.to_pylist())}
         self._stated = classes
         self._numbers: dict[str, NDArray[np.float64]] = {}
+        self._each_output: dict[str, dict[str, NDArray[np.float64]]] = {}
 
     def texts(self, column: str) -> NDArray[np.str_]:
         """A column as text."""
@@ -146,6 +160,28 @@ class Predictions:
         flat = listed.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
         return flat.reshape(len(listed), -1) if len(listed) else np.empty((0, 0))
 
+    @cached_property
+    def values(self) -> NDArray[np.float64]:
+        """[n, outputs]; `UserError` where they are not those that the record states."""
+        return output_predictions.values_of(self.table, self.stated)
+
+    @cached_property
+    def observed(self) -> NDArray[np.float64]:
+        """What labels with outputs say: [n, outputs], NaN where that is not known."""
+        texts, places = np.unique(self.texts("label"), return_inverse=True)
+        missing = ";" * (len(self.stated.outputs) - 1)
+        observed = output_predictions.observed_of([text or missing for text in texts.tolist()], self.stated)
+        return observed[places.reshape(-1)]
+
+    def each_output(self, run: str) -> dict[str, NDArray[np.float64]]:
+        """Every metric of every output of a run: name -> [outputs]."""
+        if run not in self._each_output:
+            self._each_output[run] = self._recomputed(self.rows[run])
+        return self._each_output[run]
+
+    def _recomputed(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        return recompute(self.stated.labels, self.observed[rows], self.values[rows])
+
     def numbers(self, column: str) -> NDArray[np.float64]:
         """A column as float64, NaN where it has none."""
         if column not in self._numbers:
@@ -156,7 +192,7 @@ class Predictions:
     @cached_property
     def classes(self) -> list[str]:
         """Names of the classes in the order of the probabilities; none where that is not known."""
-        if self.of_effects:
+        if self.of_effects or self.valued:
             return []
         seen = sorted({*np.unique(self.texts("label")).tolist(), *np.unique(self.texts("predicted")).tolist()})
         stated = self._stated if self._stated is not None else seen
@@ -193,7 +229,10 @@ class Predictions:
         rows = rows[np.argsort(self.texts("id")[rows], kind="stable")]
         if self.of_effects:  # of profiles that are all alike the one is enough to tell it from others
             return _digest(self.table[effect_predictions.DIGEST].take(pa.array(rows)).to_pylist())
-        values = self.numbers("score")[rows] if self.ranked else self.probabilities[rows]
+        if self.valued and not self.stated.outputs:  # what they are of is not known, and was said
+            return ""
+        values = self.numbers("score") if self.ranked else self.values if self.valued else self.probabilities
+        values = values[rows]
         return _digest(values.tobytes()) if len(np.unique(values)) >= FEWEST_VALUES else ""
 
     def value(self, run: str, metric: str, part: NDArray[np.bool_] | None = None, sign: float = 1.0) -> float | None:
@@ -202,6 +241,10 @@ class Predictions:
         if self.of_effects:
             values = self.numbers(metric)[rows]
             return _finite(float(values[np.isfinite(values)].mean())) if np.isfinite(values).any() else None
+        if self.valued:
+            whole = part is None or bool(part.all())
+            each = self.each_output(run) if whole else self._recomputed(rows)
+            return _finite(mean_of(each[metric]))
         if self.ranked:
             scores, labels = sign * self.numbers("score")[rows], self.texts("label")[rows]
             if metric == "spearman":
@@ -221,6 +264,8 @@ class Predictions:
         """Whether a metric can be computed again."""
         if self.of_effects:
             return metric in EFFECT_METRICS
+        if self.valued:
+            return bool(self.stated.outputs) and metric in LABELS[self.stated.labels]
         if self.ranked:
             return metric in RANK_METRICS or (metric == "spearman" and "function_score" in self.table.column_names)
         return metric in CLASS_METRICS and self._classified
@@ -291,13 +336,34 @@ def _check_content(cell: Cell, table: pa.Table | None, valued: bool) -> None:
         check.counts["predictions"] += 1
         classes = record["settings"].get("classes")
         stated = [str(name) for name in classes] if isinstance(classes, list) else None
-        test = Predictions(of_split(table, "test"), stated)
+        outputs = _stated(cell, table)
+        test = Predictions(of_split(table, "test"), stated, outputs)
         _check_answers(cell, test)
-        _check_values(cell, test, Predictions(of_split(table, "validation"), stated))
+        _check_values(cell, test, Predictions(of_split(table, "validation"), stated, outputs))
         _check_choices(cell, test)
         _take(cell, test, valued)
     _check_selections(cell)
     _check_settings(cell)
+
+
+def _stated(cell: Cell, table: pa.Table) -> Stated:
+    """What the record says of its labels, where the predictions are of such labels; a misfit otherwise."""
+    predictions = cell.path.with_name("predictions.parquet")
+    try:
+        stated = output_predictions.stated_by(cell.record)
+    except UserError as error:
+        cell.check.say(cell.path, str(error))
+        return OF_CLASSES
+    if bool(stated.outputs) != output_predictions.is_valued(table):
+        kind = "of labels with outputs" if stated.outputs else "of labels without outputs"
+        cell.check.say(predictions, f"these predictions are of other labels than the record, which is {kind}")
+        return OF_CLASSES
+    known = Predictions(table, None, stated)
+    try:
+        return stated if not stated.outputs or known.values.shape == known.observed.shape else OF_CLASSES
+    except UserError as error:
+        cell.check.say(predictions, str(error).rstrip("."))
+        return OF_CLASSES
 
 
 def _check_hashes(cell: Cell) -> None:
@@ -321,6 +387,8 @@ def _check_answers(cell: Cell, test: Predictions) -> None:
     for run, rows in test.rows.items():
         if len(np.unique(test.texts("id")[rows])) < len(rows):
             cell.check.say(predictions, f"an item stands twice in run {run}")
+    if test.valued and test.stated.labels == TRACKS and ((test.values < 0) | (test.values > 1)).any():
+        cell.check.say(predictions, "the probability of a one is not between 0 and 1")
     if test.ranked or not len(test.table) or not test.classes:
         return
     best = np.asarray(test.classes)[test.probabilities.argmax(axis=1)]
@@ -372,7 +440,11 @@ def _part_of(side: Predictions, run: str, extra: Row) -> tuple[NDArray[np.bool_]
 
 
 def _counts(side: Predictions, run: str, metric: str, part: NDArray[np.bool_] | None) -> tuple[int, ...]:
-    """How many items a value may say it is of; of effects all perturbations, or those where the metric is defined."""
+    """How many items a value may say it is of: of effects all perturbations, or those where the metric is defined; of
+    labels with outputs all, or those with a label."""
+    if side.valued:
+        labels = side.texts("label")[side.rows[run]]
+        return len(labels), int((labels != "").sum())
     if side.of_effects:
         return len(side.rows[run]), int(np.isfinite(side.numbers(metric)[side.rows[run]]).sum())
     return (_count(side, run, metric, part),)
@@ -544,7 +616,7 @@ def _best(selection: Row, raced: bool = False) -> list[str]:
     that look alike any may have been the lowest. In a race losses decide among equal values, which are not kept here.
     """
     metric = selection["metric"]
-    lower = metric in EFFECT_METRICS and not METRICS[metric].higher_is_better
+    lower = metric in (*EFFECT_METRICS, *OUTPUT_METRICS) and not METRICS[metric].higher_is_better
     loss = lower or "loss" in metric or "error" in metric
     sign = -1.0 if loss else 1.0
     worth = {name: -math.inf if value is None else sign * value for name, value in selection["tried"].items()}
@@ -655,10 +727,12 @@ def _take(cell: Cell, test: Predictions, valued: bool) -> None:
             cell.outputs[run] = digest
         for selection, column in SELECTED_BY.items():
             if valued and any(test.flags(run, column)):
-                metrics = [name for name in (*CLASS_METRICS, *EFFECT_METRICS) if test.serves(name)]
+                metrics = [name for name in (*CLASS_METRICS, *EFFECT_METRICS, *OUTPUT_METRICS) if test.serves(name)]
                 values = {name: test.value(run, name) for name in metrics}
                 known = {name: math.nan if value is None else value for name, value in values.items()}
                 cell.values[selection, test.fold(run)] = known
+                if test.valued and test.stated.outputs:
+                    cell.by_output[selection, test.fold(run)] = test.each_output(run)
             if test.of_effects and any(test.flags(run, column)):
                 cell.each[selection, test.fold(run)] = test.each(run)
 

@@ -20,14 +20,22 @@ from foundationless.evaluation.task_results import KEYS, SELECTED_BY, read_predi
 from foundationless.evaluation.task_summary import average_records
 from foundationless.evaluation.verification.arms import check_arms
 from foundationless.evaluation.verification.cells import Cell, Check, Items, check_cell, same
+from foundationless.evaluation.verification.outputs import ByOutput, average_outputs, check_table
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.processes import counted, map_forked
 from foundationless.study.names import parse_task, sequence_set, without
-from foundationless.study.vocabulary import ANALYSES, CLASS_METRICS, EFFECT_METRICS, LAST_LAYER, UNPAIRED
+from foundationless.study.vocabulary import (
+    ANALYSES,
+    CLASS_METRICS,
+    EFFECT_METRICS,
+    LAST_LAYER,
+    OUTPUT_METRICS,
+    UNPAIRED,
+)
 
 RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safetensors", "predictions.parquet"
-COMPUTED = (*CLASS_METRICS, *EFFECT_METRICS)
+COMPUTED = (*CLASS_METRICS, *EFFECT_METRICS, *OUTPUT_METRICS)
 NOT_THERE = "files of tables or of the verdict that are not there"
 
 Pairs = dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, float]]  # (arm, arm) -> metric -> difference
@@ -46,6 +54,7 @@ class Task:
     pairs: Pairs = field(default_factory=dict)
     recorded: Recorded = field(default_factory=dict)
     layers: Layers = field(default_factory=dict)
+    outputs: ByOutput = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,16 +85,19 @@ def verify(results: Path, processes: int) -> Check:
     pairs: Pairs = {}
     recorded: Recorded = {}
     layers: Layers = {}
+    outputs: ByOutput = {}
     for task in counted(names, work):
         total.add(task.check)
         means |= task.means
         pairs |= task.pairs
         recorded |= task.recorded
         layers |= task.layers
+        outputs |= task.outputs
     total.add(_check_pretraining(pretraining, weights))
     for directory in [*sorted({results / name.partition("/")[0] for name in names}), results / "tables"]:
         total.add(_check_tables(directory, means, pairs, recorded))
         total.add(_check_layers(directory / "layers.csv", layers))
+        total.add(check_table(directory / "outputs.csv", outputs, NOT_THERE))
     total.add(_check_verdict(results))
     return total
 
@@ -126,6 +138,7 @@ def _check_task(results: Path, weights: Mapping[str, WeightSet], task: tuple[str
     outcome.check.add(check_arms(cells))
     outcome.means = _average(cells)
     outcome.pairs = _differences(cells)
+    outcome.outputs = average_outputs(cells)
     outcome.layers = _by_layer([cell.record for cell in cells])
     if cells and name.partition("/")[0] in UNPAIRED:
         averaged = average_records([cell.record for cell in cells])

@@ -24,7 +24,8 @@ from foundationless.features.classifiers import (
 )
 from foundationless.features.importances import Importances
 
-EXTENT_OF_RIDGE = (STRENGTHS[0], 1e6)  # predictions must not shrink into the rounding of single precision
+# From where predictions do not yet shrink into the rounding of single precision, to least squares.
+EXTENT_OF_RIDGE = (STRENGTHS[0], 1e6)
 WEIGHED = 64  # outputs up to which the weights of features are kept
 # At most: steps of Newton's method, conjugate gradients in each, and halves of one.
 _NEWTON, _GRADIENTS, _HALVES = 100, 100, 20
@@ -65,7 +66,8 @@ def fit_ridge(matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> 
                 predicted[:, outputs] = path.predict(strength)
             return predicted, {}
 
-        tuned = _tune("strength", STRENGTHS, 0.01, fit, samples, settings.metric, EXTENT_OF_RIDGE)
+        most = EXTENT_OF_RIDGE[1]
+        tuned = _tune("strength", STRENGTHS, 0.01, fit, samples, settings.metric, EXTENT_OF_RIDGE, most)
         if len(samples.outputs) > WEIGHED:
             return tuned
         for outputs, path in paths:

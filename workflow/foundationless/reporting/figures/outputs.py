@@ -282,6 +282,7 @@ def _track_strip(strip: SubFigure, tables: Tables, part: pd.DataFrame, analysis:
             axes.axhspan(-margin, margin, color=style.BAND, linewidth=0, zorder=0)
             axes.axhline(0, color=style.INK, linewidth=0.5, zorder=1)
             _ranked(axes, tables, rows)
+            axes.set_ylim(*_reach(part))
             axes.set_xlabel("Outputs, ranked")
             if axes is panels[0]:
                 axes.set_ylabel(label)
@@ -323,6 +324,14 @@ def _named(axes: Axes, tables: Tables, rows: pd.DataFrame, order: Sequence[str],
 
 def _name(output: str) -> str:
     return output if len(output) <= 28 else f"{output[:26]}…"
+
+
+def _reach(rows: pd.DataFrame) -> tuple[float, float]:
+    """Limits that hold every difference and nine of ten ends of intervals, with room for words at the top."""
+    ends = pd.concat([rows["low"], rows["high"]]).astype(float).dropna()
+    values = np.concatenate([rows["delta"].astype(float), ends.quantile([0.05, 0.95]).dropna(), [0.0]])
+    span = float(values.max() - values.min()) or 0.1
+    return float(values.min()) - 0.05 * span, float(values.max()) + 0.05 * span + 0.08 * span * rows["model"].nunique()
 
 
 def _ranked(axes: Axes, tables: Tables, rows: pd.DataFrame) -> None:
