@@ -1,12 +1,14 @@
 """Put data of one's own on trial: look at the files, write a study of them, and print the name of its file.
 
-Data are a table (CSV, TSV, Parquet, Excel) with a sequence and a class in each row; a directory, or several files
+Data are a table (CSV, TSV, Parquet, Excel) with a sequence and a label in each row; a directory, or several files
 between commas, with one FASTA a class; intervals (BED6, the name is the class) or variants (VCF, an INFO field is the
-class) with a genome. What they hold is said in plain words, and what cannot be used is refused in one sentence. The
-study compares small models that are pretrained here, or the one of --model, with their random selves, networks without
-pretraining and baselines that cost nothing. Without a split of its own the set is split so that nothing near to a test
-row is learned from: by --group, by chromosome, or by similarity; what a random split would have flattered is told.
-Nothing is downloaded unless --model is of the hub. The same command goes on with a trial that was interrupted.
+class) with a genome. A label is a class, numbers that were measured, or zeros and ones of several tracks (columns
+between commas): it is seen from the cells, and --kind says otherwise. What the files hold is said in plain words, and
+what cannot be used is refused in one sentence. The study compares small models that are pretrained here, or the one of
+--model, with their random selves, networks without pretraining and baselines that cost nothing. Without a split of its
+own the set is split so that nothing near to a test row is learned from: by --group, by chromosome, or by similarity;
+what a random split would have flattered is told. Nothing is downloaded unless --model is of the hub. The same command
+goes on with a trial that was interrupted.
 """
 
 import argparse
