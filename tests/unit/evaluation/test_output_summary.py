@@ -117,11 +117,17 @@ def test_of_many_outputs_the_first_have_intervals(monkeypatch):
         assert table.loc[ranked, "low"].isna().all() and ranked.any()
 
 
-def test_chance_of_tracks_is_the_prevalence_of_the_resample():
-    records, predictions, observed = make_cells(TRACKS, "macro_auprc", SIGNALS)
+def test_chance_of_tracks_is_an_order_at_random_under_the_same_resample():
+    records, predictions, observed = make_cells(TRACKS, "macro_auprc", SIGNALS, n=60)
     results, _ = read_results(records, predictions, 50, 0)
     chance = results.chance("macro_auprc", 50)
-    assert chance.value == pytest.approx(np.nanmean(observed, axis=0).mean())
+    generator, known = np.random.default_rng(0), ~np.isnan(observed)
+    drawn = [
+        np.mean([sk.average_precision_score(observed[known[:, k], k], generator.random(known[:, k].sum()))
+                 for k in range(3)]) for _ in range(1500)
+    ]  # fmt: skip
+    assert chance.value == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / np.sqrt(1500))
+    assert chance.value > np.nanmean(observed, axis=0).mean() + 0.02
     assert chance.replicates.std() > 0
     assert np.allclose(results.chance("macro_auroc", 50).replicates, 0.5)
     records, predictions, observed = make_cells(VALUES, "pearson", SIGNALS)

@@ -16,6 +16,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import Arm, Run, join, score_runs, subset_runs
 from foundationless.evaluation.effects import predictions as effect_predictions
 from foundationless.evaluation.outputs import predictions as output_predictions
+from foundationless.evaluation.outputs.metrics import precision_of_chance
 from foundationless.evaluation.outputs.predictions import OF_CLASSES, Stated
 from foundationless.study.vocabulary import (
     ANALYSES,
@@ -170,7 +171,8 @@ class TaskResults:
 
         Of effects that is the mean of the training perturbations, whose score does not depend on the items (NaN: it is
         no such metric). Of outputs it is one number each: their mean where numbers are wrong by some error, which no
-        other metric of numbers rewards (0), and for tracks any, whose precision is the share of ones.
+        other metric of numbers rewards (0), and for tracks any: what counts is an order at random, whose precision is
+        the share of ones in a resample and what few items add to it.
         """
         known = OF_THE_MEAN.get(metric, np.nan) if metric in EFFECT_METRICS else 0.0
         if metric in EFFECT_METRICS or (self.stated.labels == VALUES and metric != "rmse"):
@@ -178,7 +180,9 @@ class TaskResults:
         whole = [run for cell in self.cells for run in cell.runs.values()]
         folds = list({run.fold: run for run in reversed(whole)}.values())
         if self.outputs:
-            return join(score_runs(self.constant_runs(), metric, self.classes, resamples, self.seed, whole))
+            runs = self.constant_runs()
+            arms = score_runs(runs, metric, self.classes, resamples, self.seed, whole)
+            return join([ordered_at_random(arm, run, metric) for arm, run in zip(arms, runs, strict=True)])
         answers = [np.full(1, name) for name in self.classes] if metric in COUNT_METRICS else [np.full(1, "")]
         flat = np.full((1, len(self.classes)), 1 / len(self.classes))
         runs = [
@@ -251,6 +255,18 @@ def _constant(run: Run) -> NDArray[np.float64]:
     known = ~np.isnan(run.observed)
     means = np.where(known, run.observed, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return np.broadcast_to(means, run.observed.shape)
+
+
+def ordered_at_random(constant: Arm, run: Run, metric: str) -> Arm:
+    """The arm of a run that predicts one number, raised to the expected AUPRC of an order at random; others as it is.
+
+    Of several outputs that is the mean.
+    """
+    if metric != "macro_auprc" or run.observed is None:
+        return constant
+    expected = precision_of_chance(run.observed)
+    more = float(np.nanmean(expected)) - constant.value if np.isfinite(expected).any() else np.nan
+    return replace(constant, points=constant.points + more, replicates=constant.replicates + more)
 
 
 def on_common_folds(mine: Side, theirs: Side) -> tuple[Side, Side, str]:

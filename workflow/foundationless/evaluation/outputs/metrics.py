@@ -54,6 +54,19 @@ def check_tracks(observed: Floats) -> None:
         raise UserError(f"label {observed[odd][0]:g} of a track is neither 0 nor 1; labels with numbers are `values`.")
 
 
+def precision_of_chance(observed: Floats) -> Floats:
+    """Expected mean precision of a random order of zeros and ones [n, outputs]: [outputs], NaN without both kinds.
+
+    It exceeds the share of ones by what the first items of an order add (Bestgen 2015, doi:10.1016/j.ipm.2015.08.001):
+    a few hundredths for a hundred items, too much to call it learned once many outputs are averaged.
+    """
+    count, ones = (~np.isnan(observed)).sum(axis=0), (observed == 1).sum(axis=0)
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, len(observed) + 1))])[count]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = (ones - 1) / (count - 1) + harmonic / count * (count - ones) / (count - 1)
+    return np.where((ones > 0) & (ones < count), value, np.nan)
+
+
 def _each(kind: str, truth: Floats, answer: Floats) -> dict[str, Floats]:
     columns = []
     for own, guess in zip(truth.T, answer.T, strict=True):

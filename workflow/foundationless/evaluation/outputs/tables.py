@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from foundationless.evaluation.aggregate import ALPHA, decide, holm
 from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, interval, join, score_outputs
 from foundationless.evaluation.outputs.resampled import mean_of_defined
-from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, Side, TaskResults, on_common_folds
+from foundationless.evaluation.task_results import (
+    IDENTITY,
+    KEYS,
+    Name,
+    Side,
+    TaskResults,
+    on_common_folds,
+    ordered_at_random,
+)
 from foundationless.study.vocabulary import LABELS, METRICS, VALUES
 
 OUTPUTS = [
@@ -135,11 +143,12 @@ def _score(results: TaskResults, main: Mapping[Name, Arm], metric: str, name: st
             each += score_outputs(_cut(listed, part), name, resamples, results.seed, whole)
     zero = results.stated.labels == VALUES and name != "rmse"
     spreads, known = _labels(results)
+    one_by_one = [_cut(constant, slice(place, place + 1)) for place in range(count)]
     scored = []
     for place, output in enumerate(results.outputs):
-        arms, chance = _by_arm(runs, each[place])
-        resamples = results.resamples if place < MOST else 0
-        chance = _zero(resamples) if zero else chance
+        arms, flat = _by_arm(runs, each[place])
+        chance = join([ordered_at_random(arm, run, name) for arm, run in zip(flat, one_by_one[place], strict=True)])
+        chance = _zero(results.resamples if place < MOST else 0) if zero else chance
         scored.append(_Scored(name, output, arms, chance, float(spreads[place]), int(known[place]), place < MOST))
     return [_mean(results, main, metric, name, each, scored), *scored]
 
@@ -150,15 +159,14 @@ def _mean(
     """The mean over outputs; of many of them its interval is left out where ranks would have to be made for it."""
     resamples = results.resamples
     if name == metric:
-        arms, chance = dict(main), results.chance(name, resamples)
+        arms = dict(main)
     elif len(results.outputs) <= MOST:
         runs = {arm: results.runs(arm, SELECTION) for arm in results.order}
-        arms, chance = _by_arm(runs, [_average([output[place] for output in each]) for place in range(len(each[0]))])
+        arms, _ = _by_arm(runs, [_average([output[place] for output in each]) for place in range(len(each[0]))])
     else:
         resamples = resamples if name in SUMMED else 0
-        arms, chance = dict(results.score(name, resamples)[SELECTION]), results.chance(name, resamples)
-    if results.stated.labels == VALUES and name != "rmse":
-        chance = _zero(resamples)
+        arms = dict(results.score(name, resamples)[SELECTION])
+    chance = results.chance(name, resamples)
     first = results.runs(results.order[0], SELECTION)
     sd = float(np.mean([one.label_sd for one in scored]))
     return _Scored(name, "", arms, chance, sd, len(first[0].labels), resamples > 0)
@@ -170,11 +178,11 @@ def _average(arms: Sequence[Arm]) -> Arm:
     return Arm(points, mean_of_defined(np.stack([arm.replicates[0] for arm in arms]))[None], arms[0].seeds)
 
 
-def _by_arm(runs: Mapping[Name, Sequence[Run]], scored: Sequence[Arm]) -> tuple[dict[Name, Arm], Arm]:
-    """Arms of runs in their order, and the arm of the constant runs that follow them."""
+def _by_arm(runs: Mapping[Name, Sequence[Run]], scored: Sequence[Arm]) -> tuple[dict[Name, Arm], list[Arm]]:
+    """Arms of runs in their order, and what follows them: the constant runs."""
     left = iter(scored)
     arms = {arm: join([next(left) for _ in mine]) for arm, mine in runs.items()}
-    return arms, join(list(left))
+    return arms, list(left)
 
 
 def _zero(resamples: int) -> Arm:

@@ -26,8 +26,8 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     """
     if inputs.reported is None:
         return {}
-    inputs, tables = _of_classes(inputs, tables)
     numbers = read_reported(inputs.reported)
+    inputs, tables = _of_classes(inputs, tables)
     paper = Reported(numbers, inputs.tasks, inputs.labels)
     printed = paper_tables(inputs, tables, paper)
     prices = Prices(tables["cost"]) if "cost" in tables else None
