@@ -29,16 +29,17 @@ ENTRY = $(if $(REVISION),--revision "$$REVISION") $(if $(FAMILY),--family "$$FAM
 	$(if $(TOKENIZER),--tokenizer "$$TOKENIZER") $(if $(NAME),--name "$$NAME") \
 	$(if $(STUDY),--study "$$STUDY") $(if $(MIRROR),--mirror "$$MIRROR") $(if $(YES),--yes)
 
-# Of data: LABEL, SEQUENCE, GROUP and SPLIT are columns, GENOME the FASTA of a BED or VCF; MODEL in place of small models.
+# Of data: LABEL (several between commas), SEQUENCE, GROUP and SPLIT are columns, GENOME the FASTA of a BED or VCF, KIND
+# is classes, values (numbers) or tracks (zeros and ones); MODEL in place of small models.
 # Shells have variables of such names: what is said behind `make` counts.
 said = $(if $(findstring command,$(origin $(1))),--$(2) "$$$(1)")
 ABOUT = $(call said,LABEL,label) $(call said,SEQUENCE,sequence) $(call said,GROUP,group) $(call said,SPLIT,split) \
-	$(call said,GENOME,genome) $(call said,MODEL,model)
+	$(call said,GENOME,genome) $(call said,KIND,kind) $(call said,MODEL,model)
 
 trial: $(if $(MODEL)$(DATA),$(VENV)/.installed)  ## your model (MODEL=lab/model or a directory) or your data (DATA=my.csv LABEL=column) to the verdict; YES=1: do not ask
 	@test -n "$$MODEL$$DATA" || { echo "make trial: say which model: make trial MODEL=OWNER/NAME (of the hub) or MODEL=DIRECTORY (a checkpoint);" \
 		"REVISION, FAMILY, TOKENIZER, NAME, STUDY and MIRROR where they are not to be guessed; or which data: make trial" \
-		"DATA=my.csv LABEL=COLUMN; SEQUENCE, GROUP, SPLIT, GENOME, MODEL and NAME where they are not to be guessed." >&2; exit 2; }
+		"DATA=my.csv LABEL=COLUMN; SEQUENCE, GROUP, SPLIT, GENOME, KIND, MODEL and NAME where they are not to be guessed." >&2; exit 2; }
 	@if test -n "$$DATA"; then study=$$(python -m foundationless enter_data --data "$$DATA" $(ABOUT) $(ENTRY)) \
 	&& snakemake --configfile "$$study" && python -m foundationless verdict; exit $$?; fi; \
 	if test -d "$$MODEL"; then set -- --path; else set -- --repository; fi; \

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from support import ROOT
-from support.own_sets import planted, write
+from support.own_sets import COLUMNS, planted, write
 from support.studies import ENVIRONMENT, checkout, snakemake
 
 
@@ -65,6 +65,23 @@ def test_from_a_file_to_the_page_and_anew_when_it_changes(elsewhere):
     data.unlink()
     gone = snakemake("-n", "--configfile", "config/trials/mine.yaml", directory=elsewhere)
     assert gone.returncode == 2 and "there is no file" in gone.stdout and "Traceback" not in gone.stdout
+
+
+@pytest.mark.parametrize(("kind", "more"), [("counted", ["KIND=values"]), ("marked", [])])
+def test_numbers_and_tracks_reach_the_page(elsewhere, kind, more):
+    data = write(elsewhere / f"{kind}.csv", kind, 120, 60)
+    made = trial(elsewhere, f"DATA={data}", f"LABEL={','.join(COLUMNS[kind])}", *more)
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-4000:]
+    name = {"counted": "Pearson's r", "marked": "macro AUROC"}[kind]
+    assert f"What is learned is judged by {name}" in made.stderr
+    assert made.stdout.startswith("Which to use for this set:") and f"({name} " in made.stdout
+    verdict = json.loads((elsewhere / "results/verdict.json").read_text())
+    (own,) = verdict["own"]
+    assert {arm["model"] for arm in own["arms"]} == {"length_gc", "kmer_xgboost", "cnn.own", "hyenadna.own"}
+    assert own["use"]["model"] == "kmer_xgboost", own["sentences"]  # the words of which a count suffices are planted
+    assert verdict["missing"]["count"] == 0
+    page = (elsewhere / "results/report.html").read_text()
+    assert own["sentences"][0] in page or own["sentences"][0].replace("'", "&#39;") in page
 
 
 def test_the_example_plans(elsewhere):

@@ -127,7 +127,7 @@ def test_variants_are_windows_with_their_allele(tmp_path, capsys):
     ref, alt = row["id"].split(":")[2:]
     assert row["sequence"][256] == alt and texts[0][300] == ref
     assert row["sequence"][257:400] == texts[0][301:444]
-    with pytest.raises(UserError, match="which INFO field is the class"):
+    with pytest.raises(UserError, match="which INFO field is the label"):
         looked(vcf, genome=fasta)
     (tmp_path / "other.fa").write_text(">chr9_alt\nACGT\n")
     with pytest.raises(UserError, match="no contig 'chr1' there"):
@@ -139,12 +139,16 @@ def test_variants_are_windows_with_their_allele(tmp_path, capsys):
     [
         (lambda t: t, {"label": "clas"}, "has no column 'clas' .LABEL=.; did you mean 'class'"),
         (lambda t: t, {"label": "class", "sequence": "DNA"}, "did you mean 'dna'"),
-        (lambda t: t.rename(columns={"class": "kind"}), {}, "say which column is the class"),
+        (lambda t: t.rename(columns={"class": "kind"}), {}, "say which column is the label"),
         (lambda t: t.assign(**{"class": "one"}), {}, "all rows are of one class, 'one'"),
         (lambda t: t.head(20), {}, "class 'silent' has 10 rows"),
         (lambda t: t.assign(dna="MKVLAAGIVGLCAKLPQ"), {"sequence": "dna"}, "no letter of DNA .it looks like protein"),
         (lambda t: t.drop(columns="dna"), {}, "no column looks like DNA"),
-        (lambda t: t.assign(**{"class": [f"{n / 7:.3f}" for n in range(80)]}), {}, "numbers that were measured"),
+        (
+            lambda t: t.assign(**{"class": [f"{n / 7:.3f}" for n in range(80)]}),
+            {"kind": "classes"},
+            "numbers that were measured",
+        ),
         (lambda t: t.assign(**{"class": [""] + ["a", "b"] * 39 + ["a"]}), {}, "row 1 has nothing in 'class'"),
         (lambda t: t.assign(dna=["", *t["dna"][1:]]), {"sequence": "dna"}, "row 1 has no sequence"),
         (lambda t: t.assign(part="train"), {"split": "part"}, "no row is in the split 'test'"),

@@ -1,12 +1,14 @@
 """Put data of one's own on trial: look at the files, write a study of them, and print the name of its file.
 
-Data are a table (CSV, TSV, Parquet, Excel) with a sequence and a class in each row; a directory, or several files
+Data are a table (CSV, TSV, Parquet, Excel) with a sequence and a label in each row; a directory, or several files
 between commas, with one FASTA a class; intervals (BED6, the name is the class) or variants (VCF, an INFO field is the
-class) with a genome. What they hold is said in plain words, and what cannot be used is refused in one sentence. The
-study compares small models that are pretrained here, or the one of --model, with their random selves, networks without
-pretraining and baselines that cost nothing. Without a split of its own the set is split so that nothing near to a test
-row is learned from: by --group, by chromosome, or by similarity; what a random split would have flattered is told.
-Nothing is downloaded unless --model is of the hub. The same command goes on with a trial that was interrupted.
+class) with a genome. A label is a class, numbers that were measured, or zeros and ones of several tracks (columns
+between commas): it is seen from the cells, and --kind says otherwise. What the files hold is said in plain words, and
+what cannot be used is refused in one sentence. The study compares small models that are pretrained here, or the one of
+--model, with their random selves, networks without pretraining and baselines that cost nothing. Without a split of its
+own the set is split so that nothing near to a test row is learned from: by --group, by chromosome, or by similarity;
+what a random split would have flattered is told. Nothing is downloaded unless --model is of the hub. The same command
+goes on with a trial that was interrupted.
 """
 
 import argparse
@@ -23,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the command."""
     add = parser.add_argument
     add("--data", required=True, help="the file; a directory of FASTA files, or several between commas")
-    add("--label", default="", help="column of the class; of a VCF its INFO field (default: column label or class)")
+    add("--label", default="", help="column of the label, or several between commas; of a VCF its INFO field")
+    add("--kind", default="", help="of the labels: classes, values or tracks (default: as they look)")
     add("--sequence", default="", help="column of the sequence (default: the one that holds DNA)")
     add("--group", default="", help="column of what must stay on one side of the split: a gene, a patient, a plate")
     add("--split", default="", help="column of the split: train, validation, test (default: a split is made)")
@@ -50,7 +53,9 @@ def run(arguments: argparse.Namespace) -> None:
     given, base = arguments, read_base(arguments.study)
     files = find_files(given.data)
     name = given.name or name_of(files)
-    found = look(Given(files, given.label, given.sequence, given.group, given.split, given.genome), base["seed"])
+    found = look(
+        Given(files, given.label, given.sequence, given.group, given.split, given.genome, given.kind), base["seed"]
+    )
     for sentence in found.sentences:
         tell(sentence)
     study = own_study(base, name, files[0].stem if len(files) == 1 else name, found)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import Arm
+from foundationless.evaluation.outputs.metrics import evaluate_each
 from foundationless.evaluation.records import read_record
 from foundationless.evaluation.task_results import Name, TaskResults, of_split, read_predictions, read_results
 from foundationless.study.names import parse_model
@@ -49,7 +50,10 @@ def weigh(
     resamples: int,
     seed: int,
 ) -> Fact:
-    """Facts of all arms, the best and the cheap one, and their difference; `UserError` without predictions."""
+    """Facts of all arms, the best and the cheap one, and their difference; `UserError` without predictions.
+
+    `outputs` are values of the best arm for each output, of labels with several.
+    """
     results, notes = read_results(records, predictions, resamples, seed)
     if results is None:
         raise UserError("no arm has predictions, so nothing can be recommended; run their jobs again.")
@@ -75,6 +79,7 @@ def weigh(
         "groups": len(set(run.groups)),
         "few_groups": [row["note"] for row in notes if row["what"] == "groups"],
         "constant": constant.value,
+        "outputs": first and _by_output(results, first, metric),
         "arms": list(facts.values()),
         "best": first and facts[first],
         "cheap": cheap and facts[cheap],
@@ -123,6 +128,17 @@ def _fact(results: TaskResults, arm: Name, scored: Arm, constant: Arm, metric: s
         "seconds": seconds,
         "parameters": cells[0].record["parameters"],
     }
+
+
+def _by_output(results: TaskResults, arm: Name, metric: str) -> dict[str, float | None]:
+    """Of labels with several outputs the test value of each, mean over runs; None where it is not defined."""
+    if len(results.outputs) < 2:
+        return {}
+    runs = results.runs(arm, "validation")
+    pairs = [(run.observed, run.values) for run in runs if run.observed is not None and run.values is not None]
+    kind = results.stated.labels
+    means = np.mean([evaluate_each(kind, *pair)[metric] for pair in pairs], axis=0).tolist()
+    return {name: value if math.isfinite(value) else None for name, value in zip(results.outputs, means, strict=True)}
 
 
 def _interval(replicates: NDArray[np.float64]) -> tuple[float | None, float | None]:

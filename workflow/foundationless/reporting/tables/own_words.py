@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import CLASSES, METRICS, labels_of
+from foundationless.study.vocabulary import CLASSES, COUNTERPARTS, METRICS, TRACKS, VALUES, labels_of
 
 Fact = Mapping[str, Any]
 FLAGS = ("shortcut", "constructed")
 MEMORY = "nearest"  # the baseline that looks training sequences up
 FEW_ROWS = 100  # of the test split: below, hardly any difference is real
+# The answer that needs no sequence, and what a label is, by the kind of labels.
+CONSTANT = {
+    CLASSES: "one constant answer",
+    VALUES: "one constant answer, the mean",
+    TRACKS: "one constant answer, the share of ones",
+}
+LABEL = {CLASSES: "label", VALUES: "value", TRACKS: "label"}
+SHOWN = 4  # outputs that are named one by one
 CHECKS = {
     "length": "the lengths of the sequences alone",
     "N": "the places without a known base alone",
@@ -38,6 +46,7 @@ def section(found: Fact, labels: Mapping[str, str]) -> dict[str, Any]:
     said = [
         *choice,
         *_meaning(found, use, labels),
+        *_outputs(found, labels),
         *_leaks(found),
         *_flattery(found, labels),
         _sure(found, labels),
@@ -61,6 +70,7 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
     if best is None:
         return None, ["No arm has a validation value, so nothing is recommended."]
     name, metric = _name(best, found, labels), METRICS[found["metric"]].label
+    constant = CONSTANT[labels_of(found["metric"]) or CLASSES]
     first = (
         f"Of {len(found['arms'])} arms and baselines, {name} is the best on the validation rows ({metric} "
         f"{_plain(best['validation'])}) and reaches {_value(best, metric)} on the {found['test_rows']:,} test rows, "
@@ -70,7 +80,7 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
         tried = f"; nor does {_name(cheap, found, labels)}, the best of the cheap baselines" if difference else ""
         return None, [
             first,
-            f"That is not shown to be better than one constant answer ({metric} {_plain(found['constant'])}){tried}: "
+            f"That is not shown to be better than {constant} ({metric} {_plain(found['constant'])}){tried}: "
             "as far as these rows can tell, nothing learns these labels from these sequences.",
             "Use none of them: either the labels do not depend on the sequence, or there are too few rows to see how.",
         ]
@@ -94,7 +104,7 @@ def _choose(found: Fact, labels: Mapping[str, str]) -> tuple[Fact | None, list[s
     if not cheap["learned"]:
         return best, [
             first,
-            f"{compared}not shown to count, but {other} is not shown to be better than one constant answer.",
+            f"{compared}not shown to count, but {other} is not shown to be better than {constant}.",
             f"Use {name}, which is; more rows may show whether a cheap baseline suffices.",
         ]
     if difference["real"]:
@@ -149,6 +159,23 @@ def _by_validation(arm: Fact) -> float:
     return -9.0 if arm["validation"] is None else float(arm["validation"])
 
 
+def _outputs(found: Fact, labels: Mapping[str, str]) -> list[str]:
+    """What the best arm reaches for each output, of labels with several."""
+    known = {each: value for each, value in (found.get("outputs") or {}).items() if value is not None}
+    if not known:
+        return []
+    metric, name = METRICS[found["metric"]].label.removeprefix("macro "), _name(found["best"], found, labels)
+    order = sorted(known, key=lambda each: -known[each])
+    if len(order) <= SHOWN:
+        return [f"{name} by label, {metric}: {', '.join(f'{each} {_plain(known[each])}' for each in order)}."]
+    best, worst = order[0], order[-1]
+    middle = sorted(known.values())[len(known) // 2]
+    return [
+        f"{name} on each of {len(order)} labels, {metric}: {best} {_plain(known[best])} down to {worst} "
+        f"{_plain(known[worst])}, with {_plain(middle)} in the middle."
+    ]
+
+
 def _leaks(found: Fact) -> list[str]:
     """What the audit of the split says."""
     audit = found["audit"]
@@ -164,7 +191,7 @@ def _leaks(found: Fact) -> list[str]:
         else "What leaks: no test row stands in training or validation, neither as it is nor nearly nor by half."
     )
     if pair.get("conflict"):
-        said += f" {pair['conflict']:,} test rows have another label there."
+        said += f" {pair['conflict']:,} test rows have another {LABEL[labels_of(found['metric']) or CLASSES]} there."
     checks = dict.fromkeys(
         f"{CHECKS.get(check['check'], check['check'])} ({check['value']:.2f})"
         for check in audit.get("shortcuts", [])
@@ -230,8 +257,11 @@ def _minutes(seconds: float) -> str:
 
 
 def _name(arm: Fact, found: Fact, labels: Mapping[str, str]) -> str:
-    """A label; of a model with two arms, which one."""
+    """A label; of a model with two arms, which one. Of values it names what a classifier of classes is there."""
     label = labels.get(arm["model"], arm["model"])
+    if labels_of(found["metric"]) == VALUES:
+        for classifier, other in COUNTERPARTS.items():
+            label = label.removesuffix(f", {classifier}") + f", {other}" * label.endswith(f", {classifier}")
     inits = {other["init"] for other in found["arms"] if other["model"] == arm["model"]}
     words = {"pretrained": "pretrained", "random": "from random weights"}
     return f"{label} ({words.get(arm['init'], arm['init'])})" if len(inits) > 1 else label

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from foundationless.data.files.numbers import MISSING
 from foundationless.data.outputs import format_outputs, parse_outputs
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
 from foundationless.study.vocabulary import CLASSES, TRACKS
 from foundationless.tasks.sequence_sets import labels_in, with_outputs
 
-MISSING = ("", ".", "na", "n/a", "nan", "null", "none")  # words, in small letters, of what is not known
 _TRUTH = {"false": 0.0, "true": 1.0}
 SHOWN = 4  # names of outputs in a sentence
 

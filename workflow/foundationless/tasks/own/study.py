@@ -42,7 +42,7 @@ def own_study(base: Mapping[str, Any], name: str, label: str, found: Found) -> d
     random = {
         key: value for key, value in found.options.items() if key not in ("test_contigs", "validation_contigs", "split")
     }
-    task = {"reader": found.reader, "sources": sources, "metric": "mcc", "twin": name}
+    task = {"reader": found.reader, "sources": sources, "metric": found.metric, "twin": name}
     study["tasks"] = {
         name: {"label": label, **task, "sources": dict(sources), "options": dict(found.options)},
         rows: {"label": f"{label}, random split", **task, "options": random | {"deal": "rows", "fractions": FRACTIONS}},
