@@ -1,5 +1,5 @@
-"""Full-size sets of several outputs: miniatures of their files, from a local server, fetched by the ledger's own rows and
-read as the task table says. bedtools and pandas say what must come out."""
+"""Full-size sets of several outputs: miniatures of their files, from a local server, fetched by the ledger's own rows
+and read as the task table says. bedtools and pandas say what must come out."""
 
 import gzip
 import hashlib
@@ -18,6 +18,8 @@ from foundationless.study.config import read_yaml
 from foundationless.study.plan import read_pairs
 from foundationless.study.readers import READERS
 from foundationless.study.vocabulary import labels_of
+from foundationless.tasks.options import parse_options
+from foundationless.tasks.readers.outputs import tracks
 from foundationless.tasks.sequence_sets import labels_in
 from support import ROOT
 from support.commands import building, built, call, output_of, refused, words
@@ -36,7 +38,7 @@ def dna(length, seed):
 def genomes(tmp_path):
     """Prepared genomes of three contigs, with the chromosomes that the tasks hold out; and their raw FASTA."""
     raw = tmp_path / "raw.fa"
-    unknown = dna(30_000, 9) + "N" * 4_000 + dna(6_000, 10)  # a gap, which the prepared genome leaves out
+    unknown = dna(30_000, 11) + "N" * 4_000 + dna(6_000, 12)  # a gap, which the prepared genome leaves out
     contigs = {f"chr{name}": dna(40_000, name) for name in (1, 7, 8, 9)} | {"chr10": unknown}
     raw.write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items()))
     prepare_genome([Piece(raw)], tmp_path / "genome.fa")
@@ -77,7 +79,7 @@ def values_of(frame):
     return parse_outputs(frame["label"], labels_in(frame)[1])
 
 
-def narrow_peaks(contigs, seed, number=60, longest=700):
+def narrow_peaks(contigs, seed, number, longest=700):
     """A narrowPeak of random peaks, sorted, and its rows."""
     generator = np.random.default_rng(seed)
     rows = []
@@ -95,7 +97,7 @@ def given_tracks(task):
 def peak_files(task, contigs):
     """A narrowPeak for each track of a task, by the name of its file; one has peaks on a contig that is nowhere."""
     sources = [LEDGER[source] for role, source in read_pairs(TASKS[task]["sources"]) if role != "genome"]
-    texts = [narrow_peaks(contigs, seed) for seed, _ in enumerate(sources)]
+    texts = [narrow_peaks(contigs, seed, number=6) for seed, _ in enumerate(sources)]
     texts[0] += "chrUn_KI270742v1\t5\t300\t.\t1000\t.\t5.5\t-1\t-1\t75\n"
     urls = [urlsplit(row["url"]).path.rpartition("/")[2] for row in sources]
     return texts, {name: gzip.compress(text.encode()) for name, text in zip(urls, texts, strict=True)}
@@ -109,7 +111,7 @@ def test_tracks_equal_bedtools(task, tmp_path, capsys, genomes, fetched, tool):
     genome, contigs = genomes
     texts, content = peak_files(task, contigs)
     sources = fetched(task, content, genome)
-    frame = built(tmp_path / "set.parquet", "tracks", sources, options_of(task, empty="0.3"))
+    frame = built(tmp_path / "set.parquet", "tracks", sources, options_of(task, empty="0.15"))
     said = capsys.readouterr().err
     assert "1 of " in said and "peaks are on other contigs: left out" in said
     kind, names = labels_in(frame)
@@ -122,21 +124,30 @@ def test_tracks_equal_bedtools(task, tmp_path, capsys, genomes, fetched, tool):
     assert [contigs[c][s:e] for c, s, e in places.itertuples(index=False)] == list(frame["sequence"])
     assert not frame["sequence"].str.contains("N").any()
     middle = places["start"] + length // 2 - size // 2
-    bins = "".join(f"{c}\t{s}\t{s + size}\t{i}\n" for c, s, i in zip(places["contig"], middle, frame["id"], strict=True))
+    bins = "".join(
+        f"{c}\t{s}\t{s + size}\t{i}\n" for c, s, i in zip(places["contig"], middle, frame["id"], strict=True)
+    )
     values = values_of(frame)
     for column, text in enumerate(texts):
         (tmp_path / "peaks.bed").write_text(text)
         command = [tool("bedtools"), "intersect", "-u", "-f", "0.5", "-a", "-", "-b", tmp_path / "peaks.bed"]
         hits = {line.split("\t")[3] for line in output_of(*command, input=bins).splitlines()}
-        assert set(frame["id"][values[:, column] == 1]) == hits and len(hits) > 20
+        assert set(frame["id"][values[:, column] == 1]) == hits and len(hits) > 3
     # Of windows without a peak at most so many; every one with a peak is there.
     empty = ~values.any(axis=1)
-    assert 0.2 < empty.mean() <= 0.3 and not frame["id"].duplicated().any()
+    assert 0.1 < empty.mean() <= 0.15 and not frame["id"].duplicated().any()
     held = dict(read_pairs(TASKS[task]["options"]))
     tests, validations = (set(held[f"{part}_contigs"].split(",")) for part in ("test", "validation"))
-    split = places["contig"].map(lambda name: "test" if name in tests else "validation" if name in validations else "train")
+    split = places["contig"].map(
+        lambda name: "test" if name in tests else "validation" if name in validations else "train"
+    )
     assert list(split) == list(frame["split"]) and set(split) == {"train", "validation", "test"}
     assert set(frame["group"]) == {f"{contig}:0" for contig in contigs}
+
+
+def tracks_alone(sources, options):
+    """What the reader makes, which may be too small to learn from."""
+    return tracks.read(sources, parse_options(READERS["tracks"], dict(option.split("=", 1) for option in options)), 1)
 
 
 def bed(rows):
@@ -144,13 +155,13 @@ def bed(rows):
 
 
 def test_every_window_with_a_peak_is_there_and_the_grid_is_that_of_the_genome(tmp_path, genomes, tool):
-    genome, contigs = genomes
+    genome, _ = genomes
     peaks = {}
     for seed, name in enumerate(("a", "b")):
         peaks[f"track.{name}"] = tmp_path / f"{name}.bed"
         peaks[f"track.{name}"].write_text(narrow_peaks(["chr1", "chr10"], seed, number=20))
     options = ["length=600", "bin=150", "step=50", "empty=0", "overlap=0.7"]
-    frame = built(tmp_path / "set.parquet", "tracks", peaks | {"genome": genome}, options)
+    frame = tracks_alone(peaks | {"genome": genome}, options)
     grid = [("chr1", start) for start in range(0, 40_000 - 599, 50)]
     grid += [("chr10", start) for low, high in ((0, 30_000), (34_000, 40_000)) for start in range(low, high - 599, 50)]
     bins = bed((contig, start + 225, start + 375, f"{contig}:{start}-{start + 600}") for contig, start in grid)
@@ -170,7 +181,7 @@ def test_windows_of_a_bed_are_centred_and_splits_are_drawn_by_megabase(tmp_path,
     rows = [("chr1", 150, 251), ("chr1", 150, 251), ("chr8", 1100, 1200), ("chr7", 30, 50), ("chr9", 5049, 5050)]
     paths["windows"].write_text(bed([*rows, ("chr1", 39_999, 40_100), ("chr10", 32_000, 32_100), ("chr3", 5, 50)]))
     options = ["length=100", "bin=11", "empty=0.9", "fractions=0.5,0.25,0.25"]
-    frame = built(tmp_path / "set.parquet", "tracks", paths | {"genome": genome}, options).set_index("id")
+    frame = tracks_alone(paths | {"genome": genome}, options).set_index("id")
     said = capsys.readouterr().err
     assert "1 of 5 windows are repeated: kept once" in said and "3 of 8 places are more than half outside" in said
     # The middle of 150 to 251 is 200: 150 to 250, whose bin is 195 to 206, of which track b covers none.
@@ -218,7 +229,10 @@ def test_deepstarr_fasta_and_table(tmp_path, genomes, fetched):
     for part, contig in (("Train", "chr2L"), ("Val", "chr2R"), ("Test", "chr2R")):
         fragments = [dna(249, 50 * len(part) + number) for number in range(15)]
         records = [
-            (f"{contig}_{number * 300_000}_{number * 300_000 + 248}_{strand}_peak", text if strand == "+" else reverse(text))
+            (
+                f"{contig}_{number * 300_000}_{number * 300_000 + 248}_{strand}_peak",
+                text if strand == "+" else reverse(text),
+            )
             for number, text in enumerate(fragments)
             for strand in "+-"
         ]
@@ -292,7 +306,12 @@ def test_rows_find_their_records_by_id(tmp_path, assay):
         ("train.table", "name,dev\nx,1\n", ["label=dev", "id=name"], "row 1 has the name 'x', not in"),
         ("train.table", "name,dev\ntrain0,high\n", ["label=dev", "id=name"], "row 1 has 'high' in the column 'dev'"),
         ("train.table", None, ["label=liver"], "no column 'liver'"),
-        ("train.table", None, ["label=dev", "trim=20,20"], "the sequence of row 1 is no longer than what trim cuts off"),
+        (
+            "train.table",
+            None,
+            ["label=dev", "trim=20,20"],
+            "the sequence of row 1 is no longer than what trim cuts off",
+        ),
         ("train.table", None, ["label=dev", "trim=20"], "option trim=20 is no two numbers"),
         ("train.fasta", ">a\nACGT\n>a\nACGA\n", ["label=dev", "id=name"], "headers begin alike"),
     ],
@@ -351,13 +370,17 @@ def test_lists_of_the_long_range_benchmark(tmp_path, genomes, fetched):
     content = {"histones_and_dnase_subset.csv": table.to_csv(index=False).encode()}
     for task, column in (("lrb_histones", "HISTONES"), ("lrb_dnase", "DNASE")):
         sources = fetched(task, content, genome)
-        frame = built(tmp_path / f"{task}.parquet", "labelled_places", sources, options_of(task))
+        frame = built(
+            tmp_path / f"{task}.parquet", "labelled_places", sources, options_of(task, validation_fraction="0.25")
+        )
         length = int(dict(read_pairs(TASKS[task]["options"]))["length"])
         starts = table["POS"] - 1 - length // 2
         assert list(frame["sequence"]) == [
             contigs[c][s : s + length] for c, s in zip(table["CHROM"], starts, strict=True)
         ]
-        assert np.array_equal(values_of(frame), np.stack([eval(cell) for cell in table[column]]))  # the file's own lists
+        assert np.array_equal(
+            values_of(frame), np.stack([eval(cell) for cell in table[column]])
+        )  # the file's own lists
         assert set(frame["split"][table["split"] == "test"]) == {"test"}
         assert not set(frame["group"][frame["split"] == "validation"]) & set(frame["group"][frame["split"] == "train"])
         assert {"validation", "train"} <= set(frame["split"])
@@ -372,7 +395,10 @@ def test_expression_values_of_the_long_range_benchmark_are_joined_row_by_row(tmp
             rows.append((f"ENSG{number}", contig, "+-"[number % 2], position, split))
     table = pd.DataFrame(rows, columns=["id", "chrom", "strand", "CAGE_representative_TSS", "split"])
     values = pd.DataFrame(generator.gamma(1, 3, (len(table), 5)), columns=["Adipose", "Liver", "A549", "K562", "HepG2"])
-    content = {"gene_coordinates.csv": table.to_csv(index=False), "rna_expression_values.csv": values.to_csv(index=False)}
+    content = {
+        "gene_coordinates.csv": table.to_csv(index=False),
+        "rna_expression_values.csv": values.to_csv(index=False),
+    }
     sources = fetched("lrb_expression", {name: text.encode() for name, text in content.items()}, genome)
     frame = built(tmp_path / "set.parquet", "labelled_places", sources, options_of("lrb_expression"))
     assert labels_in(frame) == ("values", list(values.columns))
@@ -385,7 +411,9 @@ def test_expression_values_of_the_long_range_benchmark_are_joined_row_by_row(tmp
         assert text == (window if strand == "+" else reverse(window))
 
 
-PLACES = "chromosome\tstart\tend\tsplit\tlabel\nchr1\t5\t90\ttrain\t0,2\nchr8\t5\t95\tvalid\t1\nchr9\t9\t99\ttest\t1,2,0\n"
+PLACES = (
+    "chromosome\tstart\tend\tsplit\tlabel\nchr1\t5\t90\ttrain\t0,2\nchr8\t5\t95\tvalid\t1\nchr9\t9\t99\ttest\t1,2,0\n"
+)
 POSITIVES = ["label_kind=tracks", "coding=positives", "outputs=a,b,c"]
 
 
@@ -414,7 +442,11 @@ def test_mistakes_in_places_are_one_sentence(tmp_path, capsys, genomes, text, op
 
 def test_places_have_classes_and_columns_too(tmp_path, genomes):
     genome, contigs = genomes
-    rows = [("chr1", 1, 60, "train", "x", 1, ""), ("chr1", 61, 120, "train", "y", 0, 1), ("chr8", 1, 60, "valid", "x", 1, 0)]
+    rows = [
+        ("chr1", 1, 60, "train", "x", 1, ""),
+        ("chr1", 61, 120, "train", "y", 0, 1),
+        ("chr8", 1, 60, "valid", "x", 1, 0),
+    ]
     rows += [("chr9", 1, 60, "test", "y", 0, 1), ("chr1", 121, 180, "train", "x", 0, 0)]
     columns = ["chromosome", "start", "end", "split", "label", "a", "b"]
     pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "p.csv", index=False)

@@ -182,7 +182,7 @@ READERS = {
     "tracks": Reader(
         makes="classes",
         function="outputs.tracks:read",
-        help="windows of a genome and a BED of peaks per track (track.NAME=FILE): which tracks have a peak at the centre",
+        help="windows of a genome and a BED of peaks per track (track.NAME=FILE): which have a peak at the centre",
         sources={
             "track.*": "BED of the peaks of a track, as narrowPeak (.gz too)",
             "windows": "BED of windows, which are centred on its intervals; without it they stand on a grid",
@@ -203,7 +203,7 @@ READERS = {
     "reporters": Reader(
         makes="classes",
         function="outputs.reporters:read",
-        help="reporter assays (STARR-seq, MPRA) as a regression: sequences in a FASTA or a table, activities in a table",
+        help="reporter assays (STARR-seq, MPRA): sequences in a FASTA or a table, activities in a table; a regression",
         sources={
             "train.table": "table of activities for training: CSV, TSV, Parquet or Excel",
             "validation.table": "the same for validation; without it validation is drawn from train",
@@ -216,7 +216,7 @@ READERS = {
         options={
             "label": Option("words", [], "columns of the activities, one an output, as dev,hk"),
             "sequence": Option("text", "sequence", "column of the sequence, where there is no FASTA"),
-            "id": Option("text", "", "column of the first words of the FASTA's headers; without it, both have one order"),
+            "id": Option("text", "", "column of the first words of the headers; without it, both have one order"),
             "trim": Option("whole_numbers", [0, 0], "constant bases at the start and at the end, cut off, as 15,15"),
             "validation_fraction": Option("share", 0.1, "share of train that becomes validation"),
         }
@@ -226,7 +226,7 @@ READERS = {
     "labelled_places": Reader(
         makes="classes",
         function="outputs.labelled_places:read",
-        help="a table of places of a genome with their splits and labels (as BEND and the Genomics Long-Range Benchmark)",
+        help="a table of places of a genome with splits and labels (as BEND and the Genomics Long-Range Benchmark)",
         sources={
             "places": "table with a header: contig, start and end or a position, split, labels (.gz too)",
             "values": "table of the labels, row by row, where they stand in a file of their own",

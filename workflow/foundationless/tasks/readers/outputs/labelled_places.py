@@ -1,4 +1,4 @@
-"""`labelled_places`: one table of places of a genome with their split and labels (BEND, Genomics Long-Range Benchmark)."""
+"""`labelled_places`: one table of places of a genome with split and labels (BEND, Genomics Long-Range Benchmark)."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from foundationless.data.files.tables import read_text_table
 from foundationless.data.outputs import format_outputs
 from foundationless.data.reference import Genome
 from foundationless.errors import UserError
-from foundationless.study.vocabulary import CLASSES, TRACKS, VALUES
+from foundationless.study.vocabulary import CLASSES, TRACKS
 from foundationless.tasks.dealing import WORDS
 from foundationless.tasks.outputs.labels import known_rows, labelled, read_outputs
 from foundationless.tasks.readers.outputs.blocks import centred, with_groups

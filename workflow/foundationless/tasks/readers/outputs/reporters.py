@@ -1,4 +1,4 @@
-"""`reporters`: what reporter assays measured (STARR-seq, MPRA): sequences in a FASTA or a table, activities in a table."""
+"""`reporters`: what reporter assays measured (STARR-seq, MPRA): sequences in FASTA or table, activities in a table."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ _PLACE = re.compile(r"(?<![A-Za-z0-9])(chr[A-Za-z0-9]+)[_:](\d+)[_-](\d+)(?![A-Z
 
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
     """The set; ids are SPLIT_ROW, for headers repeat. `group` is the block of a megabase where headers (or the column
-    `id`) name a place such as chr2L_5587_5835, else the id; of identical sequences, on either strand, that of the first.
+    `id`) name a place such as chr2L_5587_5835, else the id; of identical sequences, on either strand, the first's.
 
     Constant ends that `trim` counts are cut off: with them the two orientations of an element would not be alike.
     """

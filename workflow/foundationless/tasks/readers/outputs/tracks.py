@@ -1,8 +1,8 @@
 """`tracks`: windows of a genome and a BED of peaks per track: which tracks have a peak at the centre of each.
 
 As DeepSEA and Basset make their sets (Zhou and Troyanskaya 2015, doi:10.1038/nmeth.3547; Kelley et al. 2016,
-doi:10.1101/gr.200535.115): a track is 1 where one of its peaks covers at least `overlap` of the bin in the middle of the
-window, as `bedtools intersect -u -f` has it.
+doi:10.1101/gr.200535.115): a track is 1 where one of its peaks covers at least `overlap` of the bin in the middle of
+the window, as `bedtools intersect -u -f` has it.
 """
 
 import math
@@ -86,8 +86,8 @@ def read_peaks(path: Path, genome: Genome, contigs: list[str]) -> Peaks:
 def covered(places: pd.DataFrame, peaks: Peaks, size: int, overlap: float) -> NDArray[np.float64]:
     """1 where one peak covers at least the share `overlap` of the bin of `size` in the middle of a window, else 0 [n].
 
-    A peak covers `least` bases of a bin exactly if it has as many, begins at `least` bases before the bin's end and ends
-    at `least` after its start; of the peaks that begin early enough the one that ends last decides.
+    A peak covers `least` bases of a bin exactly if it has as many, begins `least` bases or more before the bin's end
+    and ends as many after its start: of the peaks that begin early enough the one that ends last decides.
     """
     least = max(1, math.ceil(overlap * size - 1e-9))
     bins = centred(places, size)
@@ -134,7 +134,7 @@ def _given(genome: Genome, path: Path, options: dict[str, Any]) -> pd.DataFrame:
 
 def _kept(values: NDArray[np.float64], share: float, seed: int) -> NDArray[np.bool_]:
     """Which windows are kept [n]: all with a peak, and of the others at most `share` of the set that results."""
-    keep = values.any(axis=1)
+    keep: NDArray[np.bool_] = np.asarray(values.any(axis=1))
     if not keep.any():
         raise UserError(f"none of the {len(values)} windows has a peak of any track at its centre; check the build.")
     others = np.flatnonzero(~keep)
