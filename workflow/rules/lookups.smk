@@ -15,7 +15,8 @@ def get_metric(wildcards):
 
 def get_probe_flags(wildcards):
     settings = study.probing(wildcards.analysis, wildcards.model)
-    flags = ["--probes", *settings["probes"], "--poolings", *settings["poolings"]]
+    probes = study.probes(wildcards.analysis, wildcards.task)
+    flags = ["--probes", *probes, "--poolings", *settings["poolings"]]
     if settings.get("pca"):
         flags += ["--pca", *map(str, settings["pca"])]
     flags += get_kept_layers(wildcards)
@@ -46,7 +47,7 @@ class Settings(dict):
     @property
     def further(self):
         """Flags of what the study sets besides, and none where it sets nothing."""
-        keys = ("trainable", "layer_rates", "unfreeze", "weight_precision", "token_budget")
+        keys = ("trainable", "layer_rates", "unfreeze", "weight_precision", "token_budget", "class_weights")
         flags = [f"--{key.replace('_', '-')} {self[key]}" for key in keys if key in self]
         flags += ["--gradient-checkpointing"] if "gradient_checkpointing" in self else []
         return " ".join([*flags, *(["--lora-targets", *self["lora"]["targets"]] if "targets" in self["lora"] else [])])
@@ -73,7 +74,8 @@ def get_precision(section):
 def get_baseline_flags(wildcards):
     entry = study.model(wildcards.model).entry
     options = json.dumps(entry.get("options", {}), sort_keys=True)
-    return ["--family", entry["family"], "--classifier", entry["classifier"], "--options", options]
+    classifiers = study.classifiers(wildcards.model, wildcards.task)
+    return ["--family", entry["family"], "--classifier", *classifiers, "--options", options]
 
 
 def get_aggregate_flags(wildcards):
@@ -90,7 +92,9 @@ def get_cluster_flags(wildcards):
 
 def get_tree_flags(wildcards):
     settings = study.probing(wildcards.analysis)
-    keys = ("rounds", "depth", "eta", "colsample", "early_stopping")
+    keys = ["rounds", "depth", "eta", "colsample", "early_stopping"]
+    if study.labels(wildcards.task) == vocabulary.CLASSES and settings.get("class_weights", "none") != "none":
+        keys.append("class_weights")
     return [word for key in keys for word in (f"--{key.replace('_', '-')}", str(settings[key]))]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
 from foundationless.commands._flags import count, layer, number
-from foundationless.study.vocabulary import CLASS_METRICS, CLASSIFIERS
+from foundationless.study.vocabulary import CLASSIFIERS, LEARNED_METRICS
 
 RECIPE = 4  # raise it when a result would change
 
@@ -26,7 +26,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     add("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
     add("--aggregate", help="average the features of rows that share this column, such as sample")
-    add("--metric", required=True, choices=CLASS_METRICS, help="main metric; it chooses on validation")
+    add("--metric", required=True, choices=LEARNED_METRICS, help="main metric; it chooses on validation")
     add("--rounds", type=count, default=1000, help="XGBoost: trees per class")
     add("--depth", type=count, default=3, help="XGBoost: depth of a tree")
     add("--eta", type=number, default=0.1, help="XGBoost: learning rate")

@@ -27,19 +27,22 @@ from foundationless.study.plan import Model, Plan, read_pairs
 from foundationless.study.readers import READERS
 from foundationless.study.vocabulary import (
     ANALYSES,
-    CLASS_METRICS,
+    CLASSES,
     CLASSIFIERS,
     CONTROL_ARMS,
     EFFECT_ARMS,
     FEATURES,
     GENOTYPES,
+    LABELS,
     LAYERED,
+    LEARNED_METRICS,
     METRICS,
     PROBES,
     REFERENCES,
     SEQUENCE_CLASSIFIERS,
     SEQUENTIAL,
     SIMULATED,
+    labels_of,
 )
 
 # Keys of a model that say how it is run, which says nothing of one that another program ran.
@@ -521,7 +524,7 @@ def _check_task(plan: Plan, analysis: str, task: str) -> None:
     base = parse_task(task).base_task
     _check_known("task", [base], plan.tasks, f"analysis '{analysis}'")
     spec, where = plan.config["analyses"][analysis], f"analysis '{analysis}', task '{task}'"
-    unfit = [name for name in spec.get("baselines", ()) if not plan.fits(name, task)]
+    unfit = [name for name in spec.get("baselines", ()) if plan.serves(name, task) and not plan.fits(name, task)]
     if odd := [name for name in unfit if not plan.model(name).is_of_halves]:
         if plan.model(odd[0]).family in GENOTYPES:
             raise UserError(
@@ -554,6 +557,11 @@ def _check_qualifiers(plan: Plan, analysis: str, task: str) -> None:
         raise UserError(f"{where}: nothing is fine-tuned here, so leave '.{budgets[0]}' out.")
     if derived and not (ANALYSES[analysis].classifies or ANALYSES[analysis].predicts_effects):
         raise UserError(f"{where}: derived sets are for classifications; leave '.{derived[0]}' out.")
+    if derived and (parts.shots or parts.derivation == "matched") and plan.labels(task) != CLASSES:
+        raise UserError(
+            f"{where}: '.{derived[0]}' draws rows of each class, and labels of metric '{plan.task(task)['metric']}' "
+            f"are {plan.labels(task)}; leave it out."
+        )
     if parts.derivation in ("unrelated", "family") and "families" not in plan.sources(task):
         raise UserError(f"{where}: relatives are known from a pedigree; add families=... to the task's sources.")
 
@@ -566,8 +574,8 @@ def _check_set(plan: Plan, analysis: str, task: str) -> None:
     fits = [name for name, other in READERS.items() if other.makes in ANALYSES[analysis].sets]
     if row["reader"] not in fits:
         raise UserError(f"{where}: this analysis reads sets of {', '.join(fits)}, not of {row['reader']}.")
-    if ANALYSES[analysis].classifies and row["metric"] not in CLASS_METRICS:
-        raise UserError(f"{where}: metric '{row['metric']}' is none of classes ({', '.join(CLASS_METRICS)}).")
+    if "classes" in ANALYSES[analysis].sets:
+        _check_labels(plan, analysis, task, where)
     sources = plan.sources(task)
     for role, source in sources.items():
         if (source.partition(":")[0] == "task") != (row["reader"] == "transfer"):
@@ -580,3 +588,37 @@ def _check_set(plan: Plan, analysis: str, task: str) -> None:
     if missing := reader.missing(sources):
         raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
     _check_known("option", [option for option, _ in read_pairs(row["options"])], reader.options, where)
+
+
+def _check_labels(plan: Plan, analysis: str, task: str, where: str) -> None:
+    """That the metric of a task scores the kind of labels that its reader makes, and the analysis learns these."""
+    row, kind = plan.tasks[task], plan.labels(task)
+    metric, rule = row["metric"], ANALYSES[analysis].rule
+    if ANALYSES[analysis].classifies and metric not in LEARNED_METRICS:
+        lower = labels_of(metric) and "is better the lower it is, and judges no task"
+        fits = ", ".join(name for name in LEARNED_METRICS if not lower or name in LABELS[kind])
+        raise UserError(f"{where}: metric '{metric}' {lower or 'is none of classes, values or tracks'} ({fits}).")
+    if not ANALYSES[analysis].classifies and kind != CLASSES:
+        raise UserError(
+            f"{where}: {rule.replace('_', ' ')} sets embeddings beside classes, and metric '{metric}' is of {kind}; "
+            "leave the task out."
+        )
+    reader = READERS[row["reader"]]
+    made = reader.label_kind(dict(read_pairs(row["options"])))
+    if "label_kind" in reader.options:
+        _check_known("label_kind", [made], reader.labels, where)
+    if row["reader"] == "transfer":
+        read = [source.partition(":")[2] for source in plan.sources(task).values()]
+        made = next((plan.labels(name) for name in read if name in plan.tasks and plan.labels(name) != kind), kind)
+    if made != kind:
+        mend = f"say label_kind={kind} among its options" if "label_kind" in reader.options else "take another task"
+        fits = ", ".join(name for name in LABELS[made] if name in LEARNED_METRICS)
+        raise UserError(
+            f"{where}: metric '{metric}' is of {kind}, and reader '{row['reader']}' makes {made} here; {mend}, or a "
+            f"metric of {made} ({fits})."
+        )
+    if rule == "probe" and not plan.probes(analysis, task):
+        raise UserError(
+            f"{where}: none of the probes ({', '.join(plan.probing(analysis)['probes'])}) learns {kind}; add one that "
+            f"does ({', '.join(name for name in PROBES if kind in CLASSIFIERS[name].serves)})."
+        )

@@ -19,6 +19,7 @@ from foundationless.study.own.rows import is_path
 from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import (
     ANALYSES,
+    CLASSES,
     CLUSTERED,
     CONTROL_ARMS,
     EFFECT_ARMS,
@@ -29,12 +30,14 @@ from foundationless.study.vocabulary import (
     PERTURBATION,
     POOLINGS,
     SEQUENTIAL,
+    labels_of,
+    serving,
 )
 
 Rows = Sequence[Mapping[str, Any]]  # of a table
 # Of fine-tuning: what is trained and how it is held, where a study says nothing.
 USUAL = {"trainable": "all", "layer_rates": 1, "unfreeze": 0, "gradient_checkpointing": False}
-USUAL |= {"weight_precision": "fp32", "token_budget": 16384}
+USUAL |= {"weight_precision": "fp32", "token_budget": 16384, "class_weights": "none"}
 
 
 class Cell(NamedTuple):
@@ -264,6 +267,10 @@ class Plan:
         """Row of the task table behind a task's name."""
         return self.tasks[parse_task(name).base_task]
 
+    def labels(self, task: str) -> str:
+        """The kind of labels (`vocabulary.LABELS`) of a task: that which its metric scores."""
+        return labels_of(self.task(task)["metric"]) or CLASSES
+
     def sources(self, task: str) -> dict[str, str]:
         """Role -> source of a task: `dataset NAME`, `genome:NAME` or `simulated:FILE`."""
         return dict(read_pairs(self.task(task)["sources"]))
@@ -279,7 +286,7 @@ class Plan:
         from training and validation rows together and would train on it. Adapters are trained in the analysis `lora`
         and where `trainable` says so (rank 0: none are); what is as in the paper has no key. A network among the
         baselines is trained whole wherever `trainable` decides: it has nothing to keep. A race has its `rungs`; a full
-        sweep has neither `search` nor `rungs`.
+        sweep has neither `search` nor `rungs`. Weights of classes are for tasks of classes.
         """
         settings = dict(self.config["finetuning"])
         settings |= settings.pop("suites", {}).get(self.task(task)["suite"], {})
@@ -297,6 +304,8 @@ class Plan:
         if model and analysis != "lora" and self.model(model).stem in self.config["baselines"]:
             for key in ("trainable", "layer_rates", "unfreeze", "weight_precision"):
                 settings.pop(key, None)
+        if self.labels(task) != CLASSES:
+            settings.pop("class_weights", None)
         _settle_trained(settings, analysis)
         return settings
 
@@ -308,6 +317,14 @@ class Plan:
         settings = {**self.config["probing"], **self.config["analyses"].get(analysis, {}).get("probing", {})}
         own = self.model(model).entry.get("poolings") if model else None
         return settings | ({"poolings": own} if own else {})
+
+    def probes(self, analysis: str, task: str) -> tuple[str, ...]:
+        """Classifiers of the probes of an analysis that learn a task's kind of labels."""
+        return serving(self.probing(analysis)["probes"], self.labels(task))
+
+    def classifiers(self, model: str, task: str) -> tuple[str, ...]:
+        """The classifier of a baseline that learns a task's kind of labels; none where it has none, or none serves."""
+        return serving(self.model(model).classifiers, self.labels(task))
 
     def clustered(self, model: str) -> str:
         """The pooling of a model that is clustered: of one from outside what it has."""
@@ -451,7 +468,7 @@ class Plan:
                         continue
                     model = self.model(name)
                     outside = model.is_outside and ANALYSES[analysis].classifies
-                    classifiers = self.probing(analysis)["probes"] if outside else model.classifiers
+                    classifiers = self.probes(analysis, task) if outside else self.classifiers(name, task)
                     for init in self._arms(analysis, model):
                         drawn = ANALYSES[analysis].draws(init, model.family, classifiers)
                         for seed in seeds if drawn else seeds[:1]:
@@ -558,14 +575,19 @@ class Plan:
 
     def fits(self, name: str, task: str) -> bool:
         """Whether a task's set has what a model reads: genotypes are of people alone, of whom two sequences are one;
-        the other half of the replicates stands beside the half that is learned from; and no screen beside itself."""
+        the other half of the replicates stands beside the half that is learned from; no screen beside itself; and what
+        a classifier learns (`serves`)."""
         model, parts = self.model(name), parse_task(task)
-        if model.is_of_halves and parts.derivation != "halves":
+        if (model.is_of_halves and parts.derivation != "halves") or not self.serves(name, task):
             return False
         if model.is_vectors and model.entry["genes"].get("task") == parts.base_task:  # of which it is made
             return False
         family, people = self.model(name).family, self.task(task)["reader"] == "people"
         return family not in (SEQUENTIAL if people else GENOTYPES)
+
+    def serves(self, name: str, task: str) -> bool:
+        """Whether a baseline's classifier, if it has one, learns a task's kind of labels; others have no cell of it."""
+        return not self.model(name).classifiers or bool(self.classifiers(name, task))
 
     def _arms(self, analysis: str, model: Model) -> Sequence[str]:
         wanted = model.arms if model.is_baseline else self.config["analyses"][analysis].get("arms", model.arms)

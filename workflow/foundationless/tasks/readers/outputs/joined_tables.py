@@ -24,22 +24,23 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     the contig.
 
     A sequence of tables of several splits is in the last of them, with what all tables say of it: nothing that a test
-    table holds is learned from. Where tables of one track contradict each other, the track is not known.
+    table holds is learned from. With a genome each table keeps its rows on the side of its split, as of the reader
+    `table`, before they are joined. Where tables of one track contradict each other, the track is not known.
     """
     sources = dict(sources)
     genome = sources.pop("genome", None)
     if (genome is not None) != bool(options["test_contigs"]):
         raise UserError("source genome and option test_contigs go together: give both or neither.")
     rows = pd.concat([_read_table(source, path, options) for source, path in sources.items()], ignore_index=True)
+    _check_splits(set(rows["split"]), genome is not None)
+    rows = rows if genome is None else by_contig(rows, Genome(genome), options["test_contigs"])
     tracks = list(dict.fromkeys(source.partition(".")[2] for source in sources))
     frame = legible(known_rows(with_outputs(_joined(rows, tracks), TRACKS, tracks), "the tables"))
     if set(frame["split"]) == {"all"}:
-        if genome is not None:
-            raise UserError("source genome is for tables of given splits; leave it out, or name train.* and test.*.")
         return deal(frame.drop(columns="split"), options, seed, "the tables")[_COLUMNS]
-    frame["group"] = named_by_text(frame["sequence"], frame["id"])
-    if genome is not None:
-        frame = by_contig(frame, Genome(genome), options["test_contigs"])
+    contigs = rows.drop_duplicates("sequence").set_index("sequence")["group"] if genome is not None else None
+    names = frame["id"] if contigs is None else frame["sequence"].map(contigs)
+    frame["group"] = named_by_text(frame["sequence"], names)
     return with_validation(frame, "group", options["validation_fraction"], seed)[_COLUMNS]
 
 
@@ -63,13 +64,18 @@ def _read_table(source: str, path: Path, options: dict[str, Any]) -> pd.DataFram
     return pd.DataFrame({"sequence": sequences, "split": split, "track": track, "value": value})
 
 
-def _joined(rows: pd.DataFrame, tracks: list[str]) -> pd.DataFrame:
-    """One row a sequence: id, sequence, label, split."""
-    splits = set(rows["split"])
+def _check_splits(splits: set[str], by_contig: bool) -> None:
+    """`UserError` unless the tables are those of given splits, or hold all rows."""
     if "all" in splits and len(splits) > 1:
         raise UserError("sources all.* hold the rows of every split; leave the others out.")
+    if "all" in splits and by_contig:
+        raise UserError("source genome is for tables of given splits; leave it out, or name train.* and test.*.")
     if lost := [] if "all" in splits else sorted({"train", "test"} - splits):
         raise UserError(f"no source begins with '{lost[0]}.'; add --source {lost[0]}.TRACK=PATH for each track.")
+
+
+def _joined(rows: pd.DataFrame, tracks: list[str]) -> pd.DataFrame:
+    """One row a sequence: id, sequence, label, split."""
     places, distinct = pd.factorize(rows["sequence"])
     columns = rows["track"].map({track: place for place, track in enumerate(tracks)}).to_numpy()
     known = rows["value"].notna().to_numpy()
@@ -82,7 +88,7 @@ def _joined(rows: pd.DataFrame, tracks: list[str]) -> pd.DataFrame:
         tell(f"{torn.sum()} labels are 0 in one row of a track and 1 in another of the same sequence: not known")
     frame = pd.DataFrame({"sequence": distinct, "label": labels_of_values(values)}, dtype=object)
     frame.insert(0, "id", [f"sequence_{number}" for number in range(1, len(frame) + 1)])
-    if "all" in splits:
+    if set(rows["split"]) == {"all"}:
         return frame.assign(split="all")
     # The last split of any table that holds a sequence, on either strand.
     rank = rows["split"].map({split: number for number, split in enumerate(SPLITS)}).to_numpy()
