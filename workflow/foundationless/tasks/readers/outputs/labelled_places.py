@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from foundationless.data.files.tables import read_text_table
-from foundationless.data.outputs import format_outputs
+from foundationless.data.outputs import SEPARATOR
 from foundationless.data.reference import Genome
 from foundationless.errors import UserError
 from foundationless.study.vocabulary import CLASSES, TRACKS
@@ -128,27 +126,28 @@ def _several(cells: pd.Series, options: dict[str, Any], path: Path) -> tuple[lis
     if options["coding"] == "positives":
         if not names:
             raise UserError("option outputs is missing: say how many tracks there are, or their names.")
-        return names, format_outputs(np.stack([_positives(*each, len(names), path) for each in cells.items()]))
+        return names, [_positives(row, cell, len(names), path) for row, cell in cells.items()]
     values = [_listed(row, cell, path) for row, cell in cells.items()]
     names = names or [f"track_{number}" for number in range(len(values[0]))]
     for row, each in zip(cells.index, values, strict=True):
         if len(each) != len(names):
             raise UserError(f"{path}: row {row} has a list of {len(each)} labels, not of {len(names)}.")
-    return names, format_outputs(np.stack(values))
+    return names, list(map(SEPARATOR.join, values))
 
 
-def _positives(row: Any, cell: str, width: int, path: Path) -> NDArray[np.float64]:
-    values = np.zeros(width)
+def _positives(row: Any, cell: str, width: int, path: Path) -> str:
+    """The label of a cell; of millions of rows with hundreds of tracks no array is made."""
+    marks = ["0"] * width
     for word in filter(None, (part.strip() for part in cell.split(","))):
         number = word.removesuffix(".0")
         if not number.isdecimal() or int(number) >= width:
             raise UserError(f"{path}: row {row} names the track '{word}', which is no number from 0 to {width - 1}.")
-        values[int(number)] = 1.0
-    return values
+        marks[int(number)] = "1"
+    return SEPARATOR.join(marks)
 
 
-def _listed(row: Any, cell: str, path: Path) -> NDArray[np.float64]:
-    words = [word.strip().removesuffix(".0") for word in cell[1:-1].split(",")]
-    if not _LIST.fullmatch(cell) or not set(words) <= {"0", "1"}:
+def _listed(row: Any, cell: str, path: Path) -> list[str]:
+    marks = [word.strip().removesuffix(".0") for word in cell[1:-1].split(",")]
+    if not _LIST.fullmatch(cell) or not set(marks) <= {"0", "1"}:
         raise UserError(f"{path}: row {row} has '{cell[:40]}', which is no list of zeros and ones ([1, 0, 0]).")
-    return np.array(words, dtype=np.float64)
+    return marks

@@ -26,6 +26,7 @@ from foundationless.tasks.splits import legible
 
 PREFIX = "track."
 Ints = NDArray[np.int64]
+Marks = NDArray[np.bool_]
 Peaks = dict[str, tuple[Ints, Ints]]
 
 
@@ -83,15 +84,15 @@ def read_peaks(path: Path, genome: Genome, contigs: list[str]) -> Peaks:
     }
 
 
-def covered(places: pd.DataFrame, peaks: Peaks, size: int, overlap: float) -> NDArray[np.float64]:
-    """1 where one peak covers at least the share `overlap` of the bin of `size` in the middle of a window, else 0 [n].
+def covered(places: pd.DataFrame, peaks: Peaks, size: int, overlap: float) -> Marks:
+    """Whether one peak covers at least the share `overlap` of the bin of `size` in the middle of a window [n].
 
     A peak covers `least` bases of a bin exactly if it has as many, begins `least` bases or more before the bin's end
     and ends as many after its start: of the peaks that begin early enough the one that ends last decides.
     """
     least = max(1, math.ceil(overlap * size - 1e-9))
     bins = centred(places, size)
-    found = np.zeros(len(places))
+    found = np.zeros(len(places), dtype=np.bool_)
     for contig, rows in bins.groupby("contig", sort=False).indices.items():
         starts, ends = peaks.get(str(contig), (np.zeros(0, np.int64), np.zeros(0, np.int64)))
         long = ends - starts >= least
@@ -132,9 +133,9 @@ def _given(genome: Genome, path: Path, options: dict[str, Any]) -> pd.DataFrame:
     return places[~repeated].reset_index(drop=True)
 
 
-def _kept(values: NDArray[np.float64], share: float, seed: int) -> NDArray[np.bool_]:
+def _kept(values: Marks, share: float, seed: int) -> Marks:
     """Which windows are kept [n]: all with a peak, and of the others at most `share` of the set that results."""
-    keep: NDArray[np.bool_] = np.asarray(values.any(axis=1))
+    keep: Marks = np.asarray(values.any(axis=1))
     if not keep.any():
         raise UserError(f"none of the {len(values)} windows has a peak of any track at its centre; check the build.")
     others = np.flatnonzero(~keep)
