@@ -11,6 +11,7 @@ from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
 from foundationless.features import bases, classifiers, composition, genotypes, sequence_classifiers
 from foundationless.features.composition import features, gapped_names, kmer_names
+from foundationless.features.outputs import fitters
 from foundationless.study import vocabulary
 
 
@@ -21,7 +22,11 @@ def test_what_a_baseline_may_name_is_here():
     assert vocabulary.DRAWN == ("random_conv",) and vocabulary.GENOTYPES == ("genotype", "genotype_pca")
     for name in vocabulary.CLASSIFIERS:
         room = sequence_classifiers if name in vocabulary.SEQUENCE_CLASSIFIERS else classifiers
-        assert name == "majority" or callable(getattr(room, f"_fit_{name}")), name
+        serves = vocabulary.CLASSIFIERS[name].serves
+        if name != "majority":
+            assert callable(getattr(room, f"_fit_{name}", None)) == (vocabulary.CLASSES in serves), name
+            of_outputs = name in fitters.FITTERS or (name == "nearest" and room is sequence_classifiers)
+            assert of_outputs == bool({vocabulary.VALUES, vocabulary.TRACKS} & {*serves}), name
 
 
 def test_columns_have_names():

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,24 @@ def test_logistic_is_scikit_learn_with_the_strength_that_validation_chose(valida
             expected, best = (strength, model.predict_proba(matrix)), score
     assert expected is not None and chosen == {"strength": expected[0], "converged": True}
     np.testing.assert_allclose(found, expected[1], atol=1e-3)
+
+
+def test_class_weights_count_a_row_as_often_as_its_class_is_rare():
+    """Two thirds are a, one third b: a row of b counts twice one of a; nothing else changes, and nothing by default."""
+    samples = make(validation=False, signal=0.7)
+    samples = Samples(samples.frame.assign(label=samples.frame["label"].replace("c", "a")), samples.features)
+    weighed = replace(SETTINGS, class_weights="balanced")
+    found = fit("logistic", samples.features["max"], samples, weighed)[0]
+    labels, train = samples.frame["label"].to_numpy(), samples.rows("train")
+    shares = {name: np.mean(labels[train] == name) for name in "ab"}
+    rows = np.array([1 / (2 * shares[name]) for name in labels[train]])
+    model = LogisticRegression(C=1.0, max_iter=1000, tol=1e-8)
+    expected = model.fit(scaled(samples)[train], labels[train], sample_weight=rows).predict_proba(scaled(samples))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    assert np.abs(fit("logistic", samples.features["max"], samples, SETTINGS)[0] - expected).max() > 0.05
+    for odd in ({"class_weights": "heavy"}, {"class_weights": "balanced", "metric": "pearson"}):
+        with pytest.raises(UserError, match="--class-weights is balanced, and of classes"):
+            replace(SETTINGS, **odd)
 
 
 def scaled(samples: Samples) -> np.ndarray:

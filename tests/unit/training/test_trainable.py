@@ -17,6 +17,7 @@ from foundationless.tasks.sequence_sets import write_sequences
 from foundationless.training import loop
 from foundationless.training.classifier import Classifier, Examples
 from foundationless.training.compute import Compute
+from foundationless.training.learned import Classes
 from foundationless.training.stacking import Alone, Stack
 from foundationless.training.sweep import Settings
 from foundationless.training.trainable.choice import choose_trained, save_memory
@@ -113,7 +114,7 @@ def classifier_of(family="nt_v1", way=(), **changes):
 def examples_of(family, *lengths):
     own = [row.numpy() for row in tokens(family, *lengths)]
     targets = np.arange(len(own)) % 2
-    return Examples(own, targets, targets.astype(str), ["0", "1"], 0)
+    return Examples(own, targets, targets.astype(str), Classes(["0", "1"]), 0)
 
 
 def trained_depths(classifier):

@@ -13,6 +13,7 @@ from sklearn.model_selection import KFold
 
 from foundationless.commands import finetune_model
 from foundationless.errors import UserError
+from foundationless.evaluation.metrics import evaluate
 from foundationless.models.tokenizers import load_tokenizer
 from foundationless.models.weights import initialise
 from foundationless.tasks.sequence_sets import write_sequences
@@ -21,6 +22,7 @@ from foundationless.training import compute as training
 from foundationless.training import loop, sweep
 from foundationless.training.classifier import Classifier, prepare_examples, tokenise
 from foundationless.training.compute import Compute
+from foundationless.training.learned import Classes, validation_score
 from foundationless.training.stacking import Alone
 from foundationless.training.sweep import Fold, run_name, split_folds
 from support.fine_tuning import arguments, at_call, fail, job, metric_of, outputs, planted, same, send
@@ -552,7 +554,8 @@ def test_a_job_imports_only_what_it_needs(tmp_path, weights):
 
 
 MISTAKES: dict[str, dict[str, object]] = {
-    "--metric spearman": {"metric": "spearman"},
+    "--metric rmse": {"metric": "rmse"},
+    "--metric spearman does not score classes": {"metric": "spearman"},
     "--learning-rates": {"learning_rates": [0.1, 0.1]},
     "--extend": {"extend": -1},
     "--folds": {"folds": [10]},
@@ -604,10 +607,10 @@ def test_validation_score_is_the_reported_metric(metric):
     generator = np.random.default_rng(0)
     classes = ["a", "b", "c"]
     labels, probabilities = generator.choice(classes, 50), generator.dirichlet([1, 1, 1], 50)
-    expected, score = loop.evaluate(labels, probabilities, classes)[metric], sequence_classifier.validation_score
-    assert score(labels, probabilities, classes, metric) == pytest.approx(expected, abs=1e-12)
+    expected, learned = evaluate(labels, probabilities, classes)[metric], Classes(classes)
+    assert validation_score(labels, probabilities, learned, metric) == pytest.approx(expected, abs=1e-12)
     probabilities[3] = np.nan
-    assert np.isnan(score(labels, probabilities, classes, metric))
+    assert np.isnan(validation_score(labels, probabilities, learned, metric))
 
 
 def test_budgets_given_or_halved_for_memory_do_not_change_the_result(tmp_path, weights, monkeypatch, capsys):

@@ -49,6 +49,8 @@ def add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gradient-checkpointing", action="store_true", help=text)
     text = "how frozen linear maps are kept (bf16: with --precision bf16, to the same bits)"
     parser.add_argument("--weight-precision", choices=["fp32", "bf16"], default="fp32", help=text)
+    text = "weights of the classes in the loss, so that each counts as much as another (default: rows do)"
+    parser.add_argument("--class-weights", choices=["balanced"], default="", help=text)
     parser.add_argument("--runs", required=True, type=output_directory, help="directory that keeps finished runs")
     text = "runs trained at once (default 1; 0: as many as a GPU holds, which nobody has measured on a GPU yet)"
     parser.add_argument("--pack", type=int, default=1, help=text)

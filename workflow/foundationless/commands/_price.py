@@ -92,7 +92,7 @@ def state_price(path: Path, device: str, known: dict[str, dict[str, float]] | No
     words = tabulate(designs, components_of(workload, REPORTED, None), DIFFERENCE)
     words = words[(words["scope"] == "these") & (words["analysis"] == plan.deciding)]
     if words.empty:
-        return f"{cost} It compares no pretrained arm with a random one sample by sample."
+        return f"{cost} Of its power nothing is known: it compares no pretrained arm with a random one on classes."
     word = words.iloc[0]
     shown = "nothing" if pd.isna(word["detectable"]) else f"{word['detectable']:.3f}"
     return (

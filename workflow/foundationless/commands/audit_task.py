@@ -6,7 +6,9 @@ either strand; 0 below 0.7), near, nearest (its id), conflict (the same sequence
 window there overlaps the row), overlap (the longest such match, as a share of the row), overlap_length (bases),
 overlap_identity, overlap_by (sequence, coordinates or both), overlap_with (an id), same_label (as that row's). The
 summary counts them for each pair of splits, and has the checks of shortcuts and of how negatives were made: each a
-value with a 95 % interval, a threshold and a word (shortcut, constructed, undecided, none, unknown).
+value with a 95 % interval, a threshold and a word (shortcut, constructed, undecided, none, unknown). Of labels with
+outputs a rule is scored by a rank correlation, or an AUROC, and labels are the same where none that is known lies far
+from the other (half a standard deviation).
 """
 
 import argparse
@@ -36,9 +38,11 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.data.reference import Genome
     from foundationless.runtime.files import atomic_path, write_json
     from foundationless.runtime.log import tell
+    from foundationless.study.vocabulary import CLASSES
     from foundationless.tasks import leakage, shortcuts
     from foundationless.tasks.collinear import Threshold
-    from foundationless.tasks.sequence_sets import read_sequences
+    from foundationless.tasks.outputs import shortcuts as shortcuts_of_outputs
+    from foundationless.tasks.sequence_sets import labels_in, read_sequences
 
     frame = read_sequences(arguments.sequences, strict_alphabet=False)
     settings = arguments.kmer, arguments.similarity, Threshold(arguments.overlap, arguments.bases, arguments.identity)
@@ -47,7 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
     genomes = [Genome(path) for path in arguments.genome]
     pieces = (lambda: chain.from_iterable(genome.pieces() for genome in genomes)) if genomes else None
     nearest = rows.set_index("id")["nearest"]
-    summary["shortcuts"] = checks = shortcuts.audit(frame, nearest, pieces)
+    look = shortcuts.audit if labels_in(frame)[0] == CLASSES else shortcuts_of_outputs.audit
+    summary["shortcuts"] = checks = look(frame, nearest, pieces)
     with atomic_path(arguments.output) as part:
         rows.to_parquet(part, index=False)
     write_json(arguments.summary, summary)

@@ -34,6 +34,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--early-stopping", type=int, default=0, help="XGBoost: patience in rounds; 0 never stops early")
     add("--pca", type=count, nargs="+", default=[], help="also read so many principal components")
     add("--cv-folds", type=int, default=0, help="also cross-validate over all rows; 0: never")
+    text = "of logistic regression on classes: a row weighs as much as its class is rare (default: all weigh the same)"
+    add("--class-weights", choices=["balanced"], default="", help=text)
     add("--threads", type=count, default=1, help="CPU threads")
     add_identity(parser)
     add_record_outputs(parser)

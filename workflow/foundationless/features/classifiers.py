@@ -7,6 +7,8 @@
 `prototype`  the nearest class mean
 `random_forest`  votes of trees grown on bootstrapped rows and random features (Breiman 2001)
 `majority`   the class shares of the training rows
+
+Of labels with outputs (numbers, or zeros and ones of which several may be one) the fitters are in `features.outputs`.
 """
 
 import math
@@ -20,12 +22,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from foundationless.data.outputs import parse_outputs
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
+from foundationless.evaluation.outputs.metrics import evaluate_outputs
 from foundationless.evaluation.records import ORDERED, beyond, edge_of, finite
 from foundationless.features.importances import Importances
 from foundationless.runtime.log import progress
-from foundationless.study.vocabulary import CLASS_METRICS
+from foundationless.study.vocabulary import CLASSES, LEARNED_METRICS, TRACKS, labels_of
+from foundationless.tasks.sequence_sets import labels_in
 
 # Of logistic regression and of the support vector machine, weak to strong, each fit starting where the last one ended.
 # Thousands of k-mers want 1e-5 to 1e-3, a few informative features 1 and more; without a validation split 1 and 0.01.
@@ -46,6 +51,8 @@ class ProbeSettings:
 
     Its ancestry task has `colsample` 0.5 and `early_stopping` 100 (rounds without a lower validation loss; 0: never).
     `pca` names widths that features are reduced to, beside themselves; `cv_folds` (0: none) cuts all rows into folds.
+    `class_weights`: `balanced` weighs a row of a logistic regression on classes by how rare its class is among the
+    training rows (King and Zeng 2001), empty weighs none.
     """
 
     metric: str
@@ -57,18 +64,22 @@ class ProbeSettings:
     early_stopping: int = 0
     pca: tuple[int, ...] = ()
     cv_folds: int = 0
+    class_weights: str = ""
     threads: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        if self.metric not in CLASS_METRICS:
-            raise UserError(f"metric '{self.metric}' is none of a classifier; choose among {', '.join(CLASS_METRICS)}.")
+        if self.metric not in LEARNED_METRICS:
+            known = ", ".join(LEARNED_METRICS)
+            raise UserError(f"metric '{self.metric}' is none of a classifier; choose among {known}.")
         if self.rounds < 1 or self.depth < 1 or self.early_stopping < 0 or self.seed < 0 or self.threads < 1:
             raise UserError(
                 "--rounds, --depth and --threads must be at least 1; --early-stopping and --seed at least 0."
             )
         if self.cv_folds < 0 or self.cv_folds in (1, 2):
             raise UserError("--cv-folds is at least 3: one fold tests, another chooses and the others train; 0: none.")
+        if self.class_weights not in ("", "balanced") or (self.class_weights and labels_of(self.metric) != CLASSES):
+            raise UserError("--class-weights is balanced, and of classes; leave it out otherwise.")
         if any(width < 1 for width in self.pca):
             raise UserError("--pca is a number of components, at least 1.")
         if not 0 < self.eta <= 1 or not 0 < self.colsample <= 1:
@@ -79,28 +90,42 @@ class ProbeSettings:
 class Samples:
     """What a probe reads: `frame` (id, label, split, group; one row per sample) and {name: features}.
 
-    Features are float32 [n, d], or `bases.Bases`.
+    Features are float32 [n, d], or `bases.Bases`. `labels` is the kind of the labels (of `vocabulary.LABELS`), as the
+    frame's `attrs` have it: `classes` are the names of classes, or `outputs` those of the numbers of a label, which
+    `observed` [n, outputs] holds (NaN: not known; of classes no column).
     """
 
     frame: pd.DataFrame
     features: Mapping[str, Any]
     classes: list[str] = field(init=False)
+    labels: str = field(init=False)
+    outputs: list[str] = field(init=False)
+    observed: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         for column in ("label", "split"):
             if self.frame[column].isna().any():
                 name = self.frame.loc[self.frame[column].isna(), "id"].iloc[0]
                 raise UserError(f"sequence '{name}' has no {column}; a probe needs one for every sequence.")
-        object.__setattr__(self, "classes", sorted(self.frame["label"].astype(str).unique()))
-        if len(self.classes) < 2:
-            raise UserError(f"the set has the one class '{self.classes[0]}'; a probe needs two or more.")
-        labels = self.frame["label"].astype(str)
+        kind, outputs = labels_in(self.frame)
+        texts = self.frame["label"].astype(str)
+        classes = [] if outputs else sorted(texts.unique())
+        observed = _parse_labels(self.frame, kind, outputs) if outputs else np.empty((len(texts), 0))
+        known = {"labels": kind, "outputs": outputs, "classes": classes, "observed": observed}
+        for attribute, value in known.items():
+            object.__setattr__(self, attribute, value)
+        if len(classes) == 1:
+            raise UserError(f"the set has the one class '{classes[0]}'; a probe needs two or more.")
         for split in ("train", "test"):
             if not (self.frame["split"] == split).any():
                 raise UserError(f"the set has no {split} split; a probe trains on train and is judged on test.")
-        untaught = sorted(set(labels) - set(labels[self.frame["split"] == "train"]))
+        untaught = [] if outputs else sorted(set(texts) - set(texts[self.frame["split"] == "train"]))
         if untaught:
             raise UserError(f"class '{untaught[0]}' has no training sequence; split the set by stratum.")
+        _check_taught(observed[self.rows("train")], outputs)
+        self._check_features()
+
+    def _check_features(self) -> None:
         for name, matrix in self.features.items():
             if len(matrix) != len(self.frame):
                 raise UserError(
@@ -114,11 +139,39 @@ class Samples:
         """Positions [m] of the rows of a split."""
         return np.flatnonzero(self.frame["split"] == split)
 
+    def means(self) -> np.ndarray:
+        """Means [outputs] of the labels that are known among train rows: of zeros and ones, the prevalences."""
+        means: np.ndarray = np.nanmean(self.observed[self.rows("train")], axis=0)
+        return means
+
+
+def _parse_labels(frame: pd.DataFrame, kind: str, outputs: Sequence[str]) -> np.ndarray:
+    """Values [n, outputs] of labels with outputs, NaN where not known; `UserError` for what is no number, or no track."""
+    values = parse_outputs(frame["label"], outputs)
+    if kind == TRACKS and (odd := ~(np.isnan(values) | (values == 0) | (values == 1))).any():
+        row, column = np.argwhere(odd)[0]
+        raise UserError(
+            f"sequence '{frame['id'].iloc[row]}' has {values[row, column]:g} for '{outputs[column]}'; labels of "
+            "tracks are 0, 1, or empty where they are not known."
+        )
+    return values
+
+
+def _check_taught(observed: np.ndarray, outputs: Sequence[str]) -> None:
+    """`UserError` for an output that no train row knows, and where none varies among them [train rows, outputs]."""
+    untaught = np.isnan(observed).all(axis=0)
+    if untaught.any():
+        raise UserError(f"output '{outputs[int(untaught.argmax())]}' is known of no training sequence; leave it out.")
+    if len(outputs) and not (np.nanmax(observed, axis=0) > np.nanmin(observed, axis=0)).any():
+        raise UserError("the labels of the training sequences are all the same; a probe needs two values or more.")
+
 
 class Fitted(NamedTuple):
     """A trained classifier: probabilities [n, classes] (float32) of all rows, what it settled on, and how.
 
-    `selection` (None: nothing was tried) has what, split, metric, tried and chosen, as `records.write_record` takes it.
+    Of labels with outputs, `probabilities` [n, outputs] are what is predicted: in the units of values, or probabilities
+    of each track. `selection` (None: nothing was tried) has what, split, metric, tried and chosen, as
+    `records.write_record` takes it; or, where every output has its own, `by_output`: these by the output's name.
     `importances`: what it went by (None: it has no weights of features).
     """
 
@@ -161,10 +214,16 @@ def reduce_width(
     return reduced, {"components": components, "explained": round(float(model.explained_variance_ratio_.sum()), 6)}
 
 
+def evaluate_rows(samples: Samples, rows: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Every metric of the kind of the labels, of what is predicted of all rows [n, classes or outputs], on some."""
+    if samples.outputs:
+        return evaluate_outputs(samples.labels, samples.observed[rows], predicted[rows])
+    return evaluate(samples.frame["label"].astype(str).to_numpy()[rows], predicted[rows], samples.classes)
+
+
 def score_rows(samples: Samples, rows: np.ndarray, probabilities: np.ndarray, metric: str) -> float:
     """The metric on some rows; an undefined one counts as the lowest, so that it is never chosen."""
-    truth = samples.frame["label"].astype(str).to_numpy()[rows]
-    value = evaluate(truth, probabilities[rows], samples.classes)[metric]
+    value = evaluate_rows(samples, rows, probabilities)[metric]
     return value if math.isfinite(value) else -math.inf
 
 
@@ -244,7 +303,39 @@ def _without_sklearn() -> Iterator[None]:
             del sys.modules["sklearn"]
 
 
-def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+class Boosted(NamedTuple):
+    """Boosted trees: what they predict of all rows (float32), rounds that are read, gains of the features [d].
+
+    `losses` of validation by round, under the name `loss`, where early stopping watched them.
+    """
+
+    predicted: np.ndarray
+    rounds: int
+    gains: np.ndarray
+    loss: str = ""
+    losses: Sequence[float] = ()
+
+    def selection(self, settings: ProbeSettings) -> dict[str, Any] | None:
+        """The choice of the number of rounds; None where nothing was watched."""
+        if not self.losses:
+            return None
+        tried = {number: round(loss, 6) for number, loss in enumerate(self.losses, start=1)}
+        selection = {"what": "epoch", "split": "validation", "metric": self.loss, "tried": tried, "chosen": self.rounds}
+        return selection | {"edge": edge_of(range(1, settings.rounds + 1), self.rounds, ORDERED["epoch"])}
+
+
+def boost(
+    matrix: np.ndarray,
+    truth: np.ndarray,
+    rows: tuple[np.ndarray, np.ndarray],
+    objective: Mapping[str, Any],
+    settings: ProbeSettings,
+    bar: Any,
+) -> Boosted:
+    """Boosted trees that learn `truth` [n] on some rows and, with early stopping, are watched on others (`rows`).
+
+    Nothing is watched where there are no such rows. `bar` is told of every round.
+    """
     with _without_sklearn():
         import xgboost
 
@@ -253,12 +344,8 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
             bar.update()
             return False
 
-    train, validation = samples.rows("train"), samples.rows("validation")
-    if settings.early_stopping and not len(validation):
-        raise UserError("early stopping needs a validation split, and the set has none; use --early-stopping 0.")
     parameters = {
-        "objective": "multi:softprob",  # its argmax is multi:softmax; the curves need the probabilities
-        "num_class": len(samples.classes),
+        **objective,
         "tree_method": "hist",
         "max_depth": settings.depth,
         "eta": settings.eta,
@@ -266,35 +353,49 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
         "seed": settings.seed,
         "nthread": settings.threads,
     }
-    data = xgboost.DMatrix(matrix[train], labels[train], nthread=settings.threads)
+    train, validation = rows
+    data = xgboost.DMatrix(matrix[train], truth[train], nthread=settings.threads)
     watched = []
-    if settings.early_stopping:
-        watched = [(xgboost.DMatrix(matrix[validation], labels[validation], nthread=settings.threads), "validation")]
+    if settings.early_stopping and len(validation):
+        held = xgboost.DMatrix(matrix[validation], truth[validation], nthread=settings.threads)
+        watched = [(held, "validation")]
     history: dict[str, dict[str, list[float]]] = {}
-    with progress(settings.rounds, "xgboost", "round") as bar:
-        booster = xgboost.train(
-            parameters,
-            data,
-            settings.rounds,
-            evals=watched,
-            evals_result=history,
-            early_stopping_rounds=settings.early_stopping or None,
-            verbose_eval=False,
-            callbacks=[Progress()],
-        )
-    rounds = booster.best_iteration + 1 if settings.early_stopping else settings.rounds
+    booster = xgboost.train(
+        parameters,
+        data,
+        settings.rounds,
+        evals=watched,
+        evals_result=history,
+        early_stopping_rounds=settings.early_stopping if watched else None,
+        verbose_eval=False,
+        callbacks=[Progress()],
+    )
+    rounds = booster.best_iteration + 1 if watched else settings.rounds
     every = xgboost.DMatrix(matrix, nthread=settings.threads)
-    probabilities = booster.predict(every, iteration_range=(0, rounds)).astype(np.float32)
+    predicted = booster.predict(every, iteration_range=(0, rounds)).astype(np.float32)
     gains = booster[:rounds].get_score(importance_type="total_gain")
-    gain = np.array([[gains.get(f"f{column}", 0.0) for column in range(matrix.shape[1])]])
-    weights = Importances("gain", [""], gain)
+    gain = np.array([gains.get(f"f{column}", 0.0) for column in range(matrix.shape[1])])
     if not watched:
-        return Fitted(probabilities, {"epoch": rounds}, importances=weights)
-    ((metric, losses),) = history["validation"].items()
-    tried = {number: round(loss, 6) for number, loss in enumerate(losses, start=1)}
-    selection = {"what": "epoch", "split": "validation", "metric": metric, "tried": tried, "chosen": rounds}
-    selection["edge"] = edge_of(range(1, settings.rounds + 1), rounds, ORDERED["epoch"])
-    return Fitted(probabilities, {"epoch": rounds}, selection, weights)
+        return Boosted(predicted, rounds, gain)
+    ((loss, losses),) = history["validation"].items()
+    return Boosted(predicted, rounds, gain, loss, losses)
+
+
+def check_stopping(samples: Samples, settings: ProbeSettings) -> None:
+    """`UserError` where early stopping has no validation split to watch."""
+    if settings.early_stopping and not len(samples.rows("validation")):
+        raise UserError("early stopping needs a validation split, and the set has none; use --early-stopping 0.")
+
+
+def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    check_stopping(samples, settings)
+    rows = samples.rows("train"), samples.rows("validation")
+    # The argmax of multi:softprob is multi:softmax; the curves need the probabilities.
+    objective = {"objective": "multi:softprob", "num_class": len(samples.classes)}
+    with progress(settings.rounds, "xgboost", "round") as bar:
+        found = boost(matrix, labels, rows, objective, settings, bar)
+    weights = Importances("gain", [""], found.gains[None])
+    return Fitted(found.predicted, {"epoch": found.rounds}, found.selection(settings), weights)
 
 
 def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
@@ -305,7 +406,8 @@ def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, sett
     rows = samples.rows("train")
     scaled = _standardise(matrix, rows).astype(_PRECISION)
     own, truth = scaled[rows], labels[rows]
-    model = LogisticRegression(C=0.0, max_iter=_STEPS, tol=_TOLERANCE)
+    weighed = settings.class_weights or None
+    model = LogisticRegression(C=0.0, max_iter=_STEPS, tol=_TOLERANCE, class_weight=weighed)
     weights: dict[float, np.ndarray] = {}
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:

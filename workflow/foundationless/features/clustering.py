@@ -21,6 +21,7 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation.records import Result, finite
+from foundationless.tasks.sequence_sets import labels_in
 
 METRICS = ("adjusted_rand", "normalised_mutual_information", "silhouette", "neighbour_agreement")
 NEIGHBOURS = 10
@@ -60,7 +61,8 @@ def cluster(
         components of the map; the map; and the p-values, (1 + permutations at least as high) / (1 + permutations).
 
     Raises:
-        UserError: fewer than two classes, a class or test split too small, features that are not finite.
+        UserError: labels that are no classes, fewer than two classes, a class or test split too small, features that
+            are not finite.
     """
     from scipy.spatial.distance import pdist, squareform
     from sklearn.cluster import KMeans
@@ -68,6 +70,8 @@ def cluster(
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import StandardScaler
 
+    if labels_in(frame)[1]:
+        raise UserError("clusters are compared with classes, and the set has labels of another kind; leave it out.")
     generator = np.random.default_rng(seed)
     inside = np.flatnonzero((frame["split"] == "test") & frame["label"].notna())
     if len(inside) > most_rows:

@@ -9,6 +9,10 @@ here and within a candidate, stands in the record's `selections`.
 Of a network whose inner layers were kept, every layer is a candidate too, and validation chooses the layer with the
 head and the pooling. Only the last layer and what won are tried on the test split: the others are never asked about it.
 The best candidate of the last layer is reported beside the winner (`vocabulary.LAST_LAYER`).
+
+Labels are classes, or have outputs (`Samples.labels`): numbers, or zeros and ones. Of these the predictions are a
+column `values` in place of `predicted` and `probabilities`, and the record's settings have `labels` and `outputs` in
+place of `classes`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,18 +24,33 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import Result, finite, hash_files, write_record
 from foundationless.evaluation.task_results import SELECTED_BY
 from foundationless.features import sequence_classifiers
 from foundationless.features.bases import Bases
-from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, fit, reduce_width, score_rows
+from foundationless.features.classifiers import (
+    Fitted,
+    ProbeSettings,
+    Samples,
+    evaluate_rows,
+    fit,
+    reduce_width,
+    score_rows,
+)
 from foundationless.features.importances import Importances, largest, write_importances
 from foundationless.features.layers import Lazy
+from foundationless.features.outputs import fitters
 from foundationless.runtime.files import atomic_path
 from foundationless.runtime.usage import JobUsage
-from foundationless.study.vocabulary import LAST_LAYER, SEQUENCE_CLASSIFIERS
-from foundationless.tasks.sequence_sets import COLUMNS, read_sequences
+from foundationless.study.vocabulary import (
+    CLASSIFIERS,
+    LABELS,
+    LAST_LAYER,
+    LEARNED_METRICS,
+    SEQUENCE_CLASSIFIERS,
+    labels_of,
+)
+from foundationless.tasks.sequence_sets import COLUMNS, labels_in, read_sequences
 
 
 def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataFrame) -> Mapping[str, np.ndarray]:
@@ -49,8 +68,11 @@ def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataF
 def aggregate(frame: pd.DataFrame, features: Mapping[str, Any], column: str) -> Samples:
     """Average the features of rows that share `column` (the two haplotypes of a person), which becomes the id.
 
-    Label, split and group must agree within a sample. Samples stand in the order of their first rows.
+    Label, split and group must agree within a sample, whose label is a class. Samples stand in the order of their first
+    rows.
     """
+    if labels_in(frame)[1]:
+        raise UserError(f"averages by {column} are for classes, and the set has other labels; leave out --aggregate.")
     if column not in frame.columns:
         raise UserError(f"the set has no column '{column}' to aggregate by; name one that it has.")
     if frame[column].isna().any():
@@ -120,6 +142,7 @@ def _fit_candidates(
     `layers` (empty: the last alone) says which layer a matrix is of: it joins what is `chosen`, as does its `depth`,
     the share of the network that lies before it.
     """
+    _check_labels(samples, kinds, settings.metric)
     by_kind: dict[str, dict[str, Fitted]] = {kind: {} for kind in kinds}
     last = max(layers.values(), default=0)
     for name, matrix in samples.features.items():
@@ -130,11 +153,24 @@ def _fit_candidates(
             views[f"{name}_pca{width}"] = reduce_width(matrix, width, samples, settings)
         place = {"layer": layers[name], "depth": round(layers[name] / max(1, last), 6)} if layers else {}
         for kind, mine in by_kind.items():
-            train = sequence_classifiers.fit if kind in SEQUENCE_CLASSIFIERS else fit
+            on_columns = fitters.fit if samples.outputs else fit
+            train = sequence_classifiers.fit if kind in SEQUENCE_CLASSIFIERS else on_columns
             for view, (features, facts) in views.items():
                 fitted = train(kind, features, samples, settings)
                 mine[f"{kind}_{view}"] = fitted._replace(chosen=fitted.chosen | facts | place)
     return {name: one for mine in by_kind.values() for name, one in mine.items()}
+
+
+def _check_labels(samples: Samples, kinds: Sequence[str], metric: str) -> None:
+    """`UserError` for a metric of another kind of labels than the set has, or a classifier that does not learn it."""
+    if labels_of(metric) != samples.labels:
+        judged = f"judges {labels_of(metric)}, and labels of the set are {samples.labels}"
+        able = ", ".join(name for name in LABELS[samples.labels] if name in LEARNED_METRICS)
+        raise UserError(f"metric {metric} {judged}; choose among {able}.")
+    for kind in kinds:
+        if samples.labels not in CLASSIFIERS[kind].serves:
+            able = ", ".join(name for name, each in CLASSIFIERS.items() if samples.labels in each.serves)
+            raise UserError(f"classifier {kind} does not learn {samples.labels}, as the set has; choose among {able}.")
 
 
 def _check_reads(kind: str, name: str, of_sequences: bool) -> None:
@@ -157,6 +193,18 @@ def _selection(split: str, metric: str, scores: Mapping[str, float], within: str
     tried = {name: finite(score) for name, score in scores.items()}
     chosen = max(scores, key=scores.__getitem__)
     return {"what": "run", "within": within, "split": split, "metric": metric, "tried": tried, "chosen": chosen}
+
+
+def _settled(candidates: Mapping[str, Fitted], where: str = "") -> list[dict[str, Any]]:
+    """What was chosen within each candidate, or within each of its outputs; `where` begins what it says of that."""
+    found = []
+    for name, one in candidates.items():
+        by_output = (one.selection or {}).get("by_output", {})
+        mine = {f"{name}, {output}": selection for output, selection in by_output.items()}
+        if one.selection and not by_output:
+            mine = {name: one.selection}
+        found += [{**selection, "within": where + within} for within, selection in mine.items()]
+    return found
 
 
 def _of_last(candidates: Mapping[str, Fitted], layers: Mapping[str, int]) -> list[str]:
@@ -190,7 +238,7 @@ def run_probes(
     layers = layers or {}
     candidates = _fit_candidates(samples, kinds, settings, layers)
     on_validation = _score(samples, "validation", candidates, settings.metric)
-    selections = [{**one.selection, "within": name} for name, one in candidates.items() if one.selection]
+    selections = _settled(candidates)
     # The paper had one classifier on one pooling: to choose among ours by test score was not its error.
     selected = selected_paper = selected_last = next(iter(candidates))
     of_last = _of_last(candidates, layers)
@@ -225,27 +273,33 @@ def _report(
     test, validation = samples.rows("test"), samples.rows("validation")
     scored = {"validation": _score(samples, "validation", candidates, metric)}
     scored["test"] = _score(samples, "test", tested, metric)
-    classes, results, frames = np.asarray(samples.classes), [], []
+    results, frames = [], []
     for name, one in candidates.items():
-        probabilities, rows = one.probabilities, np.concatenate([test, validation]) if name in tested else validation
+        rows = np.concatenate([test, validation]) if name in tested else validation
         extra = {"run": name, "epoch": None, **one.chosen, "selected": name == chosen["validation"]}
         for split, n in (("validation", len(validation)), ("test", len(test))):
             if name in scored[split]:
                 results.append(Result(metric, finite(scored[split][name]), n, split, "run", extra=extra))
         marks = {column: name == chosen[by] for by, column in SELECTED_BY.items() if by in chosen}
         own = samples.frame.iloc[rows][["id", "group", "label", "split"]].astype({"label": str}).assign(
-            predicted=classes[probabilities[rows].argmax(axis=1)],
-            probabilities=list(probabilities[rows]),
+            **_columns(samples, one.probabilities[rows]),
             run=name,
             fold=-1,
             **marks,
         )  # fmt: skip
+        own.attrs = {}
         frames.append(own[[*(column for column in own if column != "split"), "split"]])
-    truth = samples.frame["label"].astype(str).to_numpy()[test]
     for selection, name in chosen.items():
-        for each, value in evaluate(truth, candidates[name].probabilities[test], samples.classes).items():
+        for each, value in evaluate_rows(samples, test, candidates[name].probabilities).items():
             results.append(Result(each, finite(value), len(test), "test", selection, extra={"run": name}))
     return results, pd.concat(frames, ignore_index=True)
+
+
+def _columns(samples: Samples, predicted: np.ndarray) -> dict[str, Any]:
+    """Columns of the predictions of some rows [n, classes or outputs]."""
+    if samples.outputs:
+        return {"values": list(predicted)}
+    return {"predicted": np.asarray(samples.classes)[predicted.argmax(axis=1)], "probabilities": list(predicted)}
 
 
 def cross_validate(
@@ -253,7 +307,7 @@ def cross_validate(
 ) -> tuple[list[Result], list[dict[str, Any]]]:
     """The probes under cross-validation over all rows, beside the paper's one split.
 
-    Rows of train, validation and test are cut into `settings.cv_folds` folds, stratified by label, groups kept
+    Rows of train, validation and test are cut into `settings.cv_folds` folds, stratified by class, groups kept
     together. In turn a fold tests, the next one chooses hyperparameters and candidate, and the others train: nothing is
     chosen on what is tested. Of inner `layers` only the candidate that is chosen is tested. Returns results of
     selection `crossvalidation`, `fold` numbering the tested fold, and the selections: the main metric of every
@@ -275,15 +329,12 @@ def cross_validate(
         where = f"crossvalidation fold {fold}"
         scores = _score(part, "validation", candidates, settings.metric)
         chosen = _selection("validation", settings.metric, scores, where)
-        tuned = {name: one.selection for name, one in candidates.items() if one.selection}
-        selections += [{**selection, "within": f"{where}, {name}"} for name, selection in tuned.items()]
-        selections.append(chosen)
+        selections += [*_settled(candidates, f"{where}, "), chosen]
         test = part.rows("test")
-        truth = part.frame["label"].astype(str).to_numpy()[test]
         of_last = _of_last(candidates, layers or {})
         for name, one in ((name, candidates[name]) for name in candidates if name in {*of_last, chosen["chosen"]}):
             extra = {"run": name, "epoch": None, **one.chosen, "selected": name == chosen["chosen"]}
-            for metric, value in evaluate(truth, one.probabilities[test], part.classes).items():
+            for metric, value in evaluate_rows(part, test, one.probabilities).items():
                 result = Result(metric, finite(value), len(test), "test", "crossvalidation", fold, extra=extra)
                 for told in [name] * (metric == settings.metric) + ["chosen"] * extra["selected"]:
                     results.append(replace(result, extra=extra | {"run": told}))
@@ -291,17 +342,18 @@ def cross_validate(
 
 
 def _folds(frame: pd.DataFrame, settings: ProbeSettings) -> np.ndarray:
-    """Number [n] of the fold of every row."""
+    """Number [n] of the fold of every row; labels with outputs are no strata."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     groups = frame["group"].where(frame["group"].notna(), frame["id"]).astype(str)
-    labels = frame["label"].astype(str)
+    outputs = labels_in(frame)[1]
+    labels = pd.Series("", index=frame.index) if outputs else frame["label"].astype(str)
     if groups.nunique() < settings.cv_folds:
         raise UserError(
             f"cross-validation in {settings.cv_folds} folds keeps groups together, and the set has "
             f"{groups.nunique()}; take fewer --cv-folds, or 0."
         )
-    if labels.value_counts().min() < settings.cv_folds:
+    if not outputs and labels.value_counts().min() < settings.cv_folds:
         scarce = labels.value_counts().idxmin()
         raise UserError(f"class '{scarce}' has fewer rows than --cv-folds {settings.cv_folds}; take fewer folds, or 0.")
     options = {"n_splits": settings.cv_folds, "shuffle": True, "random_state": settings.seed}
@@ -354,8 +406,12 @@ def run_job(
         rows.to_parquet(part, index=False)
     if importances is not None:
         _write_importances(importances, outcome, names(), identity)
-    hyperparameters = {key: value for key, value in asdict(settings).items() if key not in ("seed", "threads")}
-    chosen = {"probes": kinds, "classes": samples.classes, "chosen_by": outcome.choice, "aggregate": aggregate}
+    unsaid = {"seed", "threads"} | ({"class_weights"} if not settings.class_weights else set())
+    hyperparameters = {key: value for key, value in asdict(settings).items() if key not in unsaid}
+    learned: dict[str, Any] = {"classes": samples.classes}
+    if samples.outputs:
+        learned = {"labels": samples.labels, "outputs": samples.outputs}
+    chosen = {"probes": kinds, **learned, "chosen_by": outcome.choice, "aggregate": aggregate}
     write_record(
         record,
         **identity,

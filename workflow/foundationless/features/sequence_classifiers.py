@@ -3,7 +3,7 @@
 `markov`           a Markov chain per class, by Bayes' rule (Durbin et al. 1998, chapter 3)
 `pwm`              a positional weight matrix, or array, per class (Staden 1984; Zhang and Marr 1993)
 `positional_kmer`  a table of a few k-mers at fixed positions
-`nearest`          the label of the most similar training sequence
+`nearest`          the label of the most similar training sequence, also where labels are numbers
 
 All are trained on train rows, and validation chooses what each of them leaves open. The first three give softmax of a
 score; independence that does not hold makes such scores too sure of themselves, so that they are divided by one number,
@@ -34,6 +34,8 @@ ROWS = 256  # sequences looked up at once
 
 def fit(kind: str, read: Bases, samples: Samples, settings: ProbeSettings) -> Fitted:
     """Train the classifier `kind` of `vocabulary.SEQUENCE_CLASSIFIERS` on the train rows of `read`."""
+    if samples.outputs:
+        return _nearest(read, samples.observed, samples.means(), samples, settings)
     labels = np.searchsorted(samples.classes, samples.frame["label"].astype(str).to_numpy(dtype=str))
     fitter: Callable[..., Fitted] = globals()[f"_fit_{kind}"]
     return fitter(read, labels, samples, settings)
@@ -277,32 +279,45 @@ def _best_indicator(
 
 
 def _fit_nearest(read: Bases, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+    """The label of the training sequence that shares most words with a sequence, as a vote for its class."""
+    votes = np.eye(len(samples.classes))[labels]
+    return _nearest(read, votes, _shares(labels, samples), samples, settings)
+
+
+def _nearest(
+    read: Bases, votes: np.ndarray, otherwise: np.ndarray, samples: Samples, settings: ProbeSettings
+) -> Fitted:
     """The label of the training sequence that shares most words with a sequence: what memory alone reaches.
 
+    `votes` [n, classes or outputs] are the labels (NaN: not known), `otherwise` what stands where none is.
+
     Similarity is the cosine of two sets of k-mers, a k-mer and its reverse complement being one; validation chooses k.
-    Training sequences that are equally similar vote; where none shares a word, the class shares of train rows stand. A
-    train row has its own label. Of sets with more than `SKETCH` words, those of least hash are kept, the same share of
-    every sequence (FracMinHash; Irber et al. 2022, doi:10.1101/2022.01.11.475838).
+    Training sequences that are equally similar vote, or give the mean of what is known of them; where none shares a
+    word, the class shares, or means, of train rows stand. A train row has its own label. Of sets with more than
+    `SKETCH` words, those of least hash are kept, the same share of every sequence (FracMinHash; Irber et al. 2022,
+    doi:10.1101/2022.01.11.475838).
     """
+    from scipy import sparse
+
     rows = samples.rows("train")
     asked = np.setdiff1d(np.arange(len(read)), rows)
-    shares = _shares(labels, samples)
-    votes = np.eye(len(samples.classes))[labels[rows]]
+    known = ~np.isnan(votes[rows])
+    values, counted = np.where(known, votes[rows], 0.0), known.astype(float)
     # A sequence shorter than k has no words of that length.
     candidates = [k for k in WORD_LENGTHS if k <= int(read.lengths[rows].max())] or [WORD_LENGTHS[0]]
 
     def train(k: int) -> tuple[np.ndarray, dict[str, Any]]:
         sets, scale = _word_sets(read, k, rows)
-        known = sets[rows].T.tocsr()
-        found = np.tile(shares, (len(read), 1))
-        found[rows] = votes
+        taught = sets[rows].T.tocsr()
+        found = np.tile(otherwise, (len(read), 1))
+        found[rows] = np.where(known, values, otherwise)
         for start in range(0, len(asked), ROWS):
             part = asked[start : start + ROWS]
-            similar = (sets[part] @ known).toarray()
+            similar = (sets[part] @ taught).toarray()
             best = similar.max(axis=1, keepdims=True)
-            nearest = (similar >= best * (1 - 1e-6)) & (best > 0)
-            some = nearest.any(axis=1)
-            found[part[some]] = (nearest[some] @ votes) / nearest[some].sum(axis=1, keepdims=True)
+            nearest = sparse.csr_matrix((similar >= best * (1 - 1e-6)) & (best > 0), dtype=float)
+            number = nearest @ counted
+            found[part] = np.where(number > 0, (nearest @ values) / np.maximum(number, 1), otherwise)
         return found.astype(np.float32), {"scale": scale}
 
     default = 12 if 12 in candidates else candidates[-1]

@@ -271,6 +271,14 @@ class Plan:
         """The kind of labels (`vocabulary.LABELS`) of a task: that which its metric scores."""
         return labels_of(self.task(task)["metric"]) or CLASSES
 
+    def outputs(self, task: str) -> int:
+        """How many outputs a label that is no class has, as far as the columns or tables of its task name them."""
+        sources, options = self.sources(task), dict(read_pairs(self.task(task)["options"]))
+        if sources.get("train", "").startswith("task:"):
+            return self.outputs(sources["train"].removeprefix("task:"))
+        columns = [word for word in options.get("label", "").split(",") if word.strip()]
+        return max(1, len(columns), len({role.partition(".")[2] for role in sources} - {""}))
+
     def sources(self, task: str) -> dict[str, str]:
         """Role -> source of a task: `dataset NAME`, `genome:NAME` or `simulated:FILE`."""
         return dict(read_pairs(self.task(task)["sources"]))

@@ -300,8 +300,8 @@ class Classifier(NamedTuple):
     serves: tuple[str, ...] = (CLASSES,)
 
 
-# The functions of these names are in `features.classifiers`, those that read sequences in
-# `features.sequence_classifiers`.
+# The functions of these names are in `features.classifiers`, of labels that are no classes in `features.outputs`; those
+# that read sequences in `features.sequence_classifiers`.
 CLASSIFIERS = {
     "xgboost": Classifier("boosted trees", "Chen and Guestrin 2016, doi:10.1145/2939672.2939785", serves=ANY),
     "logistic": Classifier("logistic regression on standardised features", serves=(CLASSES, TRACKS)),

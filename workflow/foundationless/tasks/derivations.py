@@ -38,7 +38,7 @@ def _labelled_units(frame: pd.DataFrame, as_strata: bool = True) -> pd.DataFrame
 
 
 def limit_split(frame: pd.DataFrame, split: str, size: int, seed: int) -> pd.DataFrame:
-    """The set with at most `size` units in `split`, drawn at random and stratified by label.
+    """The set with at most `size` units in `split`, drawn at random and stratified by class.
 
     A unit is a row; for people a person with all haplotypes, for mutants a window with all its mutants. Since rows are
     only taken away, no group comes to stand in two splits. Quotas are proportional with the largest remainders rounded
@@ -82,7 +82,7 @@ def _training_counts(frame: pd.DataFrame) -> dict[str, int]:
 
 
 def training_share(frame: pd.DataFrame, percent: float, seed: int, draw: int = 0) -> pd.DataFrame:
-    """The set with `percent` % of its training split (paper, Fig 3), stratified by label, at least one unit a label.
+    """The set with `percent` % of its training split (paper, Fig 3), stratified by class, at least one unit a class.
 
     Shares of one seed and draw are nested: what is in 1 % is in 5 % too. Validation and test stay whole, so a share is
     trained on by its own split: folds, cut from train and validation together, would put whole validation rows into
@@ -95,7 +95,13 @@ def training_share(frame: pd.DataFrame, percent: float, seed: int, draw: int = 0
 
 def training_shots(frame: pd.DataFrame, shots: int, seed: int, draw: int = 0) -> pd.DataFrame:
     """The set with `shots` training units of each label (all where there are fewer); nested in `shots`."""
+    _of_classes(frame, "shotN")
     return _keep_training(frame, dict.fromkeys(_training_counts(frame), shots), seed, draw)
+
+
+def _of_classes(frame: pd.DataFrame, derivation: str) -> None:
+    if labels_in(frame)[0] != CLASSES:
+        raise UserError(f"derivation {derivation} draws rows of each class, and labels here are {labels_in(frame)[0]}.")
 
 
 def deduplicate(frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -141,6 +147,7 @@ def match_lengths(frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, list[st
     """
     if {"sample", "window", "offset"} & set(frame.columns):
         raise UserError("matched is for classification of single sequences, not for people, variants or mutants.")
+    _of_classes(frame, "matched")
     bins = np.floor(np.log(frame["sequence"].str.len()) / np.log(_LENGTH_RATIO)).astype(int)
     counts = pd.crosstab([frame["split"], bins], frame["label"])
     splits = counts.index.get_level_values(0)
@@ -195,6 +202,7 @@ def derive(frame: pd.DataFrame, derivation: str, seed: int) -> tuple[pd.DataFram
         frame = training_share(frame, float(match[1]), seed, int(match[2] or 0))
         return frame, f"{derivation}: {before - len(frame)} training rows removed"
     if match := re.fullmatch(r"shot([1-9]\d*)(?:d(\d+))?", derivation):
+        _of_classes(frame, "shotN")
         fewer = [label for label, count in _training_counts(frame).items() if count < int(match[1])]
         frame = training_shots(frame, int(match[1]), seed, int(match[2] or 0))
         short = f"; fewer than {match[1]} of {', '.join(sorted(fewer))}" if fewer else ""

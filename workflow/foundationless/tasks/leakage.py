@@ -23,9 +23,12 @@ from scipy.sparse.csgraph import connected_components
 
 from foundationless.data.dna import locate, reverse_complement
 from foundationless.errors import UserError
+from foundationless.study.vocabulary import CLASSES
 from foundationless.tasks import collinear
 from foundationless.tasks.collinear import CODES, Threshold, kmers_of
-from foundationless.tasks.sequence_sets import SPLITS
+from foundationless.tasks.outputs.agreement import Same, agreement, describe
+from foundationless.tasks.outputs.labels import output_values
+from foundationless.tasks.sequence_sets import SPLITS, labels_in
 
 KMER, SIMILARITY = 15, 0.8
 FLOOR, ENOUGH = 0.7, 0.995
@@ -260,9 +263,9 @@ def audit(
     Returns the rows `id, split, exact, reverse_complement, similarity, near, nearest, conflict`: an earlier split holds
     this sequence, or its reverse complement; its highest similarity to a row there; whether that is at least
     `similarity`; the id of that row (null: none); whether a row with the same sequence or its reverse complement has
-    another label. Then `collinear, overlap, overlap_length, overlap_identity, overlap_by, overlap_with, same_label`:
-    whether a row there overlaps it as `overlap` asks; the longest such match as a share of the row, in bases, and its
-    identity (NaN: not compared base by base); how it was seen (`sequence`, `coordinates`, `both`, or empty); the id of
+    another label (`outputs.agreement`). Then `collinear, overlap, overlap_length, overlap_identity, overlap_by,
+    overlap_with, same_label`: whether a row there overlaps it as `overlap` asks; the longest such match as a share of
+    the row, in bases, and its identity (NaN: not compared base by base); how it was seen (`sequence`, `coordinates`, `both`, or empty); the id of
     the other row, and whether that one has its label (null: no such row, or no labels). And the counts, one row per
     `split` and `against` (`earlier`: all earlier splits together).
     """
@@ -273,7 +276,7 @@ def audit(
             f"overlap {overlap.share:g} at identity {overlap.identity:g}: a share of the row from 0 to 1 is meant, and "
             f"a share of equal bases from {FLOOR:g} to 1."
         )
-    frame = frame.reset_index(drop=True)
+    frame, same = frame.reset_index(drop=True), agreement(frame)
     unknown = pd.Series([None] * len(frame), dtype=object)
     rows = frame[["id", "split"]].assign(
         exact=False, reverse_complement=False, similarity=0.0, near=False, nearest=unknown, conflict=False,
@@ -283,7 +286,7 @@ def audit(
     counts = []
     present = set(frame["split"])
     for split, against in (pair for pair in PAIRS if present.issuperset(pair)):
-        compared = _compare(frame[frame["split"] == split], frame[frame["split"] == against], kmer, overlap)
+        compared = _compare(frame[frame["split"] == split], frame[frame["split"] == against], kmer, overlap, same)
         compared["near"] = compared["similarity"] >= similarity
         counts.append(_count(compared, split, against))
         inside = compared.index
@@ -295,10 +298,11 @@ def audit(
             rows.loc[inside, name] |= compared[name]
     later = [split for split in ("validation", "test") if split in present]
     counts += [_count(rows[rows["split"] == split], split, "earlier") for split in later]
+    rows.attrs = {}
     return rows, pd.DataFrame(counts)
 
 
-def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int, overlap: Threshold) -> pd.DataFrame:
+def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int, overlap: Threshold, same: Same) -> pd.DataFrame:
     """Rows of `later`, by their index, against those of `earlier`."""
     first = earlier.drop_duplicates("sequence").set_index("sequence")["id"]
     backward = later["sequence"].map(reverse_complement)
@@ -309,7 +313,8 @@ def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int, overlap: Thr
     compared["similarity"] = (compared["exact"] | compared["reverse_complement"]).astype(float)
     known = earlier.dropna(subset="label").groupby("sequence")["label"].agg(set).to_dict()
     compared["conflict"] = [
-        bool((known.get(text, set()) | known.get(other, set())) - {label}) and isinstance(label, str)
+        isinstance(label, str)
+        and any(same(label, one) is False for one in known.get(text, set()) | known.get(other, set()))
         for text, other, label in zip(later["sequence"], backward, later["label"], strict=True)
     ]
     sizes = later["sequence"].str.len()
@@ -337,11 +342,16 @@ def _compare(later: pd.DataFrame, earlier: pd.DataFrame, kmer: int, overlap: Thr
     compared.loc[whole, "overlap_length"] = sizes[whole]
     compared.loc[whole, "overlap_identity"] = compared.loc[whole, "similarity"]
     compared.loc[whole, "overlap_with"] = compared.loc[whole, "nearest"]
-    return _join_places(compared, later, earlier, sizes, overlap)
+    return _join_places(compared, later, earlier, sizes, overlap, same)
 
 
 def _join_places(
-    compared: pd.DataFrame, later: pd.DataFrame, earlier: pd.DataFrame, sizes: pd.Series, overlap: Threshold
+    compared: pd.DataFrame,
+    later: pd.DataFrame,
+    earlier: pd.DataFrame,
+    sizes: pd.Series,
+    overlap: Threshold,
+    same: Same,
 ) -> pd.DataFrame:
     """The rows with what their coordinates say, and what follows: share, word and label of the longest overlap."""
     by_sequence = overlap.holds(compared["overlap_length"].to_numpy(), sizes.to_numpy())
@@ -362,8 +372,11 @@ def _join_places(
     words = np.array(["", "sequence", "coordinates", "both"], dtype=object)
     compared["overlap_by"] = words[by_sequence + 2 * by_place]
     labels = compared["overlap_with"].map(earlier.set_index("id")["label"])
-    same = (labels == later["label"]).astype("boolean")
-    compared["same_label"] = same.where(labels.notna() & later["label"].notna())
+    alike = [
+        same(label, other) if isinstance(label, str) and isinstance(other, str) else None
+        for label, other in zip(later["label"], labels, strict=True)
+    ]
+    compared["same_label"] = pd.Series(alike, index=later.index, dtype="boolean")
     return compared
 
 
@@ -398,6 +411,7 @@ def summarise(
     """What `audit_task` writes as JSON: the counts of `audit`, rows, repeats and classes of each split, settings."""
     keys = frame["sequence"].map(lambda text: min(text, reverse_complement(text)))
     splits = {split: keys[frame["split"] == split] for split in SPLITS}
+    kind, outputs = labels_in(frame)
     return {
         "task": task,
         "kmer": kmer,
@@ -412,10 +426,19 @@ def summarise(
         "repeats": {split: int(rows.duplicated().sum()) for split, rows in splits.items()},
         "classes": {
             str(label): {split: int((rows["split"] == split).sum()) for split in SPLITS}
-            for label, rows in frame.groupby("label")
+            for label, rows in (frame.groupby("label") if kind == CLASSES else ())
         },
+        **({} if kind == CLASSES else _known_outputs(frame, kind, outputs)),
         "pairs": counts.astype(object).where(counts.notna(), None).to_dict("records"),
     }
+
+
+def _known_outputs(frame: pd.DataFrame, kind: str, outputs: Sequence[str]) -> dict[str, Any]:
+    """Of a set whose labels have outputs: the kind, what is the same label, and rows that each output is known of."""
+    known = np.isfinite(output_values(frame))
+    counts = {split: known[(frame["split"] == split).to_numpy()].sum(axis=0) for split in SPLITS}
+    rows = {name: {split: int(counts[split][place]) for split in SPLITS} for place, name in enumerate(outputs)}
+    return {"labels": kind, "same_label": describe(kind), "outputs": rows}
 
 
 def overlap(sets: Mapping[str, pd.DataFrame], link: float = 0.05) -> pd.DataFrame:

@@ -109,7 +109,7 @@ def audit(
     everything = _items(frame, seed)
     why = _unfit(everything)
     if why:
-        return [_unknown(check, why) for check in CHECKS]
+        return [unknown_check(check, why) for check in CHECKS]
     items = _drawn(everything)
     rules: dict[str, Callable[[Items], Predicted | str]] = {
         "length": _length, "N": _ambiguous, "case": _case, "composition": _composition, "k-mers": _kmers,
@@ -118,7 +118,7 @@ def audit(
     rows = [_judged_rule(check, items, rule(items)) for check, rule in rules.items()]
     rows.append(_judged_rule("look-up", everything, _look_up(everything, frame, nearest)))
     rows.append(_judged_rule("genome", *_genome(items, pieces)))
-    rows += [_site(items), *_twins(everything), _without_bases(everything)]
+    rows += [_site(items), *_twins(everything), without_bases(everything.upper, everything.test, everything.groups)]
     return sorted(rows, key=lambda row: list(CHECKS).index(row["check"]))
 
 
@@ -167,13 +167,14 @@ def _row(check: str, value: float, low: float, high: float, word: str, note: str
     return {"check": check, "against": against, "metric": metric, **numbers, "word": word, "note": note}
 
 
-def _unknown(check: str, why: str) -> Row:
+def unknown_check(check: str, why: str) -> Row:
+    """The row of a check that could not be made."""
     row = _row(check, 0.0, 0.0, 0.0, "unknown", why)
     return row | {"value": None, "low": None, "high": None}
 
 
-def _word(check: str, low: float, high: float, flag: str) -> str:
-    threshold = CHECKS[check][2]
+def word_of(threshold: float, low: float, high: float, flag: str) -> str:
+    """The word for an interval: the `flag` where all of it reaches the threshold."""
     if low >= threshold:
         return flag
     return "none" if high < threshold else "undecided"
@@ -182,13 +183,13 @@ def _word(check: str, low: float, high: float, flag: str) -> str:
 def _judged_rule(check: str, items: Items, predicted: Predicted | str) -> Row:
     """The row of a rule from its predictions of the test rows, or from why there are none."""
     if isinstance(predicted, str):
-        return _unknown(check, predicted)
+        return unknown_check(check, predicted)
     guess, note = predicted
     actual, groups = items.labels[items.test], items.groups[items.test]
     value = float(matthews_corrcoef(actual, guess))
     low, high = mcc_interval(actual, guess, len(items.classes), groups, items.seed)
     said = "; ".join(part for part in (note, items.note) if part)
-    return _row(check, value, low, high, _word(check, low, high, "shortcut"), said)
+    return _row(check, value, low, high, word_of(CHECKS[check][2], low, high, "shortcut"), said)
 
 
 def _gorodkin(tables: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -244,7 +245,7 @@ def _share(check: str, found: NDArray[np.bool_], groups: NDArray[np.int64], flag
     value = float(found.mean())
     total = _units(groups)[1]
     low, high = wilson(round(value * total), total)
-    word = _word(check, low, high, flag) if found.any() else "none"  # of no row, however few there are
+    word = word_of(CHECKS[check][2], low, high, flag) if found.any() else "none"  # of no row, however few there are
     return _row(check, value, low, high, word, note)
 
 
@@ -298,23 +299,31 @@ def _length(items: Items) -> Predicted:
 
 
 def _ambiguous(items: Items) -> Predicted:
+    return _by_numbers(items, ambiguity(items.upper), "letters other than A, C, G, T")
+
+
+def ambiguity(sequences: Sequence[str]) -> NDArray[np.float64]:
     """Letters other than A, C, G, T, in either case: how many, and how many of them at either end."""
     numbers = []
-    for text in items.upper:
+    for text in sequences:
         other = len(text) - sum(map(text.count, "ACGT"))
         first = len(text) - len(text.lstrip("N"))
         last = len(text) - len(text.rstrip("N"))
         runs = max((len(run) for run in text.translate(_NOT_N).split()), default=0) if other else 0
         numbers.append((other, other / len(text), text.count("N"), first, last, runs))
-    return _by_numbers(items, np.array(numbers, dtype=float), "letters other than A, C, G, T")
+    return np.array(numbers, dtype=float)
 
 
 _NOT_N = {code: " " for code in range(128) if chr(code) != "N"}
 
 
 def _case(items: Items) -> Predicted:
-    small = np.array([[sum(map(text.count, "acgtn")) / len(text)] for text in items.sequences])
-    return _by_numbers(items, small, "share of lower-case letters")
+    return _by_numbers(items, low_case(items.sequences), "share of lower-case letters")
+
+
+def low_case(sequences: Sequence[str]) -> NDArray[np.float64]:
+    """Share of lower-case letters in each sequence [n, 1]."""
+    return np.array([[sum(map(text.count, "acgtn")) / len(text)] for text in sequences])
 
 
 def composition(sequences: Sequence[str]) -> NDArray[np.float64]:
@@ -483,7 +492,7 @@ def _site(items: Items) -> Row:
     """Share of the other classes' test rows that lack the site which nearly all rows of one class hold."""
     check = "defining site"
     if items.placed is None:
-        return _unknown(check, f"a sequence has fewer than {construction.SHORTEST} bases")
+        return unknown_check(check, f"a sequence has fewer than {construction.SHORTEST} bases")
     matrix, names = items.placed
     known = ~items.test
     site = construction.defining_site(matrix[known], items.labels[known], len(items.classes))
@@ -519,7 +528,7 @@ def _twins(items: Items) -> list[Row]:
     for name, search in kinds.items():
         if name == "positional twins" and min(map(len, texts)) > construction.LONGEST:
             why = f"sequences have more than {construction.LONGEST:,} bases"
-            rows += [_unknown(check, why) for check in (name, f"{name} anywhere")]
+            rows += [unknown_check(check, why) for check in (name, f"{name} anywhere")]
             continue
         first, second = search(list(texts))
         unlike = int((label[first] != label[second]).sum())
@@ -550,8 +559,8 @@ def _relation(unlike: int, pairs: int, expected: float) -> tuple[bool, str]:
     return beyond, f"{pairs:,} pairs, {share:.1%} with different labels (chance: {expected:.1%})"
 
 
-def _without_bases(items: Items) -> Row:
-    """Share of test rows of which less than half is A, C, G or T."""
-    tested = [text for text, test in zip(items.upper, items.test, strict=True) if test]
+def without_bases(sequences: Sequence[str], test: NDArray[np.bool_], groups: NDArray[np.int64]) -> Row:
+    """Share of test rows of which less than half is A, C, G or T; sequences are in upper case."""
+    tested = [text for text, tests in zip(sequences, test, strict=True) if tests]
     blank = np.array([2 * sum(map(text.count, "ACGT")) < len(text) for text in tested])
-    return _share("without bases", blank, items.groups[items.test], "shortcut", "")
+    return _share("without bases", blank, groups[test], "shortcut", "")

@@ -1,8 +1,7 @@
 """What is fine-tuned and on what: tokenised sequence sets, and a genomic model with a pooled linear head."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import confusion, evaluate, from_confusion
 from foundationless.models.batching import collate, token_batches
 from foundationless.models.contract import GenomicModel
 from foundationless.models.pooling import pool, special_mask
 from foundationless.models.tokenizers import Tokenizer
-from foundationless.study.vocabulary import COUNT_METRICS
+from foundationless.study.vocabulary import CLASSES
+from foundationless.training.learned import Learned, read_labels
 from foundationless.training.sweep import Fold
 from foundationless.training.trainable.layers import Layers
 
@@ -42,6 +41,8 @@ def tokenise(tokenizer: Tokenizer, sequences: Sequence[str], limit: int) -> tupl
 class Classifier(nn.Module):
     """A genomic model, pooling over its nucleotide tokens, and a linear head without bias (the paper's).
 
+    The head has as many `outputs` as classes or outputs are learned.
+
     Under the reading `as_in_paper` batches are as the paper's code made them: `batch_size` rows in their order, padded
     to the longest on the tokenizer's official side, the mask passed to some families only, and pooling over every
     position, padding and special tokens included. A prediction then depends on what shares its batch.
@@ -55,7 +56,7 @@ class Classifier(nn.Module):
         self,
         backbone: GenomicModel,
         tokenizer: Tokenizer,
-        classes: int,
+        outputs: int,
         pooling: str,
         batch_size: int,
         layers: Layers | None = None,
@@ -68,7 +69,7 @@ class Classifier(nn.Module):
         self.paper = backbone.reading == "as_in_paper"
         self.pad_id = tokenizer.pad_id
         self.side = tokenizer.padding_side if self.paper else "right"  # where causal models cannot see it
-        self.head = nn.Linear(backbone.width, classes, bias=False)
+        self.head = nn.Linear(backbone.width, outputs, bias=False)
         size = max(backbone.vocabulary_size, tokenizer.size, 1 + max(tokenizer.special_ids, default=0))
         counted = torch.from_numpy(~special_mask(tokenizer, np.arange(size)))
         self.register_buffer("counted", counted, persistent=False)
@@ -98,7 +99,7 @@ class Classifier(nn.Module):
         return ids, mask if masked else None, counts
 
     def forward(self, ids: Tensor, mask: Tensor | None, counts: Tensor) -> Tensor:
-        """Logits [rows, classes], float32 or wider; of a conjoined model as it is published (models/contract.py)."""
+        """Logits [rows, outputs], float32 or wider; of a conjoined model as it is published (models/contract.py)."""
         if not self.backbone.conjoined:
             return self._logits(ids, mask, counts)
         other = self.backbone.other_strand(ids)
@@ -116,12 +117,16 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class Examples:
-    """A tokenised sequence set: ids, their lengths, class index and label of every row, and the sorted classes."""
+    """A tokenised sequence set: ids, targets and labels of every row, and what is learned of them.
+
+    Targets are class indices [rows], or outputs [rows, outputs] with NaN where one is not known; labels are what
+    metrics take: names of classes, or the targets. `truncated`: how many sequences were cut.
+    """
 
     tokens: list[np.ndarray]
     targets: np.ndarray
     labels: np.ndarray
-    classes: list[str]
+    learned: Learned
     truncated: int
 
     @cached_property
@@ -129,47 +134,25 @@ class Examples:
         """Of every row, in tokens."""
         return np.array([len(ids) for ids in self.tokens])
 
+    def fitted(self, folds: Sequence[Fold], where: str) -> "Examples":
+        """With what the training rows of each fold say of the labels; `UserError` where they say too little."""
+        return replace(self, learned=self.learned.fit(self.targets, folds, where))
 
-def prepare_examples(frame: pd.DataFrame, where: str, tokenizer: Tokenizer, limit: int) -> Examples:
+    def as_if(self, number: int) -> "Examples":
+        """With what one fold's training rows say, whatever the number of a fold."""
+        return replace(self, learned=self.learned.as_if(number))
+
+
+def prepare_examples(
+    frame: pd.DataFrame, where: str, tokenizer: Tokenizer, limit: int, class_weights: str = ""
+) -> Examples:
     """Tokenise a labelled sequence set; `UserError` where labels are missing or one, or nothing is left to test on."""
-    if frame["label"].isna().any():
-        raise UserError(f"{where}: sequence '{frame.loc[frame['label'].isna(), 'id'].iloc[0]}' has no label.")
-    labels = frame["label"].astype(str).to_numpy()
-    classes = sorted(set(labels))
-    if len(classes) < 2:
-        raise UserError(f"{where}: every label is '{classes[0]}'; a classification task needs two classes or more.")
+    learned, targets = read_labels(frame, where, class_weights)
     if not (frame["split"] == "test").any():
         raise UserError(f"{where}: no test rows; give some rows the split 'test'.")
     tokens, truncated = tokenise(tokenizer, frame["sequence"].tolist(), limit)
     for name, ids in zip(frame["id"], tokens, strict=True):
         if special_mask(tokenizer, ids).all():
             raise UserError(f"{where}: sequence '{name}' has no token left within {limit}; raise --max-tokens.")
-    return Examples(tokens, np.searchsorted(classes, labels), labels, classes, truncated)
-
-
-def check_classes(examples: Examples, folds: Sequence[Fold], where: str) -> None:
-    """`UserError` if a fold trains without one of the classes."""
-    for fold in folds:
-        absent = set(range(len(examples.classes))) - set(examples.targets[fold.train].tolist())
-        if absent:
-            raise UserError(
-                f"{where}: class '{examples.classes[min(absent)]}' has no training row in the {fold.name} split; "
-                "merge it, drop it, or cut other folds."
-            )
-
-
-def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean of -log of the probability of each row's class (nats); infinite where one is 0 or not finite."""
-    own = probabilities[np.arange(len(targets)), targets].astype(np.float64)
-    return float(-np.log(own).mean()) if np.isfinite(own).all() and (own > 0).all() else math.inf
-
-
-def validation_score(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], metric: str) -> float:
-    """One metric of `evaluate`, NaN if a probability is not finite; metrics of counts skip the costly others."""
-    if not np.isfinite(probabilities).all():
-        return math.nan
-    if metric not in COUNT_METRICS:
-        return evaluate(labels, probabilities, classes)[metric]
-    cells = confusion(labels, np.asarray(classes)[probabilities.argmax(axis=1)], classes)
-    counts = np.bincount(cells, minlength=len(classes) ** 2).reshape(len(classes), -1)
-    return float(from_confusion(counts, metric))
+    labels = frame["label"].astype(str).to_numpy() if learned.kind == CLASSES else targets
+    return Examples(tokens, targets, labels, learned, truncated)

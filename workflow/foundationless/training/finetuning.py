@@ -39,15 +39,16 @@ from foundationless.study.price.shares import members, reached
 from foundationless.tasks.sequence_sets import read_sequences
 from foundationless.training import racing, sweep
 from foundationless.training.checkpoints import fingerprint, load_state
-from foundationless.training.classifier import Classifier, Examples, check_classes, prepare_examples
+from foundationless.training.classifier import Classifier, Examples, prepare_examples
 from foundationless.training.compute import BETAS, Compute, derived_seed
+from foundationless.training.learned import check_metric
 from foundationless.training.loop import Job, LegOver, Pack, Run, paused
 from foundationless.training.stacking import Alone, State, capacity, changeable, packs, refusal, stackable_folds
 from foundationless.training.sweep import Fold, Settings, kept_run, run_name
 from foundationless.training.trainable.choice import choose_trained, save_memory
 
 HEAD, ADAPTERS = 2**40, 2**41  # stand for the fold in the seeds of heads and of adapters, out of reach of folds
-_USUAL = {"lora_targets": (), "layer_rates": 1.0, "unfreeze": 0}
+_USUAL = {"lora_targets": (), "layer_rates": 1.0, "unfreeze": 0, "class_weights": ""}
 _PROBED = 2  # longest and shortest training sequences on which a stack is compared with a run alone
 
 
@@ -130,7 +131,8 @@ def finetune(
         }
         described |= {"extend": settings.extend, "extended": tried}
     examples, tested = ready.examples, len(ready.test)
-    described |= {"truncated": examples.truncated, "classes": examples.classes, "trainable_parameters": ready.trained}
+    described |= {"truncated": examples.truncated} | examples.learned.settings()
+    described |= {"trainable_parameters": ready.trained}
     described |= {"gradient_checkpointing": True} if settings.gradient_checkpointing else {}
     described |= {"weight_precision": "bf16"} if settings.weight_precision == "bf16" else {}
     described["rows"] = {fold.name: [len(fold.train), len(fold.validation), tested] for fold in ready.folds}
@@ -138,7 +140,7 @@ def finetune(
     return Outcome(
         results=sweep.results(swept, kept, chosen, settings.metric, tested),
         selections=sweep.selections(swept, kept, chosen, settings.metric) + rungs,
-        predictions=sweep.predictions_of(rows, directory, swept, kept, examples.classes, chosen),
+        predictions=sweep.predictions_of(rows, directory, swept, kept, examples.learned.columns, chosen),
         settings=described,
         parameters=ready.parameters,
     )
@@ -224,8 +226,9 @@ def _prepare(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     limit = min(model.max_tokens, settings.max_tokens or model.max_tokens)
     folds, how = sweep.split_folds(frame, settings.fold_count, settings.folds)
-    examples = prepare_examples(frame, sequences.name, tokenizer, limit)
-    check_classes(examples, folds, sequences.name)
+    examples = prepare_examples(frame, sequences.name, tokenizer, limit, settings.class_weights)
+    check_metric(settings.metric, examples.learned, sequences.name)
+    examples = examples.fitted(folds, sequences.name)
     test = np.flatnonzero((frame["split"] == "test").to_numpy())
     if settings.weight_precision == "bf16" and compute.precision != "bf16":
         raise UserError("--weight-precision bf16: it is for passes in bfloat16; give --precision bf16, too.")
@@ -233,9 +236,9 @@ def _prepare(
     decisive = _decisive(weights, sequences, settings, compute.precision, limit, how, recipe)
     # not the bare seed: random weights of that seed began with the same draws
     torch.manual_seed(derived_seed(settings.seed, HEAD))
-    classifier = Classifier(model, tokenizer, len(examples.classes), settings.pooling, settings.batch_size, layers)
+    classifier = Classifier(model, tokenizer, examples.learned.width, settings.pooling, settings.batch_size, layers)
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    trained += model.width * len(examples.classes)
+    trained += model.width * examples.learned.width
     moved = classifier.to(compute.device)
     save_memory(model, settings)
     return _Ready(frame, examples, test, folds, moved, decisive, parameters, trained)
@@ -394,23 +397,23 @@ def _checkpoints(directory: Path, identity: str) -> dict[str, dict[str, Any]]:
 
 def _pack_size(job: Job, classifier: Classifier, folds: list[Fold], pack: int) -> tuple[int, bool]:
     """(Most runs that are trained at once, whether of several folds); says so if more than one."""
-    rows, family = folds[0].train, classifier.backbone.family
+    rows, family, examples = folds[0].train, classifier.backbone.family, job.examples.as_if(folds[0].number)
     if pack == 1 or len(folds) == 1:
         return 1, False
     if job.settings.gradient_checkpointing:
         tell(f"{family}: runs one after another, for blocks that are computed again cannot be stacked")
         return 1, False
     classifier.train()
-    size = min(pack or capacity(classifier, job.examples, rows, job.settings.batch_size, job.compute), len(folds))
+    size = min(pack or capacity(classifier, examples, rows, job.settings.batch_size, job.compute), len(folds))
     if size == 1:
         return 1, False
-    ordered = rows[np.argsort(job.examples.lengths[rows], kind="stable")]
+    ordered = rows[np.argsort(examples.lengths[rows], kind="stable")]
     probed = np.unique(np.concatenate([ordered[:_PROBED], ordered[-_PROBED:]]))
     reason = ""
     for together in (True, False):
-        if together and not stackable_folds(classifier, job.examples, probed, job.compute):
+        if together and not stackable_folds(classifier, examples, probed, job.compute):
             continue
-        reason = refusal(classifier, job.examples, probed, job.compute, together)
+        reason = refusal(classifier, examples, probed, job.compute, together)
         if not reason:
             most = max(map(len, packs(folds, size, job.settings.batch_size, together)))
             tell(f"{family}: up to {most} runs at once{'' if together else ', each of one fold'}")

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import finite
 from foundationless.runtime.log import tell
 from foundationless.runtime.signals import STATUS, Flag
 from foundationless.training.checkpoints import load_state, save_state
-from foundationless.training.classifier import Classifier, Examples, log_loss, validation_score
+from foundationless.training.classifier import Classifier, Examples
 from foundationless.training.compute import Compute, derived_seed, generator_states
+from foundationless.training.learned import evaluate, validation_score
 from foundationless.training.stacking import Alone, CrowdedError, Stack, State, copy_moments, optimizer
 from foundationless.training.sweep import Fold, Settings, keep_run, shown
 
@@ -259,11 +259,12 @@ class Pack:
             if run.diverged:
                 continue
             labels = examples.labels[run.fold.validation]
-            value = validation_score(labels, probabilities, examples.classes, settings.metric)
+            value = validation_score(labels, probabilities, examples.learned, settings.metric)
             run.epoch, run.step = run.epoch + 1, 0
             run.history.append(value)
             if settings.race:
-                run.losses.append(log_loss(examples.targets[run.fold.validation], probabilities))
+                targets = examples.targets[run.fold.validation]
+                run.losses.append(examples.learned.mean_loss(targets, probabilities, run.fold.number))
             if value > run.best_value:
                 run.best_value, run.best_epoch, run.best = value, run.epoch, self.network.copy(place)
         going = sum(not run.diverged for run in runs)
@@ -284,13 +285,13 @@ class Pack:
         for run, one in zip(runs if job.settings.race else [], kept, strict=False):
             one["losses"] = [finite(value) for value in run.losses]
         try:
-            own = {run.fold.number: run.fold.validation for run in runs}
+            own, fitted = {run.fold.number: run.fold.validation for run in runs}, [run.fold.number for run in runs]
             # every run has the same test rows, hence one fold
             for split, rows in (("validation", own), ("test", {0: job.test})):
-                folds = [run.fold.number if split == "validation" else 0 for run in runs]
-                probabilities = network.probabilities(job.examples, rows, folds, job.compute, self._pause)
+                folds = fitted if split == "validation" else [0] * len(runs)
+                probabilities = network.probabilities(job.examples, rows, folds, job.compute, self._pause, fitted)
                 for one, fold, values in zip(kept, folds, probabilities, strict=True):
-                    metrics = evaluate(job.examples.labels[rows[fold]], values, job.examples.classes)
+                    metrics = evaluate(job.examples.labels[rows[fold]], values, job.examples.learned)
                     one[split] = {metric: finite(value) for metric, value in metrics.items()}
         except CrowdedError:
             self._finish(places[: len(places) // 2])

@@ -28,12 +28,14 @@ from torch.func import functional_call, vmap
 
 from foundationless.training.classifier import Classifier, Examples
 from foundationless.training.compute import BETAS, AdamW, Compute, generator_states
+from foundationless.training.learned import Answers
 from foundationless.training.sweep import Fold
 
 State = dict[str, Tensor]
 Rows = Mapping[int, np.ndarray]  # by the number of a fold
 KEPT_COPIES = 5  # of what is trained: weight, gradient, two moments, the best epoch's weights
 MEMORY_SHARE = 0.8  # of a GPU's free memory; the rest is for what the allocator cannot use, and for other kernels
+_NO_ANSWERS = Answers(*[torch.empty(0)] * 3)
 _NOISE = {"fp32": 1e-3, "bf16": 5e-2}  # of a gradient, by its largest number
 
 
@@ -42,11 +44,10 @@ class CrowdedError(Exception):
 
 
 class _Pass(NamedTuple):
-    """One pass: inputs of the classifier, class indices, weights and places; with a first axis of runs if `several`."""
+    """One pass: inputs of the classifier, answers and places; with a first axis of runs if `several`."""
 
     inputs: tuple[Tensor, Tensor | None, Tensor]
-    targets: Tensor
-    weights: Tensor
+    answers: Answers  # empty where the pass predicts
     places: list[np.ndarray]  # of each run: positions in its rows; those of weight 0 come after them
     several: bool
 
@@ -80,7 +81,7 @@ class Alone:
                 value.requires_grad_(True)
 
     def gradient(self, examples: Examples, rows: Rows, folds: Sequence[int], compute: Compute) -> list[float]:
-        """Losses of the runs; leaves in `parameters` the gradients of the mean cross-entropy over each run's rows.
+        """Losses of the runs; leaves in `parameters` the gradients of the mean loss over each run's rows.
 
         `folds` says for each run which of the `rows` are its own. The batch goes in passes that fit the token budget,
         which is halved when memory runs out. Raises `CrowdedError` where several runs are too many for one sequence
@@ -93,10 +94,7 @@ class Alone:
                 for part in self._passes(examples, rows, folds, compute.token_budget):
                     with compute.autocast():
                         logits = self._logits(part)
-                    loss = nn.functional.cross_entropy(
-                        logits.flatten(0, 1), part.targets.expand(logits.shape[:2]).flatten(), reduction="none"
-                    )
-                    each = (loss.view(logits.shape[:2]) * part.weights).sum(1)
+                    each = (examples.learned.losses(logits, part.answers) * part.answers.weights).flatten(1).sum(1)
                     torch.autograd.backward(each.sum())
                     losses += each.detach().cpu()
                 self._share_gradients()
@@ -113,22 +111,25 @@ class Alone:
         folds: Sequence[int],
         compute: Compute,
         pause: Callable[[], None] = lambda: None,
+        fitted: Sequence[int] = (),
     ) -> list[np.ndarray]:
-        """Class probabilities float32 [rows, classes] of each run; `pause` is called between passes and may raise.
+        """Class probabilities, or outputs, float32 [rows, width] of each run; `pause` may raise between two passes.
 
-        But for the reading `as_in_paper` they do not depend on batch mates. `folds` and errors as of `gradient`.
+        But for the reading `as_in_paper` they do not depend on batch mates. `folds` and errors as of `gradient`;
+        `fitted`: the folds whose training rows scaled the runs, where `folds` says rows that all of them predict.
         """
         self.classifier.eval()
+        learned = examples.learned
         while True:
-            logits = [torch.zeros(len(rows[fold]), len(examples.classes)) for fold in folds]
+            logits = [torch.zeros(len(rows[fold]), learned.width) for fold in folds]
             try:
                 with torch.inference_mode(), compute.autocast():
-                    for part in self._passes(examples, rows, folds, compute.token_budget):
+                    for part in self._passes(examples, rows, folds, compute.token_budget, predicting=True):
                         computed = self._logits(part).to("cpu", torch.float32)
                         for own, values, places in zip(logits, computed, part.places, strict=True):
                             own[places] = values[: len(places)]
                         pause()
-                return [torch.softmax(own, dim=1).numpy() for own in logits]
+                return [learned.predictions(own, fold) for own, fold in zip(logits, fitted or folds, strict=True)]
             except torch.OutOfMemoryError:
                 pass
             self._shrink(examples, rows, folds, compute)
@@ -139,31 +140,35 @@ class Alone:
             raise CrowdedError
         compute.halve(longest)
 
-    def _passes(self, examples: Examples, rows: Rows, folds: Sequence[int], budget: int) -> Iterator[_Pass]:
+    def _passes(
+        self, examples: Examples, rows: Rows, folds: Sequence[int], budget: int, predicting: bool = False
+    ) -> Iterator[_Pass]:
         """Passes over as many rows of every run; runs of one fold share theirs."""
         numbers = list(dict.fromkeys(folds))
         which = [numbers.index(fold) for fold in folds]
         several = [rows[number] for number in numbers]
-        device = self.classifier.head.weight.device
+        head, learned = self.classifier.head.weight, examples.learned
         # by length, so that what the folds have in one pass is about as long
         lengths = [examples.lengths[some] for some in several]
         orders = [np.arange(len(own)) if len(several) == 1 else np.argsort(-own, kind="stable") for own in lengths]
         most = max(map(len, orders))
         filled = [np.pad(order, (0, most - len(order)), mode="edge") for order in orders]
         longest = np.max([own[order] for own, order in zip(lengths, filled, strict=True)], axis=0)
+        counts = np.array([len(some) for some in several])[:, None]
+        known = counts if predicting else np.array([[learned.known(examples.targets[some])] for some in several])
         for part, length in self.classifier.passes(longest, budget):
             taken = np.stack([some[order[part]] for some, order in zip(several, filled, strict=True)])
-            counts = np.array([len(some) for some in several])[:, None]
-            weights, targets = (part < counts) / counts, examples.targets[taken]
+            answers = _NO_ANSWERS
+            if not predicting:
+                answers = learned.answers(examples.targets[taken], (part < counts) / known, numbers, head.dtype)
+                answers = (answers.of_runs(which) if len(several) > 1 else answers).to(head.device)
             ids, mask, counted = self.classifier.inputs([examples.tokens[row] for row in taken.flat], length)
             if len(several) > 1:
                 ids, counted = (one.view(*taken.shape, -1)[which] for one in (ids, counted))
                 mask = None if mask is None else mask.view(*taken.shape, -1)[which]
-                weights, targets = weights[which], targets[which]
             yield _Pass(
                 (ids, mask, counted),
-                torch.from_numpy(targets).to(device),
-                torch.from_numpy(weights).to(device, self.classifier.head.weight.dtype),
+                answers,
                 [orders[fold][part[part < len(orders[fold])]] for fold in which],
                 len(several) > 1,
             )

@@ -3,7 +3,7 @@
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from foundationless.errors import UserError
 from foundationless.evaluation.records import Result, beyond
 from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
 from foundationless.runtime.log import tell
-from foundationless.study.vocabulary import CLASS_METRICS
+from foundationless.study.vocabulary import CLASSES, LEARNED_METRICS, labels_of
+from foundationless.tasks.sequence_sets import labels_in
 
 FOLD_SEED = 42  # the paper's folds
 
@@ -33,7 +34,8 @@ class Settings:
     `lora_rank` says as well); `lora_targets`: which maps have one (none: all). `layer_rates`: of a learning rate from
     one depth to the one below (1: the same for all). `unfreeze`: epochs after which one depth more is trained (0: all
     from the start; see `trainable.layers`). `gradient_checkpointing` and `weight_precision` (of what is frozen) save
-    memory and change no bit of a result (see `trainable.saving`).
+    memory and change no bit of a result (see `trainable.saving`). `class_weights`: `balanced`, or empty for none (see
+    `learned.Classes`).
     """
 
     metric: str
@@ -59,11 +61,18 @@ class Settings:
     unfreeze: int = 0
     gradient_checkpointing: bool = False
     weight_precision: str = "fp32"
+    class_weights: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be run."""
-        if self.metric not in CLASS_METRICS:
-            raise UserError(f"--metric {self.metric}: unknown for classes; use one of {', '.join(CLASS_METRICS)}.")
+        if self.metric not in LEARNED_METRICS:
+            raise UserError(f"--metric {self.metric}: chooses no run; use one of {', '.join(LEARNED_METRICS)}.")
+        if self.class_weights not in ("", "balanced"):
+            raise UserError(f"--class-weights {self.class_weights:.40}: give balanced, or leave it out.")
+        if self.class_weights and labels_of(self.metric) != CLASSES:
+            raise UserError(
+                f"--class-weights: --metric {self.metric} is of {labels_of(self.metric)}, not of classes; leave it out."
+            )
         if not self.learning_rates or min(self.learning_rates) <= 0:
             raise UserError("--learning-rates: give one or more positive numbers.")
         for flag, values in (("--learning-rates", self.learning_rates), ("--folds", self.folds)):
@@ -135,7 +144,8 @@ def split_folds(frame: pd.DataFrame, fold_count: int, folds: Sequence[int]) -> t
     """Folds of a sequence set, and in words how they were made.
 
     With `folds`: the train and validation rows cut by KFold(fold_count, shuffled, seed 42) as the paper did, or, where
-    rows share groups, by StratifiedGroupKFold, so that no group stands on both sides. Without: the set's own split.
+    rows share groups, by StratifiedGroupKFold (of outputs, which are no strata, GroupKFold), so that no group stands on
+    both sides. Without: the set's own split.
     """
     split = frame["split"].to_numpy()
     if not len(folds):
@@ -145,7 +155,7 @@ def split_folds(frame: pd.DataFrame, fold_count: int, folds: Sequence[int]) -> t
                 "the sequence set has no train or no validation rows; give --folds to cut its training rows."
             )
         return [Fold(-1, train, validation)], "published validation split"
-    from sklearn.model_selection import KFold, StratifiedGroupKFold
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold
 
     rows = np.flatnonzero((split == "train") | (split == "validation"))
     groups = frame["group"].fillna(frame["id"]).to_numpy()[rows]
@@ -155,12 +165,13 @@ def split_folds(frame: pd.DataFrame, fold_count: int, folds: Sequence[int]) -> t
         raise UserError(
             f"--fold-count {fold_count}: the set has only {units} training {'groups' if grouped else 'rows'}."
         )
+    kind = KFold
     if grouped:
-        splitter = StratifiedGroupKFold(fold_count, shuffle=True, random_state=FOLD_SEED)
-        cuts = list(splitter.split(rows, frame["label"].to_numpy()[rows], groups))
-    else:
-        cuts = list(KFold(fold_count, shuffle=True, random_state=FOLD_SEED).split(rows))
-    how = f"{'StratifiedGroupKFold' if grouped else 'KFold'}({fold_count}, shuffled, seed {FOLD_SEED})"
+        kind = StratifiedGroupKFold if labels_in(frame)[0] == CLASSES else GroupKFold
+    splitter = kind(fold_count, shuffle=True, random_state=FOLD_SEED)
+    given = (frame["label"].to_numpy()[rows], groups) if grouped else ()
+    cuts = list(splitter.split(rows, *given))
+    how = f"{kind.__name__}({fold_count}, shuffled, seed {FOLD_SEED})"
     return [Fold(number, rows[cuts[number][0]], rows[cuts[number][1]]) for number in folds], how
 
 
@@ -312,10 +323,10 @@ def predictions_of(
     runs: Path,
     plan: list[tuple[Fold, float]],
     kept: Mapping[str, Any],
-    classes: Sequence[str],
+    columns: Callable[[np.ndarray], dict[str, Any]],
     chosen: Mapping[str, Mapping[int, str]],
 ) -> pd.DataFrame:
-    """One row per test sample and run: id, group, label, predicted, probabilities, run, fold, selected…, split.
+    """One row per test sample and run: id, group, label, what `columns` says of it, run, fold, selected…, split.
 
     Runs that a race stopped have none, and nothing is `selected_paper` then.
     """
@@ -324,10 +335,9 @@ def predictions_of(
         name = run_name(fold, rate)
         if "stopped" in kept[name]:
             continue
-        probabilities = np.stack(pd.read_parquet(runs / f"{name}.parquet")["probabilities"].to_list())
+        predicted = np.stack(pd.read_parquet(runs / f"{name}.parquet")["probabilities"].to_list())
         own = tested[["id", "group", "label"]].assign(
-            predicted=np.array(classes, dtype=object)[probabilities.argmax(axis=1)],
-            probabilities=list(probabilities),
+            **columns(predicted),
             run=name,
             fold=fold.number,
             selected=chosen["validation"][fold.number] == name,
@@ -335,4 +345,6 @@ def predictions_of(
             split="test",
         )
         parts.append(own)
-    return pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs = {}  # of the set; a record says them of predictions
+    return table

@@ -25,7 +25,7 @@ from foundationless.study.names import parse_task
 from foundationless.study.plan import Plan
 from foundationless.study.price.estimate import Calibration, Machine, list_jobs, total
 from foundationless.study.price.workload import Workload
-from foundationless.study.vocabulary import SCOPES
+from foundationless.study.vocabulary import CLASSES, SCOPES
 
 TASKS = (4, 6, 8, 12, 16, 24, 32, 48)  # that are tried, and all
 SEEDS = (3, 4, 5, 6, 8, 10)
@@ -88,10 +88,11 @@ def deciding_analysis(plan: Plan) -> str:
 
 
 def order_tasks(workload: Workload, analysis: str) -> list[str]:
-    """Distinct tasks of an analysis in the order in which a design takes them (see the module)."""
+    """Distinct tasks of classes of an analysis in the order in which a design takes them (see the module)."""
     plan = workload.plan
     kinds = task_kinds(pd.DataFrame(list(plan.tasks.values())))
-    plain = [task for task in plan.config["analyses"][analysis]["tasks"] if not parse_task(task).variant]
+    tasks = plan.config["analyses"][analysis]["tasks"]
+    plain = [task for task in tasks if not parse_task(task).variant and plan.labels(task) == CLASSES]
     largest = sorted(plain, key=lambda task: -workload.rows(task)["test"])
     families: dict[str, list[str]] = {}
     seen = set()

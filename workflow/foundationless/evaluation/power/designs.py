@@ -13,7 +13,7 @@ from foundationless.evaluation.power.simulation import Components, Design, Task,
 from foundationless.study.names import parse_task
 from foundationless.study.plan import Plan
 from foundationless.study.price.workload import Workload
-from foundationless.study.vocabulary import ANALYSES, METRICS, SCOPES, TOO_FEW_SEEDS
+from foundationless.study.vocabulary import ANALYSES, CLASSES, METRICS, SCOPES, TOO_FEW_SEEDS
 
 ARMS = ("pretrained", "random")
 COLUMNS = [
@@ -28,7 +28,8 @@ def list_designs(workload: Workload, margins: Mapping[str, float]) -> dict[tuple
     `margins`: of every metric. Test rows are those of `Workload.rows`. Further draws of a set are one task, for they
     share its test rows, and so are the folds of a seed: what they add to precision is not counted. Twins are one
     cluster, of the family of the first. Analyses that do not compare sample by sample have no design,
-    nor have those of gene perturbations: what is known of noise is known of classes.
+    nor have those of gene perturbations, and tasks of values and tracks are in none: what is known of noise is known of
+    classes.
     """
     plan = workload.plan
     kinds = task_kinds(pd.DataFrame(list(plan.tasks.values())))
@@ -37,7 +38,7 @@ def list_designs(workload: Workload, margins: Mapping[str, float]) -> dict[tuple
         if not ANALYSES[analysis].paired or ANALYSES[analysis].predicts_effects:
             continue
         variants: dict[str, dict[str, str]] = {}
-        for task in by_task:
+        for task in (name for name in by_task if plan.labels(name) == CLASSES):
             parts = parse_task(task)
             variants.setdefault(parts.variant, {}).setdefault(parts.base_task, task)
         for variant, names in variants.items():

@@ -83,8 +83,8 @@ def state_power(workload: Workload, reported: Path, pilot: Path | None, differen
     designs = list_designs(workload, read_margins(plan.config["statistics"]))
     if not designs:
         return (
-            "\nPower: the study compares no pretrained arm with a random one sample by sample (of gene perturbations "
-            "nobody has measured the noise)."
+            "\nPower: the study compares no pretrained arm with a random one sample by sample (of gene perturbations, "
+            "and of labels that are numbers or tracks, nobody has measured the noise)."
         )
     components = components_of(workload, reported, pilot)
     paper = components[""]

@@ -92,14 +92,14 @@ def _states(model: Model) -> int:
     return width_of(model.config) * (2 if model.family == "caduceus" else 1)
 
 
-def trained_weights(model: Model, count: float, settings: Mapping[str, Any]) -> float:
-    """Numbers that are trained, the head's included; of adapters at most.
+def trained_weights(model: Model, count: float, settings: Mapping[str, Any], heads: float = CLASSES) -> float:
+    """Numbers that are trained, those of the `heads` (a class or an output each) included; of adapters at most.
 
     An adapter of a map with n inputs and m outputs has rank (n + m) numbers, and n + m <= 2 n m / width where neither
     is less than the width.
     """
     width, depth = _states(model), depth_of(model.config)
-    body, head = _body(model, count), float(CLASSES * width)
+    body, head = _body(model, count), float(heads * width)
     trained = trained_as(settings)
     if trained == "all":
         return count + head
@@ -118,11 +118,18 @@ def finetuning_memory(workload: Workload, analysis: str, task: str, model: Model
     plan, rows = workload.plan, workload.rows(task)
     settings, precision = plan.finetuning(task, analysis, model.name), plan.precision(model.name, "finetuning")
     longest = workload.tokens(model, rows["length"])[1]
-    return memory_of(model, workload.parameters(model), settings, precision, longest, rows["validation"])
+    count, heads = workload.parameters(model), float(workload.outputs(task) or CLASSES)
+    return memory_of(model, count, settings, precision, longest, rows["validation"], heads)
 
 
 def memory_of(
-    model: Model, count: float, settings: Mapping[str, Any], precision: str, longest: float, read: float
+    model: Model,
+    count: float,
+    settings: Mapping[str, Any],
+    precision: str,
+    longest: float,
+    read: float,
+    heads: float = CLASSES,
 ) -> Memory:
     """Of one run at a time.
 
@@ -133,9 +140,10 @@ def memory_of(
         precision: `fp32` or `bf16`.
         longest: tokens of a sequence.
         read: sequences that are validated on.
+        heads: classes or outputs.
     """
     depth, body = depth_of(model.config), _body(model, count)
-    trained = trained_weights(model, count, settings)
+    trained = trained_weights(model, count, settings, heads)
     adapted = trained_as(settings) == "lora"
     frozen = count if adapted else max(0.0, count - trained)
     mapped = 0.0 if model.family in CONVOLUTIONS else body  # in linear maps
@@ -149,8 +157,8 @@ def memory_of(
     of_token = (HAND + blocks) * kept if blocks else FORWARD * kept
     if recomputed and blocks:
         of_token = (1 + HAND) * kept + blocks * STREAM.get(model.family, 4) * width_of(model.config)
-    heads = int(model.config.get("num_attention_heads") or 0)
-    of_token += BIASED.get(model.family, 0) * (2 if precision == "bf16" else 4) * heads * longest
+    attending = int(model.config.get("num_attention_heads") or 0)
+    of_token += BIASED.get(model.family, 0) * (2 if precision == "bf16" else 4) * attending * longest
     activations = max(tokens * of_token, max(longest, min(budget, read * longest)) * FORWARD * kept)
     weights = 4 * (trained + frozen) - 2 * lowered
     return Memory(weights, 4 * trained, 8 * trained, 8 * trained, casts, activations, 4 * count, tokens)

@@ -40,6 +40,7 @@ PER_NUCLEOTIDE = 12  # bytes: text once or twice, and its ids as int64
 LOOKED_UP = 64  # bytes, where its words are sorted and looked up; of very large sets only a part of them
 SUMMARISED = 4  # tasks or figures at once, in a process each: the `threads` of those rules
 PREDICTED = 600  # bytes per test row of a job: three folds of two runs, of which each keeps about 100
+OUTPUT = 60  # bytes, of each output of a row besides
 GENOME_ON_READ = 1500  # MiB: one contig as text and as codes
 # MiB, and MiB more per MB of input files: a set of the user's own is as large as it is, whatever was published.
 OF_INPUT = {
@@ -164,8 +165,9 @@ class Allocation:
             return PYTHON * MIB + 8 * longest + 200 * sum(self.workload.total(name) for name in sets)
         if rule in ("summarise_analysis", "look"):  # predictions of a task's jobs, as one-hot cells in each process
             asked = analysis or self.plan.deciding
-            largest = sorted(self.workload.predicted(asked).values())[-SUMMARISED:]
-            return PYTHON * MIB + sum(PYTHON * MIB + PREDICTED * rows for rows in largest)
+            predicted = self.workload.predicted(asked).items()
+            held = [rows * (PREDICTED + OUTPUT * self.workload.outputs(name)) for name, rows in predicted]
+            return PYTHON * MIB + sum(PYTHON * MIB + size for size in sorted(held)[-SUMMARISED:])
         if rule in ("collect_tables", "bind_figures", "write_verdict", "write_report"):  # tables of every job
             return 2 * PYTHON * MIB + 20_000 * len(self.plan.cells)
         if rule == "draw_figures":  # the same, and Matplotlib in each process

@@ -29,7 +29,8 @@ BUDGET = 16384  # tokens of a batch of pretraining, as the command's default
 NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands for, roughly
 CPU_SECONDS = 3e-9  # of XGBoost (hist) per row, feature, level and tree; measured on one core: 2e-9 to 7e-9
 TREE_SECONDS = 4e-4  # of XGBoost per tree, however small
-TREES = 1.5  # of a round, on average: one for two classes, otherwise one a class
+TREES = 1.5  # of a round, on average: one for two classes, otherwise one a class; and one an output
+EACH_OUTPUT = ("xgboost", "logistic")  # classifiers that fit every output by itself
 WIDE = 4096  # numbers of a vector from outside, of which nobody says it before it is read
 FIT = 0.15  # seconds of a fit with what surrounds it: its libraries, files, record
 LINEAR_SECONDS = 4e-7  # of logistic regression or a linear SVM per row and feature, every strength that is tried
@@ -38,6 +39,7 @@ FOREST_SECONDS = 1e-2  # of a random forest per row, every size of its leaves
 SEQUENCE_SECONDS = {"markov": 2e-6, "pwm": 1e-6, "positional_kmer": 2e-6, "nearest": 1.5e-5}
 ROWS = 64  # by which a vocabulary is lengthened, to see what each row of it adds; tables are padded to a multiple
 CLASSES = 4  # of a task, on average
+PREDICTED = 64.0, 4.0  # bytes that a fine-tuning run keeps of a test row, and of each of its outputs besides
 UNKNOWN = {"train": 10000, "validation": 1000, "test": 1000, "length": 500}
 SPLITS = ("train", "validation", "test")
 READ = 2e8  # bytes per second that a disk gives or takes
@@ -261,6 +263,10 @@ class Workload:
             rows["train"] = float(CLASSES * parts.shots)
         return rows
 
+    def outputs(self, task: str) -> int:
+        """Outputs of a label of a task, as far as they are known; 0: its labels are classes."""
+        return self.plan.outputs(task) if self.plan.labels(task) != "classes" else 0
+
     def predicted(self, analysis: str) -> dict[str, float]:
         """Test rows that all jobs of an analysis predict, by task; several runs of a job count once."""
         by_task = self.plan.by_task.get(analysis, {})
@@ -328,7 +334,8 @@ class Workload:
         check = self._forward(model, rows["validation"], rows["length"], 1)
         last = self._forward(model, rows["test"] + rows["validation"], rows["length"], 1)
         seconds = folds * ((train + check) * epochs + last * ended)
-        return self._network("finetune_model", seconds, folds * ended * rows["test"] * 64.0)
+        kept = PREDICTED[0] + PREDICTED[1] * self.outputs(task)
+        return self._network("finetune_model", seconds, folds * ended * rows["test"] * kept)
 
     def _reading(self, rule: str, task: str, model: Model) -> Work:
         """A pass over a task's set: its rows, REF and ALT of variants, three substitutions at each position."""
@@ -380,21 +387,24 @@ class Workload:
         settings = self.plan.probing(analysis)
         rows = self.rows(task)
         if rule == "fit_baseline":
-            kinds, number, columns = [model.entry["classifier"]], 1, baseline_columns(model.entry)
+            kinds, number, columns = self.plan.classifiers(model.name, task), 1, baseline_columns(model.entry)
         else:
-            kinds = settings["probes"]
+            kinds = self.plan.probes(analysis, task)
             number = len(settings["poolings"]) * (1 + len(settings.get("pca") or ()))
             number *= 1 + int(settings.get("cv_folds") or 0)
             number = int(number * self.plan.columns_of_layers(self.plan.layers(analysis), model))
             columns = width_of_vectors(model)
         fits = number * sum(kind != "majority" for kind in kinds)
-        work = FIT * fits + sum(self._fit(kind, rows["train"], columns, settings) for kind in kinds) * number
+        outputs = self.outputs(task)
+        work = FIT * fits + sum(self._fit(kind, rows["train"], columns, settings, outputs) for kind in kinds) * number
         if rule == "fit_baseline":  # its features are counted first, in Python, sequence by sequence
             work += (2e-7 + SEQUENCE_SECONDS.get(kinds[0], 0.0)) * self.nucleotides(task)
         return Work(cpu=self.start(rule) + work)
 
-    def _fit(self, kind: str, rows: float, columns: float, settings: Mapping[str, Any]) -> float:
-        """Seconds of one fit, every strength or size that is tried."""
+    def _fit(self, kind: str, rows: float, columns: float, settings: Mapping[str, Any], outputs: int = 0) -> float:
+        """Seconds of one fit, every strength or size that is tried; of labels with outputs, of all of them."""
+        if outputs and kind in EACH_OUTPUT:
+            return outputs / (TREES if kind == "xgboost" else 1) * self._fit(kind, rows, columns, settings)
         if kind == "xgboost":
             trees = float(settings["rounds"]) * TREES
             return trees * (TREE_SECONDS + CPU_SECONDS * float(settings["depth"]) * rows * columns)

@@ -8,11 +8,14 @@ import pandas as pd
 from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
-from foundationless.tasks.sequence_sets import read_sequences
+from foundationless.study.vocabulary import CLASSES
+from foundationless.tasks.outputs.labels import SHOWN, labelled, labels_of_values, output_values
+from foundationless.tasks.sequence_sets import labels_in, read_sequences
 
 
 def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
-    """Train and validation rows of the set `train`, test rows of the set `test`, whose classes must be the same.
+    """Train and validation rows of the set `train`, test rows of the set `test`, whose classes, or outputs, must be the
+    same.
 
     Ids and groups say which set they come from. What stands in both sets, on either strand, is taken out of training
     and validation, so that the score is one of transfer and not of memory.
@@ -20,14 +23,14 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     columns = ["id", "sequence", "label", "split", "group"]
     learned, asked = (read_sequences(sources[name], columns)[columns] for name in ("train", "test"))
     learned, asked = learned[learned["split"] != "test"], asked[asked["split"] == "test"]
-    asked = asked.assign(label=asked["label"].map(lambda label: options["labels"].get(label, label)))
-    taught, wanted = set(learned["label"].dropna()), set(asked["label"].dropna())
-    if not wanted or not wanted <= taught:
-        odd = ", ".join(sorted(wanted - taught)) or "none"
+    kind, outputs = labels_in(learned)
+    if labels_in(asked)[0] != kind:
         raise UserError(
-            f"{sources['test'].name}: its test labels ({odd}) are no classes of {sources['train'].name} "
-            f"({', '.join(sorted(taught)[:8])}); transfer is between tasks of the same classes."
+            f"{sources['test'].name}: its labels are {labels_in(asked)[0]}, and those of {sources['train'].name} {kind}"
+            "; transfer is between tasks of the same labels."
         )
+    rename = _same_classes if kind == CLASSES else _same_outputs
+    asked = rename(learned, asked, options["labels"], sources)
 
     def both_strands(frame: pd.DataFrame) -> pd.Series:
         return frame["sequence"].map(lambda text: min(text, reverse_complement(text)))
@@ -36,4 +39,34 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     tell(f"{len(learned)} rows to learn from, {int(shared.sum())} of them left out: they stand in the test set")
     parts = [part.assign(**{key: f"{where}:" + part[key].astype(str) for key in ("id", "group")})
              for where, part in (("train", learned[~shared]), ("test", asked))]  # fmt: skip
-    return pd.concat(parts, ignore_index=True)
+    return labelled(pd.concat(parts, ignore_index=True), kind, outputs)
+
+
+def _same_classes(
+    learned: pd.DataFrame, asked: pd.DataFrame, names: dict[str, str], sources: dict[str, Path]
+) -> pd.DataFrame:
+    """The test rows with their labels as the training set has them."""
+    asked = asked.assign(label=asked["label"].map(lambda label: names.get(label, label)))
+    taught, wanted = set(learned["label"].dropna()), set(asked["label"].dropna())
+    if not wanted or not wanted <= taught:
+        odd = ", ".join(sorted(wanted - taught)) or "none"
+        raise UserError(
+            f"{sources['test'].name}: its test labels ({odd}) are no classes of {sources['train'].name} "
+            f"({', '.join(sorted(taught)[:8])}); transfer is between tasks of the same classes."
+        )
+    return asked
+
+
+def _same_outputs(
+    learned: pd.DataFrame, asked: pd.DataFrame, names: dict[str, str], sources: dict[str, Path]
+) -> pd.DataFrame:
+    """The test rows with their outputs in the order of the training set's."""
+    taught, wanted = labels_in(learned)[1], [names.get(name, name) for name in labels_in(asked)[1]]
+    if sorted(taught) != sorted(wanted):
+        odd = ", ".join(sorted(set(wanted) ^ set(taught))[:SHOWN]) or "one twice"
+        raise UserError(
+            f"{sources['test'].name}: its outputs are not those of {sources['train'].name} ({odd}); transfer is "
+            "between tasks of the same outputs: name them alike by the option labels."
+        )
+    values = output_values(asked)[:, [wanted.index(name) for name in taught]]
+    return asked.assign(label=pd.Series(labels_of_values(values), index=asked.index, dtype=object))
