@@ -35,7 +35,7 @@ def whole_study(elsewhere):
     return snakemake("--profile", "slurm", "-n", directory=elsewhere)
 
 
-@pytest.mark.parametrize("study", ["config", "mini", "mini-full", "mistral", "ablations"])
+@pytest.mark.parametrize("study", ["config", "mini", "mini-full", "mistral", "ablations", "outputs"])
 def test_every_study_plans(elsewhere, study):
     answer = snakemake("-n", "--configfile", f"config/{study}.yaml", directory=elsewhere)
     assert answer.returncode == 0, answer.stdout[-2000:]

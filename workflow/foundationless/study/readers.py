@@ -179,6 +179,82 @@ READERS = {
         | _ALPHABET,
         labels=(TRACKS,),
     ),
+    "tracks": Reader(
+        makes="classes",
+        function="outputs.tracks:read",
+        help="windows of a genome and a BED of peaks per track (track.NAME=FILE): which have a peak at the centre",
+        sources={
+            "track.*": "BED of the peaks of a track, as narrowPeak (.gz too)",
+            "windows": "BED of windows, which are centred on its intervals; without it they stand on a grid",
+        }
+        | _GENOME,
+        required=("genome",),
+        options={
+            "length": Option("at_least_one", 1000, "bases of a window"),
+            "bin": Option("at_least_one", 200, "bases in the middle of a window that a peak must cover"),
+            "overlap": Option("share", 0.5, "share of the bin that one peak covers at least"),
+            "step": Option("at_least_one", 200, "bases between the windows of the grid"),
+            "contigs": Option("words", [], "contigs of the windows; without it, those that have peaks"),
+            "empty": Option("share", 0.2, "share of the set, at most, of windows at which no track has a peak"),
+        }
+        | _SPLITS,
+        labels=(TRACKS,),
+    ),
+    "reporters": Reader(
+        makes="classes",
+        function="outputs.reporters:read",
+        help="reporter assays (STARR-seq, MPRA): sequences in a FASTA or a table, activities in a table; a regression",
+        sources={
+            "train.table": "table of activities for training: CSV, TSV, Parquet or Excel",
+            "validation.table": "the same for validation; without it validation is drawn from train",
+            "test.table": "the same for testing",
+            "train.fasta": "FASTA of the sequences, where the table has none",
+            "validation.fasta": "the same for validation",
+            "test.fasta": "the same for testing",
+        },
+        required=("train.table", "test.table"),
+        options={
+            "label": Option("words", [], "columns of the activities, one an output, as dev,hk"),
+            "sequence": Option("text", "sequence", "column of the sequence, where there is no FASTA"),
+            "id": Option("text", "", "column of the first words of the headers; without it, both have one order"),
+            "trim": Option("whole_numbers", [0, 0], "constant bases at the start and at the end, cut off, as 15,15"),
+            "validation_fraction": Option("share", 0.1, "share of train that becomes validation"),
+        }
+        | _ALPHABET,
+        labels=(VALUES,),
+    ),
+    "labelled_places": Reader(
+        makes="classes",
+        function="outputs.labelled_places:read",
+        help="a table of places of a genome with splits and labels (as BEND and the Genomics Long-Range Benchmark)",
+        sources={
+            "places": "table with a header: contig, start and end or a position, split, labels (.gz too)",
+            "values": "table of the labels, row by row, where they stand in a file of their own",
+        }
+        | _GENOME,
+        required=("places", "genome"),
+        options={
+            "contig": Option("text", "chromosome", "column of the contig"),
+            "start": Option("text", "start", "column of the first base"),
+            "end": Option("text", "end", "column of the end"),
+            "base": Option("at_least_zero", 0, "number of a contig's first base in the column start: 0 (as BED) or 1"),
+            "position": Option("text", "", "column of a 1-based position, in place of start and end"),
+            "strand": Option("text", "", "column of the strand; without it, +"),
+            "length": Option("at_least_zero", 0, "bases of windows around the middles; 0: from start to end"),
+            "split": Option("text", "split", "column of the split: train, validation (or valid), test"),
+            "label": Option("words", [], "columns of the labels; without it label, or all of the source values"),
+            "coding": Option(
+                "text",
+                "columns",
+                "of tracks: columns (one a track), positives (numbers of those that are one, from 0, as 0,3) or list "
+                "(zeros and ones, as [1, 0, 0])",
+            ),
+            "outputs": Option("words", [], "of tracks in one column: their names, or how many there are"),
+            "validation_fraction": Option("share", 0.1, "share of train that becomes validation, by megabases"),
+        }
+        | _LABELS,
+        labels=ANY,
+    ),
     "fasta_classes": Reader(
         makes="classes",
         function="fasta_classes:read",
