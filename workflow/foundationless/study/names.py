@@ -139,6 +139,11 @@ def sequence_set(task: str) -> str:
     return ".".join([base, *(word for word in words if not is_budget(word))])
 
 
+def in_source(role: str) -> str:
+    """What the name of a source says behind its dot: the class, or the track, of that file; nothing of others."""
+    return role.partition(".")[2]
+
+
 def layer_column(pooling: str, layer: int) -> str:
     """What the features of an inner layer are called: `max_layer3`; those of the last layer have the pooling's name."""
     return f"{pooling}_layer{layer}"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from foundationless.errors import UserError
 from foundationless.study.config import unknown
 from foundationless.study.families import CELL_FAMILIES, PIECES, PUBLISHED, count_parameters, depth_of, matched, scaled
-from foundationless.study.names import TOKENIZERS, parse_model, parse_task, without
+from foundationless.study.names import TOKENIZERS, in_source, parse_model, parse_task, without
 from foundationless.study.own.rows import is_path
 from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import (
@@ -278,7 +278,7 @@ class Plan:
         if sources.get("train", "").startswith("task:"):
             return self.outputs(sources["train"].removeprefix("task:"))
         columns = [word for word in options.get("label", "").split(",") if word.strip()]
-        return max(1, len(columns), len({role.partition(".")[2] for role in sources} - {""}))
+        return max(1, len(columns), len({in_source(role) for role in sources} - {""}))
 
     def sources(self, task: str) -> dict[str, str]:
         """Role -> source of a task: `dataset NAME`, `genome:NAME` or `simulated:FILE`."""

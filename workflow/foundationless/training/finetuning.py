@@ -8,6 +8,8 @@ is computed from the same runs for comparison. With `lora_rank` low-rank adapter
 (Table 8), and `trainable` says which part of them otherwise; weights read `as_in_paper` are padded and pooled as the
 paper did (`Classifier`).
 
+Labels are classes, as in the paper, numbers, or zeros and ones (`learned`): the same lines but for loss and metrics.
+
 Order of data, dropout and head depend on seed, fold and epoch alone, never on what ran before, so a job that was
 killed continues to the same bits, and both arms of a comparison see the same batches. Small networks are trained
 several runs at once where asked for (`stacking`), which is no part of a result's identity.
