@@ -9,10 +9,11 @@ from support.outputs import draw_labels, make_cell
 
 ARMS = [("hyenadna", "pretrained", 0.8), ("hyenadna", "random", 0.6), ("caduceus", "pretrained", 0.7)]
 ARMS += [("caduceus", "random", 0.55), ("kmer_xgboost", "baseline", 0.5)]
+MARKS = [*(f"H3K{k}me3" for k in (4, 9, 27, 36)), "H3K27ac", "CTCF in GM12878"]
 TASKS = [  # task, kind, outputs, group, metric
     ("deepstarr", VALUES, ["Dev", "Hk"], "enhancer activity", "pearson"),
     ("lentimpra", VALUES, ["log2FC"], "enhancer activity", "spearman"),
-    ("marks", TRACKS, [f"H3K{k}me3" for k in (4, 9, 27, 36)] + ["H3K27ac", "CTCF in GM12878"], "chromatin", "macro_auroc"),
+    ("marks", TRACKS, MARKS, "chromatin", "macro_auroc"),
     ("deepsea", TRACKS, [f"track {k}" for k in range(240)], "chromatin", "macro_auprc"),
 ]  # fmt: skip
 ITEMS, SEEDS = 600, 3

@@ -69,6 +69,12 @@ def test_a_network_that_is_really_better_is_used():
     assert "Use CNN: the network sees what k-mers cannot." in told["sentences"]
 
 
+def test_of_classes_no_other_metric_is_kept_or_told():
+    found = weighed(kmers=0.7, cnn=0.95)
+    assert not any("also" in each for each in found["arms"])
+    assert not any("On the test rows" in one for one in section(found, {})["sentences"])
+
+
 def test_a_difference_that_is_not_real_leaves_the_cheap_one():
     told = section(weighed(kmers=0.9, cnn=0.905), {"cnn": "CNN", "kmers": "k-mers"})
     assert told["use"] == {"model": "kmers", "init": "baseline"}

@@ -83,11 +83,15 @@ def weigh(
 
 
 def _further(results: TaskResults, metric: str) -> dict[Name, dict[str, float]]:
-    """Of numbers and tracks the other metrics of each arm: none is enough to picture what is predicted."""
+    """Of numbers and tracks the other metrics of each arm: none is enough to picture what is predicted.
+
+    An error in units of the labels is none of several outputs, which have different ones.
+    """
     labels = labels_of(metric)
     if labels == CLASSES or labels not in LABELS:
         return {}
-    scored = {name: results.score(name, 0)["validation"] for name in LABELS[labels] if name != metric}
+    others = [name for name in LABELS[labels] if name != metric and (name != "rmse" or len(results.outputs) == 1)]
+    scored = {name: results.score(name, 0)["validation"] for name in others}
     return {
         arm: {name: arms[arm].value for name, arms in scored.items() if math.isfinite(arms[arm].value)}
         for arm in results.order

@@ -63,7 +63,8 @@ def _known(runs: Sequence[Run]) -> tuple[Floats, Floats] | None:
 def _inner(values: Floats) -> Floats:
     """Values without the few farthest at both ends: one wild prediction must not make all others one cell."""
     low, high = np.quantile(values, [(1 - COVERED) / 2, (1 + COVERED) / 2])
-    return values[(values >= low) & (values <= high)]
+    inner: Floats = values[(values >= low) & (values <= high)]
+    return inner
 
 
 def _edges(values: Floats) -> Floats:

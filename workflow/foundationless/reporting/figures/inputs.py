@@ -37,7 +37,9 @@ NEEDED = {
     "outputs": (
         "analysis", "task", "model", "init", "output", "versus", "metric", "value", "delta", "low", "high", "variant",
     ),
-    "scatter": ("analysis", "task", "model", "init", "output", "what", "x", "y", "step_x", "step_y", "count", "variant"),
+    "scatter": (
+        "analysis", "task", "model", "init", "output", "what", "x", "y", "step_x", "step_y", "count", "variant",
+    ),
     "p_claims": ("item", "claim", "task", "model", "contrast", "difference", "low", "high", "holds"),
     "p_reported_across": ("experiment", "task", "model", "arm", "versus", "metric", "delta", "low", "high", "verdict"),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),

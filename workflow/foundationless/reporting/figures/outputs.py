@@ -162,7 +162,7 @@ def _cell(grid: pd.DataFrame) -> tuple[float, float]:
 
 
 def _steps(grid: pd.DataFrame, name: str) -> int:
-    return int(round((grid[name].max() - grid[name].min()) / float(grid[f"step_{name}"].iloc[0]))) + 1
+    return round(float(grid[name].max() - grid[name].min()) / float(grid[f"step_{name}"].iloc[0])) + 1
 
 
 def _relation(tables: Tables, analysis: str, task: str, arm: Arm, output: str) -> list[str]:
@@ -185,7 +185,7 @@ def _relation(tables: Tables, analysis: str, task: str, arm: Arm, output: str) -
 def _residuals(axes: Axes, tables: Tables, rows: pd.DataFrame, arms: Sequence[Arm]) -> None:
     """Shares of the residuals of each arm, as steps."""
     width = float(rows["step_x"].iloc[0]) if len(rows) else 1.0
-    cells = int(round((rows["x"].max() - rows["x"].min()) / width)) + 1 if len(rows) else 1
+    cells = round((rows["x"].max() - rows["x"].min()) / width) + 1 if len(rows) else 1
     middles = (rows["x"].min() if len(rows) else 0.0) + width * np.arange(cells)
     for arm in arms:
         part = rows[(rows["model"] == arm.model) & (rows["init"] == arm.init)]
@@ -204,7 +204,7 @@ def _residuals(axes: Axes, tables: Tables, rows: pd.DataFrame, arms: Sequence[Ar
 
 
 def tracks(tables: Tables) -> Figure:
-    """Differences of every output of a task of tracks: a row each, or a ranked curve with its band where they are many."""
+    """Differences of every output of a task of tracks: a row each, or a ranked curve where they are many."""
     title = "Tracks · What each output gains"
     found = tables.extra("outputs")
     found = of_validation(of_plain_tasks(found[found["output"].notna() & found["model"].isin(tables.looks)]))

@@ -26,8 +26,8 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     """
     if inputs.reported is None:
         return {}
-    inputs, tables = _of_classes(inputs, tables)
     numbers = read_reported(inputs.reported)
+    inputs, tables = _of_classes(inputs, tables)
     paper = Reported(numbers, inputs.tasks, inputs.labels)
     printed = paper_tables(inputs, tables, paper)
     prices = Prices(tables["cost"]) if "cost" in tables else None
@@ -42,9 +42,7 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     }
 
 
-def _of_classes(
-    inputs: Inputs, tables: Mapping[str, pd.DataFrame]
-) -> tuple[Inputs, Mapping[str, pd.DataFrame]]:
+def _of_classes(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> tuple[Inputs, Mapping[str, pd.DataFrame]]:
     """Both without the rows of tasks whose labels are no classes."""
     judged = inputs.scores[inputs.scores["analysis"].isin(CLASSIFICATIONS)]
     others = set(judged.loc[judged["metric"].isin(OUTPUT_METRICS), "task"])

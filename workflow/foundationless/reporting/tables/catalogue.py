@@ -63,9 +63,7 @@ _OUTPUTS = " ".join(
     f"{metric} {metric}_low {metric}_high"
     for metric in ("pearson", "spearman", "r2", "rmse", "macro_auroc", "macro_auprc")
 )
-_VERSUS = " ".join(
-    f"versus_{arm} versus_{arm}_low versus_{arm}_high verdict_{arm}" for arm in ("random", "baseline")
-)
+_VERSUS = " ".join(f"versus_{arm} versus_{arm}_low versus_{arm}_high verdict_{arm}" for arm in ("random", "baseline"))
 _SUMMARY, _ACROSS, _NOTES = "evaluation.task_summary", "evaluation.across_tasks", "evaluation.task_results:NOTES"
 _DIAGNOSTICS = "evaluation.diagnostics:COLUMNS"
 

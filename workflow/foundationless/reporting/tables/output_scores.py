@@ -11,6 +11,7 @@ from foundationless.study.vocabulary import CLASSIFICATIONS, OUTPUT_METRICS
 REFERENCES = ("random", "baseline")
 _NUMBERS = dict.fromkeys(("value", "low", "high"), float)
 
+
 def output_scores(
     scores: pd.DataFrame, comparisons: pd.DataFrame, outputs: pd.DataFrame, labels: Mapping[str, str]
 ) -> pd.DataFrame:

@@ -35,7 +35,14 @@ CHECKS = {
 def section(found: Fact, labels: Mapping[str, str]) -> dict[str, Any]:
     """What the verdict holds of a set: the arm to use, the evidence, and sentences for people."""
     use, choice = _choose(found, labels)
-    said = [*choice, *_meaning(found, use, labels), *_leaks(found), *_flattery(found, labels), _sure(found, labels), *_cost(found, labels, use)]
+    said = [
+        *choice,
+        *_meaning(found, use, labels),
+        *_leaks(found),
+        *_flattery(found, labels),
+        _sure(found, labels),
+        *_cost(found, labels, use),
+    ]
     return {
         "task": found["task"],
         "title": f"Which to use for this set: {found['label']}",

@@ -84,8 +84,8 @@ def metrics_words(judged: Mapping[str, Any]) -> list[str]:
     lines = [f"Of labels that are numbers or tracks, {said}; of several outputs it is their mean."]
     if len({labels_of(name) for name in metrics}) > 1:
         lines.append(
-            f"{_list([METRICS[name].label for name in metrics])} are no one scale, so the mean over all tasks is "
-            f"one of unlike units{_by_family(judged)}."
+            f"The tasks' metrics, {_list([METRICS[name].label for name in metrics])}, are no one scale, so the mean "
+            f"over all tasks is one of unlike units{_by_family(judged)}."
         )
     return lines
 
