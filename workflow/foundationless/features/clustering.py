@@ -70,8 +70,7 @@ def cluster(
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import StandardScaler
 
-    if labels_in(frame)[1]:
-        raise UserError("clusters are compared with classes, and the set has labels of another kind; leave it out.")
+    _check_classes(frame)
     generator = np.random.default_rng(seed)
     inside = np.flatnonzero((frame["split"] == "test") & frame["label"].notna())
     if len(inside) > most_rows:
@@ -116,6 +115,11 @@ def cluster(
         results.append(Result("explained_variance", finite(share), len(rows), extra=facts))
     columns = {"id": rows["id"].to_numpy(), "label": classes[labels], "x": places[:, 0], "y": places[:, 1]}
     return Clustering(results, pd.DataFrame(columns), p)
+
+
+def _check_classes(frame: pd.DataFrame) -> None:
+    if labels_in(frame)[1]:
+        raise UserError("clusters are compared with classes, and the set has labels of another kind; leave it out.")
 
 
 def cluster_layers(
