@@ -149,6 +149,17 @@ def test_of_many_outputs_the_first_have_intervals(monkeypatch):
         assert table.loc[ranked, "low"].isna().all() and ranked.any()
 
 
+def test_many_outputs_of_many_items_have_fewer_resamples(monkeypatch):
+    monkeypatch.setattr(tables, "MOST_RANKED", 300 * 3 * 80)
+    monkeypatch.setattr(tables, "FEWEST_RESAMPLES", 10)
+    for kind, metric, resamples in ((TRACKS, "macro_auroc", 80), (VALUES, "spearman", 80), (VALUES, "pearson", 200)):
+        found, *_ = summed(kind, metric)
+        assert set(found.comparisons["resamples"]) == {resamples}
+        told = [row["note"] for row in found.notes if row["what"] == "resamples"]
+        said = "3 outputs of 300 test items are ranked in 80 resamples, not in more"
+        assert told == ([said] if resamples == 80 else [])
+
+
 def test_chance_of_tracks_is_an_order_at_random_under_the_same_resample():
     records, predictions, observed = make_cells(TRACKS, "macro_auprc", SIGNALS, n=60)
     results, _ = read_results(records, predictions, 50, 0)
