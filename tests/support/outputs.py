@@ -11,7 +11,7 @@ from foundationless.study.vocabulary import VALUES
 def draw_labels(kind, n, outputs, generator, missing=0.1):
     """What was observed [n, outputs]: normal numbers of another scale each, or ones in a third; some is not known."""
     latent = generator.normal(size=(n, outputs))
-    observed = 5 + latent * 10.0 ** np.arange(outputs) if kind == VALUES else (latent > 0.4).astype(float)
+    observed = 5 + latent * 10.0 ** (np.arange(outputs) % 4) if kind == VALUES else (latent > 0.4).astype(float)
     observed[generator.random(observed.shape) < missing] = np.nan
     return observed, latent
 
@@ -19,7 +19,7 @@ def draw_labels(kind, n, outputs, generator, missing=0.1):
 def predict(kind, latent, signal, generator):
     """Values whose correlation with the latent numbers is `signal`, in units of the labels, or as probabilities."""
     mixed = signal * latent + np.sqrt(1 - signal**2) * generator.normal(size=latent.shape)
-    scale = 10.0 ** np.arange(latent.shape[1])
+    scale = 10.0 ** (np.arange(latent.shape[1]) % 4)
     return 5 + signal * mixed * scale if kind == VALUES else 1 / (1 + np.exp(-mixed))
 
 

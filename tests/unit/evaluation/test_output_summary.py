@@ -9,6 +9,7 @@ import scipy.stats
 import sklearn.metrics as sk
 
 from foundationless.errors import UserError
+from foundationless.evaluation.layers.depth import score_layers
 from foundationless.evaluation.outputs import tables
 from foundationless.evaluation.task_results import read_predictions, read_results
 from foundationless.evaluation.task_summary import summarise
@@ -97,6 +98,37 @@ def test_the_table_of_outputs(kind, metric):
     ]
 
 
+def test_layers_are_scored_by_the_metric_of_outputs():
+    """Of R² an interval may lie below -1, where those of classes end."""
+    records, predictions, observed = make_cells(VALUES, "r2", {NET: 0.8}, seeds=2)
+    for record in records:
+        run = {"split": "validation", "selection": "run", "metric": "r2", "n": 300, "fold": None, "learning_rate": None}
+        record["results"] = [
+            {**run, "value": value, "extra": {"run": f"layer{layer}", "layer": layer}}
+            for layer, value in ((0, 0.1), (1, 0.6))
+        ]
+        record["selections"] = [{"what": "layer", "chosen": "1"}]
+    tables_of = []
+    for table in predictions:
+        values = arrays(table)
+        parts = []
+        for layer, shift in ((0, 1e4), (1, 0.0)):
+            column = pa.array(list((values + shift).astype(np.float32)), pa.list_(pa.float32()))
+            one = table.set_column(table.column_names.index("values"), "values", column)
+            one = one.set_column(one.column_names.index("run"), "run", pa.array([f"layer{layer}"] * 300))
+            parts.append(one.set_column(one.column_names.index("split"), "split", pa.array(["validation"] * 300)))
+        tables_of.append(pa.concat_tables(parts))
+    found = score_layers(records, tables_of, "r2", 100, 0).set_index("layer")
+    known = ~np.isnan(observed)
+    expected = np.mean([
+        sk.r2_score(observed[known[:, k], k], arrays(table)[known[:, k], k] + shift)
+        for table in predictions for k in range(3) for shift in (1e4,)
+    ])  # fmt: skip
+    assert found.loc[0, "value"] == pytest.approx(expected, rel=1e-3)
+    assert found.loc[0, "low"] < found.loc[0, "value"] < found.loc[0, "high"] < -1
+    assert found["chosen"].tolist() == [0, 2] and found.loc[1, "low"] > 0
+
+
 def test_of_many_outputs_the_first_have_intervals(monkeypatch):
     monkeypatch.setattr(tables, "MOST", 2)
     for kind, metric in ((VALUES, "pearson"), (TRACKS, "macro_auroc")):
@@ -115,6 +147,17 @@ def test_of_many_outputs_the_first_have_intervals(monkeypatch):
         assert table.loc[(table["output"] == "") & (table["metric"] == metric), "low"].notna().all()
         ranked = table["metric"].isin(["spearman", "macro_auprc"]) & (table["output"] == "")
         assert table.loc[ranked, "low"].isna().all() and ranked.any()
+
+
+def test_many_outputs_of_many_items_have_fewer_resamples(monkeypatch):
+    monkeypatch.setattr(tables, "MOST_RANKED", 300 * 3 * 80)
+    monkeypatch.setattr(tables, "FEWEST_RESAMPLES", 10)
+    for kind, metric, resamples in ((TRACKS, "macro_auroc", 80), (VALUES, "spearman", 80), (VALUES, "pearson", 200)):
+        found, *_ = summed(kind, metric)
+        assert set(found.comparisons["resamples"]) == {resamples}
+        told = [row["note"] for row in found.notes if row["what"] == "resamples"]
+        said = "3 outputs of 300 test items are ranked in 80 resamples, not in more"
+        assert told == ([said] if resamples == 80 else [])
 
 
 def test_chance_of_tracks_is_an_order_at_random_under_the_same_resample():

@@ -9,7 +9,8 @@ weights not as the paper read them), with the difference that would be found wit
 DeLong's test of the same predictions, and the corrected t test over folds. Diagnostics have a table each: what choosing
 by test score adds (optimism), the best random arm as opponent (oracle), what rows that training knows add
 (leakage), reliability curves (calibration), components of variance (components), scores of runs (runs), ROC curves
-(roc), confusion matrices (confusion), what was chosen (selections) and settings. notes.csv: what is missing or could
+(roc), confusion matrices (confusion), what was chosen (selections) and settings; of labels that are several numbers, or
+zeros and ones, every output by every metric, with its differences (outputs). notes.csv: what is missing or could
 not be computed. records.parquet: every recorded number. All tables end with the parts of the names of task and model.
 """
 

@@ -16,6 +16,7 @@ from foundationless.evaluation.aggregate import ALPHA, decide
 from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, compare_paired, interval
 from foundationless.evaluation.diagnostics import Arms, Estimates, calibrations, find_diagnostics, select_only
 from foundationless.evaluation.layers.depth import is_layered
+from foundationless.evaluation.outputs.tables import within_reach
 from foundationless.evaluation.paired_tests import combine_seeds, delong, mcnemar, nadeau_bengio
 from foundationless.evaluation.records import flat_cost, flatten
 from foundationless.evaluation.task_results import (
@@ -141,7 +142,9 @@ def summarise(
     if results is None:
         notes += [note(task, "arm", "no arm has predictions")] if records else []
         return Summary(pd.DataFrame(), pd.DataFrame(), select_only(records), notes, flat)
-    arms = results.score(metric, resamples)
+    results, told = within_reach(results, metric)
+    notes += told
+    arms = results.score(metric, results.resamples)
     rivals = Rivals(baselines, [arm for arm in design if arm not in results.order])
     chance = _chance(results, arms, metric)
     rows, estimates, uneven = _compare(results, arms, metric, margin, rivals, chance)

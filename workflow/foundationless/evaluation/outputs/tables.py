@@ -33,6 +33,8 @@ OUTPUTS = [
 SELECTION = "validation"
 COMPARED = ("random", "baseline")  # what differences of outputs are with
 MOST = 50  # outputs that have intervals, the first ones: hundreds would take longer than all else
+# Numbers that the resamples of a run rank at most, about half a minute, and the fewest resamples even so.
+MOST_RANKED, FEWEST_RESAMPLES = 2 * 10**9, 500
 SUMMED = ("pearson", "r2", "rmse")  # metrics whose mean over any number of outputs costs little
 
 Rows = list[dict[str, Any]]
@@ -93,6 +95,16 @@ def by_output(
                 row for pair in pairs if (row := _difference_row(results, scored, pair, margin, learned[scored.output]))
             ]
     return rows, _notes(results)
+
+
+def within_reach(results: TaskResults, metric: str) -> tuple[TaskResults, Rows]:
+    """The results with fewer resamples, and a note, where many outputs of many items are ranked in each of them."""
+    items = max(len(run.labels) for cell in results.cells for run in cell.runs.values())
+    fewer = max(FEWEST_RESAMPLES, MOST_RANKED // max(1, items * len(results.outputs)))
+    if not results.outputs or metric in SUMMED or results.resamples <= fewer:
+        return results, []
+    text = f"{len(results.outputs)} outputs of {items} test items are ranked in {fewer} resamples, not in more"
+    return replace(results, resamples=fewer), [results.note("resamples", text)]
 
 
 def judge(frame: pd.DataFrame) -> pd.DataFrame:
