@@ -146,7 +146,7 @@ class Samples:
 
 
 def _parse_labels(frame: pd.DataFrame, kind: str, outputs: Sequence[str]) -> np.ndarray:
-    """Values [n, outputs] of labels with outputs, NaN where not known; `UserError` for what is no number, or no track."""
+    """Values [n, outputs] of labels with outputs (NaN: not known); `UserError` for what is no number, or no track."""
     values = parse_outputs(frame["label"], outputs)
     if kind == TRACKS and (odd := ~(np.isnan(values) | (values == 0) | (values == 1))).any():
         row, column = np.argwhere(odd)[0]

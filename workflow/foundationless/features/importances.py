@@ -24,7 +24,7 @@ class Importances(NamedTuple):
             the loss), `impurity` (mean decrease of Gini's), `nats` (log-odds of the class against all others, times how
             often a training sequence has the feature), `information` (nats that a feature adds about the class, behind
             those above it).
-        classes: whom each row of weights speaks for; `""` for all at once.
+        classes: the class, or the output, that each row of weights speaks for; `""` for all at once.
         weights: [classes, features]; not a number: the feature says nothing of that class.
         names: of the features; None: those that the features were made with.
     """

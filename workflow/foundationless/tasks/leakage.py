@@ -265,9 +265,9 @@ def audit(
     `similarity`; the id of that row (null: none); whether a row with the same sequence or its reverse complement has
     another label (`outputs.agreement`). Then `collinear, overlap, overlap_length, overlap_identity, overlap_by,
     overlap_with, same_label`: whether a row there overlaps it as `overlap` asks; the longest such match as a share of
-    the row, in bases, and its identity (NaN: not compared base by base); how it was seen (`sequence`, `coordinates`, `both`, or empty); the id of
-    the other row, and whether that one has its label (null: no such row, or no labels). And the counts, one row per
-    `split` and `against` (`earlier`: all earlier splits together).
+    the row, in bases, and its identity (NaN: not compared base by base); how it was seen (`sequence`, `coordinates`,
+    `both`, or empty); the id of the other row, and whether that one has its label (null: no such row, or no labels).
+    And the counts, one row per `split` and `against` (`earlier`: all earlier splits together).
     """
     if not FLOOR <= similarity <= 1:
         raise UserError(f"similarity {similarity:g}: a share of matching bases from {FLOOR:g} to 1 is meant.")

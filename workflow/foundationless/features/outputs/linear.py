@@ -4,7 +4,7 @@ Both read features that are standardised on train rows, and share one strength a
 the larger, the less weights are held back. It is 1 / alpha of scikit-learn's `Ridge` and C of its `LogisticRegression`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,9 @@ from foundationless.features.classifiers import (
 )
 from foundationless.features.importances import Importances
 
-EXTENT_OF_RIDGE = (STRENGTHS[0], 1e6)  # predictions must not shrink into the rounding of single precision
+# Of ridge regression, from where predictions do not yet shrink into the rounding of single precision, to least squares;
+# 0.01 without a validation split.
+RIDGE = (*STRENGTHS, 1e5, 1e6)
 WEIGHED = 64  # outputs up to which the weights of features are kept
 # At most: steps of Newton's method, conjugate gradients in each, and halves of one.
 _NEWTON, _GRADIENTS, _HALVES = 100, 100, 20
@@ -51,59 +53,43 @@ def fit_ridge(matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> 
     from threadpoolctl import threadpool_limits
 
     train = samples.rows("train")
-    observed, coefficients = samples.observed[train], dict[int, Floats]()
+    observed, most = samples.observed[train], RIDGE[-1]
+    strengths = RIDGE if len(samples.rows("validation")) else (0.01,)
     with threadpool_limits(settings.threads):
         scaled = _standardise(matrix, train)
-        paths = [
-            (outputs, _RidgePath(scaled, train[rows], observed[np.ix_(rows, outputs)]))
-            for rows, outputs in patterns(np.isfinite(observed))
-        ]
+        weights = np.empty((len(strengths), scaled.shape[1], observed.shape[1]))
+        intercepts = np.empty((len(strengths), observed.shape[1]))
+        for rows, outputs in patterns(np.isfinite(observed)):
+            path = ridge_path(scaled[train[rows]], observed[np.ix_(rows, outputs)], strengths)
+            weights[:, :, outputs], intercepts[:, outputs] = path
 
         def fit(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
-            predicted = np.empty(samples.observed.shape, dtype=np.float32)
-            for outputs, path in paths:
-                predicted[:, outputs] = path.predict(strength)
-            return predicted, {}
+            place = strengths.index(strength)
+            return (scaled @ weights[place] + intercepts[place]).astype(np.float32), {}
 
-        tuned = _tune("strength", STRENGTHS, 0.01, fit, samples, settings.metric, EXTENT_OF_RIDGE)
-        if len(samples.outputs) > WEIGHED:
-            return tuned
-        for outputs, path in paths:
-            weights = path.weights(tuned.chosen["strength"])
-            coefficients |= {output: weights[:, place] for place, output in enumerate(outputs)}
-    ordered = np.stack([coefficients[output] for output in range(len(samples.outputs))])
-    return tuned._replace(importances=Importances("coefficient", samples.outputs, ordered))
+        tuned = _tune("strength", strengths, 0.01, fit, samples, settings.metric, most=most)
+    if len(samples.outputs) > WEIGHED:
+        return tuned
+    chosen = weights[strengths.index(tuned.chosen["strength"])]
+    return tuned._replace(importances=Importances("coefficient", samples.outputs, chosen.T))
 
 
-class _RidgePath:
-    """Ridge regression of some outputs at any strength: features [n, d] of all rows, `rows` that train, `truth`."""
+def ridge_path(features: Floats, truth: Floats, strengths: Sequence[float]) -> tuple[Floats, Floats]:
+    """Weights [strengths, d, outputs] and intercepts [strengths, outputs] of ridge regressions of `truth` [n, outputs].
 
-    def __init__(self, scaled: Floats, rows: NDArray[np.int64], truth: Floats) -> None:
-        self.intercepts = truth.mean(axis=0)
-        centre = scaled[rows].mean(axis=0)
-        own, centred = scaled[rows] - centre, truth - self.intercepts
-        wide = own.shape[1] > len(own)
-        values, vectors = np.linalg.eigh(own @ own.T if wide else own.T @ own)
-        kept = values > values[-1] * max(own.shape) * np.finfo(float).eps
-        self.values = values[kept]
-        # Of more features than rows, axes of the features from those of the rows.
-        self.axes = own.T @ (vectors[:, kept] / np.sqrt(self.values)) if wide else vectors[:, kept]
-        self.shares = self.axes.T @ (own.T @ centred)
-        self.places = (scaled - centre) @ self.axes
-
-    def predict(self, strength: float) -> Floats:
-        """What is predicted of all rows [n, outputs]."""
-        predicted: Floats = self.intercepts + self.places @ self._coordinates(strength)
-        return predicted
-
-    def weights(self, strength: float) -> Floats:
-        """Weights of the features [d, outputs]."""
-        weights: Floats = self.axes @ self._coordinates(strength)
-        return weights
-
-    def _coordinates(self, strength: float) -> Floats:
-        coordinates: Floats = self.shares / (self.values + 1 / strength)[:, None]
-        return coordinates
+    Each is least in |w|^2 / strength + the squared errors; features: [n, d].
+    """
+    centre, means = features.mean(axis=0), truth.mean(axis=0)
+    own, centred = features - centre, truth - means
+    wide = own.shape[1] > len(own)
+    values, vectors = np.linalg.eigh(own @ own.T if wide else own.T @ own)
+    kept = values > values[-1] * max(own.shape) * np.finfo(float).eps
+    values = values[kept]
+    # Of more features than rows, axes of the features from those of the rows.
+    axes = own.T @ (vectors[:, kept] / np.sqrt(values)) if wide else vectors[:, kept]
+    shares = axes.T @ (own.T @ centred)
+    weights = np.stack([axes @ (shares / (values + 1 / strength)[:, None]) for strength in strengths])
+    return weights, means - centre @ weights
 
 
 def fit_logistic(matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from foundationless.data.outputs import format_outputs, parse_outputs
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
-from foundationless.study.vocabulary import CLASSES, TRACKS, VALUES
+from foundationless.study.vocabulary import CLASSES, TRACKS
 from foundationless.tasks.sequence_sets import labels_in, with_outputs
 
 MISSING = ("", ".", "na", "n/a", "nan", "null", "none")  # words, in small letters, of what is not known
@@ -114,11 +114,13 @@ def check_outputs(frame: pd.DataFrame) -> None:
     least, most = np.where(known, train, np.inf).min(axis=0), np.where(known, train, -np.inf).max(axis=0)
     flat = [name for name, varies in zip(names, most > least, strict=True) if not varies]
     untested = [name for name, known in zip(names, np.isfinite(test).T, strict=True) if not known.any()]
-    what = "number" if kind == VALUES else "label"
-    for odd, why in ((flat, f"no two training rows of which that {what} differs"), (untested, "no test row")):
+    for odd, why in ((flat, "no two training rows that differ"), (untested, "no test row")):
         if odd:
             more = f", … ({len(odd)} in all)" if len(odd) > SHOWN else ""
-            raise UserError(f"{named(odd)}{more}: there is {why}; leave the output out, or give more rows.")
+            raise UserError(
+                f"{named(odd)}{more} {'have' if len(odd) > 1 else 'has'} {why} of which it is known; leave it out of "
+                "the labels, or give more rows."
+            )
 
 
 def named(names: Sequence[str]) -> str:
