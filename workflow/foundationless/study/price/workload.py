@@ -345,7 +345,7 @@ class Workload:
 
     def _chunked(self, model: Model, rows: float, tokens: float, factor: float, settings: Mapping[str, Any]) -> float:
         """Seconds of training on rows of so many tokens in chunks; those of several passes are computed once more."""
-        budget, batch = float(settings.get("token_budget", BUDGET)), settings["batch_size"]
+        budget, batch = float(settings.get("token_budget", BUDGET)), float(settings["batch_size"])
         factor += tokens > budget
         several = max(1.0, batch * tokens / budget)
         return rows / batch * self._pass(model, self._multiplied(model), batch * tokens, factor, several)

@@ -99,6 +99,6 @@ class Chunked(Classifier):
             if self.query is not None:
                 scores = scores + nn.functional.linear(vectors, self.query) / math.sqrt(vectors.shape[1])
             padded = nn.utils.rnn.pad_sequence
-            shares = padded(scores.split(sizes), batch_first=True, padding_value=-math.inf).softmax(dim=1)
-            logits: Tensor = (shares * padded(each.split(sizes), batch_first=True)).sum(dim=1)
+            shares = padded(list(torch.split_with_sizes(scores, sizes)), True, -math.inf).softmax(dim=1)
+            logits: Tensor = (shares * padded(list(torch.split_with_sizes(each, sizes)), True)).sum(dim=1)
         return logits
