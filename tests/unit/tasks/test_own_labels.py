@@ -103,6 +103,7 @@ def test_planted_sets_are_their_own_labels(tmp_path, kind):
     study = own_study(read_base(ROOT / "config/own.yaml"), "mine", "Mine", found)
     plan = read_study(study)
     assert study["tasks"]["mine"]["metric"] == study["tasks"]["mine_rows"]["metric"] == found.metric
+    assert "is judged by" in study["notes"] and found.seen in study["notes"]
     assert f"label_kind={labels}" in plan.options("mine_rows") and "deal=rows" in plan.options("mine_rows")
 
 

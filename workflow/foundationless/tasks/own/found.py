@@ -25,7 +25,8 @@ class Found:
     """How the files are read: reader, sources (role: file), options, whether a genome is needed; and what they hold.
 
     `held_out`: contigs of the genome that test and validation take. `sizes`: rows of each split and mean `length`.
-    `metric` judges the set, and says the kind of its labels (`vocabulary.labels_of`).
+    `metric` judges the set, and says the kind of its labels (`vocabulary.labels_of`); `seen` is how that was read, in
+    words for the page.
     """
 
     reader: str
@@ -36,3 +37,4 @@ class Found:
     held_out: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     sizes: dict[str, float] = field(default_factory=dict)
     metric: str = "mcc"
+    seen: str = ""

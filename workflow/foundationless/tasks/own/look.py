@@ -118,7 +118,9 @@ def _look_at_table(given: Given) -> Found:
         _refuse(given, "column", label=given.label, sequence=given.sequence, group=given.group, split=given.split)
         kind, how = see_kind(path, frame[["label"]], given.kind)
         said = f"{path.name}: a FASTA whose headers end in |LABEL."
-        return Found("table", {"all": path}, _kind_option(kind) | {"fractions": FRACTIONS}, (said, *how))
+        return Found(
+            "table", {"all": path}, _kind_option(kind) | {"fractions": FRACTIONS}, (said, *how), seen=" ".join(how)
+        )
     columns = [str(name) for name in frame.columns]
     labels = _label_columns(path, columns, given.label)
     several = _listed_columns(path, columns, given.sequence, "sequence")
@@ -154,7 +156,8 @@ def _look_at_table(given: Given) -> Found:
         if "split" not in named and set(frame[name].str.strip().str.lower()) <= set(WORDS)
     ]
     options |= _kind_option(kind) | {"fractions": FRACTIONS}
-    return Found("table", {"all": path}, options, (f"{said} in {_quoted(labels)}.", *how, *unused))
+    sentences = (f"{said} in {_quoted(labels)}.", *how, *unused)
+    return Found("table", {"all": path}, options, sentences, seen=" ".join(how))
 
 
 def _kind_option(kind: str) -> dict[str, str]:

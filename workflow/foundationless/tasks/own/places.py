@@ -40,7 +40,7 @@ def look_at_intervals(path: Path, given: Given, genome: Genome, seed: int) -> Fo
     elif kind == VALUES:
         kind, how = see_kind(path, frame[["score"]], VALUES)
     options = {} if kind == CLASSES else {"label_kind": kind}
-    found = Found("intervals", {"bed": path}, options, ("intervals", *how))
+    found = Found("intervals", {"bed": path}, options, ("intervals", *how), seen=" ".join(how))
     return _held_out(found, frame.assign(label=frame["name"]), kind, genome, seed)
 
 
@@ -57,7 +57,8 @@ def look_at_variants(path: Path, given: Given, genome: Genome, seed: int) -> Fou
         cells = [pd.Series(column) for column in zip(*frame["label"].str.split(";"), strict=True)]
         kind, how = see_kind(path, pd.concat(cells, axis=1).set_axis(fields, axis=1), given.kind)
     options = {"label": given.label, "length": str(WINDOW)} | ({} if kind == CLASSES else {"label_kind": kind})
-    return _held_out(Found("alleles", {"vcf": path}, options, ("variants", *how)), frame, kind, genome, seed)
+    found = Found("alleles", {"vcf": path}, options, ("variants", *how), seen=" ".join(how))
+    return _held_out(found, frame, kind, genome, seed)
 
 
 def _held_out(found: Found, frame: pd.DataFrame, kind: str, genome: Genome, seed: int) -> Found:

@@ -51,8 +51,9 @@ def own_study(base: Mapping[str, Any], name: str, label: str, found: Found) -> d
     for spec in study["analyses"].values():
         spec["tasks"] = [rows if set(spec["tasks"]) & dealt else name]
     study["limits"] = {}
-    notes = _pretrain_there(study, name, found)
-    study |= {"study": f"trial_{name}", "title": f"{label}: which model to use", "notes": notes or study["notes"]}
+    notes = _pretrain_there(study, name, found) or study["notes"]
+    notes = f"{notes.rstrip()} {found.seen}" if found.seen else notes
+    study |= {"study": f"trial_{name}", "title": f"{label}: which model to use", "notes": notes}
     return study
 
 
