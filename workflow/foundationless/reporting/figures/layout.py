@@ -11,7 +11,7 @@ from matplotlib.figure import SubFigure
 
 from foundationless.reporting.figures import style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.study.vocabulary import LABELS, METRICS, labels_of
+from foundationless.study.vocabulary import CLASSES, LABELS, METRICS, labels_of
 
 SUITE_SHORT = {"nt": "NT", "gue": "GUE", "gb": "GB"}
 TASKS_AS_UNITS = "Intervals over tasks take these as independent; those of verdict_forest do not."
@@ -78,11 +78,11 @@ def alike(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
     A mean of MCC and correlations is a value of neither.
     """
-    kinds = rows["metric"].map(lambda metric: labels_of(str(metric)))
+    kinds = rows["metric"].map(lambda metric: labels_of(str(metric)) or CLASSES)
     counts = rows.groupby(kinds)["task"].nunique()
     if len(counts) < 2:
         return rows, ""
-    kind = max(counts.index, key=lambda name: (counts[name], -[*LABELS, ""].index(name)))
+    kind = max(counts.index, key=lambda name: (counts[name], -[*LABELS].index(name)))
     others = rows[kinds != kind]
     return rows[kinds == kind], f"Left out of means, for other metrics: tasks of {metric_names(others['metric'])}. "
 
