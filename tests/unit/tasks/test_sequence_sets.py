@@ -71,3 +71,9 @@ def test_a_foreign_sequence_set_is_refused_by_name(tmp_path, columns, sentence):
     frame(**columns).to_parquet(tmp_path / "set.parquet")
     with pytest.raises(UserError, match=sentence):
         sequence_sets.read_sequences(tmp_path / "set.parquet")
+
+
+@pytest.mark.parametrize("names", [["a", "a"], ["a", ""], ["NA"], ["b", "nan"]])
+def test_outputs_have_names_of_their_own(names):
+    with pytest.raises(UserError, match="name"):
+        sequence_sets.with_outputs(frame(), "values", names)

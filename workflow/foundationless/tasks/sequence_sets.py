@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foundationless.data.dna import check_dna
+from foundationless.data.files.numbers import MISSING
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
 from foundationless.study.vocabulary import CLASSES
@@ -122,6 +123,8 @@ def with_outputs(frame: pd.DataFrame, labels: str, outputs: Sequence[str]) -> pd
     names = [str(name) for name in outputs]
     if not all(names) or len(set(names)) < len(names):
         raise UserError(f"outputs {', '.join(names)[:80]}: each needs a name of its own.")
+    if odd := [name for name in names if name.lower() in MISSING]:
+        raise UserError(f"output '{odd[0]}': tables would read this name as a missing value; give it another one.")
     frame.attrs = {"labels": labels, "outputs": names}
     return frame
 
