@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -257,6 +258,31 @@ def test_the_demo_finds_what_was_planted_and_nothing_in_permuted_labels(demo):
     # Several arms at the 95 % level: one interval may miss chance, and none by much.
     misses = (permuted["low"] > 0) | (permuted["high"] < 0)
     assert misses.sum() <= 1 and permuted["value"].abs().max() < 0.25
+
+
+def test_the_demo_finds_numbers_and_tracks_and_nothing_in_permuted_ones(demo):
+    """Whoever read the words knows amounts and topics of them; k-mers can be told; what is dealt anew tells nobody."""
+    planted = ["sim_amounts", "sim_topics"]
+    pairs = pd.read_csv(demo / "tables/comparisons.csv")
+    read = pairs[pairs["analysis"].eq("lora") & pairs["versus"].eq("random") & pairs["selection"].eq("validation")]
+    assert (read.set_index("task").loc[planted, "low"] > 0).all() and (read["verdict"] == "better").all()
+    scores = pd.read_csv(demo / "tables/scores.csv")
+    scores = scores[scores["selection"].eq("validation")].set_index(["analysis", "task", "model", "init"])
+    for task, least in zip(planted, (0.8, 0.95), strict=True):
+        assert scores.loc[("tokenizer", task, "kmer_logistic", "baseline"), "low"] > least
+        assert scores.loc[("tokenizer", task, "dilated_cnn.demo", "random"), "learned"]
+    permuted = scores[scores.index.get_level_values("task").isin([f"{task}.permuted" for task in planted])]
+    assert len(permuted) >= 16 and (permuted["value"] - permuted["chance"]).abs().max() < 0.15
+    analyses = set(
+        scores.index[scores.index.get_level_values("task").str.contains("amounts|topics")].unique("analysis")
+    )
+    assert analyses == {"lowdata", "epochs", "tokenizer", "controls", "lora", "frozen", "transfer"}
+    # What stands for a task is the mean over its outputs.
+    outputs = pd.read_csv(demo / "tables/outputs.csv")
+    plain = outputs[outputs["versus"].isna()]
+    keys, own = ["analysis", "task", "model", "init", "metric"], plain["output"].notna()
+    means = plain[own].groupby(keys)["value"].mean()
+    assert len(means) > 100 and np.allclose(means, plain[~own].set_index(keys)["value"].reindex(means.index), atol=1e-9)
 
 
 def test_a_copy_of_the_weights_is_no_different_and_both_protocols_share_their_runs(demo):

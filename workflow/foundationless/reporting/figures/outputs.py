@@ -48,6 +48,7 @@ def regression(tables: Tables) -> Figure:
         "bootstrap intervals over items (or groups) and seeds. Right: predicted minus observed, share of the test "
         "items. Of several outputs the first is shown. "
         "Pretrained: the best on the validation rows; baseline: the best there. "
+        "A baseline that is named after logistic regression is ridge regression here. "
         f"No test here: comparisons.csv has the paired differences. {_left(len(places), len(shown))}"
     )
     arms = [style.handle(label=words, color=style.INK, **line) for words, line in _LINES.items()]
