@@ -83,10 +83,10 @@ def test_it_has_no_weights_and_no_job_that_runs_it(tables):
         estimate(each, {}, 1e12)[0].query("target == 'all'").set_index("rule")["jobs"]
         for each in (plan(tables, frozen=usual), design)
     )
-    # sim_biotype and sim_enhancer, each by one checkpoint and three random networks (biotype has a single seed)
-    assert after["import_vectors"] == 2 + 4 and after["import_scores"] == 1
+    # sim_biotype and three tasks, each by one checkpoint and three random networks (biotype has a single seed)
+    assert after["import_vectors"] == 2 + 3 * 4 and after["import_scores"] == 1
     assert (after.drop(["import_vectors", "import_scores"]) - before)[lambda more: more != 0].to_dict() == {
-        "probe": 2 * 2 + 6, "total": 2 * 2 + 6 + 6 + 1,
+        "probe": 2 * 2 + 3 * 6, "total": 2 * 2 + 3 * 6 + 2 + 3 * 4 + 1,
     }  # fmt: skip
 
 
