@@ -223,6 +223,31 @@ def test_numbers_of_a_vcf_are_of_their_alleles(tmp_path, genome, capsys):
     assert "none of its 174 rows has a label" in refused(capsys, argv)
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "xlsx"])
+@pytest.mark.parametrize("again", ["dev", "dev ", "sequence "])
+def test_a_column_that_is_there_twice_is_refused_where_it_is_read(tmp_path, capsys, ending, again):
+    table, path = numbers(), tmp_path / f"all.{ending}"
+    twice = table.set_axis(["sequence", "dev", "hk", again], axis=1)
+    if ending == "xlsx":
+        twice.to_excel(path, index=False)
+    else:
+        twice.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    line = refused(capsys, building(tmp_path / "set.parquet", "table", {"all": path}, VALUES))
+    assert f"two columns are called '{again.strip()}'" in line
+    twice.set_axis(["sequence", "dev", "hk", "hk.2"], axis=1).assign(x=1).to_csv(tmp_path / "b.csv", index=False)
+    assert len(build(tmp_path, "table", {"all": tmp_path / "b.csv"}, VALUES)) == len(table)
+
+
+@pytest.mark.parametrize("index", ["sequence", "dev", "id"])
+def test_a_column_that_pandas_wrote_as_the_index_of_parquet_is_read(tmp_path, index):
+    table, path = numbers().assign(id=[f"row{row}" for row in range(120)]), tmp_path / "all.parquet"
+    table.to_parquet(path, index=False)
+    plain = build(tmp_path, "table", {"all": path}, VALUES)
+    table.set_index(index).to_parquet(path)
+    pd.testing.assert_frame_equal(build(tmp_path, "table", {"all": path}, VALUES), plain)
+    assert set(plain["id"]) == set(table["id"])
+
+
 # ---- the reader joined_tables
 
 
