@@ -94,6 +94,7 @@ def test_given_splits_and_a_validation_split_without_strata(tmp_path):
 @pytest.mark.parametrize(("change", "options", "said"), [
     ({"dev": "high"}, VALUES, r"row 8 has 'high' in the column 'dev', which is no finite number"),
     ({"hk": "0,5"}, VALUES, r"row 8 has '0,5' in the column 'hk', which is no finite number"),
+    ({"hk": "1e300"}, VALUES, r"row 8 has '1e300' in the column 'hk', which is no finite number of at most 1e+15"),
     ({"hk": "inf"}, VALUES, r"row 8 has 'inf' in the column 'hk'"),
     ({"hk": "1_000"}, VALUES, r"row 8 has '1_000' in the column 'hk'"),
     ({"open": 2}, ["label=open", "label_kind=tracks"], r"row 8 has '2' in the column 'open', which is none of 0 and 1"),
