@@ -303,7 +303,18 @@ def test_joined_tables_by_chromosome(tmp_path, genome):
     assert "" not in set(frame["label"]) and set(frame["label"]) == {"0;0", "1;1"}
 
 
+def test_joined_tables_of_which_nothing_is_left_to_train_are_refused(tmp_path, capsys, genome):
+    path = write_track(tmp_path / "a.csv", [(dna(60, 900 + row), row % 2) for row in range(20)])
+    roles = dict.fromkeys(["train.a", "test.a"], path)
+    assert call(building(tmp_path / "s.parquet", "joined_tables", roles)) == 2
+    assert "none is left to train" in capsys.readouterr().err
+    roles |= {"genome": genome}
+    assert call(building(tmp_path / "s.parquet", "joined_tables", roles, ["test_contigs=chr3"])) == 2
+    assert "none of the sequences is left" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("roles", "options", "said"), [
+    ([], [], "no source begins with 'test.'"),
     (["train.a", "test"], [], "source 'test' is not known to this reader"),
     (["train.a"], [], "no source begins with 'test.'"),
     (["train.a", "all.b"], [], "sources all.* hold the rows of every split"),
