@@ -432,6 +432,10 @@ POSITIVES = ["label_kind=tracks", "coding=positives", "outputs=a,b,c"]
         (PLACES, [*POSITIVES, "position=label"], "row 1 is no place (0,2)"),
         (PLACES.replace("90", "4"), POSITIVES, "row 1 is no place (5 to 4)"),
         (PLACES, [*POSITIVES, "contig=contig"], "no column 'contig'"),
+        (PLACES, [*POSITIVES, "base=2"], "option base=2: the first base of a contig has the number 0 or 1"),
+        (PLACES.replace("\t5\t90", "\t0\t90"), [*POSITIVES, "base=1"], "row 1 is no place (0 to 90)"),
+        (PLACES.replace("start", "end"), [*POSITIVES, "start=end"], "two columns are called 'end'"),
+        (PLACES.replace("0,2", "1"), ["label_kind=values", "label=label,label"], "'label' is named twice as a label"),
         (PLACES, ["label_kind=values"], "row 1 has '0,2' in the column 'label', which is no finite number"),
     ],
 )
