@@ -204,6 +204,7 @@ def test_windows_of_a_bed_are_centred_and_splits_are_drawn_by_megabase(tmp_path,
         ({"track.a": "chr1\t1\t3\n", "track.b": "chr1\t1\t3\n"}, [], "has a peak of any track at its centre"),
         ({}, ["length=60000"], "no contig with peaks holds a window of 60000 bases"),
         ({}, ["test_contigs=chr9"], "no sequence lies on contig 'chr9'"),
+        ({}, ["test_contigs=chr1", "validation_contigs=1"], "contig '1' is named for test and for validation"),
     ],
 )
 def test_mistakes_in_tracks_are_one_sentence(tmp_path, capsys, genomes, changes, options, said):
@@ -431,6 +432,10 @@ POSITIVES = ["label_kind=tracks", "coding=positives", "outputs=a,b,c"]
         (PLACES, [*POSITIVES, "position=label"], "row 1 is no place (0,2)"),
         (PLACES.replace("90", "4"), POSITIVES, "row 1 is no place (5 to 4)"),
         (PLACES, [*POSITIVES, "contig=contig"], "no column 'contig'"),
+        (PLACES, [*POSITIVES, "base=2"], "option base=2: the first base of a contig has the number 0 or 1"),
+        (PLACES.replace("\t5\t90", "\t0\t90"), [*POSITIVES, "base=1"], "row 1 is no place (0 to 90)"),
+        (PLACES.replace("start", "end"), [*POSITIVES, "start=end"], "two columns are called 'end'"),
+        (PLACES.replace("0,2", "1"), ["label_kind=values", "label=label,label"], "'label' is named twice as a label"),
         (PLACES, ["label_kind=values"], "row 1 has '0,2' in the column 'label', which is no finite number"),
     ],
 )
@@ -474,3 +479,24 @@ def test_the_study_has_files_with_licences_and_metrics_that_fit(monkeypatch):
                 check_url(LEDGER[source]["url"])
     arms = {(job.task, job.init) for job in study.cells if job.analysis == "finetune"}
     assert {(name, arm) for name in NAMES for arm in ("pretrained", "random", "baseline")} <= arms
+
+
+def test_places_of_one_base_and_classes_of_two_spellings(tmp_path, genomes):
+    """Where counting begins with 1, start and end of one base are the same number; `1.0` is the class `1`."""
+    genome, contigs = genomes
+    rows = [("chr1", at, at + long, "train", label) for at, long, label in ((1, 59, "1"), (70, 0, "1.0"), (90, 9, "0"))]
+    rows += [("chr8", 1, 60, "valid", "0.0"), ("chr9", 1, 60, "test", "1")]
+    table = pd.DataFrame(rows, columns=["chromosome", "start", "end", "split", "label"])
+    table.to_csv(tmp_path / "p.csv", index=False)
+    frame = built(
+        tmp_path / "c.parquet", "labelled_places", {"places": tmp_path / "p.csv", "genome": genome}, ["base=1"]
+    )
+    assert list(frame["sequence"][:3]) == [contigs["chr1"][0:60], contigs["chr1"][69], contigs["chr1"][89:99]]
+    assert list(frame["label"]) == ["1", "1", "0", "0", "1"]
+
+
+def test_a_column_of_activities_is_named_once(tmp_path, capsys):
+    pd.DataFrame({"sequence": ["ACGTACGTAC", "GGGTACGTAC"], "dev": [1.0, 2.0]}).to_csv(tmp_path / "t.csv", index=False)
+    sources = dict.fromkeys(["train.table", "test.table"], tmp_path / "t.csv")
+    argv = building(tmp_path / "set.parquet", "reporters", sources, ["label=dev,dev"])
+    assert "the column 'dev' is named twice as a label" in refused(capsys, argv)

@@ -94,6 +94,7 @@ def test_given_splits_and_a_validation_split_without_strata(tmp_path):
 @pytest.mark.parametrize(("change", "options", "said"), [
     ({"dev": "high"}, VALUES, r"row 8 has 'high' in the column 'dev', which is no finite number"),
     ({"hk": "0,5"}, VALUES, r"row 8 has '0,5' in the column 'hk', which is no finite number"),
+    ({"hk": "1e300"}, VALUES, r"row 8 has '1e300' in the column 'hk', which is no finite number of at most 1e+15"),
     ({"hk": "inf"}, VALUES, r"row 8 has 'inf' in the column 'hk'"),
     ({"hk": "1_000"}, VALUES, r"row 8 has '1_000' in the column 'hk'"),
     ({"open": 2}, ["label=open", "label_kind=tracks"], r"row 8 has '2' in the column 'open', which is none of 0 and 1"),
@@ -223,6 +224,31 @@ def test_numbers_of_a_vcf_are_of_their_alleles(tmp_path, genome, capsys):
     assert "none of its 174 rows has a label" in refused(capsys, argv)
 
 
+@pytest.mark.parametrize("ending", ["csv", "tsv", "xlsx"])
+@pytest.mark.parametrize("again", ["dev", "dev ", "sequence "])
+def test_a_column_that_is_there_twice_is_refused_where_it_is_read(tmp_path, capsys, ending, again):
+    table, path = numbers(), tmp_path / f"all.{ending}"
+    twice = table.set_axis(["sequence", "dev", "hk", again], axis=1)
+    if ending == "xlsx":
+        twice.to_excel(path, index=False)
+    else:
+        twice.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    line = refused(capsys, building(tmp_path / "set.parquet", "table", {"all": path}, VALUES))
+    assert f"two columns are called '{again.strip()}'" in line
+    twice.set_axis(["sequence", "dev", "hk", "hk.2"], axis=1).assign(x=1).to_csv(tmp_path / "b.csv", index=False)
+    assert len(build(tmp_path, "table", {"all": tmp_path / "b.csv"}, VALUES)) == len(table)
+
+
+@pytest.mark.parametrize("index", ["sequence", "dev", "id"])
+def test_a_column_that_pandas_wrote_as_the_index_of_parquet_is_read(tmp_path, index):
+    table, path = numbers().assign(id=[f"row{row}" for row in range(120)]), tmp_path / "all.parquet"
+    table.to_parquet(path, index=False)
+    plain = build(tmp_path, "table", {"all": path}, VALUES)
+    table.set_index(index).to_parquet(path)
+    pd.testing.assert_frame_equal(build(tmp_path, "table", {"all": path}, VALUES), plain)
+    assert set(plain["id"]) == set(table["id"])
+
+
 # ---- the reader joined_tables
 
 
@@ -277,7 +303,18 @@ def test_joined_tables_by_chromosome(tmp_path, genome):
     assert "" not in set(frame["label"]) and set(frame["label"]) == {"0;0", "1;1"}
 
 
+def test_joined_tables_of_which_nothing_is_left_to_train_are_refused(tmp_path, capsys, genome):
+    path = write_track(tmp_path / "a.csv", [(dna(60, 900 + row), row % 2) for row in range(20)])
+    roles = dict.fromkeys(["train.a", "test.a"], path)
+    assert call(building(tmp_path / "s.parquet", "joined_tables", roles)) == 2
+    assert "none is left to train" in capsys.readouterr().err
+    roles |= {"genome": genome}
+    assert call(building(tmp_path / "s.parquet", "joined_tables", roles, ["test_contigs=chr3"])) == 2
+    assert "none of the sequences is left" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("roles", "options", "said"), [
+    ([], [], "no source begins with 'test.'"),
     (["train.a", "test"], [], "source 'test' is not known to this reader"),
     (["train.a"], [], "no source begins with 'test.'"),
     (["train.a", "all.b"], [], "sources all.* hold the rows of every split"),

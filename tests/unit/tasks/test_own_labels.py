@@ -251,6 +251,8 @@ def test_numbers_of_a_vcf(tmp_path):
     found = looked(vcf, genome=fasta, label="LFC,SE")
     assert made(found, genome=fasta)["label"].tolist()[:3] == ["0;0", "0.125;1", "0.25;2"]
     assert looked(vcf, genome=fasta, label="SE").metric == "mcc"
+    with pytest.raises(UserError, match="of the INFO fields LFC, LFC one is named twice"):
+        looked(vcf, genome=fasta, label="LFC,LFC")
     with pytest.raises(UserError, match="tracks hold 1, 0 or nothing"):
         looked(vcf, genome=fasta, label="LFC", kind="tracks")
 

@@ -108,8 +108,10 @@ def check_taught(frame: pd.DataFrame) -> None:
 
 
 def contig_splits(contigs: pd.Series, test: list[str], validation: list[str], where: str) -> np.ndarray:
-    """A split for every row [rows] by its contig; `UserError` where a contig named holds no row."""
+    """A split for every row [rows] by its contig; `UserError` where one named holds no row, or is named for both."""
     held = contigs.map(canonical_contig)
+    if both := [name for name in validation if canonical_contig(name) in set(map(canonical_contig, test))]:
+        raise UserError(f"{where}: contig '{both[0]}' is named for test and for validation; leave it out of one.")
     for name in [*test, *validation]:
         if canonical_contig(name) not in set(held):
             raise UserError(

@@ -3,7 +3,7 @@
 import csv
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,27 @@ def read_text_table(path: Path, columns: Iterable[str] = (), *, loose: bool = Fa
         ) from None
     except ValueError as error:
         raise UserError(f"{path}: cannot be read as a table ({' '.join(str(error).split())}).") from None
-    frame.columns = [str(name).strip() for name in frame.columns]
-    for name in columns:
-        if name not in frame.columns:
-            raise UserError(f"{path}: has no column '{name}' (it has {', '.join(map(str, frame.columns[:8]))}).")
+    cells = [] if blanks else next(csv.reader([header], delimiter=separator), [])
+    name_columns(frame, path, columns, [cell.strip() for cell in cells])
     if frame.empty:
         raise UserError(f"{path}: the table has a header and no rows.")
     return frame
+
+
+def name_columns(frame: pd.DataFrame, path: Path, wanted: Iterable[str], header: Sequence[str]) -> None:
+    """Take blanks off the names of a table's columns; where two are alike then, the second is NAME.1, as pandas has it.
+
+    `UserError` for a column of `wanted` that is not there, or is there twice: in the frame, or in the `header`, which
+    has the names as the file has them.
+    """
+    names = [str(name).strip() for name in frame.columns]
+    for name in wanted:
+        if name not in names:
+            raise UserError(f"{path}: has no column '{name}' (it has {', '.join(names[:8])}).")
+        if max(names.count(name), header.count(name)) > 1:
+            raise UserError(f"{path}: two columns are called '{name}'; give one another name.")
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    frame.columns = [f"{name}.{number}" if number else name for name, number in zip(names, before, strict=True)]
 
 
 def _separated(stream: Any, separator: str, loose: bool) -> pd.DataFrame:

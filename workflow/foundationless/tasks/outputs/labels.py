@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from foundationless.data.files.numbers import MISSING
+from foundationless.data.files.numbers import LARGEST, MISSING
 from foundationless.data.outputs import format_outputs, parse_outputs
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
@@ -23,6 +23,8 @@ def read_outputs(cells: pd.DataFrame, kind: str, where: str) -> pd.Series:
     Blank cells, and words such as NA and nan, are not known. `UserError`, with the row (as the index names it) and the
     column, for what is no finite number, and of tracks for what is none of 0 and 1 (or false and true).
     """
+    if twice := [name for name in cells.columns if list(cells.columns).count(name) > 1]:
+        raise UserError(f"{where}: the column '{twice[0]}' is named twice as a label; name it once.")
     values = np.column_stack([_column(cells[name], kind, where) for name in cells.columns])
     return pd.Series(labels_of_values(values), index=cells.index, dtype=object)
 
@@ -42,7 +44,7 @@ def _column(cells: pd.Series, kind: str, where: str) -> NDArray[np.float64]:
             known[text] = float("nan") if text.strip().lower() in MISSING else read(text.strip())
         except ValueError:
             row = (cells == text).idxmax()
-            what = "is none of 0 and 1" if kind == TRACKS else "is no finite number"
+            what = "is none of 0 and 1" if kind == TRACKS else f"is no finite number of at most {LARGEST:.0e}"
             raise UserError(
                 f"{where}: row {row} has '{text[:40]}' in the column '{cells.name}', which {what}; correct it, or "
                 "leave the cell empty where nothing is known."
@@ -51,9 +53,9 @@ def _column(cells: pd.Series, kind: str, where: str) -> NDArray[np.float64]:
 
 
 def _number(text: str) -> float:
-    """A finite number as tables write it; Python alone takes `1_000`."""
+    """A finite number as tables write it, that can be computed with; Python alone takes `1_000`."""
     value = float(text)
-    if "_" in text or not np.isfinite(value):
+    if "_" in text or not abs(value) <= LARGEST:
         raise ValueError(text)
     return value
 

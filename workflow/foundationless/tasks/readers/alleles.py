@@ -69,6 +69,8 @@ def read_measured(path: Path, fields: list[str], kind: str) -> pd.DataFrame:
 
     Those of which no field says anything are left out, symbolic and long ones too, and counted.
     """
+    if len(set(fields)) < len(fields):
+        raise UserError(f"{path}: of the INFO fields {', '.join(fields)} one is named twice; name each once.")
     vcf = open_vcf(path)
     numbers = {field: number_of(vcf, field) for field in fields}
     rows, cells, lost = [], [], 0

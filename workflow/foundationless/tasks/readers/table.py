@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foundationless.data.dna import check_dna, contigs_of
-from foundationless.data.files.tables import read_text_table
+from foundationless.data.files.tables import name_columns, read_text_table
 from foundationless.data.reference import Genome, normalise, read_records
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
@@ -62,6 +62,8 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
         raise UserError(f"{path}: no such file.") from None
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: cannot be read as Parquet ({' '.join(str(error).split())[:200]}).") from None
+    if {*frame.index.names} & {*known}:  # pandas wrote a column as the index
+        frame = frame.reset_index()
     if frame.empty:
         raise UserError(f"{path}: the table has no rows.")
     # A column of whole numbers with nulls is read as floats: 1.0 is the class 1.
@@ -81,9 +83,7 @@ def read_workbook(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
         raise UserError(
             f"{path}: cannot be read as an Excel workbook ({' '.join(str(error).split())[:200]})."
         ) from None
-    frame.columns = [str(name).strip() for name in frame.columns]
-    if missing := [name for name in columns if name not in frame.columns]:
-        raise UserError(f"{path}: has no column '{missing[0]}' (it has {', '.join(frame.columns[:8])}).")
+    name_columns(frame, path, columns, [str(name).strip().removesuffix(".1") for name in frame.columns])
     if frame.empty:
         raise UserError(f"{path}: the table has no rows.")
     return frame.map(_cell)
@@ -225,12 +225,12 @@ def _dealt(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.D
     if not options["split"] or options["deal"] == "rows":
         frame = frame.drop(columns="split")
     if options["label_kind"] == CLASSES:
-        frame = frame.assign(label=_one_spelling(frame["label"]))
+        frame = frame.assign(label=one_spelling(frame["label"]))
     frame = legible(frame)
     return deal(frame, options, seed, path.name)[["id", "sequence", "label", "split", "group"]]
 
 
-def _one_spelling(labels: pd.Series) -> pd.Series:
+def one_spelling(labels: pd.Series) -> pd.Series:
     """Labels of which `1.0` is `1` where both stand there."""
     whole = labels.map(_whole)
     return whole if set(whole[whole != labels]) & set(labels) else labels

@@ -31,13 +31,17 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     genome = sources.pop("genome", None)
     if (genome is not None) != bool(options["test_contigs"]):
         raise UserError("source genome and option test_contigs go together: give both or neither.")
+    _check_splits({source.partition(".")[0] for source in sources}, genome is not None)
     rows = pd.concat([_read_table(source, path, options) for source, path in sources.items()], ignore_index=True)
-    _check_splits(set(rows["split"]), genome is not None)
     rows = rows if genome is None else by_contig(rows, Genome(genome), options["test_contigs"])
+    if rows.empty:
+        raise UserError("none of the sequences is left, for the genome holds none on the side of its split; check it.")
     tracks = list(dict.fromkeys(source.partition(".")[2] for source in sources))
     frame = legible(known_rows(with_outputs(_joined(rows, tracks), TRACKS, tracks), "the tables"))
     if set(frame["split"]) == {"all"}:
         return deal(frame.drop(columns="split"), options, seed, "the tables")[_COLUMNS]
+    if "train" not in set(frame["split"]):
+        raise UserError("all training sequences stand in tables of another split, too: none is left to train.")
     contigs = rows.drop_duplicates("sequence").set_index("sequence")["group"] if genome is not None else None
     names = frame["id"] if contigs is None else frame["sequence"].map(contigs)
     frame["group"] = named_by_text(frame["sequence"], names)

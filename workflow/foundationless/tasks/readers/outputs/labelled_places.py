@@ -15,6 +15,7 @@ from foundationless.tasks.dealing import WORDS
 from foundationless.tasks.outputs.labels import known_rows, labelled, read_outputs
 from foundationless.tasks.readers.outputs.blocks import centred, with_groups
 from foundationless.tasks.readers.places import covered_places, extract, is_interval
+from foundationless.tasks.readers.table import one_spelling
 from foundationless.tasks.splits import check_taught, legible, with_validation
 
 _LIST = re.compile(r"\[[^\[\]]*\]")
@@ -30,7 +31,9 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     path, kind = sources["places"], options["label_kind"]
     if options["coding"] not in CODINGS:
         raise UserError(f"option coding={options['coding']} is none of {', '.join(CODINGS)}.")
-    rows = read_text_table(path, [options[name] for name in ("contig", "split") if options[name]])
+    where = ["position"] if options["position"] else ["start", "end"]
+    wanted = [options[name] for name in ("contig", "split", *where, "strand") if options[name]]
+    rows = read_text_table(path, wanted if "values" in sources else [*wanted, *(options["label"] or ["label"])])
     rows.index = pd.RangeIndex(1, len(rows) + 1)
     places = _places(rows, options, path)
     names, labels = _labels(rows, sources, options)
@@ -56,20 +59,16 @@ def _places(rows: pd.DataFrame, options: dict[str, Any], path: Path) -> pd.DataF
     """Contig, start, end (0-based, half-open) and strand of rows: windows of `length` around the column `position`
     (1-based) or around the middle of start and end; without `length` start to end."""
     columns = ["position"] if options["position"] else ["start", "end"]
-    for name in [*columns, *(["strand"] if options["strand"] else [])]:
-        if options[name] not in rows:
-            raise UserError(f"{path}: has no column '{options[name]}' (it has {', '.join(rows.columns[:8])}).")
     cells = [rows[options[name]].str.strip() for name in columns]
     numbers = pd.concat([cell.str.removesuffix(".0") for cell in cells], axis="columns", keys=columns)
     ends = numbers if len(columns) == 2 else numbers.assign(end=numbers["position"])
+    base = 1 if options["position"] else options["base"]
+    if base > 1:
+        raise UserError(f"option base={base}: the first base of a contig has the number 0 or 1.")
     for row, first, last in ends.itertuples():
-        if not (is_interval(first, last) if len(columns) == 2 else first.isdecimal() and first != "0"):
+        if not (first.isdecimal() and int(first) >= base and is_interval(str(int(first) - base), last)):
             raise UserError(f"{path}: row {row} is no place ({' to '.join(ends.loc[row].unique())}).")
-    if options["position"]:
-        start = ends["position"].astype(int) - 1
-        places = pd.DataFrame({"start": start, "end": start + 1})
-    else:
-        places = ends.astype(int) - [options["base"], 0]
+    places = ends.astype(int).set_axis(["start", "end"], axis="columns") - [base, 0]
     places.insert(0, "contig", rows[options["contig"]].str.strip())
     if options["position"] and not options["length"]:
         raise UserError("option length is missing: windows around the column position need it.")
@@ -102,9 +101,6 @@ def _labels(rows: pd.DataFrame, sources: dict[str, Path], options: dict[str, Any
         table.index = rows.index
         columns = columns or list(table.columns)
     columns = columns or ["label"]
-    for name in columns:
-        if name not in table:
-            raise UserError(f"{path}: has no column '{name}' (it has {', '.join(table.columns[:8])}).")
     if options["coding"] != "columns":
         if kind != TRACKS or len(columns) > 1:
             raise UserError(f"option coding={options['coding']} is for one column of tracks (label_kind=tracks).")
@@ -113,7 +109,7 @@ def _labels(rows: pd.DataFrame, sources: dict[str, Path], options: dict[str, Any
         if len(columns) > 1 or (blank := table[columns[0]].str.strip() == "").any():
             where = f"row {blank.idxmax()} has no label" if len(columns) == 1 else "a class stands in one column"
             raise UserError(f"{path}: {where}; correct the option label, or the table.")
-        return [], table[columns[0]].str.strip()
+        return [], one_spelling(table[columns[0]].str.strip())
     return columns, read_outputs(table[columns], kind, path.name)
 
 
