@@ -366,6 +366,7 @@ MISTAKES = {  # expected -> kind, flags, (rows, output, value) of a change
     "holds 2; each is 0, 1, or empty": (TRACKS, {}, ("test", 0, 2)),
     "sequence 's80' has no label": (VALUES, {}, ("validation", [0, 1], np.nan)),
     "give them in other units": (VALUES, {}, ("spread", 0, 1e300)),
+    "output 'second' are too large, too small or too close to each other": (VALUES, {}, ("further", 1, 1e8)),
 }
 
 
@@ -377,7 +378,10 @@ def test_mistakes_end_in_one_sentence(tmp_path, hyena, capsys, expected):
         rows, output, value = change
         values = targets_of(frame)
         chosen = np.arange(160) == 130 if rows == "spread" else (frame["split"] == rows).to_numpy()
-        values[np.ix_(chosen, np.atleast_1d(output))] = value
+        if rows == "further":
+            values[:, output] += value
+        else:
+            values[np.ix_(chosen, np.atleast_1d(output))] = value
         frame["label"] = format_outputs(values)
     assert job(tmp_path, hyena, frame, **{"metric": METRIC[labels]} | flags) == 2
     said = capsys.readouterr().err

@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from foundationless.data.outputs import parse_outputs
+from foundationless.data.outputs import lost_in_rounding, parse_outputs
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import confusion, from_confusion
 from foundationless.evaluation.metrics import evaluate as evaluate_classes
@@ -261,6 +261,7 @@ class Values(_Outputs):
                 mean = np.where(known, own, 0).sum(axis=0) / known.sum(axis=0)
                 spread = np.sqrt((np.where(known, own - mean, 0) ** 2).sum(axis=0) / known.sum(axis=0))
             held = (np.abs(mean) < _EXTREME) & (spread < _EXTREME) & (spread > 1 / _EXTREME)
+            held &= ~lost_in_rounding(mean, spread)
             if not held.all():
                 raise UserError(
                     f"{where}: values of output '{self.names[int(held.argmin())]}' are too large, too small or too "
