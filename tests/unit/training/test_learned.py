@@ -363,6 +363,8 @@ MISTAKES = {  # expected -> kind, flags, (rows, output, value) of a change
     f"'second' needs two values that differ among the training rows of {SPLIT}": (VALUES, {}, ("train", 1, 3.5)),
     f"'first' needs a 0 and a 1 among the training rows of {SPLIT}": (TRACKS, {}, ("train", 0, 1)),
     "'first' needs a 0": (TRACKS, {}, ("train", 0, np.nan)),
+    "no output has two values that differ among the validation rows": (VALUES, {}, ("validation", [0, 1], 2.0)),
+    "no output has a 0 and a 1 among the validation rows": (TRACKS, {}, ("validation", [0, 1], 0)),
     "holds 2; each is 0, 1, or empty": (TRACKS, {}, ("test", 0, 2)),
     "sequence 's80' has no label": (VALUES, {}, ("validation", [0, 1], np.nan)),
     "give them in other units": (VALUES, {}, ("spread", 0, 1e300)),
