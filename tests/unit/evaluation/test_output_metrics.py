@@ -9,7 +9,12 @@ import sklearn.metrics as sk
 
 from foundationless.errors import UserError
 from foundationless.evaluation import bootstrap
-from foundationless.evaluation.outputs.metrics import evaluate_each, evaluate_outputs
+from foundationless.evaluation.outputs.metrics import (
+    evaluate_each,
+    evaluate_outputs,
+    precision_of_chance,
+    share_of_ones,
+)
 from foundationless.study.vocabulary import OUTPUT_METRICS, TRACK_METRICS, TRACKS, VALUE_METRICS, VALUES
 
 
@@ -201,3 +206,11 @@ def test_what_does_not_fit_is_one_sentence():
 def test_intervals_end_where_a_metric_does():
     assert [bootstrap.ends(name) for name in VALUE_METRICS] == [(-1, 1), (-1, 1), (-np.inf, 1), (0, np.inf)]
     assert [bootstrap.ends(name) for name in TRACK_METRICS] == [(0, 1), (0, 1)]
+
+
+def test_the_share_of_ones_is_that_of_which_chance_was_computed():
+    observed = (np.random.default_rng(0).random((30, 5)) < [0.1, 0.3, 0.5, 0.8, 0.95]).astype(float)
+    observed[:2] = [1, 0, 0, 1, 0], [0, 1, 1, 0, 1]
+    observed[5:12, 3] = np.nan
+    count = (~np.isnan(observed)).sum(axis=0)
+    assert share_of_ones(precision_of_chance(observed), count) == pytest.approx(np.nanmean(observed, axis=0))

@@ -129,6 +129,16 @@ def test_layers_are_scored_by_the_metric_of_outputs():
     assert found["chosen"].tolist() == [0, 2] and found.loc[1, "low"] > 0
 
 
+def test_the_margin_of_an_error_is_of_outputs_that_some_test_row_knows():
+    generator = np.random.default_rng(0)
+    observed = generator.normal(size=(60, 2)) * [3.0, np.nan]
+    cells = [make_cell(VALUES, "r2", observed, generator.normal(size=(60, 2)), arm) for arm in (NET, OWN)]
+    records, predictions = map(list, zip(*cells, strict=True))
+    found = summarise(records, predictions, metric="r2", resamples=50, margin=0.02, seed=1)
+    rows = found.diagnostics["outputs"].query("metric == 'rmse' and versus == 'random'").set_index("output")
+    assert rows.loc["", "margin"] == pytest.approx(MARGINS["rmse"] * observed[:, 0].std())
+
+
 def test_of_many_outputs_the_first_have_intervals(monkeypatch):
     monkeypatch.setattr(tables, "MOST", 2)
     for kind, metric in ((VALUES, "pearson"), (TRACKS, "macro_auroc")):

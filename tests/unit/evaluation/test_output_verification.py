@@ -12,11 +12,13 @@ import pytest
 from foundationless.__main__ import main
 from foundationless.evaluation.outputs.again import mean_of, recompute
 from foundationless.evaluation.outputs.metrics import evaluate_each, evaluate_outputs
+from foundationless.evaluation.outputs.predictions import stated_by
 from foundationless.evaluation.records import hash_numbers
 from foundationless.evaluation.verification import tree
+from foundationless.evaluation.verification.cells import Predictions
 from foundationless.runtime.files import read_json, write_json
 from foundationless.study.vocabulary import LABELS, TRACKS, VALUES
-from support.outputs import make_cells
+from support.outputs import make_cell, make_cells
 from support.simulated_study import sign
 
 SIGNALS = {("net", "pretrained"): 0.8, ("net", "random"): 0.5, ("kmer", "baseline"): 0.6}
@@ -132,6 +134,14 @@ def test_other_outputs_than_the_record_names_are_found(copy):
     record["hashes"]["numbers"] = hash_numbers(record)
     write_json(path, record)
     assert any("of other labels than the record, which is of labels without outputs" in each for each in found(copy))
+
+
+def test_constant_answers_of_many_outputs_are_nobodys_own():
+    observed = np.random.default_rng(0).normal(size=(30, 12))
+    for values, own in ((np.tile(np.arange(12.0), (30, 1)), False), (observed + 1, True)):
+        record, table = make_cell(VALUES, "r2", observed, values, ("length", "baseline"))
+        found = Predictions(table, None, stated_by(record))
+        assert bool(found.digest_outputs("a")) == own
 
 
 def test_a_probability_is_between_0_and_1(copy):

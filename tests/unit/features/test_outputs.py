@@ -321,6 +321,7 @@ def test_cross_validation_keeps_groups_and_has_no_strata():
         (TRACKS, lambda t: np.where(np.arange(len(t))[:, None] == 7, 0.5, t), "'s7' has 0.5 for 'o0'"),
         (VALUES, lambda t: np.where([False, True, False], np.nan, t), "'o1' is known of no training"),
         (VALUES, lambda t: np.where(t == t, 3.0, t), "are all the same"),
+        (VALUES, lambda t: t + np.where([False, True, False], 1e8, 0.0), "'o1' are too close to each other"),
     ],
 )
 def test_labels_that_cannot_be_learned_are_sentences(kind, change, message):

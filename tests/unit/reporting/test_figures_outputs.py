@@ -113,6 +113,10 @@ def test_tracks_are_rows_or_a_ranked_curve(full, drawn):
     assert [label.get_text() for label in rows.get_yticklabels()] == list(few["output"])
     marks = np.concatenate([line.get_xydata() for line in rows.lines if line.get_marker() == "o"])
     assert marks[np.argsort(marks[:, 1]), 0] == pytest.approx(few["delta"].to_numpy())
+    name, kind, outputs_of, _, metric = TASKS[2]
+    observed = next(iter(read_results(*cells(name, kind, outputs_of, metric), 0, 0)[0].cells[0].runs.values())).observed
+    shares = {f"{(~np.isnan(own)).sum()}, {100 * np.nanmean(own):.0f} %" for own in observed.T}
+    assert shares == {text.get_text() for text in cheap.texts if text.get_text().endswith("%")}
     assert rows.get_xlabel() == "Difference in AUROC" and "best baseline" in cheap.get_title(loc="left")
     many = outputs.query("task == 'deepsea' and versus == 'random' and metric == 'macro_auprc'")
     for model in ("hyenadna", "caduceus"):

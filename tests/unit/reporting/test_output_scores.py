@@ -12,6 +12,7 @@ from foundationless.evaluation.choice.contenders import weigh
 from foundationless.reporting.tables import collect as tables
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.inputs import Inputs
+from foundationless.reporting.tables.output_scores import output_scores
 from foundationless.reporting.tables.own_words import section
 from foundationless.reporting.tables.verdict import build
 from foundationless.reporting.tables.verdict_words import MEANINGS
@@ -57,6 +58,13 @@ def collected(frames, tmp_path_factory):
         ),
     )  # fmt: skip
     return directory
+
+
+def test_runs_that_the_test_set_chose_have_no_intervals_of_those_that_validation_chose(frames):
+    chosen = (frames[name].assign(selection="test") for name in ("scores", "comparisons"))
+    table = output_scores(*chosen, frames["outputs"], {}).query("task == 'deepstarr'")
+    assert len(table) and table["pearson_low"].notna().all() and table["r2"].notna().all()
+    assert table[["r2_low", "r2_high"]].isna().all(axis=None)
 
 
 def test_the_table_has_every_metric_of_the_kind_and_the_paired_differences(collected, frames):

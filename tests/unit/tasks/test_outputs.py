@@ -117,6 +117,7 @@ def test_mistakes_name_row_and_column(tmp_path, capsys, change, options, said):
     ({"hk": 1.5}, {}, "output 'hk' has no two training rows that differ of which it is known"),
     ({"hk": np.nan}, {}, "output 'hk' has no two training rows"),
     ({}, {"hk": np.nan}, "output 'hk' has no test row"),
+    ({}, {"hk": 1.0, "dev": 2.0}, "no output has two test rows that differ"),
 ])  # fmt: skip
 def test_an_output_that_cannot_be_learned_or_tested_is_refused(tmp_path, capsys, train, test, said):
     numbers().assign(**train).to_csv(tmp_path / "train.csv", index=False)

@@ -363,9 +363,12 @@ MISTAKES = {  # expected -> kind, flags, (rows, output, value) of a change
     f"'second' needs two values that differ among the training rows of {SPLIT}": (VALUES, {}, ("train", 1, 3.5)),
     f"'first' needs a 0 and a 1 among the training rows of {SPLIT}": (TRACKS, {}, ("train", 0, 1)),
     "'first' needs a 0": (TRACKS, {}, ("train", 0, np.nan)),
+    "no output has two values that differ among the validation rows": (VALUES, {}, ("validation", [0, 1], 2.0)),
+    "no output has a 0 and a 1 among the validation rows": (TRACKS, {}, ("validation", [0, 1], 0)),
     "holds 2; each is 0, 1, or empty": (TRACKS, {}, ("test", 0, 2)),
     "sequence 's80' has no label": (VALUES, {}, ("validation", [0, 1], np.nan)),
     "give them in other units": (VALUES, {}, ("spread", 0, 1e300)),
+    "output 'second' are too large, too small or too close to each other": (VALUES, {}, ("further", 1, 1e8)),
 }
 
 
@@ -377,7 +380,10 @@ def test_mistakes_end_in_one_sentence(tmp_path, hyena, capsys, expected):
         rows, output, value = change
         values = targets_of(frame)
         chosen = np.arange(160) == 130 if rows == "spread" else (frame["split"] == rows).to_numpy()
-        values[np.ix_(chosen, np.atleast_1d(output))] = value
+        if rows == "further":
+            values[:, output] += value
+        else:
+            values[np.ix_(chosen, np.atleast_1d(output))] = value
         frame["label"] = format_outputs(values)
     assert job(tmp_path, hyena, frame, **{"metric": METRIC[labels]} | flags) == 2
     said = capsys.readouterr().err

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from foundationless.errors import UserError
 
 SEPARATOR = ";"
+FINEST = 16 * float(np.finfo(np.float32).eps)  # least SD of an output, by the size of its mean, that predictions hold
 
 Floats = NDArray[np.float64]
 
@@ -45,3 +46,11 @@ def parse_outputs(labels: Iterable[str], outputs: Sequence[str], where: str = ""
     if np.isinf(values).any():
         raise UserError(f"{where}label '{texts[int(np.isinf(values).any(axis=1).argmax())][:40]}' is not finite.")
     return values
+
+
+def lost_in_rounding(mean: ArrayLike, spread: ArrayLike) -> NDArray[np.bool_]:
+    """Whether outputs vary by so little beside their means that predictions, of single precision, lose it [outputs].
+
+    At 16 steps between neighbours, the limit, rounding has less than a thousandth of the variance.
+    """
+    return np.asarray(spread) < FINEST * np.abs(mean)

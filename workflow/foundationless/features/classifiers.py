@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from foundationless.data.outputs import parse_outputs
+from foundationless.data.outputs import lost_in_rounding, parse_outputs
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.outputs.metrics import evaluate_outputs
@@ -158,12 +158,23 @@ def _parse_labels(frame: pd.DataFrame, kind: str, outputs: Sequence[str]) -> np.
 
 
 def _check_taught(observed: np.ndarray, outputs: Sequence[str]) -> None:
-    """`UserError` for an output that no train row knows, and where none varies among them [train rows, outputs]."""
+    """`UserError` for an output that no train row knows, or that varies by too little for its size, and where none
+    varies among them [train rows, outputs]."""
     untaught = np.isnan(observed).all(axis=0)
     if untaught.any():
         raise UserError(f"output '{outputs[int(untaught.argmax())]}' is known of no training sequence; leave it out.")
-    if len(outputs) and not (np.nanmax(observed, axis=0) > np.nanmin(observed, axis=0)).any():
+    if not outputs:
+        return
+    varied = np.nanmax(observed, axis=0) > np.nanmin(observed, axis=0)
+    if not varied.any():
         raise UserError("the labels of the training sequences are all the same; a probe needs two values or more.")
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = varied & lost_in_rounding(np.nanmean(observed, axis=0), np.nanstd(observed, axis=0))
+    if lost.any():
+        raise UserError(
+            f"values of output '{outputs[int(lost.argmax())]}' are too close to each other for their size; subtract a "
+            "number from all of them."
+        )
 
 
 class Fitted(NamedTuple):

@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from foundationless.data.outputs import parse_outputs
+from foundationless.data.outputs import lost_in_rounding, parse_outputs
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import confusion, from_confusion
 from foundationless.evaluation.metrics import evaluate as evaluate_classes
@@ -202,16 +202,23 @@ class _Outputs(Learned):
     """Outputs of which some may be missing; targets are floats [rows, outputs], NaN where one is."""
 
     def _checked(self, targets: np.ndarray, fold: Fold, where: str) -> tuple[np.ndarray, np.ndarray]:
-        """Targets of the training rows, and which of them are known; each output has two that differ."""
+        """Targets of the training rows, and which of them are known; each output has two that differ, and some output
+        has two among the validation rows: without, every epoch would score nothing, and the untrained network stay."""
         own = targets[fold.train].astype(np.float64)
         known = np.isfinite(own)
         lowest = np.where(known, own, np.inf).min(axis=0)
         highest = np.where(known, own, -np.inf).max(axis=0)
+        what = "a 0 and a 1" if self.kind == TRACKS else "two values that differ"
         if len(same := np.flatnonzero(~(lowest < highest))):
-            what = "a 0 and a 1" if self.kind == TRACKS else "two values that differ"
             raise UserError(
                 f"{where}: output '{self.names[same[0]]}' needs {what} among the training rows of the {fold.name} "
                 "split; leave it out, or cut other folds."
+            )
+        held = targets[fold.validation]
+        if not (np.fmax.reduce(held, axis=0) > np.fmin.reduce(held, axis=0)).any():
+            raise UserError(
+                f"{where}: no output has {what} among the validation rows of the {fold.name} split, so no epoch could "
+                "be chosen there; give more of them, or cut other folds."
             )
         return own, known
 
@@ -261,6 +268,7 @@ class Values(_Outputs):
                 mean = np.where(known, own, 0).sum(axis=0) / known.sum(axis=0)
                 spread = np.sqrt((np.where(known, own - mean, 0) ** 2).sum(axis=0) / known.sum(axis=0))
             held = (np.abs(mean) < _EXTREME) & (spread < _EXTREME) & (spread > 1 / _EXTREME)
+            held &= ~lost_in_rounding(mean, spread)
             if not held.all():
                 raise UserError(
                     f"{where}: values of output '{self.names[int(held.argmin())]}' are too large, too small or too "

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import digamma
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate_ranking, spearman
@@ -65,6 +66,14 @@ def precision_of_chance(observed: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         value = (ones - 1) / (count - 1) + harmonic / count * (count - ones) / (count - 1)
     return np.where((ones > 0) & (ones < count), value, np.nan)
+
+
+def share_of_ones(chance: ArrayLike, count: ArrayLike) -> Floats:
+    """The share of ones among so many items, of which `precision_of_chance` is this [outputs]; NaN of one item."""
+    value, n = np.asarray(chance, dtype=np.float64), np.asarray(count, dtype=np.float64)
+    harmonic = digamma(n + 1) + np.euler_gamma
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((value * (n - 1) + 1 - harmonic) / (n - harmonic))
 
 
 def _each(kind: str, truth: Floats, answer: Floats) -> dict[str, Floats]:

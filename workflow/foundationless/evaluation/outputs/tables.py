@@ -180,7 +180,7 @@ def _mean(
         arms = dict(results.score(name, resamples)[SELECTION])
     chance = results.chance(name, resamples)
     first = results.runs(results.order[0], SELECTION)
-    sd = float(np.mean([one.label_sd for one in scored]))
+    sd = float(np.mean([one.label_sd for one in scored if one.n] or [0.0]))  # of outputs that have an error
     return _Scored(name, "", arms, chance, sd, len(first[0].labels), resamples > 0)
 
 

@@ -224,7 +224,8 @@ class Predictions:
         return Items(ids, said, {name: self.numbers(name)[rows] for name in EFFECT_METRICS})
 
     def digest_outputs(self, run: str) -> str:
-        """Digest of the probabilities or scores of a run in the order of ids; empty where too few values differ."""
+        """Digest of the probabilities or scores of a run in the order of ids; empty where too few values differ: of
+        outputs, those of each, which items that are all answered alike do not tell apart."""
         rows = self.rows[run]
         rows = rows[np.argsort(self.texts("id")[rows], kind="stable")]
         if self.of_effects:  # of profiles that are all alike the one is enough to tell it from others
@@ -233,7 +234,8 @@ class Predictions:
             return ""
         values = self.numbers("score") if self.ranked else self.values if self.valued else self.probabilities
         values = values[rows]
-        return _digest(values.tobytes()) if len(np.unique(values)) >= FEWEST_VALUES else ""
+        columns = values.T if self.valued else [values]
+        return _digest(values.tobytes()) if any(len(np.unique(one)) >= FEWEST_VALUES for one in columns) else ""
 
     def value(self, run: str, metric: str, part: NDArray[np.bool_] | None = None, sign: float = 1.0) -> float | None:
         """A metric of a run, on `part` of its rows; None where it is not defined or cannot be computed."""

@@ -13,6 +13,7 @@ from matplotlib import colors, ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from foundationless.evaluation.outputs.metrics import share_of_ones
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks, of_validation
 from foundationless.study.vocabulary import CLASSIFICATIONS, METRICS, TRACKS, VALUES, labels_of
@@ -209,13 +210,14 @@ def tracks(tables: Tables) -> Figure:
     title = "Tracks · What each output gains"
     found = tables.extra("outputs")
     found = of_validation(of_plain_tasks(found[found["output"].notna() & found["model"].isin(tables.looks)]))
-    shares = found[found["metric"].eq("macro_auprc") & found["versus"].isna()]  # a constant answer has that of ones
+    shares = found[found["metric"].eq("macro_auprc") & found["versus"].isna()]
+    shares = shares.assign(share=share_of_ones(shares["chance"].astype(float), shares["n"].astype(float)))
     found = found[found["versus"].isin(REFERENCES) & found["init"].eq("pretrained") & found["delta"].notna()]
     places = _places(tables, found, TRACKS)
     if not places:
         return style.missing(title, "No paired differences of single outputs of a task of tracks (outputs.csv).")
     keys = ["analysis", "task", "output"]
-    found = found.merge(shares.drop_duplicates(keys)[[*keys, "chance"]].rename(columns={"chance": "share"}), "left")
+    found = found.merge(shares.drop_duplicates(keys)[[*keys, "share"]], "left")
     parts = [_compared(tables, found, *place) for place in places]
     heights = [_height(part) for part in parts]
     fitting = max(1, int((np.cumsum(heights) <= MOST_MM).sum()))

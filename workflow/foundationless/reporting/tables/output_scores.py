@@ -17,7 +17,8 @@ def output_scores(
 ) -> pd.DataFrame:
     """A row per arm (see `catalogue` for the columns); without a row where all labels are classes.
 
-    `outputs` is the table of every output: its rows of the means over them have the intervals of further metrics.
+    `outputs` is the table of every output: its rows of the means over them have the intervals of further metrics, of
+    runs that validation chose alone.
     """
     mine = scores[scores["analysis"].isin(CLASSIFICATIONS) & scores["metric"].isin(OUTPUT_METRICS)]
     mine = mine.drop_duplicates(KEYS).reset_index(drop=True)
@@ -28,9 +29,10 @@ def output_scores(
     counts = single.groupby(KEYS[:2])["output"].nunique().reset_index(name="outputs")
     mine = mine.merge(counts, on=KEYS[:2], how="left")
     means = outputs[outputs["output"].fillna("").eq("") & outputs["versus"].fillna("").eq("")]
+    keys = [*KEYS, "selection"]
     for metric in OUTPUT_METRICS:
-        known = means[means["metric"] == metric].drop_duplicates(KEYS)
-        known = mine[KEYS].merge(known[[*KEYS, "value", "low", "high"]], on=KEYS, how="left").astype(_NUMBERS)
+        known = means[means["metric"] == metric].drop_duplicates(keys)
+        known = mine[keys].merge(known[[*keys, "value", "low", "high"]], on=keys, how="left").astype(_NUMBERS)
         own = mine["metric"] == metric
         point = mine[metric].astype(float) if metric in mine else known["value"]
         mine[metric] = mine["value"].where(own, point)

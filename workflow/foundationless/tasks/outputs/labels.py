@@ -104,8 +104,8 @@ def strata(frame: pd.DataFrame) -> pd.Series:
 def check_outputs(frame: pd.DataFrame) -> None:
     """`UserError` for an output that nobody can learn, or that nothing tests.
 
-    Each needs two training rows that differ, and a test row; a set of classes, and one without a training split, is
-    passed.
+    Each needs two training rows that differ, and a test row; validation and test need two rows that differ of some
+    output, without which no metric chooses or judges. A set of classes, and one without a training split, is passed.
     """
     kind, names = labels_in(frame)
     if kind == CLASSES or not (frame["split"] == "train").any():
@@ -123,6 +123,10 @@ def check_outputs(frame: pd.DataFrame) -> None:
                 f"{named(odd)}{more} {'have' if len(odd) > 1 else 'has'} {why} of which it is known; leave it out of "
                 "the labels, or give more rows."
             )
+    for split in ("validation", "test"):
+        own = values[(frame["split"] == split).to_numpy()]
+        if len(own) and not (np.fmax.reduce(own, axis=0) > np.fmin.reduce(own, axis=0)).any():
+            raise UserError(f"no output has two {split} rows that differ; give more rows, or other splits.")
 
 
 def named(names: Sequence[str]) -> str:
