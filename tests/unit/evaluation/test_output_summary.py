@@ -159,6 +159,18 @@ def test_of_many_outputs_the_first_have_intervals(monkeypatch):
         assert table.loc[ranked, "low"].isna().all() and ranked.any()
 
 
+def test_tracks_with_few_test_rows_of_a_kind_are_told():
+    generator = np.random.default_rng(0)
+    observed = (generator.random((120, 3)) < 0.5).astype(float)
+    observed[:, 1] = np.arange(120) < 4  # few ones
+    observed[:, 2] = np.arange(120) < 116  # few zeros
+    cells = [make_cell(TRACKS, "macro_auroc", observed, generator.random((120, 3)), arm) for arm in (NET, OWN)]
+    records, predictions = map(list, zip(*cells, strict=True))
+    found = summarise(records, predictions, metric="macro_auroc", resamples=50, margin=0.02, seed=1)
+    (note,) = (row["note"] for row in found.notes if row["what"] == "outputs")
+    assert note.startswith("2 of 3 tracks have fewer than 10 test rows of a kind")
+
+
 def test_many_outputs_of_many_items_have_fewer_resamples(monkeypatch):
     monkeypatch.setattr(tables, "MOST_RANKED", 300 * 3 * 80)
     monkeypatch.setattr(tables, "FEWEST_RESAMPLES", 10)

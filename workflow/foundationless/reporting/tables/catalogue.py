@@ -130,7 +130,7 @@ TABLES: dict[str, Table] = {
         RESULTS, "Tasks whose labels are numbers (regression) or tracks (multi-label), where a study has any: every "
         "arm with all metrics of the kind, each a mean over the outputs, and the paired differences of the task's "
         "metric with the model's random self and with the best baseline. The metric of the task has an interval, the "
-        "others where there is a single output; outputs.csv has them output by output",
+        "others where outputs.csv has one, which says the same output by output",
         f"{_ARM} model_label metric outputs n_test seeds folds {_OUTPUTS} {_VERSUS}", _ARM,
         f"analysis task model_label init metric outputs n_test {_OUTPUTS} {_VERSUS}", parts=True,
     ),

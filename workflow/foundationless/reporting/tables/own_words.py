@@ -3,6 +3,7 @@
 The numbers are those of `recommend_model`; nothing is computed here but sums of costs.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -156,7 +157,7 @@ def _ranked(known: Mapping[str, float]) -> list[str]:
 
 
 def _by_validation(arm: Fact) -> float:
-    return -9.0 if arm["validation"] is None else float(arm["validation"])
+    return -math.inf if arm["validation"] is None else float(arm["validation"])
 
 
 def _outputs(found: Fact, labels: Mapping[str, str]) -> list[str]:
