@@ -142,10 +142,9 @@ def _notes(results: TaskResults) -> Rows:
         assert observed is not None
         rarer = np.minimum((observed == 1).sum(axis=0), (observed == 0).sum(axis=0))
         if rare := int((rarer < FEWEST_OF_TRACK).sum()):
-            text = f"{rare} of {count} tracks have fewer than {FEWEST_OF_TRACK} test rows of a kind: resamples without one "
-            notes.append(
-                results.note("outputs", f"{text}leave such a track out of their mean, and intervals cover less")
-            )
+            text = f"{rare} of {count} tracks have fewer than {FEWEST_OF_TRACK} test rows of a kind: resamples without "
+            text += "one leave such a track out of their mean, and intervals cover less"
+            notes.append(results.note("outputs", text))
     return notes
 
 
