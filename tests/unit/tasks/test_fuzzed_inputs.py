@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foundationless.data.outputs import format_outputs
 from foundationless.data.reference import normalise
 from foundationless.errors import UserError
 from foundationless.tasks.readers import build_set
@@ -336,3 +337,106 @@ def test_missense_and_mutants(tmp_path, genome, edits, shell):
     assert frame is None or not frame["sequence"].str.contains("N").any()
     put(tmp_path / "t.csv", "mutation,label\nR175H,pathogenic\n", edits, shell)
     assert outcome(tmp_path, "tp53_missense", {"table": tmp_path / "t.csv", "genome": genome}) is None
+
+
+# ---- labels of several outputs
+
+NUMBERS = [(dna(24, 200 + n), n / 7 - 2, n % 5 * 1.5) for n in range(30)]
+BLANKS = {"", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none", "nil", "missing", ".", "-", "?"}
+
+
+def told(frame, split="train"):
+    """{sequence: label} of a split."""
+    rows = frame[frame["split"] == split]
+    return dict(zip(rows["sequence"], rows["label"], strict=True))
+
+
+def numbers(cells):
+    """What cells of a row say as a label, and whether each is a number, or not known."""
+    values = ["" if cell.strip().lower() in BLANKS else float(cell) for cell in cells]
+    return format_outputs([[float("nan") if value == "" else value for value in values]])[0]
+
+
+@pytest.mark.parametrize("reader", ["table", "reporters"])
+@fuzz
+def test_tables_of_numbers(tmp_path, reader, edits, shell):
+    text = "sequence,one,two\n" + "".join(f"{sequence},{one:.4f},{two}\n" for sequence, one, two in NUMBERS)
+    whole = put(tmp_path / "train.csv", text, edits, shell)
+    (tmp_path / "test.csv").write_text(
+        "sequence,one,two\n" + "".join(f"{dna(24, 300 + n)},{n},{n % 3}\n" for n in range(6))
+    )
+    end = ".table" if reader == "reporters" else ""
+    sources = {f"{split}{end}": tmp_path / f"{split}.csv" for split in ("train", "test")}
+    options = ["label=one,two", "validation_fraction=0"] + ["label_kind=values"] * (reader == "table")
+    frame = outcome(tmp_path, reader, sources, options)
+    if frame is not None and whole is not None and not {"\0", "\r"} & set(whole):
+        names = {"dtype": str, "keep_default_na": False, "index_col": False}
+        path = tmp_path / "train.csv"
+        known = pd.read_csv(path, encoding="utf-16" if shell == "utf-16" else "utf-8-sig", **names,
+                            compression="gzip" if shell == "gzip" else None)  # fmt: skip
+        known.columns = known.columns.str.strip()
+        found, rows = told(frame), zip(known["sequence"], known["one"], known["two"], strict=True)
+        expected = {normalise(sequence.strip()): numbers(cells) for sequence, *cells in rows}
+        expected = {text: label for text, label in expected.items() if label != ";" and text.strip("N")}
+        assert found == expected
+
+
+@fuzz
+def test_joined_tables(tmp_path, edits, shell):
+    tables = {"a": ROWS[:20], "b": ROWS[10:], "test": [(dna(24, 400 + n), "") for n in range(6)]}
+    texts = {
+        name: "sequence,label\n" + "".join(f"{sequence},{n % 2}\n" for n, (sequence, _) in enumerate(rows))
+        for name, rows in tables.items()
+    }
+    whole = put(tmp_path / "a.csv", texts["a"], edits, shell)
+    for name in ("b", "test"):
+        (tmp_path / f"{name}.csv").write_text(texts[name])
+    sources = {f"train.{name}": tmp_path / f"{name}.csv" for name in "ab"}
+    sources |= {f"test.{name}": tmp_path / "test.csv" for name in "ab"}
+    frame = outcome(tmp_path, "joined_tables", sources, ["validation_fraction=0"])
+    if frame is None:
+        assert edits or whole is None
+        return
+    assert set(frame["label"]) <= {"0;0", "0;1", "1;0", "1;1", "0;", "1;", ";0", ";1"}
+    said = {sequence: str(n % 2) for n, (sequence, _) in enumerate(ROWS[10:])}
+    found = told(frame)
+    assert {text: label for text, label in found.items() if not label.endswith(";")}.keys() == said.keys()
+    assert all(found[text].endswith(f";{label}") for text, label in said.items())
+    if whole is not None and not edits:
+        assert [found[sequence][0] for sequence, _ in ROWS[:20]] == [str(n % 2) for n in range(20)]
+        assert len(found) == 30
+
+
+PEAKS = "".join(f"chr1\t{start}\t{start + 60}\tp\t{start}\t.\n" for start in range(10, 850, 110))
+
+
+@fuzz
+def test_tracks(tmp_path, genome, tool, edits, shell):
+    put(tmp_path / "a.bed", PEAKS, edits, shell)
+    (tmp_path / "b.bed").write_text("".join(f"chr1\t{start}\t{start + 90}\n" for start in range(40, 800, 170)))
+    sources = {"track.a": tmp_path / "a.bed", "track.b": tmp_path / "b.bed", "genome": genome}
+    options = ["length=60", "bin=20", "step=20", "empty=0.5", "contigs=chr1", "fractions=0.6,0.2,0.2"]
+    frame = outcome(tmp_path, "tracks", sources, options)
+    if frame is not None and shell in ("plain", "no end"):
+        places = frame["id"].str.extract(r"(\d+)-(\d+)").astype(int).to_numpy()
+        middle = [(start + end) // 2 for start, end in places]
+        bins = tmp_path / "bins.bed"
+        bins.write_text("".join(f"chr1\t{at - 10}\t{at + 10}\t{n}\n" for n, at in enumerate(middle)))
+        command = [tool("bedtools"), "intersect", "-u", "-f", "0.5", "-a", bins, "-b", tmp_path / "b.bed"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        covered = {int(line.split("\t")[3]) for line in answer.splitlines()}
+        assert [label.endswith(";1") for label in frame["label"]] == [n in covered for n in range(len(frame))]
+
+
+@fuzz
+def test_labelled_places(tmp_path, genome, edits, shell):
+    text = "chromosome\tstart\tend\tsplit\tlabel\n" + "".join(
+        f"chr1\t{start}\t{start + 40}\t{('train', 'train', 'valid', 'test')[n % 4]}\t{n % 3},{3 + n // 3 % 2}\n"
+        for n, start in enumerate(range(0, 860, 40))
+    )
+    put(tmp_path / "places.tsv", text, edits, shell)
+    options = ["label_kind=tracks", "coding=positives", "outputs=5"]
+    frame = outcome(tmp_path, "labelled_places", {"places": tmp_path / "places.tsv", "genome": genome}, options)
+    if frame is not None:
+        assert all(len(label.split(";")) == 5 and set(label) <= set("01;") for label in frame["label"])
+        assert frame["sequence"].str.len().between(1, 900).all()
