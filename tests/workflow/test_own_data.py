@@ -42,7 +42,7 @@ def test_from_a_file_to_the_page_and_anew_when_it_changes(elsewhere):
     data = write(elsewhere / "my {1} set's.csv", "motif", 120, 60)
     made = trial(elsewhere, f"DATA={data}", "LABEL=class", "NAME=mine")
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-4000:]
-    assert "a table of 120 rows; sequences are in 'dna', classes in 'class'" in made.stderr
+    assert "a table of 120 rows; sequences are in 'dna', classes are in 'class'" in made.stderr
     assert made.stdout.startswith("Which to use for this set:") and "What leaks:" in made.stdout
     verdict = json.loads((elsewhere / "results/verdict.json").read_text())
     (own,) = verdict["own"]

@@ -25,10 +25,11 @@ VALUES = {
         "lora": {"rank": 3, "alpha": 5, "dropout": 0.25, "targets": ["query", "dense"]}, "suites": {},
         "trainable": "lora", "layer_rates": 0.75, "unfreeze": 2, "gradient_checkpointing": True,
         "weight_precision": "bf16", "token_budget": 2345, "chunks": "attention",
+        "class_weights": "balanced",
     },
     "probing": {
         "probes": ["logistic", "knn"], "poolings": ["mean", "max"], "pca": [9, 5], "cv_folds": 4, "rounds": 17,
-        "depth": 2, "eta": 0.3, "colsample": 0.7, "early_stopping": 11,
+        "depth": 2, "eta": 0.3, "colsample": 0.7, "early_stopping": 11, "class_weights": "balanced",
     },
     "embedding": {"precision": "bf16", "token_budget": 4321, "layers": [1], "chunks": "mean"},
     "pretraining": {

@@ -73,7 +73,7 @@ def test_the_slurm_profile_is_found_by_its_literal_name_and_plans_the_whole_stud
         (("  epochs: 3\n", "  epoch: 3\n"), "unknown key 'epoch'; did you mean 'epochs'?"),
         (("models: [hyenadna.demo]", "models: [hyenadna.dmeo]"), "unknown model 'hyenadna.dmeo'"),
         (
-            ("tasks: [sim_enhancer]", "tasks: [sim_enhancre]"),
+            ("tasks: [sim_enhancer,", "tasks: [sim_enhancre,"),
             "unknown task 'sim_enhancre'; did you mean 'sim_enhancer'?",
         ),
         (("seed: 1 ", "seed: one "), "config, seed: 'one' is not of type 'integer'"),
