@@ -453,14 +453,15 @@ def test_places_have_classes_and_columns_too(tmp_path, genomes):
         ("chr8", 1, 60, "valid", "x", 1, 0),
     ]
     rows += [("chr9", 1, 60, "test", "y", 0, 1), ("chr1", 121, 180, "train", "x", 0, 0)]
+    rows += [("chr8", 61, 120, "valid", "y", 0, 1), ("chr9", 61, 120, "test", "x", 1, 0)]
     columns = ["chromosome", "start", "end", "split", "label", "a", "b"]
     pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "p.csv", index=False)
     sources = {"places": tmp_path / "p.csv", "genome": genome}
     classes = built(tmp_path / "c.parquet", "labelled_places", sources, ["base=1"])
-    assert list(classes["label"]) == list("xyxyx") and labels_in(classes) == ("classes", [])
+    assert list(classes["label"]) == list("xyxyxyx") and labels_in(classes) == ("classes", [])
     assert classes["sequence"][1] == contigs["chr1"][60:120]
     tracks = built(tmp_path / "t.parquet", "labelled_places", sources, ["base=1", "label=a,b", "label_kind=tracks"])
-    assert list(tracks["label"]) == ["1;", "0;1", "1;0", "0;1", "0;0"]
+    assert list(tracks["label"]) == ["1;", "0;1", "1;0", "0;1", "0;0", "0;1", "1;0"]
 
 
 def test_the_study_has_files_with_licences_and_metrics_that_fit(monkeypatch):
