@@ -1,5 +1,7 @@
 """Memory and work of fine-tuning by the study's settings: what each saves, what fits a GPU, who is told."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
