@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import digamma
 
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate_ranking, spearman
@@ -70,6 +69,8 @@ def precision_of_chance(observed: Floats) -> Floats:
 
 def share_of_ones(chance: ArrayLike, count: ArrayLike) -> Floats:
     """The share of ones among so many items, of which `precision_of_chance` is this [outputs]; NaN of one item."""
+    from scipy.special import digamma
+
     value, n = np.asarray(chance, dtype=np.float64), np.asarray(count, dtype=np.float64)
     harmonic = digamma(n + 1) + np.euler_gamma
     with np.errstate(divide="ignore", invalid="ignore"):
