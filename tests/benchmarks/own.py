@@ -74,10 +74,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     made = plain_parser(__doc__, "one small set, one epoch")
     made.add_argument("--worlds", type=count, default=1, help="draws of each set (default 1)")
     made.add_argument("--rows", type=count, default=1000, help="rows of a set (default 1000)")
+    made.add_argument("--bases", type=count, default=200, help="bases of a row (default 200)")
     made.add_argument("--sets", nargs="+", choices=list(TRUTHS), default=list(TRUTHS), help="which sets (default all)")
     given = made.parse_args(argv)
-    kinds, size = (["motif"], (80, 60)) if given.smoke else (given.sets, (given.rows, 200))
-    print(f"{date.today()}, foundationless {__version__}, numpy {__import__('numpy').__version__}, {size[0]} rows\n")
+    kinds, size = (["motif"], (80, 60)) if given.smoke else (given.sets, (given.rows, given.bases))
+    size_words = f"{size[0]} rows of {size[1]} bases"
+    print(f"{date.today()}, foundationless {__version__}, numpy {__import__('numpy').__version__}, {size_words}\n")
     lines = []
     with tempfile.TemporaryDirectory() as aside:
         place = Path(aside)

@@ -16,9 +16,7 @@ from foundationless.study.vocabulary import VALUES
 SCATTER = [*KEYS, "selection", "output", "what", "x", "y", "step_x", "step_y", "count"]
 SELECTION = "validation"
 BINS = 40
-COVERED = (
-    0.998  # share of the predictions and of the residuals that the grid holds; what is beyond is in its last cells
-)
+COVERED = 0.998  # of the predictions and the residuals: beyond, they are in the last cells
 
 Floats = NDArray[np.float64]
 Rows = list[dict[str, Any]]
