@@ -80,7 +80,9 @@ def test_regression_shows_the_arms_that_were_compared(full, drawn):
     titles = [axes.get_title(loc="left") for axes in panels(figure)]
     best = tables.looks["hyenadna"].label
     cheap = tables.looks["kmer_xgboost"].label
-    assert titles == [f"{best}, pretrained", f"{best}, random", cheap, "Residuals (% of test items)"] * 2
+    assert titles == [best, best, cheap, "Residuals (% of test items)"] * 2
+    said = [axes.texts[0].get_text().splitlines()[0] for axes in panels(figure) if axes.texts]
+    assert said == ["pretrained", "random", "baseline"] * 2
     counts = pd.read_csv(full / "scatter.csv")
     counts = counts.query("task == 'deepstarr' and what == 'grid' and model == 'hyenadna'").groupby("init")
     for axes, init in zip(panels(figure), ("pretrained", "random"), strict=False):

@@ -75,7 +75,8 @@ def adapters(tables: Tables) -> Figure:
     full = full.drop_duplicates(["task", "model", "init"])
     tasks = tables.task_names(lora["task"])
     names = tables.order(lora["model"])
-    caption = f"Filled: pretrained; open: random. {layout.sizes(lora)} {tables.study}"
+    blank = "" if set(lora["task"]) <= set(full["task"]) else "Blank: not trained whole here. "
+    caption = f"Filled: pretrained; open: random. {blank}{layout.sizes(lora)} {tables.study}"
     handles = [style.arm_handles(layout.shown_arms(tables, lora))]
     height = len(tasks) * (14 + layout.ROW_MM * len(names))
     figure, body = style.page(height, title=title, caption=caption, handles=handles)
@@ -83,6 +84,9 @@ def adapters(tables: Tables) -> Figure:
     for line, task in zip(panels, tasks, strict=True):
         for axes, rows, what in zip(line, (lora, full), ("adapters", "every weight"), strict=True):
             part = rows[rows["task"] == task]
+            if part.empty:
+                axes.set_axis_off()
+                continue
             layout.model_rows(axes, tables, part, names, labels=axes is line[0])
             axes.xaxis.set_major_locator(ticker.MaxNLocator(6, prune="upper"))  # the page's edge is near
             axes.set_title(f"{tables.task_label(task)}: {what}")

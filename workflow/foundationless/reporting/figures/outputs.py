@@ -125,19 +125,14 @@ def _regression_row(strip: SubFigure, tables: Tables, rows: pd.DataFrame, arms: 
     for axes, arm in zip(panels, arms, strict=False):
         part = grid[(grid["model"] == arm.model) & (grid["init"] == arm.init)]
         _density(axes, part, grid, tables.looks[arm.model])
-        axes.set_title(_short(tables, arm), color=tables.looks[arm.model].color, fontsize=6.2)
-        words = "\n".join(_relation(tables, analysis, task, arm, output))
+        axes.set_title(tables.looks[arm.model].label, color=tables.looks[arm.model].color, fontsize=6.2)
+        words = "\n".join([arm.words, *_relation(tables, analysis, task, arm, output)])
         axes.annotate(words, (0.03, 0.97), xycoords="axes fraction", fontsize=5.2, va="top", zorder=5,
                       bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.0})  # fmt: skip
         axes.set_xlabel("Observed")
         axes.tick_params(labelleft=axes is panels[0])  # the others have its cells
     panels[0].set_ylabel(f"Predicted ({_name(output)})")
     _residuals(panels[3], tables, rows[rows["what"] == "residuals"], arms)
-
-
-def _short(tables: Tables, arm: Arm) -> str:
-    label = tables.looks[arm.model].label
-    return label if arm.words == "baseline" else f"{label}, {arm.words}"
 
 
 def _density(axes: Axes, part: pd.DataFrame, grid: pd.DataFrame, look: style.Look) -> None:
@@ -177,7 +172,7 @@ def _relation(tables: Tables, analysis: str, task: str, arm: Arm, output: str) -
         rows = mine[mine["metric"].eq(metric)]
         if rows.empty:
             continue
-        value, low, high = rows[["value", "low", "high"]].astype(float).iloc[0]
+        value, low, high = rows[["value", "low", "high"]].astype(float).iloc[0].round(2) + 0.0  # no zero below zero
         if np.isfinite(value):
             between = f" [{low:.2f}, {high:.2f}]" if np.isfinite([low, high]).all() else ""
             lines.append(f"{sign} {value:.2f}{between}".replace("-", "−"))
