@@ -422,10 +422,14 @@ def test_tracks(tmp_path, genome, tool, edits, shell):
         middle = [(start + end) // 2 for start, end in places]
         bins = tmp_path / "bins.bed"
         bins.write_text("".join(f"chr1\t{at - 10}\t{at + 10}\t{n}\n" for n, at in enumerate(middle)))
-        command = [tool("bedtools"), "intersect", "-u", "-f", "0.5", "-a", bins, "-b", tmp_path / "b.bed"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        covered = {int(line.split("\t")[3]) for line in answer.splitlines()}
-        assert [label.endswith(";1") for label in frame["label"]] == [n in covered for n in range(len(frame))]
+        for place, name in enumerate("ab" if not edits else " b"):
+            if name == " ":  # of damaged peaks bedtools reads others
+                continue
+            command = [tool("bedtools"), "intersect", "-u", "-f", "0.5", "-a", bins, "-b", tmp_path / f"{name}.bed"]
+            answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            covered = {int(line.split("\t")[3]) for line in answer.splitlines()}
+            said = [label.split(";")[place] == "1" for label in frame["label"]]
+            assert said == [n in covered for n in range(len(frame))]
 
 
 @fuzz
