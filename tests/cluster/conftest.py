@@ -96,8 +96,18 @@ def submitted(cluster, study, tmp_path_factory):
     main = cluster.start(directory, *submit, log=log)
 
     def trains(model, init="random"):
+        """Whether it has computed for a second since its training began: before a first step nothing can be kept."""
         path = directory / f"logs/finetune_model/finetune/sim_promoter/{model}/{init}/seed0.log"
-        return lambda: path.exists() and "fine-tuning" in path.read_text()
+        begun = {}
+
+        def look():
+            if not path.exists() or "fine-tuning" not in path.read_text():
+                return False
+            process = payload(directory, "finetune_model", model, init, "finetune")
+            used = process.cpu_times().user if process else 0.0
+            return bool(process) and used > begun.setdefault(process.pid, used) + 1
+
+        return look
 
     def freeze(name, begun, *words):
         """Stop a job's process in mid-run, as a hanging file system would; whether there was one to stop."""

@@ -65,7 +65,7 @@ def test_without_a_budget_it_stops_as_soon_as_every_word_is_there_and_its_tables
     ask = ["--configfile", path, "--config", "from_records=true", "--", "results/verdict.json"]
     answer = snakemake(*ask, directory=directory)
     assert answer.returncode == 0, answer.stdout[-4000:]
-    looks = [json.loads(file.read_text()) for file in sorted((directory / "results/looks").glob("*.json"))]
+    looks = [json.loads(file.read_text()) for file in sorted((directory / "results/looks").glob("seeds*.json"))]
     assert [look["seeds"] for look in looks] == list(range(3, 3 + len(looks))) and len(looks) < 6
     assert [look["decision"] for look in looks] == ["go on"] * (len(looks) - 1) + ["stop"]
     last = looks[-1]
@@ -90,7 +90,7 @@ def test_without_a_budget_it_stops_as_soon_as_every_word_is_there_and_its_tables
 
 
 def looks_of(directory):
-    return [json.loads(file.read_text()) for file in sorted((directory / "results/looks").glob("*.json"))]
+    return [json.loads(file.read_text()) for file in sorted((directory / "results/looks").glob("seeds*.json"))]
 
 
 def seeds_of(directory, pattern):
