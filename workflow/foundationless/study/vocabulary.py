@@ -395,6 +395,9 @@ METRICS = {
     "macro_auprc": Metric("macro AUPRC", "track", reason="as of AUPRC, whose mean over outputs it is"),
     "ece": Metric("expected calibration error", "calibration", higher_is_better=False),
     "brier": Metric("Brier score", "calibration", higher_is_better=False),
+    "nll": Metric("negative log likelihood", "calibration", higher_is_better=False),
+    "coverage": Metric("coverage of conformal sets", "calibration"),
+    "set_size": Metric("classes in a conformal set", "calibration", higher_is_better=False),
     "loss": Metric("loss", "loss", higher_is_better=False),
     "bits_per_base": Metric("bits per base", "loss", higher_is_better=False),
     "skill": Metric(
@@ -418,6 +421,8 @@ COUNT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind ==
 RANK_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "rank")
 
 CLASS_METRICS = (*COUNT_METRICS, *RANK_METRICS)
+
+CALIBRATION_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "calibration")
 
 VALUE_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "value")
 
@@ -452,6 +457,8 @@ DIAGNOSTICS = (
     "oracle",
     "leakage",
     "calibration",
+    "recalibration",
+    "transfer_gaps",
     "components",
     "runs",
     "roc",
