@@ -30,9 +30,8 @@ def results(task, accuracies, generator, n=400, seeds=3, sd=0.0):
 
 
 def gaps(home, far, generator, **more):
-    return find_gaps(
-        results("far", far, generator, **more), results("home", home, generator, **more), "accuracy", 0.02, Source("home")
-    ).set_index(["model", "init", "versus"])
+    sides = [results(task, arms, generator, **more) for task, arms in (("far", far), ("home", home))]
+    return find_gaps(*sides, "accuracy", 0.02, Source("home")).set_index(["model", "init", "versus"])
 
 
 def test_the_interval_covers_the_true_gap():
