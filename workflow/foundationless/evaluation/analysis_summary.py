@@ -78,7 +78,7 @@ class Analysis:
 def read_cells(text: str) -> list[TaskCells]:
     """Tasks from JSON: a list of {metric, tasks, cells}, each of which stands for all its tasks.
 
-    `sources` of it, if there are any, say by task of transfer what it learns from: {task, target_rows, weighting}.
+    `sources` of it, if there are any, say by task of transfer what it learns from: `Source`.
     """
     try:
         named = [(task, group["metric"], group["cells"]) for group in json.loads(text) for task in group["tasks"]]

@@ -293,11 +293,12 @@ class Plan:
         return {"metric": metric, "tasks": tasks, "cells": cells} | ({"sources": sources} if sources else {})
 
     def source_of_transfer(self, task: str) -> dict[str, Any]:
-        """What a task of transfer learns from: {task, target_rows, weighting}; of others the task is empty."""
+        """What a task of transfer learns from, as `evaluation.transfer.gaps.Source` says it; of others no `task`."""
         row, options = self.task(task), dict(read_pairs(self.task(task)["options"]))
-        learned = self.sources(task).get("train", "") if row["reader"] == "transfer" else ""
+        roles = self.sources(task) if row["reader"] == "transfer" else {}
+        learned, asked = (roles.get(role, "").removeprefix("task:") for role in ("train", "test"))
         more = {"target_rows": int(options.get("target_rows", 0)), "weighting": options.get("weighting", "")}
-        return {"task": learned.removeprefix("task:")} | more
+        return {"task": learned, "target": asked} | more
 
     def options(self, task: str) -> list[str]:
         """Reader options of a task as KEY=VALUE strings."""

@@ -124,7 +124,7 @@ ANALYSES = {
     "frozen": Analysis("probe", "biotype", "do they tell histone marks apart?", "Table 13", "probing"),
     "transfer": Analysis(
         "probe", "biotype", "… learned on one species or mark, asked about another?",
-        figure="probing",
+        figure="transfer",
     ),
     "fewshot": Analysis("probe", "biotype", "… with 1, 5 or 10 examples a class?", figure="fewshot"),
     "clustering": Analysis(
@@ -588,6 +588,7 @@ FIGURES = {
     "learning_curves": Figure(FURTHER, "curves:learning_curves"),
     "biotype": Figure(FURTHER, "data_and_width:biotype"),
     "confusion": Figure(FURTHER, "confusion:confusion"),
+    "transfer": Figure(FURTHER, "trust:transfer", only=("transfer",)),
     "fewshot": Figure(FURTHER, "probing:fewshot"),
     "probing": Figure(FURTHER, "probing:probing"),
     "layers": Figure(FURTHER, "layers:layers"),
@@ -604,7 +605,7 @@ FIGURES = {
     "seed_variance": Figure(CONTROLS, "variability:seed_variance"),
     "optimism": Figure(CONTROLS, "defects:optimism"),
     "leakage": Figure(CONTROLS, "leakage:leakage"),
-    "calibration": Figure(CONTROLS, "defects:calibration"),
+    "calibration": Figure(CONTROLS, "trust:calibration"),
     "importances": Figure(CONTROLS, "importances:importances"),
     "defects": Figure(CONTROLS, "defects:defects"),
     "pretraining": Figure(CONTROLS, "controls:pretraining"),

@@ -18,7 +18,7 @@ from foundationless.evaluation.bootstrap import Arm, Estimate, compare_arms, com
 from foundationless.evaluation.task_results import KEYS, Name, TaskResults, sizes
 
 GAPS = [
-    *KEYS, "source", "target_rows", "weighting", "metric", "selection", "in_domain", "far", "gap", "gap_low",
+    *KEYS, "source", "target", "target_rows", "weighting", "metric", "selection", "in_domain", "far", "gap", "gap_low",
     "gap_high", "gap_p", "versus", "reference", "delta", "low", "high", "p", "p_tost", "margin", "verdict",
     "n_in_domain", "n_test", "seeds",
 ]  # fmt: skip
@@ -28,9 +28,11 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Source:
-    """The set that a task of transfer learns from, how many target rows join it, and how its rows are weighted."""
+    """The task that a task of transfer learns from, which one it is asked about (`target`), how many rows of that join
+    those to learn from, and how these are weighted."""
 
     task: str
+    target: str = ""
     target_rows: int = 0
     weighting: str = ""
 
@@ -49,13 +51,14 @@ def find_gaps(
     constant = home.chance(metric, home.resamples)
     arms = [arm for arm in far.order if arm in known]
     cheap = [arm for arm in arms if arm[1] == "baseline" or arm[0] in baselines]
-    best = max(cheap, key=lambda arm: far.validation_value(arm, metric) or -np.inf, default=None)
+    best = max(cheap, key=lambda arm: _known(far.validation_value(arm, metric)), default=None)
     rows: Rows = []
     for arm in arms:
         gap = _gap(known[arm], asked[arm], far.seed)
         counts = sizes(far.runs(arm, "validation"))
-        row = far.identity(arm) | {"source": source.task, "target_rows": source.target_rows}
-        row |= {"weighting": source.weighting, "metric": metric, "selection": "validation"}
+        row = far.identity(arm) | {"source": source.task, "target": source.target}
+        row |= {"target_rows": source.target_rows, "weighting": source.weighting, "metric": metric}
+        row |= {"selection": "validation"}
         row |= {"in_domain": known[arm].value, "far": asked[arm].value, "gap": gap.value, "gap_low": gap.low}
         row |= {"gap_high": gap.high, "gap_p": gap.p, "n_test": counts["n_test"], "seeds": counts["seeds"]}
         row |= {"n_in_domain": sizes(home.runs(arm, "validation"))["n_test"]}
@@ -71,6 +74,10 @@ def find_gaps(
         if not references:
             rows.append(row)
     return pd.DataFrame(rows).reindex(columns=GAPS)
+
+
+def _known(value: float | None) -> float:
+    return -np.inf if value is None else value
 
 
 def _gap(home: Arm, far: Arm, seed: int) -> Estimate:

@@ -29,7 +29,8 @@ NEEDED = {
     "calibration": ("analysis", "task", "model", "init", "count", "confidence", "accuracy", "variant"),
     "recalibration": ("analysis", "task", "model", "init", "method", "ece", "coverage", "variant"),
     "transfer_gaps": (
-        "analysis", "task", "model", "init", "source", "metric", "in_domain", "far", "gap", "gap_low", "gap_high",
+        "analysis", "task", "model", "init", "source", "target", "metric", "in_domain", "far", "gap", "gap_low",
+        "gap_high",
     ),
     "claims": ("claim", "selection", "model", "difference", "low", "high", "verdict"),
     "components": ("analysis", "task", "model", "init", "component", "variance", "share"),
