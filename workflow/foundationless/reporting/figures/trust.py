@@ -74,9 +74,9 @@ def _caption(tables: Tables, bins: pd.DataFrame, rows: pd.DataFrame) -> str:
         words += (
             f"Below: means over n = {layout.span(rows['tasks'])} task(s) of an analysis; no interval "
             "(recalibration.csv has those of tasks). ECE: expected calibration error. Sets: split-conformal, least "
-            f"ambiguous, to hold the class of {100 * LEVEL:.0f} % of items; grey: where coverage of a task lies in 95 "
-            "% of draws, on average, if its test rows are exchangeable with the validation rows. Rows named far learn one "
-            "set and ask about another. "
+            f"ambiguous, to hold the class of {100 * LEVEL:.0f} % of items; grey: where coverage of a task lies in "
+            "95 % of draws, on average, if its test rows are exchangeable with the validation rows. Rows named far "
+            "learn one set and ask about another. "
         )
     return words + tables.study
 
