@@ -108,6 +108,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= {"shortcuts": _shortcuts(frames["audits"], np.random.default_rng(seed))}
     frames |= _reported(scores, cards, rng) | _importances(scores, rng)
     frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed))
+    frames |= _trust(scores, np.random.default_rng(seed))
     further = (effect_frames(*((12, 4) if models > 2 else (2, 1))), output_frames(4 if models > 2 else 2))
     for name, rows in (pair for part in further for pair in part.items()):
         frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows
@@ -264,7 +265,8 @@ def _diagnostics(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Gener
     bins = identity.drop(columns="metric").assign(selection="validation")
     bins = bins.merge(pd.DataFrame({"bin": range(5, 15)}), "cross")
     middle = (bins["bin"] + 0.5) / 15
-    bins = bins.assign(edge=(bins["bin"] + 1) / 15, count=200, confidence=middle, accuracy=middle - 0.08)
+    bins = bins.assign(edge=(bins["bin"] + 1) / 15, count=200, confidence=middle, accuracy=middle - 0.08, method="none")
+    bins = pd.concat([bins, bins.assign(accuracy=middle - 0.01, method="temperature")], ignore_index=True)
     trained = ["finetune", "biotype", "frozen", "ancestry"]
     spread = scores[scores["analysis"].isin(trained) & (scores["kind"] == "model")]
     cells = pd.DataFrame([(seed, fold) for seed in range(3) for fold in range(3)], columns=["seed", "fold"])
@@ -302,6 +304,26 @@ def _diagnostics(scores: pd.DataFrame, tasks: pd.DataFrame, rng: np.random.Gener
         "optimism": optimism, "leakage": leakage, "audits": audits, "calibration": bins, "runs": runs,
         "components": components, "roc": roc, "confusion": pd.DataFrame(counted), "defects": defects,
     }  # fmt: skip
+
+
+def _trust(scores: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Calibration of every classification, and gaps of tasks of transfer, four of which stand for amounts of rows."""
+    learned = scores[scores["analysis"].isin(["finetune", "biotype", "ancestry", "frozen", "transfer"])]
+    learned = learned[[*KEYS, "selection"]]
+    methods = []
+    for method, worst in (("none", 0.3), ("temperature", 0.1)):
+        sets = {"coverage": rng.normal(0.9, 0.02, len(learned)), "set_size": rng.uniform(1, 1.8, len(learned))}
+        ece = rng.uniform(0.01, worst, len(learned))
+        methods.append(learned.assign(method=method, ece=ece, expected_low=0.86, expected_high=0.94, **sets))
+    far = scores.loc[scores["analysis"] == "transfer", [*KEYS, "metric", "selection", "value"]]
+    far = far.rename(columns={"value": "far"})
+    place = far["task"].map({task: number for number, task in enumerate(dict.fromkeys(far["task"]))})
+    gap = rng.normal(0.1, 0.05, len(far))
+    half = {"gap": gap, "gap_low": gap - 0.04, "gap_high": gap + 0.04, "in_domain": far["far"] + gap}
+    rows = {"target_rows": place.map({1: 10, 2: 100, 3: 1000}).fillna(0).astype(int), "weighting": ""}
+    counted = {"n_in_domain": 3000, "n_test": 2000, "seeds": 3, "source": "nt_H3", "target": "nt2_H3K4me3"}
+    gaps = far.assign(**half, **rows, **counted, versus="random", verdict="undecided")
+    return {"recalibration": pd.concat(methods, ignore_index=True), "transfer_gaps": gaps}
 
 
 def _layers(scores: pd.DataFrame, across: pd.DataFrame, rng: np.random.Generator) -> dict[str, pd.DataFrame]:

@@ -63,7 +63,7 @@ def describe_cells(cells):
         by_task.setdefault(cell.task, []).append(f"{cell.model}/{cell.init}/seed{cell.seed}")
     for task, places in by_task.items():
         groups.setdefault((study.task(task)["metric"], tuple(places)), []).append(task)
-    cells = [{"metric": metric, "tasks": tasks, "cells": places} for (metric, places), tasks in groups.items()]
+    cells = [study.describe_group(metric, tasks, places, by_task) for (metric, places), tasks in groups.items()]
     return json.dumps(cells, separators=(",", ":"))
 
 

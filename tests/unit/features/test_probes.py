@@ -118,6 +118,29 @@ def test_class_weights_count_a_row_as_often_as_its_class_is_rare():
             replace(SETTINGS, **odd)
 
 
+@pytest.mark.parametrize("kind", ["logistic", "xgboost"])
+def test_a_row_of_weight_three_is_three_rows(kind):
+    """And a classifier that weighs no rows is refused."""
+    samples = make()
+    train = samples.rows("train")
+    times = np.ones(len(samples.frame), dtype=int)
+    times[train] = 1 + 2 * (np.arange(len(train)) % 2)
+    rows = np.repeat(np.arange(len(times)), times)
+    weighed = Samples(samples.frame.assign(weight=times.astype(float)), samples.features)
+    repeated = samples.frame.iloc[rows].reset_index(drop=True)
+    settings = ProbeSettings(metric="mcc", seed=0, rounds=5, threads=1)
+    # scales are those of the rows as they are, in both
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifiers, "_standardise", lambda matrix, train: matrix.astype(float))
+        one = classifiers.fit(kind, samples.features["max"], weighed, settings)
+        other = classifiers.fit(
+            kind, samples.features["max"][rows], Samples(repeated, {"max": samples.features["max"][rows]}), settings
+        )
+    np.testing.assert_allclose(one.probabilities[rows], other.probabilities, atol=2e-3)
+    with pytest.raises(UserError, match="classifier knn weighs no rows"):
+        run_probes(weighed, ["knn"], settings)
+
+
 def scaled(samples: Samples) -> np.ndarray:
     matrix = samples.features["max"].astype(float)
     return StandardScaler().fit(matrix[samples.rows("train")]).transform(matrix)

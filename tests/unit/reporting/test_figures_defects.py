@@ -31,7 +31,7 @@ def test_marks_stand_where_the_tables_say(tables):
     for init in ARMS:
         expected = rows.loc[rows["init"] == init, "value"]
         assert sorted(marks_of(figure, look, init)[:, 1]) == sorted(expected) and len(expected) == 4 * 3
-    curve = marks_of(resolve("calibration")(tables), look, "pretrained")
+    curve = marks_of(resolve("calibration")(tables), look, "pretrained")[:10]  # those of analyses follow
     np.testing.assert_allclose(curve[:, 1], curve[:, 0] - 0.08)
     assert len(curve) == 10
     for name in ("calibration", "optimism"):

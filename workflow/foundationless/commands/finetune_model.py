@@ -26,6 +26,7 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.runtime.usage import JobUsage, add_up
     from foundationless.training import compute as training
     from foundationless.training import finetuning
+    from foundationless.training.sweep import VALIDATION
 
     parts = {path.parent / f"runs{said['group']}": said for path in arguments.parts for said in [read_json(path)]}
     device = "cpu" if parts else arguments.device
@@ -35,6 +36,13 @@ def run(arguments: argparse.Namespace) -> None:
     outcome = finetuning.finetune(*paths, RECIPE, arguments.checkpoint_seconds, arguments.pack, [*parts])
     with atomic_path(arguments.predictions) as part:
         outcome.predictions.to_parquet(part, index=False)
+    # beside them, and no output of the rule: else jobs of before there was this file would be run again
+    beside = arguments.predictions.with_name(VALIDATION)
+    if outcome.validation is None:
+        beside.unlink(missing_ok=True)
+    else:
+        with atomic_path(beside) as part:
+            outcome.validation.to_parquet(part, index=False)
     records.write_record(
         arguments.record,
         **{name: getattr(arguments, name) for name in ("analysis", "task", "model", "init", "seed")},

@@ -8,10 +8,12 @@ random = the model's own random arm, baseline = the best baseline, best_random =
 weights not as the paper read them), with the difference that would be found with 80 % power (mde), McNemar's or
 DeLong's test of the same predictions, and the corrected t test over folds. Diagnostics have a table each: what choosing
 by test score adds (optimism), the best random arm as opponent (oracle), what rows that training knows add
-(leakage), reliability curves (calibration), components of variance (components), scores of runs (runs), ROC curves
-(roc), confusion matrices (confusion), what was chosen (selections) and settings; of labels that are several numbers, or
-zeros and ones, every output by every metric, with its differences (outputs). notes.csv: what is missing or could
-not be computed. records.parquet: every recorded number. All tables end with the parts of the names of task and model.
+(leakage), reliability curves (calibration), what temperature scaling, ensembles of seeds and conformal sets change
+(recalibration), what transfer loses (transfer_gaps), components of variance (components), scores of runs (runs), ROC
+curves (roc), confusion matrices (confusion), what was chosen (selections) and settings; of labels that are several
+numbers, or zeros and ones, every output by every metric, with its differences (outputs). notes.csv: what is missing or
+could not be computed. records.parquet: every recorded number. All tables end with the parts of the names of task and
+model.
 """
 
 import argparse
@@ -19,7 +21,7 @@ from pathlib import Path
 
 from foundationless.commands._flags import count, output_directory, seed
 
-RECIPE = 9  # raise it when a result would change
+RECIPE = 10  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

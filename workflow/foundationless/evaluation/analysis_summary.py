@@ -2,26 +2,38 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files, task_summary
 from foundationless.evaluation.aggregate import decide
+from foundationless.evaluation.calibration.tables import read_beside, recalibrate
 from foundationless.evaluation.layers.depth import measure_layers, score_layers
 from foundationless.evaluation.outputs.tables import judge
 from foundationless.evaluation.records import check_once, read_record
 from foundationless.evaluation.spending import Looks
-from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, of_split, read_predictions
+from foundationless.evaluation.task_results import (
+    IDENTITY,
+    KEYS,
+    NOTES,
+    note,
+    of_split,
+    read_predictions,
+    read_results,
+)
+from foundationless.evaluation.transfer.gaps import GAPS, Source, find_gaps
 from foundationless.evaluation.verification.arms import check_task, sentences
 from foundationless.runtime.log import tell
 from foundationless.runtime.processes import counted, map_forked
 from foundationless.study.vocabulary import MARGINS, UNPAIRED
 
+_PREDICTED = "predictions.parquet"
 SHOWN = 3  # misfits that a summary names before it ends; the command verify names all
 _DIAGNOSTICS = tuple(f"{name}.csv" for name in diagnostics.COLUMNS)
 FILES = ("scores.csv", "comparisons.csv", "notes.csv", "records.parquet", *_DIAGNOSTICS)
@@ -29,11 +41,17 @@ FILES = ("scores.csv", "comparisons.csv", "notes.csv", "records.parquet", *_DIAG
 
 @dataclass(frozen=True)
 class TaskCells:
-    """One task of an analysis: its metric and its cells, `MODEL/INIT/seedN`."""
+    """One task of an analysis: its metric and its cells, `MODEL/INIT/seedN`.
+
+    `source`: of a task of transfer, the set that it learns from, where that is a task of the analysis, too; its cells
+    are `home`.
+    """
 
     task: str
     metric: str
     cells: tuple[str, ...]
+    source: Source | None = None
+    home: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,10 +76,14 @@ class Analysis:
 
 
 def read_cells(text: str) -> list[TaskCells]:
-    """Tasks from JSON: a list of {metric, tasks, cells}, each of which stands for all its tasks."""
+    """Tasks from JSON: a list of {metric, tasks, cells}, each of which stands for all its tasks.
+
+    `sources` of it, if there are any, say by task of transfer what it learns from: `Source`.
+    """
     try:
         named = [(task, group["metric"], group["cells"]) for group in json.loads(text) for task in group["tasks"]]
         tasks = [TaskCells(str(task), str(metric), tuple(map(str, cells))) for task, metric, cells in named]
+        said = {task: Source(**of) for group in json.loads(text) for task, of in group.get("sources", {}).items()}
     except (json.JSONDecodeError, TypeError, KeyError) as error:
         raise UserError(f"--cells: not a JSON list of {{metric, tasks, cells}} ({error!r}).") from None
     if not tasks:
@@ -70,7 +92,12 @@ def read_cells(text: str) -> list[TaskCells]:
         raise UserError(f"--cells: task '{twice[0]}' stands there twice; leave one out.")
     if odd := [cell for one in tasks for cell in one.cells if len(cell.split("/")) != 3 or not _seed(cell).isdigit()]:
         raise UserError(f"--cells: '{odd[0]}' is no MODEL/INIT/seedN.")
-    return tasks
+    cells = {one.task: one.cells for one in tasks}
+    known = {task: source for task, source in said.items() if source.task in cells}
+    return [
+        replace(one, source=known[one.task], home=cells[known[one.task].task]) if one.task in known else one
+        for one in tasks
+    ]
 
 
 def read_margins(text: str) -> dict[str, float]:
@@ -138,9 +165,11 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
     checked, verified = check_task(paths, records, predictions)
     if checked.misfits:
         raise UserError(sentences(checked.misfits, SHOWN))
-    layers = measure_layers(records)
+    layers, calibrated = measure_layers(records), None
     if paired:
         layers = score_layers(records, predictions, task.metric, analysis.resamples, analysis.seed)
+        beside = [read_beside(path) for path in paths]
+        calibrated = recalibrate(records, predictions, beside, analysis.resamples, analysis.seed)
     predictions = [None if table is None else of_split(table, "test") for table in predictions]
     if not paired:
         summary = task_summary.summarise_unpaired(records)
@@ -158,8 +187,37 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
         summary.diagnostics["outputs"] = _read_outputs_at(analysis.looks, summary.diagnostics["outputs"])
     summary.notes[:0] = notes
     summary.diagnostics["layers"] = layers
+    if calibrated is not None:
+        summary.diagnostics["recalibration"] = calibrated[0]
+        bins = [summary.diagnostics["calibration"], calibrated[1]]
+        summary.diagnostics["calibration"] = table_files.join_tables(bins, diagnostics.COLUMNS["calibration"])
+        summary.diagnostics["transfer_gaps"] = _gaps(analysis, task, records, predictions)
     summary.diagnostics["verification"] = pd.DataFrame(verified, columns=diagnostics.COLUMNS["verification"])
     return summary
+
+
+def _gaps(
+    analysis: Analysis, task: TaskCells, records: Sequence[Mapping[str, Any]], predictions: Sequence[pa.Table | None]
+) -> pd.DataFrame:
+    """Rows of what transfer loses, of a task whose source is a task of the analysis; `predictions` of the test rows.
+
+    Cells of the source that are not there yet are left out: their own task notes it.
+    """
+    if task.source is None:
+        return pd.DataFrame(columns=GAPS)
+    places = [analysis.directory / task.source.task / cell for cell in task.home]
+    there = [place for place in places if all((place / name).is_file() for name in ("record.json", _PREDICTED))]
+    if not analysis.partial:
+        there = places
+    named = f"{analysis.name}/{task.source.task}"
+    home = [_read_record(place / "record.json", named) for place in there]
+    tables = [of_split(read_predictions(place / _PREDICTED), "test") for place in there]
+    far, near = (
+        read_results(*pair, analysis.resamples, analysis.seed)[0] for pair in ((records, predictions), (home, tables))
+    )
+    if far is None or near is None:
+        return pd.DataFrame(columns=GAPS)
+    return find_gaps(far, near, task.metric, analysis.margins[task.metric], task.source, analysis.baselines)
 
 
 def _read_at(looks: Looks, comparisons: pd.DataFrame) -> None:

@@ -24,9 +24,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foundationless.errors import UserError
-from foundationless.evaluation.metrics import confusion, from_margins, from_probabilities, from_ranking
+from foundationless.evaluation.metrics import (
+    BINS,
+    confidences,
+    confusion,
+    from_margins,
+    from_probabilities,
+    from_ranking,
+)
 from foundationless.evaluation.outputs.resampled import Sample, outputs_scorer
-from foundationless.study.vocabulary import CLASS_METRICS, EFFECT_METRICS, METRICS, OUTPUT_METRICS, RANK_METRICS
+from foundationless.study.vocabulary import (
+    CALIBRATION_METRICS,
+    CLASS_METRICS,
+    EFFECT_METRICS,
+    METRICS,
+    OUTPUT_METRICS,
+    RANK_METRICS,
+)
 
 LEVEL = 0.95
 POWER = 0.8  # of the smallest difference that is called detectable
@@ -44,8 +58,9 @@ class Run:
 
     A classifier has classes `predicted` and `probabilities` [n, classes]; of variants there are `scores` instead, the
     higher, the more probably the second of two classes. Of predicted effects there are `effects`, numbers of each
-    perturbation by name (NaN: not defined), and `pairs`, profiles [n, genes] of doubles by name (NaN: of others). Of
-    labels with outputs there are `observed` (NaN: not known) and `values`, what is predicted, both [n, outputs].
+    perturbation by name (NaN: not defined; where calibration is judged, numbers of each item), and `pairs`, profiles
+    [n, genes] of doubles by name (NaN: of others). Of labels with outputs there are `observed` (NaN: not known) and
+    `values`, what is predicted, both [n, outputs].
     """
 
     seed: int
@@ -189,7 +204,7 @@ def score_runs(
     can be resampled. Of labels with outputs the score is the mean over the outputs where a resample defines it. Raises
     `UserError` for a metric that resamples do not serve.
     """
-    if metric not in (served := (*CLASS_METRICS, *EFFECT_METRICS, *OUTPUT_METRICS)):
+    if metric not in (served := (*CLASS_METRICS, *EFFECT_METRICS, *OUTPUT_METRICS, *CALIBRATION_METRICS)):
         raise UserError(f"metric '{metric}' has no bootstrap; use one of {', '.join(served)}.")
     names, strata = stratify(whole or runs)
     scorers = _scorers(runs, _owners(runs, names), len(names), metric, classes)
@@ -270,7 +285,9 @@ def _scorers(
     runs: Sequence[Run], owner: Sequence[NDArray[np.int64]], groups: int, metric: str, classes: Sequence[str]
 ) -> list[Callable[[Floats], Floats]]:
     """Functions from weights [resamples, groups] to the metric of the next runs [runs, resamples], in their order."""
-    if metric in EFFECT_METRICS:
+    if metric == "ece":
+        return [_ece_scorer(run, rows, groups, classes) for run, rows in zip(runs, owner, strict=True)]
+    if metric in (*EFFECT_METRICS, *CALIBRATION_METRICS):
         return [_effect_scorer(runs, owner, groups, metric)]
     if metric in OUTPUT_METRICS:
         scorer = outputs_scorer(_samples(runs, owner, metric), groups, metric)
@@ -323,7 +340,8 @@ def _effect_scorer(
     sums, counts = (np.zeros((len(runs), groups)) for _ in range(2))
     for place, (run, rows) in enumerate(zip(runs, owner, strict=True)):
         if run.effects is None or metric not in run.effects:
-            raise UserError(f"metric '{metric}' needs predicted effects of perturbations.")
+            what = "effects of perturbations" if metric in EFFECT_METRICS else "numbers of every item"
+            raise UserError(f"metric '{metric}' needs predicted {what}.")
         values = run.effects[metric]
         known = np.isfinite(values)
         sums[place] = np.bincount(rows[known], values[known], minlength=groups)
@@ -334,6 +352,23 @@ def _effect_scorer(
         totals, numbers = ([np.einsum("rg,g->r", weights, one) for one in part] for part in (sums, counts))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.array(totals) / np.array(numbers))
+
+    return score
+
+
+def _ece_scorer(run: Run, rows: NDArray[np.int64], groups: int, classes: Sequence[str]) -> Callable[[Floats], Floats]:
+    """The expected calibration error of one run. What it reads, a gap a group and bin, is made when asked for."""
+    if run.probabilities is None:
+        raise UserError("metric 'ece' needs one probability per class.")
+    probabilities = run.probabilities
+
+    def score(weights: Floats) -> Floats:
+        place, confidence, right = confidences(run.labels, probabilities, classes)
+        gaps = np.bincount(rows * BINS + place, confidence - right, minlength=groups * BINS).reshape(groups, BINS)
+        sizes = np.bincount(rows, minlength=groups)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value: Floats = np.abs(weights @ gaps).sum(axis=1) / (weights @ sizes)
+        return value[None]
 
     return score
 
@@ -393,6 +428,8 @@ def join(arms: Sequence[Arm]) -> Arm:
 
 def ends(metric: str) -> tuple[float, float]:
     """Where intervals of a metric end: of classes and ranks at ± 1; of others at its lowest value, errors nowhere."""
+    if metric in CALIBRATION_METRICS:
+        return 0.0, 1.0 if metric in ("ece", "coverage") else float("inf")
     if metric not in (*EFFECT_METRICS, *OUTPUT_METRICS):
         return -1.0, 1.0
     return METRICS[metric].lowest, 1.0 if METRICS[metric].higher_is_better else float("inf")

@@ -18,6 +18,7 @@ from foundationless.evaluation.bootstrap import (
     stratify,
     subtract,
 )
+from foundationless.evaluation.calibration.tables import RECALIBRATION
 from foundationless.evaluation.effects import tables as effects
 from foundationless.evaluation.layers.depth import LAYERS
 from foundationless.evaluation.metrics import BINS, calibration, confusion, reliability
@@ -25,6 +26,7 @@ from foundationless.evaluation.outputs import tables as outputs
 from foundationless.evaluation.outputs.scatter import SCATTER, scatter
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes
+from foundationless.evaluation.transfer.gaps import GAPS
 from foundationless.evaluation.variance_components import variance_components
 from foundationless.evaluation.verification.cells import COLUMNS as VERIFICATION
 from foundationless.study.vocabulary import CONFUSED, MARGINS
@@ -39,7 +41,9 @@ COLUMNS = {
         *IDENTITY, "value_all", "value_distant", "value_near", "n_all", "n_distant", "n_near", "n_collinear", "delta",
         "low", "high",
     ],
-    "calibration": [*KEYS, "selection", "bin", "upper", "count", "confidence", "accuracy"],
+    "calibration": [*KEYS, "selection", "bin", "upper", "count", "confidence", "accuracy", "method"],
+    "recalibration": RECALIBRATION,
+    "transfer_gaps": GAPS,
     "components": [*IDENTITY, "component", "variance", "sd", "share"],
     "runs": [*KEYS, "selection", "metric", "seed", "fold", "value"],
     "roc": [*KEYS, "selection", "fpr", "tpr", "low", "high"],
@@ -147,7 +151,7 @@ def _reliability(results: TaskResults) -> Rows:
                 rows.append(
                     results.identity(arm)
                     | {"selection": "validation", "bin": place, "upper": (place + 1) / BINS, "count": int(count)}
-                    | {"confidence": confidence / count, "accuracy": right / count}
+                    | {"confidence": confidence / count, "accuracy": right / count, "method": "none"}
                 )
     return rows
 

@@ -206,12 +206,20 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[s
 
     Columns: items in the bin, sum of their confidences, and how many of them are right. Bins hold their upper edge.
     """
+    place, confidence, right = confidences(labels, probabilities, classes)
+    columns = (None, confidence, right)
+    return np.stack([np.bincount(place, weights, minlength=BINS).astype(np.float64) for weights in columns], axis=1)
+
+
+def confidences(
+    labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]
+) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """Bin, confidence, and 1 where it is right, of the most probable class of every item: arrays [n]."""
     truth, scores = np.asarray(labels, dtype=str), np.asarray(probabilities, dtype=np.float64)
     confidence = scores.max(axis=1)
     right = np.asarray(classes, dtype=str)[scores.argmax(axis=1)] == truth
-    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    columns = (None, confidence, right.astype(np.float64))
-    return np.stack([np.bincount(place, weights, minlength=BINS).astype(np.float64) for weights in columns], axis=1)
+    place = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return place, confidence, right.astype(np.float64)
 
 
 def calibration(labels: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> dict[str, float]:

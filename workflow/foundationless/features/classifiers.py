@@ -30,7 +30,7 @@ from foundationless.evaluation.records import ORDERED, beyond, edge_of, finite
 from foundationless.features.importances import Importances
 from foundationless.runtime.log import progress
 from foundationless.study.vocabulary import CLASSES, LEARNED_METRICS, TRACKS, labels_of
-from foundationless.tasks.sequence_sets import labels_in
+from foundationless.tasks.sequence_sets import WEIGHT, labels_in
 
 # Of logistic regression and of the support vector machine, weak to strong, each fit starting where the last one ended.
 # Thousands of k-mers want 1e-5 to 1e-3, a few informative features 1 and more; without a validation split 1 and 0.01.
@@ -139,6 +139,11 @@ class Samples:
         """Positions [m] of the rows of a split."""
         return np.flatnonzero(self.frame["split"] == split)
 
+    @property
+    def weights(self) -> np.ndarray | None:
+        """What each train row weighs [train rows], where the set says it."""
+        return self.frame[WEIGHT].to_numpy(dtype=np.float64)[self.rows("train")] if WEIGHT in self.frame else None
+
     def means(self) -> np.ndarray:
         """Means [outputs] of the labels that are known among train rows: of zeros and ones, the prevalences."""
         means: np.ndarray = np.nanmean(self.observed[self.rows("train")], axis=0)
@@ -196,7 +201,7 @@ def fit(kind: str, matrix: np.ndarray, samples: Samples, settings: ProbeSettings
     """Train the classifier `kind` of `vocabulary.CLASSIFIERS` on the train rows of `matrix` [n, d]."""
     labels = np.searchsorted(samples.classes, samples.frame["label"].astype(str).to_numpy(dtype=str))
     if kind == "majority":
-        share = np.bincount(labels[samples.rows("train")], minlength=len(samples.classes))
+        share = np.bincount(labels[samples.rows("train")], samples.weights, minlength=len(samples.classes))
         return Fitted(np.tile((share / share.sum()).astype(np.float32), (len(labels), 1)), {})
     if not matrix.shape[1]:
         raise UserError(f"classifier {kind} has no features to read; use the classifier majority.")
@@ -342,10 +347,12 @@ def boost(
     objective: Mapping[str, Any],
     settings: ProbeSettings,
     bar: Any,
+    weights: np.ndarray | None = None,
 ) -> Boosted:
     """Boosted trees that learn `truth` [n] on some rows and, with early stopping, are watched on others (`rows`).
 
-    Nothing is watched where there are no such rows. `bar` is told of every round.
+    `weights` are those of the rows that are learned. Nothing is watched where there are no such rows. `bar` is told of
+    every round.
     """
     with _without_sklearn():
         import xgboost
@@ -365,7 +372,7 @@ def boost(
         "nthread": settings.threads,
     }
     train, validation = rows
-    data = xgboost.DMatrix(matrix[train], truth[train], nthread=settings.threads)
+    data = xgboost.DMatrix(matrix[train], truth[train], weight=weights, nthread=settings.threads)
     watched = []
     if settings.early_stopping and len(validation):
         held = xgboost.DMatrix(matrix[validation], truth[validation], nthread=settings.threads)
@@ -404,7 +411,7 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
     # The argmax of multi:softprob is multi:softmax; the curves need the probabilities.
     objective = {"objective": "multi:softprob", "num_class": len(samples.classes)}
     with progress(settings.rounds, "xgboost", "round") as bar:
-        found = boost(matrix, labels, rows, objective, settings, bar)
+        found = boost(matrix, labels, rows, objective, settings, bar, samples.weights)
     weights = Importances("gain", [""], found.gains[None])
     return Fitted(found.predicted, {"epoch": found.rounds}, found.selection(settings), weights)
 
@@ -423,7 +430,7 @@ def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, sett
 
     def train(strength: float) -> tuple[np.ndarray, dict[str, Any]]:
         # below the grid its solution is nearer to zero than to that of the grid's end
-        model.set_params(warm_start=0 < model.C < strength, C=strength).fit(own, truth)
+        model.set_params(warm_start=0 < model.C < strength, C=strength).fit(own, truth, samples.weights)
         weights[strength] = model.coef_.copy()  # the next fit starts from it, and may write over it
         return model.predict_proba(scaled).astype(np.float32), {"converged": bool(model.n_iter_.max() < _STEPS)}
 

@@ -50,7 +50,10 @@ from foundationless.study.vocabulary import (
     SEQUENCE_CLASSIFIERS,
     labels_of,
 )
-from foundationless.tasks.sequence_sets import COLUMNS, labels_in, read_sequences
+from foundationless.tasks.sequence_sets import COLUMNS, WEIGHT, labels_in, read_sequences
+from foundationless.tasks.weights.importance import effective_rows
+
+WEIGHING = ("logistic", "xgboost", "majority")  # classifiers in which a row may weigh more than another
 
 
 def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataFrame) -> Mapping[str, np.ndarray]:
@@ -73,6 +76,8 @@ def aggregate(frame: pd.DataFrame, features: Mapping[str, Any], column: str) -> 
     """
     if labels_in(frame)[1]:
         raise UserError(f"averages by {column} are for classes, and the set has other labels; leave out --aggregate.")
+    if WEIGHT in frame.columns:
+        raise UserError(f"rows of the set have weights, which averages by {column} have not; leave out --aggregate.")
     if column not in frame.columns:
         raise UserError(f"the set has no column '{column}' to aggregate by; name one that it has.")
     if frame[column].isna().any():
@@ -114,7 +119,8 @@ def read_samples(
     if column is not None:
         return aggregate(frame, featurise(frame), column)
     features = featurise(frame)
-    plain = frame[["id", "label", "split", "group"]].reset_index(drop=True)
+    known = ["id", "label", "split", "group", *([WEIGHT] if WEIGHT in frame.columns else [])]
+    plain = frame[known].reset_index(drop=True)
     return Samples(plain, features if isinstance(features, Lazy) else dict(features))
 
 
@@ -171,6 +177,8 @@ def _check_labels(samples: Samples, kinds: Sequence[str], metric: str) -> None:
         if samples.labels not in CLASSIFIERS[kind].serves:
             able = ", ".join(name for name, each in CLASSIFIERS.items() if samples.labels in each.serves)
             raise UserError(f"classifier {kind} does not learn {samples.labels}, as the set has; choose among {able}.")
+        if samples.weights is not None and kind not in WEIGHING:
+            raise UserError(f"classifier {kind} weighs no rows, as the set asks; choose among {', '.join(WEIGHING)}.")
 
 
 def _check_reads(kind: str, name: str, of_sequences: bool) -> None:
@@ -411,6 +419,8 @@ def run_job(
     learned: dict[str, Any] = {"classes": samples.classes}
     if samples.outputs:
         learned = {"labels": samples.labels, "outputs": samples.outputs}
+    if samples.weights is not None:
+        learned["effective_rows"] = round(effective_rows(samples.weights), 1)
     chosen = {"probes": kinds, **learned, "chosen_by": outcome.choice, "aggregate": aggregate}
     write_record(
         record,

@@ -616,6 +616,14 @@ def _check_set(plan: Plan, analysis: str, task: str) -> None:
     if missing := reader.missing(sources):
         raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
     _check_known("option", [option for option, _ in read_pairs(row["options"])], reader.options, where)
+    if (
+        row["reader"] == "transfer"
+        and plan.source_of_transfer(task)["weighting"]
+        and ANALYSES[analysis].rule != "probe"
+    ):
+        raise UserError(
+            f"{where}: its rows have weights, which probes alone read; list it under an analysis of probes."
+        )
 
 
 def _check_labels(plan: Plan, analysis: str, task: str, where: str) -> None:

@@ -284,6 +284,22 @@ class Plan:
         """Role -> source of a task: `dataset NAME`, `genome:NAME` or `simulated:FILE`."""
         return dict(read_pairs(self.task(task)["sources"]))
 
+    def describe_group(
+        self, metric: str, tasks: Sequence[str], cells: Sequence[str], known: Collection[str]
+    ) -> dict[str, Any]:
+        """Tasks that have the same cells, for summaries; and of those of transfer what they learn from, where that is
+        one of the tasks `known` there."""
+        sources = {task: source for task in tasks if (source := self.source_of_transfer(task))["task"] in known}
+        return {"metric": metric, "tasks": tasks, "cells": cells} | ({"sources": sources} if sources else {})
+
+    def source_of_transfer(self, task: str) -> dict[str, Any]:
+        """What a task of transfer learns from, as `evaluation.transfer.gaps.Source` says it; of others no `task`."""
+        row, options = self.task(task), dict(read_pairs(self.task(task)["options"]))
+        roles = self.sources(task) if row["reader"] == "transfer" else {}
+        learned, asked = (roles.get(role, "").removeprefix("task:") for role in ("train", "test"))
+        more = {"target_rows": int(options.get("target_rows", 0)), "weighting": options.get("weighting", "")}
+        return {"task": learned, "target": asked} | more
+
     def options(self, task: str) -> list[str]:
         """Reader options of a task as KEY=VALUE strings."""
         return [f"{key}={value}" for key, value in read_pairs(self.task(task)["options"])]

@@ -68,6 +68,9 @@ class Reader:
 # How rows are dealt out to splits: what may not be torn.
 DEALS = ("clusters", "groups", "identical", "rows")
 
+# How rows are weighted towards the set that a transfer is asked about.
+WEIGHTINGS = ("kmer",)
+
 _ALPHABET = {
     "strict_alphabet": Option(
         "yes_or_no",
@@ -367,7 +370,18 @@ READERS = {
         options={
             "labels": Option(
                 "label_map", {}, "labels (or names of outputs) of the test set as the training set has them: promoter:1"
-            )
+            ),
+            "target_rows": Option(
+                "at_least_zero",
+                0,
+                "training rows of the test set's that join those to learn from; of 10 and 100 the 10",
+            ),
+            "weighting": Option(
+                "weighting",
+                "",
+                "kmer: rows to learn from weigh as much as their k-mers are those of the test set's training rows, "
+                "whose labels are not read",
+            ),
         },
         labels=ANY,
     ),

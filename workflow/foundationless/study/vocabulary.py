@@ -124,7 +124,7 @@ ANALYSES = {
     "frozen": Analysis("probe", "biotype", "do they tell histone marks apart?", "Table 13", "probing"),
     "transfer": Analysis(
         "probe", "biotype", "… learned on one species or mark, asked about another?",
-        figure="probing",
+        figure="transfer",
     ),
     "fewshot": Analysis("probe", "biotype", "… with 1, 5 or 10 examples a class?", figure="fewshot"),
     "clustering": Analysis(
@@ -395,6 +395,9 @@ METRICS = {
     "macro_auprc": Metric("macro AUPRC", "track", reason="as of AUPRC, whose mean over outputs it is"),
     "ece": Metric("expected calibration error", "calibration", higher_is_better=False),
     "brier": Metric("Brier score", "calibration", higher_is_better=False),
+    "nll": Metric("negative log likelihood", "calibration", higher_is_better=False),
+    "coverage": Metric("coverage of conformal sets", "calibration"),
+    "set_size": Metric("classes in a conformal set", "calibration", higher_is_better=False),
     "loss": Metric("loss", "loss", higher_is_better=False),
     "bits_per_base": Metric("bits per base", "loss", higher_is_better=False),
     "skill": Metric(
@@ -418,6 +421,8 @@ COUNT_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind ==
 RANK_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "rank")
 
 CLASS_METRICS = (*COUNT_METRICS, *RANK_METRICS)
+
+CALIBRATION_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "calibration")
 
 VALUE_METRICS = tuple(name for name, metric in METRICS.items() if metric.kind == "value")
 
@@ -452,6 +457,8 @@ DIAGNOSTICS = (
     "oracle",
     "leakage",
     "calibration",
+    "recalibration",
+    "transfer_gaps",
     "components",
     "runs",
     "roc",
@@ -581,6 +588,7 @@ FIGURES = {
     "learning_curves": Figure(FURTHER, "curves:learning_curves"),
     "biotype": Figure(FURTHER, "data_and_width:biotype"),
     "confusion": Figure(FURTHER, "confusion:confusion"),
+    "transfer": Figure(FURTHER, "trust:transfer", only=("transfer",)),
     "fewshot": Figure(FURTHER, "probing:fewshot"),
     "probing": Figure(FURTHER, "probing:probing"),
     "layers": Figure(FURTHER, "layers:layers"),
@@ -597,7 +605,7 @@ FIGURES = {
     "seed_variance": Figure(CONTROLS, "variability:seed_variance"),
     "optimism": Figure(CONTROLS, "defects:optimism"),
     "leakage": Figure(CONTROLS, "leakage:leakage"),
-    "calibration": Figure(CONTROLS, "defects:calibration"),
+    "calibration": Figure(CONTROLS, "trust:calibration"),
     "importances": Figure(CONTROLS, "importances:importances"),
     "defects": Figure(CONTROLS, "defects:defects"),
     "pretraining": Figure(CONTROLS, "controls:pretraining"),

@@ -11,7 +11,7 @@ from foundationless.errors import UserError
 from foundationless.study.vocabulary import CLASSES
 from foundationless.tasks.leakage import audit
 from foundationless.tasks.outputs.labels import SHOWN, named, strata
-from foundationless.tasks.sequence_sets import SPLITS, labels_in
+from foundationless.tasks.sequence_sets import JOINED, SPLITS, labels_in
 from foundationless.tasks.splits import draw_splits
 
 
@@ -41,12 +41,15 @@ def limit_split(frame: pd.DataFrame, split: str, size: int, seed: int) -> pd.Dat
     """The set with at most `size` units in `split`, drawn at random and stratified by class.
 
     A unit is a row; for people a person with all haplotypes, for mutants a window with all its mutants. Since rows are
-    only taken away, no group comes to stand in two splits. Quotas are proportional with the largest remainders rounded
-    up, and at least one for every label if `size` allows.
+    only taken away, no group comes to stand in two splits. Rows that `joined` the set (`readers.transfer`) stay beside
+    the `size` others. Quotas are proportional with the largest remainders rounded up, and at least one for every label
+    if `size` allows.
     """
     if split not in SPLITS or size < 1:
         raise UserError(f"limit {split}={size}: name one of {', '.join(SPLITS)} and a number from 1.")
     inside = frame["split"] == split
+    if JOINED in frame.columns:
+        inside &= ~frame[JOINED].fillna(False).astype(bool)
     units = _labelled_units(frame[inside])
     if len(units) <= size:
         return frame

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from foundationless.errors import UserError
-from foundationless.study.readers import DEALS, Reader
+from foundationless.study.readers import DEALS, WEIGHTINGS, Reader
 from foundationless.study.vocabulary import LABELS
 
 
@@ -112,6 +112,13 @@ def deal(value: str) -> str:
     return value
 
 
+def weighting(value: str) -> str:
+    """A way to weight rows to learn from."""
+    if value not in WEIGHTINGS:
+        raise ValueError(value)
+    return value
+
+
 def label_kind(value: str) -> str:
     """A kind of labels."""
     if value not in LABELS:
@@ -148,6 +155,7 @@ _NAMED = (
     merged_classes,
     class_counts,
     deal,
+    weighting,
     label_kind,
     row_filter,
     row_filters,

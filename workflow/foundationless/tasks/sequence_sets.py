@@ -35,6 +35,9 @@ from foundationless.runtime.files import atomic_path
 from foundationless.study.vocabulary import CLASSES
 
 COLUMNS = ("id", "sequence", "label", "split", "group")
+# Columns that few sets have: whether a row to learn from is of the set that a transfer is asked about, and how much a
+# row weighs where a probe learns.
+JOINED, WEIGHT = "joined", "weight"
 SPLITS = ("train", "validation", "test")
 _METADATA = "foundationless"
 _DICTIONARY = 1 << 28  # bytes of distinct sequences per row group up to which repeats are stored by number

@@ -58,13 +58,17 @@ _PROBED = 2  # longest and shortest training sequences on which a stack is compa
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fine-tuning job found: results, selections and predictions as in its files, settings, and model size."""
+    """What a fine-tuning job found: results, selections and predictions as in its files, settings, and model size.
+
+    `validation`: predictions of the validation rows; None where runs were kept by a version that did not keep them.
+    """
 
     results: list[Result]
     selections: list[dict[str, Any]]
     predictions: pd.DataFrame
     settings: dict[str, Any]
     parameters: int
+    validation: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ def finetune(
         predictions=sweep.predictions_of(rows, directory, swept, kept, examples.learned.columns, chosen),
         settings=described,
         parameters=ready.parameters,
+        validation=sweep.validation_of(ready.frame, directory, swept, examples.learned.columns, chosen["validation"]),
     )
 
 

@@ -284,12 +284,14 @@ class Pack:
         ]
         for run, one in zip(runs if job.settings.race else [], kept, strict=False):
             one["losses"] = [finite(value) for value in run.losses]
+        seen: list[np.ndarray] = []
         try:
             own, fitted = {run.fold.number: run.fold.validation for run in runs}, [run.fold.number for run in runs]
             # every run has the same test rows, hence one fold
             for split, rows in (("validation", own), ("test", {0: job.test})):
                 folds = fitted if split == "validation" else [0] * len(runs)
                 probabilities = network.probabilities(job.examples, rows, folds, job.compute, self._pause, fitted)
+                seen = seen or list(probabilities)  # of the validation rows
                 for one, fold, values in zip(kept, folds, probabilities, strict=True):
                     metrics = evaluate(job.examples.labels[rows[fold]], values, job.examples.learned)
                     one[split] = {metric: finite(value) for metric, value in metrics.items()}
@@ -297,8 +299,8 @@ class Pack:
             self._finish(places[: len(places) // 2])
             return
         self._charge()
-        for run, one, values in zip(runs, kept, probabilities, strict=True):
-            keep_run(job.directory, run.name, one | {"seconds": round(run.seconds, 3)}, values)
+        for run, one, values, validation in zip(runs, kept, probabilities, seen, strict=True):
+            keep_run(job.directory, run.name, one | {"seconds": round(run.seconds, 3)}, values, validation)
             run.best = {}  # else a job would end with the weights of all its runs in memory
             metric = job.settings.metric
             reached = [f"{split} {shown(one[split][metric])}" for split in ("validation", "test")]

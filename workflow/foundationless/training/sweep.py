@@ -19,6 +19,7 @@ from foundationless.study.vocabulary import CHUNKS, CLASSES, LEARNED_METRICS, NO
 from foundationless.tasks.sequence_sets import labels_in
 
 FOLD_SEED = 42  # the paper's folds
+VALIDATION = "validation.parquet"  # end of the name of what a run predicts of its validation rows; older runs have none
 
 
 @dataclass(frozen=True)
@@ -202,10 +203,14 @@ def kept_run(runs: Path, name: str, expected: str) -> dict[str, Any] | None:
     return None
 
 
-def keep_run(runs: Path, name: str, kept: dict[str, Any], probabilities: np.ndarray) -> None:
-    """Test probabilities first, then the JSON that vouches for them."""
-    with atomic_path(runs / f"{name}.parquet") as part:
-        pd.DataFrame({"probabilities": list(probabilities)}).to_parquet(part)
+def keep_run(
+    runs: Path, name: str, kept: dict[str, Any], probabilities: np.ndarray, validation: np.ndarray | None = None
+) -> None:
+    """Test probabilities first, and those of the validation rows, then the JSON that vouches for them."""
+    for end, values in (("parquet", probabilities), (VALIDATION, validation)):
+        if values is not None:
+            with atomic_path(runs / f"{name}.{end}") as part:
+                pd.DataFrame({"probabilities": list(values)}).to_parquet(part)
     kept["probabilities"] = sha256(runs / f"{name}.parquet")
     write_json(runs / f"{name}.json", kept)
 
@@ -213,7 +218,8 @@ def keep_run(runs: Path, name: str, kept: dict[str, Any], probabilities: np.ndar
 def take_runs(part: Path, runs: Path) -> None:
     """Move the finished runs of a part to those of the whole job: probabilities first, then what vouches for them."""
     for kept in sorted(part.glob("*_lr*.json")):
-        for path in (kept.with_suffix(".parquet"), kept):  # a run that a race stopped has no probabilities
+        # a run that a race stopped has no probabilities
+        for path in (kept.with_suffix(f".{VALIDATION}"), kept.with_suffix(".parquet"), kept):
             if path.exists():
                 path.replace(runs / path.name)
 
@@ -224,7 +230,7 @@ def copy_runs(runs: Path, part: Path, expected: Mapping[str, str]) -> None:
         if (part / f"{name}.json").exists() or not (runs / f"{name}.json").exists():
             continue
         if kept_run(runs, name, fingerprint) is not None:
-            for end in (".parquet", ".json"):
+            for end in (f".{VALIDATION}", ".parquet", ".json"):
                 if (runs / f"{name}{end}").exists():
                     with atomic_path(part / f"{name}{end}") as made:
                         shutil.copyfile(runs / f"{name}{end}", made)
@@ -351,4 +357,34 @@ def predictions_of(
         parts.append(own)
     table = pd.concat(parts, ignore_index=True)
     table.attrs = {}  # of the set; a record says them of predictions
+    return table
+
+
+def validation_of(
+    frame: pd.DataFrame,
+    runs: Path,
+    plan: list[tuple[Fold, float]],
+    columns: Callable[[np.ndarray], dict[str, Any]],
+    chosen: Mapping[int, str],
+) -> pd.DataFrame | None:
+    """One row per validation sample of the runs that are `chosen`, with the columns of `predictions_of`.
+
+    `frame` is the whole set. None where a run was kept before there were such files.
+    """
+    parts = []
+    for fold, rate in plan:
+        name = run_name(fold, rate)
+        if chosen[fold.number] != name:
+            continue
+        try:
+            predicted = np.stack(pd.read_parquet(runs / f"{name}.{VALIDATION}")["probabilities"].to_list())
+        except (OSError, ValueError, KeyError):
+            return None
+        rows = frame.iloc[fold.validation]
+        if len(predicted) != len(rows):
+            return None
+        own = rows[["id", "group", "label"]]
+        parts.append(own.assign(**columns(predicted), run=name, fold=fold.number, selected=True, split="validation"))
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs = {}
     return table

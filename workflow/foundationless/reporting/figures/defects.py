@@ -1,4 +1,4 @@
-"""What the paper's errors are worth: every defect, the optimism of its selection, calibration, and the epoch budget."""
+"""What the paper's errors are worth: every defect, the optimism of its selection, and the epoch budget."""
 
 from collections.abc import Sequence
 
@@ -120,59 +120,6 @@ def _items(found: pd.DataFrame) -> str:
     if found["n_test"].notna().any():
         words += f" of {layout.span(found['n_test'].dropna())} test items"
     return f"{words}. "
-
-
-def calibration(tables: Tables) -> Figure:
-    """Reliability curves of both arms of every model, predictions of all fine-tuning tasks pooled."""
-    title = "Calibration: how often a prediction of a confidence is right"
-    bins = tables.extra("calibration")
-    bins = tables.own(of_plain_tasks(bins[bins["analysis"] == "finetune"]))
-    if bins.empty:
-        return style.missing(title, "No fine-tuned arm has class probabilities (calibration.csv).")
-    names = tables.order(bins["model"])
-    scores = tables.scored("finetune")
-    tasks, counts = bins["task"].nunique(), bins.groupby(["model", "init"])["count"].sum()
-    caption = (
-        "Confidence: probability of the predicted class, in fifteen equal bins, those with fewer than five predictions "
-        f"left out; n = {layout.span(counts)} predictions an arm, of {tasks} task(s), all seeds and folds pooled; no "
-        "interval. Dotted: perfect calibration. ECE: expected "
-        f"calibration error, mean over tasks, seeds and folds. {tables.study}"
-    )
-    columns = min(len(names), 4)
-    handles = [style.arm_handles(layout.shown_arms(tables, bins), lines=True)]
-    figure, body = style.page(50 * -(-len(names) // columns), title=title, caption=caption, handles=handles)
-    panels = layout.grid(body, len(names), columns, sharex=True, sharey=True)
-    for place, (axes, model) in enumerate(zip(panels, names, strict=True)):
-        look = tables.looks[model]
-        axes.plot([0, 1], [0, 1], color=style.GREY, linestyle=":", linewidth=0.7, zorder=1)
-        words = []
-        for init in [arm for arm in style.ARMS if (bins["init"] == arm).any()]:
-            curve = _pooled(bins[(bins["model"] == model) & (bins["init"] == init)])
-            if curve.empty:
-                continue
-            mark = style.filling(look, init) | {"linestyle": style.ARM_LINES.get(init, "none"), "markersize": 2.8}
-            axes.plot(curve["confidence"], curve["accuracy"], zorder=3, **mark)
-            arm = scores[(scores["model"] == model) & (scores["init"] == init)]
-            if arm["ece"].notna().any():
-                words.append(f"ECE {init} {arm['ece'].mean():.3f}")
-        axes.annotate("\n".join(words), (0.03, 0.97), xycoords="axes fraction", fontsize=5.5, va="top")
-        axes.set_title(look.label, color=look.color, fontweight="bold", fontsize=6.5)
-        axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        axes.grid(True)
-        if place >= len(names) - columns:
-            axes.set_xlabel("Confidence")
-            axes.tick_params(labelbottom=True)
-        if place % columns == 0:
-            axes.set_ylabel("Share that is right")
-    return figure
-
-
-def _pooled(bins: pd.DataFrame) -> pd.DataFrame:
-    """Bins of several tasks as one: confidence and accuracy weighted by their predictions."""
-    parts = bins.assign(**{name: bins[name] * bins["count"] for name in ("confidence", "accuracy")})
-    sums = parts.groupby("bin")[["count", "confidence", "accuracy"]].sum().sort_index()
-    sums = sums[sums["count"] >= 5]
-    return sums.assign(confidence=sums["confidence"] / sums["count"], accuracy=sums["accuracy"] / sums["count"])
 
 
 def epochs(tables: Tables) -> Figure:

@@ -166,7 +166,27 @@ TABLES: dict[str, Table] = {
         RESULTS, "Probes scored by cross-validation over the whole set",
         f"{_ARM} metric run value sd low high folds seeds", f"{_ARM} metric run", parts=True,
     ),
-    "calibration": _table(RESULTS, "Reliability curves", _DIAGNOSTICS, f"{_ARM} selection bin", parts=True),
+    "calibration": _table(
+        RESULTS, "Reliability curves, of probabilities as they are (method none) and after temperature scaling",
+        _DIAGNOSTICS, f"{_ARM} selection method bin", parts=True,
+    ),
+    "recalibration": _table(
+        RESULTS, "Calibration before (none) and after temperature scaling on validation rows, and of the ensemble of "
+        "the seeds: expected calibration error in fifteen equal bins, negative log likelihood and Brier score, each "
+        "with its 95 % interval and its paired change; coverage and mean size of split-conformal least ambiguous sets "
+        "at 90 %, and between which shares coverage lies where test rows are exchangeable with validation rows "
+        "(expected). Where validation predictions were not kept, a note says so",
+        _DIAGNOSTICS, f"{_ARM} selection method",
+        "analysis task model init method temperature ece nll brier coverage expected_low expected_high set_size",
+        parts=True,
+    ),
+    "transfer_gaps": _table(
+        RESULTS, "What is lost by transfer: score on the test rows of the set that was learned, score far, and their "
+        "difference (gap) with its interval; and the gap of the model's random arm, or of the best baseline, less that "
+        "of the arm (delta: above 0 the arm loses less), with its word. Seeds are paired, items drawn separately",
+        _DIAGNOSTICS, f"{_ARM} metric selection versus",
+        "analysis task model init metric in_domain far gap gap_low gap_high versus delta low high verdict", parts=True,
+    ),
     "confusion": _table(
         RESULTS, "Confusion matrices: who is taken for whom",
         _DIAGNOSTICS, f"{_ARM} selection actual predicted", parts=True,

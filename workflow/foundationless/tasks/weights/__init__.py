@@ -1,0 +1,1 @@
+"""What rows to learn from weigh, where they are to stand for rows of another set."""
