@@ -326,6 +326,36 @@ def test_clinical(tmp_path, genome, edits, shell):
         assert (score is None and pd.isna(row.score)) or float(score) == pytest.approx(row.score, nan_ok=True)
 
 
+VARIANTS = [
+    (
+        "chr1",
+        100 + 9 * n,
+        GENOME["chr1"][99 + 9 * n : 100 + 9 * n + n % 3],
+        "ACGT"[n % 4] + "TG" * (n % 2),
+        n % 2,
+        n / 3,
+    )
+    for n in range(20)
+]
+
+
+@fuzz
+def test_variant_tables(tmp_path, genome, edits, shell):
+    """Windows of what is left are those of the genome that pandas edits, and hold the alleles that they say."""
+    rows = ["chrom,pos,ref,alt,label,cadd", *(",".join(map(str, row)) for row in VARIANTS)]
+    put(tmp_path / "t.csv", "\n".join(rows) + "\n", edits, shell)
+    options = ["length=30", "label=label", "columns=cadd", "mismatches=0.2"]
+    frame = outcome(tmp_path, "variant_table", {"table": tmp_path / "t.csv", "genome": genome}, options)
+    if frame is None:
+        return
+    assert (frame["sequence"].str.len() == 30).all() and set(frame["label"].dropna()) <= {"benign", "pathogenic"}
+    for row in frame.itertuples():
+        assert row.sequence[row.offset :].startswith(row.ref) and row.ref != row.alt
+        after = row.alternative if "alternative" in frame else row.sequence[:15] + row.alt + row.sequence[16:]
+        assert after[row.offset :].startswith(row.alt) and len(after) >= 30
+        assert min(len(row.ref), len(row.alt)) == 1 or (row.ref[0], row.ref[-1]) != (row.alt[0], row.alt[-1])
+
+
 @fuzz
 def test_missense_and_mutants(tmp_path, genome, edits, shell):
     """A damaged genome, and a table that has little to do with it."""

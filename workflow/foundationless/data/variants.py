@@ -166,9 +166,9 @@ class ReferenceCheck:
             return False
         return agrees
 
-    def finish(self) -> None:
-        """`UserError` if any REF disagreed."""
-        if self.mismatches:
+    def finish(self, share: float = 0.0) -> None:
+        """`UserError` if more than this share of the REF alleles disagreed."""
+        if self.mismatches > share * self.checked:
             raise UserError(
                 f"{self.where}: {self.first}; {self.mismatches} of {self.checked} REF alleles disagree with the "
                 "genome: use the build that the variants were called on."
@@ -340,10 +340,11 @@ def window(genome: Genome, contig: str, position: int, length: int) -> tuple[str
     return genome.fetch(contig, start, start + length), offset
 
 
-def known_places(frame: pd.DataFrame, genome: Genome, where: str) -> pd.DataFrame:
+def known_places(frame: pd.DataFrame, genome: Genome, where: str, mismatches: float = 0.0) -> pd.DataFrame:
     """The variants (`contig`, `position`, `ref`, …) on contigs and at bases that the genome knows, by its own names.
 
-    The others are left out and counted; a REF that is not the genome's is a `UserError`.
+    The others are left out and counted; a REF that is not the genome's is a `UserError`, unless at most the share
+    `mismatches` are so: those are left out and counted too.
     """
     check = ReferenceCheck(genome, where)
     names = {contig: genome.find(contig) for contig in frame["contig"].unique()}
@@ -354,12 +355,13 @@ def known_places(frame: pd.DataFrame, genome: Genome, where: str) -> pd.DataFram
         check(contig, position, ref, genome.letters(contig, position - 1, position - 1 + len(ref)))
         for contig, position, ref in zip(places["contig"], places["position"], places["ref"], strict=True)
     ]
-    check.finish()
+    check.finish(mismatches)
     if lost := len(frame) - sum(agree):
         absent = sorted(contig for contig, name in names.items() if name is None)
         text = f"{len(frame) - len(agree)} of {len(frame)} variants are on contigs that {genome.path.name} lacks"
         text += f" ({', '.join(absent[:5])}{' …' * (len(absent) > 5)})" * bool(absent)
         text += f", {check.unknown} at bases that it does not know"
+        text += f", {check.mismatches} have a REF that is not its ({check.first})" * bool(check.mismatches)
         if lost == len(frame):
             raise UserError(f"{where}: {text}; no variant is left.")
         tell(f"{where}: {text}: left out")
@@ -391,9 +393,10 @@ def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str
 
 
 def clinical_variants(
-    path: Path, score: str | None = None, genes: Collection[str] = ()
+    path: Path, score: str | None = None, genes: Collection[str] = (), snvs: bool = True
 ) -> tuple[pd.DataFrame, Counter[str]]:
-    """SNVs of a ClinVar-style VCF (contig, position, ref, alt, gene, label, score, consequences) and what was left out.
+    """SNVs of a ClinVar-style VCF (contig, position, ref, alt, gene, label, score, consequences) and what was left out;
+    without `snvs` its variants of every kind, alleles as they stand there.
 
     `label` is `clinical_label` of CLNSIG; `gene` is the first symbol of GENEINFO, among `genes` where these are given
     (other records are passed over: a whole archive release has millions); `consequences` is the set of terms of MC
@@ -411,12 +414,13 @@ def clinical_variants(
         if gene is None:
             counts["in other genes"] += 1
             continue
-        single = [len(record.REF) == 1 and len(alt) == 1 and alt in "ACGTacgt" for alt in record.ALT]
-        counts["not an SNV"] += single.count(False)
+        single = [not snvs or (len(record.REF) == 1 and len(alt) == 1 and alt in "ACGTacgt") for alt in record.ALT]
+        if snvs:
+            counts["not an SNV"] += single.count(False)
         scores = [float("nan")] * len(single)
         if score and any(single):
             scores = allele_scores(record, score, number, path.name)
-        for alt, value in ((alt, value) for alt, value, snv in zip(record.ALT, scores, single, strict=True) if snv):
+        for alt, value in ((alt, value) for alt, value, one in zip(record.ALT, scores, single, strict=True) if one):
             terms = str(record.INFO.get("MC") or "").split(",")
             rows.append(
                 {
@@ -432,7 +436,7 @@ def clinical_variants(
             )
     if not rows:
         within = f" in {', '.join(genes)} (GENEINFO)" if genes else ""
-        raise UserError(f"{path.name}: holds no single-nucleotide variants{within}.")
+        raise UserError(f"{path.name}: holds no {'single-nucleotide ' * snvs}variants{within}.")
     frame = pd.DataFrame(rows)
     if score and frame["score"].isna().all():
         raise UserError(f"{path.name}: none of its {len(frame)} variants has the INFO field {score}; name another.")

@@ -15,7 +15,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.records import Result
 from foundationless.models.weights import Weights
 from foundationless.scoring.likelihood_ratios import flip, ratios, retokenised
-from foundationless.scoring.measures import check_variants, judge_damage, rank_variants
+from foundationless.scoring.measures import check_variants, genes_of, judge_damage, rank_variants
 
 
 def score_likelihood(
@@ -26,8 +26,10 @@ def score_likelihood(
     Scores (`run` in files), the reported one first. Causal models: `site`, the alleles' tokens given what stands left
     of them; `window`, all tokens of the window (the consequence of the allele for what follows counts too). Masked
     models with k-mer tokens (SNVs only): `marginal`, see `marginal_ratios`; then `site`. Other masked models: `site`,
-    see `masked_ratios`. AUROC and AUPRC judge the score −LLR against `label`; `spearman` correlates the LLR with the
-    set's function score `score` (both high for a working allele). Further results:
+    see `masked_ratios`. Of a set in which alleles differ in length `window` is the reported one, of masked models too
+    (`masked_windows`), for `site` makes the longer allele the unlikelier. AUROC and AUPRC judge the score −LLR against
+    `label`; `spearman` correlates the LLR with the set's function score `score` (both high for a working allele).
+    Further results:
 
     - `auroc` with `extra.defect` = `sign`: that of +LLR, the wrong sign.
     - byte-pair tokens only: `retokenised`, the share of variants whose ALT changes tokens beside the site (on either
@@ -43,7 +45,11 @@ def score_likelihood(
         selected_paper, split.
     """
     frame = prepare(frame)
-    variants = list(zip(frame["sequence"], frame["offset"].astype(int), frame["ref"], frame["alt"], strict=True))
+    offsets = frame["offset"].astype(int)
+    columns = [frame["sequence"], offsets, frame["ref"], frame["alt"]]
+    if "alternative" in frame.columns:  # some alleles differ in length
+        columns += [frame["alternative"], offsets]
+    variants = list(zip(*columns, strict=True))
     scores = ratios(weights, variants, compute, both_strands)
     first = next(iter(scores))
     if (blind := np.isnan(scores[first])).any():
@@ -113,9 +119,10 @@ def judge_ratios(
 def _parts(frame: pd.DataFrame) -> list[tuple[dict[str, Any], np.ndarray]]:
     """All rows and, of several genes, those of each: (what `extra` says of them, bool [n])."""
     parts: list[tuple[dict[str, Any], np.ndarray]] = [({}, np.ones(len(frame), dtype=bool))]
-    if "gene" in frame.columns and frame["gene"].nunique() > 1:
-        for gene in sorted(frame["gene"].dropna().unique(), key=str):
-            parts.append(({"gene": gene}, (frame["gene"] == gene).to_numpy()))
+    genes = genes_of(frame)
+    if genes.nunique() > 1:
+        for gene in sorted(genes.dropna().unique(), key=str):
+            parts.append(({"gene": gene}, (genes == gene).to_numpy()))
     return parts
 
 

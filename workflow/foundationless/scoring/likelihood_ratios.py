@@ -2,6 +2,11 @@
 
 The sign is that of log P(ALT) − log P(REF): below 0 the model prefers REF. Tokens vary in length with a byte-pair
 tokenizer, so REF and ALT windows may be cut differently: see `retokenised`.
+
+Where alleles differ in length, the sum over the tokens of the longer one has more terms, each below 0, whatever they
+are: it says that the longer allele is the unlikelier. Of a set with such variants both windows have one length, and the
+score is that of all that stands in them (`window`): the log-likelihood of a causal model; of a masked one the
+pseudo-log-likelihood (`masked_windows`). All variants of the set are ranked by it, the substitutions too.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,15 +25,27 @@ from foundationless.models.pooling import site_tokens, special_mask
 from foundationless.models.weights import Weights
 
 PROJECTED = 4096  # tokens whose logits over the vocabulary are held at once
+STRIDE = 7  # of so many tokens one is masked at a time: 14 %, where pretraining masks 15 %
 
-Variant = tuple[str, int, str, str]  # REF window, offset, REF, ALT
+Substitution = tuple[str, int, str, str]  # REF window, offset, REF, ALT
+# and where alleles of a set differ in length ALT window, offset of ALT in it
+Variant = Substitution | tuple[str, int, str, str, str, int]
+
+
+def sides(variant: Variant) -> tuple[tuple[str, int, str], tuple[str, int, str]]:
+    """(window, 0-based offset, allele) of REF and of ALT."""
+    sequence, offset, ref, alt = variant[:4]
+    window, start = variant[4:] or (alternative(sequence, offset, ref, alt), offset)
+    return (sequence, offset, ref), (window, start, alt)
 
 
 def flip(variant: Variant) -> Variant:
     """The same variant on the other strand."""
-    sequence, offset, ref, alt = variant
-    start = len(sequence) - offset - len(ref)
-    return reverse_complement(sequence), start, reverse_complement(ref), reverse_complement(alt)
+    ref, alt = (
+        (reverse_complement(window), len(window) - offset - len(allele), reverse_complement(allele))
+        for window, offset, allele in sides(variant)
+    )
+    return (*ref, alt[2]) if len(variant) == 4 else (*ref, alt[2], alt[0], alt[1])
 
 
 def ratios(
@@ -36,16 +53,20 @@ def ratios(
 ) -> dict[str, np.ndarray]:
     """{score: log-likelihood ratio [n] in nats}, the reported one first; scores are those of `score_likelihood`.
 
+    It is `window` where the variants have ALT windows of their own: alleles of the set differ in length.
+
     With `both_strands` a ratio is the mean of the window's and its reverse complement's. NaN: a causal model has no
     left context for the allele.
     """
     if both_strands:
         one, other = (ratios(weights, some, compute) for some in (variants, [flip(variant) for variant in variants]))
         return {name: (values + other[name]) / 2 for name, values in one.items()}
+    uneven = any(len(variant) > 4 for variant in variants)
     if weights.model.objective == "causal":
-        return causal_ratios(weights, variants, compute)
-    scores = {}
-    if (weights.tokenizer.k or 1) > 1 and all(len(ref) == len(alt) == 1 for _, _, ref, alt in variants):
+        scores = causal_ratios(weights, variants, compute)
+        return {name: scores[name] for name in (("window", "site") if uneven else ("site", "window"))}
+    scores = {"window": masked_windows(weights, variants, compute)} if uneven else {}
+    if (weights.tokenizer.k or 1) > 1 and all(len(v[2]) == len(v[3]) == 1 for v in variants):
         scores["marginal"] = marginal_ratios(weights, variants, compute)
     return scores | {"site": masked_ratios(weights, variants, compute)}
 
@@ -62,8 +83,8 @@ def retokenised(weights: Weights, variants: Sequence[Variant]) -> np.ndarray:
         places = site_tokens(weights.tokenizer, window, ids, range(offset, offset + len(allele)))
         return ids[: places[0]].tobytes(), ids[places[-1] + 1 :].tobytes()
 
-    pairs = ((beside(v[0], v[1], v[2]), beside(alternative(*v), v[1], v[3])) for v in variants)
-    return np.array([before != after for before, after in pairs], dtype=bool)
+    pairs = (sides(variant) for variant in variants)
+    return np.array([beside(*ref) != beside(*alt) for ref, alt in pairs], dtype=bool)
 
 
 def encode(weights: Weights, sequence: str) -> np.ndarray:
@@ -100,9 +121,8 @@ def causal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
     count, special tokens neither. `site` sums the tokens that cover the allele in its own window, NaN where the first
     is one of them; `window` sums all.
     """
-    windows = [sequence for sequence, *_ in variants] + [alternative(*variant) for variant in variants]
-    lengths = [len(ref) for _, _, ref, _ in variants] + [len(alt) for *_, alt in variants]
-    offsets = [offset for _, offset, *_ in variants] * 2
+    both = [side for number in (0, 1) for side in (sides(variant)[number] for variant in variants)]
+    windows = [text for text, _, _ in both]
     firsts, index = _merge(window.encode() for window in windows)
     inputs = [encode(weights, windows[position]) for position in firsts]
     scores: list[np.ndarray] = [np.zeros(0)] * len(inputs)
@@ -118,9 +138,9 @@ def causal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
         [np.nansum(np.where(special_mask(weights.tokenizer, inputs[i]), 0, scores[i])) for i in range(len(inputs))]
     )
     local = np.zeros(len(windows))
-    for position, (offset, length) in enumerate(zip(offsets, lengths, strict=True)):
+    for position, (text, offset, allele) in enumerate(both):
         ids = inputs[index[position]]
-        places = site_tokens(weights.tokenizer, windows[position], ids, range(offset, offset + length))
+        places = site_tokens(weights.tokenizer, text, ids, range(offset, offset + len(allele)))
         local[position] = scores[index[position]][places].sum()
     site, window = np.split(local, 2), np.split(whole[index], 2)
     return {"site": site[1] - site[0], "window": window[1] - window[0]}
@@ -166,12 +186,23 @@ def masked_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
     requests = []
     targets = []
     for variant in variants:
-        sequence, offset, ref, alt = variant
-        for window, allele in ((sequence, ref), (alternative(*variant), alt)):
+        for window, offset, allele in sides(variant):
             ids = encode(weights, window)
             places = site_tokens(weights.tokenizer, window, ids, range(offset, offset + len(allele)))
             requests.append((ids, places))
             targets.append(ids[places])
+    scores = _sums_of_masked(weights, requests, targets, compute)
+    ratio: np.ndarray = scores[1::2] - scores[0::2]
+    return ratio
+
+
+def _sums_of_masked(
+    weights: Weights,
+    requests: Sequence[tuple[np.ndarray, np.ndarray]],
+    targets: Sequence[np.ndarray],
+    compute: Mapping[str, Any],
+) -> np.ndarray:
+    """Sum [n] of the log probabilities of `targets`, token ids, at the masked positions of each request."""
     scores = np.zeros(len(requests))
 
     def read(request: int, logits: Tensor) -> None:
@@ -179,7 +210,34 @@ def masked_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
         scores[request] = float(logits.log_softmax(dim=1).gather(1, wanted[:, None]).double().sum())
 
     _read_masked(weights, requests, read, compute)
-    return scores[1::2] - scores[0::2]
+    return scores
+
+
+def masked_windows(weights: Weights, variants: Sequence[Variant], compute: Mapping[str, Any]) -> np.ndarray:
+    """Pseudo-log-likelihood ratio [n] of a masked model: of all tokens of the ALT window less those of the REF window.
+
+    The pseudo-log-likelihood of a window is the sum of log P(token | the others) over all its tokens that are no
+    special ones (Salazar et al. 2020, ACL, 2699; of indels Brandes et al. 2023, Nat Genet 55, 1512). Tokens are masked
+    not one by one but every seventh at once (`STRIDE`), so a window takes seven passes, not one for each token; the
+    masked share is nearly that of pretraining. Windows of one length hold as many bases, and as many tokens but for
+    those of byte pairs.
+    """
+    windows = [window for variant in variants for window, _, _ in sides(variant)]
+    firsts, index = _merge(window.encode() for window in windows)
+    requests: list[tuple[np.ndarray, np.ndarray]] = []
+    targets: list[np.ndarray] = []
+    owners: list[int] = []
+    for owner, position in enumerate(firsts):
+        ids = encode(weights, windows[position])
+        real = np.flatnonzero(~special_mask(weights.tokenizer, ids))
+        for start in range(min(STRIDE, len(real))):
+            requests.append((ids, real[start::STRIDE]))
+            targets.append(ids[real[start::STRIDE]])
+            owners.append(owner)
+    sums = _sums_of_masked(weights, requests, targets, compute)
+    whole: np.ndarray = np.bincount(owners, weights=sums, minlength=len(firsts))[index]
+    ratio: np.ndarray = whole[1::2] - whole[0::2]
+    return ratio
 
 
 def carriers(weights: Weights, length: int) -> np.ndarray:
@@ -203,7 +261,8 @@ def marginal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mapp
     lists: dict[int, Tensor] = {}
     requests = []
     wanted = []
-    for sequence, offset, ref, alt in variants:
+    for variant in variants:
+        sequence, offset, ref, alt = variant[:4]
         ids = encode(weights, sequence)
         places = site_tokens(tokenizer, sequence, ids, [offset])
         start, stop = tokenizer.spans(ids, sequence=sequence)[places[0]]

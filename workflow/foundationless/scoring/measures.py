@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from foundationless.data.dna import alternative
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate_ranking, from_ranking, spearman
 from foundationless.evaluation.records import Result, finite
 from foundationless.study.names import layer_column
 
 BENIGN, PATHOGENIC = "benign", "pathogenic"
+MOST_GENES = 50  # genes of a set of which each is judged by itself
 RESAMPLES = 2000  # of the percentile bootstraps
 _PART = 200  # resamples that are held at once
 
@@ -108,10 +110,25 @@ def check_variants(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     odd = ~(frame["ref"].str.fullmatch("[ACGT]+") & frame["alt"].str.fullmatch("[ACGT]+"))
     if odd.any():
         raise UserError(f"variant '{frame.loc[odd, 'id'].iloc[0]}': alleles must be letters of ACGT; leave it out.")
+    if "alternative" in frame.columns:
+        columns = [frame[name] for name in ("id", "sequence", "offset", "ref", "alt", "alternative")]
+        for name, sequence, offset, ref, alt, other in zip(*columns, strict=True):
+            mutated = alternative(sequence, offset, ref, alt)
+            if len(other) != len(sequence) or not other.startswith(mutated[: len(sequence)]):
+                raise UserError(
+                    f"variant '{name}': its ALT window is not REF's with ALT in place; build the set again."
+                )
     strange = set(frame["label"].dropna()) - {BENIGN, PATHOGENIC}
     if strange:
         raise UserError(f"{what}: label '{min(strange)}' is neither {BENIGN} nor {PATHOGENIC}; map labels to these.")
     return frame
+
+
+def genes_of(frame: pd.DataFrame) -> pd.Series:
+    """The gene of every variant of a set, or `all` where it has none, or more than `MOST_GENES`."""
+    if "gene" not in frame.columns or frame["gene"].nunique() > MOST_GENES:
+        return pd.Series("all", frame.index)
+    return frame["gene"]
 
 
 def rank_variants(

@@ -19,8 +19,9 @@ from foundationless.evaluation.metrics import spearman
 from foundationless.evaluation.records import Result, finite
 from foundationless.features.embedding import embed_sequences
 from foundationless.models.weights import Weights
+from foundationless.runtime.log import tell
 from foundationless.scoring.likelihood import function_scores
-from foundationless.scoring.likelihood_ratios import Variant, ratios
+from foundationless.scoring.likelihood_ratios import Substitution, ratios
 from foundationless.scoring.measures import check_variants, cosine, judge_damage, require
 
 FEWEST_SCORES = 3  # for a correlation
@@ -57,7 +58,10 @@ def choose_windows(frame: pd.DataFrame, most: int) -> list[Window]:
         length=frame["sequence"].str.len(),
     )
     told = frame["label"].notna() | frame["function_score"].notna()
-    known = frame[told & (frame["ref"].str.len() == 1) & (frame["alt"].str.len() == 1)]
+    single = (frame["ref"].str.len() == 1) & (frame["alt"].str.len() == 1)
+    if not single.all():
+        tell(f"mutagenesis: {int((~single).sum())} of {len(frame)} variants are no SNVs: nothing is judged by them")
+    known = frame[told & single]
     windows: list[Window] = []
     candidates = frame.drop_duplicates(["contig", "start", "length"])
     ends = candidates["start"] + candidates["length"]
@@ -84,7 +88,7 @@ def choose_windows(frame: pd.DataFrame, most: int) -> list[Window]:
     return windows
 
 
-def substitutions(sequence: str) -> list[Variant]:
+def substitutions(sequence: str) -> list[Substitution]:
     """All SNVs of a sequence, three for each of its A, C, G, T, by position and then by ALT."""
     bases = [(position, ref) for position, ref in enumerate(sequence) if ref in "ACGT"]
     return [(sequence, position, ref, alt) for position, ref in bases for alt in "ACGT" if alt != ref]
@@ -170,7 +174,11 @@ def _map(
 
 
 def _shifts(
-    weights: Weights, sequence: str, variants: Sequence[Variant], poolings: Sequence[str], compute: Mapping[str, Any]
+    weights: Weights,
+    sequence: str,
+    variants: Sequence[Substitution],
+    poolings: Sequence[str],
+    compute: Mapping[str, Any],
 ) -> dict[str, np.ndarray]:
     """{pooling: cosine distance [n] of each mutated window from the window}."""
     sequences = [alternative(*variant) for variant in variants]

@@ -14,23 +14,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundationless.data.dna import alternative
 from foundationless.data.reference import Genome
 from foundationless.evaluation.records import Result, finite
 from foundationless.features.embedding import embed_sequences
 from foundationless.models.weights import Weights
+from foundationless.runtime.log import tell
 from foundationless.scoring.chunks import mutated_chunks
 from foundationless.scoring.measures import (
     BENIGN,
     PATHOGENIC,
     check_variants,
     cosine,
+    genes_of,
     layers_of,
     of_network,
     rank_variants,
-    require,
     spread,
 )
+from foundationless.tasks.sequence_sets import alternative_windows
 
 
 def score_similarity(
@@ -46,15 +47,17 @@ def score_similarity(
     """Cosine similarity of REF and ALT embeddings, one variant at a time and, with a genome, the paper's way (Table 5).
 
     Unit `variant`: REF window against ALT window; `site` pools over the tokens that cover the allele in each. Besides
-    the mean per gene, label and pooling, the AUROC of the distance 1 − cosine, pathogenic against benign. Unit
-    `chunk`: see `mutated_chunks`; the mean is over a gene's chunks. Intervals are 95 % bootstraps over units.
+    the mean per gene (of all variants where there are more than `MOST_GENES`), label and pooling, the AUROC of the
+    distance 1 − cosine, pathogenic against benign. Unit `chunk`: see `mutated_chunks`; the mean is over a gene's
+    chunks. Intervals are 95 % bootstraps over units.
 
     Further results of chunks: `mutations`, how many each carries (Table 16; `extra.chunk` is its region); `cosine_gap`,
     the mean over chunks of cosine(pathogenic) − cosine(benign), per gene and of all (`extra.gene` is `all`); and
     `count_effect`, what that gap loses when the counts are matched, chunk by chunk.
 
     Args:
-        frame: variant set with `gene`, and for chunks `contig` and `position` (1-based).
+        frame: variant set, of any kind; for chunks, which carry SNVs of a gene, `gene`, `contig` and `position`
+            (1-based).
         poolings: of `max`, `mean`, `cls`, `site`.
         seed: of subsampling and bootstrap.
         genome: reference to cut chunks from; without it there is no unit `chunk`.
@@ -66,12 +69,14 @@ def score_similarity(
         choices of layers.
     """
     frame = check_variants(frame, "similarity")
-    require(frame, ["gene"], "similarity")
+    frame = frame.assign(gene=genes_of(frame))
+    if genome is not None and (why := _unchunked(frame)):
+        tell(f"similarity: {why}: no chunks are made")
+        genome = None
     rng = np.random.default_rng(seed)
     units = frame[["id", "group", "gene", "label"]].assign(unit="variant", matched=False, mutations=1)
     units["before"] = frame["sequence"]
-    variants = zip(frame["sequence"], frame["offset"], frame["ref"], frame["alt"], strict=True)
-    units["after"] = [alternative(*variant) for variant in variants]
+    units["after"] = alternative_windows(frame)
     units["sites_before"] = [list(range(o, o + len(r))) for o, r in zip(frame["offset"], frame["ref"], strict=True)]
     units["sites_after"] = [list(range(o, o + len(a))) for o, a in zip(frame["offset"], frame["alt"], strict=True)]
     if genome is not None:
@@ -111,6 +116,14 @@ def score_similarity(
     }
     layered, selections = _choose_layers(frame, distances, rng)
     return results + layered, pd.concat(rows, ignore_index=True), selections
+
+
+def _unchunked(frame: pd.DataFrame) -> str:
+    """Why chunks of many mutations, which are those of a gene, cannot be made of a set; empty where they can."""
+    if set(frame["gene"]) == {"all"}:
+        return "the set is of no gene, or of very many"
+    single = (frame["ref"].str.len() == 1) & (frame["alt"].str.len() == 1) & frame["label"].notna()
+    return "" if single.any() else "no labelled variant is a substitution of one base"
 
 
 def choosing_half(frame: pd.DataFrame) -> np.ndarray:

@@ -108,6 +108,10 @@ _CLASSES = {
     "min_per_class": Option("at_least_one", 1, "classes with fewer members are left out"),
 }
 _LENGTH = {"length": Option("at_least_one", 1024, "bases of the window, with the variant in the middle")}
+_KINDS = {
+    "longest": Option("at_least_one", 50, "bases of the longest allele that is read; longer ones are structural"),
+}
+_KIND_WORDS = "kinds of variants to keep: snv, mnv, insertion, deletion, delins, indel (the last three), or all"
 _MATRIX = {
     "values": Option("text", "auto", "what the numbers are: counts, lognorm (ln(1 + counts per 10,000)), z, or auto"),
     "layer": Option("text", "", "layer of an .h5ad in place of X, or raw for raw/X"),
@@ -388,7 +392,7 @@ READERS = {
     "clinical": Reader(
         makes="variants",
         function="variant_sets:read_clinical",
-        help="SNVs of a ClinVar-style VCF with benign and pathogenic labels",
+        help="variants of a ClinVar-style VCF with benign and pathogenic labels: SNVs, or every kind",
         sources={"vcf": "VCF with CLNSIG, GENEINFO and MC"} | _GRCH38,
         required=("vcf", "genome"),
         options={
@@ -403,7 +407,54 @@ READERS = {
         | {
             "unlabelled": Option("yes_or_no", False, "yes: keep those neither benign nor pathogenic; or no"),
             "score": Option("text", "", "INFO field that becomes the column score"),
-        },
+            "kinds": Option("variant_kinds", ["snv"], _KIND_WORDS),
+            "consequence": Option(
+                "yes_or_no",
+                False,
+                "yes: the set has a column consequence, the most severe term of MC, which alone decides what "
+                "consequences keeps; or no",
+            ),
+        }
+        | _KINDS,
+    ),
+    "variant_table": Reader(
+        makes="variants",
+        function="variant_tables:read",
+        help="a published table of variants: contig, position, REF and ALT, with a label, a score, or both (TraitGym, "
+        "saturation genome editing, and most benchmarks of variant effects)",
+        sources={
+            "table": "CSV, TSV, Parquet or Excel, a variant a row (the text ones .gz too)",
+            "table.*": "further parts of the table",
+        }
+        | _GENOME,
+        required=("table", "genome"),
+        options={
+            "contig": Option("text", "chrom", "column of the chromosome, as 17 or chr17"),
+            "position": Option("text", "pos", "column of the position"),
+            "base": Option("at_least_zero", 1, "number of a contig's first base in that column: 1 (as VCF) or 0"),
+            "ref": Option("text", "ref", "column of REF"),
+            "alt": Option("text", "alt", "column of ALT"),
+            "label": Option("text", "", "column of the label: pathogenic or benign, 1 or 0, true or false"),
+            "labels": Option(
+                "label_map",
+                {},
+                "what other labels mean, as LOF:pathogenic,FUNC:benign,INT:unknown; pathogenic stands for what is to "
+                "be found, whatever it is, and unknown for none",
+            ),
+            "score": Option("text", "", "column of a function score (lower: less functional)"),
+            "group": Option("text", "", "column of what is matched or measured together; without it, the gene"),
+            "gene": Option("text", "", "column of the gene; without it, the contig is the group"),
+            "consequence": Option("text", "", "column of the consequence"),
+            "columns": Option("words", [], "further columns to keep, as scores of other programs: CADD,phyloP"),
+            "filter": Option("row_filters", {}, "rows to keep, as consequence=intron_variant/splice_region,star=1"),
+            "kinds": Option("variant_kinds", ["snv", "mnv", "insertion", "deletion", "delins"], _KIND_WORDS),
+            "mismatches": Option(
+                "share", 0.0, "share of the variants, at most, whose REF differs from the genome's: they are left out"
+            ),
+            "unlabelled": Option("yes_or_no", True, "yes: keep those without a label; or no"),
+        }
+        | _KINDS
+        | _LENGTH,
     ),
     "alleles": Reader(
         makes="classes",

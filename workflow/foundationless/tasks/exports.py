@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.data.dna import alternative
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path, write_json
+from foundationless.tasks.sequence_sets import alternative_windows
 
 VARIANT = ("contig", "position", "offset", "ref", "alt")  # in this order, as far as a set has them
 NAMED = ("offset", "ref", "alt")  # what makes a set one of variants
@@ -32,12 +32,10 @@ def exported(frame: pd.DataFrame) -> pd.DataFrame:
     table = rows[["id", "sequence", "split"]]
     if not set(NAMED) <= set(rows.columns):
         return table
-    windows = []
     for name, sequence, offset, ref, alt in rows[["id", "sequence", *NAMED]].itertuples(index=False, name=None):
         if not isinstance(ref, str) or not isinstance(alt, str) or sequence[int(offset) :][: len(ref)] != ref:
             raise UserError(f"variant '{name}': its REF is not in its window, or an allele is missing; leave it out.")
-        windows.append(alternative(sequence, int(offset), ref, alt))
-    table.insert(2, "alternative", windows)
+    table.insert(2, "alternative", alternative_windows(rows))
     return table.join(rows[[name for name in VARIANT if name in rows.columns]])
 
 

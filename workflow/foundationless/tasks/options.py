@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from foundationless.data.variant_kinds.alleles import named_kinds
 from foundationless.errors import UserError
 from foundationless.study.readers import DEALS, WEIGHTINGS, Reader
 from foundationless.study.vocabulary import LABELS
@@ -145,6 +146,11 @@ def row_filters(value: str) -> dict[str, list[str]]:
     return filters
 
 
+def variant_kinds(value: str) -> list[str]:
+    """`snv,indel` to the kinds that are meant (`data.variant_kinds.alleles.KINDS`)."""
+    return named_kinds(words(value))
+
+
 _NAMED = (
     words,
     whole_numbers,
@@ -159,6 +165,7 @@ _NAMED = (
     label_kind,
     row_filter,
     row_filters,
+    variant_kinds,
 )
 KINDS: dict[str, Callable[[str], Any]] = {
     **{kind.__name__: kind for kind in _NAMED},

@@ -16,8 +16,8 @@ group      string   what must not be split and is resampled together (gene, cont
 The file's metadata (`foundationless`, JSON) name the `outputs` of such a set and say whether they are `values` or
 `tracks` (`labels`; see `vocabulary.LABELS`); in memory both stand in the frame's `attrs`.
 
-Tasks add columns of their own (`offset`, `ref`, `alt` for variants; `window`, `mutations`, `sites` for mutants;
-`sample` for people; ...); the reader that makes them documents them.
+Tasks add columns of their own (`offset`, `ref`, `alt`, perhaps `alternative` for variants; `window`, `mutations`,
+`sites` for mutants; `sample` for people; ...); the reader that makes them documents them.
 """
 
 import json
@@ -28,7 +28,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foundationless.data.dna import check_dna
+from foundationless.data.dna import alternative, check_dna
 from foundationless.data.files.numbers import MISSING
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
@@ -130,6 +130,14 @@ def with_outputs(frame: pd.DataFrame, labels: str, outputs: Sequence[str]) -> pd
         raise UserError(f"output '{odd[0]}': tables would read this name as a missing value; give it another one.")
     frame.attrs = {"labels": labels, "outputs": names}
     return frame
+
+
+def alternative_windows(frame: pd.DataFrame) -> list[str]:
+    """ALT windows of a variant set: its column `alternative`, or REF windows with the other allele in place."""
+    if "alternative" in frame.columns:
+        return frame["alternative"].tolist()
+    columns = (frame[name] for name in ("sequence", "offset", "ref", "alt"))
+    return [alternative(*variant) for variant in zip(*columns, strict=True)]
 
 
 def labels_in(frame: pd.DataFrame) -> tuple[str, list[str]]:

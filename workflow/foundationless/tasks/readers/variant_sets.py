@@ -8,6 +8,7 @@ import pandas as pd
 
 from foundationless.data.files.tables import read_text_table
 from foundationless.data.reference import Genome
+from foundationless.data.variant_kinds.windows import allele_windows
 from foundationless.data.variants import TP53_CODING_EXONS, clinical_variants, missense_snvs, variant_windows
 from foundationless.errors import UserError
 from foundationless.runtime.log import tell
@@ -25,23 +26,67 @@ CODING = (
 )
 """Consequences of SNVs that lie in a coding sequence, as ClinVar's MC names them."""
 
+SEVERITY = (
+    "splice_acceptor_variant",
+    "splice_donor_variant",
+    "nonsense",
+    "stop_gained",
+    "frameshift_variant",
+    "stop_lost",
+    "start_lost",
+    "initiator_codon_variant",
+    "initiatior_codon_variant",
+    "inframe_insertion",
+    "inframe_deletion",
+    "inframe_indel",
+    "missense_variant",
+    "stop_retained_variant",
+    "synonymous_variant",
+    "5_prime_UTR_variant",
+    "3_prime_UTR_variant",
+    "non-coding_transcript_variant",
+    "intron_variant",
+    "genic_upstream_transcript_variant",
+    "genic_downstream_transcript_variant",
+)
+"""Consequences as ClinVar's MC names them, the most severe first: the order in which Ensembl's VEP has them."""
+
 SGE_LABELS = {"FUNC": "benign", "LOF": "pathogenic", "INT": None}
 """Functional classes of Findlay et al. 2018 (Nature 562, 217) and the labels they stand for."""
 
 
 def read_clinical(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
-    """SNVs of a ClinVar-style VCF; see `variants.clinical_variants`."""
-    frame, counts = clinical_variants(sources["vcf"], options["score"] or None, options["genes"])
+    """Variants of a ClinVar-style VCF, SNVs unless `kinds` says more; see `variants.clinical_variants`.
+
+    With the option `consequence` the most severe term of MC becomes a column, and alone decides what is kept.
+    """
+    plain = options["kinds"] == ["snv"] and not options["consequence"]
+    frame, counts = clinical_variants(
+        sources["vcf"], options["score"] or None, options["genes"], options["kinds"] == ["snv"]
+    )
     tell(", ".join(f"{count} {name}" for name, count in counts.items()))
     if absent := [gene for gene in options["genes"] if gene not in set(frame["gene"])]:
         raise UserError(f"{sources['vcf'].name}: no variant lies in gene '{absent[0]}' (GENEINFO).")
+    if options["consequence"]:
+        severe = frame["consequences"].map(_most_severe)
+        frame = frame.assign(consequence=severe, consequences=severe.map(lambda term: {term}))
     if options["consequences"]:
         wanted = set(options["consequences"])
         wanted |= set(CODING) if "coding" in wanted else set()
         frame = frame[[bool(terms & wanted) for terms in frame["consequences"]]]
     if not options["unlabelled"]:
         frame = frame[frame["label"].notna()]
-    return variant_windows(frame, Genome(sources["genome"]), options["length"], sources["vcf"].name)
+    genome, length, where = Genome(sources["genome"]), options["length"], sources["vcf"].name
+    if plain:
+        return variant_windows(frame, genome, length, where)
+    frame = frame.drop(columns="consequences")
+    return allele_windows(frame, genome, length, where, options["kinds"], options["longest"])
+
+
+def _most_severe(terms: set[str]) -> str:
+    """The term that is first in `SEVERITY`; of others the first by the alphabet, and `none` of none."""
+    known = [term for term in SEVERITY if term in terms]
+    return (known + sorted(terms) + ["none"])[0]
 
 
 def read_sge_table(path: Path, offset: int, *further: str) -> pd.DataFrame:

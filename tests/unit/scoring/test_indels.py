@@ -1,0 +1,120 @@
+"""Scores of variants whose alleles differ in length, against models whose probabilities are known by construction."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from foundationless.data.dna import reverse_complement
+from foundationless.errors import UserError
+from foundationless.features.embedding import embed_sequences
+from foundationless.scoring import score_likelihood, score_mutagenesis, score_similarity
+from foundationless.scoring.likelihood_ratios import STRIDE, flip, ratios, sides
+from foundationless.scoring.measures import cosine
+from foundationless.tasks.exports import exported
+from unit.scoring.test_scoring import COMPUTE, dna, make_weights, pick, tiny
+
+LENGTH = 41
+
+
+def indel_set(n: int = 20) -> pd.DataFrame:
+    """Insertions, deletions and SNVs with ALT windows of the same length, refilled from a longer text."""
+    generator, rows = np.random.default_rng(3), []
+    for index in range(n):
+        text = dna(2 * LENGTH, 500 + index)
+        offset = LENGTH // 2
+        ref = text[offset : offset + (1, 4, 1, 2)[index % 4]]
+        alt = ref[0] + dna((3, 0, 0, 6)[index % 4], index)
+        if alt == ref:
+            alt = next(base for base in "ACGT" if base != ref)
+        other = (text[:offset] + alt + text[offset + len(ref) :])[:LENGTH]
+        label = ("benign", "pathogenic")[int(generator.random() < 0.5)]
+        rows.append((f"v{index}", text[:LENGTH], label, "test", "G", offset, ref, alt, "G", other))
+    columns = ["id", "sequence", "label", "split", "group", "offset", "ref", "alt", "gene", "alternative"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_causal_windows_are_summed_whole_and_reported():
+    weights, frame = make_weights("causal"), indel_set()
+    table, ids = weights.model.table.double().log_softmax(1).numpy(), weights.tokenizer.base_ids
+
+    def path(text: str) -> float:
+        return sum(table[ids[a], ids[b]] for a, b in pairwise(text))
+
+    _, rows = score_likelihood(weights, frame, COMPUTE)
+    assert rows["run"].unique().tolist() == ["window", "site"] and set(rows[rows["selected"]]["run"]) == {"window"}
+    expected = [path(b) - path(a) for a, b in zip(frame["sequence"], frame["alternative"], strict=True)]
+    np.testing.assert_allclose(rows[rows["run"] == "window"]["llr"], expected, atol=1e-3)
+
+
+def test_masked_windows_are_pseudo_log_likelihoods():
+    weights, frame = make_weights("masked"), indel_set()
+    size, table = weights.model.vocabulary_size, weights.model.table.double().numpy()
+    ids = weights.tokenizer.base_ids
+
+    def pseudo(text: str) -> float:
+        """The model sees neighbours alone, and of seven only one is masked: each token as if alone."""
+        codes = [ids[base] for base in text]
+        special = weights.tokenizer.encode(text)
+        left, right = special[: list(special).index(codes[0])][-1:], special[len(special) - 1 :]
+        around = [*left, *codes, *right] if len(special) > len(codes) else [None, *codes, None]
+        total = 0.0
+        for place, code in enumerate(codes, 1):
+            logits = np.zeros(size)
+            logits += table[around[place - 1]] if around[place - 1] is not None else 0
+            logits += table[size + around[place + 1]] if around[place + 1] is not None else 0
+            total += logits[code] - np.logaddexp.reduce(logits)
+        return total
+
+    assert STRIDE > 2
+    _, rows = score_likelihood(weights, frame, COMPUTE)
+    assert rows["run"].unique().tolist() == ["window", "site"]
+    # both windows begin alike, so what stands before them cancels; their ends are modelled
+    expected = [pseudo(b) - pseudo(a) for a, b in zip(frame["sequence"], frame["alternative"], strict=True)]
+    np.testing.assert_allclose(rows[rows["run"] == "window"]["llr"], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["causal", "masked"])
+def test_ratios_of_both_strands_do_not_depend_on_the_strand(kind):
+    frame = indel_set()
+    columns = ("sequence", "offset", "ref", "alt", "alternative", "offset")
+    variants = list(zip(*(frame[name] for name in columns), strict=True))
+    turned = [flip(variant) for variant in variants]
+    assert [flip(variant) for variant in turned] == variants
+    for variant, sequence, window in zip(turned, frame["sequence"], frame["alternative"], strict=True):
+        (ref, at, a), (alt, start, b) = sides(variant)
+        assert (ref, alt) == (reverse_complement(sequence), reverse_complement(window))
+        assert ref[at:].startswith(a) and alt[start:].startswith(b)
+    one, other = (ratios(make_weights(kind), some, COMPUTE, both_strands=True) for some in (variants, turned))
+    np.testing.assert_allclose(one["window"], other["window"], atol=1e-4)
+
+
+def test_distances_are_between_windows_of_one_length(capsys):
+    weights, frame = tiny(), indel_set()
+    _, rows, _ = score_similarity(weights, frame, ["mean", "site"], 1, COMPUTE)
+    vectors = embed_sequences(weights, frame["sequence"].tolist() + frame["alternative"].tolist(), ["mean"], **COMPUTE)
+    expected = cosine(*np.split(vectors["mean"], 2))
+    np.testing.assert_allclose(rows[rows["pooling"] == "mean"]["cosine"], expected, atol=1e-6)
+    assert exported(frame)["alternative"].tolist() == frame.sort_values("id")["alternative"].tolist()
+
+
+def test_sets_of_many_genes_and_of_none_are_judged_as_one():
+    weights = tiny()
+    frame = pd.concat(
+        [indel_set(12).assign(id=lambda rows, n=n: rows["id"] + f"_{n}", gene=f"G{n}") for n in range(51)]
+    )
+    frame = frame.reset_index(drop=True)
+    for some in (frame, frame.drop(columns="gene")):
+        results, _, _ = score_similarity(weights, some, ["mean"], 1, COMPUTE)
+        assert {result.extra["gene"] for result in results} == {"all"} and pick(results, "auroc", gene="all")
+        results, _ = score_likelihood(make_weights("causal"), some, COMPUTE)
+        assert not any("gene" in result.extra for result in results)
+
+
+def test_maps_leave_out_what_is_no_substitution_and_wrong_windows_are_sentences(capsys):
+    frame = indel_set(8).assign(contig="chr1", position=lambda rows: 100 * (rows.index + 1))
+    score_mutagenesis(tiny(), frame, ["mean"], 1, 1, COMPUTE)
+    assert "6 of 8 variants are no SNVs" in capsys.readouterr().err
+    with pytest.raises(UserError, match="'v1': its ALT window is not REF's with ALT in place"):
+        score_likelihood(tiny(), frame.assign(alternative=frame["sequence"]).iloc[[1, 2]], COMPUTE)

@@ -1,0 +1,114 @@
+"""`variant_table`: published tables of variants, a row each: place, alleles, label, score, matched group."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from foundationless.data.files.numbers import MISSING
+from foundationless.data.reference import Genome
+from foundationless.data.variant_kinds.windows import ALTERNATIVE, COLUMNS, allele_windows
+from foundationless.errors import UserError
+from foundationless.runtime.log import tell
+from foundationless.tasks.readers.table import read_rows
+
+WORDS = {
+    **dict.fromkeys(("benign", "0", "0.0", "false"), "benign"),
+    **dict.fromkeys(("pathogenic", "1", "1.0", "true"), "pathogenic"),
+}
+"""Labels that need no option, in lower case."""
+UNKNOWN = "unknown"  # what the option `labels` says of a label that is neither
+_PLACE = ("contig", "position", "ref", "alt")
+_GIVEN = ("label", "score", "group", "gene", "consequence")
+_MAKES = {*COLUMNS, ALTERNATIVE, "kind", "consequence"}
+
+
+def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
+    """The variant set; see `variant_kinds.windows.allele_windows`.
+
+    Beside the columns of every variant set: `kind`, `consequence` where it is named, and the columns named `columns`
+    (numbers where all of their cells are, otherwise text). `group` is the matched group, else the gene, else the
+    contig; `gene` is `all` where none is named.
+    """
+    columns = {role: options[role] for role in (*_PLACE, *_GIVEN) if options[role]}
+    if odd := [name for name in options["columns"] if name in _MAKES]:
+        raise UserError(f"option columns: '{odd[0]}' is a column of every set of variants; rename it in the table.")
+    paths = [path for role, path in sorted(sources.items()) if role != "genome"]
+    rows = pd.concat([_read_part(path, columns, options) for path in paths], ignore_index=True)
+    if not options["unlabelled"]:
+        rows = rows[rows["label"].notna()]
+    where, genome = paths[0].name, Genome(sources["genome"])
+    frame = allele_windows(
+        rows, genome, options["length"], where, options["kinds"], options["longest"], options["mismatches"]
+    )
+    if "group" not in columns and "gene" not in columns:
+        frame["group"] = frame["contig"]
+    for name in options["columns"]:
+        frame[name] = _numbers_or_text(frame[name])
+    return frame
+
+
+def _read_part(path: Path, columns: dict[str, str], options: dict[str, Any]) -> pd.DataFrame:
+    """Rows of one file, under the names of a variant set; `UserError` that names the row of what cannot be read."""
+    wanted = [*columns.values(), *options["columns"], *options["filter"]]
+    table = read_rows(path, list(dict.fromkeys(wanted))).map(str.strip)
+    for name, words in options["filter"].items():
+        table = table[table[name].isin(words)]
+    if table.empty:
+        raise UserError(f"{path}: no row is left by the option filter; correct it.")
+    for role in _PLACE:
+        if (blank := table[columns[role]].str.lower().isin(MISSING)).any():
+            where = f"row {blank.idxmax()} has nothing in the column '{columns[role]}'"
+            raise UserError(f"{path}: {where}; every row needs it.")
+    rows = pd.DataFrame({role: table[column] for role, column in columns.items()} | dict(table[options["columns"]]))
+    rows["position"] = _positions(rows["position"], path) + 1 - options["base"]
+    rows["label"] = _labels(rows["label"], options["labels"], path) if "label" in columns else None
+    rows["score"] = _scores(rows["score"], path) if "score" in columns else np.nan
+    for name in ("group", "gene", "consequence"):
+        if name in columns and (blank := rows[name] == "").any():
+            tell(f"{path.name}: {int(blank.sum())} variants have nothing in the column '{columns[name]}': 'none' there")
+            rows[name] = rows[name].where(~blank, "none")
+    return rows if "gene" in columns else rows.assign(gene="all")
+
+
+def _positions(cells: pd.Series, path: Path) -> pd.Series:
+    """Whole numbers; also as 867,476, or 867476.0 where the column had a gap."""
+    plain = cells.str.replace(",", "").str.removesuffix(".0")
+    if (odd := ~plain.str.fullmatch(r"[0-9]{1,15}")).any():
+        said = f"row {odd.idxmax()} has the position '{cells[odd].iloc[0][:40]}'"
+        raise UserError(f"{path}: {said}, which is no whole number from 0.")
+    return plain.astype("int64")
+
+
+def _labels(cells: pd.Series, names: dict[str, str], path: Path) -> pd.Series:
+    """benign, pathogenic or None for every cell."""
+    meant = {word: word for word in ("benign", "pathogenic")} | {UNKNOWN: None}
+    if odd := [name for name in names.values() if name not in meant]:
+        raise UserError(f"option labels: '{odd[0]}' is none of {', '.join(meant)}; say one of these.")
+    known = {cell: meant[names[cell]] if cell in names else WORDS.get(cell.lower()) for cell in cells.unique()}
+    unread = [cell for cell, label in known.items() if label is None and cell not in names]
+    if strange := [cell for cell in unread if cell.lower() not in MISSING]:
+        row = (cells == strange[0]).idxmax()
+        raise UserError(
+            f"{path}: row {row} has the label '{strange[0][:40]}', which is neither benign nor pathogenic, 0 nor 1; "
+            "say what it means by the option labels."
+        )
+    return pd.Series([known[cell] for cell in cells], cells.index, dtype=object)
+
+
+def _scores(cells: pd.Series, path: Path) -> pd.Series:
+    """Finite numbers, NaN for an empty cell."""
+    blank = cells.str.lower().isin(MISSING)
+    numbers = pd.to_numeric(cells.where(~blank), errors="coerce").astype("float64")
+    if (odd := ~(numbers.abs() < np.inf) & ~blank).any():
+        said = f"row {odd.idxmax()} has the score '{cells[odd].iloc[0][:40]}'"
+        raise UserError(f"{path}: {said}, which is no number.")
+    return numbers
+
+
+def _numbers_or_text(cells: pd.Series) -> pd.Series:
+    """A column as float64 where all of its cells are finite numbers or empty, otherwise as it is."""
+    blank = cells.str.lower().isin(MISSING)
+    numbers = pd.to_numeric(cells.where(~blank), errors="coerce").astype("float64")
+    return numbers if ((numbers.abs() < np.inf) | blank).all() and not blank.all() else cells
