@@ -24,6 +24,7 @@ from foundationless.tasks.shortcuts import CHECKS
 from support import ROOT
 from support.effect_tables import effect_frames, reported_rows
 from support.output_tables import output_frames
+from support.trend_tables import trend_frames
 
 SENTENCE = "Synthetic tables of the tests; no number here is a result."
 KEYS = ["analysis", "task", "model", "init"]
@@ -109,6 +110,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= _reported(scores, cards, rng) | _importances(scores, rng)
     frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed))
     frames |= _trust(scores, np.random.default_rng(seed))
+    frames |= trend_frames(comparisons, diagnostics["runs"], tasks, cards, seed)
     further = (effect_frames(*((12, 4) if models > 2 else (2, 1))), output_frames(4 if models > 2 else 2))
     for name, rows in (pair for part in further for pair in part.items()):
         frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows

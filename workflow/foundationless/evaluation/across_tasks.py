@@ -78,7 +78,7 @@ def summarise_tasks(
     which an arm beats the best constant answer, and `mde` is what the first of Holm's steps would detect. Of analyses
     with `looks` `p` and `p_tost` are repeated p values (`spending`).
     """
-    rows = _prepare(comparisons, runs, task_kinds(tasks))
+    rows = prepare(comparisons, runs, task_kinds(tasks))
     weighed = [
         dict(zip(SETS, (analysis, variant, suite, family, versus), strict=True)) | {"model": model} | evidence
         for (analysis, variant), whole in rows.groupby(["analysis", "variant"], sort=False)
@@ -104,7 +104,7 @@ def summarise_tasks(
     return table.sort_values([*SETS, "rank", "place"], kind="stable")[ACROSS].reset_index(drop=True)
 
 
-def _prepare(comparisons: pd.DataFrame, runs: pd.DataFrame | None, kinds: pd.DataFrame) -> pd.DataFrame:
+def prepare(comparisons: pd.DataFrame, runs: pd.DataFrame | None, kinds: pd.DataFrame) -> pd.DataFrame:
     """One row per task, model and reference, draws averaged, with the values of both arms by seed in `arms`."""
     rows = add_name_parts(comparisons[comparisons["init"] == "pretrained"])
     bases = rows["base_task"]
@@ -170,7 +170,7 @@ def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int, loo
     """A row for each scope; p values are those of the look, if there is one."""
     deltas, families, twins = tasks["delta"].to_numpy(), tasks["family"].tolist(), tasks["twin"].tolist()
     shared = [clusters.get(task) for task in tasks["base_task"]]
-    arms = [_matrix(side) for side in zip(*tasks["arms"], strict=True)]
+    arms = [matrix(side) for side in zip(*tasks["arms"], strict=True)]
     measured, kinds = tasks[tasks["delta"].notna()], tasks.groupby("family", sort=False)["delta"].mean()
     margin = float(measured.drop_duplicates("twin")["margin"].mean())
     same = {
@@ -189,7 +189,7 @@ def _evidence(tasks: pd.DataFrame, clusters: Mapping[str, str], models: int, loo
         )  # fmt: skip
 
 
-def _matrix(side: Sequence[Seeds]) -> np.ndarray:
+def matrix(side: Sequence[Seeds]) -> np.ndarray:
     """Values [tasks, seeds] of an arm, NaN where a task lacks a seed."""
     seeds = sorted({seed for task in side for seed in task}) or [0]
     return np.array([[task.get(seed, np.nan) for seed in seeds] for task in side], dtype=np.float64)

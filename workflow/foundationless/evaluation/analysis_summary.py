@@ -28,6 +28,8 @@ from foundationless.evaluation.task_results import (
     read_results,
 )
 from foundationless.evaluation.transfer.gaps import GAPS, Source, find_gaps
+from foundationless.evaluation.trends.points import shared_tasks
+from foundationless.evaluation.trends.tables import curves_of, scaling_fits, worth_of_rows
 from foundationless.evaluation.verification.arms import check_task, sentences
 from foundationless.runtime.log import tell
 from foundationless.runtime.processes import counted, map_forked
@@ -60,7 +62,8 @@ class Analysis:
 
     `audits` holds `{task}/audit.parquet` of the tasks `audited`. `partial`: a file that is not there makes a note;
     otherwise it is an error. `margins`: metric -> equivalence margin, of which that of a task's metric is the task's.
-    `looks`: where looks decide on its seeds, those that there were; p values are then repeated ones.
+    `looks`: where looks decide on its seeds, those that there were; p values are then repeated ones. `shared`: tasks
+    that differ from others in their training rows alone.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Analysis:
     audited: tuple[str, ...] = ()
     partial: bool = False
     looks: Looks | None = None
+    shared: frozenset[str] = frozenset()
 
 
 def read_cells(text: str) -> list[TaskCells]:
@@ -119,6 +123,7 @@ def _seed(cell: str) -> str:
 
 def summarise_analysis(analysis: Analysis, tasks: Sequence[TaskCells], output: Path, processes: int) -> None:
     """Summarise every task and write `FILES` into `output`: the same bytes for any number of processes."""
+    analysis = replace(analysis, shared=frozenset(shared_tasks([one.task for one in tasks])))
     work = map_forked(partial(summarise_task, analysis), tasks, processes)
     summaries: list[task_summary.Summary] = list(counted((f"{analysis.name}/{one.task}" for one in tasks), work))
     notes = [row for summary in summaries for row in summary.notes]
@@ -134,7 +139,13 @@ def summarise_analysis(analysis: Analysis, tasks: Sequence[TaskCells], output: P
     write("comparisons.csv", [one.comparisons for one in summaries], task_summary.COMPARISONS)
     write("notes.csv", [pd.DataFrame(notes, columns=NOTES).astype({"seed": "Int64"})], NOTES)
     write("records.parquet", [one.records for one in summaries], [*IDENTITY, "value"])
+    curves = curves_of([point for one in summaries for point in one.points])
+    trends = {"scaling_fits": scaling_fits(analysis.name, curves), "rows_worth": worth_of_rows(analysis.name, curves)}
+    for name, frame in trends.items():
+        write(f"{name}.csv", [frame], diagnostics.COLUMNS[name])
     for name, columns in diagnostics.COLUMNS.items():
+        if name in trends:
+            continue
         write(f"{name}.csv", [one.diagnostics[name] for one in summaries], columns)
 
 
@@ -180,7 +191,7 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
             records, predictions, metric=task.metric, resamples=analysis.resamples,
             margin=analysis.margins[task.metric], seed=analysis.seed, baselines=analysis.baselines, audit=audit,
             design=list(dict.fromkeys((cell.split("/")[0], cell.split("/")[1]) for cell in task.cells)),
-            margins=analysis.margins,
+            margins=analysis.margins, shared=analysis.shared,
         )  # fmt: skip
     if analysis.looks and len(summary.comparisons):
         _read_at(analysis.looks, summary.comparisons)

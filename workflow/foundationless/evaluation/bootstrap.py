@@ -166,6 +166,11 @@ class Estimate:
         return _sd(self.replicates) * _stretch(self.df) if np.isfinite(self.low) else float("nan")
 
     @property
+    def wide(self) -> Floats:
+        """The replicates [resamples] that interval and tests are of, held further from their mean."""
+        return _stretched(self.replicates, self.df)
+
+    @property
     def mde(self) -> float:
         """The smallest true difference that a two-sided test at 5 % finds with a power of 80 %."""
         return (NormalDist().inv_cdf((1 + LEVEL) / 2) + NormalDist().inv_cdf(POWER)) * self.se
@@ -519,6 +524,11 @@ def _percentiles(replicates: Floats, level: float = LEVEL) -> tuple[float, float
         return float("nan"), float("nan")
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def interval_of(replicates: Floats) -> tuple[float, float]:
+    """The 95 % percentile interval of replicates [resamples], as they are; NaN where most of them are."""
+    return _percentiles(replicates)
 
 
 def verdict(low: float, high: float, margin: float, inner: tuple[float, float] | None = None) -> str:

@@ -27,6 +27,8 @@ from foundationless.evaluation.outputs.scatter import SCATTER, scatter
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes
 from foundationless.evaluation.transfer.gaps import GAPS
+from foundationless.evaluation.trends.gains import GAINS, gains
+from foundationless.evaluation.trends.tables import ROWS_WORTH, SCALING_FITS
 from foundationless.evaluation.variance_components import variance_components
 from foundationless.evaluation.verification.cells import COLUMNS as VERIFICATION
 from foundationless.study.vocabulary import CONFUSED, MARGINS
@@ -56,6 +58,9 @@ COLUMNS = {
     "interactions": effects.INTERACTIONS,
     "outputs": outputs.OUTPUTS,
     "scatter": SCATTER,
+    "gains": GAINS,
+    "scaling_fits": SCALING_FITS,
+    "rows_worth": ROWS_WORTH,
 }  # fmt: skip
 
 ROC_GRID = np.linspace(0.0, 1.0, 101)
@@ -101,6 +106,7 @@ def find_diagnostics(
         "interactions": effects.interactions(results),
         "outputs": by_output,
         "scatter": scatter(results),
+        "gains": gains(results, arms, metric),
     }
     tables = {name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()}
     tables["outputs"] = outputs.judge(tables["outputs"])

@@ -4,7 +4,7 @@
 are what else the same results tell (`diagnostics`), *notes* what is missing or could not be computed, in a sentence.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ from foundationless.evaluation.task_results import (
     read_results,
     sizes,
 )
+from foundationless.evaluation.trends.points import Point, find_points
 from foundationless.study.names import parse_model, without
 from foundationless.study.vocabulary import (
     ANALYSES,
@@ -61,13 +62,15 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Summary:
-    """Tables of one task: one row per score, comparison, note (`NOTES`) and recorded number; diagnostics by name."""
+    """Tables of one task: one row per score, comparison, note (`NOTES`) and recorded number; diagnostics by name;
+    points of curves that other tasks of the analysis may share."""
 
     scores: pd.DataFrame
     comparisons: pd.DataFrame
     diagnostics: dict[str, pd.DataFrame]
     notes: Rows
     records: pd.DataFrame = field(default_factory=pd.DataFrame)
+    points: list[Point] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,17 @@ def summarise(
     design: Sequence[Name] = (),
     audit: pd.DataFrame | None = None,
     margins: Mapping[str, float] = MARGINS,
+    shared: Collection[str] = (),
 ) -> Summary:
     """Scores, comparisons, diagnostics and notes of all arms of one task, under both selections.
 
     `predictions` run parallel to `records` (None: there are none, and the cell is left out); `baselines` names models
     that count as baselines beside those whose `init` is baseline; `design` names the arms there should be: the best of
     fewer is another reference, so without all of them nothing is compared with the best; `audit` has `id`, `near` and
-    `collinear` of every row (see `audit_task`); `margins` are those of further metrics of outputs. `_pairs` says what
-    is compared. Raises `UserError` if two cells predict different test items; of effects an arm may lack some, and a
-    pair is compared on those of both.
+    `collinear` of every row (see `audit_task`); `margins` are those of further metrics of outputs; `shared` names the
+    analysis's tasks that differ from others in their training rows alone. `_pairs` says what is compared. Raises
+    `UserError` if two cells predict different test items; of effects an arm may lack some, and a pair is compared on
+    those of both.
     """
     task = {key: records[0][key] for key in ("analysis", "task")} if records else {}
     results, notes = read_results(records, predictions, resamples, seed)
@@ -153,7 +158,8 @@ def summarise(
         results, records, arms, estimates, metric, audit, rows, {**margins, metric: margin}
     )
     scores = pd.DataFrame(_score_rows(results, arms, metric, chance))
-    return Summary(scores, pd.DataFrame(rows, columns=COMPARISONS), diagnostics, notes + unknown, flat)
+    points = find_points(results, arms, metric, shared)
+    return Summary(scores, pd.DataFrame(rows, columns=COMPARISONS), diagnostics, notes + unknown, flat, points)
 
 
 def _chance(results: TaskResults, arms: Arms, metric: str) -> Chance:

@@ -273,6 +273,7 @@ TOKENIZERS = {
     "gena_lm": "bpe",
     PUBLISHED: "bpe",  # if the entry does not say
 }
+TOKEN_CLASSES = {"character": "characters", "kmer": "k-mers", "bpe": "byte pairs"}  # of DNA, and in words
 # Nucleotides from one token to the next, where it is not the k of its k-mers.
 STEPS = {**{f"dnabert_{k}": 1.0 for k in (3, 4, 5, 6)}, "prokbert_k6s1": 1.0, "prokbert_k6s2": 2.0}
 

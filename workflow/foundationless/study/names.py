@@ -139,6 +139,12 @@ def sequence_set(task: str) -> str:
     return ".".join([base, *(word for word in words if not is_budget(word))])
 
 
+def underived(task: str) -> str:
+    """The task of which one is a derived set, its budget of epochs kept: `H3.ep30` of `H3.pct10d1.ep30`."""
+    base, *words = task.split(".")
+    return ".".join([base, *(word for word in words if not is_derivation(word))])
+
+
 def in_source(role: str) -> str:
     """What the name of a source says behind its dot: the class, or the track, of that file; nothing of others."""
     return role.partition(".")[2]

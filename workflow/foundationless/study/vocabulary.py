@@ -471,6 +471,9 @@ DIAGNOSTICS = (
     "interactions",
     "outputs",
     "scatter",
+    "gains",
+    "scaling_fits",
+    "rows_worth",
 )
 
 OF_OUTPUTS = ("outputs", "scatter")  # those of tasks whose labels have outputs alone
@@ -568,6 +571,7 @@ FIGURES = {
     "verdict_forest": Figure(VERDICT, "verdict:forest"),
     "critical_difference": Figure(VERDICT, "verdict:critical_difference"),
     "claims": Figure(VERDICT, "claims:claims"),
+    "tokenizer_gate": Figure(VERDICT, "trends:tokenizer_gate"),
     "reported": Figure(VERDICT, "verdict:reported"),
     "figure_01_benchmarks": Figure(PAPER, "benchmarks:means"),
     "figure_03_low_data": Figure(PAPER, "data_and_width:low_data"),
@@ -586,6 +590,7 @@ FIGURES = {
     "p_variation": Figure(SECOND, "perturbation_curves:variation", only=OF_EFFECTS),
     "factorial": Figure(FURTHER, "factorial:factorial"),
     "learning_curves": Figure(FURTHER, "curves:learning_curves"),
+    "scaling_fits": Figure(FURTHER, "trends:scaling_fits"),
     "biotype": Figure(FURTHER, "data_and_width:biotype"),
     "confusion": Figure(FURTHER, "confusion:confusion"),
     "transfer": Figure(FURTHER, "trust:transfer", only=("transfer",)),

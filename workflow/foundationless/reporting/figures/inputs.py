@@ -62,6 +62,15 @@ NEEDED = {
     "runs": (
         "analysis", "task", "model", "init", "selection", "metric", "seed", "fold", "value", "variant", "reading",
     ),
+    "rows_worth": (
+        "analysis", "task", "model", "metric", "rows", "value", "low", "high", "value_random", "random_low",
+        "random_high", "points", "fewest", "most", "seeds", "ratio", "ratio_low", "ratio_high",
+    ),
+    "scaling_fits": ("analysis", "task", "model", "init", "metric", "axis", "smallest", "largest", "a", "b", "c"),
+    "tokenizer_gate": (
+        "analysis", "variant", "basis", "first", "second", "scope", "delta", "low", "high", "n", "models", "margin",
+        "metrics", "verdict",
+    ),
     "table_11_widths": ("task", "model", "width"),
     "table_14_windows": ("variant", "model", "init", "mean", "reported"),
     "records": ("analysis", "task", "model", "variant"),
@@ -98,6 +107,8 @@ READ = {
     "optimism": ("versus", "n_test"),
     "outputs": ("selection", "n", "chance"),
     "scatter": ("selection",),
+    "rows_worth": ("selection",),
+    "scaling_fits": ("selection",),
     "reported_comparison": ("difference", "low", "high", "same_model"),
     "table_14_windows": ("reported_source",),
     "records": (

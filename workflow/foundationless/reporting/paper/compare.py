@@ -9,10 +9,13 @@ from dataclasses import replace
 
 import pandas as pd
 
+from foundationless.evaluation import table_files
 from foundationless.reporting.paper.claims import find_claims
 from foundationless.reporting.paper.defects import find_defects
+from foundationless.reporting.paper.gate import gate_claims
 from foundationless.reporting.paper.paper_tables import paper_tables
 from foundationless.reporting.paper.published import Reported, compare_reported, read_reported, reported_across
+from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.reporting.tables.inputs import Inputs
 from foundationless.reporting.tables.prices import Prices
 from foundationless.study.vocabulary import CLASSIFICATIONS, OUTPUT_METRICS
@@ -32,13 +35,15 @@ def paper_outputs(inputs: Inputs, tables: Mapping[str, pd.DataFrame]) -> dict[st
     printed = paper_tables(inputs, tables, paper)
     prices = Prices(tables["cost"]) if "cost" in tables else None
     scores, comparisons, clusters = inputs.scores, inputs.comparisons, inputs.clusters
+    judged = find_claims(scores, comparisons, inputs.margins, inputs.families, clusters, prices)
+    gated = gate_claims(inputs.gate)
     return printed | {
         "reported_comparison": compare_reported(
             tables["scores"], tables["comparisons"], printed, paper, inputs.margins
         ),
         "reported_across": reported_across(numbers, inputs.tasks, inputs.margins),
         "defects": find_defects(scores, comparisons, inputs.diagnostics, clusters),
-        "claims": find_claims(scores, comparisons, inputs.margins, inputs.families, clusters, prices),
+        "claims": table_files.join_tables([judged, gated], columns_of("claims")),
     }
 
 

@@ -103,6 +103,17 @@ TABLES: dict[str, Table] = {
         "narrow would: times as many units (tasks, or families), further hours",
         f"{_CLAIMS} {_PRICES}", "claim selection model", _CLAIMS, shown=True, parts=True,
     ),
+    "tokenizer_gate": _table(
+        VERDICT, "Whether what pretraining gains depends on the class of tokens: per analysis, variant of its tasks "
+        "and scope the mean gain (pretrained minus random) of each class and the differences of classes, over the "
+        "models of each class as published (basis models), and within architectures that were pretrained with several "
+        "tokenizers (architecture); 95 % interval, tests of difference and of equivalence, adjusted over the classes "
+        "or over their differences, word, and the p value with models as the units (p_models). `note` says what is "
+        "missing",
+        "evaluation.trends.tokenizer_gate:TOKENIZER_GATE", "analysis variant basis first second scope",
+        "analysis variant basis first second scope metrics margin delta low high n units models seeds p_holm "
+        "p_tost_holm p_models verdict note",
+    ),
     "reported_comparison": _table(
         VERDICT, "The paper's own numbers beside ours: difference, interval and verdict, how many of the paper's tasks "
         "stand behind ours (no verdict where fewer), and whether the model is the paper's or a smaller one",
@@ -144,6 +155,29 @@ TABLES: dict[str, Table] = {
     ),
     "runs": _table(
         RESULTS, "Test score of each selected run", _DIAGNOSTICS, f"{_ARM} selection metric seed fold", parts=True
+    ),
+    "rows_worth": _table(
+        RESULTS, "How many training rows pretraining is worth: for each number of rows that an arm was trained on, the "
+        "rows at which its random arm reaches the same score (`worth`, isotonic and straight over the logarithm "
+        "between sizes), and their ratio, with 95 % intervals over items and seeds; inf and -inf where the random "
+        "arm's curve does not get there (`censored`), and in words (`said`)",
+        _DIAGNOSTICS, f"{_ARM} metric selection rows",
+        "analysis task model metric selection rows value value_random points seeds said ratio ratio_low ratio_high",
+        parts=True,
+    ),
+    "scaling_fits": _table(
+        RESULTS, "Power laws with an offset, error = a + b · n^-c, over training rows, widths, layers and pretraining "
+        "steps, with 95 % percentile intervals over items and seeds (the error is 1 - score where higher is better); "
+        "`flag` says where there are fewer than four sizes and so no fit, what lies at a bound, and where c is not "
+        "identified",
+        _DIAGNOSTICS, f"{_ARM} metric selection axis",
+        "analysis task model init metric selection axis points smallest largest seeds a a_low a_high b c c_low c_high "
+        "rmse flag", parts=True,
+    ),
+    "gains": _table(
+        RESULTS, "Gain of every model (pretrained minus random), and its covariance with that of every other model "
+        "under resampled test items",
+        _DIAGNOSTICS, f"{_ARM} selection metric other", parts=True,
     ),
     "components": _table(
         RESULTS, "Variance of a single run by test items, seed, fold and the rest",

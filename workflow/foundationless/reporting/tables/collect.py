@@ -60,6 +60,7 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         "comparisons": comparisons,
         "across_tasks": prices.price_evidence(across, comparisons, inputs.tasks, hours),
         "last_layer": summarise_tasks(last_pairs, last_runs, inputs.tasks, inputs.ranks, inputs.clusters, designs),
+        "tokenizer_gate": inputs.gate(inputs.selection),
         "looks": looks.tabulate(inputs.looks),
         "ranks": ranked,
         "rank_pairs": rank_pairs,

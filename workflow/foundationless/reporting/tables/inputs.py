@@ -14,7 +14,9 @@ from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files
 from foundationless.evaluation.across_tasks import cluster_tasks, task_kinds
 from foundationless.evaluation.task_results import IDENTITY, KEYS
+from foundationless.evaluation.trends.tokenizer_gate import tokenizer_gate
 from foundationless.reporting.tables.catalogue import columns_of
+from foundationless.reporting.tables.looks import designs
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json
 from foundationless.study.own.rows import read_text
@@ -91,6 +93,14 @@ class Inputs:
     def clusters(self) -> dict[str, str]:
         """Task -> its group of tasks that share sequences."""
         return cluster_tasks(self.overlap)
+
+    def gate(self, selection: str) -> pd.DataFrame:
+        """The table `tokenizer_gate` of runs that a selection chose; p values of looks are those of the verdict."""
+        pairs, runs, gains = (
+            frame[frame["selection"] == selection]
+            for frame in (self.comparisons, self.diagnostics["runs"], self.diagnostics["gains"])
+        )
+        return tokenizer_gate(pairs, runs, gains, self.tasks, self.models, self.clusters, designs(self.looks))
 
     def sort(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Rows by analysis, task, model and init, tasks and models in the order of their tables."""
