@@ -23,6 +23,7 @@ from foundationless.study.vocabulary import MARGINS, SCOPES
 from foundationless.tasks.shortcuts import CHECKS
 from support import ROOT
 from support.effect_tables import effect_frames, reported_rows
+from support.gain_tables import gain_frames
 from support.output_tables import output_frames
 
 SENTENCE = "Synthetic tables of the tests; no number here is a result."
@@ -107,6 +108,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= diagnostics | _cost(arms, rng) | _claims(cards, rng)
     frames |= {"shortcuts": _shortcuts(frames["audits"], np.random.default_rng(seed))}
     frames |= _reported(scores, cards, rng) | _importances(scores, rng)
+    frames |= gain_frames(models, list(tasks["task"]))
     frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed))
     further = (effect_frames(*((12, 4) if models > 2 else (2, 1))), output_frames(4 if models > 2 else 2))
     for name, rows in (pair for part in further for pair in part.items()):
