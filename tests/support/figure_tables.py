@@ -23,6 +23,7 @@ from foundationless.study.vocabulary import MARGINS, SCOPES
 from foundationless.tasks.shortcuts import CHECKS
 from support import ROOT
 from support.effect_tables import effect_frames, reported_rows
+from support.gain_tables import gain_frames
 from support.output_tables import output_frames
 from support.trend_tables import trend_frames
 
@@ -108,6 +109,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= diagnostics | _cost(arms, rng) | _claims(cards, rng)
     frames |= {"shortcuts": _shortcuts(frames["audits"], np.random.default_rng(seed))}
     frames |= _reported(scores, cards, rng) | _importances(scores, rng)
+    frames |= gain_frames(models, list(tasks["task"]))
     frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed))
     frames |= _trust(scores, np.random.default_rng(seed))
     frames |= trend_frames(comparisons, diagnostics["runs"], tasks, cards, seed)

@@ -63,7 +63,8 @@ shell.prefix(
 
 
 MODEL = r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*"
-NETWORK_ARMS = "|".join(("pretrained", "random", *vocabulary.CONTROL_ARMS))
+OTHER_PRETRAINING = "|".join((*vocabulary.OTHER_CORPORA, vocabulary.STEP_ARM))
+NETWORK_ARMS = "|".join(("pretrained", "random", *vocabulary.CONTROL_ARMS, OTHER_PRETRAINING))
 EFFECT_ARMS = "|".join(vocabulary.ANALYSES["borrowed"].arms)
 
 

@@ -25,9 +25,13 @@ def get_people_files(wildcards):
     return [*files, get_source(people["panel"])] if "panel" in people else files
 
 
-def get_reference_flags(wildcards):
+def get_left_out_flags(wildcards):
     corpus = get_corpus(wildcards)
-    flags = ["--exclude", *corpus["exclude"], "--holdout", *corpus["holdout"]]
+    return ["--exclude", *corpus["exclude"], "--holdout", *corpus["holdout"]]
+
+
+def get_reference_flags(wildcards):
+    flags = get_left_out_flags(wildcards)
     for path in get_corpus_files(wildcards):
         flags += ["--genome", path]
     return flags
@@ -43,6 +47,29 @@ def get_corpus_flags(wildcards):
         flags += ["--panel", get_source(people["panel"])]
         flags += ["--people-per-superpopulation", str(people["per_superpopulation"])]
     return [*flags, "--people", *people["samples"]] if "samples" in people else flags
+
+
+def is_of_shuffled(wildcards):
+    """Whether a control reads shuffled genomes, which people's variants are not of; a step reads what its model does."""
+    return wildcards.init in vocabulary.OTHER_CORPORA
+
+
+def get_control_corpus_files(wildcards):
+    if not is_of_shuffled(wildcards):
+        return get_corpus_files(wildcards)
+    name = study.model(wildcards.model).entry["pretrained"]["corpus"]
+    return [f"resources/shuffled/{name}/{genome}.fa" for genome in get_corpus(wildcards)["genomes"]]
+
+
+def get_control_people_files(wildcards):
+    return [] if is_of_shuffled(wildcards) else get_people_files(wildcards)
+
+
+def get_control_corpus_flags(wildcards):
+    if not is_of_shuffled(wildcards):
+        return get_corpus_flags(wildcards)
+    genomes = [word for path in get_control_corpus_files(wildcards) for word in ("--genome", path)]
+    return [*get_left_out_flags(wildcards), *genomes]
 
 
 def get_pretraining_flags(wildcards):

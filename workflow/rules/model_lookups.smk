@@ -72,6 +72,12 @@ def get_weights(wildcards):
     return f"results/weights/{wildcards.model}/{wildcards.init}/seed{seed}/weights.json"
 
 
+def get_other_pretraining():
+    """Models and arms of the study that are pretrained as controls."""
+    arms = [(cell.model, cell.init) for cell in study.cells if vocabulary.is_other_pretraining(cell.init)]
+    return ["/".join(arm) for arm in dict.fromkeys(arms)]
+
+
 def get_pretrained(wildcards, key):
     return study.model(wildcards.model).entry["pretrained"][key]
 

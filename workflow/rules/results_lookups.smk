@@ -116,8 +116,8 @@ def get_corpus_audits():
 
 
 def get_pretraining_records(wildcards):
-    models = study.networks_from("workflow")
-    return get_present([f"results/pretrain/{name}/seed0/record.json" for name in models])
+    places = [*study.networks_from("workflow"), *get_other_pretraining()]
+    return get_present([f"results/pretrain/{name}/seed0/record.json" for name in places])
 
 
 def get_weight_names():

@@ -19,6 +19,7 @@ from foundationless.study.readers import READERS
 from support import ROOT
 
 CNN = {"config": {"width": 8}}
+HUB = {"source": "hub", "repository": "a/b", "revision": "0" * 40}
 MATCHED = "baselines__dilated_cnn.demo"
 LARGE = {"arms": ["random"], "config": {"num_hidden_layers": 40}}
 
@@ -50,6 +51,16 @@ def checked(*parts):
     design = plan.Plan(*parts)
     check_plan(design)
     return design
+
+
+def test_controls_that_are_pretrained_begin_every_seed_with_one_checkpoint(parts):
+    arms = ["pretrained", "dinucleotide", "step10", "permuted", "random"]
+    design = study(parts, analyses__ingredients__arms=arms)
+    seeds = {arm: {cell.seed for cell in design.cells if cell[0] == "ingredients" and cell.init == arm} for arm in arms}
+    assert set(map(frozenset, seeds.values())) == {frozenset({0, 1, 2})}
+    assert {arm: design.weight_seed(arm, 2) for arm in arms} == dict(zip(arms, (0, 0, 0, 2, 2), strict=True))
+    drawn = {arm: vocabulary.ANALYSES["clustering"].draws(arm, "hyenadna") for arm in arms}
+    assert [arm for arm in arms if drawn[arm]] == ["permuted", "random"], "nothing is trained: weights alone differ"
 
 
 def test_networks_have_both_arms_at_the_same_seeds_and_baselines_of_classifications_run_once(parts):
@@ -213,6 +224,15 @@ def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
             "analysis 'lora': none of its models has one of its arms",
         ),
         ({"models__cnn": CNN, "analyses__controls__models": ["cnn.demo"]}, "of 'cnn.demo' is made from pretrained"),
+        (
+            {"analyses__controls__arms": ["pretrained", "step200"]},
+            "'step200' of 'dnabert2.demo', which",
+        ),
+        (
+            {"models__dnabert2.demo__pretrained": HUB, "analyses__controls__arms": ["dinucleotide"]},
+            "is pretrained by the",
+        ),
+        ({"analyses__borrowed__arms": ["pretrained", "step10"]}, "'step10' is no control of what it compares"),
         ({"analyses__likelihood__models": ["ntv2.demo.paper"]}, "is not what the paper evaluated"),
         ({"analyses__similarity__models": ["caduceus.demo.paper"]}, "is not what the paper evaluated"),
         ({f"{MATCHED}__match": "hyenadna.dmo"}, "match: unknown model 'hyenadna.dmo'; did you mean 'hyenadna.demo'?"),

@@ -476,3 +476,22 @@ def test_mistakes_end_in_one_sentence(tmp_path, weights, genome, capsys, expecte
     assert job(tmp_path, weights, genome, **MISTAKES[expected]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "weights").exists() and not (tmp_path / "record.json").exists()
+
+
+def test_a_control_that_stops_at_a_step_went_the_same_way(tmp_path, weights, genome):
+    """Its curve is the beginning of the whole one, held-out loss included, and its card and record say what it is."""
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    assert job(whole, weights, genome, checkpoint_every=2) == 0
+    flags = command(part, weights, genome, checkpoint_every=2, init="step4")[1:]
+    assert main(["pretrain_control", *flags]) == 0
+    curve = curve_of(whole)
+    pd.testing.assert_frame_equal(curve_of(part), curve[curve["step"] <= 4])
+    assert main(["pretrain_control", *command(tmp_path / "odd", weights, genome, init="step5")[1:]]) == 0
+    odd = curve_of(tmp_path / "odd")
+    assert odd.iloc[-1][["step", "split"]].tolist() == [
+        5,
+        "heldout",
+    ]  # between two checkpoints it is scored all the same
+    card, record = load_weights(part / "weights").card, read_record(part / "record.json")
+    assert card["init"] == record["init"] == "step4" and card["source"]["steps"] == 4
+    assert main(["pretrain_control", *command(part, weights, genome, init="step0")[1:]]) == 2

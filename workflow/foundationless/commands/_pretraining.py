@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foundationless.commands import add_compute, add_corpus, read_corpus
-from foundationless.commands._flags import number, output_directory, positive, seed
+from foundationless.commands._flags import number, output_directory, output_file, positive, seed
 
 if TYPE_CHECKING:
     from foundationless.runtime.usage import JobUsage
@@ -39,6 +39,38 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     text = "share the model out among the processes, too (FSDP); off by default, for nobody has measured it on GPUs yet"
     parser.add_argument("--shard", action="store_true", help=text)
     add_compute(parser)
+
+
+def add_whole(parser: argparse.ArgumentParser) -> None:
+    """Flags of what the whole of pretraining writes."""
+    parser.add_argument("--output", required=True, type=output_directory, help="weight directory to write")
+    parser.add_argument("--record", required=True, type=output_file, help="JSON record to write")
+    parser.add_argument("--losses", required=True, type=output_file, help="loss curve to write (TSV)")
+
+
+def complete(arguments: argparse.Namespace, init: str, until: int | None = None) -> None:
+    """Pretrain to the end, or `until` a step, and write weights of the arm `init`, the record and the loss curve."""
+    from foundationless.evaluation import records
+    from foundationless.runtime.files import atomic_path
+    from foundationless.training import pretraining
+
+    with training(arguments) as (group, usage, given):
+        outcome = pretraining.pretrain(**given, output=arguments.output, name=arguments.model, init=init, until=until)
+    if not group.leads:
+        return
+    with atomic_path(arguments.losses) as part:  # an empty learning rate in held-out rows; floats round-trip
+        outcome.curve.to_csv(part, sep="\t", index=False)
+    records.write_record(
+        arguments.record,
+        analysis="pretrain",
+        task="+".join(path.name.split(".")[0] for path in arguments.genome),
+        **{name: getattr(arguments, name) for name in ("model", "seed")} | {"init": init},
+        **{name: getattr(outcome, name) for name in ("parameters", "settings", "results")},
+        hashes=records.hash_files(weights=arguments.output),
+        cost=usage.cost() | {"processes": group.size, "tokens_per_second": round(outcome.tokens_per_second, 1)},
+    )
+    (arguments.checkpoints / pretraining.CHECKPOINT).unlink(missing_ok=True)
+    usage.close()
 
 
 @contextmanager

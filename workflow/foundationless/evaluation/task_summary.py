@@ -42,6 +42,7 @@ from foundationless.study.vocabulary import (
     EFFECT_METRICS,
     MARGINS,
     METRICS,
+    OTHER_CORPORA,
     OUTPUT_METRICS,
 )
 
@@ -324,8 +325,9 @@ def _pairs(
 
     Of a pretrained arm: with its own random arm (random), the best random arm of any model (best_random, the paper's
     Figure 7, which is about sequences; chosen on the test set, so it favours the reference) and the control arms of its
-    own weights; of every arm: with the best baseline (baseline), and where effects are predicted with the baseline
-    `mean` (mean). `X.paper` is compared with `X` (reading), seed by seed.
+    model; of those with the random arm too, where the analysis splits a gain; of every arm: with the best baseline
+    (baseline), and where effects are predicted with the baseline `mean` (mean).
+    `X.paper` is compared with `X` (reading), seed by seed.
     """
     cheap = [arm for arm in arms if rivals.is_cheap(arm) and results.of_effects]
     usual = next((arm for arm in cheap if parse_model(arm[0]).base == "mean"), None)
@@ -335,10 +337,12 @@ def _pairs(
             continue
         model, init = arm
         if init == "pretrained":
-            own = [(model, other) for other in dict.fromkeys(("random", *CONTROL_ARMS, *EFFECT_ARMS))]
+            own = [(model, other) for other in dict.fromkeys(("random", *CONTROL_ARMS, *OTHER_CORPORA, *EFFECT_ARMS))]
             yield from ((arm, other[1], other) for other in own if other in arms)
             if not results.of_effects and (best := _best_random(arms, metric, model, rivals)):
                 yield arm, "best_random", best
+        elif ANALYSES[results.analysis].splits_gain and init != "random" and (model, "random") in arms:
+            yield arm, "random", (model, "random")
         if best_baseline:
             yield arm, "baseline", best_baseline
         if usual:

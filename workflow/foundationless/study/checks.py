@@ -38,12 +38,15 @@ from foundationless.study.vocabulary import (
     LEARNED_METRICS,
     METRICS,
     NO_CHUNKS,
+    OTHER_CORPORA,
     PROBES,
     REFERENCES,
     SEQUENCE_CLASSIFIERS,
     SEQUENTIAL,
     SIMULATED,
+    is_other_pretraining,
     labels_of,
+    steps_of,
 )
 
 # Keys of a model that say how it is run, which says nothing of one that another program ran.
@@ -104,7 +107,7 @@ def check_plan(plan: Plan) -> None:
             _check_task(plan, analysis, task)
         for name in plan.names_of(analysis):
             _check_model(plan.model(name))
-            _check_arms(analysis, spec, plan.model(name))
+            _check_arms(plan, analysis, spec, plan.model(name))
             perturbation.check_side(analysis, plan.model(name))
         perturbation.check_analysis(plan, analysis, spec)
     _check_known("task", [task for task in plan.config["limits"] if task != "default"], plan.tasks, "limits")
@@ -530,21 +533,32 @@ def _check_layers(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             )
 
 
-def _check_arms(analysis: str, spec: Mapping[str, Any], model: Model) -> None:
+def _check_arms(plan: Plan, analysis: str, spec: Mapping[str, Any], model: Model) -> None:
     cosine = analysis in ("similarity", "sensitivity") and model.family == "caduceus"
     if model.reading == "as_in_paper" and (analysis == "likelihood" or cosine):
         why = "its cosine code read Caduceus as published" if cosine else "likelihoods have no defect to show"
         raise UserError(f"analysis '{analysis}': '{model.name}' is not what the paper evaluated ({why}); drop .paper.")
     wanted = () if model.is_baseline or model.reading == "as_in_paper" else spec.get("arms", ())
     of_genes = ANALYSES[analysis].predicts_effects
-    if odd := [arm for arm in spec.get("arms", ()) if arm not in ANALYSES[analysis].arms]:
-        others = ", ".join(EFFECT_ARMS if of_genes else CONTROL_ARMS)
+    if odd := [arm for arm in spec.get("arms", ()) if not ANALYSES[analysis].may_have(arm)]:
+        others = ", ".join(EFFECT_ARMS if of_genes else (*CONTROL_ARMS, *OTHER_CORPORA, "stepN"))
         raise UserError(f"analysis '{analysis}', arms: '{odd[0]}' is no control of what it compares ({others}).")
     if "pretrained" not in model.arms and (odd := [arm for arm in wanted if arm in CONTROL_ARMS]):
         raise UserError(
             f"analysis '{analysis}': arm '{odd[0]}' of '{model.name}' is made from pretrained weights, which this "
             "model does not have; leave one of them out."
         )
+    for arm in filter(is_other_pretraining, wanted):
+        if model.source != "workflow" or model.of_cells:
+            raise UserError(
+                f"analysis '{analysis}': arm '{arm}' of '{model.name}' is pretrained by the workflow, and its "
+                "pretrained arm is not; leave one of them out."
+            )
+        if steps_of(arm) >= (most := int(plan.pretraining(model.name)["steps"])):
+            raise UserError(
+                f"analysis '{analysis}': arm '{arm}' of '{model.name}', which is pretrained for {most} steps; name an "
+                "earlier one, or the arm pretrained."
+            )
 
 
 def _check_task(plan: Plan, analysis: str, task: str) -> None:

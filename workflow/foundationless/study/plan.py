@@ -31,6 +31,8 @@ from foundationless.study.vocabulary import (
     PERTURBATION,
     POOLINGS,
     SEQUENTIAL,
+    has_one_checkpoint,
+    is_other_pretraining,
     labels_of,
     serving,
 )
@@ -255,7 +257,7 @@ class Plan:
 
     def weight_seed(self, init: str, seed: int) -> int:
         """Seed of the weights behind a job: one checkpoint serves every seed of the pretrained arm."""
-        return 0 if init == "pretrained" else seed
+        return 0 if has_one_checkpoint(init) else seed
 
     # ---- tasks
 
@@ -619,8 +621,12 @@ class Plan:
         if ANALYSES[analysis].rule == "predict_effects":
             return [arm for arm in wanted if arm in (*model.arms, *EFFECT_ARMS)]
         # Another reading of weights that exist has no controls of its own: they would be those of the weights.
-        controls = () if model.reading == "as_in_paper" or model.is_outside else CONTROL_ARMS
-        return [arm for arm in wanted if arm in (*model.arms, *controls)]
+        controls = model.reading != "as_in_paper" and not model.is_outside
+        return [
+            arm
+            for arm in wanted
+            if arm in model.arms or (controls and (arm in CONTROL_ARMS or is_other_pretraining(arm)))
+        ]
 
     @cached_property
     def by_task(self) -> dict[str, dict[str, list[Cell]]]:

@@ -1,6 +1,7 @@
 """What a study may name: rules, analyses, arms, features, metrics, tables of diagnostics, figures."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,11 +10,11 @@ from typing import Any, NamedTuple
 # Rules of the workflow, each of which calls the command of its name.
 RULES = (
     "fetch", "fetch_region", "prepare_genome", "simulate_genome", "simulate_words", "simulate_population",
-    "simulate_variants",
+    "simulate_variants", "shuffle_genome",
     "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
     "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "download_own_tokenizer",
     "train_tokenizer",
-    "pretrain_leg", "pretrain", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
+    "pretrain_leg", "pretrain", "pretrain_control", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
     "import_vectors", "import_scores",
     "simulate_effects", "build_effects", "import_genes", "build_vocabulary", "pretrain_cells", "embed_genes",
     "predict_effects",
@@ -26,6 +27,36 @@ RULES = (
 # Controls between random and pretrained: the pretrained embedding table alone; pretrained values, permuted; and a copy
 # of the pretrained weights, which must make no difference.
 CONTROL_ARMS = ("embedding", "permuted", "copy")
+
+# Controls that are pretrained themselves, as the model is: on its corpus with the dinucleotides shuffled; or on the
+# corpus itself, but no further than a step (`step100`).
+OTHER_CORPORA = ("dinucleotide",)
+STEP_ARM = r"step[1-9]\d*"
+
+
+def steps_of(init: str) -> int:
+    """The step of pretraining that an arm `stepN` stopped at; 0 of others."""
+    return int(init.removeprefix("step")) if re.fullmatch(STEP_ARM, init) else 0
+
+
+def is_other_pretraining(init: str) -> bool:
+    """Whether an arm is a control that is pretrained itself."""
+    return init in OTHER_CORPORA or steps_of(init) > 0
+
+
+# What pretraining may bring -> the arm, and what it is compared with, whose difference stands for it.
+INGREDIENTS = {
+    "all": ("pretrained", "random"),
+    "embedding table": ("embedding", "random"),
+    "weight statistics": ("permuted", "random"),
+    "genome statistics": ("dinucleotide", "random"),
+    "genome order": ("pretrained", "dinucleotide"),
+}
+
+
+def has_one_checkpoint(init: str) -> bool:
+    """Whether every seed of an arm begins with the same weights: those of one pretraining."""
+    return init == "pretrained" or is_other_pretraining(init)
 
 
 # The same of an embedding of genes: its rows, dealt to other genes; noise of the same spectrum; and a copy.
@@ -43,6 +74,7 @@ class Analysis:
     what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `sets`: kinds of
     sequence sets (`readers.Reader.makes`) that it reads. `paired`: whether arms are compared sample by sample.
     `confusion`: whether its confusion matrices are summarised. `holds_out`: of screens, which of `EFFECT_SPLITS`.
+    `splits_gain`: whether controls too are compared with the random arm of their model.
     """
 
     rule: str
@@ -54,6 +86,7 @@ class Analysis:
     paired: bool = True
     confusion: bool = False
     holds_out: str = ""
+    splits_gain: bool = False
 
     @property
     def classifies(self) -> bool:
@@ -84,7 +117,7 @@ class Analysis:
             return init in ("random", "permuted", "spectrum")
         if init == "baseline":
             return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
-        return init != "pretrained" or self.classifies or self.rule == "finetune_effects"
+        return not has_one_checkpoint(init) or self.classifies or self.rule == "finetune_effects"
 
     @property
     def reads_outside(self) -> str:
@@ -93,10 +126,14 @@ class Analysis:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Arms that it may have."""
+        """Arms that it may have, but for `stepN`, which are without number."""
         if self.predicts_effects:
             return ("pretrained", "random", *EFFECT_ARMS, "baseline")
-        return ("pretrained", "random", *CONTROL_ARMS, *(("baseline",) if self.classifies else ()))
+        return ("pretrained", "random", *CONTROL_ARMS, *OTHER_CORPORA, *(("baseline",) if self.classifies else ()))
+
+    def may_have(self, init: str) -> bool:
+        """Whether it may have an arm."""
+        return init in self.arms or (steps_of(init) > 0 and not self.predicts_effects)
 
 
 ANALYSES = {
@@ -161,6 +198,12 @@ ANALYSES = {
         "worth? and weights that are pretrained in their values but not in their order, or in their embedding table "
         "alone?",
         figure="controls",
+    ),
+    "ingredients": Analysis(
+        "finetune_model", "ablations",
+        "what of pretraining helps: the embedding table, the statistics of the weights, those of the genome, or its "
+        "order? and how soon?",
+        figure="ingredients", splits_gain=True,
     ),
     "unseen": Analysis(
         "predict_effects", "perturbation", "does anything predict the effect of a gene that was never perturbed?",
@@ -529,6 +572,7 @@ REFERENCES = {
     "embedding": "its embedding table alone",
     "permuted": "its own weights, permuted",
     "copy": "a copy of itself",
+    "dinucleotide": "itself, pretrained on a shuffled genome",
     "spectrum": "random vectors of the same spectrum",
     "mean": "the mean of the training perturbations",
 }
@@ -607,6 +651,8 @@ FIGURES = {
     "regression": Figure(FURTHER, "outputs:regression", labels=VALUES),
     "tracks": Figure(FURTHER, "outputs:tracks", labels=TRACKS),
     "controls": Figure(CONTROLS, "controls:controls"),
+    "ingredients": Figure(CONTROLS, "ingredients:ingredients", only=("ingredients",)),
+    "pretraining_curve": Figure(CONTROLS, "ingredients:pretraining_curve", only=("ingredients",)),
     "seed_variance": Figure(CONTROLS, "variability:seed_variance"),
     "optimism": Figure(CONTROLS, "defects:optimism"),
     "leakage": Figure(CONTROLS, "leakage:leakage"),

@@ -284,8 +284,12 @@ def pretrain(
     group: Group,
     recipe: int,
     checkpoint_seconds: float = 600.0,
+    init: str = "pretrained",
+    until: int | None = None,
 ) -> Outcome:
-    """Pretrain from a weight directory and write another one (`init` "pretrained"); continue a matching checkpoint.
+    """Pretrain from a weight directory and write another one of arm `init`; continue a matching checkpoint.
+
+    `until`: end after this step of the schedule, as if there were a checkpoint to look at, and score it.
 
     A checkpoint is kept whenever the held-out loss is scored, after `checkpoint_seconds` without one, and after the
     step in which SIGTERM or SIGUSR1 arrives at any process, all of which then exit with code 143.
@@ -299,13 +303,15 @@ def pretrain(
     if not run.rows:
         run.score()
     began, before = time.monotonic(), run.tokens
-    _advance(run, checkpoint, checkpoint_seconds, settings.steps)
+    _advance(run, checkpoint, checkpoint_seconds, settings.steps if until is None else min(until, settings.steps))
+    if until is not None and run.rows[-1][:2] != (run.step, "heldout"):
+        run.score()
     speed = (run.tokens - before) / (time.monotonic() - began)
     names = [path.name for path in corpus.genomes]
     facts = {"genomes": names, "bases": sum(run.bases.values()), "people": len(run.people)}
     source: dict[str, Any] = {"corpus": facts, "excluded": sorted(corpus.exclude), "heldout": sorted(corpus.holdout)}
     source |= {"steps": run.step, "tokens": run.tokens}
-    _write_weights(run, weights, output, {"model": name, "init": "pretrained", "source": source})
+    _write_weights(run, weights, output, {"model": name, "init": init, "source": source})
     curve = pd.DataFrame(run.rows, columns=list(COLUMNS))
     unknown = float(curve.loc[curve["split"] == "train", "unknown"].mean())
     measured = {"corpus": facts, "tokens": run.tokens, "unknown_share": unknown, "contigs": run.bases}

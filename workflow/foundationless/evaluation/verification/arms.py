@@ -12,7 +12,7 @@ from foundationless.evaluation.effects.predictions import same_observed
 from foundationless.evaluation.task_results import name_of
 from foundationless.evaluation.verification.cells import COUNTS, Cell, Check, check_cell
 from foundationless.study.names import parse_model
-from foundationless.study.vocabulary import ANALYSES, DRAWN
+from foundationless.study.vocabulary import ANALYSES, DRAWN, has_one_checkpoint
 
 # Settings in which arms, or seeds of one, differ by what they are; `permutation_p` is a result, and so is how far the
 # learning rates were `extended`. Arms from `outside` are of one model and revision, whoever computed them.
@@ -107,7 +107,9 @@ def _check_weights(check: Check, cells: Sequence[Cell]) -> None:
         for name, value in _weight_hashes(cell.record):
             other = by_hash.setdefault((name, value), cell)
             inits = {cell.record["init"], other.record["init"]}
-            again = inits == {"pretrained"} or (name == "weights" and inits <= {"copy", "pretrained"})
+            again = (len(inits) == 1 and has_one_checkpoint(*inits)) or (
+                name == "weights" and inits <= {"copy", "pretrained"}
+            )
             if other is not cell and not again:
                 check.say(cell.path, f"it was made with the weights of {name_of(other.record)}, by its own hashes")
                 break
@@ -206,7 +208,7 @@ def _may_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     trains = one["analysis"] in ANALYSES and ANALYSES[one["analysis"]].rule == "finetune_model"
     if inits == {"baseline"}:
         return one["settings"].get("family") not in DRAWN
-    return len(inits) == 1 and inits <= {"pretrained", "copy"} and not trains
+    return len(inits) == 1 and (inits == {"copy"} or has_one_checkpoint(*inits)) and not trains
 
 
 def _may_agree_on_effects(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -32,6 +32,7 @@ from foundationless.study.vocabulary import (
     LAST_LAYER,
     OUTPUT_METRICS,
     UNPAIRED,
+    has_one_checkpoint,
 )
 
 RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safetensors", "predictions.parquet"
@@ -176,7 +177,7 @@ def _check_origins(cell: Cell, results: Path, weights: Mapping[str, WeightSet]) 
         cell.check.say(cell.path, f"it was made with another sequence set than {path}")
     if record["init"] == "baseline":
         return
-    seed = 0 if record["init"] == "pretrained" else record["seed"]
+    seed = 0 if has_one_checkpoint(record["init"]) else record["seed"]
     known = weights.get(f"{record['model']}/{record['init']}/seed{seed}")
     card, tensors = record["settings"].get("weights") or hashes.get("card"), hashes.get("weights")
     if "outside_model" in record["settings"]:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
+from foundationless.study.vocabulary import is_other_pretraining
 
 LINES: Any = (  # of the variants of one model
     "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 4)), (0, (3, 1)), (0, (12, 3, 2, 3)),
@@ -99,6 +100,8 @@ def pretraining(tables: Tables) -> Figure:
     title = "Pretraining · Held-out loss"
     losses = tables.records.dropna(subset=["step", "value"])
     losses = losses[(losses["analysis"] == "pretrain") & losses["metric"].isin(["bits_per_base", "loss"])]
+    if "init" in losses:  # controls are no model's own curve
+        losses = losses[~losses["init"].fillna("").map(is_other_pretraining)]
     if losses.empty:
         return style.missing(title, "No records of analysis pretrain: no arm of this study was pretrained here.")
     metric = "bits_per_base" if (losses["metric"] == "bits_per_base").any() else "loss"

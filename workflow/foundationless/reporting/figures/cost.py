@@ -16,7 +16,7 @@ from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
 from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
 from foundationless.study.names import without
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, LEARNED_METRICS, labels_of
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, LEARNED_METRICS, is_other_pretraining, labels_of
 
 TITLE = "Cost · What pretraining took, and what it bought"
 SHOWN = {"finetune": "fine-tuning", "biotype": "frozen features", "frozen": "frozen features"}
@@ -130,7 +130,8 @@ def _sums(jobs: pd.DataFrame, unit: str) -> pd.Series:
 
 
 def _pretraining(ledger: pd.DataFrame, unit: str) -> pd.Series:
-    return ledger[ledger["analysis"] == "pretrain"].groupby("model")[unit].sum()
+    """By model and arm."""
+    return ledger[ledger["analysis"] == "pretrain"].groupby(["model", "init"])[unit].sum()
 
 
 def _panel(
@@ -155,8 +156,9 @@ def _panel(
             over = across_tasks(means.to_numpy())
             low, high = over.low, over.high
         spent = costs.reindex([(task, model, init) for task in tasks]).sum()
-        made = init in ("pretrained", *CONTROL_ARMS)
-        before = pretraining.get(without(str(model), "reading"), float("nan")) if made else 0.0
+        own = init if is_other_pretraining(str(init)) else "pretrained"
+        made = own == init or init in CONTROL_ARMS
+        before = pretraining.get((without(str(model), "reading"), own), float("nan")) if made else 0.0
         rows.append(
             {"model": model, "init": init, "value": means.mean(), "low": low, "high": high}
             | {"cost": spent + (before if before == before else 0.0), "unknown": before != before}

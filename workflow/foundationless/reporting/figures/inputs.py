@@ -48,6 +48,11 @@ NEEDED = {
     "p_claims": ("item", "claim", "task", "model", "contrast", "difference", "low", "high", "holds"),
     "p_reported_across": ("experiment", "task", "model", "arm", "versus", "metric", "delta", "low", "high", "verdict"),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),
+    "ingredients": ("task", "model", "ingredient", "metric", "delta", "low", "high", "margin"),
+    "pretraining_curve": (
+        "task", "model", "init", "step", "bits_per_base", "metric", "value", "low", "high", "points", "rho", "rho_low",
+        "rho_high",
+    ),
     "importances": ("analysis", "task", "model", "kind", "class", "feature", "importance", "variant"),
     "last_layer": ("suite", "model", "versus", "scope", "delta", "low", "high", "wins", "n", "verdict", "margin"),
     "layers": ("analysis", "task", "model", "init", "metric", "split", "layer", "depth", "value", "low", "high"),
@@ -100,6 +105,8 @@ READ = {
     "interactions": ("selection",),
     "figure_09_categories": ("group", "reported_source", "tasks"),
     "importances": ("validation", "metric"),
+    "ingredients": ("n_test", "groups", "seeds", "folds"),
+    "pretraining_curve": ("n_test", "groups", "seeds", "folds"),
     "last_layer": ("analysis", "variant", "family"),
     "layers": ("n", "seeds", "chosen", "variant"),
     "leakage": ("selection", "metric", "n_all", "n_distant"),
@@ -119,10 +126,12 @@ READ = {
 }  # fmt: skip
 # Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
 NUMBERS = [
-    *sorted(table_files.NUMBERS), "attempts", "cpu_hours", "df", "difference", "distinct", "energy_kwh",
+    *sorted(table_files.NUMBERS), "attempts", "bits_per_base", "cpu_hours", "df", "difference", "distinct",
+    "energy_kwh",
     "gpu_hours", "gpus", "importance", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost",
-    "p_tost_holm", "peak_device_memory_mb", "peak_memory_mb", "position", "rank", "reported_sd", "rope_above",
-    "rope_below", "rope_within", "rows", "shift_max", "shift_mean", "threads", "units", "validation", "width",
+    "p_tost_holm", "peak_device_memory_mb", "peak_memory_mb", "points", "position", "rank", "reported_sd",
+    "rho", "rho_high", "rho_low", "rope_above", "rope_below", "rope_within", "rows",
+    "shift_max", "shift_mean", "threads", "units", "validation", "width",
     "wins", "with_defect", "without", "x", "y",
 ]  # fmt: skip
 # Columns that no row of a table leaves open.

@@ -37,13 +37,14 @@ HUES = {  # dark to light end of each tokenizer class
     "other": ("#7a2e5b", "#cc79a7"),
 }
 SIDES = {"readout": "character", "target": "kmer"}  # hues of borrowed vectors of genes, which have no tokenizer
-ARMS = ("pretrained", "copy", "embedding", "permuted", "spectrum", "random")
+ARMS = ("pretrained", "copy", "embedding", "permuted", "dinucleotide", "spectrum", "random")
 ARM_LINES = {"pretrained": "-", "random": "--"}
 CONTROL_ARMS: Any = {
     "copy": "top",
     "embedding": "bottom",
     "permuted": "left",
-    "spectrum": "right",
+    "dinucleotide": "right",
+    "spectrum": "right",  # of embeddings of genes alone, which have no other
 }  # which half of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
@@ -163,7 +164,7 @@ def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool
         "baseline": handle(color=GREY, marker="|", markeredgewidth=1.1, linestyle="none"),
     }
     labels = {"embedding": "only the embedding pretrained", "permuted": "pretrained, permuted in each tensor"}
-    labels |= {"spectrum": "random with the same spectrum"}
+    labels |= {"spectrum": "random with the same spectrum", "dinucleotide": "pretrained on shuffled dinucleotides"}
     for name, entry in shown.items():
         entry.set_label(labels.get(name, name))
     return [entry for name, entry in shown.items() if name in arms]

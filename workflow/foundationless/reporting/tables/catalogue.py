@@ -145,6 +145,21 @@ TABLES: dict[str, Table] = {
         f"{_ARM} model_label metric outputs n_test seeds folds {_OUTPUTS} {_VERSUS}", _ARM,
         f"analysis task model_label init metric outputs n_test {_OUTPUTS} {_VERSUS}", parts=True,
     ),
+    "ingredients": _table(
+        RESULTS, "What of pretraining helps, where analysis ingredients has the arms: paired differences that stand "
+        "for all of it, the embedding table (embedding − random), the statistics of the weights (permuted − random), "
+        "those of the genome (dinucleotide − random) and its order (pretrained − dinucleotide), each with its interval",
+        "analysis task model ingredient init versus metric delta se low high p margin n_test groups seeds folds",
+        "analysis task model ingredient", "task model ingredient metric delta low high p seeds n_test", parts=True,
+    ),
+    "pretraining_curve": _table(
+        RESULTS, "Score of the checkpoints of a pretraining (arms stepN, random: step 0, pretrained: the last) and "
+        "held-out bits per base there; Spearman's correlation of the two over the points of a task and model, with its "
+        "interval (95 %, bootstrap over points and seeds)",
+        "analysis task model init step bits_per_base metric value low high n_test groups seeds folds points rho "
+        "rho_low rho_high", "analysis task model init",
+        "task model step bits_per_base metric value low high rho rho_low rho_high", parts=True,
+    ),
     "layers": _table(
         RESULTS, "Score and depth of every layer that was kept (0: the embedding; `depth`: its share of the network), "
         "mean over seeds with its 95 % interval over items and seeds: of probes the best one of the layer on the "

@@ -21,6 +21,7 @@ from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.importances import best_importances
 from foundationless.reporting.tables.inputs import Inputs, with_columns
 from foundationless.reporting.tables.output_scores import output_scores
+from foundationless.reporting.tables.pretraining.gains import curve, split_gain
 from foundationless.runtime.files import atomic_directory
 from foundationless.study.vocabulary import LAST_LAYER, OF_OUTPUTS, UNPAIRED
 
@@ -52,6 +53,10 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         frame[frame["selection"] == LAST_LAYER].reset_index(drop=True)
         for frame in (inputs.comparisons, inputs.diagnostics["runs"])
     )
+    gains = {
+        "ingredients": split_gain(comparisons),
+        "pretraining_curve": curve(scores, runs, inputs.records),
+    }
     of_outputs = output_scores(scores, comparisons, inputs.diagnostics["outputs"], inputs.labels)
     # What is of numbers and tracks alone is no table of a study that has none.
     diagnostics = {name: one for name, one in inputs.diagnostics.items() if len(one) or name not in OF_OUTPUTS}
@@ -70,6 +75,7 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         **{name: with_columns(pd.DataFrame(), columns_of(name)) for name in ("effects", "interactions")},
         **diagnostics,
         **({"output_scores": of_outputs} if len(of_outputs) else {}),
+        **{name: inputs.sort(rows) for name, rows in gains.items() if len(rows)},
     }
 
 

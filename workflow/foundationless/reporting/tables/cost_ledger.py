@@ -16,7 +16,7 @@ import pandas as pd
 
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.study.price.workload import SELF_COUNTING
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, EFFECT_ARMS, OF_EFFECTS
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, EFFECT_ARMS, OF_EFFECTS, is_other_pretraining
 
 IDENTITY = list(TABLES["cost"].keys)
 LEDGER, BY_MODEL = columns_of("cost"), columns_of("cost_by_model")
@@ -145,7 +145,7 @@ def _identify(parts: Sequence[str]) -> dict[str, Any]:
         return job | dict(zip(("analysis",), names, strict=False))
     if names and names[-1].startswith("seed") and names[-1][4:].isdigit():
         job["seed"] = float(names.pop()[4:])
-        if names and names[-1] in _ARMS:
+        if names and (names[-1] in _ARMS or is_other_pretraining(names[-1])):
             job["init"] = names.pop()
         job["model"] = names.pop() if names else ""
         if rule == "embed":

@@ -19,7 +19,7 @@ from foundationless.study.price.devices import Device
 from foundationless.study.price.memory import finetuning_memory
 from foundationless.study.price.shares import Shares, members, reached
 from foundationless.study.price.workload import NETWORK_RULES, SELF_COUNTING, Work, Workload, weight_rule
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, RULES, TARGETS
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, OTHER_CORPORA, RULES, TARGETS
 
 Key = tuple[str, ...]
 WHOLE = {"finetune_part": "finetune_model", "pretrain_leg": "pretrain"}  # rule of a part -> of what it is a part
@@ -348,8 +348,12 @@ class _Graph:
             parents = [self.add_weights(name, "pretrained", 0), self.add_weights(name, "random", seed)]
         elif rule == "initialise" and model.of_cells and model.source == "workflow":
             parents = [self.add(("build_vocabulary", model.stem), model=model.stem)]
-        elif rule in ("pretrain", "pretrain_cells"):
+        elif rule in ("pretrain", "pretrain_cells", "pretrain_control"):
             parents = [self.add_weights(name, "random", seed)]
+            if init in OTHER_CORPORA:
+                corpus = str(model.entry["pretrained"]["corpus"])
+                genomes = self.plan.config["corpora"][corpus]["genomes"]
+                parents += [self.add(("shuffle_genome", corpus, genome)) for genome in genomes]
         elif rule == "import_weights" and self.plan.model(model.published).source == "workflow":
             parents = [self.add_weights(model.published, "pretrained", 0)]
         if rule == "pretrain":

@@ -17,7 +17,7 @@ from foundationless.study.price import perturbation
 from foundationless.study.price.devices import DEFAULT, DEVICES
 from foundationless.study.price.memory import Memory, finetuning_memory
 from foundationless.study.price.shares import Shares, members
-from foundationless.study.price.workload import BUDGET, Workload, baseline_columns, width_of_vectors
+from foundationless.study.price.workload import BUDGET, PRETRAINING, Workload, baseline_columns, width_of_vectors
 
 MIB = 2**20
 FLOOR_MEMORY = 1000  # MiB: a SLURM job is three Python processes deep, 125 MB each, and less kills even a trivial one
@@ -198,7 +198,7 @@ class Allocation:
         if rule in ("initialise", "download_weights", "import_weights", "make_control_arm"):
             copies = 4 if rule == "make_control_arm" else 3  # as read, as a network, and as bytes to be written
             return TORCH * MIB + copies * weights
-        if rule == "pretrain":  # a process each: weights, gradients, two moments, and a checkpoint of three of them
+        if rule in PRETRAINING:  # a process each: weights, gradients, two moments, and a checkpoint of three of them
             each = CUDA * MIB + 7 * weights + GENOME_ON_READ * MIB
             return max(1, gpu) * each + (0 if gpu else self._activations(model, rule, analysis, task))
         held = PER_NUCLEOTIDE * self.workload.nucleotides(parse_task(task).base_task)
@@ -228,7 +228,7 @@ class Allocation:
     def _activations(self, model: Model, rule: str, analysis: str, task: str) -> float:
         """Bytes of one batch on the CPU: every layer's with the backward pass, otherwise those alive at once."""
         width, depth = width_of(model.config), depth_of(model.config)
-        if rule == "pretrain":
+        if rule in PRETRAINING:
             tokens = int(self.plan.pretraining(model.name).get("token_budget", BUDGET))
             return 4 * KEPT * tokens * width * depth
         longest = self.workload.tokens(model, self.workload.rows(task)["length"])[1]

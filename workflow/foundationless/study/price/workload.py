@@ -23,7 +23,7 @@ from foundationless.study.price import perturbation
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
 from foundationless.study.price.trained import forward_passes
 from foundationless.study.rungs import raced_epochs
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, is_other_pretraining, steps_of
 
 BUDGET = 16384  # tokens of a batch of pretraining, as the command's default
 NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands for, roughly
@@ -64,6 +64,7 @@ FIXED = {
     "simulate_words": 1.0,
     "simulate_population": 0.4,
     "simulate_variants": 0.2,
+    "shuffle_genome": 60.0,
     "fetch": 1200.0,
     "fetch_region": 60.0,
     "download_tokenizer": 5.0,
@@ -82,8 +83,10 @@ TABULATED = {
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
 # Rules that import torch beside those that score, and those of weights.
 NETWORKS = ("finetune_model", "embed", "embed_genes", "pretrain_cells", "finetune_effects")
-WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain")
-_COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"pretrain", "embed", "fit_baseline", "import_scores"}
+WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain", "pretrain_control")
+_COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"embed", "fit_baseline", "import_scores"}
+_COMPUTING |= {"pretrain", "pretrain_control"}
+PRETRAINING = ("pretrain", "pretrain_control")
 SELF_COUNTING = frozenset(_COMPUTING)  # rules whose records say what they took, from after their imports on
 NETWORK_RULES = frozenset(  # that import torch
     {*WEIGHT_RULES, *NETWORKS} | {rule for rule in _COMPUTING if rule.startswith("score_")}
@@ -149,7 +152,7 @@ class Workload:
 
     def processes(self, rule: str, model: str) -> int:
         """GPUs that a job works on at once: pretraining's processes, otherwise one."""
-        if rule != "pretrain":
+        if rule not in PRETRAINING:
             return 1
         return int(self.plan.pretraining(model).get("processes", 1))
 
@@ -163,7 +166,7 @@ class Workload:
         if rule == "embed" or rule.startswith("score_"):
             return self._reading(rule, task, self.plan.model(model))
         if rule in WEIGHT_RULES:
-            return self._weights(rule, self.plan.model(model))
+            return self._weights(rule, self.plan.model(model), init)
         return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
 
     def part(self, rule: str, model: str, whole: Work, share: float) -> Work:
@@ -362,9 +365,9 @@ class Workload:
             return self._network(rule, seconds, 4.0 * total * width_of(model.config) * self.layers_kept(task, model))
         return self._network(rule, seconds + SCORED, 0.0)
 
-    def _weights(self, rule: str, model: Model) -> Work:
+    def _weights(self, rule: str, model: Model, init: str = "") -> Work:
         size = 4.0 * self.parameters(model)
-        if rule == "pretrain":
+        if rule in PRETRAINING:
             settings = self.plan.pretraining(model.name)
             processes = int(settings.get("processes", 1))  # each has a GPU and takes its share of every batch
             share = settings["batch_size"] / processes
@@ -372,7 +375,7 @@ class Workload:
             passes = max(1.0, tokens / settings.get("token_budget", BUDGET))
             projected = settings["mask_probability"] if model.entry.get("objective") == "masked" else 1.0
             each = self._pass(model, self._multiplied(model, projected), tokens, 3, passes)
-            return self._network(rule, settings["steps"] * each, size, processes)
+            return self._network(rule, (steps_of(init) or settings["steps"]) * each, size, processes)
         rate = DOWNLOAD if rule == "download_weights" else READ / 3  # drawn or read, checked, written
         return Work(cpu=self.start(rule) + size / rate, size=size)
 
@@ -429,7 +432,8 @@ class Workload:
 def weight_rule(model: Model, init: str) -> str:
     """Which rule makes a weight set of an arm."""
     if init != "pretrained":
-        return "make_control_arm" if init in CONTROL_ARMS else "initialise"
+        other = "pretrain_control" if is_other_pretraining(init) else "initialise"
+        return "make_control_arm" if init in CONTROL_ARMS else other
     if model.of_cells and model.source == "workflow":
         return "pretrain_cells"
     return {"hub": "download_weights", "local": "import_weights"}.get(str(model.source), "pretrain")
