@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
-from foundationless.commands._flags import count, layer, number
-from foundationless.study.vocabulary import CLASSIFIERS, LEARNED_METRICS
+from foundationless.commands._flags import count, layer, number, seed
+from foundationless.study.vocabulary import CHOICES, CLASSIFIERS, LEARNED_METRICS, NEARNESS, VALIDATION
 
 RECIPE = 4  # raise it when a result would change
 
@@ -36,6 +36,14 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--cv-folds", type=int, default=0, help="also cross-validate over all rows; 0: never")
     text = "of logistic regression on classes: a row weighs as much as its class is rare (default: all weigh the same)"
     add("--class-weights", choices=["balanced"], default="", help=text)
+    text = "what chooses head, features and strength: validation, or nothing (fixed: those named first, untuned)"
+    add("--choice", choices=CHOICES, default=VALIDATION, help=text)
+    add("--shots", type=count, nargs="+", default=[], help="learn from so many rows a class, in place of all")
+    add("--draws", type=count, default=20, help="with --shots: how often these rows are drawn")
+    add("--draw-seed", type=seed, default=0, help="with --shots: seed of the draws, which all arms share")
+    text = "with one number of --shots: rank test rows by their nearness to so many known sites; nothing is trained"
+    add("--retrieve", choices=NEARNESS, default="", help=text)
+    add("--site", default="", help="with --retrieve: the class of the sites (default: the second of two)")
     add("--threads", type=count, default=1, help="CPU threads")
     add_identity(parser)
     add_record_outputs(parser)
@@ -49,7 +57,27 @@ def shared(arguments: argparse.Namespace) -> dict[str, Any]:
     settings = ProbeSettings(**values | {"pca": tuple(arguments.pca)})
     identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
     flags = ("sequences", "strict_alphabet", "aggregate", "record", "predictions")
-    return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity, "settings": settings}
+    given = {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity, "settings": settings}
+    return given | _runner(arguments)
+
+
+def _runner(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What runs instead of `run_probes`, where the flags of few rows ask for it."""
+    from functools import partial
+
+    from foundationless.errors import UserError
+    from foundationless.features.shots.drawing import Drawn
+    from foundationless.features.shots.heads import run_drawn, run_fixed
+    from foundationless.features.shots.retrieval import run_retrieval
+
+    if arguments.retrieve and len(arguments.shots) != 1:
+        raise UserError("--retrieve needs --shots with one number, that of the known sites.")
+    if not arguments.shots:
+        return {} if arguments.choice == VALIDATION else {"run": run_fixed}
+    drawn = Drawn(tuple(arguments.shots), arguments.draws, arguments.draw_seed)
+    if arguments.retrieve:
+        return {"run": partial(run_retrieval, drawn=drawn, by=arguments.retrieve, site=arguments.site)}
+    return {"run": partial(run_drawn, drawn=drawn, choice=arguments.choice)}
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ WORDS = {
     *KEYS, "metric", "selection", "versus", "reference", "reference_init", "verdict", "test", "component", "actual",
     "predicted", "what", "within", "split", "candidate", "chosen", "edge", "learned", "setting", "text", "note",
     "pooling", "condition", "null", "gene", "label", "unit", "matched", "last",
-    "perturbation", "group", "kind", "name", "output",
+    "perturbation", "group", "kind", "name", "output", "measure",
 }  # fmt: skip
 TRUTHS = {"chosen", "learned", "null", "matched", "last"}
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS

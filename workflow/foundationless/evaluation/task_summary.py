@@ -300,7 +300,7 @@ def _over_folds(results: TaskResults, mine: Side, theirs: Side) -> dict[str, flo
     """
     pairs = _matched(mine.runs, theirs.runs)
     folds = len({mine.runs[first].fold for first, _ in pairs})
-    if folds < 2:
+    if folds < 2 or results.draws:  # draws of the training rows are no folds of a set
         return dict.fromkeys(("nb_low", "nb_high", "nb_p"), np.nan)
     cut = max(cell.record.get("settings", {}).get("fold_count", folds) for cell in results.cells)
     differences = [mine.arm.points[first] - theirs.arm.points[second] for first, second in pairs]
