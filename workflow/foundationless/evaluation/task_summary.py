@@ -56,6 +56,11 @@ COMPARISONS = [
     "learned", "drawn_seeds",
 ]  # fmt: skip
 
+NO_TEST = {
+    "test": "",
+    "p_test": float("nan"),
+}  # of runs that learned from draws: their p values are not of one question
+
 Rows = list[dict[str, Any]]
 
 
@@ -234,7 +239,7 @@ def _compare(
                     metric,
                     versus,
                 )
-                | _tests(mine.runs, theirs.runs, metric, results.classes)
+                | (NO_TEST if results.draws else _tests(mine.runs, theirs.runs, metric, results.classes))
                 | _over_folds(results, mine, theirs)
             )
     return rows, estimates, notes

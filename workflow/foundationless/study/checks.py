@@ -32,6 +32,8 @@ from foundationless.study.vocabulary import (
     CONTROL_ARMS,
     EFFECT_ARMS,
     FEATURES,
+    FEW,
+    FIXED,
     GENOTYPES,
     LABELS,
     LAYERED,
@@ -515,12 +517,17 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     for section, name in (("shots", "fewshot"), ("retrieval", "retrieval")):
         if section in spec and analysis != name:
             raise UserError(f"analysis '{analysis}': '{section}' is for {name}; leave it out here.")
+    if analysis in FEW and spec.get("layers", "last") != "last" and plan.probing(analysis)["choice"] == FIXED:
+        raise UserError(
+            f"analysis '{analysis}', layers: nothing chooses among them; leave them out, or say 'choice: validation' "
+            "under its probing."
+        )
     if not (drawn := plan.drawn(analysis)):
         return
     if drawn["numbers"] != sorted(drawn["numbers"]):
         raise UserError(f"analysis '{analysis}', shots: numbers increase; write {sorted(drawn['numbers'])}.")
     settings = plan.probing(analysis)
-    if "layers" in spec or settings.get("cv_folds") or settings.get("pca"):
+    if spec.get("layers", "last") != "last" or settings.get("cv_folds") or settings.get("pca"):
         raise UserError(f"analysis '{analysis}': few rows have one head on the last layer; drop layers, pca, cv_folds.")
     for task in spec["tasks"]:
         if (parts := parse_task(task)).percent or parts.shots or plan.labels(task) != CLASSES:

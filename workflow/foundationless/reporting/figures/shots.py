@@ -11,7 +11,7 @@ from foundationless.reporting.figures.data_and_width import ARM_LINES
 from foundationless.reporting.figures.inputs import Tables, each
 
 COLUMNS, CURVE_MM, SMALL = 3, 50.0, 5.2
-MOST_TASKS, MOST_ROWS = 6, 24  # panels of curves, and rows of the lists below them
+MOST_TASKS, MOST_AREAS, MOST_RANKED = 3, 14, 7  # panels of curves, and rows of the lists below them
 RECALL = "recall_fpr05"
 
 
@@ -26,20 +26,25 @@ def fewshot(tables: Tables) -> Figure:
     if found.empty:
         return probing.fewshot(tables)
     curves = _curves_of(drawn)
-    tasks = tables.task_names(curves["task"])[:MOST_TASKS]
-    areas = _differences(tables, drawn[drawn["measure"] == "area"])[:MOST_ROWS]
-    ranked = _differences(tables, near[near["metric"] == RECALL])[:MOST_ROWS]
+    every = tables.task_names(curves["task"])
+    lists = [_differences(tables, rows) for rows in (drawn[drawn["measure"] == "area"], near[near["metric"] == RECALL])]
+    tasks, areas, ranked = every[:MOST_TASKS], lists[0][:MOST_AREAS], lists[1][:MOST_RANKED]
+    cut = [len(some) < len(whole) for some, whole in zip((tasks, areas, ranked), (every, *lists), strict=True)]
+    rest = "The first tasks and models are shown; fewshot.csv has all." if any(cut) else ""
     columns = min(COLUMNS, max(1, len(tasks)))
     heights = [CURVE_MM * -(-len(tasks) // columns)]
     heights += [16 + layout.ROW_MM * len(rows) if rows else 0 for rows in (areas, ranked)]
+    if not any(heights):
+        return probing.fewshot(tables)
     names = tables.order(found["model"])
     handles: list[list[Any]] = [
         style.arm_handles(layout.shown_arms(tables, found), lines=bool(tasks)),
         style.model_handles(tables.looks[name] for name in names if name not in tables.baselines),
     ]
-    handles[0] += [style.band_handle(layout.margin_words(found[found["versus"].notna()]))]
+    margins = found[found["versus"].notna()].replace({"metric": {RECALL: "recall"}})
+    handles[0] += [style.band_handle(layout.margin_words(margins))]
     title = "Few shots · Frozen features from a few rows a class, and nearness to a few known sites"
-    figure, body = style.page(sum(heights), title=title, caption=_caption(tables, found), handles=handles)
+    figure, body = style.page(sum(heights), title=title, caption=f"{_caption(tables, found)} {rest}", handles=handles)
     top, middle, bottom = layout.stack(body, heights)
     for axes, task in zip(layout.grid(top, len(tasks), columns), tasks, strict=True) if top else ():
         _curves(axes, tables, curves[curves["task"] == task], names)
