@@ -329,8 +329,10 @@ class Plan:
         The poolings of a `model` from outside may be its own: what its files hold.
         """
         said = self.config["analyses"].get(analysis, {}).get("probing", {})
-        few = FEW_SHOTS if analysis in FEW and said.get("choice") != VALIDATION else {}
-        settings = {**self.config["probing"], **few, **said}
+        usual = self.config["probing"]
+        if analysis in FEW and said.get("choice") != VALIDATION:  # one head, which none of the others may vary
+            usual = {key: usual[key] for key in usual if key not in ("pca", "cv_folds")} | dict(FEW_SHOTS)
+        settings = {**usual, **said}
         own = self.model(model).entry.get("poolings") if model else None
         return settings | ({"poolings": own} if own else {})
 
