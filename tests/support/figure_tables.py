@@ -113,6 +113,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed))
     frames |= _trust(scores, np.random.default_rng(seed))
     frames |= trend_frames(comparisons, diagnostics["runs"], tasks, cards, seed)
+    frames["fewshot"] = _fewshot(scores, np.random.default_rng(seed))
     further = (effect_frames(*((12, 4) if models > 2 else (2, 1))), output_frames(4 if models > 2 else 2))
     for name, rows in (pair for part in further for pair in part.items()):
         frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows
@@ -349,6 +350,27 @@ def _layers(scores: pd.DataFrame, across: pd.DataFrame, rng: np.random.Generator
     last = across[across["versus"].eq("random")]
     last = last.assign(**{name: last[name] - 0.02 for name in ("delta", "low", "high")})
     return {"layers": pd.DataFrame(rows), "last_layer": last}
+
+
+def _fewshot(scores: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Curves of every arm over training rows a class, areas and recalls, and differences of the pretrained arm."""
+    arms = scores[scores["analysis"] == "fewshot"].drop_duplicates(["base_task", "model", "init"])
+    said = {"draws": 20, "seeds": 3, "n_test": 600, "margin": 0.04}
+    rows = []
+    for arm in arms.to_dict("records"):
+        own = {"analysis": "fewshot", "task": arm["base_task"], "model": arm["model"], "init": arm["init"], **said}
+        places = [("fewshot", arm["metric"], "score", number) for number in (1, 5, 10, 50)]
+        places += [("fewshot", arm["metric"], "area", np.nan), ("retrieval", "recall_fpr05", "score", 10)]
+        for analysis, metric, measure, number in places:
+            value = rng.uniform(0.2, 0.3) + 0.1 * np.log10(number if number == number else 7)
+            row = own | {"analysis": analysis, "metric": metric, "measure": measure, "rows": number, "value": value}
+            rows.append(row | {"versus": "", "low": value - 0.05, "high": value + 0.06})
+            for versus in ("random", "baseline") if arm["init"] == "pretrained" else ():
+                change = rng.normal(0.05, 0.05)
+                word = "better" if change > 0.05 else "undecided"
+                word = {"value": change, "low": change - 0.05, "high": change + 0.05, "verdict": word}
+                rows.append(row | {"versus": versus, "reference": "kmer_logistic", **word})
+    return pd.DataFrame(rows).assign(versus=lambda made: made["versus"].replace("", np.nan))
 
 
 def _shortcuts(audits: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

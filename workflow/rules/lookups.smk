@@ -1,3 +1,6 @@
+include: "probe_lookups.smk"
+
+
 def get_sequences(wildcards):
     return f"results/sequences/{names.sequence_set(wildcards.task)}.parquet"
 
@@ -10,7 +13,7 @@ def get_embeddings(wildcards):
 
 
 def get_metric(wildcards):
-    return study.task(wildcards.task)["metric"]
+    return study.metric(wildcards.analysis, wildcards.task)
 
 
 def get_probe_flags(wildcards):
@@ -89,14 +92,6 @@ def get_cluster_flags(wildcards):
     """And the pooling, where it is another than the usual."""
     pooling = study.clustered(wildcards.model)
     return get_aggregate_flags(wildcards) + (["--pooling", pooling] if pooling != vocabulary.CLUSTERED else [])
-
-
-def get_tree_flags(wildcards):
-    settings = study.probing(wildcards.analysis)
-    keys = ["rounds", "depth", "eta", "colsample", "early_stopping"]
-    if study.labels(wildcards.task) == vocabulary.CLASSES and settings.get("class_weights", "none") != "none":
-        keys.append("class_weights")
-    return [word for key in keys for word in (f"--{key.replace('_', '-')}", str(settings[key]))]
 
 
 def get_genome_flags(wildcards):

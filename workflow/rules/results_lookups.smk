@@ -1,4 +1,4 @@
-METRICS = {study.task(name)["metric"] for tasks in study.by_task.values() for name in tasks}
+METRICS = {study.metric(analysis, name) for analysis, tasks in study.by_task.items() for name in tasks}
 DIAGNOSTICS = vocabulary.diagnostics_of(METRICS)  # tables of labels with outputs where a task has such
 MOST_PROCESSES = 4  # of a job that summarises: each holds the predictions of a task
 SHOWN = 20  # missing files that are named before anything runs
@@ -62,7 +62,7 @@ def describe_cells(cells):
     for cell in cells:
         by_task.setdefault(cell.task, []).append(f"{cell.model}/{cell.init}/seed{cell.seed}")
     for task, places in by_task.items():
-        groups.setdefault((study.task(task)["metric"], tuple(places)), []).append(task)
+        groups.setdefault((study.metric(cells[0].analysis, task), tuple(places)), []).append(task)
     cells = [study.describe_group(metric, tasks, places, by_task) for (metric, places), tasks in groups.items()]
     return json.dumps(cells, separators=(",", ":"))
 

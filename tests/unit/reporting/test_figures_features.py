@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
 
-from foundationless.reporting.figures import probing, resolve
+from foundationless.reporting.figures import probing, resolve, style
 from foundationless.reporting.figures.inputs import read
 from support.figure_tables import SENTENCE, write_tables
 from support.figures import faults, laid_out, panels
@@ -26,7 +26,8 @@ def test_everything_fits_the_page(tables, name):
 
 def test_few_shots_are_means_over_draws(tables):
     task, model = "gue_emp_H3", tables.order(tables.own(tables.scored("fewshot", plain=False))["model"])[0]
-    figure = resolve("fewshot")(tables)
+    with style.sheet():
+        figure = probing.fewshot(tables)
     (panel,) = [axes for axes in panels(figure) if axes.get_title(loc="left") == tables.task_label(task)]
     every = tables.scores[(tables.scores["analysis"] == "fewshot") & (tables.scores["base_task"] == task)]
     rows = every[(every["model"] == model) & (every["init"] == "random")]
@@ -35,6 +36,20 @@ def test_few_shots_are_means_over_draws(tables):
     lines = [line for line in panel.lines if len(line.get_ydata()) == len(means)]
     assert any(np.allclose(line.get_ydata(), means) for line in lines)
     assert len(lines) == len(every[["model", "init"]].drop_duplicates())  # both arms of every model, and baselines
+
+
+def test_curves_of_draws_areas_and_recalls_stand_at_their_numbers(tables):
+    table = tables.extra("fewshot")
+    task, model = "gue_emp_H3", tables.order(tables.own(table)["model"])[0]
+    figure, own = resolve("fewshot")(tables), table[(table["task"] == task) & (table["model"] == model)]
+    mine = own[(own["init"] == "random") & own["versus"].isna()]
+    (panel,) = [axes for axes in panels(figure) if axes.get_title(loc="left") == tables.task_label(task)]
+    curve = mine[(mine["analysis"] == "fewshot") & (mine["measure"] == "score")]
+    assert any(np.array_equal(line.get_ydata(), curve["value"]) for line in panel.lines)
+    assert any(np.isclose(band.get_paths()[0].vertices[:, 1].max(), curve["high"].max()) for band in panel.collections)
+    drawn = {float(value) for axes in panels(figure) for line in axes.lines for value in np.ravel(line.get_xdata())}
+    listed = own[(own["measure"] == "area") | (own["metric"] == "recall_fpr05")]
+    assert set(listed.loc[listed["init"].eq("pretrained") | listed["versus"].isna(), "value"]) <= drawn
 
 
 def test_probes_show_every_run_and_frame_the_chosen(tables):

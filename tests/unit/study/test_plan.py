@@ -460,7 +460,9 @@ def test_settings_of_a_suite_and_of_an_analysis_lie_over_those_of_the_study(part
     assert found == {"sim_enhancer": 20, "sim_mark": parts[0]["finetuning"]["epochs"]}
     assert design.finetuning("sim_enhancer", "controls")["epochs"] == 1
     few = design.probing("fewshot")
-    assert few["probes"] == ["logistic", "knn", "prototype"] and few["rounds"] == parts[0]["probing"]["rounds"]
+    assert few == parts[0]["probing"] | {"choice": "fixed", "probes": ["logistic"], "poolings": ["max"]}
+    chosen = study(parts, analyses__fewshot__probing={"choice": "validation"}).probing("fewshot")
+    assert chosen == parts[0]["probing"] | {"choice": "validation"}, "as it was before there was a choice"
     assert design.probing("ancestry") == parts[0]["probing"] | {"colsample": 0.5, "early_stopping": 100}
     assert design.probing("frozen") == parts[0]["probing"]
 
@@ -470,6 +472,7 @@ def test_embeddings_hold_what_every_analysis_reads_of_them(parts):
     changes = {
         "probing__poolings": ["mean"],
         "analyses__fewshot__probing": {"poolings": ["cls", "mean"]},
+        "analyses__retrieval__probing": {"poolings": ["mean"]},
         "analyses__frozen__tasks": ["sim_enhancer"],
         "analyses__clustering__tasks": ["sim_biotype"],
     }
@@ -478,6 +481,24 @@ def test_embeddings_hold_what_every_analysis_reads_of_them(parts):
     assert design.poolings("sim_ancestry", "hyenadna.demo") == ["mean"]
     assert design.poolings("sim_biotype", "hyenadna.demo") == ["max", "mean"]
     assert design.poolings("sim_biotype", "caduceus.demo") == ["mean"], "nobody clusters it"
+
+
+def test_few_rows_are_drawn_where_an_analysis_says_so(parts):
+    design = study(parts, analyses__fewshot__shots={"numbers": [1, 5]}, analyses__retrieval__retrieval={"known": 3})
+    assert design.drawn("fewshot") == {"numbers": [1, 5], "draws": 20} and design.drawn("frozen") == {}
+    assert design.drawn("retrieval") == {"numbers": [3], "draws": 20, "by": "max", "site": ""}
+    assert [design.metric(name, "sim_enhancer") for name in ("fewshot", "retrieval")] == ["mcc", "auprc"]
+    for changes, sentence in (
+        ({"analyses__frozen__shots": {"numbers": [1]}}, "'shots' is for fewshot"),
+        ({"analyses__fewshot__shots": {"numbers": [5, 1]}}, r"write \[1, 5\]"),
+        ({"analyses__fewshot__tasks": ["sim_enhancer.shot5"]}, "without .shotN"),
+        ({"analyses__retrieval__tasks": ["sim_amounts"]}, "a task of classes"),
+        ({"analyses__fewshot__layers": "all"}, "choice: validation"),
+        ({"analyses__fewshot__baselines": ["markov"]}, "leave it out"),
+        ({"analyses__fewshot__probing": {"pca": [8]}}, "drop layers, pca"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            study(parts, **changes)
 
 
 def test_layers_are_read_where_a_study_says_so_and_kept_for_all_who_read_them(parts):
@@ -494,7 +515,8 @@ def test_layers_are_read_where_a_study_says_so_and_kept_for_all_who_read_them(pa
     assert design.layers("finetune") == design.layers("likelihood") == (), "they read no layers"
     assert design.embedded_layers("sim_enhancer", "hyenadna.demo") == ("0",)
     assert design.embedded_layers("sim_ancestry", "hyenadna.demo") == ("1",)
-    whole = study(parts, **changes | {"analyses__fewshot__layers": "all"})
+    few = {"tasks": ["sim_enhancer.shot5"], "probing": {"choice": "validation"}, "layers": "all"}
+    whole = study(parts, embedding__layers=[1, "last"], analyses__fewshot=few)
     assert whole.embedded_layers("sim_enhancer", "hyenadna.demo") == ("all",)
     assert study(parts, analyses__clustering__layers="all").layers("clustering") == ("all",)
 

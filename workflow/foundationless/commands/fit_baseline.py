@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from foundationless.commands.probe import add_settings, shared
+from foundationless.commands._probing import add_settings, shared
 from foundationless.study.vocabulary import CLASSIFIERS, FEATURES, GENOTYPES, SEQUENTIAL
 
 RECIPE = 4  # raise it when a result would change

@@ -2,11 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from foundationless.commands import add_identity, add_record_outputs, add_sequences
-from foundationless.commands._flags import count, layer, number
-from foundationless.study.vocabulary import CLASSIFIERS, LEARNED_METRICS
+from foundationless.commands._flags import layer
+from foundationless.commands._probing import add_settings, shared
+from foundationless.study.vocabulary import CLASSIFIERS
 
 RECIPE = 4  # raise it when a result would change
 
@@ -18,38 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "inner layers to choose among, of those that embed kept: all, or numbers from 0 (default: the last alone)"
     parser.add_argument("--layers", type=layer, nargs="+", default=[], help=text)
     add_settings(parser)
-
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Flags that probes on embeddings and on cheap features share."""
-    add = parser.add_argument
-    add_sequences(parser)
-    add("--analysis", required=True, help="analysis that the job belongs to, such as biotype")
-    add("--aggregate", help="average the features of rows that share this column, such as sample")
-    add("--metric", required=True, choices=LEARNED_METRICS, help="main metric; it chooses on validation")
-    add("--rounds", type=count, default=1000, help="XGBoost: trees per class")
-    add("--depth", type=count, default=3, help="XGBoost: depth of a tree")
-    add("--eta", type=number, default=0.1, help="XGBoost: learning rate")
-    add("--colsample", type=number, default=1.0, help="XGBoost: share of the columns per tree")
-    add("--early-stopping", type=int, default=0, help="XGBoost: patience in rounds; 0 never stops early")
-    add("--pca", type=count, nargs="+", default=[], help="also read so many principal components")
-    add("--cv-folds", type=int, default=0, help="also cross-validate over all rows; 0: never")
-    text = "of logistic regression on classes: a row weighs as much as its class is rare (default: all weigh the same)"
-    add("--class-weights", choices=["balanced"], default="", help=text)
-    add("--threads", type=count, default=1, help="CPU threads")
-    add_identity(parser)
-    add_record_outputs(parser)
-
-
-def shared(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The values of those flags, the identity and the settings, as `probes.run_job` takes them."""
-    from foundationless.features.classifiers import ProbeSettings
-
-    values = {name: getattr(arguments, name) for name in ProbeSettings.__dataclass_fields__}
-    settings = ProbeSettings(**values | {"pca": tuple(arguments.pca)})
-    identity = {key: getattr(arguments, key) for key in ("analysis", "task", "model", "init", "seed")}
-    flags = ("sequences", "strict_alphabet", "aggregate", "record", "predictions")
-    return {flag: getattr(arguments, flag) for flag in flags} | {"identity": identity, "settings": settings}
 
 
 def run(arguments: argparse.Namespace) -> None:

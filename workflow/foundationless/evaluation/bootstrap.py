@@ -12,6 +12,7 @@ over the normal quantile, with Satterthwaite's degrees of freedom: not at all wh
 the seeds where seeds do. Noise of single items in single runs enters twice, through items and through seeds (Owen 2007,
 the pigeonhole bootstrap), so with several seeds intervals are rather too wide than too narrow: they cover 94 to 99 %
 (tests/benchmarks/coverage.py).
+Where the training rows were drawn several times (few shots), draws are resampled as seeds are, alike in both arms.
 Intervals are percentile intervals of 95 %, tests are two-sided.
 """
 
@@ -47,6 +48,7 @@ POWER = 0.8  # of the smallest difference that is called detectable
 CELLS_PER_BLOCK = 1 << 22  # resamples are drawn in blocks of at most 32 MiB of weights
 FEWEST_OF_STRATUM = 10  # groups: of m, a bootstrap shows (m - 1) / m of the variance
 CELLS_PER_CURVE = 1 << 17  # what is sorted and summed at once fits into a processor's cache
+OF_DRAWS = 20  # seed by which draws of training rows are resampled: one for all arms, which are paired
 COLUMNS = 4096  # of counts in one product: 100 MiB for 3,000 items
 
 Floats = NDArray[np.float64]
@@ -112,11 +114,15 @@ def subset_runs(runs: Sequence[Run], masks: Sequence[NDArray[np.bool_]]) -> list
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs of one arm under the resamples: `points` [runs], `replicates` [runs, resamples], `seeds` [runs]."""
+    """Runs of one arm under the resamples: `points` [runs], `replicates` [runs, resamples], `seeds` [runs].
+
+    `draws` [runs]: which draw of the training rows a run learned from, where there are several; every arm has the same.
+    """
 
     points: Floats
     replicates: Floats
     seeds: NDArray[np.int64]
+    draws: NDArray[np.int64] | None = None
 
     @property
     def value(self) -> float:
@@ -125,11 +131,17 @@ class Arm:
 
     def subset(self, rows: NDArray[np.bool_]) -> "Arm":
         """Some of its runs (mask [runs])."""
-        return Arm(self.points[rows], self.replicates[rows], self.seeds[rows])
+        draws = None if self.draws is None else self.draws[rows]
+        return Arm(self.points[rows], self.replicates[rows], self.seeds[rows], draws)
 
     def by_seed(self) -> Floats:
         """Mean over folds of each seed: [seeds]."""
         return np.stack([self.points[self.seeds == seed].mean() for seed in np.unique(self.seeds)])
+
+    def by_draw(self) -> Floats:
+        """Mean over seeds and folds of each draw of the training rows: [draws]; of rows that were not drawn [0]."""
+        draws = np.empty(0, dtype=np.int64) if self.draws is None else self.draws
+        return np.array([self.points[draws == draw].mean() for draw in np.unique(draws)])
 
     def resample(self, generator: np.random.Generator) -> Floats:
         """Mean over folds and seeds under resampled items, plus the deviations of resampled seeds: [resamples]."""
@@ -139,9 +151,17 @@ class Arm:
         return means + deviations
 
     def means(self) -> Floats:
-        """Mean over folds and seeds under resampled items alone: [resamples]."""
+        """Mean over folds and seeds under resampled items, and draws of training rows, alone: [resamples].
+
+        Draws are resampled as seeds are, but alike in every arm, so that differences are paired over them.
+        """
         by_seed = [self.replicates[self.seeds == seed].mean(axis=0) for seed in np.unique(self.seeds)]
-        return np.asarray(np.mean(by_seed, axis=0), dtype=np.float64)
+        means = np.asarray(np.mean(by_seed, axis=0), dtype=np.float64)
+        if len(values := self.by_draw()) < 2:
+            return means
+        drawn = np.random.default_rng(OF_DRAWS).integers(len(values), size=(len(values) - 1, len(means)))
+        deviations: Floats = (values - values.mean())[drawn].mean(axis=0)
+        return means + deviations
 
 
 @dataclass(frozen=True)
@@ -217,6 +237,30 @@ def score_runs(
     return [
         Arm(np.array([point]), replicates[i : i + 1], np.array([run.seed]))
         for i, (run, point) in enumerate(zip(runs, points, strict=True))
+    ]
+
+
+def score_rankings(
+    runs: Sequence[Run],
+    function: Callable[[NDArray[np.bool_], Floats, Floats], Floats],
+    classes: Sequence[str],
+    resamples: int,
+    seed: int,
+) -> list[Arm]:
+    """As `score_runs`, under the same resamples, by a function of (second class [n], ranking [n], weights [.., n])."""
+    names, strata = stratify(runs)
+
+    def scorer(run: Run, rows: NDArray[np.int64]) -> Callable[[Floats], Floats]:
+        ranking = run.ranking
+        if ranking is None:
+            raise UserError("items are ranked by probabilities or scores, and these predictions have neither.")
+        return lambda weights: function(run.labels == classes[1], ranking, weights[:, rows])[None]
+
+    scorers = [scorer(run, rows) for run, rows in zip(runs, _owners(runs, names), strict=True)]
+    points, replicates = _resample(scorers, (len(runs),), strata, resamples, seed)
+    return [
+        Arm(np.array([point]), replicates[place : place + 1], np.array([run.seed]))
+        for place, (run, point) in enumerate(zip(runs, points, strict=True))
     ]
 
 
@@ -424,10 +468,12 @@ def resample_weights(strata: int | NDArray[np.int64], resamples: int, generator:
 
 def join(arms: Sequence[Arm]) -> Arm:
     """The runs of several arms as one arm."""
+    draws = [arm.draws for arm in arms if arm.draws is not None]
     return Arm(
         np.concatenate([arm.points for arm in arms]),
         np.concatenate([arm.replicates for arm in arms]),
         np.concatenate([arm.seeds for arm in arms]),
+        np.concatenate(draws) if len(draws) == len(arms) else None,
     )
 
 
@@ -443,7 +489,7 @@ def ends(metric: str) -> tuple[float, float]:
 def interval(arm: Arm, seed: int, metric: str = "") -> Estimate:
     """Value of one arm with its interval over groups and seeds, which ends where the metric does (`ends`)."""
     replicates = arm.resample(np.random.default_rng(seed))
-    df = _freedom(replicates, [arm.by_seed()])
+    df = _freedom(replicates, [arm.by_seed(), arm.by_draw()])
     low, high = np.clip(_percentiles(_stretched(replicates, df)), *ends(metric))
     return Estimate(arm.value, float(low), float(high), replicates=replicates, df=df, se_items=_sd(arm.means()))
 
@@ -452,7 +498,7 @@ def compare_arms(pretrained: Arm, random: Arm, seed: int) -> Estimate:
     """Paired difference `pretrained - random`: same resamples of groups in both arms, seeds resampled in each."""
     first, second = np.random.default_rng(seed).spawn(2)
     replicates = pretrained.resample(first) - random.resample(second)
-    df = _freedom(replicates, [pretrained.by_seed(), random.by_seed()])
+    df = _freedom(replicates, [pretrained.by_seed(), random.by_seed(), _paired_draws(pretrained, random)])
     se_items = _sd(pretrained.means() - random.means())
     return _difference(pretrained.value - random.value, replicates, df, se_items)
 
@@ -467,8 +513,14 @@ def compare_paired(first: Arm, second: Arm, seed: int) -> Estimate:
         return compare_arms(first, second, seed)
     draws = [arm.resample(np.random.default_rng(seed)) for arm in (first, second)]
     replicates = draws[0] - draws[1]
-    df = _freedom(replicates, [first.by_seed() - second.by_seed()])
+    df = _freedom(replicates, [first.by_seed() - second.by_seed(), _paired_draws(first, second)])
     return _difference(first.value - second.value, replicates, df, _sd(first.means() - second.means()))
+
+
+def _paired_draws(first: Arm, second: Arm) -> Floats:
+    """Difference of two arms in each draw of the training rows; the first alone beside what learns from none."""
+    mine, theirs = first.by_draw(), second.by_draw()
+    return mine - theirs if len(mine) == len(theirs) else mine
 
 
 def subtract(first: Estimate, second: Estimate) -> Estimate:

@@ -25,6 +25,7 @@ from foundationless.evaluation.metrics import BINS, calibration, confusion, reli
 from foundationless.evaluation.outputs import tables as outputs
 from foundationless.evaluation.outputs.scatter import SCATTER, scatter
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
+from foundationless.evaluation.shots.curves import FEWSHOT, curves
 from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes
 from foundationless.evaluation.transfer.gaps import GAPS
 from foundationless.evaluation.trends.gains import GAINS, gains
@@ -48,6 +49,7 @@ COLUMNS = {
     "transfer_gaps": GAPS,
     "components": [*IDENTITY, "component", "variance", "sd", "share"],
     "runs": [*KEYS, "selection", "metric", "seed", "fold", "value"],
+    "fewshot": FEWSHOT,
     "roc": [*KEYS, "selection", "fpr", "tpr", "low", "high"],
     "confusion": [*KEYS, "selection", "actual", "predicted", "count"],
     "selections": SELECTIONS,
@@ -110,6 +112,7 @@ def find_diagnostics(
     }
     tables = {name: pd.DataFrame(some, columns=COLUMNS[name]) for name, some in rows.items()}
     tables["outputs"] = outputs.judge(tables["outputs"])
+    tables["fewshot"] = curves(results, arms.get("validation", {}), metric, compared, margins)
     return select_only(records) | tables, notes + told
 
 

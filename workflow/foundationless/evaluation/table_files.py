@@ -27,7 +27,7 @@ WORDS = {
     "predicted", "what", "within", "split", "candidate", "chosen", "edge", "learned", "setting", "text", "note",
     "pooling", "condition", "null", "gene", "label", "unit", "matched", "last",
     "perturbation", "group", "kind", "name", "output", "method", "source", "target", "weighting",
-    "other", "axis", "flag", "censored", "said",
+    "other", "axis", "flag", "censored", "said", "measure",
 }  # fmt: skip
 TRUTHS = {"chosen", "learned", "null", "matched", "last"}
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS

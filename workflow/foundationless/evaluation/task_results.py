@@ -140,6 +140,11 @@ class TaskResults:
         return all(run.width == len(self.classes) for run in runs) and not self.of_effects
 
     @property
+    def draws(self) -> int:
+        """How often the training rows were drawn; 0 where they are the set's own. Folds are then number × draw."""
+        return int(self.cells[0].record.get("settings", {}).get("draws", 0))
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs of the labels; none of classes and effects."""
         return self.stated.outputs
@@ -221,7 +226,9 @@ class TaskResults:
 
         def chosen(arm: Name, selection: str) -> Arm:
             mine = ((place, cell) for place, cell in enumerate(self.cells) if cell.arm == arm)
-            return join([scored[place, name] for place, cell in mine for name in self._chose(cell, selection)])
+            joined = join([scored[place, name] for place, cell in mine for name in self._chose(cell, selection)])
+            folds = np.array([run.fold for run in self.runs(arm, selection)], dtype=np.int64)
+            return replace(joined, draws=folds % self.draws) if self.draws else joined
 
         return {selection: {arm: chosen(arm, selection) for arm in self.order} for selection in self.selections}
 

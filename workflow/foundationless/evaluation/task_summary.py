@@ -58,6 +58,11 @@ COMPARISONS = [
     "learned", "drawn_seeds",
 ]  # fmt: skip
 
+NO_TEST = {
+    "test": "",
+    "p_test": float("nan"),
+}  # of runs that learned from draws: their p values are not of one question
+
 Rows = list[dict[str, Any]]
 
 
@@ -241,7 +246,7 @@ def _compare(
                     metric,
                     versus,
                 )
-                | _tests(mine.runs, theirs.runs, metric, results.classes)
+                | (NO_TEST if results.draws else _tests(mine.runs, theirs.runs, metric, results.classes))
                 | _over_folds(results, mine, theirs)
             )
     return rows, estimates, notes
@@ -307,7 +312,7 @@ def _over_folds(results: TaskResults, mine: Side, theirs: Side) -> dict[str, flo
     """
     pairs = _matched(mine.runs, theirs.runs)
     folds = len({mine.runs[first].fold for first, _ in pairs})
-    if folds < 2:
+    if folds < 2 or results.draws:  # draws of the training rows are no folds of a set
         return dict.fromkeys(("nb_low", "nb_high", "nb_p"), np.nan)
     cut = max(cell.record.get("settings", {}).get("fold_count", folds) for cell in results.cells)
     differences = [mine.arm.points[first] - theirs.arm.points[second] for first, second in pairs]

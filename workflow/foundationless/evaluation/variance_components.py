@@ -48,7 +48,7 @@ def _moments(score: Floats, effects: dict[str, Floats]) -> dict[str, float]:
         return {name: float(score.var(ddof=1)) for name in several} or {"residual": float(score.var(ddof=1))}
     n, full = len(score), _projection(np.hstack([np.ones((len(score), 1)), *several.values()]))
     free = n - np.trace(full)
-    residual = float(score @ score - score @ full @ score) / free if free > 0.5 else float("nan")
+    residual = max(0.0, float(score @ score - score @ full @ score)) / free if free > 0.5 else float("nan")
     parts = {"residual": residual}
     for name, other in (("seed", "fold"), ("fold", "seed")):
         reduced = full - _projection(several[other])  # what this effect explains beyond the other

@@ -288,7 +288,7 @@ def _standardise(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _directions(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
+def directions(matrix: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Features less the mean of the train rows, at unit length: what few rows can stand on.
 
     With one row per class a feature's variance says nothing, so these are not standardised (SimpleShot, CL2N: Wang et
@@ -532,7 +532,7 @@ def _fit_knn(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings:
 
     rows = samples.rows("train")
     candidates = [k for k in NEIGHBOURS if k <= len(rows)]
-    unit = _directions(matrix, rows)
+    unit = directions(matrix, rows)
     with threadpool_limits(settings.threads):
         model = NearestNeighbors(n_neighbors=candidates[-1], algorithm="brute").fit(unit[rows])
         nearest = labels[rows][model.kneighbors(unit, return_distance=False)]
@@ -548,7 +548,7 @@ def _fit_knn(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings:
 def _fit_prototype(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
     """Softmax of the negative squared distances to the class means (prototypical networks, arXiv:1703.05175)."""
     rows = samples.rows("train")
-    unit = _directions(matrix, rows)
+    unit = directions(matrix, rows)
     means = np.stack([unit[rows][labels[rows] == code].mean(axis=0) for code in range(len(samples.classes))])
     # |x - m|^2 without |x|^2, which is the same for every class
     return Fitted(_softmax(2 * unit @ means.T - (means**2).sum(axis=1)), {})

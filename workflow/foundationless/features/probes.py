@@ -18,6 +18,7 @@ place of `classes`.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,7 +131,7 @@ class Outcome(NamedTuple):
     `results` are as `records` describes them; `predictions` are of the test split and of the validation split, so that
     the values that chose can be computed again (of what was not tried on the test split, of validation alone); `choice`
     says what chose the selected candidate, `validation` or `first named`; `selections` are what was tried and chosen;
-    `importances` are those of the candidates that have any, by name.
+    `importances` are those of the candidates that have any, by name; `settings` join those of the record.
     """
 
     results: list[Result]
@@ -138,6 +139,7 @@ class Outcome(NamedTuple):
     choice: str
     selections: list[dict[str, Any]]
     importances: dict[str, Importances]
+    settings: Mapping[str, Any] = MappingProxyType({})
 
 
 def _fit_candidates(
@@ -267,6 +269,9 @@ def run_probes(
     return Outcome(results, predictions, choice, selections, weights)
 
 
+Runner = Callable[[Samples, Sequence[str], ProbeSettings, Mapping[str, int] | None], Outcome]
+
+
 def _report(
     samples: Samples,
     candidates: Mapping[str, Fitted],
@@ -393,8 +398,11 @@ def run_job(
     layers: Mapping[str, int] | None = None,
     importances: Path | None = None,
     names: Callable[[], Sequence[str] | None] = lambda: None,
+    run: Runner = run_probes,
 ) -> None:
     """Read samples, run the classifiers and write predictions and then the record, which vouches for them.
+
+    `run`: what makes predictions of them, such as `shots.heads.run_drawn`.
 
     `layers`: of which layer of a network each matrix of features is, where several were kept.
     `importances`: where to write what the classifiers went by; `names()` are those of the features.
@@ -405,7 +413,7 @@ def run_job(
     usage = JobUsage(threads=settings.threads)
     samples = read_samples(sequences, aggregate, featurise, strict_alphabet)
     kinds = list(dict.fromkeys(kinds))
-    outcome = run_probes(samples, kinds, settings, layers)
+    outcome = run(samples, kinds, settings, layers)
     results, rows, selections = outcome.results, outcome.predictions, outcome.selections
     if settings.cv_folds:
         folded = cross_validate(samples, kinds, settings, layers)
@@ -426,7 +434,7 @@ def run_job(
         record,
         **identity,
         parameters=parameters,
-        settings={**details, **chosen, **hyperparameters},
+        settings={**details, **chosen, **hyperparameters, **outcome.settings},
         results=results,
         selections=selections,
         hashes=hash_files(predictions=predictions, sequences=sequences) | dict(hashes),

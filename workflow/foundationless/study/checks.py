@@ -32,6 +32,8 @@ from foundationless.study.vocabulary import (
     CONTROL_ARMS,
     EFFECT_ARMS,
     FEATURES,
+    FEW,
+    FIXED,
     GENOTYPES,
     LABELS,
     LAYERED,
@@ -491,6 +493,7 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
         if section in spec and ANALYSES[analysis].rule != rule:
             fits = ", ".join(name for name, other in ANALYSES.items() if other.rule == rule)
             raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
+    _check_few(plan, analysis, spec)
     if ANALYSES[analysis].rule == "finetune_model":
         _check_trained(plan, analysis, spec)
     _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
@@ -510,6 +513,37 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"analysis '{analysis}': '{odd[0]}' has no weights, which are scored here; leave it out.")
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
+
+
+def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
+    """That few training rows are drawn where that is asked for, of whole sets of classes, by heads that can."""
+    for section, name in (("shots", "fewshot"), ("retrieval", "retrieval")):
+        if section in spec and analysis != name:
+            raise UserError(f"analysis '{analysis}': '{section}' is for {name}; leave it out here.")
+    if analysis in FEW and spec.get("layers", "last") != "last" and plan.probing(analysis)["choice"] == FIXED:
+        raise UserError(
+            f"analysis '{analysis}', layers: nothing chooses among them; leave them out, or say 'choice: validation' "
+            "under its probing."
+        )
+    if not (drawn := plan.drawn(analysis)):
+        return
+    if drawn["numbers"] != sorted(drawn["numbers"]):
+        raise UserError(f"analysis '{analysis}', shots: numbers increase; write {sorted(drawn['numbers'])}.")
+    settings = plan.probing(analysis)
+    if spec.get("layers", "last") != "last" or settings.get("cv_folds") or settings.get("pca"):
+        raise UserError(f"analysis '{analysis}': few rows have one head on the last layer; drop layers, pca, cv_folds.")
+    for task in spec["tasks"]:
+        if (parts := parse_task(task)).percent or parts.shots or plan.labels(task) != CLASSES:
+            raise UserError(
+                f"analysis '{analysis}', task '{task}': its training rows are drawn inside its jobs, class by class; "
+                "name a task of classes, without .shotN and .pctN."
+            )
+    for name in plan.names_of(analysis):
+        if plan.model(name).family in SEQUENTIAL:
+            raise UserError(
+                f"analysis '{analysis}': '{name}' reads sequences base by base, of which few rows are not drawn; leave "
+                "it out."
+            )
 
 
 def _check_layers(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:

@@ -24,13 +24,18 @@ from foundationless.study.vocabulary import (
     CONTROL_ARMS,
     EFFECT_ARMS,
     EFFECT_BASELINES,
+    FEW,
+    FEW_SHOTS,
     GENERATORS,
     GENOTYPES,
     LAYERED_BY_DEFAULT,
     NO_CHUNKS,
     PERTURBATION,
     POOLINGS,
+    RANKED_BY,
+    RETRIEVAL,
     SEQUENTIAL,
+    VALIDATION,
     has_one_checkpoint,
     is_other_pretraining,
     labels_of,
@@ -341,9 +346,26 @@ class Plan:
 
         The poolings of a `model` from outside may be its own: what its files hold.
         """
-        settings = {**self.config["probing"], **self.config["analyses"].get(analysis, {}).get("probing", {})}
+        said = self.config["analyses"].get(analysis, {}).get("probing", {})
+        usual = self.config["probing"]
+        if analysis in FEW and said.get("choice") != VALIDATION:  # one head, which none of the others may vary
+            usual = {key: usual[key] for key in usual if key not in ("pca", "cv_folds")} | dict(FEW_SHOTS)
+        settings = {**usual, **said}
         own = self.model(model).entry.get("poolings") if model else None
         return settings | ({"poolings": own} if own else {})
+
+    def drawn(self, analysis: str) -> dict[str, Any]:
+        """Which few training rows an analysis draws: `numbers` a class and `draws`, and of retrieval `by` and `site`;
+        nothing where a task's name says it (`.shotN`), or all rows are read."""
+        spec = self.config["analyses"].get(analysis, {})
+        if analysis == "retrieval":
+            said = {**RETRIEVAL, **spec.get("retrieval", {})}
+            return {"numbers": [said.pop("known")], **said}
+        return {"draws": RETRIEVAL["draws"], **spec["shots"]} if "shots" in spec else {}
+
+    def metric(self, analysis: str, task: str) -> str:
+        """What judges a task in an analysis."""
+        return RANKED_BY if analysis == "retrieval" else str(self.task(task)["metric"])
 
     def probes(self, analysis: str, task: str) -> tuple[str, ...]:
         """Classifiers of the probes of an analysis that learn a task's kind of labels."""
@@ -427,6 +449,8 @@ class Plan:
         Those of the section `embedding` are for probes and distances of variants; clusters are of the last layer unless
         their analysis says otherwise.
         """
+        if analysis in FEW and self.probing(analysis)["choice"] != VALIDATION:
+            return ()  # nothing chooses among them
         usual = self.config["embedding"].get("layers", "last")
         usual = usual if ANALYSES[analysis].rule in LAYERED_BY_DEFAULT else "last"
         said = self.config["analyses"].get(analysis, {}).get("layers", usual)

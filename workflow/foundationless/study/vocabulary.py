@@ -163,7 +163,14 @@ ANALYSES = {
         "probe", "biotype", "… learned on one species or mark, asked about another?",
         figure="transfer",
     ),
-    "fewshot": Analysis("probe", "biotype", "… with 1, 5 or 10 examples a class?", figure="fewshot"),
+    "fewshot": Analysis(
+        "probe", "biotype", "… with a few examples a class, drawn many times?",
+        figure="fewshot",
+    ),
+    "retrieval": Analysis(
+        "probe", "biotype", "does nearness to a few known sites rank the others first, without any training?",
+        figure="fewshot",
+    ),
     "clustering": Analysis(
         "cluster_embeddings", "biotype", "… with no labels at all (and maps of the embeddings)?",
         figure="clustering", paired=False,
@@ -247,6 +254,22 @@ CLUSTERED = "max"
 CHUNKS = ("none", "mean", "attention")
 
 NO_CHUNKS = CHUNKS[0]
+
+# Analyses of a few training rows, and what their probes are where a study says nothing: a head that no validation row
+# chooses. `fixed`: the classifier and the pooling named first, untuned.
+FEW = ("fewshot", "retrieval")
+
+FIXED, VALIDATION = "fixed", "validation"
+
+CHOICES = (VALIDATION, FIXED)
+
+FEW_SHOTS: Mapping[str, Any] = {"choice": FIXED, "probes": ["logistic"], "poolings": ["mean"]}
+
+NEARNESS = ("max", "centroid")  # to known sites: to the nearest of them, or to their mean
+
+RETRIEVAL: Mapping[str, Any] = {"known": 10, "draws": 20, "by": NEARNESS[0], "site": ""}
+
+RANKED_BY = "auprc"  # what a ranking is judged by, whatever a task's classes are
 
 # Rules that read inner layers of a network where a study says so, and those of them that `embedding.layers` is for.
 LAYERED = ("probe", "score_sensitivity", "score_similarity", "cluster_embeddings")
@@ -504,6 +527,7 @@ DIAGNOSTICS = (
     "transfer_gaps",
     "components",
     "runs",
+    "fewshot",
     "roc",
     "confusion",
     "selections",
@@ -638,7 +662,7 @@ FIGURES = {
     "biotype": Figure(FURTHER, "data_and_width:biotype"),
     "confusion": Figure(FURTHER, "confusion:confusion"),
     "transfer": Figure(FURTHER, "trust:transfer", only=("transfer",)),
-    "fewshot": Figure(FURTHER, "probing:fewshot"),
+    "fewshot": Figure(FURTHER, "shots:fewshot"),
     "probing": Figure(FURTHER, "probing:probing"),
     "layers": Figure(FURTHER, "layers:layers"),
     "clustering": Figure(FURTHER, "probing:clustering"),

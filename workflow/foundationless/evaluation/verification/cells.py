@@ -252,7 +252,8 @@ class Predictions:
             if metric == "spearman":
                 return _finite(spearman(-scores, self.numbers("function_score")[rows]))
             known = np.isfinite(scores) & (labels != "")
-            return _finite(evaluate_ranking(labels[known] == PATHOGENIC, scores[known])[metric])
+            positive = self._stated[1] if self._stated and len(self._stated) == 2 else PATHOGENIC
+            return _finite(evaluate_ranking(labels[known] == positive, scores[known])[metric])
         labels, probabilities = self.texts("label")[rows], self.probabilities[rows]
         if metric in COUNT_METRICS:
             predicted = np.asarray(self.classes)[probabilities.argmax(axis=1)]

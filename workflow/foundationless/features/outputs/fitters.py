@@ -24,10 +24,10 @@ from foundationless.features.classifiers import (
     Fitted,
     ProbeSettings,
     Samples,
-    _directions,
     _tune,
     boost,
     check_stopping,
+    directions,
 )
 from foundationless.features.importances import Importances
 from foundationless.features.outputs.linear import WEIGHED, fit_logistic, fit_ridge, patterns
@@ -90,7 +90,7 @@ def _fit_knn(matrix: np.ndarray, samples: Samples, settings: ProbeSettings) -> F
 
     train = samples.rows("train")
     candidates = [k for k in NEIGHBOURS if k <= len(train)]
-    unit, observed = _directions(matrix, train), samples.observed[train]
+    unit, observed = directions(matrix, train), samples.observed[train]
     known = np.isfinite(observed)
     values, counted = np.where(known, observed, 0.0), known.astype(np.float64)
     with threadpool_limits(settings.threads):

@@ -47,6 +47,10 @@ NEEDED = {
     ),
     "p_claims": ("item", "claim", "task", "model", "contrast", "difference", "low", "high", "holds"),
     "p_reported_across": ("experiment", "task", "model", "arm", "versus", "metric", "delta", "low", "high", "verdict"),
+    "fewshot": (
+        "analysis", "task", "model", "init", "metric", "measure", "rows", "versus", "reference", "value", "low", "high",
+        "margin", "verdict", "draws", "seeds", "n_test", "variant",
+    ),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),
     "ingredients": ("task", "model", "ingredient", "metric", "delta", "low", "high", "margin"),
     "pretraining_curve": (

@@ -240,6 +240,15 @@ TABLES: dict[str, Table] = {
         RESULTS, "Confusion matrices: who is taken for whom",
         _DIAGNOSTICS, f"{_ARM} selection actual predicted", parts=True,
     ),
+    "fewshot": _table(
+        RESULTS, "A few training rows, drawn many times: score of every arm by training rows a class (`rows`), and the "
+        "area under it, as its mean height over their logarithm (`measure`); with `versus` the paired difference: the "
+        "pretrained arm less the model's random self, a network less a baseline (`reference`). 95 % intervals are over "
+        "draws, which all arms share, test items and seeds; `sd` is over draws; words are of the row alone. Of "
+        "retrieval `rows` are known sites, and recall_fpr05 is the recall at 5 % false positives",
+        _DIAGNOSTICS, f"{_ARM} metric measure rows versus reference",
+        f"{_ARM} metric measure rows versus reference value low high draws seeds n_test verdict", parts=True,
+    ),
     "roc": _table(RESULTS, "ROC curves of the likelihood ratio", _DIAGNOSTICS, f"{_ARM} selection fpr", parts=True),
     "selections": _table(
         RESULTS, "What was tried and what was chosen, by which split",

@@ -33,6 +33,7 @@ TREES = 1.5  # of a round, on average: one for two classes, otherwise one a clas
 EACH_OUTPUT = ("xgboost", "logistic")  # classifiers that fit every output by itself
 WIDE = 4096  # numbers of a vector from outside, of which nobody says it before it is read
 FIT = 0.15  # seconds of a fit with what surrounds it: its libraries, files, record
+DRAW, READ_SECONDS = 0.02, 2e-8  # seconds of a draw of few rows, and of a number of the others that its head reads
 LINEAR_SECONDS = 4e-7  # of logistic regression or a linear SVM per row and feature, every strength that is tried
 FOREST_SECONDS = 1e-2  # of a random forest per row, every size of its leaves
 # Seconds of a classifier of sequences per nucleotide; measured on sets of 300 to 500 nucleotides, one core.
@@ -271,9 +272,14 @@ class Workload:
         return self.plan.outputs(task) if self.plan.labels(task) != "classes" else 0
 
     def predicted(self, analysis: str) -> dict[str, float]:
-        """Test rows that all jobs of an analysis predict, by task; several runs of a job count once."""
-        by_task = self.plan.by_task.get(analysis, {})
-        return {task: len(cells) * self.rows(task)["test"] for task, cells in by_task.items()}
+        """Test rows that all jobs of an analysis predict, by task; several runs of a job count once, draws each."""
+        by_task, draws = self.plan.by_task.get(analysis, {}), self._draws(analysis)
+        return {task: len(cells) * draws * self.rows(task)["test"] for task, cells in by_task.items()}
+
+    def _draws(self, analysis: str) -> int:
+        """How many heads a job of an analysis trains because training rows are drawn; 1 where they are not."""
+        drawn = self.plan.drawn(analysis)
+        return drawn["draws"] * len(drawn["numbers"]) if drawn else 1
 
     # ---- networks
 
@@ -412,7 +418,12 @@ class Workload:
             columns = width_of_vectors(model)
         fits = number * sum(kind != "majority" for kind in kinds)
         outputs = self.outputs(task)
+        draws = self._draws(analysis)
+        if drawn := self.plan.drawn(analysis):
+            number, rows = number * draws, rows | {"train": float(CLASSES * max(drawn["numbers"]))}
         work = FIT * fits + sum(self._fit(kind, rows["train"], columns, settings, outputs) for kind in kinds) * number
+        if drawn:  # each draw reads all other rows again
+            work += draws * (DRAW + READ_SECONDS * self.total(task) * columns)
         if rule == "fit_baseline":  # its features are counted first, in Python, sequence by sequence
             work += (2e-7 + SEQUENCE_SECONDS.get(kinds[0], 0.0)) * self.nucleotides(task)
         return Work(cpu=self.start(rule) + work)
