@@ -285,6 +285,19 @@ def test_the_demo_finds_numbers_and_tracks_and_nothing_in_permuted_ones(demo):
     assert len(means) > 100 and np.allclose(means, plain[~own].set_index(keys)["value"].reindex(means.index), atol=1e-9)
 
 
+def test_the_demo_mends_calibration_and_says_what_transfer_loses(demo):
+    """Temperatures of validation rows lower errors on test rows, sets hold their classes, rows of the target help."""
+    table = pd.read_csv(demo / "tables/recalibration.csv")
+    table = table[table["init"].isin(["pretrained", "random"])]
+    scaled = table[table["method"] == "temperature"]
+    assert len(scaled) > 50 and scaled["ece_change"].mean() < -0.02 and (scaled["ece_change"] <= 0).mean() > 0.7
+    near = table[(table["method"] == "none") & ~table["task"].str.contains("transfer")]
+    assert table["note"].isna().all() and (near["coverage"] >= near["expected_low"]).mean() > 0.9
+    gaps = pd.read_csv(demo / "tables/transfer_gaps.csv").query("model == 'kmer_logistic'").set_index("task")
+    assert gaps.loc["sim_transfer", "gap_low"] > 0
+    assert gaps.loc["sim_transfer_target100", "gap"] < gaps.loc["sim_transfer", "gap"]
+
+
 def test_a_copy_of_the_weights_is_no_different_and_both_protocols_share_their_runs(demo):
     """Comparisons that must find nothing, exactly; and the paper's choice, which can only look better on test."""
     pairs = pd.read_csv(demo / "tables/comparisons.csv")

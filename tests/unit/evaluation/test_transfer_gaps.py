@@ -67,7 +67,7 @@ def test_cells_say_what_a_task_learns_from():
     text = [{"metric": "mcc", "tasks": ["home", "far", "odd"], "cells": ["m/random/seed0"], "sources": source}]
     home, far, odd = read_cells(json.dumps(text))
     assert home.source is None and odd.source is None
-    assert far.source == Source("home", 10) and far.home == home.cells
+    assert far.source == Source("home", target_rows=10) and far.home == home.cells
     text[0]["sources"] = {"far": {"wrong": 1}}
     with pytest.raises(UserError, match="not a JSON list"):
         read_cells(json.dumps(text))

@@ -279,12 +279,25 @@ def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
         ({"analyses__sensitivity__tasks": ["sim_sensitivity.dedup"]}, "derived sets are for classifications"),
         ({"analyses__finetune__tasks": ["sim_mark.family"]}, "relatives are known from a pedigree"),
         ({"analyses__transfer__tasks": ["sim_sensitivity"]}, "this analysis reads sets of"),
+        ({"analyses__tokenizer__tasks": ["sim_transfer_weighted"]}, "its rows have weights, which probes alone read"),
     ],
 )
 def test_inconsistencies_are_one_sentence(parts, changes, sentence):
     with pytest.raises(UserError) as error:
         study(parts, **changes)
     assert sentence in str(error.value)
+
+
+def test_summaries_are_told_what_a_transfer_learns_from_where_that_is_there_too(parts):
+    """And otherwise what they were told before there was such a thing, so that no job runs again."""
+    plan = study(parts)
+    cells = ["hyenadna.demo/random/seed0"]
+    plain = {"metric": "mcc", "tasks": ["sim_transfer", "sim_mark"], "cells": cells}
+    assert plan.describe_group(**plain, known=["sim_transfer"]) == plain
+    said = plan.describe_group(**plain, known=["sim_transfer", "sim_mark"])
+    source = {"task": "sim_mark", "target": "sim_promoter", "target_rows": 0, "weighting": ""}
+    assert said == plain | {"sources": {"sim_transfer": source}}
+    assert plan.source_of_transfer("sim_transfer_target100")["target_rows"] == 100
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from foundationless.errors import UserError
 
 WORD = 4  # bases of a k-mer: 256 features, fewer than the rows of most sets
 CLIP = 10.0  # weights lie between its inverse and it, before their mean is made 1
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the regression: that of the least loss of rows left out is taken
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # of the regression: that of the least loss of rows left out is taken
 FOLDS = 5  # a row's weight is by a classifier that has not seen the row
 
 
@@ -26,6 +26,7 @@ def importance(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     if min(len(source), len(target)) < FOLDS:
         raise UserError(
@@ -35,7 +36,8 @@ def importance(source: Sequence[str], target: Sequence[str]) -> np.ndarray:
     side = np.repeat([0, 1], [len(source), len(target)])
     cut = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     models = [make_pipeline(StandardScaler(), LogisticRegression(C=one, max_iter=1000)) for one in STRENGTHS]
-    found = [cross_val_predict(model, matrix, side, cv=cut, method="predict_proba")[:, 1] for model in models]
+    with threadpool_limits(1):  # products are small, and the job has one thread
+        found = [cross_val_predict(model, matrix, side, cv=cut, method="predict_proba")[:, 1] for model in models]
     chance = min(found, key=lambda each: log_loss(side, each))[: len(source)]
     odds = chance / np.maximum(1 - chance, np.finfo(np.float64).tiny) * len(source) / len(target)
     clipped = np.clip(odds, 1 / CLIP, CLIP)
