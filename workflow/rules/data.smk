@@ -122,6 +122,8 @@ rule simulate_variants:
     output:
         vcf="resources/simulated/variants.vcf.gz",
         index="resources/simulated/variants.vcf.gz.tbi",
+        indels="resources/simulated/indels.vcf.gz",
+        indels_index="resources/simulated/indels.vcf.gz.tbi",
     log:
         "logs/simulate_variants.log",
     benchmark:

@@ -386,6 +386,47 @@ def test_variants_break_motifs_or_lie_beside_them(genome, variants):
     assert len({record.start for record in records}) == len(records)
 
 
+def test_indels_leave_no_motif_or_touch_none(genome, variants, tool):
+    records = vcf_records(variants / "indels.vcf.gz")
+    with pysam.FastaFile(str(genome / "genome.fa")) as fasta:
+        bases = fasta.fetch("chr6")
+    motifs = [row for row in read_truth(genome) if row["contig"] == "chr6"]
+    counts, kinds = Counter(), {"pathogenic": Counter(), "benign": Counter()}
+    for record in records:
+        (significance,), ref, alt = record.info["CLNSIG"], record.ref, record.alts[0]
+        kind = re.search("pathogenic|benign", significance.lower()).group()
+        counts[kind] += 1
+        kinds[kind][record.info["CLNVC"]] += 1
+        assert bases[record.start : record.stop] == ref != alt and max(len(ref), len(alt)) > 1
+        after = bases[: record.start] + alt + bases[record.stop :]
+        broken = [
+            row
+            for row in motifs
+            if abs(int(row["start"]) - record.start) < 60 and not stands(after, row, len(alt) - len(ref))
+        ]
+        if kind == "benign":
+            assert not broken
+        else:
+            assert any(row["label"] not in ("0", "background") for row in broken)
+    assert 60 <= counts["pathogenic"] <= 140 and 60 <= counts["benign"] <= 140
+    assert all(set(some) == {"Deletion", "Insertion", "Indel"} and min(some.values()) > 8 for some in kinds.values())
+    plain = (genome / "genome.fa").read_text().replace(">chr6", ">6")
+    (variants / "renamed.fa").write_text(plain)
+    command = [tool("bcftools"), "norm", "-f", variants / "renamed.fa", "-Ov", variants / "indels.vcf.gz"]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert re.search(r"total/split/(joined/)?realigned/.*:\s*\d+/0/(0/)?0/", answer.stderr), answer.stderr
+
+
+def stands(text: str, row: dict, shift: int) -> bool:
+    """Whether the motif of a row is there, letter by letter of its pattern, where it was or moved by an indel."""
+    for at in (int(row["start"]), int(row["start"]) + shift):
+        site = text[at : at + len(row["pattern"])]
+        site = site if row["strand"] == "+" else reverse_complement(site)
+        if all(base in simulate_genome.IUPAC[letter] for letter, base in zip(row["pattern"], site, strict=True)):
+            return True
+    return False
+
+
 @pytest.mark.parametrize(
     ("changes", "word"),
     [

@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 
 from foundationless.errors import UserError
+from foundationless.runtime.files import read_table
+from foundationless.study.plan import read_pairs
 from foundationless.tasks.readers import build_set
 from foundationless.tasks.sequence_sets import read_sequences, write_sequences
+from support import ROOT
 
 CONTIGS = {
     name: "".join(random.Random(seed).choices("ACGT", k=600)) for seed, name in enumerate(["chr1", "chr2", "chrX"])
@@ -144,3 +147,20 @@ def test_clinical_sets_of_every_kind(tmp_path, genome):
     assert made["consequence"].tolist() == ["missense_variant", "frameshift_variant", "splice_donor_variant"]
     missense = {"length": "50", "kinds": "all", "consequence": "yes", "consequences": "missense_variant"}
     assert len(build_set("clinical", sources, missense, 1)) == 1
+
+
+@pytest.mark.parametrize("task", ["traitgym_mendelian", "traitgym_complex", "lrb_vep_coding"])
+def test_the_tables_of_the_ledger_are_read_by_the_options_of_their_tasks(tmp_path, genome, task):
+    """Miniatures under the names of columns that their authors give."""
+    row = next(row for row in read_table(ROOT / "config/tasks.tsv", ["task"]) if row["task"] == task)
+    table = matched().assign(maf=0.1, tss_dist=5, trait="x")
+    if task == "lrb_vep_coding":
+        named = {"chrom": "CHROM", "pos": "POS", "ref": "REF", "alt": "ALT"}
+        table = table.rename(columns=named).assign(
+            INT_LABEL=table["label"].astype(int), split="test", CHROM="chr" + table["chrom"]
+        )
+    path = write(table, tmp_path / ("t.csv" if task == "lrb_vep_coding" else "t.parquet"))
+    options = dict(read_pairs(row["options"])) | {"length": "40"}
+    made = build_set("variant_table", {"table": path, "genome": genome}, options, 1)
+    assert made["contig"].nunique() == 3 and (made["label"] == "pathogenic").sum() == 4
+    assert made["group"].nunique() == (3 if task == "lrb_vep_coding" else table["match_group"].nunique())

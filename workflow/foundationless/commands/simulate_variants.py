@@ -1,6 +1,7 @@
 """Simulate a ClinVar-like VCF: pathogenic variants break planted motifs, benign ones lie beside them.
 
-Writes variants.vcf.gz(.tbi), with contigs named as in ClinVar (`6`, not `chr6`).
+Writes variants.vcf.gz(.tbi), of SNVs, and indels.vcf.gz(.tbi), of insertions, deletions and substitutions of several
+bases, with contigs named as in ClinVar (`6`, not `chr6`).
 """
 
 import argparse

@@ -8,7 +8,7 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -393,10 +393,15 @@ def variant_windows(frame: pd.DataFrame, genome: Genome, length: int, where: str
 
 
 def clinical_variants(
-    path: Path, score: str | None = None, genes: Collection[str] = (), snvs: bool = True
+    path: Path,
+    score: str | None = None,
+    genes: Collection[str] = (),
+    snvs: bool = True,
+    keep: Callable[[str | None, set[str]], bool] | None = None,
 ) -> tuple[pd.DataFrame, Counter[str]]:
     """SNVs of a ClinVar-style VCF (contig, position, ref, alt, gene, label, score, consequences) and what was left out;
-    without `snvs` its variants of every kind, alleles as they stand there.
+    without `snvs` its variants of every kind, alleles as they stand there. Records of which `keep(label, consequences)`
+    is false are passed over, as those of a whole release that a set has no use for.
 
     `label` is `clinical_label` of CLNSIG; `gene` is the first symbol of GENEINFO, among `genes` where these are given
     (other records are passed over: a whole archive release has millions); `consequences` is the set of terms of MC
@@ -414,6 +419,11 @@ def clinical_variants(
         if gene is None:
             counts["in other genes"] += 1
             continue
+        terms = {term.split("|")[-1] for term in str(record.INFO.get("MC") or "").split(",") if term}
+        label = clinical_label(str(record.INFO.get("CLNSIG") or ""))
+        if keep is not None and not keep(label, terms):
+            counts["without a wanted label or consequence"] += 1
+            continue
         single = [not snvs or (len(record.REF) == 1 and len(alt) == 1 and alt in "ACGTacgt") for alt in record.ALT]
         if snvs:
             counts["not an SNV"] += single.count(False)
@@ -421,7 +431,6 @@ def clinical_variants(
         if score and any(single):
             scores = allele_scores(record, score, number, path.name)
         for alt, value in ((alt, value) for alt, value, one in zip(record.ALT, scores, single, strict=True) if one):
-            terms = str(record.INFO.get("MC") or "").split(",")
             rows.append(
                 {
                     "contig": record.CHROM,
@@ -429,9 +438,9 @@ def clinical_variants(
                     "ref": record.REF.upper(),
                     "alt": alt.upper(),
                     "gene": gene,
-                    "label": clinical_label(str(record.INFO.get("CLNSIG") or "")),
+                    "label": label,
                     "score": value,
-                    "consequences": {term.split("|")[-1] for term in terms if term},
+                    "consequences": terms,
                 }
             )
     if not rows:

@@ -569,7 +569,7 @@ def _check_layers(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
 
 def _check_arms(plan: Plan, analysis: str, spec: Mapping[str, Any], model: Model) -> None:
     cosine = analysis in ("similarity", "sensitivity") and model.family == "caduceus"
-    if model.reading == "as_in_paper" and (analysis == "likelihood" or cosine):
+    if model.reading == "as_in_paper" and (ANALYSES[analysis].rule == "score_likelihood" or cosine):
         why = "its cosine code read Caduceus as published" if cosine else "likelihoods have no defect to show"
         raise UserError(f"analysis '{analysis}': '{model.name}' is not what the paper evaluated ({why}); drop .paper.")
     wanted = () if model.is_baseline or model.reading == "as_in_paper" else spec.get("arms", ())

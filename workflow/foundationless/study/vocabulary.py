@@ -191,6 +191,10 @@ ANALYSES = {
         "score_likelihood", "variants", "does the likelihood ratio rank pathogenic variants?",
         "Table 4", "variants", ("variants",),
     ),
+    "indels": Analysis(
+        "score_likelihood", "variants", "… and insertions, deletions and substitutions of several bases?",
+        figure="variants", sets=("variants",),
+    ),
     "mutagenesis": Analysis(
         "score_mutagenesis", "variants", "which of all substitutions of a window does the model notice?",
         figure="mutagenesis", sets=("mutants", "variants"), paired=False,
@@ -579,6 +583,7 @@ SIMULATED = (
     "panel.tsv",
     "pedigree.tsv",
     "variants.vcf.gz",
+    "indels.vcf.gz",
     "effects.h5ad",
     "useful.tsv",
     "useless.tsv",

@@ -1,5 +1,7 @@
 """Variation: similarity under mutations, ancestry, and the effects of variants."""
 
+from collections import Counter
+
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +14,7 @@ from foundationless.reporting.figures.inputs import Tables, each
 
 ARMS = ("pretrained", "random")
 MODEL_MM = 17.0  # height of a model's row of curves
+PANELS = 4  # of variant sets, or genes, beside each other
 POOLINGS = ("cls", "last", "site", "mean", "max")
 CONDITIONS = {"raw": "Cosine similarity", "centred": "Cosine, centred"}
 POOLING_LABELS = {"cls": "cls / last token", "last": "last token", "site": "mutated sites"}
@@ -192,14 +195,19 @@ def _people_caption(people: pd.DataFrame) -> str:
 
 
 def variants(tables: Tables) -> Figure:
-    """Tables 4 and 5: AUROC of log-likelihood ratios, and similarity of REF and ALT by class of variant."""
+    """Tables 4 and 5: AUROC of log-likelihood ratios, of variants of every kind too, and similarity of REF and ALT by
+    class of variant."""
     title = "Tables 4 and 5 · Variant effects"
-    ratios, similar = tables.scored("likelihood"), _similar(tables)
+    ratios = pd.concat([tables.scored("likelihood"), tables.scored("indels")], ignore_index=True)
+    similar = _similar(tables)
     if ratios.empty and similar.empty:
-        return style.missing(title, "No scores of analysis likelihood and none of analysis similarity.")
+        return style.missing(title, "No scores of analyses likelihood and indels, and none of analysis similarity.")
     names = tables.order([*ratios["model"], *similar["model"]])
-    tasks, genes = tables.task_names(ratios["task"]), list(dict.fromkeys(similar["gene"]))
+    tasks = tables.task_names(ratios["task"])
+    genes = list(dict.fromkeys(zip(similar["task"], similar["gene"], strict=True)))
     caption = f"a, {layout.sizes(ratios)} Dashed: chance. " if tasks else ""
+    if (ratios["analysis"] == "indels").any():
+        caption += "Where alleles differ in length, the ratio is that of whole windows. "
     if genes:
         single = (similar["unit"].fillna("variant") == "variant").all()
         unit = "single variants" if single else "chunks that carry all variants of a class"
@@ -208,19 +216,26 @@ def variants(tables: Tables) -> Figure:
             f"b, mean distance 1 − cosine of REF and ALT embeddings ({similar['pooling'].iloc[0]} pooling, {unit}), "
             f"{sizes}95 % bootstrap intervals over these units; circles: benign, triangles: pathogenic. "
         )
-    heights = [(14 + layout.ROW_MM * len(names)) * bool(tasks), (14 + 1.3 * layout.ROW_MM * len(names)) * bool(genes)]
+    heights = [
+        (14 + high * layout.ROW_MM * len(names)) * -(-len(panels) // PANELS)
+        for high, panels in ((1, tasks), (1.3, genes))
+    ]
     figure, body = style.page(sum(heights), title=title, caption=caption + tables.study, handles=[style.arm_handles()])
     upper, lower = layout.stack(body, heights)
-    for i, task in enumerate(tasks):
-        axes = upper.add_subplot(1, len(tasks), i + 1)
-        layout.model_rows(axes, tables, ratios[ratios["task"] == task], names, labels=i == 0)
+    panels = layout.grid(upper, len(tasks), min(len(tasks), PANELS)) if tasks else []
+    for i, (axes, task) in enumerate(zip(panels, tasks, strict=True)):
+        layout.model_rows(axes, tables, ratios[ratios["task"] == task], names, labels=i % PANELS == 0)
         axes.axvline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
         axes.set_title(("a  " if i == 0 else "") + tables.task_label(task))
         axes.set_xlabel("AUROC of −LLR")
-    for i, gene in enumerate(genes):
-        axes = lower.add_subplot(1, len(genes), i + 1)
-        _distances(axes, tables, similar[similar["gene"] == gene], names, labels=i == 0)
-        axes.set_title(("b  " if i == 0 else "") + str(gene))
+    shared = Counter(gene for _, gene in genes)
+    panels = layout.grid(lower, len(genes), min(len(genes), PANELS)) if genes else []
+    for i, (axes, (task, gene)) in enumerate(zip(panels, genes, strict=True)):
+        mine = similar[(similar["gene"] == gene) & (similar["task"] == task)]
+        _distances(axes, tables, mine, names, labels=i % PANELS == 0)
+        name = tables.task_label(task) if gene == "all" else str(gene)
+        name += f", {tables.task_label(task)}" * (shared[gene] > 1 and gene != "all")
+        axes.set_title(("b  " if i == 0 else "") + name)
         axes.set_xlabel("Distance, 1 − cosine")
     return figure
 

@@ -58,6 +58,7 @@ NUCLEOTIDE = {
 }
 DISTANT = 7e-7  # seconds of a nucleotide, where a set is derived that holds nothing near to its test rows
 WORDS = 6e5  # nucleotides at most that a byte-pair tokenizer learns from in a second
+WINDOW_PASSES = 7  # of a masked model over a window (`scoring.likelihood_ratios.STRIDE`)
 RESAMPLE = 3e-9  # seconds of a bootstrap draw per row of a test set
 # Seconds of what depends on nothing that a study says, and of what grows with its cells: of a study, and of each cell.
 FIXED = {
@@ -366,6 +367,9 @@ class Workload:
             total = min(total, self.plan.config["scoring"]["windows"]) * 3 * rows["length"]
         elif rule in ("score_similarity", "score_likelihood"):
             total *= 2
+            kinds = dict(option.split("=", 1) for option in self.plan.options(task)).get("kinds", "snv")
+            if rule == "score_likelihood" and kinds not in ("snv", "mnv") and model.entry.get("objective") == "masked":
+                total *= 1 + WINDOW_PASSES  # alleles differ in length: whole windows too
         seconds = self._forward(model, total, rows["length"], 1)
         if rule == "embed":
             return self._network(rule, seconds, 4.0 * total * width_of(model.config) * self.layers_kept(task, model))

@@ -60,22 +60,24 @@ def read_clinical(sources: dict[str, Path], options: dict[str, Any], seed: int) 
 
     With the option `consequence` the most severe term of MC becomes a column, and alone decides what is kept.
     """
-    plain = options["kinds"] == ["snv"] and not options["consequence"]
-    frame, counts = clinical_variants(
-        sources["vcf"], options["score"] or None, options["genes"], options["kinds"] == ["snv"]
-    )
+    snvs = options["kinds"] == ["snv"]
+    plain = snvs and not options["consequence"]
+    wanted = set(options["consequences"])
+    wanted |= set(CODING) if "coding" in wanted else set()
+
+    def keep(label: object, terms: set[str]) -> bool:  # of a frame no label is NaN
+        told = {_most_severe(terms)} if options["consequence"] else terms
+        return (options["unlabelled"] or isinstance(label, str)) and (not wanted or bool(told & wanted))
+
+    early = None if plain or options["genes"] else keep  # of a whole release few are wanted
+    frame, counts = clinical_variants(sources["vcf"], options["score"] or None, options["genes"], snvs, early)
     tell(", ".join(f"{count} {name}" for name, count in counts.items()))
     if absent := [gene for gene in options["genes"] if gene not in set(frame["gene"])]:
         raise UserError(f"{sources['vcf'].name}: no variant lies in gene '{absent[0]}' (GENEINFO).")
+    if wanted or not options["unlabelled"]:
+        frame = frame[[keep(*pair) for pair in zip(frame["label"], frame["consequences"], strict=True)]]
     if options["consequence"]:
-        severe = frame["consequences"].map(_most_severe)
-        frame = frame.assign(consequence=severe, consequences=severe.map(lambda term: {term}))
-    if options["consequences"]:
-        wanted = set(options["consequences"])
-        wanted |= set(CODING) if "coding" in wanted else set()
-        frame = frame[[bool(terms & wanted) for terms in frame["consequences"]]]
-    if not options["unlabelled"]:
-        frame = frame[frame["label"].notna()]
+        frame = frame.assign(consequence=frame["consequences"].map(_most_severe))
     genome, length, where = Genome(sources["genome"]), options["length"], sources["vcf"].name
     if plain:
         return variant_windows(frame, genome, length, where)
