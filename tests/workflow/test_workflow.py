@@ -342,6 +342,22 @@ def test_the_studys_errors_and_claims_are_numbers(demo):
     assert not corpora.loc[["sim_mark", "sim_promoter", "sim_biotype"], "half"].any()
 
 
+def test_gains_by_tokenizer_power_laws_and_rows_worth_have_numbers(demo):
+    gate = pd.read_csv(demo / "tables/tokenizer_gate.csv").set_index(["analysis", "basis", "first", "scope"])
+    assert set(gate.loc[("biotype", "models"), "models"].dropna()) >= {2, 3, 4, 5} and len(
+        gate.loc[("biotype", "models")]
+    )
+    one = gate.loc[("tokenizer", "architecture", "kmer", "these")]
+    assert one["members"].str.contains("hyenadna.demo.kmer").all() and one["delta"].notna().any()
+    assert gate.loc[("tokenizer", "architecture", "bpe", "these"), "note"].str.startswith("no architecture").all()
+    fits = pd.read_csv(demo / "tables/scaling_fits.csv")
+    fitted = fits[fits["task"].eq("sim_promoter") & fits["selection"].eq("validation")]
+    assert len(fitted) == 2 and (fitted["points"] == 4).all() and (fitted["c_low"] <= fitted["c_high"]).all()
+    assert fits.loc[fits["axis"].eq("width"), "flag"].str.startswith("no fit").all()
+    worth = pd.read_csv(demo / "tables/rows_worth.csv")
+    assert set(worth["task"]) == {"sim_promoter", "sim_amounts"} and worth["said"].notna().all()
+
+
 def test_every_record_says_where_it_comes_from(demo):
     flat = pd.read_parquet(demo / "tables/records.parquet")
     columns = ["model", "init", "seed", "task", "metric", "selection", "n", "parameters", "device", "seconds"]

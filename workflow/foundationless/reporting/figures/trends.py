@@ -1,7 +1,6 @@
 """What the gains of pretraining depend on: the class of tokens; and how scores grow with training rows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -198,16 +197,16 @@ def _ratio_axis(axes: Axes) -> None:
 
 
 def _worth_caption(worth: pd.DataFrame, laws: pd.DataFrame) -> str:
-    fits: list[Any] = [f"{len(laws)} curve(s) have"] if len(laws) else ["no curve has"]
+    fits = f"{len(laws)} curve(s) have" if len(laws) else "no curve has"
     return (
         "Above: score of both arms by the rows they were trained on (means over draws of the rows; lines through "
         "marks: 95 % bootstrap intervals over test items and seeds). Curves: error = a + b · n^-c, by weighted least "
-        f"squares, where there are four sizes or more; {fits[0]} one here (scaling_fits.csv has a, b and c with "
-        "intervals, what lies at a bound, and fits over widths, layers and pretraining steps). Below: how "
-        "many times as many rows the random arm would need for the score of the pretrained one, read off its "
-        "curve, made monotone and straight over the logarithm of rows between sizes; above 1 pretraining "
-        "saves rows. Triangles: beyond the rows that were tried (drawn at twice the distance), so only more, "
-        "or fewer, is known. Lines: 95 % intervals. No test. "
+        f"squares, where there are four sizes or more; {fits} one here (scaling_fits.csv has a, b and c with "
+        "intervals, what lies at a bound, and fits over widths, layers and pretraining steps). Below: how many times "
+        "as many rows the random arm would need for the score of the pretrained one, read off its curve, made monotone "
+        "and straight over the logarithm of rows between sizes; above 1 pretraining saves rows. Triangles: beyond the "
+        "rows that were tried (drawn at twice the distance), so only more, or fewer, is known. Lines: 95 % intervals. "
+        "No test. "
         f"n = {layout.span(worth['points'])} sizes, {layout.span(worth['seeds'])} seed(s). Marks of models stand a "
         "little apart."
     )
