@@ -72,6 +72,18 @@ def get_control_corpus_flags(wildcards):
     return [*get_left_out_flags(wildcards), *genomes]
 
 
+def get_markov_files(wildcards):
+    """The corpus of a model that was pretrained here: what its Markov models are fitted to."""
+    made_here = wildcards.init == "pretrained" and wildcards.model in study.networks_from("workflow")
+    return get_corpus_files(wildcards) if made_here else []
+
+
+def get_markov_flags(wildcards):
+    """The pretrained arm has them beside it, once."""
+    flags = get_reference_flags(wildcards) if get_markov_files(wildcards) else []
+    return ["--markov", *flags] if wildcards.init == "pretrained" else []
+
+
 def get_pretraining_flags(wildcards):
     flags = []
     settings = study.pretraining(wildcards.model)

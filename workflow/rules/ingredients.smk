@@ -69,3 +69,41 @@ rule pretrain_control:
         " {params.corpus:q} {params.settings:q} --model {wildcards.model} --init {wildcards.init}"
         " --seed {wildcards.seed} --checkpoints {params.checkpoints:q}/checkpoints --output {params.directory:q}"
         " --record {output.record:q} --losses {output.losses:q} --threads {threads} 2> {log:q}"
+
+
+rule score_bases:
+    input:
+        weights=get_weights,
+        sequences="results/sequences/{task}.parquet",
+        genomes=get_markov_files,
+    output:
+        record="results/{analysis}/{task}/{model}/{init}/seed{seed}/record.json",
+        predictions="results/{analysis}/{task}/{model}/{init}/seed{seed}/predictions.parquet",
+    log:
+        "logs/score_bases/{analysis}/{task}/{model}/{init}/seed{seed}.log",
+    benchmark:
+        "benchmarks/score_bases/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
+    wildcard_constraints:
+        analysis=get_analyses("score_bases"),
+        init=NETWORK_ARMS,
+    conda:
+        "../../envs/compute.yaml"
+    threads: 1
+    resources:
+        mem_mb=get_memory,
+        runtime=get_runtime,
+        gpu=1,
+    params:
+        recipe=get_recipe("score_bases"),
+        weights=subpath(input.weights, parent=True),
+        compute=EMBEDDING,
+        precision=get_precision("embedding"),
+        markov=get_markov_flags,
+    message:
+        "Bits per base of {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) on {wildcards.task}"
+    shell:
+        "python -m foundationless score_bases --weights {params.weights:q} --sequences {input.sequences:q}"
+        " --analysis {wildcards.analysis} --task {wildcards.task} --model {wildcards.model} --init {wildcards.init}"
+        " --seed {wildcards.seed} {params.markov:q} --precision {params.precision}"
+        " --token-budget {params.compute[token_budget]} --record {output.record:q}"
+        " --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

@@ -315,6 +315,23 @@ READERS = {
         | _CLASSES
         | _SPLITS,
     ),
+    "region_kinds": Reader(
+        makes="classes",
+        function="regions.kinds:read",
+        help="windows of a genome by kind: exon, promoter, intron, repeat (lower case) or other",
+        sources={
+            "genes": "GTF or GFF3 (.gz too) with genes and exons; without it, windows are repeats or other",
+            "genome": "FASTA; of repeats a soft-masked one as it was published, not one made by prepare_genome",
+        },
+        required=("genome",),
+        options={
+            "length": Option("at_least_one", 500, "bases of a window"),
+            "promoter": Option("at_least_one", 500, "bases before the start of a gene that are its promoter"),
+            "per_kind": Option("at_least_zero", 200, "most windows of a kind and split, drawn at random; 0: all"),
+            "contigs": Option("words", [], "contigs of the windows; without it, all"),
+        }
+        | _SPLITS,
+    ),
     "transcripts": Reader(
         makes="classes",
         function="transcripts:read",

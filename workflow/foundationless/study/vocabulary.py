@@ -20,6 +20,7 @@ RULES = (
     "predict_effects",
     "finetune_effects",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
+    "score_bases",
     "look", "summarise_analysis", "recommend_model", "collect_tables", "draw_figures", "bind_figures",
     "write_verdict", "write_report",
 )  # fmt: skip
@@ -215,6 +216,11 @@ ANALYSES = {
         "what of pretraining helps: the embedding table, the statistics of the weights, those of the genome, or its "
         "order? and how soon?",
         figure="ingredients", splits_gain=True,
+    ),
+    "bases": Analysis(
+        "score_bases", "ablations",
+        "how many bits does the next (or a hidden) base take, by kind of region, and how many a Markov model?",
+        sets=("classes",), paired=False,
     ),
     "unseen": Analysis(
         "predict_effects", "perturbation", "does anything predict the effect of a gene that was never perturbed?",

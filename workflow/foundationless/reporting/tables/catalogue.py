@@ -160,6 +160,15 @@ TABLES: dict[str, Table] = {
         "rho_low rho_high", "analysis task model init",
         "task model step bits_per_base metric value low high rho rho_low rho_high", parts=True,
     ),
+    "bits_per_base": _table(
+        RESULTS, "Bits per base on the test sequences of analysis bases, by label (all: every one), mean over seeds, "
+        "with 95 % bootstrap intervals over groups (rows, of few groups): of the model (causal: true bits, of all "
+        "bases but those of the first token; masked: a pseudo-likelihood, a seventh of the tokens hidden at a time, "
+        "which no causal model's bits compare with), and beside the pretrained arm of Markov models of order 1 to 11, "
+        "fitted to its corpus (train rows of the task, where the model is not pretrained here)",
+        "analysis task model init label condition metric value low high n seeds", "analysis task model init label "
+        "condition", "task model init label condition value low high n", parts=True,
+    ),
     "layers": _table(
         RESULTS, "Score and depth of every layer that was kept (0: the embedding; `depth`: its share of the network), "
         "mean over seeds with its 95 % interval over items and seeds: of probes the best one of the layer on the "

@@ -57,6 +57,8 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         "ingredients": split_gain(comparisons),
         "pretraining_curve": curve(scores, runs, inputs.records),
     }
+    bits = scores[scores["analysis"] == "bases"]
+    gains |= {"bits_per_base": bits.reindex(columns=columns_of("bits_per_base"))}
     of_outputs = output_scores(scores, comparisons, inputs.diagnostics["outputs"], inputs.labels)
     # What is of numbers and tracks alone is no table of a study that has none.
     diagnostics = {name: one for name, one in inputs.diagnostics.items() if len(one) or name not in OF_OUTPUTS}

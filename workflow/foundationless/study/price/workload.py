@@ -82,6 +82,7 @@ TABULATED = {
     "write_verdict": (0.2, 0.001),
     "write_report": (1.5, 0.005),
 }
+TURNS = 7  # of hiding the tokens of a masked model, as `scoring.bases.bits` does
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
 # Rules that import torch beside those that score, and those of weights.
 NETWORKS = ("finetune_model", "embed", "embed_genes", "pretrain_cells", "finetune_effects")
@@ -370,6 +371,8 @@ class Workload:
             kinds = dict(option.split("=", 1) for option in self.plan.options(task)).get("kinds", "snv")
             if rule == "score_likelihood" and kinds not in ("snv", "mnv") and model.entry.get("objective") == "masked":
                 total *= 1 + WINDOW_PASSES  # alleles differ in length: whole windows too
+        elif rule == "score_bases" and model.entry.get("objective") == "masked":
+            total *= TURNS
         seconds = self._forward(model, total, rows["length"], 1)
         if rule == "embed":
             return self._network(rule, seconds, 4.0 * total * width_of(model.config) * self.layers_kept(task, model))

@@ -1,0 +1,134 @@
+"""Bits per base of a model on the test sequences of a set, by label: true ones of causal models, of masked ones pseudo.
+
+A causal model's bits are −log2 P(token | all tokens before it), summed: those of the sequence but its first token. A
+masked model has no likelihood; in its place stands the pseudo-likelihood: every token is hidden once, one in `TURNS`
+together with it and the others of a sequence left as they are, and −log2 P(token | what is not hidden) is summed. It
+reads both sides, so it is not to be compared with bits of a causal or Markov model, but among masked models of one
+tokenizer.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from foundationless.errors import UserError
+from foundationless.evaluation.bootstrap import resample_weights
+from foundationless.evaluation.records import Result, finite
+from foundationless.evaluation.task_results import FEWEST_GROUPS
+from foundationless.models.inference import run_network
+from foundationless.models.pooling import special_mask
+from foundationless.models.weights import Weights
+from foundationless.scoring.bases.markov import ORDERS, Tables, fit_markov, markov_bits
+from foundationless.scoring.likelihood_ratios import _log_probabilities, _read_masked
+
+TURNS = 7  # of hiding tokens: about 15 % at once, as masked models are pretrained
+RESAMPLES = 1000
+ALL = "all"
+MOST_LABELS = 100  # kinds of sequences; more are numbers
+
+
+def score_bases(
+    weights: Weights, frame: pd.DataFrame, seed: int, compute: Mapping[str, Any], tables: Tables | None, markov: bool
+) -> tuple[list[Result], pd.DataFrame]:
+    """Bits per base of the test rows of a set of classes, of each label and of all; Markov models beside, if asked for.
+
+    `tables` are of the model's corpus; without them the train rows of the set are counted. Results: `bits_per_base`
+    with `extra` label, condition (`model`, or `order 1` …), low and high: a 95 % bootstrap over groups (rows, of fewer
+    than `FEWEST_GROUPS`). Rows: id, group, label, condition, bits, bases.
+    """
+    test = frame[frame["split"] == "test"]
+    if test.empty:
+        raise UserError("bases: the set has no test rows, which are what is predicted; use another task.")
+    sequences = test["sequence"].tolist()
+    scored = {"model": model_bits(weights, sequences, compute)}
+    if markov:
+        tables = tables or fit_markov(frame.loc[frame["split"] == "train", "sequence"])
+        bits, bases = markov_bits(tables, sequences)
+        scored |= {f"order {order}": (bits[order], bases) for order in ORDERS}
+    generator = np.random.default_rng(seed)
+    results, parts = list[Result](), []
+    kept = test[["id", "group", "label"]].reset_index(drop=True)
+    labels = sorted(set(kept["label"].astype(str)))
+    labels = labels if len(labels) <= MOST_LABELS else []
+    for condition, (bits, bases) in scored.items():
+        rows = kept.assign(condition=condition, bits=bits, bases=bases)
+        parts.append(rows)
+        for label in (ALL, *labels):
+            some = rows if label == ALL else rows[rows["label"].astype(str) == label]
+            results.append(_result(some, {"label": label, "condition": condition}, generator))
+    return results, pd.concat(parts, ignore_index=True)
+
+
+def _result(rows: pd.DataFrame, extra: dict[str, Any], generator: np.random.Generator) -> Result:
+    """Bits per base of some rows, all bases alike, with its interval."""
+    drawn_by = "group" if rows["group"].nunique() >= FEWEST_GROUPS else "id"
+    sums = rows.groupby(drawn_by)[["bits", "bases"]].sum().to_numpy()
+    bits, bases = sums.sum(axis=0)
+    weights = resample_weights(len(sums), RESAMPLES, generator)
+    drawn = weights @ sums
+    drawn = drawn[drawn[:, 1] > 0]
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975]) if len(sums) > 1 else (np.nan, np.nan)
+    value = finite(bits / bases) if bases else None
+    return Result("bits_per_base", value, len(rows), extra=extra | {"low": finite(low), "high": finite(high)})
+
+
+def model_bits(
+    weights: Weights, sequences: Sequence[str], compute: Mapping[str, Any]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Bits [n] that a model takes for each sequence, as far as it reads, and how many bases [n] they are for."""
+    model, tokenizer = weights.model, weights.tokenizer
+    inputs = [tokenizer.encode(sequence)[: model.max_tokens] for sequence in sequences]
+    unknown = list(tokenizer.unknown_ids)
+    wanted = [~special_mask(tokenizer, ids) & ~np.isin(ids, unknown) for ids in inputs]
+    if model.objective == "causal":
+        for mask in wanted:
+            mask[:1] = False
+        nats = _causal(weights, inputs, wanted, compute)
+    else:
+        nats = _masked(weights, inputs, wanted, compute)
+    read = zip(inputs, sequences, wanted, strict=True)
+    spans = [tokenizer.spans(ids, sequence=text)[mask] for ids, text, mask in read]
+    bases = np.array([len(np.unique(np.concatenate([np.arange(*span) for span in own] or [[]]))) for own in spans])
+    return nats / np.log(2), bases.astype(np.int64)
+
+
+def _causal(
+    weights: Weights, inputs: Sequence[np.ndarray], wanted: Sequence[np.ndarray], compute: Mapping[str, Any]
+) -> NDArray[np.float64]:
+    nats = np.zeros(len(inputs))
+
+    def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
+        for place, row in enumerate(rows):
+            length = len(inputs[row])
+            if length > 1:
+                given = _log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
+                nats[row] = -given.double().cpu().numpy()[wanted[row][1:]].sum()
+
+    run_network(weights, inputs, handle, label="bits per base", **compute)
+    return nats
+
+
+def _masked(
+    weights: Weights, inputs: Sequence[np.ndarray], wanted: Sequence[np.ndarray], compute: Mapping[str, Any]
+) -> NDArray[np.float64]:
+    """Token i of those that are predicted is hidden in turn i mod `TURNS`."""
+    requests, owners = [], []
+    for row, (ids, mask) in enumerate(zip(inputs, wanted, strict=True)):
+        places = np.flatnonzero(mask)
+        for turn in range(min(TURNS, len(places))):
+            requests.append((ids, places[turn::TURNS]))
+            owners.append(row)
+    nats = np.zeros(len(inputs))
+
+    def read(request: int, logits: Tensor) -> None:
+        ids, places = requests[request]
+        targets = torch.from_numpy(np.asarray(ids[places], dtype=np.int64)).to(logits.device)
+        nats[owners[request]] -= float(logits.log_softmax(dim=1).gather(1, targets[:, None]).double().sum())
+
+    _read_masked(weights, requests, read, compute)
+    return nats

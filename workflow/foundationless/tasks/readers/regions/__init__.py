@@ -1,0 +1,1 @@
+"""Windows of a genome by what they lie in."""
