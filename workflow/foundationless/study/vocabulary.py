@@ -42,7 +42,7 @@ class Analysis:
     `rule`: what computes a network's cell. `target`: the named target of the workflow that it belongs to. `question`:
     what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `sets`: kinds of
     sequence sets (`readers.Reader.makes`) that it reads. `paired`: whether arms are compared sample by sample.
-    `confusion`: whether its confusion matrices are summarised. `holds_out`: of screens, which of `EFFECT_SPLITS`.
+    `confusion`: whether its confusion matrices are summarised. `trains`: whether a head is trained. `holds_out`: of screens, which of `EFFECT_SPLITS`.
     """
 
     rule: str
@@ -53,6 +53,7 @@ class Analysis:
     sets: tuple[str, ...] = ("classes", "transfer")
     paired: bool = True
     confusion: bool = False
+    trains: bool = True
     holds_out: str = ""
 
     @property
@@ -84,7 +85,7 @@ class Analysis:
             return init in ("random", "permuted", "spectrum")
         if init == "baseline":
             return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
-        return init != "pretrained" or self.classifies or self.rule == "finetune_effects"
+        return init != "pretrained" or (self.classifies and self.trains) or self.rule == "finetune_effects"
 
     @property
     def reads_outside(self) -> str:
@@ -132,7 +133,7 @@ ANALYSES = {
     ),
     "retrieval": Analysis(
         "probe", "biotype", "does nearness to a few known sites rank the others first, without any training?",
-        figure="fewshot",
+        figure="fewshot", trains=False,
     ),
     "clustering": Analysis(
         "cluster_embeddings", "biotype", "… with no labels at all (and maps of the embeddings)?",
