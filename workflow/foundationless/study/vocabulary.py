@@ -42,7 +42,8 @@ class Analysis:
     `rule`: what computes a network's cell. `target`: the named target of the workflow that it belongs to. `question`:
     what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `sets`: kinds of
     sequence sets (`readers.Reader.makes`) that it reads. `paired`: whether arms are compared sample by sample.
-    `confusion`: whether its confusion matrices are summarised. `trains`: whether a head is trained. `holds_out`: of screens, which of `EFFECT_SPLITS`.
+    `confusion`: whether its confusion matrices are summarised. `trains`: whether a head is trained. `holds_out`: of
+    screens, which of `EFFECT_SPLITS`.
     """
 
     rule: str

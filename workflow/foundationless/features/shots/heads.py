@@ -76,7 +76,8 @@ def _predict(part: Samples, kinds: Sequence[str], settings: ProbeSettings, choic
     """Probabilities [test rows, classes] of the head, in the order of the rows."""
     if choice == FIXED:
         (matrix,) = part.features.values()
-        return fit(kinds[0], matrix, part, settings).probabilities[part.rows("test")]
+        predicted: np.ndarray = fit(kinds[0], matrix, part, settings).probabilities[part.rows("test")]
+        return predicted
     found = run_probes(part, kinds, settings).predictions
     chosen = found[found["selected"] & (found["split"] == "test")]
     return np.stack(chosen["probabilities"].to_list())
