@@ -1,5 +1,7 @@
 """Few training rows, drawn many times: the rows of derived sets, scikit-learn's heads, and no validation row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -108,6 +110,8 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence():
         "judged by": lambda: run_retrieval(found, [], SETTINGS, drawn=DRAWN, by="max", site=""),
         "say which of": lambda: run_retrieval(three, [], settings, drawn=DRAWN, by="max", site=""),
         "no class 'x'": lambda: run_retrieval(found, [], settings, drawn=DRAWN, by="max", site="x"),
+        "not of classes": lambda: run_drawn(found, ["knn"], replace(SETTINGS, metric="r2"), drawn=DRAWN, choice=FIXED),
+        "classifier ridge": lambda: run_drawn(found, ["ridge"], SETTINGS, drawn=DRAWN, choice=FIXED),
         "leave the others": lambda: run_drawn(found, ["knn"], SETTINGS, {"mean": 3}, drawn=DRAWN, choice=FIXED),
     }.items():
         with pytest.raises(UserError, match=sentence):

@@ -40,7 +40,7 @@ def test_few_shots_are_means_over_draws(tables):
 
 def test_curves_of_draws_areas_and_recalls_stand_at_their_numbers(tables):
     table = tables.extra("fewshot")
-    task, model = "gue_emp_H3", tables.order(tables.own(table)["model"])[0]
+    task, model = tables.task_names(table["task"])[0], tables.order(tables.own(table)["model"])[0]
     figure, own = resolve("fewshot")(tables), table[(table["task"] == task) & (table["model"] == model)]
     mine = own[(own["init"] == "random") & own["versus"].isna()]
     (panel,) = [axes for axes in panels(figure) if axes.get_title(loc="left") == tables.task_label(task)]

@@ -74,8 +74,8 @@ class Analysis:
     `rule`: what computes a network's cell. `target`: the named target of the workflow that it belongs to. `question`:
     what it asks, in a line. `paper`: where the paper asks it. `figure`: the figure that shows it. `sets`: kinds of
     sequence sets (`readers.Reader.makes`) that it reads. `paired`: whether arms are compared sample by sample.
-    `confusion`: whether its confusion matrices are summarised. `holds_out`: of screens, which of `EFFECT_SPLITS`.
-    `splits_gain`: whether controls too are compared with the random arm of their model.
+    `confusion`: whether its confusion matrices are summarised. `trains`: whether a head is trained. `holds_out`: of
+    screens, which of `EFFECT_SPLITS`. `splits_gain`: whether controls too are compared with their model's random arm.
     """
 
     rule: str
@@ -86,6 +86,7 @@ class Analysis:
     sets: tuple[str, ...] = ("classes", "transfer")
     paired: bool = True
     confusion: bool = False
+    trains: bool = True
     holds_out: str = ""
     splits_gain: bool = False
 
@@ -118,7 +119,8 @@ class Analysis:
             return init in ("random", "permuted", "spectrum")
         if init == "baseline":
             return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
-        return not has_one_checkpoint(init) or self.classifies or self.rule == "finetune_effects"
+        trained = (self.classifies and self.trains) or self.rule == "finetune_effects"
+        return trained or not has_one_checkpoint(init)
 
     @property
     def reads_outside(self) -> str:
@@ -170,7 +172,7 @@ ANALYSES = {
     ),
     "retrieval": Analysis(
         "probe", "biotype", "does nearness to a few known sites rank the others first, without any training?",
-        figure="fewshot",
+        figure="fewshot", trains=False,
     ),
     "clustering": Analysis(
         "cluster_embeddings", "biotype", "… with no labels at all (and maps of the embeddings)?",

@@ -70,9 +70,20 @@ def _keep_training(frame: pd.DataFrame, allowed: dict[str, float], seed: int, dr
     """The set with so many training units of each label, the first in the order that `seed` and `draw` give."""
     inside = frame["split"] == "train"
     units = _labelled_units(frame[inside])
-    ranks = _ranks(units, (seed, draw) if draw else seed)
-    kept = units.loc[ranks < units["label"].map(allowed), "unit"]
+    kept = units.loc[_draw_ranks(units, seed, draw) < units["label"].map(allowed), "unit"]
     return frame[~inside | _units(frame).isin(set(kept))].reset_index(drop=True)
+
+
+def _draw_ranks(units: pd.DataFrame, seed: int, draw: int) -> pd.Series:
+    return _ranks(units, (seed, draw) if draw else seed)
+
+
+def shot_ranks(train: pd.DataFrame, seed: int, draws: int) -> np.ndarray:
+    """Ranks [draws, train rows] of training rows within their class: draw K of N shots takes those below N, as
+    `training_shots` does."""
+    units = _labelled_units(train)
+    place = pd.Index(units["unit"]).get_indexer(_units(train))
+    return np.stack([_draw_ranks(units, seed, draw).to_numpy()[place] for draw in range(draws)])
 
 
 def _training_counts(frame: pd.DataFrame) -> dict[str, int]:

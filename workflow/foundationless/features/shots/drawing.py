@@ -1,6 +1,6 @@
 """Draws of a few training rows from a set: which rows each draw takes, the same for every arm.
 
-Draw K takes the rows of the derived sets `.shotN` and `.shotNdK` (`tasks.derivations.training_shots`): of one draw the
+Draw K takes the rows of the derived sets `.shotN` and `.shotNdK` (`tasks.derivations.shot_ranks`): of one draw the
 first 5 of a class are among its first 20.
 """
 
@@ -14,7 +14,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.task_results import SELECTED_BY
 from foundationless.features.classifiers import Samples
 from foundationless.study.vocabulary import LAST_LAYER
-from foundationless.tasks.derivations import training_shots
+from foundationless.tasks.derivations import shot_ranks
 
 # Columns that mark a run as the one of its fold, whoever selects.
 MARKS = {column: True for selection, column in SELECTED_BY.items() if selection != LAST_LAYER}
@@ -44,11 +44,10 @@ class Drawn:
         if samples.outputs:
             raise UserError(f"few rows are drawn of each class, and labels of the set are {samples.labels}.")
         train = samples.rows("train")
-        frame = samples.frame.iloc[train].assign(place=train)
+        ranks = shot_ranks(samples.frame.iloc[train], self.seed, self.draws)
         for number, taken in enumerate(self.taken):
             for draw in range(self.draws):
-                rows = training_shots(frame, taken, self.seed, draw)["place"].to_numpy(dtype=np.int64)
-                yield number * self.draws + draw, taken, draw, rows
+                yield number * self.draws + draw, taken, draw, train[ranks[draw] < taken]
 
 
 def part_of(samples: Samples, rows: np.ndarray) -> Samples:

@@ -14,11 +14,11 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate
 from foundationless.evaluation.records import Result, finite
-from foundationless.features.classifiers import ProbeSettings, Samples
+from foundationless.features.classifiers import ProbeSettings, Samples, fit
 from foundationless.features.probes import Outcome, run_probes
 from foundationless.features.shots.drawing import MARKS, Drawn, first_named, part_of
 from foundationless.runtime.log import progress
-from foundationless.study.vocabulary import FIXED
+from foundationless.study.vocabulary import CLASSES, CLASSIFIERS, FIXED, SEQUENCE_CLASSIFIERS, labels_of
 
 
 def run_fixed(
@@ -43,23 +43,41 @@ def run_drawn(
     """
     if settings.cv_folds or layers:
         raise UserError("few rows are drawn of the set's own train split and the last layer; leave the others out.")
+    if labels_of(settings.metric) != CLASSES:
+        raise UserError(f"metric {settings.metric} is not of classes, of each of which few rows are drawn.")
+    if odd := [name for name in kinds if CLASSES not in CLASSIFIERS[name].serves or name in SEQUENCE_CLASSIFIERS]:
+        raise UserError(f"classifier {odd[0]} learns no classes from features in columns; choose another.")
     used, named = (first_named(samples), kinds[:1]) if choice == FIXED else (samples, kinds)
     if not all(isinstance(matrix, np.ndarray) for matrix in used.features.values()):
         raise UserError("few rows are drawn of features in columns, not of sequences; use k-mers or an embedding.")
-    others = np.flatnonzero(used.frame["split"] != "train")
+    others, test = np.flatnonzero(used.frame["split"] != "train"), used.rows("test")
+    items = used.frame.iloc[test][["id", "group", "label"]].astype({"label": str})
+    items.attrs = {}
     frames: list[pd.DataFrame] = []
     results: list[Result] = []
     with progress(len(drawn.taken) * drawn.draws, "shots", "draw") as bar:
         for fold, taken, draw, rows in drawn.each(used):
             part = part_of(used, np.concatenate([rows, others]))
-            found = run_probes(part, named, settings).predictions
-            mine = found[found["selected"] & (found["split"] == "test")]
+            predicted = _predict(part, named, settings, choice)
+            value = evaluate(items["label"].to_numpy(), predicted, part.classes)[settings.metric]
             run = f"{taken} rows, draw {draw}"
-            frames.append(mine.assign(run=run, fold=fold, **MARKS))
-            value = evaluate(mine["label"].to_numpy(), np.stack(mine["probabilities"].to_list()), part.classes)
+            answers = {
+                "predicted": np.asarray(part.classes)[predicted.argmax(axis=1)],
+                "probabilities": list(predicted),
+            }
+            frames.append(items.assign(**answers, run=run, fold=fold, **MARKS, split="test"))
             extra = {"run": run, "epoch": None, "rows": taken, "drawn": draw, "selected": True}
-            results.append(
-                Result(settings.metric, finite(value[settings.metric]), len(mine), "test", "run", fold, extra=extra)
-            )
+            results.append(Result(settings.metric, finite(value), len(test), "test", "run", fold, extra=extra))
             bar.update()
     return Outcome(results, pd.concat(frames, ignore_index=True), choice, [], {}, drawn.settings())
+
+
+def _predict(part: Samples, kinds: Sequence[str], settings: ProbeSettings, choice: str) -> np.ndarray:
+    """Probabilities [test rows, classes] of the head, in the order of the rows."""
+    if choice == FIXED:
+        (matrix,) = part.features.values()
+        predicted: np.ndarray = fit(kinds[0], matrix, part, settings).probabilities[part.rows("test")]
+        return predicted
+    found = run_probes(part, kinds, settings).predictions
+    chosen = found[found["selected"] & (found["split"] == "test")]
+    return np.stack(chosen["probabilities"].to_list())

@@ -29,8 +29,8 @@ def fewshot(tables: Tables) -> Figure:
     every = tables.task_names(curves["task"])
     lists = [_differences(tables, rows) for rows in (drawn[drawn["measure"] == "area"], near[near["metric"] == RECALL])]
     tasks, areas, ranked = every[:MOST_TASKS], lists[0][:MOST_AREAS], lists[1][:MOST_RANKED]
-    cut = [len(some) < len(whole) for some, whole in zip((tasks, areas, ranked), (every, *lists), strict=True)]
-    rest = "The first tasks and models are shown; fewshot.csv has all." if any(cut) else ""
+    cut = len(tasks) < len(every) or len(areas) < len(lists[0]) or len(ranked) < len(lists[1])
+    rest = "The first tasks and models are shown; fewshot.csv has all." if cut else ""
     columns = min(COLUMNS, max(1, len(tasks)))
     heights = [CURVE_MM * -(-len(tasks) // columns)]
     heights += [16 + layout.ROW_MM * len(rows) if rows else 0 for rows in (areas, ranked)]
