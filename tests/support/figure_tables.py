@@ -24,6 +24,7 @@ from foundationless.tasks.shortcuts import CHECKS
 from support import ROOT
 from support.effect_tables import effect_frames, reported_rows
 from support.output_tables import output_frames
+from support.variant_tables import variant_frames
 
 SENTENCE = "Synthetic tables of the tests; no number here is a result."
 KEYS = ["analysis", "task", "model", "init"]
@@ -107,7 +108,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= diagnostics | _cost(arms, rng) | _claims(cards, rng)
     frames |= {"shortcuts": _shortcuts(frames["audits"], np.random.default_rng(seed))}
     frames |= _reported(scores, cards, rng) | _importances(scores, rng)
-    frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed))
+    frames |= _layers(scores, frames["across_tasks"], np.random.default_rng(seed)) | variant_frames(scores)
     further = (effect_frames(*((12, 4) if models > 2 else (2, 1))), output_frames(4 if models > 2 else 2))
     for name, rows in (pair for part in further for pair in part.items()):
         frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows

@@ -17,6 +17,7 @@ from foundationless.evaluation.outputs.tables import judge
 from foundationless.evaluation.records import check_once, read_record
 from foundationless.evaluation.spending import Looks
 from foundationless.evaluation.task_results import IDENTITY, KEYS, NOTES, note, of_split, read_predictions
+from foundationless.evaluation.variants.scores import score_variants
 from foundationless.evaluation.verification.arms import check_task, sentences
 from foundationless.runtime.log import tell
 from foundationless.runtime.processes import counted, map_forked
@@ -158,6 +159,7 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
         summary.diagnostics["outputs"] = _read_outputs_at(analysis.looks, summary.diagnostics["outputs"])
     summary.notes[:0] = notes
     summary.diagnostics["layers"] = layers
+    summary.diagnostics["variant_scores"] = score_variants(records, predictions, analysis.resamples, analysis.seed)
     summary.diagnostics["verification"] = pd.DataFrame(verified, columns=diagnostics.COLUMNS["verification"])
     return summary
 

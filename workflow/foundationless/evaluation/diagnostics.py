@@ -26,6 +26,7 @@ from foundationless.evaluation.outputs.scatter import SCATTER, scatter
 from foundationless.evaluation.records import SELECTIONS, flatten_selections
 from foundationless.evaluation.task_results import IDENTITY, KEYS, Name, TaskResults, sizes
 from foundationless.evaluation.variance_components import variance_components
+from foundationless.evaluation.variants.scores import VARIANT_SCORES
 from foundationless.evaluation.verification.cells import COLUMNS as VERIFICATION
 from foundationless.study.vocabulary import CONFUSED, MARGINS
 
@@ -47,6 +48,7 @@ COLUMNS = {
     "selections": SELECTIONS,
     "settings": [*KEYS, "setting", "text"],
     "layers": LAYERS,
+    "variant_scores": VARIANT_SCORES,
     "verification": list(VERIFICATION),
     "effects": effects.EFFECTS,
     "interactions": effects.INTERACTIONS,

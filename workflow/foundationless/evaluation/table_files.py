@@ -26,9 +26,9 @@ WORDS = {
     *KEYS, "metric", "selection", "versus", "reference", "reference_init", "verdict", "test", "component", "actual",
     "predicted", "what", "within", "split", "candidate", "chosen", "edge", "learned", "setting", "text", "note",
     "pooling", "condition", "null", "gene", "label", "unit", "matched", "last",
-    "perturbation", "group", "kind", "name", "output",
+    "perturbation", "group", "kind", "name", "output", "scored_by", "held_out", "selected",
 }  # fmt: skip
-TRUTHS = {"chosen", "learned", "null", "matched", "last"}
+TRUTHS = {"chosen", "learned", "null", "matched", "last", "selected"}
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS
 _FILLED = ("scores", "comparisons")  # tables whose rows all name an arm and a metric
 _PARTS = (("task", parse_task, TaskName), ("model", parse_model, ModelName))

@@ -77,7 +77,7 @@ def encode(weights: Weights, sequence: str) -> np.ndarray:
     return ids
 
 
-def _log_probabilities(weights: Weights, hidden: Tensor, targets: Tensor) -> Tensor:
+def log_probabilities(weights: Weights, hidden: Tensor, targets: Tensor) -> Tensor:
     """Log probability [tokens] of `targets` [tokens] given hidden states [tokens, width]; logits are made in parts."""
     parts = []
     for start in range(0, len(hidden), PROJECTED):
@@ -110,7 +110,7 @@ def causal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
     def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
         for place, row in enumerate(rows):
             length = len(inputs[row])
-            given = _log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
+            given = log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
             scores[row] = np.concatenate([[np.nan], given.double().cpu().numpy()])
 
     run_network(weights, inputs, handle, label="likelihood", **compute)
@@ -126,7 +126,7 @@ def causal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
     return {"site": site[1] - site[0], "window": window[1] - window[0]}
 
 
-def _read_masked(
+def read_masked(
     weights: Weights,
     masked: Sequence[tuple[np.ndarray, np.ndarray]],
     read: Callable[[int, Tensor], None],
@@ -178,7 +178,7 @@ def masked_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
         wanted = torch.from_numpy(targets[request]).to(logits.device)
         scores[request] = float(logits.log_softmax(dim=1).gather(1, wanted[:, None]).double().sum())
 
-    _read_masked(weights, requests, read, compute)
+    read_masked(weights, requests, read, compute)
     return scores[1::2] - scores[0::2]
 
 
@@ -219,5 +219,5 @@ def marginal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mapp
         bases = logits[0].double()[members].logsumexp(dim=1)
         scores[request] = float(bases[alt] - bases[ref])
 
-    _read_masked(weights, requests, read, compute)
+    read_masked(weights, requests, read, compute)
     return scores

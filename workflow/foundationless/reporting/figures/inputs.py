@@ -57,6 +57,9 @@ NEEDED = {
     "runs": (
         "analysis", "task", "model", "init", "selection", "metric", "seed", "fold", "value", "variant", "reading",
     ),
+    "variant_scores": (
+        "analysis", "task", "model", "init", "scored_by", "auroc", "auroc_low", "auroc_high", "n_test", "variant",
+    ),
     "table_11_widths": ("task", "model", "width"),
     "table_14_windows": ("variant", "model", "init", "mean", "reported"),
     "records": ("analysis", "task", "model", "variant"),
@@ -90,6 +93,7 @@ READ = {
     "optimism": ("versus", "n_test"),
     "outputs": ("selection", "n", "chance"),
     "scatter": ("selection",),
+    "variant_scores": ("seeds", "parameters", "held_out"),
     "reported_comparison": ("difference", "low", "high", "same_model"),
     "table_14_windows": ("reported_source",),
     "records": (
