@@ -22,12 +22,12 @@ def variant_frames(scores: pd.DataFrame, seed: int = 0) -> dict[str, pd.DataFram
             if name == "llr_marginal" and "nt" not in arm["model"]:
                 continue
             value = 0.6 + gain * (arm["init"] == "pretrained") + rng.normal(0, 0.02)
-            rows.append(arm | {"scored_by": name, "auroc": value, "seeds": 3})
+            rows.append(arm | {"scored_by": name, "auroc_within": value, "seeds": 3})
     cheap = scores.loc[scores["init"] == "baseline", "model"].unique()[:CHEAP]
     for task in arms["task"].unique():
         for name in cheap:
             arm = {"analysis": "variant_probe", "task": task, "model": name, "init": "baseline", "parameters": 0}
-            rows.append(arm | {"scored_by": "probe", "auroc": 0.55 + rng.normal(0, 0.02), "seeds": 1})
+            rows.append(arm | {"scored_by": "probe", "auroc_within": 0.55 + rng.normal(0, 0.02), "seeds": 1})
     table = pd.DataFrame(rows)
-    ends = {"auroc_low": table["auroc"] - 0.05, "auroc_high": table["auroc"] + 0.05}
+    ends = {"auroc_within_low": table["auroc_within"] - 0.05, "auroc_within_high": table["auroc_within"] + 0.05}
     return {"variant_scores": table.assign(**ends, n_test=480, held_out="chromosome", selected=False)}

@@ -535,6 +535,8 @@ class Plan:
         compared = kind.classifies or kind.predicts_effects or kind.probes_variants
         joining = [name for name in cheap if compared or self.model(name).is_outside]
         joining = [name for name in joining if self.reads(analysis, name)]
+        if kind.probes_variants:  # a network among the baselines is trained, which nothing is here
+            joining = [name for name in joining if self.model(name).family in OF_VARIANTS]
         return [*spec.get("models", own), *spec.get("baselines", joining)]
 
     def _joins(self, analysis: str, name: str) -> bool:

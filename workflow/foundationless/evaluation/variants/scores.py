@@ -14,16 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from foundationless.evaluation.bootstrap import LEVEL, Arm, Run, compare_arms, interval, resample_weights, stratify
+from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, interval, resample_weights, stratify
 from foundationless.evaluation.metrics import evaluate_ranking, from_ranking, spearman
 from foundationless.evaluation.task_results import KEYS, Name, TaskResults, read_results
 from foundationless.study.vocabulary import ANALYSES, RANK_METRICS
 
 VARIANT_SCORES = [
     *KEYS, "scored_by", "selected", "auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high",
-    "auroc_opposite", "auprc_opposite", "share", "n_test", "seeds", "delta", "delta_low", "delta_high", "p", "held_out",
-    "folds", "auroc_folds", "auroc_folds_se", "auprc_folds", "auprc_folds_se", "spearman_background", "auroc_adjusted",
-    "auroc_adjusted_low", "auroc_adjusted_high", "parameters",
+    "auroc_opposite", "auprc_opposite", "share", "n_test", "seeds", "held_out", "auroc_within", "auroc_within_low",
+    "auroc_within_high", "delta", "delta_low", "delta_high", "p", "folds", "auroc_folds", "auroc_folds_se",
+    "auprc_folds", "auprc_folds_se", "spearman_background", "auroc_adjusted", "auroc_adjusted_low",
+    "auroc_adjusted_high", "parameters",
 ]  # fmt: skip
 PROBE = "probe"  # the score that is reported
 STRATA = 5  # of the background, with as many variants in each
@@ -38,9 +39,10 @@ def score_variants(
 ) -> pd.DataFrame:
     """`VARIANT_SCORES` of the cells of a task, those of an analysis that probes variants; otherwise without rows.
 
-    A score of an arm is the mean over its seeds; `delta` is the paired difference in AUROC of a pretrained arm with the
-    random arm of the same model and score, and `p` its two-sided p value, adjusted for nothing. Means over `folds` are
-    of those with both classes, weighted by their variants.
+    A score of an arm is the mean over its seeds. `auroc_within` is of pairs of one fold alone: probes of several folds
+    do not compare. `delta` is its paired difference of a pretrained arm with the random arm of the same model and
+    score, and `p` the two-sided p value, adjusted for nothing. Means over `folds` are of those with both classes,
+    weighted by their variants.
     """
     if not records or ANALYSES[records[0]["analysis"]].rule != "probe_variants":
         return pd.DataFrame(columns=VARIANT_SCORES)
@@ -94,6 +96,13 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     scored = {metric: results.score(metric, results.resamples)["validation"] for metric in RANK_METRICS}
     positive = results.classes[1]
+    weights = _weights(results)
+    within = {
+        arm: _among_alike(
+            runs := results.runs(arm, "validation"), positive, [_folds(runs[0], held_out)] * len(runs), weights
+        )
+        for arm in results.order
+    }
     for arm in results.order:
         runs = results.runs(arm, "validation")
         yield (
@@ -103,18 +112,43 @@ def _rows(
             | _opposite(runs, positive)
             | {"share": float((runs[0].labels == positive).mean()), "n_test": len(runs[0].labels)}
             | {"seeds": len({run.seed for run in runs}), "parameters": results.of(arm)[0].record["parameters"]}
-            | _difference(scored["auroc"], arm, results.seed)
             | {"held_out": by}
+            | _ends("auroc_within", interval(within[arm], results.seed, "auroc"))
+            | _difference(within, arm, results.seed)
             | _over_folds(runs, positive, held_out)
-            | _confounded(runs, positive, [likely[*arm, run.seed] for run in runs], results)
+            | _confounded(runs, positive, [likely[*arm, run.seed] for run in runs], weights, results.seed)
         )
+
+
+def _weights(results: TaskResults) -> Floats:
+    """How often each variant is drawn [1 + resamples, n], as all arms of a set are: once, then in each resample."""
+    runs = [run for cell in results.cells for run in cell.runs.values()]
+    names, strata = stratify(runs)
+    owner = np.searchsorted(names, runs[0].groups)
+    drawn = resample_weights(strata, results.resamples, np.random.default_rng(results.seed))
+    return np.concatenate([np.ones((1, len(owner))), drawn[:, owner]])
+
+
+def _folds(run: Run, held_out: pd.Series) -> NDArray[np.int64]:
+    """Number [n] of the fold of each variant; one for all where nobody says it."""
+    return np.asarray(pd.factorize(held_out.reindex(run.ids))[0], dtype=np.int64)
+
+
+def _among_alike(runs: Sequence[Run], positive: str, strata: Sequence[NDArray[np.int64]], weights: Floats) -> Arm:
+    """The AUROC within strata [n] of each run, as an arm under the resamples."""
+    pairs = zip(runs, strata, strict=True)
+    values = np.stack([within_strata(run.labels == positive, _score(run), parts, weights) for run, parts in pairs])
+    return Arm(values[:, 0], values[:, 1:], np.array([run.seed for run in runs]))
+
+
+def _ends(name: str, one: Estimate) -> dict[str, float]:
+    return {name: one.value, f"{name}_low": max(one.low, 0.0), f"{name}_high": one.high}
 
 
 def _values(scored: Mapping[str, Mapping[Name, Arm]], arm: Name, seed: int) -> dict[str, float]:
     found = {}
     for metric, arms in scored.items():
-        one = interval(arms[arm], seed, metric)
-        found |= {metric: one.value, f"{metric}_low": max(one.low, 0.0), f"{metric}_high": one.high}
+        found |= _ends(metric, interval(arms[arm], seed, metric))
     return found
 
 
@@ -175,25 +209,15 @@ def weighted_mean(values: Floats, sizes: Floats) -> tuple[float, float]:
 
 
 def _confounded(
-    runs: Sequence[Run], positive: str, likely: Sequence[pd.Series], results: TaskResults
+    runs: Sequence[Run], positive: str, likely: Sequence[pd.Series], weights: Floats, seed: int
 ) -> dict[str, float]:
     """Rank correlation of the score with the background, and the AUROC among variants of like background."""
     if any(one.dropna().empty for one in likely):
         return {}
     known = [one.reindex(run.ids).to_numpy(dtype=np.float64) for one, run in zip(likely, runs, strict=True)]
-    names, strata = stratify(runs)
-    owner = np.searchsorted(names, runs[0].groups)
-    drawn = resample_weights(strata, results.resamples, np.random.default_rng(results.seed))
-    weights = np.concatenate([np.ones((1, len(owner))), drawn[:, owner]])
-    curves = [
-        within_strata(run.labels == positive, _score(run), _quantiles(values), weights)
-        for run, values in zip(runs, known, strict=True)
-    ]
-    values = np.mean(curves, axis=0)
-    low, high = np.nanquantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(values) > 1 else (np.nan,) * 2
     rho = [spearman(_score(run), values) for run, values in zip(runs, known, strict=True)]
-    adjusted = {"auroc_adjusted": float(values[0]), "auroc_adjusted_low": low, "auroc_adjusted_high": high}
-    return {"spearman_background": float(np.mean(rho))} | adjusted
+    among = _among_alike(runs, positive, [_quantiles(values) for values in known], weights)
+    return {"spearman_background": float(np.mean(rho))} | _ends("auroc_adjusted", interval(among, seed, "auroc"))
 
 
 def _quantiles(values: Floats) -> NDArray[np.int64]:

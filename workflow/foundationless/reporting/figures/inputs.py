@@ -58,7 +58,8 @@ NEEDED = {
         "analysis", "task", "model", "init", "selection", "metric", "seed", "fold", "value", "variant", "reading",
     ),
     "variant_scores": (
-        "analysis", "task", "model", "init", "scored_by", "auroc", "auroc_low", "auroc_high", "n_test", "variant",
+        "analysis", "task", "model", "init", "scored_by", "auroc_within", "auroc_within_low", "auroc_within_high",
+        "n_test", "variant",
     ),
     "table_11_widths": ("task", "model", "width"),
     "table_14_windows": ("variant", "model", "init", "mean", "reported"),

@@ -21,7 +21,7 @@ def variant_effects(tables: Tables) -> Figure:
     """AUROC of every kind of score, a panel per set, both arms; against the size of a model where there are several."""
     title = "Variant effects · Probe, distances and likelihood ratio, beside what costs nothing"
     found = of_plain_tasks(tables.extra("variant_scores"))
-    found = found[found["auroc"].notna() & found["model"].isin(tables.looks)]
+    found = found[found["auroc_within"].notna() & found["model"].isin(tables.looks)]
     found = found[found["init"].isin((*ARMS, "baseline"))]
     if found.empty:
         return style.missing(title, "No scores of analysis variant_probe (variant_scores.csv).")
@@ -100,8 +100,8 @@ def _panel(
         arm = tables.arm(row)
         if (y := places.get((row.kind, row.model, arm))) is not None:
             mark = style.filling(tables.looks[row.model], arm) | {"markersize": 3.4, "linestyle": "none"}
-            style.interval(axes, y, row.auroc_low, row.auroc_high, mark["color"])
-            axes.plot(row.auroc, y, zorder=3, **mark)
+            style.interval(axes, y, row.auroc_within_low, row.auroc_within_high, mark["color"])
+            axes.plot(row.auroc_within, y, zorder=3, **mark)
     ticks: dict[str, list[float]] = {}
     for (kind, name, init), y in places.items():
         ticks.setdefault(tables.looks[name].label if init == "baseline" else KINDS[kind], []).append(y)
@@ -125,11 +125,13 @@ def _growth(axes: Axes, tables: Tables, rows: pd.DataFrame) -> None:
     """Probe and likelihood ratio of one set against parameters, a line per family and arm."""
     for (_, kind, init), line in rows.sort_values("parameters").groupby(["family", "kind", "init"], sort=False):
         look = tables.looks[line["model"].iloc[0]]
-        axes.plot(line["parameters"], line["auroc"], color=look.color, linewidth=0.7, linestyle=style.ARM_LINES[init])
+        axes.plot(
+            line["parameters"], line["auroc_within"], color=look.color, linewidth=0.7, linestyle=style.ARM_LINES[init]
+        )
         for row in each(line):
-            style.interval(axes, row.parameters, row.auroc_low, row.auroc_high, look.color, vertical=True)
+            style.interval(axes, row.parameters, row.auroc_within_low, row.auroc_within_high, look.color, vertical=True)
             mark = style.filling(tables.looks[row.model], init) | {"marker": GROWING[kind], "markersize": 3.4}
-            axes.plot(row.parameters, row.auroc, zorder=3, **mark)
+            axes.plot(row.parameters, row.auroc_within, zorder=3, **mark)
     axes.axhline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
     axes.set_xscale("log")
     axes.minorticks_off()
@@ -143,7 +145,8 @@ def _caption(tables: Tables, found: pd.DataFrame, pooling: str, sized: bool, mod
     held = [word for word in ("chromosome", "block", "group") if found["held_out"].eq(word).any()]
     what = {"chromosome": "each chromosome", "block": "blocks of neighbours", "group": "groups"}
     words = (
-        "a, AUROC of pathogenic against benign variants. Supervised probe: logistic regression on (REF, ALT − REF), "
+        "a, AUROC of pathogenic against benign variants, over pairs that are held out together. Supervised probe: "
+        "logistic regression on (REF, ALT − REF), "
         f"scored on variants that it never saw, with {' or '.join(what[word] for word in held) or 'parts'} held out; "
         "pooling and penalty are chosen within the training variants. Baselines (grey): the same on features that "
         f"cost nothing, by the same folds. L2 and cosine: distance of REF and ALT embeddings ({pooling} pooling); "

@@ -1,7 +1,11 @@
 """The supervised probe: regularised logistic regression, of variants that its folds hold out.
 
-Classes are weighted alike in training. Otherwise a fold with many pathogenic variants is judged by a model that saw few
-of them, whose intercept is then low: pooled over folds that alone ranks a useless probe below chance.
+Every fold is scored by a probe of its own, and their log-odds do not compare: one that never saw the fold with most
+pathogenic variants expects few there, in its intercept and wherever features tell the place. Pooled, that alone ranks
+a useless probe far below chance (TP53, exons held out: AUROC 0.25). So log-odds are taken from the mean of the fold
+that was held out, whose labels nobody asks, which keeps a useless probe at chance and pulls a useful one towards it
+where folds differ in their shares: the AUROC within folds is the one to read (`evaluation.variants`). Classes are
+weighted alike in training.
 """
 
 import warnings
@@ -23,7 +27,8 @@ Floats = NDArray[np.float64]
 def out_of_fold(
     features: Mapping[str, Floats], positive: Mask, known: Mask, folds: Folds
 ) -> tuple[dict[str, Floats], list[dict[str, Any]]]:
-    """Log-odds [n] of being pathogenic by probes that never saw the variant's fold, and what was chosen in each fold.
+    """Log-odds [n] of being pathogenic by probes that never saw the variant's fold, less their mean in that fold, and
+    what was chosen in each fold.
 
     Scores are `probe`, with the features of the least loss, and of several `probe_NAME` with each. Features (name ->
     [n, d]) and strength are chosen within the training variants alone, by log loss on parts of them. `positive` and
@@ -43,7 +48,8 @@ def out_of_fold(
             tried = _tried(columns, positive, training, folds)
             strength = _best(tried)
             losses[name] = tried[strength]
-            answers[name] = _fit(columns, positive, training, held_out, [float(strength)])[0]
+            odds = _fit(columns, positive, training, held_out, [float(strength)])[0]
+            answers[name] = odds - odds.mean()
             selections.append(_selection("strength", f"{name} without {fold}", tried, strength))
             if several:
                 scores[_named(name)][held_out] = answers[name]
