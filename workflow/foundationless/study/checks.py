@@ -510,6 +510,9 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"analysis '{analysis}': baselines join classifications only; leave them out here.")
         if odd := [name for name in names if plan.model(name).is_baseline and name not in foreign]:
             raise UserError(f"analysis '{analysis}': '{odd[0]}' has no weights, which are scored here; leave it out.")
+    cheap = [name for name in spec.get("baselines", ()) if plan.model(name).is_baseline and name not in foreign]
+    if not kind.predicts_effects and (odd := [name for name in cheap if not plan.reads(analysis, name)]):
+        raise UserError(f"analysis '{analysis}': baseline '{odd[0]}' reads other sets; leave it out here.")
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
 

@@ -31,11 +31,10 @@ STRATA = 5  # of the background, with as many variants in each
 _NEEDED = ["id", "group", "label", "run", "fold", "score"]
 
 Floats = NDArray[np.float64]
-Table = pa.Table
 
 
 def score_variants(
-    records: Sequence[Mapping[str, Any]], predictions: Sequence[Table | None], resamples: int, seed: int
+    records: Sequence[Mapping[str, Any]], predictions: Sequence[pa.Table | None], resamples: int, seed: int
 ) -> pd.DataFrame:
     """`VARIANT_SCORES` of the cells of a task, those of an analysis that probes variants; otherwise without rows.
 
@@ -61,12 +60,12 @@ def score_variants(
     return pd.DataFrame(rows, columns=VARIANT_SCORES)
 
 
-def _names(predictions: Sequence[Table | None]) -> list[str]:
+def _names(predictions: Sequence[pa.Table | None]) -> list[str]:
     """Every score of every arm, in the order in which arms have them."""
     return list(dict.fromkeys(name for table in predictions if table for name in pc.unique(table["run"]).to_pylist()))
 
 
-def _only(table: Table, name: str) -> Table | None:
+def _only(table: pa.Table, name: str) -> pa.Table | None:
     """The rows of one score, marked as those that were selected; None where there are none with a number."""
     rows = table.filter(pc.equal(table["run"], name)).select(_NEEDED)
     if not rows.num_rows or not pc.any(pc.is_finite(rows["score"])).as_py():
@@ -74,7 +73,7 @@ def _only(table: Table, name: str) -> Table | None:
     return rows.append_column("selected", pa.array(np.ones(rows.num_rows, dtype=bool)))
 
 
-def _held_out(predictions: Sequence[Table | None]) -> tuple[pd.Series, str]:
+def _held_out(predictions: Sequence[pa.Table | None]) -> tuple[pd.Series, str]:
     """The fold that held each variant out, by id, and what the folds are; an arm from outside says neither."""
     for table in predictions:
         if table is not None and "held_out" in table.column_names:
@@ -83,11 +82,11 @@ def _held_out(predictions: Sequence[Table | None]) -> tuple[pd.Series, str]:
     return pd.Series(dtype=object), ""
 
 
-def _background(table: Table) -> pd.Series:
+def _background(table: pa.Table) -> pd.Series:
     """What a cell says of the likelihood of REF windows, by id; none of an arm without likelihoods."""
     if "background" not in table.column_names:
         return pd.Series(dtype=np.float64)
-    frame = table.select(["id", "background"]).to_pandas().drop_duplicates("id")
+    frame: pd.DataFrame = table.select(["id", "background"]).to_pandas().drop_duplicates("id")
     return frame.set_index(frame["id"].astype(str))["background"].astype(np.float64)
 
 
@@ -146,7 +145,7 @@ def _ends(name: str, one: Estimate) -> dict[str, float]:
 
 
 def _values(scored: Mapping[str, Mapping[Name, Arm]], arm: Name, seed: int) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for metric, arms in scored.items():
         found |= _ends(metric, interval(arms[arm], seed, metric))
     return found

@@ -1,5 +1,7 @@
 """Variant effects: probe, distances, likelihood ratio and what costs nothing side by side, and size of models."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -99,7 +101,10 @@ def _panel(
     for row in each(rows):
         arm = tables.arm(row)
         if (y := places.get((row.kind, row.model, arm))) is not None:
-            mark = style.filling(tables.looks[row.model], arm) | {"markersize": 3.4, "linestyle": "none"}
+            mark: dict[str, Any] = style.filling(tables.looks[row.model], arm) | {
+                "markersize": 3.4,
+                "linestyle": "none",
+            }
             style.interval(axes, y, row.auroc_within_low, row.auroc_within_high, mark["color"])
             axes.plot(row.auroc_within, y, zorder=3, **mark)
     ticks: dict[str, list[float]] = {}
@@ -123,14 +128,18 @@ def _sized(tables: Tables, own: pd.DataFrame) -> pd.DataFrame:
 
 def _growth(axes: Axes, tables: Tables, rows: pd.DataFrame) -> None:
     """Probe and likelihood ratio of one set against parameters, a line per family and arm."""
-    for (_, kind, init), line in rows.sort_values("parameters").groupby(["family", "kind", "init"], sort=False):
+    for names, line in rows.sort_values("parameters").groupby(["family", "kind", "init"], sort=False):
+        _, kind, init = map(str, names)
         look = tables.looks[line["model"].iloc[0]]
         axes.plot(
             line["parameters"], line["auroc_within"], color=look.color, linewidth=0.7, linestyle=style.ARM_LINES[init]
         )
         for row in each(line):
             style.interval(axes, row.parameters, row.auroc_within_low, row.auroc_within_high, look.color, vertical=True)
-            mark = style.filling(tables.looks[row.model], init) | {"marker": GROWING[kind], "markersize": 3.4}
+            mark: dict[str, Any] = style.filling(tables.looks[row.model], init) | {
+                "marker": GROWING[kind],
+                "markersize": 3.4,
+            }
             axes.plot(row.parameters, row.auroc_within, zorder=3, **mark)
     axes.axhline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
     axes.set_xscale("log")
