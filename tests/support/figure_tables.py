@@ -26,6 +26,7 @@ from support.effect_tables import effect_frames, reported_rows
 from support.gain_tables import gain_frames
 from support.output_tables import output_frames
 from support.trend_tables import trend_frames
+from support.variant_tables import variant_frames
 
 SENTENCE = "Synthetic tables of the tests; no number here is a result."
 KEYS = ["analysis", "task", "model", "init"]
@@ -114,6 +115,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     frames |= _trust(scores, np.random.default_rng(seed))
     frames |= trend_frames(comparisons, diagnostics["runs"], tasks, cards, seed)
     frames["fewshot"] = _fewshot(scores, np.random.default_rng(seed))
+    frames |= variant_frames(scores)
     further = (effect_frames(*((12, 4) if models > 2 else (2, 1))), output_frames(4 if models > 2 else 2))
     for name, rows in (pair for part in further for pair in part.items()):
         frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows

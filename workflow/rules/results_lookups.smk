@@ -1,5 +1,5 @@
 METRICS = {study.metric(analysis, name) for analysis, tasks in study.by_task.items() for name in tasks}
-DIAGNOSTICS = vocabulary.diagnostics_of(METRICS)  # tables of labels with outputs where a task has such
+DIAGNOSTICS = vocabulary.diagnostics_of(METRICS, study.by_task)  # tables of outputs, of variants: where a task has such
 MOST_PROCESSES = 4  # of a job that summarises: each holds the predictions of a task
 SHOWN = 20  # missing files that are named before anything runs
 

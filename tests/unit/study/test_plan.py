@@ -74,7 +74,8 @@ def test_networks_have_both_arms_at_the_same_seeds_and_baselines_of_classificati
         assert arms and all(found == {"pretrained", "random"} for found in arms.values())
     assert len(design.cells) == len(set(design.cells))
     baselines = [job for job in design.cells if job.init == "baseline"]
-    assert {job.analysis for job in baselines} <= {*vocabulary.CLASSIFICATIONS, *vocabulary.OF_EFFECTS}
+    others = (*vocabulary.OF_EFFECTS, *vocabulary.PROBED)
+    assert {job.analysis for job in baselines} <= {*vocabulary.CLASSIFICATIONS, *others}
     assert len(baselines) == len({(job.analysis, job.task, job.model) for job in baselines})
 
 
@@ -94,6 +95,27 @@ def test_genotypes_are_read_of_people_alone(parts):
     analyses = {"finetune": {"tasks": ["sim_mark"]}, "ancestry": {"tasks": ["sim_ancestry"]}}
     jobs = study(parts, analyses=analyses).cells
     assert {job.analysis for job in jobs if job.model.startswith("genotype")} == {"ancestry"}
+
+
+def test_baselines_of_variants_join_probes_of_variants_alone_where_the_set_has_their_column(parts):
+    """Without a list of baselines too; a set of TP53 states changes of residues, and no splice sites."""
+    cheap = {"variant_cpg": {}, "variant_blosum62": {}, "variant_splice": {}, "kmer_logistic": {}}
+    config = changed(parts, baselines=cheap, genomes__human={"pieces": [{"source": "simulated:genome.fa"}]})
+    probed = {"tasks": ["sim_variants", "mini_tp53"], "models": ["ntv2.demo"], "seeds": [0, 1]}
+    config["analyses"] = {"variant_probe": probed, "frozen": {"tasks": ["sim_enhancer"], "models": ["ntv2.demo"]}}
+    design = checked(config, *parts[1:])
+    cells = [cell for cell in design.cells if cell.init == "baseline"]
+    assert {(cell.task, cell.model) for cell in cells} == {
+        ("sim_variants", "variant_cpg"), ("mini_tp53", "variant_cpg"), ("mini_tp53", "variant_blosum62"),
+        ("sim_enhancer", "kmer_logistic"),
+    }  # fmt: skip
+    rules = {cell.analysis: design.rule_of(cell) for cell in cells}
+    assert rules == {"variant_probe": "probe_variants", "frozen": "fit_baseline"} and len(cells) == 4
+    for models, sentence in ((["variant_cpg"], "frozen"), (["kmer_logistic"], "variant_probe")):
+        config["analyses"][sentence]["baselines"] = models
+        with pytest.raises(UserError, match=f"analysis '{sentence}'"):
+            checked(config, *parts[1:])
+        del config["analyses"][sentence]["baselines"]
 
 
 def test_qualifiers_set_tokenizer_width_and_arms(parts):

@@ -30,6 +30,7 @@ from foundationless.evaluation.task_results import (
 from foundationless.evaluation.transfer.gaps import GAPS, Source, find_gaps
 from foundationless.evaluation.trends.points import shared_tasks
 from foundationless.evaluation.trends.tables import curves_of, scaling_fits, worth_of_rows
+from foundationless.evaluation.variants.scores import score_variants
 from foundationless.evaluation.verification.arms import check_task, sentences
 from foundationless.runtime.log import tell
 from foundationless.runtime.processes import counted, map_forked
@@ -203,6 +204,7 @@ def summarise_task(analysis: Analysis, task: TaskCells) -> task_summary.Summary:
         bins = [summary.diagnostics["calibration"], calibrated[1]]
         summary.diagnostics["calibration"] = table_files.join_tables(bins, diagnostics.COLUMNS["calibration"])
         summary.diagnostics["transfer_gaps"] = _gaps(analysis, task, records, predictions)
+    summary.diagnostics["variant_scores"] = score_variants(records, predictions, analysis.resamples, analysis.seed)
     summary.diagnostics["verification"] = pd.DataFrame(verified, columns=diagnostics.COLUMNS["verification"])
     return summary
 

@@ -31,6 +31,7 @@ from foundationless.evaluation.transfer.gaps import GAPS
 from foundationless.evaluation.trends.gains import GAINS, gains
 from foundationless.evaluation.trends.tables import ROWS_WORTH, SCALING_FITS
 from foundationless.evaluation.variance_components import variance_components
+from foundationless.evaluation.variants.scores import VARIANT_SCORES
 from foundationless.evaluation.verification.cells import COLUMNS as VERIFICATION
 from foundationless.study.vocabulary import CONFUSED, MARGINS
 
@@ -55,6 +56,7 @@ COLUMNS = {
     "selections": SELECTIONS,
     "settings": [*KEYS, "setting", "text"],
     "layers": LAYERS,
+    "variant_scores": VARIANT_SCORES,
     "verification": list(VERIFICATION),
     "effects": effects.EFFECTS,
     "interactions": effects.INTERACTIONS,

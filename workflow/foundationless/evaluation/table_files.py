@@ -27,9 +27,9 @@ WORDS = {
     "predicted", "what", "within", "split", "candidate", "chosen", "edge", "learned", "setting", "text", "note",
     "pooling", "condition", "null", "gene", "label", "unit", "matched", "last",
     "perturbation", "group", "kind", "name", "output", "method", "source", "target", "weighting",
-    "other", "axis", "flag", "censored", "said", "measure",
+    "other", "axis", "flag", "censored", "said", "measure", "scored_by", "held_out", "selected",
 }  # fmt: skip
-TRUTHS = {"chosen", "learned", "null", "matched", "last"}
+TRUTHS = {"chosen", "learned", "null", "matched", "last", "selected"}
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS
 _FILLED = ("scores", "comparisons")  # tables whose rows all name an arm and a metric
 _PARTS = (("task", parse_task, TaskName), ("model", parse_model, ModelName))

@@ -10,7 +10,7 @@ import numpy as np
 
 from foundationless.errors import UserError
 from foundationless.features.bases import BASES, encode
-from foundationless.study.vocabulary import FEATURES, GENOTYPES, SEQUENTIAL
+from foundationless.study.vocabulary import FEATURES, GENOTYPES, OF_VARIANTS, SEQUENTIAL
 
 Reader = Callable[[np.ndarray], np.ndarray]  # from base codes [length] to features [d]
 
@@ -23,7 +23,7 @@ def features(family: str, sequences: Sequence[str], seed: int = 0, /, **options:
 
     `seed` counts for families that are drawn. An unknown family or option, or an empty sequence, is a `UserError`.
     """
-    elsewhere = (*GENOTYPES, *SEQUENTIAL)
+    elsewhere = (*GENOTYPES, *SEQUENTIAL, *OF_VARIANTS)
     if family not in FEATURES or family in elsewhere:
         known = ", ".join(name for name in FEATURES if name not in elsewhere)
         raise UserError(f"no baseline family '{family}'; the families are {known}.")

@@ -14,7 +14,7 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.records import Result
 from foundationless.models.weights import Weights
-from foundationless.scoring.likelihood_ratios import flip, ratios, retokenised
+from foundationless.scoring.likelihood_ratios import flip, ratios, retokenised, variants_of
 from foundationless.scoring.measures import check_variants, genes_of, judge_damage, rank_variants
 
 
@@ -45,11 +45,7 @@ def score_likelihood(
         selected_paper, split.
     """
     frame = prepare(frame)
-    offsets = frame["offset"].astype(int)
-    columns = [frame["sequence"], offsets, frame["ref"], frame["alt"]]
-    if "alternative" in frame.columns:  # some alleles differ in length
-        columns += [frame["alternative"], offsets]
-    variants = list(zip(*columns, strict=True))
+    variants = variants_of(frame)
     scores = ratios(weights, variants, compute, both_strands)
     first = next(iter(scores))
     if (blind := np.isnan(scores[first])).any():

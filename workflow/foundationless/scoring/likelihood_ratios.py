@@ -32,6 +32,15 @@ Substitution = tuple[str, int, str, str]  # REF window, offset, REF, ALT
 Variant = Substitution | tuple[str, int, str, str, str, int]
 
 
+def variants_of(frame: pd.DataFrame) -> list[Variant]:
+    """The variants of a checked set, with ALT windows of their own where alleles differ in length."""
+    offsets = frame["offset"].astype(int)
+    columns = [frame["sequence"], offsets, frame["ref"], frame["alt"]]
+    if "alternative" in frame.columns:
+        columns += [frame["alternative"], offsets]
+    return list(zip(*columns, strict=True))
+
+
 def sides(variant: Variant) -> tuple[tuple[str, int, str], tuple[str, int, str]]:
     """(window, 0-based offset, allele) of REF and of ALT."""
     sequence, offset, ref, alt = variant[:4]
@@ -98,7 +107,7 @@ def encode(weights: Weights, sequence: str) -> np.ndarray:
     return ids
 
 
-def _log_probabilities(weights: Weights, hidden: Tensor, targets: Tensor) -> Tensor:
+def log_probabilities(weights: Weights, hidden: Tensor, targets: Tensor) -> Tensor:
     """Log probability [tokens] of `targets` [tokens] given hidden states [tokens, width]; logits are made in parts."""
     parts = []
     for start in range(0, len(hidden), PROJECTED):
@@ -130,7 +139,7 @@ def causal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
     def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
         for place, row in enumerate(rows):
             length = len(inputs[row])
-            given = _log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
+            given = log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
             scores[row] = np.concatenate([[np.nan], given.double().cpu().numpy()])
 
     run_network(weights, inputs, handle, label="likelihood", **compute)
@@ -146,7 +155,7 @@ def causal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mappin
     return {"site": site[1] - site[0], "window": window[1] - window[0]}
 
 
-def _read_masked(
+def read_masked(
     weights: Weights,
     masked: Sequence[tuple[np.ndarray, np.ndarray]],
     read: Callable[[int, Tensor], None],
@@ -209,7 +218,7 @@ def _sums_of_masked(
         wanted = torch.from_numpy(targets[request]).to(logits.device)
         scores[request] = float(logits.log_softmax(dim=1).gather(1, wanted[:, None]).double().sum())
 
-    _read_masked(weights, requests, read, compute)
+    read_masked(weights, requests, read, compute)
     return scores
 
 
@@ -278,5 +287,5 @@ def marginal_ratios(weights: Weights, variants: Sequence[Variant], compute: Mapp
         bases = logits[0].double()[members].logsumexp(dim=1)
         scores[request] = float(bases[alt] - bases[ref])
 
-    _read_masked(weights, requests, read, compute)
+    read_masked(weights, requests, read, compute)
     return scores

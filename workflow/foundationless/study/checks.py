@@ -40,12 +40,14 @@ from foundationless.study.vocabulary import (
     LEARNED_METRICS,
     METRICS,
     NO_CHUNKS,
+    OF_VARIANTS,
     OTHER_CORPORA,
     PROBES,
     REFERENCES,
     SEQUENCE_CLASSIFIERS,
     SEQUENTIAL,
     SIMULATED,
+    VARIANT_FEATURES,
     is_other_pretraining,
     labels_of,
     steps_of,
@@ -207,6 +209,9 @@ def _check_entry(plan: Plan, name: str) -> None:
         return
     if model.is_baseline:
         _check_known("family of features", [model.family], FEATURES, where)
+    if model.family in OF_VARIANTS:
+        named = (model.entry.get("options") or {}).get("features") or []
+        _check_known("feature of variants", named, VARIANT_FEATURES, f"{where}, options.features")
     if model.is_baseline and "classifier" not in model.entry:
         raise UserError(f"{where}: a baseline needs a classifier; add one to the model table.")
     if model.is_baseline and (model.family in SEQUENTIAL) != (model.entry["classifier"] in SEQUENCE_CLASSIFIERS):
@@ -506,11 +511,14 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     if odd := [name for name in foreign if not plan.reads(analysis, name)]:
         why = f"it has no {kind.reads_outside}, which are" if kind.reads_outside else "its own weights are"
         raise UserError(f"analysis '{analysis}': '{odd[0]}' is from outside, and {why} read here; leave it out.")
-    if not kind.classifies and not kind.predicts_effects:
+    if not (kind.classifies or kind.predicts_effects or kind.probes_variants):
         if [name for name in spec.get("baselines", ()) if name not in foreign]:
             raise UserError(f"analysis '{analysis}': baselines join classifications only; leave them out here.")
         if odd := [name for name in names if plan.model(name).is_baseline and name not in foreign]:
             raise UserError(f"analysis '{analysis}': '{odd[0]}' has no weights, which are scored here; leave it out.")
+    cheap = [name for name in spec.get("baselines", ()) if plan.model(name).is_baseline and name not in foreign]
+    if not kind.predicts_effects and (odd := [name for name in cheap if not plan.reads(analysis, name)]):
+        raise UserError(f"analysis '{analysis}': baseline '{odd[0]}' reads other sets; leave it out here.")
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
 

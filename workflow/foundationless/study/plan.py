@@ -16,6 +16,7 @@ from foundationless.study.config import unknown
 from foundationless.study.families import CELL_FAMILIES, PIECES, PUBLISHED, count_parameters, depth_of, matched, scaled
 from foundationless.study.names import TOKENIZERS, in_source, parse_model, parse_task, without
 from foundationless.study.own.rows import is_path
+from foundationless.study.readers import READERS
 from foundationless.study.rungs import cut_rungs, default_rungs
 from foundationless.study.vocabulary import (
     ANALYSES,
@@ -30,12 +31,14 @@ from foundationless.study.vocabulary import (
     GENOTYPES,
     LAYERED_BY_DEFAULT,
     NO_CHUNKS,
+    OF_VARIANTS,
     PERTURBATION,
     POOLINGS,
     RANKED_BY,
     RETRIEVAL,
     SEQUENTIAL,
     VALIDATION,
+    VARIANT_FEATURES,
     has_one_checkpoint,
     is_other_pretraining,
     labels_of,
@@ -571,9 +574,11 @@ class Plan:
         # An analysis names its own rightly, or is told (`checks`); of the config's those join that it can read.
         own = [name for name in self.config["models"] if self._joins(analysis, name)]
         kind, cheap = ANALYSES[analysis], self.config["baselines"]
-        compared = kind.classifies or kind.predicts_effects
+        compared = kind.classifies or kind.predicts_effects or kind.probes_variants
         joining = [name for name in cheap if compared or self.model(name).is_outside]
         joining = [name for name in joining if self.reads(analysis, name)]
+        if kind.probes_variants:  # a network among the baselines is trained, which nothing is here
+            joining = [name for name in joining if self.model(name).family in OF_VARIANTS]
         return [*spec.get("models", own), *spec.get("baselines", joining)]
 
     def _joins(self, analysis: str, name: str) -> bool:
@@ -597,7 +602,9 @@ class Plan:
             return False
         if model.is_outside:
             return bool(kind.reads_outside) and kind.reads_outside in model.entry
-        return kind.classifies or not model.is_baseline
+        if model.is_baseline:
+            return kind.probes_variants if model.family in OF_VARIANTS else kind.classifies
+        return True
 
     def rule_of(self, cell: Cell) -> str:
         """The rule that makes the record of a cell."""
@@ -606,7 +613,7 @@ class Plan:
             return "import_scores" if kind.reads_outside == "scores" else kind.rule
         if kind.predicts_effects:
             return "predict_effects" if cell.init == "baseline" else kind.rule
-        return "fit_baseline" if cell.init == "baseline" else kind.rule
+        return "fit_baseline" if cell.init == "baseline" and kind.classifies else kind.rule
 
     @cached_property
     def outside_files(self) -> dict[str, str]:
@@ -637,8 +644,19 @@ class Plan:
         return family not in (SEQUENTIAL if people else GENOTYPES)
 
     def serves(self, name: str, task: str) -> bool:
-        """Whether a baseline's classifier, if it has one, learns a task's kind of labels; others have no cell of it."""
-        return not self.model(name).classifiers or bool(self.classifiers(name, task))
+        """Whether a baseline's classifier, if it has one, learns a task's kind of labels, and the set of a task has the
+        columns that one of variants reads; others have no cell of it."""
+        model = self.model(name)
+        if model.family in OF_VARIANTS:
+            read = {VARIANT_FEATURES.get(each, "") for each in (model.entry.get("options") or {}).get("features", ())}
+            return read <= {"", *self.offered(task)}
+        return not model.classifiers or bool(self.classifiers(name, task))
+
+    def offered(self, task: str) -> tuple[str, ...]:
+        """Columns of a set of variants that features may read: those of its reader, and those that its options name."""
+        reader = READERS.get(self.task(task)["reader"])
+        named = dict(read_pairs(self.task(task)["options"])).get("columns", "")
+        return (*(reader.offers if reader else ()), *(word.strip() for word in named.split(",") if word.strip()))
 
     def _arms(self, analysis: str, model: Model) -> Sequence[str]:
         wanted = model.arms if model.is_baseline else self.config["analyses"][analysis].get("arms", model.arms)

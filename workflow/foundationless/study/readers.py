@@ -28,7 +28,8 @@ class Reader:
     two tasks), or `effects`, which are no sequences. `function` is `module:function` in `foundationless.tasks.readers`;
     of `effects` in `foundationless.perturbation`. A source that ends in `*` stands for any name of that beginning;
     `required` sources must be given, or in their place the one source `whole`, which holds all splits. `labels` are the
-    kinds of labels (`vocabulary.LABELS`) that it can make; of several the option `label_kind` says which.
+    kinds of labels (`vocabulary.LABELS`) that it can make; of several the option `label_kind` says which. `offers` are
+    columns of its sets that features of variants may read (`vocabulary.VARIANT_FEATURES`).
     """
 
     makes: str
@@ -39,6 +40,7 @@ class Reader:
     options: Mapping[str, Option] = field(default_factory=dict)
     whole: str = ""
     labels: tuple[str, ...] = (CLASSES,)
+    offers: tuple[str, ...] = ()
 
     def knows(self, source: str) -> bool:
         """Whether a source of that name is one of the reader's."""
@@ -503,6 +505,11 @@ READERS = {
         | {
             "offset": Option("whole_number", 1847983, "hg38 position less hg19 position, constant over BRCA1"),
             "unlabelled": Option("yes_or_no", True, "yes: keep those of intermediate function, without label; or no"),
+            "columns": Option(
+                "words",
+                [],
+                "what the set tells of a variant besides: phylop, cadd, protein (p.S4F), splice_distance (bp)",
+            ),
         },
     ),
     "sge_values": Reader(
@@ -529,6 +536,7 @@ READERS = {
         sources={"table": "CSV with mutation (R175H) and label (benign, pathogenic)"} | _GRCH38,
         required=("table", "genome"),
         options=_LENGTH,
+        offers=("protein",),
     ),
     "effects": Reader(
         makes="effects",

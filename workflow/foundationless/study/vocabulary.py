@@ -21,6 +21,7 @@ RULES = (
     "finetune_effects",
     "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
     "score_bases",
+    "probe_variants",
     "look", "summarise_analysis", "recommend_model", "collect_tables", "draw_figures", "bind_figures",
     "write_verdict", "write_report",
 )  # fmt: skip
@@ -96,6 +97,11 @@ class Analysis:
         return self.rule in ("finetune_model", "probe")
 
     @property
+    def probes_variants(self) -> bool:
+        """A probe of variants: baselines on features of variants join it."""
+        return self.rule == "probe_variants"
+
+    @property
     def predicts_effects(self) -> bool:
         """A prediction of what perturbing genes does: its baselines and arms are of genes, its sets screens."""
         return self.rule in EFFECT_RULES
@@ -132,7 +138,8 @@ class Analysis:
         """Arms that it may have, but for `stepN`, which are without number."""
         if self.predicts_effects:
             return ("pretrained", "random", *EFFECT_ARMS, "baseline")
-        return ("pretrained", "random", *CONTROL_ARMS, *OTHER_CORPORA, *(("baseline",) if self.classifies else ()))
+        free = ("baseline",) if self.classifies or self.probes_variants else ()
+        return ("pretrained", "random", *CONTROL_ARMS, *OTHER_CORPORA, *free)
 
     def may_have(self, init: str) -> bool:
         """Whether it may have an arm."""
@@ -197,6 +204,11 @@ ANALYSES = {
     "indels": Analysis(
         "score_likelihood", "variants", "… and insertions, deletions and substitutions of several bases?",
         figure="variants", sets=("variants",),
+    ),
+    "variant_probe": Analysis(
+        "probe_variants", "variants",
+        "do its embeddings tell pathogenic variants, by distance or once a probe has learned from other chromosomes?",
+        figure="variant_effects", sets=("variants",),
     ),
     "mutagenesis": Analysis(
         "score_mutagenesis", "variants", "which of all substitutions of a window does the model notice?",
@@ -294,7 +306,8 @@ LAST_LAYER = "last_layer"  # the selection of what is best on the last layer alo
 class Features(NamedTuple):
     """A family of hand-made features: the function of its name in `features.composition`, or in `features.genotypes`.
 
-    `drawn`: anew with each seed, as a random network is. `of_genotypes`: read from sets of people alone.
+    `drawn`: anew with each seed, as a random network is. `of_genotypes`: read from sets of people alone. `of_variants`:
+    of variants (`VARIANT_FEATURES`), read by the analysis that probes these.
     `of_sequences`: the sequences themselves, base by base (`features.bases`), for `SEQUENCE_CLASSIFIERS` alone, from
     sets of which a sample is one sequence: not of people.
     """
@@ -302,6 +315,7 @@ class Features(NamedTuple):
     drawn: bool = False
     of_genotypes: bool = False
     of_sequences: bool = False
+    of_variants: bool = False
 
 
 # Families of features of the baselines; classifiers on features of a network, and on those made by hand.
@@ -316,6 +330,21 @@ FEATURES = {
     "bases": Features(of_sequences=True),
     "genotype": Features(of_genotypes=True),
     "genotype_pca": Features(of_genotypes=True),
+    "variant": Features(of_variants=True),
+}
+
+# Features of variants that cost nothing (`scoring.probes.cheap`), and the column of a set that each needs, if any.
+VARIANT_FEATURES = {
+    "transition": "",
+    "cpg": "",
+    "trinucleotide": "",
+    "length": "",
+    "splice_distance": "splice_distance",
+    "blosum62": "protein",
+    "phylop": "phylop",
+    "phastcons": "phastcons",
+    "gerp": "gerp",
+    "cadd": "cadd",
 }
 
 
@@ -365,6 +394,8 @@ DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
 GENOTYPES = tuple(name for name, family in FEATURES.items() if family.of_genotypes)
 
 SEQUENTIAL = tuple(name for name, family in FEATURES.items() if family.of_sequences)
+
+OF_VARIANTS = tuple(name for name, family in FEATURES.items() if family.of_variants)
 
 
 CLASSES, VALUES, TRACKS = "classes", "values", "tracks"  # kinds of labels: see `LABELS`
@@ -545,6 +576,7 @@ DIAGNOSTICS = (
     "selections",
     "settings",
     "layers",
+    "variant_scores",
     "verification",
     "effects",
     "interactions",
@@ -557,11 +589,14 @@ DIAGNOSTICS = (
 
 OF_OUTPUTS = ("outputs", "scatter")  # those of tasks whose labels have outputs alone
 
+OF_PROBED = ("variant_scores",)  # those of analyses that probe variants alone
 
-def diagnostics_of(metrics: Iterable[str]) -> tuple[str, ...]:
-    """Diagnostics that a study with tasks of these metrics has."""
-    has = bool({*metrics} & {*OUTPUT_METRICS})
-    return tuple(name for name in DIAGNOSTICS if has or name not in OF_OUTPUTS)
+
+def diagnostics_of(metrics: Iterable[str], analyses: Iterable[str] = ANALYSES) -> tuple[str, ...]:
+    """Diagnostics that a study with tasks of these metrics and with these analyses has."""
+    others: tuple[str, ...] = () if {*metrics} & {*OUTPUT_METRICS} else OF_OUTPUTS
+    others += () if any(ANALYSES[name].probes_variants for name in analyses) else OF_PROBED
+    return tuple(name for name in DIAGNOSTICS if name not in others)
 
 
 # Files that the rules simulate_genome, simulate_words, simulate_population and simulate_variants write.
@@ -634,6 +669,10 @@ FURTHER, CONTROLS = "More analyses", "Controls and costs"
 OF_EFFECTS = tuple(name for name, analysis in ANALYSES.items() if analysis.predicts_effects)
 
 
+# Those that probe variants.
+PROBED = tuple(name for name, analysis in ANALYSES.items() if analysis.probes_variants)
+
+
 class Figure(NamedTuple):
     """What a figure belongs to, the function of `reporting.figures` that draws it, and its arguments.
 
@@ -680,6 +719,7 @@ FIGURES = {
     "layers": Figure(FURTHER, "layers:layers"),
     "clustering": Figure(FURTHER, "probing:clustering"),
     "variants": Figure(FURTHER, "variation:variants"),
+    "variant_effects": Figure(FURTHER, "variant_effects:variant_effects", only=PROBED),
     "roc": Figure(FURTHER, "curves:roc"),
     "mutations": Figure(FURTHER, "variation:mutations"),
     "mutagenesis": Figure(FURTHER, "mutagenesis:mutagenesis"),

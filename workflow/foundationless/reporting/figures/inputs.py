@@ -80,6 +80,10 @@ NEEDED = {
         "analysis", "variant", "basis", "first", "second", "scope", "delta", "low", "high", "n", "models", "margin",
         "metrics", "verdict",
     ),
+    "variant_scores": (
+        "analysis", "task", "model", "init", "scored_by", "auroc_within", "auroc_within_low", "auroc_within_high",
+        "n_test", "variant",
+    ),
     "table_11_widths": ("task", "model", "width"),
     "table_14_windows": ("variant", "model", "init", "mean", "reported"),
     "records": ("analysis", "task", "model", "variant"),
@@ -120,6 +124,7 @@ READ = {
     "scatter": ("selection",),
     "rows_worth": ("selection",),
     "scaling_fits": ("selection",),
+    "variant_scores": ("seeds", "parameters", "held_out"),
     "reported_comparison": ("difference", "low", "high", "same_model"),
     "table_14_windows": ("reported_source",),
     "records": (

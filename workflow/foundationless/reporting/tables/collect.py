@@ -23,7 +23,7 @@ from foundationless.reporting.tables.inputs import Inputs, with_columns
 from foundationless.reporting.tables.output_scores import output_scores
 from foundationless.reporting.tables.pretraining.gains import curve, split_gain
 from foundationless.runtime.files import atomic_directory
-from foundationless.study.vocabulary import LAST_LAYER, OF_OUTPUTS, UNPAIRED
+from foundationless.study.vocabulary import LAST_LAYER, OF_OUTPUTS, OF_PROBED, UNPAIRED
 
 Tables = dict[str, pd.DataFrame]
 
@@ -60,8 +60,9 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
     bits = scores[scores["analysis"] == "bases"]
     gains |= {"bits_per_base": bits.reindex(columns=columns_of("bits_per_base"))}
     of_outputs = output_scores(scores, comparisons, inputs.diagnostics["outputs"], inputs.labels)
-    # What is of numbers and tracks alone is no table of a study that has none.
-    diagnostics = {name: one for name, one in inputs.diagnostics.items() if len(one) or name not in OF_OUTPUTS}
+    # What is of numbers and tracks alone, or of probes of variants, is no table of a study that has none.
+    some = (*OF_OUTPUTS, *OF_PROBED)
+    diagnostics = {name: one for name, one in inputs.diagnostics.items() if len(one) or name not in some}
     return {
         "scores": scores,
         "comparisons": comparisons,

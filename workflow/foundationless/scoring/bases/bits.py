@@ -24,7 +24,7 @@ from foundationless.models.inference import run_network
 from foundationless.models.pooling import special_mask
 from foundationless.models.weights import Weights
 from foundationless.scoring.bases.markov import ORDERS, Tables, fit_markov, markov_bits
-from foundationless.scoring.likelihood_ratios import _log_probabilities, _read_masked
+from foundationless.scoring.likelihood_ratios import log_probabilities, read_masked
 
 TURNS = 7  # of hiding tokens: about 15 % at once, as masked models are pretrained
 RESAMPLES = 1000
@@ -93,7 +93,9 @@ def model_bits(
         nats = _masked(weights, inputs, wanted, compute)
     read = zip(inputs, sequences, wanted, strict=True)
     spans = [tokenizer.spans(ids, sequence=text)[mask] for ids, text, mask in read]
-    bases = np.array([len(np.unique(np.concatenate([np.arange(*span) for span in own] or [[]]))) for own in spans])
+    bases = np.array(
+        [len(np.unique(np.concatenate([np.arange(0), *(np.arange(*span) for span in own)]))) for own in spans]
+    )
     return nats / np.log(2), bases.astype(np.int64)
 
 
@@ -106,7 +108,7 @@ def _causal(
         for place, row in enumerate(rows):
             length = len(inputs[row])
             if length > 1:
-                given = _log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
+                given = log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
                 nats[row] = -given.double().cpu().numpy()[wanted[row][1:]].sum()
 
     run_network(weights, inputs, handle, label="bits per base", **compute)
@@ -130,5 +132,5 @@ def _masked(
         targets = torch.from_numpy(np.asarray(ids[places], dtype=np.int64)).to(logits.device)
         nats[owners[request]] -= float(logits.log_softmax(dim=1).gather(1, targets[:, None]).double().sum())
 
-    _read_masked(weights, requests, read, compute)
+    read_masked(weights, requests, read, compute)
     return nats

@@ -84,8 +84,9 @@ TABULATED = {
 }
 TURNS = 7  # of hiding the tokens of a masked model, as `scoring.bases.bits` does
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
+FITTED = 20  # fits of a probe of variants with each kind of features: folds, each with parts that choose its strength
 # Rules that import torch beside those that score, and those of weights.
-NETWORKS = ("finetune_model", "embed", "embed_genes", "pretrain_cells", "finetune_effects")
+NETWORKS = ("finetune_model", "embed", "embed_genes", "probe_variants", "pretrain_cells", "finetune_effects")
 WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain", "pretrain_control")
 _COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"embed", "fit_baseline", "import_scores"}
 _COMPUTING |= {"pretrain", "pretrain_control"}
@@ -168,6 +169,8 @@ class Workload:
             return self._fits(rule, analysis, task, self.plan.model(model))
         if rule == "embed" or rule.startswith("score_"):
             return self._reading(rule, task, self.plan.model(model))
+        if rule == "probe_variants":
+            return self._variant_probe(task, self.plan.model(model))
         if rule in WEIGHT_RULES:
             return self._weights(rule, self.plan.model(model), init)
         return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
@@ -377,6 +380,18 @@ class Workload:
         if rule == "embed":
             return self._network(rule, seconds, 4.0 * total * width_of(model.config) * self.layers_kept(task, model))
         return self._network(rule, seconds + SCORED, 0.0)
+
+    def _variant_probe(self, task: str, model: Model) -> Work:
+        """Embeddings of REF and ALT, both likelihoods of each strand that is read, the background, the probe's fits;
+        of a baseline these alone."""
+        rows, scoring, total = self.rows(task), self.plan.config["scoring"], self.total(task)
+        features = 1 if model.is_baseline else len(scoring["poolings"])
+        columns = 10.0 if model.is_baseline else 2.0 * width_of(model.config)
+        fits = SCORED + features * FITTED * (FIT / 10 + LINEAR_SECONDS * total * min(columns, total))
+        if model.is_baseline:
+            return Work(cpu=self.start("probe_variants") + fits)
+        passes = 3 + 2 * (1 + bool(scoring["both_strands"]))
+        return self._network("probe_variants", self._forward(model, passes * total, rows["length"], 1) + fits, 0.0)
 
     def _weights(self, rule: str, model: Model, init: str = "") -> Work:
         size = 4.0 * self.parameters(model)

@@ -1,5 +1,6 @@
 """`clinical`, `sge` and `tp53_missense`: variants with REF windows and benign or pathogenic labels."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,13 @@ SEVERITY = (
 
 SGE_LABELS = {"FUNC": "benign", "LOF": "pathogenic", "INT": None}
 """Functional classes of Findlay et al. 2018 (Nature 562, 217) and the labels they stand for."""
+
+
+SGE_COLUMNS = {"phylop": "phyloP (mammalian)", "cadd": "CADD.score", "protein": "protein_variant"}
+"""Columns of a set of variants that baselines read, and those of the table that hold them."""
+
+_SGE_SOURCES = (*SGE_COLUMNS.values(), "transcript_variant", "experiment")
+_INTRONIC = re.compile(r"c\.[-*]?\d+[+-](\d+)")  # c.134+3A>G: three bases from the exon, in the intron
 
 
 def read_clinical(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
@@ -138,11 +146,38 @@ def read_sge_table(path: Path, offset: int, *further: str) -> pd.DataFrame:
 
 
 def read_sge(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
-    """BRCA1 SNVs with their function score (lower: less functional)."""
-    frame = read_sge_table(sources["table"], options["offset"])
+    """BRCA1 SNVs with their function score (lower: less functional), and of `columns` what the table says besides."""
+    columns = options["columns"]
+    if odd := [name for name in columns if name not in (*SGE_COLUMNS, "splice_distance")]:
+        raise UserError(f"option columns: '{odd[0]}' is none of {', '.join(SGE_COLUMNS)}, splice_distance.")
+    frame = read_sge_table(sources["table"], options["offset"], *(_SGE_SOURCES if columns else ()))
+    if columns:
+        frame["splice_distance"] = splice_distances(frame)
+        frame = frame.rename(columns={source: name for name, source in SGE_COLUMNS.items()})
     if not options["unlabelled"]:
         frame = frame[frame["label"].notna()]
-    return variant_windows(frame, Genome(sources["genome"]), options["length"], sources["table"].name)
+    variants = variant_windows(frame, Genome(sources["genome"]), options["length"], sources["table"].name)
+    if not columns:
+        return variants
+    keys = ["position", "ref", "alt"]
+    told = frame[[*keys, *columns]].drop_duplicates(keys).replace("NA", None)
+    numbers = [name for name in columns if name != "protein"]
+    told[numbers] = told[numbers].apply(pd.to_numeric, errors="coerce")
+    return variants.merge(told, on=keys, how="left", validate="one_to_one")
+
+
+def splice_distances(frame: pd.DataFrame) -> pd.Series:
+    """Bases from the nearest splice site (1: beside it) of SNVs of an SGE table with its `transcript_variant` and
+    `experiment`: of one in an intron as its name says, of others as far as the nearest such one of the same exon."""
+    named = frame["transcript_variant"].str.extract(_INTRONIC, expand=False).astype(float)
+    distances = named.copy()
+    for _, exon in frame.groupby("experiment"):
+        inside = exon.index[named[exon.index].isna()]
+        introns = exon.loc[named[exon.index].notna(), "position"].to_numpy()
+        if len(introns):
+            places = exon.loc[inside, "position"].to_numpy()
+            distances[inside] = abs(places[:, None] - introns).min(axis=1)
+    return distances
 
 
 def read_tp53_missense(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.DataFrame:
