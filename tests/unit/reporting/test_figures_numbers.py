@@ -74,7 +74,7 @@ def test_the_forest_says_every_word_and_what_keeps_from_one(full, tmp_path, draw
     """Fewer seeds, nothing learned and choices on an edge are on the page."""
 
     def change(rows):
-        if not {"scope", "verdict", "p_tost"} <= set(rows):
+        if not {"model", "scope", "verdict", "p_tost"} <= set(rows):
             return rows
         words = {"hyenadna": "one seed", "caduceus": "not learned"}
         return rows.assign(verdict=rows["model"].map(words).fillna(rows["verdict"]), mde=9.0)
