@@ -34,7 +34,10 @@ def fewshot(tables: Tables) -> Figure:
     if found.empty:
         return style.missing(title, "No scores of analysis fewshot on tasks named TASK.shotN.")
     drawn, words = data_and_width.average_draws(found)
-    caption = f"The head is chosen on the validation rows, which outnumber the training rows. {words} {tables.study}"
+    caption = (
+        "What chose the head stands in settings.csv (chosen_by): nothing (fixed), or the validation rows, which "
+        f"outnumber the training rows. {words} {tables.study}"
+    )
     return data_and_width.curves(tables, drawn, title, caption, "Training rows per class")
 
 
