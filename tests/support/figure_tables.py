@@ -432,7 +432,9 @@ def _records(scores: pd.DataFrame, arms: pd.DataFrame, rng: np.random.Generator)
     runs = runs.astype({"selected": object})
     explained = arms.loc[arms["analysis"] == "clustering", KEYS].merge(pd.DataFrame({"component": [1, 2]}), "cross")
     explained = explained.assign(seed=0, metric="explained_variance", value=0.2)
-    return pd.concat([losses, runs, folds, explained], ignore_index=True)
+    trusted = explained.assign(metric="trustworthiness", value=0.71, component=np.nan)
+    trusted = trusted.assign(measure=np.tile(["pca", "tsne"], len(trusted) // 2))
+    return pd.concat([losses, runs, folds, explained, trusted], ignore_index=True)
 
 
 def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -440,9 +442,10 @@ def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     found = shown.merge(pd.DataFrame({"id": [f"r{i}" for i in range(500)]}), "cross").assign(seed=0)
     labels = found["id"].str[1:].astype(int)
     names = np.array(CLASSES["biotype"])
-    return found.assign(
+    found = found.assign(
         label=names[labels % len(names)], x=rng.normal(size=len(found)) + labels % 9, y=rng.normal(size=len(found))
     )
+    return found.assign(tsne_x=found["y"] * 9, tsne_y=found["x"] * 9)
 
 
 def _substitutions(arms: pd.DataFrame) -> pd.DataFrame:

@@ -585,6 +585,7 @@ FIGURES = {
     "probing": Figure(FURTHER, "probing:probing"),
     "layers": Figure(FURTHER, "layers:layers"),
     "clustering": Figure(FURTHER, "probing:clustering"),
+    "maps": Figure(FURTHER, "maps:maps"),
     "variants": Figure(FURTHER, "variation:variants"),
     "roc": Figure(FURTHER, "curves:roc"),
     "mutations": Figure(FURTHER, "variation:mutations"),

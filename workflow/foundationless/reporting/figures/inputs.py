@@ -94,8 +94,9 @@ READ = {
     "table_14_windows": ("reported_source",),
     "records": (
         "init", "metric", "value", "seed", "n", "step", "run", "selection", "split", "selected", "fold", "component",
-        "depth",
+        "depth", "measure",
     ),
+    "maps": ("tsne_x", "tsne_y"),
     "mutagenesis": ("shift_max", "shift_mean", "llr"),
 }  # fmt: skip
 # Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
@@ -104,7 +105,7 @@ NUMBERS = [
     "gpu_hours", "gpus", "importance", "llr", "losses", "mean", "n", "p_friedman", "p_holm", "p_tost",
     "p_tost_holm", "peak_device_memory_mb", "peak_memory_mb", "position", "rank", "reported_sd", "rope_above",
     "rope_below", "rope_within", "rows", "shift_max", "shift_mean", "threads", "units", "validation", "width",
-    "wins", "with_defect", "without", "x", "y",
+    "tsne_x", "tsne_y", "wins", "with_defect", "without", "x", "y",
 ]  # fmt: skip
 # Columns that no row of a table leaves open.
 KEYS = {

@@ -177,8 +177,9 @@ TABLES: dict[str, Table] = {
         _DIAGNOSTICS, f"{_ARM} seed what within split candidate", parts=True,
     ),
     "maps": _table(
-        RESULTS, "Two coordinates of every sequence on every map of embeddings",
-        "task model init seed id label x y", "task model init seed id", csv=False,
+        RESULTS, "Two coordinates of every test sequence on every map of embeddings: of its first two principal "
+        "components, and of t-SNE where a row was drawn for it (results of before have none)",
+        "task model init seed id label x y tsne_x tsne_y", "task model init seed id", csv=False,
     ),
     "mutagenesis": _table(
         RESULTS, "Every substitution of in-silico mutagenesis in the window that the figure shows",

@@ -22,6 +22,8 @@ from foundationless.study.vocabulary import MARGINS
 
 _TEXTS = (*KEYS, "metric", "selection", "versus")  # columns of text, whatever an empty table says
 
+TSNE = ("tsne_x", "tsne_y")  # columns of a map that results of before lack
+
 Cards = Mapping[str, Mapping[str, Any]]
 
 
@@ -155,10 +157,7 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         audits=[read_json(path) for path in given.audits],
         looks=[read_json(path) for path in given.looks],
         corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
-        maps=[
-            table_files.read_parquet(path, columns_of("maps"), "an embedding map", "make it again", only=True)
-            for path in given.maps
-        ],
+        maps=[read_map(path) for path in given.maps],
         substitutions=[read_substitutions(path) for path in given.mutagenesis],
         cards=[read_card(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
@@ -189,6 +188,13 @@ def read_models(given: str) -> dict[str, dict[str, Any]]:
     if not cards or not all(isinstance(card, dict) and isinstance(card.get("order", 0), int) for card in cards):
         raise UserError("--models: not a mapping of model names to their cards; see --help.")
     return dict(models)
+
+
+def read_map(path: Path) -> pd.DataFrame:
+    """Maps of one job (`cluster_embeddings`); those of before have no places by t-SNE."""
+    needed = [name for name in columns_of("maps") if name not in TSNE]
+    frame = table_files.read_parquet(path, needed, "an embedding map", "make it again")
+    return frame.reindex(columns=columns_of("maps"))
 
 
 def read_substitutions(path: Path) -> pd.DataFrame:
