@@ -24,6 +24,7 @@ from foundationless.tasks.shortcuts import CHECKS
 from support import ROOT
 from support.effect_tables import effect_frames, reported_rows
 from support.output_tables import output_frames
+from support.structure_tables import structure_table
 
 SENTENCE = "Synthetic tables of the tests; no number here is a result."
 KEYS = ["analysis", "task", "model", "init"]
@@ -112,6 +113,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     for name, rows in (pair for part in further for pair in part.items()):
         frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows
     frames["p_reported_across"] = reported_rows()
+    frames["structure"] = structure_table(arms[arms["analysis"] == "clustering"])
     for name, frame in frames.items():
         parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
         parts.to_csv(directory / f"{name}.csv", index=False)

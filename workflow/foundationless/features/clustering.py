@@ -30,7 +30,7 @@ SILHOUETTE_ROWS = 2000  # a silhouette needs every distance between rows
 
 
 class Clustering(NamedTuple):
-    """Results, the map (id, label, x, y; by t-SNE tsne_x, tsne_y) and the p-values of the permutation test by metric."""
+    """Results, the map (id, label, x, y; of t-SNE tsne_x, tsne_y), and the permutation test's p-values by metric."""
 
     results: list[Result]
     map: pd.DataFrame
@@ -86,11 +86,7 @@ def cluster(
             f"clustering needs two classes and more than {max(NEIGHBOURS, len(classes))} labelled test rows; the set "
             f"has {len(classes)} and {len(rows)}."
         )
-    features = matrix[inside].astype(np.float64)
-    if not np.isfinite(features).all():
-        worst = rows["id"].iloc[int((~np.isfinite(features)).any(axis=1).argmax())]
-        raise UserError(f"the embedding of '{worst}' is not finite; embed with --precision fp32.")
-    scaled = StandardScaler().fit_transform(features)
+    scaled = StandardScaler().fit_transform(_checked(rows, matrix[inside].astype(np.float64)))
     clusters = KMeans(len(classes), n_init=10, random_state=seed).fit_predict(scaled)
     components = PCA(min(2, *scaled.shape), svd_solver="full").fit(scaled)
     places = components.transform(scaled)
@@ -118,13 +114,27 @@ def cluster(
         facts = {**(extra or {}), "condition": "observed", "component": number}
         results.append(Result("explained_variance", finite(share), len(rows), extra=facts))
     columns = {"id": rows["id"].to_numpy(), "label": classes[labels], "x": places[:, 0], "y": places[:, 1]}
-    if mapped:
-        tsne, found = map_rows(scaled, places, seed)
-        columns |= {"tsne_x": tsne[:, 0], "tsne_y": tsne[:, 1]}
-        for name, (value, n) in found.items():
-            facts = {**(extra or {}), "condition": "observed", "measure": name}
-            results.append(Result("trustworthiness", finite(value), n, extra=facts))
-    return Clustering(results, pd.DataFrame(columns), p)
+    further, trusted = _map(scaled, places, seed, extra or {}) if mapped else ({}, [])
+    return Clustering(results + trusted, pd.DataFrame(columns | further), p)
+
+
+def _map(
+    scaled: np.ndarray, places: np.ndarray, seed: int, extra: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], list[Result]]:
+    """Columns of the map by t-SNE, and how far both maps are trusted."""
+    tsne, found = map_rows(scaled, places, seed)
+    told = [
+        Result("trustworthiness", finite(value), n, extra={**extra, "condition": "observed", "measure": name})
+        for name, (value, n) in found.items()
+    ]
+    return {"tsne_x": tsne[:, 0], "tsne_y": tsne[:, 1]}, told
+
+
+def _checked(rows: pd.DataFrame, features: np.ndarray) -> np.ndarray:
+    if not np.isfinite(features).all():
+        worst = rows["id"].iloc[int((~np.isfinite(features)).any(axis=1).argmax())]
+        raise UserError(f"the embedding of '{worst}' is not finite; embed with --precision fp32.")
+    return features
 
 
 def _check_classes(frame: pd.DataFrame) -> None:

@@ -60,6 +60,9 @@ NEEDED = {
     "table_11_widths": ("task", "model", "width"),
     "table_14_windows": ("variant", "model", "init", "mean", "reported"),
     "records": ("analysis", "task", "model", "variant"),
+    "structure": (
+        "analysis", "task", "model", "init", "fact", "metric", "versus", "value", "delta", "low", "high", "variant",
+    ),
     "maps": ("task", "model", "init", "seed", "label", "x", "y"),
     "mutagenesis": ("task", "model", "init", "seed", "window", "position", "id", "label", "ref", "alt"),
 }  # fmt: skip
@@ -96,6 +99,7 @@ READ = {
         "init", "metric", "value", "seed", "n", "step", "run", "selection", "split", "selected", "fold", "component",
         "depth", "measure",
     ),
+    "structure": ("verdict", "words", "n", "seeds"),
     "maps": ("tsne_x", "tsne_y"),
     "mutagenesis": ("shift_max", "shift_mean", "llr"),
 }  # fmt: skip

@@ -61,15 +61,15 @@ def maps(tables: Tables) -> Figure:
 def _caption(tables: Tables, found: pd.DataFrame) -> str:
     sizes = found.groupby(["task", "model", "init"])["id"].size()
     caption = (
-        f"Points: test rows of the first seed, coloured by class, at most {POINTS} of n = {layout.span(sizes)}. PCA: two "
-        "principal components of the standardised embedding (the figure clustering has their shares of the variance). "
+        f"Points: test rows of the first seed, coloured by class, at most {POINTS} of n = {layout.span(sizes)}. PCA: "
+        "two principal components of the standardised embedding (clustering has their shares of the variance). "
     )
     if found["tsne_x"].notna().any():
         mapped = found.groupby(["task", "model", "init"])["tsne_x"].count()
         caption += (
-            "t-SNE: perplexity 30, or a third of the other rows where these are fewer, begun at the components; at most "
-            f"1,000 rows, drawn once (here {layout.span(mapped[mapped > 0])}). It is a picture and no test: it keeps "
-            "neighbours, and neither distances between groups nor their sizes mean anything. "
+            "t-SNE: perplexity 30, or a third of the other rows where these are fewer, begun at the components; at "
+            f"most 1,000 rows, drawn once (here {layout.span(mapped[mapped > 0])}). It is a picture and no test: "
+            "it keeps neighbours, and neither distances between groups nor their sizes mean anything. "
         )
         if (mapped == 0).any():
             caption += "Without t-SNE: results that were made before it joined, and sets of fewer than 30 rows. "

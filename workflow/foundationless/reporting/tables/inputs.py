@@ -35,8 +35,8 @@ class Inputs:
     all records; `models` maps names to cards with label, order, tokenizer_class and kind (`baseline` or another);
     `diagnostics` are those of all analyses by name; `reported` is the file of the numbers that the paper prints,
     `reported_effects` and `reported_rows` those of the second paper;
-    `substitutions` are the maps of mutagenesis, `cards` those of weights. The others are what the flags of
-    `collect_tables` say.
+    `substitutions` are the maps of mutagenesis, `facts` the predictions of structural probes, `cards` those of weights.
+    The others are what the flags of `collect_tables` say.
     """
 
     scores: pd.DataFrame
@@ -55,6 +55,7 @@ class Inputs:
     corpora: Sequence[Mapping[str, Any]] = ()
     maps: Sequence[pd.DataFrame] = ()
     substitutions: Sequence[pd.DataFrame] = ()
+    facts: Sequence[pd.DataFrame] = ()
     cards: Sequence[Mapping[str, Any]] = ()
     pretraining: Sequence[Mapping[str, Any]] = ()
     looks: Sequence[Mapping[str, Any]] = ()
@@ -159,6 +160,10 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
         maps=[read_map(path) for path in given.maps],
         substitutions=[read_substitutions(path) for path in given.mutagenesis],
+        facts=[
+            table_files.read_parquet(path, (*KEYS[1:], "seed", "id", "group"), "predictions of facts", "make it again")
+            for path in given.structure
+        ],
         cards=[read_card(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
         benchmarks=given.benchmarks,
