@@ -193,7 +193,7 @@ class Workload:
         if rule == "probe_structure":  # a few fits to at most 5,000 rows a split, words sought in 500 of them
             rows = self.rows(task)
             read = sum(min(5000.0, rows[split]) for split in SPLITS)
-            return 0.4 + 2e-3 * read + 1e-7 * rows["length"] * (read + 6 * 500)
+            return 0.3 + 8e-4 * read + 1e-7 * rows["length"] * (read + 6 * 500)
         if rule in NUCLEOTIDE:
             tasks = self.plan.audited if rule == "audit_overlap" else (parse_task(task).base_task,)
             least, each = NUCLEOTIDE[rule]
