@@ -25,6 +25,7 @@ from support import ROOT
 from support.effect_tables import effect_frames, reported_rows
 from support.gain_tables import gain_frames
 from support.output_tables import output_frames
+from support.structure_tables import structure_table
 from support.trend_tables import trend_frames
 from support.variant_tables import variant_frames
 
@@ -120,6 +121,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
     for name, rows in (pair for part in further for pair in part.items()):
         frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows
     frames["p_reported_across"] = reported_rows()
+    frames["structure"] = structure_table(arms[arms["analysis"] == "clustering"])
     for name, frame in frames.items():
         parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
         parts.to_csv(directory / f"{name}.csv", index=False)
@@ -482,7 +484,9 @@ def _records(scores: pd.DataFrame, arms: pd.DataFrame, rng: np.random.Generator)
     runs = runs.astype({"selected": object})
     explained = arms.loc[arms["analysis"] == "clustering", KEYS].merge(pd.DataFrame({"component": [1, 2]}), "cross")
     explained = explained.assign(seed=0, metric="explained_variance", value=0.2)
-    return pd.concat([losses, runs, folds, explained], ignore_index=True)
+    trusted = explained.assign(metric="trustworthiness", value=0.71, component=np.nan)
+    trusted = trusted.assign(measure=np.tile(["pca", "tsne"], len(trusted) // 2))
+    return pd.concat([losses, runs, folds, explained, trusted], ignore_index=True)
 
 
 def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -490,9 +494,10 @@ def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     found = shown.merge(pd.DataFrame({"id": [f"r{i}" for i in range(500)]}), "cross").assign(seed=0)
     labels = found["id"].str[1:].astype(int)
     names = np.array(CLASSES["biotype"])
-    return found.assign(
+    found = found.assign(
         label=names[labels % len(names)], x=rng.normal(size=len(found)) + labels % 9, y=rng.normal(size=len(found))
     )
+    return found.assign(tsne_x=found["y"] * 9, tsne_y=found["x"] * 9)
 
 
 def _substitutions(arms: pd.DataFrame) -> pd.DataFrame:

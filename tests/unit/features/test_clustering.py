@@ -134,7 +134,8 @@ def test_the_command_writes_the_same_record_and_map_twice(tmp_path):
         seen.append((comparable(read_record(paths["record"])), paths["map"].read_bytes()))
     assert seen[0] == seen[1]
     record, places = seen[0][0], pd.read_parquet(tmp_path / "a.parquet")
-    assert places.columns.tolist() == ["task", "model", "init", "seed", "id", "label", "x", "y"] and len(places) == 45
+    columns = ["task", "model", "init", "seed", "id", "label", "x", "y", "tsne_x", "tsne_y"]
+    assert places.columns.tolist() == columns and len(places) == 45
     assert record["parameters"] == 7 and set(record["settings"]["permutation_p"]) == set(METRICS)
     assert {r["extra"]["pooling"] for r in record["results"]} == {"max"}
     assert main(words("cluster_embeddings", **flags, **paths, pooling="cls")) == 2

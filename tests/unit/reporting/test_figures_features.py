@@ -1,5 +1,7 @@
 """Figures of frozen features on made-up tables: every arm at its number, null bars, maps, and nothing off the page."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.collections import PathCollection
@@ -9,7 +11,7 @@ from foundationless.reporting.figures.inputs import read
 from support.figure_tables import SENTENCE, write_tables
 from support.figures import faults, laid_out, panels
 
-FIGURES = ("fewshot", "probing", "clustering")
+FIGURES = ("fewshot", "probing", "clustering", "maps")
 
 
 @pytest.fixture(scope="module", params=[7, 1])
@@ -80,3 +82,18 @@ def test_maps_show_every_arm_and_null_bars_lie_under_the_dots(tables):
     assert (tables.maps.groupby(["task", "model", "init"]).size() > probing.MOST_POINTS).all()
     nulls = [axes for axes in panels(figure) if axes.get_xlabel() in probing.CLUSTER_METRICS.values()]
     assert len(nulls) == 2 * 4 and all(axes.collections[-1].get_zorder() < 3 for axes in nulls)
+
+
+def test_both_maps_are_drawn_with_their_trust_and_old_results_show_components_alone(tables):
+    figure = resolve("maps")(tables)
+    drawn = [axes for axes in panels(figure) if any(isinstance(part, PathCollection) for part in axes.collections)]
+    arms = tables.maps.groupby(["task", "model", "init"]).ngroups
+    assert 4 <= len(drawn) <= 2 * arms and len(drawn) % 4 == 0
+    assert {axes.get_xlabel() for axes in drawn} == {"trustworthiness 0.71"}
+    first, second = (axes.collections[0].get_offsets() for axes in drawn[:2])
+    np.testing.assert_allclose(first[:, ::-1] * 9, second, rtol=1e-6)
+    assert "a picture and no test" in figure.subfigs[-1].get_label()
+    old = replace(tables, maps=tables.maps.assign(tsne_x=np.nan, tsne_y=np.nan))
+    figure = resolve("maps")(old)
+    again = [axes for axes in panels(figure) if any(isinstance(part, PathCollection) for part in axes.collections)]
+    assert len(again) == len(drawn) // 2 and "principal components alone" in figure.subfigs[-1].get_label()

@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, default=1, help="CPU threads")
     add_identity(parser)
     parser.add_argument("--record", required=True, type=output_file, help="JSON record to write")
-    parser.add_argument("--map", required=True, type=output_file, help="map to write (Parquet: id, label, x, y)")
+    text = "maps to write (Parquet: id, label, x, y, tsne_x, tsne_y)"
+    parser.add_argument("--map", required=True, type=output_file, help=text)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -45,7 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
     samples = read_samples(arguments.sequences, *given)
     with threadpool_limits(arguments.threads):
         chosen = {name: getattr(arguments, name) for name in ("seed", "permutations", "most_rows")}
-        clusters = cluster(samples.frame, samples.features[pooling], **chosen, extra={"pooling": pooling})
+        features = samples.features[pooling]
+        clusters = cluster(samples.frame, features, **chosen, extra={"pooling": pooling}, mapped=True)
         if arguments.layers:
             layers = kept_columns(arguments.embeddings, facts, [pooling], arguments.layers)
             each = partial(align, ids, columns_in_file(arguments.embeddings, layers))
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
             clusters.results.extend(inner)
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
     with atomic_path(arguments.map) as part:
-        clusters.map.assign(**identity)[[*identity, "id", "label", "x", "y"]].to_parquet(part, index=False)
+        clusters.map.assign(**identity)[[*identity, *clusters.map]].to_parquet(part, index=False)
     settings = {"pooling": pooling, "aggregate": arguments.aggregate, "permutations": arguments.permutations}
     settings |= {"most_rows": arguments.most_rows, "neighbours": NEIGHBOURS, "clusters": len(samples.classes)}
     write_record(

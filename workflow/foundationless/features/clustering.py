@@ -21,6 +21,7 @@ import pandas as pd
 
 from foundationless.errors import UserError
 from foundationless.evaluation.records import Result, finite
+from foundationless.features.structure.maps import map_rows
 from foundationless.tasks.sequence_sets import labels_in
 
 METRICS = ("adjusted_rand", "normalised_mutual_information", "silhouette", "neighbour_agreement")
@@ -29,7 +30,7 @@ SILHOUETTE_ROWS = 2000  # a silhouette needs every distance between rows
 
 
 class Clustering(NamedTuple):
-    """Results, the map (id, label, x, y) and the p-values of the permutation test by metric."""
+    """Results, the map (id, label, x, y; of t-SNE tsne_x, tsne_y), and the permutation test's p-values by metric."""
 
     results: list[Result]
     map: pd.DataFrame
@@ -44,6 +45,7 @@ def cluster(
     permutations: int = 1000,
     most_rows: int = 5000,
     extra: Mapping[str, Any] | None = None,
+    mapped: bool = False,
 ) -> Clustering:
     """Cluster the test rows of a set and compare clusters and distances with the labels.
 
@@ -54,11 +56,13 @@ def cluster(
         permutations: of the labels, for the null; as many bootstrap resamples of rows give the intervals.
         most_rows: test rows read at most; more are thinned by a seeded draw.
         extra: joins every result's `extra`.
+        mapped: whether there is a map by t-SNE beside the principal components, which takes seconds (`structure.maps`).
 
     Returns:
         Every metric twice, with `extra.condition` `observed` (`low` and `high`: 95 % bootstrap interval over rows,
         clusters held fixed) and `permuted_labels` (mean and 95 % range of the null); `explained_variance` of both
-        components of the map; the map; and the p-values, (1 + permutations at least as high) / (1 + permutations).
+        components of the map; where `mapped` the `trustworthiness` of both maps (`extra.measure`: pca, tsne); the map;
+        and the p-values, (1 + permutations at least as high) / (1 + permutations).
 
     Raises:
         UserError: labels that are no classes, fewer than two classes, a class or test split too small, features that
@@ -82,11 +86,7 @@ def cluster(
             f"clustering needs two classes and more than {max(NEIGHBOURS, len(classes))} labelled test rows; the set "
             f"has {len(classes)} and {len(rows)}."
         )
-    features = matrix[inside].astype(np.float64)
-    if not np.isfinite(features).all():
-        worst = rows["id"].iloc[int((~np.isfinite(features)).any(axis=1).argmax())]
-        raise UserError(f"the embedding of '{worst}' is not finite; embed with --precision fp32.")
-    scaled = StandardScaler().fit_transform(features)
+    scaled = StandardScaler().fit_transform(_checked(rows, matrix[inside].astype(np.float64)))
     clusters = KMeans(len(classes), n_init=10, random_state=seed).fit_predict(scaled)
     components = PCA(min(2, *scaled.shape), svd_solver="full").fit(scaled)
     places = components.transform(scaled)
@@ -114,7 +114,27 @@ def cluster(
         facts = {**(extra or {}), "condition": "observed", "component": number}
         results.append(Result("explained_variance", finite(share), len(rows), extra=facts))
     columns = {"id": rows["id"].to_numpy(), "label": classes[labels], "x": places[:, 0], "y": places[:, 1]}
-    return Clustering(results, pd.DataFrame(columns), p)
+    further, trusted = _map(scaled, places, seed, extra or {}) if mapped else ({}, [])
+    return Clustering(results + trusted, pd.DataFrame(columns | further), p)
+
+
+def _map(
+    scaled: np.ndarray, places: np.ndarray, seed: int, extra: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], list[Result]]:
+    """Columns of the map by t-SNE, and how far both maps are trusted."""
+    tsne, found = map_rows(scaled, places, seed)
+    told = [
+        Result("trustworthiness", finite(value), n, extra={**extra, "condition": "observed", "measure": name})
+        for name, (value, n) in found.items()
+    ]
+    return {"tsne_x": tsne[:, 0], "tsne_y": tsne[:, 1]}, told
+
+
+def _checked(rows: pd.DataFrame, features: np.ndarray) -> np.ndarray:
+    if not np.isfinite(features).all():
+        worst = rows["id"].iloc[int((~np.isfinite(features)).any(axis=1).argmax())]
+        raise UserError(f"the embedding of '{worst}' is not finite; embed with --precision fp32.")
+    return features
 
 
 def _check_classes(frame: pd.DataFrame) -> None:

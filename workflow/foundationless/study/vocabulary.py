@@ -19,9 +19,8 @@ RULES = (
     "simulate_effects", "build_effects", "import_genes", "build_vocabulary", "pretrain_cells", "embed_genes",
     "predict_effects",
     "finetune_effects",
-    "cluster_embeddings", "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis",
-    "score_bases",
-    "probe_variants",
+    "cluster_embeddings", "probe_structure",
+    "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis", "score_bases", "probe_variants",
     "look", "summarise_analysis", "recommend_model", "collect_tables", "draw_figures", "bind_figures",
     "write_verdict", "write_report",
 )  # fmt: skip
@@ -114,7 +113,7 @@ class Analysis:
     @property
     def embeds(self) -> bool:
         """Whether it reads embeddings."""
-        return self.rule in ("probe", "cluster_embeddings")
+        return self.rule in ("probe", "cluster_embeddings", "probe_structure")
 
     def draws(self, init: str, family: str, classifiers: Iterable[str] = ()) -> bool:
         """Whether another seed could give another result: one checkpoint that nothing is trained on has a single one.
@@ -184,6 +183,10 @@ ANALYSES = {
     "clustering": Analysis(
         "cluster_embeddings", "biotype", "… with no labels at all (and maps of the embeddings)?",
         figure="clustering", paired=False,
+    ),
+    "structure": Analysis(
+        "probe_structure", "biotype", "… what do they know of the sequences themselves: GC, words, their places?",
+        figure="structure", paired=False,
     ),
     "ancestry": Analysis(
         "probe", "ancestry", "do they tell superpopulations apart, with relatives kept together or left out?",
@@ -718,6 +721,8 @@ FIGURES = {
     "probing": Figure(FURTHER, "probing:probing"),
     "layers": Figure(FURTHER, "layers:layers"),
     "clustering": Figure(FURTHER, "probing:clustering"),
+    "maps": Figure(FURTHER, "maps:maps", only=("clustering",)),
+    "structure": Figure(FURTHER, "structure:structure", only=("structure",)),
     "variants": Figure(FURTHER, "variation:variants"),
     "variant_effects": Figure(FURTHER, "variant_effects:variant_effects", only=PROBED),
     "roc": Figure(FURTHER, "curves:roc"),

@@ -87,6 +87,9 @@ NEEDED = {
     "table_11_widths": ("task", "model", "width"),
     "table_14_windows": ("variant", "model", "init", "mean", "reported"),
     "records": ("analysis", "task", "model", "variant"),
+    "structure": (
+        "analysis", "task", "model", "init", "fact", "metric", "versus", "value", "delta", "low", "high", "variant",
+    ),
     "maps": ("task", "model", "init", "seed", "label", "x", "y"),
     "mutagenesis": ("task", "model", "init", "seed", "window", "position", "id", "label", "ref", "alt"),
 }  # fmt: skip
@@ -129,8 +132,10 @@ READ = {
     "table_14_windows": ("reported_source",),
     "records": (
         "init", "metric", "value", "seed", "n", "step", "run", "selection", "split", "selected", "fold", "component",
-        "depth",
+        "depth", "measure",
     ),
+    "structure": ("verdict", "words", "n", "seeds"),
+    "maps": ("tsne_x", "tsne_y"),
     "mutagenesis": ("shift_max", "shift_mean", "llr"),
 }  # fmt: skip
 # Columns that are numbers, whatever table they stand in; not where a row says by `setting` what its value is.
@@ -141,7 +146,7 @@ NUMBERS = [
     "p_tost_holm", "peak_device_memory_mb", "peak_memory_mb", "points", "position", "rank", "reported_sd",
     "rho", "rho_high", "rho_low", "rope_above", "rope_below", "rope_within", "rows",
     "shift_max", "shift_mean", "threads", "units", "validation", "width",
-    "wins", "with_defect", "without", "x", "y",
+    "tsne_x", "tsne_y", "wins", "with_defect", "without", "x", "y",
 ]  # fmt: skip
 # Columns that no row of a table leaves open.
 KEYS = {

@@ -135,7 +135,8 @@ TABLES: dict[str, Table] = {
     ),
     "scores": _table(
         RESULTS, "Every arm with its interval", f"{_SUMMARY}:SCORES",
-        f"{_ARM} metric selection pooling condition component mutations gene matched label chunk measure", parts=True,
+        f"{_ARM} metric selection pooling condition component fact mutations gene matched label chunk measure",
+        parts=True,
     ),
     "output_scores": _table(
         RESULTS, "Tasks whose labels are numbers (regression) or tracks (multi-label), where a study has any: every "
@@ -279,9 +280,19 @@ TABLES: dict[str, Table] = {
         RESULTS, "What was tried and what was chosen, by which split",
         _DIAGNOSTICS, f"{_ARM} seed what within split candidate", parts=True,
     ),
+    "structure": _table(
+        RESULTS, "What frozen models know of the sequences themselves, where a study asks (analysis structure): facts "
+        "that a linear probe reads on test rows, with 95 % intervals over items and seeds, of every arm and of counts "
+        "of 1- to 3-mers with the length (model kmers); with `versus` the paired difference with the random arm of the "
+        "model, or with those counts, whose words are of p values that Holm adjusted over the facts. A fact of several "
+        "words is the mean over them",
+        "evaluation.outputs.facts:STRUCTURE", f"{_ARM} fact metric versus",
+        "task model init fact metric versus value delta low high p_holm n verdict", parts=True,
+    ),
     "maps": _table(
-        RESULTS, "Two coordinates of every sequence on every map of embeddings",
-        "task model init seed id label x y", "task model init seed id", csv=False,
+        RESULTS, "Two coordinates of every test sequence on every map of embeddings: of its first two principal "
+        "components, and of t-SNE where a row was drawn for it (results of before have none)",
+        "task model init seed id label x y tsne_x tsne_y", "task model init seed id", csv=False,
     ),
     "mutagenesis": _table(
         RESULTS, "Every substitution of in-silico mutagenesis in the window that the figure shows",

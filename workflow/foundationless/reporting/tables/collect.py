@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.across_tasks import rank_tasks, summarise_tasks
+from foundationless.evaluation.outputs import facts
 from foundationless.evaluation.table_files import add_name_parts, join_tables, write_csv, write_parquet
 from foundationless.evaluation.task_results import KEYS, MISSING, NOTES
 from foundationless.reporting.paper.compare import paper_outputs
@@ -79,6 +80,7 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         **diagnostics,
         **({"output_scores": of_outputs} if len(of_outputs) else {}),
         **{name: inputs.sort(rows) for name, rows in gains.items() if len(rows)},
+        **({"structure": inputs.sort(facts.tabulate(inputs.facts, inputs.margins))} if inputs.facts else {}),
     }
 
 

@@ -24,6 +24,8 @@ from foundationless.study.vocabulary import MARGINS
 
 _TEXTS = (*KEYS, "metric", "selection", "versus")  # columns of text, whatever an empty table says
 
+TSNE = ("tsne_x", "tsne_y")  # columns of a map that results of before lack
+
 Cards = Mapping[str, Mapping[str, Any]]
 
 
@@ -35,8 +37,8 @@ class Inputs:
     all records; `models` maps names to cards with label, order, tokenizer_class and kind (`baseline` or another);
     `diagnostics` are those of all analyses by name; `reported` is the file of the numbers that the paper prints,
     `reported_effects` and `reported_rows` those of the second paper;
-    `substitutions` are the maps of mutagenesis, `cards` those of weights. The others are what the flags of
-    `collect_tables` say.
+    `substitutions` are the maps of mutagenesis, `facts` the predictions of structural probes, `cards` those of weights.
+    The others are what the flags of `collect_tables` say.
     """
 
     scores: pd.DataFrame
@@ -55,6 +57,7 @@ class Inputs:
     corpora: Sequence[Mapping[str, Any]] = ()
     maps: Sequence[pd.DataFrame] = ()
     substitutions: Sequence[pd.DataFrame] = ()
+    facts: Sequence[pd.DataFrame] = ()
     cards: Sequence[Mapping[str, Any]] = ()
     pretraining: Sequence[Mapping[str, Any]] = ()
     looks: Sequence[Mapping[str, Any]] = ()
@@ -165,11 +168,12 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         audits=[read_json(path) for path in given.audits],
         looks=[read_json(path) for path in given.looks],
         corpora=[{**read_json(path), "corpus": path.stem.removeprefix("corpus_")} for path in given.corpora],
-        maps=[
-            table_files.read_parquet(path, columns_of("maps"), "an embedding map", "make it again", only=True)
-            for path in given.maps
-        ],
+        maps=[read_map(path) for path in given.maps],
         substitutions=[read_substitutions(path) for path in given.mutagenesis],
+        facts=[
+            table_files.read_parquet(path, (*KEYS[1:], "seed", "id", "group"), "predictions of facts", "make it again")
+            for path in given.structure
+        ],
         cards=[read_card(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
         benchmarks=given.benchmarks,
@@ -199,6 +203,13 @@ def read_models(given: str) -> dict[str, dict[str, Any]]:
     if not cards or not all(isinstance(card, dict) and isinstance(card.get("order", 0), int) for card in cards):
         raise UserError("--models: not a mapping of model names to their cards; see --help.")
     return dict(models)
+
+
+def read_map(path: Path) -> pd.DataFrame:
+    """Maps of one job (`cluster_embeddings`); those of before have no places by t-SNE."""
+    needed = [name for name in columns_of("maps") if name not in TSNE]
+    frame = table_files.read_parquet(path, needed, "an embedding map", "make it again")
+    return frame.reindex(columns=columns_of("maps"))
 
 
 def read_substitutions(path: Path) -> pd.DataFrame:

@@ -147,7 +147,7 @@ class Allocation:
         """Bytes of host memory: libraries, what is read, and what is computed with."""
         if rule in ("import_vectors", "import_scores"):  # the set as text, twice
             return TORCH * MIB + 16 * self.workload.nucleotides(task)
-        if rule in ("probe", "fit_baseline", "cluster_embeddings"):
+        if rule in ("probe", "fit_baseline", "cluster_embeddings", "probe_structure"):
             return TORCH * MIB + self._features(rule, analysis, task, self.plan.model(model))
         if rule == "probe_variants" and self.plan.model(model).is_baseline:
             return TORCH * MIB + PER_NUCLEOTIDE * self.workload.nucleotides(parse_task(task).base_task)

@@ -199,6 +199,10 @@ class Workload:
         """Seconds of a job without a model, its start left out."""
         if rule == "cluster_embeddings":  # permutations over a few thousand test rows, with distances between all
             return 0.2 + 45.0 * (min(5000.0, self.rows(task)["test"]) / 5000) ** 2
+        if rule == "probe_structure":  # a few fits to at most 5,000 rows a split, words sought in 500 of them
+            rows = self.rows(task)
+            read = sum(min(5000.0, rows[split]) for split in SPLITS)
+            return 0.3 + 8e-4 * read + 1e-7 * rows["length"] * (read + 6 * 500)
         if rule in NUCLEOTIDE:
             tasks = self.plan.audited if rule == "audit_overlap" else (parse_task(task).base_task,)
             least, each = NUCLEOTIDE[rule]

@@ -1,0 +1,137 @@
+"""What frozen models know of facts of sequences: predictions of all cells of a task to scores and paired differences.
+
+Resamples draw the same test items for every arm, and seeds on top (`bootstrap`). Of a fact with several words (`kmer`,
+`place`) a score is the mean over these. Words of differences are of p values that Holm adjusted over the facts of a
+model, under the metric that leads.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from foundationless.evaluation.aggregate import ALPHA, decide, holm
+from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, interval, join, score_runs
+from foundationless.evaluation.task_results import FEWEST_GROUPS
+from foundationless.study.vocabulary import MARGINS
+
+KEYS = ["analysis", "task", "model", "init"]
+STRUCTURE = [
+    *KEYS, "fact", "metric", "versus", "value", "delta", "low", "high", "p", "p_holm", "p_tost", "margin", "verdict",
+    "words", "n", "seeds",
+]  # fmt: skip
+METRICS = {"kmer": ("macro_auroc",)}  # of other facts `NUMBERS`; the first leads
+NUMBERS = ("pearson", "r2")
+CHANCE = {"macro_auroc": 0.5}  # what predicts nothing; 0 of others
+KMERS, RESAMPLES = "kmers", 1000
+
+Name = tuple[str, str]  # of an arm: model, init; of counts of k-mers both are `kmers`
+Rows = list[dict[str, Any]]
+
+
+def tabulate(cells: Sequence[pd.DataFrame], margins: Mapping[str, float] = MARGINS, seed: int = 1) -> pd.DataFrame:
+    """The table `STRUCTURE` from the predictions of every cell (`features.structure.probes`), with its identity.
+
+    A row without `versus` is the score of an arm; others are differences with the random arm of the model (`random`)
+    or with counts of k-mers (`kmers`), paired by test items. Cells of a task must have asked the same of the same
+    items: those that did not are left out.
+    """
+    by_task: dict[str, list[pd.DataFrame]] = {}
+    for cell in cells:
+        if len(cell):
+            by_task.setdefault(str(cell["task"].iloc[0]), []).append(cell)
+    rows = [row for task, own in by_task.items() for row in _of_task(task, own, margins, seed)]
+    return pd.DataFrame(rows, columns=STRUCTURE)
+
+
+def outputs_of(cell: pd.DataFrame) -> dict[str, list[str]]:
+    """Fact -> its outputs, of the predictions of a cell."""
+    found: dict[str, list[str]] = {}
+    for column in cell.columns:
+        word, _, name = str(column).partition("_")
+        if word == "observed":
+            found.setdefault(name.partition("_")[0], []).append(name)
+    return found
+
+
+def _of_task(task: str, cells: Sequence[pd.DataFrame], margins: Mapping[str, float], seed: int) -> Rows:
+    first = cells[0]
+    facts = outputs_of(first)
+    asked = [cell for cell in cells if outputs_of(cell) == facts and np.array_equal(cell["id"].to_numpy(), first["id"])]
+    ids = first["id"].astype(str).to_numpy(dtype=str)
+    groups = first["group"].where(first["group"].notna(), first["id"]).astype(str).to_numpy(dtype=str)
+    groups = ids if len(np.unique(groups)) < FEWEST_GROUPS else groups
+    rows: Rows = []
+    for fact, names in facts.items():
+        runs = _runs(asked, names, ids, groups)
+        listed = [run for mine in runs.values() for run in mine]
+        assert listed[0].observed is not None
+        known = {"task": task, "fact": fact, "words": len(names)}
+        known |= {"n": int(np.isfinite(listed[0].observed).any(axis=1).sum())}
+        for metric in METRICS.get(fact, NUMBERS):
+            scored = iter(score_runs(listed, metric, [], RESAMPLES, seed))
+            arms = {arm: join([next(scored) for _ in mine]) for arm, mine in runs.items()}
+            rows += _rows(arms, known | {"metric": metric, "margin": margins[metric]}, seed)
+    return _judged(rows)
+
+
+def _runs(
+    cells: Sequence[pd.DataFrame], names: Sequence[str], ids: NDArray[np.str_], groups: NDArray[np.str_]
+) -> dict[Name, list[Run]]:
+    """Runs of every arm, and of counts of k-mers, which are the same in every cell: those of the first."""
+
+    def read(cell: pd.DataFrame, word: str) -> NDArray[np.float64]:
+        return np.column_stack([cell[f"{word}_{name}"].to_numpy(dtype=np.float64) for name in names])
+
+    observed = read(cells[0], "observed")
+    runs: dict[Name, list[Run]] = {}
+    for cell in cells:
+        model, init, seed = (cell[key].iloc[0] for key in ("model", "init", "seed"))
+        run = Run(int(seed), 0, ids, groups, ids=ids, observed=observed, values=read(cell, "predicted"))
+        runs.setdefault((str(model), str(init)), []).append(run)
+    cheap = Run(0, 0, ids, groups, ids=ids, observed=observed, values=read(cells[0], KMERS))
+    return runs | {(KMERS, KMERS): [cheap]}
+
+
+def _rows(arms: Mapping[Name, Arm], known: Mapping[str, Any], seed: int) -> Rows:
+    metric, rows = known["metric"], []
+    chance = CHANCE.get(metric, 0.0)
+    constant = Arm(np.array([chance]), np.full((1, RESAMPLES), chance), np.zeros(1, dtype=np.int64))
+    above = {arm: compare_arms(scored, constant, seed).p_above for arm, scored in arms.items()}
+    for (model, init), scored in arms.items():
+        estimate = interval(scored, seed, metric)
+        place = {"analysis": "structure", "model": model, "init": "baseline" if init == KMERS else init, **known}
+        seeds = len(np.unique(scored.seeds))
+        ends = {"low": estimate.low, "high": estimate.high}
+        rows.append(place | {"versus": "", "value": estimate.value, "seeds": seeds, "margin": np.nan} | ends)
+        for versus, other in (("random", (model, "random")), (KMERS, (KMERS, KMERS))):
+            if other not in arms or init in (versus, KMERS):
+                continue
+            change = compare_arms(scored, arms[other], seed)
+            p = np.nan if change.p is None else change.p
+            learned = min(1.0, 2 * np.nanmin([above[model, init], above[other], 1.0])) <= ALPHA
+            numbers = {"delta": change.value, "low": change.low, "high": change.high, "p": p}
+            numbers |= {"p_tost": change.p_tost(known["margin"]), "learned": learned}
+            drawn = [len(np.unique(arms[name].seeds)) for name in ((model, init), other) if name[1] == "random"]
+            rows.append(place | {"versus": versus, "seeds": min(drawn, default=np.inf)} | numbers)
+    return rows
+
+
+def _judged(rows: Rows) -> Rows:
+    """The rows with `p_holm` and their words; facts of one arm and reference are adjusted together, each under the
+    metric that leads it, and under others among themselves."""
+    families: dict[tuple[str, ...], Rows] = {}
+    for row in rows:
+        if row["versus"]:
+            leads = row["metric"] == METRICS.get(row["fact"], NUMBERS)[0]
+            together = (row["model"], row["init"], row["versus"], "" if leads else row["metric"])
+            families.setdefault(together, []).append(row)
+    for family in families.values():
+        adjusted, equal = (holm(np.array([row[name] for row in family])) for name in ("p", "p_tost"))
+        for row, p, p_tost in zip(family, adjusted, equal, strict=True):
+            row["p_holm"] = p
+            row["verdict"] = decide(p, p_tost, row["delta"], learned=row.pop("learned"), seeds=row["seeds"])
+            row["seeds"] = row["seeds"] if np.isfinite(row["seeds"]) else np.nan
+    return rows

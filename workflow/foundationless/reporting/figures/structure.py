@@ -1,0 +1,142 @@
+"""What frozen models know of the sequences themselves: facts in rows, models side by side."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from foundationless.reporting.figures import layout, style
+from foundationless.reporting.figures.inputs import Tables, each, of_plain_tasks
+
+# Facts from the top down, the metric that leads each, and what they are called; a panel has those of one metric.
+FACTS = {
+    "pearson": {
+        "gc": "GC content", "skew": "GC skew (strand)", "cpg": "CpG observed / expected",
+        "homopolymer": "longest homopolymer", "length": "length (log)", "place": "first place of a word",
+    },
+    "macro_auroc": {"kmer": "word present"},
+}  # fmt: skip
+AXES = {"pearson": ("Pearson's r", 0.0), "macro_auroc": ("AUROC", 0.5)}  # label, and what nothing known scores
+WORDS = {"better": "+", "worse": "−", "equivalent": "=", "undecided": "?", "not learned": "0"}
+MOST_MODELS, MOST_TASKS = 5, 2
+
+
+class _Shown(NamedTuple):
+    """What the panels of a task share: tables, models in columns, facts in rows by metric."""
+
+    tables: Tables
+    names: Sequence[str]
+    facts: dict[str, list[str]]
+
+
+def structure(tables: Tables) -> Figure:
+    """Test score of a linear probe for every fact: both arms, controls and counts of k-mers, with intervals."""
+    title = "Structure · What frozen models know of the sequences themselves"
+    rows = of_plain_tasks(tables.extra("structure"))
+    rows = rows[rows["metric"].isin(FACTS)]
+    leads = {fact: metric for metric, facts in FACTS.items() for fact in facts}
+    rows = rows[rows["metric"] == rows["fact"].map(leads)]
+    rows = rows[rows["model"].isin([*tables.looks, "kmers"])]
+    if rows.empty:
+        return style.missing(title, "No probes of facts (analysis structure, structure.csv).")
+    tasks = tables.task_names(rows["task"])
+    shown = tasks[:MOST_TASKS]
+    names = tables.order(rows["model"])
+    caption = _caption(rows[rows["task"].isin(shown)])
+    if len(tasks) > len(shown):
+        caption += f" Tasks shown: {len(shown)} of {len(tasks)}; structure.csv has all."
+    if len(names) > MOST_MODELS:
+        caption += f" Models shown: {MOST_MODELS} of {len(names)}."
+    facts = {
+        task: {
+            metric: [fact for fact in known if ((rows["task"] == task) & (rows["fact"] == fact)).any()]
+            for metric, known in FACTS.items()
+        }
+        for task in shown
+    }
+    heights = [18 + 7 * sum(map(len, facts[task].values())) + 8 * bool(facts[task]["macro_auroc"]) for task in shown]
+    arms = {str(init) for init in rows.loc[rows["model"] != "kmers", "init"]} | {"baseline"}
+    handles = style.arm_handles(arms)
+    handles[-1].set_label("counts of 1- to 3-mers, and length")
+    figure, body = style.page(sum(heights), title=title, caption=f"{caption} {tables.study}", handles=[handles])
+    for strip, task in zip(layout.stack(body, heights), shown, strict=True):
+        _of_task(strip, rows[rows["task"] == task], _Shown(tables, names[:MOST_MODELS], facts[task]))
+    return figure
+
+
+def _caption(rows: pd.DataFrame) -> str:
+    scores = rows[rows["versus"].fillna("") == ""]
+    words = scores.loc[scores["fact"] == "kmer", "words"]
+    said = ", ".join(f"{sign} {word}" for word, sign in WORDS.items())
+    caption = (
+        "Test score of ridge (numbers) or logistic regression (whether a word is there) on the frozen embedding of the "
+        "whole sequence; validation chose strength and pooling of each fact. Lines: 95 % bootstrap intervals over test "
+        f"rows (or groups) and seeds, n = {layout.span(scores['n'])} rows, {layout.span(scores['seeds'])} seed(s) an "
+        "arm. Dotted: nothing known. "
+    )
+    if len(words):
+        caption += (
+            f"Words: {layout.span(words)} k-mers that stand in 40 to 60 % of training rows, drawn once; a score is the "
+            "mean over them, of places on the rows that hold the word. "
+        )
+    return caption + (
+        f"Right of a row the word for pretrained minus random (paired bootstrap, Holm over facts): {said}; 1 or 2: so "
+        "few seeds of the random arm. GC skew turns its sign on the other strand; embeddings of both strands were not "
+        "made, so that the strand itself is not asked."
+    )
+
+
+def _of_task(strip: SubFigure, rows: pd.DataFrame, shown: _Shown) -> None:
+    metrics = [metric for metric, facts in shown.facts.items() if facts]
+    panels = strip.subplots(
+        len(metrics), len(shown.names), squeeze=False, sharex="row",
+        height_ratios=[len(shown.facts[metric]) + 0.6 for metric in metrics],
+    )  # fmt: skip
+    for line, metric in zip(panels, metrics, strict=True):
+        for axes, name in zip(line, shown.names, strict=True):
+            _panel(axes, rows[rows["metric"] == metric], metric, name, shown)
+            axes.set_yticks(
+                range(len(shown.facts[metric])),
+                [FACTS[metric][fact] for fact in shown.facts[metric]] if axes is line[0] else [],
+            )
+    for axes, name in zip(panels[0], shown.names, strict=True):
+        look = shown.tables.looks[name]
+        axes.set_title(look.label, color=look.color, fontweight="bold")
+    task = shown.tables.task_label(str(rows["task"].iloc[0]))
+    strip.suptitle(task, x=0.01, ha="left", fontsize=7, fontweight="bold")
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, metric: str, name: str, shown: _Shown) -> None:
+    """The facts of one metric and model: a row each, arms in it side by side."""
+    facts = shown.facts[metric]
+    label, nothing = AXES[metric]
+    look = shown.tables.looks[name]
+    rows = rows.assign(versus=rows["versus"].fillna(""))
+    mine = rows[rows["model"] == name]
+    scores = mine[(mine["versus"] == "") & mine["value"].notna()]
+    arms = set(scores["init"])
+    axes.axvline(nothing, color=style.GREY, linewidth=0.6, linestyle=":", zorder=1)
+    for row in each(rows[(rows["model"] == "kmers") & (rows["versus"] == "")]):
+        place = facts.index(row.fact)
+        axes.vlines(row.value, place - 0.3, place + 0.3, color=style.GREY, linewidth=1.1, zorder=2)
+    for row in each(scores):
+        y = facts.index(row.fact) + layout.offset(str(row.init), arms)
+        style.interval(axes, y, row.low, row.high, look.color)
+        axes.plot(row.value, y, zorder=3, **style.filling(look, str(row.init)))
+    for row in each(mine[(mine["versus"] == "random") & (mine["init"] == "pretrained")]):
+        axes.annotate(
+            _sign(row.verdict), (1.0, facts.index(row.fact)), xycoords=("axes fraction", "data"), fontsize=7,
+            xytext=(2, 0), textcoords="offset points", va="center", ha="left", annotation_clip=False,
+        )  # fmt: skip
+    axes.set_ylim(len(facts) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.set_xlabel(label)
+
+
+def _sign(verdict: Any) -> str:
+    if not isinstance(verdict, str):
+        return ""
+    return WORDS.get(verdict, {"one seed": "1", "two seeds": "2"}.get(verdict, ""))
