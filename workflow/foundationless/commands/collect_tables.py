@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weights", nargs="*", default=[], type=Path, help="weights.json of all arms: no two may be the same weights")
     add("--maps", nargs="*", default=[], type=Path, help="embedding maps of cluster_embeddings")
     add("--mutagenesis", nargs="*", default=[], type=Path, help="predictions of score_mutagenesis")
+    add("--explanations", nargs="*", default=[], type=Path, help="predictions of explain")
     add("--importances", type=Path, help="directory of ANALYSIS/TASK/MODEL/baseline/seedN/importances.parquet")
     add("--audits", nargs="*", default=[], type=Path, help="JSON summaries of audit_task")
     add("--corpora", nargs="*", default=[], type=Path, help="of audit_corpus")

@@ -13,6 +13,7 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files
 from foundationless.evaluation.across_tasks import cluster_tasks, task_kinds
+from foundationless.evaluation.explanations.tables import READ as EXPLAINED
 from foundationless.evaluation.task_results import IDENTITY, KEYS
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.runtime.cards import read_card
@@ -33,8 +34,8 @@ class Inputs:
     all records; `models` maps names to cards with label, order, tokenizer_class and kind (`baseline` or another);
     `diagnostics` are those of all analyses by name; `reported` is the file of the numbers that the paper prints,
     `reported_effects` and `reported_rows` those of the second paper;
-    `substitutions` are the maps of mutagenesis, `cards` those of weights. The others are what the flags of
-    `collect_tables` say.
+    `substitutions` are the maps of mutagenesis, `explanations` the predictions of that analysis, `cards` those of
+    weights. The others are what the flags of `collect_tables` say.
     """
 
     scores: pd.DataFrame
@@ -53,6 +54,7 @@ class Inputs:
     corpora: Sequence[Mapping[str, Any]] = ()
     maps: Sequence[pd.DataFrame] = ()
     substitutions: Sequence[pd.DataFrame] = ()
+    explanations: Sequence[pd.DataFrame] = ()
     cards: Sequence[Mapping[str, Any]] = ()
     pretraining: Sequence[Mapping[str, Any]] = ()
     looks: Sequence[Mapping[str, Any]] = ()
@@ -160,6 +162,10 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
             for path in given.maps
         ],
         substitutions=[read_substitutions(path) for path in given.mutagenesis],
+        explanations=[
+            table_files.read_parquet(path, EXPLAINED, "an explanation", "make it again", only=True)
+            for path in given.explanations
+        ],
         cards=[read_card(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],
         benchmarks=given.benchmarks,

@@ -81,7 +81,7 @@ TABULATED = {
 }
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
 # Rules that import torch beside those that score, and those of weights.
-NETWORKS = ("finetune_model", "embed", "embed_genes", "pretrain_cells", "finetune_effects")
+NETWORKS = ("finetune_model", "explain", "embed", "embed_genes", "pretrain_cells", "finetune_effects")
 WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain")
 _COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"pretrain", "embed", "fit_baseline", "import_scores"}
 SELF_COUNTING = frozenset(_COMPUTING)  # rules whose records say what they took, from after their imports on
@@ -158,6 +158,8 @@ class Workload:
             return self._perturbation(rule, analysis, task, model)
         if rule == "finetune_model":
             return self._finetuning(task, analysis, self.plan.model(model))
+        if rule == "explain":
+            return self._explaining(task, analysis, self.plan.model(model))
         if rule in ("probe", "fit_baseline"):
             return self._fits(rule, analysis, task, self.plan.model(model))
         if rule == "embed" or rule.startswith("score_"):
@@ -342,6 +344,17 @@ class Workload:
         seconds = folds * ((train + check) * epochs + last * ended)
         kept = PREDICTED[0] + PREDICTED[1] * self.outputs(task)
         return self._network("finetune_model", seconds, folds * ended * rows["test"] * kept)
+
+    def _explaining(self, task: str, analysis: str, model: Model) -> Work:
+        """Training as fine-tuning does, of one rate where another record says it, and what explains some test rows."""
+        trained, settings = self._finetuning(task, analysis, model), self.plan.explaining(analysis)
+        length = self.rows(task)["length"]
+        some, start = min(float(settings["sequences"]), self.rows(task)["test"]), self.start("finetune_model")
+        passes = {"gradient_input": 4.0, "integrated_gradients": 3.0 * settings["steps"], "mutagenesis": 3 * length}
+        once = self._forward(model, some, length, 1)
+        seconds = trained.seconds - start + once * sum(passes.get(name, 1.0) for name in settings["methods"])
+        size = 8.0 * some * length * len(settings["methods"])
+        return self._network("explain", seconds + SCORED, size)
 
     def _chunked(self, model: Model, rows: float, tokens: float, factor: float, settings: Mapping[str, Any]) -> float:
         """Seconds of training on rows of so many tokens in chunks; those of several passes are computed once more."""
