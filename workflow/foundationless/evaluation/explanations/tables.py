@@ -50,7 +50,7 @@ def score_table(predictions: Sequence[pd.DataFrame], margins: Mapping[str, float
             made.append(shared | _difference("chance", compare_arms(arm, flat, SEED), margins["auroc"]))
             other = arms.get((model, "random"))
             if init == "pretrained" and other is not None:
-                seeds = min(shared["seeds"], len(other.seeds))
+                seeds = min(int(mine["seed"].nunique()), len(other.seeds))
                 difference = _difference("random", compare_arms(arm, other, SEED), margins["auroc"])
                 made.append(shared | difference | {"seeds": seeds})
     table = pd.DataFrame(made).reindex(columns=SCORES)
@@ -69,9 +69,10 @@ def _with_words(table: pd.DataFrame) -> pd.DataFrame:
     for _, part in table[table["versus"] != ""].groupby(["method", "versus"], sort=False):
         table.loc[part.index, "p_holm"] = holm(part["p"])
         equivalence[part.index] = holm(part["p_tost"])
+    told = table[["p_holm", "delta", "seeds"]].to_numpy(dtype=float)
     words = [
-        decide(row.p_holm, equivalence[place], row.delta, seeds=row.seeds) if row.versus else ""
-        for place, row in enumerate(table.itertuples(index=False))
+        decide(p, tost, delta, seeds=seeds) if versus else ""
+        for (p, delta, seeds), tost, versus in zip(told.tolist(), equivalence.tolist(), table["versus"], strict=True)
     ]
     return table.assign(verdict=words)
 
@@ -99,7 +100,7 @@ def _arms(rows: pd.DataFrame) -> dict[tuple[str, str], Arm]:
         with np.errstate(divide="ignore", invalid="ignore"):
             drawn = (weights @ sums) / (weights @ counts)
         drawn = drawn if len(names) > 1 else np.full(RESAMPLES, np.nan)
-        runs.setdefault((str(model), str(init)), []).append((int(seed), float(values[known].mean()), drawn))
+        runs.setdefault((str(model), str(init)), []).append((int(str(seed)), float(values[known].mean()), drawn))
     return {
         arm: Arm(
             np.array([point for _, point, _ in some]),

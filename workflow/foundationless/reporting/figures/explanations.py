@@ -96,7 +96,7 @@ def logos(tables: Tables) -> Figure:
     caption = (
         "Top: information of the letters at the sites of the commonest motif, on its own strand (bits, against equally "
         "frequent bases; Schneider and Stephens 1990). Below: mean attribution to the logit of the sequence's class, "
-        "by letter; above the line it speaks for the class. Each is scaled to its own largest, so only patterns compare. "
+        "by letter; above the line it speaks for the class. Each has its own scale: only patterns compare. "
         "Grey: the letters that count as motif. Of all methods the one whose AUROC is highest in any arm: "
         f"{', '.join(dict.fromkeys(METHODS[name].lower() for name in chosen.values()))}. n = {counts} sites, one seed, "
         "no intervals. "
@@ -127,7 +127,8 @@ def _best_method(scores: pd.DataFrame, rows: pd.DataFrame) -> str:
     """The method with the highest score of any arm, of those that have attributions."""
     known = scores[(scores["versus"].fillna("") == "") & scores["method"].isin(rows["method"])]
     known = known[known["value"].notna()]
-    return str(known.loc[known["value"].astype(float).idxmax(), "method"] if len(known) else rows["method"].iloc[0])
+    best = known["method"].iloc[int(known["value"].astype(float).argmax())] if len(known) else rows["method"].iloc[0]
+    return str(best)
 
 
 def _arms(tables: Tables, rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -138,7 +139,7 @@ def _arms(tables: Tables, rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _information(rows: pd.DataFrame) -> "pd.Series[float]":
     """Share × (2 - entropy of the position), in bits."""
     shares = rows["share"].astype(float)
-    terms = shares * np.log2(shares.where(shares > 0, 1.0))
+    terms: "pd.Series[float]" = shares * np.log2(shares.where(shares > 0, 1.0))
     return shares * (2 + terms.groupby(rows["position"]).transform("sum"))
 
 
@@ -152,7 +153,7 @@ def _logo(axes: Axes, rows: pd.DataFrame, width: int) -> None:
         for sign in (1, -1):
             at, some = 0.0, part[part["height"] * sign > 0]
             for row in each(some.sort_values("height", key=np.abs)):
-                size = abs(float(row.height))
+                size = abs(row.height)
                 _letter(axes, row.letter, float(position), at if sign > 0 else -at - size, size)
                 at += size
             tops.append(sign * at)

@@ -139,7 +139,7 @@ def read_matrices(path: Path, names: Sequence[str], threshold: float) -> list[Ma
         raise UserError(f"{path}: it holds no matrix; give a file of JASPAR (>ID NAME) or of MEME (MOTIF ID NAME).")
     made = []
     for name in names or [ident for ident, _ in known]:
-        key = next((key for key in known if name in key or key[0].split(".")[0] == name), None)
+        key = next((key for key in known if name in key or re.fullmatch(rf"{re.escape(name)}[.][0-9]+", key[0])), None)
         if key is None:
             raise UserError(f"{path}: no motif '{name:.40}' among its {len(known)}; name one by id or name.")
         counts = np.array(known[key], dtype=np.float64)

@@ -56,7 +56,7 @@ def watched() -> Iterator[list[Tensor]]:
         kept.append(attention_weights(query, key, attn_mask, is_causal, **more).mean(-3))
         return own(query, key, value, attn_mask, dropout_p, is_causal, **more)
 
-    F.scaled_dot_product_attention = attention
+    F.scaled_dot_product_attention = attention  # type: ignore[assignment]
     try:
         yield kept
     finally:
