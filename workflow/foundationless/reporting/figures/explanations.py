@@ -139,7 +139,7 @@ def _arms(tables: Tables, rows: pd.DataFrame) -> list[tuple[str, str]]:
 def _information(rows: pd.DataFrame) -> "pd.Series[float]":
     """Share × (2 - entropy of the position), in bits."""
     shares = rows["share"].astype(float)
-    terms: "pd.Series[float]" = shares * np.log2(shares.where(shares > 0, 1.0))
+    terms: pd.Series[float] = shares * np.log2(shares.where(shares > 0, 1.0))
     return shares * (2 + terms.groupby(rows["position"]).transform("sum"))
 
 

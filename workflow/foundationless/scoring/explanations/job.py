@@ -82,7 +82,8 @@ def explain(
             frame[["id", "group", "label"]].assign(
                 method=method, auroc=found, contrast=whole, baseline=lowest, gap=gaps,
                 sites=[" ".join(f"{s.start}-{s.end}:{s.strand}:{s.motif}" for s in each) for each in sites],
-                sequence=frame["sequence"], attributions=pd.Series([values.astype(np.float32) for values in letters], frame.index),
+                sequence=frame["sequence"],
+                attributions=pd.Series([values.astype(np.float32) for values in letters], frame.index),
             )
         )  # fmt: skip
     if not tables:
