@@ -149,7 +149,8 @@ def _logo(axes: Axes, rows: pd.DataFrame, width: int) -> None:
     axes.axvspan(-0.5, width - 0.5, color=style.BAND, zorder=0, linewidth=0)
     axes.axhline(0, color=style.INK, linewidth=0.4)
     tops = [0.0]
-    for position, part in rows.groupby("position"):
+    for position in range(ends[0], ends[1] + 1):
+        part = rows[rows["position"] == position]
         for sign in (1, -1):
             at, some = 0.0, part[part["height"] * sign > 0]
             for row in each(some.sort_values("height", key=np.abs)):
