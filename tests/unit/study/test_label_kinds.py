@@ -109,11 +109,15 @@ def test_what_may_be_derived(parts, task, derivation, fits):
 
 
 @pytest.mark.parametrize("analysis", [name for name, a in vocabulary.ANALYSES.items() if "classes" in a.sets])
-def test_every_classification_takes_every_kind_and_clustering_classes_alone(parts, analysis):
+def test_every_classification_takes_every_kind_and_others_classes_alone(parts, analysis):
     tasks = {"more": TASKS["numbers"], "other": {"reader": "transfer", "metric": "macro_auprc", "options": {},
              "sources": {"train": "task:marks", "test": "task:marks"}}}  # fmt: skip
-    if analysis == "clustering":
-        with pytest.raises(UserError, match="embeddings beside classes, and metric 'pearson' is of values"):
+    refused = {
+        "clustering": "embeddings beside classes, and metric 'pearson' is of values",
+        "explanations": "labels of 'more' are values, and a class is explained",
+    }
+    if analysis in refused:
+        with pytest.raises(UserError, match=refused[analysis]):
             study(parts, tasks, {analysis: {"tasks": ["more"]}})
         return
     made = study(parts, tasks, {analysis: {"tasks": ["more", "other"]}})
