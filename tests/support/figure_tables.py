@@ -122,6 +122,7 @@ def write_tables(directory: Path, *, models: int = 7, suites: Collection[str] = 
         frames[name] = pd.concat([frames[name], rows], ignore_index=True) if name in frames else rows
     frames["p_reported_across"] = reported_rows()
     frames["structure"] = structure_table(arms[arms["analysis"] == "clustering"])
+    frames |= _explanations(list(cards), tasks["task"].tolist(), np.random.default_rng(seed))
     for name, frame in frames.items():
         parts = frame if name in WITHOUT_PARTS else add_name_parts(frame)
         parts.to_csv(directory / f"{name}.csv", index=False)
@@ -487,6 +488,29 @@ def _records(scores: pd.DataFrame, arms: pd.DataFrame, rng: np.random.Generator)
     trusted = explained.assign(metric="trustworthiness", value=0.71, component=np.nan)
     trusted = trusted.assign(measure=np.tile(["pca", "tsne"], len(trusted) // 2))
     return pd.concat([losses, runs, folds, explained, trusted], ignore_index=True)
+
+
+def _explanations(models: list[str], tasks: list[str], rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Scores of every method, without rollout for the first model, and logos of two motifs."""
+    scores, logos, models = [], [], models[:6]
+    for task, name, init in product(tasks[:5], models, ("pretrained", "random")):
+        arm = {"analysis": "explanations", "task": task, "model": name, "init": init}
+        for method in ("gradient_input", "integrated_gradients", "rollout", "mutagenesis"):
+            if method == "rollout" and name == models[0]:
+                continue
+            value = 0.5 + 0.3 * rng.random() * (init == "pretrained")
+            shared = arm | {"method": method, "value": value, "n": 64, "seeds": 3}
+            scores.append(shared | {"versus": "", "low": value - 0.03, "high": value + 0.03})
+            if init == "pretrained":
+                scores.append(shared | {"versus": "random", "delta": value - 0.5, "verdict": "undecided"})
+            heights = rng.normal(size=(18, 4))
+            shares = rng.dirichlet(np.full(4, 0.4), 18)
+            logos += [
+                arm | {"method": method, "motif": "TATA", "position": place - 6, "letter": letter, "n": 52}
+                | {"height": heights[place, k], "share": shares[place, k]}
+                for place, (k, letter) in product(range(18), enumerate("ACGT"))
+            ]  # fmt: skip
+    return {"explanations": pd.DataFrame(scores), "logos": pd.DataFrame(logos)}
 
 
 def _maps(arms: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

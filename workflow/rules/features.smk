@@ -1,3 +1,6 @@
+include: "structure.smk"
+
+
 rule embed:
     input:
         weights=get_weights,

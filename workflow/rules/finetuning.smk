@@ -1,3 +1,6 @@
+include: "explanations.smk"
+
+
 rule finetune_part:
     input:
         weights=get_weights,

@@ -1,3 +1,6 @@
+include: "ingredients.smk"
+
+
 rule pretrain_leg:
     input:
         tensors="results/weights/{model}/random/seed{seed}/model.safetensors",

@@ -56,6 +56,7 @@ rule collect_tables:
         maps=when_known(get_files, "predictions.parquet", "clustering"),
         mutagenesis=when_known(get_files, "predictions.parquet", "mutagenesis"),
         structure=when_known(get_files, "predictions.parquet", "structure"),
+        explanations=when_known(get_files, "predictions.parquet", "explanations"),
         importances=when_known(get_importances),
         audits=get_present(expand("results/audit/{task}/audit.json", task=study.audited)),
         overlap=get_overlap(),
@@ -92,8 +93,8 @@ rule collect_tables:
         " --notes {input.notes:q} --records {input.records:q} --diagnostics {input.diagnostics:q}"
         " --pretraining {input.pretraining:q}"
         " --weights $(for name in {params.weights}; do echo results/weights/$name/weights.json; done)"
-        " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q} --importances results"
-        " --structure {input.structure:q}"
+        " --maps {input.maps:q} --mutagenesis {input.mutagenesis:q} --explanations {input.explanations:q}"
+        " --structure {input.structure:q} --importances results"
         " --audits {input.audits:q} --overlap {input.overlap:q}"
         " --corpora {input.corpora:q} --looks {input.looks:q} --benchmarks benchmarks"
         " --reported {input.reported:q} --reported-effects {input.reported_effects:q}"

@@ -109,12 +109,13 @@ def test_what_may_be_derived(parts, task, derivation, fits):
 
 
 @pytest.mark.parametrize("analysis", [name for name, a in vocabulary.ANALYSES.items() if "classes" in a.sets])
-def test_every_classification_takes_every_kind_but_clustering_and_retrieval_which_take_classes(parts, analysis):
+def test_every_classification_takes_every_kind_and_others_classes_alone(parts, analysis):
     tasks = {"more": TASKS["numbers"], "other": {"reader": "transfer", "metric": "macro_auprc", "options": {},
              "sources": {"train": "task:marks", "test": "task:marks"}}}  # fmt: skip
     refused = {
         "clustering": "embeddings beside classes, and metric 'pearson' is of values",
         "retrieval": "name a task of classes",
+        "explanations": "labels of 'more' are values, and a class is explained",
     }
     if analysis in refused:
         with pytest.raises(UserError, match=refused[analysis]):

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--maps", nargs="*", default=[], type=Path, help="embedding maps of cluster_embeddings")
     add("--mutagenesis", nargs="*", default=[], type=Path, help="predictions of score_mutagenesis")
     add("--structure", nargs="*", default=[], type=Path, help="predictions of probe_structure")
+    add("--explanations", nargs="*", default=[], type=Path, help="predictions of explain")
     add("--importances", type=Path, help="directory of ANALYSIS/TASK/MODEL/baseline/seedN/importances.parquet")
     add("--audits", nargs="*", default=[], type=Path, help="JSON summaries of audit_task")
     add("--corpora", nargs="*", default=[], type=Path, help="of audit_corpus")

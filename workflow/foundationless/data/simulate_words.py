@@ -46,6 +46,10 @@ TOPICS = {"first": ("a", "b"), "second": ("c", "d"), "third": ("e", "e")}  # of 
 OF_EACH = 5  # words of a pair of vocabularies in a window of `amounts.tsv`, 4 of `topics.tsv`
 NOISE = 0.05  # standard deviation of what is added to an amount; they lie between 0 and 1
 UNKNOWN = 0.1  # share of topics
+# Question about words -> the vocabularies whose words its windows hold, whichever the answer is.
+SPEAKS = {
+    "vocabulary_words": "ab", "decay_words": "cd", "strand_words": "e", "insert_words": "cd", "mixture_words": "eab",
+}  # fmt: skip
 _DEAMINATED = str.maketrans("CG", "TA")
 
 
@@ -164,6 +168,12 @@ def _tables(writer: _Writer) -> dict[str, list[str]]:
                 sequence, values = write()
                 lines.append("\t".join((sequence, split, *values)))
     return files
+
+
+def planted_words(seed: int, question: str) -> list[str]:
+    """The words that stand in the windows of a question about words (a key of `SPEAKS`), on either strand."""
+    vocabularies = _Writer(seeded(seed)).vocabularies
+    return sorted({word for name in SPEAKS[question] for word in vocabularies[name]})
 
 
 def _questions(writer: _Writer) -> dict[str, Callable[[int], str]]:

@@ -68,10 +68,10 @@ def read_csv(path: Path, columns: Iterable[str], again: str, **options: Any) -> 
     return frame
 
 
-def read_parquet(path: Path, columns: Iterable[str], what: str, again: str) -> pd.DataFrame:
-    """A Parquet table with at least these columns; errors as those of `read_csv`."""
+def read_parquet(path: Path, columns: Iterable[str], what: str, again: str, only: bool = False) -> pd.DataFrame:
+    """A Parquet table with at least these columns, or `only` these; errors as those of `read_csv`."""
     try:
-        frame = pd.read_parquet(path, use_threads=False)
+        frame = pd.read_parquet(path, columns=list(columns) if only else None, use_threads=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not {what} ({' '.join(str(error).split())[:120]}); {again}.") from None
     check_columns(path, frame, columns, again)

@@ -10,6 +10,7 @@ from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
 from foundationless.study import perturbation
 from foundationless.study.config import check_schema, read_schema, read_yaml, unknown
+from foundationless.study.explanations.checks import check_explaining
 from foundationless.study.families import (
     FAMILIES,
     PIECES,
@@ -57,6 +58,7 @@ from foundationless.study.vocabulary import (
 RUN_HERE = (
     "family", "tokenizer", "config", "pretrained", "tokenizer_file", "pretraining", "match", "classifier", "options",
 )  # fmt: skip
+SECTIONS = {"finetuning": ("finetune_model", "explain"), "probing": ("probe",), "explaining": ("explain",)}
 # A window of a dataset that has an index in the ledger: `region:DATASET/CONTIG.START-END`, 1-based, inclusive.
 REGION = re.compile(r"(?P<contig>[A-Za-z0-9_]+)\.(?P<start>[0-9]+)-(?P<end>[0-9]+)")
 
@@ -494,13 +496,15 @@ def _check_truths(plan: Plan) -> None:
 
 def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     """What an analysis says of itself alone must be of what it does."""
-    for section, rule in (("finetuning", "finetune_model"), ("probing", "probe")):
-        if section in spec and ANALYSES[analysis].rule != rule:
-            fits = ", ".join(name for name, other in ANALYSES.items() if other.rule == rule)
+    for section, rules in SECTIONS.items():
+        if section in spec and ANALYSES[analysis].rule not in rules:
+            fits = ", ".join(name for name, other in ANALYSES.items() if other.rule in rules)
             raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
     _check_few(plan, analysis, spec)
-    if ANALYSES[analysis].rule == "finetune_model":
+    if ANALYSES[analysis].rule in SECTIONS["finetuning"]:
         _check_trained(plan, analysis, spec)
+    if ANALYSES[analysis].rule == "explain":
+        check_explaining(plan, analysis, spec)
     _check_folds(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
     _check_search(plan, spec.get("finetuning", {}), f"analyses.{analysis}.finetuning")
     _check_known("probe", plan.probing(analysis)["probes"], PROBES, f"config, analyses.{analysis}.probing.probes")

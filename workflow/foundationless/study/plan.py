@@ -25,6 +25,7 @@ from foundationless.study.vocabulary import (
     CONTROL_ARMS,
     EFFECT_ARMS,
     EFFECT_BASELINES,
+    EXPLAINING,
     FEW,
     FEW_SHOTS,
     GENERATORS,
@@ -33,6 +34,7 @@ from foundationless.study.vocabulary import (
     NO_CHUNKS,
     OF_VARIANTS,
     PERTURBATION,
+    PLANTED,
     POOLINGS,
     RANKED_BY,
     RETRIEVAL,
@@ -387,6 +389,22 @@ class Plan:
         """Settings of an analysis of perturbations: the program's, the config's, and the analysis's own over them."""
         own = self.config["analyses"].get(analysis, {}).get("perturbation", {})
         return {**PERTURBATION, **self.config.get("perturbation", {}), **own}
+
+    def explaining(self, analysis: str) -> dict[str, Any]:
+        """Settings of an analysis of explanations: the program's, and the analysis's own over them."""
+        return {**EXPLAINING, **self.config["analyses"].get(analysis, {}).get("explaining", {})}
+
+    def rate_from(self, cell: Cell) -> Cell | None:
+        """The cell of fine-tuning whose learning rate an explanation takes; None where it searches its own."""
+        other = self.config["analyses"][cell.analysis].get("explaining", {}).get("rate_from", "")
+        same = cell._replace(analysis=other)
+        return same if same in self.by_task.get(other, {}).get(cell.task, ()) else None
+
+    def planted(self, task: str) -> str:
+        """What was planted in the windows of a task: a question about words, `truth` of the genome, or nothing."""
+        kind, _, file = self.sources(task).get("bed", "").partition(":")
+        name = file.removesuffix(".bed") if kind == "simulated" else ""
+        return name if name.endswith("_words") else "truth" if name in PLANTED else ""
 
     @property
     def genes_read(self) -> dict[str, Any]:

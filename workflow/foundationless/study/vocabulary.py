@@ -21,6 +21,7 @@ RULES = (
     "finetune_effects",
     "cluster_embeddings", "probe_structure",
     "score_sensitivity", "score_similarity", "score_likelihood", "score_mutagenesis", "score_bases", "probe_variants",
+    "explain",
     "look", "summarise_analysis", "recommend_model", "collect_tables", "draw_figures", "bind_figures",
     "write_verdict", "write_report",
 )  # fmt: skip
@@ -124,7 +125,7 @@ class Analysis:
             return init in ("random", "permuted", "spectrum")
         if init == "baseline":
             return family in DRAWN or any(CLASSIFIERS[name].drawn for name in classifiers if name in CLASSIFIERS)
-        trained = (self.classifies and self.trains) or self.rule == "finetune_effects"
+        trained = (self.classifies and self.trains) or self.rule in ("finetune_effects", "explain")
         return trained or not has_one_checkpoint(init)
 
     @property
@@ -216,6 +217,10 @@ ANALYSES = {
     "mutagenesis": Analysis(
         "score_mutagenesis", "variants", "which of all substitutions of a window does the model notice?",
         figure="mutagenesis", sets=("mutants", "variants"), paired=False,
+    ),
+    "explanations": Analysis(
+        "explain", "variants", "does the fine-tuned model look at the motif where its random self does not?",
+        figure="explanations", sets=("classes",), paired=False,
     ),
     "tokenizer": Analysis(
         "finetune_model", "ablations", "what is the tokenizer worth, the architecture being the same?",
@@ -391,6 +396,15 @@ PERTURBATION: Mapping[str, Any] = {
     "strengths": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0], "genes": None, "pooling": "mean",
     "names": None,
 }  # fmt: skip
+
+# What attributes a classifier's logit to nucleotides (`scoring.explanations`), and the settings of the analysis where
+# neither a study nor a flag says otherwise. `threshold`: of a site of a matrix, as a probability of a random word.
+EXPLANATIONS = ("gradient_input", "integrated_gradients", "rollout", "mutagenesis")
+EXPLAINING: Mapping[str, Any] = {
+    "methods": list(EXPLANATIONS), "sequences": 64, "steps": 32, "baseline": "mean", "threshold": 1e-4,
+}  # fmt: skip
+
+PLANTED = ("mark", "promoter", "enhancer")  # windows of the simulated genome whose motifs truth.tsv says
 
 DRAWN = tuple(name for name, family in FEATURES.items() if family.drawn)
 
@@ -728,6 +742,8 @@ FIGURES = {
     "roc": Figure(FURTHER, "curves:roc"),
     "mutations": Figure(FURTHER, "variation:mutations"),
     "mutagenesis": Figure(FURTHER, "mutagenesis:mutagenesis"),
+    "explanations": Figure(FURTHER, "explanations:explanations", only=("explanations",)),
+    "logos": Figure(FURTHER, "explanations:logos", only=("explanations",)),
     "lora": Figure(FURTHER, "controls:adapters"),
     "epochs": Figure(FURTHER, "defects:epochs"),
     "regression": Figure(FURTHER, "outputs:regression", labels=VALUES),

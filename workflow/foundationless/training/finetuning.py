@@ -89,6 +89,24 @@ class _Ready:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A classifier with the weights of the run that validation chose, and what it was trained on.
+
+    `test`: rows of the set to test on; `scores`: its metrics on them, read once; `settings` as a record says them;
+    `selections`: the learning rate that was chosen; `parameters` of the model.
+    """
+
+    classifier: Classifier
+    frame: pd.DataFrame
+    examples: Examples
+    test: np.ndarray
+    scores: Mapping[str, float | None]
+    settings: dict[str, Any]
+    selections: list[dict[str, Any]]
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Part:
     """Which share of a job's runs a part trains: one of so many groups, and of it one of so many legs, from 0."""
 
@@ -153,6 +171,45 @@ def finetune(
         parameters=ready.parameters,
         validation=sweep.validation_of(ready.frame, directory, swept, examples.learned.columns, chosen["validation"]),
     )
+
+
+def train_chosen(
+    weights: Path,
+    sequences: Path,
+    settings: Settings,
+    compute: Compute,
+    directory: Path,
+    recipe: int,
+    checkpoint_seconds: float = 300.0,
+) -> Trained:
+    """Train the runs of `finetune`, of the first fold alone, and keep the network that validation chose instead.
+
+    It is the network behind the predictions of a job of the same settings, to the bit. Runs of an earlier start are
+    continued from their checkpoints, and those that had ended are trained again, for nothing keeps their weights.
+    """
+    settings = replace(settings, folds=settings.folds[:1])
+    ready = _prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack=1)
+    if isinstance(ready.classifier, Chunked):
+        raise UserError("--chunks: a classifier of chunks is not explained yet; leave it out.")
+    directory.mkdir(parents=True, exist_ok=True)
+    for kept_before in directory.glob("*_lr*.json"):
+        kept_before.unlink()
+    best: dict[str, State] = {}
+    plan = [(fold, rate) for fold in ready.folds for rate in sorted(settings.learning_rates)]
+    with termination() as terminated, progress(len(plan) * settings.epochs, "fine-tuning", "epoch") as bar:
+        job = replace(_job(ready, settings, compute, directory, terminated, bar, checkpoint_seconds), best=best)
+        swept, kept, rungs = _train_all(job, ready, plan, 1)
+    finished = [one for one in swept if "stopped" not in kept[run_name(*one)]]
+    chosen = {"validation": sweep.choose(finished, kept, "validation", settings.metric)}
+    name = chosen["validation"][ready.folds[0].number]
+    Alone(ready.classifier).restore(0, best[name])
+    ready.classifier.eval().requires_grad_(False)
+    described = ready.decisive | {"rates": sorted(settings.learning_rates)}  # of runs that a record does not list
+    described |= {"folds": list(settings.folds), "trainable_parameters": ready.trained}
+    described |= {"truncated": ready.examples.truncated} | ready.examples.learned.settings()
+    made = sweep.selections(swept, kept, chosen, settings.metric) + rungs
+    given = (ready.classifier, ready.frame, ready.examples, ready.test, kept[name]["test"], described, made)
+    return Trained(*given, ready.parameters)
 
 
 def train_part(

@@ -117,7 +117,8 @@ class Leg:
 class Job:
     """What all packs of a job share. `identity`: fingerprint of what decides its runs, but for fold and rate.
 
-    `leg`: where it pauses. `merging`: it only puts together what is kept, and trains nothing.
+    `leg`: where it pauses. `merging`: it only puts together what is kept, and trains nothing. `best`: where the weights
+    of every finished run are left, by its name (None: they are let go).
     """
 
     examples: Examples
@@ -131,6 +132,7 @@ class Job:
     checkpoint_seconds: float
     leg: Leg = field(default_factory=Leg)
     merging: bool = False
+    best: dict[str, State] | None = None
 
 
 class Pack:
@@ -301,6 +303,8 @@ class Pack:
         self._charge()
         for run, one, values, validation in zip(runs, kept, probabilities, seen, strict=True):
             keep_run(job.directory, run.name, one | {"seconds": round(run.seconds, 3)}, values, validation)
+            if job.best is not None:
+                job.best[run.name] = {name: value.cpu() for name, value in (run.best or self.initial).items()}
             run.best = {}  # else a job would end with the weights of all its runs in memory
             metric = job.settings.metric
             reached = [f"{split} {shown(one[split][metric])}" for split in ("validation", "test")]

@@ -56,6 +56,7 @@ class ConvolutionalNetwork(GenomicModel):
         self.width, self.max_tokens = config["width"], config["max_tokens"]
         self.vocabulary_size = config["vocab_size"]
         kernel = config["kernel_size"]
+        self.letters = nn.Identity()  # where what is computed of a sequence can be seen, as embedding tables are
         self.stem = nn.Conv1d(self.vocabulary_size, self.width, kernel, padding=kernel // 2)
         self.blocks = nn.ModuleList(_Block(self.width, kernel, 2**i) for i in range(1, config["depth"]))
         self.norm = nn.LayerNorm(self.width)
@@ -75,7 +76,7 @@ class ConvolutionalNetwork(GenomicModel):
         self._check_length(input_ids)
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         weight = mask[:, :, None].to(self.stem.weight.dtype)
-        letters = F.one_hot(input_ids.long(), self.vocabulary_size).to(weight) * weight
+        letters = self.letters(F.one_hot(input_ids.long(), self.vocabulary_size).to(weight)) * weight
         states = [F.gelu(self.stem(letters.transpose(1, 2))).transpose(1, 2)]
         for block in self.blocks:
             states.append(block(states[-1], weight))
@@ -122,6 +123,7 @@ class DilatedNetwork(Layered):
         self.vocabulary_size = config["vocab_size"]
         kernel = config["kernel_size"]
         self.dilations = dilations(config["depth"], config["dilation_max"])
+        self.letters = nn.Identity()  # where what is computed of a sequence can be seen, as embedding tables are
         self.stem = nn.Conv1d(self.vocabulary_size, self.width, kernel, padding=kernel // 2)
         depth = len(self.dilations)
         self.blocks = nn.ModuleList(_DilatedBlock(self.width, kernel, dilation, depth) for dilation in self.dilations)
@@ -147,7 +149,7 @@ class DilatedNetwork(Layered):
         """`depth` + 2 states: after the stem, after each block, after the final norm."""
         self._check_length(input_ids)
         weight = (torch.ones_like(input_ids) if mask is None else mask)[:, :, None].to(self.stem.weight.dtype)
-        letters = F.one_hot(input_ids.long(), self.vocabulary_size).to(weight) * weight
+        letters = self.letters(F.one_hot(input_ids.long(), self.vocabulary_size).to(weight)) * weight
         x = self.stem(letters.transpose(1, 2)).transpose(1, 2)
         yield x
         for block in self.blocks:

@@ -298,6 +298,19 @@ TABLES: dict[str, Table] = {
         RESULTS, "Every substitution of in-silico mutagenesis in the window that the figure shows",
         "task model init seed window id position ref alt label", "task model init seed position alt", csv=False,
     ),
+    "explanations": _table(
+        RESULTS, "Whether attributions of a fine-tuned classifier point at known motifs, where a study has such an "
+        "analysis: AUROC of motif letters by the magnitude of their attributions, mean over sequences and seeds, of "
+        "every arm and method; against chance (0.5), and pretrained against random, paired by sequence, with the word. "
+        "`gap`: by how much a sum of attributions misses the difference of logits, at most",
+        "evaluation.explanations.tables:SCORES", "task model init method versus",
+        "task model init method versus value delta low high p_holm verdict n seeds", parts=True,
+    ),
+    "logos": _table(
+        RESULTS, "Mean attributions around the commonest motif of a task, by position (0: its first) and letter, and "
+        "the share of its sites that have the letter there, of the first seed",
+        "evaluation.explanations.tables:LOGOS", "task model init method position letter", parts=True,
+    ),
     "table_01_models": _table(
         PAPER, "Models and their sizes; `ratio` of a matched baseline is to the parameters of its model",
         "model parameters match ratio", "model",

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.evaluation.across_tasks import rank_tasks, summarise_tasks
+from foundationless.evaluation.explanations.tables import logo_table, score_table
 from foundationless.evaluation.outputs import facts
 from foundationless.evaluation.table_files import add_name_parts, join_tables, write_csv, write_parquet
 from foundationless.evaluation.task_results import KEYS, MISSING, NOTES
@@ -101,7 +102,16 @@ def _controls(inputs: Inputs) -> Tables:
         "cost_by_model": inputs.sort(cost_ledger.by_model(jobs)),
         "maps": inputs.sort(with_columns(join_tables(inputs.maps, ()), columns_of("maps"))),
         "mutagenesis": inputs.sort(with_columns(join_tables(inputs.substitutions, ()), columns_of("mutagenesis"))),
+        **_explanations(inputs),
     }
+
+
+def _explanations(inputs: Inputs) -> Tables:
+    """No table of a study that explains nothing."""
+    if not inputs.explanations:
+        return {}
+    scores, logos = score_table(inputs.explanations, inputs.margins), logo_table(inputs.explanations)
+    return {"explanations": inputs.sort(scores), "logos": inputs.sort(logos)}
 
 
 def write_tables(directory: Path, tables: Mapping[str, pd.DataFrame]) -> None:

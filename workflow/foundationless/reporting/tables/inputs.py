@@ -13,6 +13,7 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation import diagnostics, table_files
 from foundationless.evaluation.across_tasks import cluster_tasks, task_kinds
+from foundationless.evaluation.explanations.tables import READ as EXPLAINED
 from foundationless.evaluation.task_results import IDENTITY, KEYS
 from foundationless.evaluation.trends.tokenizer_gate import tokenizer_gate
 from foundationless.reporting.tables.catalogue import columns_of
@@ -37,8 +38,8 @@ class Inputs:
     all records; `models` maps names to cards with label, order, tokenizer_class and kind (`baseline` or another);
     `diagnostics` are those of all analyses by name; `reported` is the file of the numbers that the paper prints,
     `reported_effects` and `reported_rows` those of the second paper;
-    `substitutions` are the maps of mutagenesis, `facts` the predictions of structural probes, `cards` those of weights.
-    The others are what the flags of `collect_tables` say.
+    `substitutions` are the maps of mutagenesis, `facts` the predictions of structural probes, `explanations` those of
+    that analysis, `cards` those of weights. The others are what the flags of `collect_tables` say.
     """
 
     scores: pd.DataFrame
@@ -58,6 +59,7 @@ class Inputs:
     maps: Sequence[pd.DataFrame] = ()
     substitutions: Sequence[pd.DataFrame] = ()
     facts: Sequence[pd.DataFrame] = ()
+    explanations: Sequence[pd.DataFrame] = ()
     cards: Sequence[Mapping[str, Any]] = ()
     pretraining: Sequence[Mapping[str, Any]] = ()
     looks: Sequence[Mapping[str, Any]] = ()
@@ -173,6 +175,10 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         facts=[
             table_files.read_parquet(path, (*KEYS[1:], "seed", "id", "group"), "predictions of facts", "make it again")
             for path in given.structure
+        ],
+        explanations=[
+            table_files.read_parquet(path, EXPLAINED, "an explanation", "make it again", only=True)
+            for path in given.explanations
         ],
         cards=[read_card(path) for path in given.weights],
         pretraining=[read_json(path) for path in given.pretraining],

@@ -385,6 +385,8 @@ class _Graph:
             read = [made, self.add_sequences(base)]
             key = ("embed", base, *made[1:])
             parents.append(self.add(key, read, task=base, model=cell.model, init=cell.init))
+        if other := self.plan.rate_from(cell):
+            parents.append(self.add_cell(other))
         if rule == "finetune_model" and (cut := self.shares.finetuning(**names)).parts:
             trained: list[Key] = []
             for part in range(cut.parts):

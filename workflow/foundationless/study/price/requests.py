@@ -33,6 +33,7 @@ CPU_FLOPS = 1e11  # per second of a few cores, sustained; what a network gets wh
 # 34 bytes at 16 bit), and those alive at once in a forward pass alone.
 KEPT, ALIVE = 17, 30
 BATCH_ON_CPU = 1 << 19  # numbers of hidden states, as `embedding.CACHED`
+TRAINING = ("finetune_model", "explain")  # rules that train a classifier: weights, gradients and moments
 MERGE = "finetune_model of parts"  # a fine-tuning job that only puts together what its parts trained
 WILDCARDS = ("analysis", "task", "model", "init")  # what a request depends on
 SAVED = {
@@ -211,12 +212,12 @@ class Allocation:
         if rule == MERGE:  # the model, whose parameters are counted, and predictions of every run
             predicted = self.workload.of("finetune_model", analysis=analysis, task=task, model=model.name).size
             return TORCH * MIB + 2 * weights + held + 2 * predicted
-        if rule == "finetune_model" and SAVED & self.plan.finetuning(task, analysis, model.name).keys():
+        if rule in TRAINING and SAVED & self.plan.finetuning(task, analysis, model.name).keys():
             return self._partly_trained(gpu, analysis, task, model, held)
-        copies = 5 if rule == "finetune_model" else 2
+        copies = 5 if rule in TRAINING else 2
         if gpu:
             return CUDA * MIB + copies * weights + held
-        copies += 4 if rule == "finetune_model" else 0  # the optimiser's, which a GPU holds otherwise
+        copies += 4 if rule in TRAINING else 0  # the optimiser's, which a GPU holds otherwise
         return TORCH * MIB + copies * weights + held + self._activations(model, rule, analysis, task)
 
     def _partly_trained(self, gpu: int, analysis: str, task: str, model: Model, held: float) -> float:
@@ -234,6 +235,6 @@ class Allocation:
             tokens = int(self.plan.pretraining(model.name).get("token_budget", BUDGET))
             return 4 * KEPT * tokens * width * depth
         longest = self.workload.tokens(model, self.workload.rows(task)["length"])[1]
-        if rule == "finetune_model":
+        if rule in TRAINING:
             return 4 * KEPT * int(self.plan.finetuning(task, analysis)["batch_size"]) * longest * width * depth
         return 4 * ALIVE * max(BATCH_ON_CPU, longest * width)

@@ -86,7 +86,7 @@ TURNS = 7  # of hiding the tokens of a masked model, as `scoring.bases.bits` doe
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
 FITTED = 20  # fits of a probe of variants with each kind of features: folds, each with parts that choose its strength
 # Rules that import torch beside those that score, and those of weights.
-NETWORKS = ("finetune_model", "embed", "embed_genes", "probe_variants", "pretrain_cells", "finetune_effects")
+NETWORKS = ("finetune_model", "explain", "embed", "embed_genes", "probe_variants", "pretrain_cells", "finetune_effects")
 WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain", "pretrain_control")
 _COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"embed", "fit_baseline", "import_scores"}
 _COMPUTING |= {"pretrain", "pretrain_control"}
@@ -165,6 +165,10 @@ class Workload:
             return self._perturbation(rule, analysis, task, model)
         if rule == "finetune_model":
             return self._finetuning(task, analysis, self.plan.model(model))
+        if rule == "explain" and not model:  # of a job that nobody names
+            return self._network(rule, 600.0, 0.0)
+        if rule == "explain":
+            return self._explaining(task, analysis, self.plan.model(model))
         if rule in ("probe", "fit_baseline"):
             return self._fits(rule, analysis, task, self.plan.model(model))
         if rule == "embed" or rule.startswith("score_"):
@@ -360,6 +364,17 @@ class Workload:
         seconds = folds * ((train + check) * epochs + last * ended)
         kept = PREDICTED[0] + PREDICTED[1] * self.outputs(task)
         return self._network("finetune_model", seconds, folds * ended * rows["test"] * kept)
+
+    def _explaining(self, task: str, analysis: str, model: Model) -> Work:
+        """Training as fine-tuning does, of one rate where another record says it, and what explains some test rows."""
+        trained, settings = self._finetuning(task, analysis, model), self.plan.explaining(analysis)
+        length = self.rows(task)["length"]
+        some, start = min(float(settings["sequences"]), self.rows(task)["test"]), self.start("finetune_model")
+        passes = {"gradient_input": 4.0, "integrated_gradients": 3.0 * settings["steps"], "mutagenesis": 3 * length}
+        once = self._forward(model, some, length, 1)
+        seconds = trained.seconds - start + once * sum(passes.get(name, 1.0) for name in settings["methods"])
+        size = 8.0 * some * length * len(settings["methods"])
+        return self._network("explain", seconds + SCORED, size)
 
     def _chunked(self, model: Model, rows: float, tokens: float, factor: float, settings: Mapping[str, Any]) -> float:
         """Seconds of training on rows of so many tokens in chunks; those of several passes are computed once more."""

@@ -71,6 +71,7 @@ class GPN(Layered):
         super().__init__(config)
         self.width, self.vocabulary_size, self.max_tokens = config["hidden_size"], config["vocab_size"], _LONGEST
         kernel, steps = config["kernel_size"], _dilations(config)
+        self.letters = nn.Identity()  # where what is computed of a sequence can be seen, as embedding tables are
         self.model = nn.ModuleDict({"encoder": nn.ModuleList(ConvolutionLayer(self.width, kernel, d) for d in steps)})
         head = {
             "0": nn.Linear(self.width, self.width),
@@ -101,7 +102,7 @@ class GPN(Layered):
     def _states(self, input_ids: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
         self._check_length(input_ids)
         head: Any = self.cls["decoder"]
-        x = F.one_hot(input_ids.long(), self.width).to(head["0"].weight.dtype)
+        x = self.letters(F.one_hot(input_ids.long(), self.width).to(head["0"].weight.dtype))
         yield x
         parts: Any = self.model
         for layer in parts.encoder:
