@@ -19,12 +19,12 @@ from foundationless.reporting.paper.published import Reported
 from foundationless.reporting.tables import collect as tables
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.inputs import Inputs, check_distinct
-from foundationless.study.vocabulary import OF_OUTPUTS
+from foundationless.study.vocabulary import OF_OUTPUTS, OF_PROBED
 from support import ROOT
 from support.simulated_study import sign
 
 LISTS = ROOT / "resources" / "lists"
-ABSENT = {*OF_OUTPUTS, "output_scores"}  # tables of numbers and tracks, where all labels are classes
+ABSENT = {*OF_OUTPUTS, "output_scores", *OF_PROBED}  # where all labels are classes, and no variants are probed
 NUMBERS = LISTS / "reported.tsv"
 
 CLASSES = np.array(["a", "b", "c"])
