@@ -509,7 +509,7 @@ OF_PROBED = ("variant_scores",)  # those of analyses that probe variants alone
 
 def diagnostics_of(metrics: Iterable[str], analyses: Iterable[str] = ANALYSES) -> tuple[str, ...]:
     """Diagnostics that a study with tasks of these metrics and with these analyses has."""
-    others = () if {*metrics} & {*OUTPUT_METRICS} else OF_OUTPUTS
+    others: tuple[str, ...] = () if {*metrics} & {*OUTPUT_METRICS} else OF_OUTPUTS
     others += () if any(ANALYSES[name].probes_variants for name in analyses) else OF_PROBED
     return tuple(name for name in DIAGNOSTICS if name not in others)
 
