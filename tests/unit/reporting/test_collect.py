@@ -19,12 +19,12 @@ from foundationless.reporting.paper.published import Reported
 from foundationless.reporting.tables import collect as tables
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.reporting.tables.inputs import Inputs, check_distinct
-from foundationless.study.vocabulary import OF_OUTPUTS
+from foundationless.study.vocabulary import OF_OUTPUTS, OF_PROBED
 from support import ROOT
 from support.simulated_study import sign
 
 LISTS = ROOT / "resources" / "lists"
-ABSENT = {*OF_OUTPUTS, "output_scores", "structure"}  # tables of numbers, tracks and facts: of labels of classes alone
+ABSENT = {*OF_OUTPUTS, "output_scores", "structure", *OF_PROBED}  # of other labels than classes, facts, and probed variants
 NUMBERS = LISTS / "reported.tsv"
 
 CLASSES = np.array(["a", "b", "c"])

@@ -47,7 +47,7 @@ def test_the_verdict_has_every_task_of_the_mirror_whole_test_sets_and_seeds_enou
     published = set(names[names.str.fullmatch("gue_.*_test|ienhancer_test_.*")])
     read = {source for task in small.by_task["frozen"] for source in small.sources(task).values()}
     assert len(published) == 15 and published <= read
-    assert not any("test" in sizes for sizes in small.config["limits"].values())
+    assert not any("test" in limits(small, task) for task in small.by_task["frozen"])
     seeds = Counter(cell[:4] for cell in small.cells if cell.init == "random")
     assert seeds and min(seeds.values()) >= FEWEST_SEEDS
 
