@@ -24,7 +24,8 @@ from support import ROOT
 from support.simulated_study import sign
 
 LISTS = ROOT / "resources" / "lists"
-ABSENT = {*OF_OUTPUTS, "output_scores", "structure", *OF_PROBED}  # of other labels than classes, facts, and probed variants
+# Tables of numbers and tracks, where all labels are classes; and of analyses that the study lacks.
+ABSENT = {*OF_OUTPUTS, *OF_PROBED, "output_scores", "structure", "ingredients", "pretraining_curve", "bits_per_base"}
 NUMBERS = LISTS / "reported.tsv"
 
 CLASSES = np.array(["a", "b", "c"])

@@ -242,7 +242,7 @@ ANALYSES = {
     "bases": Analysis(
         "score_bases", "ablations",
         "how many bits does the next (or a hidden) base take, by kind of region, and how many a Markov model?",
-        sets=("classes",), paired=False,
+        figure="pretraining", sets=("classes",), paired=False,
     ),
     "unseen": Analysis(
         "predict_effects", "perturbation", "does anything predict the effect of a gene that was never perturbed?",

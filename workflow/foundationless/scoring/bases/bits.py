@@ -93,10 +93,8 @@ def model_bits(
         nats = _masked(weights, inputs, wanted, compute)
     read = zip(inputs, sequences, wanted, strict=True)
     spans = [tokenizer.spans(ids, sequence=text)[mask] for ids, text, mask in read]
-    bases = np.array(
-        [len(np.unique(np.concatenate([np.arange(0), *(np.arange(*span) for span in own)]))) for own in spans]
-    )
-    return nats / np.log(2), bases.astype(np.int64)
+    bases = [len({place for low, high in own.tolist() for place in range(low, high)}) for own in spans]
+    return nats / np.log(2), np.array(bases, dtype=np.int64)
 
 
 def _causal(
