@@ -343,6 +343,8 @@ class Plan:
                 settings.pop(key, None)
         if self.labels(task) != CLASSES:
             settings.pop("class_weights", None)
+        if analysis in ANALYSES and ANALYSES[analysis].rule == "explain":
+            settings.pop("chunks", None)  # nothing explains chunks: what a model does not read is cut off
         _settle_trained(settings, analysis)
         return settings
 

@@ -26,7 +26,7 @@ def check_explaining(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None
             )
         if name not in motifs and not plan.planted(task):
             raise UserError(f"{where}: nothing was planted in '{task}'; name its motifs under motifs.{name}.")
-        if plan.finetuning(task, analysis).get("chunks", NO_CHUNKS) != NO_CHUNKS:
+        if spec.get("finetuning", {}).get("chunks", NO_CHUNKS) != NO_CHUNKS:
             raise UserError(
                 f"{where}: a classifier of chunks is not explained; say 'finetuning: {{chunks: none}}' there."
             )
