@@ -21,6 +21,7 @@ SIZES = workload.read_sizes(ROOT / "resources/lists/task_sizes.tsv")
 GPU_RULES = {
     "embed", "finetune_model", "finetune_part", "pretrain", "pretrain_leg", "score_sensitivity", "score_similarity",
     "score_likelihood", "score_mutagenesis", "pretrain_cells", "finetune_effects",
+    "probe_variants",
 }  # fmt: skip
 
 
