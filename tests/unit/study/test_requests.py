@@ -20,7 +20,8 @@ from support import ROOT
 SIZES = workload.read_sizes(ROOT / "resources/lists/task_sizes.tsv")
 GPU_RULES = {
     "embed", "finetune_model", "finetune_part", "pretrain", "pretrain_leg", "score_sensitivity", "score_similarity",
-    "score_likelihood", "score_mutagenesis", "explain", "pretrain_cells", "finetune_effects",
+    "score_likelihood", "score_mutagenesis", "score_bases", "probe_variants", "explain", "pretrain_control",
+    "pretrain_cells", "finetune_effects",
 }  # fmt: skip
 
 

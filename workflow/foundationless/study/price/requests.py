@@ -150,7 +150,7 @@ class Allocation:
             return TORCH * MIB + 16 * self.workload.nucleotides(task)
         if rule in ("probe", "fit_baseline", "cluster_embeddings", "probe_structure"):
             return TORCH * MIB + self._features(rule, analysis, task, self.plan.model(model))
-        if rule == "probe_variants" and self.plan.model(model).is_baseline:
+        if rule == "probe_variants" and model and self.plan.model(model).is_baseline:
             return TORCH * MIB + PER_NUCLEOTIDE * self.workload.nucleotides(parse_task(task).base_task)
         if rule in perturbation.RULES and rule not in ("pretrain_cells", "finetune_effects"):
             return TORCH * MIB

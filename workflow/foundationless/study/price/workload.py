@@ -174,7 +174,8 @@ class Workload:
         if rule == "embed" or rule.startswith("score_"):
             return self._reading(rule, task, self.plan.model(model))
         if rule == "probe_variants":
-            return self._variant_probe(task, self.plan.model(model))
+            known = bool(model)  # of a job that nobody names
+            return self._variant_probe(task, self.plan.model(model)) if known else self._network(rule, 600.0, 0.0)
         if rule in WEIGHT_RULES:
             return self._weights(rule, self.plan.model(model), init)
         return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
