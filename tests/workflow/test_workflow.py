@@ -298,6 +298,16 @@ def test_the_demo_mends_calibration_and_says_what_transfer_loses(demo):
     assert gaps.loc["sim_transfer_target100", "gap"] < gaps.loc["sim_transfer", "gap"]
 
 
+def test_the_demo_explains_the_model_that_was_taught_words_by_where_words_differ(demo):
+    """Mutagenesis points at the middle of words where the pretrained model was taught them, not in its random self."""
+    found = pd.read_csv(demo / "tables/explanations.csv", keep_default_na=False, na_values=["nan"])
+    found = found[found["method"] == "mutagenesis"].set_index(["model", "init", "versus"])
+    words = found["verdict"].xs("hyenadna.words")
+    assert words["pretrained", "random"] == words["pretrained", "chance"] == "better"
+    assert float(found.loc[("hyenadna.words", "pretrained", ""), "low"]) > 0.55
+    assert words["random", "chance"] != "better"
+
+
 def test_a_copy_of_the_weights_is_no_different_and_both_protocols_share_their_runs(demo):
     """Comparisons that must find nothing, exactly; and the paper's choice, which can only look better on test."""
     pairs = pd.read_csv(demo / "tables/comparisons.csv")
