@@ -392,7 +392,7 @@ def test_majority_is_the_class_shares_of_training():
 
 def test_validation_selects_and_the_paper_has_the_run_named_first():
     samples = make()
-    results, predictions, choice, selections, _ = run_probes(samples, ["xgboost", "logistic"], SETTINGS)
+    results, predictions, choice, selections, *_ = run_probes(samples, ["xgboost", "logistic"], SETTINGS)
     assert choice == "validation"
     runs = ["xgboost_noise", "xgboost_max", "logistic_noise", "logistic_max"]
     assert predictions["run"].unique().tolist() == runs
@@ -420,7 +420,7 @@ def test_validation_selects_and_the_paper_has_the_run_named_first():
 
 
 def test_without_validation_the_first_named_is_reported():
-    _, predictions, choice, selections, _ = run_probes(make(validation=False), ["logistic"], SETTINGS)
+    _, predictions, choice, selections, *_ = run_probes(make(validation=False), ["logistic"], SETTINGS)
     assert not selections
     assert choice == "first named"
     assert predictions[predictions["selected"]]["run"].unique().tolist() == ["logistic_noise"]

@@ -26,6 +26,7 @@ from support.simulated_study import sign
 LISTS = ROOT / "resources" / "lists"
 # Tables of numbers and tracks, where all labels are classes; and of analyses that the study lacks.
 ABSENT = {*OF_OUTPUTS, *OF_PROBED, "output_scores", "structure", "ingredients", "pretraining_curve", "bits_per_base"}
+ABSENT |= {"explanations", "logos"}
 NUMBERS = LISTS / "reported.tsv"
 
 CLASSES = np.array(["a", "b", "c"])

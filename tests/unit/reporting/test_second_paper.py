@@ -12,7 +12,7 @@ from foundationless.reporting.second_paper import claims, defects, reported
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.reporting.tables.perturbation_verdict import ANSWERS, answer, perturbation_section
 from foundationless.reporting.tables.verdict import _by
-from foundationless.study.vocabulary import FIGURES, LEARNED_METRICS, MARGINS, OF_EFFECTS, SECOND, figures_of
+from foundationless.study.vocabulary import ANALYSES, FIGURES, LEARNED_METRICS, MARGINS, SECOND, figures_of
 from support import ROOT
 from support.effect_tables import effect_frames
 
@@ -268,5 +268,5 @@ def test_the_decoder_of_a_network_has_seen_less():
 def test_a_study_without_effects_has_none_of_its_figures():
     second = {name for name, figure in FIGURES.items() if figure.group == SECOND}
     assert not second & {*figures_of(["finetune", "biotype"])} and len(second) == 6
-    assert second <= {*figures_of(["doubles"])} and set(figures_of(OF_EFFECTS, LEARNED_METRICS)) == set(FIGURES)
+    assert second <= {*figures_of(["doubles"])} and set(figures_of(ANALYSES, LEARNED_METRICS)) == set(FIGURES)
     assert second - {*figures_of(["borrowed"])} == {"p_figure_1", "p_curves"}

@@ -113,7 +113,7 @@ def test_every_classification_takes_every_kind_and_others_classes_alone(parts, a
     tasks = {"more": TASKS["numbers"], "other": {"reader": "transfer", "metric": "macro_auprc", "options": {},
              "sources": {"train": "task:marks", "test": "task:marks"}}}  # fmt: skip
     refused = {
-        "clustering": "embeddings beside classes, and metric 'pearson' is of values",
+        **dict.fromkeys(("clustering", "structure", "bases"), "beside classes, and metric 'pearson' is of values"),
         "retrieval": "name a task of classes",
         "explanations": "labels of 'more' are values, and a class is explained",
     }

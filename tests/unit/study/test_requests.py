@@ -25,6 +25,10 @@ GPU_RULES = {
 }  # fmt: skip
 
 
+OF_DEPTH = {
+    "structure": "probe_structure", "bases": "score_bases", "variant_probe": "probe_variants",
+    "explanations": "explain",
+}  # fmt: skip
 OF_CELLS = {"analysis": "finetuned", "task": "norman", "model": "scgpt", "init": "random"}
 
 
@@ -60,6 +64,9 @@ def requests(paper):
         found[rule, *names.items()] = rule, names
     alone = {name: {"task": "nt_H3"} for name in ("audit_corpus", "import_vectors", "import_scores")}
     alone |= {"import_weights": {"model": "ntv2"}} | {name: OF_CELLS for name in ("pretrain_cells", "finetune_effects")}
+    arm = {"model": "ntv2", "init": "pretrained"}
+    alone |= {"pretrain_control": {"model": "ntv2", "init": "dinucleotide"}}
+    alone |= {rule: {"analysis": name, "task": "nt_H3", **arm} for name, rule in OF_DEPTH.items()}
     for rule in vocabulary.RULES:
         if not any(known == rule for known, _ in found.values()):
             found[rule,] = rule, alone.get(rule, {})

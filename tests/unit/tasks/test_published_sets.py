@@ -172,12 +172,13 @@ def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
     settings = [study.finetuning(task, "finetune") for task in ("nt_H3", "gue_emp_H3", "gb_demo_human_or_worm")]
     assert [(s["epochs"], s["folds"]) for s in settings] == [(100, [0, 5, 9]), (20, []), (100, [])]
     planned = {one for target in vocabulary.TARGETS.values() for one in target}
-    assert planned - {*vocabulary.OF_EFFECTS} == set(study.by_task)
+    ours = {"retrieval", "structure", "explanations", "ingredients", "bases", "indels", "variant_probe"}  # no paper's
+    assert planned - {*vocabulary.OF_EFFECTS} - ours == set(study.by_task)
     # Every published checkpoint has its pretrained arm, and what was never released is made.
     arms = {(job.model, job.init) for job in study.cells if job.analysis == "finetune"}
     names = {name for name in study.config["baselines"] if "match" in (study.config["baselines"][name] or {})}
-    of_genes = {*families.CELL_FAMILIES, *vocabulary.EFFECT_BASELINES}
-    names |= {name for name, entry in study.entries.items() if entry.get("family") not in (None, *of_genes)}
+    of_others = {*families.CELL_FAMILIES, *vocabulary.EFFECT_BASELINES, *vocabulary.OF_VARIANTS}
+    names |= {name for name, entry in study.entries.items() if entry.get("family") not in (None, *of_others)}
     names -= {"dilated_cnn"}  # which stands there once for every model that it matches
     assert {(model, arm) for model in names for arm in study.model(model).arms if arm != "baseline"} <= arms
 

@@ -28,7 +28,7 @@ from foundationless.study.names import parse_model
 from foundationless.study.own.keep import keep_study
 from foundationless.study.plan import main_analysis
 from foundationless.study.price.memory import LARGEST_KEPT, LARGEST_WHOLE
-from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS, OF_EFFECTS
+from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS, OF_EFFECTS, is_other_pretraining
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
@@ -324,7 +324,10 @@ def put_on_trial(
     trial["analyses"] = {what: spec for what, spec in trial["analyses"].items() if what not in OF_EFFECTS}
     if lost := [what for what in study["analyses"] if what in OF_EFFECTS]:
         remarks.append(f"Left out: the analyses {', '.join(lost)}, of gene perturbations, for which no genes are cut.")
-    analyses = {what: spec for what, spec in trial["analyses"].items() if what not in VARIANTS}
+    anew = [name for name, spec in trial["analyses"].items() if any(map(is_other_pretraining, spec.get("arms", ())))]
+    if anew:
+        remarks.append(f"Left out: {' and '.join(anew)}, for which a model is pretrained anew.")
+    analyses = {what: spec for what, spec in trial["analyses"].items() if what not in {*VARIANTS, *anew}}
     variants = [model for spec in analyses.values() for model in spec.pop("models", ()) if model not in study["models"]]
     if lost := [what for what in trial["analyses"] if what in VARIANTS]:
         remarks.append(f"Left out: the analyses {' and '.join(lost)}, of variants that no published checkpoint has.")
