@@ -41,8 +41,9 @@ def curves(
     """Rows of `FEWSHOT` of a task whose training rows were drawn; none of another.
 
     `arms` are its runs scored by `metric`, those that validation is said to choose; `compared` the rows of comparisons,
-    which say of a pair whether anything was learned, or else it is asked here. Rows without `versus` are of an arm; the others are differences:
-    of the pretrained arm with the model's random self, of every network with every baseline (`reference`).
+    which say of a pair whether anything was learned, or else it is asked here. Rows without `versus` are of an arm; the
+    others are differences: of the pretrained arm with the model's random self, of every network with every baseline
+    (`reference`).
     """
     if not results.draws:
         return pd.DataFrame(columns=FEWSHOT)
