@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 from foundationless.evaluation import metrics
 from foundationless.evaluation.bootstrap import Run, score_runs
 from foundationless.evaluation.calibration import scaling
-from foundationless.evaluation.calibration.tables import LACKING, ODD, read_beside, recalibrate
+from foundationless.evaluation.calibration.tables import LACKING, ODD, UNREAD, read_beside, recalibrate
 from foundationless.evaluation.records import Result
 from foundationless.evaluation.task_results import read_predictions
 
@@ -165,3 +165,13 @@ def test_results_without_those_rows_say_so(tmp_path):
     assert rows.index.tolist() == [("random", "none"), ("random", "ensemble")]
     assert rows["note"].tolist() == [LACKING, LACKING] and rows["coverage"].isna().all()
     assert rows["ece"].notna().all()
+    for record, _ in cells:
+        record["settings"]["chosen_by"] = "fixed"
+    assert table(cells)[0]["note"].tolist() == [UNREAD, UNREAD]
+
+
+def test_drawn_rows_have_no_calibration_table(tmp_path):
+    record, path = cell(tmp_path, seed=0)
+    record["settings"]["draws"] = 5
+    rows, bins = recalibrate([record], [read_predictions(path)], [None], 20, 1)
+    assert rows.empty and bins.empty

@@ -55,6 +55,12 @@ def test_one_seed_decides_nothing_and_few_groups_are_drawn_by_sequence():
     assert score_table([]).empty
 
 
+def test_a_sequence_without_a_group_is_its_own():
+    groups = [f"g{place // 3}" if place < 60 else None for place in range(100)]
+    table = score_table(predictions(LEVELS, sequences=100, groups=groups))
+    assert set(table["groups"]) == {20 + 40}
+
+
 def test_logos_lay_sites_of_both_strands_over_one_another():
     rng = np.random.default_rng(1)
     rows = []

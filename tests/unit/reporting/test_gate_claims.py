@@ -50,6 +50,13 @@ def test_tasks_like_these_are_judged_where_families_are_several_and_lengths_are_
     assert "lengths matched" in found.loc["validation", "contrast"]
 
 
+def test_frozen_features_are_those_of_biotypes_or_else_of_the_analysis_frozen():
+    both = claims(row("kmer", analysis="frozen", delta=0.3), row("kmer", analysis="biotype", delta=0.1))
+    assert set(both["difference"]) == {0.1} and not both.duplicated(["claim", "selection", "model"]).any()
+    alone = claims(row("kmer", analysis="frozen", delta=0.3))
+    assert set(alone["difference"]) == {0.3} and alone["claim"].str.startswith("frozen: ").all()
+
+
 def test_what_has_no_models_has_no_claim():
     assert claims(row("bpe", delta=None, note="no model of byte pairs has both arms")).empty
     assert list(claims().columns) == columns_of("claims")

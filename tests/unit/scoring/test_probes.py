@@ -225,3 +225,8 @@ def test_commands_write_what_the_table_reads(tmp_path):
     assert probe.loc["variant_cpg", "spearman_background"].isna().all()
     bad = {"sequences": tmp_path / "set.parquet", "options": '{"luck": 1}', **said, **files}
     assert main(command_line("probe_variants", bad)) == 2
+
+
+@pytest.mark.parametrize("analysis", ["pretrain", "of_tomorrow"])
+def test_records_of_other_analyses_have_no_scores_of_variants(analysis):
+    assert score_variants([{"analysis": analysis}], [None], 10, 0).empty

@@ -262,8 +262,11 @@ def _components(results: TaskResults, arms: Arms, metric: str) -> Rows:
 
     Of a pretrained arm the seed is that of head and data order; of a random arm also of its weights. So the row
     `weights` of a random arm, the difference of the two variances of seeds, is that of the weights alone; as the
-    difference of two estimates it may be negative. It has no share.
+    difference of two estimates it may be negative. It has no share. None of drawn rows, whose folds are number × draw:
+    what more rows bring is no variance of folds.
     """
+    if results.draws:
+        return []
     rows = []
     for selection, scored in arms.items():
         seeds: dict[Name, float] = {}

@@ -159,7 +159,7 @@ def summarise(
     rivals = Rivals(baselines, [arm for arm in design if arm not in results.order])
     chance = _chance(results, arms, metric)
     rows, estimates, uneven = _compare(results, arms, metric, margin, rivals, chance)
-    notes += uneven + _unpaired(results, baselines) + _unreferenced(results, rivals) + _trained_on_less(results)
+    notes += uneven + _unpaired(results, baselines) + _unreferenced(results, metric, rivals) + _trained_on_less(results)
     diagnostics, unknown = find_diagnostics(
         results, records, arms, estimates, metric, audit, rows, {**margins, metric: margin}
     )
@@ -359,8 +359,8 @@ def _pairs(
 def _best_baseline(
     results: TaskResults, arms: Mapping[Name, Arm], metric: str, selection: str, rivals: Rivals
 ) -> Name | None:
-    """The best baseline, by validation where that selects and some record says it; None if one is absent."""
-    if rivals.lost_baselines:
+    """The best baseline, by validation where that selects; None if one is absent, or if it has nothing to go by."""
+    if rivals.lost_baselines or (selection != "test" and _unvalidated(results, metric, rivals)):
         return None
     cheap = [arm for arm in arms if rivals.is_rival(arm)]
     values = {arm: arms[arm].value for arm in cheap}
@@ -368,6 +368,17 @@ def _best_baseline(
     # A baseline of effects that has nothing to choose has no validation value, and may be the best.
     known = len(validated) == len(cheap) if results.of_effects else bool(validated)
     return _best(validated if known and selection != "test" else values, metric)
+
+
+def _unvalidated(results: TaskResults, metric: str, rivals: Rivals) -> list[str]:
+    """Baselines of a task of which none has a validation value, so that their test scores alone would choose.
+
+    None where a single one leaves nothing to choose, or where effects are predicted: there baselines without settings
+    have no validation value, and may be the best.
+    """
+    cheap = [arm for arm in results.order if rivals.is_rival(arm)]
+    lacks = all(results.validation_value(arm, metric) is None for arm in cheap)
+    return [arm[0] for arm in cheap] if lacks and len(cheap) > 1 and not results.of_effects else []
 
 
 def _best_random(arms: Mapping[Name, Arm], metric: str, model: str, rivals: Rivals) -> Name | None:
@@ -401,11 +412,15 @@ def _unpaired(results: TaskResults, baselines: Sequence[str]) -> Rows:
     return rows
 
 
-def _unreferenced(results: TaskResults, rivals: Rivals) -> Rows:
-    """Notes on references that are the best of several arms of which some are absent."""
+def _unreferenced(results: TaskResults, metric: str, rivals: Rivals) -> Rows:
+    """Notes on references that are the best of several arms of which some are absent, or have no validation value."""
     lost = {"baseline": rivals.lost_baselines, "random arm": rivals.lost_random}
     text = "without {} the best {} is not known, so nothing is compared with it"
-    return [results.note("reference", text.format(", ".join(names), what)) for what, names in lost.items() if names]
+    rows = [results.note("reference", text.format(", ".join(names), what)) for what, names in lost.items() if names]
+    if not rivals.lost_baselines and (names := _unvalidated(results, metric, rivals)):
+        text = f"none of {', '.join(names)} has a validation value, and test scores may not choose the best baseline: "
+        rows.append(results.note("reference", text + "under validation nothing is compared with it"))
+    return rows
 
 
 def _trained_on_less(results: TaskResults) -> Rows:

@@ -6,7 +6,8 @@ validation rows, of the ensemble's of the mean of its seeds'. The validation row
 classifier before: a little less is left to mend on them than on rows that chose nothing.
 
 Probes and baselines keep predictions of validation rows among the others; fine-tuning keeps them in a file beside
-(`BESIDE`). Where a result is older than that file, the row of `none` says so, and nothing is fitted.
+(`BESIDE`). Where a result is older than that file, or nothing was chosen, the row of `none` says so, and nothing is
+fitted. Drawn training rows have no table: their runs are many small sets, whose draws these intervals would not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,9 +44,11 @@ from foundationless.evaluation.task_results import (
     read_run,
     sizes,
 )
+from foundationless.study.vocabulary import FIXED
 
 BESIDE = "validation.parquet"
 LACKING = "no validation predictions: older than the file that keeps them"
+UNREAD = "no validation predictions: nothing was chosen, so no validation rows were read"
 ODD = "validation predictions do not fit the record, and are not used"
 LOSSES, SETS = ("ece", "nll", "brier"), ("coverage", "set_size")
 RECALIBRATION = [
@@ -76,13 +79,15 @@ def recalibrate(
     resamples: int,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of `RECALIBRATION`, and bins of reliability after temperature scaling; none of labels without classes.
+    """Rows of `RECALIBRATION`, and bins of reliability after temperature scaling.
+
+    None of labels without classes, nor of drawn training rows.
 
     `predictions` are all rows, `beside` what `read_beside` gave, both parallel to `records`.
     """
     tables = [None if table is None else of_split(table, "test") for table in predictions]
     results, _ = read_results(records, tables, min(resamples, RESAMPLES), seed)
-    if results is None or not results.classes or not _all_probable(results):
+    if results is None or results.draws or not results.classes or not _all_probable(results):
         return pd.DataFrame(columns=RECALIBRATION), pd.DataFrame()
     seen, notes = _validation(results, records, predictions, beside)
     made: dict[tuple[Name, str], list[Run]] = {}
@@ -135,7 +140,7 @@ def _validation(
         for name in cell.chosen["validation"]:
             fold, _, run = name.partition(" ")
             if source is None:
-                notes[cell.arm] = LACKING
+                notes[cell.arm] = UNREAD if cell.record.get("settings", {}).get("chosen_by") == FIXED else LACKING
                 continue
             rows = source.filter(pc.and_(pc.equal(source["run"], run), pc.equal(source["fold"], int(fold))))
             rows = rows.filter(rows["label"].is_valid())

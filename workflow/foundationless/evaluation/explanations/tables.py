@@ -14,6 +14,7 @@ import pandas as pd
 from foundationless.data.dna import reverse_complement
 from foundationless.evaluation.aggregate import decide, holm
 from foundationless.evaluation.bootstrap import Arm, Estimate, compare_arms, interval, resample_weights
+from foundationless.evaluation.task_results import FEWEST_GROUPS
 from foundationless.study.vocabulary import MARGINS
 
 KEYS = ["task", "model", "init"]
@@ -23,7 +24,6 @@ SCORES = [
     "verdict", "n", "groups", "seeds", "gap",
 ]  # fmt: skip
 LOGOS = [*KEYS, "method", "motif", "position", "letter", "height", "share", "n"]
-FEWEST_GROUPS = 20  # as of other tables: below this sequences are drawn one by one
 CHANCE, RESAMPLES, SEED = 0.5, 2000, 1
 FLANK = 6  # letters beside a motif in a logo
 
@@ -79,8 +79,9 @@ def _with_words(table: pd.DataFrame) -> pd.DataFrame:
 
 def _units(rows: pd.DataFrame) -> "pd.Series[Any]":
     """What is drawn together: groups, or where they are few each sequence."""
-    few = rows["group"].nunique() < FEWEST_GROUPS
-    return rows["id"] if few else rows["group"]
+    ids = rows["id"].astype(str)
+    groups = ids.where(rows["group"].isna(), rows["group"].astype(str))  # without a group a sequence is its own
+    return ids if groups.nunique() < FEWEST_GROUPS else groups
 
 
 def _arms(rows: pd.DataFrame) -> dict[tuple[str, str], Arm]:

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from foundationless.evaluation.aggregate import ALPHA, decide, holm
 from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, interval, join, score_runs
-from foundationless.evaluation.task_results import FEWEST_GROUPS
+from foundationless.evaluation.task_results import FEWEST_GROUPS, KEYS
 from foundationless.study.vocabulary import MARGINS
 
-KEYS = ["analysis", "task", "model", "init"]
 STRUCTURE = [
     *KEYS, "fact", "metric", "versus", "value", "delta", "low", "high", "p", "p_holm", "p_tost", "margin", "verdict",
     "words", "n", "seeds",

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from foundationless.evaluation.aggregate import decide
+from foundationless.evaluation.aggregate import ALPHA, decide
 from foundationless.evaluation.bootstrap import Arm, compare_arms, interval, join, score_rankings
 from foundationless.evaluation.shots.recall import MARGIN, RECALL, recall_at
 from foundationless.evaluation.task_results import KEYS, Name, TaskResults
@@ -41,17 +41,14 @@ def curves(
     """Rows of `FEWSHOT` of a task whose training rows were drawn; none of another.
 
     `arms` are its runs scored by `metric`, those that validation is said to choose; `compared` the rows of comparisons,
-    which say of a pair whether anything was learned. Rows without `versus` are of an arm; the others are differences:
-    of the pretrained arm with the model's random self, of every network with every baseline (`reference`).
+    which say of a pair whether anything was learned, or else it is asked here. Rows without `versus` are of an arm; the
+    others are differences: of the pretrained arm with the model's random self, of every network with every baseline
+    (`reference`).
     """
     if not results.draws:
         return pd.DataFrame(columns=FEWSHOT)
     numbers = [int(number) for number in results.cells[0].record["settings"]["shots"]]
-    learned = {
-        (row["model"], row["init"], row["versus"]): bool(row["learned"])
-        for row in compared
-        if row["selection"] == "validation"
-    }
+    learned = _learned(results, arms, metric, compared)
     measured = {metric: (dict(arms), margins[metric])}
     if all(run.scores is not None for cell in results.cells for run in cell.runs.values()):
         measured[RECALL] = _recalls(results), MARGIN
@@ -61,6 +58,29 @@ def curves(
             said = {"metric": name, "measure": measure, "rows": number, "margin": margin}
             rows += _rows(results, parts, said, learned)
     return pd.DataFrame(rows, columns=FEWSHOT)
+
+
+def _learned(
+    results: TaskResults, arms: Mapping[Name, Arm], metric: str, compared: Sequence[Mapping[str, Any]]
+) -> dict[tuple[Name, Name], bool]:
+    """Whether an arm or its reference beats the best constant answer, or nobody knows: (arm, reference) -> bool.
+
+    Where no best baseline is known (nothing is chosen by test scores), no comparison tells it.
+    """
+    told = {
+        (row["model"], row["init"], row["versus"]): bool(row["learned"])
+        for row in compared
+        if row["selection"] == "validation"
+    }
+    pairs = [(name, *pair) for name in arms for pair in _references(name, arms)]
+    learned = {(name, other): told[*name, versus] for name, versus, other in pairs if (*name, versus) in told}
+    if asked := [(name, other) for name, _, other in pairs if (name, other) not in learned]:
+        constant = results.chance(metric, results.resamples)
+        above = {name: compare_arms(arm, constant, results.seed).p_above for name, arm in arms.items()}
+        for pair in asked:  # Bonferroni over those that are known
+            known = [p for name in pair if np.isfinite(p := above[name])]
+            learned[pair] = not known or 2 * min(known) <= ALPHA
+    return learned
 
 
 def area_weights(numbers: Sequence[int]) -> NDArray[np.float64]:
@@ -101,7 +121,7 @@ def _rows(
     results: TaskResults,
     arms: Mapping[Name, Arm],
     said: Mapping[str, Any],
-    learned: Mapping[tuple[str, str, str], bool],
+    learned: Mapping[tuple[Name, Name], bool],
 ) -> Rows:
     rows: Rows = []
     for name, arm in arms.items():
@@ -116,7 +136,7 @@ def _rows(
             drawn = [seeds for each in (name, reference) if np.isfinite(seeds := results.seeds(each))]
             word = decide(
                 float("nan") if change.p is None else change.p, p_tost, change.value,
-                learned=learned.get((*name, versus), True), seeds=min(drawn, default=np.inf),
+                learned=learned[name, reference], seeds=min(drawn, default=np.inf),
                 metrics=said["metric"], versus=versus,
             )  # fmt: skip
             rows.append(

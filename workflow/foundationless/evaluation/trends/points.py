@@ -1,6 +1,5 @@
 """Scores at several sizes: which arms of an analysis lie on one curve, and what each scored under the resamples."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 from foundationless.evaluation.bootstrap import Arm, Estimate, interval
 from foundationless.evaluation.task_results import Name, TaskResults
 from foundationless.study.names import parse_model, parse_task, underived, without
+from foundationless.study.vocabulary import steps_of
 
 ROWS, WIDTH, LAYERS, STEPS = "training rows", "width", "layers", "pretraining steps"
-_STEP = re.compile(r"step([1-9][0-9]*)")  # an arm that is a checkpoint of a pretraining
 
 Floats = NDArray[np.float64]
 
@@ -79,8 +78,8 @@ def _sizes(
     for axis, size in ((WIDTH, name.width), (LAYERS, name.layers)):
         if size:
             yield (axis, task, without(model, axis), init), float(size)
-    if step := _STEP.fullmatch(init):
-        yield (STEPS, task, model, "step"), float(step[1])
+    if step := steps_of(init):
+        yield (STEPS, task, model, "step"), float(step)
 
 
 def _training_rows(record: Mapping[str, Any]) -> float:

@@ -43,7 +43,8 @@ def score_variants(
     score, and `p` the two-sided p value, adjusted for nothing. Means over `folds` are of those with both classes,
     weighted by their variants.
     """
-    if not records or ANALYSES[records[0]["analysis"]].rule != "probe_variants":
+    known = ANALYSES.get(records[0]["analysis"]) if records else None  # none of `pretrain`
+    if known is None or known.rule != "probe_variants":
         return pd.DataFrame(columns=VARIANT_SCORES)
     held_out, by = _held_out(predictions)
     likely = {

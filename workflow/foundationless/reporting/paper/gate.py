@@ -22,6 +22,7 @@ SOURCE = "ICLR 2026"
 WHERE = {  # analysis and basis -> where the claim is asked
     ("finetune", "models"): "fine-tuned",
     ("biotype", "models"): "frozen",
+    ("frozen", "models"): "frozen",  # where biotypes say nothing
     ("tokenizer", "models"): "fine-tuned, models of the tokenizer ablation",
     ("finetune", "architecture"): "fine-tuned, the architecture the same",
     ("tokenizer", "architecture"): "fine-tuned, the architecture the same (ablation)",
@@ -39,11 +40,15 @@ def gate_claims(gate: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
 
 
 def _rows(gate: pd.DataFrame, selection: str) -> Iterator[dict[str, Any]]:
+    told: set[str] = set()
     for (analysis, basis), place in WHERE.items():
+        if place in told:
+            continue
         mine = gate[(gate["analysis"] == analysis) & (gate["basis"] == basis) & gate["delta"].notna()]
         mine = mine[mine["second"].isin(["", "character"])]  # of k-mers and byte pairs it says nothing
         cured = mine[mine["variant"] == CURED.get(analysis)] if selection == "validation" else mine.iloc[:0]
         mine = cured if len(cured) else mine[mine["variant"] == ""]
+        told |= {place} if len(mine) else set()
         for (contrast, first, second), scopes in mine.groupby(["contrast", "first", "second"], sort=False):
             known = scopes[np.isfinite(scopes["low"].astype(float))]
             wider = known[known["scope"] == "like-these"]
