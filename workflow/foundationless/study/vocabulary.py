@@ -211,7 +211,8 @@ ANALYSES = {
     ),
     "variant_probe": Analysis(
         "probe_variants", "variants",
-        "do its embeddings tell pathogenic variants, by distance or once a probe has learned from other chromosomes?",
+        "do its embeddings tell pathogenic variants, by distance or once a probe has learned from other chromosomes or "
+        "places?",
         figure="variant_effects", sets=("variants",),
     ),
     "mutagenesis": Analysis(
@@ -241,7 +242,8 @@ ANALYSES = {
     ),
     "bases": Analysis(
         "score_bases", "ablations",
-        "how many bits does the next (or a hidden) base take, by kind of region, and how many a Markov model?",
+        "how many bits does the next (or a hidden) base take, by kind of region where the genome is annotated, and how "
+        "many a Markov model?",
         figure="pretraining", sets=("classes",), paired=False,
     ),
     "unseen": Analysis(
