@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from foundationless.models.weights import load_weights
-from foundationless.scoring.bases.bits import TURNS, model_bits, score_bases
+from foundationless.scoring.bases.bits import model_bits, score_bases
 from foundationless.scoring.bases.markov import STRENGTH, fit_markov, markov_bits
+from foundationless.scoring.likelihood_ratios import STRIDE
 from support.networks import ESM, HYENA, save_model
 
 COMPUTE = {"token_budget": 4096, "device": "cpu", "precision": "fp32"}
@@ -70,11 +71,11 @@ def test_a_network_takes_the_bits_that_its_softmax_says(tmp_path, family, config
                 places = [k for k in places if k]
                 scores = weights.model.project(weights.model.encode(torch.from_numpy(ids.astype(np.int64))[None], None))
                 total = -sum(scores[0, k - 1].log_softmax(0)[int(ids[k])].item() for k in places)
-            for turn in range(TURNS) if weights.model.objective != "causal" else ():
+            for turn in range(STRIDE) if weights.model.objective != "causal" else ():
                 hidden = np.array(ids, dtype=np.int64)
-                hidden[places[turn::TURNS]] = weights.tokenizer.mask_id
+                hidden[places[turn::STRIDE]] = weights.tokenizer.mask_id
                 scores = weights.model.project(weights.model.encode(torch.from_numpy(hidden)[None], None))[0]
-                total -= sum(scores[k].log_softmax(0)[int(ids[k])].item() for k in places[turn::TURNS])
+                total -= sum(scores[k].log_softmax(0)[int(ids[k])].item() for k in places[turn::STRIDE])
         assert bits[row] == pytest.approx(total / np.log(2), rel=1e-4)
         assert bases[row] == sum(int(np.diff(spans[k])[0]) for k in places)
 
