@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from foundationless.models.weights import load_weights
-from foundationless.scoring.bases.bits import model_bits, score_bases
+from foundationless.scoring.bases.bits import _result, model_bits, score_bases
 from foundationless.scoring.bases.markov import STRENGTH, fit_markov, markov_bits
 from foundationless.scoring.likelihood_ratios import STRIDE
 from support.networks import ESM, HYENA, save_model
@@ -99,3 +99,11 @@ def test_results_are_ratios_of_sums_by_label_with_markov_models_beside(tmp_path)
         assert result.value == pytest.approx(own["bits"].sum() / own["bases"].sum())
         assert result.extra["low"] <= result.value <= result.extra["high"]
     assert found["all", "order 2"].value < found["all", "order 1"].value
+
+
+def test_a_row_without_a_group_counts_as_a_group_of_its_own():
+    values = np.random.default_rng(3).integers(20, 200, size=30)
+    rows = pd.DataFrame({"id": [f"s{k}" for k in range(30)], "bits": 1.0 * values, "bases": 100})
+    rows["group"] = [f"g{k}" if k < 25 else None for k in range(30)]
+    result = _result(rows, {}, np.random.default_rng(0))
+    assert result.value == pytest.approx(values.mean() / 100) and result.n == 30

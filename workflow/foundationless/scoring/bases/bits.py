@@ -63,7 +63,9 @@ def score_bases(
 
 def _result(rows: pd.DataFrame, extra: dict[str, Any], generator: np.random.Generator) -> Result:
     """Bits per base of some rows, all bases alike, with its interval."""
-    drawn_by = "group" if rows["group"].nunique() >= FEWEST_GROUPS else "id"
+    # a row without a group is one of its own; groupby would leave it out
+    groups = rows["group"].where(rows["group"].notna(), rows["id"])
+    drawn_by = groups if groups.nunique() >= FEWEST_GROUPS else rows["id"]
     sums = rows.groupby(drawn_by)[["bits", "bases"]].sum().to_numpy()
     bits, bases = sums.sum(axis=0)
     weights = resample_weights(len(sums), RESAMPLES, generator)
