@@ -107,3 +107,15 @@ def test_a_row_without_a_group_counts_as_a_group_of_its_own():
     rows["group"] = [f"g{k}" if k < 25 else None for k in range(30)]
     result = _result(rows, {}, np.random.default_rng(0))
     assert result.value == pytest.approx(values.mean() / 100) and result.n == 30
+
+
+@pytest.mark.parametrize("train", [[], ["ACGTACGTACG", "ACGTNACGT"]])
+def test_markov_models_of_nothing_are_left_out_and_told(tmp_path, train, capsys):
+    weights = load_weights(save_model(tmp_path / "w", "hyenadna", HYENA, "hyenadna"))
+    rows = [(f"s{k}", text, "a", None, "train") for k, text in enumerate(train)] + [
+        ("t", "ACGTT" * 6, "a", "g", "test")
+    ]
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "label", "group", "split"])
+    results, _ = score_bases(weights, frame, 0, COMPUTE, None, markov=True)
+    assert {result.extra["condition"] for result in results} == {"model"}
+    assert "Markov models are left out" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from foundationless.evaluation.records import Result, finite
 from foundationless.evaluation.task_results import FEWEST_GROUPS
 from foundationless.models.pooling import special_mask
 from foundationless.models.weights import Weights
+from foundationless.runtime.log import tell
 from foundationless.scoring.bases.markov import ORDERS, Tables, fit_markov, markov_bits
 from foundationless.scoring.likelihood_ratios import STRIDE, disjoint, token_log_likelihoods
 
@@ -34,9 +35,10 @@ def score_bases(
 ) -> tuple[list[Result], pd.DataFrame]:
     """Bits per base of the test rows of a set of classes, of each label and of all; Markov models beside, if asked for.
 
-    `tables` are of the model's corpus; without them the train rows of the set are counted. Results: `bits_per_base`
-    with `extra` label, condition (`model`, or `order 1` …), low and high: a 95 % bootstrap over groups (rows, of fewer
-    than `FEWEST_GROUPS`). Rows: id, group, label, condition, bits, bases.
+    `tables` are of the model's corpus; if None the train rows of the set are counted. Markov models that nothing was
+    counted for are left out, and told. Results: `bits_per_base` with `extra` label, condition (`model`, or `order 1`
+    …), low and high: a 95 % bootstrap over groups (rows, of fewer than `FEWEST_GROUPS`). Rows: id, group, label,
+    condition, bits, bases.
     """
     test = frame[frame["split"] == "test"]
     if test.empty:
@@ -44,9 +46,13 @@ def score_bases(
     sequences = test["sequence"].tolist()
     scored = {"model": model_bits(weights, sequences, compute)}
     if markov:
-        tables = tables or fit_markov(frame.loc[frame["split"] == "train", "sequence"])
-        bits, bases = markov_bits(tables, sequences)
-        scored |= {f"order {order}": (bits[order], bases) for order in ORDERS}
+        if tables is None:
+            tables = fit_markov(frame.loc[frame["split"] == "train", "sequence"])
+        if tables:
+            bits, bases = markov_bits(tables, sequences)
+            scored |= {f"order {order}": (bits[order], bases) for order in ORDERS}
+        else:
+            tell(f"Markov models are left out: what they are fitted to has no {ORDERS[-1] + 1} known bases in a row")
     generator = np.random.default_rng(seed)
     results, parts = list[Result](), []
     kept = test[["id", "group", "label"]].reset_index(drop=True)
