@@ -93,7 +93,7 @@ def test_what_is_left_out_is_counted(genome, capsys):
     ref = genome.fetch(CONTIG, 499, 540)
     other = next(letter for letter in "ACGT" if letter != ref[0])
     alleles = [
-        (ref[0], "<DEL>"), (ref[0], "*"), (ref[0], "N"), (ref[0], ref[0].lower()), (ref[0], "A" * 51),
+        (ref[0], "<DEL>"), (ref[0], "*"), (ref[0], "A,C"), (ref[0], "N"), (ref[0], ref[0].lower()), (ref[0], "A" * 51),
         (ref, ref[0]), (ref[0], other),
     ]  # fmt: skip
     rows = pd.DataFrame([base | {"ref": r, "alt": a} for r, a in alleles])
@@ -104,6 +104,7 @@ def test_what_is_left_out_is_counted(genome, capsys):
     assert made[["ref", "alt"]].to_numpy().tolist() == [[ref[0], other]]
     told = capsys.readouterr().err
     for words in (
+        "1 with several alleles (write one allele a row)",
         "2 with a symbolic allele",
         "1 with a letter that is no base",
         "1 that change nothing",

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from foundationless.models.weights import load_weights
-from foundationless.scoring.bases.bits import TURNS, model_bits, score_bases
+from foundationless.scoring.bases.bits import _result, model_bits, score_bases
 from foundationless.scoring.bases.markov import STRENGTH, fit_markov, markov_bits
+from foundationless.scoring.likelihood_ratios import STRIDE
 from support.networks import ESM, HYENA, save_model
 
 COMPUTE = {"token_budget": 4096, "device": "cpu", "precision": "fp32"}
@@ -70,11 +71,11 @@ def test_a_network_takes_the_bits_that_its_softmax_says(tmp_path, family, config
                 places = [k for k in places if k]
                 scores = weights.model.project(weights.model.encode(torch.from_numpy(ids.astype(np.int64))[None], None))
                 total = -sum(scores[0, k - 1].log_softmax(0)[int(ids[k])].item() for k in places)
-            for turn in range(TURNS) if weights.model.objective != "causal" else ():
+            for turn in range(STRIDE) if weights.model.objective != "causal" else ():
                 hidden = np.array(ids, dtype=np.int64)
-                hidden[places[turn::TURNS]] = weights.tokenizer.mask_id
+                hidden[places[turn::STRIDE]] = weights.tokenizer.mask_id
                 scores = weights.model.project(weights.model.encode(torch.from_numpy(hidden)[None], None))[0]
-                total -= sum(scores[k].log_softmax(0)[int(ids[k])].item() for k in places[turn::TURNS])
+                total -= sum(scores[k].log_softmax(0)[int(ids[k])].item() for k in places[turn::STRIDE])
         assert bits[row] == pytest.approx(total / np.log(2), rel=1e-4)
         assert bases[row] == sum(int(np.diff(spans[k])[0]) for k in places)
 
@@ -98,3 +99,23 @@ def test_results_are_ratios_of_sums_by_label_with_markov_models_beside(tmp_path)
         assert result.value == pytest.approx(own["bits"].sum() / own["bases"].sum())
         assert result.extra["low"] <= result.value <= result.extra["high"]
     assert found["all", "order 2"].value < found["all", "order 1"].value
+
+
+def test_a_row_without_a_group_counts_as_a_group_of_its_own():
+    values = np.random.default_rng(3).integers(20, 200, size=30)
+    rows = pd.DataFrame({"id": [f"s{k}" for k in range(30)], "bits": 1.0 * values, "bases": 100})
+    rows["group"] = [f"g{k}" if k < 25 else None for k in range(30)]
+    result = _result(rows, {}, np.random.default_rng(0))
+    assert result.value == pytest.approx(values.mean() / 100) and result.n == 30
+
+
+@pytest.mark.parametrize("train", [[], ["ACGTACGTACG", "ACGTNACGT"]])
+def test_markov_models_of_nothing_are_left_out_and_told(tmp_path, train, capsys):
+    weights = load_weights(save_model(tmp_path / "w", "hyenadna", HYENA, "hyenadna"))
+    rows = [(f"s{k}", text, "a", None, "train") for k, text in enumerate(train)] + [
+        ("t", "ACGTT" * 6, "a", "g", "test")
+    ]
+    frame = pd.DataFrame(rows, columns=["id", "sequence", "label", "group", "split"])
+    results, _ = score_bases(weights, frame, 0, COMPUTE, None, markov=True)
+    assert {result.extra["condition"] for result in results} == {"model"}
+    assert "Markov models are left out" in capsys.readouterr().err

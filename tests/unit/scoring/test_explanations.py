@@ -1,5 +1,6 @@
 """Explanations: completeness, finite differences, brute force, torch's own attention, enumeration, planted motifs."""
 
+import inspect
 from itertools import product
 
 import numpy as np
@@ -15,11 +16,11 @@ from foundationless.data.simulate_words import SPEAKS, planted_words, simulate_w
 from foundationless.errors import UserError
 from foundationless.evaluation.records import read_record
 from foundationless.models.tokenizers import load_tokenizer
-from foundationless.models.weights import initialise
-from foundationless.scoring.explanations import attributions, motifs
+from foundationless.models.weights import Weights, initialise
+from foundationless.scoring.explanations import attributions, motifs, trained
 from foundationless.scoring.explanations.attributions import Explained, contrast
-from foundationless.scoring.explanations.job import rank_letters
-from foundationless.scoring.explanations.rollout import attention_weights, roll_out, rollout
+from foundationless.scoring.explanations.job import How, rank_letters
+from foundationless.scoring.explanations.rollout import attention_weights, has_attention, roll_out, rollout
 from foundationless.training.classifier import Classifier, tokenise
 from foundationless.training.compute import Compute
 from support.fine_tuning import MOTIF, planted
@@ -132,6 +133,19 @@ def test_rollout_is_the_product_of_blocks_and_shares_add_up():
         shares = rollout(explained(family))
         assert all(one.sum() == pytest.approx(1, abs=1e-5) and (one >= 0).all() for one in shares)
     assert rollout(explained("hyenadna")) is None, "no attention"
+
+
+def test_before_training_it_is_known_whether_there_is_attention(job, monkeypatch):
+    for family in FAMILIES:
+        given = explained(family)
+        weights = Weights(given.classifier.backbone, given.tokenizer, {})
+        assert has_attention(weights) == (rollout(given) is not None), family
+    monkeypatch.setattr(trained, "train_chosen", lambda *all: pytest.fail("it trains first"))
+    how = How(["rollout"], 2, 2, "mean")
+    given = dict.fromkeys(inspect.signature(trained.run_job).parameters) | {"how": how, "energy": False}
+    given |= {"weights": job[2] / "weights", "compute": Compute("cpu", 1, "fp32", 40)}
+    with pytest.raises(UserError, match="has none of them"):
+        trained.run_job(**given)
 
 
 # ---- where motifs stand

@@ -1,17 +1,23 @@
 """Scores of variants whose alleles differ in length, against models whose probabilities are known by construction."""
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
 from foundationless.features.embedding import embed_sequences
-from foundationless.scoring import score_likelihood, score_mutagenesis, score_similarity
-from foundationless.scoring.likelihood_ratios import STRIDE, flip, ratios, sides
+from foundationless.models.tokenizers import load_tokenizer
+from foundationless.models.weights import Weights
+from foundationless.scoring import likelihood_ratios, score_likelihood, score_mutagenesis, score_similarity
+from foundationless.scoring.bases.bits import model_bits
+from foundationless.scoring.likelihood_ratios import STRIDE, flip, masked_windows, ratios, sides
 from foundationless.scoring.measures import cosine
+from foundationless.scoring.probes.background import background
 from foundationless.tasks.exports import exported
 from unit.scoring.test_scoring import COMPUTE, dna, make_weights, pick, tiny
 
@@ -115,3 +121,30 @@ def test_maps_leave_out_what_is_no_substitution_and_wrong_windows_are_sentences(
     assert "6 of 8 variants are no SNVs" in capsys.readouterr().err
     with pytest.raises(UserError, match="'v1': its ALT window is not REF's with ALT in place"):
         score_likelihood(tiny(), frame.assign(alternative=frame["sequence"]).iloc[[1, 2]], COMPUTE)
+
+
+@pytest.mark.parametrize("name", ["dnabert_3", "dnabert_6", "prokbert_k6s2", "nt_v1"])
+def test_no_visible_token_spells_a_base_that_is_asked_for(name, monkeypatch):
+    """A network that knows nothing: what each pass hides wholly is what counts, and every base counts once."""
+    tokenizer = load_tokenizer(name)
+    weights = Weights(SimpleNamespace(objective="masked", max_tokens=512), tokenizer, {})
+    text, k, hidden = dna(7 * 24, 3), tokenizer.k, list[np.ndarray]()
+
+    def blind(weights, masked, read, compute):
+        for request, (ids, places) in enumerate(masked):
+            spans = tokenizer.spans(ids, sequence=text)
+            seen = [range(*span) for place, span in enumerate(spans) if span[0] >= 0 and place not in places]
+            hidden.append(np.setdiff1d(np.arange(len(text)), np.concatenate(seen)))
+            read(request, torch.zeros(len(places), tokenizer.size))
+
+    monkeypatch.setattr(likelihood_ratios, "read_masked", blind)
+    (bits,), (bases,) = model_bits(weights, [text], COMPUTE)
+    assert bases == len(text) and bits == pytest.approx(bases / k * np.log2(tokenizer.size), rel=1e-5)
+    assert sorted(np.concatenate(hidden)) == list(range(len(text))) and len(hidden) == STRIDE
+    hidden.clear()
+    masked_windows(weights, [(text, 9, text[9], "A", text, 9)], COMPUTE)
+    assert sorted(np.concatenate(hidden)) == list(range(len(text))) and len(hidden) == STRIDE
+    hidden.clear()
+    (likely,) = background(weights, [(text, 80, text[80], "A")], COMPUTE)
+    assert likely == pytest.approx(-np.log(tokenizer.size) / k, rel=1e-5)
+    assert len(hidden[0]) % k == 0 and len(hidden[0]) >= 3 * k

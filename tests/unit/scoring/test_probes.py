@@ -18,7 +18,7 @@ from foundationless.evaluation.records import read_record
 from foundationless.evaluation.task_results import read_predictions
 from foundationless.evaluation.variants.scores import score_variants, weighted_mean, within_strata
 from foundationless.features.embedding import embed_sequences
-from foundationless.scoring.probes import probe_network
+from foundationless.scoring.probes import arms, probe_network
 from foundationless.scoring.probes.background import background
 from foundationless.scoring.probes.cheap import RESIDUES, blosum62, features
 from foundationless.scoring.probes.folds import held_out_folds
@@ -176,6 +176,15 @@ def test_every_score_of_a_network_and_its_signs():
     by_run = {row.extra["run"]: row.value for row in results if row.metric == "auroc" and row.selection == "run"}
     assert by_run == pytest.approx({name: roc_auc_score(positive, wide[name]) for name in wide})
     assert rows.loc[rows["selected"], "run"].unique().tolist() == ["probe"]
+
+
+def test_embeddings_that_are_not_finite_are_one_sentence(monkeypatch):
+    def overflow(weights, windows, poolings, **more):
+        return {"mean": np.where(np.arange(len(windows))[:, None] == len(windows) // 2 + 3, np.inf, np.ones((1, 4)))}
+
+    monkeypatch.setattr(arms, "embed_sequences", overflow)
+    with pytest.raises(UserError, match=r"'mean' of 'v3' are not finite; .*fp32"):
+        probe_network(make_weights("causal"), spread_out(60), ["mean"], COMPUTE)
 
 
 def test_weighted_means_and_strata():

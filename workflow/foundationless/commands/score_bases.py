@@ -24,8 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Fit the reference, and score."""
     from foundationless.scoring import run_job
-    from foundationless.scoring.bases.bits import TURNS, score_bases
+    from foundationless.scoring.bases.bits import score_bases
     from foundationless.scoring.bases.markov import fit_markov, read_stretches
+    from foundationless.scoring.likelihood_ratios import STRIDE
     from foundationless.training.corpus import Corpus
 
     tables = None
@@ -36,6 +37,6 @@ def run(arguments: argparse.Namespace) -> None:
         lambda weights, frame, compute: score_bases(
             weights, frame, arguments.seed, compute, tables, markov=arguments.markov
         ),
-        settings={"turns": TURNS},
+        settings={"turns": STRIDE},
         **shared(arguments),
     )

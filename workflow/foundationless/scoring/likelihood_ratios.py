@@ -211,15 +211,75 @@ def _sums_of_masked(
     targets: Sequence[np.ndarray],
     compute: Mapping[str, Any],
 ) -> np.ndarray:
-    """Sum [n] of the log probabilities of `targets`, token ids, at the masked positions of each request."""
+    """Sum [n] of the log probabilities of `targets`, ids or -1 for none, at the masked positions of each request."""
     scores = np.zeros(len(requests))
 
     def read(request: int, logits: Tensor) -> None:
         wanted = torch.from_numpy(targets[request]).to(logits.device)
-        scores[request] = float(logits.log_softmax(dim=1).gather(1, wanted[:, None]).double().sum())
+        given = logits.log_softmax(dim=1).gather(1, wanted.clamp(min=0)[:, None])
+        scores[request] = float(given[wanted >= 0].double().sum())
 
     read_masked(weights, requests, read, compute)
     return scores
+
+
+def disjoint(spans: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Of tokens, in order, those that share no base with one taken before: all but of overlapping k-mers."""
+    if (spans[places[1:], 0] >= spans[places[:-1], 1]).all():
+        return places
+    kept, end = [], 0
+    for place in places.tolist():
+        if spans[place, 0] >= end:
+            kept.append(place)
+            end = spans[place, 1]
+    return np.array(kept, dtype=np.int64)
+
+
+def overlapping(spans: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Positions of `disjoint` tokens and of all that share a base with one of them."""
+    # A token ends after more of them begin than those that end before it.
+    begun = np.searchsorted(spans[places, 0], spans[:, 1], "left")
+    over = np.searchsorted(spans[places, 1], spans[:, 0], "right")
+    return np.union1d(places, np.flatnonzero((spans[:, 1] > spans[:, 0]) & (begun > over)))
+
+
+def token_log_likelihoods(
+    weights: Weights,
+    inputs: Sequence[np.ndarray],
+    spans: Sequence[np.ndarray],
+    places: Sequence[np.ndarray],
+    compute: Mapping[str, Any],
+    turns: int = 1,
+) -> np.ndarray:
+    """Sum [n] of the log probabilities of the tokens at `places` of each input; 0 where there are none.
+
+    A causal model reads all tokens left of each; the first has none and must not be asked. Of a masked model they must
+    be `disjoint`: the i-th is masked in turn i mod `turns`, and with it every token that has one of its bases, because
+    overlapping k-mers would spell it.
+    """
+    if weights.model.objective == "causal":
+        sums = np.zeros(len(inputs))
+
+        def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
+            for place, row in enumerate(rows):
+                if len(places[row]):
+                    length = len(inputs[row])
+                    given = log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
+                    sums[row] = given.double().cpu().numpy()[places[row] - 1].sum()
+
+        run_network(weights, inputs, handle, label="likelihood", **compute)
+        return sums
+    requests: list[tuple[np.ndarray, np.ndarray]] = []
+    targets: list[np.ndarray] = []
+    owners: list[int] = []
+    for owner, (ids, ends, wanted) in enumerate(zip(inputs, spans, places, strict=True)):
+        for turn in range(min(turns, len(wanted))):
+            hidden = overlapping(ends, wanted[turn::turns])
+            requests.append((ids, hidden))
+            targets.append(np.where(np.isin(hidden, wanted[turn::turns]), ids[hidden], -1))
+            owners.append(owner)
+    found = _sums_of_masked(weights, requests, targets, compute)
+    return np.bincount(np.array(owners, dtype=np.int64), weights=found, minlength=len(inputs))
 
 
 def masked_windows(weights: Weights, variants: Sequence[Variant], compute: Mapping[str, Any]) -> np.ndarray:
@@ -229,22 +289,17 @@ def masked_windows(weights: Weights, variants: Sequence[Variant], compute: Mappi
     special ones (Salazar et al. 2020, ACL, 2699; of indels Brandes et al. 2023, Nat Genet 55, 1512). Tokens are masked
     not one by one but every seventh at once (`STRIDE`), so a window takes seven passes, not one for each token; the
     masked share is nearly that of pretraining. Windows of one length hold as many bases, and as many tokens but for
-    those of byte pairs.
+    those of byte pairs. Of overlapping k-mers those count that tile the window from its first base, so that each base
+    counts once; fewer than k bases at its end do not.
     """
     windows = [window for variant in variants for window, _, _ in sides(variant)]
     firsts, index = _merge(window.encode() for window in windows)
-    requests: list[tuple[np.ndarray, np.ndarray]] = []
-    targets: list[np.ndarray] = []
-    owners: list[int] = []
-    for owner, position in enumerate(firsts):
-        ids = encode(weights, windows[position])
-        real = np.flatnonzero(~special_mask(weights.tokenizer, ids))
-        for start in range(min(STRIDE, len(real))):
-            requests.append((ids, real[start::STRIDE]))
-            targets.append(ids[real[start::STRIDE]])
-            owners.append(owner)
-    sums = _sums_of_masked(weights, requests, targets, compute)
-    whole: np.ndarray = np.bincount(owners, weights=sums, minlength=len(firsts))[index]
+    inputs = [encode(weights, windows[position]) for position in firsts]
+    spans, places = [], []
+    for ids, position in zip(inputs, firsts, strict=True):
+        spans.append(weights.tokenizer.spans(ids, sequence=windows[position]))
+        places.append(disjoint(spans[-1], np.flatnonzero(~special_mask(weights.tokenizer, ids))))
+    whole = token_log_likelihoods(weights, inputs, spans, places, compute, STRIDE)[index]
     ratio: np.ndarray = whole[1::2] - whole[0::2]
     return ratio
 

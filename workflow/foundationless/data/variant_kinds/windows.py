@@ -37,10 +37,10 @@ def allele_windows(
     `length // 2` in either. An ALT window whose allele is shorter is refilled on the right with the bases that follow
     in the genome, and one whose allele is longer loses as many there.
 
-    Left out, counted and told: symbolic alleles (`<DEL>`, `*`) and letters other than A, C, G, T; alleles of more than
-    `longest` bases, or longer than their half of the window; what changes nothing; other kinds; contigs and bases that
-    the genome does not know; a variant that stands there with two labels. A REF that is not the genome's is a
-    `UserError`, unless at most the share `mismatches` are so: those are left out.
+    Left out, counted and told: rows of several alleles (`A,C`); symbolic alleles (`<DEL>`, `*`) and letters other than
+    A, C, G, T; alleles of more than `longest` bases, or longer than their half of the window; what changes nothing;
+    other kinds; contigs and bases that the genome does not know; a variant that stands there with two labels. A REF
+    that is not the genome's is a `UserError`, unless at most the share `mismatches` are so: those are left out.
     """
     if frame.empty:
         raise UserError(f"{where}: no variants are left; check the filters.")
@@ -75,7 +75,9 @@ def _spelled(frame: pd.DataFrame, longest: int, lost: Counter[str], where: str) 
     frame = frame.assign(ref=frame["ref"].astype(str).str.upper(), alt=frame["alt"].astype(str).str.upper())
     plain = frame["ref"].str.fullmatch("[ACGT]+") & frame["alt"].str.fullmatch("[ACGT]+")
     letters = frame["ref"].str.fullmatch("[A-Z]+") & frame["alt"].str.fullmatch("[A-Z]+")
-    frame = _without(frame, ~letters, "with a symbolic allele", lost)
+    several = frame["alt"].str.contains(",", regex=False)
+    frame = _without(frame, several, "with several alleles (write one allele a row)", lost)
+    frame = _without(frame, ~letters[~several], "with a symbolic allele", lost)
     frame = _without(frame, ~plain[letters], "with a letter that is no base", lost)
     frame = _without(frame, frame["ref"] == frame["alt"], "that change nothing", lost)
     long = (frame["ref"].str.len() > longest) | (frame["alt"].str.len() > longest)

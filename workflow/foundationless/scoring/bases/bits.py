@@ -1,10 +1,11 @@
 """Bits per base of a model on the test sequences of a set, by label: true ones of causal models, of masked ones pseudo.
 
 A causal model's bits are −log2 P(token | all tokens before it), summed: those of the sequence but its first token. A
-masked model has no likelihood; in its place stands the pseudo-likelihood: every token is hidden once, one in `TURNS`
-together with it and the others of a sequence left as they are, and −log2 P(token | what is not hidden) is summed. It
-reads both sides, so it is not to be compared with bits of a causal or Markov model, but among masked models of one
-tokenizer.
+masked model has no likelihood; in its place stands the pseudo-likelihood: every token is hidden once, one in `STRIDE`
+together with it and the others of a sequence left as they are, and −log2 P(token | what is not hidden) is summed. Of
+overlapping k-mers those are predicted that tile the sequence, each hidden with all that share a base with it; fewer
+than k bases at the end are not predicted. It reads both sides, so it is not to be compared with bits of a causal or
+Markov model, but among masked models of one tokenizer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,21 +13,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from foundationless.errors import UserError
 from foundationless.evaluation.bootstrap import resample_weights
 from foundationless.evaluation.records import Result, finite
 from foundationless.evaluation.task_results import FEWEST_GROUPS
-from foundationless.models.inference import run_network
 from foundationless.models.pooling import special_mask
 from foundationless.models.weights import Weights
+from foundationless.runtime.log import tell
 from foundationless.scoring.bases.markov import ORDERS, Tables, fit_markov, markov_bits
-from foundationless.scoring.likelihood_ratios import log_probabilities, read_masked
+from foundationless.scoring.likelihood_ratios import STRIDE, disjoint, token_log_likelihoods
 
-TURNS = 7  # of hiding tokens: about 15 % at once, as masked models are pretrained
 RESAMPLES = 1000
 ALL = "all"
 MOST_LABELS = 100  # kinds of sequences; more are numbers
@@ -37,9 +35,10 @@ def score_bases(
 ) -> tuple[list[Result], pd.DataFrame]:
     """Bits per base of the test rows of a set of classes, of each label and of all; Markov models beside, if asked for.
 
-    `tables` are of the model's corpus; without them the train rows of the set are counted. Results: `bits_per_base`
-    with `extra` label, condition (`model`, or `order 1` …), low and high: a 95 % bootstrap over groups (rows, of fewer
-    than `FEWEST_GROUPS`). Rows: id, group, label, condition, bits, bases.
+    `tables` are of the model's corpus; if None the train rows of the set are counted. Markov models that nothing was
+    counted for are left out, and told. Results: `bits_per_base` with `extra` label, condition (`model`, or `order 1`
+    …), low and high: a 95 % bootstrap over groups (rows, of fewer than `FEWEST_GROUPS`). Rows: id, group, label,
+    condition, bits, bases.
     """
     test = frame[frame["split"] == "test"]
     if test.empty:
@@ -47,9 +46,13 @@ def score_bases(
     sequences = test["sequence"].tolist()
     scored = {"model": model_bits(weights, sequences, compute)}
     if markov:
-        tables = tables or fit_markov(frame.loc[frame["split"] == "train", "sequence"])
-        bits, bases = markov_bits(tables, sequences)
-        scored |= {f"order {order}": (bits[order], bases) for order in ORDERS}
+        if tables is None:
+            tables = fit_markov(frame.loc[frame["split"] == "train", "sequence"])
+        if tables:
+            bits, bases = markov_bits(tables, sequences)
+            scored |= {f"order {order}": (bits[order], bases) for order in ORDERS}
+        else:
+            tell(f"Markov models are left out: what they are fitted to has no {ORDERS[-1] + 1} known bases in a row")
     generator = np.random.default_rng(seed)
     results, parts = list[Result](), []
     kept = test[["id", "group", "label"]].reset_index(drop=True)
@@ -66,7 +69,9 @@ def score_bases(
 
 def _result(rows: pd.DataFrame, extra: dict[str, Any], generator: np.random.Generator) -> Result:
     """Bits per base of some rows, all bases alike, with its interval."""
-    drawn_by = "group" if rows["group"].nunique() >= FEWEST_GROUPS else "id"
+    # a row without a group is one of its own; groupby would leave it out
+    groups = rows["group"].where(rows["group"].notna(), rows["id"])
+    drawn_by = groups if groups.nunique() >= FEWEST_GROUPS else rows["id"]
     sums = rows.groupby(drawn_by)[["bits", "bases"]].sum().to_numpy()
     bits, bases = sums.sum(axis=0)
     weights = resample_weights(len(sums), RESAMPLES, generator)
@@ -84,51 +89,15 @@ def model_bits(
     model, tokenizer = weights.model, weights.tokenizer
     inputs = [tokenizer.encode(sequence)[: model.max_tokens] for sequence in sequences]
     unknown = list(tokenizer.unknown_ids)
-    wanted = [~special_mask(tokenizer, ids) & ~np.isin(ids, unknown) for ids in inputs]
-    if model.objective == "causal":
-        for mask in wanted:
-            mask[:1] = False
-        nats = _causal(weights, inputs, wanted, compute)
-    else:
-        nats = _masked(weights, inputs, wanted, compute)
-    read = zip(inputs, sequences, wanted, strict=True)
-    spans = [tokenizer.spans(ids, sequence=text)[mask] for ids, text, mask in read]
-    bases = [len({place for low, high in own.tolist() for place in range(low, high)}) for own in spans]
+    spans, places = [], []
+    for ids, sequence in zip(inputs, sequences, strict=True):
+        wanted = ~special_mask(tokenizer, ids) & ~np.isin(ids, unknown)
+        if model.objective == "causal":
+            wanted[:1] = False
+        spans.append(tokenizer.spans(ids, sequence=sequence))
+        own = np.flatnonzero(wanted)
+        places.append(own if model.objective == "causal" else disjoint(spans[-1], own))
+    nats = -token_log_likelihoods(weights, inputs, spans, places, compute, STRIDE)
+    pairs = (ends[own].tolist() for ends, own in zip(spans, places, strict=True))
+    bases = [len({place for low, high in own for place in range(low, high)}) for own in pairs]
     return nats / np.log(2), np.array(bases, dtype=np.int64)
-
-
-def _causal(
-    weights: Weights, inputs: Sequence[np.ndarray], wanted: Sequence[np.ndarray], compute: Mapping[str, Any]
-) -> NDArray[np.float64]:
-    nats = np.zeros(len(inputs))
-
-    def handle(rows: np.ndarray, ids: Tensor, mask: Tensor, hidden: Tensor) -> None:
-        for place, row in enumerate(rows):
-            length = len(inputs[row])
-            if length > 1:
-                given = log_probabilities(weights, hidden[place, : length - 1], ids[place, 1:length])
-                nats[row] = -given.double().cpu().numpy()[wanted[row][1:]].sum()
-
-    run_network(weights, inputs, handle, label="bits per base", **compute)
-    return nats
-
-
-def _masked(
-    weights: Weights, inputs: Sequence[np.ndarray], wanted: Sequence[np.ndarray], compute: Mapping[str, Any]
-) -> NDArray[np.float64]:
-    """Token i of those that are predicted is hidden in turn i mod `TURNS`."""
-    requests, owners = [], []
-    for row, (ids, mask) in enumerate(zip(inputs, wanted, strict=True)):
-        places = np.flatnonzero(mask)
-        for turn in range(min(TURNS, len(places))):
-            requests.append((ids, places[turn::TURNS]))
-            owners.append(row)
-    nats = np.zeros(len(inputs))
-
-    def read(request: int, logits: Tensor) -> None:
-        ids, places = requests[request]
-        targets = torch.from_numpy(np.asarray(ids[places], dtype=np.int64)).to(logits.device)
-        nats[owners[request]] -= float(logits.log_softmax(dim=1).gather(1, targets[:, None]).double().sum())
-
-    read_masked(weights, requests, read, compute)
-    return nats

@@ -28,13 +28,16 @@ def fit_markov(texts: Iterable[str], highest: int = ORDERS[-1]) -> Tables:
 
     Both strands of every text are counted, words of `highest` + 1 bases, of which those of shorter ones are sums.
     Order k is smoothed by order k − 1: P_k = (n(context, base) + 10 P_{k−1}(base)) / (n(context) + 10), a hierarchical
-    Dirichlet prior (MacKay and Peto 1995, doi:10.1017/S1351324900000218); order 0 by equal shares.
+    Dirichlet prior (MacKay and Peto 1995, doi:10.1017/S1351324900000218); order 0 by equal shares. No tables where no
+    word was counted: they would be the prior.
     """
     counts = np.zeros(4 ** (highest + 1), dtype=np.int64)
     for text in _joined(texts):
         for strand in (text, reverse_complement(text)):
             *_, (word, known) = words(encode(strand), highest + 1)
             counts += np.bincount(word[known], minlength=len(counts))
+    if not counts.any():
+        return []
     by_order = [counts.reshape(-1, 4)]
     for _ in range(highest):
         by_order.insert(0, by_order[0].reshape(4, -1, 4).sum(axis=0))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from foundationless.models.weights import Weights
 from foundationless.scoring.explanations.attributions import Attributions, Explained, Inputs
 
 
@@ -70,6 +71,14 @@ def roll_out(weights: list[Tensor]) -> Tensor:
     for each in weights:
         rolled = (each + identity) / 2 @ rolled
     return rolled
+
+
+def has_attention(weights: Weights) -> bool:
+    """Whether a pass of the network computes weights between all its tokens, without which it has no rollout."""
+    ids = np.asarray(weights.tokenizer.encode("ACGT" * 16)[: weights.model.max_tokens], dtype=np.int64)
+    with torch.no_grad(), watched() as kept:
+        weights.model.encode(torch.from_numpy(ids)[None], torch.ones(1, len(ids), dtype=torch.int64))
+    return bool(kept) and all(each.shape == (1, len(ids), len(ids)) for each in kept)
 
 
 def rollout(given: Explained) -> Attributions | None:

@@ -13,6 +13,7 @@ from foundationless.runtime.files import atomic_path
 from foundationless.runtime.usage import JobUsage
 from foundationless.scoring.explanations.job import How, explain
 from foundationless.scoring.explanations.motifs import Motifs
+from foundationless.scoring.explanations.rollout import has_attention
 from foundationless.training.compute import Compute
 from foundationless.training.finetuning import train_chosen
 from foundationless.training.sweep import Settings
@@ -55,6 +56,9 @@ def run_job(
     usage = JobUsage(compute.device, energy=energy)
     if read_card(weights / "weights.json")["reading"] == "as_in_paper":
         raise UserError(f"{weights}: weights read as in the paper are not explained; take the published reading.")
+    # Other methods explain every network; what has none of those asked for shall not train first.
+    if list(how.methods) == ["rollout"] and not has_attention(load_weights(weights, "cpu")):
+        raise UserError("--methods rollout: this network has none of them; add another.")
     settings = settings if chosen is None else chosen_rate(chosen, settings)
     trained = train_chosen(weights, sequences, settings, compute, runs, recipe, checkpoint_seconds)
     tokenizer = load_weights(weights, "cpu").tokenizer

@@ -59,7 +59,7 @@ def probe_network(
     """
     frame, folds = _prepare(frame)
     variants = variants_of(frame)
-    before, after = _embed(weights, variants, poolings, compute)
+    before, after = _embed(weights, variants, frame["id"].tolist(), poolings, compute)
     stacked = {name: np.hstack([before[name], after[name] - before[name]]).astype(np.float64) for name in poolings}
     scores, selections = out_of_fold(stacked, *_labels(frame), folds)
     for name in poolings:
@@ -121,14 +121,22 @@ def _labels(frame: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def _embed(
-    weights: Weights, variants: Sequence[Variant], poolings: Sequence[str], compute: Mapping[str, Any]
+    weights: Weights,
+    variants: Sequence[Variant],
+    names: Sequence[str],
+    poolings: Sequence[str],
+    compute: Mapping[str, Any],
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Vectors of REF and of ALT windows by pooling, each [n, width]."""
+    """Vectors of REF and of ALT windows of the variants `names` by pooling, each [n, width]; all are finite."""
     both = [sides(variant) for variant in variants]
     ends = [ref for ref, _ in both] + [alt for _, alt in both]
     windows = [window for window, _, _ in ends]
     sites = [list(range(offset, offset + len(allele))) for _, offset, allele in ends]
     vectors = embed_sequences(weights, windows, poolings, sites=sites, **compute)
+    for name, columns in vectors.items():
+        if (bad := ~np.isfinite(columns).all(axis=1)).any():
+            worst = names[int(bad.argmax()) % len(variants)]
+            raise UserError(f"embeddings '{name}' of '{worst}' are not finite; embed with --precision fp32.")
     halves = {name: np.split(columns, 2) for name, columns in vectors.items()}
     return {name: half[0] for name, half in halves.items()}, {name: half[1] for name, half in halves.items()}
 
