@@ -582,6 +582,12 @@ def test_transfer_reads_sets_and_not_itself(parts, source, sentence):
     rebuild(parts, "sim_transfer", "sources", f"train={source};test=task:sim_mark", sentence)
 
 
+@pytest.mark.parametrize("rows", ["ten", "10.5", "10,100", "-1"])
+def test_rows_of_the_target_are_a_whole_number(parts, rows):
+    options = f"labels=background:0,promoter:1;target_rows={rows}"
+    rebuild(parts, "sim_transfer", "options", options, f"target_rows={rows} is no whole number")
+
+
 def test_the_schema_and_the_targets_know_what_the_program_knows():
     kinds = read_schema("models")["additionalProperties"]["properties"]
     assert {*kinds["tokenizer"]["enum"]} == {*families.TOKENIZERS, families.CELLS, None}

@@ -675,7 +675,10 @@ def _check_set(plan: Plan, analysis: str, task: str) -> None:
             raise UserError(f"{where}: " + unknown("source", role, reader.sources))
     if missing := reader.missing(sources):
         raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
-    _check_known("option", [option for option, _ in read_pairs(row["options"])], reader.options, where)
+    options = dict(read_pairs(row["options"]))
+    _check_known("option", options, reader.options, where)
+    if not (rows := options.get("target_rows", "0")).isdecimal():  # the plan reads it
+        raise UserError(f"{where}: target_rows={rows} is no whole number of rows; correct it.")
     if (
         row["reader"] == "transfer"
         and plan.source_of_transfer(task)["weighting"]
