@@ -498,6 +498,9 @@ def test_settings_of_a_suite_and_of_an_analysis_lie_over_those_of_the_study(part
     assert few == parts[0]["probing"] | {"choice": "fixed", "probes": ["logistic"], "poolings": ["max"]}
     chosen = study(parts, analyses__fewshot__probing={"choice": "validation"}).probing("fewshot")
     assert chosen == parts[0]["probing"] | {"choice": "validation"}, "as it was before there was a choice"
+    everywhere = study(parts, probing__choice="validation", probing__pca=[8], embedding__layers="all")
+    assert everywhere.probing("fewshot") == parts[0]["probing"] | {"choice": "validation"}, "drawn: of one head"
+    assert everywhere.layers("fewshot") == everywhere.layers("retrieval") == ()
     assert design.probing("ancestry") == parts[0]["probing"] | {"colsample": 0.5, "early_stopping": 100}
     assert design.probing("frozen") == parts[0]["probing"]
 
@@ -529,6 +532,9 @@ def test_few_rows_are_drawn_where_an_analysis_says_so(parts):
         ({"analyses__fewshot__tasks": ["sim_enhancer.shot5"]}, "without .shotN"),
         ({"analyses__retrieval__tasks": ["sim_amounts"]}, "a task of classes"),
         ({"analyses__fewshot__layers": "all"}, "choice: validation"),
+        ({"analyses__fewshot__probing": {"probes": ["knn", "logistic"]}}, r"nothing chooses .* \(knn, logistic\)"),
+        ({"probing__probes": ["xgboost", "knn"], "probing__choice": "fixed"}, "nothing chooses among its probes"),
+        ({"analyses__fewshot__tasks": ["nowhere"]}, "unknown task"),
         ({"analyses__fewshot__baselines": ["markov"]}, "leave it out"),
         ({"analyses__fewshot__probing": {"pca": [8]}}, "drop layers, pca"),
     ):

@@ -34,7 +34,6 @@ from foundationless.study.vocabulary import (
     EFFECT_ARMS,
     FEATURES,
     FEW,
-    FIXED,
     GENOTYPES,
     LABELS,
     LAYERED,
@@ -532,7 +531,7 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     for section, name in (("shots", "fewshot"), ("retrieval", "retrieval")):
         if section in spec and analysis != name:
             raise UserError(f"analysis '{analysis}': '{section}' is for {name}; leave it out here.")
-    if analysis in FEW and spec.get("layers", "last") != "last" and plan.probing(analysis)["choice"] == FIXED:
+    if analysis in FEW and spec.get("layers", "last") != "last" and plan.is_fixed(analysis):
         raise UserError(
             f"analysis '{analysis}', layers: nothing chooses among them; leave them out, or say 'choice: validation' "
             "under its probing."
@@ -544,18 +543,27 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     settings = plan.probing(analysis)
     if spec.get("layers", "last") != "last" or settings.get("cv_folds") or settings.get("pca"):
         raise UserError(f"analysis '{analysis}': few rows have one head on the last layer; drop layers, pca, cv_folds.")
-    for task in spec["tasks"]:
-        if (parts := parse_task(task)).percent or parts.shots or plan.labels(task) != CLASSES:
-            raise UserError(
-                f"analysis '{analysis}', task '{task}': its training rows are drawn inside its jobs, class by class; "
-                "name a task of classes, without .shotN and .pctN."
-            )
     for name in plan.names_of(analysis):
         if plan.model(name).family in SEQUENTIAL:
             raise UserError(
                 f"analysis '{analysis}': '{name}' reads sequences base by base, of which few rows are not drawn; leave "
                 "it out."
             )
+
+
+def _check_heads(plan: Plan, analysis: str, task: str, where: str) -> None:
+    """That heads which nothing chooses are one, and that a task has rows of which few are drawn."""
+    parts, probes = parse_task(task), plan.probes(analysis, task)
+    if ANALYSES[analysis].rule == "probe" and plan.is_fixed(analysis) and len(probes) > 1:
+        raise UserError(
+            f"{where}: nothing chooses among its probes ({', '.join(probes)}); name one of them under probing, or say "
+            "'choice: validation' there."
+        )
+    if plan.drawn(analysis) and (parts.percent or parts.shots or plan.labels(task) != CLASSES):
+        raise UserError(
+            f"{where}: its training rows are drawn inside its jobs, class by class; name a task of classes, without "
+            ".shotN and .pctN."
+        )
 
 
 def _check_layers(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
@@ -621,6 +629,7 @@ def _check_task(plan: Plan, analysis: str, task: str) -> None:
         raise UserError(
             f"{where}: baseline '{odd[0]}' reads one sequence per sample, and people have two; leave it out."
         )
+    _check_heads(plan, analysis, task, where)
     _check_qualifiers(plan, analysis, task)
     _check_set(plan, analysis, base)
     for role, source in plan.sources(base).items():

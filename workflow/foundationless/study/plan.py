@@ -28,6 +28,7 @@ from foundationless.study.vocabulary import (
     EXPLAINING,
     FEW,
     FEW_SHOTS,
+    FIXED,
     GENERATORS,
     GENOTYPES,
     LAYERED_BY_DEFAULT,
@@ -355,11 +356,17 @@ class Plan:
         """
         said = self.config["analyses"].get(analysis, {}).get("probing", {})
         usual = self.config["probing"]
-        if analysis in FEW and said.get("choice") != VALIDATION:  # one head, which none of the others may vary
-            usual = {key: usual[key] for key in usual if key not in ("pca", "cv_folds")} | dict(FEW_SHOTS)
+        chosen = said.get("choice", usual.get("choice")) == VALIDATION
+        if analysis in FEW and (self.drawn(analysis) or not chosen):  # one head, which none of the others may vary
+            usual = {key: usual[key] for key in usual if key not in ("pca", "cv_folds")}
+            usual |= {} if chosen else FEW_SHOTS
         settings = {**usual, **said}
         own = self.model(model).entry.get("poolings") if model else None
         return settings | ({"poolings": own} if own else {})
+
+    def is_fixed(self, analysis: str) -> bool:
+        """Whether nothing chooses among the heads of an analysis."""
+        return bool(self.probing(analysis).get("choice") == FIXED)
 
     def drawn(self, analysis: str) -> dict[str, Any]:
         """Which few training rows an analysis draws: `numbers` a class and `draws`, and of retrieval `by` and `site`;
@@ -472,7 +479,7 @@ class Plan:
         Those of the section `embedding` are for probes and distances of variants; clusters are of the last layer unless
         their analysis says otherwise.
         """
-        if analysis in FEW and self.probing(analysis)["choice"] != VALIDATION:
+        if analysis in FEW and (self.drawn(analysis) or self.is_fixed(analysis)):
             return ()  # nothing chooses among them
         usual = self.config["embedding"].get("layers", "last")
         usual = usual if ANALYSES[analysis].rule in LAYERED_BY_DEFAULT else "last"
