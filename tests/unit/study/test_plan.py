@@ -521,6 +521,19 @@ def test_embeddings_hold_what_every_analysis_reads_of_them(parts):
     assert design.poolings("sim_biotype", "caduceus.demo") == ["mean"], "nobody clusters it"
 
 
+def test_embeddings_for_few_rows_stay_those_of_the_study(parts):
+    """Those of a study from before there was a fixed head, which reads a part of them."""
+    old = {"tasks": ["sim_mark.shot5"], "models": ["ntv2.demo"]}
+    changes = {"probing__poolings": ["max", "mean"], "embedding__layers": [1, "last"], "analyses__fewshot": old}
+    changes["analyses__transfer__tasks"] = ["sim_transfer"]  # nobody else reads it
+    alone = study(parts, **changes)
+    assert alone.probing("fewshot")["poolings"] == ["mean"]
+    assert alone.poolings("sim_mark", "ntv2.demo") == ["max", "mean"]
+    assert alone.embedded_layers("sim_mark", "ntv2.demo") == ("1",) and alone.layers("fewshot") == ()
+    last = study(parts, **changes | {"analyses__fewshot": old | {"layers": "last"}})
+    assert last.embedded_layers("sim_mark", "ntv2.demo") == ()
+
+
 def test_few_rows_are_drawn_where_an_analysis_says_so(parts):
     design = study(parts, analyses__fewshot__shots={"numbers": [1, 5]}, analyses__retrieval__retrieval={"known": 3})
     assert design.drawn("fewshot") == {"numbers": [1, 5], "draws": 20} and design.drawn("frozen") == {}

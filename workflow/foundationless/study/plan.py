@@ -471,6 +471,9 @@ class Plan:
         for analysis in self._readers.get((task, model), ()):
             clusters = ANALYSES[analysis].rule == "cluster_embeddings"
             wanted |= {CLUSTERED} if clusters else set(self.probing(analysis)["poolings"])
+            said = self.config["analyses"][analysis].get("probing", {})
+            if analysis == "fewshot" and "poolings" not in said:  # as it embedded before it read one of them alone
+                wanted |= set(self.config["probing"]["poolings"])
         return sorted(wanted, key=POOLINGS.index) or list(self.config["probing"]["poolings"])
 
     def layers(self, analysis: str) -> tuple[str, ...]:
@@ -481,6 +484,9 @@ class Plan:
         """
         if analysis in FEW and (self.drawn(analysis) or self.is_fixed(analysis)):
             return ()  # nothing chooses among them
+        return self._named_layers(analysis)
+
+    def _named_layers(self, analysis: str) -> tuple[str, ...]:
         usual = self.config["embedding"].get("layers", "last")
         usual = usual if ANALYSES[analysis].rule in LAYERED_BY_DEFAULT else "last"
         said = self.config["analyses"].get(analysis, {}).get("layers", usual)
@@ -489,8 +495,13 @@ class Plan:
 
     def embedded_layers(self, task: str, model: str) -> tuple[str, ...]:
         """Inner layers of a task's own set that `embed` keeps: all that an analysis reads of it or of sets derived."""
-        read = {word for analysis in self._readers.get((task, model), ()) for word in self.layers(analysis)}
+        read = {word for analysis in self._readers.get((task, model), ()) for word in self._kept_layers(analysis)}
         return ("all",) if "all" in read else tuple(sorted(read, key=int))
+
+    def _kept_layers(self, analysis: str) -> tuple[str, ...]:
+        """Inner layers that are kept for an analysis: of fewshot as before it read the last alone, so that no network
+        runs again."""
+        return self._named_layers(analysis) if analysis == "fewshot" else self.layers(analysis)
 
     def columns_of_layers(self, words: Collection[str], model: Model) -> float:
         """Layers that words name, the last one included, as far as a configuration tells its depth."""
