@@ -539,6 +539,12 @@ def test_few_rows_are_drawn_where_an_analysis_says_so(parts):
     assert design.drawn("fewshot") == {"numbers": [1, 5], "draws": 20} and design.drawn("frozen") == {}
     assert design.drawn("retrieval") == {"numbers": [3], "draws": 20, "by": "max", "site": ""}
     assert [design.metric(name, "sim_enhancer") for name in ("fewshot", "retrieval")] == ["mcc", "auprc"]
+    lists = copy.deepcopy(parts[0]["analyses"])
+    lists["fewshot"].pop("baselines"), lists["retrieval"].pop("baselines")
+    joined = study(parts, analyses=lists)
+    assert "markov" in parts[0]["baselines"]
+    for name in ("fewshot", "retrieval"):
+        assert "markov" not in joined.names_of(name) and "kmer_logistic" in joined.names_of(name)
     for changes, sentence in (
         ({"analyses__frozen__shots": {"numbers": [1]}}, "'shots' is for fewshot"),
         ({"analyses__fewshot__shots": {"numbers": [5, 1]}}, r"write \[1, 5\]"),
@@ -546,9 +552,12 @@ def test_few_rows_are_drawn_where_an_analysis_says_so(parts):
         ({"analyses__retrieval__tasks": ["sim_amounts"]}, "a task of classes"),
         ({"analyses__fewshot__layers": "all"}, "choice: validation"),
         ({"analyses__fewshot__probing": {"probes": ["knn", "logistic"]}}, r"nothing chooses .* \(knn, logistic\)"),
-        ({"probing__probes": ["xgboost", "knn"], "probing__choice": "fixed"}, "nothing chooses among its probes"),
+        (
+            {"analyses__frozen__probing": {"probes": ["xgboost", "knn"], "choice": "fixed"}},
+            "nothing chooses among its probes",
+        ),
         ({"analyses__fewshot__tasks": ["nowhere"]}, "unknown task"),
-        ({"analyses__fewshot__baselines": ["markov"]}, "leave it out"),
+        ({"analyses__fewshot__baselines": ["markov"]}, "'markov' reads sequences base by base"),
         ({"analyses__fewshot__probing": {"pca": [8]}}, "drop layers, pca"),
     ):
         with pytest.raises(UserError, match=sentence):

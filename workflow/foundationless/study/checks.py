@@ -522,6 +522,11 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     cheap = [name for name in spec.get("baselines", ()) if plan.model(name).is_baseline and name not in foreign]
     if not kind.predicts_effects and (odd := [name for name in cheap if not plan.reads(analysis, name)]):
         raise UserError(f"analysis '{analysis}': baseline '{odd[0]}' reads other sets; leave it out here.")
+    if odd := [name for name in spec.get("baselines", ()) if not plan.may_tune(analysis, name)]:
+        raise UserError(
+            f"analysis '{analysis}': '{odd[0]}' reads sequences base by base; few rows of them are not drawn, and "
+            "without validation ('choice: fixed') nothing tunes it; leave it out."
+        )
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
 
@@ -543,12 +548,6 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     settings = plan.probing(analysis)
     if spec.get("layers", "last") != "last" or settings.get("cv_folds") or settings.get("pca"):
         raise UserError(f"analysis '{analysis}': few rows have one head on the last layer; drop layers, pca, cv_folds.")
-    for name in plan.names_of(analysis):
-        if plan.model(name).family in SEQUENTIAL:
-            raise UserError(
-                f"analysis '{analysis}': '{name}' reads sequences base by base, of which few rows are not drawn; leave "
-                "it out."
-            )
 
 
 def _check_heads(plan: Plan, analysis: str, task: str, where: str) -> None:

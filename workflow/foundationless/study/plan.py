@@ -615,9 +615,16 @@ class Plan:
         compared = kind.classifies or kind.predicts_effects or kind.probes_variants
         joining = [name for name in cheap if compared or self.model(name).is_outside]
         joining = [name for name in joining if self.reads(analysis, name)]
+        joining = [name for name in joining if self.may_tune(analysis, name)]
         if kind.probes_variants:  # a network among the baselines is trained, which nothing is here
             joining = [name for name in joining if self.model(name).family in OF_VARIANTS]
         return [*spec.get("models", own), *spec.get("baselines", joining)]
+
+    def may_tune(self, analysis: str, name: str) -> bool:
+        """Whether an analysis has what a classifier of sequences needs: all training rows, and a validation split that
+        tunes it."""
+        whole = not (self.drawn(analysis) or self.is_fixed(analysis))
+        return whole or not ANALYSES[analysis].classifies or self.model(name).family not in SEQUENTIAL
 
     def _joins(self, analysis: str, name: str) -> bool:
         """Whether a model joins an analysis that names none; embeddings of sequences of genes are asked for."""
