@@ -610,6 +610,19 @@ def test_transfer_reads_sets_and_not_itself(parts, source, sentence):
     rebuild(parts, "sim_transfer", "sources", f"train={source};test=task:sim_mark", sentence)
 
 
+@pytest.mark.parametrize(
+    "said", [{"probing": {"probes": ["xgboost", "knn"]}}, {"baselines": ["kmer_logistic", "nearest"]}]
+)
+def test_rows_that_have_weights_are_for_classifiers_that_weigh(parts, said):
+    with pytest.raises(UserError, match=r"its rows have weights, and classifier '(knn|nearest)' weighs none"):
+        study(parts, analyses__transfer=parts[0]["analyses"]["transfer"] | said)
+    open_ones = {key: value for key, value in parts[0]["analyses"]["transfer"].items() if key != "baselines"}
+    cells = study(parts, analyses__transfer=open_ones).by_task["transfer"]
+    assert "nearest" in {cell.model for cell in cells["sim_transfer"]}
+    joined = {cell.model for cell in cells["sim_transfer_weighted"]}
+    assert "kmer_logistic" in joined and "nearest" not in joined
+
+
 @pytest.mark.parametrize("rows", ["ten", "10.5", "10,100", "-1"])
 def test_rows_of_the_target_are_a_whole_number(parts, rows):
     options = f"labels=background:0,promoter:1;target_rows={rows}"

@@ -48,6 +48,7 @@ from foundationless.study.vocabulary import (
     SEQUENTIAL,
     SIMULATED,
     VARIANT_FEATURES,
+    WEIGHING,
     is_other_pretraining,
     labels_of,
     steps_of,
@@ -551,12 +552,21 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
 
 
 def _check_heads(plan: Plan, analysis: str, task: str, where: str) -> None:
-    """That heads which nothing chooses are one, and that a task has rows of which few are drawn."""
+    """That heads which nothing chooses are one, that they weigh rows which have weights, and that few can be drawn."""
     parts, probes = parse_task(task), plan.probes(analysis, task)
     if ANALYSES[analysis].rule == "probe" and plan.is_fixed(analysis) and len(probes) > 1:
         raise UserError(
             f"{where}: nothing chooses among its probes ({', '.join(probes)}); name one of them under probing, or say "
             "'choice: validation' there."
+        )
+    kinds = [*probes]
+    for name in plan.config["analyses"][analysis].get("baselines", ()):
+        kinds += plan.classifiers(name, task)
+    odd = [kind for kind in kinds if kind not in plan.weighing(kinds, task)]
+    if ANALYSES[analysis].rule == "probe" and odd:
+        raise UserError(
+            f"{where}: its rows have weights, and classifier '{odd[0]}' weighs none; take {', '.join(WEIGHING)}, or "
+            "leave the task out."
         )
     if plan.drawn(analysis) and (parts.percent or parts.shots or plan.labels(task) != CLASSES):
         raise UserError(

@@ -42,6 +42,7 @@ from foundationless.study.vocabulary import (
     SEQUENTIAL,
     VALIDATION,
     VARIANT_FEATURES,
+    WEIGHING,
     has_one_checkpoint,
     is_other_pretraining,
     labels_of,
@@ -695,7 +696,12 @@ class Plan:
         if model.family in OF_VARIANTS:
             read = {VARIANT_FEATURES.get(each, "") for each in (model.entry.get("options") or {}).get("features", ())}
             return read <= {"", *self.offered(task)}
-        return not model.classifiers or bool(self.classifiers(name, task))
+        return not model.classifiers or bool(self.weighing(self.classifiers(name, task), task))
+
+    def weighing(self, classifiers: Sequence[str], task: str) -> list[str]:
+        """Those of classifiers that read a task's set: all of them, or where its rows have weights those that weigh."""
+        weighs = "weighting" in dict(read_pairs(self.task(task)["options"]))
+        return [name for name in classifiers if not weighs or name in WEIGHING]
 
     def offered(self, task: str) -> tuple[str, ...]:
         """Columns of a set of variants that features may read: those of its reader, and those that its options name."""
