@@ -610,6 +610,12 @@ def test_transfer_reads_sets_and_not_itself(parts, source, sentence):
     rebuild(parts, "sim_transfer", "sources", f"train={source};test=task:sim_mark", sentence)
 
 
+def test_a_baseline_on_columns_that_no_set_has_is_refused(parts):
+    listed = {"baselines__variant_phylop": {}, "analyses__variant_probe__baselines": ["variant_cpg", "variant_phylop"]}
+    with pytest.raises(UserError, match="'variant_phylop' reads columns that none of its tasks has"):
+        study(parts, **listed)
+
+
 @pytest.mark.parametrize(
     "said", [{"probing": {"probes": ["xgboost", "knn"]}}, {"baselines": ["kmer_logistic", "nearest"]}]
 )

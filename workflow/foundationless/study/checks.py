@@ -116,12 +116,23 @@ def check_plan(plan: Plan) -> None:
             _check_arms(plan, analysis, spec, plan.model(name))
             perturbation.check_side(analysis, plan.model(name))
         perturbation.check_analysis(plan, analysis, spec)
+    _check_variant_baselines(plan)
     _check_known("task", [task for task in plan.config["limits"] if task != "default"], plan.tasks, "limits")
     _check_truths(plan)
     _check_chunks(plan)
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
         raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
     _check_looks(plan)
+
+
+def _check_variant_baselines(plan: Plan) -> None:
+    """That a baseline on columns of a set of variants, which an analysis names, has one with these columns."""
+    for analysis, spec in plan.config["analyses"].items():
+        for name in spec.get("baselines", ()) if ANALYSES[analysis].probes_variants else ():
+            if not any(plan.serves(name, task) for task in spec["tasks"]):
+                raise UserError(
+                    f"analysis '{analysis}': baseline '{name}' reads columns that none of its tasks has; leave it out."
+                )
 
 
 def _check_known(kind: str, names: Iterable[str], known: Collection[str], where: str) -> None:
