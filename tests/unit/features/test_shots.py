@@ -112,6 +112,12 @@ def test_what_cannot_be_drawn_is_refused_in_a_sentence():
         "no class 'x'": lambda: run_retrieval(found, [], settings, drawn=DRAWN, by="max", site="x"),
         "not of classes": lambda: run_drawn(found, ["knn"], replace(SETTINGS, metric="r2"), drawn=DRAWN, choice=FIXED),
         "classifier ridge": lambda: run_drawn(found, ["ridge"], SETTINGS, drawn=DRAWN, choice=FIXED),
+        "'non' has 43 training rows, of which 99": lambda: run_drawn(
+            found, ["knn"], SETTINGS, drawn=Drawn((5, 99), 2, 0), choice=FIXED
+        ),
+        "'site' has 37 training rows, of which 99": lambda: run_retrieval(
+            found, [], settings, drawn=Drawn((99,), 2, 0), by="max", site="site"
+        ),
         "leave the others": lambda: run_drawn(found, ["knn"], SETTINGS, {"mean": 3}, drawn=DRAWN, choice=FIXED),
     }.items():
         with pytest.raises(UserError, match=sentence):

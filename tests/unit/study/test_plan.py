@@ -498,6 +498,9 @@ def test_settings_of_a_suite_and_of_an_analysis_lie_over_those_of_the_study(part
     assert few == parts[0]["probing"] | {"choice": "fixed", "probes": ["logistic"], "poolings": ["max"]}
     chosen = study(parts, analyses__fewshot__probing={"choice": "validation"}).probing("fewshot")
     assert chosen == parts[0]["probing"] | {"choice": "validation"}, "as it was before there was a choice"
+    everywhere = study(parts, probing__choice="validation", probing__pca=[8], embedding__layers="all")
+    assert everywhere.probing("fewshot") == parts[0]["probing"] | {"choice": "validation"}, "drawn: of one head"
+    assert everywhere.layers("fewshot") == everywhere.layers("retrieval") == ()
     assert design.probing("ancestry") == parts[0]["probing"] | {"colsample": 0.5, "early_stopping": 100}
     assert design.probing("frozen") == parts[0]["probing"]
 
@@ -518,18 +521,43 @@ def test_embeddings_hold_what_every_analysis_reads_of_them(parts):
     assert design.poolings("sim_biotype", "caduceus.demo") == ["mean"], "nobody clusters it"
 
 
+def test_embeddings_for_few_rows_stay_those_of_the_study(parts):
+    """Those of a study from before there was a fixed head, which reads a part of them."""
+    old = {"tasks": ["sim_mark.shot5"], "models": ["ntv2.demo"]}
+    changes = {"probing__poolings": ["max", "mean"], "embedding__layers": [1, "last"], "analyses__fewshot": old}
+    changes["analyses__transfer__tasks"] = ["sim_transfer"]  # nobody else reads it
+    alone = study(parts, **changes)
+    assert alone.probing("fewshot")["poolings"] == ["mean"]
+    assert alone.poolings("sim_mark", "ntv2.demo") == ["max", "mean"]
+    assert alone.embedded_layers("sim_mark", "ntv2.demo") == ("1",) and alone.layers("fewshot") == ()
+    last = study(parts, **changes | {"analyses__fewshot": old | {"layers": "last"}})
+    assert last.embedded_layers("sim_mark", "ntv2.demo") == ()
+
+
 def test_few_rows_are_drawn_where_an_analysis_says_so(parts):
     design = study(parts, analyses__fewshot__shots={"numbers": [1, 5]}, analyses__retrieval__retrieval={"known": 3})
     assert design.drawn("fewshot") == {"numbers": [1, 5], "draws": 20} and design.drawn("frozen") == {}
     assert design.drawn("retrieval") == {"numbers": [3], "draws": 20, "by": "max", "site": ""}
     assert [design.metric(name, "sim_enhancer") for name in ("fewshot", "retrieval")] == ["mcc", "auprc"]
+    lists = copy.deepcopy(parts[0]["analyses"])
+    lists["fewshot"].pop("baselines"), lists["retrieval"].pop("baselines")
+    joined = study(parts, analyses=lists)
+    assert "markov" in parts[0]["baselines"]
+    for name in ("fewshot", "retrieval"):
+        assert "markov" not in joined.names_of(name) and "kmer_logistic" in joined.names_of(name)
     for changes, sentence in (
         ({"analyses__frozen__shots": {"numbers": [1]}}, "'shots' is for fewshot"),
         ({"analyses__fewshot__shots": {"numbers": [5, 1]}}, r"write \[1, 5\]"),
         ({"analyses__fewshot__tasks": ["sim_enhancer.shot5"]}, "without .shotN"),
         ({"analyses__retrieval__tasks": ["sim_amounts"]}, "a task of classes"),
         ({"analyses__fewshot__layers": "all"}, "choice: validation"),
-        ({"analyses__fewshot__baselines": ["markov"]}, "leave it out"),
+        ({"analyses__fewshot__probing": {"probes": ["knn", "logistic"]}}, r"nothing chooses .* \(knn, logistic\)"),
+        (
+            {"analyses__frozen__probing": {"probes": ["xgboost", "knn"], "choice": "fixed"}},
+            "nothing chooses among its probes",
+        ),
+        ({"analyses__fewshot__tasks": ["nowhere"]}, "unknown task"),
+        ({"analyses__fewshot__baselines": ["markov"]}, "'markov' reads sequences base by base"),
         ({"analyses__fewshot__probing": {"pca": [8]}}, "drop layers, pca"),
     ):
         with pytest.raises(UserError, match=sentence):
@@ -580,6 +608,31 @@ def test_layers_that_nobody_can_read_are_one_sentence(parts, changes, sentence):
 )
 def test_transfer_reads_sets_and_not_itself(parts, source, sentence):
     rebuild(parts, "sim_transfer", "sources", f"train={source};test=task:sim_mark", sentence)
+
+
+def test_a_baseline_on_columns_that_no_set_has_is_refused(parts):
+    listed = {"baselines__variant_phylop": {}, "analyses__variant_probe__baselines": ["variant_cpg", "variant_phylop"]}
+    with pytest.raises(UserError, match="'variant_phylop' reads columns that none of its tasks has"):
+        study(parts, **listed)
+
+
+@pytest.mark.parametrize(
+    "said", [{"probing": {"probes": ["xgboost", "knn"]}}, {"baselines": ["kmer_logistic", "nearest"]}]
+)
+def test_rows_that_have_weights_are_for_classifiers_that_weigh(parts, said):
+    with pytest.raises(UserError, match=r"its rows have weights, and classifier '(knn|nearest)' weighs none"):
+        study(parts, analyses__transfer=parts[0]["analyses"]["transfer"] | said)
+    open_ones = {key: value for key, value in parts[0]["analyses"]["transfer"].items() if key != "baselines"}
+    cells = study(parts, analyses__transfer=open_ones).by_task["transfer"]
+    assert "nearest" in {cell.model for cell in cells["sim_transfer"]}
+    joined = {cell.model for cell in cells["sim_transfer_weighted"]}
+    assert "kmer_logistic" in joined and "nearest" not in joined
+
+
+@pytest.mark.parametrize("rows", ["ten", "10.5", "10,100", "-1"])
+def test_rows_of_the_target_are_a_whole_number(parts, rows):
+    options = f"labels=background:0,promoter:1;target_rows={rows}"
+    rebuild(parts, "sim_transfer", "options", options, f"target_rows={rows} is no whole number")
 
 
 def test_the_schema_and_the_targets_know_what_the_program_knows():

@@ -49,12 +49,11 @@ from foundationless.study.vocabulary import (
     LAST_LAYER,
     LEARNED_METRICS,
     SEQUENCE_CLASSIFIERS,
+    WEIGHING,
     labels_of,
 )
 from foundationless.tasks.sequence_sets import COLUMNS, WEIGHT, labels_in, read_sequences
 from foundationless.tasks.weights.importance import effective_rows
-
-WEIGHING = ("logistic", "xgboost", "majority")  # classifiers in which a row may weigh more than another
 
 
 def align(ids: Sequence[str], vectors: Mapping[str, np.ndarray], frame: pd.DataFrame) -> Mapping[str, np.ndarray]:

@@ -34,7 +34,6 @@ from foundationless.study.vocabulary import (
     EFFECT_ARMS,
     FEATURES,
     FEW,
-    FIXED,
     GENOTYPES,
     LABELS,
     LAYERED,
@@ -49,6 +48,7 @@ from foundationless.study.vocabulary import (
     SEQUENTIAL,
     SIMULATED,
     VARIANT_FEATURES,
+    WEIGHING,
     is_other_pretraining,
     labels_of,
     steps_of,
@@ -116,12 +116,23 @@ def check_plan(plan: Plan) -> None:
             _check_arms(plan, analysis, spec, plan.model(name))
             perturbation.check_side(analysis, plan.model(name))
         perturbation.check_analysis(plan, analysis, spec)
+    _check_variant_baselines(plan)
     _check_known("task", [task for task in plan.config["limits"] if task != "default"], plan.tasks, "limits")
     _check_truths(plan)
     _check_chunks(plan)
     if empty := set(plan.config["analyses"]) - {cell.analysis for cell in plan.cells}:
         raise UserError(f"analysis '{min(empty)}': none of its models has one of its arms; correct models or arms.")
     _check_looks(plan)
+
+
+def _check_variant_baselines(plan: Plan) -> None:
+    """That a baseline on columns of a set of variants, which an analysis names, has one with these columns."""
+    for analysis, spec in plan.config["analyses"].items():
+        for name in spec.get("baselines", ()) if ANALYSES[analysis].probes_variants else ():
+            if not any(plan.serves(name, task) for task in spec["tasks"]):
+                raise UserError(
+                    f"analysis '{analysis}': baseline '{name}' reads columns that none of its tasks has; leave it out."
+                )
 
 
 def _check_known(kind: str, names: Iterable[str], known: Collection[str], where: str) -> None:
@@ -523,6 +534,11 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     cheap = [name for name in spec.get("baselines", ()) if plan.model(name).is_baseline and name not in foreign]
     if not kind.predicts_effects and (odd := [name for name in cheap if not plan.reads(analysis, name)]):
         raise UserError(f"analysis '{analysis}': baseline '{odd[0]}' reads other sets; leave it out here.")
+    if odd := [name for name in spec.get("baselines", ()) if not plan.may_tune(analysis, name)]:
+        raise UserError(
+            f"analysis '{analysis}': '{odd[0]}' reads sequences base by base; few rows of them are not drawn, and "
+            "without validation ('choice: fixed') nothing tunes it; leave it out."
+        )
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
 
@@ -532,7 +548,7 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     for section, name in (("shots", "fewshot"), ("retrieval", "retrieval")):
         if section in spec and analysis != name:
             raise UserError(f"analysis '{analysis}': '{section}' is for {name}; leave it out here.")
-    if analysis in FEW and spec.get("layers", "last") != "last" and plan.probing(analysis)["choice"] == FIXED:
+    if analysis in FEW and spec.get("layers", "last") != "last" and plan.is_fixed(analysis):
         raise UserError(
             f"analysis '{analysis}', layers: nothing chooses among them; leave them out, or say 'choice: validation' "
             "under its probing."
@@ -544,18 +560,30 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     settings = plan.probing(analysis)
     if spec.get("layers", "last") != "last" or settings.get("cv_folds") or settings.get("pca"):
         raise UserError(f"analysis '{analysis}': few rows have one head on the last layer; drop layers, pca, cv_folds.")
-    for task in spec["tasks"]:
-        if (parts := parse_task(task)).percent or parts.shots or plan.labels(task) != CLASSES:
-            raise UserError(
-                f"analysis '{analysis}', task '{task}': its training rows are drawn inside its jobs, class by class; "
-                "name a task of classes, without .shotN and .pctN."
-            )
-    for name in plan.names_of(analysis):
-        if plan.model(name).family in SEQUENTIAL:
-            raise UserError(
-                f"analysis '{analysis}': '{name}' reads sequences base by base, of which few rows are not drawn; leave "
-                "it out."
-            )
+
+
+def _check_heads(plan: Plan, analysis: str, task: str, where: str) -> None:
+    """That heads which nothing chooses are one, that they weigh rows which have weights, and that few can be drawn."""
+    parts, probes = parse_task(task), plan.probes(analysis, task)
+    if ANALYSES[analysis].rule == "probe" and plan.is_fixed(analysis) and len(probes) > 1:
+        raise UserError(
+            f"{where}: nothing chooses among its probes ({', '.join(probes)}); name one of them under probing, or say "
+            "'choice: validation' there."
+        )
+    kinds = [*probes]
+    for name in plan.config["analyses"][analysis].get("baselines", ()):
+        kinds += plan.classifiers(name, task)
+    odd = [kind for kind in kinds if kind not in plan.weighing(kinds, task)]
+    if ANALYSES[analysis].rule == "probe" and odd:
+        raise UserError(
+            f"{where}: its rows have weights, and classifier '{odd[0]}' weighs none; take {', '.join(WEIGHING)}, or "
+            "leave the task out."
+        )
+    if plan.drawn(analysis) and (parts.percent or parts.shots or plan.labels(task) != CLASSES):
+        raise UserError(
+            f"{where}: its training rows are drawn inside its jobs, class by class; name a task of classes, without "
+            ".shotN and .pctN."
+        )
 
 
 def _check_layers(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
@@ -621,6 +649,7 @@ def _check_task(plan: Plan, analysis: str, task: str) -> None:
         raise UserError(
             f"{where}: baseline '{odd[0]}' reads one sequence per sample, and people have two; leave it out."
         )
+    _check_heads(plan, analysis, task, where)
     _check_qualifiers(plan, analysis, task)
     _check_set(plan, analysis, base)
     for role, source in plan.sources(base).items():
@@ -675,7 +704,10 @@ def _check_set(plan: Plan, analysis: str, task: str) -> None:
             raise UserError(f"{where}: " + unknown("source", role, reader.sources))
     if missing := reader.missing(sources):
         raise UserError(f"{where}: reader '{row['reader']}' needs the source '{missing[0]}'; add {missing[0]}=....")
-    _check_known("option", [option for option, _ in read_pairs(row["options"])], reader.options, where)
+    options = dict(read_pairs(row["options"]))
+    _check_known("option", options, reader.options, where)
+    if not (rows := options.get("target_rows", "0")).isdecimal():  # the plan reads it
+        raise UserError(f"{where}: target_rows={rows} is no whole number of rows; correct it.")
     if (
         row["reader"] == "transfer"
         and plan.source_of_transfer(task)["weighting"]

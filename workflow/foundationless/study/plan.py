@@ -28,6 +28,7 @@ from foundationless.study.vocabulary import (
     EXPLAINING,
     FEW,
     FEW_SHOTS,
+    FIXED,
     GENERATORS,
     GENOTYPES,
     LAYERED_BY_DEFAULT,
@@ -41,6 +42,7 @@ from foundationless.study.vocabulary import (
     SEQUENTIAL,
     VALIDATION,
     VARIANT_FEATURES,
+    WEIGHING,
     has_one_checkpoint,
     is_other_pretraining,
     labels_of,
@@ -355,11 +357,17 @@ class Plan:
         """
         said = self.config["analyses"].get(analysis, {}).get("probing", {})
         usual = self.config["probing"]
-        if analysis in FEW and said.get("choice") != VALIDATION:  # one head, which none of the others may vary
-            usual = {key: usual[key] for key in usual if key not in ("pca", "cv_folds")} | dict(FEW_SHOTS)
+        chosen = said.get("choice", usual.get("choice")) == VALIDATION
+        if analysis in FEW and (self.drawn(analysis) or not chosen):  # one head, which none of the others may vary
+            usual = {key: usual[key] for key in usual if key not in ("pca", "cv_folds")}
+            usual |= {} if chosen else FEW_SHOTS
         settings = {**usual, **said}
         own = self.model(model).entry.get("poolings") if model else None
         return settings | ({"poolings": own} if own else {})
+
+    def is_fixed(self, analysis: str) -> bool:
+        """Whether nothing chooses among the heads of an analysis."""
+        return bool(self.probing(analysis).get("choice") == FIXED)
 
     def drawn(self, analysis: str) -> dict[str, Any]:
         """Which few training rows an analysis draws: `numbers` a class and `draws`, and of retrieval `by` and `site`;
@@ -464,6 +472,9 @@ class Plan:
         for analysis in self._readers.get((task, model), ()):
             clusters = ANALYSES[analysis].rule == "cluster_embeddings"
             wanted |= {CLUSTERED} if clusters else set(self.probing(analysis)["poolings"])
+            said = self.config["analyses"][analysis].get("probing", {})
+            if analysis == "fewshot" and "poolings" not in said:  # as it embedded before it read one of them alone
+                wanted |= set(self.config["probing"]["poolings"])
         return sorted(wanted, key=POOLINGS.index) or list(self.config["probing"]["poolings"])
 
     def layers(self, analysis: str) -> tuple[str, ...]:
@@ -472,8 +483,11 @@ class Plan:
         Those of the section `embedding` are for probes and distances of variants; clusters are of the last layer unless
         their analysis says otherwise.
         """
-        if analysis in FEW and self.probing(analysis)["choice"] != VALIDATION:
+        if analysis in FEW and (self.drawn(analysis) or self.is_fixed(analysis)):
             return ()  # nothing chooses among them
+        return self._named_layers(analysis)
+
+    def _named_layers(self, analysis: str) -> tuple[str, ...]:
         usual = self.config["embedding"].get("layers", "last")
         usual = usual if ANALYSES[analysis].rule in LAYERED_BY_DEFAULT else "last"
         said = self.config["analyses"].get(analysis, {}).get("layers", usual)
@@ -482,8 +496,13 @@ class Plan:
 
     def embedded_layers(self, task: str, model: str) -> tuple[str, ...]:
         """Inner layers of a task's own set that `embed` keeps: all that an analysis reads of it or of sets derived."""
-        read = {word for analysis in self._readers.get((task, model), ()) for word in self.layers(analysis)}
+        read = {word for analysis in self._readers.get((task, model), ()) for word in self._kept_layers(analysis)}
         return ("all",) if "all" in read else tuple(sorted(read, key=int))
+
+    def _kept_layers(self, analysis: str) -> tuple[str, ...]:
+        """Inner layers that are kept for an analysis: of fewshot as before it read the last alone, so that no network
+        runs again."""
+        return self._named_layers(analysis) if analysis == "fewshot" else self.layers(analysis)
 
     def columns_of_layers(self, words: Collection[str], model: Model) -> float:
         """Layers that words name, the last one included, as far as a configuration tells its depth."""
@@ -597,9 +616,16 @@ class Plan:
         compared = kind.classifies or kind.predicts_effects or kind.probes_variants
         joining = [name for name in cheap if compared or self.model(name).is_outside]
         joining = [name for name in joining if self.reads(analysis, name)]
+        joining = [name for name in joining if self.may_tune(analysis, name)]
         if kind.probes_variants:  # a network among the baselines is trained, which nothing is here
             joining = [name for name in joining if self.model(name).family in OF_VARIANTS]
         return [*spec.get("models", own), *spec.get("baselines", joining)]
+
+    def may_tune(self, analysis: str, name: str) -> bool:
+        """Whether an analysis has what a classifier of sequences needs: all training rows, and a validation split that
+        tunes it."""
+        whole = not (self.drawn(analysis) or self.is_fixed(analysis))
+        return whole or not ANALYSES[analysis].classifies or self.model(name).family not in SEQUENTIAL
 
     def _joins(self, analysis: str, name: str) -> bool:
         """Whether a model joins an analysis that names none; embeddings of sequences of genes are asked for."""
@@ -670,7 +696,12 @@ class Plan:
         if model.family in OF_VARIANTS:
             read = {VARIANT_FEATURES.get(each, "") for each in (model.entry.get("options") or {}).get("features", ())}
             return read <= {"", *self.offered(task)}
-        return not model.classifiers or bool(self.classifiers(name, task))
+        return not model.classifiers or bool(self.weighing(self.classifiers(name, task), task))
+
+    def weighing(self, classifiers: Sequence[str], task: str) -> list[str]:
+        """Those of classifiers that read a task's set: all of them, or where its rows have weights those that weigh."""
+        weighs = "weighting" in dict(read_pairs(self.task(task)["options"]))
+        return [name for name in classifiers if not weighs or name in WEIGHING]
 
     def offered(self, task: str) -> tuple[str, ...]:
         """Columns of a set of variants that features may read: those of its reader, and those that its options name."""

@@ -483,6 +483,8 @@ def serving(classifiers: Iterable[str], labels: str) -> tuple[str, ...]:
 
 PROBES = tuple(name for name, classifier in CLASSIFIERS.items() if classifier.reads == "features")
 
+WEIGHING = ("logistic", "xgboost", "majority")  # classifiers in which a row may weigh more than another
+
 SEQUENCE_CLASSIFIERS = tuple(name for name, classifier in CLASSIFIERS.items() if classifier.reads == "sequences")
 
 

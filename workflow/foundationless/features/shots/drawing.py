@@ -39,12 +39,20 @@ class Drawn:
         """What a record says of it."""
         return {"shots": list(self.taken), "draws": self.draws, "draw_seed": self.seed}
 
-    def each(self, samples: Samples) -> Iterator[tuple[int, int, int, np.ndarray]]:
-        """(fold, number of rows a class, draw, positions of these train rows) of every number and draw."""
+    def each(self, samples: Samples, of: str = "") -> Iterator[tuple[int, int, int, np.ndarray]]:
+        """(fold, number of rows a class, draw, positions of these train rows) of every number and draw.
+
+        The class `of`, or every one, has as many training rows (people, where rows are of people) as are drawn, or
+        there is a `UserError`: with fewer, a number would not be what it says.
+        """
         if samples.outputs:
             raise UserError(f"few rows are drawn of each class, and labels of the set are {samples.labels}.")
         train = samples.rows("train")
         ranks = shot_ranks(samples.frame.iloc[train], self.seed, self.draws)
+        labels = samples.frame["label"].iloc[train].astype(str).to_numpy()
+        for name in (of,) if of else samples.classes:
+            if (held := int(ranks[0][labels == name].max(initial=-1)) + 1) < self.taken[-1]:
+                raise UserError(f"class '{name}' has {held} training rows, of which {self.taken[-1]} cannot be drawn.")
         for number, taken in enumerate(self.taken):
             for draw in range(self.draws):
                 yield number * self.draws + draw, taken, draw, train[ranks[draw] < taken]

@@ -46,7 +46,7 @@ def run_retrieval(
     rows.attrs = {}
     frames: list[pd.DataFrame] = []
     results: list[Result] = []
-    for fold, taken, draw, places in drawn.each(samples):
+    for fold, taken, draw, places in drawn.each(samples, site):
         scores = nearness(unit[test], unit[places[labels[places] == site]], by)
         run = f"{taken} sites, draw {draw}"
         frames.append(rows.assign(score=scores, run=run, fold=fold, **MARKS, split="test"))
