@@ -230,7 +230,8 @@ def test_the_death_of_a_job_is_that_of_its_client(bare, tmp_path):
 def test_a_stopped_client_stops_its_job(bare, tmp_path):
     with waiting_job(bare, tmp_path) as (asking, job):
         asking.send_signal(signal.SIGTSTP)
-        within(20, lambda: stopped(job) or os.stat(""))
+        # the client stops after its job, and would not hear of a SIGCONT before
+        within(20, lambda: (stopped(job) and stopped(psutil.Process(asking.pid))) or os.stat(""))
         asking.send_signal(signal.SIGCONT)
         within(20, lambda: not stopped(job) or os.stat(""))
         asking.terminate()
