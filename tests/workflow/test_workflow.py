@@ -168,6 +168,8 @@ def test_an_architecture_of_ones_own_goes_through_every_experiment(tmp_path):
     config["finetuning"] |= {"learning_rates": [1.0e-3], "epochs": 1}
     config["pretraining"] |= {"steps": 10, "warmup": 2}
     del config["analyses"]["finetuned"], config["cells"]  # of networks that read cells
+    config["analyses"]["ingredients"]["arms"] = ["pretrained", "dinucleotide", "step5", "random"]
+    config["analyses"]["fewshot"]["shots"] = {"numbers": [2, 5], "draws": 3}
     for analysis, spec in config["analyses"].items():
         spec["models"] = ["own.w8", "own.w24"] if analysis == "width" else ["own"]
         spec["tasks"] = spec["tasks"][:1]
