@@ -1,6 +1,7 @@
 """What of pretraining helps: the gain of a model by its controls, and its score along its own pretraining."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import layout, style
@@ -18,16 +19,20 @@ WORDS = {
 }
 
 
+def _shown(tables: Tables, table: str, column: str) -> tuple[pd.DataFrame, list[str], int]:
+    """Rows of a table whose column is known, of the first tasks; these tasks, and how many more there are."""
+    rows = tables.extra(table)
+    rows = rows[rows["model"].isin(tables.looks) & rows[column].notna()]
+    tasks = tables.task_names(rows["task"])
+    return rows[rows["task"].isin(tasks[:MOST_TASKS])], tasks[:MOST_TASKS], len(tasks) - MOST_TASKS
+
+
 def ingredients(tables: Tables) -> Figure:
     """Paired differences that stand for what pretraining brings, one row each, models side by side."""
     title = "What of pretraining helps"
-    rows = tables.extra("ingredients")
-    rows = rows[rows["model"].isin(tables.looks) & rows["delta"].notna()]
+    rows, tasks, left = _shown(tables, "ingredients", "delta")
     if rows.empty:
         return style.missing(title, "No paired differences of analysis ingredients (ingredients.csv).")
-    tasks = tables.task_names(rows["task"])
-    left, tasks = len(tasks) - MOST_TASKS, tasks[:MOST_TASKS]
-    rows = rows[rows["task"].isin(tasks)]
     names = tables.order(rows["model"])
     shown = [name for name in INGREDIENTS if name in set(rows["ingredient"])]
     caption = (
@@ -67,13 +72,9 @@ def ingredients(tables: Tables) -> Figure:
 def pretraining_curve(tables: Tables) -> Figure:
     """Score against held-out bits per base, one mark for every step of pretraining that has an arm."""
     title = "Score along pretraining, against held-out bits per base"
-    rows = tables.extra("pretraining_curve")
-    rows = rows[rows["model"].isin(tables.looks) & rows["value"].notna()]
+    rows, tasks, left = _shown(tables, "pretraining_curve", "value")
     if rows.empty:
         return style.missing(title, "No arms stepN in analysis ingredients (pretraining_curve.csv).")
-    tasks = tables.task_names(rows["task"])
-    left, tasks = len(tasks) - MOST_TASKS, tasks[:MOST_TASKS]
-    rows = rows[rows["task"].isin(tasks)]
     names = tables.order(rows["model"])
     said = rows.groupby(["task", "model"])[["points", "rho", "rho_low", "rho_high"]].first().dropna()
     told = "; ".join(

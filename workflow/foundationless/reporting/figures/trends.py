@@ -27,7 +27,7 @@ def tokenizer_gate(tables: Tables) -> Figure:
     """A block per analysis: the gain of each class of tokens, and the differences of classes, in two panels."""
     title = "Are gains of pretraining gated by the tokenizer?"
     rows = of_plain_tasks(tables.extra("tokenizer_gate").fillna({"variant": "", "second": ""}))
-    rows = rows[rows.groupby("analysis", sort=False)["delta"].transform(lambda values: values.notna().any())]
+    rows = rows[rows.groupby(["analysis", "first", "second"])["delta"].transform(lambda values: values.notna().any())]
     if rows.empty:
         return style.missing(title, "No analysis has models of two classes of tokens with both arms.")
     lines: list[tuple[str, str, str]] = []  # analysis, first, second; of a heading the analysis alone
@@ -105,14 +105,15 @@ def _gate_panel(
 def _gate_caption(rows: pd.DataFrame) -> str:
     known = rows[rows["delta"].notna()]
     return (
-        "Gain: score of the pretrained arm minus that of the same model at random initialisation, mean over the models "
-        "of a class of tokens; below it, differences of classes, positive where the first one gains more. Left, models "
-        "differ in all else too; right, in their tokenizer alone. Lines: 95 % intervals (arrow: it goes on), on these "
-        "tasks over seeds and test items, on tasks like these over families of tasks too (none of a single family); "
-        "models are fixed (tokenizer_gate.csv has the test with models as units, and task variants). Text: word at "
-        "5 %, of both scopes where they differ, after Holm's adjustment over the classes, or over their differences: "
-        "equivalent if two one-sided tests place it within the margin (grey), else better (above 0) or worse by a t "
-        "test, else undecided; none with fewer than three seeds; in brackets how many models. "
+        "Gain: score of the pretrained arm minus that of the same model at random initialisation, mean over the "
+        "models of a class of tokens; below it, differences of classes, positive where the first one gains more "
+        "(left out where an analysis has no models of a class: tokenizer_gate.csv). Left, models differ in all "
+        "else too; right, in their tokenizer alone. Lines: 95 % intervals (arrow: it goes on), on these tasks over "
+        "seeds and test items, on tasks like these over families of tasks too (none of a single family); models "
+        "are fixed (tokenizer_gate.csv has the test with models as units, and task variants). Text: word at 5 %, "
+        "of both scopes where they differ, after Holm's adjustment over the classes, or over their differences: "
+        "equivalent if two one-sided tests place it within the margin (grey), else better (above 0) or worse by a "
+        "t test, else undecided; none with fewer than three seeds; in brackets how many models. "
         f"n = {layout.span(known['n'])} task(s) a row."
     )
 
