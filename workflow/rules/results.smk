@@ -84,6 +84,8 @@ rule collect_tables:
         weights=when_known(get_weight_names),
         models=lambda w: study.describe_models(),
         selection=config["selection"],
+        resamples=config["statistics"]["resamples"],
+        seed=config["seed"],
         directory=subpath(output.records, parent=True),
         own=get_own_task_flags,
     message:
@@ -99,6 +101,7 @@ rule collect_tables:
         " --corpora {input.corpora:q} --looks {input.looks:q} --benchmarks benchmarks"
         " --reported {input.reported:q} --reported-effects {input.reported_effects:q}"
         " --reported-rows {input.reported_rows:q} --selection {params.selection}"
+        " --resamples {params.resamples} --seed {params.seed}"
         " --tasks {input.tasks:q} {params.own:q} --models {params.models:q}"
         " --output {params.directory:q} 2> {log:q}"
 

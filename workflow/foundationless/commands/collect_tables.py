@@ -8,7 +8,7 @@ no table of the paper, without --reported-effects none of the second one.
 import argparse
 from pathlib import Path
 
-from foundationless.commands._flags import output_directory
+from foundationless.commands._flags import count, output_directory, seed
 
 RECIPE = 9  # raise it when a result would change
 
@@ -43,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tasks", required=True, type=Path, help="ordered TSV or CSV: task, suite, suite_label, group, label")
     add("--own-tasks", default="[]", help="JSON of further rows of that table: a study's own tasks")
     add("--models", required=True, help="models as JSON or its file: name -> {label, tokenizer_class, order, kind}")
+    add("--resamples", type=count, default=2000, help="bootstrap resamples of what is summed up here alone")
+    add("--seed", type=seed, default=1, help="seed of these resamples")
     add("--output", required=True, type=output_directory, help="directory to write; an older one is replaced")
 
 

@@ -24,11 +24,16 @@ SCORES = [
     "verdict", "n", "groups", "seeds", "gap",
 ]  # fmt: skip
 LOGOS = [*KEYS, "method", "motif", "position", "letter", "height", "share", "n"]
-CHANCE, RESAMPLES, SEED = 0.5, 2000, 1
+CHANCE = 0.5
 FLANK = 6  # letters beside a motif in a logo
 
 
-def score_table(predictions: Sequence[pd.DataFrame], margins: Mapping[str, float] = MARGINS) -> pd.DataFrame:
+def score_table(
+    predictions: Sequence[pd.DataFrame],
+    margins: Mapping[str, float] = MARGINS,
+    resamples: int = 2000,
+    seed: int = 1,
+) -> pd.DataFrame:
     """A row per arm and method (`versus` empty), against chance, and of pretrained arms against their random selves.
 
     `n` sequences, drawn by `groups`; `gap`: the largest miss of completeness of the method. p values are adjusted by
@@ -38,20 +43,20 @@ def score_table(predictions: Sequence[pd.DataFrame], margins: Mapping[str, float
     rows = pd.concat(predictions, ignore_index=True) if predictions else pd.DataFrame(columns=list(READ))
     made: list[dict[str, Any]] = []
     for (task, method), part in rows.groupby(["task", "method"], sort=False):
-        arms = _arms(part)
+        arms = _arms(part, resamples, seed)
         for (model, init), arm in arms.items():
             mine = part[(part["model"] == model) & (part["init"] == init)]
             shared = dict(analysis="explanations", task=task, model=model, init=init, method=method)
             shared |= {"n": mine["id"].nunique(), "groups": len(np.unique(_units(part))), "gap": mine["gap"].max()}
             shared |= {"seeds": mine["seed"].nunique(), "value": arm.value}
-            own = interval(arm, SEED, "auroc")
+            own = interval(arm, seed, "auroc")
             made.append(shared | {"versus": "", "low": own.low, "high": own.high})
-            flat = Arm(np.full(1, CHANCE), np.full((1, RESAMPLES), CHANCE), np.zeros(1, dtype=np.int64))
-            made.append(shared | _difference("chance", compare_arms(arm, flat, SEED), margins["auroc"]))
+            flat = Arm(np.full(1, CHANCE), np.full((1, resamples), CHANCE), np.zeros(1, dtype=np.int64))
+            made.append(shared | _difference("chance", compare_arms(arm, flat, seed), margins["auroc"]))
             other = arms.get((model, "random"))
             if init == "pretrained" and other is not None:
                 seeds = min(int(mine["seed"].nunique()), len(other.seeds))
-                difference = _difference("random", compare_arms(arm, other, SEED), margins["auroc"])
+                difference = _difference("random", compare_arms(arm, other, seed), margins["auroc"])
                 made.append(shared | difference | {"seeds": seeds})
     table = pd.DataFrame(made).reindex(columns=SCORES)
     return _with_words(table) if len(table) else table
@@ -84,13 +89,13 @@ def _units(rows: pd.DataFrame) -> "pd.Series[Any]":
     return ids if groups.nunique() < FEWEST_GROUPS else groups
 
 
-def _arms(rows: pd.DataFrame) -> dict[tuple[str, str], Arm]:
+def _arms(rows: pd.DataFrame, resamples: int, seed: int) -> dict[tuple[str, str], Arm]:
     """Runs of every arm of a task and method, one a seed, under the same resamples of its sequences."""
     units = _units(rows)
     names = np.unique(units)
-    weights = resample_weights(len(names), RESAMPLES, np.random.default_rng(SEED))
+    weights = resample_weights(len(names), resamples, np.random.default_rng(seed))
     runs: dict[tuple[str, str], list[tuple[int, float, np.ndarray]]] = {}
-    for (model, init, seed), part in rows.groupby(["model", "init", "seed"], sort=False):
+    for (model, init, number), part in rows.groupby(["model", "init", "seed"], sort=False):
         values = part["auroc"].to_numpy(dtype=float)
         known = np.isfinite(values)
         if not known.any():
@@ -100,8 +105,8 @@ def _arms(rows: pd.DataFrame) -> dict[tuple[str, str], Arm]:
         counts = np.bincount(place, minlength=len(names))
         with np.errstate(divide="ignore", invalid="ignore"):
             drawn = (weights @ sums) / (weights @ counts)
-        drawn = drawn if len(names) > 1 else np.full(RESAMPLES, np.nan)
-        runs.setdefault((str(model), str(init)), []).append((int(str(seed)), float(values[known].mean()), drawn))
+        drawn = drawn if len(names) > 1 else np.full(resamples, np.nan)
+        runs.setdefault((str(model), str(init)), []).append((int(str(number)), float(values[known].mean()), drawn))
     return {
         arm: Arm(
             np.array([point for _, point, _ in some]),

@@ -24,13 +24,15 @@ STRUCTURE = [
 METRICS = {"kmer": ("macro_auroc",)}  # of other facts `NUMBERS`; the first leads
 NUMBERS = ("pearson", "r2")
 CHANCE = {"macro_auroc": 0.5}  # what predicts nothing; 0 of others
-KMERS, RESAMPLES = "kmers", 1000
+KMERS = "kmers"
 
 Name = tuple[str, str]  # of an arm: model, init; of counts of k-mers both are `kmers`
 Rows = list[dict[str, Any]]
 
 
-def tabulate(cells: Sequence[pd.DataFrame], margins: Mapping[str, float] = MARGINS, seed: int = 1) -> pd.DataFrame:
+def tabulate(
+    cells: Sequence[pd.DataFrame], margins: Mapping[str, float] = MARGINS, resamples: int = 2000, seed: int = 1
+) -> pd.DataFrame:
     """The table `STRUCTURE` from the predictions of every cell (`features.structure.probes`), with its identity.
 
     A row without `versus` is the score of an arm; others are differences with the random arm of the model (`random`)
@@ -41,7 +43,7 @@ def tabulate(cells: Sequence[pd.DataFrame], margins: Mapping[str, float] = MARGI
     for cell in cells:
         if len(cell):
             by_task.setdefault(str(cell["task"].iloc[0]), []).append(cell)
-    rows = [row for task, own in by_task.items() for row in _of_task(task, own, margins, seed)]
+    rows = [row for task, own in by_task.items() for row in _of_task(task, own, margins, resamples, seed)]
     return pd.DataFrame(rows, columns=STRUCTURE)
 
 
@@ -55,7 +57,7 @@ def outputs_of(cell: pd.DataFrame) -> dict[str, list[str]]:
     return found
 
 
-def _of_task(task: str, cells: Sequence[pd.DataFrame], margins: Mapping[str, float], seed: int) -> Rows:
+def _of_task(task: str, cells: Sequence[pd.DataFrame], margins: Mapping[str, float], resamples: int, seed: int) -> Rows:
     first = cells[0]
     facts = outputs_of(first)
     asked = [cell for cell in cells if outputs_of(cell) == facts and np.array_equal(cell["id"].to_numpy(), first["id"])]
@@ -70,7 +72,7 @@ def _of_task(task: str, cells: Sequence[pd.DataFrame], margins: Mapping[str, flo
         known = {"task": task, "fact": fact, "words": len(names)}
         known |= {"n": int(np.isfinite(listed[0].observed).any(axis=1).sum())}
         for metric in METRICS.get(fact, NUMBERS):
-            scored = iter(score_runs(listed, metric, [], RESAMPLES, seed))
+            scored = iter(score_runs(listed, metric, [], resamples, seed))
             arms = {arm: join([next(scored) for _ in mine]) for arm, mine in runs.items()}
             rows += _rows(arms, known | {"metric": metric, "margin": margins[metric]}, seed)
     return _judged(rows)
@@ -97,7 +99,8 @@ def _runs(
 def _rows(arms: Mapping[Name, Arm], known: Mapping[str, Any], seed: int) -> Rows:
     metric, rows = known["metric"], []
     chance = CHANCE.get(metric, 0.0)
-    constant = Arm(np.array([chance]), np.full((1, RESAMPLES), chance), np.zeros(1, dtype=np.int64))
+    size = next(iter(arms.values())).replicates.shape[1]
+    constant = Arm(np.array([chance]), np.full((1, size), chance), np.zeros(1, dtype=np.int64))
     above = {arm: compare_arms(scored, constant, seed).p_above for arm, scored in arms.items()}
     for (model, init), scored in arms.items():
         estimate = interval(scored, seed, metric)

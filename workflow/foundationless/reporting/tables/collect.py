@@ -57,7 +57,7 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
     )
     gains = {
         "ingredients": split_gain(comparisons),
-        "pretraining_curve": curve(scores, runs, inputs.records),
+        "pretraining_curve": curve(scores, runs, inputs.records, inputs.resamples, inputs.seed),
     }
     bits = scores[scores["analysis"] == "bases"]
     gains |= {"bits_per_base": bits.reindex(columns=columns_of("bits_per_base"))}
@@ -81,7 +81,7 @@ def _results(inputs: Inputs, hours: prices.Prices) -> Tables:
         **diagnostics,
         **({"output_scores": of_outputs} if len(of_outputs) else {}),
         **{name: inputs.sort(rows) for name, rows in gains.items() if len(rows)},
-        **({"structure": inputs.sort(facts.tabulate(inputs.facts, inputs.margins))} if inputs.facts else {}),
+        **_facts(inputs),
     }
 
 
@@ -110,8 +110,15 @@ def _explanations(inputs: Inputs) -> Tables:
     """No table of a study that explains nothing."""
     if not inputs.explanations:
         return {}
-    scores, logos = score_table(inputs.explanations, inputs.margins), logo_table(inputs.explanations)
-    return {"explanations": inputs.sort(scores), "logos": inputs.sort(logos)}
+    scores = score_table(inputs.explanations, inputs.margins, inputs.resamples, inputs.seed)
+    return {"explanations": inputs.sort(scores), "logos": inputs.sort(logo_table(inputs.explanations))}
+
+
+def _facts(inputs: Inputs) -> Tables:
+    """No table of a study that asks for no facts of sequences."""
+    if not inputs.facts:
+        return {}
+    return {"structure": inputs.sort(facts.tabulate(inputs.facts, inputs.margins, inputs.resamples, inputs.seed))}
 
 
 def write_tables(directory: Path, tables: Mapping[str, pd.DataFrame]) -> None:

@@ -63,6 +63,8 @@ class Inputs:
     cards: Sequence[Mapping[str, Any]] = ()
     pretraining: Sequence[Mapping[str, Any]] = ()
     looks: Sequence[Mapping[str, Any]] = ()
+    resamples: int = 2000
+    seed: int = 1
     benchmarks: Path | None = None
     importances: Path | None = None
 
@@ -161,6 +163,8 @@ def read_inputs(given: argparse.Namespace) -> Inputs:
         tasks=read_tasks(given.tasks, given.own_tasks),
         models=read_models(given.models),
         selection=given.selection,
+        resamples=given.resamples,
+        seed=given.seed,
         diagnostics={name: joined(name, paths) for name, paths in by_name.items()},
         notes=joined("notes", given.notes),
         reported=given.reported,

@@ -12,7 +12,6 @@ from foundationless.study.vocabulary import ANALYSES, INGREDIENTS, steps_of
 ARM = ["analysis", "task", "model"]
 SPLITTING = tuple(name for name, analysis in ANALYSES.items() if analysis.splits_gain)
 FEWEST_POINTS = 5  # of a rank correlation
-RESAMPLES, SEED = 1000, 1
 
 
 def split_gain(comparisons: pd.DataFrame) -> pd.DataFrame:
@@ -25,7 +24,9 @@ def split_gain(comparisons: pd.DataFrame) -> pd.DataFrame:
     return join_tables(parts, columns_of("ingredients")).reindex(columns=columns_of("ingredients"))
 
 
-def curve(scores: pd.DataFrame, runs: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
+def curve(
+    scores: pd.DataFrame, runs: pd.DataFrame, records: pd.DataFrame, resamples: int = 2000, seed: int = 1
+) -> pd.DataFrame:
     """A row per task, model and step of pretraining: held-out bits per base there, score of the arm, rank correlation.
 
     Steps are the arms `stepN`, the random arm (0) and the pretrained one (the last). `rho` is Spearman's between bits
@@ -45,20 +46,23 @@ def curve(scores: pd.DataFrame, runs: pd.DataFrame, records: pd.DataFrame) -> pd
             continue
         own = runs[(runs[ARM] == list(names)).all(axis=1) & runs["metric"].isin(points["metric"])]
         values = [own.loc[own["init"] == init].groupby("seed")["value"].mean().to_numpy() for init in points["init"]]
-        rho, low, high = correlate(points["bits_per_base"].to_numpy(), points["value"].to_numpy(), values)
+        places = (points["bits_per_base"].to_numpy(), points["value"].to_numpy())
+        rho, low, high = correlate(*places, values, resamples, seed)
         told = {"points": len(points), "rho": rho, "rho_low": low, "rho_high": high}
         parts.append(points.assign(**told).reindex(columns=columns))
     return join_tables(parts, columns)[columns]
 
 
-def correlate(bits: np.ndarray, scores: np.ndarray, values: list[np.ndarray]) -> tuple[float, float, float]:
+def correlate(
+    bits: np.ndarray, scores: np.ndarray, values: list[np.ndarray], resamples: int = 2000, seed: int = 1
+) -> tuple[float, float, float]:
     """Spearman's ρ of bits and scores [points], and its interval; `values`: the score of each point by seed."""
     from scipy.stats import rankdata, spearmanr
 
     if len(bits) < FEWEST_POINTS or len(set(scores)) < 2:
         return (float("nan"),) * 3
-    generator = np.random.default_rng(SEED)
-    places = generator.integers(len(bits), size=(RESAMPLES, len(bits)))
+    generator = np.random.default_rng(seed)
+    places = generator.integers(len(bits), size=(resamples, len(bits)))
     means = np.empty(places.shape)
     for place, seeds in enumerate(values):
         here = places == place
