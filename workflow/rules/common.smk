@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(workflow.basedir))
 from foundationless.errors import UserError
@@ -109,8 +110,9 @@ def get_pieces(wildcards):
 
 
 def get_piece_flags(wildcards):
-    flags = []
-    for piece in study.config["genomes"][wildcards.genome]["pieces"]:
+    genome = study.config["genomes"][wildcards.genome]
+    flags = ["--soft-masked"] if genome.get("soft_masked") else []
+    for piece in genome["pieces"]:
         options = [f"{key}={piece[key]}" for key in ("contig", "start", "strand", "prefix") if key in piece]
         flags += ["--piece", ",".join([f"path={get_source(piece['source'])}", *options])]
     return flags

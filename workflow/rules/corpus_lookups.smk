@@ -72,15 +72,21 @@ def get_control_corpus_flags(wildcards):
     return [*get_left_out_flags(wildcards), *genomes]
 
 
+def get_markov_corpus(wildcards):
+    """What Markov models are fitted to, beside the pretrained arm; None: training rows."""
+    name = study.markov_corpus(wildcards.model) if wildcards.init == "pretrained" else None
+    return SimpleNamespace(corpus=name) if name else None
+
+
 def get_markov_files(wildcards):
-    """The corpus of a model that was pretrained here: what its Markov models are fitted to."""
-    made_here = wildcards.init == "pretrained" and wildcards.model in study.networks_from("workflow")
-    return get_corpus_files(wildcards) if made_here else []
+    corpus = get_markov_corpus(wildcards)
+    return get_corpus_files(corpus) if corpus else []
 
 
 def get_markov_flags(wildcards):
     """The pretrained arm has them beside it, once."""
-    flags = get_reference_flags(wildcards) if get_markov_files(wildcards) else []
+    corpus = get_markov_corpus(wildcards)
+    flags = get_reference_flags(corpus) if corpus else []
     return ["--markov", *flags] if wildcards.init == "pretrained" else []
 
 

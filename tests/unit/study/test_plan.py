@@ -547,6 +547,8 @@ def test_few_rows_are_drawn_where_an_analysis_says_so(parts):
         assert "markov" not in joined.names_of(name) and "kmer_logistic" in joined.names_of(name)
     for changes, sentence in (
         ({"analyses__frozen__shots": {"numbers": [1]}}, "'shots' is for fewshot"),
+        ({"analyses__frozen__corpus": "simulated"}, "'corpus' is for bases"),
+        ({"analyses__bases__corpus": "nowhere"}, "unknown corpus 'nowhere'"),
         ({"analyses__fewshot__shots": {"numbers": [5, 1]}}, r"write \[1, 5\]"),
         ({"analyses__fewshot__tasks": ["sim_enhancer.shot5"]}, "without .shotN"),
         ({"analyses__retrieval__tasks": ["sim_amounts"]}, "a task of classes"),
@@ -732,3 +734,10 @@ def test_a_race_knows_its_rungs_and_has_no_paper_selection(parts, where):
     path = {where: over} if outer != "finetuning__suites" else {"finetuning__suites": {"gue": over}}
     with pytest.raises(UserError, match="reads the test set once"):
         study(parts, selection="test", **path)
+
+
+def test_markov_models_are_fitted_to_what_the_model_read_or_what_the_analysis_names(parts):
+    """A published checkpoint's corpus is not here, so the study says which genome stands for it."""
+    design = study(parts, models__hyenadna={}, analyses__bases__corpus="shuffled")
+    assert (design.markov_corpus("hyenadna.words"), design.markov_corpus("hyenadna")) == ("words", "shuffled")
+    assert study(parts, models__hyenadna={}).markov_corpus("hyenadna") is None

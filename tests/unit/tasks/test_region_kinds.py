@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from foundationless.data.reference import Genome, Piece, prepare_genome
 from foundationless.errors import UserError
 from foundationless.tasks.readers.regions.kinds import read
 
@@ -55,3 +56,18 @@ def test_an_annotation_without_exons_is_no_ground_for_introns(sources):
     sources["genes"].write_text(line("chr1", "exon", 90, 5, "+"))
     with pytest.raises(UserError, match="is no interval"):
         read(sources, OPTIONS, 1)
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_repeats_of_a_prepared_genome_are_those_of_its_source(sources, tmp_path, strand):
+    """The case of letters goes the whole way where the genome is soft-masked, else all is upper."""
+    raw = "ACGTN" * 20 + "acgtnr" * 20 + "TTTGC" * 20
+    (tmp_path / "raw.fa").write_text(f">chr1\n{raw}\n")
+    piece = Piece(tmp_path / "raw.fa", strand=strand)
+    prepare_genome([piece], tmp_path / "masked.fa", soft_masked=True)
+    prepare_genome([piece], tmp_path / "upper.fa")
+    masked, upper = (Genome(tmp_path / f"{name}.fa") for name in ("masked", "upper"))
+    letters = masked.letters("chr1", 0, len(raw))
+    assert letters.upper() == upper.letters("chr1", 0, len(raw)) == masked.fetch("chr1", 0, len(raw))
+    step = 1 if strand == "+" else -1
+    assert [letter.islower() for letter in letters] == [letter.islower() for letter in raw[::step]]

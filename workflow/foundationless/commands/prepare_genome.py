@@ -16,6 +16,7 @@ RECIPE = 1  # raise it when a result would change
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "path=FILE[,contig=NAME][,start=N][,strand=+|-][,prefix=chr]; may be repeated"
     parser.add_argument("--piece", action="append", required=True, metavar="SPEC", help=text)
+    parser.add_argument("--soft-masked", action="store_true", help="leave in lower case what is so in the pieces")
     parser.add_argument("--output", required=True, type=output_file, help="FASTA to write; its .fai is put beside it")
 
 
@@ -23,5 +24,5 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.data.reference import Piece, prepare_genome
     from foundationless.runtime.log import tell
 
-    held = prepare_genome([Piece.parse(text) for text in arguments.piece], arguments.output)
+    held = prepare_genome([Piece.parse(text) for text in arguments.piece], arguments.output, arguments.soft_masked)
     tell(f"{arguments.output.name}: " + ", ".join(f"{contig} {bases:,} bp" for contig, bases in held.items()))

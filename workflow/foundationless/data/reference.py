@@ -28,6 +28,7 @@ _NOT_NUCLEOTIDE = re.compile("[^ACGTUNRYSWKMBDHVacgtunryswkmbdhv]")
 _NORMALISE = str.maketrans(
     {letter: "N" for letter in "RYSWKMBDHVryswkmbdhvn"} | {"U": "T", "u": "T", "a": "A", "c": "C", "g": "G", "t": "T"}
 )
+_ONE_CASE = re.compile("[A-Z]+|[a-z]+")
 _MITOCHONDRION = {"M", "MT", "MITO"}
 
 
@@ -270,7 +271,15 @@ def _joined(path: Path, header: str, lines: list[str]) -> str:
     return sequence
 
 
-def _slices_of(piece: Piece) -> Iterator[tuple[str, int, str]]:
+def _in_case_of(raw: str, sequence: str) -> str:
+    """The letters of `sequence` in the case of `raw`, which is as long."""
+    return "".join(
+        sequence[m.start() : m.end()].lower() if m.group()[0].islower() else sequence[m.start() : m.end()]
+        for m in _ONE_CASE.finditer(raw)
+    )
+
+
+def _slices_of(piece: Piece, soft_masked: bool) -> Iterator[tuple[str, int, str]]:
     """Yield (contig, 0-based start, sequence) of a piece, cut at runs of N longer than `LONG_N_RUN`."""
     for number, (header, raw) in enumerate(read_records(piece.path)):
         if piece.contig is not None and number:
@@ -288,25 +297,28 @@ def _slices_of(piece: Piece) -> Iterator[tuple[str, int, str]]:
         sequence = normalise(raw)
         if piece.strand == "-":
             sequence = reverse_complement(sequence)
+            raw = raw[::-1]
+        written = _in_case_of(raw, sequence) if soft_masked else sequence
         at = 0
         for run in [*((m.start(), m.end()) for m in _LONG_UNKNOWN.finditer(sequence)), (len(sequence),) * 2]:
             if at < run[0]:
-                yield contig, start + at, sequence[at : run[0]]
+                yield contig, start + at, written[at : run[0]]
             at = run[1]
 
 
-def prepare_genome(pieces: Iterable[Piece], output: Path) -> dict[str, int]:
+def prepare_genome(pieces: Iterable[Piece], output: Path, soft_masked: bool = False) -> dict[str, int]:
     """Merge pieces into one normalised FASTA with its `.fai` beside; return the bases held by contig.
 
     A stretch that is not a whole contig from its first base is named as a slice. Runs of more than `LONG_N_RUN` N are
-    left out, so a chromosome that is mostly unknown costs nothing. Overlapping pieces are a `UserError`.
+    left out, so a chromosome that is mostly unknown costs nothing. Where the sources are `soft_masked`, what is in
+    lower case there (repeats) stays so. Overlapping pieces are a `UserError`.
     """
     held: dict[str, list[Slice]] = {}
     index = output.with_name(output.name + ".fai")
     with atomic_path(output) as part:
         with part.open("w") as stream:
             for piece in pieces:
-                for contig, start, sequence in _slices_of(piece):
+                for contig, start, sequence in _slices_of(piece, soft_masked):
                     end = start + len(sequence)
                     name = contig if start == 0 and contig not in held else f"{contig}:{start + 1}-{end}"
                     held.setdefault(contig, []).append(Slice(start, end, name))

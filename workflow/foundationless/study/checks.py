@@ -512,6 +512,7 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             fits = ", ".join(name for name, other in ANALYSES.items() if other.rule in rules)
             raise UserError(f"analysis '{analysis}': '{section}' is for {fits}; leave it out here.")
     _check_few(plan, analysis, spec)
+    _check_bases(plan, analysis, spec)
     if ANALYSES[analysis].rule in SECTIONS["finetuning"]:
         _check_trained(plan, analysis, spec)
     if ANALYSES[analysis].rule == "explain":
@@ -541,6 +542,14 @@ def _check_sections(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
         )
     if twice := [name for number, name in enumerate(names) if name in names[:number]]:
         raise UserError(f"analysis '{analysis}': '{twice[0]}' stands twice in its models and baselines.")
+
+
+def _check_bases(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
+    if "corpus" not in spec:
+        return
+    if analysis != "bases":
+        raise UserError(f"analysis '{analysis}': 'corpus' is for bases; leave it out here.")
+    _check_known("corpus", [spec["corpus"]], plan.config["corpora"], f"analysis '{analysis}'")
 
 
 def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:

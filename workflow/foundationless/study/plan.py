@@ -254,6 +254,13 @@ class Plan:
         }
         return tuple(name for name, place in places.items() if place == source)
 
+    def markov_corpus(self, model: str) -> str | None:
+        """What Markov models beside a model are fitted to: the corpus that it was pretrained on here, or what the
+        analysis `bases` names; None is the task's training rows."""
+        if model in self.networks_from("workflow"):
+            return str(self.model(model).entry["pretrained"]["corpus"])
+        return self.config["analyses"].get("bases", {}).get("corpus")
+
     def tokenizers_from(self, source: str) -> tuple[str, ...]:
         """Stems whose byte-pair tokenizer comes from `hub`, `local` or `workflow`."""
         return self._stems(PIECES, source)

@@ -323,7 +323,7 @@ READERS = {
         help="windows of a genome by kind: exon, promoter, intron, repeat (lower case) or other",
         sources={
             "genes": "GTF or GFF3 (.gz too) with genes and exons; without it, windows are repeats or other",
-            "genome": "FASTA; of repeats a soft-masked one as it was published, not one made by prepare_genome",
+            "genome": "FASTA; of repeats a soft-masked one: as published, or a genome of the study with soft_masked",
         },
         required=("genome",),
         options={

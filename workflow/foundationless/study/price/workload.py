@@ -83,6 +83,7 @@ TABULATED = {
     "write_report": (1.5, 0.005),
 }
 TURNS = 7  # of hiding the tokens of a masked model, as `scoring.bases.bits` does
+MARKOV = 4e-7  # seconds a nucleotide of a corpus that Markov models are fitted to
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
 FITTED = 20  # fits of a probe of variants with each kind of features: folds, each with parts that choose its strength
 # Rules that import torch beside those that score, and those of weights.
@@ -172,7 +173,7 @@ class Workload:
         if rule in ("probe", "fit_baseline"):
             return self._fits(rule, analysis, task, self.plan.model(model))
         if rule == "embed" or rule.startswith("score_"):
-            return self._reading(rule, task, self.plan.model(model))
+            return self._reading(rule, task, self.plan.model(model), init)
         if rule == "probe_variants":
             known = bool(model)  # of a job that nobody names
             return self._variant_probe(task, self.plan.model(model)) if known else self._network(rule, 600.0, 0.0)
@@ -384,7 +385,7 @@ class Workload:
         several = max(1.0, batch * tokens / budget)
         return rows / batch * self._pass(model, self._multiplied(model), batch * tokens, factor, several)
 
-    def _reading(self, rule: str, task: str, model: Model) -> Work:
+    def _reading(self, rule: str, task: str, model: Model, init: str) -> Work:
         """A pass over a task's set: its rows, REF and ALT of variants, three substitutions at each position."""
         rows, total = self.rows(task), self.total(task)
         if rule == "score_mutagenesis":
@@ -397,6 +398,8 @@ class Workload:
         elif rule == "score_bases" and model.entry.get("objective") == "masked":
             total *= TURNS
         seconds = self._forward(model, total, rows["length"], 1)
+        if rule == "score_bases" and init == "pretrained" and (corpus := self.plan.markov_corpus(model.name)):
+            seconds += MARKOV * self._genomes(rule, corpus)
         if rule == "embed":
             return self._network(rule, seconds, 4.0 * total * width_of(model.config) * self.layers_kept(task, model))
         return self._network(rule, seconds + SCORED, 0.0)

@@ -1,7 +1,7 @@
 """`region_kinds`: windows of a genome by what most of their bases are: exon, promoter, intron, repeat or other.
 
-Repeats are bases in lower case, so `genome` must be a soft-masked FASTA as its source has it: `prepare_genome` writes
-upper case. Where several kinds hold of a base the first counts: repeat, exon, promoter, intron.
+Repeats are bases in lower case, so `genome` must be a soft-masked FASTA: as its source has it, or a genome of the study
+with `soft_masked: true`. Where several kinds hold of a base the first counts: repeat, exon, promoter, intron.
 """
 
 from pathlib import Path
