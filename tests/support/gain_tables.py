@@ -7,6 +7,7 @@ from foundationless.study.vocabulary import INGREDIENTS
 
 BASES = ("hyenadna", "caduceus", "mistral", "nt500m", "ntv2", "genalm", "dnabert2")
 GAINS = {"all": 0.2, "embedding table": 0.03, "weight statistics": 0.0, "genome statistics": 0.05, "genome order": 0.15}
+GAINS |= {"task sequences": 0.12, "beyond the task": 0.08}
 STEPS = {"random": 0, "step10": 10, "step100": 100, "step1000": 1000, "step10000": 10000, "pretrained": 30000}
 
 

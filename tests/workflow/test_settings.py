@@ -37,6 +37,7 @@ VALUES = {
         "steps": 321, "window": 123, "batch_size": 6, "token_budget": 5432, "processes": 2, "shard": True,
         "betas": [0.8, 0.85], "weight_decay": 0.3, "learning_rate": 2e-3, "minimum_learning_rate": 3e-4, "warmup": 12,
         "reverse_complement_probability": 0.4, "mask_probability": 0.2, "checkpoint_every": 55, "precision": "bf16",
+        "self_steps": 99,
     },
 }  # fmt: skip
 # A rule, the section it reads, and what holds the command's settings.
@@ -51,7 +52,7 @@ SETTINGS = {
 NO_FLAG = {
     "finetune_model": {"search", "suites"},  # says whether there are rungs; lays other values over the same keys
     "fit_baseline": {"probes", "poolings", "pca", "cv_folds"},  # what is done with embeddings
-    "pretrain": {"processes"},  # the launcher's
+    "pretrain": {"processes", "self_steps"},  # the launcher's; steps of the arm self
 }
 # Flags of few rows, which the plan sets for the analyses that draw them: `tests/unit/features/test_shots.py`.
 OF_FEW = {"shots", "draws", "draw_seed", "retrieve", "site", "choice"}

@@ -65,7 +65,7 @@ shell.prefix(
 
 MODEL = r"[a-z][a-z0-9_]*(\.[a-z0-9]+)*"
 OTHER_PRETRAINING = "|".join((*vocabulary.OTHER_CORPORA, vocabulary.STEP_ARM))
-NETWORK_ARMS = "|".join(("pretrained", "random", *vocabulary.CONTROL_ARMS, OTHER_PRETRAINING))
+NETWORK_ARMS = "|".join(("pretrained", "random", *vocabulary.CONTROL_ARMS, OTHER_PRETRAINING, vocabulary.SELF))
 EFFECT_ARMS = "|".join(vocabulary.ANALYSES["borrowed"].arms)
 
 

@@ -92,7 +92,7 @@ def get_markov_flags(wildcards):
 
 def get_pretraining_flags(wildcards):
     flags = []
-    settings = study.pretraining(wildcards.model)
+    settings = study.pretraining(wildcards.model, getattr(wildcards, "init", "pretrained"))
     if settings.pop("shard", False):
         flags += ["--shard"]
     for key, value in settings.items():

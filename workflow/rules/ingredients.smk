@@ -1,3 +1,6 @@
+include: "self_pretraining.smk"
+
+
 rule shuffle_genome:
     input:
         "resources/genomes/{genome}.fa",

@@ -69,13 +69,14 @@ def get_published(wildcards):
 
 def get_weights(wildcards):
     seed = study.weight_seed(wildcards.init, int(wildcards.seed))
-    return f"results/weights/{wildcards.model}/{wildcards.init}/seed{seed}/weights.json"
+    place = names.place_of_weights(wildcards.model, wildcards.init, seed, getattr(wildcards, "task", ""))
+    return f"results/weights/{place}/weights.json"
 
 
 def get_other_pretraining():
-    """Models and arms of the study that are pretrained as controls."""
-    arms = [(cell.model, cell.init) for cell in study.cells if vocabulary.is_other_pretraining(cell.init)]
-    return ["/".join(arm) for arm in dict.fromkeys(arms)]
+    """Where the arms of the study that are pretrained as controls lie among all weights."""
+    cells = [cell for cell in study.cells if vocabulary.is_other_pretraining(cell.init)]
+    return list(dict.fromkeys(names.place_of_weights(cell.model, cell.init, 0, cell.task) for cell in cells))
 
 
 def get_pretrained(wildcards, key):

@@ -116,18 +116,18 @@ def get_corpus_audits():
 
 
 def get_pretraining_records(wildcards):
-    places = [*study.networks_from("workflow"), *get_other_pretraining()]
-    return get_present([f"results/pretrain/{name}/seed0/record.json" for name in places])
+    places = [*(f"{name}/seed0" for name in study.networks_from("workflow")), *get_other_pretraining()]
+    return get_present([f"results/pretrain/{place}/record.json" for place in places])
 
 
 def get_weight_names():
     """All weights that the study evaluates."""
-    names = dict.fromkeys(
-        f"{model}/{cell.init}/seed{study.weight_seed(cell.init, cell.seed)}"
+    places = dict.fromkeys(
+        names.place_of_weights(model, cell.init, study.weight_seed(cell.init, cell.seed), cell.task)
         for cell in get_study_cells()
         if (model := study.weights_of(cell))
     )
-    paths = {f"results/weights/{name}/weights.json": name for name in names}
+    paths = {f"results/weights/{place}/weights.json": place for place in places}
     return [paths[path] for path in get_present(list(paths))]
 
 

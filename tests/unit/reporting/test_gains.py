@@ -13,8 +13,8 @@ PLACE = {"analysis": "ingredients", "task": "t", "model": "m"}
 
 
 def test_every_ingredient_is_the_comparison_that_stands_for_it():
-    pairs = [(init, versus) for init in (*STEPS, "dinucleotide", "embedding", "permuted") for versus in
-             ("random", "dinucleotide", "permuted", "best_random")]  # fmt: skip
+    pairs = [(init, versus) for init in (*STEPS, "dinucleotide", "self", "embedding", "permuted") for versus in
+             ("random", "dinucleotide", "self", "permuted", "best_random")]  # fmt: skip
     rows = [PLACE | {"init": init, "versus": versus, "delta": k} for k, (init, versus) in enumerate(pairs)]
     table = split_gain(pd.DataFrame([*rows, *({**row, "analysis": "finetune"} for row in rows)]))
     found = dict(zip(table["ingredient"], table["delta"], strict=True))

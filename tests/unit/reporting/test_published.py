@@ -194,7 +194,8 @@ def test_tables_6_and_7_set_the_papers_mistral_beside_ours():
         ]
     )
     record = {
-        "model": "mistral", "settings": {"batch_size": 64, "betas": [0.9, 0.95], "corpus": {"people": 50}},
+        "model": "mistral", "init": "pretrained",
+        "settings": {"batch_size": 64, "betas": [0.9, 0.95], "corpus": {"people": 50}},
         "cost": {"gpus": 4}, "results": [{"metric": "loss", "split": "heldout", "value": v} for v in (1.4, 1.3)],
     }  # fmt: skip
     scores = pd.DataFrame(columns=SCORES)
@@ -202,7 +203,8 @@ def test_tables_6_and_7_set_the_papers_mistral_beside_ours():
     assert set(architecture["model"]) == {"mistral"}
     assert architecture.loc["width", ["reported", "ours"]].tolist() == ["1408", "1408"]
     assert architecture.loc["layers", ["reported", "ours"]].tolist() == ["16", ""]
-    settings = paper_tables._mistral_pretraining([record, record | {"model": "ntv2"}]).set_index("setting")
+    control = record | {"init": "self", "settings": {"batch_size": 2}}
+    settings = paper_tables._mistral_pretraining([record, control, record | {"model": "ntv2"}]).set_index("setting")
     assert settings.loc["windows per step", ["reported", "ours"]].tolist() == ["64", "64"]
     assert settings.loc["AdamW, betas", ["reported", "ours"]].tolist() == ["0.9, 0.95"] * 2
     assert settings.loc["held-out loss at the end", "ours"] == "1.3" and settings.loc["GPUs", "ours"] == "4"

@@ -10,10 +10,9 @@ import pytest
 
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
-from foundationless.study import families, plan, vocabulary
+from foundationless.study import families, names, plan, vocabulary
 from foundationless.study.checks import check_plan
 from foundationless.study.config import check_schema, read_margins, read_schema, read_yaml
-from foundationless.study.names import sequence_set
 from foundationless.study.plan import leading
 from foundationless.study.readers import READERS
 from support import ROOT
@@ -54,13 +53,32 @@ def checked(*parts):
 
 
 def test_controls_that_are_pretrained_begin_every_seed_with_one_checkpoint(parts):
-    arms = ["pretrained", "dinucleotide", "step10", "permuted", "random"]
+    arms = ["pretrained", "dinucleotide", "self", "step10", "permuted", "random"]
     design = study(parts, analyses__ingredients__arms=arms)
     seeds = {arm: {cell.seed for cell in design.cells if cell[0] == "ingredients" and cell.init == arm} for arm in arms}
     assert set(map(frozenset, seeds.values())) == {frozenset({0, 1, 2})}
-    assert {arm: design.weight_seed(arm, 2) for arm in arms} == dict(zip(arms, (0, 0, 0, 2, 2), strict=True))
+    assert {arm: design.weight_seed(arm, 2) for arm in arms} == dict(zip(arms, (0, 0, 0, 0, 2, 2), strict=True))
     drawn = {arm: vocabulary.ANALYSES["clustering"].draws(arm, "hyenadna") for arm in arms}
     assert [arm for arm in arms if drawn[arm]] == ["permuted", "random"], "nothing is trained: weights alone differ"
+
+
+def test_an_arm_of_the_task_s_own_sequences_has_weights_of_each_set(parts):
+    """And of sets that differ in labels or epochs alone one of them; a checkpoint needs no corpus to begin anew."""
+    tasks = ["sim_mark", "sim_mark.pct10", "sim_mark.permuted", "sim_mark.ep1"]
+    arms = {"models": ["ntv2.demo"], "arms": ["self", "random"], "tasks": tasks}
+    design = study(parts, **{f"analyses__controls__{key}": value for key, value in arms.items()})
+    cells = [cell for cell in design.cells if (cell.analysis, cell.init) == ("controls", "self")]
+    places = {cell.task: names.place_of_weights(cell.model, "self", 0, cell.task) for cell in cells}
+    own, few = (f"ntv2.demo/self/{name}/seed0" for name in ("sim_mark", "sim_mark.pct10"))
+    assert places == dict(zip(tasks, (own, few, own, own), strict=True))
+    assert names.place_of_weights("ntv2.demo", "random", 2, "sim_mark.pct10") == "ntv2.demo/random/seed2"
+    fewer = study(parts, pretraining__self_steps=7)
+    assert [fewer.pretraining("ntv2.demo", arm)["steps"] for arm in ("self", "pretrained")] == [
+        7,
+        design.pretraining("ntv2.demo")["steps"],
+    ]
+    assert fewer.pretraining("ntv2.demo", "self")["warmup"] <= 7
+    study(parts, **{"models__ntv2.demo__pretrained": HUB}, **{f"analyses__controls__{key}": arms[key] for key in arms})
 
 
 def test_networks_have_both_arms_at_the_same_seeds_and_baselines_of_classifications_run_once(parts):
@@ -255,6 +273,10 @@ def test_a_share_of_the_training_data_is_never_cut_into_folds(parts):
             "is pretrained by the",
         ),
         ({"analyses__borrowed__arms": ["pretrained", "step10"]}, "'step10' is no control of what it compares"),
+        ({"analyses__borrowed__arms": ["pretrained", "self"]}, "'self' is no control of what it compares"),
+        ({"analyses__likelihood__arms": ["self", "random"]}, "arm 'self' is pretrained on training rows, and task '"),
+        ({"analyses__biotype__arms": ["self"]}, "task 'sim_biotype.matched' is embedded with the whole set of which"),
+        ({"analyses__fewshot__arms": ["self"]}, "would read all training"),
         ({"analyses__likelihood__models": ["ntv2.demo.paper"]}, "is not what the paper evaluated"),
         ({"analyses__similarity__models": ["caduceus.demo.paper"]}, "is not what the paper evaluated"),
         ({f"{MATCHED}__match": "hyenadna.dmo"}, "match: unknown model 'hyenadna.dmo'; did you mean 'hyenadna.demo'?"),
@@ -482,7 +504,7 @@ def test_derived_sets_and_numbers_of_epochs_are_qualifiers_of_a_task(parts):
     """What changes only a run reads the same sequences; what takes rows away, deals labels or splits anew is a set."""
     epochs = ["sim_promoter.ep7", "sim_promoter.pct10.ep9p2"]
     design = study(parts, analyses__epochs__tasks=epochs, finetuning__folds=[0])
-    assert [sequence_set(task) for task in epochs] == ["sim_promoter", "sim_promoter.pct10"]
+    assert [names.sequence_set(task) for task in epochs] == ["sim_promoter", "sim_promoter.pct10"]
     settings = [design.finetuning(task, "epochs") for task in epochs]
     assert [(found["epochs"], found["patience"], found["folds"]) for found in settings] == [(7, 0, [0]), (9, 2, [])]
     assert "sim_promoter" in design.audited and not any("." in task for task in design.audited)

@@ -21,7 +21,7 @@ SIZES = workload.read_sizes(ROOT / "resources/lists/task_sizes.tsv")
 GPU_RULES = {
     "embed", "finetune_model", "finetune_part", "pretrain", "pretrain_leg", "score_sensitivity", "score_similarity",
     "score_likelihood", "score_mutagenesis", "score_bases", "probe_variants", "explain", "pretrain_control",
-    "pretrain_cells", "finetune_effects",
+    "pretrain_self", "pretrain_cells", "finetune_effects",
 }  # fmt: skip
 
 
@@ -66,6 +66,7 @@ def requests(paper):
     alone |= {"import_weights": {"model": "ntv2"}} | {name: OF_CELLS for name in ("pretrain_cells", "finetune_effects")}
     arm = {"model": "ntv2", "init": "pretrained"}
     alone |= {"pretrain_control": {"model": "ntv2", "init": "dinucleotide"}}
+    alone |= {"pretrain_self": {"model": "ntv2", "init": "self", "task": "nt_H3"}}
     alone |= {rule: {"analysis": name, "task": "nt_H3", **arm} for name, rule in OF_DEPTH.items()}
     for rule in vocabulary.RULES:
         if not any(known == rule for known, _ in found.values()):

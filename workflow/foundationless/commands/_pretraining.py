@@ -11,17 +11,22 @@ from foundationless.commands._flags import number, output_directory, output_file
 
 if TYPE_CHECKING:
     from foundationless.runtime.usage import JobUsage
+    from foundationless.training.corpus import Source
     from foundationless.training.distributed import Group
 
 RECIPE = 3  # raise it when a result would change
 
 
-def add_training(parser: argparse.ArgumentParser) -> None:
-    """Flags of pretraining but for what the whole of it writes."""
+def add_training(parser: argparse.ArgumentParser, own_rows: bool = False) -> None:
+    """Flags of pretraining but for what the whole of it writes: on genomes, or on the `own_rows` of a task."""
     parser.add_argument("--model", required=True, help="model of config/models.yaml")
     parser.add_argument("--seed", required=True, type=seed, help="seed of windows, masks and dropout")
     parser.add_argument("--weights", required=True, type=Path, help="weight directory to start from")
-    add_corpus(parser)
+    if own_rows:
+        parser.add_argument("--sequences", required=True, type=Path, help="sequence set (Parquet) of the task")
+        parser.add_argument("--task", required=True, help="task of config/tasks.tsv, or a set derived of it")
+    else:
+        add_corpus(parser)
     parser.add_argument("--steps", required=True, type=int, help="optimizer steps")
     parser.add_argument("--window", required=True, type=int, help="nucleotides per window")
     parser.add_argument("--batch-size", required=True, type=int, help="windows per step")
@@ -54,6 +59,7 @@ def complete(arguments: argparse.Namespace, init: str, until: int | None = None)
     from foundationless.runtime.files import atomic_path
     from foundationless.training import pretraining
 
+    task = arguments.task if "task" in arguments else "+".join(path.name.split(".")[0] for path in arguments.genome)
     with training(arguments) as (group, usage, given):
         outcome = pretraining.pretrain(**given, output=arguments.output, name=arguments.model, init=init, until=until)
     if not group.leads:
@@ -63,7 +69,7 @@ def complete(arguments: argparse.Namespace, init: str, until: int | None = None)
     records.write_record(
         arguments.record,
         analysis="pretrain",
-        task="+".join(path.name.split(".")[0] for path in arguments.genome),
+        task=task,
         **{name: getattr(arguments, name) for name in ("model", "seed")} | {"init": init},
         **{name: getattr(outcome, name) for name in ("parameters", "settings", "results")},
         hashes=records.hash_files(weights=arguments.output),
@@ -79,8 +85,9 @@ def training(arguments: argparse.Namespace) -> Iterator[tuple["Group", "JobUsage
     from foundationless.runtime.usage import JobUsage
     from foundationless.training import distributed, pretraining
     from foundationless.training.compute import Compute
+    from foundationless.training.corpora.own_rows import OwnRows
 
-    corpus = read_corpus(arguments)
+    corpus: Source = OwnRows(arguments.sequences, arguments.task) if "task" in arguments else read_corpus(arguments)
     chosen = {name: getattr(arguments, name) for name in pretraining.Settings.__match_args__}
     settings = pretraining.Settings(**chosen | {"betas": tuple(arguments.betas)})
     with distributed.join(arguments.device, arguments.shard) as group:

@@ -1,5 +1,6 @@
 """DNA as text: alphabet, reverse complement, and where a sequence lies in a longer one."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +35,14 @@ def reverse_complement(sequence: str) -> str:
 def alternative(sequence: str, offset: int, ref: str, alt: str) -> str:
     """ALT window of a REF window: `ref` at the 0-based `offset` replaced by `alt`."""
     return sequence[:offset] + alt + sequence[offset + len(ref) :]
+
+
+def digest(sequences: Iterable[str]) -> str:
+    """SHA-256 of sequences in their order, by which two lists of them are known to be the same."""
+    told = hashlib.sha256()
+    for sequence in sequences:
+        told.update(f"{sequence}\n".encode())
+    return told.hexdigest()
 
 
 def check_dna(names: Iterable[str], sequences: Iterable[str], where: str, strict: bool = True) -> None:

@@ -44,6 +44,7 @@ from foundationless.study.vocabulary import (
     METRICS,
     OTHER_CORPORA,
     OUTPUT_METRICS,
+    SELF,
 )
 
 SAME_WEIGHTS = ("reading", "copy")  # comparisons whose arms share weights and seeds
@@ -342,7 +343,9 @@ def _pairs(
             continue
         model, init = arm
         if init == "pretrained":
-            own = [(model, other) for other in dict.fromkeys(("random", *CONTROL_ARMS, *OTHER_CORPORA, *EFFECT_ARMS))]
+            own = [
+                (model, other) for other in dict.fromkeys(("random", *CONTROL_ARMS, *OTHER_CORPORA, SELF, *EFFECT_ARMS))
+            ]
             yield from ((arm, other[1], other) for other in own if other in arms)
             if not results.of_effects and (best := _best_random(arms, metric, model, rivals)):
                 yield arm, "best_random", best

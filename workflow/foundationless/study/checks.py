@@ -44,6 +44,7 @@ from foundationless.study.vocabulary import (
     OTHER_CORPORA,
     PROBES,
     REFERENCES,
+    SELF,
     SEQUENCE_CLASSIFIERS,
     SEQUENTIAL,
     SIMULATED,
@@ -624,14 +625,16 @@ def _check_arms(plan: Plan, analysis: str, spec: Mapping[str, Any], model: Model
     wanted = () if model.is_baseline or model.reading == "as_in_paper" else spec.get("arms", ())
     of_genes = ANALYSES[analysis].predicts_effects
     if odd := [arm for arm in spec.get("arms", ()) if not ANALYSES[analysis].may_have(arm)]:
-        others = ", ".join(EFFECT_ARMS if of_genes else (*CONTROL_ARMS, *OTHER_CORPORA, "stepN"))
+        others = ", ".join(EFFECT_ARMS if of_genes else (*CONTROL_ARMS, *OTHER_CORPORA, SELF, "stepN"))
         raise UserError(f"analysis '{analysis}', arms: '{odd[0]}' is no control of what it compares ({others}).")
     if "pretrained" not in model.arms and (odd := [arm for arm in wanted if arm in CONTROL_ARMS]):
         raise UserError(
             f"analysis '{analysis}': arm '{odd[0]}' of '{model.name}' is made from pretrained weights, which this "
             "model does not have; leave one of them out."
         )
-    for arm in filter(is_other_pretraining, wanted):
+    if SELF in wanted:
+        _check_self(plan, analysis, spec, model)
+    for arm in (arm for arm in wanted if is_other_pretraining(arm) and arm != SELF):
         if model.source != "workflow" or model.of_cells:
             raise UserError(
                 f"analysis '{analysis}': arm '{arm}' of '{model.name}' is pretrained by the workflow, and its "
@@ -641,6 +644,30 @@ def _check_arms(plan: Plan, analysis: str, spec: Mapping[str, Any], model: Model
             raise UserError(
                 f"analysis '{analysis}': arm '{arm}' of '{model.name}', which is pretrained for {most} steps; name an "
                 "earlier one, or the arm pretrained."
+            )
+
+
+def _check_self(plan: Plan, analysis: str, spec: Mapping[str, Any], model: Model) -> None:
+    """That the arm `self` is asked for of a network that is run here, and of tasks whose training rows it may read."""
+    where = f"analysis '{analysis}': arm '{SELF}'"
+    if model.is_outside or model.of_cells or model.is_vectors:
+        what = "is from outside" if model.is_outside else "reads no sequences"
+        raise UserError(f"{where} of '{model.name}' is pretrained here on sequences, and that {what}; leave it out.")
+    if plan.drawn(analysis):
+        raise UserError(
+            f"{where} would read all training rows, of which few are drawn here; leave it out, or name tasks .shotN in "
+            "an analysis of fine-tuning."
+        )
+    for task in spec["tasks"]:
+        reader = READERS.get(plan.task(task)["reader"])
+        if reader and reader.makes not in ("classes", "transfer"):
+            raise UserError(
+                f"{where} is pretrained on training rows, and task '{task}' has none; leave one of them out."
+            )
+        if ANALYSES[analysis].embeds and parse_task(task).derivation not in ("", "permuted"):
+            raise UserError(
+                f"{where}: task '{task}' is embedded with the whole set of which it is derived, and has other training "
+                "rows; leave one of them out."
             )
 
 

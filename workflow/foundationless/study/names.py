@@ -16,6 +16,8 @@ import re
 from functools import cache
 from typing import NamedTuple
 
+from foundationless.study.vocabulary import SELF
+
 SIDES = ("readout", "target")  # words of a name that say whose vectors a linear model of perturbations borrows
 TOKENIZERS = {"char": "character", "kmer": "nt_v2"}  # word of a name -> tokenizer
 _SCALED = re.compile(r"([wl])([1-9][0-9]*)")
@@ -137,6 +139,19 @@ def sequence_set(task: str) -> str:
     """The sequence set that a task reads: its name without the budget of epochs, which only changes a run."""
     base, *words = task.split(".")
     return ".".join([base, *(word for word in words if not is_budget(word))])
+
+
+def set_to_read(task: str) -> str:
+    """The sequence set whose training rows the arm `self` of a task is pretrained on: its own; labels are not read, so
+    that of permuted ones is that of the task as it is."""
+    base, *words = sequence_set(task).split(".")
+    return ".".join([base, *(word for word in words if word != "permuted")])
+
+
+def place_of_weights(model: str, init: str, seed: int | str, task: str = "") -> str:
+    """Where the weights of an arm lie among all: `MODEL/INIT/seedN`, and of the arm `self`, which has others for every
+    set that a `task` reads, `MODEL/self/SET/seedN`."""
+    return "/".join([model, init, *([set_to_read(task)] if init == SELF else []), f"seed{seed}"])
 
 
 def underived(task: str) -> str:

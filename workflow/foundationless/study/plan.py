@@ -39,6 +39,7 @@ from foundationless.study.vocabulary import (
     POOLINGS,
     RANKED_BY,
     RETRIEVAL,
+    SELF,
     SEQUENTIAL,
     VALIDATION,
     VARIANT_FEATURES,
@@ -464,10 +465,18 @@ class Plan:
         model = self.model(name)
         return not (model.is_vectors or model.of_cells or model.is_baseline or model.is_outside)
 
-    def pretraining(self, name: str) -> dict[str, Any]:
-        """Settings of a model's pretraining: the config's, its own precision, and its own settings over them."""
+    def pretraining(self, name: str, init: str = "pretrained") -> dict[str, Any]:
+        """Settings of a model's pretraining: the config's, its own precision, and its own settings over them.
+
+        The arm `self` has the same, and fewer steps where `self_steps` says so.
+        """
         own = self.model(name).entry.get("pretraining") or {}
-        return {**self.config["pretraining"], "precision": self.precision(name, "pretraining"), **own}
+        settings = {**self.config["pretraining"], "precision": self.precision(name, "pretraining"), **own}
+        most = settings.pop("self_steps", None)
+        if init == SELF and most:
+            settings["steps"] = min(settings["steps"], most)
+            settings["warmup"] = min(settings["warmup"], settings["steps"])
+        return settings
 
     def poolings(self, task: str, model: str) -> list[str]:
         """Poolings in which a model embeds a task's own set: all that an analysis reads of it or of sets derived."""

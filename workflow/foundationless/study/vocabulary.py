@@ -14,7 +14,8 @@ RULES = (
     "build_sequences", "derive_sequences", "audit_task", "audit_overlap", "audit_corpus", "initialise",
     "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "download_own_tokenizer",
     "train_tokenizer",
-    "pretrain_leg", "pretrain", "pretrain_control", "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
+    "pretrain_leg", "pretrain", "pretrain_control", "pretrain_self",
+    "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
     "import_vectors", "import_scores",
     "simulate_effects", "build_effects", "import_genes", "build_vocabulary", "pretrain_cells", "embed_genes",
     "predict_effects",
@@ -31,8 +32,10 @@ RULES = (
 CONTROL_ARMS = ("embedding", "permuted", "copy")
 
 # Controls that are pretrained themselves, as the model is: on its corpus with the dinucleotides shuffled; or on the
-# corpus itself, but no further than a step (`step100`).
+# corpus itself, but no further than a step (`step100`); or on nothing but the training sequences of the task that is
+# asked about, so that each task has weights of its own.
 OTHER_CORPORA = ("dinucleotide",)
+SELF = "self"
 STEP_ARM = r"step[1-9]\d*"
 
 
@@ -43,7 +46,7 @@ def steps_of(init: str) -> int:
 
 def is_other_pretraining(init: str) -> bool:
     """Whether an arm is a control that is pretrained itself."""
-    return init in OTHER_CORPORA or steps_of(init) > 0
+    return init in (*OTHER_CORPORA, SELF) or steps_of(init) > 0
 
 
 # What pretraining may bring -> the arm, and what it is compared with, whose difference stands for it.
@@ -53,6 +56,8 @@ INGREDIENTS = {
     "weight statistics": ("permuted", "random"),
     "genome statistics": ("dinucleotide", "random"),
     "genome order": ("pretrained", "dinucleotide"),
+    "task sequences": (SELF, "random"),
+    "beyond the task": ("pretrained", SELF),
 }
 
 
@@ -139,7 +144,7 @@ class Analysis:
         if self.predicts_effects:
             return ("pretrained", "random", *EFFECT_ARMS, "baseline")
         free = ("baseline",) if self.classifies or self.probes_variants else ()
-        return ("pretrained", "random", *CONTROL_ARMS, *OTHER_CORPORA, *free)
+        return ("pretrained", "random", *CONTROL_ARMS, *OTHER_CORPORA, SELF, *free)
 
     def may_have(self, init: str) -> bool:
         """Whether it may have an arm."""
@@ -237,7 +242,7 @@ ANALYSES = {
     "ingredients": Analysis(
         "finetune_model", "ablations",
         "what of pretraining helps: the embedding table, the statistics of the weights, those of the genome, or its "
-        "order? and how soon?",
+        "order? or to have seen the task's own sequences? and how soon?",
         figure="ingredients", splits_gain=True,
     ),
     "bases": Analysis(
@@ -666,6 +671,7 @@ REFERENCES = {
     "permuted": "its own weights, permuted",
     "copy": "a copy of itself",
     "dinucleotide": "itself, pretrained on a shuffled genome",
+    SELF: "itself, pretrained on the task's own training sequences",
     "spectrum": "random vectors of the same spectrum",
     "mean": "the mean of the training perturbations",
 }

@@ -89,8 +89,15 @@ def write_sequences(path: Path, frame: pd.DataFrame) -> None:
                 writer.add_key_value_metadata({_METADATA: json.dumps(described)})
 
 
-def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alphabet: bool = True) -> pd.DataFrame:
+def read_sequences(
+    path: Path,
+    columns: Iterable[str] | None = None,
+    strict_alphabet: bool = True,
+    splits: Sequence[str] = (),
+) -> pd.DataFrame:
     """Read a sequence set (all columns, or `columns`); a file that is none is a `UserError` that says why.
+
+    Of `splits`, where they are named, their rows alone: the others are neither read nor checked.
 
     A set made elsewhere may hold other letters than A, C, G, T, N: without `strict_alphabet` they are left to the rules
     of the tokenizer that reads them (see `models.tokenizers`).
@@ -107,7 +114,8 @@ def read_sequences(path: Path, columns: Iterable[str] | None = None, strict_alph
             if not plain and not pa.types.is_null(types[name]):
                 raise UserError(f"{path}: column '{name}' holds {types[name]}, not text; build the set again.")
         chosen = None if columns is None else list(columns)
-        table = pq.read_table(path, columns=chosen, read_dictionary=["sequence"])
+        only = [("split", "in", list(splits))] if splits else None
+        table = pq.read_table(path, columns=chosen, read_dictionary=["sequence"], filters=only)
         frame: pd.DataFrame = table.to_pandas()
         frame.attrs = json.loads((table.schema.metadata or {}).get(_METADATA.encode(), b"{}"))
         if "sequence" in frame.columns:

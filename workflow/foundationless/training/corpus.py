@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -26,6 +26,38 @@ from foundationless.errors import UserError
 from foundationless.runtime.files import sha256
 
 ATTEMPTS = 1000  # draws in a row that may be N or too short
+
+
+class Drawn(Protocol):
+    """What draws windows of at most `window` nucleotides."""
+
+    window: int
+
+    def draw(self, generator: np.random.Generator) -> str:
+        """One window; `UserError` where there is none."""
+
+
+class Reading(NamedTuple):
+    """What pretraining reads: windows to train on and held-out ones (None: nothing is held out), whose haplotypes
+    they are of, and the bases to train on by where they lie."""
+
+    train: Drawn
+    heldout: Drawn | None
+    people: list[str]
+    bases: dict[str, int]
+
+
+class Source(Protocol):
+    """What windows are drawn from: a corpus of genomes (`Corpus`), or the rows of a task."""
+
+    def read(self, window: int, flip: float, seed: int) -> Reading:
+        """Windows of so many nucleotides, reverse-complemented with probability `flip` where they are trained on."""
+
+    def facts(self, people: Sequence[str]) -> dict[str, Any]:
+        """What decides the windows, for a fingerprint."""
+
+    def described(self, reading: Reading) -> dict[str, Any]:
+        """What weights say of it (`corpus`), and what of it was `excluded` and `heldout`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +101,20 @@ class Corpus:
             "vcfs": [[path.name, path.stat().st_size] for path in self.vcfs],
             "people": list(people),
         }
+
+    def read(self, window: int, flip: float, seed: int) -> Reading:
+        """Windows of `window` nucleotides, of the reference or of people that are drawn with `seed`."""
+        train, held = self.stretches()
+        people = self.population(seed)
+        windows = Windows(train, window, flip, "the training contigs", people)
+        unseen = Windows(held, window, 0.0, "the --holdout contigs", people) if self.holdout else None
+        return Reading(windows, unseen, people.names if people else [], bases_by_contig(train))
+
+    def described(self, reading: Reading) -> dict[str, Any]:
+        """Genomes by name, bases to train on, and how many people; names of what is left out and held out."""
+        names = [path.name for path in self.genomes]
+        facts = {"genomes": names, "bases": sum(reading.bases.values()), "people": len(reading.people)}
+        return {"corpus": facts, "excluded": sorted(self.exclude), "heldout": sorted(self.holdout)}
 
     def stretches(self) -> tuple[list[Stretch], list[Stretch]]:
         """Stretches to train on and held-out ones; a name that no genome knows is a `UserError`."""

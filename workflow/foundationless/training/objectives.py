@@ -14,7 +14,7 @@ from foundationless.errors import UserError
 from foundationless.models.contract import GenomicModel
 from foundationless.models.pooling import special_mask
 from foundationless.models.tokenizers import Tokenizer
-from foundationless.training.corpus import Windows
+from foundationless.training.corpus import Drawn
 
 IGNORED = -100  # the target where nothing is predicted
 PROBE = 2**32 - 2  # stands for the step in the seeds of windows that only show their length
@@ -58,7 +58,7 @@ class Objective:
         self.predictable = ~special_mask(tokenizer, ids) & ~np.isin(ids, list(tokenizer.unknown_ids))
         self.nucleotides = np.flatnonzero(self.predictable)
 
-    def batch(self, windows: Windows, seeds: Sequence[Sequence[int]]) -> Batch:
+    def batch(self, windows: Drawn, seeds: Sequence[Sequence[int]]) -> Batch:
         """Inputs and targets of one window per seed, cut at the model's maximum."""
         tokens, targets, counts = [], [], np.zeros(len(Counts._fields))
         for seed in seeds:
@@ -88,7 +88,7 @@ class Objective:
         ids[chosen] = np.where(fate < 0.8, self.mask_id, replaced)
         return ids, target, spans[chosen]
 
-    def check_length(self, windows: Windows, seed: int) -> None:
+    def check_length(self, windows: Drawn, seed: int) -> None:
         """`UserError` if a window usually exceeds the model; now and then (many N in k-mers) it is cut."""
         drawn = [windows.draw(np.random.default_rng([seed, PROBE, index])) for index in range(8)]
         length = int(np.median([len(self.tokenizer.encode(window)) for window in drawn]))

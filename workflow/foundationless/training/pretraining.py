@@ -1,4 +1,4 @@
-"""Pretraining on a genome: next token for causal models, masked token for encoders.
+"""Pretraining on a genome, or on rows of a task: next token for causal models, masked token for encoders.
 
 `corpus` draws what is read. Special tokens and tokens of N alone are never predicted. AdamW with decoupled decay,
 linear warm-up, cosine to the minimum learning rate, gradients clipped to norm 1.
@@ -43,7 +43,7 @@ from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, termination
 from foundationless.training.checkpoints import fingerprint, load_state, save_state
 from foundationless.training.compute import AdamW, Compute, derived_seed
-from foundationless.training.corpus import Corpus, Windows, bases_by_contig
+from foundationless.training.corpus import Drawn, Source
 from foundationless.training.distributed import Group
 from foundationless.training.objectives import IGNORED, Batch, Counts, Objective
 
@@ -156,7 +156,7 @@ class Run:
     """
 
     def __init__(
-        self, weights: Path, corpus: Corpus, settings: Settings, compute: Compute, group: Group, recipe: int
+        self, weights: Path, corpus: Source, settings: Settings, compute: Compute, group: Group, recipe: int
     ) -> None:
         for flag, count in (("batch-size", settings.batch_size), ("heldout-windows", settings.heldout_windows)):
             if count < group.size:
@@ -164,21 +164,16 @@ class Run:
         self.settings, self.compute, self.group = settings, compute, group
         loaded = load_weights(weights, compute.device)
         self.model, self.tokenizer, self.card = loaded.model, loaded.tokenizer, loaded.card
-        train, held = corpus.stretches()
-        self.bases = bases_by_contig(train)
-        people = corpus.population(settings.seed)
-        self.people = people.names if people else []
-        flip = settings.reverse_complement_probability
-        self.windows = Windows(train, settings.window, flip, "the training contigs", people)
+        self.reading = corpus.read(settings.window, settings.reverse_complement_probability, settings.seed)
+        self.windows = self.reading.train
         self.objective = Objective(self.model, self.tokenizer, settings.mask_probability)
         self.objective.check_length(self.windows, settings.seed)
         self.heldout, self.scored = None, Counts(0, 0, 0, 0, 0)
-        if corpus.holdout:
-            unseen = Windows(held, settings.window, 0.0, "the --holdout contigs", people)
-            self.heldout = self._read(unseen, HELDOUT, settings.heldout_windows)
+        if self.reading.heldout:
+            self.heldout = self._read(self.reading.heldout, HELDOUT, settings.heldout_windows)
             self.scored = Counts(*group.total(*self.heldout.counts))
         self.decisive: dict[str, Any] = asdict(settings) | {"precision": compute.precision}
-        self.decisive |= corpus.facts(self.people) | {"weights": sha256(weights / "weights.json")}
+        self.decisive |= corpus.facts(self.reading.people) | {"weights": sha256(weights / "weights.json")}
         self.decisive |= {"recipe": recipe}
         self.step, self.tokens, self.rows = 0, 0, list[tuple[Any, ...]]()
 
@@ -208,7 +203,7 @@ class Run:
         """This process's share of the windows of a step."""
         return self._read(self.windows, step, self.settings.batch_size)
 
-    def _read(self, windows: Windows, step: int, count: int) -> Batch:
+    def _read(self, windows: Drawn, step: int, count: int) -> Batch:
         seed = self.settings.seed
         return self.objective.batch(windows, [(seed, step, index) for index in self.group.share(count)])
 
@@ -275,7 +270,7 @@ class Outcome:
 
 def pretrain(
     weights: Path,
-    corpus: Corpus,
+    corpus: Source,
     settings: Settings,
     compute: Compute,
     checkpoints: Path,
@@ -307,14 +302,13 @@ def pretrain(
     if until is not None and run.rows[-1][:2] != (run.step, "heldout"):
         run.score()
     speed = (run.tokens - before) / (time.monotonic() - began)
-    names = [path.name for path in corpus.genomes]
-    facts = {"genomes": names, "bases": sum(run.bases.values()), "people": len(run.people)}
-    source: dict[str, Any] = {"corpus": facts, "excluded": sorted(corpus.exclude), "heldout": sorted(corpus.holdout)}
+    source = corpus.described(run.reading)
+    facts = source["corpus"]
     source |= {"steps": run.step, "tokens": run.tokens}
     _write_weights(run, weights, output, {"model": name, "init": init, "source": source})
     curve = pd.DataFrame(run.rows, columns=list(COLUMNS))
     unknown = float(curve.loc[curve["split"] == "train", "unknown"].mean())
-    measured = {"corpus": facts, "tokens": run.tokens, "unknown_share": unknown, "contigs": run.bases}
+    measured = {"corpus": facts, "tokens": run.tokens, "unknown_share": unknown, "contigs": run.reading.bases}
     return Outcome(
         results=_results(curve, int(run.scored.predicted)),
         curve=curve,
@@ -326,7 +320,7 @@ def pretrain(
 
 def advance(
     weights: Path,
-    corpus: Corpus,
+    corpus: Source,
     settings: Settings,
     compute: Compute,
     checkpoints: Path,

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from foundationless.data.dna import digest
 from foundationless.errors import UserError
 from foundationless.evaluation.layers.depth import measure_layers
 from foundationless.evaluation.records import read_record
@@ -24,19 +26,21 @@ from foundationless.evaluation.verification.outputs import ByOutput, average_out
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.processes import counted, map_forked
-from foundationless.study.names import parse_task, sequence_set, without
+from foundationless.study.names import parse_task, place_of_weights, sequence_set, without
 from foundationless.study.vocabulary import (
     ANALYSES,
     CLASS_METRICS,
     EFFECT_METRICS,
     LAST_LAYER,
     OUTPUT_METRICS,
+    SELF,
     UNPAIRED,
     has_one_checkpoint,
 )
 
 RECORD, CARD, TENSORS, PREDICTIONS = "record.json", "weights.json", "model.safetensors", "predictions.parquet"
 COMPUTED = (*CLASS_METRICS, *EFFECT_METRICS, *OUTPUT_METRICS)
+TRAINED = [("split", "=", "train")]  # rows of a sequence set
 NOT_THERE = "files of tables or of the verdict that are not there"
 
 Pairs = dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, float]]  # (arm, arm) -> metric -> difference
@@ -60,25 +64,27 @@ class Task:
 
 @dataclass(frozen=True)
 class WeightSet:
-    """A weight directory: the hash of its card, and of its tensors as the card says."""
+    """A weight directory: the hash of its card, and of its tensors as the card says; of the arm `self` also that of the
+    rows that it was pretrained on."""
 
     path: Path
     card: str
     tensors: str
+    rows: str = ""
 
 
 def verify(results: Path, processes: int) -> Check:
     """Check a results tree; `UserError` if there is none. A line in the log as each task is done."""
     tasks = _find_tasks(results)
-    pretraining = sorted(results.glob(f"pretrain/*/*/{RECORD}"))
-    cards = sorted(results.glob(f"weights/*/*/*/{CARD}"))
+    pretraining = sorted((*results.glob(f"pretrain/*/*/{RECORD}"), *results.glob(f"pretrain/*/{SELF}/*/*/{RECORD}")))
+    cards = sorted((*results.glob(f"weights/*/*/*/{CARD}"), *results.glob(f"weights/*/{SELF}/*/*/{CARD}")))
     if not tasks and not cards and not pretraining:
         raise UserError(f"{results}: no tree of results; it has no record (ANALYSIS/TASK/MODEL/INIT/seedN/{RECORD}).")
     total = Check()
     weights: dict[str, WeightSet] = {}
     for check, known in map_forked(_check_weights, cards, processes):
         total.add(check)
-        weights |= {"/".join(one.path.parts[-4:-1]): one for one in known}
+        weights |= {str(one.path.parent.relative_to(results / "weights")): one for one in known}
     total.add(_check_distinct(weights))
     names = list(tasks)
     work = map_forked(partial(_check_task, results, weights), list(tasks.items()), processes)
@@ -178,7 +184,7 @@ def _check_origins(cell: Cell, results: Path, weights: Mapping[str, WeightSet]) 
     if record["init"] == "baseline":
         return
     seed = 0 if has_one_checkpoint(record["init"]) else record["seed"]
-    known = weights.get(f"{record['model']}/{record['init']}/seed{seed}")
+    known = weights.get(place_of_weights(record["model"], record["init"], seed, record["task"]))
     card, tensors = record["settings"].get("weights") or hashes.get("card"), hashes.get("weights")
     if "outside_model" in record["settings"]:
         cell.check.skip("records of arms from outside, whose files are not in the tree")
@@ -233,7 +239,9 @@ def _check_pretraining(paths: Sequence[Path], weights: Mapping[str, WeightSet]) 
         except UserError as error:
             _say(check, path, error)
             continue
-        model, known = path.parts[-3], weights.get(f"{path.parts[-3]}/pretrained/{path.parts[-2]}")
+        own = path.parts[-4] == SELF
+        model = path.parts[-5] if own else path.parts[-3]
+        known = weights.get("/".join(path.parts[-5:-1] if own else (model, "pretrained", path.parts[-2])))
         if record["model"] != model:
             check.say(path, f"the record says model {record['model']}, and it lies where that of {model} belongs")
         if known is None or "weights" not in record["hashes"]:
@@ -307,11 +315,14 @@ def _check_weights(path: Path) -> tuple[Check, list[WeightSet]]:
     except (UserError, KeyError) as error:
         check.say(path, f"not the card of a weight directory ({error})")
         return check, []
-    for what, said, folder in zip(("model", "init"), (model, init), path.parts[-4:-2], strict=True):
+    own, rows = path.parts[-4] == SELF, ""
+    for what, said, folder in zip(("model", "init"), (model, init), path.parts[-5 if own else -4 :], strict=False):
         if said != folder:
             check.say(path, f"the card says {what} {said}, and it lies where that of {folder} belongs")
     if card.get("seed") is not None and f"seed{card['seed']}" != path.parts[-2]:
         check.say(path, f"the card says seed {card['seed']}, and it lies in {path.parts[-2]}")
+    if own:
+        rows = _check_rows(check, path, card)
     file = path.with_name(TENSORS)
     if not file.is_file():
         check.skip("weights without tensors beside their cards")
@@ -319,16 +330,33 @@ def _check_weights(path: Path) -> tuple[Check, list[WeightSet]]:
         check.say(path, f"the hash of the card is not that of {TENSORS} beside it")
     else:
         check.counts["hashes"] += 1
-    return check, [WeightSet(path, sha256(path), tensors)]
+    return check, [WeightSet(path, sha256(path), tensors, rows)]
+
+
+def _check_rows(check: Check, path: Path, card: Mapping[str, Any]) -> str:
+    """The digest of the rows that weights of the arm `self` were pretrained on, by their card: the training rows of the
+    sequence set in whose folder they lie."""
+    source, task = card.get("source"), path.parts[-3]
+    said = source.get("corpus", {}) if isinstance(source, dict) else {}
+    if said.get("task") != task:
+        check.say(path, f"the card says task {said.get('task')}, and it lies where that of {task} belongs")
+    file = path.parents[5] / "sequences" / f"{task}.parquet"
+    if not file.is_file():
+        check.skip("weights of the arm self whose sequence set is not there")
+    elif said.get("sha256") != digest(pq.read_table(file, columns=["sequence"], filters=TRAINED).column(0).to_pylist()):
+        check.say(path, f"it was pretrained on other sequences than the training rows of {file}")
+    else:
+        check.counts["hashes"] += 1
+    return str(said.get("sha256", ""))
 
 
 def _check_distinct(weights: Mapping[str, WeightSet]) -> Check:
-    """No two weight sets of a model hold the same tensors, but copies."""
+    """No two weight sets of a model hold the same tensors, but copies, and what was pretrained on the same rows."""
     check, seen = Check(), dict[tuple[str, str], WeightSet]()
     for name, one in weights.items():
-        model, init, _ = name.split("/")
+        model, init, *_ = name.split("/")
         other = seen.setdefault((model, one.tensors), one) if init != "copy" else one
-        if other is not one:
+        if other is not one and not (one.rows and one.rows == other.rows):
             check.say(one.path, f"these weights are those of {other.path}")
     return check
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.study.vocabulary import INGREDIENTS
+from foundationless.study.vocabulary import INGREDIENTS, SELF
 
 COLUMNS, MOST_TASKS = 3, 9
 ROW_MM = 8.0
@@ -16,7 +16,11 @@ WORDS = {
     "weight statistics": "weight statistics:\npermuted − random",
     "genome statistics": "genome statistics:\ndinucleotide − random",
     "genome order": "genome order:\npretrained − dinucleotide",
+    "task sequences": "the task's own sequences:\nself − random",
+    "beyond the task": "beyond the task's own:\npretrained − self",
 }
+OWN = "Self: pretrained alike on nothing but the task's training sequences, without their labels; with what the genome "
+OWN += "adds to them it adds up to everything. "
 
 
 def _shown(tables: Tables, table: str, column: str) -> tuple[pd.DataFrame, list[str], int]:
@@ -35,11 +39,13 @@ def ingredients(tables: Tables) -> Figure:
         return style.missing(title, "No paired differences of analysis ingredients (ingredients.csv).")
     names = tables.order(rows["model"])
     shown = [name for name in INGREDIENTS if name in set(rows["ingredient"])]
+    said = rows["init"].eq(SELF).any()
     caption = (
         "Difference of two arms of a model, trained alike. Embedding: the pretrained table of token embeddings, "
         "all else random. Permuted: pretrained values, their order within each tensor drawn. Dinucleotide: pretrained "
         "alike on the same corpus with its dinucleotides shuffled. Genome statistics and genome order add up to "
-        "everything; the first two rows overlap with them. Bands: differences that count as none. "
+        f"everything; embedding table and weight statistics overlap with them. {OWN if said else ''}"
+        "Bands: differences that count as none. "
         f"{layout.sizes(rows)} {f'{left} further tasks are in ingredients.csv alone. ' if left > 0 else ''}"
         f"{tables.study}"
     )

@@ -37,15 +37,16 @@ HUES = {  # dark to light end of each tokenizer class
     "other": ("#7a2e5b", "#cc79a7"),
 }
 SIDES = {"readout": "character", "target": "kmer"}  # hues of borrowed vectors of genes, which have no tokenizer
-ARMS = ("pretrained", "copy", "embedding", "permuted", "dinucleotide", "spectrum", "random")
+ARMS = ("pretrained", "copy", "embedding", "permuted", "dinucleotide", "self", "spectrum", "random")
 ARM_LINES = {"pretrained": "-", "random": "--"}
 CONTROL_ARMS: Any = {
     "copy": "top",
     "embedding": "bottom",
     "permuted": "left",
     "dinucleotide": "right",
+    "self": "full",  # in grey
     "spectrum": "right",  # of embeddings of genes alone, which have no other
-}  # which half of the mark is filled
+}  # which part of the mark is filled
 MARKERS = "osD^vPXhd<>p"
 NO_DATES: Any = {"CreationDate": None, "Producer": None, "Creator": None}  # the same figure, the same bytes
 PAPER_MARKS = {"pretrained": "x", "random": "+"}  # the numbers that the paper printed, beside ours
@@ -136,7 +137,9 @@ def filling(look: Look, init: str) -> dict[str, Any]:
     face = look.color if init == "pretrained" else "white"
     mark = {"color": look.color, "marker": look.marker, "markerfacecolor": face, "markeredgewidth": 0.8}
     if init in CONTROL_ARMS:
-        mark |= {"fillstyle": CONTROL_ARMS[init], "markerfacecolor": look.color, "markerfacecoloralt": "white"}
+        side = CONTROL_ARMS[init]
+        face = GREY if side == "full" else look.color
+        mark |= {"fillstyle": side, "markerfacecolor": face, "markerfacecoloralt": "white"}
     return mark
 
 
@@ -157,6 +160,7 @@ def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool
         arm: handle(color=INK, marker="o", linestyle="none", fillstyle=side, markerfacecoloralt="white")
         for arm, side in CONTROL_ARMS.items()
     }
+    halves["self"].set_markerfacecolor(GREY)
     shown = {
         "pretrained": handle(color=INK, marker="o", linestyle="-" if lines else "none"),
         **halves,
@@ -165,6 +169,7 @@ def arm_handles(arms: Collection[str] = ("pretrained", "random"), *, lines: bool
     }
     labels = {"embedding": "only the embedding pretrained", "permuted": "pretrained, permuted in each tensor"}
     labels |= {"spectrum": "random with the same spectrum", "dinucleotide": "pretrained on shuffled dinucleotides"}
+    labels |= {"self": "pretrained on the task's own sequences"}
     for name, entry in shown.items():
         entry.set_label(labels.get(name, name))
     return [entry for name, entry in shown.items() if name in arms]

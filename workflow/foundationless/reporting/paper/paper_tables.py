@@ -141,7 +141,7 @@ def _mistral(models: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 def _mistral_pretraining(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Table 7: how the paper's Mistral was pretrained, and each of ours was."""
     ours = []
-    for record in _of_mistral(records):
+    for record in _of_mistral([record for record in records if record.get("init") == "pretrained"]):  # no controls
         settings = record.get("settings", {})
         corpus = settings.get("corpus", {})
         losses = [row["value"] for row in record["results"] if row["metric"] == "loss" and row["split"] == "heldout"]

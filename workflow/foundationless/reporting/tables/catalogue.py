@@ -149,7 +149,8 @@ TABLES: dict[str, Table] = {
     "ingredients": _table(
         RESULTS, "What of pretraining helps, where analysis ingredients has the arms: paired differences that stand "
         "for all of it, the embedding table (embedding − random), the statistics of the weights (permuted − random), "
-        "those of the genome (dinucleotide − random) and its order (pretrained − dinucleotide), each with its interval",
+        "those of the genome (dinucleotide − random) and its order (pretrained − dinucleotide), the task's own "
+        "training sequences (self − random) and what the genome adds (pretrained − self), each with its interval",
         "analysis task model ingredient init versus metric delta se low high p margin n_test groups seeds folds",
         "analysis task model ingredient", "task model ingredient metric delta low high p seeds n_test", parts=True,
     ),

@@ -21,7 +21,7 @@ from foundationless.reporting.tables.looks import designs
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json
 from foundationless.study.own.rows import read_text
-from foundationless.study.vocabulary import MARGINS
+from foundationless.study.vocabulary import MARGINS, SELF
 
 _TEXTS = (*KEYS, "metric", "selection", "versus")  # columns of text, whatever an empty table says
 
@@ -229,14 +229,18 @@ def read_substitutions(path: Path) -> pd.DataFrame:
 
 
 def check_distinct(cards: Iterable[Path]) -> None:
-    """`UserError` if two weight directories of a model hold the same bytes: a comparison of weights with themselves."""
-    seen: dict[tuple[str, str], Path] = {}
+    """`UserError` if two weight directories of a model hold the same bytes: a comparison of weights with themselves.
+
+    Copies do on purpose, and so do arms `self` of tasks with the same sequences, which no table compares.
+    """
+    seen: dict[tuple[str, str], tuple[Path, str]] = {}
     for path in cards:
         card = read_card(path)
         if card.get("init") == "copy":
             continue  # the same on purpose
-        other = seen.setdefault((card["model"], card["sha256"]), path)
-        if other != path:
+        rows = str(card["source"]["corpus"]["sha256"]) if card.get("init") == SELF else ""
+        other, same_rows = seen.setdefault((card["model"], card["sha256"]), (path, rows))
+        if other != path and not (rows and rows == same_rows):
             raise UserError(
                 f"{path.parent} and {other.parent} hold the same weights, so the arms would be compared with "
                 "themselves; find out which of them is not what its name says, and make it again."

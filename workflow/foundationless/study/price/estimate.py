@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.study.names import parse_task, sequence_set
+from foundationless.study.names import parse_task, sequence_set, set_to_read
 from foundationless.study.plan import Cell, Plan
 from foundationless.study.price.devices import Device
 from foundationless.study.price.memory import finetuning_memory
@@ -340,7 +340,8 @@ class _Graph:
     def add_audit(self, task: str) -> Key:
         return self.add(("audit_task", task), [self.add_sequences(task)], task=task)
 
-    def add_weights(self, name: str, init: str, seed: int) -> Key:
+    def add_weights(self, name: str, init: str, seed: int, task: str = "") -> Key:
+        """The weights of an arm; of the arm `self` those for a task."""
         model = self.plan.model(name)
         rule = weight_rule(model, init)
         parents: list[Key] = []
@@ -354,6 +355,10 @@ class _Graph:
                 corpus = str(model.entry["pretrained"]["corpus"])
                 genomes = self.plan.config["corpora"][corpus]["genomes"]
                 parents += [self.add(("shuffle_genome", corpus, genome)) for genome in genomes]
+        elif rule == "pretrain_self":
+            read = set_to_read(task)
+            parents = [self.add_weights(name, "random", seed), self.add_sequences(read)]
+            return self.add((rule, name, init, read, str(seed)), parents, model=name, init=init, task=read)
         elif rule == "import_weights" and self.plan.model(model.published).source == "workflow":
             parents = [self.add_weights(model.published, "pretrained", 0)]
         if rule == "pretrain":
@@ -375,7 +380,8 @@ class _Graph:
         outside = self.plan.model(cell.model).is_outside
         network = cell.init != "baseline" and not outside
         if network:
-            parents.append(self.add_weights(cell.model, cell.init, self.plan.weight_seed(cell.init, cell.seed)))
+            seed = self.plan.weight_seed(cell.init, cell.seed)
+            parents.append(self.add_weights(cell.model, cell.init, seed, cell.task))
         if outside and ANALYSES[cell.analysis].embeds:
             base, seed = parse_task(cell.task).base_task, self.plan.weight_seed(cell.init, cell.seed)
             imported = ("import_vectors", base, cell.model, cell.init, str(seed))

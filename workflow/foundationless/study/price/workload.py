@@ -23,7 +23,7 @@ from foundationless.study.price import perturbation
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
 from foundationless.study.price.trained import forward_passes
 from foundationless.study.rungs import raced_epochs
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, is_other_pretraining, steps_of
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, SELF, is_other_pretraining, steps_of
 
 BUDGET = 16384  # tokens of a batch of pretraining, as the command's default
 NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands for, roughly
@@ -88,10 +88,10 @@ SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files,
 FITTED = 20  # fits of a probe of variants with each kind of features: folds, each with parts that choose its strength
 # Rules that import torch beside those that score, and those of weights.
 NETWORKS = ("finetune_model", "explain", "embed", "embed_genes", "probe_variants", "pretrain_cells", "finetune_effects")
-WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", "pretrain", "pretrain_control")
+PRETRAINING = ("pretrain", "pretrain_control", "pretrain_self")
+WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", *PRETRAINING)
 _COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"embed", "fit_baseline", "import_scores"}
-_COMPUTING |= {"pretrain", "pretrain_control"}
-PRETRAINING = ("pretrain", "pretrain_control")
+_COMPUTING |= {*PRETRAINING}
 SELF_COUNTING = frozenset(_COMPUTING)  # rules whose records say what they took, from after their imports on
 NETWORK_RULES = frozenset(  # that import torch
     {*WEIGHT_RULES, *NETWORKS} | {rule for rule in _COMPUTING if rule.startswith("score_")}
@@ -178,7 +178,7 @@ class Workload:
             known = bool(model)  # of a job that nobody names
             return self._variant_probe(task, self.plan.model(model)) if known else self._network(rule, 600.0, 0.0)
         if rule in WEIGHT_RULES:
-            return self._weights(rule, self.plan.model(model), init)
+            return self._weights(rule, self.plan.model(model), init, task)
         return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
 
     def part(self, rule: str, model: str, whole: Work, share: float) -> Work:
@@ -416,13 +416,14 @@ class Workload:
         passes = 3 + 2 * (1 + bool(scoring["both_strands"]))
         return self._network("probe_variants", self._forward(model, passes * total, rows["length"], 1) + fits, 0.0)
 
-    def _weights(self, rule: str, model: Model, init: str = "") -> Work:
+    def _weights(self, rule: str, model: Model, init: str = "", task: str = "") -> Work:
         size = 4.0 * self.parameters(model)
         if rule in PRETRAINING:
-            settings = self.plan.pretraining(model.name)
+            settings = self.plan.pretraining(model.name, init)
+            window = min(settings["window"], self.rows(task)["length"]) if task else settings["window"]
             processes = int(settings.get("processes", 1))  # each has a GPU and takes its share of every batch
             share = settings["batch_size"] / processes
-            tokens = self.tokens(model, settings["window"])[0] * share
+            tokens = self.tokens(model, window)[0] * share
             passes = max(1.0, tokens / settings.get("token_budget", BUDGET))
             projected = settings["mask_probability"] if model.entry.get("objective") == "masked" else 1.0
             each = self._pass(model, self._multiplied(model, projected), tokens, 3, passes)
@@ -487,6 +488,8 @@ class Workload:
 
 def weight_rule(model: Model, init: str) -> str:
     """Which rule makes a weight set of an arm."""
+    if init == SELF:
+        return "pretrain_self"
     if init != "pretrained":
         other = "pretrain_control" if is_other_pretraining(init) else "initialise"
         return "make_control_arm" if init in CONTROL_ARMS else other

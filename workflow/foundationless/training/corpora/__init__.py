@@ -1,1 +1,1 @@
-"""Corpora made for controls of pretraining: what a network reads that is not the genome itself."""
+"""What a network reads for controls of pretraining: a genome that is shuffled, or the rows of a task."""
