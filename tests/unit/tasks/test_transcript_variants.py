@@ -7,7 +7,10 @@ import pytest
 
 from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
+from foundationless.runtime.files import read_table
+from foundationless.study.plan import read_pairs
 from foundationless.tasks.readers import build_set
+from support import ROOT
 
 EXONS = [(100, 130), (180, 260), (300, 304), (350, 420)]  # on the contig, 0-based
 LENGTH, CODING = 520, (17, 150)  # of the transcript: 17 bases before the start codon; 133 coding, the stop codon too
@@ -142,7 +145,7 @@ def test_thresholds_or_words_make_labels(build):
     header = ("hgvs_nt", "score", "class")
     made = build(rows, header=header, score="score", below="-0.4", above="-0.22").set_index("position")
     assert made["label"].fillna("").tolist() == ["pathogenic", "", "benign", ""]
-    words = "fast depleted:pathogenic,unchanged:benign,enriched:unknown"
+    words = "fast_depleted:pathogenic,unchanged:benign,enriched:unknown"
     made = build(rows, header=header, label="class", labels=words, unlabelled="no")
     assert made["label"].tolist() == ["pathogenic", "benign", "benign"] and made["score"].isna().all()
     for wrong in ({"below": "-0.4"}, {"below": "1", "above": "0"}, {"below": "0", "above": "1", "label": "class"}):
@@ -202,3 +205,30 @@ def test_scores_are_a_regression_whose_splits_keep_exons_whole(build):
     # On this strand the second exon is the third on the contig, with half of the intron on either side.
     assert sorted(position[made["split"] == "test"]) == list(range(281, 328))
     assert all(row.sequence[32] == row.id.split(":")[3] for row in made.itertuples())
+
+
+@pytest.mark.parametrize("task", ["vhl", "rad51c", "ddx3x", "bap1_scores", "brca2_scores"])
+def test_the_sets_of_mavedb_are_read_by_the_options_of_their_tasks(tmp_path, build, task):
+    """Miniatures under the columns and words that users of the files quote."""
+    row = next(row for row in read_table(ROOT / "config/tasks.tsv", ["task"]) if row["task"] == task)
+    names = named_bases("-")[0][::3]
+    words = ["fast depleted", "slow depleted", "enriched", "unchanged"]
+    rows = [
+        (
+            f"ENST1.4:{substitution('-', name)}",
+            "NA",
+            -0.5 + number / 99,
+            words[number % 4],
+            ("normal", "abnormal")[number % 2],
+        )
+        for number, name in enumerate(names)
+    ]
+    header = ("hgvs_nt", "hgvs_pro", "score", "functional_classification")
+    header += ("SGE_prediction_of_variant_function_in_NDD_context",)
+    made = build(rows, "-", row["reader"], header, **dict(read_pairs(row["options"])) | {"length": "64"})
+    assert len(made) == len(names)
+    if row["reader"] == "transcript_variants":
+        shares = made["label"].fillna("").value_counts(normalize=True).to_dict()
+        low = sum(-0.5 + number / 99 < -0.4 for number in range(len(names))) / len(names)
+        expected = {"vhl": low, "rad51c": 0.5, "ddx3x": 0.5}[task]
+        assert shares["pathogenic"] == pytest.approx(expected, abs=0.01)

@@ -129,7 +129,7 @@ _MEASURED = {
         "label_map",
         {},
         "what other labels mean, as LOF:pathogenic,FUNC:benign,INT:unknown; pathogenic stands for what is to "
-        "be found, whatever it is, and unknown for none",
+        "be found, whatever it is, and unknown for none; a blank in a label is written _",
     ),
     "below": Option("number", None, "without labels: scores below it are pathogenic; between it and above, unknown"),
     "above": Option("number", None, "without labels: scores of at least it are benign"),

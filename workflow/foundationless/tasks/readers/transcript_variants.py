@@ -42,7 +42,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
 def read_places(sources: dict[str, Path], options: dict[str, Any]) -> pd.DataFrame:
     """Variants of all parts as windows of REF and ALT; options as of `read`, those that make labels may be absent."""
     columns = {role: options[role] for role in ("variant", "label", "score", "consequence") if options.get(role)}
-    paths = [path for role, path in sorted(sources.items()) if role.split(".")[0] == "table"]
+    paths = [path for role, path in sorted(sources.items()) if role not in ("genome", "genes")]
     settings = {"labels": {}, "below": None, "above": None, "columns": []} | options
     parts = [read_measured(path, columns, settings).assign(part=path.name) for path in paths]
     rows = pd.concat(parts).reset_index(names="row")

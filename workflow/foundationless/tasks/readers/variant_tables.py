@@ -116,6 +116,7 @@ def _labels(cells: pd.Series, names: dict[str, str], path: Path) -> pd.Series:
     meant = {word: word for word in ("benign", "pathogenic")} | {UNKNOWN: None}
     if odd := [name for name in names.values() if name not in meant]:
         raise UserError(f"option labels: '{odd[0]}' is none of {', '.join(meant)}; say one of these.")
+    cells = cells.where(cells.isin(names), cells.str.replace(" ", "_"))  # no option holds a blank
     known = {cell: meant[names[cell]] if cell in names else WORDS.get(cell.lower()) for cell in cells.unique()}
     unread = [cell for cell, label in known.items() if label is None and cell not in names]
     if strange := [cell for cell in unread if cell.lower() not in MISSING]:
