@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from statsmodels.stats.multitest import multipletests
 
 from foundationless.__main__ import main
 from foundationless.data.dna import alternative
@@ -229,6 +230,10 @@ def test_commands_write_what_the_table_reads(tmp_path):
     assert own.loc["pretrained", "delta"] == pytest.approx(
         own.loc["pretrained", "auroc_within"] - own.loc["random", "auroc_within"]
     )
+    judged = table[table["p"].notna()].drop(index="background", level="scored_by")
+    assert set(judged.index.get_level_values("init")) == {"pretrained"} and len(judged) > 4
+    assert judged["p_holm"].to_numpy() == pytest.approx(multipletests(judged["p"], method="holm")[1])
+    assert table.drop(index=judged.index)["p_holm"].isna().all()
     ground = table.loc["background", "m"]
     assert ground["spearman_background"].to_numpy() == pytest.approx(1)
     assert probe.loc["variant_cpg", "spearman_background"].isna().all()

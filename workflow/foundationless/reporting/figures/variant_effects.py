@@ -162,8 +162,9 @@ def _caption(tables: Tables, found: pd.DataFrame, pooling: str, sized: bool, mod
         "likelihood ratio: −(log P(ALT) − log P(REF)), of the masked base where tokens are k-mers. All but the probe "
         f"and the baselines learn nothing from labels. n = {layout.span(found['n_test'])} variants a set, "
         f"{layout.span(found['seeds'])} seed(s); lines: 95 % bootstrap intervals over variants (or groups) and seeds. "
-        "Dashed: chance; below it the opposite sign ranks better. No test is made here; differences of the arms, "
-        "AUPRC, means over what was held out and what the likelihood of the REF window explains: "
+        "Dashed: chance; below it the opposite sign ranks better. No test is made here; differences of the arms with p "
+        "values that are adjusted over all scores of a model on a set (Holm), AUPRC, means over what was held out and "
+        "what the likelihood of the REF window explains: "
         "variant_scores.csv. "
     )
     if sized:
