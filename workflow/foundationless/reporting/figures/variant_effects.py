@@ -30,12 +30,13 @@ def variant_effects(tables: Tables) -> Figure:
     found, pooling = _of_kinds(found)
     tasks = tables.task_names(found["task"])
     own, cheap = tables.own(found), tables.order(tables.others(found)["model"])
-    every = tables.order(own["model"])
+    sized = _sized(tables, own)
+    every = _of_each_family(tables.order(own["model"]), sized)
     names, shown = every[:MOST_MODELS], tasks[:MOST_TASKS]
     found = found[found["task"].isin(shown)]
     places, height = _places(names, cheap, [kind for kind in KINDS if kind in set(own["kind"])])
     rows = -(-len(shown) // COLUMNS)
-    sized = _sized(tables, own[own["task"].isin(shown)])
+    sized = sized[sized["task"].isin(shown)]
     grown = tables.task_names(sized["task"])
     heights = [rows * (height + 13), PANEL_MM * bool(grown)]
     looks = [tables.looks[name] for name in names]
@@ -119,11 +120,21 @@ def _panel(
 
 
 def _sized(tables: Tables, own: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the kinds that are drawn against size, of families with several sizes (column `family`)."""
-    families = tables.models.set_index("model")["family"] if "family" in tables.models else pd.Series(dtype=object)
-    rows = own[own["kind"].isin(GROWING) & own["parameters"].gt(0)].assign(family=own["model"].map(families))
+    """Rows of the kinds that are drawn against size, of families with several sizes (column `family`): those of one
+    architecture with one tokenizer."""
+    named = tables.models.set_index("model")
+    families = [named[name].astype(str) for name in ("family", "tokenizer") if name in named]
+    family = families[0].str.cat(families[1:], " ") if families else pd.Series(dtype=object)
+    rows = own[own["kind"].isin(GROWING) & own["parameters"].gt(0)].assign(family=own["model"].map(family))
     several = rows.groupby(["task", "family"])["parameters"].transform("nunique") > 1
     return rows[several]
+
+
+def _of_each_family(names: list[str], sized: pd.DataFrame) -> list[str]:
+    """The models without the further sizes of a family, which look as the first of them does."""
+    families = dict(zip(sized["model"], sized["family"], strict=True))
+    first: dict[str, str] = {}
+    return [name for name in names if first.setdefault(families.get(name, name), name) == name]
 
 
 def _growth(axes: Axes, tables: Tables, rows: pd.DataFrame) -> None:
@@ -143,6 +154,9 @@ def _growth(axes: Axes, tables: Tables, rows: pd.DataFrame) -> None:
             axes.plot(row.parameters, row.auroc_within, zorder=3, **mark)
     axes.axhline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
     axes.set_xscale("log")
+    ends = [rows["parameters"].min(), rows["parameters"].max()]
+    axes.set_xticks(ends, [f"{size / 1e6:.3g} M" if size >= 1e6 else f"{size / 1e3:.3g} k" for size in ends])
+    axes.margins(x=0.15)
     axes.minorticks_off()
     axes.grid(axis="y")
     axes.set_xlabel("Parameters")
@@ -168,7 +182,10 @@ def _caption(tables: Tables, found: pd.DataFrame, pooling: str, sized: bool, mod
         "variant_scores.csv. "
     )
     if sized:
-        words += "b, probe (circles) and likelihood ratio (squares) of families with several sizes against parameters. "
+        words += (
+            "b, probe (circles) and likelihood ratio (squares) of families with several sizes against parameters; a "
+            "has one size of each. "
+        )
     if models or tasks:
         words += f"Only in the table: {models} further models, {tasks} further sets. "
     return words + tables.study
