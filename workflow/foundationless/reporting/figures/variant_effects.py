@@ -17,6 +17,7 @@ MOST_TASKS, MOST_MODELS, COLUMNS = 5, 7, 5
 MARK_MM, GAP_MM, PANEL_MM = 1.6, 2.6, 40
 GROWING = {"probe": "o", "llr": "s"}  # kinds that are drawn against size
 ARMS = ("pretrained", "random")
+OUTSIDE = "outside"  # the score of an arm that another program computed: a baseline's stands with the others
 
 
 def variant_effects(tables: Tables) -> Figure:
@@ -65,8 +66,11 @@ def variant_effects(tables: Tables) -> Figure:
 def _of_kinds(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """One row per arm, set and kind of score (column `kind`), and the pooling of the distances."""
     pooling = next((name for name in POOLED if found["scored_by"].eq(f"cosine_{name}").any()), "")
-    wanted = {"probe": "probe", f"cosine_{pooling}": "cosine", f"l2_{pooling}": "l2"} | dict.fromkeys(RATIOS, "llr")
-    rows = found[found["scored_by"].isin(wanted)].assign(kind=found["scored_by"].map(wanted))
+    wanted = {OUTSIDE: "probe", "probe": "probe", f"cosine_{pooling}": "cosine", f"l2_{pooling}": "l2"} | dict.fromkeys(
+        RATIOS, "llr"
+    )
+    networks = found["scored_by"].eq(OUTSIDE) & found["init"].ne("baseline")  # nobody says what kind of score theirs is
+    rows = found[found["scored_by"].isin(wanted) & ~networks].assign(kind=found["scored_by"].map(wanted))
     rows = rows.assign(rank=rows["scored_by"].map({name: place for place, name in enumerate(RATIOS)}).fillna(0))
     first = rows.sort_values("rank", kind="stable").drop_duplicates(["task", "model", "init", "kind"])
     return first.sort_index().drop(columns="rank"), pooling
@@ -123,8 +127,8 @@ def _sized(tables: Tables, own: pd.DataFrame) -> pd.DataFrame:
     """Rows of the kinds that are drawn against size, of families with several sizes (column `family`): those of one
     architecture with one tokenizer."""
     named = tables.models.set_index("model")
-    families = [named[name].astype(str) for name in ("family", "tokenizer") if name in named]
-    family = families[0].str.cat(families[1:], " ") if families else pd.Series(dtype=object)
+    parts = [named[name].map(str) for name in ("family", "tokenizer") if name in named]
+    family = parts[0] + " " + parts[-1] if parts else pd.Series(dtype=object)
     rows = own[own["kind"].isin(GROWING) & own["parameters"].gt(0)].assign(family=own["model"].map(family))
     several = rows.groupby(["task", "family"])["parameters"].transform("nunique") > 1
     return rows[several]
