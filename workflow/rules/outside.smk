@@ -50,7 +50,7 @@ rule import_scores:
     benchmark:
         "benchmarks/import_scores/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
-        analysis=get_analyses("score_likelihood"),
+        analysis="|".join([get_analyses("score_likelihood"), get_analyses("probe_variants")]),
         model=get_constraint(study.outside),
     conda:
         "../../envs/compute.yaml"

@@ -15,6 +15,7 @@ rule probe_variants:
         "benchmarks/probe_variants/{analysis}/{task}/{model}/{init}/seed{seed}.tsv"
     wildcard_constraints:
         analysis=get_analyses("probe_variants"),
+        model=get_constraint_but(study.outside),
     conda:
         "../../envs/compute.yaml"
     threads: 1

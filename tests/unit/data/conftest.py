@@ -34,6 +34,15 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(int(behaviour), **({"Retry_After": "7"} if behaviour == "429" else {}))
         if behaviour == "redirect":
             return self.answer(302, Location="http://example.org/file.bin")
+        if behaviour.startswith("chunks"):  # without a length; `chunks_cut` ends before the last one
+            self.protocol_version, self.close_connection = "HTTP/1.1", True
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for start in range(0, len(content), 1000):
+                piece = content[start : start + 1000]
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            return self.wfile.write(b"" if behaviour == "chunks_cut" else b"0\r\n\r\n")
         changed = {"wrong_byte": content[:-1] + bytes(last ^ 1 for last in content[-1:]), "longer": content + b"more"}
         body = (changed | {"shorter": content[:-5]}).get(behaviour, content)
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "")

@@ -439,3 +439,22 @@ def test_the_ledger_is_the_mirrors_manifest(shared, tmp_path):
         output = tmp_path / ledger[name].file
         download.fetch(ledger[name], output, download.Access(shared / "mirror", offline=True))
         assert hashlib.sha256(output.read_bytes()).hexdigest() == ledger[name].sha256
+
+
+def test_a_table_sent_in_chunks_under_a_name_with_colons(fetch, server, tmp_path):
+    """As MaveDB's API answers: no length, and the URL holds the colons of a URN; a mirror keeps them too."""
+    table = b"accession,hgvs_nt,score\n" + b"urn:mavedb:00000675-a-1#1,ENST00000256474.3:c.-75C>T,0.1\n" * 90
+    path = "/api/v1/score-sets/urn:mavedb:00000675-a-1/scores"
+    asked = []
+    server.content = lambda url: asked.append(url) or table
+    row = {"file": "vhl.csv", "url": server.url + path, "sha256": "", "bytes": ""}
+    code, output, stderr = fetch("chunks_cut", **row)
+    assert code == 2 and not output.exists() and "3 attempt(s)" in error_in(stderr)
+    code, output, stderr = fetch("chunks", **row)
+    assert code == 0 and output.read_bytes() == table and set(asked) == {path}
+    assert hashlib.sha256(table).hexdigest() in stderr
+    place = tmp_path / "mirror" / server.url.removeprefix("http://") / path.lstrip("/")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(table)
+    output.unlink()
+    assert fetch("500", flags=("--mirror", str(tmp_path / "mirror")), **row)[0] == 0 and output.read_bytes() == table

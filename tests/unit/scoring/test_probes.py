@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from statsmodels.stats.multitest import multipletests
 
 from foundationless.__main__ import main
 from foundationless.data.dna import alternative
@@ -18,12 +19,14 @@ from foundationless.evaluation.records import read_record
 from foundationless.evaluation.task_results import read_predictions
 from foundationless.evaluation.variants.scores import score_variants, weighted_mean, within_strata
 from foundationless.features.embedding import embed_sequences
+from foundationless.runtime.files import sha256
 from foundationless.scoring.probes import arms, probe_network
 from foundationless.scoring.probes.background import background
 from foundationless.scoring.probes.cheap import RESIDUES, blosum62, features
 from foundationless.scoring.probes.folds import held_out_folds
 from foundationless.scoring.probes.supervised import STRENGTHS, out_of_fold
-from foundationless.tasks.sequence_sets import write_sequences
+from foundationless.tasks.exports import checksum, exported
+from foundationless.tasks.sequence_sets import read_sequences, write_sequences
 from support.fine_tuning import command_line
 from support.networks import TINY, save_model
 from unit.scoring.test_scoring import COMPUTE, make_weights, variant_set
@@ -203,6 +206,22 @@ def test_weighted_means_and_strata():
     assert within_strata(positive, scores, strata, twice) == pytest.approx([expected, roc_auc_score(*parts[1])])
 
 
+def add_from_outside(folder, records, tables):
+    """Another program's scores of the same set, imported, beside the records and predictions of the other arms."""
+    frame = read_sequences(folder / "set.parquet")
+    scores = pd.DataFrame({"id": frame["id"], "score": -(frame["label"] == "pathogenic").astype(float)})
+    scores.to_parquet(folder / "cadd.parquet")
+    card = {"by": "us", "model": "cadd", "revision": "1", "command": "none", "arm": "baseline", "task": "t"}
+    card |= {"sha256": sha256(folder / "cadd.parquet"), "sequences_sha256": checksum(exported(frame))}
+    (folder / "cadd.json").write_text(json.dumps(card | {"higher": "tolerated"}))
+    files = {"record": folder / "cadd.record.json", "predictions": folder / "cadd.predictions.parquet"}
+    places = {"scores": folder / "cadd.parquet", "card": folder / "cadd.json", "sequences": folder / "set.parquet"}
+    said = {"analysis": "variant_probe", "task": "t", "model": "cadd", "init": "baseline", "seed": 0}
+    assert main(command_line("import_scores", {**places, **said, **files})) == 0
+    records.append(read_record(files["record"]))
+    tables.append(read_predictions(files["predictions"]))
+
+
 def test_commands_write_what_the_table_reads(tmp_path):
     """Two arms and a baseline, from files to the table: values, differences, and the background against itself."""
     write_sequences(tmp_path / "set.parquet", spread_out(60, contigs=3))
@@ -221,14 +240,21 @@ def test_commands_write_what_the_table_reads(tmp_path):
         )
         records.append(read_record(files["record"]))
         tables.append(read_predictions(files["predictions"]))
+    add_from_outside(tmp_path, records, tables)
     table = score_variants(records, tables, 50, 0).set_index(["scored_by", "model", "init"]).sort_index()
     probe = table.loc["probe"]
     assert len(probe) == 3 and probe["folds"].eq(3).all() and probe["held_out"].eq("chromosome").all()
     assert probe["n_test"].nunique() == 1 and (table["auroc"] + table["auroc_opposite"]).to_numpy() == pytest.approx(1)
+    theirs = table.loc["outside"].iloc[0]  # a score that knows the truth: its sign turned round by its card
+    assert theirs[["auroc", "auroc_within", "auprc", "folds"]].tolist() == [1, 1, 1, 3] and not theirs["selected"]
     own = table.loc["probe", "m"]
     assert own.loc["pretrained", "delta"] == pytest.approx(
         own.loc["pretrained", "auroc_within"] - own.loc["random", "auroc_within"]
     )
+    judged = table[table["p"].notna()].drop(index="background", level="scored_by")
+    assert set(judged.index.get_level_values("init")) == {"pretrained"} and len(judged) > 4
+    assert judged["p_holm"].to_numpy() == pytest.approx(multipletests(judged["p"], method="holm")[1])
+    assert table.drop(index=judged.index)["p_holm"].isna().all()
     ground = table.loc["background", "m"]
     assert ground["spearman_background"].to_numpy() == pytest.approx(1)
     assert probe.loc["variant_cpg", "spearman_background"].isna().all()

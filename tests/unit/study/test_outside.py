@@ -54,6 +54,11 @@ def test_it_joins_the_analyses_that_read_what_it_has(tables):
     joined = {cell.analysis for cell in design.cells if cell.model == "evo"}
     assert joined == {"biotype"}, "of the others that read embeddings, the demo names the models"
     assert cells_of(design, "cadd") == {("likelihood", "baseline", 0)}
+    beside = plan(tables, baselines={"cadd": CADD}, variant_probe={"baselines": ["cadd"], "models": ["ntv2.demo"]})
+    assert cells_of(beside, "cadd") == {("likelihood", "baseline", 0), ("variant_probe", "baseline", 0)}
+    assert {beside.rule_of(cell) for cell in beside.cells if cell.model == "cadd"} == {"import_scores"}
+    with pytest.raises(UserError, match="it has no scores, which are read here"):
+        plan(tables, {"evo": BOTH}, variant_probe={"models": ["evo"]})
     named = plan(tables, {"evo": BOTH | {"scores": "s/{init}/{seed}/{task}.parquet"}}, frozen={"models": ["evo"]})
     assert cells_of(named, "evo") == {
         *(("frozen", init, seed) for init in ("pretrained", "random") for seed in (0, 1, 2)),

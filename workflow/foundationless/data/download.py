@@ -403,7 +403,8 @@ def _transfer(session: requests.Session, dataset: Dataset, part: Path, held: int
         if total is None:
             length = response.headers.get("Content-Length", "")
             total = (held if resumed else 0) + int(length) if length.isdigit() else None
-            if total is None and not dataset.is_known:
+            chunked = response.headers.get("Transfer-Encoding", "").lower() == "chunked"
+            if total is None and not dataset.is_known and not chunked:  # the last chunk says that it is the last
                 raise UserError(
                     f"{dataset.url}: neither the server nor the ledger says how long the file is; add bytes or sha256."
                 )

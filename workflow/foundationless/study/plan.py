@@ -634,7 +634,7 @@ class Plan:
         joining = [name for name in joining if self.reads(analysis, name)]
         joining = [name for name in joining if self.may_tune(analysis, name)]
         if kind.probes_variants:  # a network among the baselines is trained, which nothing is here
-            joining = [name for name in joining if self.model(name).family in OF_VARIANTS]
+            joining = [name for name in joining if self.model(name).family in (*OF_VARIANTS, "outside")]
         return [*spec.get("models", own), *spec.get("baselines", joining)]
 
     def may_tune(self, analysis: str, name: str) -> bool:

@@ -124,6 +124,44 @@ _MATRIX = {
 }
 _GENOME = {"genome": "FASTA made by prepare_genome"}
 _GRCH38 = {"genome": "GRCh38 FASTA made by prepare_genome"}
+_MEASURED = {
+    "labels": Option(
+        "label_map",
+        {},
+        "what other labels mean, as LOF:pathogenic,FUNC:benign,INT:unknown; pathogenic stands for what is to "
+        "be found, whatever it is, and unknown for none; a blank in a label is written _",
+    ),
+    "below": Option("number", None, "without labels: scores below it are pathogenic; between it and above, unknown"),
+    "above": Option("number", None, "without labels: scores of at least it are benign"),
+    "columns": Option("words", [], "further columns to keep, as scores of other programs: CADD,phyloP"),
+    "filter": Option("row_filters", {}, "rows to keep, as consequence=intron_variant/splice_region,star=1"),
+    "kinds": Option("variant_kinds", ["snv", "mnv", "insertion", "deletion", "delins"], _KIND_WORDS),
+    "mismatches": Option(
+        "share", 0.0, "share of the variants, at most, whose REF differs from the genome's: they are left out"
+    ),
+    "unlabelled": Option("yes_or_no", True, "yes: keep those without a label; or no"),
+}
+_ON_TRANSCRIPTS = {
+    "variant": Option("text", "hgvs_nt", "column of the names, as c.340+5G>A or ENST00000256474.3:c.340+5G>A"),
+    "transcript": Option("text", "", "transcript of names that say none"),
+    "mismatches": Option(
+        "share",
+        0.0,
+        "share of the variants, at most, whose REF differs from the genome's, and of those that the transcript cannot "
+        "have: they are left out",
+    ),
+}
+_ANNOTATED = {
+    "table": "CSV, TSV, Parquet or Excel, a variant a row (the text ones .gz too)",
+    "table.*": "further parts of the table",
+    "genes": "GTF with the transcript's exons and coding sequence (.gz too)",
+} | _GRCH38
+_SAVED_EXONS = {
+    "whole": Option("text", "exon", "what a split keeps whole: exon (of the experiment) or position"),
+    "test_exons": Option("words", [], "exons of the test split, as X2,X15; without it, fractions are drawn"),
+    "validation_exons": Option("words", [], "exons of the validation split"),
+    "fractions": Option("numbers", [0.64, 0.16, 0.2], "shares of train, validation and test without exons"),
+}
 
 READERS = {
     "table": Reader(
@@ -454,26 +492,50 @@ READERS = {
             "ref": Option("text", "ref", "column of REF"),
             "alt": Option("text", "alt", "column of ALT"),
             "label": Option("text", "", "column of the label: pathogenic or benign, 1 or 0, true or false"),
-            "labels": Option(
-                "label_map",
-                {},
-                "what other labels mean, as LOF:pathogenic,FUNC:benign,INT:unknown; pathogenic stands for what is to "
-                "be found, whatever it is, and unknown for none",
-            ),
             "score": Option("text", "", "column of a function score (lower: less functional)"),
             "group": Option("text", "", "column of what is matched or measured together; without it, the gene"),
             "gene": Option("text", "", "column of the gene; without it, the contig is the group"),
             "consequence": Option("text", "", "column of the consequence"),
-            "columns": Option("words", [], "further columns to keep, as scores of other programs: CADD,phyloP"),
-            "filter": Option("row_filters", {}, "rows to keep, as consequence=intron_variant/splice_region,star=1"),
-            "kinds": Option("variant_kinds", ["snv", "mnv", "insertion", "deletion", "delins"], _KIND_WORDS),
-            "mismatches": Option(
-                "share", 0.0, "share of the variants, at most, whose REF differs from the genome's: they are left out"
-            ),
-            "unlabelled": Option("yes_or_no", True, "yes: keep those without a label; or no"),
+        }
+        | _MEASURED
+        | _KINDS
+        | _LENGTH,
+    ),
+    "transcript_variants": Reader(
+        makes="variants",
+        function="transcript_variants:read",
+        help="variants that are named on a transcript (c. of HGVS), with a label, a score, or both: saturation genome "
+        "editing as MaveDB has it",
+        sources=_ANNOTATED,
+        required=("table", "genes", "genome"),
+        options=_MEASURED
+        | _ON_TRANSCRIPTS
+        | {
+            "label": Option("text", "", "column of the label: pathogenic or benign, 1 or 0, true or false"),
+            "score": Option("text", "", "column of a function score (lower: less functional)"),
+            "consequence": Option("text", "", "column of the consequence"),
         }
         | _KINDS
         | _LENGTH,
+        offers=("splice_distance",),
+    ),
+    "transcript_values": Reader(
+        makes="classes",
+        function="outputs.transcript_values:read",
+        help="the same as a regression: windows with the other allele in place and their scores; splits keep exons of "
+        "the transcript (with their introns' ends), or positions, whole",
+        sources=_ANNOTATED,
+        required=("table", "genes", "genome"),
+        options=_ON_TRANSCRIPTS
+        | {
+            "score": Option("text", "score", "column of the score"),
+            "filter": _MEASURED["filter"],
+            "kinds": _MEASURED["kinds"],
+        }
+        | _KINDS
+        | _LENGTH
+        | _SAVED_EXONS,
+        labels=(VALUES,),
     ),
     "alleles": Reader(
         makes="classes",
@@ -522,11 +584,8 @@ READERS = {
         options=_LENGTH
         | {
             "offset": Option("whole_number", 1847983, "hg38 position less hg19 position, constant over BRCA1"),
-            "whole": Option("text", "exon", "what a split keeps whole: exon (of the experiment) or position"),
-            "test_exons": Option("words", [], "exons of the test split, as X2,X15; without it, fractions are drawn"),
-            "validation_exons": Option("words", [], "exons of the validation split"),
-            "fractions": Option("numbers", [0.64, 0.16, 0.2], "shares of train, validation and test without exons"),
-        },
+        }
+        | _SAVED_EXONS,
         labels=(VALUES,),
     ),
     "tp53_missense": Reader(

@@ -136,7 +136,7 @@ class Analysis:
     @property
     def reads_outside(self) -> str:
         """What it reads of an arm that another program computed: `vectors`, `scores`, or nothing."""
-        return "vectors" if self.embeds else "scores" if self.rule == "score_likelihood" else ""
+        return "vectors" if self.embeds else "scores" if self.rule in ("score_likelihood", "probe_variants") else ""
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -58,6 +58,13 @@ def numbers(value: str) -> list[float]:
     return each
 
 
+def number(value: str) -> float:
+    """A finite number."""
+    if not np.isfinite(float(value)):
+        raise ValueError(value)
+    return float(value)
+
+
 def share(value: str) -> float:
     """A number from 0 to below 1."""
     if not 0 <= float(value) < 1:
@@ -155,6 +162,7 @@ _NAMED = (
     words,
     whole_numbers,
     numbers,
+    number,
     share,
     yes_or_no,
     label_map,

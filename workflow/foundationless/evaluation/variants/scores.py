@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from foundationless.evaluation.aggregate import holm
 from foundationless.evaluation.bootstrap import Arm, Estimate, Run, compare_arms, interval, resample_weights, stratify
 from foundationless.evaluation.metrics import evaluate_ranking, from_ranking, spearman
 from foundationless.evaluation.task_results import KEYS, Name, TaskResults, read_results
@@ -22,7 +23,7 @@ from foundationless.study.vocabulary import ANALYSES, RANK_METRICS
 VARIANT_SCORES = [
     *KEYS, "scored_by", "selected", "auroc", "auroc_low", "auroc_high", "auprc", "auprc_low", "auprc_high",
     "auroc_opposite", "auprc_opposite", "share", "n_test", "seeds", "held_out", "auroc_within", "auroc_within_low",
-    "auroc_within_high", "delta", "delta_low", "delta_high", "p", "folds", "auroc_folds", "auroc_folds_se",
+    "auroc_within_high", "delta", "delta_low", "delta_high", "p", "p_holm", "folds", "auroc_folds", "auroc_folds_se",
     "auprc_folds", "auprc_folds_se", "spearman_background", "auroc_adjusted", "auroc_adjusted_low",
     "auroc_adjusted_high", "parameters",
 ]  # fmt: skip
@@ -40,8 +41,8 @@ def score_variants(
 
     A score of an arm is the mean over its seeds. `auroc_within` is of pairs of one fold alone: probes of several folds
     do not compare. `delta` is its paired difference of a pretrained arm with the random arm of the same model and
-    score, and `p` the two-sided p value, adjusted for nothing. Means over `folds` are of those with both classes,
-    weighted by their variants.
+    score, `p` its two-sided p value, and `p_holm` that adjusted over all scores of the model on the task. Means over
+    `folds` are of those with both classes, weighted by their variants.
     """
     known = ANALYSES.get(records[0]["analysis"]) if records else None  # none of `pretrain`
     if known is None or known.rule != "probe_variants":
@@ -58,7 +59,14 @@ def score_variants(
         results = read_results(records, marked, resamples, seed)[0]
         if results is not None and len(results.classes) == 2:
             rows += _rows(results, name, held_out, by, likely)
-    return pd.DataFrame(rows, columns=VARIANT_SCORES)
+    return _adjusted(pd.DataFrame(rows, columns=VARIANT_SCORES))
+
+
+def _adjusted(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `p_holm`: of what scores a variant, which the background does not."""
+    scores = table["scored_by"] != "background"
+    together = table.loc[scores, "p"].astype(float).groupby([table["model"], table["init"]], sort=False)
+    return table.assign(p_holm=together.transform(lambda p: pd.Series(holm(p), p.index)))
 
 
 def _names(predictions: Sequence[pa.Table | None]) -> list[str]:

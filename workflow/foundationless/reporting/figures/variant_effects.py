@@ -17,6 +17,7 @@ MOST_TASKS, MOST_MODELS, COLUMNS = 5, 7, 5
 MARK_MM, GAP_MM, PANEL_MM = 1.6, 2.6, 40
 GROWING = {"probe": "o", "llr": "s"}  # kinds that are drawn against size
 ARMS = ("pretrained", "random")
+OUTSIDE = "outside"  # the score of an arm that another program computed: a baseline's stands with the others
 
 
 def variant_effects(tables: Tables) -> Figure:
@@ -30,12 +31,13 @@ def variant_effects(tables: Tables) -> Figure:
     found, pooling = _of_kinds(found)
     tasks = tables.task_names(found["task"])
     own, cheap = tables.own(found), tables.order(tables.others(found)["model"])
-    every = tables.order(own["model"])
+    sized = _sized(tables, own)
+    every = _of_each_family(tables.order(own["model"]), sized)
     names, shown = every[:MOST_MODELS], tasks[:MOST_TASKS]
     found = found[found["task"].isin(shown)]
     places, height = _places(names, cheap, [kind for kind in KINDS if kind in set(own["kind"])])
     rows = -(-len(shown) // COLUMNS)
-    sized = _sized(tables, own[own["task"].isin(shown)])
+    sized = sized[sized["task"].isin(shown)]
     grown = tables.task_names(sized["task"])
     heights = [rows * (height + 13), PANEL_MM * bool(grown)]
     looks = [tables.looks[name] for name in names]
@@ -64,8 +66,11 @@ def variant_effects(tables: Tables) -> Figure:
 def _of_kinds(found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """One row per arm, set and kind of score (column `kind`), and the pooling of the distances."""
     pooling = next((name for name in POOLED if found["scored_by"].eq(f"cosine_{name}").any()), "")
-    wanted = {"probe": "probe", f"cosine_{pooling}": "cosine", f"l2_{pooling}": "l2"} | dict.fromkeys(RATIOS, "llr")
-    rows = found[found["scored_by"].isin(wanted)].assign(kind=found["scored_by"].map(wanted))
+    wanted = {OUTSIDE: "probe", "probe": "probe", f"cosine_{pooling}": "cosine", f"l2_{pooling}": "l2"} | dict.fromkeys(
+        RATIOS, "llr"
+    )
+    networks = found["scored_by"].eq(OUTSIDE) & found["init"].ne("baseline")  # nobody says what kind of score theirs is
+    rows = found[found["scored_by"].isin(wanted) & ~networks].assign(kind=found["scored_by"].map(wanted))
     rows = rows.assign(rank=rows["scored_by"].map({name: place for place, name in enumerate(RATIOS)}).fillna(0))
     first = rows.sort_values("rank", kind="stable").drop_duplicates(["task", "model", "init", "kind"])
     return first.sort_index().drop(columns="rank"), pooling
@@ -119,11 +124,21 @@ def _panel(
 
 
 def _sized(tables: Tables, own: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the kinds that are drawn against size, of families with several sizes (column `family`)."""
-    families = tables.models.set_index("model")["family"] if "family" in tables.models else pd.Series(dtype=object)
-    rows = own[own["kind"].isin(GROWING) & own["parameters"].gt(0)].assign(family=own["model"].map(families))
+    """Rows of the kinds that are drawn against size, of families with several sizes (column `family`): those of one
+    architecture with one tokenizer."""
+    named = tables.models.set_index("model")
+    parts = [named[name].map(str) for name in ("family", "tokenizer") if name in named]
+    family = parts[0] + " " + parts[-1] if parts else pd.Series(dtype=object)
+    rows = own[own["kind"].isin(GROWING) & own["parameters"].gt(0)].assign(family=own["model"].map(family))
     several = rows.groupby(["task", "family"])["parameters"].transform("nunique") > 1
     return rows[several]
+
+
+def _of_each_family(names: list[str], sized: pd.DataFrame) -> list[str]:
+    """The models without the further sizes of a family, which look as the first of them does."""
+    families = dict(zip(sized["model"], sized["family"], strict=True))
+    first: dict[str, str] = {}
+    return [name for name in names if first.setdefault(families.get(name, name), name) == name]
 
 
 def _growth(axes: Axes, tables: Tables, rows: pd.DataFrame) -> None:
@@ -143,6 +158,9 @@ def _growth(axes: Axes, tables: Tables, rows: pd.DataFrame) -> None:
             axes.plot(row.parameters, row.auroc_within, zorder=3, **mark)
     axes.axhline(0.5, color=style.INK, linewidth=0.5, linestyle="--", zorder=1)
     axes.set_xscale("log")
+    ends = [rows["parameters"].min(), rows["parameters"].max()]
+    axes.set_xticks(ends, [f"{size / 1e6:.3g} M" if size >= 1e6 else f"{size / 1e3:.3g} k" for size in ends])
+    axes.margins(x=0.15)
     axes.minorticks_off()
     axes.grid(axis="y")
     axes.set_xlabel("Parameters")
@@ -158,16 +176,21 @@ def _caption(tables: Tables, found: pd.DataFrame, pooling: str, sized: bool, mod
         "logistic regression on (REF, ALT − REF), "
         f"scored on variants that it never saw, with {' or '.join(what[word] for word in held) or 'parts'} held out; "
         "pooling and penalty are chosen within the training variants. Baselines (grey): the same on features that "
-        f"cost nothing, by the same folds. L2 and cosine: distance of REF and ALT embeddings ({pooling} pooling); "
+        "cost nothing, by the same folds, or a score from outside. "
+        f"L2 and cosine: distance of REF and ALT embeddings ({pooling} pooling); "
         "likelihood ratio: −(log P(ALT) − log P(REF)), of the masked base where tokens are k-mers. All but the probe "
         f"and the baselines learn nothing from labels. n = {layout.span(found['n_test'])} variants a set, "
         f"{layout.span(found['seeds'])} seed(s); lines: 95 % bootstrap intervals over variants (or groups) and seeds. "
-        "Dashed: chance; below it the opposite sign ranks better. No test is made here; differences of the arms, "
-        "AUPRC, means over what was held out and what the likelihood of the REF window explains: "
+        "Dashed: chance; below it the opposite sign ranks better. No test is made here; differences of the arms with p "
+        "values that are adjusted over all scores of a model on a set (Holm), AUPRC, means over what was held out and "
+        "what the likelihood of the REF window explains: "
         "variant_scores.csv. "
     )
     if sized:
-        words += "b, probe (circles) and likelihood ratio (squares) of families with several sizes against parameters. "
+        words += (
+            "b, probe (circles) and likelihood ratio (squares) of families with several sizes against parameters; a "
+            "has one size of each. "
+        )
     if models or tasks:
         words += f"Only in the table: {models} further models, {tasks} further sets. "
     return words + tables.study

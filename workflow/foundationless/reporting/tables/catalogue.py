@@ -187,13 +187,14 @@ TABLES: dict[str, Table] = {
         "over all pairs, mean over seeds with 95 % intervals over variants and seeds; the same of the opposite "
         "sign (`opposite`); share of pathogenic variants, which is the AUPRC of chance; AUROC of pairs that were "
         "held out together (`within`: chromosomes, or blocks of neighbours), which is the one to compare probes "
-        "by, and its paired difference with the random arm (`p` for each score alone); mean over the same folds, "
-        "weighted by variants, with its standard error (`folds`); rank correlation with the likelihood of the REF "
+        "by, and its paired difference with the random arm (`p` for each score alone, `p_holm` over all scores of the "
+        "model on the set); mean over the same folds, weighted by variants, with its standard error (`folds`); rank "
+        "correlation with the likelihood of the REF "
         "window, and AUROC among variants where that is alike (fifths; `adjusted`)",
         _DIAGNOSTICS, f"{_ARM} scored_by",
         "analysis task model init scored_by auroc auprc auroc_within auroc_within_low auroc_within_high "
         "auroc_folds auroc_folds_se delta "
-        "delta_low delta_high spearman_background auroc_adjusted", parts=True,
+        "delta_low delta_high p_holm spearman_background auroc_adjusted", parts=True,
     ),
     "runs": _table(
         RESULTS, "Test score of each selected run", _DIAGNOSTICS, f"{_ARM} selection metric seed fold", parts=True

@@ -37,11 +37,11 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
         label=format_outputs(frame[["score"]]),
         group=frame["contig"] + ":" + frame["position"].astype(str),
     )
-    frame["split"] = _splits(exons, frame["group"], options, seed)
+    frame["split"] = exon_splits(exons, frame["group"], options, seed)
     return with_outputs(frame[["id", "sequence", "label", "split", "group"]].copy(), VALUES, [OUTPUT])
 
 
-def _splits(exons: pd.Series, positions: pd.Series, options: dict[str, Any], seed: int) -> np.ndarray:
+def exon_splits(exons: pd.Series, positions: pd.Series, options: dict[str, Any], seed: int) -> np.ndarray:
     """A split for every variant [rows], no exon, or no position, in two."""
     if options["whole"] not in WHOLE:
         raise UserError(f"option whole={options['whole']}: a split keeps {' or '.join(WHOLE)} whole.")
