@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import matthews_corrcoef
 
 from foundationless.__main__ import main
+from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_task
 from foundationless.evaluation.records import read_record
+from foundationless.evaluation.verification.tree import verify
 from foundationless.models.weights import load_weights
+from foundationless.study.vocabulary import MARGINS
 from foundationless.tasks.draws import Drawn
 from foundationless.tasks.sequence_sets import write_sequences
 from foundationless.training.classifier import Classifier, prepare_examples
@@ -121,3 +125,49 @@ def test_what_cannot_be_trained_is_one_sentence(weights, tmp_path, capsys):
         assert train(tmp_path / "one", weights, rows, **flags) == 2
         said = capsys.readouterr().err.strip().splitlines()[-1]
         assert sentence in said, said
+
+
+def test_tables_have_both_arms_beside_a_baseline_on_the_same_rows(weights, tmp_path):
+    frame, root = planted(), tmp_path / "results" / "fewshot_finetune" / "planted"
+    cells = []
+    for init, seed, begins in (("random", 0, 3), ("random", 1, 4), ("pretrained", 0, 5), ("pretrained", 1, 5)):
+        place = root / "cnn" / init / f"seed{seed}"
+        place.mkdir(parents=True)
+        own = save_model(tmp_path / f"w{init}{seed}", "cnn", CNN, "character", begins)
+        assert train(place, own, frame, init=init, seed=seed) == 0
+        cells.append(f"cnn/{init}/seed{seed}")
+    place = root / "kmer_logistic" / "baseline" / "seed0"
+    place.mkdir(parents=True)
+    cells.append("kmer_logistic/baseline/seed0")
+    flags = dict(family="kmer", classifier="logistic", options='{"k_max": 3}', sequences=root / "set.parquet")
+    flags |= dict(analysis="fewshot_finetune", task="planted", model="kmer_logistic", init="baseline", seed=0)
+    flags |= dict(metric="mcc", choice="fixed", shots=[2, 5], draws=3, draw_seed=7, record=place / "record.json")
+    flags |= dict(predictions=place / "predictions.parquet", importances=place / "importances.parquet")
+    write_sequences(root / "set.parquet", frame)
+    assert main(command_line("fit_baseline", flags)) == 0
+    task = TaskCells("planted", "mcc", tuple(cells))
+    summary = summarise_task(Analysis("fewshot_finetune", root.parent, 50, MARGINS, 1), task)
+    table = summary.diagnostics["fewshot"]
+    own = table[table["versus"].isna()].set_index(["model", "init", "measure", "rows"])["value"].sort_index()
+    for init in ("random", "pretrained"):
+        rows = [pd.read_parquet(root / "cnn" / init / f"seed{seed}" / "predictions.parquet") for seed in (0, 1)]
+        values = [
+            matthews_corrcoef(part["label"], part["predicted"]) for each in rows for _, part in each.groupby("fold")
+        ]
+        means = np.reshape(values, (2, 2, 3)).mean(axis=(0, 2))
+        assert own["cnn", init, "score"].to_numpy() == pytest.approx(means)
+        assert own["cnn", init, "area"].iloc[0] == pytest.approx(means.mean()), "of two numbers: the mean of both"
+    ways = table.groupby("model")["how"].unique()
+    assert ways["cnn"].tolist() == ["fine-tuned"] and ways["kmer_logistic"].tolist() == ["frozen"]
+    pairs = table[(table["versus"] == "random") & (table["measure"] == "area")]
+    assert len(pairs) == 1 and pairs["value"].iloc[0] == pytest.approx(
+        own["cnn", "pretrained", "area"].iloc[0] - own["cnn", "random", "area"].iloc[0]
+    )
+    (root / "set.parquet").unlink()
+    found = [str(misfit) for misfit in verify(tmp_path / "results", 1).misfits]
+    assert not found, found
+    path = root / "cnn/random/seed0/predictions.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[0, "predicted"] = "free" if rows.loc[0, "predicted"] == "bound" else "bound"
+    rows.to_parquet(path)
+    assert any("seed0" in str(misfit) for misfit in verify(tmp_path / "results", 1).misfits)

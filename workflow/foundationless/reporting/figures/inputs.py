@@ -49,7 +49,7 @@ NEEDED = {
     "p_reported_across": ("experiment", "task", "model", "arm", "versus", "metric", "delta", "low", "high", "verdict"),
     "fewshot": (
         "analysis", "task", "model", "init", "metric", "measure", "rows", "versus", "reference", "value", "low", "high",
-        "margin", "verdict", "draws", "seeds", "n_test", "variant", "how",
+        "margin", "verdict", "draws", "seeds", "n_test", "variant",
     ),
     "figure_09_categories": ("category", "model", "init", "mean", "reported"),
     "ingredients": ("task", "model", "ingredient", "metric", "delta", "low", "high", "margin"),

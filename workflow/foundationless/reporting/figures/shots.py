@@ -35,7 +35,7 @@ def fewshot(tables: Tables) -> Figure:
     every = tables.task_names(curves["task"])
     ways = [name for name in WAYS if name in set(curves["analysis"])]
     lists = [_differences(tables, rows) for rows in (drawn[drawn["measure"] == "area"], near[near["metric"] == RECALL])]
-    tasks, areas, ranked = every[:MOST_TASKS], lists[0][:MOST_AREAS], lists[1][:MOST_RANKED]
+    tasks, areas, ranked = every[: MOST_TASKS - len(ways) // 2], lists[0][:MOST_AREAS], lists[1][:MOST_RANKED]
     cut = len(tasks) < len(every) or len(areas) < len(lists[0]) or len(ranked) < len(lists[1])
     rest = "The first tasks and models are shown; fewshot.csv has all." if cut else ""
     panels = [(task, way) for task in tasks for way in ways if _of_panel(curves, task, way).any()]
@@ -63,7 +63,7 @@ def fewshot(tables: Tables) -> Figure:
         ends = [end for axes in beside for end in axes.get_ylim()]
         for axes in beside:
             axes.set_ylim(min(ends), max(ends))
-    _rows(middle, tables, areas, drawn[drawn["measure"] == "area"], "Area: mean height over log rows")
+    _rows(middle, tables, areas, drawn[drawn["measure"] == "area"], "Area")
     _rows(bottom, tables, ranked, near[near["metric"] == RECALL], "Recall at 5 % false positives")
     return figure
 

@@ -63,5 +63,9 @@ def _check_rate(plan: Plan, analysis: str, said: Mapping[str, Any], where: str) 
         for name in plan.names_of(analysis)
         if name not in plan.names_of(other) and not plan.model(name).is_baseline
     ]
+    lacking += [f"seed {seed}" for seed in plan.seeds(analysis) if seed not in plan.seeds(other)]
+    if "arms" in known:
+        own = plan.config["analyses"][analysis].get("arms", ("pretrained", "random"))
+        lacking += [arm for arm in own if arm not in known["arms"]]
     if lacking:
         raise UserError(f"{where}, rate_from: '{other}' has no '{lacking[0]}'; give a 'learning_rate' for it, too.")
