@@ -71,7 +71,8 @@ def _with_words(table: pd.DataFrame) -> pd.DataFrame:
     """With adjusted p values and the word of each difference."""
     table = table.assign(p_holm=np.nan, verdict="")
     for _, part in table[table["versus"] != ""].groupby(["method", "versus"], sort=False):
-        rows = part[["p", "p_tost", "delta", "seeds"]].astype(float).assign(learned=True).to_dict("records")
+        known = part[["p", "p_tost", "delta", "seeds"]].astype(float).assign(learned=True)
+        rows = [{str(key): value for key, value in row.items()} for row in known.to_dict("records")]
         judge(rows)
         for name in ("p_holm", "verdict"):
             table.loc[part.index, name] = [row[name] for row in rows]

@@ -168,7 +168,8 @@ def _caption(tables: Tables, found: pd.DataFrame) -> str:
             "training sites. "
         )
     return (
-        f"{words}Bands and lines: 95 % bootstrap intervals over draws, test items and seeds. Left: every arm; right: "
+        f"{words}Area: mean height over the logarithm of the rows. Bands and lines: 95 % bootstrap intervals over "
+        "draws, test items and seeds. Left: every arm; right: "
         "paired differences of the pretrained arm with the model's random self (mark; number and word at the right, "
         "of one number a pair, hence not adjusted) and with each baseline (grey tick). "
         f"n = {numbers['n_test']} test items, {numbers['draws']} draws, {numbers['seeds']} seed(s). {tables.study}"
