@@ -169,6 +169,8 @@ class Workload:
             return self._perturbation(rule, analysis, task, model)
         if rule == "finetune_model":
             return self._finetuning(task, analysis, self.plan.model(model))
+        if rule == "finetune_shots" and not self.plan.drawn(analysis):  # of a job that nobody names
+            return self._network(rule, 600.0, 0.0)
         if rule == "finetune_shots":
             return self._few(task, analysis, self.plan.model(model))
         if rule == "explain" and not model:  # of a job that nobody names
