@@ -366,6 +366,8 @@ def _fewshot(scores: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         own = {"analysis": "fewshot", "task": arm["base_task"], "model": arm["model"], "init": arm["init"], **said}
         places = [("fewshot", arm["metric"], "score", number) for number in (1, 5, 10, 50)]
         places += [("fewshot", arm["metric"], "area", np.nan), ("retrieval", "recall_fpr05", "score", 10)]
+        places += [("fewshot_finetune", arm["metric"], "score", number) for number in (5, 50)]
+        places += [("fewshot_finetune", arm["metric"], "area", np.nan)]
         for analysis, metric, measure, number in places:
             value = rng.uniform(0.2, 0.3) + 0.1 * np.log10(number if number == number else 7)
             row = own | {"analysis": analysis, "metric": metric, "measure": measure, "rows": number, "value": value}

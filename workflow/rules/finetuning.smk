@@ -1,4 +1,5 @@
 include: "explanations.smk"
+include: "shots.smk"
 
 
 rule finetune_part:

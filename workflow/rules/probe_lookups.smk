@@ -19,3 +19,13 @@ def get_drawn_flags(wildcards):
     flags = ["--shots", *drawn["numbers"], "--draws", drawn["draws"], "--draw-seed", config["seed"]]
     flags += ["--retrieve", drawn["by"]] if "by" in drawn else []
     return [str(flag) for flag in flags] + (["--site", shlex.quote(drawn["site"])] if drawn.get("site") else [])
+
+
+def get_rate_flags(wildcards):
+    """The one learning rate of networks that few rows train: the record of another analysis says it, or the study."""
+    if record := get_chosen(wildcards):
+        said = [getattr(wildcards, name) for name in ("analysis", "task", "model", "init")]
+        other = study.rate_from(Cell(*said, int(wildcards.seed)))
+        folds = study.finetuning(other.task, other.analysis, other.model)["folds"]
+        return ["--chosen", *record, *(["--chosen-folds", *map(str, folds)] if folds else [])]
+    return ["--learning-rate", str(study.drawn(wildcards.analysis)["learning_rate"])]

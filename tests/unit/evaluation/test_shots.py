@@ -8,7 +8,7 @@ from scipy.special import expit, roots_hermite
 from sklearn.metrics import roc_curve
 
 from foundationless.evaluation.bootstrap import Run, compare_arms, interval, join, score_runs
-from foundationless.evaluation.shots.curves import area_weights
+from foundationless.evaluation.shots.curves import AREA, SCORE, _judge, area_weights
 from foundationless.evaluation.shots.recall import recall_at
 
 DRAWS, ITEMS, RESAMPLES = 20, 80, 150
@@ -86,3 +86,17 @@ def test_arms_are_paired_over_draws():
     change, shifted = compare_arms(first, second, 1), compare_arms(*moved, 1)
     assert (shifted.low, shifted.high) == pytest.approx((change.low, change.high), abs=1e-9)
     assert interval(moved[0], 1).se > interval(first, 1).se
+
+
+def test_words_are_adjusted_over_the_numbers_of_rows_and_areas_stand_alone():
+    """Holm's adjusted p values worked out by hand: the least of three is three times itself."""
+    said = {"model": "m", "init": "pretrained", "metric": "mcc", "versus": "random", "reference": "m"}
+    said |= {"learned": True, "fewest_seeds": 3, "value": 0.3, "p_tost": 0.9}
+    rows = [said | {"measure": SCORE, "p": p} for p in (0.02, 0.01, 0.6)]
+    rows += [said | {"measure": AREA, "p": 0.04}, {"measure": SCORE, "model": "m", "init": "pretrained"}]
+    _judge(rows)
+    assert [row.get("p_holm") for row in rows] == [pytest.approx(p) for p in (0.04, 0.03, 0.6, 0.04)] + [None]
+    assert [row.get("verdict") for row in rows] == ["better", "better", "undecided", "better", None]
+    rows[0]["p"] = 0.03
+    _judge(rows)
+    assert [row["verdict"] for row in rows[:2]] == ["undecided", "better"], "0.03 alone would be better"

@@ -7,20 +7,23 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, matthews_corrcoef
+from sklearn.metrics import average_precision_score, log_loss, matthews_corrcoef
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from foundationless.__main__ import main
 from foundationless.errors import UserError
 from foundationless.evaluation.analysis_summary import Analysis, TaskCells, summarise_task
 from foundationless.evaluation.records import read_record
-from foundationless.features.classifiers import ProbeSettings, Samples
-from foundationless.features.shots.drawing import Drawn
+from foundationless.features.classifiers import STRENGTHS, ProbeSettings, Samples
 from foundationless.features.shots.heads import run_drawn, run_fixed
+from foundationless.features.shots.leave_one_out import choose
 from foundationless.features.shots.retrieval import run_retrieval
-from foundationless.study.vocabulary import FIXED, MARGINS, VALIDATION
+from foundationless.study.vocabulary import FIXED, LEAVE_ONE_OUT, MARGINS, VALIDATION
 from foundationless.tasks.derivations import derive
+from foundationless.tasks.draws import Drawn
 from foundationless.tasks.sequence_sets import write_sequences
 
 SETTINGS = ProbeSettings(metric="mcc", seed=0)
@@ -39,7 +42,7 @@ def samples(n: int = 240, seed: int = 0) -> Samples:
 def test_a_draw_has_the_rows_of_the_derived_set_and_fewer_are_among_more():
     found = samples()
     ids = {}
-    for fold, taken, draw, rows in DRAWN.each(found):
+    for fold, taken, draw, rows, _ in DRAWN.each(found.frame):
         name = f"shot{taken}" + (f"d{draw}" if draw else "")
         derived = derive(found.frame.assign(sequence="ACGT"), name, DRAWN.seed)[0]
         ids[taken, draw] = set(found.frame["id"].iloc[rows])
@@ -53,7 +56,7 @@ def test_the_fixed_head_is_scikit_learns_and_reads_no_validation_row():
     found = samples()
     outcome = run_drawn(found, ["logistic", "knn"], SETTINGS, drawn=DRAWN, choice=FIXED)
     test = found.rows("test")
-    for fold, _, _, rows in DRAWN.each(found):
+    for fold, _, _, rows, _ in DRAWN.each(found.frame):
         scaler = StandardScaler().fit(found.features["mean"][rows])
         model = LogisticRegression(C=1.0, max_iter=1000).fit(
             scaler.transform(found.features["mean"][rows]), found.frame["label"].iloc[rows]
@@ -80,6 +83,60 @@ def test_the_fixed_head_is_scikit_learns_and_reads_no_validation_row():
     assert not np.allclose(*(np.stack(each.predictions["probabilities"]) for each in chosen)), "validation may choose"
 
 
+def left_out(found: Samples, one, name: str) -> dict[float, float]:
+    """Mean negative log likelihood of rows that scikit-learn leaves out, a shot of every class at once, by strength."""
+    matrix, labels = found.features[name][one.rows].astype(float), found.frame["label"].iloc[one.rows].to_numpy()
+    losses = {}
+    for strength in STRENGTHS[:-3]:  # beyond, probabilities are all but zero, and logarithms anything
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=5000, tol=1e-8))
+        how = {"groups": one.ranks, "cv": LeaveOneGroupOut(), "method": "predict_proba"}
+        losses[strength] = log_loss(labels, cross_val_predict(model, matrix, labels, **how), labels=["non", "site"])
+    return losses
+
+
+def test_leave_one_out_chooses_as_scikit_learn_does_and_asks_no_other_row():
+    found, drawn = samples(), Drawn((1, 2, 6), 2, 7)
+    noise = np.random.default_rng(1).normal(size=(240, 3)).astype(np.float32)
+    features = {"mean": noise, "max": np.repeat(found.features["mean"][:, :2], 9, axis=1)}
+    found = Samples(found.frame, features)  # the second has more columns than rows, and alone says anything
+    outcome = run_drawn(found, ["logistic"], SETTINGS, drawn=drawn, choice=LEAVE_ONE_OUT)
+    told = {result.fold: result.extra for result in outcome.results}
+    for one in drawn.each(found.frame):
+        if one.taken == 1:
+            assert (told[one.fold]["head"], told[one.fold]["strength"]) == (FIXED, 1.0)
+            continue
+        labels = (found.frame["label"].iloc[one.rows] == "site").to_numpy().astype(int)
+        least = np.inf
+        chosen = choose({name: features[name][one.rows] for name in features}, labels, one.ranks, SETTINGS)
+        for name in features:
+            expected = left_out(found, one, name)
+            mine = {at: chosen.losses[name, at] for at in expected}
+            assert mine == pytest.approx(expected, rel=2e-2, abs=2e-3)
+            least = min(least, *expected.values())
+        assert (told[one.fold]["features"], told[one.fold]["strength"]) == (chosen.name, chosen.strength)
+        assert told[one.fold]["head"] == LEAVE_ONE_OUT
+        assert min(loss for (_, at), loss in chosen.losses.items() if at <= 10) == pytest.approx(least, abs=2e-3)
+    assert outcome.choice == LEAVE_ONE_OUT
+    drawn_rows = np.concatenate([one.rows for one in drawn.each(found.frame)])
+    other = ~np.isin(np.arange(len(found.frame)), drawn_rows)
+    spoilt = Samples(found.frame, {name: np.where(other[:, None], 1e6, one) for name, one in features.items()})
+    again = run_drawn(spoilt, ["logistic"], SETTINGS, drawn=drawn, choice=LEAVE_ONE_OUT)
+    for result in again.results:
+        assert {key: told[result.fold][key] for key in ("features", "strength")} == {
+            key: result.extra[key] for key in ("features", "strength")
+        }
+
+
+def test_leave_one_out_may_choose_a_layer_and_leaves_what_has_no_strength_as_it_is():
+    found, drawn = samples(), Drawn((4,), 3, 7)
+    layers = {"mean": 2, "max": 1}
+    outcome = run_drawn(found, ["logistic"], SETTINGS, layers, drawn=drawn, choice=LEAVE_ONE_OUT)
+    assert all(result.extra["layer"] == layers[result.extra["features"]] for result in outcome.results)
+    kept = [run_drawn(found, ["knn"], SETTINGS, drawn=drawn, choice=choice) for choice in (LEAVE_ONE_OUT, FIXED)]
+    pd.testing.assert_frame_equal(kept[0].predictions, kept[1].predictions)
+    assert kept[0].choice == FIXED
+
+
 @pytest.mark.parametrize("by", ["max", "centroid"])
 def test_candidates_are_ranked_by_cosine_with_known_sites(by):
     found, drawn = samples(), Drawn((10,), 3, 1)
@@ -89,7 +146,7 @@ def test_candidates_are_ranked_by_cosine_with_known_sites(by):
     centred = matrix - matrix[found.rows("train")].mean(axis=0)
     unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     test, sites = found.rows("test"), found.frame["label"].to_numpy() == "site"
-    for fold, _, _, rows in drawn.each(found):
+    for fold, _, _, rows, _ in drawn.each(found.frame):
         known = unit[[row for row in rows if sites[row]]]
         assert len(known) == 10
         near = cosine_similarity(unit[test], known if by == "max" else known.mean(axis=0, keepdims=True)).max(axis=1)

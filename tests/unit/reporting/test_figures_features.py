@@ -45,10 +45,16 @@ def test_curves_of_draws_areas_and_recalls_stand_at_their_numbers(tables):
     task, model = tables.task_names(table["task"])[0], tables.order(tables.own(table)["model"])[0]
     figure, own = resolve("fewshot")(tables), table[(table["task"] == task) & (table["model"] == model)]
     mine = own[(own["init"] == "random") & own["versus"].isna()]
-    (panel,) = [axes for axes in panels(figure) if axes.get_title(loc="left") == tables.task_label(task)]
-    curve = mine[(mine["analysis"] == "fewshot") & (mine["measure"] == "score")]
-    assert any(np.array_equal(line.get_ydata(), curve["value"]) for line in panel.lines)
-    assert any(np.isclose(band.get_paths()[0].vertices[:, 1].max(), curve["high"].max()) for band in panel.collections)
+    titles = {axes.get_title(loc="left"): axes for axes in panels(figure)}
+    beside = []
+    for analysis, way in (("fewshot", "frozen"), ("fewshot_finetune", "fine-tuned")):
+        panel = titles[f"{tables.task_label(task)}, {way}"]
+        curve = mine[(mine["analysis"] == analysis) & (mine["measure"] == "score")]
+        assert any(np.array_equal(line.get_ydata(), curve["value"]) for line in panel.lines)
+        bands = [band.get_paths()[0].vertices[:, 1].max() for band in panel.collections]
+        assert any(np.isclose(band, curve["high"].max()) for band in bands)
+        beside.append(panel.get_ylim())
+    assert beside[0] == beside[1], "both are read against one scale"
     drawn = {float(value) for axes in panels(figure) for line in axes.lines for value in np.ravel(line.get_xdata())}
     listed = own[(own["measure"] == "area") | (own["metric"] == "recall_fpr05")]
     assert set(listed.loc[listed["init"].eq("pretrained") | listed["versus"].isna(), "value"]) <= drawn

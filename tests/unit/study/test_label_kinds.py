@@ -115,6 +115,7 @@ def test_every_classification_takes_every_kind_and_others_classes_alone(parts, a
     refused = {
         **dict.fromkeys(("clustering", "structure", "bases"), "beside classes, and metric 'pearson' is of values"),
         "retrieval": "name a task of classes",
+        "fewshot_finetune": "say how many rows a class are drawn",
         "explanations": "labels of 'more' are values, and a class is explained",
     }
     if analysis in refused:

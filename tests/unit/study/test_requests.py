@@ -21,13 +21,13 @@ SIZES = workload.read_sizes(ROOT / "resources/lists/task_sizes.tsv")
 GPU_RULES = {
     "embed", "finetune_model", "finetune_part", "pretrain", "pretrain_leg", "score_sensitivity", "score_similarity",
     "score_likelihood", "score_mutagenesis", "score_bases", "probe_variants", "explain", "pretrain_control",
-    "pretrain_self", "pretrain_cells", "finetune_effects",
+    "pretrain_self", "pretrain_cells", "finetune_effects", "finetune_shots",
 }  # fmt: skip
 
 
 OF_DEPTH = {
     "structure": "probe_structure", "bases": "score_bases", "variant_probe": "probe_variants",
-    "explanations": "explain",
+    "explanations": "explain", "fewshot_finetune": "finetune_shots",
 }  # fmt: skip
 OF_CELLS = {"analysis": "finetuned", "task": "norman", "model": "scgpt", "init": "random"}
 

@@ -7,7 +7,7 @@ from typing import Any
 from foundationless.commands import add_identity, add_record_outputs, add_sequences
 from foundationless.commands._flags import count, number, seed
 from foundationless.errors import UserError
-from foundationless.study.vocabulary import CHOICES, LEARNED_METRICS, NEARNESS, RETRIEVAL, VALIDATION
+from foundationless.study.vocabulary import CHOICES, LEARNED_METRICS, LEAVE_ONE_OUT, NEARNESS, RETRIEVAL, VALIDATION
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,8 @@ def shared(arguments: argparse.Namespace) -> dict[str, Any]:
 def _add_shots(parser: argparse.ArgumentParser) -> None:
     """What chooses a head, how many training rows it sees, and whether there is a head at all."""
     add = parser.add_argument
-    text = "what chooses head, features and strength: validation, or nothing (fixed: those named first, untuned)"
+    text = "what chooses head, features and strength: validation, nothing (fixed: those named first, untuned), or "
+    text += "with --shots leave_one_out on these rows alone (features, and the strength of logistic regression)"
     add("--choice", choices=CHOICES, default=VALIDATION, help=text)
     add("--shots", type=count, nargs="+", default=[], help="learn from so many rows a class, in place of all")
     add("--draws", type=count, default=RETRIEVAL["draws"], help="with --shots: how often these rows are drawn")
@@ -59,12 +60,14 @@ def _add_shots(parser: argparse.ArgumentParser) -> None:
 
 def _runner(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `probes.run_job` runs instead of `run_probes`, where those flags ask for it."""
-    from foundationless.features.shots.drawing import Drawn
     from foundationless.features.shots.heads import run_drawn, run_fixed
     from foundationless.features.shots.retrieval import run_retrieval
+    from foundationless.tasks.draws import Drawn
 
     if arguments.retrieve and len(arguments.shots) != 1:
         raise UserError("--retrieve needs --shots with one number, that of the known sites.")
+    if arguments.choice == LEAVE_ONE_OUT and (arguments.retrieve or not arguments.shots):
+        raise UserError("--choice leave_one_out is for --shots, and nothing is chosen with --retrieve.")
     if not arguments.shots:
         return {} if arguments.choice == VALIDATION else {"run": run_fixed}
     drawn = Drawn(tuple(arguments.shots), arguments.draws, arguments.draw_seed)

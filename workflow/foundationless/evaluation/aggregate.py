@@ -380,6 +380,19 @@ def across_clusters(deltas: Sequence[float] | Floats, clusters: Sequence[Any]) -
     return AcrossTasks(mean, mean - half, mean + half, int((values > 0).sum()), int((values < 0).sum()), groups, p)
 
 
+def judge(rows: Sequence[dict[str, Any]]) -> None:
+    """Adjust the p values of one family of differences by Holm, and say the word of each (`decide`), in the rows.
+
+    Rows have `p`, `p_tost`, the difference as `delta`, and `learned` and `seeds` as `decide` takes them; `metrics` and
+    `versus` where it asks for them. Each gets `p_holm`, `p_tost_holm` and `verdict`.
+    """
+    adjusted, equal = (holm(np.array([row[name] for row in rows], dtype=np.float64)) for name in ("p", "p_tost"))
+    for row, p, p_tost in zip(rows, adjusted.tolist(), equal.tolist(), strict=True):
+        asked = {"learned": row["learned"], "seeds": row["seeds"]}
+        asked |= {name: row[name] for name in ("metrics", "versus") if name in row}
+        row |= {"p_holm": p, "p_tost_holm": p_tost, "verdict": decide(p, p_tost, row["delta"], **asked)}
+
+
 def holm(p: ArrayLike) -> Floats:
     """Holm's step-down adjusted p values [tests]; NaN stay NaN and do not count as tests."""
     values = np.asarray(p, dtype=np.float64)

@@ -19,6 +19,7 @@ from foundationless.errors import UserError
 from foundationless.runtime.cards import read_card
 from foundationless.runtime.files import read_json, sha256, write_json
 from foundationless.runtime.versions import versions
+from foundationless.study.vocabulary import LAST_LAYER
 
 SCHEMA = 2
 # Records that GPUs were paid for are read on: schema 1 said `protocol` for what selects, and `variant` for how a number
@@ -36,6 +37,9 @@ ORDERED = {
     "word_length": 1.0, "leaf": 1.0,
 }  # fmt: skip
 EDGES = ("", "low", "high")
+# Selections and the columns that mark their runs. Of frozen features whose inner layers were kept, the best of the last
+# layer is marked beside the best of all: where a cell has no such mark, what validation chose was of the last layer.
+SELECTED_BY = {"validation": "selected", "test": "selected_paper", LAST_LAYER: "selected_last"}
 _KINDS: dict[str, type] = dict.fromkeys(("analysis", "task", "model", "init"), str) | {"seed": int, "parameters": int}
 _KINDS |= {"results": list, "cost": dict, "versions": dict, "settings": dict, "selections": list, "hashes": dict}
 # What the hash `numbers` covers: all of a record but its hashes and what two runs that agree may differ in.

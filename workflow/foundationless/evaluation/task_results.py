@@ -18,6 +18,7 @@ from foundationless.evaluation.effects import predictions as effect_predictions
 from foundationless.evaluation.outputs import predictions as output_predictions
 from foundationless.evaluation.outputs.metrics import precision_of_chance
 from foundationless.evaluation.outputs.predictions import OF_CLASSES, Stated
+from foundationless.evaluation.records import SELECTED_BY
 from foundationless.study.vocabulary import (
     ANALYSES,
     COUNT_METRICS,
@@ -29,9 +30,6 @@ from foundationless.study.vocabulary import (
     VALUES,
 )
 
-# Selections and the columns that mark their runs. Of frozen features whose inner layers were kept, the best of the last
-# layer is marked beside the best of all: where a cell has no such mark, what validation chose was of the last layer.
-SELECTED_BY = {"validation": "selected", "test": "selected_paper", LAST_LAYER: "selected_last"}
 KEYS = ["analysis", "task", "model", "init"]
 IDENTITY = [*KEYS, "metric", "selection"]
 NOTES = [*KEYS, "seed", "what", "note"]

@@ -416,7 +416,15 @@ def _fit_xgboost(matrix: np.ndarray, labels: np.ndarray, samples: Samples, setti
     return Fitted(found.predicted, {"epoch": found.rounds}, found.selection(settings), weights)
 
 
-def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings) -> Fitted:
+def fit_logistic(matrix: np.ndarray, samples: Samples, settings: ProbeSettings, strength: float) -> Fitted:
+    """Logistic regression at a given strength, of samples without a validation split."""
+    labels = np.searchsorted(samples.classes, samples.frame["label"].astype(str).to_numpy(dtype=str))
+    return _fit_logistic(matrix, labels, samples, settings, strength)
+
+
+def _fit_logistic(
+    matrix: np.ndarray, labels: np.ndarray, samples: Samples, settings: ProbeSettings, default: float = 1.0
+) -> Fitted:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -436,7 +444,7 @@ def _fit_logistic(matrix: np.ndarray, labels: np.ndarray, samples: Samples, sett
 
     with threadpool_limits(settings.threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` tells it in the record
-        tuned = _tune("strength", STRENGTHS, 1.0, train, samples, settings.metric, EXTENT)
+        tuned = _tune("strength", STRENGTHS, default, train, samples, settings.metric, EXTENT)
         return _with_weights(tuned, weights, samples)
 
 

@@ -25,8 +25,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.records import Result, finite, hash_files, write_record
-from foundationless.evaluation.task_results import SELECTED_BY
+from foundationless.evaluation.records import SELECTED_BY, Result, finite, hash_files, write_record
 from foundationless.features import sequence_classifiers
 from foundationless.features.bases import Bases
 from foundationless.features.classifiers import (
@@ -280,7 +279,7 @@ def _report(
 ) -> tuple[list[Result], pd.DataFrame]:
     """Results and predictions of all candidates on validation, of those `tested` on the test split as well.
 
-    `chosen` names the candidate of each selection (of `task_results.SELECTED_BY`), whose results have every metric.
+    `chosen` names the candidate of each selection (of `records.SELECTED_BY`), whose results have every metric.
     """
     test, validation = samples.rows("test"), samples.rows("validation")
     scored = {"validation": _score(samples, "validation", candidates, metric)}

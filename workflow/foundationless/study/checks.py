@@ -21,6 +21,7 @@ from foundationless.study.families import (
     size_keys,
     token_kind,
 )
+from foundationless.study.few.checks import check_shots
 from foundationless.study.names import is_budget, is_derivation, is_qualifier, kind_of, parse_model, parse_task
 from foundationless.study.names import words_behind as words
 from foundationless.study.own.rows import own_datasets, own_tasks
@@ -38,6 +39,7 @@ from foundationless.study.vocabulary import (
     LABELS,
     LAYERED,
     LEARNED_METRICS,
+    LEAVE_ONE_OUT,
     METRICS,
     NO_CHUNKS,
     OF_VARIANTS,
@@ -59,7 +61,11 @@ from foundationless.study.vocabulary import (
 RUN_HERE = (
     "family", "tokenizer", "config", "pretrained", "tokenizer_file", "pretraining", "match", "classifier", "options",
 )  # fmt: skip
-SECTIONS = {"finetuning": ("finetune_model", "explain"), "probing": ("probe",), "explaining": ("explain",)}
+SECTIONS = {
+    "finetuning": ("finetune_model", "finetune_shots", "explain"),
+    "probing": ("probe",),
+    "explaining": ("explain",),
+}
 # A window of a dataset that has an index in the ledger: `region:DATASET/CONTIG.START-END`, 1-based, inclusive.
 REGION = re.compile(r"(?P<contig>[A-Za-z0-9_]+)\.(?P<start>[0-9]+)-(?P<end>[0-9]+)")
 
@@ -555,9 +561,10 @@ def _check_bases(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
 
 def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     """That few training rows are drawn where that is asked for, of whole sets of classes, by heads that can."""
-    for section, name in (("shots", "fewshot"), ("retrieval", "retrieval")):
-        if section in spec and analysis != name:
-            raise UserError(f"analysis '{analysis}': '{section}' is for {name}; leave it out here.")
+    for section, known in (("shots", ("fewshot", "fewshot_finetune")), ("retrieval", ("retrieval",))):
+        if section in spec and analysis not in known:
+            raise UserError(f"analysis '{analysis}': '{section}' is for {', '.join(known)}; leave it out here.")
+    check_shots(plan, analysis, spec)
     if analysis in FEW and spec.get("layers", "last") != "last" and plan.is_fixed(analysis):
         raise UserError(
             f"analysis '{analysis}', layers: nothing chooses among them; leave them out, or say 'choice: validation' "
@@ -568,7 +575,8 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
     if drawn["numbers"] != sorted(drawn["numbers"]):
         raise UserError(f"analysis '{analysis}', shots: numbers increase; write {sorted(drawn['numbers'])}.")
     settings = plan.probing(analysis)
-    if spec.get("layers", "last") != "last" or settings.get("cv_folds") or settings.get("pca"):
+    layered = spec.get("layers", "last") != "last" and drawn.get("head") != LEAVE_ONE_OUT
+    if layered or settings.get("cv_folds") or settings.get("pca"):
         raise UserError(f"analysis '{analysis}': few rows have one head on the last layer; drop layers, pca, cv_folds.")
 
 

@@ -28,10 +28,12 @@ from foundationless.study.vocabulary import (
     EXPLAINING,
     FEW,
     FEW_SHOTS,
+    FEW_STEPS,
     FIXED,
     GENERATORS,
     GENOTYPES,
     LAYERED_BY_DEFAULT,
+    LEAVE_ONE_OUT,
     NO_CHUNKS,
     OF_VARIANTS,
     PERTURBATION,
@@ -347,6 +349,9 @@ class Plan:
         settings |= {"patience": parts.patience} if parts.patience is not None else {}
         if parts.percent or parts.shots:
             settings["folds"] = []
+        few = analysis in ANALYSES and ANALYSES[analysis].rule == "finetune_shots"
+        if few:
+            _settle_shots(settings, self.drawn(analysis))
         _settle_search(settings)
         if model and analysis != "lora" and self.model(model).stem in self.config["baselines"]:
             for key in ("trainable", "layer_rates", "unfreeze", "weight_precision"):
@@ -370,6 +375,8 @@ class Plan:
             usual = {key: usual[key] for key in usual if key not in ("pca", "cv_folds")}
             usual |= {} if chosen else FEW_SHOTS
         settings = {**usual, **said}
+        if self.drawn(analysis).get("head") == LEAVE_ONE_OUT:
+            settings["choice"] = LEAVE_ONE_OUT
         own = self.model(model).entry.get("poolings") if model else None
         return settings | ({"poolings": own} if own else {})
 
@@ -413,8 +420,11 @@ class Plan:
         return {**EXPLAINING, **self.config["analyses"].get(analysis, {}).get("explaining", {})}
 
     def rate_from(self, cell: Cell) -> Cell | None:
-        """The cell of fine-tuning whose learning rate an explanation takes; None where it searches its own."""
-        other = self.config["analyses"][cell.analysis].get("explaining", {}).get("rate_from", "")
+        """The cell of fine-tuning whose learning rate an explanation, or training on few rows, takes; None where it
+        has its own."""
+        spec = self.config["analyses"][cell.analysis]
+        said = spec.get("explaining" if ANALYSES[cell.analysis].rule == "explain" else "shots", {})
+        other = said.get("rate_from", "")
         same = cell._replace(analysis=other)
         return same if same in self.by_task.get(other, {}).get(cell.task, ()) else None
 
@@ -499,7 +509,8 @@ class Plan:
         Those of the section `embedding` are for probes and distances of variants; clusters are of the last layer unless
         their analysis says otherwise.
         """
-        if analysis in FEW and (self.drawn(analysis) or self.is_fixed(analysis)):
+        left_out = self.drawn(analysis).get("head") == LEAVE_ONE_OUT
+        if analysis in FEW and not left_out and (self.drawn(analysis) or self.is_fixed(analysis)):
             return ()  # nothing chooses among them
         return self._named_layers(analysis)
 
@@ -798,6 +809,15 @@ def leading(tasks: Mapping[str, Collection[str]]) -> str:
     own = whole.get("finetune", set())
     wider = [name for name, others in whole.items() if name == "finetune" or (own and own < others)]
     return max(wider if "finetune" in whole else whole, key=lambda name: len(whole[name]), default="finetune")
+
+
+def _settle_shots(settings: dict[str, Any], drawn: Mapping[str, Any]) -> None:
+    """Of training on few rows that are drawn: steps in place of epochs, a rate that is given, and nothing that
+    validation rows would choose."""
+    for key in ("extend", "search", "rungs", "patience", "fold_count", "unfreeze", "chunks"):
+        settings.pop(key, None)
+    rates = [drawn["learning_rate"]] if "learning_rate" in drawn else []
+    settings |= {"steps": drawn.get("steps", FEW_STEPS), "epochs": 1, "learning_rates": rates, "folds": []}
 
 
 def _settle_search(settings: dict[str, Any]) -> None:

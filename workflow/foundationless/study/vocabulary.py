@@ -15,7 +15,7 @@ RULES = (
     "download_weights", "import_weights", "make_control_arm", "download_tokenizer", "download_own_tokenizer",
     "train_tokenizer",
     "pretrain_leg", "pretrain", "pretrain_control", "pretrain_self",
-    "finetune_part", "finetune_model", "fit_baseline", "embed", "probe",
+    "finetune_part", "finetune_model", "finetune_shots", "fit_baseline", "embed", "probe",
     "import_vectors", "import_scores",
     "simulate_effects", "build_effects", "import_genes", "build_vocabulary", "pretrain_cells", "embed_genes",
     "predict_effects",
@@ -99,7 +99,7 @@ class Analysis:
     @property
     def classifies(self) -> bool:
         """A classification: baselines join it, its sets may be derived ones, every arm has every seed."""
-        return self.rule in ("finetune_model", "probe")
+        return self.rule in ("finetune_model", "finetune_shots", "probe")
 
     @property
     def probes_variants(self) -> bool:
@@ -180,6 +180,10 @@ ANALYSES = {
     ),
     "fewshot": Analysis(
         "probe", "biotype", "… with a few examples a class, drawn many times?",
+        figure="fewshot",
+    ),
+    "fewshot_finetune": Analysis(
+        "finetune_shots", "finetune", "… and when a few examples a class, drawn as often, train the whole network?",
         figure="fewshot",
     ),
     "retrieval": Analysis(
@@ -296,11 +300,15 @@ NO_CHUNKS = CHUNKS[0]
 
 # Analyses of a few training rows, and what their probes are where a study says nothing: a head that no validation row
 # chooses. `fixed`: the classifier and the pooling named first, untuned.
-FEW = ("fewshot", "retrieval")
+FEW = ("fewshot", "fewshot_finetune", "retrieval")
+
+FEW_STEPS = 100  # of training on them, where a study says nothing
 
 FIXED, VALIDATION = "fixed", "validation"
 
-CHOICES = (VALIDATION, FIXED)
+LEAVE_ONE_OUT = "leave_one_out"  # of few rows that are drawn: strength and features, by these rows alone
+
+CHOICES = (VALIDATION, FIXED, LEAVE_ONE_OUT)
 
 FEW_SHOTS: Mapping[str, Any] = {"choice": FIXED, "probes": ["logistic"], "poolings": ["mean"]}
 

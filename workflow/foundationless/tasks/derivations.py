@@ -9,32 +9,11 @@ import pandas as pd
 from foundationless.data.dna import reverse_complement
 from foundationless.errors import UserError
 from foundationless.study.vocabulary import CLASSES
+from foundationless.tasks.draws import draw_ranks, labelled_units, ranks_of, units_of
 from foundationless.tasks.leakage import audit
-from foundationless.tasks.outputs.labels import SHOWN, named, strata
+from foundationless.tasks.outputs.labels import SHOWN, named
 from foundationless.tasks.sequence_sets import JOINED, SPLITS, labels_in
 from foundationless.tasks.splits import draw_splits
-
-
-def _units(frame: pd.DataFrame) -> pd.Series:
-    """What is kept or dropped as one: a person's haplotypes, a window with its mutants, else a single row."""
-    for name in ("sample", "window"):
-        if name in frame.columns:
-            return frame[name]
-    return frame["id"]
-
-
-def _ranks(units: pd.DataFrame, seed: int | tuple[int, int]) -> pd.Series:
-    """Rank of each unit within its label under one seeded shuffle: cutting at a higher rank only adds units."""
-    shuffled = units.iloc[np.random.default_rng(seed).permutation(len(units))]
-    return shuffled.groupby("label").cumcount().reindex(units.index)
-
-
-def _labelled_units(frame: pd.DataFrame, as_strata: bool = True) -> pd.DataFrame:
-    """One row per unit, in order of appearance, with its label ("" where it has none); as what a draw is stratified by
-    ("" for all where labels are of outputs), or as it stands."""
-    labels = strata(frame) if as_strata else frame["label"]
-    units = pd.DataFrame({"unit": _units(frame), "label": labels.fillna("")})
-    return units.drop_duplicates("unit").reset_index(drop=True)
 
 
 def limit_split(frame: pd.DataFrame, split: str, size: int, seed: int) -> pd.DataFrame:
@@ -50,7 +29,7 @@ def limit_split(frame: pd.DataFrame, split: str, size: int, seed: int) -> pd.Dat
     inside = frame["split"] == split
     if JOINED in frame.columns:
         inside &= ~frame[JOINED].fillna(False).astype(bool)
-    units = _labelled_units(frame[inside])
+    units = labelled_units(frame[inside])
     if len(units) <= size:
         return frame
     counts = units["label"].value_counts().sort_index()
@@ -62,28 +41,16 @@ def limit_split(frame: pd.DataFrame, split: str, size: int, seed: int) -> pd.Dat
     while quota.sum() < size:
         quota[np.argmax(np.where(quota < available, exact - quota, -np.inf))] += 1
     allowed = dict(zip(counts.index, quota, strict=True))
-    kept = units.loc[_ranks(units, seed) < units["label"].map(allowed), "unit"]
-    return frame[~inside | _units(frame).isin(set(kept))].reset_index(drop=True)
+    kept = units.loc[ranks_of(units, seed) < units["label"].map(allowed), "unit"]
+    return frame[~inside | units_of(frame).isin(set(kept))].reset_index(drop=True)
 
 
 def _keep_training(frame: pd.DataFrame, allowed: dict[str, float], seed: int, draw: int) -> pd.DataFrame:
     """The set with so many training units of each label, the first in the order that `seed` and `draw` give."""
     inside = frame["split"] == "train"
-    units = _labelled_units(frame[inside])
-    kept = units.loc[_draw_ranks(units, seed, draw) < units["label"].map(allowed), "unit"]
-    return frame[~inside | _units(frame).isin(set(kept))].reset_index(drop=True)
-
-
-def _draw_ranks(units: pd.DataFrame, seed: int, draw: int) -> pd.Series:
-    return _ranks(units, (seed, draw) if draw else seed)
-
-
-def shot_ranks(train: pd.DataFrame, seed: int, draws: int) -> np.ndarray:
-    """Ranks [draws, train rows] of training rows within their class: draw K of N shots takes those below N, as
-    `training_shots` does."""
-    units = _labelled_units(train)
-    place = pd.Index(units["unit"]).get_indexer(_units(train))
-    return np.stack([_draw_ranks(units, seed, draw).to_numpy()[place] for draw in range(draws)])
+    units = labelled_units(frame[inside])
+    kept = units.loc[draw_ranks(units, seed, draw) < units["label"].map(allowed), "unit"]
+    return frame[~inside | units_of(frame).isin(set(kept))].reset_index(drop=True)
 
 
 def _training_counts(frame: pd.DataFrame) -> dict[str, int]:
@@ -91,7 +58,7 @@ def _training_counts(frame: pd.DataFrame) -> dict[str, int]:
     inside = frame["split"] == "train"
     if not inside.any():
         raise UserError("the set has no train split to take a share of.")
-    counts = _labelled_units(frame[inside])["label"].value_counts()
+    counts = labelled_units(frame[inside])["label"].value_counts()
     return {str(label): int(count) for label, count in counts.items()}
 
 
@@ -143,9 +110,9 @@ def permute_labels(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     generator = np.random.default_rng(seed)
     labels = frame["label"].copy()
     for inside in (frame["split"] != "test", frame["split"] == "test"):
-        units = _labelled_units(frame[inside], as_strata=False)
+        units = labelled_units(frame[inside], as_strata=False)
         dealt = dict(zip(units["unit"], units["label"].to_numpy()[generator.permutation(len(units))], strict=True))
-        labels[inside] = _units(frame)[inside].map(dealt)
+        labels[inside] = units_of(frame)[inside].map(dealt)
     return frame.assign(label=labels.where(labels != "", None))
 
 

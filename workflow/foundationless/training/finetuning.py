@@ -21,7 +21,7 @@ and the paper's choice does not exist.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """What the runs of a job are made of: the set, its rows to test on, folds, and a classifier; `decisive`: of what.
 
     `parameters` of the model, and those of them that are `trained`.
@@ -138,7 +138,7 @@ def finetune(
     device holds, see `stacking.capacity`). `parts`: directories of `train_part`, whose runs are all that there are: one
     that is missing is a `UserError`, for what puts parts together has no GPU.
     """
-    ready = _prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack)
+    ready = prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack)
     for part in parts:
         sweep.take_runs(part, directory)
     grid = sorted(settings.learning_rates)
@@ -188,7 +188,7 @@ def train_chosen(
     continued from their checkpoints, and those that had ended are trained again, for nothing keeps their weights.
     """
     settings = replace(settings, folds=settings.folds[:1])
-    ready = _prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack=1)
+    ready = prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack=1)
     if isinstance(ready.classifier, Chunked):
         raise UserError("--chunks: a classifier of chunks is not explained yet; leave it out.")
     directory.mkdir(parents=True, exist_ok=True)
@@ -230,7 +230,7 @@ def train_part(
     after its share of the epochs that the group has at most. What `known`, the directory of the whole job, already
     keeps is not trained again.
     """
-    ready = _prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack)
+    ready = prepare(weights, sequences, settings, compute, recipe, checkpoint_seconds, pack)
     grid = sorted(settings.learning_rates)
     units = [[(fold, rate)] for fold in ready.folds for rate in grid]
     if settings.race or settings.extend:
@@ -275,15 +275,21 @@ def _epochs_done(job: Job, runs: Sequence[Run]) -> int:
     return sum(state["epoch"] for state in states.values())
 
 
-def _prepare(
+def prepare(
     weights: Path,
     sequences: Path,
     settings: Settings,
     compute: Compute,
     recipe: int,
-    checkpoint_seconds: float,
-    pack: int,
-) -> _Ready:
+    checkpoint_seconds: float = 0.0,
+    pack: int = 1,
+    cut: Callable[[pd.DataFrame], tuple[pd.DataFrame, list[Fold], str]] | None = None,
+) -> Ready:
+    """The classifier of a job as its runs begin, and what they learn from.
+
+    `cut`: the rows of the set that are read, folds of these, and in words how they were made (None: all rows, and the
+    folds of the settings).
+    """
     if pack < 0 or checkpoint_seconds < 0:
         raise UserError("--pack and --checkpoint-seconds must be at least 0.")
     frame = read_sequences(sequences, ["id", "sequence", "label", "split", "group"], settings.strict_alphabet)
@@ -295,7 +301,10 @@ def _prepare(
         raise UserError(
             f"--chunks {settings.chunks}: these weights are read as in the paper, which has none; leave it out."
         )
-    folds, splitter = sweep.split_folds(frame, settings.fold_count, settings.folds)
+    if cut is None:
+        folds, splitter = sweep.split_folds(frame, settings.fold_count, settings.folds)
+    else:
+        frame, folds, splitter = cut(frame)
     how = (settings.class_weights, settings.chunks)
     examples = prepare_examples(frame, sequences.name, tokenizer, limit, *how)
     check_metric(settings.metric, examples.learned, sequences.name)
@@ -304,7 +313,7 @@ def _prepare(
     if settings.weight_precision == "bf16" and compute.precision != "bf16":
         raise UserError("--weight-precision bf16: it is for passes in bfloat16; give --precision bf16, too.")
     layers = choose_trained(model, settings, derived_seed(settings.seed, ADAPTERS))
-    decisive = _decisive(weights, sequences, settings, compute.precision, limit, splitter, recipe)
+    decisive = decisive_of(weights, sequences, settings, compute.precision, limit, splitter, recipe)
     # not the bare seed: random weights of that seed began with the same draws
     torch.manual_seed(derived_seed(settings.seed, HEAD))
     given = (model, tokenizer, examples.learned.width, settings.pooling, settings.batch_size, layers)
@@ -314,11 +323,11 @@ def _prepare(
     trained += model.width * examples.learned.width * (2 if attended else 1)
     moved = classifier.to(compute.device)
     save_memory(model, settings)
-    return _Ready(frame, examples, test, folds, moved, decisive, parameters, trained)
+    return Ready(frame, examples, test, folds, moved, decisive, parameters, trained)
 
 
 def _job(
-    ready: _Ready,
+    ready: Ready,
     settings: Settings,
     compute: Compute,
     directory: Path,
@@ -333,13 +342,13 @@ def _job(
 
 
 def _train_all(
-    job: Job, ready: _Ready, plan: list[tuple[Fold, float]], pack: int
+    job: Job, ready: Ready, plan: list[tuple[Fold, float]], pack: int
 ) -> tuple[list[tuple[Fold, float]], dict[str, Mapping[str, Any]], list[dict[str, Any]]]:
     """Race or sweep."""
     return (_race if job.settings.race else _sweep)(job, ready.classifier, plan, ready.decisive, pack)
 
 
-def _decisive(
+def decisive_of(
     weights: Path, sequences: Path, settings: Settings, precision: str, limit: int, splitter: str, recipe: int
 ) -> dict[str, Any]:
     """All that decides the runs of a job, but for their folds and learning rates."""

@@ -4,7 +4,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.errors import UserError
-from foundationless.evaluation.records import Result, beyond
+from foundationless.evaluation.records import Result, beyond, read_record
 from foundationless.runtime.files import atomic_path, read_json, sha256, write_json
 from foundationless.runtime.log import tell
 from foundationless.study.vocabulary import CHUNKS, CLASSES, LEARNED_METRICS, NO_CHUNKS, labels_of
@@ -138,6 +138,19 @@ class Fold:
     def name(self) -> str:
         """`fold5`, or `published` for the set's own split."""
         return "published" if self.number < 0 else f"fold{self.number}"
+
+
+def chosen_rate(record: Path, settings: Settings) -> Settings:
+    """The settings of the one run whose learning rate validation chose in a record of fine-tuning.
+
+    Of a record of several folds that is the first fold's. `UserError` where the record says no such choice.
+    """
+    fold = f"fold{settings.folds[0]}" if settings.folds else "published"
+    for selection in read_record(record)["selections"]:
+        mine = selection["what"] == "learning_rate" and selection["split"] == "validation"
+        if mine and selection.get("within") == fold:
+            return replace(settings, learning_rates=(float(selection["chosen"]),), extend=0, rungs=(0,))
+    raise UserError(f"{record}: validation chose no learning rate of {fold} there; leave --chosen out to search one.")
 
 
 def run_name(fold: Fold, learning_rate: float) -> str:

@@ -44,7 +44,7 @@ from foundationless.evaluation.task_results import (
     read_run,
     sizes,
 )
-from foundationless.study.vocabulary import FIXED
+from foundationless.study.vocabulary import FIXED, LEAVE_ONE_OUT
 
 BESIDE = "validation.parquet"
 LACKING = "no validation predictions: older than the file that keeps them"
@@ -140,7 +140,9 @@ def _validation(
         for name in cell.chosen["validation"]:
             fold, _, run = name.partition(" ")
             if source is None:
-                notes[cell.arm] = UNREAD if cell.record.get("settings", {}).get("chosen_by") == FIXED else LACKING
+                notes[cell.arm] = (
+                    UNREAD if cell.record.get("settings", {}).get("chosen_by") in (FIXED, LEAVE_ONE_OUT) else LACKING
+                )
                 continue
             rows = source.filter(pc.and_(pc.equal(source["run"], run), pc.equal(source["fold"], int(fold))))
             rows = rows.filter(rows["label"].is_valid())

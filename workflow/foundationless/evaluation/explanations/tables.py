@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from foundationless.data.dna import reverse_complement
-from foundationless.evaluation.aggregate import decide, holm
+from foundationless.evaluation.aggregate import judge
 from foundationless.evaluation.bootstrap import Arm, Estimate, compare_arms, interval, resample_weights
 from foundationless.evaluation.task_results import FEWEST_GROUPS
 from foundationless.study.vocabulary import MARGINS
@@ -70,16 +70,13 @@ def _difference(versus: str, found: Estimate, margin: float) -> dict[str, Any]:
 def _with_words(table: pd.DataFrame) -> pd.DataFrame:
     """With adjusted p values and the word of each difference."""
     table = table.assign(p_holm=np.nan, verdict="")
-    equivalence = table["p_tost"].to_numpy(dtype=float, copy=True)
     for _, part in table[table["versus"] != ""].groupby(["method", "versus"], sort=False):
-        table.loc[part.index, "p_holm"] = holm(part["p"])
-        equivalence[part.index] = holm(part["p_tost"])
-    told = table[["p_holm", "delta", "seeds"]].to_numpy(dtype=float)
-    words = [
-        decide(p, tost, delta, seeds=seeds) if versus else ""
-        for (p, delta, seeds), tost, versus in zip(told.tolist(), equivalence.tolist(), table["versus"], strict=True)
-    ]
-    return table.assign(verdict=words)
+        known = part[["p", "p_tost", "delta", "seeds"]].astype(float).assign(learned=True)
+        rows = [{str(key): value for key, value in row.items()} for row in known.to_dict("records")]
+        judge(rows)
+        for name in ("p_holm", "verdict"):
+            table.loc[part.index, name] = [row[name] for row in rows]
+    return table
 
 
 def _units(rows: pd.DataFrame) -> "pd.Series[Any]":

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from foundationless.evaluation.aggregate import ALPHA, decide, holm
+from foundationless.evaluation.aggregate import ALPHA, judge
 from foundationless.evaluation.bootstrap import Arm, Run, compare_arms, interval, join, score_runs
 from foundationless.evaluation.task_results import FEWEST_GROUPS, KEYS
 from foundationless.study.vocabulary import MARGINS
@@ -131,9 +131,8 @@ def _judged(rows: Rows) -> Rows:
             together = (row["model"], row["init"], row["versus"], "" if leads else row["metric"])
             families.setdefault(together, []).append(row)
     for family in families.values():
-        adjusted, equal = (holm(np.array([row[name] for row in family])) for name in ("p", "p_tost"))
-        for row, p, p_tost in zip(family, adjusted, equal, strict=True):
-            row["p_holm"] = p
-            row["verdict"] = decide(p, p_tost, row["delta"], learned=row.pop("learned"), seeds=row["seeds"])
+        judge(family)
+        for row in family:
+            del row["learned"]
             row["seeds"] = row["seeds"] if np.isfinite(row["seeds"]) else np.nan
     return rows

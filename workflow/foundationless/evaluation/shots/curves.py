@@ -16,16 +16,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from foundationless.evaluation.aggregate import ALPHA, decide
+from foundationless.evaluation.aggregate import ALPHA, judge
 from foundationless.evaluation.bootstrap import Arm, compare_arms, interval, join, score_rankings
 from foundationless.evaluation.shots.recall import MARGIN, RECALL, recall_at
 from foundationless.evaluation.task_results import KEYS, Name, TaskResults
-from foundationless.study.vocabulary import METRICS
+from foundationless.study.vocabulary import ANALYSES, METRICS
 
+FROZEN, TRAINED = "frozen", "fine-tuned"  # how a network learns from the rows: `how`
 SCORE, AREA = "score", "area"  # what a row is of: `measure`
 FEWSHOT = [
-    *KEYS, "metric", "measure", "rows", "versus", "reference", "value", "low", "high", "sd", "p", "p_tost", "margin",
-    "verdict", "draws", "seeds", "reference_seeds", "n_test",
+    *KEYS, "how", "metric", "measure", "rows", "versus", "reference", "value", "low", "high", "sd", "p", "p_holm",
+    "p_tost", "p_tost_holm", "margin", "verdict", "draws", "seeds", "reference_seeds", "n_test",
 ]  # fmt: skip
 
 Rows = list[dict[str, Any]]
@@ -57,7 +58,32 @@ def curves(
         for measure, number, parts in _parts(results, scored, numbers):
             said = {"metric": name, "measure": measure, "rows": number, "margin": margin}
             rows += _rows(results, parts, said, learned)
+    _judge(rows)
     return pd.DataFrame(rows, columns=FEWSHOT)
+
+
+def _judge(rows: Rows) -> None:
+    """The word of every difference, after Holm over the numbers of rows of a pair of arms; areas, one number a pair,
+    stand for themselves."""
+    families: dict[tuple[Any, ...], Rows] = {}
+    for row in rows:
+        if "versus" in row:
+            pair = tuple(row[key] for key in ("model", "init", "metric", "measure", "versus", "reference"))
+            families.setdefault(pair, []).append(row)
+    for family in families.values():
+        judged = [
+            {key: row[key] for key in ("p", "p_tost", "learned", "versus")}
+            | {"delta": row["value"], "seeds": row["fewest_seeds"], "metrics": row["metric"]}
+            for row in family
+        ]
+        judge(judged)
+        for row, one in zip(family, judged, strict=True):
+            row |= {key: one[key] for key in ("p_holm", "p_tost_holm", "verdict")}
+
+
+def _how(analysis: str, init: str) -> str:
+    trains = analysis in ANALYSES and ANALYSES[analysis].rule == "finetune_shots"
+    return TRAINED if trains and init != "baseline" else FROZEN
 
 
 def _learned(
@@ -126,6 +152,7 @@ def _rows(
     rows: Rows = []
     for name, arm in arms.items():
         about = results.identity(name) | dict(said) | _sizes(results, name, arm)
+        about["how"] = _how(about["analysis"], about["init"])
         found = interval(arm, results.seed, said["metric"] if said["metric"] in METRICS else "")
         low = max(found.low, METRICS[said["metric"]].lowest if said["metric"] in METRICS else 0.0)
         rows.append(about | {"value": found.value, "low": low, "high": found.high, "sd": _sd(arm)})
@@ -133,17 +160,14 @@ def _rows(
             other = arms[reference]
             change = compare_arms(arm, other, results.seed)
             p_tost = change.p_tost(said["margin"])
+            p = float("nan") if change.p is None else change.p
             drawn = [seeds for each in (name, reference) if np.isfinite(seeds := results.seeds(each))]
-            word = decide(
-                float("nan") if change.p is None else change.p, p_tost, change.value,
-                learned=learned[name, reference], seeds=min(drawn, default=np.inf),
-                metrics=said["metric"], versus=versus,
-            )  # fmt: skip
             rows.append(
                 about
                 | {"versus": versus, "reference": reference[0], "value": change.value}
-                | {"low": change.low, "high": change.high, "sd": _sd(arm, other), "p": change.p, "p_tost": p_tost}
-                | {"verdict": word, "reference_seeds": len(np.unique(other.seeds))}
+                | {"low": change.low, "high": change.high, "sd": _sd(arm, other), "p": p, "p_tost": p_tost}
+                | {"learned": learned[name, reference], "fewest_seeds": min(drawn, default=np.inf)}
+                | {"reference_seeds": len(np.unique(other.seeds))}
             )
     return rows
 

@@ -27,8 +27,8 @@ from foundationless.evaluation.metrics import (
 from foundationless.evaluation.outputs import predictions as output_predictions
 from foundationless.evaluation.outputs.again import mean_of, recompute
 from foundationless.evaluation.outputs.predictions import OF_CLASSES, Stated
-from foundationless.evaluation.records import hash_numbers
-from foundationless.evaluation.task_results import SELECTED_BY, of_split
+from foundationless.evaluation.records import SELECTED_BY, hash_numbers
+from foundationless.evaluation.task_results import of_split
 from foundationless.runtime.files import sha256
 from foundationless.study.vocabulary import (
     CLASS_METRICS,

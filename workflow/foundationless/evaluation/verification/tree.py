@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from foundationless.data.dna import digest
 from foundationless.errors import UserError
 from foundationless.evaluation.layers.depth import measure_layers
-from foundationless.evaluation.records import read_record
+from foundationless.evaluation.records import SELECTED_BY, read_record
 from foundationless.evaluation.table_files import read_csv
-from foundationless.evaluation.task_results import KEYS, SELECTED_BY, read_predictions
+from foundationless.evaluation.task_results import KEYS, read_predictions
 from foundationless.evaluation.task_summary import average_records
 from foundationless.evaluation.verification.arms import check_arms
 from foundationless.evaluation.verification.cells import Cell, Check, Items, check_cell, same

@@ -13,10 +13,11 @@ import pandas as pd
 from foundationless.errors import UserError
 from foundationless.evaluation.metrics import evaluate_ranking
 from foundationless.evaluation.records import Result, finite
+from foundationless.evaluation.shots.draws import MARKS
 from foundationless.features.classifiers import ProbeSettings, Samples, directions
 from foundationless.features.probes import Outcome
-from foundationless.features.shots.drawing import MARKS, Drawn
 from foundationless.study.vocabulary import FIXED, RANK_METRICS
+from foundationless.tasks.draws import Drawn
 
 OTHER, SITE = "other", "site"  # labels of the candidates; the second of two classes is the positive one
 
@@ -46,7 +47,7 @@ def run_retrieval(
     rows.attrs = {}
     frames: list[pd.DataFrame] = []
     results: list[Result] = []
-    for fold, taken, draw, places in drawn.each(samples, site):
+    for fold, taken, draw, places, _ in drawn.each(samples.frame, site):
         scores = nearness(unit[test], unit[places[labels[places] == site]], by)
         run = f"{taken} sites, draw {draw}"
         frames.append(rows.assign(score=scores, run=run, fold=fold, **MARKS, split="test"))

@@ -13,6 +13,11 @@ from foundationless.reporting.figures.inputs import Tables, each
 COLUMNS, CURVE_MM, SMALL = 3, 50.0, 5.2
 MOST_TASKS, MOST_AREAS, MOST_RANKED = 3, 14, 7  # panels of curves, and rows of the lists below them
 RECALL = "recall_fpr05"
+FROZEN, TRAINED = WAYS = ("fewshot", "fewshot_finetune")  # how a network learns from few rows, panel by panel
+TITLE = {
+    False: "Few shots · Frozen features from a few rows a class, and nearness to a few known sites",
+    True: "Few shots · Frozen or fine-tuned on a few rows a class, and nearness to a few known sites",
+}
 
 
 def fewshot(tables: Tables) -> Figure:
@@ -22,17 +27,20 @@ def fewshot(tables: Tables) -> Figure:
     """
     found = tables.extra("fewshot")
     found = found[found["model"].isin(tables.looks)]
-    drawn, near = (found[found["analysis"] == name] for name in ("fewshot", "retrieval"))
+    near = found[found["analysis"] == "retrieval"]
+    drawn = found[found["analysis"] != "retrieval"]
     if found.empty:
         return probing.fewshot(tables)
     curves = _curves_of(drawn)
     every = tables.task_names(curves["task"])
+    ways = [name for name in WAYS if name in set(curves["analysis"])]
     lists = [_differences(tables, rows) for rows in (drawn[drawn["measure"] == "area"], near[near["metric"] == RECALL])]
-    tasks, areas, ranked = every[:MOST_TASKS], lists[0][:MOST_AREAS], lists[1][:MOST_RANKED]
+    tasks, areas, ranked = every[: MOST_TASKS - len(ways) // 2], lists[0][:MOST_AREAS], lists[1][:MOST_RANKED]
     cut = len(tasks) < len(every) or len(areas) < len(lists[0]) or len(ranked) < len(lists[1])
     rest = "The first tasks and models are shown; fewshot.csv has all." if cut else ""
-    columns = min(COLUMNS, max(1, len(tasks)))
-    heights = [CURVE_MM * -(-len(tasks) // columns)]
+    panels = [(task, way) for task in tasks for way in ways if _of_panel(curves, task, way).any()]
+    columns = min(len(ways) if len(ways) > 1 else COLUMNS, max(1, len(panels)))
+    heights = [CURVE_MM * -(-len(panels) // columns)]
     heights += [16 + layout.ROW_MM * len(rows) if rows else 0 for rows in (areas, ranked)]
     if not any(heights):
         return probing.fewshot(tables)
@@ -43,13 +51,19 @@ def fewshot(tables: Tables) -> Figure:
     ]
     margins = found[found["versus"].notna()].replace({"metric": {RECALL: "recall"}})
     handles[0] += [style.band_handle(layout.margin_words(margins))]
-    title = "Few shots · Frozen features from a few rows a class, and nearness to a few known sites"
+    title = TITLE[TRAINED in ways]
     figure, body = style.page(sum(heights), title=title, caption=f"{_caption(tables, found)} {rest}", handles=handles)
     top, middle, bottom = layout.stack(body, heights)
-    for axes, task in zip(layout.grid(top, len(tasks), columns), tasks, strict=True) if top else ():
-        _curves(axes, tables, curves[curves["task"] == task], names)
-        axes.set_title(tables.task_label(task))
-    _rows(middle, tables, areas, drawn[drawn["measure"] == "area"], "Area: mean height over log rows")
+    shown: dict[str, list[Axes]] = {}
+    for axes, (task, way) in zip(layout.grid(top, len(panels), columns), panels, strict=True) if top else ():
+        _curves(axes, tables, curves[_of_panel(curves, task, way)], names)
+        axes.set_title(f"{tables.task_label(task)}{_way(way, len(ways))}")
+        shown.setdefault(task, []).append(axes)
+    for beside in shown.values():
+        ends = [end for axes in beside for end in axes.get_ylim()]
+        for axes in beside:
+            axes.set_ylim(min(ends), max(ends))
+    _rows(middle, tables, areas, drawn[drawn["measure"] == "area"], "Area")
     _rows(bottom, tables, ranked, near[near["metric"] == RECALL], "Recall at 5 % false positives")
     return figure
 
@@ -59,12 +73,22 @@ def _curves_of(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["versus"].isna() & (rows["measure"] == "score")]
 
 
-def _differences(tables: Tables, rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """(task, model) of every pretrained arm that is compared with something, in order."""
+def _of_panel(rows: pd.DataFrame, task: str, analysis: str) -> "pd.Series[bool]":
+    return (rows["task"] == task) & (rows["analysis"] == analysis)
+
+
+def _way(analysis: str, ways: int = 2) -> str:
+    """What a label adds, where networks learn in several ways."""
+    return {FROZEN: ", frozen", TRAINED: ", fine-tuned"}.get(analysis, "") if ways > 1 else ""
+
+
+def _differences(tables: Tables, rows: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """(task, model, analysis) of every pretrained arm that is compared with something, in order."""
     pairs = rows[rows["versus"].notna() & (rows["init"] == "pretrained")]
-    known = set(zip(pairs["task"], pairs["model"], strict=True))
-    names = tables.order(pairs["model"])
-    return [(task, name) for task in tables.task_names(pairs["task"]) for name in names if (task, name) in known]
+    known = set(zip(pairs["task"], pairs["model"], pairs["analysis"], strict=True))
+    names, ways = tables.order(pairs["model"]), [*WAYS, "retrieval"]
+    every = [(task, name, way) for task in tables.task_names(pairs["task"]) for name in names for way in ways]
+    return [one for one in every if one in known]
 
 
 def _curves(axes: Axes, tables: Tables, rows: pd.DataFrame, names: list[str]) -> None:
@@ -85,15 +109,19 @@ def _curves(axes: Axes, tables: Tables, rows: pd.DataFrame, names: list[str]) ->
     axes.grid(axis="y")
 
 
-def _rows(strip: object, tables: Tables, places: list[tuple[str, str]], rows: pd.DataFrame, title: str) -> None:
+def _rows(strip: object, tables: Tables, places: list[tuple[str, str, str]], rows: pd.DataFrame, title: str) -> None:
     """Left every arm, right the pretrained arm less its random self (mark) and less each baseline (grey tick)."""
     if strip is None:
         return
     values, changes = strip.subplots(1, 2, width_ratios=[1.2, 1])  # type: ignore[attr-defined]
-    ticks = [(f"{tables.task_label(task)}: {tables.looks[name].label}", "normal") for task, name in places]
+    ways = len({way for *_, way in places})
+    ticks = [
+        (f"{tables.task_label(task)}: {tables.looks[name].label}{_way(way, ways)}", "normal")
+        for task, name, way in places
+    ]
     changes.axvline(0, color=style.INK, linewidth=0.6)
-    for y, (task, name) in enumerate(places):
-        of_task = rows[rows["task"] == task]
+    for y, (task, name, way) in enumerate(places):
+        of_task = rows[_of_panel(rows, task, way)]
         mine = of_task[of_task["model"].eq(name) | (of_task["init"] == "baseline")]
         shown = {"pretrained", "random"}
         for row in each(mine[mine["versus"].isna()]):
@@ -128,6 +156,11 @@ def _caption(tables: Tables, found: pd.DataFrame) -> str:
             "of these rows (nested, the same for every arm) and seeds; the record's chosen_by says whether anything "
             "chose the head (fixed: nothing, no validation row is read). "
         )
+    if (found["analysis"] == TRAINED).any():
+        words += (
+            "Fine-tuned: the whole network learns from the rows of a draw, for a fixed number of steps at a rate that "
+            "they did not choose, and its last weights are tested; its baselines learn from the same rows. "
+        )
     if (found["analysis"] == "retrieval").any():
         words += (
             "Recall: share of the sites among the test rows that rank above all but 5 % of the others, by the cosine "
@@ -135,8 +168,9 @@ def _caption(tables: Tables, found: pd.DataFrame) -> str:
             "training sites. "
         )
     return (
-        f"{words}Bands and lines: 95 % bootstrap intervals over draws, test items and seeds. Left: every arm; right: "
+        f"{words}Area: mean height over the logarithm of the rows. Bands and lines: 95 % bootstrap intervals over "
+        "draws, test items and seeds. Left: every arm; right: "
         "paired differences of the pretrained arm with the model's random self (mark; number and word at the right, "
-        "not adjusted for the number of rows) and with each baseline (grey tick). "
+        "of one number a pair, hence not adjusted) and with each baseline (grey tick). "
         f"n = {numbers['n_test']} test items, {numbers['draws']} draws, {numbers['seeds']} seed(s). {tables.study}"
     )

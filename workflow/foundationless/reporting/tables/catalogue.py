@@ -272,7 +272,9 @@ TABLES: dict[str, Table] = {
         RESULTS, "A few training rows, drawn many times: score of every arm by training rows a class (`rows`), and the "
         "area under it, as its mean height over their logarithm (`measure`); with `versus` the paired difference: the "
         "pretrained arm less the model's random self, a network less a baseline (`reference`). 95 % intervals are over "
-        "draws, which all arms share, test items and seeds; `sd` is over draws; words are of the row alone. Of "
+        "draws, which all arms share, test items and seeds; `sd` is over draws. `how`: frozen features, or fine-tuned "
+        "as a whole. Words follow p values that are adjusted by Holm over the numbers of rows of a pair (`p_holm`); an "
+        "area is one number a pair. Of "
         "retrieval `rows` are known sites, and recall_fpr05 is the recall at 5 % false positives",
         _DIAGNOSTICS, f"{_ARM} metric measure rows versus reference",
         f"{_ARM} metric measure rows versus reference value low high draws seeds n_test verdict", parts=True,

@@ -16,20 +16,7 @@ from foundationless.scoring.explanations.motifs import Motifs
 from foundationless.scoring.explanations.rollout import has_attention
 from foundationless.training.compute import Compute
 from foundationless.training.finetuning import train_chosen
-from foundationless.training.sweep import Settings
-
-
-def chosen_rate(record: Path, settings: Settings) -> Settings:
-    """The settings of the one run whose learning rate validation chose in a record of fine-tuning.
-
-    Of a record of several folds that is the first fold's. `UserError` where the record says no such choice.
-    """
-    fold = f"fold{settings.folds[0]}" if settings.folds else "published"
-    for selection in records.read_record(record)["selections"]:
-        mine = selection["what"] == "learning_rate" and selection["split"] == "validation"
-        if mine and selection.get("within") == fold:
-            return replace(settings, learning_rates=(float(selection["chosen"]),), extend=0, rungs=(0,))
-    raise UserError(f"{record}: validation chose no learning rate of {fold} there; leave --chosen out to search one.")
+from foundationless.training.sweep import Settings, chosen_rate
 
 
 def run_job(

@@ -33,7 +33,11 @@ CPU_FLOPS = 1e11  # per second of a few cores, sustained; what a network gets wh
 # 34 bytes at 16 bit), and those alive at once in a forward pass alone.
 KEPT, ALIVE = 17, 30
 BATCH_ON_CPU = 1 << 19  # numbers of hidden states, as `embedding.CACHED`
-TRAINING = ("finetune_model", "explain")  # rules that train a classifier: weights, gradients and moments
+TRAINING = (
+    "finetune_model",
+    "finetune_shots",
+    "explain",
+)  # classifiers: weights, gradients, moments
 MERGE = "finetune_model of parts"  # a fine-tuning job that only puts together what its parts trained
 WILDCARDS = ("analysis", "task", "model", "init")  # what a request depends on
 SAVED = {

@@ -23,7 +23,14 @@ from foundationless.study.price import perturbation
 from foundationless.study.price.devices import DEFAULT, DEVICES, Device
 from foundationless.study.price.trained import forward_passes
 from foundationless.study.rungs import raced_epochs
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, SELF, is_other_pretraining, steps_of
+from foundationless.study.vocabulary import (
+    ANALYSES,
+    CONTROL_ARMS,
+    LEAVE_ONE_OUT,
+    SELF,
+    is_other_pretraining,
+    steps_of,
+)
 
 BUDGET = 16384  # tokens of a batch of pretraining, as the command's default
 NUCLEOTIDES = {"character": 1.0, "kmer": 6.0, "bpe": 5.0}  # that a token stands for, roughly
@@ -85,9 +92,13 @@ TABULATED = {
 TURNS = 7  # of hiding the tokens of a masked model, as `scoring.bases.bits` does
 MARKOV = 4e-7  # seconds a nucleotide of a corpus that Markov models are fitted to
 SCORED = 0.4  # seconds of what follows on scores of variants: intervals, files, record
+FOLDS_LEFT = 20  # at most, of leave-one-out on few rows
 FITTED = 20  # fits of a probe of variants with each kind of features: folds, each with parts that choose its strength
 # Rules that import torch beside those that score, and those of weights.
-NETWORKS = ("finetune_model", "explain", "embed", "embed_genes", "probe_variants", "pretrain_cells", "finetune_effects")
+NETWORKS = (
+    "finetune_model", "finetune_shots", "explain", "embed", "embed_genes", "probe_variants", "pretrain_cells",
+    "finetune_effects",
+)  # fmt: skip
 PRETRAINING = ("pretrain", "pretrain_control", "pretrain_self")
 WEIGHT_RULES = ("initialise", "make_control_arm", "download_weights", "import_weights", *PRETRAINING)
 _COMPUTING = {analysis.rule for analysis in ANALYSES.values()} | {"embed", "fit_baseline", "import_scores"}
@@ -166,6 +177,10 @@ class Workload:
             return self._perturbation(rule, analysis, task, model)
         if rule == "finetune_model":
             return self._finetuning(task, analysis, self.plan.model(model))
+        if rule == "finetune_shots" and not self.plan.drawn(analysis):  # of a job that nobody names
+            return self._network(rule, 600.0, 0.0)
+        if rule == "finetune_shots":
+            return self._few(task, analysis, self.plan.model(model))
         if rule == "explain" and not model:  # of a job that nobody names
             return self._network(rule, 600.0, 0.0)
         if rule == "explain":
@@ -367,6 +382,20 @@ class Workload:
         kept = PREDICTED[0] + PREDICTED[1] * self.outputs(task)
         return self._network("finetune_model", seconds, folds * ended * rows["test"] * kept)
 
+    def _few(self, task: str, analysis: str, model: Model) -> Work:
+        """Of every number of rows and draw: steps of training, and the test set once."""
+        settings, drawn = self.plan.finetuning(task, analysis, model.name), self.plan.drawn(analysis)
+        rows = self.rows(task)
+        tokens, longest = self.tokens(model, rows["length"])
+        length, steps = rows["length"] * longest / tokens, float(settings["steps"])
+        work, budget = forward_passes(settings, depth_of(model.config)), settings.get("token_budget", math.inf)
+        seconds = len(drawn["numbers"]) * self._forward(model, rows["test"], length, 1)
+        for number in drawn["numbers"]:
+            batch = min(float(settings["batch_size"]), float(CLASSES * number))
+            seconds += self._forward(model, batch * steps, length, work, batch, budget)
+        size = self._draws(analysis) * rows["test"] * PREDICTED[0]
+        return self._network("finetune_shots", drawn["draws"] * seconds, size)
+
     def _explaining(self, task: str, analysis: str, model: Model) -> Work:
         """Training as fine-tuning does, of one rate where another record says it, and what explains some test rows."""
         trained, settings = self._finetuning(task, analysis, model), self.plan.explaining(analysis)
@@ -465,9 +494,14 @@ class Workload:
         fits = number * sum(kind != "majority" for kind in kinds)
         outputs = self.outputs(task)
         draws = self._draws(analysis)
-        if drawn := self.plan.drawn(analysis):
+        drawn = self.plan.drawn(analysis)
+        folds = 1.0
+        if drawn.get("head") == LEAVE_ONE_OUT:  # a fit of every fold, too
+            folds += sum(min(each, FOLDS_LEFT) for each in drawn["numbers"]) / len(drawn["numbers"])
+        if drawn:
             number, rows = number * draws, rows | {"train": float(CLASSES * max(drawn["numbers"]))}
-        work = FIT * fits + sum(self._fit(kind, rows["train"], columns, settings, outputs) for kind in kinds) * number
+        once = sum(self._fit(kind, rows["train"], columns, settings, outputs) for kind in kinds)
+        work = FIT * fits + once * number * folds
         if drawn:  # each draw reads all other rows again
             work += draws * (DRAW + READ_SECONDS * self.total(task) * columns)
         if rule == "fit_baseline":  # its features are counted first, in Python, sequence by sequence
