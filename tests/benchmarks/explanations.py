@@ -1,7 +1,7 @@
-"""How often explanations find the words that were planted, over worlds simulated with seeds that no setting was chosen on.
+"""How often explanations find the words that were planted, over worlds on whose seeds no setting was chosen.
 
-A world is the demo's text and its question about strands, simulated with another seed, by which everything else is drawn,
-too. Of each the demo's model is pretrained, and it, its random self and a CNN are fine-tuned and explained as the demo's
+A world is the demo's text and its question about strands, simulated with another seed, by which all else is drawn, too.
+Of each the demo's model is pretrained, and it, its random self and a CNN are fine-tuned and explained as the demo's
 analysis `explanations` has it, through the workflow's own commands. Three times it is asked where the letters are:
 
 - `planted`: words carry the label, and the sites are those of the words.
@@ -39,7 +39,7 @@ from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.plan import Cell, Plan
 
-ANALYSIS, FIRST, WORLDS, MOVES = "explanations", 301, 12, 20
+ANALYSIS, FIRST, WORLDS, MOVES = "explanations", 301, 24, 20
 ARMS = ("pretrained", "random", "CNN")  # as they are called here
 KINDS = ("planted", "permuted", "moved")
 

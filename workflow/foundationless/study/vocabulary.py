@@ -402,8 +402,10 @@ PERTURBATION: Mapping[str, Any] = {
 # What attributes a classifier's logit to nucleotides (`scoring.explanations`), and the settings of the analysis where
 # neither a study nor a flag says otherwise. `threshold`: of a site of a matrix, as a probability of a random word.
 EXPLANATIONS = ("gradient_input", "integrated_gradients", "rollout", "mutagenesis")
+STARTS = ("mean", "zero", "shuffled")  # what gradients start from
 EXPLAINING: Mapping[str, Any] = {
-    "methods": list(EXPLANATIONS), "sequences": 64, "steps": 32, "baseline": "mean", "threshold": 1e-4,
+    "methods": list(EXPLANATIONS), "sequences": 64, "steps": 32, "baseline": "mean",
+    "references": 10, "threshold": 1e-4,
 }  # fmt: skip
 
 PLANTED = ("mark", "promoter", "enhancer")  # windows of the simulated genome whose motifs truth.tsv says

@@ -302,7 +302,7 @@ TABLES: dict[str, Table] = {
         RESULTS, "Whether attributions of a fine-tuned classifier point at known motifs, where a study has such an "
         "analysis: AUROC of motif letters by the magnitude of their attributions, mean over sequences and seeds, of "
         "every arm and method; against chance (0.5), and pretrained against random, paired by sequence, with the word. "
-        "`gap`: by how much a sum of attributions misses the difference of logits, at most",
+        "`miss`: by how much a sum of attributions misses the difference of logits, at most",
         "evaluation.explanations.tables:SCORES", "task model init method versus",
         "task model init method versus value delta low high p_holm verdict n seeds", parts=True,
     ),

@@ -371,7 +371,9 @@ class Workload:
         trained, settings = self._finetuning(task, analysis, model), self.plan.explaining(analysis)
         length = self.rows(task)["length"]
         some, start = min(float(settings["sequences"]), self.rows(task)["test"]), self.start("finetune_model")
-        passes = {"gradient_input": 4.0, "integrated_gradients": 3.0 * settings["steps"], "mutagenesis": 3 * length}
+        starts = settings["references"] if settings["baseline"] == "shuffled" else 1
+        passes = {"gradient_input": 4.0 * starts, "integrated_gradients": 3.0 * settings["steps"] * starts}
+        passes |= {"mutagenesis": 3 * length}
         once = self._forward(model, some, length, 1)
         seconds = trained.seconds - start + once * sum(passes.get(name, 1.0) for name in settings["methods"])
         size = 8.0 * some * length * len(settings["methods"])
