@@ -4,7 +4,7 @@ A world is the demo's text and its question about strands, simulated with anothe
 Of each the demo's model is pretrained, and it, its random self and a CNN are fine-tuned and explained as the demo's
 analysis `explanations` has it, through the workflow's own commands. Three times it is asked where the letters are:
 
-- `planted`: words carry the label, and the sites are those of the words.
+- `planted`: words carry the label, and the sites are those of the words. Integrated gradients once more from shuffles.
 - `permuted`: the same windows with labels permuted: words stand there, pretraining knows them, no label speaks of them.
 - `moved`: what was computed for `planted`, held against sites that every sequence has moved by a random number of
   letters, around its end: nothing stands there. So many draws a world; the word `better` is false, and due in 2.5 %.
@@ -34,14 +34,15 @@ from foundationless.evaluation.explanations.tables import score_table
 from foundationless.evaluation.records import read_record
 from foundationless.runtime.processes import map_forked
 from foundationless.scoring.explanations.job import inside, rank_letters
-from foundationless.scoring.explanations.motifs import Site
+from foundationless.scoring.explanations.motifs import ENDS, Site
 from foundationless.study.checks import read_study
 from foundationless.study.config import read_yaml
 from foundationless.study.plan import Cell, Plan
 
-ANALYSIS, FIRST, WORLDS, MOVES = "explanations", 301, 24, 20
+ANALYSIS, FIRST, WORLDS, MOVES = "explanations", 301, 20, 20
 ARMS = ("pretrained", "random", "CNN")  # as they are called here
 KINDS = ("planted", "permuted", "moved")
+REFERENCES = 5  # shuffles of each sequence, where gradients start from these
 
 
 def read_world(seed: int, smoke: bool) -> Plan:
@@ -90,12 +91,41 @@ def judge_world(directory: Path, smoke: bool, seed: int) -> dict[str, Any]:
             once(path, partial(compute, study, place, cell, "explain", explaining_flags(study, base)))
             accuracy.append({"world": seed, "kind": kind, "arm": arm_of(cell)} | accuracy_of(read_record(path)))
         predictions = [pd.read_parquet(directory_of(place, cell) / "predictions.parquet") for cell in cells]
-        rows += judge(study, predictions, {"world": seed, "kind": kind})
+        rows += judge(study, predictions, {"world": seed, "kind": kind, "whole words": whole_words(predictions[0])})
         if kind == "planted":
+            shuffled = [from_shuffles(study, place, cell) for cell in cells]
+            rows += judge(study, shuffled, {"world": seed, "kind": kind})
             for draw in range(2 if smoke else MOVES):
                 moved = [move_sites(frame, seed, draw) for frame in predictions]
                 rows += judge(study, moved, {"world": seed, "kind": "moved", "draw": draw})
     return {"scores": rows, "accuracy": accuracy}
+
+
+def from_shuffles(study: Plan, place: Path, cell: Cell) -> pd.DataFrame:
+    """Predictions of the same cell whose integrated gradients start from shuffles of the sequence."""
+    there = directory_of(place, cell) / "shuffled"
+    flags = ["--methods", "integrated_gradients", "--baseline", "shuffled", "--references", REFERENCES]
+    flags += ["--record", there / "record.json", "--predictions", there / "predictions.parquet"]
+    flags = [*explaining_flags(study, cell.task), *flags]  # of a flag given twice the last one counts
+    once(there / "record.json", partial(compute, study, place, cell, "explain", flags))
+    found = pd.read_parquet(there / "predictions.parquet")
+    return found.assign(method=found["method"] + " (shuffled)")
+
+
+def whole_words(frame: pd.DataFrame) -> float:
+    """What an explanation scores that marks every letter of every word, and no other: sites are their middles alone."""
+    found = []
+    for _, row in frame.drop_duplicates("id").iterrows():
+        sites = read_sites(row["sites"])
+        words = [site._replace(start=max(0, site.start - ENDS), end=site.end + ENDS) for site in sites]
+        found.append(rank_letters(inside(words, len(row["sequence"])).astype(float), sites))
+    return float(np.mean(found))
+
+
+def read_sites(text: str) -> list[Site]:
+    """Sites of a row of predictions."""
+    ends = [site.split(":")[0].split("-") for site in text.split()]
+    return [Site(int(start), int(end), "+", "") for start, end in ends]
 
 
 def accuracy_of(record: Mapping[str, Any]) -> dict[str, float]:
@@ -132,8 +162,7 @@ def move_sites(frame: pd.DataFrame, seed: int, draw: int) -> pd.DataFrame:
     shift = dict(zip(ids, rng.random(len(ids)).tolist(), strict=True))
     found = []
     for name, sequence, text, values in frame[["id", "sequence", "sites", "attributions"]].itertuples(index=False):
-        places = [tuple(map(int, site.split(":")[0].split("-"))) for site in text.split()]
-        letters = inside([Site(start, end, "+", "") for start, end in places], len(sequence))
+        letters = inside(read_sites(text), len(sequence))
         moved = np.roll(letters, int(shift[name] * len(sequence)))
         sites = [Site(place, place + 1, "+", "") for place in np.flatnonzero(moved).tolist()]
         found.append(rank_letters(np.asarray(values, dtype=np.float64), sites))
@@ -180,6 +209,8 @@ def print_tables(scores: pd.DataFrame, accuracy: pd.DataFrame) -> None:
     for kind in KINDS:
         for method in methods:
             of = scores[(scores["kind"] == kind) & (scores["method"] == method)]
+            if of.empty:
+                continue
             others = Counter(of.loc[of["word"] != "better", "word"])
             rows.append([
                 kind, method, *(f"{of[arm].mean():.3f}" for arm in ARMS), spread(of["delta"], "+"), share(of["word"]),
@@ -188,6 +219,8 @@ def print_tables(scores: pd.DataFrame, accuracy: pd.DataFrame) -> None:
             ])  # fmt: skip
     heads = ["labels", "method", *ARMS, "pretrained − random", "`better` than random", "other words"]
     print(table([*heads, *(f"{arm}: `better` than chance" for arm in ARMS)], rows))
+    words = scores.loc[scores["kind"] == "planted", "whole words"].dropna()
+    print(f"\nAUROC of marking every letter of every word and no other, for sites are their middles: {spread(words)}")
     print("\nMCC of the classifiers that are explained, mean over worlds and seeds (of worlds the range)\n")
     rows = []
     for kind in KINDS[:2]:
