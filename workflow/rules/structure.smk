@@ -20,7 +20,7 @@ rule probe_structure:
         runtime=get_runtime,
     params:
         recipe=get_recipe("probe_structure"),
-        poolings=lambda w: study.poolings(names.parse_task(w.task).base_task, w.model),
+        poolings=lambda w: study.poolings(names.parse_task(w.task).base_task, w.model) + get_kept_layers(w),
         draws=config["seed"],
     message:
         "Ask what {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) knows of the sequences of {wildcards.task}"

@@ -306,7 +306,7 @@ RETRIEVAL: Mapping[str, Any] = {"known": 10, "draws": 20, "by": NEARNESS[0], "si
 RANKED_BY = "auprc"  # what a ranking is judged by, whatever a task's classes are
 
 # Rules that read inner layers of a network where a study says so, and those of them that `embedding.layers` is for.
-LAYERED = ("probe", "score_sensitivity", "score_similarity", "cluster_embeddings")
+LAYERED = ("probe", "score_sensitivity", "score_similarity", "cluster_embeddings", "probe_structure")
 
 LAYERED_BY_DEFAULT = LAYERED[:3]
 
@@ -743,6 +743,7 @@ FIGURES = {
     "clustering": Figure(FURTHER, "probing:clustering"),
     "maps": Figure(FURTHER, "maps:maps", only=("clustering",)),
     "structure": Figure(FURTHER, "structure:structure", only=("structure",)),
+    "structure_layers": Figure(FURTHER, "structure:depths", only=("structure",)),
     "variants": Figure(FURTHER, "variation:variants"),
     "variant_effects": Figure(FURTHER, "variant_effects:variant_effects", only=PROBED),
     "roc": Figure(FURTHER, "curves:roc"),

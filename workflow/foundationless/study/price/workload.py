@@ -178,7 +178,10 @@ class Workload:
             return self._variant_probe(task, self.plan.model(model)) if known else self._network(rule, 600.0, 0.0)
         if rule in WEIGHT_RULES:
             return self._weights(rule, self.plan.model(model), init)
-        return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
+        seconds = self._reading_and_writing(rule, analysis, task)
+        if rule == "probe_structure":
+            seconds *= self.plan.columns_of_layers(self.plan.layers(analysis), self.plan.model(model))
+        return Work(cpu=self.start(rule) + seconds)
 
     def part(self, rule: str, model: str, whole: Work, share: float) -> Work:
         """Work of a job that does this share of a cut one; 0: what puts the parts together, on a core."""
