@@ -1,5 +1,6 @@
 """What frozen models know of the sequences themselves: facts in rows, models side by side."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -176,9 +177,9 @@ def depths(tables: Tables) -> Figure:
         for axes, (metric, fact) in zip(line, facts, strict=True):
             mine = rows[(rows["model"] == name) & (rows["fact"] == fact)]
             _depth_panel(axes, mine, look, AXES[metric][1])
-            if line is panels[0]:
-                axes.set_title(FACTS[metric][fact].replace(" / ", "/\n").replace(" of ", "\nof "), fontsize=6)
-            if line is panels[-1]:
+            if name == names[0]:
+                axes.set_title(textwrap.fill(FACTS[metric][fact], 14), fontsize=6)
+            if name == names[-1]:
                 axes.set_xlabel("Depth", fontsize=6)
         line[0].set_ylabel(f"{look.label}\n{AXES[facts[0][0]][0]}", color=look.color, fontsize=6)
     for axes, (metric, _) in zip(panels[0], facts, strict=True):
