@@ -26,6 +26,6 @@ rule probe_structure:
         "Ask what {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) knows of the sequences of {wildcards.task}"
     shell:
         "python -m foundationless probe_structure --embeddings {input.embeddings:q} --sequences {input.sequences:q}"
-        " --poolings {params.poolings} --draws {params.draws} --analysis {wildcards.analysis} --task {wildcards.task}"
+        " --poolings {params.poolings} --draw-seed {params.draws} --analysis {wildcards.analysis} --task {wildcards.task}"
         " --model {wildcards.model} --init {wildcards.init} --seed {wildcards.seed}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sequences(parser)
     parser.add_argument("--analysis", required=True, help="analysis that the job belongs to, such as structure")
     text = "seed that draws rows and words, the same for all cells of a study, so that arms are asked the same"
-    parser.add_argument("--draws", type=seed, default=1, help=text)
+    parser.add_argument("--draw-seed", type=seed, default=1, help=text)
     parser.add_argument("--threads", type=count, default=1, help="CPU threads")
     add_identity(parser)
     add_record_outputs(parser)
@@ -40,12 +40,12 @@ def run(arguments: argparse.Namespace) -> None:
     frame = read_sequences(arguments.sequences, strict_alphabet=arguments.strict_alphabet)
     layers = kept_columns(arguments.embeddings, facts, poolings, arguments.layers) if arguments.layers else {}
     features = columns_in_file(arguments.embeddings, layers) if layers else vectors
-    chosen = {name: getattr(arguments, name) for name in ("seed", "draws", "threads")}
+    chosen = {"seed": arguments.seed, "draws": arguments.draw_seed, "threads": arguments.threads}
     probed = probe_facts(frame, align(ids, features, frame), layers=layers, **chosen)
     identity = {key: getattr(arguments, key) for key in ("task", "model", "init", "seed")}
     with atomic_path(arguments.predictions) as part:
         probed.predictions.assign(**identity)[[*identity, *probed.predictions]].to_parquet(part, index=False)
-    settings = {"poolings": poolings, "draws": arguments.draws, "most_rows": MOST_ROWS}
+    settings = {"poolings": poolings, "draws": arguments.draw_seed, "most_rows": MOST_ROWS}
     settings |= {"layers": sorted({*layers.values()}), "last_layer": facts["last_layer"]} if layers else {}
     write_record(
         arguments.record,
