@@ -118,22 +118,32 @@ def weights_of(study: Plan, place: Path, model: str, init: str, seed: int) -> Pa
     return output
 
 
-def compute(study: Plan, place: Path, cell: Cell) -> None:
-    """The record and the predictions of a cell."""
+def tuning_flags(study: Plan, place: Path, cell: Cell) -> list[Any]:
+    """Flags of a job that fine-tunes a cell, whose weights are made where they are not there."""
     settings = dict(study.finetuning(cell.task, cell.analysis))
     lora = settings.pop("lora")
     settings |= {f"lora_{key}": value for key, value in lora.items()}
     known = ("learning_rates", "extend", "fold_count", "folds", "epochs", "patience", "batch_size", "pooling", "rungs",
              "lora_rank", "lora_alpha", "lora_dropout", "precision")  # fmt: skip
     flags = options({key: settings[key] for key in known if key in settings})
-    there = place / cell.analysis / cell.task / cell.model / cell.init / f"seed{cell.seed}"
-    weights = weights_of(study, place, cell.model, cell.init, cell.seed if cell.init == "random" else 0)
+    there = directory_of(place, cell)
+    weights = weights_of(study, place, cell.model, cell.init, 0 if cell.init == "pretrained" else cell.seed)
     named = ["--analysis", cell.analysis, "--task", cell.task, "--model", cell.model, "--init", cell.init]
     named += ["--seed", cell.seed, "--metric", study.task(cell.task)["metric"], "--threads", "1"]
     files = ["--weights", weights, "--sequences", place / f"sequences/{cell.task}.parquet", "--runs", there / "runs"]
     files += ["--record", there / "record.json", "--predictions", there / "predictions.parquet"]
-    run("finetune_model", *named, *flags, *files)
-    shutil.rmtree(there / "runs", ignore_errors=True)
+    return [*named, *flags, *files]
+
+
+def directory_of(place: Path, cell: Cell) -> Path:
+    """Where the record of a cell stands."""
+    return place / cell.analysis / cell.task / cell.model / cell.init / f"seed{cell.seed}"
+
+
+def compute(study: Plan, place: Path, cell: Cell, name: str = "finetune_model", more: Sequence[Any] = ()) -> None:
+    """The record and the predictions of a cell, by a command that fine-tunes."""
+    run(name, *tuning_flags(study, place, cell), *more)
+    shutil.rmtree(directory_of(place, cell) / "runs", ignore_errors=True)
 
 
 def judge_world(directory: Path, smoke: bool, seed: int) -> list[dict[str, Any]]:

@@ -10,6 +10,17 @@ KNOWN = {"pretrained": 1.0, "random": 0.4, "permuted": 0.5}
 ITEMS, SEEDS = 120, 3
 
 
+def with_layers(cell: pd.DataFrame, layers: int = 4) -> pd.DataFrame:
+    """The cell with validation rows, of which the third of its layers knows what was chosen, and others less."""
+    rng = np.random.default_rng(7)
+    watched = cell.assign(split="validation", id=[f"v{row}" for row in range(len(cell))])
+    for name in (column.removeprefix("observed_") for column in cell if column.startswith("observed_")):
+        for layer in range(layers):
+            noise = abs(layer - 2) * rng.normal(size=len(cell))
+            watched[f"layer{layer}_{name}"] = watched[f"predicted_{name}"] + noise
+    return pd.concat([cell.assign(split="test"), watched], ignore_index=True)
+
+
 def structure_table(arms: pd.DataFrame, tasks: int = 2) -> pd.DataFrame:
     """As `tabulate` has it, of the arms (task, model, init) of the first tasks; the random arm has several seeds."""
     rng = np.random.default_rng(4)
@@ -27,5 +38,5 @@ def structure_table(arms: pd.DataFrame, tasks: int = 2) -> pd.DataFrame:
                 cell[f"observed_{name}"] = truth[name]
                 cell[f"predicted_{name}"] = KNOWN.get(init, 0.7) * near * told + rng.normal(size=ITEMS)
                 cell[f"kmers_{name}"] = told + 0.1 * np.sin(np.arange(ITEMS))
-            cells.append(pd.DataFrame(cell))
+            cells.append(with_layers(pd.DataFrame(cell)))
     return tabulate(cells)

@@ -16,6 +16,7 @@ FLAGS: dict[str, list[str]] = {
     "finetuning_memory": ["--models", "hyenadna", "--threads", "1", "--precisions", "fp32"],
     "embedding": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "estimates": [],
+    "explanations": [],
     "memory": ["--models", "hyenadna", "--threads", "1"],
     "models": ["--models", "hyenadna", "ntv2", "--threads", "1"],
     "planning": [],
@@ -45,7 +46,7 @@ def script(monkeypatch):
         return module
 
     yield load
-    for shared in ("setting", "planning"):
+    for shared in ("setting", "planning", "worlds"):
         sys.modules.pop(shared, None)
     torch.set_num_threads(threads)
 

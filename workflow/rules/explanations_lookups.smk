@@ -33,7 +33,9 @@ def get_motif_flags(wildcards):
 def get_explaining_flags(wildcards):
     said = study.explaining(wildcards.analysis)
     flags = ["--methods", *said["methods"], "--explained", str(said["sequences"])]
-    return [*flags, "--steps", str(said["steps"]), "--baseline", said["baseline"]]
+    flags += ["--steps", str(said["steps"]), "--baseline", said["baseline"]]
+    drawn = ["--references", str(said["references"]), "--reference-seed", str(config["seed"])]
+    return [*flags, *(drawn if said["baseline"] == "shuffled" else [])]
 
 
 def get_chosen(wildcards):

@@ -20,12 +20,12 @@ rule probe_structure:
         runtime=get_runtime,
     params:
         recipe=get_recipe("probe_structure"),
-        poolings=lambda w: study.poolings(names.parse_task(w.task).base_task, w.model),
+        poolings=lambda w: study.poolings(names.parse_task(w.task).base_task, w.model) + get_kept_layers(w),
         draws=config["seed"],
     message:
         "Ask what {wildcards.model} ({wildcards.init}, seed {wildcards.seed}) knows of the sequences of {wildcards.task}"
     shell:
         "python -m foundationless probe_structure --embeddings {input.embeddings:q} --sequences {input.sequences:q}"
-        " --poolings {params.poolings} --draws {params.draws} --analysis {wildcards.analysis} --task {wildcards.task}"
+        " --poolings {params.poolings} --draw-seed {params.draws} --analysis {wildcards.analysis} --task {wildcards.task}"
         " --model {wildcards.model} --init {wildcards.init} --seed {wildcards.seed}"
         " --record {output.record:q} --predictions {output.predictions:q} --threads {threads} 2> {log:q}"

@@ -17,7 +17,7 @@ def predictions(levels: dict[tuple[str, str], float], seeds=3, sequences=40, gro
     for (model, init), level in levels.items():
         for seed in range(seeds):
             values = level + hard + rng.normal(0, 0.003) + rng.normal(0, 0.02, sequences)
-            frame = pd.DataFrame({"id": ids, "group": groups or ids, "auroc": values, "gap": 0.0, "sites": ""})
+            frame = pd.DataFrame({"id": ids, "group": groups or ids, "auroc": values, "miss": 0.0, "sites": ""})
             identity = {"task": "t", "model": model, "init": init, "seed": seed, "method": "mutagenesis"}
             jobs.append(frame.assign(sequence="ACGT", attributions=[np.zeros(4)] * sequences, **identity))
     return jobs
@@ -74,7 +74,9 @@ def test_logos_lay_sites_of_both_strands_over_one_another():
         rows.append((f"s{place}", letters[:15] + word + letters[22:], f"{site} 0-3:+:N", values))
     frame = pd.DataFrame(rows, columns=["id", "sequence", "sites", "attributions"])
     jobs = [
-        frame.assign(task="t", model="m", init="random", seed=seed, method="mutagenesis", group="g", auroc=0.5, gap=0.0)
+        frame.assign(
+            task="t", model="m", init="random", seed=seed, method="mutagenesis", group="g", auroc=0.5, miss=0.0
+        )
         for seed in (1, 0)
     ]
     table = logo_table(jobs)

@@ -14,6 +14,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.outputs import facts as tables
 from foundationless.evaluation.records import comparable, read_record
 from foundationless.features.embedding_files import write_embeddings
+from foundationless.features.layers import Lazy
 from foundationless.features.structure import maps, probes
 from foundationless.features.structure.facts import draw_words, fact_of, tell_facts
 from foundationless.features.structure.maps import map_rows
@@ -190,6 +191,14 @@ def test_the_command_writes_the_same_twice_and_refuses_what_is_not_there(tmp_pat
     table = pd.read_parquet(tmp_path / "a.parquet")
     assert table.columns[:6].tolist() == ["task", "model", "init", "seed", "id", "group"] and len(table) == 30
     assert len(tables.tabulate([table])) and seen[0][0]["settings"]["poolings"] == ["max", "mean"]
+    layered = {"max": matrix, "mean": matrix, "max_layer0": matrix, "mean_layer0": matrix}
+    kept = flags | {"embeddings": tmp_path / "l.parquet", "layers": ["all"]}
+    write_embeddings(kept["embeddings"], frame["id"].tolist(), layered, facts | {"layers": [0, 1], "last_layer": 1})
+    assert main(words("probe_structure", **kept, **paths)) == 0
+    assert read_record(paths["record"])["settings"]["layers"] == [0, 1]
+    assert {"split", "layer0_gc", "layer1_gc"} <= {*pd.read_parquet(paths["predictions"])}
+    assert main(words("probe_structure", **flags | {"layers": ["all"]}, **paths)) == 2
+    assert "run embed with --layers" in capsys.readouterr().err
     assert main(words("probe_structure", **flags | {"poolings": ["cls"]}, **paths)) == 2
     assert "holds no 'cls'" in capsys.readouterr().err
     matrix[5, 0] = np.nan
@@ -223,3 +232,42 @@ def test_many_rows_are_thinned_and_few_or_equal_ones_have_no_map(monkeypatch):
     for rows in (scaled[:20], np.zeros((50, 3))):
         found, trust = map_rows(rows, np.zeros((len(rows), 2)), 0)
         assert np.isnan(found).all() and trust == {}
+
+
+def test_validation_chooses_the_layer_of_each_fact_and_test_rows_are_read_of_the_winner_alone():
+    """Of four states one holds GC and another the longest run: each fact finds its own."""
+    frame = make(400)
+    gc, runs = counted(frame)
+    rng = np.random.default_rng(5)
+    states = {
+        name: rng.normal(size=(400, 4)).astype(np.float32) for name in ("max", "max_layer0", "max_layer1", "max_layer2")
+    }
+    states["max_layer1"][:, 0] = 40 * gc + rng.normal(size=400)
+    states["max_layer2"][:, 0] = runs + 0.3 * rng.normal(size=400)
+    layers = {"max": 3, "max_layer0": 0, "max_layer1": 1, "max_layer2": 2}
+    probed = probe_facts(frame, states, seed=0, draws=1, layers=layers)
+    chosen = {one["within"]: one for one in probed.selections if one["what"] == "layer"}
+    assert (chosen["gc"]["chosen"], chosen["homopolymer"]["chosen"]) == (1, 2)
+    assert set(chosen["gc"]["tried"]) == {0, 1, 2, 3} and chosen["gc"]["split"] == "validation"
+    rows = probed.predictions
+    assert rows["split"].value_counts().to_dict() == {"validation": 100, "test": 100}
+    assert rows.loc[rows["split"] == "test", [f"layer{number}_gc" for number in range(4)]].isna().all(axis=None)
+    lazy = probe_facts(frame, Lazy(list(states), states.__getitem__), seed=0, draws=1, layers=layers)
+    pd.testing.assert_frame_equal(lazy.predictions, rows)
+    alone = probe_facts(frame, {"max_layer1": states["max_layer1"]}, seed=0, draws=1)
+    assert "split" not in alone.predictions and not any("layer" in name for name in alone.predictions)
+    test = rows[rows["split"] == "test"].reset_index(drop=True)
+    np.testing.assert_array_equal(test["predicted_gc"], alone.predictions["predicted_gc"])
+
+    cells = [rows.assign(task="t", model="m", init=init, seed=0) for init in ("pretrained", "random")]
+    table = tables.tabulate(cells, resamples=200)
+    of = table[(table["model"] == "m") & (table["init"] == "pretrained") & (table["fact"] == "gc")]
+    by_layer = of[of["layer"].notna()].set_index("layer")
+    watched = rows[rows["split"] == "validation"]
+    for number in range(4):
+        own = np.corrcoef(watched["observed_gc"], watched[f"layer{number}_gc"])[0, 1]
+        assert by_layer.loc[number, "value"] == pytest.approx(own)
+    assert by_layer["chosen"].to_dict() == {0: 0, 1: 1, 2: 0, 3: 0} and by_layer["last"].to_dict()[3]
+    assert by_layer["depth"].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    plain = tables.tabulate([cell[cell["split"] == "test"].drop(columns="split") for cell in cells], resamples=200)
+    pd.testing.assert_frame_equal(table[table["layer"].isna()].reset_index(drop=True), plain, check_dtype=False)

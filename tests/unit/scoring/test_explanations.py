@@ -1,6 +1,8 @@
 """Explanations: completeness, finite differences, brute force, torch's own attention, enumeration, planted motifs."""
 
 import inspect
+from collections import Counter
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -44,22 +46,73 @@ def explained(family, sequences=SEQUENCES, outputs=3, pooling="mean"):
 
 
 # Near zero a layer norm changes too fast for a few steps: with that baseline a network without one at its entrance.
-@pytest.mark.parametrize(("family", "baseline"), [*((name, "mean") for name in FAMILIES), ("cnn", "zero")])
+STARTS = [*((name, "mean") for name in FAMILIES), ("cnn", "zero")]
+STARTS += [(name, "shuffled") for name in ("cnn", "nt_v2", "caduceus_ph", "mistral")]
+
+
+@pytest.mark.parametrize(("family", "baseline"), STARTS)
 def test_integrated_gradients_are_complete_the_more_the_more_steps(family, baseline):
     given = explained(family)
+    references = attributions.shuffled_references(given, 3, 1) if baseline == "shuffled" else []
     whole, misses = given.contrasts(), []
     for steps in (2, 16):
-        made, lowest = attributions.gradients(given, baseline, steps)
-        misses.append(max(abs(one.sum() - gap) for one, gap in zip(made, whole - lowest, strict=True)))
+        made, sums, lowest = attributions.gradients(given, baseline, steps, references)
+        misses.append(np.abs(sums - (whole - lowest)).max())
         assert [len(one) for one in made] == [len(ids) for ids in given.tokens]
+        assert [one.sum() for one in made] == pytest.approx(sums.mean(0))
     assert misses[1] < 0.02 * np.abs(whole - lowest).max() + 1e-5
     assert misses[1] < misses[0] / 8, "the error of the midpoint rule falls with the square of the steps: by 64"
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_of_a_linear_network_attributions_from_shuffles_are_the_closed_form(steps):
+    """Of the mean of rows of a table, and a linear head: w · (row of the letter - mean row of its shuffles)."""
+    given = explained("hyenadna", outputs=2)
+    given = replace(given, targets=np.array([0, 1, 1]))
+    table = attributions.entrance(given.classifier.backbone)
+    given.classifier.backbone.encode = lambda ids, mask=None: table(ids)
+    references = attributions.shuffled_references(given, 5, 7)
+    found = attributions.gradients(given, "shuffled", steps, references)
+    head, rows = given.classifier.head.weight.double(), table.weight.double()
+    for row, target in enumerate(given.targets):
+        way = (head[target] - head[1 - target]).detach()
+        own = rows[given.tokens[row]] - torch.stack([rows[one[row]] for one in references]).mean(0)
+        letters = given.classifier.counted[given.tokens[row]]
+        expected = (own @ way).detach().numpy() / int(letters.sum())
+        assert found.tokens[row] == pytest.approx(expected, abs=1e-6) and np.ptp(expected) > 1e-3
+        assert found.sums[:, row] == pytest.approx(given.contrasts()[row] - found.lowest[:, row], abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["cnn", "nt_v2", "dnabert2"])
+def test_references_hold_the_dinucleotides_of_their_sequence_and_its_special_tokens(family):
+    given = explained(family, ["ACGTTGCATTGACCAGTACGTTNNAC", "TTGACCAGTCAGATCCA"])
+    references = attributions.shuffled_references(given, 4, 1)
+    for row, (sequence, ids) in enumerate(zip(given.sequences, given.tokens, strict=True)):
+        free = given.classifier.counted.numpy()[ids]
+        for one in references:
+            assert len(one[row]) == len(ids)
+            assert (one[row][~free] == ids[~free]).all()
+        assert len({one[row].tobytes() for one in references}) > 1, "each is another"
+        if family == "nt_v2":
+            continue
+        letters = {int(token): letter for letter in "ACGT" for token in given.tokenizer.encode(letter)
+                   if given.classifier.counted[int(token)]}  # fmt: skip
+
+        def pairs(tokens, letters=letters):
+            text = "".join(letters.get(int(token), "N") for token in tokens)
+            return Counter(text[place : place + 2] for place in range(len(text) - 1))
+
+        assert all(pairs(one[row][free]) == pairs(ids[free]) for one in references), sequence
+    again = attributions.shuffled_references(given, 4, 1)
+    assert [[row.tolist() for row in one] for one in references] == [[row.tolist() for row in one] for one in again]
+    other = attributions.shuffled_references(given, 4, 2)
+    assert [[row.tolist() for row in one] for one in references] != [[row.tolist() for row in one] for one in other]
 
 
 @pytest.mark.parametrize("family", ["cnn", "caduceus_ph"])
 def test_gradient_times_input_is_a_finite_difference(family):
     given = explained(family)
-    made, _ = attributions.gradients(given, "zero", 0)
+    made, *_ = attributions.gradients(given, "zero", 0)
     ids, mask, counts = given.classifier.inputs([given.tokens[0]])
     step, place, backbone = 1e-2, 5, given.classifier.backbone
 
@@ -101,7 +154,7 @@ def test_a_sequence_that_is_cut_is_explained_as_far_as_it_is_read():
 
 def test_letters_share_the_value_of_their_token():
     given = explained("nt_v2")
-    made, _ = attributions.gradients(given, "mean", 4)
+    made, *_ = attributions.gradients(given, "mean", 4)
     for sequence, ids, tokens, letters in zip(
         given.sequences, given.tokens, made, attributions.to_letters(given, made), strict=True
     ):
@@ -319,7 +372,7 @@ def test_explanations_find_the_motif_that_the_network_was_taught(job):
         assert found[method]["n"] == 24
     assert found["rollout"]["value"] is None
     assert "attention" in found["rollout"]["extra"]["reason"]
-    gaps = rows.groupby("method")["gap"].max()
+    gaps = rows.groupby("method")["miss"].max()
     assert gaps["integrated_gradients"] < gaps["gradient_input"] / 2, "complete, but for the steps of a maximum"
     first = rows[rows["method"] == "mutagenesis"].iloc[0]
     start, end = map(int, first["sites"].split(":")[0].split("-"))
@@ -333,13 +386,14 @@ def test_what_cannot_be_explained_is_one_sentence(job, capsys):
     flags += ["--learning-rates", "0.01", "--epochs", "1", "--batch-size", "16", "--pooling", "max", "--weights"]
     flags += [str(directory / "weights"), "--sequences", str(directory / "set.parquet"), "--runs", str(directory / "r")]
     flags += ["--record", str(directory / "r.json"), "--predictions", str(directory / "p.parquet")]
+    shuffled = ["--baseline", "shuffled", "--references", "2", "--steps", "2", "--explained", "4"]
     for more, sentence in (
         (["--patterns", "M=ACGTACGTACGTACGT"], "no test sequence holds a motif"),
         (["--patterns", f"M={MOTIF}", "--classes", "strong"], "no test row has such a label"),
         (["--patterns", f"M={MOTIF}", "--methods", "rollout"], "has none of them"),
         (["--words", "letters"], "no question about words"),
         (["--truth", str(directory / "absent.tsv")], "no such file"),
-        (["--patterns", f"M={MOTIF}", "--chosen", str(directory / "explain/record.json")], ""),
+        (["--patterns", f"M={MOTIF}", "--chosen", str(directory / "explain/record.json"), *shuffled], ""),
     ):
         assert main([*flags, *more]) == (2 if sentence else 0), more
         assert sentence in capsys.readouterr().err
@@ -347,3 +401,4 @@ def test_what_cannot_be_explained_is_one_sentence(job, capsys):
     assert "rates" not in said["settings"], "of a rate that another record says, arms differ"
     rate = next(each for each in said["selections"] if each["what"] == "learning_rate")
     assert len(rate["tried"]) == 1
+    assert (said["settings"]["explaining"]["baseline"], said["settings"]["explaining"]["references"]) == ("shuffled", 2)

@@ -46,6 +46,7 @@ def test_a_learning_rate_may_be_that_of_fine_tuning():
         ({"motifs": {"sim_strand_words": {"patterns": {"M": "AC"}, "names": ["M"]}}}, {}, "names is of matrices"),
         ({"motifs": {"sim_strand_words": {"patterns": {"M": "AC"}, "between": [9, 3]}}}, {}, "ends before it begins"),
         ({"motifs": {"sim_strand_words": {"patterns": {"M": "AX"}}}}, {}, "motifs.sim_strand_words"),
+        ({"references": 4}, {}, "references are of the baseline 'shuffled'"),
         ({"rate_from": "biotype"}, {}, "is no analysis of this study that fine-tunes"),
         ({}, {"finetuning": {"chunks": "mean"}}, "a classifier of chunks is not explained"),
         ({}, {"baselines": ["kmer_logistic"]}, "baselines join classifications only"),

@@ -590,12 +590,13 @@ def test_few_rows_are_drawn_where_an_analysis_says_so(parts):
 
 def test_layers_are_read_where_a_study_says_so_and_kept_for_all_who_read_them(parts):
     """Absent, or the last alone, is nothing: no param of a kept job knows of it."""
-    last = {"analyses__frozen__layers": "last"}
+    last = {"analyses__frozen__layers": "last", "analyses__structure__layers": "last"}
     plain = study(parts, **last)
     assert {plain.layers(name) for name in parts[0]["analyses"]} == {()}
     for said in ("last", ["last"]):
         assert study(parts, embedding__layers=said, **last).embedded_layers("sim_enhancer", "hyenadna.demo") == ()
     changes = {"embedding__layers": [1, "last"], "analyses__fewshot__layers": "last", "analyses__frozen__layers": [0]}
+    changes["analyses__structure__layers"] = "last"
     design = study(parts, **changes, analyses__clustering__tasks=["sim_ancestry"])
     said = {name: design.layers(name) for name in ("frozen", "biotype", "sensitivity", "fewshot", "clustering")}
     assert said == {"frozen": ("0",), "biotype": ("1",), "sensitivity": ("1",), "fewshot": (), "clustering": ()}

@@ -9,9 +9,9 @@ from pathlib import Path
 from foundationless.commands import _finetuning, add_record_outputs
 from foundationless.commands._finetuning import add_runs, read_settings
 from foundationless.commands._flags import count, key_values, number, seed
-from foundationless.study.vocabulary import EXPLAINING, EXPLANATIONS
+from foundationless.study.vocabulary import EXPLAINING, EXPLANATIONS, STARTS
 
-RECIPE = 1  # raise it when a result would change
+RECIPE = 2  # raise it when a result would change
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,8 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--explained", type=count, default=EXPLAINING["sequences"], help=text)
     text = "steps of integrated gradients: the more, the nearer is their sum to the difference of logits"
     group.add_argument("--steps", type=count, default=EXPLAINING["steps"], help=text)
-    text = "what gradients start from: the mean over nucleotide tokens, or zero"
-    group.add_argument("--baseline", choices=["mean", "zero"], default=EXPLAINING["baseline"], help=text)
+    text = "what gradients start from: the mean over nucleotide tokens, zero, or shuffles of the sequence, averaged"
+    group.add_argument("--baseline", choices=STARTS, default=EXPLAINING["baseline"], help=text)
+    text = "shuffles of each sequence with its dinucleotides, of --baseline shuffled"
+    group.add_argument("--references", type=count, default=EXPLAINING["references"], help=text)
+    group.add_argument("--reference-seed", type=seed, default=1, help="seed that draws them, the same for all arms")
     known = parser.add_argument_group("known motifs").add_mutually_exclusive_group(required=True)
     known.add_argument("--patterns", nargs="+", help="NAME=PATTERN of IUPAC letters, e.g. TATA=TATAWAW")
     known.add_argument("--matrices", type=Path, help="file of JASPAR or MEME")
@@ -56,13 +59,14 @@ def run(arguments: argparse.Namespace) -> None:
     planted = motifs.read_truth(given.truth, ids) if given.truth else None
     trim = motifs.ENDS if given.words else 0
     which = motifs.Motifs(patterns, matrices, planted, given.between, given.stranded, trim, given.classes)
+    methods = list(dict.fromkeys(given.methods))
     trained.run_job(
         settings=read_settings(given),
         chosen=given.chosen,
         compute=Compute(given.device, given.threads, given.precision, given.token_budget),
         recipe=_finetuning.RECIPE,
         motifs=which,
-        how=How(list(dict.fromkeys(given.methods)), given.explained, given.steps, given.baseline),
+        how=How(methods, given.explained, given.steps, given.baseline, given.references, given.reference_seed),
         identity={name: getattr(given, name) for name in ("analysis", "task", "model", "init", "seed")},
         **{name: getattr(given, name) for name in ("weights", "sequences", "runs", "record", "predictions", "energy")},
         checkpoint_seconds=given.checkpoint_seconds,

@@ -319,7 +319,7 @@ RETRIEVAL: Mapping[str, Any] = {"known": 10, "draws": 20, "by": NEARNESS[0], "si
 RANKED_BY = "auprc"  # what a ranking is judged by, whatever a task's classes are
 
 # Rules that read inner layers of a network where a study says so, and those of them that `embedding.layers` is for.
-LAYERED = ("probe", "score_sensitivity", "score_similarity", "cluster_embeddings")
+LAYERED = ("probe", "score_sensitivity", "score_similarity", "cluster_embeddings", "probe_structure")
 
 LAYERED_BY_DEFAULT = LAYERED[:3]
 
@@ -415,8 +415,10 @@ PERTURBATION: Mapping[str, Any] = {
 # What attributes a classifier's logit to nucleotides (`scoring.explanations`), and the settings of the analysis where
 # neither a study nor a flag says otherwise. `threshold`: of a site of a matrix, as a probability of a random word.
 EXPLANATIONS = ("gradient_input", "integrated_gradients", "rollout", "mutagenesis")
+STARTS = ("mean", "zero", "shuffled")  # what gradients start from
 EXPLAINING: Mapping[str, Any] = {
-    "methods": list(EXPLANATIONS), "sequences": 64, "steps": 32, "baseline": "mean", "threshold": 1e-4,
+    "methods": list(EXPLANATIONS), "sequences": 64, "steps": 32, "baseline": "mean",
+    "references": 10, "threshold": 1e-4,
 }  # fmt: skip
 
 PLANTED = ("mark", "promoter", "enhancer")  # windows of the simulated genome whose motifs truth.tsv says
@@ -755,6 +757,7 @@ FIGURES = {
     "clustering": Figure(FURTHER, "probing:clustering"),
     "maps": Figure(FURTHER, "maps:maps", only=("clustering",)),
     "structure": Figure(FURTHER, "structure:structure", only=("structure",)),
+    "structure_layers": Figure(FURTHER, "structure:depths", only=("structure",)),
     "variants": Figure(FURTHER, "variation:variants"),
     "variant_effects": Figure(FURTHER, "variant_effects:variant_effects", only=PROBED),
     "roc": Figure(FURTHER, "curves:roc"),

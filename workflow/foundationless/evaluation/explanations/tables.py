@@ -18,10 +18,10 @@ from foundationless.evaluation.task_results import FEWEST_GROUPS
 from foundationless.study.vocabulary import MARGINS
 
 KEYS = ["task", "model", "init"]
-READ = (*KEYS, "seed", "id", "group", "method", "auroc", "gap", "sites", "sequence", "attributions")
+READ = (*KEYS, "seed", "id", "group", "method", "auroc", "miss", "sites", "sequence", "attributions")
 SCORES = [
     "analysis", *KEYS, "method", "versus", "value", "low", "high", "delta", "p", "p_holm", "p_tost", "margin",
-    "verdict", "n", "groups", "seeds", "gap",
+    "verdict", "n", "groups", "seeds", "miss",
 ]  # fmt: skip
 LOGOS = [*KEYS, "method", "motif", "position", "letter", "height", "share", "n"]
 CHANCE = 0.5
@@ -36,7 +36,7 @@ def score_table(
 ) -> pd.DataFrame:
     """A row per arm and method (`versus` empty), against chance, and of pretrained arms against their random selves.
 
-    `n` sequences, drawn by `groups`; `gap`: the largest miss of completeness of the method. p values are adjusted by
+    `n` sequences, drawn by `groups`; `miss`: the largest miss of completeness of the method. p values are adjusted by
     Holm over tasks and models of a method and reference; `verdict` is the word of `aggregate.decide`, whose margin is
     that of AUROC.
     """
@@ -47,7 +47,7 @@ def score_table(
         for (model, init), arm in arms.items():
             mine = part[(part["model"] == model) & (part["init"] == init)]
             shared = dict(analysis="explanations", task=task, model=model, init=init, method=method)
-            shared |= {"n": mine["id"].nunique(), "groups": len(np.unique(_units(part))), "gap": mine["gap"].max()}
+            shared |= {"n": mine["id"].nunique(), "groups": len(np.unique(_units(part))), "miss": mine["miss"].max()}
             shared |= {"seeds": mine["seed"].nunique(), "value": arm.value}
             own = interval(arm, seed, "auroc")
             made.append(shared | {"versus": "", "low": own.low, "high": own.high})

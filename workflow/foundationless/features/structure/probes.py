@@ -2,6 +2,9 @@
 
 Train rows fit, validation rows choose the strength and the pooling of each fact, and the test rows are asked once. The
 counts of 1- to 3-mers and the length go through the same lines beside every embedding: what composition alone tells.
+
+Of a network whose inner layers were kept, every layer is a candidate too, and validation chooses the layer of each fact
+with its pooling. What each layer is worth is read off the validation rows: test rows are asked about the winner alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +19,7 @@ from foundationless.errors import UserError
 from foundationless.evaluation.records import Result, finite
 from foundationless.features import composition
 from foundationless.features.classifiers import Fitted, ProbeSettings, Samples, evaluate_rows, score_rows
+from foundationless.features.layers import Lazy
 from foundationless.features.outputs import fitters
 from foundationless.features.structure.facts import KINDS, fact_of, tell_facts
 from foundationless.study.vocabulary import TRACKS, VALUES
@@ -26,6 +30,7 @@ REPORTED = {VALUES: ("pearson", "r2"), TRACKS: ("macro_auroc",)}
 MOST_ROWS = 5000  # of a split that are read, a seeded draw
 WORD_ROWS = 500  # training rows among which words are looked for
 KMERS = "kmers"  # what counts of k-mers and the length are called
+LAYER = "layer"  # before its number: what the predictions of a layer are called
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +38,8 @@ Floats = NDArray[np.float64]
 class Probed(NamedTuple):
     """Results of the embedding, predictions of the test rows, and what was chosen.
 
-    Of every output the predictions have `observed_NAME`, `predicted_NAME` of the embedding, and `kmers_NAME`.
+    Of every output the predictions have `observed_NAME`, `predicted_NAME` of the embedding, and `kmers_NAME`. With
+    layers they are of validation rows too (`split`), of which `layerN_NAME` is what the best pooling of a layer says.
     """
 
     results: list[Result]
@@ -70,7 +76,13 @@ def draw_rows(frame: pd.DataFrame, draws: int) -> pd.DataFrame:
 
 
 def probe_facts(
-    frame: pd.DataFrame, features: Mapping[str, np.ndarray], *, seed: int, draws: int, threads: int = 1
+    frame: pd.DataFrame,
+    features: Mapping[str, np.ndarray],
+    *,
+    seed: int,
+    draws: int,
+    threads: int = 1,
+    layers: Mapping[str, int] | None = None,
 ) -> Probed:
     """Fit, choose and test a probe of every fact of `facts.tell_facts`.
 
@@ -80,13 +92,18 @@ def probe_facts(
         seed: of the record.
         draws: draws rows and words, the same for every cell of a study, so that arms are asked the same.
         threads: of linear algebra.
+        layers: which layer each of `features` is of, the last one first; without it they are of the last.
 
     Raises:
         UserError: no train or test rows, vectors that are not finite, no fact that varies.
     """
     drawn = draw_rows(frame, draws)
     rows = drawn.index.to_numpy()
-    own = {name: np.asarray(matrix[rows], dtype=np.float32) for name, matrix in features.items()}
+    own: Mapping[str, np.ndarray] = {}
+    if isinstance(features, Lazy):
+        own = features.each(lambda matrix: np.asarray(matrix[rows], dtype=np.float32))
+    else:
+        own = {name: np.asarray(matrix[rows], dtype=np.float32) for name, matrix in features.items()}
     sequences = drawn["sequence"].tolist()
     train = np.flatnonzero(drawn["split"] == "train")
     few = np.random.default_rng(draws).permutation(train)[:WORD_ROWS]
@@ -98,22 +115,28 @@ def probe_facts(
     plain = drawn[["id", "split", "group"]].reset_index(drop=True)
     test = np.flatnonzero(plain["split"] == "test")
     results, selections = [], []
-    predictions: dict[str, Any] = {name: plain[name].to_numpy()[test] for name in ("id", "group")}
+    kept = np.flatnonzero(plain["split"] != "train") if layers else test
+    watched = plain["split"].to_numpy()[kept] == "validation"
+    identity = ("id", "group", "split") if layers else ("id", "group")
+    predictions: dict[str, Any] = {name: plain[name].to_numpy()[kept] for name in identity}
     for fact in dict.fromkeys(map(fact_of, facts)):
         names = [name for name in facts if fact_of(name) == fact]
         values = np.column_stack([facts[name] for name in names])
         kind, metric = LEARNERS[KINDS[fact]]
         settings = ProbeSettings(metric, seed, threads=threads)
         told = _samples(plain, names, values, KINDS[fact], own)
-        best, chosen = _choose(told, kind, settings, fact)
-        cheap, _ = _choose(_samples(plain, names, values, KINDS[fact], {KMERS: counted}), kind, settings, fact)
+        best, chosen, by_layer = _choose(told, kind, settings, fact, layers or {})
+        cheap, *_ = _choose(_samples(plain, names, values, KINDS[fact], {KMERS: counted}), kind, settings, fact, {})
         selections += chosen
         scores = evaluate_rows(told, test, best)
         known = int(np.isfinite(values[test]).any(axis=1).sum())
         results += [Result(name, finite(scores[name]), known, extra={"fact": fact}) for name in REPORTED[KINDS[fact]]]
         for place, name in enumerate(names):
             columns = (("observed", values), ("predicted", best), (KMERS, cheap))
-            predictions |= {f"{word}_{name}": each[test, place].astype(np.float32) for word, each in columns}
+            predictions |= {f"{word}_{name}": each[kept, place].astype(np.float32) for word, each in columns}
+            for layer, each in by_layer.items():
+                found = np.where(watched, each[kept, place], np.nan).astype(np.float32)
+                predictions[f"{LAYER}{layer}_{name}"] = found
     return Probed(results, pd.DataFrame(predictions), selections)
 
 
@@ -123,8 +146,11 @@ def _samples(
     return Samples(with_outputs(plain.assign(label=format_outputs(values)), kind, names), features)
 
 
-def _choose(samples: Samples, kind: str, settings: ProbeSettings, fact: str) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """What the pooling that validation chose predicts of every row, and the selections; ties: the first."""
+def _choose(
+    samples: Samples, kind: str, settings: ProbeSettings, fact: str, layers: Mapping[str, int]
+) -> tuple[np.ndarray, list[dict[str, Any]], dict[int, np.ndarray]]:
+    """What the pooling (and layer) that validation chose predicts of every row, the selections, and what the best
+    pooling of each layer predicts; ties: the first."""
     validation = samples.rows("validation")
     fitted: dict[str, Fitted] = {
         name: fitters.fit(kind, matrix, samples, settings) for name, matrix in samples.features.items()
@@ -135,4 +161,10 @@ def _choose(samples: Samples, kind: str, settings: ProbeSettings, fact: str) -> 
     told = [{**one.selection, "within": f"{fact}, {name}"} for name, one in fitted.items() if one.selection]
     scores = {name: finite(score) for name, score in tried.items()}
     told.append(said | {"what": "pooling", "within": fact, "tried": scores, "chosen": chosen})
-    return fitted[chosen].probabilities, told
+    best: dict[int, str] = {}
+    for name, layer in layers.items():
+        best[layer] = max(best.get(layer, name), name, key=tried.__getitem__)
+    if layers:
+        among = {layer: scores[name] for layer, name in best.items()}
+        told.append(said | {"what": "layer", "within": fact, "tried": among, "chosen": layers[chosen]})
+    return fitted[chosen].probabilities, told, {layer: fitted[name].probabilities for layer, name in best.items()}

@@ -137,7 +137,7 @@ READ = {
         "init", "metric", "value", "seed", "n", "step", "run", "selection", "split", "selected", "fold", "component",
         "depth", "measure",
     ),
-    "structure": ("verdict", "words", "n", "seeds"),
+    "structure": ("verdict", "words", "n", "seeds", "layer", "depth", "last", "chosen"),
     "maps": ("tsne_x", "tsne_y"),
     "mutagenesis": ("shift_max", "shift_mean", "llr"),
 }  # fmt: skip

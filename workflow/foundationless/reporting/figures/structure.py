@@ -1,5 +1,6 @@
 """What frozen models know of the sequences themselves: facts in rows, models side by side."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ FACTS = {
 AXES = {"pearson": ("Pearson's r", 0.0), "macro_auroc": ("AUROC", 0.5)}  # label, and what nothing known scores
 WORDS = {"better": "+", "worse": "−", "equivalent": "=", "undecided": "?", "not learned": "0"}
 MOST_MODELS, MOST_TASKS = 5, 2
+MOST_DEPTHS, DEPTH_MM = 4, 34.0  # models below one another in the figure of layers
+DEPTH_ARMS = ("pretrained", "random")
 
 
 class _Shown(NamedTuple):
@@ -35,7 +38,7 @@ def structure(tables: Tables) -> Figure:
     """Test score of a linear probe for every fact: both arms, controls and counts of k-mers, with intervals."""
     title = "Structure · What frozen models know of the sequences themselves"
     rows = of_plain_tasks(tables.extra("structure"))
-    rows = rows[rows["metric"].isin(FACTS)]
+    rows = rows[rows["metric"].isin(FACTS) & rows["layer"].isna()]
     leads = {fact: metric for metric, facts in FACTS.items() for fact in facts}
     rows = rows[rows["metric"] == rows["fact"].map(leads)]
     rows = rows[rows["model"].isin([*tables.looks, "kmers"])]
@@ -140,3 +143,67 @@ def _sign(verdict: Any) -> str:
     if not isinstance(verdict, str):
         return ""
     return WORDS.get(verdict, {"one seed": "1", "two seeds": "2"}.get(verdict, ""))
+
+
+def depths(tables: Tables) -> Figure:
+    """Validation score of every fact against depth: facts in columns, models in rows, both arms."""
+    title = "Structure · What each layer knows of the sequences themselves"
+    rows = of_plain_tasks(tables.extra("structure"))
+    rows = rows[rows["layer"].notna() & rows["value"].notna() & rows["init"].isin(DEPTH_ARMS)]
+    rows = rows[rows["model"].isin(tables.looks)]
+    if rows.empty:
+        return style.missing(title, "No probes of facts kept inner layers (`layers:` of analysis structure).")
+    tasks, counted = tables.task_names(rows["task"]), tables.order(rows["model"])
+    rows, names = rows[rows["task"] == tasks[0]], counted[:MOST_DEPTHS]
+    facts = [(metric, fact) for metric, some in FACTS.items() for fact in some if (rows["fact"] == fact).any()]
+    chosen = style.handle(color=style.INK, marker="^", linestyle="none", label="layers that validation chose")
+    caption = (
+        f"{tables.task_label(tasks[0])}. Score of the best pooling of each layer on the validation rows that chose (0: "
+        "the embedding, 1: the last layer), mean over seeds; bands: 95 % bootstrap intervals over rows or groups and "
+        f"seeds, n = {layout.span(rows['n'])} rows, {layout.span(rows['seeds'])} seed(s) an arm. The highest point of "
+        "a curve is too high by the choice; test rows were read for the layer chosen alone, whose score is in the "
+        "figure of structure. Triangles: layers chosen (filled: pretrained, open: random), larger where more seeds "
+        "did. Dotted: nothing known. "
+    )
+    if len(tasks) > 1 or len(counted) > len(names):
+        caption += f"Shown: 1 of {len(tasks)} tasks, {len(names)} of {len(counted)} models; structure.csv has all. "
+    figure, body = style.page(
+        12 + DEPTH_MM * len(names), title=title, caption=caption + tables.study,
+        handles=[[*style.arm_handles(DEPTH_ARMS, lines=True), chosen]],
+    )  # fmt: skip
+    panels = body.subplots(len(names), len(facts), squeeze=False, sharex=True, sharey="col")
+    for line, name in zip(panels, names, strict=True):
+        look = tables.looks[name]
+        for axes, (metric, fact) in zip(line, facts, strict=True):
+            mine = rows[(rows["model"] == name) & (rows["fact"] == fact)]
+            _depth_panel(axes, mine, look, AXES[metric][1])
+            if name == names[0]:
+                axes.set_title(textwrap.fill(FACTS[metric][fact], 14), fontsize=6)
+            if name == names[-1]:
+                axes.set_xlabel("Depth", fontsize=6)
+        line[0].set_ylabel(f"{look.label}\n{AXES[facts[0][0]][0]}", color=look.color, fontsize=6)
+    for axes, (metric, _) in zip(panels[0], facts, strict=True):
+        if metric != facts[0][0]:
+            axes.annotate(AXES[metric][0], (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=5.5)
+    return figure
+
+
+def _depth_panel(axes: Axes, rows: pd.DataFrame, look: style.Look, nothing: float) -> None:
+    """Both arms of a model on a fact: curve, band, and below the curves which layers were chosen."""
+    axes.axhline(nothing, color=style.GREY, linewidth=0.6, linestyle=":", zorder=1)
+    axes.grid(visible=True)
+    for place, arm in enumerate(DEPTH_ARMS):
+        mine = rows[rows["init"] == arm].sort_values("depth")
+        axes.fill_between(mine["depth"], mine["low"], mine["high"], color=look.color, linewidth=0,
+                          alpha=0.16 if arm == "pretrained" else 0.06)  # fmt: skip
+        mark: Any = style.filling(look, arm) | {"markersize": 2.6}
+        axes.plot(mine["depth"], mine["value"], linestyle=style.ARM_LINES[arm], zorder=3, **mark)
+        won = mine[mine["chosen"].astype(float) > 0]
+        sizes = 5 + 22 * won["chosen"].astype(float) / max(1.0, float(mine["chosen"].astype(float).sum()))
+        axes.scatter(
+            won["depth"], [0.14 - 0.09 * place] * len(won), s=sizes, marker="^", linewidth=0.6, zorder=3,
+            facecolor=look.color if arm == "pretrained" else "white", edgecolor=look.color,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+    axes.set_xlim(-0.1, 1.1)
+    axes.margins(y=0.3)

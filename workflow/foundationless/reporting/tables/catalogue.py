@@ -289,8 +289,9 @@ TABLES: dict[str, Table] = {
         "that a linear probe reads on test rows, with 95 % intervals over items and seeds, of every arm and of counts "
         "of 1- to 3-mers with the length (model kmers); with `versus` the paired difference with the random arm of the "
         "model, or with those counts, whose words are of p values that Holm adjusted over the facts. A fact of several "
-        "words is the mean over them",
-        "evaluation.outputs.facts:STRUCTURE", f"{_ARM} fact metric versus",
+        "words is the mean over them. With a `layer` it is the score of that layer on the validation rows, which chose "
+        "the layer of each fact (`chosen`: by how many seeds)",
+        "evaluation.outputs.facts:STRUCTURE", f"{_ARM} fact metric versus layer",
         "task model init fact metric versus value delta low high p_holm n verdict", parts=True,
     ),
     "maps": _table(
@@ -306,7 +307,7 @@ TABLES: dict[str, Table] = {
         RESULTS, "Whether attributions of a fine-tuned classifier point at known motifs, where a study has such an "
         "analysis: AUROC of motif letters by the magnitude of their attributions, mean over sequences and seeds, of "
         "every arm and method; against chance (0.5), and pretrained against random, paired by sequence, with the word. "
-        "`gap`: by how much a sum of attributions misses the difference of logits, at most",
+        "`miss`: by how much a sum of attributions misses the difference of logits, at most",
         "evaluation.explanations.tables:SCORES", "task model init method versus",
         "task model init method versus value delta low high p_holm verdict n seeds", parts=True,
     ),

@@ -4,7 +4,10 @@ What is explained is the contrast F of a sequence: the logit of its own class le
 classes their difference). Gradients are taken with respect to what the network first makes of a token: its row of the
 embedding table, or its one-hot letter where a network has no table. x is a sequence there, b its baseline: zeros, or
 the mean over the nucleotide tokens of all sequences explained (`mean`), in place of every token that is pooled; special
-tokens and padding are those of the sequence.
+tokens and padding are those of the sequence. No real input looks like either. `shuffled` takes several shuffles of the
+sequence in which every dinucleotide is as often as it was, and averages attributions over them (as DeepSHAP, Lundberg
+and Lee 2017, arXiv:1705.07874, and expected gradients, Erion et al. 2021, doi:10.1038/s42256-021-00343-w, average over
+references): what is left is what the order of letters makes.
 
 - `gradient_input` (Shrikumar et al. 2016, arXiv:1605.01713): ∇F(x) · (x − b), which is gradient × input where b is 0.
 - `integrated_gradients` (Sundararajan et al. 2017, arXiv:1703.01365): (x − b) · ∫ ∇F(b + a (x − b)) da, by the midpoint
@@ -20,7 +23,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -33,6 +37,7 @@ from foundationless.models.tokenizers import Tokenizer
 from foundationless.scoring.mutagenesis import substitutions
 from foundationless.training.classifier import Classifier, tokenise
 from foundationless.training.compute import Compute
+from foundationless.training.corpora.shuffling import shuffle_known
 
 Inputs = tuple[Tensor, Tensor | None, Tensor]  # of a classifier: ids, mask, which tokens count
 Attributions = list[np.ndarray]  # of each sequence, one number a token or a letter
@@ -147,47 +152,117 @@ def _baselines(given: Explained, kind: str) -> list[Tensor]:
     return [torch.zeros_like(mean) for mean in means] if kind == "zero" else means
 
 
-def gradients(given: Explained, baseline: str, steps: int) -> tuple[Attributions, np.ndarray]:
-    """Attributions of every token of every sequence, float64 [tokens], and F of its baseline [sequences].
+class Sloped(NamedTuple):
+    """Attributions of every token of every sequence, float64 [tokens], means over R baselines; and of each baseline the
+    sum over tokens and F of it, [R, sequences]."""
 
-    `steps` of integrated gradients; 0: gradient × input.
+    tokens: Attributions
+    sums: np.ndarray
+    lowest: np.ndarray
+
+
+def gradients(given: Explained, baseline: str, steps: int, references: Sequence[Attributions] = ()) -> Sloped:
+    """Attributions by `steps` of integrated gradients; 0: gradient × input.
+
+    `references` of the baseline `shuffled`: token ids of each, of every sequence (`shuffled_references`).
     """
-    backbone, made = given.classifier.backbone, [np.zeros(0)] * len(given.tokens)
-    lowest, standing = np.zeros(len(made)), _baselines(given, baseline)
+    classifier, count = given.classifier, max(1, len(references))
+    made = [np.zeros(0)] * len(given.tokens)
+    sums, lowest = np.zeros((count, len(made))), np.zeros((count, len(made)))
+    plain = [] if references else _baselines(given, baseline)
     shares = [(step + 0.5) / steps for step in range(steps)] or [1.0]
 
     def explain(inputs: Inputs, targets: Tensor, rows: np.ndarray) -> None:
-        ids, _, counts = inputs
-        points: list[Tensor] = []
-        moved: list[Tensor] = []
-
-        def at(share: float) -> Callable[[int, Tensor], Tensor]:
-            def change(call: int, output: Tensor) -> Tensor:
-                free = _turned(backbone, call, ids, counts).bool()[..., None]
-                base = torch.where(free, standing[call].to(output.dtype), output.detach())
-                points.append((base + share * (output.detach() - base)).requires_grad_())
-                moved.append(output.detach() - base)
-                return points[-1].clone()
-
-            return change
-
-        total = torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
-        for share in shares:
-            points.clear()
-            moved.clear()
-            with torch.enable_grad(), _entering(backbone, at(share)):
-                value = contrast(given.classifier(*inputs), targets)
-                slopes = torch.autograd.grad(value.sum(), points)
-            for call, (slope, way) in enumerate(zip(slopes, moved, strict=True)):
-                total += _turned(backbone, call, ids, (slope.double() * way.double()).sum(2)) / len(shares)
-        with torch.no_grad(), _entering(backbone, at(0.0)):
-            lowest[rows] = contrast(given.classifier(*inputs), targets).cpu().numpy()
+        ids, mask, counts = inputs
+        together = torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
+        for number in range(count):
+            standing = plain
+            if references:
+                other, _, _ = classifier.inputs([references[number][row] for row in rows], ids.shape[1])
+                standing = _entered(classifier, (other, mask, counts))
+            total, low = _along(classifier, inputs, targets, standing, shares)
+            lowest[number, rows] = low.cpu().numpy()
+            for place, row in enumerate(rows):
+                valid = _valid(given, ids[place], len(given.tokens[row]))
+                sums[number, row] = total[place][valid].cpu().numpy().sum()
+            together += total / count
         for place, row in enumerate(rows):
-            valid = _valid(given, ids[place], len(given.tokens[row]))
-            made[row] = total[place][valid].cpu().numpy()
+            made[row] = together[place][_valid(given, ids[place], len(given.tokens[row]))].cpu().numpy()
 
     given.in_passes(explain)
-    return made, lowest
+    return Sloped(made, sums, lowest)
+
+
+def _entered(classifier: Classifier, inputs: Inputs) -> list[Tensor]:
+    """What enters the network, of each call that a pass makes: [rows, tokens, width]."""
+    seen: list[Tensor] = []
+
+    def see(_call: int, output: Tensor) -> Tensor:
+        seen.append(output.detach())
+        return output
+
+    with torch.no_grad(), _entering(classifier.backbone, see):
+        classifier(*inputs)
+    return seen
+
+
+def _along(
+    classifier: Classifier, inputs: Inputs, targets: Tensor, standing: Sequence[Tensor], shares: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """Slopes times ways from a baseline, averaged over `shares` of the way: float64 [rows, tokens], and F of it [rows].
+
+    `standing` of each call that a pass makes: what stands for nucleotide tokens, [width] or [rows, tokens, width].
+    """
+    ids, _, counts = inputs
+    points: list[Tensor] = []
+    moved: list[Tensor] = []
+
+    def at(share: float) -> Callable[[int, Tensor], Tensor]:
+        def change(call: int, output: Tensor) -> Tensor:
+            free = _turned(classifier.backbone, call, ids, counts).bool()[..., None]
+            base = torch.where(free, standing[call].to(output.dtype), output.detach())
+            points.append((base + share * (output.detach() - base)).requires_grad_())
+            moved.append(output.detach() - base)
+            return points[-1].clone()
+
+        return change
+
+    total = torch.zeros(ids.shape, dtype=torch.float64, device=ids.device)
+    for share in shares:
+        points.clear()
+        moved.clear()
+        with torch.enable_grad(), _entering(classifier.backbone, at(share)):
+            value = contrast(classifier(*inputs), targets)
+            slopes = torch.autograd.grad(value.sum(), points)
+        for call, (slope, way) in enumerate(zip(slopes, moved, strict=True)):
+            total += _turned(classifier.backbone, call, ids, (slope.double() * way.double()).sum(2)) / len(shares)
+    with torch.no_grad(), _entering(classifier.backbone, at(0.0)):
+        return total, contrast(classifier(*inputs), targets)
+
+
+def shuffled_references(given: Explained, count: int, seed: int) -> list[Attributions]:
+    """Token ids of so many shuffles of every sequence, each with all its dinucleotides and as many tokens as it has.
+
+    Tokens that are not pooled are the sequence's own. Where a tokenizer makes fewer tokens of a shuffle those of
+    another follow, and where it makes more the last are left out. Drawn by the seed, the sequence and the number alone:
+    all arms have the same.
+    """
+    counted = given.classifier.counted.cpu().numpy()
+    made: list[Attributions] = []
+    for number in range(count):
+        rows = []
+        for sequence, ids in zip(given.sequences, given.tokens, strict=True):
+            free = counted[ids]
+            generator = np.random.default_rng([seed, crc32(sequence.encode()), number])
+            drawn = np.zeros(0, dtype=ids.dtype)
+            while len(drawn) < free.sum():
+                other = given.tokenizer.encode(shuffle_known(sequence, generator))
+                drawn = np.concatenate([drawn, other[counted[other]]])
+            row = ids.copy()
+            row[free] = drawn[: free.sum()]
+            rows.append(row)
+        made.append(rows)
+    return made
 
 
 def _valid(given: Explained, ids: Tensor, tokens: int) -> slice:

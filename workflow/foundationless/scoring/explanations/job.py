@@ -22,6 +22,7 @@ from foundationless.scoring.explanations.attributions import (
     Explained,
     gradients,
     mutagenesis,
+    shuffled_references,
     to_letters,
 )
 from foundationless.scoring.explanations.motifs import Motifs, Site
@@ -33,12 +34,17 @@ from foundationless.training.finetuning import Trained
 
 @dataclass(frozen=True)
 class How:
-    """Which methods, of how many sequences at most, with how many steps and which baseline of gradients."""
+    """Which methods, of how many sequences at most, with how many steps and which baseline of gradients.
+
+    Of the baseline `shuffled` so many `references` a sequence, drawn by `seed`.
+    """
 
     methods: Sequence[str]
     sequences: int
     steps: int
     baseline: str
+    references: int = 1
+    seed: int = 1
 
 
 def explain(
@@ -49,7 +55,7 @@ def explain(
     Returns:
         Results (`auroc` of each method, `extra.measure`, the mean over sequences; null with `extra.reason` where a
         network has no such method; and the classifier's own scores, `extra.measure` classifier), and a row per sequence
-        and method: id, group, label, method, auroc, contrast (F), baseline (F of the baseline, NaN without one), gap
+        and method: id, group, label, method, auroc, contrast (F), baseline (F of the baseline, NaN without one), miss
         (|sum of attributions - (F - F of the baseline)|), sites (START-END:STRAND:MOTIF, by spaces), sequence, and
         attributions, a number a letter.
     """
@@ -68,7 +74,7 @@ def explain(
     ]
     tables = []
     for method in how.methods:
-        letters, lowest, gaps = _attribute(given, method, how, whole, int(trained.settings["max_tokens"]))
+        letters, lowest, misses = _attribute(given, method, how, whole, int(trained.settings["max_tokens"]))
         if letters is None:
             reason = f"family '{trained.classifier.backbone.family}' computes no attention weights"
             tell(f"{method}: not available, {reason}")
@@ -80,7 +86,7 @@ def explain(
         results.append(Result("auroc", value, len(known), extra={"measure": method}))
         tables.append(
             frame[["id", "group", "label"]].assign(
-                method=method, auroc=found, contrast=whole, baseline=lowest, gap=gaps,
+                method=method, auroc=found, contrast=whole, baseline=lowest, miss=misses,
                 sites=[" ".join(f"{s.start}-{s.end}:{s.strand}:{s.motif}" for s in each) for each in sites],
                 sequence=frame["sequence"],
                 attributions=pd.Series([values.astype(np.float32) for values in letters], frame.index),
@@ -142,6 +148,8 @@ def _attribute(
     if method == "rollout":
         shares = rollout(given)
         return None if shares is None else to_letters(given, shares), nothing, nothing
-    tokens, lowest = gradients(given, how.baseline, how.steps if method == "integrated_gradients" else 0)
-    gaps = np.abs(np.array([values.sum() for values in tokens]) - (whole - lowest))
-    return to_letters(given, tokens), lowest, gaps
+    shuffled = shuffled_references(given, how.references, how.seed) if how.baseline == "shuffled" else []
+    steps = how.steps if method == "integrated_gradients" else 0
+    found = gradients(given, how.baseline, steps, shuffled)
+    misses = np.abs(found.sums - (whole - found.lowest)).max(0)
+    return to_letters(given, found.tokens), found.lowest.mean(0), misses

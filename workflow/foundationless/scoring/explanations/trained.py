@@ -54,6 +54,7 @@ def run_job(
     with atomic_path(predictions) as part:
         rows.assign(**named).to_parquet(part, index=False)
     said = {"methods": list(how.methods), "steps": how.steps, "baseline": how.baseline, "sequences": how.sequences}
+    said |= {"references": how.references, "reference_seed": how.seed} if how.baseline == "shuffled" else {}
     said |= {"between": list(motifs.between), "stranded": motifs.stranded, "explained_classes": list(motifs.classes)}
     # Rates that were chosen elsewhere differ between arms, whose settings must not: the selection has them.
     kept = {key: value for key, value in trained.settings.items() if chosen is None or key != "rates"}

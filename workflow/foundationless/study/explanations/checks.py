@@ -37,6 +37,8 @@ def check_explaining(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None
             raise UserError(f"{where}.motifs.{task}: {extra[0]} is of matrices, and there are none; leave it out.")
         if "between" in motif and motif["between"][0] > motif["between"][1]:
             raise UserError(f"{where}.motifs.{task}: 'between' ends before it begins; give first and last position.")
+    if "references" in said and said.get("baseline") != "shuffled":
+        raise UserError(f"{where}: references are of the baseline 'shuffled'; say it there, or leave them out.")
     other = said.get("rate_from")
     if other and (other not in plan.config["analyses"] or ANALYSES[other].rule != "finetune_model"):
         raise UserError(

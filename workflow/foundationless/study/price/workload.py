@@ -194,7 +194,10 @@ class Workload:
             return self._variant_probe(task, self.plan.model(model)) if known else self._network(rule, 600.0, 0.0)
         if rule in WEIGHT_RULES:
             return self._weights(rule, self.plan.model(model), init, task)
-        return Work(cpu=self.start(rule) + self._reading_and_writing(rule, analysis, task))
+        seconds = self._reading_and_writing(rule, analysis, task)
+        if rule == "probe_structure":
+            seconds *= self.plan.columns_of_layers(self.plan.layers(analysis), self.plan.model(model))
+        return Work(cpu=self.start(rule) + seconds)
 
     def part(self, rule: str, model: str, whole: Work, share: float) -> Work:
         """Work of a job that does this share of a cut one; 0: what puts the parts together, on a core."""
@@ -401,7 +404,9 @@ class Workload:
         trained, settings = self._finetuning(task, analysis, model), self.plan.explaining(analysis)
         length = self.rows(task)["length"]
         some, start = min(float(settings["sequences"]), self.rows(task)["test"]), self.start("finetune_model")
-        passes = {"gradient_input": 4.0, "integrated_gradients": 3.0 * settings["steps"], "mutagenesis": 3 * length}
+        starts = settings["references"] if settings["baseline"] == "shuffled" else 1
+        passes = {"gradient_input": 4.0 * starts, "integrated_gradients": 3.0 * settings["steps"] * starts}
+        passes |= {"mutagenesis": 3 * length}
         once = self._forward(model, some, length, 1)
         seconds = trained.seconds - start + once * sum(passes.get(name, 1.0) for name in settings["methods"])
         size = 8.0 * some * length * len(settings["methods"])

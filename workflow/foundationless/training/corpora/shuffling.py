@@ -53,6 +53,11 @@ def shuffle_dinucleotides(sequence: str, generator: np.random.Generator) -> str:
     return letters[path].tobytes().decode("ascii")
 
 
+def shuffle_known(sequence: str, generator: np.random.Generator) -> str:
+    """A sequence whose stretches between runs of N are shuffled one by one, the runs left where they are."""
+    return _KNOWN.sub(lambda run: shuffle_dinucleotides(run[0], generator), sequence)
+
+
 def _last_steps(steps: Sequence[np.ndarray], last: int, generator: np.random.Generator) -> dict[int, int]:
     """Letter -> where its last step leads: a tree that ends in `last`, drawn by its number of choices of steps."""
     away = {letter: targets[targets != letter] for letter, targets in enumerate(steps)}
@@ -86,7 +91,7 @@ def shuffle_genome(genome: Path, apart: Sequence[str], seed: int, output: Path) 
                 for low, high in _blocks(length, [end - start for end in ends.get(contig, [])]):
                     block = fasta.fetch(name, low, high)
                     generator = np.random.default_rng([seed, crc32(contig.encode()), start + low])
-                    kept += _KNOWN.sub(lambda run: shuffle_dinucleotides(run[0], generator), block)  # noqa: B023
+                    kept += shuffle_known(block, generator)
                     count += len(block) - block.count("N")
                     whole = len(kept) - len(kept) % 60
                     stream.writelines(f"{line}\n" for line in textwrap.wrap(kept[:whole], 60))
