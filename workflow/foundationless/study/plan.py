@@ -262,7 +262,8 @@ class Plan:
         analysis `bases` names; None is the task's training rows."""
         if model in self.networks_from("workflow"):
             return str(self.model(model).entry["pretrained"]["corpus"])
-        return self.config["analyses"].get("bases", {}).get("corpus")
+        named: str | None = self.config["analyses"].get("bases", {}).get("corpus")
+        return named
 
     def tokenizers_from(self, source: str) -> tuple[str, ...]:
         """Stems whose byte-pair tokenizer comes from `hub`, `local` or `workflow`."""
