@@ -152,3 +152,10 @@ def test_topics_are_balanced_and_some_are_not_known(text):
         one, other = spoken(frame["sequence"], simulate_words.TOPICS[name]).T
         known = frame[name].notna()
         assert ((one > other)[known] == frame[name][known]).mean() > 0.99
+
+
+def test_a_strand_can_be_told():
+    """Of seed 306 the words that were drawn first are those of their other strand."""
+    for seed in (306, *range(103, 123)):
+        words = set(simulate_words.planted_words(seed, "strand_words"))
+        assert words != {reverse_complement(word) for word in words}

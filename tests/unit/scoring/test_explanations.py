@@ -109,7 +109,7 @@ def test_references_hold_the_dinucleotides_of_their_sequence_and_its_special_tok
     assert [[row.tolist() for row in one] for one in references] != [[row.tolist() for row in one] for one in other]
 
 
-@pytest.mark.parametrize("family", ["cnn", "caduceus_ph"])
+@pytest.mark.parametrize("family", ["cnn", "hyenadna", "caduceus_ph"])
 def test_gradient_times_input_is_a_finite_difference(family):
     given = explained(family)
     made, *_ = attributions.gradients(given, "zero", 0)

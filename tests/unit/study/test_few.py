@@ -37,3 +37,20 @@ def test_what_does_not_fit_is_one_sentence(analysis, shots, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
         read_study(demo(analysis, **shots))
     assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"arms": ["pretrained", "random", "embedding"]}, "none for 'embedding', so arms would be tuned unequally"),
+        ({"finetuning": {"epochs": 3}}, "'finetuning: epochs' decides nothing here"),
+        ({"layers": "all"}, "'layers' says nothing"),
+    ],
+)
+def test_settings_beside_the_rows_fit_too(said, sentence):
+    config = demo("fewshot_finetune", learning_rate=1e-3, rate_from="finetune")
+    spec = config["analyses"]["fewshot_finetune"]
+    spec |= said
+    config["analyses"]["finetune"] |= {name: spec[name] for name in ("tasks", "models")}  # with its usual two arms
+    with pytest.raises(UserError, match=sentence):
+        read_study(config)

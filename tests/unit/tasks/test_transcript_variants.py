@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from foundationless.data.dna import reverse_complement
+from foundationless.data.variant_kinds.transcripts import Transcript, changed
 from foundationless.errors import UserError
 from foundationless.runtime.files import read_table
 from foundationless.study.plan import read_pairs
@@ -232,3 +233,23 @@ def test_the_sets_of_mavedb_are_read_by_the_options_of_their_tasks(tmp_path, bui
         low = sum(-0.5 + number / 99 < -0.4 for number in range(len(names))) / len(names)
         expected = {"vhl": low, "rad51c": 0.5, "ddx3x": 0.5}[task]
         assert shares["pathogenic"] == pytest.approx(expected, abs=0.01)
+
+
+def test_a_variant_is_as_near_to_a_splice_site_as_the_nearest_base_that_it_changes():
+    """An intron at 1-based bases 151 to 200; what is written before a deletion is not deleted."""
+    transcript = Transcript("t", "g", "c", "+", ((100, 150), (200, 250)), (100, 250))
+    for distance, position, ref, alt in (
+        (7, 193, "AC", "A"),  # base 194
+        (1, 194, "ACGTACGT", "A"),  # over the edge at 200
+        (21, 179, "CA", "C"),
+        (1, 150, "A", "AT"),  # between the last base of the exon and the first of the intron
+        (3, 153, "A", "G"),
+        (2, 147, "ACG", "TTT"),
+    ):
+        assert transcript.splice_distance(*changed(position, ref, alt)) == distance
+
+
+def test_two_scores_of_one_variant_are_told(build, capsys):
+    name = substitution("+", "13")
+    build([(f"ENST1.4:{name}", "0.1"), (f"ENST1.4:{name}", "0.9")], header=("hgvs_nt", "score"), score="score")
+    assert "1 variants stand there with several scores" in capsys.readouterr().err

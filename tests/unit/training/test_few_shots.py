@@ -47,15 +47,15 @@ def predicted(directory):
     return {fold: np.stack(part["probabilities"].to_list()) for fold, part in table.groupby("fold")}
 
 
-def plainly(weights, frame, rows, fold):
+def plainly(weights, frame, one):
     """What a plain loop of torch predicts of the test rows."""
     loaded = load_weights(weights, "cpu")
     torch.manual_seed(derived_seed(1, HEAD))
     network = Classifier(loaded.model, loaded.tokenizer, 2, "max", 8)
     examples = prepare_examples(frame, "toy", loaded.tokenizer, loaded.model.max_tokens)
     adam = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.999), weight_decay=0.0)
-    torch.manual_seed(derived_seed(1, fold + 1))
-    generator, batches = np.random.default_rng([1, fold + 1]), []
+    generator, rows, batches = np.random.default_rng([1, one.taken, one.draw]), one.rows, []
+    torch.manual_seed(int(generator.integers(2**63)))
     while len(batches) < STEPS:
         order = generator.permutation(len(rows))
         batches += [rows[order[start : start + 8]] for start in range(0, len(rows), 8)]
@@ -79,7 +79,7 @@ def test_every_draw_is_trained_as_a_plain_loop_would(weights, tmp_path):
     assert len(found) == 6
     for one in DRAWN.each(frame):
         assert len(one.rows) == 2 * one.taken
-        np.testing.assert_allclose(found[one.fold], plainly(weights, frame, one.rows, one.fold), atol=1e-4)
+        np.testing.assert_allclose(found[one.fold], plainly(weights, frame, one), atol=1e-4)
     record = read_record(tmp_path / "record.json")
     assert record["settings"]["steps"] == STEPS and record["settings"]["draws"] == 3
     assert {row["learning_rate"] for row in record["results"]} == {RATE}
@@ -110,6 +110,16 @@ def test_a_job_that_was_killed_goes_on_with_the_next_draw_to_the_same_bits(weigh
     after = predicted(tmp_path)
     assert all((before[fold] == after[fold]).all() for fold in before)
     assert (tmp_path / "runs" / "rows2_draw0.json").read_bytes() == told, "a draw that is kept is not trained again"
+
+
+def test_a_draw_is_the_same_among_fewer_and_among_more(weights, tmp_path):
+    """What was kept of fewer draws, and of other numbers of rows, is what a job of more would compute."""
+    frame = planted()
+    assert train(tmp_path / "first", weights, frame, shots=[5], draws=2) == 0
+    assert train(tmp_path / "fresh", weights, frame) == 0
+    assert train(tmp_path / "first", weights, frame) == 0
+    kept, fresh = predicted(tmp_path / "first"), predicted(tmp_path / "fresh")
+    assert all((kept[fold] == fresh[fold]).all() for fold in fresh)
 
 
 def test_what_cannot_be_trained_is_one_sentence(weights, tmp_path, capsys):

@@ -67,9 +67,15 @@ class _Writer:
         self.vocabularies = {name: [self.deal(some) for _ in range(WORDS)] for name, some in letters.items()}
         for name, other in (("b", "a"), ("d", "c")):
             self.vocabularies[name] = [_turned(word) for word in self.vocabularies[other]]
-        some = [self.deal(LETTERS) for _ in range(WORDS // 2)]
-        # the other strand of these holds the same halves
-        self.vocabularies["e"] = [*some, *(reverse_complement(_turned(word)) for word in some)]
+        self.vocabularies["e"] = self._one_strand()
+
+    def _one_strand(self) -> list[str]:
+        """Words whose other strand holds the same halves, but is not the same words: nobody could tell it."""
+        while True:
+            some = [self.deal(LETTERS) for _ in range(WORDS // 2)]
+            words = [*some, *(reverse_complement(_turned(word)) for word in some)]
+            if set(words) != {reverse_complement(word) for word in words}:
+                return words
 
     def deal(self, letters: str) -> str:
         """The letters in a random order."""

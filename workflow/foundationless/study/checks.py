@@ -565,6 +565,8 @@ def _check_few(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
         if section in spec and analysis not in known:
             raise UserError(f"analysis '{analysis}': '{section}' is for {', '.join(known)}; leave it out here.")
     check_shots(plan, analysis, spec)
+    if ANALYSES[analysis].rule == "finetune_shots" and "layers" in spec:
+        raise UserError(f"analysis '{analysis}': the whole network is trained, so 'layers' says nothing; leave it out.")
     if analysis in FEW and spec.get("layers", "last") != "last" and plan.is_fixed(analysis):
         raise UserError(
             f"analysis '{analysis}', layers: nothing chooses among them; leave them out, or say 'choice: validation' "

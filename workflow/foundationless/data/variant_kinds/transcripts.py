@@ -69,15 +69,23 @@ class Transcript:
         first, last = self.exons[number]
         return (first + at + offset + 1 if self.strand == "+" else last - at - offset), number + 1
 
-    def splice_distance(self, position: int) -> float:
-        """Bases from a 1-based position to the nearest splice site (1: beside it); NaN of a single exon.
+    def splice_distance(self, *positions: int) -> float:
+        """Bases from the nearest of 1-based positions to a splice site (1: beside it); NaN of a single exon.
 
         In an intron the distance to its nearer exon; in an exon the distance to the nearest intron.
         """
         ordered = sorted(self.exons)
         sites = [site for (_, left), (right, _) in pairwise(ordered) for site in (left, right)]
-        distances = [site - position + 1 if position <= site else position - site for site in sites]
+        distances = [site - at + 1 if at <= site else at - site for site in sites for at in positions]
         return float(min(distances)) if distances else float("nan")
+
+
+def changed(position: int, ref: str, alt: str) -> range:
+    """The 1-based bases that a variant changes; of an insertion the two beside it."""
+    anchored = len(ref) != len(alt) and ref[0] == alt[0]  # the base before is written, and stays
+    if anchored and len(ref) == 1:
+        return range(position, position + 2)
+    return range(position + anchored, position + len(ref))
 
 
 def unversioned(name: str) -> str:
@@ -119,7 +127,7 @@ def _transcript(path: Path, name: str, gene: str, features: list[tuple[str, str,
     ((contig, strand),) = places
     exons = sorted({(a, b) for _, kind, _, a, b in features if kind == "exon"}, reverse=strand == "-")
     coding = [(a, b) for _, kind, _, a, b in features if kind != "exon"]  # a GTF's CDS ends before the stop codon
-    if not coding or not exons:
+    if not exons or not any(kind == "CDS" for _, kind, *_ in features):
         raise UserError(f"{path}: transcript '{name}' has no coding sequence (CDS) to count from; name one that has.")
     lowest, highest = min(a for a, _ in coding), max(b for _, b in coding) - 1
     ends = [_counted(exons, strand, place) for place in (lowest, highest)]
@@ -156,6 +164,8 @@ def placed(
     low, high = sorted((first, last))
     if (last - first) * (1 if transcript.strand == "+" else -1) < 0:
         raise Unplaced("whose places are in the wrong order")
+    if between is not None and high - low != 1:
+        raise OtherTranscript("that insert between bases which are not neighbours")
     if max(high - low + 1, *(len(part or "") for part in (put, twice, between))) > longest:
         raise Unplaced(f"of more than {longest} bases")
 
@@ -167,8 +177,6 @@ def placed(
             raise Unplaced("that substitute one base at two places")
         return low, forward(ref), forward(alt), exon
     if between is not None:
-        if high - low != 1:
-            raise OtherTranscript("that insert between bases which are not neighbours")
         before = bases(low - 1, low)
         return low, before, before + forward(between), exon
     stated = forward(cut or twice or "")

@@ -60,7 +60,10 @@ def allele_windows(
     unknown = [text[offset : offset + len(ref)] != ref for text, offset, ref in rows]
     frame = _without(frame, unknown, "at letters that are no base", lost)
     labels = frame.assign(label=frame["label"].fillna("")).groupby("id")["label"].transform("nunique")
-    frame = _without(frame, labels > 1, "with two labels", lost).drop_duplicates("id")
+    frame = _without(frame, labels > 1, "with two labels", lost)
+    if (twice := int((frame.groupby("id")["score"].nunique() > 1).sum())) > 0:
+        tell(f"{where}: {twice} variants stand there with several scores; the first of each is read")
+    frame = frame.drop_duplicates("id")
     if said := [f"{count} {what}" for what, count in lost.items() if count]:
         tell(f"{where}: left out of the variants: {', '.join(said)}")
     if frame.empty:

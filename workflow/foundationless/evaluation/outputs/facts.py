@@ -76,12 +76,15 @@ def _of_layers(task: str, cells: Sequence[pd.DataFrame], resamples: int, seed: i
             chosen: dict[tuple[str, str, int], int] = {}
             for cell in asked:
                 observed, best = (_read(cell, word, names) for word in ("observed", "predicted"))
+                told = False  # of layers that predict the same one was chosen
                 for layer in layers_of(cell):
                     values = _read(cell, f"layer{layer}", names)
                     arm = str(cell["model"].iloc[0]), str(cell["init"].iloc[0]), layer
                     run = Run(int(cell["seed"].iloc[0]), 0, ids, groups, ids=ids, observed=observed, values=values)
                     runs.setdefault(arm, []).append(run)
-                    chosen[arm] = chosen.get(arm, 0) + np.array_equal(values, best, equal_nan=True)
+                    is_chosen = not told and np.array_equal(values, best, equal_nan=True)
+                    chosen[arm] = chosen.get(arm, 0) + is_chosen
+                    told = told or is_chosen
             scored = iter(score_runs([run for mine in runs.values() for run in mine], metric, [], resamples, seed))
             for (model, init, layer), mine in runs.items():
                 arm_scores = join([next(scored) for _ in mine])

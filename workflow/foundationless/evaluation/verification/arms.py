@@ -205,7 +205,7 @@ def _may_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     inits = {one["init"], other["init"]}
     if inits == {"pretrained", "copy"}:
         return True
-    trains = one["analysis"] in ANALYSES and ANALYSES[one["analysis"]].rule == "finetune_model"
+    trains = one["analysis"] in ANALYSES and ANALYSES[one["analysis"]].rule in ("finetune_model", "finetune_shots")
     if inits == {"baseline"}:
         return one["settings"].get("family") not in DRAWN
     return len(inits) == 1 and (inits == {"copy"} or has_one_checkpoint(*inits)) and not trains

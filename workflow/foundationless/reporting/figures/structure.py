@@ -182,8 +182,8 @@ def depths(tables: Tables) -> Figure:
             if name == names[-1]:
                 axes.set_xlabel("Depth", fontsize=6)
         line[0].set_ylabel(f"{look.label}\n{AXES[facts[0][0]][0]}", color=look.color, fontsize=6)
-    for axes, (metric, _) in zip(panels[0], facts, strict=True):
-        if metric != facts[0][0]:
+    for column, (metric, _) in enumerate(facts):
+        for axes in panels[:, column] if metric != facts[0][0] else ():
             axes.annotate(AXES[metric][0], (0.03, 0.97), xycoords="axes fraction", va="top", fontsize=5.5)
     return figure
 

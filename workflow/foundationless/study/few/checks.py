@@ -8,6 +8,7 @@ from foundationless.study.names import parse_task
 from foundationless.study.plan import Plan
 from foundationless.study.vocabulary import ANALYSES, CLASSES, FIXED, LEAVE_ONE_OUT, VALIDATION
 
+OF_EPOCHS = ("learning_rates", "epochs", "patience", "folds", "fold_count", "extend", "search", "rungs")
 TRAINED = ("steps", "learning_rate", "rate_from")  # of a section `shots` that trains networks
 
 
@@ -32,8 +33,12 @@ def check_shots(plan: Plan, analysis: str, spec: Mapping[str, Any]) -> None:
             raise UserError(f"{where}: '{task}' is of people, whose haplotypes nothing averages here; leave it out.")
     _check_rate(plan, analysis, said, where)
     settings = {**plan.config["finetuning"], **spec.get("finetuning", {})}
+    if odd := [key for key in OF_EPOCHS if key in spec.get("finetuning", {})]:
+        raise UserError(f"{where}: 'finetuning: {odd[0]}' decides nothing here; say steps and learning_rate of shots.")
     if settings.get("unfreeze"):
-        raise UserError(f"{where}: 'unfreeze' counts epochs, of which few rows have none; leave it out.")
+        raise UserError(
+            f"{where}: 'unfreeze' counts epochs, and there are none; say 'finetuning: {{unfreeze: 0}}' there."
+        )
     if settings.get("chunks", "none") != "none":
         raise UserError(f"{where}: 'chunks' is not for few rows yet; say 'finetuning: {{chunks: none}}' there.")
 
@@ -52,20 +57,29 @@ def _check_rate(plan: Plan, analysis: str, said: Mapping[str, Any], where: str) 
     other = said.get("rate_from", "")
     if other and (other not in plan.config["analyses"] or ANALYSES[other].rule != "finetune_model"):
         raise UserError(f"{where}, rate_from: '{other}' is no analysis of this study that fine-tunes; correct it.")
+    if not other:
+        if "learning_rate" not in said:
+            raise UserError(f"{where}: nothing searches a learning rate; give 'learning_rate', or 'rate_from'.")
+        return
+    known, own = plan.config["analyses"][other], plan.config["analyses"][analysis]
+    arms = {}
+    for name in set(plan.names_of(analysis)) & set(plan.names_of(other)):
+        usual = plan.model(name).arms
+        arms[name] = [arm for arm in own.get("arms", usual) if arm not in known.get("arms", usual)]
+        if arms[name] and len(arms[name]) < len(own.get("arms", usual)):
+            raise UserError(
+                f"{where}, rate_from: '{other}' chose a rate for some arms of '{name}' and none for "
+                f"'{arms[name][0]}', so arms would be tuned unequally; add it there, or give 'learning_rate' alone."
+            )
     if "learning_rate" in said:
         return
-    if not other:
-        raise UserError(f"{where}: nothing searches a learning rate; give 'learning_rate', or 'rate_from'.")
-    known = plan.config["analyses"][other]
-    lacking = [task for task in plan.config["analyses"][analysis]["tasks"] if task not in known["tasks"]]
+    lacking = [task for task in own["tasks"] if task not in known["tasks"]]
     lacking += [
         name
         for name in plan.names_of(analysis)
         if name not in plan.names_of(other) and not plan.model(name).is_baseline
     ]
     lacking += [f"seed {seed}" for seed in plan.seeds(analysis) if seed not in plan.seeds(other)]
-    if "arms" in known:
-        own = plan.config["analyses"][analysis].get("arms", ("pretrained", "random"))
-        lacking += [arm for arm in own if arm not in known["arms"]]
+    lacking += [arm for each in arms.values() for arm in each]
     if lacking:
         raise UserError(f"{where}, rate_from: '{other}' has no '{lacking[0]}'; give a 'learning_rate' for it, too.")

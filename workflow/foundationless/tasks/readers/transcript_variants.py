@@ -12,6 +12,7 @@ from foundationless.data.variant_kinds.transcripts import (
     OtherTranscript,
     Transcript,
     Unplaced,
+    changed,
     placed,
     read_transcripts,
     unversioned,
@@ -32,7 +33,7 @@ def read(sources: dict[str, Path], options: dict[str, Any], seed: int) -> pd.Dat
     transcript), `consequence` where it is named, and the columns named `columns`. `group` and `gene` are the gene of
     the annotation.
     """
-    check_columns(options["columns"], EXON, DISTANCE)
+    check_columns(options["columns"], EXON, DISTANCE, "variant", "row", "part")
     frame = read_places(sources, options)
     for name in options["columns"]:
         frame[name] = numbers_or_text(frame[name])
@@ -53,8 +54,10 @@ def read_places(sources: dict[str, Path], options: dict[str, Any]) -> pd.DataFra
     frame = allele_windows(
         rows, genome, options["length"], where, options["kinds"], options["longest"], options["mismatches"]
     )
-    ends = zip(frame[DISTANCE], frame["position"], strict=True)
-    frame[DISTANCE] = [transcript.splice_distance(position) for transcript, position in ends]
+    places = frame[[DISTANCE, "position", "ref", "alt"]].itertuples(index=False, name=None)
+    frame[DISTANCE] = [
+        transcript.splice_distance(*changed(position, ref, alt)) for transcript, position, ref, alt in places
+    ]
     return frame
 
 

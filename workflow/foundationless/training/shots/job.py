@@ -28,7 +28,7 @@ from foundationless.runtime.log import progress, tell
 from foundationless.runtime.signals import STATUS, termination
 from foundationless.tasks.draws import Draw, Drawn
 from foundationless.training.checkpoints import fingerprint
-from foundationless.training.compute import Compute, derived_seed
+from foundationless.training.compute import Compute
 from foundationless.training.finetuning import Ready, prepare
 from foundationless.training.stacking import Alone, State, changeable, optimizer
 from foundationless.training.sweep import Fold, Settings, keep_run, kept_run, shown
@@ -90,7 +90,7 @@ def train_draws(
                 if terminated.is_set():
                     tell("what was computed is kept; run the same command to continue")
                     sys.exit(STATUS)
-                kept = _train(ready, settings, compute, fold, started, steps, bar)
+                kept = _train(ready, settings, compute, one, fold, started, steps, bar)
                 probabilities = kept.pop("predicted")
                 keep_run(directory, name, kept | {"fingerprint": expected}, probabilities)
             else:
@@ -108,7 +108,7 @@ def train_draws(
 
 
 def _train(
-    ready: Ready, settings: Settings, compute: Compute, fold: Fold, started: State, steps: int, bar: Any
+    ready: Ready, settings: Settings, compute: Compute, one: Draw, fold: Fold, started: State, steps: int, bar: Any
 ) -> dict[str, Any]:
     """Train the classifier on the rows of one draw, from where all draws start; what it predicts of the test rows.
 
@@ -118,8 +118,9 @@ def _train(
     network = Alone(ready.classifier)
     network.restore(0, started)
     adam = optimizer(network, [rate], settings.weight_decay, [[]])
-    torch.manual_seed(derived_seed(settings.seed, fold.number + 1))
-    rows = _batches(fold.train, settings.batch_size, np.random.default_rng([settings.seed, fold.number + 1]))
+    generator = np.random.default_rng([settings.seed, one.taken, one.draw])  # whatever else the job draws
+    torch.manual_seed(int(generator.integers(2**63)))
+    rows = _batches(fold.train, settings.batch_size, generator)
     ready.classifier.train()
     diverged = False
     for step in range(steps):
