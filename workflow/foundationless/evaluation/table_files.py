@@ -27,7 +27,7 @@ WORDS = {
     "predicted", "what", "within", "split", "candidate", "chosen", "edge", "learned", "setting", "text", "note",
     "pooling", "condition", "null", "gene", "label", "unit", "matched", "last",
     "perturbation", "group", "kind", "name", "output", "method", "source", "target", "weighting",
-    "other", "axis", "flag", "censored", "said", "measure", "scored_by", "held_out", "selected",
+    "other", "axis", "flag", "censored", "said", "measure", "scored_by", "held_out", "selected", "how",
 }  # fmt: skip
 TRUTHS = {"chosen", "learned", "null", "matched", "last", "selected"}
 NUMBERS = {*SCORES, *COMPARISONS, *(name for columns in COLUMNS.values() for name in columns)} - WORDS
