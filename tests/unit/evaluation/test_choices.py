@@ -155,7 +155,8 @@ def test_studies_that_have_nothing_to_design():
     with pytest.raises(UserError, match="no pretrained arm with a random one"):
         deciding_analysis(read_study(config))
     config = read_yaml(ROOT / "config/config.yaml") | {"selection": "test"}
-    del config["analyses"]["frozen"]["layers"]
+    for name in ("frozen", "structure"):
+        del config["analyses"][name]["layers"]
     assert searches(read_study(config)) == ["full"], "the paper's selection needs every rate to its end"
 
 

@@ -172,7 +172,17 @@ def test_the_study_plans_52_tasks_and_every_target(monkeypatch, request):
     settings = [study.finetuning(task, "finetune") for task in ("nt_H3", "gue_emp_H3", "gb_demo_human_or_worm")]
     assert [(s["epochs"], s["folds"]) for s in settings] == [(100, [0, 5, 9]), (20, []), (100, [])]
     planned = {one for target in vocabulary.TARGETS.values() for one in target}
-    ours = {"retrieval", "structure", "explanations", "ingredients", "bases", "indels", "variant_probe"}  # no paper's
+    # no paper's
+    ours = {
+        "fewshot_finetune",
+        "retrieval",
+        "structure",
+        "explanations",
+        "ingredients",
+        "bases",
+        "indels",
+        "variant_probe",
+    }
     assert planned - {*vocabulary.OF_EFFECTS} - ours == set(study.by_task)
     # Every published checkpoint has its pretrained arm, and what was never released is made.
     arms = {(job.model, job.init) for job in study.cells if job.analysis == "finetune"}
