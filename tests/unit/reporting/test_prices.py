@@ -20,7 +20,7 @@ def job(rule, analysis, task, model, init, seed, hours, gpus=1):
 def ledger():
     """Powers of two, so that every sum tells its jobs."""
     jobs = [
-        job("pretrain", "pretrain", "", "m", "pretrained", 0, 1024),
+        job("pretrain", "pretrain", "genome", "m", "pretrained", 0, 1024),
         job("train_tokenizer", "", "", "m", "", np.nan, 1, 0),
     ]
     jobs += [job("initialise", "", "", "m", "random", seed, 0.25, 0) for seed in (0, 1)]

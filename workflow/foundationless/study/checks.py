@@ -663,6 +663,14 @@ def _check_self(plan: Plan, analysis: str, spec: Mapping[str, Any], model: Model
     if model.is_outside or model.of_cells or model.is_vectors:
         what = "is from outside" if model.is_outside else "reads no sequences"
         raise UserError(f"{where} of '{model.name}' is pretrained here on sequences, and that {what}; leave it out.")
+    own = model.entry.get("pretraining") or {}
+    said = {"steps", "self_steps"} & {*own} or "self_steps" in plan.config["pretraining"]
+    if model.name not in plan.config["baselines"] and model.source != "workflow" and not said:
+        raise UserError(
+            f"{where} of '{model.name}' would take the study's {plan.config['pretraining']['steps']} steps, and its "
+            "pretrained arm comes from elsewhere; say 'self_steps' under pretraining, or steps in a 'pretraining' of "
+            "its own."
+        )
     if plan.drawn(analysis):
         raise UserError(
             f"{where} would read all training rows, of which few are drawn here; leave it out, or name tasks .shotN in "

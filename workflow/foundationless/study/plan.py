@@ -747,6 +747,8 @@ class Plan:
             arm
             for arm in wanted
             if arm in model.arms or (controls and (arm in CONTROL_ARMS or is_other_pretraining(arm)))
+            # A network among the baselines is a reference as it is: pretrained on the rows it would be another.
+            if arm != SELF or model.name not in self.config["baselines"]
         ]
 
     @cached_property

@@ -94,7 +94,8 @@ class Objective:
         length = int(np.median([len(self.tokenizer.encode(window)) for window in drawn]))
         if length > self.limit:
             raise UserError(
-                f"--window {windows.window}: gives {length} tokens and the model reads {self.limit}; lower --window."
+                f"--window {windows.window}: gives {length} tokens and the model reads {self.limit}; lower --window, "
+                "`window` of its pretraining."
             )
 
 

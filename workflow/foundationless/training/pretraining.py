@@ -127,7 +127,7 @@ def losses(
                     # Vocabulary heads are position-wise: most positions of a masked model need no logits.
                     logits = model.project(hidden[wanted][None])[0]
                 part = nn.functional.cross_entropy(logits.float(), targets[wanted], reduction="sum")
-                part = part * (weight / predicted)
+                part = part * (weight / max(predicted, 1))  # rows of one token have none to predict
                 if backward:
                     torch.autograd.backward(part)
                 total += part.detach()

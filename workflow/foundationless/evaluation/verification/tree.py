@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -343,7 +344,13 @@ def _check_rows(check: Check, path: Path, card: Mapping[str, Any]) -> str:
     file = path.parents[5] / "sequences" / f"{task}.parquet"
     if not file.is_file():
         check.skip("weights of the arm self whose sequence set is not there")
-    elif said.get("sha256") != digest(pq.read_table(file, columns=["sequence"], filters=TRAINED).column(0).to_pylist()):
+        return str(said.get("sha256", ""))
+    try:
+        rows = pq.read_table(file, columns=["sequence"], filters=TRAINED).column(0).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        check.say(file, f"it cannot be read ({str(error).splitlines()[0]})")
+        return str(said.get("sha256", ""))
+    if said.get("sha256") != digest(rows):
         check.say(path, f"it was pretrained on other sequences than the training rows of {file}")
     else:
         check.counts["hashes"] += 1

@@ -150,7 +150,8 @@ TABLES: dict[str, Table] = {
         RESULTS, "What of pretraining helps, where analysis ingredients has the arms: paired differences that stand "
         "for all of it, the embedding table (embedding − random), the statistics of the weights (permuted − random), "
         "those of the genome (dinucleotide − random) and its order (pretrained − dinucleotide), the task's own "
-        "training sequences (self − random) and what the genome adds (pretrained − self), each with its interval",
+        "training sequences (self − random) and what the genome adds (pretrained − self), each with its interval and a "
+        "p of its own, not adjusted",
         "analysis task model ingredient init versus metric delta se low high p margin n_test groups seeds folds",
         "analysis task model ingredient", "task model ingredient metric delta low high p seeds n_test", parts=True,
     ),
@@ -167,7 +168,8 @@ TABLES: dict[str, Table] = {
         "with 95 % bootstrap intervals over groups (rows, of few groups): of the model (causal: true bits, of all "
         "bases but those of the first token; masked: a pseudo-likelihood, a seventh of the tokens hidden at a time, "
         "which no causal model's bits compare with), and beside the pretrained arm of Markov models of order 1 to 11, "
-        "fitted to its corpus (train rows of the task, where the model is not pretrained here)",
+        "fitted to its corpus (where the model is not pretrained here, to that which the analysis names, or to train "
+        "rows of the task)",
         "analysis task model init label condition metric value low high n seeds", "analysis task model init label "
         "condition", "task model init label condition value low high n", parts=True,
     ),

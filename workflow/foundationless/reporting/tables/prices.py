@@ -20,14 +20,15 @@ from foundationless.evaluation.across_tasks import task_kinds
 from foundationless.evaluation.power.next_decimal import NOT_ALONE, more_units, next_decimal
 from foundationless.evaluation.table_files import add_name_parts
 from foundationless.reporting.tables.cost_ledger import EMBEDDINGS, OUTSIDE
-from foundationless.study.names import parse_task, without
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS
+from foundationless.study.names import parse_task, set_to_read, without
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, SELF
 
 PRICES = [
     "gpu_hours", "cpu_hours", "next_decimal", "next_decimal_seeds", "next_decimal_times", "next_decimal_hours",
 ]  # fmt: skip
 ACROSS = [*across_tasks.ACROSS, *PRICES]
 
+PRETRAINED = "pretrain"  # what the ledger has for the analysis of a pretraining
 Arm = tuple[str, str, str, str]  # analysis, task, model, init
 Row = dict[str, Any]
 
@@ -54,6 +55,8 @@ class Prices:
         cores = jobs["cpu_hours"].astype(float).where(jobs["gpus"].astype(float).fillna(0) == 0, 0.0)
         jobs = jobs.assign(cores=cores, gpu_hours=jobs["gpu_hours"].astype(float)).fillna({"gpu_hours": 0.0})
         jobs[keys] = jobs[keys].astype(object).fillna("")
+        # The task of a pretraining is what was read; weights are a model's, unless of a task's own rows.
+        jobs.loc[(jobs["analysis"] == PRETRAINED) & (jobs["init"] != SELF), "task"] = ""
         self._known: dict[Arm, tuple[Any, Any]] = {}
         elsewhere = jobs.loc[jobs["rule"] == OUTSIDE, keys].itertuples(index=False, name=None)
         self._elsewhere: set[Arm] = {tuple(map(str, key)) for key in elsewhere}  # type: ignore[misc]
@@ -92,7 +95,9 @@ class Prices:
                 read |= dict.fromkeys((EMBEDDINGS, name, model, init) for name in names)
             for name in (model, without(model, "reading")):
                 for start in (init, "pretrained" if init in CONTROL_ARMS else init, ""):
-                    weights |= dict.fromkeys((place, "", name, start) for place in ("", "pretrain"))
+                    weights |= dict.fromkeys((place, "", name, start) for place in ("", PRETRAINED))
+                if init == SELF:
+                    weights[PRETRAINED, set_to_read(task), name, SELF] = None
         if not self._elsewhere.isdisjoint((*own, *read)):
             return None
         parts = [[self._known[arm] for arm in group if arm in self._known] for group in (own, read, weights)]
