@@ -78,7 +78,13 @@ def test_an_arm_of_the_task_s_own_sequences_has_weights_of_each_set(parts):
         design.pretraining("ntv2.demo")["steps"],
     ]
     assert fewer.pretraining("ntv2.demo", "self")["warmup"] <= 7
-    study(parts, **{"models__ntv2.demo__pretrained": HUB}, **{f"analyses__controls__{key}": arms[key] for key in arms})
+    asked = {"models__ntv2.demo__pretrained": HUB} | {f"analyses__controls__{key}": arms[key] for key in arms}
+    with pytest.raises(UserError, match="comes from elsewhere; say 'self_steps'"):
+        study(parts, **asked)
+    study(parts, **asked, pretraining__self_steps=7)
+    reference = study(parts, analyses__tokenizer__arms=["pretrained", "self", "random"])
+    inits = {cell.init for cell in reference.cells if (cell.analysis, cell.model) == ("tokenizer", "cnn.demo")}
+    assert inits == {"random"}, "a reference is not pretrained on the rows"
 
 
 def test_networks_have_both_arms_at_the_same_seeds_and_baselines_of_classifications_run_once(parts):
