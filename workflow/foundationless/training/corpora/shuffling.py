@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 import pysam
 
-from foundationless.data.reference import Genome, parse_region
+from foundationless.data.reference import Genome, normalise, parse_region
 from foundationless.errors import UserError
 from foundationless.runtime.files import atomic_path
 
@@ -89,7 +89,7 @@ def shuffle_genome(genome: Path, apart: Sequence[str], seed: int, output: Path) 
                 contig, start, _ = parse_region(name)
                 kept = ""
                 for low, high in _blocks(length, [end - start for end in ends.get(contig, [])]):
-                    block = fasta.fetch(name, low, high)
+                    block = normalise(fasta.fetch(name, low, high))  # a genome may be soft-masked
                     generator = np.random.default_rng([seed, crc32(contig.encode()), start + low])
                     kept += shuffle_known(block, generator)
                     count += len(block) - block.count("N")
