@@ -104,15 +104,15 @@ def get_overlap():
 
 
 def get_corpus_audits():
-    """Audits of every task against every corpus that a model which is asked about it was pretrained on."""
+    """Audits of every task against every corpus that a model asked about it, or Markov models beside it, have read."""
     corpora = {name: study.model(name).entry["pretrained"]["corpus"] for name in study.networks_from("workflow")}
-    pairs = {
-        (names.parse_task(cell.task).base_task, corpora[cell.model]) for cell in study.cells if cell.model in corpora
-    }
-    every = [(task, corpus) for task in study.audited for corpus in dict.fromkeys(corpora.values())]
-    return get_present(
-        [f"results/audit/{task}/corpus_{corpus}.json" for task, corpus in every if (task, corpus) in pairs]
-    )
+    pairs = {}
+    for cell in study.cells:
+        task, of_bases = names.parse_task(cell.task).base_task, cell.analysis == "bases"
+        corpus = study.markov_corpus(cell.model) if of_bases else corpora.get(cell.model)
+        if corpus and (of_bases or task in study.audited):
+            pairs[task, corpus] = None
+    return get_present([f"results/audit/{task}/corpus_{corpus}.json" for task, corpus in pairs])
 
 
 def get_pretraining_records(wildcards):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from foundationless.reporting.tables.pretraining.gains import FEWEST_POINTS, correlate, curve, split_gain
 from foundationless.study.vocabulary import INGREDIENTS
@@ -15,10 +16,14 @@ PLACE = {"analysis": "ingredients", "task": "t", "model": "m"}
 def test_every_ingredient_is_the_comparison_that_stands_for_it():
     pairs = [(init, versus) for init in (*STEPS, "dinucleotide", "self", "embedding", "permuted") for versus in
              ("random", "dinucleotide", "self", "permuted", "best_random")]  # fmt: skip
-    rows = [PLACE | {"init": init, "versus": versus, "delta": k} for k, (init, versus) in enumerate(pairs)]
+    rows = [
+        PLACE | {"init": init, "versus": versus, "delta": k, "metric": "mcc", "p": 0.001 * (1 + k)}
+        for k, (init, versus) in enumerate(pairs)
+    ]
     table = split_gain(pd.DataFrame([*rows, *({**row, "analysis": "finetune"} for row in rows)]))
     found = dict(zip(table["ingredient"], table["delta"], strict=True))
     assert found == {name: pairs.index(pair) for name, pair in INGREDIENTS.items()}
+    np.testing.assert_allclose(table["p_holm"], multipletests(table["p"], method="holm")[1])
     assert split_gain(pd.DataFrame(columns=["analysis", "init", "versus"])).empty
 
 

@@ -79,6 +79,15 @@ def test_a_probe_costs_the_embeddings_of_the_set_that_its_own_is_cut_from():
     assert table["gpu_hours"].tolist() == [1024 + 64] and table["cpu_hours"].tolist() == [4 * (4 + 1.5)]
 
 
+def test_an_arm_that_read_the_task_s_own_rows_costs_the_pretraining_on_these():
+    own = [
+        job("pretrain_self", "pretrain", name, "m", "self", 0, hours) for name, hours in (("H3", 2048), ("H4", 4096))
+    ]
+    jobs = pd.concat([ledger(), pd.DataFrame([*own, job("finetune_model", "finetune", "H3", "m", "self", 0, 8)])])
+    hours = Prices(jobs).hours([("finetune", "H3", "m", "self"), ("finetune", "H3", "m", "random")])
+    assert hours is not None and (hours.all[0], hours.weights[0]) == (2048 + 8 + 2, 2048)
+
+
 def test_what_no_job_tells_of_has_no_price():
     table = priced(pairs(tasks=["H3", "unknown"]), evidence())
     assert table[["gpu_hours", "cpu_hours", "next_decimal_hours"]].isna().all(axis=None)

@@ -99,6 +99,7 @@ def test_results_are_ratios_of_sums_by_label_with_markov_models_beside(tmp_path)
         assert result.value == pytest.approx(own["bits"].sum() / own["bases"].sum())
         assert result.extra["low"] <= result.value <= result.extra["high"]
     assert found["all", "order 2"].value < found["all", "order 1"].value
+    assert found["all", "order 2"].extra["fitted_to"] == "train rows" and "fitted_to" not in found["all", "model"].extra
 
 
 def test_a_row_without_a_group_counts_as_a_group_of_its_own():

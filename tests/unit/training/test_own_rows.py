@@ -122,6 +122,9 @@ def test_windows_are_drawn_as_often_as_they_fit():
     drawn = [spread.draw(generator) for _ in range(2000)]
     starts = {window.count("C") for window in drawn if set(window) <= {"A", "C"}}
     assert starts == set(range(11)) and 850 < sum("G" in window or "T" in window for window in drawn) < 1150
+    pair = "ACG" + "N" * 4 + "TAC"  # read whole: two sequences, and what joins them
+    assert RowWindows([pair], 10, 0.0, "rows").draw(generator) == pair
+    assert RowWindows(["AC" + "N" * 6 + "TG"], 10, 0.0, "rows").draw(generator).count("N") == 6
     with pytest.raises(UserError, match="nearly everything is N"):
         RowWindows(["N" * 30], 10, 0.0, "rows").draw(generator)
 
@@ -174,3 +177,28 @@ def test_verify_knows_the_rows_that_weights_come_from(tmp_path, weights):
     write_sequences(results / "sequences/promoters.parquet", reversed_rows(frame, "train"))
     (misfit,) = verify(results, 1).misfits
     assert "it was pretrained on other sequences than the training rows of" in str(misfit)
+
+
+def test_verify_knows_what_pretraining_began_with(tmp_path, weights):
+    """The random weights of the model and seed; and the folder of the record says model, arm and task."""
+    frame, results = planted(200), tmp_path / "results"
+    assert job(tmp_path / "made", weights, frame, model="hyenadna") == 0
+    place, begun = results / "weights/hyenadna/self/promoters/seed0", results / "weights/hyenadna/random/seed0"
+    told = results / "pretrain/hyenadna/self/promoters/seed0"
+    for path, of in ((place, tmp_path / "made/weights"), (begun, weights)):
+        path.parent.mkdir(parents=True)
+        path.symlink_to(of)
+    told.mkdir(parents=True)
+    (told / "record.json").write_bytes((tmp_path / "made/record.json").read_bytes())
+    (results / "sequences").mkdir()
+    write_sequences(results / "sequences/promoters.parquet", frame)
+    assert not verify(results, 1).misfits
+    begun.unlink()
+    begun.symlink_to(save_model(tmp_path / "another", "hyenadna", HYENA, "hyenadna", 5))
+    assert any("it began with other weights than" in str(one) for one in verify(results, 1).misfits)
+    begun.unlink()
+    begun.symlink_to(weights)
+    told.parent.rename(told.parent.with_name("twins"))
+    assert any("the record says task promoters" in str(one) for one in verify(results, 1).misfits)
+    (results / "sequences/promoters.parquet").write_bytes(b"PAR1 nonsense")
+    assert any("it cannot be read" in str(one) for one in verify(results, 1).misfits)

@@ -29,13 +29,15 @@ def run(arguments: argparse.Namespace) -> None:
     from foundationless.scoring.likelihood_ratios import STRIDE
     from foundationless.training.corpus import Corpus
 
-    tables = None
+    tables, fitted = None, {}
     if arguments.markov and arguments.genome:
+        without = ", ".join((*arguments.exclude, *arguments.holdout))
+        fitted = {"fitted_to": f"{' + '.join(path.stem for path in arguments.genome)} without {without or 'nothing'}"}
         corpus = Corpus(arguments.genome, arguments.exclude, arguments.holdout)
         tables = fit_markov(read_stretches(corpus.stretches()[0]))
     run_job(
         lambda weights, frame, compute: score_bases(
-            weights, frame, arguments.seed, compute, tables, markov=arguments.markov
+            weights, frame, arguments.seed, compute, tables, markov=arguments.markov, **fitted
         ),
         settings={"turns": STRIDE},
         **shared(arguments),

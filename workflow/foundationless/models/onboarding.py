@@ -28,7 +28,7 @@ from foundationless.study.names import parse_model
 from foundationless.study.own.keep import keep_study
 from foundationless.study.plan import main_analysis
 from foundationless.study.price.memory import LARGEST_KEPT, LARGEST_WHOLE
-from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS, OF_EFFECTS, is_other_pretraining
+from foundationless.study.vocabulary import ANALYSES, FEWEST_SEEDS, OF_EFFECTS, SELF, is_other_pretraining
 
 # Analyses that compare variants of an architecture: a published checkpoint has one tokenizer and one width.
 VARIANTS = ("tokenizer", "width")
@@ -324,6 +324,8 @@ def put_on_trial(
     trial["analyses"] = {what: spec for what, spec in trial["analyses"].items() if what not in OF_EFFECTS}
     if lost := [what for what in study["analyses"] if what in OF_EFFECTS]:
         remarks.append(f"Left out: the analyses {', '.join(lost)}, of gene perturbations, for which no genes are cut.")
+    for spec in trial["analyses"].values():  # its steps would have to be said
+        spec |= {"arms": [arm for arm in spec["arms"] if arm != SELF]} if "arms" in spec else {}
     anew = [name for name, spec in trial["analyses"].items() if any(map(is_other_pretraining, spec.get("arms", ())))]
     if anew:
         remarks.append(f"Left out: {' and '.join(anew)}, for which a model is pretrained anew.")

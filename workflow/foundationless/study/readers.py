@@ -141,6 +141,11 @@ _MEASURED = {
     ),
     "unlabelled": Option("yes_or_no", True, "yes: keep those without a label; or no"),
 }
+_TOLD = {
+    "label": Option("text", "", "column of the label: pathogenic or benign, 1 or 0, true or false"),
+    "score": Option("text", "", "column of a function score (lower: less functional)"),
+    "consequence": Option("text", "", "column of the consequence"),
+}
 _ON_TRANSCRIPTS = {
     "variant": Option("text", "hgvs_nt", "column of the names, as c.340+5G>A or ENST00000256474.3:c.340+5G>A"),
     "transcript": Option("text", "", "transcript of names that say none"),
@@ -491,12 +496,10 @@ READERS = {
             "base": Option("at_least_zero", 1, "number of a contig's first base in that column: 1 (as VCF) or 0"),
             "ref": Option("text", "ref", "column of REF"),
             "alt": Option("text", "alt", "column of ALT"),
-            "label": Option("text", "", "column of the label: pathogenic or benign, 1 or 0, true or false"),
-            "score": Option("text", "", "column of a function score (lower: less functional)"),
             "group": Option("text", "", "column of what is matched or measured together; without it, the gene"),
             "gene": Option("text", "", "column of the gene; without it, the contig is the group"),
-            "consequence": Option("text", "", "column of the consequence"),
         }
+        | _TOLD
         | _MEASURED
         | _KINDS
         | _LENGTH,
@@ -508,15 +511,7 @@ READERS = {
         "editing as MaveDB has it",
         sources=_ANNOTATED,
         required=("table", "genes", "genome"),
-        options=_MEASURED
-        | _ON_TRANSCRIPTS
-        | {
-            "label": Option("text", "", "column of the label: pathogenic or benign, 1 or 0, true or false"),
-            "score": Option("text", "", "column of a function score (lower: less functional)"),
-            "consequence": Option("text", "", "column of the consequence"),
-        }
-        | _KINDS
-        | _LENGTH,
+        options=_MEASURED | _ON_TRANSCRIPTS | _TOLD | _KINDS | _LENGTH,
         offers=("splice_distance",),
     ),
     "transcript_values": Reader(

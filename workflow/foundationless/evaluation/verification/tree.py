@@ -77,7 +77,9 @@ class WeightSet:
 def verify(results: Path, processes: int) -> Check:
     """Check a results tree; `UserError` if there is none. A line in the log as each task is done."""
     tasks = _find_tasks(results)
-    pretraining = sorted((*results.glob(f"pretrain/*/*/{RECORD}"), *results.glob(f"pretrain/*/{SELF}/*/*/{RECORD}")))
+    pretraining = sorted(
+        path for depth in ("*/*", "*/*/*", "*/*/*/*") for path in results.glob(f"pretrain/{depth}/{RECORD}")
+    )
     cards = sorted((*results.glob(f"weights/*/*/*/{CARD}"), *results.glob(f"weights/*/{SELF}/*/*/{CARD}")))
     if not tasks and not cards and not pretraining:
         raise UserError(f"{results}: no tree of results; it has no record (ANALYSIS/TASK/MODEL/INIT/seedN/{RECORD}).")
@@ -101,7 +103,7 @@ def verify(results: Path, processes: int) -> Check:
         recorded |= task.recorded
         layers |= task.layers
         outputs |= task.outputs
-    total.add(_check_pretraining(pretraining, weights))
+    total.add(_check_pretraining(pretraining, results / "pretrain", weights))
     for directory in [*sorted({results / name.partition("/")[0] for name in names}), results / "tables"]:
         total.add(_check_tables(directory, means, pairs, recorded))
         total.add(_check_layers(directory / "layers.csv", layers))
@@ -230,8 +232,9 @@ def _sha256(path: Path) -> str:
     return _hashed[path]
 
 
-def _check_pretraining(paths: Sequence[Path], weights: Mapping[str, WeightSet]) -> Check:
-    """Records of pretraining against the weights that came out of it."""
+def _check_pretraining(paths: Sequence[Path], root: Path, weights: Mapping[str, WeightSet]) -> Check:
+    """Records of pretraining (MODEL/[INIT/[SET/]]seedN under `root`) against the weights that came out of it, and those
+    that it began with, which are the random ones of the model and seed."""
     check = Check()
     for path in paths:
         check.counts["records"] += 1
@@ -240,11 +243,14 @@ def _check_pretraining(paths: Sequence[Path], weights: Mapping[str, WeightSet]) 
         except UserError as error:
             _say(check, path, error)
             continue
-        own = path.parts[-4] == SELF
-        model = path.parts[-5] if own else path.parts[-3]
-        known = weights.get("/".join(path.parts[-5:-1] if own else (model, "pretrained", path.parts[-2])))
-        if record["model"] != model:
-            check.say(path, f"the record says model {record['model']}, and it lies where that of {model} belongs")
+        model, *between, seed = path.parent.relative_to(root).parts
+        init, *sets = between or ["pretrained"]
+        known, begun = weights.get("/".join((model, init, *sets, seed))), weights.get(f"{model}/random/{seed}")
+        for word, place in zip(("model", "init", "task"), (model, init, *sets), strict=False):
+            if record[word] != place:
+                check.say(path, f"the record says {word} {record[word]}, and it lies where that of {place} belongs")
+        if begun is not None and record["settings"].get("weights", begun.card) != begun.card:
+            check.say(path, f"it began with other weights than {begun.path}")
         if known is None or "weights" not in record["hashes"]:
             check.skip("records whose weights are not named or not there")
         elif record["hashes"]["weights"] != known.tensors:

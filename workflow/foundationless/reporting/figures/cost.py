@@ -14,9 +14,16 @@ from matplotlib.figure import Figure
 from foundationless.evaluation.aggregate import across_tasks
 from foundationless.reporting.figures import layout, style
 from foundationless.reporting.figures.inputs import Tables, each
-from foundationless.reporting.tables.cost_ledger import EMBEDDINGS
-from foundationless.study.names import without
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, LEARNED_METRICS, is_other_pretraining, labels_of
+from foundationless.reporting.tables.cost_ledger import EMBEDDINGS, PRETRAINED, sets_of_weights
+from foundationless.study.names import set_to_read, without
+from foundationless.study.vocabulary import (
+    ANALYSES,
+    CONTROL_ARMS,
+    LEARNED_METRICS,
+    SELF,
+    is_other_pretraining,
+    labels_of,
+)
 
 TITLE = "Cost · What pretraining took, and what it bought"
 SHOWN = {"finetune": "fine-tuning", "biotype": "frozen features", "frozen": "frozen features"}
@@ -130,8 +137,9 @@ def _sums(jobs: pd.DataFrame, unit: str) -> pd.Series:
 
 
 def _pretraining(ledger: pd.DataFrame, unit: str) -> pd.Series:
-    """By model and arm."""
-    return ledger[ledger["analysis"] == "pretrain"].groupby(["model", "init"])[unit].sum()
+    """By model, arm and sequence set, which the arm `self` alone has."""
+    jobs = ledger.assign(task=sets_of_weights(ledger))
+    return jobs[jobs["analysis"] == PRETRAINED].groupby(["model", "init", "task"])[unit].sum()
 
 
 def _panel(
@@ -158,7 +166,9 @@ def _panel(
         spent = costs.reindex([(task, model, init) for task in tasks]).sum()
         own = init if is_other_pretraining(str(init)) else "pretrained"
         made = own == init or init in CONTROL_ARMS
-        before = pretraining.get((without(str(model), "reading"), own), float("nan")) if made else 0.0
+        sets = {set_to_read(task) for task in tasks} if own == SELF else {""}
+        places = [(without(str(model), "reading"), own, name) for name in sets]
+        before = sum(pretraining.get(place, float("nan")) for place in places) if made else 0.0
         rows.append(
             {"model": model, "init": init, "value": means.mean(), "low": low, "high": high}
             | {"cost": spent + (before if before == before else 0.0), "unknown": before != before}

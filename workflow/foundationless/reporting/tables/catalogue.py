@@ -150,10 +150,10 @@ TABLES: dict[str, Table] = {
         RESULTS, "What of pretraining helps, where analysis ingredients has the arms: paired differences that stand "
         "for all of it, the embedding table (embedding − random), the statistics of the weights (permuted − random), "
         "those of the genome (dinucleotide − random) and its order (pretrained − dinucleotide), the task's own "
-        "training sequences (self − random) and what the genome adds (pretrained − self), each with its interval and a "
-        "p of its own, not adjusted",
-        "analysis task model ingredient init versus metric delta se low high p margin n_test groups seeds folds",
-        "analysis task model ingredient", "task model ingredient metric delta low high p seeds n_test", parts=True,
+        "training sequences (self − random) and what the genome adds (pretrained − self), each with its "
+        "interval; `p_holm` is adjusted over the ingredients of a model on a task",
+        "analysis task model ingredient init versus metric delta se low high p p_holm margin n_test groups seeds folds",
+        "analysis task model ingredient", "task model ingredient metric delta low high p_holm seeds n_test", parts=True,
     ),
     "pretraining_curve": _table(
         RESULTS, "Score of the checkpoints of a pretraining (arms stepN, random: step 0, pretrained: the last) and "

@@ -16,17 +16,25 @@ import pandas as pd
 
 from foundationless.reporting.tables.catalogue import TABLES, columns_of
 from foundationless.study.price.workload import SELF_COUNTING
-from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, EFFECT_ARMS, OF_EFFECTS, is_other_pretraining
+from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, EFFECT_ARMS, OF_EFFECTS, SELF, is_other_pretraining
 
 IDENTITY = list(TABLES["cost"].keys)
 LEDGER, BY_MODEL = columns_of("cost"), columns_of("cost_by_model")
 EMBEDDINGS = "embeddings"  # what the ledger calls the analysis of an embedding, which serves several
+PRETRAINED = "pretrain"  # and of a pretraining
 OUTSIDE = "outside"  # the rule of what was computed elsewhere
 _NUMBERS = ("gpus", "threads", "seconds", "peak_memory_mb", "peak_device_memory_mb", "energy_j", "attempts")
 _ARMS = tuple(dict.fromkeys(("pretrained", "random", "baseline", *CONTROL_ARMS, *EFFECT_ARMS)))
 _RULE_OF = {name: analysis.rule for name, analysis in ANALYSES.items()}
 _COMMANDS = Path(__file__).parents[2] / "commands"  # a rule has the name of its command
 _JOULES = 3.6e6  # of a kWh
+
+
+def sets_of_weights(ledger: pd.DataFrame) -> pd.Series:
+    """Task of every job as it is read; of a pretraining none, for what it read is no task: weights are a model's. But
+    the arm `self` has others for each sequence set."""
+    of_model = (ledger["analysis"] == PRETRAINED) & (ledger["init"] != SELF)
+    return ledger["task"].mask(of_model, "")
 
 
 def ledger(records: pd.DataFrame, benchmarks: Path | None = None) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from foundationless.evaluation import across_tasks
 from foundationless.evaluation.across_tasks import task_kinds
 from foundationless.evaluation.power.next_decimal import NOT_ALONE, more_units, next_decimal
 from foundationless.evaluation.table_files import add_name_parts
-from foundationless.reporting.tables.cost_ledger import EMBEDDINGS, OUTSIDE
+from foundationless.reporting.tables.cost_ledger import EMBEDDINGS, OUTSIDE, PRETRAINED, sets_of_weights
 from foundationless.study.names import parse_task, set_to_read, without
 from foundationless.study.vocabulary import ANALYSES, CONTROL_ARMS, SELF
 
@@ -28,7 +28,6 @@ PRICES = [
 ]  # fmt: skip
 ACROSS = [*across_tasks.ACROSS, *PRICES]
 
-PRETRAINED = "pretrain"  # what the ledger has for the analysis of a pretraining
 Arm = tuple[str, str, str, str]  # analysis, task, model, init
 Row = dict[str, Any]
 
@@ -55,8 +54,7 @@ class Prices:
         cores = jobs["cpu_hours"].astype(float).where(jobs["gpus"].astype(float).fillna(0) == 0, 0.0)
         jobs = jobs.assign(cores=cores, gpu_hours=jobs["gpu_hours"].astype(float)).fillna({"gpu_hours": 0.0})
         jobs[keys] = jobs[keys].astype(object).fillna("")
-        # The task of a pretraining is what was read; weights are a model's, unless of a task's own rows.
-        jobs.loc[(jobs["analysis"] == PRETRAINED) & (jobs["init"] != SELF), "task"] = ""
+        jobs["task"] = sets_of_weights(jobs)
         self._known: dict[Arm, tuple[Any, Any]] = {}
         elsewhere = jobs.loc[jobs["rule"] == OUTSIDE, keys].itertuples(index=False, name=None)
         self._elsewhere: set[Arm] = {tuple(map(str, key)) for key in elsewhere}  # type: ignore[misc]

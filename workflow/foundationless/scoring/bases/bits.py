@@ -31,14 +31,20 @@ MOST_LABELS = 100  # kinds of sequences; more are numbers
 
 
 def score_bases(
-    weights: Weights, frame: pd.DataFrame, seed: int, compute: Mapping[str, Any], tables: Tables | None, markov: bool
+    weights: Weights,
+    frame: pd.DataFrame,
+    seed: int,
+    compute: Mapping[str, Any],
+    tables: Tables | None,
+    markov: bool,
+    fitted_to: str = "train rows",
 ) -> tuple[list[Result], pd.DataFrame]:
     """Bits per base of the test rows of a set of classes, of each label and of all; Markov models beside, if asked for.
 
-    `tables` are of the model's corpus; if None the train rows of the set are counted. Markov models that nothing was
-    counted for are left out, and told. Results: `bits_per_base` with `extra` label, condition (`model`, or `order 1`
-    …), low and high: a 95 % bootstrap over groups (rows, of fewer than `FEWEST_GROUPS`). Rows: id, group, label,
-    condition, bits, bases.
+    `tables` are of what results of Markov models say (`fitted_to`); if None the train rows of the set are counted.
+    Markov models that nothing was counted for are left out, and told. Results: `bits_per_base` with `extra` label,
+    condition (`model`, or `order 1` …), low and high: a 95 % bootstrap over groups (rows, of fewer than
+    `FEWEST_GROUPS`). Rows: id, group, label, condition, bits, bases.
     """
     test = frame[frame["split"] == "test"]
     if test.empty:
@@ -63,7 +69,9 @@ def score_bases(
         parts.append(rows)
         for label in (ALL, *labels):
             some = rows if label == ALL else rows[rows["label"].astype(str) == label]
-            results.append(_result(some, {"label": label, "condition": condition}, generator))
+            said = {"label": label, "condition": condition}
+            said |= {} if condition == "model" else {"fitted_to": fitted_to}
+            results.append(_result(some, said, generator))
     return results, pd.concat(parts, ignore_index=True)
 
 

@@ -7,10 +7,11 @@ that is what the genome gains.
 Sequences of the split `train` are read, and those of `validation` are held out to measure the loss. Labels are not
 read, and neither is a row of the split `test`.
 
-A sequence is read whole where it is no longer than the window; of a longer one a window is read that starts anywhere in
-it. Sequences are drawn alike, longer ones as often as windows fit in, rounded up: one of 2.5 windows three times as
-often as one that is read whole. A window that is more than half N is drawn again. Batches hold windows of several
-lengths; padding is neither predicted nor, by the family's own rule, read.
+A sequence is read whole where it is no longer than the window; of a longer one a window is read that starts anywhere
+in it. Sequences are drawn alike, longer ones as often as windows fit in, rounded up: one of 2.5 windows three times as
+often as one that is read whole. A window of a longer one that is more than half N is drawn again, and so is a sequence
+of N alone; a pair that many N join is read. On the other strand a pair has its second sequence first. Batches hold
+windows of several lengths; padding is neither predicted nor, by the family's own rule, read.
 """
 
 from collections.abc import Sequence
@@ -72,11 +73,12 @@ class RowWindows:
         self._ends = np.cumsum([max(1, -(-len(row) // self.window)) for row in self.rows])
 
     def draw(self, generator: np.random.Generator) -> str:
-        """One window, at most half of it N; `UserError` when a thousand draws in a row give none."""
+        """One window, at most half of it N where it is cut; `UserError` when a thousand draws in a row give none."""
         for _ in range(ATTEMPTS):
             row = self.rows[int(np.searchsorted(self._ends, generator.integers(self._ends[-1]), side="right"))]
             start = int(generator.integers(len(row) - self.window + 1)) if len(row) > self.window else 0
             sequence = row[start : start + self.window]
-            if 2 * sequence.count("N") <= len(sequence):
+            known = len(sequence) - sequence.count("N")
+            if known and (len(row) <= self.window or 2 * known >= len(sequence)):
                 return reverse_complement(sequence) if generator.random() < self.flip else sequence
         raise UserError(f"{self.where}: nearly everything is N; take a task with known sequence.")

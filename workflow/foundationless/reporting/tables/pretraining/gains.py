@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from foundationless.evaluation.aggregate import holm
 from foundationless.evaluation.table_files import join_tables
 from foundationless.reporting.tables.catalogue import columns_of
 from foundationless.study.vocabulary import ANALYSES, INGREDIENTS, steps_of
@@ -15,13 +16,18 @@ FEWEST_POINTS = 5  # of a rank correlation
 
 
 def split_gain(comparisons: pd.DataFrame) -> pd.DataFrame:
-    """A row per task, model and ingredient: the paired difference of `comparisons` that stands for it."""
+    """A row per task, model and ingredient: the paired difference of `comparisons` that stands for it.
+
+    `p_holm` is adjusted over the ingredients of a model on a task.
+    """
     rows = comparisons[comparisons["analysis"].isin(SPLITTING)]
     parts = [
         rows[(rows["init"] == init) & (rows["versus"] == versus)].assign(ingredient=name)
         for name, (init, versus) in INGREDIENTS.items()
     ]
-    return join_tables(parts, columns_of("ingredients")).reindex(columns=columns_of("ingredients"))
+    columns = columns_of("ingredients")
+    table = join_tables(parts, columns).reindex(columns=columns)
+    return table.assign(p_holm=table.groupby([*ARM, "metric"], dropna=False)["p"].transform(holm))
 
 
 def curve(
