@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from foundationless.reporting.figures import resolve
+from foundationless.reporting.figures import cost, resolve
 from foundationless.reporting.figures.inputs import read
 from foundationless.reporting.tables import cost_ledger
 from support.figure_tables import PRETRAINED
@@ -94,3 +94,16 @@ def test_tasks_that_only_some_models_have_do_not_move_the_means(full, tmp_path):
     assert len(marks_of(axes, frame.looks["nt500m"], "random")) == 0
     caption = " ".join(words(figure))
     assert "NT-500M (other tasks) in Genomic Benchmarks" in caption
+
+
+def test_an_arm_that_read_its_tasks_rows_takes_the_pretrainings_on_these_alone():
+    """One pretraining a sequence set; of other arms one a model, whatever genome it read."""
+    jobs = [("pretrain", "genome", "pretrained", 64.0), ("pretrain", "genome", "dinucleotide", 32.0)]
+    jobs += [("pretrain", task, "self", hours) for task, hours in (("H3", 1.0), ("H3.pct10", 2.0), ("H4", 4.0))]
+    ledger = pd.DataFrame(jobs, columns=["analysis", "task", "init", "hours"]).assign(model="m")
+    arms = ("pretrained", "dinucleotide", "copy", "random", "self")
+    spent = {
+        arm: cost.pretraining_of("m", arm, ["H3", "H3.permuted", "H4"], cost.pretraining(ledger, "hours"))
+        for arm in arms
+    }
+    assert spent == {"pretrained": 64, "dinucleotide": 32, "copy": 64, "random": 0, "self": 5}

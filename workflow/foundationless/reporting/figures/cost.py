@@ -118,7 +118,7 @@ def _panels(tables: Tables, ledger: pd.DataFrame, unit: str) -> list[Panel]:
         by = scores["task"].map(suites).fillna("") if analysis == "finetune" else pd.Series(words, index=scores.index)
         kinds = scores["metric"].map(labels_of)  # correlations and MCC have no mean
         for (name, _), part in scores.groupby([by, kinds], sort=False):
-            found.append(_panel(tables, part, costs, _pretraining(ledger, unit), words, str(name)))
+            found.append(_panel(tables, part, costs, pretraining(ledger, unit), words, str(name)))
     return found
 
 
@@ -136,15 +136,22 @@ def _sums(jobs: pd.DataFrame, unit: str) -> pd.Series:
     return jobs.groupby(["task", "model", "init"])[unit].agg(lambda costs: costs.sum(skipna=False))
 
 
-def _pretraining(ledger: pd.DataFrame, unit: str) -> pd.Series:
-    """By model, arm and sequence set, which the arm `self` alone has."""
+def pretraining(ledger: pd.DataFrame, unit: str) -> pd.Series:
+    """Cost of pretraining by model, arm and sequence set, which the arm `self` alone has."""
     jobs = ledger.assign(task=sets_of_weights(ledger))
     return jobs[jobs["analysis"] == PRETRAINED].groupby(["model", "init", "task"])[unit].sum()
 
 
-def _panel(
-    tables: Tables, scores: pd.DataFrame, costs: pd.Series, pretraining: pd.Series, words: str, suite: str
-) -> Panel:
+def pretraining_of(model: str, init: str, tasks: Collection[str], known: pd.Series) -> float:
+    """What the weights of an arm took that tasks are asked with, by `pretraining`; NaN where that is not known."""
+    own = init if is_other_pretraining(init) else "pretrained"
+    if own != init and init not in CONTROL_ARMS:
+        return 0.0
+    sets = {set_to_read(task) for task in tasks} if own == SELF else {""}
+    return float(sum(known.get((without(model, "reading"), own, name), float("nan")) for name in sets))
+
+
+def _panel(tables: Tables, scores: pd.DataFrame, costs: pd.Series, weights: pd.Series, words: str, suite: str) -> Panel:
     known = [key in costs.index for key in scores[["task", "model", "init"]].itertuples(index=False, name=None)]
     dropped = tables.own(scores[~np.array(known, dtype=bool)])
     left_out = [f"{_name(tables, model)} (no cost in the ledger)" for model in dropped["model"].unique()]
@@ -164,11 +171,7 @@ def _panel(
             over = across_tasks(means.to_numpy())
             low, high = over.low, over.high
         spent = costs.reindex([(task, model, init) for task in tasks]).sum()
-        own = init if is_other_pretraining(str(init)) else "pretrained"
-        made = own == init or init in CONTROL_ARMS
-        sets = {set_to_read(task) for task in tasks} if own == SELF else {""}
-        places = [(without(str(model), "reading"), own, name) for name in sets]
-        before = sum(pretraining.get(place, float("nan")) for place in places) if made else 0.0
+        before = pretraining_of(str(model), str(init), tasks, weights)
         rows.append(
             {"model": model, "init": init, "value": means.mean(), "low": low, "high": high}
             | {"cost": spent + (before if before == before else 0.0), "unknown": before != before}
@@ -206,7 +209,7 @@ def _name(tables: Tables, model: object) -> str:
 
 
 def _caption(tables: Tables, ledger: pd.DataFrame, unit: str, panels: list[Panel], shown: pd.DataFrame) -> str:
-    spent, pretrained = ledger[unit].sum(), _pretraining(ledger, unit).sum()
+    spent, pretrained = ledger[unit].sum(), pretraining(ledger, unit).sum()
     energy = ledger["energy_kwh"].sum()
     words = (
         f"Score of an arm against the {UNITS[unit]} that it took over all seeds, folds and learning rates: training or "
